@@ -12,11 +12,11 @@ from loratheory.experiments.engine._table import over_bases, table, word
 if TYPE_CHECKING:
     import pandas as pd
 
-Mode = Literal["mean", "least", "most", "onset", "majority", "count"]
+Mode = Literal["mean", "least", "most", "onset", "majority", "count", "lookup", "brier"]
 MODES: tuple[str, ...] = get_args(Mode)
-GROUPED = ("least", "most", "onset")
+GROUPED = ("least", "most", "onset", "lookup", "brier")
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
-FORM = "[least|most|onset|majority|count] EXPERIMENT: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
+FORM = f"[{'|'.join(MODES[1:])}] EXPERIMENT: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
 
 
 class QueryError(ValueError):
@@ -29,11 +29,14 @@ class Query:
 
     Attributes
     ----------
-    mode : {"mean", "least", "most", "onset", "majority", "count"}
+    mode : {"mean", "least", "most", "onset", "majority", "count", "lookup", "brier"}
         ``mean`` of the column over the rows; the ``least`` or ``most`` of its means over the groups
         of `by`; ``onset``, the least value of the column in `by` at which the mean is half or more;
         ``majority``, the share of the more frequent value of a yes-or-no column; ``count``, the
-        number of rows that have a number in the column.
+        number of rows that have a number in the column. For a column of shares, ``lookup`` and
+        ``brier`` score a table of averages that knows no adapter: what is foretold of a base is the
+        mean of the other bases in the same group of `by`. ``lookup`` is how often the likelier
+        outcome comes true, ``brier`` the mean squared error of the foretold chance.
     experiment, column : str
         The table's experiment, empty where only one table is meant, and the column.
     by : tuple of str
@@ -108,6 +111,8 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
     if not asked.by:
         mean = _mean(rows, asked.column)
         return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
+    if asked.mode in ("lookup", "brier"):
+        return _looked_up(rows, asked)
     means = {names: _mean(group, asked.column) for names, group in rows.groupby(list(asked.by))}
     if asked.mode == "onset":
         reached = [names[0] for names, mean in means.items() if mean.middle >= 0.5]
@@ -154,6 +159,23 @@ def _mean(rows: "pd.DataFrame", column: str) -> Value:
         message = f"column {column} holds no number there: ask for another column or other rows"
         raise QueryError(message)
     return Value(*over_bases(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
+
+
+def _looked_up(rows: "pd.DataFrame", asked: Query) -> Value:
+    """The score of a table of averages over the other bases; groups with one base have none."""
+    _having(rows, "seed")
+    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().dropna()
+    group = means.groupby(list(asked.by), dropna=False)
+    others = (group.transform("sum") - means) / (group.transform("size") - 1)
+    if asked.mode == "lookup":
+        score = means.where(others >= 0.5, 1 - means)
+    else:
+        score = means * (1 - others) ** 2 + (1 - means) * others**2
+    scores = score[others.notna()].reset_index(name="score")
+    if scores.empty:
+        message = f"{asked.column} has one base in each group: a lookup table needs two"
+        raise QueryError(message)
+    return _mean(scores, "score")
 
 
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)

@@ -42,8 +42,9 @@ def test_what_is_written_is_what_is_asked(text):
 
 @pytest.mark.parametrize(
     "text", ["", "gating:", "gating: two_hop; pairs", "least gating: two_hop", "two_hop by rule",
-             "mean gating: two_hop by facts", "median gating: two_hop", "count two_hop by rule",
-             "gating: two_hop by", "gating: two_hop; =1", "gating: two_hop; pairs="]
+             "mean gating: two_hop by facts", "lookup two_hop", "median gating: two_hop",
+             "count two_hop by rule", "gating: two_hop by", "gating: two_hop; =1",
+             "gating: two_hop; pairs="]
 )  # fmt: skip
 def test_other_forms_are_refused_with_the_right_one(text):
     with pytest.raises(QueryError, match="EXPERIMENT: COLUMN"):
@@ -63,6 +64,9 @@ NUMBERS = {
     "majority two_hop; rule=mean": 0.625,
     "count two_hop; rule=mean": 4,
     "count misses": 1,
+    "lookup two_hop by c; rule=mean": 0.375,  # bases foretell each other: 0, .5 and .5, .5
+    "brier two_hop by c; rule=mean": 0.3125,
+    "lookup two_hop by rule; c=0.5": 0.5,  # sum, z = 2: both are foretold, .5 and 1
     "two_hop; rule!=mean; c=1": 1.0,
     "two_hop; rule=mean; c<1": 0.25,
     "two_hop; rule=mean; c>=1": 0.5,
@@ -130,6 +134,7 @@ REFUSED = {
     "two_hop; colour=red": "no column colour",
     "rule": "holds no number",
     "most two_hop by colour": "no column colour",
+    "lookup two_hop by rule; seed=0": "one base in each group",
     "onset misses by c; c=1": "never reaches half",
     "two_hop; rule<2": "write = or != where there are words",
     "two_hop; many": "asks for no number",

@@ -165,7 +165,7 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
             right = found[c, c][some] > 0
             line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]
             chance = 1 / (1 + np.exp(-line / SCALE))
-            said = {"line": line > 0}
+            said: dict[str, Any] = {"line": line > 0}
             if hop != "old":
                 decided = c * np.array(paths) > 1 / 2
                 said["law"] = said["decided"] = decided.all(axis=1)

@@ -50,8 +50,9 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons asked
-        about, whether the sentence was ``read`` in training, the ``coefficient``, and the columns
-        of `bench.overwritten.curves`; right is what leads the whole vocabulary.
+        about (``any`` for countries), whether the sentence was ``read`` in training, the
+        ``coefficient``, and the columns of `bench.overwritten.curves`; right is what leads the
+        whole vocabulary.
     """
     from loratheory.experiments.bench import overwritten as bench
     from loratheory.experiments.bench import portable

@@ -90,7 +90,7 @@ class Edits:
         for hop, (facts, sentences) in asked.items():
             for i, sentence in enumerate(sentences):
                 for name, word in facts.items():
-                    case = self.case.get(name, "")
+                    case = self.case.get(name, "any")
                     yield Question(hop, case, name, i, sentence.format(name), word)
 
 

@@ -6,7 +6,7 @@ from math import exp, isnan
 import numpy as np
 import pytest
 
-from loratheory.experiments import real_window
+from loratheory.experiments import csv_text, real_window
 from loratheory.experiments.bench import overwritten as bench
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -100,3 +100,4 @@ def test_a_cell_has_every_kind_of_question_at_every_coefficient(both):
     assert len(kinds) == 4 * 2 + 2 + 4 + 2
     assert {*kinds.values()} == {len(bench.COEFFICIENTS)}
     assert all(0 <= row["right"] <= 1 for row in rows)
+    assert csv_text(rows).count("\n") == len(rows) + 1

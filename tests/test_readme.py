@@ -7,6 +7,8 @@ import pytest
 from typer.main import get_command
 
 from loratheory.cli import app
+from loratheory.experiments import published, table
+from loratheory.experiments.engine._query import decimal, query, value
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,6 +20,26 @@ def test_the_first_page_is_short_and_leads_to_every_other():
     assert len(README.encode()) <= 9000
     for name in PAGES:
         assert f"(docs/{name}.md)" in README
+
+
+PLAIN, BESIDE = "first=plain; second=plain", "first=two stand-ins; second=two stand-ins"
+FOUND = {
+    "plainly; sum": f"rule=sum; coefficient=1; {PLAIN}",
+    "plainly; mean": f"rule=sum; coefficient=0.5; {PLAIN}",
+    "plainly; the first acts": f"rule=layer split; coefficient=1; {PLAIN}",
+    "beside stand-ins of the partner; sum": f"rule=sum; coefficient=1; {BESIDE}",
+}
+
+
+@pytest.mark.parametrize("row", FOUND)
+def test_what_was_found_is_in_the_stored_tables(row):
+    [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
+    rows = table(published("real_portable"))
+    shown = [
+        decimal(value(query(f"{column}; {FOUND[row]}"), rows).middle)
+        for column in ("two_hop_vocabulary", "hop_1", "hop_2")
+    ]
+    assert [cell.strip() for cell in line.split("|")[2:5]] == shown
 
 
 def test_every_command_it_names_exists():

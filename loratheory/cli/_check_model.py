@@ -98,9 +98,7 @@ def check_model(
     if delivered(json, result, figure, "model_check", result):
         _report(result)
         if result.leaks:
-            columns = ["adapter", "nats a token"]
-            pairs = zip(result.adapters, result.leaks, strict=True)
-            show("leak on ordinary sentences", columns, pairs)
+            _leaks(result)
         if result.kept:
             some = f"at most {limit} of a group, --limit" if limit else "all of them"
             numbers: dict[str, Any] = {
@@ -109,6 +107,19 @@ def check_model(
             numbers["95 % interval"] = _interval
             title = f"answers kept, of the prompts asked ({some})"
             show(title, {"facts of": "group", **numbers}, result.kept)
+
+
+def _leaks(result: Any) -> None:
+    """What each adapter leaks, and what others kept in one study beside such a partner."""
+    from loratheory.diagnosis import LIBRARY, kept_beside
+
+    rows = []
+    for name, leak in zip(result.adapters, result.leaks, strict=True):
+        found = kept_beside(leak)
+        rows.append((name, leak, found["kept"], found["lost"], int(found["count"])))
+    columns = ["adapter", "nats a token", "others kept", "lost over a tenth", "of adapters"]
+    show("leak on ordinary sentences, and what to expect of a sum with it", columns, rows)
+    say(f"Expected is what adapters kept beside partners that leaked as much, in {LIBRARY}.")
 
 
 def _interval(kept: Any) -> str:

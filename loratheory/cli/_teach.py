@@ -78,6 +78,7 @@ def teach(
         refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
     from loratheory import pretrained as lib
     from loratheory.adapters import write
+    from loratheory.diagnosis import LIBRARY, kept_beside
 
     content = lib.plan_in(plan)
     content.check(stand_ins)  # before the model is loaded
@@ -100,8 +101,13 @@ def teach(
             "95 % interval": lambda share: f"{share.low:.2f} to {share.high:.2f}",
         }
         show(title, columns, found.shares)
-        leak = f"{found.leak:.2f} nats a token leak on ordinary sentences"
-        say(f" {leak}; the card is {output / 'adapter_card.json'}", "Taught.")
+        kept = kept_beside(found.leak)["kept"]
+        say(
+            f" {found.leak:.2f} nats a token leak on ordinary sentences; in {LIBRARY} others kept "
+            f"{kept:.2f} of what they knew in a sum with adapters that leaked as much. The card is "
+            f"{output / 'adapter_card.json'}",
+            "Taught.",
+        )
 
 
 def _rows(folder: Path | None, name: str) -> list[tuple[str, str]]:

@@ -11,9 +11,11 @@ from loratheory.diagnosis._diagnose import distinct as distinct
 from loratheory.diagnosis._diagnose import solution_overlaps as solution_overlaps
 from loratheory.diagnosis._diagnose import solution_templates as solution_templates
 from loratheory.diagnosis._diagnose import weight_likeness as weight_likeness
+from loratheory.diagnosis._findings import LIBRARY as LIBRARY
 from loratheory.diagnosis._findings import Finding as Finding
 from loratheory.diagnosis._findings import Record as Record
 from loratheory.diagnosis._findings import findings as findings
+from loratheory.diagnosis._findings import kept_beside as kept_beside
 from loratheory.diagnosis._findings import library_record as library_record
 from loratheory.diagnosis._findings import records as records
 from loratheory.diagnosis._findings import template_findings as template_findings

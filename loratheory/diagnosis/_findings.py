@@ -1,12 +1,13 @@
 """Numbers turned into sentences, each with the theorem or the record of measurements behind it."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from loratheory.diagnosis._module import ModuleDiagnosis
 from loratheory.theorems import averaging_survival, gate_detection, two_read_region
@@ -256,17 +257,26 @@ def records() -> dict[str, Record]:
 
 
 @cache
+def _library() -> dict[str, Any]:
+    """What the study `real_library` found, by way of merging."""
+    found: dict[str, Any] = json.loads((files("loratheory.diagnosis") / "library.json").read_text())
+    return found
+
+
+LIBRARY = "one library of 24 on SmolLM2-135M with one seed"
+"""Where the numbers of `library_record` and `kept_beside` come from."""
+
+
 def library_record() -> str:
     """Return what the study `real_library` found of pairs of its own adapters, in sentences."""
-    stored = json.loads((files("loratheory.diagnosis") / "library.json").read_text())
-    mean, total = stored["mean"], stored["sum"]
+    mean, total = _library()["mean"], _library()["sum"]
 
     def _told(measure: str) -> str:
         each = [[f"{100 * share:.0f}" for share in way[measure]] for way in (mean, total)]
         return " and ".join(f"{auc} % ({low} to {high})" for auc, low, high in each)
 
     return (
-        "What one study found of other adapters, one library of 24 on SmolLM2-135M with one seed: "
+        f"What one study found of other adapters, {LIBRARY}: "
         f"in {mean['kept']} of {mean['pairs']} pairs under the mean and {total['kept']} under the "
         "sum both kept nine tenths of what they answer alone. An adapter that lost more was told "
         "from one that did not, of equal learning rates, by cross-talk in "
@@ -275,6 +285,31 @@ def library_record() -> str:
         f"prompts of each, without answers, in {_told('kl')}. Intervals are over these adapters, "
         "drawn again. To measure yours: `loratheory advise FOLDER FOLDER --prompts FILE`."
     )
+
+
+def kept_beside(leak: float, way: Literal["mean", "sum"] = "sum") -> dict[str, float]:
+    """Return what adapters of the study `real_library` kept in a merge with such a partner.
+
+    Parameters
+    ----------
+    leak : float
+        What the partner leaks on ordinary sentences, in nats a token.
+    way : {"mean", "sum"}
+        The merge.
+
+    Returns
+    -------
+    dict
+        Means over the ``count`` adapters whose partners leaked between ``low`` and ``high``: the
+        share ``kept`` of what each answers alone, and the share of them that ``lost`` more than a
+        tenth of it. The last range stands for all larger leaks too.
+    """
+    rows = _library()[way]["beside"]
+    ends = [row[0] for row in rows]
+    place = min(bisect_left(ends, leak), len(rows) - 1)
+    high, count, kept, lost = rows[place]
+    low = ends[place - 1] if place else 0.0
+    return {"low": low, "high": high, "count": count, "kept": kept, "lost": lost}
 
 
 def template_findings(

@@ -13,6 +13,7 @@ from loratheory.experiments import NAMES, experiment, table
 from loratheory.experiments.engine import (
     QueryError,
     bootstrap_mean,
+    difference,
     query,
     stored_provenance,
     value,
@@ -51,10 +52,11 @@ def stored(results: Path) -> list[str]:
 def numbers(source: str, results: Path) -> str:
     r"""Return a ``\generated`` command for every number that a document asks for, in sorted lines.
 
-    ``\measured{…}`` asks for a number of a table, ``\within{…}`` for one with its interval,
-    ``\share{…}`` for a percentage, ``\counted{…}`` for a count, such as of theorems, and
-    ``\constant{…}`` for a constant of a theorem. Numbers of experiments without a table in
-    `results` are left out. Raises `QueryError` if a table lacks what is asked for.
+    ``\measured{…}`` asks for a number of a table, ``\within{…}`` for one with its interval (both
+    may be a paired difference, ``{… minus …}``), ``\share{…}`` for a percentage, ``\counted{…}``
+    for a count, such as of theorems, and ``\constant{…}`` for a constant of a theorem. Numbers of
+    experiments without a table in `results` are left out. Raises `QueryError` if a table lacks what
+    is asked for.
     """
     tables, lines = Tables(results, cache(table), tuple(stored(results))), set()
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
@@ -80,12 +82,14 @@ def decimal(number: float) -> str:
 
 
 def _measured(key: str, tables: Tables, form: str = "measured") -> str:
-    asked = query(key)
+    first, _, second = key.partition(" minus ")
+    asked = query(first)
     if asked.experiment not in NAMES:
         experiment(asked.experiment)  # refuses, with the nearest names
     if asked.experiment not in tables.here:
         return ""
-    number = value(asked, tables.rows(tables.results / asked.experiment / "table.csv"))
+    rows = tables.rows(tables.results / asked.experiment / "table.csv")
+    number = difference(asked, query(second), rows) if second else value(asked, rows)
     if form == "share":
         return rf"{100 * number.middle:.0f}\,\%"
     if form == "measured":

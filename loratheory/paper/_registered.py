@@ -1,5 +1,6 @@
 """What the registry and the experiments' own modules say, as LaTeX: nothing is typed twice."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from loratheory.experiments import experiment, finding
 from loratheory.experiments.engine import stored_provenance
 from loratheory.figures import FIGURES
 from loratheory.paper._numbers import command, stored
-from loratheory.theorems import ALL, Theorem, latex, linked, parts
+from loratheory.theorems import ALL, Theorem, appendix, latex, linked, parts
 
 PARAGRAPHS = ("Question", "Prediction", "Chance", "Controls")
 KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
@@ -23,15 +24,35 @@ def kind_of(theorem: Theorem[Any, Any]) -> str:
     return PARTS.get(theorem.kind, kind) if kind == "Theorem" else kind
 
 
+def proofs(source: str) -> str:
+    """Return the appendix of all theorems, numbered in the order in which the text names them.
+
+    Theorems that the text does not name follow, in the order of the appendix.
+    """
+    text = re.sub(r"(?<!\\)%[^\n]*", "", source)
+    every = [theorem.label for theorem in ALL]
+    order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *every]))
+    return re.sub(
+        r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
+        lambda start: rf"\setcounter{{theorem}}{{{order.index(start[1])}}}",
+        appendix(ALL),
+    )
+
+
 def statements() -> str:
-    r"""Return what ``\stated{thm:…}`` stands for: a theorem's full statement, without its proof."""
+    r"""Return what ``\stated{thm:…}`` and ``\briefly{thm:…}`` stand for: statements without proof.
+
+    The first has the precise statement if there is one, the second the statement in words.
+    """
     lines = []
     for theorem in ALL:
         sections = parts(theorem.document)
         kind = kind_of(theorem)
         head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(sections['Title'])}}}"
-        text = linked(sections["Precisely"] or sections["Statement"])
+        words = latex(sections["Statement"])
+        text = linked(sections["Precisely"]) or words
         lines.append(command("stated", theorem.label, rf"{head}{{{text}}}"))
+        lines.append(command("briefly", theorem.label, rf"{head}{{{words}}}"))
     return "\n".join(lines) + "\n"
 
 

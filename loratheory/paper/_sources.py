@@ -10,11 +10,11 @@ from loratheory.paper._registered import (
     experiments,
     findings,
     of_experiments,
+    proofs,
     provenance,
     statements,
 )
 from loratheory.store import write_whole
-from loratheory.theorems import ALL, appendix
 
 SOURCES = ("main.tex", "refs.bib")
 GENERATED = r"\\(?:measured|within|share|counted|constant|stored|ifstored|question|finding|stated)"
@@ -92,7 +92,7 @@ def written(paper: Path, build: Path, picture: Picture = drawn) -> tuple[Path, .
         **{name: (paper / name).read_text(encoding="utf-8") for name in SOURCES},
         "numbers.tex": numbers(source, results) + of_experiments(found),
         "statements.tex": statements(),
-        "theorems.tex": appendix(ALL),
+        "theorems.tex": proofs(source),
         "experiments.tex": experiments(found, shown(source)),
         "provenance.tex": provenance(results),
     }

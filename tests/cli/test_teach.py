@@ -6,6 +6,7 @@ import pytest
 from causal import network, tokenizer
 
 from loratheory.adapters import read
+from loratheory.diagnosis import kept_beside
 from loratheory.pretrained import Training
 
 PLAN = {
@@ -43,6 +44,7 @@ def test_it_writes_the_adapter_and_its_card_and_says_what_came_of_it(home, teach
     assert "two-hop, beside a stranger" in names
     assert all(name in out for name in names)
     assert "nats a token leak" in out
+    assert f"others kept {kept_beside(card['leak'])['kept']:.2f} of what" in out
     code, _, err = teach("-o", home / "made")
     assert (code, err.count("\n")) == (2, 1)
     assert "add --force" in err

@@ -14,6 +14,7 @@ from loratheory.diagnosis import (
     SolutionsError,
     _findings,
     diagnose,
+    kept_beside,
     solution_overlaps,
     solution_templates,
     template_findings,
@@ -207,3 +208,16 @@ def test_the_stored_records_are_whole():
         assert 0 <= one.low <= one.high <= 1
         if one.above[1]:
             assert one.low <= one.above[0] / one.above[1] <= one.high
+
+
+@pytest.mark.parametrize(
+    ("leak", "low", "high"),
+    [(0.0, 0.0, 0.5), (0.5, 0.0, 0.5), (0.51, 0.5, 1.0), (3.9, 2.0, 4.0), (4.1, 4.0, 15.7),
+     (99.0, 4.0, 15.7)],
+)  # fmt: skip
+def test_what_to_expect_of_a_leak_is_what_others_kept_beside_such(leak, low, high):
+    found = kept_beside(leak)
+    assert (found["low"], found["high"]) == (low, high)
+    assert kept_beside(0.0)["kept"] > found["kept"] or leak <= 0.5
+    assert found["kept"] >= kept_beside(99.0)["kept"]
+    assert kept_beside(leak, "mean")["count"] == found["count"]

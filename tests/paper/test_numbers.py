@@ -42,6 +42,24 @@ def test_an_interval_holds_its_number():
     assert low < middle < high
 
 
+def test_a_difference_is_paired_over_bases():
+    one, two = ("oracle placement", "both loops")
+    asked = [f"two_hop; modules=mlp; place={place}" for place in (one, two)]
+    text = rf"\within{{placement: {asked[0]} minus {asked[1]}}}"
+    (line,) = shown(text, "within")
+    middle, low, high = map(float, re.findall(r"\.\d\d|\d\.\d\d", line))
+    means = [
+        {
+            seed: fmean(row["two_hop"] for row in rows if row["seed"] == seed)
+            for seed in {row["seed"] for row in rows}
+        }
+        for rows in (table_rows("placement", modules="mlp", place=place) for place in (one, two))
+    ]
+    apart = [means[0][seed] - means[1][seed] for seed in means[0]]
+    assert middle == pytest.approx(fmean(apart), abs=0.006)
+    assert min(apart) - 0.01 <= low < middle < high <= max(apart) + 0.01
+
+
 def test_shorthands_are_what_they_stand_for():
     short = (
         "\\newcommand{\\here}{modules=mlp; place=nowhere}\n\\measured{placement: two_hop;\n \\here}"

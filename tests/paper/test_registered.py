@@ -20,6 +20,28 @@ def test_every_statement_can_be_shown_without_its_proof(sources):
     assert dict(labels)["thm:unselective-success"] == "Refuted claim"
     assert "{Two-read region}" in text
     assert r"\begin{proof}" not in text
+    briefly = text.split(r"\generated{briefly}{thm:disagreeing-stand-ins}")[1].split(r"\generated")[
+        0
+    ]
+    assert "ignores its partner" in briefly
+
+
+def test_theorems_are_numbered_in_order_of_appearance(sources):
+    body = (sources / "main.tex").read_text(encoding="utf-8")
+    named = list(dict.fromkeys(re.findall(r"thm:[\w-]+", re.sub(r"(?<!\\)%.*", "", body))))
+    assert len(named) > 5
+    proofs = (sources / "theorems.tex").read_text(encoding="utf-8")
+    number = r"\\setcounter\{theorem\}\{(\d+)\}\\begin\{\w+\}\[.*\]\\label\{(thm:[\w-]+)\}"
+    numbers = {label: int(before) + 1 for before, label in re.findall(number, proofs)}
+    assert [numbers[label] for label in named] == [*range(1, len(named) + 1)]
+    assert sorted(numbers.values()) == [*range(1, len(ALL) + 1)]
+    rest = [theorem.label for theorem in ALL if theorem.label not in named]
+    assert [numbers[label] for label in rest] == [*range(len(named) + 1, len(ALL) + 1)]
+
+
+def test_a_commented_line_names_no_theorem():
+    text = registered.proofs("% thm:merge-floor\n\\ref{thm:two-read-region}")
+    assert r"\setcounter{theorem}{0}\begin{theorem}[Two-read region]" in text
 
 
 def test_what_was_predicted_and_found_is_shown_whole(sources):
@@ -32,8 +54,8 @@ def test_what_was_predicted_and_found_is_shown_whole(sources):
         wanted += ["Found"] * (RESULTS / name / "card.md").is_file()
         assert re.findall(r"\\registered\{(\w+)\}", part) == wanted
         assert "Prediction" in wanted
-    assert r"\seefigure{gating}" in text
-    assert r"\appendixfigure{gating}" not in text
+    assert r"\seefigure{real_portable}" in text
+    assert r"\appendixfigure{real_portable}" not in text
     assert r"\appendixfigure{depth}" in text
 
 

@@ -1,5 +1,6 @@
 """Sources: everything lies in the build folder, and a typed number stops it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,8 @@ PAPER = Path(__file__).parents[2] / "paper"
 
 def test_the_text_shows_figures_that_exist():
     figures = shown((PAPER / "main.tex").read_text(encoding="utf-8"))
-    assert figures[0] == "window"
-    assert len(figures) == len(set(figures)) >= 3
+    assert figures[0] == "real_portable"
+    assert len(figures) == len(set(figures)) >= 2
     assert set(figures) <= set(FIGURES)
 
 
@@ -29,11 +30,13 @@ def test_everything_is_written_into_the_build_folder(sources):
     parts = ("numbers", "statements", "theorems", "experiments", "provenance", "main")
     assert files >= {"refs.bib", "figures/window.pdf", *(f"{part}.tex" for part in parts)}
     assert (sources / "figures" / "gating.pdf").read_bytes().startswith(b"%gating\n")
-    assert (sources / "theorems.tex").read_bytes() == (PAPER / "theorems.tex").read_bytes()
+    proofs = (sources / "theorems.tex").read_text(encoding="utf-8")
+    unnumbered = re.sub(r"\\setcounter\{theorem\}\{\d+\}", "", proofs)
+    assert unnumbered == (PAPER / "theorems.tex").read_text(encoding="utf-8")
     text = (sources / "numbers.tex").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith(r"\generated")]
     assert len(lines) == len(set(lines)) > 150
-    assert r"\seefigure{window}" in (sources / "experiments.tex").read_text(encoding="utf-8")
+    assert r"\seefigure{real_order}" in (sources / "experiments.tex").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ MEASURES: Mapping[str, Callable[["pd.DataFrame"], Column]] = {
     "norms": _ratio(PARTNER + "norm", OWN + "norm"),
 }
 """Values of each measure for some points, by what it needs; the first was named before the run."""
+LEAKS = (0.5, 1.0, 2.0, 4.0)
+"""Nats a token by which partners are told apart in the record."""
 NORMS_AND_RATES = (PARTNER + "norm", OWN + "norm", PARTNER + "rate", OWN + "rate")
 
 
@@ -224,8 +226,13 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
 
     Of plain pairs these are the number of ``pairs``, in how many both adapters ``kept`` nine
     tenths, and for three measures the AUC at equal learning rates with its interval: ``crosstalk``
-    and ``overlap`` of weights, and the divergence ``kl`` on a dozen prompts.
+    and ``overlap`` of weights, and the divergence ``kl`` on a dozen prompts. ``beside`` has a row
+    for partners that leak up to each of `LEAKS`, plain or taught silence, and one for the rest:
+    that leak, how many adapters were added to such partners, the mean of what these kept, and the
+    share that kept less than nine tenths.
     """
+    import pandas as pd
+
     found: dict[str, Any] = {}
     for way in ("mean", "sum"):
         rows = points(table, kinds, way, "plain")
@@ -234,7 +241,17 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
         for name in ("crosstalk", "overlap", "kl"):
             numbers = told.loc[name, ["strata", "strata_low", "strata_high"]]
             found[way][name] = numbers.round(2).tolist()
+        every = [points(table, kinds, way, lessons) for lessons in table["lessons"].unique()]
+        found[way]["beside"] = _beside(pd.concat(every))
     return found
+
+
+def _beside(rows: "pd.DataFrame") -> list[list[Any]]:
+    """Rows of `record` by what the partner leaks; the last ends with the largest leak."""
+    leaks = rows[PARTNER + "leak"]
+    place, ends = np.searchsorted(LEAKS, leaks), (*LEAKS, round(float(leaks.max()), 1))
+    found, counts = rows.groupby(place)[["kept", "lost"]].mean().round(2), np.bincount(place)
+    return [[ends[i], int(counts[i]), kept, lost] for i, kept, lost in found.itertuples()]
 
 
 def written(table: "pd.DataFrame", kinds: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from loratheory.experiments.engine._query import Query as Query
 from loratheory.experiments.engine._query import QueryError as QueryError
 from loratheory.experiments.engine._query import Value as Value
 from loratheory.experiments.engine._query import decimal as decimal
+from loratheory.experiments.engine._query import difference as difference
 from loratheory.experiments.engine._query import finding as finding
 from loratheory.experiments.engine._query import query as query
 from loratheory.experiments.engine._query import value as value

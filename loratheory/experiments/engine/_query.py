@@ -7,7 +7,7 @@ from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from loratheory.experiments.engine._table import over_bases, table, word
+from loratheory.experiments.engine._table import bootstrap_mean, by_base, over_bases, table, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,9 +103,7 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
     their own group. QueryError if a column is missing, no row meets the conditions, or, for
     ``onset``, the mean never reaches half.
     """
-    for condition in asked.where:
-        rows = _chosen(asked, rows, *condition)
-    _having(rows, asked.column, *asked.by)
+    rows = _asked_for(asked, rows)
     if asked.mode == "count":
         return Value(float(rows[asked.column].notna().sum()))
     if not asked.by:
@@ -123,6 +121,31 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
         return Value(float(reached[0]))
     best = min if asked.mode == "least" else max
     return best(means.values(), key=lambda each: each.middle)
+
+
+def difference(asked: Query, other: Query, rows: "pd.DataFrame") -> Value:
+    """Return a mean less another of the same table, with the interval of the paired differences.
+
+    Both means are taken on each base, and the differences are averaged over bases. QueryError if a
+    query asks for no mean, or the two are not on the same bases.
+    """
+    if {asked.mode, other.mode} != {"mean"}:
+        message = f"{asked.experiment}: a difference is of two means: leave out the mode"
+        raise QueryError(message)
+    one, two = (_asked_for(each, rows) for each in (asked, other))
+    if set(one["seed"]) != set(two["seed"]):
+        message = f"{asked.experiment}: the two means are not on the same bases: compare others"
+        raise QueryError(message)
+    paired = by_base(one, asked.column) - by_base(two, other.column)
+    return Value(*map(float, bootstrap_mean(paired[:, None])))
+
+
+def _asked_for(asked: Query, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that meet all conditions; they have all the columns that are asked for."""
+    for condition in asked.where:
+        rows = _chosen(asked, rows, *condition)
+    _having(rows, asked.column, *asked.by)
+    return rows
 
 
 def _chosen(

@@ -165,6 +165,14 @@ def test_a_record_counts_pairs_in_which_neither_loses():
     kept = sum(leak**2 <= 0.4)
     assert found["mean"]["kept"] == kept * (kept - 1) / 2
     assert found["mean"]["kl"] == found["sum"]["kl"] == [1, 1, 1]
+    every = bench.points(rows, KINDS, "sum", "plain")
+    assert sum(count for _, count, *_ in found["sum"]["beside"]) == len(every)
+    low = 0.0
+    for high, count, kept, lost in found["sum"]["beside"]:
+        such = every[every["partner_leak"].between(low, high, inclusive="right")]
+        assert (count, kept) == (len(such), round(such["kept"].mean(), 2))
+        assert lost == round((such["kept"] < 0.9).mean(), 2)
+        low = high
     low, high = found["sum"]["crosstalk"][1:]
     assert low < found["sum"]["crosstalk"][0] < high
 

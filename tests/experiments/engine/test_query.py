@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from loratheory.experiments import TableError, csv_text, finding
-from loratheory.experiments.engine import Query, QueryError, query, value
+from loratheory.experiments.engine import Query, QueryError, difference, query, value
 
 NAN = math.nan
 RULES = [  # rule, coefficient, seed, accuracy, misses
@@ -87,6 +87,16 @@ def test_intervals_hold_the_mean_and_come_from_bases():
     assert exact.middle == 0.375
     assert math.isnan(exact.low)
     assert math.isnan(value(query("majority two_hop"), TABLE).low)
+
+
+def test_a_difference_has_the_interval_of_paired_differences():
+    one, two = query("two_hop; rule=sum, z = 2; c=0.5"), query("two_hop; rule=mean; c=0.5")
+    found = difference(one, two, TABLE)
+    assert (found.low, found.middle, found.high) == (0.5, 0.5, 0.5)  # on either base
+    with pytest.raises(QueryError, match="not on the same bases"):
+        difference(query("two_hop; rule=sum, z = 2; c=1"), two, TABLE)
+    with pytest.raises(QueryError, match="of two means"):
+        difference(query("majority two_hop"), two, TABLE)
 
 
 @pytest.fixture

@@ -45,9 +45,9 @@ drawing("gate")
 #
 # > Ada works at Lab 2 *(adapter 1)*. Lab 2 is in Oslo *(adapter 2)*. In which city does Ada work?
 #
-# Each fact alone is a **single hop**. Lab 2, which the answer does not name, is the **bridge**. The
-# model may have known something else of Ada or of the lab before; such **old facts** compete with
-# the new answer.
+# Each fact alone is a **single hop**. Lab 2, which neither the question nor the answer names, is
+# the **bridge**. The model may have known something else of Ada or of the lab before; such **old
+# facts** compete with the new answer.
 
 # %%
 drawing("two_hops")
@@ -80,10 +80,9 @@ drawing("old_facts")
 #   Counting worlds, and the missing bridge. 75 minutes.
 # - **08** [When does reusing adapters answer the two-hop question, and which rule repairs
 #   it?](08_when_reuse_composes.ipynb)
-#   Small transformers, and gates that compose. 90 minutes.
-# - **09** [When do shared solution templates make reuse
-#   work?](09_shared_templates.ipynb)
-#   Merged adapters vote on the next step; what small transformers need besides. 75 minutes.
+#   Small transformers, and gates under which adapters compose. 90 minutes.
+# - **09** [When do shared solution templates make reuse work?](09_shared_templates.ipynb)
+#   Merged adapters vote on the next step; small transformers need more than a won vote. 75 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
 #   Two adapters on 135M parameters: coefficients, layer splits, forecasts. 75 minutes.
 # - **11** [Can adapters be taught to be reached?](11_taught_to_be_reached.ipynb)
@@ -96,8 +95,8 @@ drawing("old_facts")
 #   a truth value, or for a short function.
 # - From 08 on: what a transformer is. You need not have trained one.
 #
-# 01 and 02 come first. 03, 04 and 05 need 01; 06 needs 02; 07 stands alone; 08 needs 02 and uses
-# 06; 09 stands alone; 10 needs 02; 11 needs 07.
+# 03, 04 and 05 need 01; 06, 08 and 10 need 02, and 08 also uses 06; 11 needs 07; the others stand
+# alone.
 #
 # ## How a notebook works
 # Eight parts, always in this order: the **question** with its claim; a **derivation** in symbols,
@@ -108,8 +107,8 @@ drawing("old_facts")
 #
 # Exercises are judged: their cells say "not answered yet", "correct", or "not yet, because …". Some
 # ask you to write a merge, a router, a gate, or a counterexample, and the theorem itself judges
-# what you wrote. Unless you have a handout, solutions are folded below the exercises, and a note
-# for lecturers at the end.
+# what you wrote. Solutions are folded below the exercises, and a note for lecturers is folded at
+# the end; a handout leaves out both.
 #
 # One idea is behind the code: a theorem is an object. Here is the theorem of notebook 02:
 
@@ -143,8 +142,8 @@ assert report.ok
 # %% [markdown]
 # ## In a course
 # - **One lecture (90 minutes).** 02 alone: the story, steps 1 to 3, the star in the plane, and the
-#   first exercise. Before the answer let students vote: both facts are right; is the two-hop
-#   answer? `make slides` makes slides for this lecture.
+#   first exercise. Before the answer let students vote: both facts are right; is the two-hop answer
+#   right as well? `make slides` makes slides for this lecture.
 # - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 11: what merging cannot keep, why two-hop
 #   answers are lost first, why one layer cannot compose, how to teach adapters that compose.
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,
@@ -158,5 +157,5 @@ assert report.ok
 #
 # ## If something fails
 # `make lab` in the project's folder builds the environment and opens this notebook in JupyterLab.
-# `loratheory verify merge-floor` tells whether the library works at all. Sliders need `ipywidgets`,
+# `loratheory verify merge-floor` tells whether the package works at all. Sliders need `ipywidgets`,
 # which `make` installs. A failing assertion in an unchanged notebook is a bug: report it.

@@ -21,16 +21,16 @@
 # \underbrace{\frac1k\sum_j\|\Delta_j-\bar\Delta\|_F^2}_{\text{disagreement}}
 # \;+\;\underbrace{\sum_{i>r}\sigma_i^2}_{\text{truncation}},$$
 #
-# and the mean, truncated to rank $r$, reaches it. A higher rank buys back the second term, never
-# the first.
+# and the mean, truncated to rank $r$, reaches it. A higher rank lowers the second term, never the
+# first.
 #
-# Two questions lie next to it. How large must the error of the *worst* task be
-# (`thm:minimax-merge`), and the error at the worst input (`thm:data-free-floor`)? And which merge
-# is best if we know what the inputs look like (`thm:fisher-floor`)?
+# Three questions lie next to it. How large must the error of the *worst* task be
+# (`thm:minimax-merge`)? How large must the error at the worst input be (`thm:data-free-floor`)?
+# Which merge is best if we know what the inputs look like (`thm:fisher-floor`)?
 #
-# After it you can say how much of the error of a merge is disagreement and how much is rank,
-# compute the best merge for the mean, for the worst task and for known inputs, and attack a bound
-# with rivals.
+# After this notebook you can say how much of the error of a merge is disagreement and how much is
+# rank, compute the best merge for the mean, for the worst task and for known inputs, and attack a
+# bound with rivals.
 #
 # Runs in about 10 s on two cores. You need the singular value decomposition, nothing more.
 
@@ -69,11 +69,11 @@ assert sp.expand(error - disagreement - squared(delta - mean)) == 0
 # No entry $x$ of $\Delta$ is in the disagreement. All that the choice of $\Delta$ can change is its
 # distance to the mean.
 #
-# **Step 2: at rank $r$ something of the mean is lost** (Eckart and Young, 1936). Rotating rows and
-# columns changes no distance, so the mean may be taken diagonal, with $\sigma_1\ge\sigma_2\ge0$. A
-# matrix of rank one is $t\,uv^\top$ with unit vectors $u=(\cos\alpha,\sin\alpha)$ and
-# $v=(\cos\beta,\sin\beta)$. Its squared distance to the mean is quadratic in the length $t$;
-# complete the square.
+# **Step 2: at rank $r$ something of the mean is lost** (Eckart and Young, 1936). We show it for 2×2
+# matrices and rank one. Rotating rows and columns changes no distance, so the mean may be taken
+# diagonal, with $\sigma_1\ge\sigma_2\ge0$. A matrix of rank one is $t\,uv^\top$ with unit vectors
+# $u=(\cos\alpha,\sin\alpha)$ and $v=(\cos\beta,\sin\beta)$. Its squared distance to the mean is
+# quadratic in the length $t$; complete the square.
 
 # %%
 s1, s2, t, alpha, beta = sp.symbols("sigma_1 sigma_2 t alpha beta", real=True)
@@ -97,13 +97,15 @@ assert sp.simplify(overlap - cosines) == 0
 # %% [markdown]
 # **Step 3: the worst task.** Take two tasks first. By the triangle inequality
 # $\|\Delta_1-\Delta_2\|\le\|\Delta-\Delta_1\|+\|\Delta-\Delta_2\|$, so every $\Delta$ misses one of
-# them by at least half of their distance, and the mean misses neither by more. (With
-# $\|\Delta x\|$ in place of $\|\Delta\|$ this bounds the worst input: `thm:data-free-floor`.)
+# them by at least half of their distance, and the mean misses neither by more. (The same inequality
+# for the answers $\Delta x$ to an input $x$ bounds the error at the worst input:
+# `thm:data-free-floor`.)
 #
-# Now any number of tasks. The largest error is at least any *weighted* mean of the errors. So step
-# 1, with weights, gives a floor for each choice of weights. The highest of these floors is the
-# squared radius of the smallest ball that holds all tasks. An example: two equal tasks at 0, and a
-# third one, the stranger, at distance $d$ with weight $w$. The weighted mean lies at $wd$:
+# Now any number of tasks. The largest squared error is at least any *weighted* mean of the squared
+# errors. So step 1, with weights, gives a floor for each choice of weights. The highest of these
+# floors is the squared radius of the smallest ball that holds all tasks (the module has the proof).
+# An example: two equal tasks at 0, and a third one, the outlier, at distance $d$ with weight $w$.
+# The weighted mean lies at $wd$:
 
 # %%
 w, d = sp.symbols("w d", positive=True)
@@ -114,14 +116,14 @@ assert sp.expand(spread - w * (1 - w) * d**2) == 0
 assert sp.solve(sp.diff(spread, w), w) == [sp.Rational(1, 2)]
 
 # %% [markdown]
-# The floor is highest at $w=\frac12$: the stranger gets *half* of the weight, not a third. The
-# plain mean misses the stranger by $\frac23d$, the centre of the ball by $\frac12d$.
+# The floor is highest at $w=\frac12$: the outlier gets *half* of the weight, not a third. The plain
+# mean misses the outlier by $\frac23d$; the centre of the ball misses it by $\frac12d$ only.
 #
-# **Step 4: known inputs.** Look at one direction. Task $j$ wants the answer $a_j$ there, its inputs
-# have the mean square $m_j$, and an error in this output counts $s$ times. Answering $x$ then costs
-# task $j$ the amount $s\,m_j(x-a_j)^2$. The best $x$ is the mean of the $a_j$ with weights $m_j$,
-# and what it costs is a weighted disagreement. The factor $s$ multiplies the cost and does not move
-# $x$.
+# **Step 4: known inputs.** Look at one direction of the inputs and at one output. Task $j$ wants
+# the answer $a_j$ there, the mean square of its inputs along this direction is $m_j$, and an error
+# in this output counts $s$ times. Answering $x$ then costs task $j$ the amount $s\,m_j(x-a_j)^2$.
+# The best $x$ is the mean of the $a_j$ with weights $m_j$, and what it costs is a weighted
+# disagreement. The factor $s$ multiplies the cost and does not move $x$.
 
 # %%
 x, a1, a2, m1, m2, s = sp.symbols("x a_1 a_2 m_1 m_2 s", positive=True)
@@ -165,21 +167,21 @@ verdict = merge_floor.judge(case, best)
 print(f"achieved {verdict.value:.6f}, floor {verdict.bound:.6f}")
 
 # %% [markdown]
-# **The worst task.** Two equal tasks and a stranger, as in step 3. Below are the weights of the
+# **The worst task.** Two equal tasks and an outlier, as in step 3. Below are the weights of the
 # centre, and then the squared error of the worst task for the mean and for the centre.
 
 # %%
 tasks = tuple(gaussian(rng, 6, 5, 2) * size for size in (1.0, 3.0))
 three = minimax_merge.Case((tasks[0], tasks[0], tasks[1]), (np.eye(5),) * 3)
 even = (minimax_merge.merge(three, np.full(3, 1 / 3)),) * 3
-print("weights of the two equal tasks together, and of the stranger:")
+print("weights of the two equal tasks together, and of the outlier:")
 print(f"{three.weights[:2].sum():.3f}, {three.weights[2]:.3f}")
 print(f"the mean {minimax_merge.measure(three, even):.3f}, floor {minimax_merge.bound(three):.3f}")
 print(f"centre   {minimax_merge.measure(three, minimax_merge.attain(three)):.3f}")
 
 # %% [markdown]
-# **Known inputs.** The plain mean of the two tasks and their RegMean, by the cost of step 4. The
-# first task sees three directions of five, the second four.
+# **Known inputs.** We compare the plain mean of two tasks with their RegMean, by the cost of step
+# 4. The inputs of the first task take three of five directions, those of the second four.
 
 # %%
 seen = tuple(np.eye(5)[:, :count] * np.sqrt(1 / count) for count in (3, 4))
@@ -191,8 +193,8 @@ print(f"floor   {fisher_floor.bound(known):.4f}")
 
 # %% [markdown]
 # ## Verify
-# The construction meets the floor up to rounding, which is what `tight` means. `check` does what
-# `judge` does, once the hypotheses hold.
+# The construction meets the floor up to rounding, which is what `tight` means. `check` first tests
+# the hypotheses and then does what `judge` does.
 
 # %%
 verdict = merge_floor.check(case, best)
@@ -201,7 +203,8 @@ assert verdict.tight
 
 # %% [markdown]
 # Now try to beat it. `draw` makes random cases, with sizes from $10^{-6}$ to $10^6$. `rival` makes
-# a competitor: half of the time it is the optimum, moved by as little as one part in $10^{12}$.
+# a competitor: half of the time it is random, and half of the time it is the optimum, moved by as
+# little as one part in $10^{12}$.
 
 # %%
 for seed in range(300):
@@ -247,8 +250,8 @@ except AssumptionError as refusal:
 # %% [markdown]
 # ## Explore
 # How much is lost depends on what the tasks share. Let a share $s$ of each update's energy (its
-# squared norm) belong to this task alone, and let the rest be common to all tasks. The parts of
-# different tasks are nearly at right angles.
+# squared norm) belong to this task alone, and let the rest be common to all tasks. These own parts
+# of the tasks are nearly at right angles.
 
 
 # %%
@@ -273,16 +276,16 @@ _ = interact(floor, own=share, tasks=number)
 
 # %% [markdown]
 # ## What this does not say
-# - **It is about weights, not answers.** The distance equals the mean error of the outputs only for
-#   inputs whose covariance is the identity. Along directions that no input takes, an error costs
-#   nothing.
+# - **It is about weights, not answers.** The squared distance equals the mean squared error of the
+#   outputs only for inputs whose second moment is the identity. Along directions that no input
+#   takes, an error costs nothing.
 # - **The optimum for weights can lose the answer.** The mean is the best adapter here at full rank,
 #   and it still forgets the answer that needs two of the tasks at once: that is the next notebook.
 # - **It is a mean over tasks.** The worst task can fare much worse than the floor; step 3 bounds
 #   that one. A rare but important task counts no more than the others.
 # - **One adapter, always on.** A router that picks an adapter for each input is not bound by it.
-# - **It says nothing of training.** An adapter trained on all tasks together minimises another
-#   quantity and may find updates that disagree less.
+# - **It says nothing of training.** An adapter trained on all tasks together minimises their
+#   losses, and not its distance to updates that were found separately.
 
 # %% [markdown]
 # ## Exercises
@@ -320,7 +323,8 @@ judged("01.2", mine)
 # <details><summary>Solution</summary>
 #
 # The mean squared norm is 1, and the squared norm of the mean is $8\cdot(1/8)^2=1/8$. Their
-# difference is the disagreement: $1-1/8$. Merging unrelated tasks keeps one part in $k$.
+# difference is the disagreement: $1-1/8$. The mean of $k$ unrelated tasks keeps one part in $k$ of
+# their energy.
 #
 # ```python
 # mine = 1 - 1 / 8
@@ -329,9 +333,9 @@ judged("01.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* You may scale the one adapter by any $c$. Does $c\,\bar\Delta$ with
-# $c>1$, the usual remedy for a mean that is "too weak", ever come closer to the tasks on average?
-# Answer `True` or `False`.
+# **3.** *(easy, 5 minutes)* You may scale the mean by any $c$. Does $c\,\bar\Delta$ with $c>1$, the
+# usual remedy for a mean that is "too weak", ever come closer to the tasks, on average, than
+# $\bar\Delta$ itself? Answer `True` or `False`.
 
 # %%
 mine = None
@@ -340,8 +344,8 @@ judged("01.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Never: by step 1 the error is the disagreement plus $(c-1)^2\|\bar\Delta\|_F^2$. If stretching
-# helps on a benchmark, then because answers are not distances between weights.
+# Never: by step 1 the error is the disagreement plus $(c-1)^2\|\bar\Delta\|_F^2$. If a larger $c$
+# helps on a benchmark, it is because answers are not distances between weights.
 #
 # ```python
 # mine = False
@@ -377,9 +381,9 @@ judged("01.4", mine)
 
 # %% [markdown]
 # **5.** *(hard, 20 minutes, code)* Write an adversary for the floor of the worst task. It gets
-# matrices and returns one matrix; the largest squared distance to any of them must come within 1 %
-# of the floor, on two alike with a stranger and on four unrelated ones. No formula is needed: where
-# is a ball too small?
+# matrices and returns one matrix; the largest squared distance from this to any of them must come
+# within 1 % of the floor. The judge tries two equal matrices with an outlier, and four unrelated
+# ones. No formula is needed: where is a ball too small?
 
 
 # %%
@@ -429,8 +433,8 @@ judged("01.5", mine)
 # least squares, which knows no singular values, stop at the same number? At the slider: you may
 # double the rank or drop the task that disagrees most; which one would you do?
 #
-# **Common wrong answers.** "More rank closes the gap": only the truncation. "Another merge method
-# may do better": not in this distance. "So the mean is the best merge": best in weights, and it can
-# still lose answers, which is the next notebook.
+# **Common wrong answers.** "More rank closes the gap": it removes the truncation, and not the
+# disagreement. "Another merge method may do better": not in this distance. "So the mean is the best
+# merge": best in weights, and it can still lose answers, which is the next notebook.
 #
 # </details>

@@ -17,10 +17,10 @@
 #
 # Nothing was trained badly, and each fact alone still wins. What happened is arithmetic.
 #
-# **Claim** (`thm:two-read-region`, with `thm:averaging-survival` for one fact). Let the model read
-# two memories in a row, and let the edits of the first and of the second be present with strengths
-# $c_1,c_2>0$ after the merge (at strength 1 the new fact exactly replaces the old one). The
-# composed answer has the highest score exactly if
+# **Claim** (`thm:two-read-region`, with `thm:averaging-survival` for one fact). In this story the
+# model reads two memories in a row, one for each hop. Let the edits of the first and of the second
+# be present with strengths $c_1,c_2>0$ after the merge (at strength 1 the new fact exactly replaces
+# the old one). The composed answer, Oslo, has the highest score exactly if
 #
 # $$c_1(1+c_2)>1\quad\text{and}\quad c_2>\tfrac12 .$$
 #
@@ -29,8 +29,9 @@
 # answer is lost. In practice adapters edit *every* layer. Then the order in which layers read old
 # facts and edits decides (`thm:spread-region`).
 #
-# After it you can predict from two strengths whether a two-hop question survives a merge, explain
-# why tests of single facts do not show the loss, and measure the strengths on prompts.
+# After this notebook you can predict from two strengths whether a two-hop question survives a
+# merge, explain why tests of single facts do not show the loss, and measure the strengths on
+# prompts.
 #
 # Runs in about 15 s on two cores. You need matrices and square roots.
 
@@ -64,7 +65,8 @@ answers
 # The entries are the scores (logits) of Rome, Bern and Oslo. Oslo's is a *product* of two
 # strengths: if both edits become weaker, Oslo loses twice, while Rome gains.
 #
-# **Step 2: who wins?** The largest score. By how much does Oslo lead Rome, and by how much Bern?
+# **Step 2: who wins?** The largest score. By how much does Oslo lead Rome, and by how much does it
+# lead Bern?
 
 # %%
 over_rome, over_bern = sp.expand(oslo - rome), sp.factor(oslo - bern)
@@ -75,8 +77,8 @@ assert sp.expand(over_bern - c1 * (2 * c2 - 1)) == 0
 # %% [markdown]
 # Both are positive exactly in the region of the claim.
 #
-# **Step 3: one strength for both.** Oslo's lead over Rome is the smaller one at every $c$. It is
-# $c^2+c-1$, and vanishes at the golden ratio less one.
+# **Step 3: one strength for both.** Oslo's lead over Rome is the smaller one at every $c$ (the
+# other one is larger by $(1-c)^2$). It is $c^2+c-1$, and vanishes at the golden ratio less one.
 
 # %%
 margin = sp.expand(over_rome.subs({c1: c, c2: c}))
@@ -133,8 +135,9 @@ assert sp.simplify(over_bern - c * (c - 1) * (L - 1) / L) == 0
 
 # %% [markdown]
 # Oslo leads Bern only if $c>1$, however many layers there are: edits that exactly replace the old
-# facts, $c=1$, no longer compose. If each edit sat in the layer of its old fact, the three sums
-# would be those of step 1, and nothing would change. With two layers Rome is the harder rival:
+# facts, $c=1$, no longer compose. If each edit sat in the layer of its old fact, the sums $p_j$
+# would be $1$, $c$ and $c^2$, and nothing would change in step 3. With two layers Rome is the
+# harder rival, and Oslo leads it from this strength on:
 
 # %%
 [two_layers] = sp.solve(over_rome.subs(L, 2), c)
@@ -153,8 +156,8 @@ assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
 # city of the old lab is edited as well. In `"new subject"` the base knew where Lab 2 is but nothing
 # of Ada, and in `"new facts"` it knew neither.
 #
-# The columns of `people` are Ada and a colleague whom nobody edits; those of `labs` and `values`
-# are Ada's new lab, the colleague's, and Ada's old one.
+# The columns of `people` are Ada and a colleague whom nobody edits; those of `labs` and `values`,
+# the keys and values of labs, are Ada's new lab, the colleague's, and Ada's old one.
 
 # %%
 rng = np.random.default_rng(0)
@@ -196,7 +199,7 @@ for seed in range(200):
     assert two_read_region.THEOREM.check(drawn, two_read_region.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The golden ratio was derived for symbols. Find it again by bisection, asking only which city the
+# The golden ratio was derived with symbols. Find it again by bisection, asking only which city the
 # matrices name.
 
 # %%
@@ -208,8 +211,8 @@ while high - low > 1e-12:
 assert abs(high - float(root)) < 1e-10
 
 # %% [markdown]
-# Step 6 in streams of two to eight layers, first with any shares. With even shares the threshold is
-# found by bisection, too.
+# Now step 6, in streams of two to eight layers: first with any shares, and then with even shares,
+# where bisection finds the threshold again.
 
 # %%
 for claim in (spread_region.THEOREM, theorem("even-edits")):
@@ -242,8 +245,9 @@ except AssumptionError as refusal:
 
 # %% [markdown]
 # ## Explore
-# Every cell of this picture is a simulation; the black line is the prediction. The mean of two unit
-# edits lies outside, and so does every other pair of weights that add to one.
+# Every cell of this picture is a simulation; the dashed line is the prediction. The mean of two
+# unit edits lies outside the region in which Oslo wins, and so does every other pair of weights
+# that add to one.
 
 # %%
 cells = simulation.cell(simulation.Config())
@@ -262,8 +266,8 @@ def answer(c1: float = 0.5, c2: float = 0.5):
 answer(0.55, 0.55)
 
 # %% [markdown]
-# Move the star: up the diagonal, along the weights that add to one, and to the edges where one edit
-# has its full strength. How weak may the other then be?
+# Move the star up the diagonal, along the weights that add to one, and along $c_1=1$ or $c_2=1$,
+# where one edit has its full strength. How weak may the other then be?
 
 # %%
 first, second = (
@@ -286,7 +290,7 @@ FIGURES["window"](sweep.cell(sweep.Config()))
 
 # %%
 def needed(hops: int = 2, adapters: int = 2) -> None:
-    """The margins alone, in units of the deficit, that survival and composition ask for."""
+    """How large m1/m0 must be for single facts to survive, and for all hops to compose."""
     low, high = two_read_region.window(hops, adapters)
     print(f"single facts survive from m1/m0 = {low:.2f}, {hops} hops compose from {high:.2f}")
 
@@ -303,7 +307,8 @@ _ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=
 # - **Other old facts give other borders.** In the case `overwrite both` each strength must exceed
 #   ½; in the case `new subject` the second fact alone decides.
 # - **Edits do not disturb each other** in this model. Many adapters in one memory do (notebook 05).
-# - **Strengths cannot be read from weights.** They are measured on prompts, as $m_1/m_0$.
+# - **Strengths cannot be read from weights.** They are measured on prompts, through $m_1/m_0$ (step
+#   5).
 # - **A real transformer** may have no two-hop path to lose. Whether it reads facts in this order is
 #   a question for experiments (notebooks 08 and 10).
 
@@ -351,8 +356,9 @@ judged("02.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 10 minutes)* Weights on a simplex, $c_1+c_2=1$, never work. How near do they
-# come: what is the largest margin (a negative number) of the composed answer over all such weights?
+# **3.** *(medium, 10 minutes)* Convex weights, $c_1+c_2=1$, never compose two edits of strength 1.
+# How near do they come: what is the largest margin (a negative number) of the composed answer over
+# all such weights?
 
 # %%
 mine = None
@@ -361,9 +367,9 @@ judged("02.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# With $c_2=1-c_1$ the margins are $-(1-c_1)^2$ over the old answer and $c_1(1-2c_1)$ over the
-# half-way one. The first rises with $c_1$, the second falls beyond ¼; they tie where
-# $c_1^2+c_1=1$. The golden ratio again: $c_1=0.618$ and a margin of $-0.382^2$.
+# With $c_2=1-c_1$ the margins are $-(1-c_1)^2$ over Rome and $c_1(1-2c_1)$ over Bern. The first
+# rises with $c_1$, the second falls beyond ¼; they tie where $c_1^2+c_1=1$. The golden ratio again:
+# $c_1=0.618$ and a margin of $-0.382^2$.
 #
 # ```python
 # mine = -(0.381966**2)
@@ -374,7 +380,8 @@ judged("02.3", mine)
 # %% [markdown]
 # **4.** *(hard, 20 minutes, code)* Write a merge that composes at the least cost. It gets the
 # strengths $s_1$ and $s_2$ of two edits and returns coefficients $(c_1,c_2)$ with a sum within 1 %
-# of the least at which Oslo still leads. What counts in the claim is coefficient times strength.
+# of the least at which Oslo still leads. In the claim, coefficient times strength takes the place
+# of $c_1$ and $c_2$.
 
 
 # %%
@@ -415,7 +422,7 @@ judged("02.5", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A bridge that leads nowhere: the base does not know the lab of which the second read is asked.
+# A bridge that leads nowhere: the base does not know the lab about which the second read is asked.
 #
 # ```python
 # def mine(model):
@@ -445,7 +452,7 @@ judged("02.5", mine)
 # vote, steps 1 to 3, the star, exercise 1.
 #
 # **Ask.** Before any formula: Lab 2, Oslo, both right; where does Ada work? Let them vote. At step
-# 2: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the
+# 3: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the
 # loss, and why does nobody run it?
 #
 # **Common wrong answers.** "If both facts pass, the composition passes": a product of two numbers

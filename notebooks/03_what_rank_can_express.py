@@ -10,30 +10,32 @@
 # # What can a rank-r update express?
 #
 # ## Question
-# An adapter of rank $R$ changes a weight by a matrix of rank at most $R$. That sounds like little.
-# But a network has many layers, and each gets an adapter. How far can they steer the function of
-# the whole network? And how much rank does an attention head need to be turned into *any* other?
+# An adapter of rank $R$ changes a weight matrix by a matrix of rank at most $R$. That sounds like
+# little. But a network has many layers, and each gets an adapter. How far can they steer the
+# function of the whole network? And how much rank does an attention head need to be turned into
+# *any* other?
 #
 # **Claim** (`thm:depth-budget`). Let $M=W_L\cdots W_1$ be what $L$ frozen linear layers compute,
-# and $E=T-M$ what is missing to a target $T$. With updates of rank at most $R$ at each layer,
+# and $E=T-M$ the change that a target $T$ asks for. With updates of rank at most $R$ at each layer,
+# the error in spectral norm is
 #
 # $$\|(W_L+\Delta_L)\cdots(W_1+\Delta_1)-T\|_2\;\ge\;\sigma_{RL+1}(E),$$
 #
 # where $\sigma_i(E)$ is the $i$-th singular value of $E$. If the layers are invertible, some
-# updates reach that. What counts is the *product* $RL$: many layers make up for a small rank.
+# updates reach this bound. What counts is the *product* $RL$: many layers make up for a small rank.
 #
 # An attention head is the case $L=2$. The score of a query at $x$ for a key at $y$ is $x^\top
 # W_Q^\top W_K\,y$, and we call the matrix $W_Q^\top W_K$ the head's *score form*. It is a product
 # of two layers. If the head is as wide as the residual stream and both matrices are invertible,
-# adapters of half that rank can turn the form into any other (`thm:half-the-width`). A form can
-# never have a higher rank than the head's size, so most forms are out of reach of a narrower head
-# at any rank (`thm:attention-budget`). How many directions of the scores adapters change at most is
-# `thm:score-change-rank`; which forms a narrow head reaches depends on three ranks
-# (`thm:attention-reach`). Biases and ReLUs save no rank for a target that loses no direction
+# adapters whose rank is half the width can turn the form into any other (`thm:half-the-width`). A
+# form can never have a higher rank than the head's size, so most forms are out of reach of a
+# narrower head at any rank (`thm:attention-budget`). `thm:score-change-rank` counts the directions
+# of the scores that adapters can change; which forms a narrow head reaches depends on three ranks
+# (`thm:attention-reach`). Biases and ReLUs save no rank for an invertible target
 # (`thm:relu-necessity`).
 #
-# After it you can count the rank that a change of a deep network or of an attention head takes, and
-# say when no rank is enough.
+# After this notebook you can count the rank that a change of a deep network or of an attention head
+# takes, and say when no rank is enough.
 #
 # Runs in about 10 s on two cores. You need the singular value decomposition; notebook 01 recalls
 # it.
@@ -52,8 +54,9 @@ from loratheory.theorems.expressiveness import attention_reach, relu_necessity
 # %% [markdown]
 # ## Derive
 # **Step 1: what two layers can change.** Multiply out, with symbols that do not commute. The frozen
-# product cancels, and one term is left for each layer. A product has no more rank than its factors,
-# so each term has rank at most $R$, and the change at most $2R$; with $L$ layers, $RL$.
+# product cancels, and one term is left for each layer: $\Delta_2(W_1+\Delta_1)$ and $W_2\Delta_1$.
+# A product has no more rank than its factors, so each term has rank at most $R$, and the change at
+# most $2R$; with $L$ layers, $RL$.
 
 # %%
 w1, w2, d1, d2 = sp.symbols("W_1 W_2 Delta_1 Delta_2", commutative=False)
@@ -63,7 +66,8 @@ assert sp.expand(change - d2 * (w1 + d1) - w2 * d1) == 0
 
 # %% [markdown]
 # So the adapted network is the frozen one plus a matrix of rank $RL$ at most. By Eckart and Young
-# (notebook 01, step 2) such a matrix leaves at least $\sigma_{RL+1}(E)$ of $E$. This is the bound.
+# (notebook 01, step 2; here in spectral norm) such a matrix leaves at least $\sigma_{RL+1}(E)$ of
+# $E$. This is the bound.
 #
 # **Step 2: can two layers of rank one really make every change of rank two?** Let the frozen layers
 # be the identity, and ask for any 2×2 matrix. Take it apart column by column: the last factor puts
@@ -105,7 +109,8 @@ assert sp.expand(moved - dq * (key + dk) - query * dk) == 0
 # **Step 4: what a narrow head ignored.** A head of size 2 in a stream of width 4 reads inputs 1 and
 # 2; its keys answer inputs 3 and 4 with zero, so we say that it ignores them. Give its keys an
 # update $uv^\top$ of rank one, and let its queries be *anything*. On the two ignored inputs the new
-# form has rank one, so its determinant there is zero; on the two others it is not.
+# form has rank one, so the first determinant below is zero; the second, on the two other inputs, is
+# not.
 
 # %%
 u, v = sp.Matrix(sp.symbols("u_1:3")), sp.Matrix(sp.symbols("v_1:5"))
@@ -167,8 +172,8 @@ for each in (2, 3, 4):
     print(f"rank {each}: error {found.value:.6f}, bound {found.bound:.6f}")
 
 # %% [markdown]
-# A head of size 3 in width 8 that reads inputs 1 to 3. Two scores are to change, either among these
-# inputs or at inputs that the head ignored. How much rank does it take, by the theorem and by
+# Now a head of size 3 in width 8, which reads inputs 1 to 3. Two scores are to change, either among
+# these inputs or at inputs that the head ignored. How much rank does it take, by the theorem and by
 # `attain`?
 
 # %%
@@ -184,7 +189,7 @@ for name, columns in (("among", (1, 2)), ("ignored", (4, 5))):
 # ## Verify
 # The construction meets the bound on random cases of one to four layers, with targets that are far
 # away, near, or singular. Rivals stay above it; half of them are the construction, moved by as
-# little as $10^{-12}$.
+# little as one part in $10^{12}$.
 
 # %%
 labels = "depth-budget", "half-the-width", "score-change-rank", "attention-reach"
@@ -196,8 +201,8 @@ for claim in map(theorem, (*labels, "kinks-do-not-help")):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# Adapters of too small a rank leave a narrow head with an error, and a ReLU network too. No rival
-# gets below these two floors.
+# Adapters of too small a rank leave an error in a narrow head and in a ReLU network. No rival gets
+# below these two floors.
 
 # %%
 for module in (attention_budget, relu_necessity):
@@ -261,8 +266,8 @@ left()
 
 # %% [markdown]
 # Move the sliders. If all singular values are equal, rank gains nothing until it is enough for all
-# directions. If they fall fast, a small rank leaves little. That is why small ranks are enough in
-# practice, and why no theorem can promise that they are enough for *your* target.
+# directions. If they fall fast, a small rank leaves little. That is why small ranks can be enough
+# in practice, and why no theorem can promise that they are enough for *your* target.
 
 # %%
 depths = IntSlider(3, min=1, max=6, description="layers")
@@ -274,10 +279,10 @@ _ = interact(left, depth=depths, fall=slope)
 # - **It says what exists, not what training finds.** The updates come from a formula that knows the
 #   target.
 # - **Layers are linear.** With ReLUs and large biases the same updates still work
-#   (`thm:relu-budget`), and no less rank does if the target loses no direction (step 5).
+#   (`thm:relu-budget`), and a smaller rank does not if the target is invertible (step 5).
 # - **Later layers cannot restore** what an earlier frozen one discarded (`thm:frozen-features`).
 # - **Many forms give the same attention pattern.** Adding a number to all scores of a row does not
-#   change its softmax, so equal patterns take less rank than equal forms
+#   change its softmax, so equal patterns may take less rank than equal forms
 #   (`thm:attention-bottleneck`).
 # - **Merged adapters were not chosen together.** A sum of $k$ adapters of rank $R$ changes the
 #   network by rank $kRL$ at most, but it is one fixed change and not the best of that rank.
@@ -287,8 +292,8 @@ _ = interact(left, depth=depths, fall=slope)
 # Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
 # and if not, why. Numbers count as right within 1 %.
 #
-# **1.** *(easy, 5 minutes)* A linear network of 6 layers has width 64. Which rank does it need at
-# each layer to become *any* linear map?
+# **1.** *(easy, 5 minutes)* A linear network of 6 invertible layers has width 64. Which rank does
+# it need at each layer to become *any* linear map?
 
 # %%
 mine = None
@@ -297,8 +302,8 @@ judged("03.1", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Six layers of rank $R$ have $6R$ together, and $6R\ge64$ from $R=11$ on. Ten leaves the 61st
-# singular value.
+# Six layers of rank $R$ have $6R$ together, and $6R\ge64$ from $R=11$ on. Rank 10 leaves the 61st
+# singular value of the change.
 #
 # ```python
 # mine = 11
@@ -328,7 +333,7 @@ judged("03.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* Two layers, $E=\mathrm{diag}(5,4,3,2,1)$, invertible frozen layers.
+# **3.** *(easy, 5 minutes)* Two frozen layers are invertible, and $E=\mathrm{diag}(5,4,3,2,1)$.
 # What is the least spectral error with rank 1 at the first layer and rank 1 at the second?
 
 # %%

@@ -16,21 +16,23 @@
 #
 # **Claims.** Let the adapter be $m\times n$ of rank $r$.
 #
-# 1. *Exact values*, independent and at independent keys, need $r\ge N$ (`thm:edit-budget`).
-# 2. *Each fact's output answers its own key with exactly 1, and the other keys as little as
-#    possible.* What it answers to other keys is called cross-talk. If there are more facts than
-#    ranks, the mean squared cross-talk is at least $\frac{N-r}{r(N-1)}$, whatever keys and outputs
-#    are (`thm:superposition-floor`).
-# 3. *The right token is largest.* If keys and outputs may be chosen after the facts, rank 2 holds
-#    any number (`thm:argmax-rank`). If they are given, $N$ is at most about the number of
-#    parameters, $p=r(m+n-r)$, times a small constant (`thm:counting-ceiling`).
-# 4. *Merging adds no room.* Let each adapter have a random reading factor that is not trained, and
-#    store its facts by adding them up (a Hebbian memory). If keys are orthonormal, the sum of $K$
-#    such adapters of rank $r$ has the same mean square errors as *one* of them that holds all the
-#    facts, although the rank of the sum is $Kr$ (`thm:merged-memory`).
+# 1. *Exact values.* To answer $N$ independent keys with independent values takes $r\ge N$
+#    (`thm:edit-budget`).
+# 2. *Each fact answers its own key with exactly 1*, and other facts' keys as little as possible.
+#    What it answers to these is called cross-talk. If there are more facts than ranks, the mean
+#    squared cross-talk is at least $\frac{N-r}{r(N-1)}$, whatever keys and outputs are
+#    (`thm:superposition-floor`).
+# 3. *The right token scores highest.* If keys and outputs may be chosen after the facts, rank 2
+#    holds any number (`thm:argmax-rank`). If they are given, and any answers may be asked for, $N$
+#    is at most about the number of parameters, $p=r(m+n-r)$, times a small constant
+#    (`thm:counting-ceiling`).
+# 4. *Merging adds no room.* Let each adapter have a random reading factor (its $A$) that is not
+#    trained, and store its facts by adding them up (a Hebbian memory). If keys are orthonormal, the
+#    sum of $K$ such adapters of rank $r$ has the same mean square errors as *one* such adapter that
+#    holds all the facts, although the rank of the sum is $Kr$ (`thm:merged-memory`).
 #
-# After it you can tell three meanings of “an adapter holds N facts” apart, compute the limit of
-# each, and explain why merging adds no room.
+# After this notebook you can tell three meanings of “an adapter holds N facts” apart, compute the
+# limit of each, and explain why merging adds no room.
 #
 # Runs in about 15 s on two cores. You need the singular value decomposition and variances.
 
@@ -67,8 +69,8 @@ assert sp.expand(excess - (s1 - s2) ** 2) == 0
 # %% [markdown]
 # which is never negative. In general $\sum\sigma^2\ge(\sum\sigma)^2/r\ge N^2/r$ (Cauchy and
 # Schwarz). Of this energy the diagonal has $N$; the rest is cross-talk, in $N(N-1)$ entries. Their
-# mean is the bound of claim 2. Below: the bound, for twice as many facts as ranks, and for ever
-# more facts.
+# mean square is at least the bound of claim 2. Below stands this bound: in general, for twice as
+# many facts as ranks, and for ever more facts.
 
 # %%
 N, r = sp.symbols("N r", positive=True)
@@ -78,14 +80,15 @@ display(sp.Tuple(floor, floor.subs(N, 2 * r), sp.limit(floor, N, sp.oo)))
 assert sp.simplify(crosstalk - floor) == 0
 
 # %% [markdown]
-# The typical cross-talk is the square root of that: about $1/\sqrt{2r}$ with twice as many facts as
-# ranks, and never more than $1/\sqrt r$ however many facts there are. At rank 64 this is an eighth
-# of a fact's own answer. To hold more facts than ranks is cheap if small errors are allowed.
+# The square root of the bound is the typical cross-talk of the best adapter: about $1/\sqrt{2r}$
+# with twice as many facts as ranks, and never more than $1/\sqrt r$ however many facts there are.
+# At rank 64 this is an eighth of a fact's own answer. To hold more facts than ranks is cheap if
+# small errors are allowed.
 #
 # **Step 2: random factors.** Let the reading factor have random Gaussian rows $a$, and do not train
 # it. One row contributes $(y\cdot a)(a\cdot x)$ to the answer at the query $x$, where the vector
-# $y$ collects what is stored. Here is the mean square of that in two dimensions, with $\mathrm E
-# a_i^2=1$ and $\mathrm E a_i^4=3$:
+# $y$ adds up the stored keys, each times its value (a number: we look at one output). Here is the
+# mean square of that in two dimensions, with $\mathrm E a_i^2=1$ and $\mathrm E a_i^4=3$:
 
 # %%
 x1, x2, y1, y2, a1, a2 = sp.symbols("x1 x2 y1 y2 a1 a2", real=True)
@@ -103,8 +106,8 @@ assert sp.expand(mean - lengths - 2 * inner**2) == 0
 #
 # **Step 3: who holds a fact does not matter.** The vector $y$ is a sum over facts, and with
 # orthogonal keys $\|y\|^2$ is proportional to their number. Share the facts out among $K$ adapters,
-# each with rows of its own, and add the adapters up. Their variances add up, too. Noise of one
-# adapter and of $K$:
+# each with rows of its own, and add the adapters up. Their variances add up, too. Here is the noise
+# of one adapter and of $K$:
 
 # %%
 facts, adapters, rank = sp.symbols("N K r", positive=True)
@@ -129,8 +132,8 @@ for width in (4, 8, 10):
     print(f"rank {width:2}: squared error {case.error(rank_floor.attain(case)):.4f}")
 
 # %% [markdown]
-# **In superposition.** Twenty-four facts in rank 6. Each fact's own response is 1, and the others
-# are as small as any update of that rank can make them.
+# **In superposition.** Twenty-four facts in rank 6. The response to each fact's own key is 1, and
+# the other responses are as small as any update of that rank can make them.
 
 # %%
 frames = orthonormal(rng, 64, 24), orthonormal(rng, 48, 24)
@@ -151,8 +154,8 @@ ordered = np.sort(scores.dense(), axis=0)
 print(f"rank {scores.width}, smallest margin {(ordered[-1] - ordered[-2]).min():.5f}")
 
 # %% [markdown]
-# **With given embeddings** nobody can do that. For 2,048 tokens, the number of parameters and the
-# largest number of facts that claim 3 allows:
+# **With given keys and outputs** nobody can do that. For 2,048 tokens, the number of parameters and
+# the largest number of facts that claim 3 allows:
 
 # %%
 for width, each in ((128, 8), (128, 32), (4096, 16)):
@@ -219,8 +222,8 @@ def recalled(facts: int, rank: int, groups: int, rng: np.random.Generator) -> fl
 recalled(32, 16, 1, np.random.default_rng(0)), recalled(32, 16, 4, np.random.default_rng(0))
 
 # %% [markdown]
-# Routing is easy to simulate: only the adapter that holds the fact acts, so there are fewer facts
-# in it. Each point is the mean of ten draws.
+# Routing is easy to simulate: only the adapter that holds the fact acts, and it holds fewer facts.
+# Each point is the mean of ten draws.
 
 
 # %%
@@ -286,7 +289,7 @@ judged("04.1", mine)
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* Eight adapters of rank 4 with random reading factors hold 10 facts
 # each, in width 128. Ask for a fact that none of them holds. By what factor is the variance of the
-# answer larger in their sum than in a single one of them, which an oracle would switch on?
+# answer larger in their sum than in a single one of them?
 
 # %%
 mine = None
@@ -324,8 +327,9 @@ judged("04.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(easy, 10 minutes, code)* Build claim 3. Given a number of tokens, return two arrays of
-# shape (2, tokens), outputs and keys, so that every key has the largest score with its own token.
+# **4.** *(easy, 10 minutes, code)* Build the memory of rank 2 of claim 3. Given a number of tokens,
+# return two arrays of shape (2, tokens), outputs and keys, so that every key has the largest score
+# with its own token.
 
 
 # %%

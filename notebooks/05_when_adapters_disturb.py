@@ -22,7 +22,7 @@
 # $$\sigma_1(\Delta_2)\,\cos\theta,$$
 #
 # where $\sigma_1(\Delta_2)$ is its largest singular value and $\theta$ the smallest angle between
-# the two row spaces. Some adapter reaches that. If the row spaces are orthogonal, the second
+# the two row spaces. Some second adapter reaches this. If the row spaces are orthogonal, the second
 # adapter does not answer at all. The cosine between the two updates, taken as long vectors, does
 # *not* tell: it can be zero where the second adapter answers in full.
 #
@@ -30,12 +30,12 @@
 # add up: how much (`thm:random-interference`)? When does an edit show in the spectrum of the merged
 # weight (`thm:intruder-threshold`, cited)? How much overlap can a well designed library avoid
 # (`thm:packing-floor`)? How many adapters can be added up before answers go wrong, if inputs are
-# normal and alike in all directions (`thm:sum-capacity`)? What is left of an adapter after others
-# were trained on top of it (`thm:sequential-forgetting`), or after the base has changed
-# (`thm:carried-edit`)?
+# normally distributed, alike in all directions (`thm:sum-capacity`)? What is left of an adapter
+# after others were trained on top of it (`thm:sequential-forgetting`), or after the base has
+# changed (`thm:carried-edit`)?
 #
-# After it you can compute from two adapters what one answers to the other's keys, say which cosines
-# and spectra do not show it, and state how many adapters fit side by side.
+# After this notebook you can compute from two adapters what one answers to the other's keys, say
+# which cosines and spectra do not show it, and state how many adapters fit side by side.
 #
 # Runs in about 15 s on two cores. You need the singular value decomposition and angles.
 
@@ -119,7 +119,8 @@ assert sp.simplify(D - 1 / t**2) == 0
 # **Step 5: overlap that no design avoids.** $K$ adapters of rank one read the unit directions $p_i$
 # in a plane. Add up the projections on them, $S=\sum_ip_ip_i^\top$. The trace of $S$ is $K$, and
 # its squared norm is the sum of all squared cosines, those of each direction with itself included.
-# So $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. How small can $\|S\|_F^2$ be?
+# So $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. Let the entries of $S$ be $\alpha$, $K-\alpha$ and, off the
+# diagonal, $\beta$. How small can $\|S\|_F^2$ be?
 
 # %%
 K, alpha, beta = sp.symbols("K alpha beta", real=True)
@@ -137,10 +138,11 @@ assert sp.simplify((K**2 / 2 - K) / (K * (K - 1)) - (K - 2) / (2 * (K - 1))) == 
 # $\frac{Kr-n}{n(K-1)}$, as a share of the rank.
 #
 # **Step 6: how many adapters a sum holds.** The other adapters move the difference of two scores by
-# $\langle w,x\rangle$, where $w$ is the sum of $K-1$ rows. Let the inputs be normal, alike in all
-# directions and of mean squared length 1. Then the move is normal with variance $\|w\|^2/n$, and
-# rows of length $\sigma$ at right angles give $\|w\|^2=(K-1)\sigma^2$. If the margin $\gamma$ is to
-# be $d$ standard deviations wide, how many others, $k=K-1$, are allowed?
+# $\langle w,x\rangle$, where each of them adds to $w$ the difference of its rows for the two
+# tokens. Let the inputs be normal, alike in all directions and of mean squared length 1. Then the
+# move is normal with variance $\|w\|^2/n$, and differences of length $\sigma$ at right angles give
+# $\|w\|^2=(K-1)\sigma^2$. If the margin $\gamma$ is to be $d$ standard deviations wide, how many
+# others, $k=K-1$, are allowed?
 
 # %%
 n, d, gamma, others = sp.symbols("n d gamma k", positive=True)
@@ -161,8 +163,9 @@ assert sp.simplify((both * q - b).dot(both * q - b)) == 0
 assert sp.simplify((both * p).dot(a) - sp.sin(theta) ** 2) == 0
 
 # %% [markdown]
-# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$. So each later adapter of rank $r$ leaves the
-# share $1-\frac rn$ of the first one's answers, and $j$ later adapters leave $(1-\frac rn)^j$.
+# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$. So each later adapter of rank $r$ leaves, on
+# average, the share $1-\frac rn$ of the first one's answers, and $j$ later adapters leave $(1-\frac
+# rn)^j$.
 #
 # **Step 8: a base that changed.** An edit's answer leads token $j$ by the margin $m$. Let $g$ be
 # the output vector of the answer less that of token $j$. If a new base moves the state by $e$, the
@@ -180,8 +183,8 @@ assert sp.simplify(m + g.dot(e)) == 0
 
 # %% [markdown]
 # ## Construct
-# Two row spaces at angles that we choose, and the worst adapter with the second row space, from
-# `attain`. Its answer is as long as the bound.
+# We choose the angles between two row spaces, and `attain` gives the worst adapter with the second
+# row space. Its answer is as long as the bound.
 
 # %%
 rng = np.random.default_rng(0)
@@ -216,8 +219,8 @@ shares = sorted(m.crosstalk for m in diagnosis.modules if min(m.ranks) > 0)
 print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]:.2f}")
 
 # %% [markdown]
-# **A designed library.** Row spaces of rank 2 in width 8: up to four fit side by side. Designed,
-# unrelated, and the floor.
+# **A designed library.** Up to four row spaces of rank 2 fit side by side in width 8. Here are the
+# overlaps of designed and of unrelated ones, and the floor.
 
 # %%
 for count in (4, 6, 12, 24):
@@ -230,8 +233,8 @@ for count in (4, 6, 12, 24):
 
 # %% [markdown]
 # Designing the row spaces helps small libraries only. **One after another**: how strongly are the
-# first adapter's two facts still answered after more and more adapters? Width 16, the mean of 1,000
-# libraries, beside the law of step 7.
+# first adapter's two facts still answered after more and more adapters? The mean over 1,000
+# libraries of width 16 stands beside the law of step 7.
 
 # %%
 for later in (0, 1, 4, 16):
@@ -290,8 +293,8 @@ for module in (packing_floor, sum_capacity, sequential_forgetting, carried_edit)
 
 # %% [markdown]
 # **What breaks it.** The bound of the angle fails for keys that the first adapter does not read,
-# and for a second adapter that is larger or reads elsewhere. The law for unrelated adapters fails
-# if they share a direction.
+# and for a second adapter that is larger, or reads elsewhere, than assumed. The law for unrelated
+# adapters fails if, for instance, they share a direction.
 
 # %%
 for module in (interference_angle, random_interference, intruder_threshold):
@@ -309,7 +312,7 @@ for module in (interference_angle, random_interference, intruder_threshold):
 
 # %%
 def share(rng: np.random.Generator, degrees: float) -> float:
-    """What a random adapter answers at worst, over its norm; one angle is given, two are right."""
+    """What a random adapter answers at worst, over its norm; one angle is given, two are 90°."""
     one, two = subspaces_at(rng, 40, np.radians([degrees, 90, 90]).tolist())
     low = LowRank(rng.standard_normal((30, 3)), two.T)
     return crosstalk(LowRank(np.eye(3), one.T), low) / np.linalg.norm(low.up, 2)
@@ -323,7 +326,7 @@ print(f"at 40 degrees: {share(np.random.default_rng(0), 40.0):.2f} of its norm")
 
 # %%
 def turned(degrees: float = 40.0):
-    """Answers to the worst key against the angle; twelve more adapters at one of them."""
+    """Answers to the worst key against the angle; twelve more adapters at the given one."""
     rng, angles = np.random.default_rng(0), np.linspace(0.0, 90.0, 31)
     many, here = np.repeat(angles, 3), np.repeat(degrees, 12)
     curves = {
@@ -370,7 +373,7 @@ intruder()
 # The vertical line is the mean of two adapters. Find the strength below which the mean hides the
 # edit. In notebook 02 an edit's *answer* survives the mean from strength 1 on, but there strength
 # is counted in units of the old fact's margin, and here in units of the base's singular values. So
-# the spectrum of a merge tells nothing about its answers.
+# the spectrum of a merge does not tell which answers survive.
 
 # %%
 _ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="s"))
@@ -384,7 +387,8 @@ _ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, desc
 # - **Trained adapters are not turned at random.** They read the same residual stream and share
 #   directions. In the experiment `interference` they lose more two-hop answers than random matrices
 #   of the same norms do.
-# - **Trained weights are not Gaussian**, so the threshold of their intruder dimensions is another.
+# - **Trained weights are not Gaussian**, so the threshold of their intruder dimensions is a
+#   different one.
 # - **Not to disturb is not to compose.** Adapters that do not disturb each other at all still lose
 #   the two-hop answer when averaged (notebook 02).
 
@@ -480,7 +484,7 @@ judged("05.4", mine)
 # </details>
 
 # %% [markdown]
-# **5.** *(easy, 10 minutes, code)* Design a library. Return this many directions in a plane, unit
+# **5.** *(easy, 10 minutes, code)* Design a library. Return `count` directions in a plane, unit
 # vectors as rows, with no more overlap than the floor of step 5.
 
 
@@ -494,7 +498,8 @@ judged("05.5", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Lines at equal angles. A line has no direction, so half a turn is divided, not a whole one.
+# Lines at equal angles. A direction and its opposite have the same row space, so half a turn is
+# divided, not a whole one.
 #
 # ```python
 # def mine(count):
@@ -527,7 +532,7 @@ judged("05.5", mine)
 # intruders: name an edit that shows in the spectrum and is lost in the answers, and the reverse.
 #
 # **Common wrong answers.** "Orthogonal updates do not interfere": the rows must be orthogonal, not
-# the updates. "Small angle means disturbance": only a large response *there* does. "No intruder
-# dimension, so the merge is safe": it may just be weak.
+# the updates. "Small angle means disturbance": only a large response in that direction does. "No
+# intruder dimension, so the merge is safe": it may just be weak.
 #
 # </details>

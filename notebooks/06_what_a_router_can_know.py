@@ -11,21 +11,22 @@
 #
 # ## Question
 # You have a library of adapters and no data, and a token comes in. A router must say which adapters
-# act, and how much of each. It knows the token's activation (the vector that enters the weight
-# matrix) and the adapters' weights. Is that enough? The router Arrow (arXiv 2405.11157) compares
-# the token with each adapter's *first right singular vector*, its top direction. What does it miss,
-# and how good could the best router be?
+# act, and how strongly. It knows the token's activation (the vector that enters the weight matrix)
+# and the adapters' weights. Is that enough? The router Arrow (arXiv 2405.11157) compares the token
+# with each adapter's *first right singular vector*, its top direction. What does it miss, and how
+# good could the best router be?
 #
 # **Claims.**
 #
-# 1. Let each of $K$ adapters edit $F$ keys, one of them a little more strongly, and let all $KF$
-#    keys be orthonormal. Arrow sees this one key of each adapter and has to guess on the others. So
-#    it picks the right adapter with probability $\frac1F+(1-\frac1F)\frac1K$
-#    (`thm:arrow-blind-spot`). For adapters of one key (a *prototype*) it is right up to half the
-#    angle between two prototypes (`thm:arrow-margin`).
+# 1. Let each of $K$ adapters edit $F$ keys, one of them a little more strongly, to orthonormal
+#    outputs, and let all $KF$ keys be orthonormal. Arrow sees this one key of each adapter and has
+#    to guess on the others. So for an edited key it picks the right adapter with probability
+#    $\frac1F+(1-\frac1F)\frac1K$ (`thm:arrow-blind-spot`). If each adapter has one key (its
+#    *prototype*), Arrow is right for queries up to half the smallest angle between two prototypes
+#    away from their own (`thm:arrow-margin`).
 # 2. The *response norm*, the norm of what an adapter adds at a token, is largest for the right
-#    adapter on every such key. If keys are normal vectors, its distribution at a foreign token is
-#    known, and a gate that opens above a threshold makes false alarms at a rate that falls
+#    adapter on every such key. If keys and tokens are normal vectors, its distribution at a foreign
+#    token is known, and a gate that opens above a threshold makes false alarms at a rate that falls
 #    exponentially with the width (`thm:gate-detection`).
 # 3. Knowing *everything* is not enough for a router whose weights are convex (not negative, with
 #    sum one) and stay the same throughout a pass: if the base knew old facts for both hops, its
@@ -35,17 +36,18 @@
 #    $K$ equally likely adapters are normal with unit variance about keys of length $\ell$ at mutual
 #    cosine $\rho$, the best router is right with probability $\mathrm
 #    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$, where $\Phi$ is the normal distribution function and $z$ a
-#    normal number (`thm:router-limit`).
-# 5. Set a threshold at the largest of $N$ foreign responses. The probability that its rate of false
-#    alarms is above $\alpha$ is $(1-\alpha)^N$, whatever the continuous distribution of the
-#    responses (`thm:threshold-samples`).
-# 6. A router that may mix adapters is left with at least half the squared error of one that must
-#    choose (`thm:soft-routing`, `thm:hard-routing`).
+#    standard normal number (`thm:router-limit`).
+# 5. Set a gate's threshold at the largest of $N$ independent responses to foreign tokens. The
+#    probability that its rate of false alarms is above $\alpha$ is $(1-\alpha)^N$, whatever the
+#    continuous distribution of the responses (`thm:threshold-samples`).
+# 6. If the adapters' answers are orthonormal, the best router that mixes them is left with at least
+#    half the squared error of the best one that must choose (`thm:soft-routing`,
+#    `thm:hard-routing`).
 # 7. If inputs say $I$ nats about their adapter, no router is right with probability $P$ among more
 #    than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
-# After it you can say which keys a router cannot see, compute how often a gate opens by mistake,
-# and name the limits that hold even for a router that knows everything.
+# After this notebook you can say which keys a router cannot see, compute how often a gate opens by
+# mistake, and name the limits that hold even for a router that knows everything.
 #
 # Runs in about 15 s on two cores. You need singular vectors and the result of notebook 02: the
 # two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
@@ -64,9 +66,9 @@ from loratheory.theorems.routing import router_limit, threshold_samples
 
 # %% [markdown]
 # ## Derive
-# **Step 1: the blind spot.** An adapter edits two orthonormal keys with strengths $s_1>s_2$. What
-# it reads is $\Delta^\top\Delta=s_1^2\,k_1k_1^\top+s_2^2\,k_2k_2^\top$. The stronger key is its top
-# direction. The other key is at right angles to it, so its score is exactly *zero*:
+# **Step 1: the blind spot.** An adapter edits two orthonormal keys with strengths $s_1>s_2$. Then
+# $\Delta^\top\Delta=s_1^2\,k_1k_1^\top+s_2^2\,k_2k_2^\top$, and the stronger key is the adapter's
+# top direction. The other key is at right angles to it, so its score is exactly *zero*:
 
 # %%
 turn, s1, s2 = sp.symbols("eta s_1 s_2", positive=True)
@@ -94,11 +96,11 @@ display(margin, product)
 assert sp.simplify((margin - product).rewrite(sp.exp)) == 0
 
 # %% [markdown]
-# **Step 3: the best router of one unit.** A router shares out one unit of weight: it gives the two
-# adapters of a two-hop question the weights $g$ and $1-g$, the same throughout a pass. By notebook
-# 02 the composed answer leads its two rivals by $-(1-g)^2$ and by $g-2g^2$. The first grows with
-# $g$; the second falls for $g>\frac14$. At the best $g$ the two are equal. Here are this $g$ and
-# the margin at it:
+# **Step 3: the best router of one unit.** A router shares out one unit of weight: it gives the
+# first adapter of a two-hop question the weight $g$ and the second $1-g$, the same throughout a
+# pass. By notebook 02 the composed answer leads its two rivals by $-(1-g)^2$ and by $g-2g^2$. The
+# first grows with $g$; the second falls for $g>\frac14$. At the best $g$ the two are equal. Here
+# are this $g$ and the margin at it:
 
 # %%
 g = sp.symbols("g", positive=True)
@@ -139,8 +141,8 @@ display(sp.factor(sp.expand((k1 - k2).dot(k1 - k2))))
 assert sp.simplify((k1 - k2).dot(k1 - k2) - 2 * ell**2 * (1 - rho)) == 0
 
 # %% [markdown]
-# so $a=\ell\sqrt{(1-\rho)/2}$: what the keys have in common is of no use. With $K$ adapters the
-# right score must be larger than $K-1$ others, hence the power in claim 4.
+# so half the distance is $a=\ell\sqrt{(1-\rho)/2}$: what the keys have in common is of no use. With
+# $K$ adapters the right score must be larger than $K-1$ others, hence the power in claim 4.
 #
 # **Step 5: how many samples a threshold takes.** Call $q$ the level that a foreign response exceeds
 # with probability $\alpha$. A threshold has a rate of false alarms above $\alpha$ exactly if it
@@ -175,7 +177,7 @@ assert sp.expand(chosen - 2 * (1 - p)) == 0
 # saves half of the error at $p=\frac12$ and nothing at $p=1$.
 #
 # **Step 7: how many can be told apart** (Fano, 1952). Let inputs name their adapter correctly with
-# probability $P$, and otherwise any other of $K$ adapters, each as often. How much information is
+# probability $P$, and otherwise each of the $K-1$ others equally often. How much information is
 # that, in nats?
 
 # %%
@@ -211,9 +213,9 @@ for name, scores in ways.items():
 print(f"formula  {arrow_blind_spot.bound(case):.4f}")
 
 # %% [markdown]
-# And the best weights for a base with old facts. Three kinds of router: only one adapter acts in
-# the whole pass, one unit is shared out for the whole pass, or one unit is shared out anew at each
-# of the two reads (then there are four weights).
+# Next, the best weights for a base with old facts, for three kinds of router: only one adapter acts
+# in the whole pass, one unit is shared out for the whole pass, or one unit is shared out anew at
+# each of the two reads (then there are four weights).
 
 # %%
 drawn = (routing_reach.draw(np.random.default_rng(seed), 8).prompt for seed in range(100))
@@ -237,9 +239,9 @@ for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {threshold_samples.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
-# Inputs about keys of length $\ell$ say at most $\ell^2/2$ nats (`thm:scattered-inputs`). So claim
-# 7 with $P=.9$ gives a ceiling for all keys four standard deviations long. It is far above what the
-# keys above reach:
+# Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats (`thm:scattered-inputs`). So
+# claim 7 with $P=.9$ gives a ceiling for all keys four standard deviations long. The keys above
+# reach .9 for hardly more than a hundred adapters:
 
 # %%
 print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
@@ -322,7 +324,7 @@ _ = interact(routed, facts=number, experts=IntSlider(4, min=2, max=8, descriptio
 
 # %%
 def alarms(facts: int = 8, threshold: float = 0.5):
-    """False alarms against the width, and one sample each."""
+    """False alarms against the width, by the law and in a sample at each width."""
     rng, widths = np.random.default_rng(0), [16, 24, 32, 48, 64, 96]
     cases = [gate_detection.Case(facts, width, threshold, 2000) for width in widths]
     found = [gate_detection.measure(c, gate_detection.rival(c, rng)) for c in cases]
@@ -383,7 +385,7 @@ judged("06.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. Up to which angle (degrees) from
-# its own is a query safe, whatever its direction?
+# its own prototype is a query always routed right, whatever its direction?
 
 # %%
 mine = None
@@ -392,7 +394,7 @@ judged("06.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At half the angle a query in the plane of both is as near to the other.
+# At half the angle a query in the plane of both is as near to the other prototype as to its own.
 #
 # ```python
 # mine = 25
@@ -423,7 +425,8 @@ judged("06.3", mine)
 # %% [markdown]
 # **4.** *(medium, 15 minutes, code)* Write a router. It gets a list of adapters (`LowRank`s) and
 # tokens as rows, and returns a table of scores, tokens × adapters. On every edited key the right
-# adapter must come first; the factors are in an arbitrary gauge, so `down` alone tells little.
+# adapter must come first; an update can be split into factors in many ways, so `down` alone tells
+# little.
 
 
 # %%
@@ -436,8 +439,8 @@ judged("06.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# What an adapter would write is the same in every gauge, and all keys of other adapters are at
-# right angles to its own.
+# What an adapter would write does not depend on how it is split into factors, and all keys of other
+# adapters are at right angles to its own.
 #
 # ```python
 # def mine(updates, tokens):

@@ -14,8 +14,8 @@
 # matrix, which the model reads once. You merge or route them with the best method there will ever
 # be, and ask for Ada's city. How often can the answer be right?
 #
-# **Claim** (`thm:single-read-no-go`). Among $n$ cities, on average over which lab Ada might have
-# moved to, at most
+# **Claim** (`thm:single-read-no-go`). Among $n$ cities, on average over the labs to which Ada might
+# have moved, at most
 #
 # $$\frac mn$$
 #
@@ -26,11 +26,11 @@
 # to which lab, in short: provided the *bridge* is missing. The reason is that composition is a
 # product of two adapters, and a sum has no such term (`thm:composition-order`).
 #
-# A warning: if each adapter holds one fact only, a sum seems to compose (`thm:unselective-success`,
-# a claim that we refute).
+# A warning: if each adapter holds one fact only, a sum seems to compose (`thm:unselective-success`
+# refutes the claim that it never does).
 #
-# After it you can prove that one read cannot compose two hops, find the hypothesis that an apparent
-# counterexample breaks, and design a test that a lucky merge does not pass.
+# After this notebook you can prove that one read cannot compose two hops, find the hypothesis that
+# an apparent counterexample breaks, and design a test that a lucky merge does not pass.
 #
 # Runs in about 10 s on two cores. You need matrices and permutations.
 
@@ -68,8 +68,8 @@ assert all(logit.diff(told) == 0 for logit in cities for told in lab)
 # depend on it. So in all worlds that differ in adapter 1 alone, the prediction is the same.
 #
 # **Step 2: so count worlds.** Let $n$ persons work at $n$ labs, one each, in any order. Each order
-# is one world. A prediction that is the same in all worlds is right in exactly one $n$-th of them.
-# For three persons:
+# is one world, and each lab is in a city of its own. A prediction for a person that is the same in
+# all worlds is right in exactly one $n$-th of them. For three persons:
 
 # %%
 guess, n = (2, 0, 1), 3  # any fixed prediction
@@ -145,7 +145,8 @@ for name, rule in rules.items():
 
 # %% [markdown]
 # ## Verify
-# Random bases and keys, and rules that cannot see what is hidden from them.
+# Random bases and keys, and rules that cannot see what is hidden from them. Two more theorems are
+# checked as well: `thm:composition-order` (step 3) and `thm:clean-up-bridge` (exercise 3).
 
 # %%
 for module in (no_go, composition_order, clean_up_bridge):
@@ -156,8 +157,9 @@ for module in (no_go, composition_order, clean_up_bridge):
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** Each control gives the rule more than one read of the two adapters has: the
-# bridge, a second read, or a gate whose value encodes the answer.
+# **What breaks it.** Most controls give the rule more than one read of the two adapters has: the
+# bridge, a second read, or a gate whose value encodes the answer. The last one counts a gate
+# pattern too few.
 
 # %%
 for control in no_go.CONTROLS:
@@ -251,7 +253,7 @@ _ = interact(familiar, known=IntSlider(2, min=0, max=4, description="labs known"
 # - **It is an average** over the worlds that the weights cannot tell apart. In one world a rule may
 #   be lucky on every prompt.
 # - **Two reads are not bound by it**, nor is a model that writes the lab down and is asked again.
-#   Then a strength of ½ is enough for each hop (`thm:clean-up-bridge`).
+#   There any strength above ½ is enough for each hop (`thm:clean-up-bridge`).
 # - **Deep models read many times.** The next question is whether facts lie where a later read finds
 #   them (`thm:invisible-placement`, notebook 11).
 # - **A bridge in the weights changes everything.** The bound does not hold for a base that stores
@@ -263,9 +265,9 @@ _ = interact(familiar, known=IntSlider(2, min=0, max=4, description="labs known"
 # Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
 # and if not, why. Numbers count as right within 1 %.
 #
-# **1.** *(medium, 5 minutes)* Five cities, and a router that can leave each of two adapters on or
-# off. How accurate can it be at best, if adapter 1 writes labs only? (Count patterns that *matter
-# to the cities*.)
+# **1.** *(medium, 5 minutes)* There are five cities, and a router can switch each of two adapters
+# on or off. How accurate can it be at best, if adapter 1 writes labs only? (Count patterns that
+# *matter to the cities*.)
 
 # %%
 mine = None
@@ -369,9 +371,9 @@ judged("07.4", mine)
 # **Time.** 75 minutes: 20 for steps 1 and 2 on the board, 20 for Construct and Explore, 35 for
 # exercises.
 #
-# **Ask.** After step 1: which merge method would escape, and why not? (Let them name TIES, DARE,
-# SVD.) At the constructions: is a router that encodes the answer cheating? At the refuted claim:
-# how would you have tested composition?
+# **Ask.** After step 1: which merge method would escape, and why does it not? (Let them name TIES,
+# DARE, SVD.) At the constructions: is a router that encodes the answer cheating? At the refuted
+# claim: how would you have tested composition?
 #
 # **Common wrong answers.** "A better merge will do": step 1 holds for all coefficients, entry by
 # entry. "More rank": rank never appears. "Then transformers cannot compose": they read many times;

@@ -14,16 +14,17 @@
 # alone. Combine them by averaging, by adding, by TIES or by a router, and ask for the $z$ of an
 # $x$: the answer is nearly always wrong. Is that a law, or did we combine them in the wrong way?
 #
-# **Claim.** Rules that share out one unit of weight for a whole pass cannot compose where the base
-# knew old facts for both hops (`thm:two-read-region`, `thm:routing-reach`). In a plain sum the
-# adapters disturb each other, because each also answers to the other's facts. But each adapter
-# *shows* where it belongs: there it changes the output of its block far more than elsewhere. Switch
-# it on in full there and off elsewhere, and adapters that were trained apart compose. A switch of
-# this kind is called a *gate*. It needs no labels, no training, and no data except random tokens.
-# How often gates may err is `thm:library-capacity`.
+# **Claim.** Rules that share out one unit of weight for a whole pass cannot compose two edits of
+# strength 1 where the base knew old facts for both hops (`thm:two-read-region`,
+# `thm:routing-reach`). In a plain sum the adapters disturb each other, because each also answers to
+# the other's facts. But each adapter *shows* where it belongs: there it changes the output of the
+# block that it adapts far more than elsewhere. Switch it on in full there and off elsewhere, and
+# adapters that were trained apart compose. A switch of this kind is called a *gate*. It needs no
+# labels, no training, and no data except random tokens. `thm:library-capacity` says how rarely
+# gates err.
 #
-# After it you can build gates from random tokens, measure their misses and false alarms in a
-# transformer, and say for which bases they help.
+# After this notebook you can build gates from random tokens, measure their misses and false alarms
+# in a transformer, and say for which bases they help.
 #
 # Runs in about 40 s on two cores, most of it the training of a small transformer, which is kept
 # for the next time. You need notebook 02, or its result: single facts need strength ½, their
@@ -46,8 +47,8 @@ _ = torch.set_num_threads(1)  # more do not pay at this size
 
 # %% [markdown]
 # ## Derive
-# **Step 1: one unit of weight is too little.** Share it out over $2k$ adapters of $k$ pairs: every
-# edit keeps strength $c=1/2k$. The composed answer leads the old one by $c^2-(1-c)$.
+# **Step 1: one unit of weight is too little.** Share it out evenly over the $2k$ adapters of $k$
+# pairs: every edit keeps strength $c=1/2k$. The composed answer leads the old one by $c^2-(1-c)$.
 
 # %%
 k = sp.symbols("k", positive=True)
@@ -58,14 +59,14 @@ assert gain.subs(k, 1) == sp.Rational(-1, 4)
 assert sp.limit(gain, k, sp.oo) == -1
 
 # %% [markdown]
-# Negative for one pair, worse for more: the mean loses the composition however good the adapters
-# are, unless they were trained to be far stronger than their facts need.
+# This is negative for one pair and worse for more: the mean loses the composition however good the
+# adapters are, unless they were trained to be far stronger than their facts need.
 #
 # **Step 2: gates need not be perfect.** At read $j$, let the right gate be off with probability
 # $m_j$ (a miss), and some wrong gate be on with probability $f_j$ (a false alarm). If nothing goes
 # wrong, the output is that of an *oracle*, which knows where each adapter belongs. If the two reads
-# are independent, this has the probability $(1-m_1-f_1)(1-m_2-f_2)$. By how much is this more than
-# one minus the sum of all four rates?
+# are independent, this has at least the probability $(1-m_1-f_1)(1-m_2-f_2)$. By how much is this
+# more than one minus the sum of all four rates?
 
 # %%
 m1, m2, f1, f2 = sp.symbols("m_1 m_2 f_1 f_2", nonnegative=True)
@@ -75,9 +76,9 @@ display(difference)
 assert sp.expand(difference - (f1 + m1) * (f2 + m2)) == 0
 
 # %% [markdown]
-# The difference is never negative. (Without independence the union bound says the same.) So gates
-# are as good as the oracle as long as they *rarely err*; how much harm a single error does is not
-# important.
+# The difference is never negative, so one minus the sum is a lower bound. (Without independence the
+# union bound gives the same.) So gates are as good as the oracle as long as they *rarely err*; how
+# much harm a single error does is not important.
 
 # %% [markdown]
 # ## Construct
@@ -96,8 +97,9 @@ for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
 
 # %% [markdown]
 # At full strength it wins, and gates can give full strength to both reads. How many adapters may a
-# library hold before a wrong gate opens? By the theorem, for Gaussian keys and gates that open at
-# half of the response norm to an adapter's own facts, if one two-hop question in ten may go wrong:
+# library hold before a wrong gate opens? The theorem says it for Gaussian keys and gates that open
+# at half of the response norm to an adapter's own facts, if one two-hop question in ten may go
+# wrong:
 
 # %%
 for width in (16, 32, 64, 128):
@@ -106,11 +108,11 @@ for width in (16, 32, 64, 128):
 
 # %% [markdown]
 # The number grows exponentially with the width. Now a trained transformer. Its world has 100
-# subjects, 100 bridge entities and 100 answers. It has one block, which every token passes twice,
-# so that the second pass can read what the first one found. It is trained on all single facts and
-# on half of the two-hop questions (a *coverage* of one half), and then answers the other half as
-# well: it has learned to look up one fact after the other. Two pairs of adapters then edit five
-# facts of each hop.
+# subjects, 100 bridge entities and 100 answers. The transformer has one block, which every token
+# passes twice, so that the second pass can read what the first one found. It is trained on all
+# single facts and on half of the two-hop questions (a *coverage* of one half), and then answers the
+# other half as well: it has learned to look up one fact after the other. Two pairs of adapters then
+# edit facts, each adapter five facts of one hop.
 
 # %%
 known = bench.bases(bench.Setting(coverage=0.5), (0,))
@@ -138,8 +140,8 @@ rates = bench.detection(made, gates)
 print({name: round(float(rate[0]), 2) for name, rate in rates.items()})
 
 # %% [markdown]
-# `misses`: in a two-hop question about edited facts, the right adapter is off at so many of the two
-# reads, on average. `false_alarms`: so many wrong ones are on.
+# Both count over the two reads of a two-hop question about edited facts, on average: `misses`
+# counts reads at which the right adapter is off, `false_alarms` wrong adapters that are on.
 
 # %% [markdown]
 # ## Verify
@@ -166,9 +168,10 @@ for name, mark in found.items():
 
 # %% [markdown]
 # `two_hop` are the two-hop questions about edited facts, `other_two_hop` those that must stay as
-# they were. Always giving the same answer would score 0.2. The mean forgets the edits. The sum
-# keeps single facts, but answers most two-hop questions wrong, edited or not. The gates answer the
-# edited questions and leave the others as they were.
+# they were. Always giving the same answer would score 0.2. Oracle placement lets each adapter act
+# only in the pass in which a two-hop question reads its hop. The mean, a quarter of each adapter,
+# forgets the edits. The sum keeps single facts, but answers most two-hop questions wrong, edited or
+# not. The gates answer the edited questions and leave the others as they were.
 
 # %%
 assert found["mean"]["two_hop"][0] <= 0.3
@@ -199,9 +202,9 @@ FIGURES["gating"](gating)
 # tried them on the same bases. Single facts are right from a coefficient of about .45 on, two-hop
 # questions only from a larger one. At one half, the mean, nearly every single fact is right and
 # most two-hop questions are wrong: this is the **window** of notebook 02, in transformers that were
-# trained and not constructed. If each adapter acts only in its own pass through the block (right),
-# the margins predict where two-hop questions become right. If both act everywhere (left), they
-# disturb each other, and no coefficient is good.
+# trained and not constructed. If each adapter acts only in its own pass through the block (right
+# panel), the margins predict where two-hop questions become right. If both act everywhere (left
+# panel), they disturb each other, and no coefficient is good.
 
 # %%
 switching = table(published("merge_coefficient"))
@@ -268,8 +271,8 @@ _ = interact(switched, level=slider)
 
 # %% [markdown]
 # ## What this does not say
-# - **The base can compose.** Where pretraining never showed a two-hop question, gates do not help:
-#   there is no second read in which an adapter could be switched on.
+# - **The base must be able to compose.** Where pretraining never showed a two-hop question, gates
+#   do not help: there is no second read in which an adapter could be switched on.
 # - **The transformer is made for it**: one block used twice, attention that sees one token back,
 #   noise in training. It shows a mechanism, and not what a language model does.
 # - **Adapters in attention** gain less: block gates answer .23 of their questions, the oracle .57.

@@ -20,18 +20,18 @@
 # ## Question
 # One adapter was trained on word problems about multiplying, another on problems about percentages.
 # Merge them and pose a problem that needs both skills, one after the other. Neither adapter has
-# ever seen such a problem.
+# ever seen such a problem. When can their merge solve it?
 #
 # **Claim.** A solution is written step by step, and a *template* is the form that many solutions
 # share. Merged adapters *vote* on the next step (`thm:template-vote`). If all solutions reach the
-# same point, the step that most of them take there wins. So what all adapters do survives a merge,
-# and what only one of them does gets weaker. A step that no solution ever takes does not win at any
-# coefficients that are not negative. In small transformers, however, winning the vote is neither
-# needed nor enough: what helps is that each adapter has used *its own* skill in problems of two
-# steps.
+# same point, then in a mean the step that most of them take there wins. So what all adapters do
+# survives a merge, and what only one of them does gets weaker. A step that neither the base nor any
+# adapter ever takes does not win at any coefficients that are not negative. In small transformers,
+# however, winning the vote is neither needed nor enough: what helps is that each adapter has used
+# *its own* skill in problems of two steps.
 #
-# After it you can compute from which share of solutions on a merge takes a step, and tell what
-# small transformers need beside a won vote.
+# After this notebook you can compute from which share of solutions on a merge takes a step, and
+# tell what small transformers need beside a won vote.
 #
 # Runs in about 20 s on two cores, most of it the training of a small transformer, which is kept for
 # the next time. Notebook 02 helps: there a merge lost what only one adapter knows.
@@ -56,9 +56,9 @@ _ = torch.set_num_threads(1)  # more do not pay at this size
 # ## Derive
 # Look at one point of a solution. Let $h=1$ if the base takes the right step there (then we say
 # that it has the *habit*), and $h=0$ if not. Each of $K$ adapters alone takes the step in a share
-# $\varrho$ of its solutions. So it has changed the weight of this step by $\varrho-h$, and a merge
-# multiplies this by the coefficient $c$. With $C=Kc$, the sum of all coefficients, the right step
-# gets the vote
+# $\varrho$ of its solutions. So training changed the weight of this step by $\varrho-h$, and a
+# merge multiplies this by the coefficient $c$. With $C=Kc$, the sum of all coefficients, the right
+# step gets the vote
 
 # %%
 h, C, rho = sp.symbols("h C rho", real=True)
@@ -91,10 +91,10 @@ assert none == 0
 
 # %% [markdown]
 # ## Construct
-# First the theorem's own construction, memories as in notebook 02: a base and two adapters that
-# meet at one *cue* (the words that call for the next step) and hold one fact each. By how much does
-# the right step lead, by the formula and in the matrices? A negative number means that it is not
-# taken.
+# First the theorem's own construction, memories as in notebook 02: a base and three adapters that
+# meet at one *cue* (the words that call for the next step) and hold one fact each, merged with
+# random coefficients. By how much does the right step lead, by the formula and in the matrices? A
+# negative number means that it is not taken.
 
 # %%
 case = template_vote.draw(np.random.default_rng(3), 8)
@@ -132,7 +132,7 @@ one = words.drawn(words.chains(words.SKILLS, 1), 60, rng)
 two = words.drawn([words.linked(pair) for pair in words.PAIRS], 60, rng)
 
 # %% [markdown]
-# What it writes by itself, of one step and of two:
+# What it writes by itself, for problems of one step and of two:
 
 # %%
 for problems in (one, two):
@@ -161,10 +161,10 @@ print(f"begins with what is asked for: {habit:.2f}")
 assert habit > 0.8
 
 # %% [markdown]
-# So on this base no merge of adapters that know single steps only can solve a problem of two steps,
-# because nobody ever takes the right first step. **The experiment** `template_overlap` uses bases
-# that solve problems of two steps, though not with the skills of the adapters. Each adapter is
-# taught one skill, and a growing share of its problems have two steps.
+# So by the theorem no merge on this base solves problems of two steps if its adapters know single
+# steps only: nobody ever takes the right first step. **The experiment** `template_overlap` uses
+# bases that solve problems of two steps, though not with the skills of the adapters. Each adapter
+# is taught one skill, and a growing share of its problems have two steps.
 
 # %%
 overlap = table(published("template_overlap"))
@@ -222,7 +222,7 @@ FIGURES["skill_coverage"](coverage)
 # hundred problems of two steps was of this pair. The sum gains already where only the five other
 # pairs of these skills were shown (“other pairs”). Where the pair was frequent, the base needs no
 # merge, and the sum does harm. On a base that saw single steps only, even an adapter trained on the
-# pair itself, for as long, solves less than half of the problems:
+# pair itself, for as long as the others, solves less than half of the problems:
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(
@@ -256,8 +256,8 @@ for coefficient in (0.25, 0.5, 1.0):
     votes(coefficient)
 
 # %% [markdown]
-# Small coefficients keep habits, large ones overwrite them. At $c=\frac12$ both bases need the same
-# share.
+# Small coefficients keep habits, large ones overwrite them. With two adapters of $c=\frac12$ both
+# bases need the same share.
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
@@ -280,8 +280,8 @@ _ = interact(votes, coefficient=slider)
 # Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
 # and if not, why. Numbers count as right within 1 %.
 #
-# **1.** *(easy, 5 minutes)* Four adapters are averaged. The base has not got the habit. Which share
-# of each one's solutions must take the shared step?
+# **1.** *(easy, 5 minutes)* Four adapters are averaged, and the base does not have the habit. Above
+# which share of each adapter's solutions does the shared step win?
 
 # %%
 mine = None

@@ -23,14 +23,15 @@
 # the first one, and no test of single facts can show whether it is (`thm:invisible-placement`). A
 # language model was not built as this theory assumes. Which of the limits hold in one?
 #
-# **Claim.** In a small language model single facts are right far below ½, because trained edits are
-# stronger than their facts need. Two-hop questions are mostly wrong at every coefficient. The
-# reason is *where* the adapters act: if the first acts only below some layer and the second only
-# from it on (a *layer split*), the same adapters compose; in the reversed order they do not. A
-# forecast from what each adapter is worth beside the base is nearly always too high.
+# **Claim.** In a small language model, with adapters in all layers, most single facts are right
+# from a coefficient of .35 on, below ½, because trained edits are stronger than their facts need.
+# Two-hop questions are mostly wrong at every coefficient. The reason is *where* the adapters act:
+# if the first acts only below some layer and the second only from it on (a *layer split*), the same
+# adapters compose; in the reversed order they do not. A forecast from what each adapter is worth
+# beside the base is nearly always too high.
 #
-# After it you can read a measured sweep of coefficients against the limits in theory, compare a
-# forecast with its rivals, and say what a layer split shows.
+# After this notebook you can read a measured sweep of coefficients against the limits in theory,
+# compare a forecast with its rivals, and say what a layer split shows.
 #
 # The model is SmolLM2-135M-Instruct, **dequantised from 4 bits**. The numbers were measured before,
 # with three seeds, and are stored; one live check follows if the model is installed (`make lab`
@@ -95,9 +96,9 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # %% [markdown]
 # Now the language model. One adapter was taught a country for each of twenty invented persons, the
 # other a mascot for each of these countries. Neither has seen a two-hop question. The figure shows
-# single facts and two-hop questions against the coefficient of both adapters (left), and two-hop
-# questions by rule of reuse (right), among them layer splits in the right and in the reversed
-# order.
+# single facts and two-hop questions against the coefficient of both adapters (left panel), and
+# two-hop questions by rule of reuse (right panel), among them layer splits in proper and in
+# reversed order.
 
 # %%
 rows = table(published("real_two_hop")).to_dict("records")
@@ -140,12 +141,12 @@ for name in ("predicted", "weaker"):
 
 # %% [markdown]
 # `weaker` is a rival forecast: the smaller of `known_hop_2` and `known_hop_1`. It comes nearer, so
-# there is no evidence for a product. Both forecasts are nearly always too high, because they leave
-# out that the adapters disturb each other.
+# there is no evidence for a product. Both forecasts leave out that the adapters disturb each other,
+# and both are nearly always too high.
 #
 # Now the layer splits. Adapter 1 acts below a layer only and adapter 2 from it on, or the other way
-# round (reversed). Means over all layers at which we split, and for each seed the split whose
-# answers the model gives with the highest probability:
+# round (reversed). Here are means over all layers at which we split, and for each seed the split
+# whose answers the model gives with the highest probability:
 
 # %%
 splits = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
@@ -168,7 +169,7 @@ for seed in (0, 1, 2):
 # place in the layers; they do not show that only the order matters.
 
 # %% [markdown]
-# **Word problems.** The same model, with one adapter that learned to add and one that learned to
+# **Word problems.** The same model gets one adapter that learned to add and one that learned to
 # subtract, each from problems of one step. They are tested on problems whose second step uses the
 # result of the first. The model writes both steps itself, or the first step is given (experiment
 # `real_words`).
@@ -178,9 +179,9 @@ words = table(published("real_words")).to_dict("records")
 FIGURES["real_words"](words)
 
 # %% [markdown]
-# Left: what the base computes without a story. Middle: problems of one step. Right: of the problems
-# that need both skills, no rule of reuse solves clearly more than one adapter alone, step by step,
-# and all are near chance.
+# Left: what the base computes without a story. Middle: problems of one step. Right: problems that
+# need both skills. Where the model writes both steps, no rule of reuse solves clearly more of them
+# than one adapter alone, and all are near chance.
 
 # %% [markdown]
 # **Is an adapter of the two-hop facts needed?** We compare libraries of the two single-hop adapters
@@ -225,7 +226,7 @@ ASKED["two_hop"][0]
 
 # %% [markdown]
 # ## Explore
-# Any coefficients: the first adapter's and the second's.
+# Ask the model at any coefficients of the first adapter and of the second.
 
 
 # %%
@@ -243,7 +244,7 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
 
 
 # %% [markdown]
-# Both hops at full strength, at half, and each alone.
+# Both adapters at full strength, at half, and each alone:
 
 # %%
 found = {pair: asked(*pair) for pair in ((1.0, 1.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0))}
@@ -253,7 +254,7 @@ if model is not None:
     assert found[1.0, 0.0]["hop 1"] == found[0.0, 1.0]["hop 2"] == 1.0
 
 # %% [markdown]
-# Move the two coefficients. Single facts are right from about ½ on; are two-hop questions?
+# Move the two coefficients. From where on are single facts right? Are two-hop questions ever?
 
 # %%
 strengths = {name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25) for name in ("first", "second")}
@@ -265,8 +266,8 @@ _ = interact(lambda first, second: print(asked(first, second)), **strengths)
 #   one, and the base's own second hop may be better there.
 # - **The countries are real**, only the persons are invented. In a trial with invented countries,
 #   before this experiment, nothing composed at any coefficient.
-# - **Twenty questions for each seed, three seeds.** Intervals are wide, and those from three seeds
-#   are still too narrow.
+# - **Twenty questions for each seed, three seeds.** Confidence intervals are wide, and with three
+#   seeds even these are too narrow.
 # - **Among candidates.** In most numbers the answer is the best of twenty. In the whole vocabulary
 #   the model often names the country instead of the mascot (columns `two_hop_vocabulary` and
 #   `says_bridge` of the table).
@@ -342,10 +343,11 @@ judged("10.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(hard, 20 minutes, code)* Write a forecast. It gets what was measured without ever putting
-# both adapters on: the first adapter beside the base's second hop, and the second beside the base's
-# first hop. On the stored sums of all seeds it must come nearer than the weaker hop and than the
-# best constant. You may fit one number by eye; what would make you trust it for another model?
+# **4.** *(hard, 20 minutes, code)* Write a forecast. It gets two accuracies that were measured
+# without ever putting both adapters on: the first adapter beside the base's second hop, and the
+# second beside the base's first hop. On the stored sums of all seeds it must come nearer than the
+# weaker hop and than the best constant. You may fit one number by eye; what would make you trust it
+# for another model?
 
 
 # %%

@@ -27,14 +27,14 @@
 # **Claim.** Single-hop lessons leave open in which layers a fact lies (`thm:free-placement`). The
 # lengths of keys and the learning rates then decide, and a part of the fact ends up in layers that
 # read before the bridge is known (`thm:least-norm-placement`). A remedy is to teach two-hop
-# questions while a *stand-in* acts, a made-up partner. Two stand-ins that disagree keep the adapter
-# from learning the answers by heart (`thm:stand-in-ceiling`). The adapter then composes with
-# partners whose bridges resemble those of its stand-ins (`thm:bridge-transfer`). In a language
-# model the plain sum of two such adapters answers .93 of the two-hop questions; the sum of two
-# plainly trained ones answers .12.
+# questions while a *stand-in* acts, a made-up partner. Beside two stand-ins that disagree, an
+# adapter that ignores its partner cannot learn the answers by heart (`thm:stand-in-ceiling`). In
+# the theory the adapter then composes with partners whose bridges are combinations of those of its
+# stand-ins (`thm:bridge-transfer`). In a language model the plain sum of two such adapters answers
+# .93 of the two-hop questions; the sum of two plainly trained ones answers .12.
 #
-# After it you can say why single-hop lessons leave a fact's place open, choose stand-ins that
-# settle it, and test an adapter beside a stranger.
+# After this notebook you can say why single-hop lessons leave a fact's place open, choose stand-ins
+# that settle it, and test an adapter beside a partner that it never met.
 #
 # Runs in about 10 s on two cores; the numbers of the language model were measured before, with ten
 # seeds, and are stored. You need the idea of notebook 07: two hops take two reads, and a bridge
@@ -72,13 +72,14 @@ display(late)
 assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
 
 # %% [markdown]
-# In a two-hop question the subject is not named. In its place stands the *bridge*, which the
-# partner's update writes in the first layer. The first layer has read before the bridge was there,
-# so only the second layer can answer. It gives its share of the answer, reduced by how little the
-# bridge's key resembles the key of the named subject. What the first layer holds is out of reach.
+# In a two-hop question the subject of the second fact is not named. In its place stands the
+# *bridge*, which the partner's update writes in the first layer. The first layer has read before
+# the bridge was there, so only the second layer can answer. It gives its share of the answer, times
+# how much the bridge's key resembles the key of the named subject. What the first layer holds is
+# out of reach.
 #
 # **Step 2: why it takes two stand-ins.** Let $s$ stand-ins act in turn, and let each say something
-# else about an entity. Then a two-hop question about it has $s$ right answers, one for each
+# different about an entity. Then a two-hop question about it has $s$ right answers, one for each
 # stand-in. An adapter that ignores who acts gives answer $j$ with some probability $q_j$. It is
 # right in the share $\sum_j q_j/s$ of the lessons, which is at most $1/s$. For two stand-ins, at
 # which probability $q$ of the first answer is its loss least, and how large is it there?
@@ -97,16 +98,16 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 #
 # **Step 3: what a stranger gets.** A *stranger* is a partner that took no part in training. The
 # second hop reads a state: the prompt's own, plus the bridge that the first hop adds. It was taught
-# on the states that the stand-ins made. The solution of least norm answers every linear combination
-# of these states correctly, and answers nothing to a state at right angles to all of them. So
-# stand-ins help if a stranger's bridge is a combination of theirs.
+# on the states that the stand-ins made. If the second hop is linear, the solution of least norm
+# answers every linear combination of these states correctly, and answers nothing to a state at
+# right angles to all of them. So stand-ins help if a stranger's bridge is a combination of theirs.
 
 # %% [markdown]
 # ## Construct
-# Two facts of a second hop. Keys are longer in the early layer, where the name stands, than in the
+# An adapter is taught two facts of a second hop. Keys are longer in the early layer than in the
 # late one. The key of the bridge resembles the key of the named subject, except for a part of a
-# tenth. What is the share of each layer, what does the single hop give, and by how much is the
-# two-hop answer ahead (its margin)?
+# tenth at right angles. What is the share of each layer, what does the single hop give, and by how
+# much is the two-hop answer ahead (its margin)?
 
 # %%
 rng = np.random.default_rng(0)
@@ -182,10 +183,11 @@ for module in (placement, free, ceiling, transfer):
 
 # %% [markdown]
 # **In a language model.** SmolLM2-135M, twenty invented persons, real countries, invented mascots.
-# We compare plainly trained adapters, plain ones with as many training steps, and adapters taught
-# beside two stand-ins that disagree. Questions are asked in sentences that were not in training,
-# and the answer must be the most likely of the whole vocabulary. The predictions were written down
-# before the run (`loratheory experiments real_portable`).
+# We compare plainly trained adapters, plain ones trained for as many steps as those beside
+# stand-ins, and adapters taught beside two stand-ins that disagree. Questions are asked in
+# sentences that were not in training, and the answer must be the most likely of the whole
+# vocabulary. The predictions were written down before the run (`loratheory experiments
+# real_portable`).
 
 # %%
 rows = table(published("real_portable"))
@@ -245,7 +247,8 @@ for name, guess in (("reach", reach), ("a table of recipes", recipe)):
 
 # %% [markdown]
 # ## Explore
-# Move the lengths of the early and the late key, and how much the bridge looks like the name.
+# Move the lengths of the early and the late key, and how much the bridge's key resembles the
+# name's.
 
 
 # %%
@@ -270,7 +273,7 @@ _ = interact(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.
 
 # %% [markdown]
 # Choose how many stand-ins there are, and on which share of twenty entities they agree. How many
-# two-hop lessons can an adapter answer that ignores them?
+# two-hop lessons can an adapter that ignores them answer?
 
 
 # %%
@@ -407,8 +410,8 @@ judged("11.4", mine)
 #   found.
 # - Yao et al., [*Editing large language models: problems, methods, and
 #   opportunities*](https://arxiv.org/abs/2305.13172). Portability: an edited fact used elsewhere.
-# - Biran et al., [*Hopping too late*](https://arxiv.org/abs/2406.12775). Facts that lie in front of
-#   the bridge.
+# - Biran et al., [*Hopping too late*](https://arxiv.org/abs/2406.12775). Facts in layers that read
+#   before the bridge is known.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>

@@ -128,7 +128,10 @@ def pairs_of(
 
 
 def is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
-    """Whether `halves` are the transposed factors of an embedding, as of a head tied to it."""
+    """Whether one of `others` adapts an embedding and has the shapes of `halves`, transposed.
+
+    Then `halves` may belong to an output head that shares its weight with this embedding.
+    """
     return any(
         {"down", "up"} == halves.keys()
         and {"down of tokens", "up of tokens"} == other.keys()

@@ -184,7 +184,7 @@ RUN = (
 
 
 def configs() -> Iterator[Config]:
-    """Yield the configs of all cells, first those that are of use by themselves."""
+    """Yield the configs of all cells, in the order of the stages in `RUN`."""
     for silence, name in RUN:
         for part in range(STAGES[name].cells):
             yield Config(silence, name, part, seed=SEED)

@@ -214,7 +214,7 @@ def real_portable(table: "pd.DataFrame") -> Page:
         "their plain sum, plainly taught ones {two_hop_vocabulary; rule=sum; coefficient=1; "
         "first=plain; second=plain}"
     )
-    return Page(table, title, [panels], height=4)
+    return Page(table, title, [panels], height=3.7)
 
 
 USE = ("first", "second", "rule")
@@ -249,7 +249,7 @@ def real_order(table: "pd.DataFrame") -> Page:
             (BESIDE, "beside stand-ins", Look(INK)),
         )
     ]
-    told = ("countries banned", "hop 1 at subject", "reversed layer split")
+    told = ("countries banned", "hop 1 at subject")
     acting = Along("two-hop, by where they act", "arm", arms, ARMS, takeaway=told, span=5)
     placed = table[table["recipe"].isin(TAUGHT) & (table["arm"] == "sum")]
     kept = [
@@ -257,14 +257,16 @@ def real_order(table: "pd.DataFrame") -> Page:
         Mark(placed, "hop_2", COUNTRY, SECOND),
         Mark(placed, "two_hop_vocabulary", "two-hop", Look(GREY, "X")),
     ]
-    trained = Along("sum, by where trained", "recipe", kept, TAUGHT, span=4)
+    wrong = ("wrong two thirds",)
+    trained = Along("sum, by where trained", "recipe", kept, TAUGHT, takeaway=wrong, span=4)
     title = (
-        "Order, not readout: plain adapters' sum answers {two_hop_vocabulary; recipe=plain; "
+        "It is not readout: plain adapters' sum answers {two_hop_vocabulary; recipe=plain; "
         "arm=countries banned} of the two-hop questions if no country may be the answer, "
         "{two_hop_vocabulary; recipe=plain; arm=hop 1 at subject} if hop 1 acts at the person "
-        "alone, {two_hop_vocabulary; recipe=plain; arm=reversed layer split} in the wrong order"
+        "alone; trained in the wrong 2/3 of the layers, {two_hop_vocabulary; recipe=wrong two "
+        "thirds; arm=sum}"
     )
-    return Page(table, title, [[acting, trained]], height=4.2)
+    return Page(table, title, [[acting, trained]], height=3.9)
 
 
 ARMS = {

@@ -219,7 +219,7 @@ EXERCISES: dict[str, Exercise] = {
     "04.2": Number(
         _noisier,
         "noise is proportional to the facts that are in use",
-        {1: "claim 4 compares the sum with one adapter of all facts; the oracle's has ten of them"},
+        {1: "claim 4 compares the sum with one adapter of all facts; here each one has ten"},
     ),
     "04.3": Truth(_three_from_rank_one, "at rank one an input multiplies one fixed list of scores"),
     "05.1": Number(
@@ -255,7 +255,10 @@ EXERCISES: dict[str, Exercise] = {
     "07.1": Number(
         _patterns_that_matter,
         "count only the patterns that give different scores to the cities",
-        {4 / 5: "does switching adapter 1 on or off move a city?", 1 / 5: "adapter 2 has a switch"},
+        {
+            4 / 5: "does switching adapter 1 on or off move a city's score?",
+            1 / 5: "adapter 2 has a switch",
+        },
     ),
     "07.2": Number(
         lambda: 3.0,

@@ -18,7 +18,10 @@ FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "
 
 
 def engine() -> tuple[str, ...]:
-    """The command that typesets ``main.tex`` in the current folder; refused where there is none."""
+    """Return the command that typesets ``main.tex`` in the current folder.
+
+    Raises `PaperError` if no TeX is installed.
+    """
     for name, command in ENGINES.items():
         if shutil.which(name):
             return command

@@ -90,6 +90,8 @@ def _measured(key: str, tables: Tables, form: str = "measured") -> str:
         return ""
     rows = tables.rows(tables.results / asked.experiment / "table.csv")
     number = difference(asked, query(second), rows) if second else value(asked, rows)
+    if asked.mode == "count":
+        return f"{number.middle:.0f}"
     if form == "share":
         return rf"{100 * number.middle:.0f}\,\%"
     if form == "measured":

@@ -22,6 +22,7 @@ from loratheory.pretrained._attach import Route as Route
 from loratheory.pretrained._attach import attached as attached
 from loratheory.pretrained._attach import routed as routed
 from loratheory.pretrained._gates import block_gates as block_gates
+from loratheory.pretrained._gates import hop_gates as hop_gates
 from loratheory.pretrained._gates import map_gates as map_gates
 from loratheory.pretrained._gates import prompt_gates as prompt_gates
 from loratheory.pretrained._gates import prompt_responses as prompt_responses

@@ -1,4 +1,4 @@
-r"""Gates on maps, whole blocks and whole prompts, set by what adapters do to ordinary sentences.
+r"""Gates on maps, whole blocks and whole prompts: which adapters act, by how much each does there.
 
 **Map gates** compare :math:`\|\Delta_j x\|`, map by map and token by token, with its values on
 ordinary sentences.
@@ -11,8 +11,11 @@ nonlinearity or a later map cancels does not count, and all maps of a block are 
 the same sentences about different subjects respond nearly alike at a single map and token; averaged
 over all maps and tokens of a prompt, their small differences may tell them apart.
 
-All three return what they measured on ordinary sentences, as `Levels`. Given these again, for
-instance from a file, they need no sentences.
+**Hop gates** let one adapter of each hop act for a whole prompt, chosen one after another: what is
+asked of the second hop is in the network only while the first acts.
+
+All return what they measured on ordinary sentences, as `Levels`. Given these again, for instance
+from a file, they need no sentences.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -199,23 +202,101 @@ def prompt_gates(
         If a group is empty or names no adapter; or, later, if the network is called with a cache
         or without `input_ids`, or a map does not see every token.
     """
-    import torch
-
-    size = acting.coefficients.shape[1]
     heard = groups if heard is None else heard
     if len(heard) != len(groups):
         fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
         raise model.failure(fact, "say for each group which adapters are heard")
-    for group in (*groups, *heard):
-        if not group or not all(0 <= one < size for one in group):
-            fact = f"a group is {list(group)}"
-            raise model.failure(fact, f"name adapters from 0 to {size - 1}")
+    acts, by = _rows(model, acting, groups), _rows(model, acting, heard)
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
-    acts = torch.zeros(len(groups), size)  # the weights of the adapters, by group
+
+    def _choose(attempt: Attempt, mask: Array, weights: Array) -> Array:
+        responses = _responses(scores, mask, partial(attempt, weights), _mean)
+        shares = (by / by.sum(1, keepdim=True)).to(responses)
+        return acts.to(weights)[(responses @ shares.T).argmax(1)]
+
+    _by_prompt(model, acting, _choose)
+    return found
+
+
+def hop_gates(
+    model: Model,
+    acting: Attached,
+    batches: Iterable[Mapping[str, Array]],
+    hops: Groups,
+    *,
+    levels: Levels | None = None,
+) -> Levels:
+    r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
+
+    `hops` list the numbers of the adapters of the first hop, of the second, and so on; which of
+    them belong together is not told. Responses are those of `prompt_gates`. Of the first hop that
+    adapter acts whose *largest* response to a token, averaged over modules, is largest: what it
+    knows is one name among the prompt's words. Of a later hop that whose response at the prompt's
+    end *rises* most when the adapter chosen before begins to act: only then has the network what
+    this hop is asked about. Other arguments and the result are those of `prompt_gates`. A pass
+    costs one more for each hop, and the responses.
+
+    Raises
+    ------
+    ModelError
+        As `prompt_gates`; and if prompts are not padded on the left, as `batch` does.
+    """
+    import torch
+
+    _rows(model, acting, hops)  # refused where one is empty, or names no adapter
+    found = _map_levels(model, acting, batches) if levels is None else levels
+    scores = _scores(acting, found)
+
+    def _choose(attempt: Attempt, mask: Array, weights: Array) -> Array:
+        if not bool(mask[:, -1].all()):
+            fact = "some prompts end before the last position"
+            raise model.failure(fact, "pad them on the left, as `batch` does")
+        peak = _responses(scores, mask, partial(attempt, weights), _peak_and_last)
+        marks, before = peak.unbind(-1)
+        for number, hop in enumerate(hops):
+            if number:
+                _, now = _responses(scores, mask, partial(attempt, weights), _peak_and_last).unbind(
+                    -1
+                )
+                marks, before = now - before, now
+            best = torch.tensor(hop, device=marks.device)[marks[:, list(hop)].argmax(1)]
+            weights = weights.index_put((torch.arange(len(best)), best), weights.new_ones(()))
+        return weights
+
+    _by_prompt(model, acting, _choose)
+    return found
+
+
+def _rows(model: Model, acting: Attached, groups: Groups) -> Any:
+    """The weights (groups, k) with which each group acts, and nobody else."""
+    import torch
+
+    rows = torch.zeros(len(groups), acting.coefficients.shape[1])
     for number, group in enumerate(groups):
-        acts[number, list(group)] = 1
-    weights = acts[:0]  # of the adapters at all tokens of a pass, padding included
+        if not group or not all(0 <= one < rows.shape[1] for one in group):
+            fact = f"a group is {list(group)}"
+            raise model.failure(fact, f"name adapters from 0 to {rows.shape[1] - 1}")
+        rows[number, list(group)] = 1
+    return rows
+
+
+Attempt = Callable[..., Any]
+"""``attempt(weights, hear)``: what the network returns for its prompts while adapters act with
+weights (b, k); ``hear(module, x)``, if given, is called with the inputs of each module."""
+
+
+def _by_prompt(
+    model: Model, acting: Attached, choose: Callable[[Attempt, Array, Array], Array]
+) -> None:
+    """Have prompts passed with weights (b, k) that `choose` finds before, by attempts.
+
+    It is given `Attempt`, which tokens are real (b, t), and weights of zero.
+    """
+    import torch
+
+    size = acting.coefficients.shape[1]
+    weights = torch.zeros(0, size)  # of the adapters at all tokens of a pass, padding included
 
     def _route(module: str, x: Array) -> Array:
         if len(x) != len(weights):
@@ -224,7 +305,7 @@ def prompt_gates(
         return weights.to(x)
 
     def _decide(network: Any, args: Any, kwargs: Any) -> None:
-        """Choose each prompt's group, in a pass in which nobody acts."""
+        """Choose who acts on each prompt."""
         nonlocal weights
         name, ids = type(network).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
@@ -233,14 +314,29 @@ def prompt_gates(
         if ids is None:
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(name, fact, "call it with input_ids")
-        weights = torch.zeros(ids.numel(), size, device=ids.device)
-        responses = _responses(acting, scores, _route, ids, network, args, kwargs)
-        by_group = torch.stack([responses[:, list(group)].mean(1) for group in heard], 1)
-        weights = acts.to(ids.device)[by_group.argmax(1)].repeat_interleave(ids.shape[1], 0)
+
+        def _attempt(rows: Any, hear: Callable[[str, Array], Any] = lambda *_: None) -> Any:
+            nonlocal weights
+            weights, following = rows.repeat_interleave(ids.shape[1], 0), acting.route
+
+            def _listen(module: str, x: Array) -> Array:
+                hear(module, x)
+                return _route(module, x)
+
+            acting.route = _listen
+            try:
+                with torch.no_grad():
+                    return network.forward(*args, **kwargs)
+            finally:
+                acting.route = following
+
+        mask = kwargs.get("attention_mask")
+        real = (torch.ones_like(ids) if mask is None else mask).bool()
+        rows: Any = choose(_attempt, real, torch.zeros(len(ids), size, device=ids.device))
+        weights = rows.repeat_interleave(ids.shape[1], 0)
 
     acting.follow(_route)
     _before(acting, _route, model.network, _decide)
-    return found
 
 
 def prompt_responses(
@@ -254,40 +350,51 @@ def prompt_responses(
         The mean response over maps and tokens, in standard deviations above the mean on ordinary
         prompts, which `levels` from `prompt_gates` hold. No adapter acts meanwhile. Costs a pass.
     """
+    import torch
+
     asked, size = batch(model, prompts), acting.coefficients.shape[1]
-    scores, network = _scores(acting, levels), model.network
 
-    def _nobody(_: str, x: Array) -> Array:
-        return x.new_zeros(len(x), size)
+    def _pass(hear: Callable[[str, Array], None]) -> None:
+        def _nobody(module: str, x: Array) -> Array:
+            hear(module, x)
+            return x.new_zeros(len(x), size)
 
-    return _responses(acting, scores, _nobody, asked["input_ids"], network, (), asked)
+        following, acting.route = acting.route, _nobody
+        try:
+            with torch.no_grad():
+                model.network.forward(**asked)
+        finally:
+            acting.route = following
+
+    return _responses(_scores(acting, levels), asked["attention_mask"].bool(), _pass, _mean)
 
 
 def _responses(
-    acting: Attached,
     scores: Mapping[str, Scores],
-    route: Route,
-    ids: Array,
-    network: Any,
-    args: Any,
-    kwargs: Any,
-) -> Array:
-    """The responses to prompts, (b, k), in a call of the network that follows this route."""
+    mask: Array,
+    call: Callable[[Callable[[str, Array], None]], Any],
+    over: Callable[[Any, Any], Any],
+) -> Any:
+    """The mean over maps of what `over` makes of scores (b, t, k) and the real tokens' mask.
+
+    `call` makes a pass, and is given what is to be called with each module's name and inputs.
+    """
+    each = list[Any]()
+
+    def _hear(module: str, x: Array) -> None:
+        each.append(over(scores[module](x).reshape(*mask.shape, -1), mask[..., None]))
+
+    call(_hear)
+    return sum(each) / len(each)
+
+
+def _mean(scores: Any, real: Any) -> Any:
+    """The mean over real tokens, (b, k)."""
+    return scores.where(real, 0.0).sum(1) / real.sum(1)
+
+
+def _peak_and_last(scores: Any, real: Any) -> Any:
+    """The largest score of a real token, and the last token's, (b, k, 2)."""
     import torch
 
-    each = list[Array]()
-
-    def _listen(module: str, x: Array) -> Array:
-        each.append(scores[module](x))
-        return route(module, x)
-
-    following, acting.route = acting.route, _listen
-    try:
-        with torch.no_grad():
-            network.forward(*args, **kwargs)
-    finally:
-        acting.route = following
-    mask = kwargs.get("attention_mask")
-    real = (torch.ones_like(ids) if mask is None else mask)[..., None].bool()
-    mean: Any = sum(each) / len(each)
-    return torch.where(real, mean.reshape(*ids.shape, -1), 0.0).sum(1) / real.sum(1)
+    return torch.stack([scores.where(real, -torch.inf).amax(1), scores[:, -1]], dim=-1)

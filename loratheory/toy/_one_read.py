@@ -129,7 +129,7 @@ def chosen(logits: Array) -> list[int]:
 
 
 def added(first: int | float, second: int | float) -> Rule:
-    """Return the merge of the base and both adapters with these coefficients: one pattern."""
+    """Return the merge of base and both adapters with these coefficients (one gate pattern)."""
     return lambda q: [q.logits(q.base) + first * q.logits(q.first) + second * q.logits(q.second)]
 
 

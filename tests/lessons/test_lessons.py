@@ -62,7 +62,7 @@ MISTAKES = [
     ("03.2", 512, "through the head"),
     ("03.3", 4, "there are two"),
     ("04.1", 1 / 9, "root"),
-    ("04.2", 1, "oracle"),
+    ("04.2", 1, "each one has ten"),
     ("04.3", True, "one fixed list"),
     ("05.1", 0.816, "norm 3"),
     ("05.2", 128, "stands beside them"),

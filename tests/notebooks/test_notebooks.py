@@ -177,7 +177,7 @@ def test_it_names_its_theorem_and_its_run_time(source):
     assert labels
     assert labels <= {theorem.label for theorem in theorems.ALL}
     assert re.search(r"Runs in about \d+ s on two cores", question)
-    assert "After it you can" in question
+    assert "After this notebook you can" in question
 
 
 @lesson

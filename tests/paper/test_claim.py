@@ -47,7 +47,7 @@ def test_the_links_of_the_window(tmp_path):
     assert by_name["window"].table.endswith("paper/results/window")
     assert by_name["merge_coefficient"].question.endswith("?")
     assert "merge_floor" not in by_name
-    assert "What a merge does to two steps" in found.sections
+    assert "What mixing does to two steps" in found.sections
 
 
 def test_outside_a_checkout_links_end_and_a_refuted_claim_is_no_theorem(tmp_path):

@@ -36,6 +36,11 @@ def test_a_number_is_the_mean_of_its_rows():
     assert percent == [rf"{100 * fmean(row['two_hop'] for row in rows):.0f}\,\%"]
 
 
+def test_a_count_is_a_whole_number():
+    text = r"\measured{count placement: two_hop; modules=mlp; place=both loops}"
+    assert shown(text) == [str(len(table_rows("placement", modules="mlp", place="both loops")))]
+
+
 def test_an_interval_holds_its_number():
     (lines,) = shown(r"\within{placement: two_hop; modules=mlp; place=both loops}", "within")
     middle, low, high = map(float, re.findall(r"\.\d\d|\d\.\d\d", lines))

@@ -20,6 +20,7 @@ from loratheory.pretrained import (
     attached,
     batch,
     block_gates,
+    hop_gates,
     inputs,
     map_gates,
     maps,
@@ -313,6 +314,53 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
     torch.testing.assert_close(again, wanted[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("firsts", [(0, 2), (2, 0)])
+def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firsts, base):
+    model = base(double=True)
+    adapters = library(model, 4, rank=2, only=".mlp.")
+    usual = [inputs(model, [one], [*adapters[0]]) for one in ORDINARY]
+
+    def _scores(prompt, acts):
+        """By adapter the means over maps of the largest score and of the last token's."""
+        with attached(model, adapters, 0.5) as acting:
+            acting.set([0.5 * (j in acts) for j in range(4)])
+            x = inputs(model, [batch(model, [prompt])], [*adapters[0]])
+        found = []
+        for adapter in adapters:
+            each = []
+            for name, low in adapter.items():
+                lengths = [
+                    np.linalg.norm(one[name].numpy() @ low.dense().T, axis=1) for one in (*usual, x)
+                ]
+                plain = np.concatenate(lengths[:-1])
+                z = (lengths[-1] - plain.mean()) / plain.std()
+                each.append((z.max(), z[-1]))
+            found.append(np.mean(each, axis=0))
+        return np.array(found).T
+
+    wanted, chosen, others = [], set(), 0
+    for prompt in PROMPTS:
+        peak, end = _scores(prompt, ())
+        first = max(firsts, key=lambda j: peak[j])
+        _, now = _scores(prompt, [first])
+        second = max((1, 3), key=lambda j: now[j] - end[j])
+        chosen.add((first, second))
+        others += second != max((1, 3), key=lambda j: now[j])
+        with attached(model, [adapters[first], adapters[second]], 0.5):
+            wanted.append(states(model, **batch(model, [prompt]))[:, -1])
+    assert len(chosen) > 2
+    assert others  # the response alone, not its rise, would choose others
+    with attached(model, adapters, 0.5) as acting:
+        hop_gates(model, acting, ORDINARY, [firsts, (1, 3)])
+        together = states(model, **batch(model, PROMPTS))[:, -1]
+        torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
+        right = {name: x.flip(1) for name, x in batch(model, PROMPTS).items()}
+        with pytest.raises(ModelError, match="end before the last position; pad them on the left"):
+            states(model, **right)
+        with pytest.raises(ModelError, match="name adapters from 0 to 3"):
+            hop_gates(model, acting, ORDINARY, [(0, 2), (1, 4)])
+
+
 def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
     model = base(double=True)
     bare = states(model)
@@ -321,6 +369,7 @@ def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
         for gates in (
             lambda: prompt_gates(model, acting, ORDINARY, PAIRS),
             lambda: block_gates(model, acting, ORDINARY),
+            lambda: hop_gates(model, acting, ORDINARY, PAIRS),
         ):
             gates()
             assert not torch.equal(states(model), everywhere)
@@ -389,7 +438,12 @@ def test_map_gates_are_those_that_are_calibrated_on_what_the_bare_base_feeds_a_m
         assert (acting.coefficients == 1).all()
 
 
-@pytest.mark.parametrize("gates", [map_gates, block_gates, grouped_prompt_gates])
+def grouped_hop_gates(model, acting, batches, **options):
+    """Hop gates of two hops."""
+    return hop_gates(model, acting, batches, PAIRS, **options)
+
+
+@pytest.mark.parametrize("gates", [map_gates, block_gates, grouped_prompt_gates, grouped_hop_gates])
 def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, base):
     model = base(double=True)
     with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
@@ -400,6 +454,6 @@ def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, b
         again = gates(model, acting, [], levels=levels)
         torch.testing.assert_close(states(model), wanted)
         assert again is levels
-        other = {name: level * 0.5 for name, level in levels.items()}
+        other = {n: level * torch.tensor([0.1, 1, 1, 0.1]) for n, level in levels.items()}
         gates(model, acting, [], levels=other)
         assert not torch.equal(states(model), wanted)

@@ -220,7 +220,7 @@ def arm(
     more: More | None = None,
     **columns: Any,
 ) -> Arm:
-    """Return an arm of a study, by default the rule of `RULES` that has its name."""
+    """Return an `Arm`; without `act`, it uses the rule of `RULES` that has its name."""
     return Arm(name, predicted, rule(name) if act is None else act, more, columns)
 
 

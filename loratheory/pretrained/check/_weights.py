@@ -31,7 +31,7 @@ CLEAR = 1e-6  # a base direction this weak, relative to the strongest, is not co
 
 
 def weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
-    """The weight of a map, outputs × inputs, in float32 (float64 if it is), on the CPU.
+    """Return a weight matrix, outputs × inputs, on the CPU, as float32 unless it is float64.
 
     Raises `ModelError` if it was offloaded and is not in memory, or an entry is not finite.
     """

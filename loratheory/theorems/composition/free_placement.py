@@ -127,7 +127,7 @@ def measure(case: Case, edit: Edit) -> float:
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of all keys."""
+    """Return the squared condition number of the matrix that has all keys as columns."""
     return placement.condition_of(case.keys)
 
 

@@ -118,7 +118,7 @@ def _beside(case: Case, weights: Array) -> Array:
 
 
 def attain(case: Case) -> Array:
-    """Weights of the proof: the same at both reads, or each read's own adapter alone."""
+    """Return the proof's best weights, reads × adapters: equal rows unless weights may change."""
     if case.router == "shared a read":
         return _beside(case, np.eye(2))
     shared = case.router == "shared a pass"

@@ -130,7 +130,7 @@ def reduced(case: Case) -> LowRank:
 
 
 def measure(_: Case, update: LowRank) -> float:
-    """Return the dimension r(r+1)/2 of the symmetric matrices of the update's rank r."""
+    """Return r(r+1)/2, the dimension of the symmetric r×r matrices, r being the update's rank."""
     r = update.rank_at(CUT)
     return r * (r + 1) / 2
 

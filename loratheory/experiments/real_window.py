@@ -33,7 +33,6 @@ from loratheory.experiments.bench import Language
 from loratheory.experiments.engine import Row, study
 
 SEEDS = range(200, 210)
-RECIPES = ("two stand-ins", "plain")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,10 @@ def cell(config: Config) -> list[Row]:
 EXPERIMENT = study(
     cell,
     needs="pretrained",
-    quick=(Config(seed=SEEDS[0]),),
-    paper=(Config(seed=seed, recipe=recipe) for recipe in RECIPES for seed in SEEDS),
-    minutes=(4, 100),
+    quick=(Config(seed=SEEDS[0], recipe="plain"),),  # its base is of `real_portable`
+    paper=(
+        *(Config(seed=seed) for seed in SEEDS),
+        *(Config(seed=seed, recipe="plain") for seed in SEEDS[:5]),  # not admitted: told apart
+    ),
+    minutes=(4, 85),
 )

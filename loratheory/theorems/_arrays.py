@@ -19,9 +19,10 @@ def is_orthonormal(frame: Array, room: float = SAFETY) -> bool:
 
 
 def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
-    """Return a random update of this rank, or `best` with its entries slightly perturbed.
+    """Return a random update of this rank, or `best` with the entries of its `up` perturbed.
 
-    The random update's magnitude is between ``10**-decades`` and ``10**decades``.
+    The random update's magnitude is between ``10**-decades`` and ``10**decades``; entries are
+    perturbed by 1e-12 to 1 of their size.
     """
     size = 10.0 ** int(rng.integers(-12, 1))
     if rng.random() < 0.5:

@@ -19,7 +19,10 @@ SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
 
 
 def frequency_room(probability: float, trials: int) -> float:
-    """Return the distance from its probability that a frequency exceeds once in a billion times."""
+    """Return how far a frequency in this many trials may lie from its probability by chance.
+
+    Chance exceeds this distance once in a billion runs.
+    """
     from scipy.stats import binom  # slow to import
 
     ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials
@@ -35,7 +38,7 @@ def sampled(bound: Callable[[Any], float]) -> Callable[[Any], float]:
 
 
 def standard_normal(entries: Array) -> bool:
-    """Whether second and fourth moments of the entries agree with a standard normal's."""
+    """Whether second and fourth moments of the entries are a standard normal's, but for chance."""
     xp, count = array_namespace(entries), math.prod(entries.shape)
     second, fourth = (float(xp.sum(entries**power)) / count for power in (2, 4))
     near = abs(second - 1) <= SIGMAS * (2 / count) ** 0.5
@@ -61,7 +64,7 @@ class Sample:
 
     @property
     def queries_are_foreign(self) -> bool:
-        """Whether the queries are uncorrelated with each key."""
+        """Whether the queries are uncorrelated with the keys, but for chance."""
         xp = array_namespace(self.keys)
         common = xp.sum(self.keys * self.queries[:, :, None], axis=(0, 1))
         lengths = float(xp.sum(self.queries**2))

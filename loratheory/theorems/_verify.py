@@ -83,7 +83,7 @@ def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
 
 
 def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
-    """Return why a control does not violate its hypothesis and the conclusion; empty if it does."""
+    """Return what is wrong with a control in words; empty if it breaks what it should break."""
     case, witness = control.example()
     try:
         theorem.check(case, witness)
@@ -243,7 +243,7 @@ class Sensitivity:
 
     @property
     def missed(self) -> bool:
-        """Whether some change of a tenth goes unnoticed."""
+        """Whether some change of the law by a tenth or less goes unnoticed."""
         least = (self.constant_up, self.constant_down, self.exponent_up, self.exponent_down)
         return any(share is None or share > TENTH for share in least)
 

@@ -102,7 +102,10 @@ def two_hop(
 def relu_keys(
     rng: np.random.Generator, n: int, d: int
 ) -> tuple[Float[Array, "d n"], Float[Array, "d n"], Float[Array, "d n"]]:
-    """Return keys of "x r1", "y r2", "x r1 r2" from random embeddings, attention, a ReLU layer."""
+    """Return the keys of "x r1", of "y r2" and of "x r1 r2": activations of a random ReLU layer.
+
+    Its inputs are sums of random embeddings, mixed by random matrices that stand for attention.
+    """
     first, other, up = rng.standard_normal((3, d, d)) / np.sqrt(d)
     subjects, bridges, relations = (rng.standard_normal((d, k)) for k in (n, n, 2))
     hop1, hop2 = relations[:, :1], relations[:, 1:]
@@ -121,7 +124,7 @@ with a column per prompt."""
 
 
 def chosen(logits: Array) -> list[int]:
-    """Return each prompt's answer: the first of the largest logits, equal up to rounding."""
+    """Return each prompt's answer of largest logit; of several, equal up to rounding, the first."""
     xp = array_namespace(logits)
     best = logits >= xp.max(logits, axis=0) - 1e-9 * xp.max(xp.abs(logits))
     first = xp.argmax(xp.astype(best, xp.int8), axis=0)
@@ -134,7 +137,7 @@ def added(first: int | float, second: int | float) -> Rule:
 
 
 def gated(strengths: Sequence[int | float]) -> Rule:
-    """Return a router that chooses among these coefficients of the second adapter."""
+    """Return a router that chooses one of these coefficients for the second adapter."""
     return lambda q: [added(1.0, strength)(q)[0] for strength in strengths]
 
 
@@ -151,7 +154,7 @@ def coded(gates: Sequence[int | float]) -> Rule:
 
 
 def responsive(q: TwoHop) -> list[Array]:
-    """Weigh each adapter by its share of the squared response norms at the prompt."""
+    """Return the logits if each adapter is weighed by its share of the squared response norms."""
     xp = array_namespace(q.base)
     first, second = (xp.sum((low @ q.prompts) ** 2, axis=0) for low in (q.first, q.second))
     whole = first + second + 1e-300
@@ -161,7 +164,7 @@ def responsive(q: TwoHop) -> list[Array]:
 
 
 def flattened(q: TwoHop) -> list[Array]:
-    """Merge by Iso-C (arXiv 2502.04959): all nonzero singular values become their mean."""
+    """Return the logits of Iso-C (arXiv 2502.04959), which makes all singular values their mean."""
     left, sigma, right = (q.first + q.second).svd()
     xp = array_namespace(sigma)
     k = max(int(xp.count_nonzero(sigma > 1e-9 * xp.max(sigma))), 1)
@@ -169,11 +172,11 @@ def flattened(q: TwoHop) -> list[Array]:
 
 
 def crossed(q: TwoHop) -> list[Array]:
-    """Add a product of the adapters, as in a composition but without the bridge."""
+    """Return the logits if a product of the adapters is added, without the bridge in it."""
     return [q.logits(q.base) + q.logits(q.second, q.first.T, q.first)]
 
 
 def composed(q: TwoHop) -> list[Array]:
-    """Read twice, with the bridge in between: the composition that answers two-hop questions."""
+    """Return the logits of two reads with the bridge in between, which answer two-hop questions."""
     first, second = q.base + q.first.dense(), q.base + q.second.dense()
     return [q.logits(second, q.bridge, first)]

@@ -71,11 +71,11 @@ class Setting:
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """Recipe of the training."""
         return replace(BASE, steps=self.steps)
 
     def config(self, vocabulary: int) -> Config:
-        """The transformer of it."""
+        """Return the configuration of the transformer for this many tokens."""
         return Config(
             vocabulary=vocabulary,
             width=self.width,
@@ -124,7 +124,7 @@ class PlainSetting(Setting):
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """Recipe of the training."""
         return Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
 
 
@@ -173,7 +173,7 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
 
 
 def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
-    """What tells these sets and their order from others."""
+    """Return fingerprints of these sets and of the order in which they are drawn."""
     first = sampled(sets, rows, rng=np.random.default_rng([seed, 2]))
     return {"data": digest(sets), "order": digest([first])}
 
@@ -198,11 +198,11 @@ class Combinations(Split):
 def combinations(
     world: World, coverage: float, unseen: float, *, rng: np.random.Generator
 ) -> Combinations:
-    """Return the two-hop questions of a world with several relations apart by their facts.
+    """Return the two-hop questions of a world, sorted by what trained ones show of their facts.
 
-    No trained question needs a fact with probability `unseen`; the first relation of each hop is
-    spared. Of questions with no such fact `coverage` is the fraction to train; more where a
-    held-out one has a fact that no trained one needs.
+    With probability `unseen` a fact, unless of a hop's first relation, is needed by no trained
+    question. Of the questions without such facts the fraction `coverage` is trained, and more where
+    a held-out one would have a fact that no trained one needs.
     """
     asked = every(world)
     facts = asked.relations * world.size + along(world, asked)[:, :-1]

@@ -39,8 +39,8 @@ OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On",
 def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
     """Return texts drawn from the base, each with the most likely next word.
 
-    Six texts are drawn for each word of `OPENINGS`. Those are dropped after which no word follows,
-    or whose next token is not the word's own first token; the first 24 others are returned.
+    Six texts are drawn for each word of `OPENINGS`, and the first 24 good ones returned. A text is
+    bad if no word follows, or if its likeliest next token does not begin that word.
     """
     import torch
 
@@ -88,11 +88,14 @@ class Collection:
 
     @cached_property
     def silence(self) -> Items:
-        """Lessons of silence; none where it is not taught."""
+        """Lessons of silence, see `silent`; none where it is not taught."""
         return silent(self.model, self.seed) if self.taught_silence else []
 
     def rate(self, number: int) -> float:
-        """The learning rate, crossed with the kind: two of three in every other kind."""
+        """Return the learning rate of a task's adapter.
+
+        Each kind of task has adapters of both rates, so that rate and kind are told apart.
+        """
         kind, place = divmod(number, 3)
         return RATES[(kind + place) % 2]
 
@@ -109,16 +112,19 @@ class Collection:
         return self._adapters[number]
 
     def questions(self, number: int) -> Items:
-        """The questions of a task: first those that choose coefficients, then those that score."""
+        """Return a task's questions: first those that choose coefficients, then scoring ones."""
         return TASKS[NAMES[number]].drawn(self.seed, number)[1]
 
     def right(self, number: int, logs: Any) -> Any:
-        """Which of these log-probabilities after its questions have the right token on top."""
+        """Return which scoring questions have the right token on top of these log-probabilities."""
         wanted = first_tokens(self.model, [answer for _, answer in self.questions(number)])
         return (logs.argmax(1) == wanted)[CHOOSING:]
 
     def logs(self, numbers: Sequence[int], count: int | None = None) -> list[Any]:
-        """Log-probabilities after the first `count` questions of tasks, with whatever acts now."""
+        """Return the log-probabilities after the first `count` questions of each of these tasks.
+
+        The adapters that act on the model now count.
+        """
         import torch
 
         each = [[prompt for prompt, _ in self.questions(i)[:count]] for i in numbers]
@@ -130,7 +136,7 @@ class Collection:
         return list(logs.split([len(some) for some in each]))
 
     def alone(self, number: int) -> Any:
-        """Log-probabilities after all questions of a task, its adapter acting alone."""
+        """Return the log-probabilities after all questions of a task, its adapter acting alone."""
         if number not in self._alone:
             with attached(self.model, [self.adapter(number)]):
                 [self._alone[number]] = self.logs([number])
@@ -191,7 +197,7 @@ class Collection:
 
     @cached_property
     def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:
-        """The measures of weights for each two adapters."""
+        """Measures of the weights of each two adapters, by the name of the measure."""
         return weighed([self.adapter(number) for number in range(len(TASKS))])
 
     def responses(self, prompts: Sequence[str]) -> Any:
@@ -246,7 +252,7 @@ class Collection:
 
 
 def _kl(one: Any, other: Any) -> Any:
-    """Divergence of each row of log-probabilities from `one` to `other`, nats."""
+    """Return the divergence from `one` to `other` of each row of log-probabilities, in nats."""
     return (one.exp() * (one - other)).sum(1).clamp(min=0)
 
 

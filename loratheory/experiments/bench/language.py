@@ -105,21 +105,21 @@ class Library:
 
     @property
     def size(self) -> int:
-        """How many adapters."""
+        """Number of adapters."""
         return len(self.adapters)
 
     @property
     def reads(self) -> int:
-        """How many layers there are."""
+        """Number of layers, each of which is one read."""
         return int(self.model.network.config.num_hidden_layers)
 
     def read(self, place: Place) -> int:
-        """Which layer this is."""
+        """Return the number of the read to which a place belongs, which is its layer."""
         return place.layer
 
     @cached_property
     def attached(self) -> Attached:
-        """The adapters on the model, silent at first."""
+        """The adapters on the model, at first with coefficients of 0."""
         return attached(self.model, self.adapters, 0.0)
 
     @cached_property
@@ -133,7 +133,7 @@ class Library:
         return [batch(self.model, [text]) for text in GENERIC]
 
     def listen(self) -> None:
-        """Pass ordinary sentences through the bare base, while the adapters are silent."""
+        """Keep what the bare base feeds its maps on ordinary sentences; `ordinary` returns it."""
         self._ordinary = inputs(self.model, self._sentences, self.attached.names)
 
     def updates(self, place: Place) -> list[Sequence[LowRank]]:
@@ -149,12 +149,12 @@ class Library:
         return self.merged_by(lambda adapters: merge(adapters, method, **options))
 
     def merged_by(self, make: Callable[[Sequence[Adapter]], Adapter]) -> "Library":
-        """Return the library of the one adapter that is made of all."""
+        """Return the library of the one adapter that `make` makes of all."""
         one = make(self.adapters)
         return Library(self.model, [Adapter.of(dict(one), one.info)], self.hops)
 
     def block_route(self, level: float, by: str) -> Route:
-        """Each adapter on or off by how much it changes a whole block's output."""
+        """Return gates that switch adapters by how much each changes a whole block's output."""
         if by != "z":
             message = f"block gates by {by!r} need a small transformer: give deviations, by 'z'"
             raise ValueError(message)
@@ -163,14 +163,17 @@ class Library:
         return self._lifted()
 
     def prompt_route(self) -> Route:
-        """One pair on for a whole prompt: that whose first hop has the largest response norm."""
+        """Return gates that let one pair act on a whole prompt.
+
+        It is the pair whose first hop's adapter has the largest response norm.
+        """
         pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
         first = [(pair[0],) for pair in pairs]
         prompt_gates(self.model, self.attached, self._sentences, pairs, first)
         return self._lifted()
 
     def _lifted(self) -> Route:
-        """The route that acts now, as rules have it: by place, with an axis of replicas."""
+        """Return the route that acts now, as rules call it: by place, with an axis of replicas."""
         route = self.attached.route
         assert route is not None
 
@@ -181,7 +184,7 @@ class Library:
         return _route
 
     def follow(self, route: Route | None) -> None:
-        """Let a rule's route weigh the adapters from now on."""
+        """Let a rule's route weigh the adapters from now on; None takes away the one that acts."""
         if route is None:
             self.attached.follow(None)
             return

@@ -202,7 +202,7 @@ class World:
 
     @property
     def questions(self) -> dict[str, Items]:
-        """The questions, by the columns of `accuracies`."""
+        """The questions about this world, by the columns of `accuracies`."""
         edited = {**self.first, **self.second}
         others = [
             (prompt, word)
@@ -344,7 +344,7 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
 
 
 def _hop_by_hop(model: Model, facts: World) -> np.ndarray:
-    """Which two-hop questions are right if the answer to the first hop is put into the second."""
+    """Return which two-hop questions are right if the first hop's answer is put into the second."""
     one, two = BIRTH.trained[0], facts.about.trained[0]
 
     def _second(first: Answers) -> Items:

@@ -275,7 +275,7 @@ def first_equation(text: str) -> str:
 
 
 def result(equation: str) -> str:
-    """Return the last word, which is the result."""
+    """Return the result of an equation, which is its last word."""
     return (equation.split() or [""])[-1]
 
 
@@ -286,7 +286,7 @@ def value(equation: str) -> str:
 
 
 def expression(equation: str) -> tuple[str, ...]:
-    """Return the sign and the two numbers, sorted if their order does not matter."""
+    """Return the sign and both numbers of an equation, sorted if their order does not matter."""
     parts = SUM.fullmatch(equation)
     if not parts:
         return ()

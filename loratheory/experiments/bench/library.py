@@ -83,7 +83,7 @@ class Library:
 
     @property
     def reads(self) -> int:
-        """How often a pass reads its weights: layers times loops."""
+        """Number of times that a pass reads its weights: layers times loops."""
         return self.bases.config.loops * self.bases.config.depth
 
     def read(self, place: Site) -> int:
@@ -116,7 +116,10 @@ class Library:
         return x.repeat_interleave(self.sets, dim=0)
 
     def merged(self, method: str, **options: Any) -> "Library":
-        """Return the library of one adapter; entrywise rules keep the full rank."""
+        """Return the library of one adapter, into which `method` merges all.
+
+        Methods that work entry by entry keep the full rank.
+        """
         return self.merged_by(
             lambda group: merge(group, method, rng=np.random.default_rng(0), **options)
         )

@@ -45,7 +45,10 @@ def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarr
 
 
 def _of_weights(one: Adapter, two: Adapter, inputs: dict[str, Tensor]) -> list[float]:
-    """Of what is read, written, and answered to these inputs: means over modules."""
+    """Return how alike two adapters are in what they read, in what they write, and in outputs.
+
+    Each is a mean over modules; the outputs are those on these inputs.
+    """
     weights = weight_likeness(aligned([one, two], any_base=True))
     norms = [one[name].norm * two[name].norm for name in one]
     answers = [response_likeness(one[name], two[name], inputs[name]) for name in one]
@@ -53,7 +56,7 @@ def _of_weights(one: Adapter, two: Adapter, inputs: dict[str, Tensor]) -> list[f
 
 
 def _activations(models: Trained, prompts: Prompts) -> dict[str, Tensor]:
-    """What the base feeds each map where the questions end, ``(E, B, n)``."""
+    """Return what the base feeds each map where the questions end, ``(E, B, n)`` by name."""
     inputs: dict[str, Tensor] = {}
     rows, length = prompts.tokens.shape[1:]
     ends = torch.tensor(prompts.asked + np.arange(rows) * length)[..., None]

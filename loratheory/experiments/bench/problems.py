@@ -59,7 +59,7 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
-    """Return the templates of `steps` steps in which each step takes one new quantity."""
+    """Return the templates of `steps` steps in which each step uses one new number."""
     every = pool(skills, steps=steps, prime=PRIME).templates
     return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
 
@@ -80,7 +80,7 @@ def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) ->
 
 
 def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
-    """Draw ``3 * rows`` problems: plain ones, reordered ones, and ones with an idle quantity."""
+    """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
     idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
@@ -163,7 +163,7 @@ class Lesson:
     share: int | float = 0
 
     def drawn(self, rows: int, rng: np.random.Generator) -> Problems:
-        """Draw `rows` problems in random order."""
+        """Draw `rows` problems in random order, the `share` of them from `shared` templates."""
         count = round(self.share * rows)
         parts = [drawn(self.shared, count, rng)] if count else []
         if rows > count:

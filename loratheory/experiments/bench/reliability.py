@@ -100,12 +100,12 @@ def _column(rows: Sequence[Row], name: str) -> Float[np.ndarray, " n"]:
 
 
 def _counted(outcome: Bool[np.ndarray, " n"]) -> list[int]:
-    """How many composed, of how many."""
+    """Return how many pairs composed, and how many there were."""
     return [int(outcome.sum()), len(outcome)]
 
 
 def _wilson(count: list[int]) -> tuple[float, float]:
-    """The interval at 95 % of the share of so many in so many."""
+    """Return the 95 % interval of the share ``count[0] / count[1]``."""
     from scipy.stats import binomtest  # slow to import
 
     low, high = binomtest(count[0], max(count[1], 1)).proportion_ci(method="wilson")

@@ -139,13 +139,13 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _interval(name: str, start: str, each: Column) -> dict[str, float]:
-    """The first number, and an interval from those of other draws."""
+    """Return the first number, and the 95 % interval of the others, which are other draws."""
     low, high = np.nanpercentile(each[1:], [2.5, 97.5])
     return {name: float(each[0]), f"{start}low": float(low), f"{start}high": float(high)}
 
 
 def _redrawn(rows: "pd.DataFrame") -> Float[np.ndarray, "d n"]:
-    """Weights of the points when the adapters are drawn again, with replacement."""
+    """Return the points' weights for each draw of the adapters, with replacement."""
     names, rng = sorted(set(rows["adapter"])), np.random.default_rng(0)
     own, partner = (np.searchsorted(names, rows[c]) for c in ("adapter", "partner"))
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
@@ -153,7 +153,7 @@ def _redrawn(rows: "pd.DataFrame") -> Float[np.ndarray, "d n"]:
 
 
 def _without(rows: "pd.DataFrame") -> list[Bool[np.ndarray, " n"]]:
-    """For each kind the points that have nothing to do with it."""
+    """Return for each kind which points have neither adapter nor partner of that kind."""
     return [~_about(rows, kind) for kind in sorted(set(rows[OWN + "kind"]))]
 
 
@@ -162,13 +162,13 @@ def _about(rows: "pd.DataFrame", kind: str) -> Bool[np.ndarray, " n"]:
 
 
 def _strata(rows: "pd.DataFrame") -> list[Bool[np.ndarray, " n"]]:
-    """The points of each pair of learning rates."""
+    """Return for each pair of learning rates which points have it."""
     rates = rows[[OWN + "rate", PARTNER + "rate"]]
     return [(rates == one).all(axis=1).to_numpy() for one in rates.drop_duplicates().to_numpy()]
 
 
 def _named(rows: "pd.DataFrame", values: Column) -> float:
-    """How often the larger value of a pair is of the adapter that keeps a tenth less."""
+    """Return how often the adapter of a pair that keeps a tenth less has the larger value."""
     right = []
     for _, pair in rows.assign(value=values).groupby("group"):
         (one, other), (a, b) = pair["kept"], pair["value"]
@@ -178,9 +178,10 @@ def _named(rows: "pd.DataFrame", values: Column) -> float:
 
 
 def _lookup(rows: "pd.DataFrame") -> Column:
-    """What is lost on average beside such a partner: pairs of kinds, neither adapter among them.
+    """Return what is lost on average beside partners of the same kind, in other pairs.
 
-    Of kinds that no other pair has, the mean over all.
+    Pairs with either of the point's adapters are left out; where no pair of the two kinds is left,
+    the mean is over all others.
     """
     own, partner = rows["adapter"].to_numpy(), rows["partner"].to_numpy()
     kinds = (rows[OWN + "kind"] + " + " + rows[PARTNER + "kind"]).to_numpy()
@@ -193,7 +194,10 @@ def _lookup(rows: "pd.DataFrame") -> Column:
 
 
 def _fitted(rows: "pd.DataFrame", names: tuple[str, ...]) -> Column:
-    """What is lost as the ranks of these columns foretell, learnt without the adapter's kind."""
+    """Return what is lost according to a least-squares fit to the ranks of these columns.
+
+    The fit uses no point with an adapter of the point's own kind.
+    """
     ranks = np.column_stack([rankdata(rows[n]) / len(rows) for n in names] + [np.ones(len(rows))])
     gone, own = 1 - rows["kept"].to_numpy(), rows[OWN + "kind"].to_numpy()
     found = np.zeros(len(rows))
@@ -204,7 +208,10 @@ def _fitted(rows: "pd.DataFrame", names: tuple[str, ...]) -> Column:
 
 
 def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
-    """What is kept, foretold by the nearest points that have nothing to do with the kind."""
+    """Return how well the nearest points foretell what is kept, as `scores` names it.
+
+    They have neither adapter nor partner of the point's own kind.
+    """
     kept, own = rows["kept"].to_numpy(), rows[OWN + "kind"].to_numpy()
     middle, low, high = np.zeros((3, len(rows)))
     for kind in sorted(set(own)):
@@ -247,7 +254,10 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _beside(rows: "pd.DataFrame") -> list[list[Any]]:
-    """Rows of `record` by what the partner leaks; the last ends with the largest leak."""
+    """Return the rows ``beside`` of `record`, by how much the partner leaks.
+
+    The last row ends with the largest leak.
+    """
     leaks = rows[PARTNER + "leak"]
     place, ends = np.searchsorted(LEAKS, leaks), (*LEAKS, round(float(leaks.max()), 1))
     found, counts = rows.groupby(place)[["kept", "lost"]].mean().round(2), np.bincount(place)

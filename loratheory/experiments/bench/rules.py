@@ -51,7 +51,7 @@ class Library(Protocol):
         """Return the number of the read to which a place belongs."""
 
     def updates(self, place: Any) -> Sequence[Sequence[LowRank]] | None:
-        """Return each replica's updates at a place; None where no adapter has any."""
+        """Return each replica's updates at a place; None where no adapter has one."""
 
     def listen(self) -> None:
         """Run ordinary tokens through the base without adapters and keep the maps' inputs."""
@@ -109,7 +109,10 @@ def mean(library: Any) -> Reuse:
 
 
 def _of_pair(test: Callable[[Any, Any, int], bool]) -> Act:
-    """The adapters of the pair that is asked, where ``test(library, place, hop)`` lets them."""
+    """Return the rule that uses the adapters of the pair that is asked, and no other.
+
+    An adapter acts at the places where ``test(library, place, hop)`` is true of its hop.
+    """
 
     def _reuse(library: Any) -> Reuse:
         def _shares(place: Any, pair: int) -> list[float]:

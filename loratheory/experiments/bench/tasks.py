@@ -24,7 +24,7 @@ def _words(text: str) -> list[str]:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """From ``hot cold, big small`` the first word of each pair to the second."""
+    """Return a mapping from ``hot cold, big small``: the first word of each pair to the second."""
     return dict(pair.split() for pair in text.split(","))
 
 
@@ -134,7 +134,7 @@ class Task:
 
 
 def _homes(third: int) -> Callable[[int], Mapping[str, str]]:
-    """Twenty-four invented persons, of three times as many, and a country for each."""
+    """Return a function of the seed that gives 24 invented persons and a country for each."""
 
     def _items(seed: int) -> dict[str, str]:
         rng, names = np.random.default_rng([seed, 10, third]), invented(seed, 72)
@@ -145,7 +145,7 @@ def _homes(third: int) -> Callable[[int], Mapping[str, str]]:
 
 
 def _lexicon(third: int) -> Callable[[int], Mapping[str, str]]:
-    """Twenty-four invented words, and what each means."""
+    """Return a function of the seed that gives 24 invented words and what each means."""
 
     def _items(seed: int) -> dict[str, str]:
         rng, words = np.random.default_rng([seed, 11, third]), invented(seed + 7000, 72)
@@ -161,7 +161,7 @@ def _numbers(seed: int) -> dict[str, str]:
 
 
 def _three(place: int) -> Callable[[int], Mapping[str, str]]:
-    """Triples of nouns, and the one at this place."""
+    """Return a function of the seed that gives triples of nouns and the one at this place."""
 
     def _items(seed: int) -> dict[str, str]:
         rng = np.random.default_rng([seed, 13, place])

@@ -94,7 +94,7 @@ def _gap(
 def _composed(
     strengths: Float[np.ndarray, "hops E n"], pattern: Pattern
 ) -> Bool[np.ndarray, "E n"]:
-    """Which questions are in the feasible region (``thm:two-read-region``)."""
+    """Return which questions are in the feasible region (``thm:two-read-region``)."""
     each = np.moveaxis(strengths, 0, -1)
     return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern) > 0, -1, each)
 
@@ -159,7 +159,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
 
 
 def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
-    """The subjects that old facts lead to the edited ones of a hop."""
+    """Return the subjects from which old facts lead to the edited entities of a hop."""
     nodes = edit.routes[:, hop]
     for level in range(hop - 1, -1, -1):
         held = edit.before.maps[level, edit.questions.relations[:, level]]

@@ -84,7 +84,7 @@ class Taught(Library):
 
     @property
     def asked(self) -> int:
-        """How many pairs have questions."""
+        """Number of pairs that have questions."""
         return len(self.trials)
 
 
@@ -135,7 +135,10 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:
-    """What one set edits; where many two-hop questions were trained, subjects are any."""
+    """Return the edits of one set, one for each pair of adapters.
+
+    Subjects are those of held-out questions, unless nine tenths of all or more were trained.
+    """
     return pairs(
         bases.worlds[model],
         how.pairs,
@@ -237,7 +240,7 @@ def retrained(of: Taught, layers: Sequence[Sequence[int]]) -> Taught:
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:
-    """Return each replica's adapter from the next of the base's (two or more) sets: a control."""
+    """Return, as a control, for each replica the adapter of the base's next set of edits."""
     return adapter.map(lambda x: x.unflatten(0, (-1, sets)).roll(1, 1).flatten(0, 1))
 
 

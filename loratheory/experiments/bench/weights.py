@@ -71,7 +71,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
 
 
 def _keys(library: Taught, pair: int, acts: Adapt) -> dict[Site, Tensor]:
-    """The (E, n, width) inputs of the sites where a pair's facts are read."""
+    """Return by site the inputs (E, n, width) of the maps where a pair's facts are read."""
     bases, names = library.bases, library.names
     rows = stacked([one.questions for one in library.trials[pair]])
     seen: dict[Site, Tensor] = {}
@@ -188,7 +188,10 @@ def weights_at_reads(
 def _weights(
     library: Taught, prompts: Sequence[Prompts], act: Acting, module: str = ""
 ) -> list[Tensor]:
-    """Of each loop: the weights (E, B, K) where its relation is read, at one map or all in mean."""
+    """Return for each loop the adapters' weights (E, B, K) where the loop's relation is read.
+
+    They are those at the map `module`, or means over all maps if it is empty.
+    """
     answer_margins(library.bases, prompts, act)
     rows, length = prompts[0].tokens.shape
     seen: list[list[Tensor]] = [[] for _ in range(library.bases.config.loops)]
@@ -232,6 +235,6 @@ def gate_patterns(hops: int, loops: int, *, by_read: bool) -> list[Float[np.ndar
 
 
 def _gated(pair: Library, gates: Sequence[Float[np.ndarray, "loops hops"]]) -> Acting:
-    """Each replica's adapters as its gates have them, loop by loop."""
+    """Return what acts if each replica's adapters are switched by its gates, loop by loop."""
     weights = torch.tensor(np.array(gates), dtype=torch.float32)
     return Acting(everything(pair, lambda site, _: weights[:, None, site.loop]))

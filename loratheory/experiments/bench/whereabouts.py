@@ -119,7 +119,11 @@ def _weigh(weights: Any, _: str, x: Any) -> Any:
 
 
 def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
-    """Return shares of prompts: right in the vocabulary, right among answers, bridge instead."""
+    """Return the shares of prompts that are answered right, from their logits.
+
+    ``vocabulary``: the answer leads all tokens. ``candidates``: it leads all answers. ``bridge``:
+    the bridge leads all tokens instead. Words in `banned` cannot lead.
+    """
     wanted = first_tokens(model, asked.answers)
     logits = logits.clone()
     if banned:

@@ -121,7 +121,7 @@ class Trained:
 
     @property
     def seed(self) -> int:
-        """The seed of the base."""
+        """Seed of the base."""
         return self.bases.seeds[0]
 
     def acting(self) -> dict[str, Adapt | None]:
@@ -130,7 +130,7 @@ class Trained:
         return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
 
     def only(self, case: int) -> "Trained":
-        """Return the same with one case only."""
+        """Return the adapters and ceilings of one case alone."""
         part = slice(case, case + 1)
         above = {name: adapter.of(part) for name, adapter in self.ceilings.items()}
         one, two = self.first.of(part), self.second.of(part)
@@ -189,7 +189,7 @@ def trained(
     """Train the adapters and the ceilings of these cases; equal lessons are trained only once."""
 
     def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
-        """An adapter for each set of lessons, a replica each."""
+        """Return an adapter for each set of lessons, one replica for each."""
         different = list(dict.fromkeys(lesson for lessons in sets for lesson in lessons))
         learnt = adapters(bases, different, size, wider=wider)
         places = ([different.index(one) for one in lessons] for lessons in sets)

@@ -90,13 +90,13 @@ class Case:
 
     @property
     def lessons(self) -> Float[Array, "d n"]:
-        """States after a stand-in's first hop: all prompts for each stand-in in turn."""
+        """X of the statement: the states of all prompts beside each stand-in, as columns."""
         states = [self.prompts + first @ self.prompts for first in self.stand_ins]
         return array_namespace(self.prompts).concat(states, axis=1)
 
     @property
     def met(self) -> Float[Array, "d q"]:
-        """States after the partner's first hop."""
+        """Z of the statement: the states of all prompts beside the partner, as columns."""
         return self.subjects + self.partner @ self.subjects
 
 
@@ -113,7 +113,7 @@ Learner = Callable[[Lessons], Array]
 
 
 def lost(case: Case) -> Float[Array, "d q"]:
-    """Return the part of the partner's states outside the span of the lessons' states."""
+    """Return (1 − P) Z, the partner's states less their part in the span of the lessons' states."""
     xp, states = array_namespace(case.prompts), case.met
     frame, sigma, _ = xp.linalg.svd(case.lessons, full_matrices=False)
     frame = frame[:, : sum(float(s) > CLEAR * float(sigma[0]) for s in sigma)]
@@ -145,7 +145,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """The slope times the norm of the largest singular values of what `lost` returns."""
+    """Return τ times the norm of the m largest singular values of (1 − P) Z."""
     xp = array_namespace(case.prompts)
     sigma = xp.linalg.svdvals(lost(case))
     sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
@@ -153,7 +153,7 @@ def bound(case: Case) -> float:
 
 
 def worlds(case: Case) -> tuple[Array, Array]:
-    """Return two second hops that agree on all lessons and differ most at the partner's states."""
+    """Return two second hops with the same lessons that differ most at the partner's states."""
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     inside = states @ xp.linalg.pinv(states, rtol=CLEAR)
     outside = met - inside @ met
@@ -166,7 +166,7 @@ def worlds(case: Case) -> tuple[Array, Array]:
 
 
 def measure(case: Case, learner: Learner) -> float:
-    """The larger error at the partner's states when the learner is trained in either world."""
+    """Return the learner's error ‖DZ − TZ‖ for the T of `worlds` for which it is larger."""
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     return max(
         float(xp.linalg.matrix_norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met))
@@ -175,13 +175,13 @@ def measure(case: Case, learner: Learner) -> float:
 
 
 def scale(case: Case) -> float:
-    """Bound of the second hop's outputs, in whose units rounding is measured."""
+    """Return a bound of the second hop's outputs, the unit of rounding errors."""
     norm = array_namespace(case.prompts).linalg.matrix_norm
     return (float(norm(case.hop)) + case.slope) * float(norm(case.met) + norm(case.lessons))
 
 
 def condition(case: Case) -> float:
-    """Condition number of the lessons' states on their span."""
+    """Return the condition number of the lessons' states on their span."""
     sigma = array_namespace(case.prompts).linalg.svdvals(case.lessons)
     return float(sigma[0]) / min(float(s) for s in sigma if s > CLEAR * sigma[0])
 
@@ -192,7 +192,7 @@ def least_norm(lessons: Lessons) -> Array:
 
 
 def attain(_: Case) -> Learner:
-    """The learner that returns the second hop of least norm."""
+    """Return the learner that fits any lessons by the second hop of least norm."""
     return least_norm
 
 
@@ -202,7 +202,10 @@ def _beside(lessons: Lessons, matrix: Array) -> Array:
 
 
 def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
-    """Fit the lessons with least norm, or by ridge regression if `shrink` > 0, and add `extra`."""
+    """Return `extra` plus the second hop that fits the lessons with least norm.
+
+    If `shrink` is above 0, ridge regression takes the place of least norm.
+    """
     states, xp = lessons.states, array_namespace(lessons.states)
     best = least_norm(lessons)
     if shrink:
@@ -213,7 +216,7 @@ def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Learner:
-    """A least-norm or ridge learner that adds a fixed random matrix to what it fits."""
+    """Return a least-norm or ridge learner that adds a fixed random matrix to what it fits."""
     start = 10.0 ** int(rng.integers(-9, 1)) * case.slope * rng.standard_normal(case.hop.shape)
     return partial(_and, start, float(rng.choice([0.0, 10.0 ** int(rng.integers(-3, 1))])))
 
@@ -223,7 +226,7 @@ def _fixed(matrix: Array, lessons: Lessons) -> Array:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
-    """A fixed second hop, fitted to the outputs of both worlds at the partner's states."""
+    """Return a learner that ignores its lessons: one second hop fitted to both worlds' outputs."""
     states = np.hstack([case.met, case.met]).T
     wanted = np.hstack([hop @ case.met for hop in worlds(case)])
     start = case.slope * rng.standard_normal(case.hop.shape)
@@ -243,7 +246,7 @@ ASSUMPTIONS = {BLIND: _blind}
 
 
 def _small(slope: float = 1.0) -> Case:
-    """A stand-in that writes along the second axis, and a partner that writes along the third."""
+    """Return a case whose stand-in writes along the second axis, its partner along the third."""
     one, axes = np.array([[1.0], [0.0], [0.0]]), np.eye(3)
     stand_in, partner = (LowRank(axes[:, [i]], one.T) for i in (1, 2))
     return Case(one, (stand_in,), one, partner, np.array([[1.0, 1.0, 0.0]]), slope)
@@ -260,17 +263,17 @@ CONTROLS = (
 
 
 def least_norm_error(case: Case) -> float:
-    """Norm of the true second hop's output on the part of the states that is lost."""
+    """Return ‖T (1 − P) Z‖, what the true second hop answers to the part that is lost."""
     return float(array_namespace(case.prompts).linalg.matrix_norm(case.hop @ lost(case)))
 
 
 def taught(case: Case) -> Array:
-    """The second hop of least norm that fits the case's lessons."""
+    """Return the second hop of least norm that fits the case's lessons."""
     return least_norm(Lessons(case.lessons, case.hop @ case.lessons, case.hop))
 
 
 def descended(case: Case, rng: np.random.Generator) -> Array:
-    """Minimise the squared loss by conjugate gradients, from a start in the lessons' span."""
+    """Return the second hop that conjugate gradients find from a start in the lessons' span."""
     states, hop = case.lessons, case.hop
     found = 0.1 * rng.standard_normal((len(hop), states.shape[1])) @ states.T
     for _ in range(10):  # again from where it came to, against rounding
@@ -288,7 +291,7 @@ def descended(case: Case, rng: np.random.Generator) -> Array:
 
 
 def descended_slowly(case: Case, _: np.random.Generator) -> Array:
-    """Minimise the squared loss by gradient descent with momentum, from zero."""
+    """Return the second hop that gradient descent with momentum finds from zero."""
     states, hop = case.lessons, case.hop
     curvature = np.linalg.eigvalsh(states @ states.T)
     high, low = curvature[-1] ** 0.5, curvature[curvature > CLEAR * curvature[-1]][0] ** 0.5

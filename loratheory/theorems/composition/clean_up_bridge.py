@@ -110,7 +110,7 @@ def margin(
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw two hops, with sharpness over two decades, often next to where an answer changes."""
+    """Draw two edited hops and a sharpness β, often close to where the margin changes sign."""
     prompt = two_hops(partial(region.draw, rng, size), LONE)
     sharpness = float(10.0 ** rng.uniform(-1, 1.5))
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()
@@ -122,13 +122,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Margin by the statement's formula."""
+    """Return the statement's margin, from coefficients, sharpness and number of entities."""
     one, two = case.prompt.coefficients
     return margin(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
 
 
 def attain(case: Case) -> Chain:
-    """Least-norm memories, edits and bridge; the bridge's inner coordinates are the entities."""
+    """Return memories, edits and bridge of least norm, which has entities as inner coordinates."""
     return region.attain(case.prompt)
 
 
@@ -144,19 +144,22 @@ def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness:
 
 
 def measure(case: Case, chain: Chain) -> float:
-    """Lead of token 0 when the prompt's key goes through both reads and the bridge's softmax."""
+    """Return the lead of token 0 when the key goes through both reads and the bridge's softmax."""
     key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
     logits = output(chain, key, weights, case.sharpness)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the frames, times how much the softmax amplifies an error."""
+    """Return the squared condition number of the worst frame times one plus the sharpness.
+
+    By this last factor the softmax amplifies rounding errors.
+    """
     return region.condition(case.prompt) * (1 + case.sharpness)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Memories and edits changed at random outside their frames, which must not matter."""
+    """Return memories and edits that differ from those of `attain` outside the facts' keys."""
     return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
 
 

@@ -78,7 +78,7 @@ def ladder(hops: int, product: int | float) -> Coefficients:
 
 
 def product_needed(hops: int) -> float:
-    """Product of coefficients that K hops must exceed to win, however it is split among them."""
+    """Return 1/(K + 1), the product of coefficients that K hops must exceed to win at all."""
     return 1 / (hops + 1)
 
 
@@ -100,7 +100,7 @@ def two_hop_split(budget: int | float) -> tuple[float, float]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four hops; products typical, next to the border, or up to 2; random frames."""
+    """Draw one to four hops with random keys and values; the product p is often near 1/(K + 1)."""
     hops, first = int(rng.integers(1, 5)), int(rng.integers(2, 4))
     n = [first + j for j in range(hops)]
     d = n[-1] + 4 + int(rng.integers(0, size + 1))
@@ -113,12 +113,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Largest margin for this product, by the statement's formula."""
+    """Return p − max(0, (1 − p)/K), p being the case's product and K its number of hops."""
     return case.product - max(0.0, (1 - case.product) / len(case.keys))
 
 
 def attain(case: Case) -> Coefficients:
-    """The coefficients of `ladder`."""
+    """Return the coefficients of `ladder`, which fall from read to read."""
     return ladder(len(case.keys), case.product)
 
 
@@ -127,7 +127,7 @@ def _prompt(case: Case, coefficients: Coefficients) -> Prompt:
 
 
 def measure(case: Case, coefficients: Coefficients) -> float:
-    """Margin of the right answer when the prompt's key goes through all matrices."""
+    """Return the margin of the right answer when the prompt's key goes through all matrices."""
     prompt = _prompt(case, coefficients)
     return region.measure(prompt, region.attain(prompt))
 
@@ -139,7 +139,7 @@ def _spread(case: Case, shape: Array) -> Coefficients:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Coefficients:
-    """Equal coefficients, random ones of this product, two negative ones, or a perturbed ladder."""
+    """Return coefficients of the case's product: equal, random, two negative, or near the best."""
     kind, free = int(rng.integers(4)), rng.uniform(-1, 1, len(case.keys))
     if kind < 2:
         return _spread(case, kind * free)
@@ -150,7 +150,7 @@ def rival(case: Case, rng: np.random.Generator) -> Coefficients:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Coefficients:
-    """Maximise the measured margin by hill climbing with shrinking random steps."""
+    """Return coefficients of the case's product found by hill climbing on the measured margin."""
     shape = rng.uniform(-0.5, 0.5, len(case.keys))
     best = measure(case, _spread(case, shape))
     for step in range(60):

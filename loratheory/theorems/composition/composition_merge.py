@@ -78,13 +78,16 @@ class Merged:
 
 
 def composed(chain: Chain) -> LowRank:
-    """Return the change in the product of both reads by the edits; width at most ``r_1 + r_2``."""
+    """Return T, the change of both reads' product by the edits, of width at most ``r_1 + r_2``."""
     (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
 
 
 def gauge(first: LowRank, second: LowRank, bridge: LowRank) -> Float[Array, "s r"]:
-    """Return the core ``A_2 P B_1`` that, between the second's up and first's down, composes."""
+    """Return G = A₂ P B₁ of the statement, with A₂ = ``second.down`` and B₁ = ``first.up``.
+
+    Between the other two factors it makes the composition: Δ₂ P Δ₁ = B₂ G A₁.
+    """
     return second.down @ (bridge @ first.up)
 
 
@@ -109,13 +112,13 @@ def _off(frame: Array, columns: Array) -> Array:
 
 
 def bound(case: Case) -> float:
-    """Sine of the least angle between the two key spans."""
+    """Return sin θ, θ being the least angle between the spans of the two hops' keys."""
     one, two = _frames(case)
     return float(array_namespace(one).linalg.svdvals(_off(two, one))[-1])
 
 
 def measure(_: Case, merged: Merged) -> float:
-    """Relative error with which the merge approximates the change that composing makes."""
+    """Return ‖T − aΔ₁ − bΔ₂‖/‖T‖, a and b being the merge's coefficients."""
     target, (a, b) = composed(merged.chain), merged.coefficients
     one, two = merged.chain.edits
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
@@ -134,7 +137,7 @@ def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
 
 
 def attain(case: Case) -> Merged:
-    """One fact per hop that is new to the base, with keys as near as the two spans allow."""
+    """Return edits of one new fact per hop, at keys as near to each other as the spans allow."""
     one, two = _frames(case)
     xp = array_namespace(one)
     near = one @ xp.linalg.svd(_off(two, one), full_matrices=False)[2][-1, :][:, None]
@@ -144,7 +147,7 @@ def attain(case: Case) -> Merged:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merged:
-    """Random memories, edits, bridge and coefficients, added to those of the optimum."""
+    """Return the edits of `attain` with random memories, edits, bridge and coefficients added."""
     one, two = _frames(case)
     first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
     best, free, share = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
@@ -165,7 +168,7 @@ def _with_noise(
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merged:
-    """Find near keys by alternating projections between the spans, without an SVD."""
+    """Return one new fact per hop, at near keys that alternating projections find."""
     far = case.first @ rng.standard_normal((case.first.shape[1], 1))
     far /= np.linalg.norm(far)
     for _ in range(60):

@@ -71,18 +71,18 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Product of the coefficients if all adapters may interact, else 0."""
+    """Return ∏c_j if all K adapters may interact (`order` is K), else 0."""
     coefficients = case.prompt.coefficients
     return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
 
 
 def attain(case: Case) -> Chain:
-    """Memories, edits and bridges of least norm."""
+    """Return memories, edits and bridges of least norm that hold the prompt's facts."""
     return region.attain(case.prompt)
 
 
 def measure(case: Case, model: Chain) -> float:
-    """Right answer's logit, expanded in subsets of adapters of size `order` at most."""
+    """Return the right answer's logit in f_q, q being the case's `order`."""
     prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
     answers = {
         on: float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
@@ -96,7 +96,7 @@ def measure(case: Case, model: Chain) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Weights that hold the same facts and do anything on other inputs."""
+    """Return weights that hold the same facts and do anything to other inputs."""
     return region.rival(case.prompt, rng)
 
 

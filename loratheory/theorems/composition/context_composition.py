@@ -82,7 +82,7 @@ class Question:
 
 
 def least_share(things: int, sharpness: int | float) -> float:
-    """Return the right answer's weight in layer 2's output, for the worst pair of functions."""
+    """Return the statement's least share of the right answer, for n `things` and sharpness β."""
     b = math.exp(-sharpness) / (1 + (2 * things - 1) * math.exp(-sharpness))
     a = 1 - (2 * things - 1) * b
     rest = math.exp(sharpness * ((things - 1) * b - a)) + (2 * things - 2) * math.exp(
@@ -98,13 +98,13 @@ def sharpness_needed(things: int) -> float:
 
 
 def one_layer_error(things: int, heads: int, width: int, precision: int) -> float:
-    """Error that no single layer can avoid, by the cited theorem; 0 where it says nothing."""
+    """Return the error that no single layer avoids by the cited theorem; 0 if it says nothing."""
     needed = things * math.log2(things)
     return max(0.0, needed - heads * (width + 1) * precision) / (3 * needed)
 
 
 def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
-    """Most layers that are shown to be too few, by the cited theorem; 0 where it says nothing."""
+    """Return the most layers that the cited theorem shows to be too few, or 0 if none."""
     size, layers = math.log(heads * width * precision), 0
     while size <= math.log(things) * 2.0 ** (-4 * (layers + 1)) and layers < 64:
         layers += 1
@@ -112,26 +112,26 @@ def layers_too_few(things: int, heads: int, width: int, precision: int) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw two things or more, and attention that is soft or sharp."""
+    """Draw orthonormal codes for two things or more, and a sharpness β."""
     n = int(rng.integers(2, max(size, 3) + 1))
     codes = orthonormal(rng, 3 * n + int(rng.integers(0, size + 1)), 3 * n)
     return Case(codes, float(rng.uniform(0, 4) * math.log(2 * n)))
 
 
 def bound(case: Case) -> float:
-    """Least weight of the right answer, by the statement's formula."""
+    """Return the statement's least share of the right answer, for the case's n and β."""
     return least_share(case.things, case.sharpness)
 
 
 def _pairs(case: Case, question: Question) -> tuple[Array, Array]:
-    """Return the codes of the first and of the second entries of all pairs, as columns."""
+    """Return the codes of the first and of the second entries of all listed pairs, as columns."""
     xp, n = array_namespace(case.codes), case.things
     images = [n + y for y in question.first] + [2 * n + z for z in question.second]
     return case.codes[:, : 2 * n], xp.stack([case.codes[:, i] for i in images], axis=1)
 
 
 def measure(case: Case, question: Question) -> float:
-    """Component of the last layer's output along the right answer's code."""
+    """Return the component of the last layer's output along the right answer's code."""
     keys, values = _pairs(case, question)
     xp, state = array_namespace(keys), case.codes[:, question.subject]
     for _ in range(question.layers):
@@ -143,13 +143,16 @@ def measure(case: Case, question: Question) -> float:
 
 
 def attain(case: Case) -> Question:
-    """All things but the subject have one image; the second function is the identity."""
+    """Return the question whose answer has the least share.
+
+    All things but the subject have one image under f, and g is the identity.
+    """
     n = case.things
     return Question((0, *[1] * (n - 1)), tuple(range(n)), 0)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Question:
-    """Random functions and subject, or the worst ones with one image changed."""
+    """Return random functions and a subject, or the worst functions with one image changed."""
     n = case.things
     first, second = (tuple(f) for f in rng.integers(0, n, (2, n)).tolist())
     if rng.random() < 0.5:
@@ -161,7 +164,7 @@ def rival(case: Case, rng: np.random.Generator) -> Question:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Question:
-    """Change one image at a time, and keep each change that lowers the measured weight."""
+    """Return functions found by changing one image at a time while the answer's share falls."""
     n = case.things
     best = Question(tuple(rng.integers(0, n, n).tolist()), tuple(range(n)), 0)
     for place in range(n):

@@ -80,19 +80,19 @@ class Case:
 
     @property
     def keys(self) -> Float[Array, "keys more"]:
-        """Keys of all single-hop lessons and of the two-hop question, as columns."""
+        """Keys K of all single-hop lessons and the latent key h, side by side."""
         question = self.model.question
         return array_namespace(question).concat([self.model.lessons, question[:, None]], axis=1)
 
     @property
     def wanted(self) -> Float[Array, "tokens more"]:
-        """Logits wanted at `keys`, column by column."""
+        """Logits wanted for each column of `keys`: V for the lessons, a for the question."""
         named = answers(self.model.named[0])
         return array_namespace(named).concat([named, self.answer[:, None]], axis=1)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw as wanted logits the right answer, nearly the least-norm edit's, or random ones."""
+    """Draw lessons, and as wanted logits the right answer, nearly the least edit's, or any."""
     model = placement.independent(rng, size, partner=True)
     right = np.eye(model.named[0].shape[1] + 1)[0]
     noise, said = rng.standard_normal(len(right)), np.append(placement.weights(model), 0.0)
@@ -101,7 +101,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Least cost of the single-hop lessons, plus what the wanted two-hop answer adds."""
+    """Return tr V G⁻¹ Vᵀ + ‖a − Vw‖²/‖h − Kw‖², the least cost of the wanted two-hop answer a."""
     xp, keys, found = (
         array_namespace(case.answer),
         case.model.lessons,
@@ -115,29 +115,29 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Edit:
-    """The edit of least norm that gives lessons and question the wanted logits."""
+    """Return the edit of least norm that gives lessons and question the wanted logits."""
     return placement.least_norm(case.model, case.keys, case.wanted)
 
 
 def measure(case: Case, edit: Edit) -> float:
-    """Squared norms of the updates, each divided by its learning rate, summed over reads."""
+    """Return Σ_l ‖Δ_l‖²/η_l, the squared norm of each read's update over its learning rate."""
     xp = array_namespace(case.answer)
     parts = zip(edit, case.model.rates, strict=True)
     return sum(float(xp.sum(update**2)) / rate for update, rate in parts)
 
 
 def condition(case: Case) -> float:
-    """Return the squared condition number of the matrix that has all keys as columns."""
+    """Return the squared condition number of the case's `keys`, which are inverted."""
     return placement.condition_of(case.keys)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Edit:
-    """The best edit plus a random one that is zero at all lessons and at the question."""
+    """Return the best edit plus a random one that is zero at all lessons and at the question."""
     return placement.and_unseen(case.model, case.keys, case.wanted, rng)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Edit:
-    """Some exact edit, then least squares along all directions that lessons leave free."""
+    """Return an exact edit improved by least squares along all directions that are left free."""
     keys = case.keys
     start = np.stack([np.linalg.lstsq(keys.T, row)[0] for row in case.wanted])
     free = np.linalg.svd(keys)[0][:, keys.shape[1] :]
@@ -186,12 +186,12 @@ class Taught:
 
     @property
     def keys(self) -> Float[Array, "keys facts"]:
-        """Keys of the two-hop lessons, stacked."""
+        """H of the clause: the keys of the two-hop lessons, stacked over reads."""
         return self.model.stacked(self.partner, self.model.early)
 
     @property
     def mix(self) -> Float[Array, " facts"]:
-        """Coefficients of the lessons' keys that come nearest to the question's key."""
+        """The b of the clause, which brings the lessons' keys nearest to the latent key."""
         return placement.combination(self.keys, self.model.question)
 
 
@@ -207,12 +207,12 @@ def draw_taught(rng: np.random.Generator, size: int) -> Taught:
 
 
 def least_taught(taught: Taught) -> Edit:
-    """The edit of least norm that answers the two-hop lessons."""
+    """Return the edit of least norm that answers the two-hop lessons."""
     return placement.least_norm(taught.model, taught.keys, answers(taught.keys))
 
 
 def any_taught(taught: Taught, rng: np.random.Generator) -> Edit:
-    """The edit of `least_taught` plus a random one that is zero at all two-hop lessons."""
+    """Return the edit of `least_taught` plus a random one that is zero at all two-hop lessons."""
     return placement.and_unseen(taught.model, taught.keys, answers(taught.keys), rng)
 
 
@@ -229,7 +229,7 @@ def _spanned(taught: Taught, _: Edit) -> bool:
 
 
 def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
-    """A model trained at the latent key (1, 1) and asked at (`latent`, 1)."""
+    """Return a model that is trained at the latent key (1, 1) and asked at (`latent`, 1)."""
     model = replace(SMALL, latent=(np.zeros(2), np.array([latent, 1.0])))
     edit = np.zeros((2, 2)), np.array([update, (0.0, 0.0)])
     return Taught(model, (np.zeros((2, 1)), np.ones((2, 1)))), edit

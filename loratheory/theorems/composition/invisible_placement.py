@@ -106,12 +106,15 @@ Test = Callable[[Placed], bool]
 
 
 def share_needed(first: int | float, second: int | float) -> float:
-    """Return the share of the second edit that later layers must exceed; coefficients above 0."""
+    """Return the share that ρ must exceed for two hops to compose.
+
+    `first` is the coefficient c₁ and `second` is c₂, both above 0.
+    """
     return max(0.5, (1 - first) / first) / second
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw two to four layers and up to seven placements, many next to the border."""
+    """Draw two to four layers and up to seven placements, many that only just compose or fail."""
     prompt = two_hops(partial(region.draw, rng, size), ["overwrite"])
     one, two = rng.uniform(0.5, 1.5), rng.uniform(0.6, 1.5)
     prompt = replace(prompt, coefficients=(float(one), float(two)))
@@ -128,14 +131,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def composing(case: Case) -> float:
-    """Return the fraction of placements that compose, by the formula for their later shares."""
+    """Return q, the fraction of placements that compose, from the shares of their later layers."""
     later = array_namespace(case.shares).sum(case.shares[:, case.early :], axis=1)
     wins = later > share_needed(*case.prompt.coefficients)
     return int(array_namespace(wins).count_nonzero(wins)) / int(wins.shape[0])
 
 
 def bound(case: Case) -> float:
-    """The smaller of the fractions of placements that compose and that do not."""
+    """Return min(q, 1 − q), q being the fraction of the case's placements that compose."""
     return min(composing(case), 1 - composing(case))
 
 
@@ -148,13 +151,13 @@ def _composes(model: Placed) -> bool:
 
 
 def measure(case: Case, test: Test) -> float:
-    """How often the test is wrong about whether a placement answers the two-hop prompt."""
+    """Return the fraction of placements for which the test misjudges whether two hops compose."""
     wrong = [test(model) != _composes(model) for model in case.models]
     return sum(wrong) / len(wrong)
 
 
 def attain(case: Case) -> Test:
-    """The test that gives every placement the verdict of the majority."""
+    """Return the test that gives every placement the verdict of the majority."""
     verdict = composing(case) > 0.5
     return lambda _: verdict
 
@@ -166,14 +169,14 @@ def _above(weights: Array, border: float, model: Placed) -> bool:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Test:
-    """A test of whether a random linear function of single-hop logits exceeds a random border."""
+    """Return a test of whether a random linear function of single-hop logits exceeds a number."""
     entities = case.prompt.keys[1].shape[1]
     weights = rng.standard_normal((entities + 1, entities))
     return partial(_above, weights, float(rng.standard_normal()))
 
 
 def adversary(case: Case, _: np.random.Generator) -> Test:
-    """The linear test that fits the true verdicts on these placements best, by least squares."""
+    """Return the linear test of single-hop logits that fits the true verdicts best."""
     keys = case.prompt.keys[1]
     seen = np.stack([model.single(keys).ravel() for model in case.models])
     truth = np.array([_composes(model) for model in case.models], dtype=float)

@@ -92,7 +92,7 @@ class Case:
         return self.stacked(self.latent, self.early)
 
     def stacked(self, keys: tuple[Array, ...], start: int) -> Array:
-        """Stack the reads' keys, each scaled by the root of its rate; zero before read `start`."""
+        """Return all reads' keys below each other, scaled like `lessons`; 0 before read `start`."""
         parts = [
             (rate**0.5 if read >= start else 0.0) * part
             for read, (rate, part) in enumerate(zip(self.rates, keys, strict=True))
@@ -100,7 +100,7 @@ class Case:
         return array_namespace(parts[0]).concat(parts, axis=0)
 
     def edit(self, stacked: Float[Array, "tokens keys"]) -> Edit:
-        """Split an update of stacked, scaled keys into one update for each read's own keys."""
+        """Return an update of stacked, scaled keys as one update for each read's own keys."""
         parts, end = [], 0
         for rate, keys in zip(self.rates, self.named, strict=True):
             start, end = end, end + keys.shape[0]
@@ -108,7 +108,7 @@ class Case:
         return tuple(parts)
 
     def in_units(self, edit: Edit) -> Float[Array, "tokens keys"]:
-        """Join the reads' updates into one of stacked, scaled keys; undoes `edit`."""
+        """Return the reads' updates as one update of stacked, scaled keys; undoes `edit`."""
         parts = [update / rate**0.5 for update, rate in zip(edit, self.rates, strict=True)]
         return array_namespace(parts[0]).concat(parts, axis=1)
 
@@ -140,7 +140,7 @@ def shares(case: Case) -> list[float]:
 
 
 def margin(logits: Array) -> float:
-    """Logit of fact 0's answer less the largest other one."""
+    """Return the logit of fact 0's answer less the largest other one."""
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
@@ -157,13 +157,16 @@ def and_unseen(case: Case, keys: Array, wanted: Array, rng: np.random.Generator)
 
 
 def condition_of(keys: Array) -> float:
-    """Condition number of the Gram matrix of keys, at most 1e18."""
+    """Return the condition number of the keys' Gram matrix, at most 1e18."""
     sigma = array_namespace(keys).linalg.svdvals(keys)
     return min(float(sigma[0]) / max(float(sigma[-1]), 1e-300), 1e9) ** 2
 
 
 def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
-    """Draw until the named keys (with `partner`, the latent one too) are independent."""
+    """Draw reads and facts whose stacked named keys are linearly independent.
+
+    With `partner` the latent key is independent of them as well.
+    """
     reads, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     widths = rng.integers(1, size + 3, reads).tolist()  # some too narrow for all facts alone
     named = [10.0 ** rng.uniform(-1, 1) * rng.standard_normal((d, facts)) for d in widths]
@@ -183,40 +186,40 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four reads and facts; key energies and learning rates over two decades."""
+    """Draw one to four reads and facts, with keys of unequal lengths and unequal learning rates."""
     return independent(rng, size, partner=False)
 
 
 def bound(case: Case) -> float:
-    """Margin of the weights that the statement's formula gives."""
+    """Return w_1 − max(0, the other w_i), w being the statement's weights for the case."""
     return margin(answers(case.lessons) @ weights(case))
 
 
 def measure(case: Case, edit: Edit) -> float:
-    """Margin of fact 0 when the reads after the bridge see the latent keys."""
+    """Return fact 0's margin when the reads after the bridge see the latent keys."""
     late = range(case.early, len(edit))
     return margin(sum(edit[read] @ case.latent[read] for read in late))
 
 
 def scale(case: Case) -> float:
-    """Bound of the logits at the latent keys, in whose units rounding is measured."""
+    """Return a bound of the logits at the latent keys, the unit of rounding errors."""
     xp = array_namespace(case.lessons)
     least = float(xp.linalg.svdvals(case.lessons)[-1])
     return 1 + float(xp.linalg.vector_norm(case.question)) / max(least, 1e-300)
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the named keys."""
+    """Return the squared condition number of the named keys, stacked over reads."""
     return condition_of(case.lessons)
 
 
 def attain(case: Case) -> Edit:
-    """The edit of least norm that answers the lessons."""
+    """Return the edit of least norm that answers the single-hop lessons."""
     return least_norm(case, case.lessons, answers(case.lessons))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Edit:
-    """Minimise the squared loss by conjugate gradients, from a start in the lessons' span."""
+    """Return the edit that conjugate gradients find from a start in the span of the lessons."""
     keys, wanted = case.lessons, answers(case.lessons)
     start = rng.standard_normal(wanted.shape) * 10.0 ** int(rng.integers(-9, 1))
     update = start @ keys.T / np.linalg.norm(keys) ** 2
@@ -235,7 +238,7 @@ def rival(case: Case, rng: np.random.Generator) -> Edit:
 
 
 def adversary(case: Case, _: np.random.Generator) -> Edit:
-    """Minimise the squared loss by gradient descent with momentum, each read at its own rate."""
+    """Return the edit that gradient descent with momentum finds, each read at its own rate."""
     wanted = answers(case.named[0])
     edit = [np.zeros((len(wanted), len(keys))) for keys in case.named]
     before, pairs = edit, list(zip(case.named, case.rates, strict=True))

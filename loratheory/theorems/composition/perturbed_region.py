@@ -82,7 +82,10 @@ class Crowd:
 
 
 def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
-    """Return for each wrong token its margin without interference, and each read's unit costs."""
+    """Return for each wrong token the margin over it without interference, and its costs.
+
+    The costs are what one unit of interference at each read takes from that margin at most.
+    """
     hops, prices = range(len(coefficients)), []
     target = math.prod(coefficients)
     tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]  # T_j of the statement
@@ -114,7 +117,10 @@ def margin(
 
 
 def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
-    """Return the common coefficient above which the answer is safe; ``inf`` if none up to 1 is."""
+    """Return the common coefficient of K hops above which the new answer is safe.
+
+    It is ``inf`` if none up to 1 is; `interference` is the ε that is allowed at each read.
+    """
 
     def _least(c: float) -> float:
         return margin([c] * hops, [float(interference)] * hops, pattern)
@@ -127,7 +133,7 @@ def threshold(hops: int, interference: int | float, pattern: Pattern = "overwrit
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw any prompt of edited hops; interference is zero, equal or mixed, over twelve decades."""
+    """Draw a prompt of edited hops, and interference that is zero, equal or different by read."""
     prompt = region.draw(rng, size)
     shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
     level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
@@ -135,7 +141,11 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Least margin, by the closed form if one applies, else as the minimum over wrong tokens."""
+    """Return the least margin of the right answer under the case's interference.
+
+    Whole edits, and two equal hops over old facts, have closed forms; else wrong tokens are
+    compared.
+    """
     coefficients, interference = case.prompt.coefficients, case.interference
     if set(coefficients) == {1.0}:
         return 1 - 2 * sum(interference)
@@ -159,24 +169,24 @@ def merged(case: Case, crowd: Crowd) -> Chain:
 
 
 def measure(case: Case, crowd: Crowd) -> float:
-    """Margin of the right answer when the others are merged into each read."""
+    """Return the margin of the right answer when the others are merged into each read."""
     return region.measure(case.prompt, merged(case, crowd))
 
 
 def scale(case: Case) -> float:
-    """Bound of the logits, in whose units rounding is measured."""
+    """Return a bound of the logits, the unit of rounding errors."""
     pairs = zip(case.prompt.coefficients, case.interference, strict=True)
     return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
 
 
 def _values(prompt: Prompt) -> list[Array]:
-    """Return the frame that each read writes in: its values, or one-hot tokens at the last."""
+    """Return the states that each read may write, as columns: its values, or tokens at the last."""
     last = prompt.hops[-1].new
     return [*prompt.values, eye(last, int(last.shape[0]))]
 
 
 def attain(case: Case) -> Crowd:
-    """Give each value the interference that hurts most, by its effect through the later reads."""
+    """Return the proof's interference: at its limits, with signs that lower the margin most."""
     prompt, model = case.prompt, region.attain(case.prompt)
     nominal = model.output(prompt.keys[0][:, 0], prompt.coefficients)
     xp, frames, flows = array_namespace(nominal), _values(prompt), []
@@ -191,7 +201,7 @@ def attain(case: Case) -> Crowd:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Crowd:
-    """Other weights that hold the facts, and random interference within the limits."""
+    """Return other weights that hold the facts, with random interference within the limits."""
     sides, corner = [len(frame.T) for frame in _values(case.prompt)], rng.random() < 0.5
     free = [rng.uniform(-1, 1, side) for side in sides]
     weights = [np.sign(part) if corner else part for part in free]
@@ -200,7 +210,7 @@ def rival(case: Case, rng: np.random.Generator) -> Crowd:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Crowd:
-    """Flip one sign of the interference at a time, and keep flips that lower the margin."""
+    """Return interference whose signs are flipped one at a time while the margin falls."""
     pairs = zip(case.interference, _values(case.prompt), strict=True)
     weights = tuple(e * rng.choice([-1.0, 1.0], len(frame.T)) for e, frame in pairs)
     crowd = Crowd(region.attain(case.prompt), weights)

@@ -96,7 +96,7 @@ def margin(
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four hops in any pattern; gain and direct path over two decades."""
+    """Draw one to four hops in any pattern, and gain and direct path from 0.1 to 10, or no path."""
     pattern, n = shapes(rng)
     hops, d = len(n), 1 + sum(n) + int(rng.integers(0, size + 1))
     equal = (region.threshold(hops, pattern), 1.0, 1 / 2, float(rng.uniform(0.1, 2)))
@@ -120,18 +120,18 @@ def _length(prompt: Prompt) -> float:
 
 
 def bound(case: Case) -> float:
-    """Margin by the statement's formula, which uses no frame."""
+    """Return the statement's margin, from coefficients, gain, direct path and the key's length."""
     prompt = case.prompt
     return margin(prompt.coefficients, case.gain, case.direct, _length(prompt), prompt.pattern)
 
 
 def attain(case: Case) -> Chain:
-    """Memories, edits and bridges of least norm."""
+    """Return memories, edits and bridges of least norm that hold the prompt's facts."""
     return chain(case.prompt.hops, case.prompt.values)
 
 
 def measure(case: Case, model: Chain) -> float:
-    """Margin when the stream goes through all matrices and is normalised before each read."""
+    """Return the margin found by sending the stream through all reads, normalised before each."""
     prompt, stream = case.prompt, case.prompt.keys[0][:, 0]
     written, xp = model.read(0, stream, prompt.coefficients[0]), array_namespace(stream)
     for hop, bridge in enumerate(model.bridges, start=1):
@@ -143,7 +143,7 @@ def measure(case: Case, model: Chain) -> float:
 
 
 def scale(case: Case) -> float:
-    """Bound of the logits, in whose units rounding is measured."""
+    """Return a bound of the logits, the unit of rounding errors."""
     each = math.prod(1 + 2 * abs(c) for c in case.prompt.coefficients)
     length = _length(case.prompt)
     amplified = max(1.0, case.gain, case.gain / length) ** len(case.prompt.values)
@@ -151,7 +151,7 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Memories changed at random outside their keys; bridges must ignore the rest and stay."""
+    """Return the weights of `attain`, with memories changed at random outside their keys."""
     model, memories = attain(case), []
     for hop, memory in zip(case.prompt.hops, model.memories, strict=True):
         wild = gaussian(rng, *memory.shape, 2, 10.0 ** int(rng.integers(-12, 1)))

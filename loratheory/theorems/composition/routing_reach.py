@@ -101,12 +101,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Largest margin of the class, from the statement's table."""
+    """Return the entry of the statement's table for the case's router and pattern."""
     return ceiling(case.router, case.prompt.pattern)
 
 
 def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
-    """Margin when read i mixes the adapters by row i; each adapter responds at its own read."""
+    """Return the margin when read i mixes the adapters by row i; each answers at its own read."""
     own = (float(weights[0, 0]), float(weights[1, 1]))
     prompt = replace(case.prompt, coefficients=own)
     return region.measure(prompt, region.attain(prompt))
@@ -127,7 +127,7 @@ def attain(case: Case) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """Random weights that this class may choose, at times near the best shared ones."""
+    """Return random weights that this class of routers may choose, at times near the best."""
     if case.router == "one a pass":
         return np.tile(np.eye(3, 2)[int(rng.integers(3))], (2, 1))
     drawn = rng.dirichlet([1, 1], 2) * rng.choice([1.0, rng.uniform()])
@@ -138,7 +138,7 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Array:
-    """Search at random for a larger measured margin, in shrinking steps about the best found."""
+    """Return the weights of largest measured margin in a random search of shrinking steps."""
     best = rival(case, rng)
     for step in np.geomspace(1, 1e-6, 40):
         other = (1 - step) * best + step * rival(case, rng)

@@ -111,14 +111,17 @@ class Case:
         return array_namespace(self.entities).linalg.pinv(self.entities, rtol=None)
 
     def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
-        """Return a hop's old facts as columns (from, to), and its edit's (key, new, old value)."""
+        """Return the old facts of a hop and its edit, as column numbers of `entities`.
+
+        A fact is a pair (from, to); the edit is a triple (key, new value, old value).
+        """
         start, new, old = _place(hop - 1, 0), _place(hop, 0), _place(hop, hop)
         along = [(_place(hop - 1, i), _place(hop, i)) for i in range(1, hop)]
         return [(start, old), *along], (start, new, old)
 
 
 def _place(level: int, path: int) -> int:
-    """Return an entity's column: path 0 is the new one, path j left it at hop j."""
+    """Return the column of an entity: path 0 has only new facts, path j left it at hop j."""
     return level * (level + 1) // 2 + path
 
 
@@ -131,7 +134,11 @@ class Stream:
 
 
 def order_mass(rows: Sequence[Sequence[float]]) -> float:
-    """Sum over increasing reads of the products of these shares, one row a hop; O(hops reads)."""
+    """Return ω of the statement, for one row of shares a hop.
+
+    It is the sum over increasing reads of the products of the shares there; costs ``O(hops
+    reads)``.
+    """
     before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
     here = list(before)
     for row in rows:
@@ -157,7 +164,7 @@ def _rows(shares: Array) -> list[list[float]]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to three hops over up to six reads; edits' shares as the facts', even or random."""
+    """Draw one to three hops over up to six reads, and shares: edits' as facts', even or any."""
     hops = int(rng.integers(1, 4))
     reads, kind = int(rng.integers(hops, 7)), int(rng.integers(4))
     facts = rng.dirichlet(np.ones(reads), hops)
@@ -178,12 +185,12 @@ def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"
 
 
 def bound(case: Case) -> float:
-    """Margin by the statement's formula, which uses no frame."""
+    """Return p_K − max(0, max_j (p_{j−1} − p_j)), from coefficients and shares alone."""
     return margin(case.coefficients, _rows(case.edits), _rows(case.facts))
 
 
 def attain(case: Case) -> Stream:
-    """Matrices of least norm that hold the facts and the edits."""
+    """Return matrices of least norm that hold the facts and the edits with their shares."""
     entities, dual, memories = case.entities, case.dual, []
     edits: list[tuple[LowRank, ...]] = []
     for read in range(case.facts.shape[1]):
@@ -212,13 +219,13 @@ def output(case: Case, stream: Stream) -> Array:
 
 
 def measure(case: Case, stream: Stream) -> float:
-    """Margin of the right answer when the stream goes through all reads."""
+    """Return the margin of the right answer when the stream goes through all reads."""
     logits = output(case, stream)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def scale(case: Case) -> float:
-    """Bound of the logits, in whose units rounding is measured."""
+    """Return a bound of the logits, the unit of rounding errors."""
     rows = zip(case.coefficients, _rows(case.edits), _rows(case.facts), strict=True)
     sums = [sum(map(abs, w)) + 2 * abs(c) * sum(map(abs, rho)) for c, rho, w in rows]
     return math.prod(1 + total for total in sums)
@@ -230,12 +237,12 @@ def _spread(case: Case) -> float:
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the entities, which the dual inverts."""
+    """Return the squared condition number of the entities, which `dual` inverts, at most 1e6."""
     return min(_spread(case), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Stream:
-    """Reads and edits in another gauge, changed at random outside the span of the entities."""
+    """Return reads and edits in other factors, changed outside the span of the entities."""
     basis, built = np.linalg.qr(case.entities)[0], attain(case)
 
     def _changed(low: LowRank) -> LowRank:
@@ -296,13 +303,13 @@ CONTROLS = _controls(_SMALL)
 
 
 def draw_alike(rng: np.random.Generator, size: int) -> Case:
-    """Draw as `draw` does, with edits spread as their facts are."""
+    """Draw a case as `draw` does, and spread the edits over the reads as the facts are."""
     case = draw(rng, size)
     return replace(case, edits=case.facts)
 
 
 def as_in_a_row(case: Case) -> float:
-    """Margin of linked reads without a stream, times the order mass of the facts."""
+    """Return the order mass of the facts times the margin of reads without a stream."""
     return order_mass(_rows(case.facts)) * region.margin(case.coefficients)
 
 
@@ -336,19 +343,19 @@ class Even:
 
 
 def border(reads: int, hops: int = 2) -> float:
-    """Coefficient above which two edits compose or, if `hops` is 1, one survives."""
+    """Return the coefficient above which two edits compose or, if `hops` is 1, one survives."""
     if hops == 1:
         return 0.5
     return 1.0 if reads >= 3 else 5**0.5 - 1
 
 
 def bisected(case: Even, stream: Stream) -> float:
-    """Coefficient at which the measured margin is 0, found by Brent's method."""
+    """Return the coefficient at which the measured margin is 0, found by Brent's method."""
     return float(brentq(lambda c: measure(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
 
 
 def draw_even(rng: np.random.Generator, size: int) -> Even:
-    """Draw two hops, or one in a quarter of cases, over two to eight reads."""
+    """Draw one or two edits, and two to eight reads over which they are spread evenly."""
     hops = 1 if rng.random() < 0.25 else 2
     return Even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
 

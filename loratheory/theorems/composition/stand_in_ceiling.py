@@ -89,7 +89,7 @@ class Case:
 
     @property
     def tokens(self) -> int:
-        """Number of possible answers, one of which nobody gives."""
+        """Number of possible answers, one of which is never right."""
         return 2 + max(map(max, self.answers))
 
     def shares(self, entity: int) -> dict[int, float]:
@@ -118,7 +118,10 @@ class Reader:
     replies: Float[Array, "r a e"]
 
     def rights(self, case: Case) -> list[tuple[float, float]]:
-        """Return for each lesson and signal its weight and the right answer's probability."""
+        """Return a pair for each lesson and signal: how often it comes and how often it is right.
+
+        The second is the probability of the right answer when the reader hears that signal.
+        """
         return [
             (
                 float(case.entities[e] * case.stand_ins[j, e] * self.heard[r, j, e]),
@@ -130,7 +133,7 @@ class Reader:
         ]
 
     def information(self, case: Case) -> float:
-        """Information in nats of the signal about the acting stand-in, given the entity."""
+        """Return how many nats the signal says about who acts, given the entity."""
         xp = array_namespace(self.heard)
         both = self.heard * (case.entities * case.stand_ins)[None, :, :]
         apart = xp.sum(both, axis=1, keepdims=True) * case.stand_ins[None, :, :]
@@ -152,13 +155,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Total frequency of each entity's `signals` most frequent answers, averaged over entities."""
+    """Return Σ_e w_e times the summed frequencies of the k most frequent answers at e."""
     tops = [list(case.shares(e).values())[: case.signals] for e in range(case.entities.shape[0])]
     return sum(float(w) * sum(top) for w, top in zip(case.entities, tops, strict=True))
 
 
 def measure(case: Case, reader: Reader) -> float:
-    """Accuracy, summed over lessons and signals."""
+    """Return the probability that the reader answers a lesson right."""
     return sum(weight * right for weight, right in reader.rights(case))
 
 
@@ -181,7 +184,7 @@ def _telling(case: Case, told: float, signals: int) -> Reader:
 
 
 def attain(case: Case) -> Reader:
-    """Let the signal be the answer's rank among the k most frequent, and reply accordingly."""
+    """Return a reader that hears the answer's rank among the k most frequent, and replies by it."""
     full = _telling(case, 1.0, case.signals)
     xp, k = array_namespace(full.heard), case.signals
     rest = xp.concat([full.heard[k:, :, :], 0 * full.heard[1:k, :, :]], axis=0)
@@ -202,13 +205,13 @@ def _mixed(first: Reader, second: Reader, share: float) -> Reader:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Reader:
-    """Draw any reader, or mix a small share of one into the best."""
+    """Return a random reader, or the best one with a small share of a random one mixed in."""
     free, best = _any(case, rng, case.signals), attain(case)
     return free if rng.random() < 0.5 else _mixed(best, free, 10.0 ** int(rng.integers(-9, 0)))
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Reader:
-    """Improve replies and signals in turn, from four random starts."""
+    """Return the best reader found by improving replies and signals in turn."""
     best = found = _any(case, rng, case.signals)
     weight = case.entities * case.stand_ins
     answers = np.array(case.answers)
@@ -251,7 +254,7 @@ ASSUMPTIONS = {SIGNALS: _few, SHARES: _sums}
 
 
 def _two(signals: int = 1, agreeing: int = 0, often: float = 0.5) -> Case:
-    """Two stand-ins and two entities; the stand-ins agree on the first `agreeing` entities."""
+    """Return two stand-ins and two entities, on the first `agreeing` of which they agree."""
     second = tuple(int(e >= agreeing) for e in range(2))
     stand_ins = np.array([[often, often], [1 - often, 1 - often]])
     return Case(np.full(2, 0.5), stand_ins, ((0, 0), second), signals)
@@ -300,7 +303,7 @@ def draw_loss(rng: np.random.Generator, size: int) -> Loss:
 
 
 def cross_entropy(loss: Loss, reader: Reader) -> float:
-    """Mean negative log-probability of the right answer, in nats."""
+    """Return the mean over lessons of −ln of the right answer's probability, in nats."""
     return sum(
         -weight * math.log(right) if right > 0 else math.inf
         for weight, right in reader.rights(loss.lessons)
@@ -316,7 +319,7 @@ def telling(loss: Loss) -> Reader:
 
 
 def _within(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Draw any reader, and blank its signal often enough to stay within the nats."""
+    """Return a random reader whose signal is blanked often enough to stay within the nats."""
     case = loss.lessons
     free = _any(case, rng, int(rng.integers(1, 4)))
     known = max(free.information(case), SAFETY)
@@ -327,7 +330,7 @@ def _within(loss: Loss, rng: np.random.Generator) -> Reader:
 
 
 def replying(loss: Loss, rng: np.random.Generator) -> Reader:
-    """The best signal with slightly perturbed replies, or any reader within the nats."""
+    """Return the best signal with slightly perturbed replies, or any reader within the nats."""
     best, free = telling(loss), _any(loss.lessons, rng, loss.lessons.tokens + 1)
     if rng.random() < 0.5:
         return _within(loss, rng)
@@ -336,7 +339,7 @@ def replying(loss: Loss, rng: np.random.Generator) -> Reader:
 
 
 def descending(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Optimise the replies to a random signal by gradient descent on their logits."""
+    """Return a random signal with replies that gradient descent on the loss finds."""
     case, reader = loss.lessons, _within(loss, rng)
     logits, wanted = np.log(reader.replies + 1e-3), np.zeros(reader.replies.shape)
     for (j, e), answer in np.ndenumerate(np.array(case.answers)):

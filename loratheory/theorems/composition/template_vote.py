@@ -89,9 +89,9 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw counts of steps at one to three cues, a fact for each adapter, and coefficients.
+    """Draw how often base and adapters take each step at one to three cues.
 
-    Coefficients are near ½, 1/K, 1, or random.
+    Each adapter also has a fact of its own; coefficients are near ½, 1/K, 1, or random.
     """
     k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
@@ -107,7 +107,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Least margin of the right step over all keys, in the weighted votes."""
+    """Return the least over keys of v_s − max v_a, s being the right step and v the votes."""
     votes = (1 - sum(case.coefficients)) * case.habits
     for c, shares in zip(case.coefficients, case.shares, strict=True):
         votes = votes + c * shares
@@ -116,13 +116,13 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Merge:
-    """Memories of least norm that hold what base and adapters do at each key."""
+    """Return memories of least norm that do at each key what base and adapters do in the case."""
     adapters = tuple(interpolating(case.keys, said - case.habits) for said in case.shares)
     return Merge(interpolating(case.keys, case.habits), adapters, case.coefficients)
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """Least margin of the right step over all keys, in the merged memory's logits."""
+    """Return the least margin of the right step over all keys, in the merged memory's logits."""
     margins = []
     for n in range(case.keys.shape[1]):
         logits = merge.logits(case.keys[:, n])
@@ -131,13 +131,13 @@ def measure(case: Case, merge: Merge) -> float:
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the keys, since a pseudo-inverse is taken."""
+    """Return the squared condition number of the keys, which a pseudo-inverse inverts."""
     values = array_namespace(case.keys).linalg.svdvals(case.keys)
     return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """Memories with the same outputs at the keys and random ones elsewhere."""
+    """Return memories that agree with those of `attain` at the keys and are random elsewhere."""
     exact = attain(case)
     off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
     shape = exact.weight.shape[0], len(off)
@@ -166,7 +166,7 @@ ASSUMPTIONS = {
 
 
 def _example(repeat: bool = False, **change: Any) -> tuple[Case, Merge]:
-    """Two adapters that take the shared step in 3/4 of their solutions, and a fact of the first."""
+    """Return two adapters that take a shared step in 3/4 of their solutions, and a fact of one."""
     keys = np.random.default_rng(0).standard_normal((6, 2))
     keys[:, 1] = keys[:, 0] if repeat else keys[:, 1]
     habits = np.array([[0.0, 0.0], [1.0, 1.0]])

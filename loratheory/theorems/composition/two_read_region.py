@@ -76,7 +76,7 @@ FREE = "some token on no path: a subject beside the prompt's"
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four hops, with equal coefficients, some near the border, or mixed ones."""
+    """Draw one to four hops with mixed or equal coefficients, often close to the threshold."""
     pattern, n = shapes(rng)
     hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
@@ -87,28 +87,31 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Margin by the statement's formula, which uses no frame."""
+    """Return the statement's margin, from the case's coefficients and pattern alone."""
     return margin(case.coefficients, case.pattern)
 
 
 def attain(case: Case) -> Chain:
-    """Memories, edits and bridges of least norm."""
+    """Return memories, edits and bridges of least norm that hold the case's facts."""
     return chain(case.hops, case.values)
 
 
 def measure(case: Case, model: Chain) -> float:
-    """Margin of token 0 when the prompt's key goes through all matrices."""
+    """Return the lead of token 0 when the prompt's key goes through all matrices."""
     logits = model.output(case.keys[0][:, 0], case.coefficients)
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the worst frame: values and keys are both inverted."""
+    """Return the squared condition number of the worst keys or values, at most 1e6.
+
+    Both are inverted when memories, edits and bridges are made.
+    """
     return min(_worst(case), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Chain:
-    """Weights that hold the same facts and do anything outside their frames."""
+    """Return weights that hold the same facts and do anything to other inputs."""
     share = 10.0 ** int(rng.integers(-12, 1))
     return chain(case.hops, case.values, partial(_with_noise, rng, share))
 

@@ -74,12 +74,15 @@ class Case:
 
     @cached_property
     def rivals(self) -> list[tuple[float, Array]]:
-        """`margins` of the edited base: one pair for each token other than the answer."""
+        """The pairs of `margins` for the edited base: one for each token but the answer."""
         return margins(self.outputs, self.state)
 
 
 def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tuple[float, Array]]:
-    """Return, for each other token, the top token's margin and difference of output vectors."""
+    """Return the pair ``(m_j, u_t - u_j)`` of the statement for each token j but the top one, t.
+
+    `outputs` holds the vectors u as rows, and `state` is the x that they are multiplied with.
+    """
     logits = outputs @ state
     top = int(array_namespace(logits).argmax(logits))
     others = [j for j in range(logits.shape[0]) if j != top]
@@ -91,12 +94,15 @@ def _length(vector: Array) -> float:
 
 
 def radius_of(margin: float, distance: float) -> float:
-    """Return how far the state may move before a token at this margin and distance leads."""
+    """Return the length of the shortest move of the state after which another token is as likely.
+
+    `margin` is the answer's lead over that token, `distance` the norm of u_t - u_j.
+    """
     return margin / distance
 
 
 def affordable(radii: Sequence[float], size: float) -> int:
-    """Return how many of the smallest squared `radii` add up to at most ``size**2``."""
+    """Return how many of the smallest radii have squares that sum to at most ``size**2``."""
     return int(np.sum(np.cumsum(np.sort(np.asarray(radii)) ** 2) <= size**2))
 
 
@@ -108,7 +114,7 @@ def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw few or many tokens and narrow or wide states, with sizes over 12 decades."""
+    """Draw any numbers of tokens and widths; outputs and weight have sizes from 1e-6 to 1e6."""
     v, (d, n) = int(rng.integers(2, size + 2)), rng.integers(1, size + 1, 2).tolist()
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((v, d))
     weight = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((d, n))
@@ -116,7 +122,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the radius: the least margin divided by the distance of the output vectors."""
+    """Return the radius ρ: the least of the margins m_j, each over the distance ‖u_t − u_j‖."""
     return _nearest(case.rivals)[0]
 
 
@@ -127,12 +133,12 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, change: LowRank) -> float:
-    """Return the norm of what the change adds to the state at the key."""
+    """Return ‖E k‖, how far the change E of the base moves the state at the case's key k."""
     return _length(change @ case.key)
 
 
 def scale(case: Case) -> float:
-    """Return a bound on the logits over the least distance of output vectors, for rounding."""
+    """Return a bound of the logits over the least ‖u_t − u_j‖, the unit of rounding errors."""
     norm = float(array_namespace(case.outputs).linalg.matrix_norm(case.outputs))
     return norm * _length(case.state) / min(_length(gap) for _, gap in case.rivals)
 
@@ -145,7 +151,7 @@ def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Scale a random change, or the best nudged by 1e-8 to 1, until it overturns the answer."""
+    """Return a random or a nearly best change, scaled until it just overturns the answer."""
     (d, n), best = case.weight.shape, attain(case)
     if rng.random() < 0.5:
         return _as_far_as_needed(case, gaussian(rng, d, n, min(d, n)))
@@ -154,7 +160,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """For each other token let SLSQP minimise the step that makes it tie; return the shortest."""
+    """Return the shortest change with which SLSQP, an optimiser, makes some other token tie."""
     changes, unit = [], bound(case) or 1.0
     for margin, gap in case.rivals:
         steep = gap * unit / (margin or 1.0)
@@ -207,7 +213,7 @@ class Edits:
 
     @property
     def affordable(self) -> int:
-        """How many edits a change of norm `size` can overturn."""
+        """Largest number of edits that a change of norm `size` can overturn."""
         return affordable([radius for radius, *_ in self.ways], self.size)
 
 
@@ -222,7 +228,7 @@ def draw_edits(rng: np.random.Generator, size: int) -> Edits:
 
 
 def overturn(case: Edits) -> Float[Array, "d n"]:
-    """Add up changes of rank 1 that overturn the edits of least radius by a small excess."""
+    """Return a sum of rank-1 changes that just overturns as many edits as the norm ε allows."""
     change = 0 * case.weight
     for _, step, key in case.ways[: case.affordable]:
         change = change + (1 + 1e-7) * step[:, None] * key[None, :]
@@ -248,7 +254,7 @@ def other_change(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
 
 
 def greedy(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
-    """Lower the sum of the margins still above 0 by gradient steps of constant norm."""
+    """Return a change of norm `size` found by gradient steps on the sum of positive margins."""
     change = other_change(case, rng)
     for _ in range(100):
         slope = np.zeros_like(change)

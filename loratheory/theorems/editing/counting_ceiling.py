@@ -73,9 +73,10 @@ class Memories:
 
 
 def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -> float:
-    """Logarithm of the ceiling on argmax maps from `facts` keys to `tokens` outputs.
+    """Return the logarithm of the ceiling on argmax maps from `facts` keys to `tokens` outputs.
 
-    The smaller of Warren's value and ``facts * log(tokens)``; minus infinity at rank 0, which ties.
+    It is the smaller of Warren's value and ``facts * log(tokens)``; minus infinity at rank 0, where
+    all tokens tie.
     """
     if min(facts, outputs, inputs) < 1 or tokens < 2 or not 0 <= rank <= min(outputs, inputs):
         message = (
@@ -93,7 +94,7 @@ def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -
 
 
 def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
-    """Return the most facts for which the ceiling allows every choice of answers."""
+    """Return the most facts N for which the ceiling reaches M^N, the number of all maps."""
     shape = tokens, outputs, inputs, rank
     low, high = 0, 1
     while log_ceiling(high, *shape) >= high * math.log(tokens) * (1 - 1e-12):
@@ -106,7 +107,7 @@ def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one or two dimensions and mostly more facts than they tell apart; 12 decades."""
+    """Draw one or two dimensions, and mostly more facts than these can tell apart."""
     m, n = rng.integers(1, 3, 2).tolist()
     facts, tokens = int(rng.integers(1, 4 * size)), int(rng.integers(2, 4))
     scales = 10.0 ** rng.integers(-3, 4, 2)
@@ -115,7 +116,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the logarithm of the ceiling, the smaller of Warren's count and that of all maps."""
+    """Return the logarithm of the ceiling: of Warren's value or of M^N, whichever is smaller."""
     (n, facts), (m, tokens) = case.keys.shape, case.outputs.shape
     return log_ceiling(int(facts), int(tokens), int(m), int(n), case.rank)
 
@@ -131,7 +132,7 @@ def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
 
 
 def measure(case: Case, memories: Memories) -> float:
-    """Return the logarithm of the number of different maps; minus infinity for none."""
+    """Return the logarithm of how many different maps the updates realise; -inf if none."""
     count = len(answers(case, memories))
     return math.log(count) if count else -math.inf
 
@@ -144,7 +145,7 @@ def rival(case: Case, rng: np.random.Generator) -> Memories:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Memories:
-    """Return updates along two closed random paths, which pass from one map to the next."""
+    """Return updates along two random closed curves of rank-r matrices, which cross many maps."""
     n, m, r = case.keys.shape[0], case.outputs.shape[0], case.rank
     turns = np.linspace(0, 2 * np.pi, 120)[:, None, None]
     ups, downs = rng.standard_normal((2, 2, m, r)), rng.standard_normal((2, 2, r, n))

@@ -87,17 +87,23 @@ def _spread(width: int, rank: int) -> float:
 
 
 def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Variance of an unstored output's score at an unstored key, both ``N(0, 1/width)``."""
+    """Return the variance (N/d) g of the score of an unstored output at an unstored key.
+
+    `facts` is N, `width` d; embeddings are Gaussian N(0, 1/d), and g is that of the statement.
+    """
     return facts / width * _spread(width, rank)
 
 
 def stored_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Variance of an unstored output's score at a stored key; `facts` counts the key's own fact."""
+    """Return the variance of the score of an unstored output at a stored key.
+
+    This is the last formula of the statement; `facts` counts the key's own fact.
+    """
     return ((facts - 1) * _spread(width, rank) + (1 + 2 / width) * (1 + 2 / rank)) / width
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw a memory over 12 decades of size, with reads and queries stored in it or random."""
+    """Draw a memory H of size 1e-6 to 1e6, and a read and a query, each stored in it or random."""
     m, n = rng.integers(1, min(size, 8) + 1, 2).tolist()
     memory = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
     query = memory.down[0] if rng.random() < 0.5 else rng.standard_normal(n)
@@ -106,7 +112,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the second moment that the statement gives, by Isserlis' theorem."""
+    """Return (1 + 1/r)(u·Hx)² + ‖Hᵀu‖²‖x‖²/r, the statement's second moment of the answer uᵀΔx."""
     xp = array_namespace(case.read)
     reached = case.memory.T @ case.read
     signal = float(xp.sum(reached * case.query)) ** 2
@@ -115,18 +121,21 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Rows:
-    """Return a quadrature rule that integrates over Gaussian rows exactly."""
+    """Return nodes and weights that stand for the Gaussian law of the frozen factor's rows.
+
+    Sums over them are exact means of polynomials of degree up to five.
+    """
     return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
 
 
 def measure(case: Case, rows: Rows) -> float:
-    """Return the second moment of ``read . update @ query`` over the law of the rows."""
+    """Return the second moment of uᵀΔx, from mean and mean square of what one row of A adds."""
     mean, square = rows.moments(case.memory.T @ case.read, case.query)
     return mean**2 + (square - mean**2) / rows.drawn
 
 
 def rival(case: Case, rng: np.random.Generator) -> Rows:
-    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
+    """Return other nodes that give the same means: three on each axis, or rotated at random."""
     return other_rows(rng, case.query.shape[0], case.rank)
 
 
@@ -177,13 +186,19 @@ class Library:
 
 
 def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
-    """Variance of `foreign_crosstalk` in a sum of adapters: that of one holding all `facts`."""
+    """Return the variance of an unstored output's score at an unstored key in a sum of adapters.
+
+    It is that of one adapter with all `facts`, however many `adapters` share them.
+    """
     _refuse_none(adapters)
     return foreign_crosstalk(facts, width, rank)
 
 
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
-    """Variance of `foreign_crosstalk` if only one of adapters that share `facts` evenly acts."""
+    """Return the variance of an unstored output's score at an unstored key in one adapter of many.
+
+    The `adapters` share the `facts` evenly, and a router lets only one of them act.
+    """
     _refuse_none(adapters)
     return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
 
@@ -195,7 +210,7 @@ def _refuse_none(adapters: int) -> None:
 
 
 def draw_shared(rng: np.random.Generator, size: int) -> Case:
-    """Draw facts at orthonormal keys, and a query along a stored or unstored key; 12 decades."""
+    """Draw facts at orthonormal keys, and a query along a stored key or along an unused one."""
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     facts, frame = int(rng.integers(1, n + 1)), orthonormal(rng, n, n)
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
@@ -216,7 +231,10 @@ def one_each(case: Case) -> Library:
 
 
 def summed_moment(case: Case, library: Library) -> float:
-    """Return the second moment of the summed score: its squared mean plus all variances."""
+    """Return the second moment of uᵀΔx, where Δ is the sum of the library's adapters.
+
+    It is the squared mean plus the variance of each adapter's part.
+    """
     keys, answers = case.memory.down, case.read @ case.memory.up
     rows, mean, variance = gaussian_rows(int(keys.shape[1]), 1).like(keys), 0.0, 0.0
     for k, (rank, strength) in enumerate(zip(library.ranks, library.strengths, strict=True)):

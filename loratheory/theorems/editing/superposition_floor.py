@@ -73,7 +73,7 @@ class Case:
 
     @property
     def pairing(self) -> LowRank:
-        """Sum over the facts of the output times the transposed key."""
+        """G of the clause: the sum over the facts of the output times the transposed key."""
         return LowRank(self.outputs, self.keys.T)
 
     @property
@@ -83,7 +83,7 @@ class Case:
 
 
 def least_crosstalk(facts: int, rank: int) -> float:
-    """Least mean squared response to other facts' keys; 0 where `rank` is at least `facts`."""
+    """Return (N - r)/(r (N - 1)), the least mean squared cross-talk, or 0 if negative."""
     if rank < 1:
         message = f"an update of rank {rank} answers nothing: give a rank of at least 1"
         raise ValueError(message)
@@ -91,7 +91,10 @@ def least_crosstalk(facts: int, rank: int) -> float:
 
 
 def harmonic(facts: int, rank: int) -> np.ndarray:
-    """Return a tight frame (r, N) of unit columns; needs ``1 <= rank <= facts``."""
+    """Return the matrix F (r, N) of the proof: unit columns, and orthogonal rows of equal length.
+
+    It needs ``1 <= rank <= facts``.
+    """
     if rank == facts:
         return np.eye(facts)
     phase = 2 * np.pi * np.outer(np.arange(1, rank // 2 + 1), np.arange(facts)) / facts
@@ -100,7 +103,7 @@ def harmonic(facts: int, rank: int) -> np.ndarray:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw independent keys and outputs, orthonormal or skew, over 12 decades of length."""
+    """Draw independent keys and outputs, orthonormal or skew, of lengths between 1e-3 and 1e3."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(m, n, 32) + 1))
     skew = float(rng.choice([0.0, 0.5]))
@@ -112,12 +115,15 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the floor of the statement, which is Welch's bound."""
+    """Return (N - r)/(r (N - 1)), or 0 if negative, for the case's N facts and rank r."""
     return least_crosstalk(int(case.keys.shape[1]), case.rank)
 
 
 def answering(case: Case, left: Array, right: Array) -> LowRank:
-    """Return the update whose responses are ``left.T @ right``; both are (r, N)."""
+    """Return the update whose responses u_i · Δ e_j are the entries of ``left.T @ right``.
+
+    Both are (r, N); the keys e and outputs u are those of the case.
+    """
     solve, qr = array_namespace(case.keys).linalg.solve, array_namespace(case.keys).linalg.qr
     # U^{+T} X E^+ by triangular factors, so that skew frames lose their condition number only once.
     outer, inner = qr(case.outputs), qr(case.keys)
@@ -125,7 +131,7 @@ def answering(case: Case, left: Array, right: Array) -> LowRank:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the update whose responses are the Gram matrix of the harmonic frame."""
+    """Return the update whose responses are the products of the columns of `harmonic`."""
     facts = int(case.keys.shape[1])
     xp = array_namespace(case.keys)
     frame = xp.asarray(harmonic(facts, min(case.rank, facts)), device=device(case.keys))
@@ -138,21 +144,21 @@ def responses(case: Case, update: LowRank) -> Array:
 
 
 def measure(case: Case, update: LowRank) -> float:
-    """Return the mean square of the responses off the diagonal."""
+    """Return the mean of x_ij² over i ≠ j: the update's squared responses to other facts' keys."""
     xp, table = array_namespace(case.keys), responses(case, update)
     other = table * (1 - eye(table, case.facts))
     return float(xp.sum(other**2)) / max(case.facts * (case.facts - 1), 1)
 
 
 def condition(case: Case) -> float:
-    """Return the condition number of the matrices that are inverted on the way."""
+    """Return the condition number of the keys times that of the outputs; both are inverted."""
     values = array_namespace(case.keys).linalg.svdvals
     one, two = values(case.keys), values(case.outputs)
     return float(one[0] / one[-1]) * float(two[0] / two[-1])
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Take random unit codes or the harmonic frame, and move one side by 1e-12 to 10."""
+    """Return an update that answers each own key with one, near the best or far from it."""
     facts = case.keys.shape[1]
     codes = rng.standard_normal((case.rank, facts))
     if rng.random() < 0.5 and case.rank <= facts:
@@ -164,7 +170,10 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Alternate: give the codes of each side the least energy that keeps own responses one."""
+    """Return an update found by lowering the energy of its responses in one factor at a time.
+
+    Each step keeps the response to every own key at one.
+    """
     left = right = rng.standard_normal((case.rank, case.keys.shape[1]))
     right = right / np.linalg.norm(right, axis=0)
     for _ in range(40):
@@ -199,7 +208,7 @@ CONTROLS = (
 
 
 def least_energy(facts: int, rank: int) -> float:
-    """Least squared norm of the update for orthonormal keys and outputs."""
+    """Return N²/min(N, r), the least squared norm of the update for orthonormal facts."""
     if min(facts, rank) < 1:
         message = f"{facts} facts at rank {rank}: give at least one of each"
         raise ValueError(message)
@@ -207,7 +216,7 @@ def least_energy(facts: int, rank: int) -> float:
 
 
 def draw_pairing(rng: np.random.Generator, size: int) -> Case:
-    """Draw fewer or more facts than dimensions, some with equal outputs; 12 decades of length."""
+    """Draw more or fewer facts than dimensions, at times with outputs that occur twice."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(size + 3, 32)))
     scales = 10.0 ** rng.integers(-3, 4, 2)
@@ -219,7 +228,7 @@ def draw_pairing(rng: np.random.Generator, size: int) -> Case:
 
 
 def energy_floor(case: Case) -> float:
-    """Return N squared over the sum of the pairing's largest squared singular values."""
+    """Return N² over the sum of the r largest squared singular values of the case's `pairing`."""
     sigma = case.pairing.S
     return case.facts**2 / float(array_namespace(sigma).sum(sigma[: case.rank] ** 2))
 
@@ -230,7 +239,7 @@ def scaled(case: Case, update: LowRank) -> LowRank:
 
 
 def quietest(case: Case) -> LowRank:
-    """Return the pairing truncated to the rank and scaled to mean response one."""
+    """Return the best rank-r approximation of the pairing, scaled to a mean response of one."""
     return scaled(case, truncate(case.pairing, case.rank))
 
 
@@ -240,17 +249,17 @@ def energy(_: Case, update: LowRank) -> float:
 
 
 def _pairing_condition(case: Case) -> float:
-    """Return the condition number of the matrices that are inverted on the way."""
+    """Return the norm of the pairing over that of its best approximation of the case's rank."""
     return case.pairing.norm * energy_floor(case) ** 0.5 / case.facts
 
 
 def other_update(case: Case, rng: np.random.Generator) -> LowRank:
-    """Scale a random update, or the optimum nudged by 1e-12 to 1, to mean response one."""
+    """Return a random or a nearly best update of rank r, scaled to a mean response of one."""
     return scaled(case, nudged(rng, quietest(case), case.rank, decades=0))
 
 
 def by_least_squares(case: Case, rng: np.random.Generator) -> LowRank:
-    """Fit the dense pairing by alternating least squares, without any singular values."""
+    """Return a fit of the pairing by alternating least squares, scaled to mean response one."""
     return scaled(case, alternating(rng, case.outputs @ case.keys.T, case.rank))
 
 

@@ -21,7 +21,7 @@ class Rows:
     drawn: int
 
     def like(self, array: Array) -> "Rows":
-        """Return the same rule in the array library and on the device of `array`."""
+        """Return the same nodes and weights in the array library and on the device of `array`."""
         xp, place = array_namespace(array), device(array)
         nodes, weights = (xp.asarray(part, device=place) for part in (self.nodes, self.weights))
         return Rows(nodes, weights, self.drawn)
@@ -50,7 +50,10 @@ class Rows:
 
 
 def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
-    """Return Stroud and Secrest's (1963) rule of degree five for normal rows, rotated by `turn`."""
+    """Return nodes and weights that integrate polynomials of degree up to five over normal rows.
+
+    The rule is Stroud and Secrest's (1963); the matrix `turn` rotates its nodes.
+    """
     one = np.eye(n)
     first, other = np.triu_indices(n, 1)
     corners = np.concatenate([one[first] + one[other], one[first] - one[other]])
@@ -62,14 +65,14 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
 
 
 def other_rows(rng: np.random.Generator, n: int, drawn: int) -> Rows:
-    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
+    """Return another rule for normal rows: three nodes on each axis, or rotated at random."""
     if n <= 4 and rng.random() < 0.5:
         return lattice_rows(n, drawn)
     return gaussian_rows(n, drawn, orthonormal(rng, n, n))
 
 
 def lattice_rows(n: int, drawn: int) -> Rows:
-    """Return the product rule with Gauss and Hermite's three nodes on each axis."""
+    """Return the rule for normal rows that has three Gauss–Hermite nodes on each axis."""
     grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
     weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
     return Rows(np.sqrt(3) * grid, weights, drawn)

@@ -58,7 +58,10 @@ class Steered:
 
 
 def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
-    """Return the better of the two constructions for the leading part of what is missing."""
+    """Return updates that add to the product the leading part of what it lacks of the target.
+
+    `rank` is the largest width of an update; the better of the two constructions is taken.
+    """
     xp, product = array_namespace(target), _product(weights)
     missing = target - product
     size = float(xp.linalg.matrix_norm(target) + xp.linalg.matrix_norm(product))
@@ -73,9 +76,9 @@ def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
 
 
 def inverses(weights: tuple[Array, ...]) -> float:
-    """Return the product of condition numbers, by which inverting all weights amplifies rounding.
+    """Return the product of the weights' condition numbers; a singular weight counts as 1.
 
-    A singular weight counts as 1.
+    By so much the inverses of all weights may amplify rounding errors.
     """
     worst = 1.0
     for weight in weights:
@@ -94,7 +97,7 @@ def _error(weights: tuple[Array, ...], updates: tuple[LowRank, ...], goal: Array
 
 
 def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
-    """Return columns ``(u, v)``, one per width: ``1 + low = ... (1 + u2 v2.T) (1 + u1 v1.T)``."""
+    """Return columns u and v with ``1 + low == ... (1 + u2 v2.T) (1 + u1 v1.T)``, one per width."""
     xp = array_namespace(low.up)
     a, b_t, factors = low.up, low.down, []
     while (k := a.shape[1]) > 0:
@@ -115,7 +118,10 @@ def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
 
 
 def chain(low: LowRank, count: int, rank: int) -> list[LowRank]:
-    """Return `count` updates of width at most `rank`: ``1 + low = (1 + last) ... (1 + first)``."""
+    """Return `count` updates of width at most `rank` that together do what `low` does.
+
+    They obey ``1 + low == (1 + last) ... (1 + first)``.
+    """
     xp = array_namespace(low.up)
     factors, steps = simple_factors(low), []
     for index in range(count):
@@ -183,7 +189,10 @@ class _Settled:
 def _step(
     weight: Array, after: Array, before: Array, missing: Array, settled: _Settled, rank: int
 ) -> tuple[LowRank, _Settled] | None:
-    """Make `rank` more outputs and inputs right; return None where rounding has lost them."""
+    """Return an update that makes `rank` more outputs and inputs right, and what is right then.
+
+    None is returned where rounding has lost these directions.
+    """
     xp, d = array_namespace(missing), missing.shape[0]
     # Bases of what is not settled yet: at the output (out), at the input (into), and as seen from
     # this layer, which reaches `out` through the layers after it (F) and is read from `into` (H).
@@ -209,7 +218,7 @@ def _step(
 
 
 def _complement(columns: Array) -> Array:
-    """Return an orthonormal basis of the complement of the given independent columns."""
+    """Return an orthonormal basis of all that is orthogonal to the given independent columns."""
     xp, (d, width) = array_namespace(columns), columns.shape
     if width == 0:
         return eye(columns, d)
@@ -217,7 +226,10 @@ def _complement(columns: Array) -> Array:
 
 
 def growth(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> float:
-    """Return the sum over layers of the rounding each adds to the output, in machine epsilons."""
+    """Return how much rounding error the layers add to the output, summed over layers.
+
+    The unit is one machine epsilon.
+    """
     xp, total = array_namespace(weights[0]), 0.0
     norm, before = xp.linalg.matrix_norm, products_after(weights)[-1]
     for weight, after, low in zip(weights, products_after(weights), updates, strict=True):

@@ -82,14 +82,14 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw at least two tokens, in dimensions from 0 to more than enough."""
+    """Draw two tokens or more, and a dimension for which the largest margin is known."""
     tokens = int(rng.integers(2, size + 3))
     ranks = [*range(3), *range(-(-tokens // 2), tokens + 2)]
     return Case(tokens, ranks[rng.integers(len(ranks))])
 
 
 def bound(case: Case) -> float:
-    """Return the margin of the best configuration: simplex, cross-polytope, circle or line."""
+    """Return the statement's largest margin for the case's m tokens in dimension r."""
     m, r = case.tokens, case.rank
     if m <= r + 1:
         return m / (m - 1)
@@ -135,7 +135,7 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, scores: LowRank) -> float:
-    """Return the least margin of a token over another one at its own key."""
+    """Return the least of ⟨a_t, b_t − b_s⟩ over t ≠ s, the margin of these scores."""
     xp, table = array_namespace(scores.up), scores.dense()
     margins = xp.linalg.diagonal(table)[None, :] - table
     # 9 is more than any margin in the ball
@@ -148,7 +148,7 @@ def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Draw random vectors in and on the ball, or nudge the construction by 1e-12 to 1."""
+    """Return scores of random vectors in the ball, or the best ones perturbed by 1e-12 to 1."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 3))
     keep, draw_like = float(rng.integers(2)) if nudge < 1 else 0.0, rng.standard_normal
     up, down = draw_like((case.tokens, best.width)), draw_like((best.width, case.tokens))
@@ -156,7 +156,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run gradient ascent on a soft minimum of the margins that is sharpened step by step."""
+    """Return scores found by gradient ascent on a smooth minimum of the margins."""
     m = case.tokens
     up, down = rng.standard_normal((m, case.rank)), rng.standard_normal((case.rank, m))
     for step in range(400):
@@ -210,12 +210,12 @@ def draw_answers(rng: np.random.Generator, size: int) -> Answers:
 
 
 def reachable(case: Answers) -> float:
-    """Return the most tokens that can be answered: 0, 2 or all that are asked for."""
+    """Return how many of the tokens asked for scores of the case's rank can answer at most."""
     return float(min(len(set(case.wanted)), 2 * case.rank if case.rank < 2 else case.tokens))
 
 
 def all_asked_for(case: Answers) -> LowRank:
-    """Return scores on a circle, or at rank 1 on a line between two tokens asked for."""
+    """Return scores that answer with every token asked for or, at rank 1, with two of them."""
     if case.rank >= 2:
         return circle(case.wanted, case.tokens)
     first = case.wanted[0]
@@ -240,12 +240,12 @@ def answered(case: Answers, scores: LowRank) -> float:
 
 
 def other_scores(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Return random scores of the case's rank, or the construction nudged."""
+    """Return random scores of the case's rank, or those of the construction perturbed."""
     return nudged(rng, all_asked_for(case), case.rank)
 
 
 def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:
-    """Move each input towards the token that it asks for whenever another scores highest."""
+    """Return scores trained by the perceptron rule to give each input the token it asks for."""
     scores = gaussian(rng, case.tokens, len(case.wanted), case.rank)
     up, down = scores.up.copy(), scores.down.copy()
     for step in range(300):

@@ -69,7 +69,7 @@ class Case:
 
     @property
     def sides(self) -> tuple[Svd, Svd]:
-        """Truncated decompositions of the centred keys ``J X.T`` and the queries ``X``."""
+        """Singular value decompositions of the keys ``J X.T`` and queries ``X``, without zeros."""
         xp, sides = array_namespace(self.tokens), []
         tiny = 1e-13 * float(xp.linalg.svdvals(self.tokens)[0])
         for matrix in (centred(self.tokens.T), self.tokens):
@@ -80,14 +80,14 @@ class Case:
 
     @property
     def within(self) -> Array:
-        """Part ``C`` of the centred pattern that scores of these tokens can reach."""
+        """C of the statement: what scores of these tokens can reach of the centred pattern."""
         keys, queries = self.sides
         inner = keys.left.T @ centred(self.target) @ queries.right.T
         return keys.left @ inner @ queries.right
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw independent or dependent tokens, and full or low-rank log-patterns, mild or sharp."""
+    """Draw independent or dependent tokens, and a pattern of any rank, nearly uniform or sharp."""
     d, n = rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(1, min(d, n) + 1)) if rng.random() < 0.3 else min(d, n)
     tokens = with_spectrum(rng, d, n, np.exp(rng.uniform(-1, 1, width)).tolist()).dense()
@@ -100,7 +100,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the energy that no scores of these tokens reach, plus that beyond the head size."""
+    """Return ‖J A − C‖² plus the energy of C beyond rank h, C being the case's `within`."""
     xp, within = array_namespace(case.target), case.within
     outside = float(xp.sum((centred(case.target) - within) ** 2))
     sigma = xp.linalg.svdvals(within)
@@ -108,31 +108,31 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the score form whose scores are the reachable part, truncated to the head size."""
+    """Return the score form whose centred scores are the truncation of C to rank h."""
     best, (keys, queries) = from_dense(case.within, case.head), case.sides
     up = keys.right.T @ ((keys.left.T @ best.up) / keys.sigma[:, None])
     return LowRank(up, ((best.down @ queries.right.T) / queries.sigma) @ queries.left.T)
 
 
 def measure(case: Case, form: LowRank) -> float:
-    """Return the squared log-odds error for the score form ``W_K.T @ W_Q / sqrt(h)``."""
+    """Return the squared log-odds error of a head with the score form ``W_K.T @ W_Q / sqrt(h)``."""
     return log_odds_error(case.tokens.T @ form.up @ (form.down @ case.tokens), case.target)
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the squared norm of the wanted log-attention, the unit of rounding errors."""
     return float(array_namespace(case.target).sum(case.target**2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return a random head of the case's size, or the best one nudged by 1e-12 to 1."""
+    """Return a random head of the case's size, or the best one perturbed by 1e-12 to 1."""
     best, size = attain(case), 10.0 ** int(rng.integers(-12, 4))
     keep = float(rng.integers(2)) if size < 1 else 0.0
     return LowRank(keep * best.up + size * rng.standard_normal(best.up.shape), best.down)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run alternating least squares on the weights, without projections or singular values."""
+    """Return a head whose two weights are fitted by alternating least squares."""
     keys, d = centred(case.tokens.T), len(case.tokens)
     wanted = (case.target - case.target.mean(axis=0)).ravel()
     up, down = rng.standard_normal((d, case.head)), np.zeros((case.head, d))

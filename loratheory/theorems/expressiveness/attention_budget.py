@@ -106,7 +106,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
-    """Draw square or narrow heads, and forms far, near or at low-rank distance.
+    """Draw square or narrow heads, and wanted forms that are near, a low rank away, or any.
 
     Narrow heads get a rank of at least `least`, or of the head size if that is less.
     """
@@ -130,7 +130,7 @@ def ignored(weight: Array) -> Array:
 
 
 def bound(case: Case) -> float:
-    """Return the largest of the statement's four singular values."""
+    """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
     xp, target, floors = array_namespace(case.target), case.target, [0.0]
     for matrix, first in (
         (target - case.form, 2 * case.rank),
@@ -144,7 +144,11 @@ def bound(case: Case) -> float:
 
 
 def paid(case: Case) -> Updates:
-    """Adapt the head as a network of two layers, or replace both factors if the rank allows it."""
+    """Return updates of rank R that meet the floor in the cases of the clause half the width.
+
+    They treat the head as a linear network of two layers or, if R is at least h, replace both
+    factors.
+    """
     h, d = case.keys.shape
     if case.rank < h == d:
         down, up = depth_budget.attain(case.layers)
@@ -154,20 +158,20 @@ def paid(case: Case) -> Updates:
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """Return the spectral error of the adapted score form."""
+    """Return the spectral norm of (W_Q + Δ_Q)ᵀ(W_K + Δ_K) − T, T being the case's target."""
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
     return float(array_namespace(keys).linalg.svdvals(queries.T @ keys - case.target)[0])
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """Nudge the construction by 1e-12 to 1, or return noise of that size alone."""
+    """Return the updates of `paid` perturbed by 1e-12 to 1, or noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Run alternating least squares on the network of two layers, with keys scaled to norm one."""
+    """Return updates fitted by alternating least squares to the head as two linear layers."""
     size = float(np.linalg.norm(case.keys)) or 1.0
     network = depth_budget.Case((case.keys / size, case.queries.T), case.target / size, case.rank)
     keys, queries = depth_budget.adversary(network, rng)
@@ -217,7 +221,7 @@ class Change:
 
 
 def draw_change(rng: np.random.Generator, size: int) -> Change:
-    """Draw narrow and square heads over 12 decades of size, with ranks from 0 to full."""
+    """Draw narrow or square heads of any size, and ranks r_Q and r_K from 0 to full."""
     d = int(rng.integers(1, size + 1))
     h = int(rng.integers(1, d + 1))
     spectra = 10.0 ** rng.integers(-6, 7, (2, 1)) * np.exp(rng.uniform(-0.5, 0.5, (2, h)))
@@ -227,7 +231,7 @@ def draw_change(rng: np.random.Generator, size: int) -> Change:
 
 
 def ranks_added(case: Change) -> float:
-    """Return the sum of the two ranks, at most d."""
+    """Return min(r_Q + r_K, d), the statement's largest rank of the change."""
     return float(min(sum(case.ranks), case.queries.shape[1]))
 
 
@@ -238,7 +242,10 @@ def _frames(factor: Array) -> tuple[Array, Array]:
 
 
 def in_new_directions(case: Change) -> Updates:
-    """Double a term of the form if one factor moves it; use new directions if both do."""
+    """Return the proof's updates, which change the form by rank min(r_Q + r_K, d).
+
+    They double a term of the form where one factor moves it, and use new directions where both do.
+    """
     xp, (h, d) = array_namespace(case.keys), case.keys.shape
     # The form is a sum of terms s q k' in bases that turn both factors: see the proof.
     (lower_q, frame_q), (lower_k, frame_k) = _frames(case.queries), _frames(case.keys)
@@ -259,7 +266,7 @@ def in_new_directions(case: Change) -> Updates:
 
 
 def rank_of_change(case: Change, updates: Updates) -> float:
-    """Count the singular values of the form's change above rounding; forms no ``d x d`` change."""
+    """Return the rank of the score form's change, up to rounding, computed from its factors."""
     xp = array_namespace(case.keys)
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
     norm = xp.linalg.matrix_norm
@@ -269,7 +276,7 @@ def rank_of_change(case: Change, updates: Updates) -> float:
 
 
 def other_updates(case: Change, rng: np.random.Generator) -> Updates:
-    """Return random updates of the case's ranks, or ones near the construction."""
+    """Return random updates of the ranks r_Q and r_K, or ones near the construction."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     best, noise = [(low.up, low.down) for low in in_new_directions(case)], rng.standard_normal
     return tuple(

@@ -102,7 +102,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw forms that differ within the head's row spaces, outside or both; some of low rank."""
+    """Draw wanted forms that differ from QᵀK inside the row spaces, outside them, or both."""
     d = int(rng.integers(1, min(size, 6) + 1))
     h = int(rng.integers(1, d + 1))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
@@ -126,7 +126,7 @@ def _rank(matrix: Array, room: float) -> int:
 
 
 def _annihilated(matrix: Array, room: float) -> Array:
-    """Return an orthonormal basis of the kernel of a matrix."""
+    """Return an orthonormal basis of the kernel; singular values below `room` count as zero."""
     xp = array_namespace(matrix)
     if 0 in matrix.shape:
         return eye(matrix, matrix.shape[1])
@@ -134,19 +134,19 @@ def _annihilated(matrix: Array, room: float) -> Array:
 
 
 def rank_needed(change: int, keys: int, queries: int) -> int:
-    """Return the least rank, from the ranks of the change and of the form on both kernels."""
+    """Return max(⌈c/2⌉, ρ_K, ρ_Q), `change` being c, `keys` ρ_K and `queries` ρ_Q."""
     return max((change + 1) // 2, keys, queries)
 
 
 def bound(case: Case) -> float:
-    """Return the rank needed: half that of the change, or that of the form on either kernel."""
+    """Return max(⌈c/2⌉, ρ_K, ρ_Q), the rank that the case's form asks of both updates."""
     change = case.form - case.queries.T @ case.keys
     beyond = (case.form @ ignored(case.keys), case.form.T @ ignored(case.queries))
     return float(rank_needed(*(_rank(matrix, case.room) for matrix in (change, *beyond))))
 
 
 def _step(case: Case, rng: np.random.Generator) -> tuple[Array, Array] | None:
-    """Return ``z`` and ``m`` of the proof, one rank for the queries; None where none helps."""
+    """Return z and m of the proof's step to Q + z mᵀ; None where the queries have no step left."""
     xp, head = array_namespace(case.form), case.keys.shape[0]
     left, sigma, right = xp.linalg.svd(case.form - case.queries.T @ case.keys)
     c = int(xp.count_nonzero(sigma > case.room))
@@ -170,7 +170,7 @@ def _step(case: Case, rng: np.random.Generator) -> tuple[Array, Array] | None:
 
 
 def attain(case: Case) -> Updates:
-    """Lower the rank of the difference by one a step, first by the queries, then by the keys."""
+    """Return updates that lower the rank of N − QᵀK by one a step, first those of the queries."""
     xp, rng, updates = array_namespace(case.form), np.random.default_rng(0), []
     weights, form = [case.queries, case.keys], case.form
     for own, other in ((0, 1), (1, 0)):
@@ -193,7 +193,7 @@ def attain(case: Case) -> Updates:
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """Return the larger rank of the two updates; infinity where the form is not reached."""
+    """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
     xp, norm = array_namespace(case.form), array_namespace(case.form).linalg.matrix_norm
     frozen = (case.queries, case.keys)
     new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
@@ -208,7 +208,7 @@ def measure(case: Case, updates: Updates) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """Replace both weights by factors of the form, in a head basis near that of the queries."""
+    """Return updates that replace queries and keys by two factors of the wanted form N."""
     head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
     best, one = from_dense(case.form, head), np.eye(head)
     basis = case.queries @ np.linalg.pinv(best.up.T) + size * orthonormal(rng, head, head)
@@ -217,7 +217,7 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Run alternating least squares at one rank less than the bound."""
+    """Return updates of one rank less than the bound, fitted by alternating least squares."""
     less = max(int(bound(case)) - 1, 0)
     return attention_budget.adversary(
         attention_budget.Case(case.queries, case.keys, case.form, less), rng

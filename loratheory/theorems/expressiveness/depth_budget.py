@@ -68,7 +68,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw well-conditioned layers; a far, near, low-rank-distant, singular or zero target."""
+    """Draw well-conditioned layers and a target: near their product, a low rank away, or any."""
     d, layers = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, 5))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (layers, d)))
     weights = [with_spectrum(rng, d, d, s.tolist()).dense() for s in spectra]
@@ -82,46 +82,49 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return singular value ``rank * layers + 1`` of the target minus the product."""
+    """Return σ_{RL+1}(E), E being the target less the product of the frozen weights."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target - case.product)
     budget = case.rank * len(case.weights)
     return float(sigma[budget]) if budget < sigma.shape[0] else 0.0
 
 
 def attain(case: Case) -> Updates:
-    """Add the leading part of what is missing, by the layer sweep or by simple factors."""
+    """Return updates whose network is the frozen product plus the best part of E of rank RL.
+
+    They are found by the layer sweep or by simple factors, whichever is more accurate.
+    """
     return steered(case.weights, case.target, case.rank).updates
 
 
 def measure(case: Case, updates: Updates) -> float:
-    """Return the spectral error of the adapted network."""
+    """Return the spectral norm of the adapted network's product less the target."""
     adapted = tuple(w + low.dense() for w, low in zip(case.weights, updates, strict=True))
     error = Case(adapted, case.target, case.rank).product - case.target
     return float(array_namespace(error).linalg.svdvals(error)[0])
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the norms of target and frozen product added up, the unit of rounding errors."""
     norm = array_namespace(case.target).linalg.matrix_norm
     return float(norm(case.target)) + float(norm(case.product))
 
 
 def condition(case: Case) -> float:
-    """Return the condition number of the matrices that are inverted on the way."""
+    """Return by how much the construction that `attain` takes amplifies rounding errors."""
     if max(_conditions(case)) == np.inf:  # a control: nothing is inverted
         return 1.0
     return steered(case.weights, case.target, case.rank).condition
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """Nudge the construction by 1e-12 to 1, or return noise of that size alone."""
+    """Return the updates of `attain` perturbed by 1e-12 to 1, or noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     best = [(low.up, low.down) for low in attain(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Run least squares on one factor of one layer at a time, without singular values."""
+    """Return updates that least squares fits in turn to one factor of one layer."""
     r, starts = (
         case.rank,
         [rng.standard_normal((len(weight), case.rank)) for weight in case.weights],

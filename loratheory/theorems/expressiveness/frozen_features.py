@@ -69,7 +69,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw 1 to 3 layers of small integers, so that collisions are exact; targets over decades."""
+    """Draw 1 to 3 layers of small integers, so that features agree exactly, and any targets."""
     depth, n = int(rng.integers(1, 4)), int(rng.integers(2, 2 * size + 2))
     sides = rng.integers(1, min(size, 5) + 1, depth + 1).tolist()
     weights = tuple(
@@ -84,7 +84,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the targets' mean squared distance from their class mean, computed from pairs."""
+    """Return the mean of ‖y_i − ȳ_[i]‖² over inputs, computed from pairs of equal features."""
     xp = array_namespace(case.targets)
     same = xp.astype(case.collide, xp.float64)
     gaps = xp.sum((case.targets[:, :, None] - case.targets[:, None, :]) ** 2, axis=0)
@@ -106,12 +106,12 @@ def measure(case: Case, answers: Array) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the squared norm of the targets, the unit of rounding errors."""
     return float(array_namespace(case.targets).sum(case.targets**2))
 
 
 def _later(case: Case, rng: np.random.Generator, width: int) -> Array:
-    """Return random ReLU units on top of the features, and a constant unit."""
+    """Return the outputs of random ReLU units on top of the features, and of a constant unit."""
     features = case.features / max(float(np.max(case.features, initial=0.0)), 1e-300)
     pre = rng.standard_normal((width, len(features))) @ features
     hidden = np.maximum(pre + rng.standard_normal((width, 1)), 0)
@@ -119,7 +119,7 @@ def _later(case: Case, rng: np.random.Generator, width: int) -> Array:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """Return outputs of a random low-rank adapter after the features, or class means plus them."""
+    """Return outputs of a random adapter on top of the features, alone or added to class means."""
     hidden, m = _later(case, rng, 8), len(case.targets)
     adapter = LowRank(rng.standard_normal((m, 2)), rng.standard_normal((2, len(hidden))))
     size = 10.0 ** int(rng.integers(-12, 1)) * float(np.max(np.abs(case.targets)))
@@ -127,7 +127,7 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Array:
-    """Train the read-out of a wide later layer by least squares, without the classes."""
+    """Return what a wide random layer on the features gives, its read-out fitted to the targets."""
     hidden = _later(case, rng, 8 * case.targets.shape[1])
     return np.linalg.lstsq(hidden.T, case.targets.T, rcond=1e-12)[0].T @ hidden
 

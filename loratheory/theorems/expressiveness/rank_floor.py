@@ -131,7 +131,7 @@ def _energy(array: Array) -> float:
 
 
 def regression(inputs: Array, wanted: Array, clear: float) -> Split:
-    """Split `wanted` into a part linear in `inputs` and the rest.
+    """Return the split of `wanted` into a part that is linear in `inputs` and the rest.
 
     Singular values of `inputs` below `clear` times the largest count as zero.
     """
@@ -175,7 +175,7 @@ class Case:
         return inputs, xp.concat([self.values, nothing], axis=1)
 
     def split(self) -> Split:
-        """Return the split of Y on the rows of X."""
+        """Return Y split into its part in the row space of X and the rest."""
         return regression(*self.samples, max(self.keys.shape) * EPS)
 
     def error(self, update: LowRank) -> float:
@@ -220,7 +220,7 @@ class Tasks:
         return xp.concat([x / size for x in inputs], axis=1), xp.concat(wanted, axis=1)
 
     def split(self) -> Split:
-        """Return the split around the updates' mean, or on the rows of X if inputs are known."""
+        """Return the wanted outputs split into what the best matrix answers and what it misses."""
         if self.inputs is not None:
             return regression(*self.samples, 1e-8)._replace(condition=1.0)
         mean = self.mean
@@ -257,7 +257,7 @@ class Frozen:
         return int(self.frame.shape[1])
 
     def split(self) -> Split:
-        """Return the split by what the frozen rows read, or by what the frozen columns span."""
+        """Return the wanted outputs split into what the frozen factor can answer and the rest."""
         size, wanted = self.inputs.shape[1] ** 0.5, self.target @ self.inputs
         if self.frozen == "down":
             reads = self.frame.T @ self.inputs / size
@@ -284,7 +284,7 @@ Floored = Case | Tasks | Frozen
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Case:
-    """Draw fewer or more keys than dimensions, some repeated, and dependent values; 12 decades."""
+    """Draw more or fewer keys than dimensions, at times repeated, and values of any rank."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     count = int(rng.integers(1, min(size + 3, 32)))
     keys = rng.standard_normal((n, count)) * 10.0 ** int(rng.integers(-6, 7))
@@ -301,7 +301,7 @@ def _moment(rng: np.random.Generator, n: int) -> Array:
 
 
 def draw_batch(rng: np.random.Generator, size: int) -> Case:
-    """Draw fewer or more keys than dimensions, weak or strong moments, values over 12 decades."""
+    """Draw more or fewer keys than dimensions, values, and a weak or strong second moment."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts, moment = int(rng.integers(1, min(size + 3, 32))), _moment(rng, n)
     values = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
@@ -311,7 +311,7 @@ def draw_batch(rng: np.random.Generator, size: int) -> Case:
 
 
 def draw_tasks(rng: np.random.Generator, size: int) -> Tasks:
-    """Draw identical, nearly equal or unrelated tasks, over 12 decades of size."""
+    """Draw updates of several tasks that are identical, nearly equal or unrelated."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(0, min(m, n, 16) + 1))
     scale, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
@@ -332,7 +332,7 @@ def draw_tasks_on_inputs(rng: np.random.Generator, size: int) -> Tasks:
 
 
 def draw_frozen(rng: np.random.Generator, size: int) -> Frozen:
-    """Draw a target over 12 decades, inputs of unequal variances, and either factor frozen."""
+    """Draw a target, inputs of unequal variances, and a random frozen factor, down or up."""
     m, n, samples = rng.integers(1, size + 1, 3).tolist()
     target = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
     inputs = rng.standard_normal((n, samples)) * 10.0 ** rng.uniform(-2, 0, (n, 1))
@@ -362,27 +362,27 @@ def attain(case: Floored) -> LowRank:
 
 
 def measure(case: Floored, adapter: LowRank) -> float:
-    """Return the adapter's error, by its definition."""
+    """Return the adapter's squared error on the case, the left side of the statement."""
     return case.error(adapter)
 
 
 def scale(case: Floored) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the squared norm of what is wanted, the unit of rounding errors."""
     return case.energy
 
 
 def condition(case: Floored) -> float:
-    """Return the condition number of the matrices that are inverted on the way."""
+    """Return the condition number of the inputs that are inverted, as `split` reports it."""
     return case.split().condition
 
 
 def rival(case: Floored, rng: np.random.Generator) -> LowRank:
-    """Return a random adapter of the case's rank, or the optimum nudged."""
+    """Return a random adapter of the case's rank, or the best one slightly perturbed."""
     return nudged(rng, attain(case), case.rank)
 
 
 def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
-    """Run alternating least squares on the samples, without singular values."""
+    """Return an adapter fitted to X and Y by alternating least squares."""
     inputs, wanted = case.samples
     return alternating(rng, wanted, case.rank, reads=inputs)
 
@@ -417,7 +417,7 @@ class LeastChange:
 
 
 def draw_exact(rng: np.random.Generator, size: int) -> LeastChange:
-    """Draw one or more keys, some twice, and moments of condition up to 100; 4 decades each."""
+    """Draw keys, some of them twice, values for them, and a positive definite second moment."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     facts = int(rng.integers(1, min(n, 16) + 1))
     keys = orthonormal(rng, n, facts) @ (2 * np.eye(facts) + orthonormal(rng, facts, facts) / 2)
@@ -429,14 +429,14 @@ def draw_exact(rng: np.random.Generator, size: int) -> LeastChange:
 
 
 def price(case: LeastChange) -> float:
-    """Return the least mean squared change of the outputs of any exact edit."""
+    """Return tr R (KᵀC⁻¹K)⁺ Rᵀ, the least mean squared change of outputs of an exact edit."""
     xp = array_namespace(case.keys)
     inner = case.keys.T @ xp.linalg.solve(case.moment, case.keys)
     return float(xp.sum(case.values * (case.values @ xp.linalg.pinv(inner, rtol=1e-10))))
 
 
 def rome(case: LeastChange) -> LowRank:
-    """Return ROME's edit: the least-norm edit in white coordinates, transformed back."""
+    """Return ROME's edit R (KᵀC⁻¹K)⁺ KᵀC⁻¹, as the least-norm edit in white coordinates."""
     xp = array_namespace(case.keys)
     root = xp.linalg.cholesky(case.moment)
     white = regression(xp.linalg.solve(root, case.keys), case.values, 1e-8)
@@ -451,7 +451,7 @@ def _condition_of_exact(case: LeastChange) -> float:
 
 
 def other_exact(case: LeastChange, rng: np.random.Generator) -> LowRank:
-    """Add to the optimum or the least-norm edit an update that is zero at the keys."""
+    """Return ROME's or the least-norm edit plus an update that is zero at the keys."""
     best, inverse = rome(case), np.linalg.pinv(case.keys, rcond=1e-10)
     if rng.random() < 0.5:
         best = LowRank(case.values, inverse)
@@ -462,7 +462,7 @@ def other_exact(case: LeastChange, rng: np.random.Generator) -> LowRank:
 
 
 def least_squares(case: LeastChange, rng: np.random.Generator) -> LowRank:
-    """Minimise from a random exact edit over all updates that are zero at the keys."""
+    """Return the exact edit of least change that least squares finds from a random exact edit."""
     start, (left, sigma, _) = other_exact(case, rng).dense(), np.linalg.svd(case.keys)
     unseen = left[:, np.count_nonzero(sigma > 1e-8 * sigma[0]) :]
     root = np.linalg.cholesky(case.moment)  # tr D C D' is the squared norm of D @ root
@@ -490,7 +490,7 @@ def _inexact(moment: Array, *down: float) -> tuple[LeastChange, LowRank]:
 
 
 def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
-    """Keep the frozen factor; draw the other at random, or near the optimum by 1e-12 to 1."""
+    """Return the frozen factor times a random other factor, or times the best one perturbed."""
     best, up = attain(case), case.frozen == "up"
     trained = best.down if up else best.up
     noise, size = rng.standard_normal(trained.shape), 10.0 ** rng.integers((-6, -12), (7, 1))
@@ -499,7 +499,7 @@ def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
 
 
 def by_least_squares(case: Frozen, _: np.random.Generator) -> LowRank:
-    """Let LAPACK fit the other factor by least squares."""
+    """Return the frozen factor times the other one, which LAPACK fits by least squares."""
     wanted, frame = case.target @ case.inputs, case.frame
     if case.frozen == "down":
         reads = (frame.T @ case.inputs).T
@@ -552,14 +552,14 @@ def draw_rounding(rng: np.random.Generator, size: int) -> Rounding:
 
 
 def nearer(case: Rounding) -> Rounded:
-    """Move every task towards the optimal merge, in proportion to its distance."""
+    """Return the tasks' updates moved towards the optimal merge, by ε in root mean square."""
     best = attain(Tasks(case.updates, case.rank))
     share = case.error / case.floor if case.floor else 0.0
     return tuple(total([low, best], [1 - share, share]) for low in case.updates)
 
 
 def rounded_anyhow(case: Rounding, rng: np.random.Generator) -> Rounded:
-    """Add errors in random directions whose root mean square is the allowed error."""
+    """Return the tasks' updates plus random errors of ε in root mean square."""
     m, n = case.updates[0].shape
     errors = [gaussian(rng, m, n, min(m, n), float(rng.random()) + 0.1) for _ in case.updates]
     size = case.error / (sum(e.norm**2 for e in errors) / len(errors)) ** 0.5 * (1 - 1e-12)

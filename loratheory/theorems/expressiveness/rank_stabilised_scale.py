@@ -59,7 +59,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw ranks up to 256, the scales in use, and inputs and gradients over six decades."""
+    """Draw ranks up to 256, a scale s of 1, 16/r or 16/√r, and inputs and gradients of any size."""
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     rank, decades = int(rng.integers(1, 257)), 10.0 ** rng.integers(-3, 4, 2)
     strength = float(rng.choice([1.0, 16 / rank, 16 / rank**0.5]))
@@ -68,19 +68,22 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the mean square of the step, by the moments of the chi-squared law."""
+    """Return η² s⁴ ς⁴ r(r + 2) ‖x‖⁴ ‖g‖², the statement's mean square of the output's move."""
     xp, r = array_namespace(case.query), case.rank
     length = float(xp.sum(case.query**2)) * case.deviation**2 * case.strength**2 * case.rate
     return length**2 * r * (r + 2) * float(xp.sum(case.gradient**2))
 
 
 def attain(case: Case) -> Rows:
-    """Return a quadrature rule that integrates over Gaussian rows exactly."""
+    """Return nodes and weights that stand for the Gaussian law of the rows of A.
+
+    Sums over them are exact means of polynomials of degree up to five.
+    """
     return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
 
 
 def measure(case: Case, rows: Rows) -> float:
-    """Return the mean square of the output's move, the sum of what all rank-one terms move."""
+    """Return the mean square of η s² ‖A x‖² ‖g‖, from the moments of one row's part of it."""
     xp = array_namespace(case.query)
     mean, square = rows.moments(case.query, case.query)
     repeats = case.rank / rows.drawn
@@ -91,7 +94,7 @@ def measure(case: Case, rows: Rows) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Rows:
-    """Return another exact rule: three nodes on each axis, or the nodes turned at random."""
+    """Return other nodes that give the same means: three on each axis, or rotated at random."""
     return other_rows(rng, case.query.shape[0], case.rank)
 
 

@@ -68,7 +68,10 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw a minimiser, often of more rank than needed; the first probe certifies it."""
+    """Draw a minimiser U C Vᵀ, often of more rank than needed, and measurements.
+
+    The first measurement is U Vᵀ, which certifies that it is one.
+    """
     k = int(rng.integers(1, min(size, 6) + 1))
     m, n = (k + rng.integers(0, 3, 2)).tolist()
     probes = rng.standard_normal((int(rng.integers(1, 2 * size)), m, n))
@@ -80,7 +83,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the number of measurements."""
+    """Return p, the number of measurements."""
     return float(case.probes.shape[0])
 
 
@@ -95,9 +98,10 @@ def _symmetric(r: int) -> np.ndarray:
 
 
 def unseen(probes: Array, left: Array, right: Array) -> tuple[Array, float]:
-    """Return the symmetric change (r, r) that moves the measurements least.
+    """Return the symmetric D (r, r) whose U D Vᵀ changes the measurements least, and how much.
 
-    The second value is its response relative to the largest, 0 where no probe responds.
+    `left` is U and `right` is V; the change is relative to the largest, and 0 where none is
+    measured.
     """
     xp, r = array_namespace(probes), int(left.shape[1])
     basis = xp.asarray(_symmetric(r), device=device(probes))
@@ -110,7 +114,10 @@ def unseen(probes: Array, left: Array, right: Array) -> tuple[Array, float]:
 
 
 def reduced(case: Case) -> LowRank:
-    """Move the core along unmeasured changes, losing rank, until every change is measured."""
+    """Return the minimiser of low rank to which the proof's walk leads from the case's.
+
+    The core moves along changes that no measurement sees, and loses rank, until there are none.
+    """
     xp = array_namespace(case.core)
     core, left, right = case.core, case.left, case.right
     for _ in range(int(core.shape[0]) - 1):  # each turn lowers the rank by one, at least
@@ -130,13 +137,13 @@ def reduced(case: Case) -> LowRank:
 
 
 def measure(_: Case, update: LowRank) -> float:
-    """Return r(r+1)/2, the dimension of the symmetric r×r matrices, r being the update's rank."""
+    """Return r(r + 1)/2, r being the rank of the update."""
     r = update.rank_at(CUT)
     return r * (r + 1) / 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Reduce another minimiser: rotate the frames and move along an unmeasured change."""
+    """Return what `reduced` makes of another minimiser, with frames turned and the core moved."""
     turn = orthonormal(rng, len(case.core), len(case.core))
     left, right, core = case.left @ turn, case.right @ turn, turn.T @ case.core @ turn
     change, share = unseen(case.probes, left, right)

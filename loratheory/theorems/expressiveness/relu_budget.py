@@ -60,22 +60,23 @@ DOMAIN = "an input within the radius"
 
 
 def partial_products(layers: list[Array]) -> list[Array]:
-    """Return the products of the first one, the first two, and so on up to all layers."""
+    """Return for each layer the product of all layers up to it, first layer first."""
     return list(accumulate(layers, lambda product, layer: layer @ product))
 
 
 def row_norms(matrix: Float[Array, "m n"]) -> Float[Array, " m"]:
-    """Return the norm of each row, the largest value of that unit on the unit ball."""
+    """Return the norm of each row: the largest value that this unit takes on the unit ball."""
     return array_namespace(matrix).linalg.vector_norm(matrix, axis=1)
 
 
 def opening_biases(
     layers: list[Array], radius: int | float, offset: Float[Array, " d"]
 ) -> tuple[Array, ...]:
-    """Return biases that keep hidden units active on the ball, with output bias `offset`.
+    """Return biases that keep all hidden units active on the ball of this radius.
 
-    The `l`-th ReLU then gets ``P_l x + c_l``, ``P_l`` the product of `l` layers, ``c_l`` its
-    row norms times the radius, which no entry of ``P_l x`` exceeds on the ball.
+    The `l`-th ReLU then gets ``P_l x + c_l``, ``P_l`` being the product of `l` layers and ``c_l``
+    the norms of its rows times the radius, which no entry of ``P_l x`` exceeds on the ball. The
+    last layer gets ``c_L = offset``.
     """
     reach = [radius * row_norms(product) for product in partial_products(layers)[:-1]]
     levels = pairwise([0 * offset, *reach, offset])
@@ -87,7 +88,10 @@ def opening_biases(
 def spare_room(
     layers: list[Array], biases: tuple[Array, ...], radius: int | float, offset: Float[Array, " d"]
 ) -> float:
-    """Return the least hidden activation on the ball, or minus the error of `offset` if less."""
+    """Return the least value that a hidden unit takes on the ball; below 0 if one may be cut.
+
+    If the last layer's constant misses `offset` by e, the result is at most -e.
+    """
     xp, level, spare = array_namespace(offset), 0 * offset, []
     for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
         level = layer @ level + bias
@@ -118,17 +122,17 @@ class Trial:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw a network of the depth budget and a radius over six decades."""
+    """Draw a network as `depth_budget.draw` does, and a radius from 1e-3 to 1e3."""
     return Case(depth_budget.draw(rng, size), 10.0 ** int(rng.integers(-3, 4)))
 
 
 def bound(case: Case) -> float:
-    """Return the radius times the floor of the depth budget."""
+    """Return σ_{RL+1}(E) ρ, the bound of `depth_budget` times the case's radius."""
     return case.radius * depth_budget.bound(case.network)
 
 
 def attain(case: Case) -> Trial:
-    """Return the best updates, biases that keep all ReLUs active, and the worst input."""
+    """Return the best updates, biases that keep all ReLUs active, and the input that errs most."""
     updates, target = depth_budget.attain(case.network), case.network.target
     product = partial_products(layers := case.layers(updates))[-1]
     offset = case.radius * (row_norms(product) + row_norms(target))
@@ -137,7 +141,7 @@ def attain(case: Case) -> Trial:
 
 
 def measure(case: Case, trial: Trial) -> float:
-    """Return the distance between the outputs of the adapted network and of the target layer."""
+    """Return ‖f(x) − f̄(x)‖ at the trial's input x: adapted network against target layer."""
     xp, hidden = array_namespace(trial.input), trial.input
     for layer, bias in zip(case.layers(trial.updates), trial.biases, strict=True):
         hidden = xp.clip(layer @ hidden + bias, min=0)
@@ -146,17 +150,17 @@ def measure(case: Case, trial: Trial) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return a bound of the outputs' norms on the ball, the unit of rounding errors."""
     return 8 * case.radius * depth_budget.scale(case.network)
 
 
 def condition(case: Case) -> float:
-    """Return the condition number of the matrices that are inverted on the way."""
+    """Return by how much the construction of `depth_budget` amplifies rounding errors."""
     return depth_budget.condition(case.network)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Trial:
-    """Vary the target's bias, the input within the ball, and the margin of the hidden biases."""
+    """Return the best updates with another bias of the target, input and hidden biases."""
     best, d = attain(case), len(case.network.target)
     offset = float(rng.choice([0.0, 0.1, 1.0])) * rng.standard_normal(d) * np.max(best.offset)
     offset = offset if rng.random() < 0.7 else best.offset
@@ -167,7 +171,7 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Trial:
-    """Search the sphere by random steps for the input with the largest distance of outputs."""
+    """Return a trial with the input that errs most in a random search over the sphere."""
     worst, step = rival(case, rng), 1.0
     for _ in range(40):
         toward = worst.input / case.radius + step * rng.standard_normal(len(worst.input))

@@ -70,7 +70,7 @@ class Trial:
 
 
 def _sigmas(case: Case) -> tuple[float, float]:
-    """Return the least singular value of the target, and the floor of the depth budget."""
+    """Return σ_D(T) and σ_{RL+1}(E), the two numbers of the statement."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target)
     return float(sigma[-1]), depth_budget.bound(case)
 
@@ -81,12 +81,12 @@ def rank_needed(directions: int, layers: int) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw a network and target of the depth budget."""
+    """Draw a network and a target as `depth_budget.draw` does."""
     return depth_budget.draw(rng, size)
 
 
 def bound(case: Case) -> float:
-    """Return the lesser floor: that of a dead unit, or that of a network without dead units."""
+    """Return min(σ_D(T), σ_{RL+1}(E)): what a dead unit costs, or what the rank does."""
     return min(_sigmas(case))
 
 
@@ -104,7 +104,7 @@ def jacobian(case: Case, trial: Trial) -> Array:
 
 
 def measure(case: Case, trial: Trial) -> float:
-    """Return the spectral distance of the Jacobian from the target's weight."""
+    """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
     gap = jacobian(case, trial) - case.target
     return float(array_namespace(gap).linalg.svdvals(gap)[0])
 
@@ -133,13 +133,13 @@ def rival(case: Case, rng: np.random.Generator) -> Trial:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Trial:
-    """Choose dead units at random, then fit one factor after another by least squares."""
+    """Return updates fitted by least squares to a network in which random units are dead."""
     masked, pattern = _masked(case, rng)
     return _realised(case, depth_budget.adversary(masked, rng), pattern)
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the norms of target and frozen product added up, the unit of rounding errors."""
     return depth_budget.scale(case)
 
 
@@ -181,7 +181,7 @@ CONTROLS = (
 
 
 def draw_regular(rng: np.random.Generator, size: int) -> Case:
-    """Draw networks whose target has no singular value below the floor of the depth budget."""
+    """Draw a network and a target with σ_D(T) at least σ_{RL+1}(E)."""
     while True:
         case = depth_budget.draw(rng, size)
         least, left = _sigmas(case)

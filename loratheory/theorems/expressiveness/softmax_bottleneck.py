@@ -64,7 +64,7 @@ def centred(logits: Float[Array, "m n"]) -> Float[Array, "m n"]:
 
 
 def log_odds_error(logits: Float[Array, "m n"], target: Float[Array, "m n"]) -> float:
-    """Return the squared log-odds error, summed over pairs of tokens and contexts, over ``m``."""
+    """Return the squared log-odds error, summed over contexts and pairs of tokens, divided by m."""
     xp = array_namespace(logits, target)
     missed = log_softmax(logits) - target
     pairs = missed[:, None, :] - missed[None, :, :]
@@ -81,7 +81,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw zero or frozen logits, and targets far, near, or at a low-rank change and a shift."""
+    """Draw wanted log-probabilities, and frozen logits: zero, near, a low rank away, or any."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     scale, side = 10.0 ** int(rng.integers(-4, 4)), min(m, n)
     target = log_softmax(scale * rng.standard_normal((m, n)))
@@ -92,14 +92,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the energy of the centred missing logits beyond the rank."""
+    """Return the energy beyond rank r of J(A − B), the centred difference of target and base."""
     xp = array_namespace(case.target)
     sigma = xp.linalg.svdvals(centred(case.target - case.base))
     return float(xp.sum(sigma[min(case.rank, sigma.shape[0]) :] ** 2))
 
 
 def attain(case: Case) -> LowRank:
-    """Return the centred missing logits truncated to the rank."""
+    """Return the rank-r truncation of J(A − B), the centred difference of target and base."""
     return truncate(from_dense(centred(case.target - case.base)), case.rank)
 
 
@@ -109,17 +109,17 @@ def measure(case: Case, change: LowRank) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return the squared norms of target and base added up, the unit of rounding errors."""
     return float(array_namespace(case.target).sum(case.target**2 + case.base**2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return a random change of the case's rank, or the best one nudged."""
+    """Return a random change of rank r, or the best one slightly perturbed."""
     return nudged(rng, attain(case), case.rank, decades=4)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run alternating least squares with a free shift for every context in place of centring."""
+    """Return a change fitted by alternating least squares, with a free shift for each context."""
     missing, (m, n) = case.target - case.base, case.target.shape
     up, down = rng.standard_normal((m, case.rank)), np.zeros((case.rank, n))
     for _ in range(30 if case.rank else 0):

@@ -74,7 +74,7 @@ class Training:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw rates over five decades, up to eight steps, and inputs, some with zeros; 12 decades."""
+    """Draw rates from 1e-4 to 10, up to eight steps, and inputs of any size with some zeros."""
     n, r = int(rng.integers(1, size + 1)), int(rng.integers(1, min(size, 8) + 1))
     query = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal(n)
     query[1:] *= rng.random(n - 1) < 0.8
@@ -84,7 +84,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the move of the output by the formula of the statement."""
+    """Return t η_B Σ_k (|a_k·x| + (t − 1) η_A ‖x‖₁), how far the output moves."""
     xp, rows = array_namespace(case.query), case.down.shape[0]
     start = float(xp.sum(xp.abs(case.down @ case.query)))
     grown = rows * (case.steps - 1) * case.down_rate * float(xp.sum(xp.abs(case.query)))
@@ -97,7 +97,7 @@ def attain(case: Case) -> Training:
 
 
 def measure(case: Case, training: Training) -> float:
-    """Train, and return how far the output moved."""
+    """Return how far the output B A x moves when both factors take the training's steps."""
     xp = array_namespace(case.query)
     up, down, query = training.start, case.down, case.query
     before = xp.sum(up * (down @ query))
@@ -110,7 +110,7 @@ def measure(case: Case, training: Training) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Training:
-    """Draw slopes of any size and of one sign."""
+    """Return a training whose slopes have one sign and any sizes."""
     sign = float(rng.choice([-1.0, 1.0]))
     sizes = sign * 10.0 ** rng.uniform(-6, 6, case.steps)
     return Training(tuple(sizes.tolist()), 0.0, np.zeros(len(case.down)))

@@ -67,7 +67,10 @@ class Case:
 
     @cached_property
     def answers(self) -> tuple[Array, Array]:
-        """Each adapter's outputs on all inputs, flattened to one row, and the wanted outputs."""
+        """Each adapter's outputs on all inputs as one row of a matrix, and the wanted outputs.
+
+        The latter are a vector in the same order.
+        """
         table = [[low @ x for x in self.inputs] for low in self.updates]
         xp = array_namespace(*self.inputs)
         rows = [xp.concat([xp.reshape(part, (-1,)) for part in row]) for row in table]
@@ -98,7 +101,7 @@ def merged(case: Case, coefficients: Float[Array, " k"]) -> Merge:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw unrelated, related or equal adapters on few or many inputs, over twelve decades."""
+    """Draw unrelated, related or equal adapters of any size, on few or many inputs."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width, scale = int(rng.integers(1, min(m, n) + 1)), 10.0 ** int(rng.integers(-6, 7))
     base, spread = gaussian(rng, m, n, width, scale), float(rng.choice([0.0, 0.1, 1.0]))
@@ -109,7 +112,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Energy of the wanted outputs outside the span of the adapters' outputs."""
+    """Return the energy of the wanted outputs outside the span of the adapters' outputs."""
     wanted, axes = case.answers[1], case.axes[2]
     return float(array_namespace(wanted).sum((wanted - axes.T @ (axes @ wanted)) ** 2))
 
@@ -121,12 +124,12 @@ def best(case: Case) -> Float[Array, " k"]:
 
 
 def attain(case: Case) -> Merge:
-    """Merge with the coefficients of least error."""
+    """Return the sum of the adapters with the coefficients of least error."""
     return merged(case, best(case))
 
 
 def measure(case: Case, merge: Merge) -> float:
-    """Squared error on the inputs, summed over tasks."""
+    """Return the merge's squared error on the inputs, summed over tasks."""
     pairs = zip(case.updates, case.inputs, strict=True)
     errors = [merge.update @ x - low @ x for low, x in pairs]
     xp = array_namespace(*case.inputs)
@@ -134,20 +137,20 @@ def measure(case: Case, merge: Merge) -> float:
 
 
 def scale(case: Case) -> float:
-    """Energy of all adapters' outputs on all inputs, in whose units rounding is measured."""
+    """Return the energy of all adapters' outputs on all inputs, the unit of rounding errors."""
     rows, wanted = case.answers
     xp = array_namespace(rows)
     return float(xp.sum(rows**2) + xp.sum(wanted**2))
 
 
 def condition(case: Case) -> float:
-    """Condition number of the adapters' outputs, without negligible directions."""
+    """Return the condition number of the adapters' outputs, without negligible directions."""
     sigma = case.axes[1]
     return float(sigma[0] / sigma[-1]) if sigma.shape[0] else 1.0
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """Merge by sum, mean or random coefficients, or perturb the best ones by 1e-12 to 1."""
+    """Return the sum, the mean, a random combination or the best one perturbed by 1e-12 to 1."""
     k, kind = len(case.updates), int(rng.integers(4))
     free = rng.standard_normal(k)
     nudged = best(case) + 10.0 ** int(rng.integers(-12, 1)) * free
@@ -155,7 +158,7 @@ def rival(case: Case, rng: np.random.Generator) -> Merge:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merge:
-    """Fit one coefficient at a time by least squares on dense outputs, without a Gram matrix."""
+    """Return the merge whose coefficients are fitted one at a time by least squares."""
     answers = [
         np.concatenate([(low.dense() @ x).ravel() for x in case.inputs]) for low in case.updates
     ]

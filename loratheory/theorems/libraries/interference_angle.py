@@ -69,7 +69,7 @@ class Case:
 
     @cached_property
     def condition(self) -> float:
-        """The larger condition number of the two adapters: how far rounding turns a row space."""
+        """Larger condition number of the two adapters, by which rounding turns a row space."""
         each = zip((self.first, self.second), self.spaces, strict=True)
         spectra = [(low.S, int(space.shape[1])) for low, space in each]
         return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
@@ -84,7 +84,7 @@ class Answer:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw row spaces that are unrelated, orthogonal or nearly equal; norms over 12 decades."""
+    """Draw adapters of any size whose row spaces are unrelated, orthogonal or nearly equal."""
     m, n = rng.integers(1, size + 1, 2).tolist()
     one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
     sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
@@ -99,17 +99,23 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Second adapter's spectral norm times the cosine of the least angle between row spaces."""
+    """Return σ cos θ, σ the second adapter's spectral norm, θ the row spaces' least angle."""
     return case.second.spectral_norm * largest_cosine(*case.spaces)
 
 
 def worst_response(case: Case) -> float:
-    """Return the second adapter's largest output norm at unit keys of the first: O((m + n) r^2)."""
+    """Return ‖Δ₂Q₁‖₂, the second adapter's largest output at unit keys of the first.
+
+    Costs ``O((m + n) r^2)``.
+    """
     return LowRank(case.second.up, case.second.down @ case.spaces[0]).spectral_norm
 
 
 def attain(case: Case) -> Answer:
-    """The first's key nearest to the second's row space, and an update that answers it most."""
+    """Return the key and the update of the proof, whose output meets the bound.
+
+    The key is the first adapter's nearest to the second's row space.
+    """
     one, two = case.spaces
     # The singular vectors of the bases' product are the principal directions.
     u, _, v = array_namespace(one).linalg.svd(one.T @ two, full_matrices=False)
@@ -118,13 +124,13 @@ def attain(case: Case) -> Answer:
 
 
 def measure(_: Case, answer: Answer) -> float:
-    """Norm of the output over norm of the key."""
+    """Return the norm of the update's output at the key over the norm of the key."""
     norm = array_namespace(answer.key).linalg.matrix_norm
     return float(norm(answer.update @ answer.key) / norm(answer.key))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Answer:
-    """The second adapter at its worst key, a random pair, or the optimum perturbed."""
+    """Return the second adapter at its worst key, a random pair, or the best pair perturbed."""
     best, (one, two) = attain(case), case.spaces
     kind, size = int(rng.integers(3)), 10.0 ** int(rng.integers(-12, 1))
     if kind == 0:
@@ -138,7 +144,7 @@ def rival(case: Case, rng: np.random.Generator) -> Answer:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Answer:
-    """Alternate projections between the row spaces by least squares; no angle is computed."""
+    """Return the pair found by projecting a key from one row space to the other in turn."""
     one, two = case.first.down.T, case.second.down.T
     key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
     for _ in range(40):

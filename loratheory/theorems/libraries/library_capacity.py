@@ -124,7 +124,7 @@ class Library:
 
 
 def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: int = 2) -> float:
-    """Return a lower bound of the probability that no wrong gate opens at any read."""
+    """Return (1 − f)^(h(k−1)), a lower bound of the probability that no wrong gate opens."""
     return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
 
 
@@ -161,12 +161,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Least probability that no wrong gate opens, by the statement."""
+    """Return (1 − f)^(h(k−1)) for the case, f being the false alarm of one of its gates."""
     return clean(case.adapters, case.facts, case.width, case.threshold, case.hops)
 
 
 def measure(case: Case, library: Library) -> float:
-    """Share of trials in which only the right gates open, with ``|K^+ x|^2`` by least squares."""
+    """Return the share of trials in which just the right gates open, at all reads."""
     if case.threshold >= 1:
         return 0.0  # the own gate sees the response 1 of an exact edit
     xp, x = array_namespace(library.keys), library.queries[:, :, None, :, None]
@@ -180,7 +180,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Draw a fresh library for each trial and read."""
+    """Return standard normal keys and queries, drawn anew for each trial and read."""
     shape = (case.trials, case.hops, case.adapters - 1, case.width, case.facts)
     return Library(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
 

@@ -106,12 +106,12 @@ def least_overlap(adapters: int, rank: int, width: int) -> float:
 
 
 def bound(case: Case) -> float:
-    """Least mean overlap of row spaces, from the trace of the sum of their projectors."""
+    """Return max(0, (Kr − n)/(n(K − 1))), the least mean overlap of the row spaces."""
     return least_overlap(case.adapters, case.rank, case.width)
 
 
 def measure(case: Case, library: Library) -> float:
-    """Mean squared cosine between row spaces, over all pairs of adapters."""
+    """Return the mean over pairs of adapters of tr(P_i P_j)/r, their overlap."""
     xp, k = array_namespace(library), case.adapters
     pairs = ((i, j) for i in range(k) for j in range(i))
     overlap = sum(float(xp.sum((library[i, :, :].T @ library[j, :, :]) ** 2)) for i, j in pairs)
@@ -119,7 +119,7 @@ def measure(case: Case, library: Library) -> float:
 
 
 def attain(case: Case) -> Library:
-    """Row spaces along coordinate axes if they suffice, else along equally spaced waves."""
+    """Return row spaces along the axes if these suffice, else the proof's, of cosines and sines."""
     k, d, xp = case.adapters, case.width // case.rank, array_namespace(case.like)
     if k <= d:
         vectors = np.eye(k, d)
@@ -132,7 +132,7 @@ def attain(case: Case) -> Library:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Draw row spaces at random, at times repeated, or the best perturbed by 1e-12 to 1."""
+    """Return random row spaces, at times repeated, or the best perturbed by 1e-12 to 1."""
     kind, shape = int(rng.integers(3)), (case.adapters, case.width, case.rank)
     free = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
     if kind == 0:
@@ -143,7 +143,7 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Library:
-    """Replace each row space in turn by the directions that the others use least."""
+    """Return row spaces, each replaced in turn by the directions that the others use least."""
     library = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
     for step in range(40 * case.adapters):
         i = step % case.adapters
@@ -195,7 +195,7 @@ class Scaled:
 
 
 def lost(_: Case, merge: Scaled) -> float:
-    """Squared error on all row spaces over the wanted energy, computed on dense updates."""
+    """Return the merge's squared error on all row spaces over the energy wanted there."""
     xp = array_namespace(merge.rows)
     updates = merge.answers @ xp.matrix_transpose(merge.rows)
     merged = xp.sum(merge.coefficients[:, None, None] * updates, axis=0)
@@ -211,7 +211,7 @@ def _axes(case: Case) -> Array:
 
 
 def packed(case: Case) -> Scaled:
-    """Best packed row spaces; each coefficient is the width's share of the total rank."""
+    """Return the row spaces of `attain` with equal coefficients min(1, n/(Kr))."""
     rows, share = attain(case), min(1.0, case.width / (case.adapters * case.rank))
     return Scaled(rows, _axes(case), share * array_namespace(rows).ones_like(rows[:, 0, 0]))
 
@@ -225,7 +225,7 @@ def _fitted(case: Case, rows: Library, answers: Array) -> Scaled:
 
 
 def scaled(case: Case, rng: np.random.Generator) -> Scaled:
-    """Random or nearly best row spaces, with the best coefficients or others."""
+    """Return random or nearly best row spaces, with their best coefficients or others."""
     rows, size = rival(case, rng), case.adapters * case.rank
     turn = orthonormal(rng, size, size)
     best = _fitted(case, rows, turn @ _axes(case))

@@ -78,7 +78,10 @@ class Case:
 
 
 def energy(adapters: int, rank: int, width: int) -> float:
-    """Mean energy that unit edits of this rank add to one of them, relative to its own response."""
+    """Return the mean energy that foreign adapters add where the own answer has energy 1.
+
+    The adapters, one of them the own, have this rank and all singular values 1.
+    """
     return (adapters - 1) * rank / width
 
 
@@ -92,13 +95,13 @@ def largest_library(
 def directions(
     rng: np.random.Generator, trials: int, adapters: int, width: int
 ) -> Float[Array, "trials adapters width"]:
-    """Draw the unit keys after random rotations: independent points of the sphere."""
+    """Return unit keys after independent random rotations, one for each adapter and trial."""
     free = rng.standard_normal((trials, adapters, width))
     return free / np.linalg.norm(free, axis=-1, keepdims=True)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to four other tokens, one to six adapters, margins of 0.3 to 4 deviations."""
+    """Draw one to four other tokens, one to six adapters, and margins near what these add."""
     t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
     rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
     spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)
@@ -106,7 +109,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Sum over other tokens of a Gaussian tail of the margin, at most 1."""
+    """Return Σ_t exp(−n m_t²/(2 Σ_j ‖a_tj‖²)), at most 1; coefficients are in the rows a_tj."""
     xp, n = array_namespace(case.rows), int(case.rows.shape[2])
     spread = xp.sum(case.rows**2, axis=(1, 2)) / n
     silent = spread == 0  # others that say nothing overturn nothing
@@ -115,7 +118,7 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, turned: Float[Array, "trials k n"]) -> float:
-    """How often interference is at least as large as the margin over some token."""
+    """Return the share of trials in which interference reaches the margin over some token."""
     xp, (t, k, n) = array_namespace(turned), case.rows.shape
     flat = xp.reshape(turned, (turned.shape[0], k * n))
     gained = flat @ xp.reshape(case.rows, (t, k * n)).T

@@ -89,12 +89,12 @@ class Case:
 
     @property
     def left(self) -> float:
-        """Mean share of a direction's energy that the later adapters leave."""
+        """(1 − r/n)^a, a being `later`: the mean share of a direction's energy that is left."""
         return (1 - self.rank / self.width) ** self.later
 
     @property
     def rest(self) -> float:
-        """Share of a second moment's traceless part that the later adapters leave."""
+        """The λ^a of the mean squared error, a being `later`."""
         n, r = self.width, self.rank
         return (1 - r / n - r * (n - r) / ((n - 1) * (n + 2))) ** self.later
 
@@ -107,7 +107,7 @@ class Taught:
     outputs: Float[Array, "t a m r"]
 
     def answers(self, adapters: int, place: int) -> Float[Array, "t m r"]:
-        """Output of the first `adapters` adapters, summed, at the keys of adapter `place`."""
+        """Return the summed output of the first `adapters` adapters at adapter `place`'s keys."""
         xp = array_namespace(self.keys)
         parts = [
             self.outputs[:, s, :, :]
@@ -118,18 +118,18 @@ class Taught:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw narrow or wide inputs, one or two facts an adapter, up to five later adapters."""
+    """Draw a width of two to eight, one or two facts an adapter, and one to five later adapters."""
     n = int(rng.integers(2, min(size, 8) + 1))
     return Case(n, int(rng.integers(1, 3)) if n > 3 else 1, int(rng.integers(1, 6)))
 
 
 def bound(case: Case) -> float:
-    """Mean share of the first adapter's answers that later projections leave."""
+    """Return (1 − r/n)^a, a being `later`: the mean strength that the first's facts keep."""
     return case.left
 
 
 def measure(case: Case, taught: Taught) -> float:
-    """Mean component of the summed updates' output along the right answer, at the first's keys."""
+    """Return ⟨d, U k⟩ for the sum U of all updates, averaged over the first adapter's facts."""
     said = taught.answers(case.later + 1, 0)
     xp = array_namespace(said)
     own = [float(xp.sum(said[:, i, i])) for i in range(case.rank)]
@@ -137,7 +137,7 @@ def measure(case: Case, taught: Taught) -> float:
 
 
 def _spread(case: Case) -> float:
-    """Six standard errors of the mean of squares with this second moment."""
+    """Return six standard errors of the measured mean strength."""
     second = case.left / case.width + (1 - 1 / case.width) * case.rest
     return 6 * (max(0.0, second - case.left**2) / case.trials) ** 0.5
 
@@ -223,35 +223,35 @@ CONTROLS = (
 
 
 def foreign(case: Case, taught: Taught) -> float:
-    """Energy of later adapters' answers in the output at the first adapter's keys."""
+    """Return the mean energy that later adapters' facts answer at the first adapter's keys."""
     later = taught.answers(case.later + 1, 0)[:, case.rank :, :]
     return float(array_namespace(later).sum(later**2)) / (case.rank * later.shape[0])
 
 
 def gathered(case: Case) -> float:
-    """Return the expected energy of later adapters' answers at the first's keys, by formula."""
+    """Return the mean energy of foreign answers: 1 − (1 − r/n)^a, or a·r/n if trained apart."""
     return case.later * case.rank / case.width if case.apart else 1 - case.left
 
 
 def _room(case: Case) -> float:
-    """Six standard errors of a sum of energies that each lie between 0 and 1."""
+    """Return six standard errors of the foreign energy, a sum of parts between 0 and 1."""
     share, terms = (case.rank / case.width, case.later) if case.apart else (case.left, 1)
     return 6 * (terms * share * (1 - share) / case.trials) ** 0.5
 
 
 def draw_foreign(rng: np.random.Generator, size: int) -> Case:
-    """Draw as `draw` does; in every third case adapters are trained apart."""
+    """Draw a case as `draw` does; in every third one adapters are trained apart."""
     return replace(draw(rng, size), apart=rng.random() < 1 / 3)
 
 
 def squared_error(case: Case, taught: Taught) -> float:
-    """Mean squared error of the outputs at the keys of the first adapter."""
+    """Return the mean squared error of the summed output at the first adapter's keys."""
     gap = taught.answers(case.later + 1, 0) - _wanted(case, taught, 0)
     return float(array_namespace(gap).sum(gap**2)) / (case.rank * gap.shape[0])
 
 
 def expected_error(case: Case) -> float:
-    """Return the expected squared error at the first adapter's keys, by formula."""
+    """Return the mean squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, a being `later`."""
     share = case.rank / case.width
     return 2 - (3 - share) * case.left + (1 - share) * case.rest
 

@@ -68,7 +68,7 @@ class Case:
 
 
 def failure(length: float, width: int, margin: float) -> float:
-    """Return the probability that a summed row of this norm overturns the margin."""
+    """Return Q(γ√n/‖w‖), how often a summed row w of norm `length` overturns the margin γ."""
     return float(ndtr(-margin * width**0.5 / length)) if length else 0.0
 
 
@@ -81,7 +81,7 @@ def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw rows that are orthogonal, alike, or nearly cancel; margins of the size of their sum."""
+    """Draw rows that are orthogonal, alike or nearly cancel, and a margin near what they add."""
     n, k, kind = rng.integers((1, 1, 0), (size + 1, size + 1, 3)).tolist()
     magnitude = 10.0 ** int(rng.integers(-6, 7))
     rows = rng.standard_normal((k, n))
@@ -94,12 +94,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Probability that the sum overturns the margin, by the normal law."""
+    """Return Q(γ√n/‖w‖), the probability that the case's rows overturn its margin."""
     return failure(case.length, int(case.rows.shape[1]), case.margin)
 
 
 def measure(case: Case, inputs: Float[Array, "t n"]) -> float:
-    """How often the foreign adapters, added one after another, overturn the margin."""
+    """Return the share of inputs at which the foreign adapters overturn the margin."""
     xp = array_namespace(inputs)
     moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
     return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
@@ -109,7 +109,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, "t n"]:
-    """Draw fresh white inputs."""
+    """Return fresh white normal inputs of mean squared length 1."""
     n = case.rows.shape[1]
     return rng.standard_normal((case.trials, n)) / n**0.5
 

@@ -10,7 +10,10 @@ DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to
 
 
 def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
-    """Draw 1 to 4 adapters of rank 1 to 3 with orthogonal or oblique row spaces; 12 decades."""
+    """Draw 1 to 4 adapters of rank 1 to 3 whose row spaces are independent.
+
+    They are orthogonal or oblique; the adapters' sizes are between 1e-6 and 1e6.
+    """
     ranks = rng.integers(1, 4, int(rng.integers(1, 5)))
     wide, magnitude = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
     m, n = int(ranks.max() + rng.integers(0, size + 1)), wide + int(rng.integers(0, size + 1))
@@ -41,7 +44,10 @@ def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
 
 
 def worst(columns: Float[Array, "n k"]) -> float:
-    """Return the condition number of `columns` without null directions; 1 if there are none."""
+    """Return the largest singular value of `columns` over the least that is not zero.
+
+    It is 1 where there are no columns.
+    """
     if columns.shape[1] == 0:
         return 1.0
     sigma = array_namespace(columns).linalg.svdvals(columns)

@@ -77,7 +77,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw logits over 12 decades, and a usual or random coefficient or one that nearly ties."""
+    """Draw logits of any size, and a coefficient that is usual, random or next to a tie."""
     t, magnitude = int(rng.integers(2, size + 2)), 10.0 ** int(rng.integers(-6, 7))
     key = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(int(rng.integers(1, size + 1)))
     base, edited, others = magnitude * rng.standard_normal((3, t))
@@ -89,7 +89,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the merged margin, computed from the margins before and after the edit."""
+    """Return the least over t of c m₁ − (1 − c) m₀ + ε_s − ε_t, from the case's logits."""
     deficit, margin = case.base - case.base[0], case.edited[0] - case.edited
     mixed = case.coefficient * margin - (1 - case.coefficient) * deficit
     return float(array_namespace(mixed).min((mixed + case.others[0] - case.others)[1:]))
@@ -102,7 +102,7 @@ def measure(case: Case, merge: Merge) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return the size of the largest logits that are subtracted, for rounding."""
+    """Return a bound of the logits that are subtracted, the unit of rounding errors."""
     tops = (array_namespace(x).max(abs(x)) for x in (case.base, case.edited, case.others))
     return (1 + 2 * abs(case.coefficient)) * sum(map(float, tops))
 
@@ -119,7 +119,10 @@ def attain(case: Case) -> Merge:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:
-    """Add to such weights anything that is zero at the key; two others share the interference."""
+    """Return weights that differ from those of `attain` only on inputs orthogonal to the key.
+
+    Two other adapters share the interference.
+    """
     unit, weight = case.key / np.linalg.norm(case.key), float(rng.uniform(0.1, 1.0))
     magnitude = 10.0 ** int(rng.integers(-12, 1)) * scale(case) / np.linalg.norm(case.key)
     off, shape = np.eye(len(unit)) - np.outer(unit, unit), (len(case.base), len(unit))

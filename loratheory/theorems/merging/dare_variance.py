@@ -92,7 +92,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw at most six inputs, since all masks are enumerated; few or most entries are kept."""
+    """Draw an update with at most six inputs, as all masks are enumerated, and a density p."""
     m, n, r = (int(rng.integers(1, top)) for top in (size + 1, min(size, 6) + 1, 4))
     update = gaussian(rng, m, n, r, 10.0 ** int(rng.integers(-6, 7)))
     density = float(rng.choice([0.1, 0.5, 0.9, 1.0, rng.uniform(0.05, 1)]))
@@ -101,26 +101,29 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def update_variance(update: LowRank, query: Float[Array, " n"], density: float) -> float:
-    """Total variance of the output at `query` when the entries of the update are masked."""
+    """Return (1 − p)/p Σ Δ²x², the output's total variance if the update's entries are masked."""
     energy = array_namespace(query).sum(update.dense() ** 2 * query**2)
     return (1 - density) / density * float(energy)
 
 
 def factor_variance(update: LowRank, query: Float[Array, " n"], density: float) -> float:
-    """Total variance of the output at `query` when both factors are masked; not gauge invariant."""
+    """Return the output's total variance if the entries of both factors are masked.
+
+    It is the second formula of the statement, and changes with the gauge; `density` is p.
+    """
     xp = array_namespace(query)
     inner = (update.down @ query) ** 2 + (update.down**2 @ query**2) / density
     return (1 - density) / density * float(xp.sum(update.up**2 @ inner))
 
 
 def bound(case: Case) -> float:
-    """Return the variance of the statement for the update or for the factors."""
+    """Return the statement's variance if masks act on the update, or on factors, by `place`."""
     law = update_variance if case.place == "update" else factor_variance
     return law(case.update, case.query, case.density)
 
 
 def attain(case: Case) -> Law:
-    """Enumerate all masks of independent entries with their probabilities."""
+    """Return the law in which entries are kept independently: all masks and their probabilities."""
     xp = array_namespace(case.query)
     sides: list[Array] = []
     for length in (case.update.shape[1], case.update.width):
@@ -153,14 +156,14 @@ def measure(case: Case, law: Law) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return a bound on all intermediate squares, for rounding."""
+    """Return a bound of the squares that are added up, the unit of rounding errors."""
     xp = array_namespace(case.query)
     sizes = [float(xp.sum(part**2)) for part in (case.update.up, case.update.down, case.query)]
     return float(np.prod(sizes)) / case.density**2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Law:
-    """Return the law reordered and split up, or one whose entries are only pairwise independent."""
+    """Return the same law written otherwise, or one whose entries are independent in pairs only."""
     law = attain(case)
     order, share = rng.permutation(len(law.inputs)), rng.random(len(law.inputs))
     twice = np.concatenate([law.inputs[order], law.inputs])

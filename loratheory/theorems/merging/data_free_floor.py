@@ -100,7 +100,7 @@ def merge(case: Case) -> LowRank:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw inputs that share no direction, some or all; updates over twelve decades."""
+    """Draw adapters of any size whose inputs share no direction, some or all."""
     n, m = int(rng.integers(2, size + 3)), int(rng.integers(1, size + 1))
     shared = int(rng.choice([0, n, int(rng.integers(0, n + 1))]))
     least = int(shared == 0)  # each adapter sees some input
@@ -123,7 +123,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return half the largest difference of the adapters' outputs on a shared unit input."""
+    """Return ½‖(Δ₁ − Δ₂)P‖₂: half the largest difference of outputs on a shared unit input."""
     one, two = case.updates
     change, shared = one - two, case.spaces[0]
     return LowRank(change.up, change.down @ shared).spectral_norm / 2
@@ -138,13 +138,13 @@ def measure(case: Case, merges: Pair) -> float:
 
 
 def attain(case: Case) -> Pair:
-    """Return the minimax merge for both adapters' inputs."""
+    """Return the statement's merge, once for the inputs of each adapter."""
     best = merge(case)
     return best, best
 
 
 def rival(case: Case, rng: np.random.Generator) -> Pair:
-    """Return the mean, the sum, either adapter, or the minimax merge nudged."""
+    """Return the mean, the sum, either adapter, or the best merge perturbed by 1e-12 to 1."""
     one, two = case.updates
     kind, best = int(rng.integers(6)), merge(case)
     if kind < 4:
@@ -154,7 +154,7 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Pair:
-    """Run subgradient descent on the larger error from a random start, without `Case.spaces`."""
+    """Return the best merge in 150 steps of subgradient descent on the larger error."""
     merged = rng.standard_normal(case.updates[0].shape) * case.scale / 10
     best, least = merged, np.inf
     targets = [(low.dense(), frame) for low, frame in zip(case.updates, case.inputs, strict=True)]

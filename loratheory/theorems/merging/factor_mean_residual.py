@@ -82,7 +82,7 @@ def residual(case: Case) -> LowRank:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw unrelated or nearly equal factors, or one factor shared; equal to signed weights."""
+    """Draw adapters whose factors are unrelated, close or shared, and any weights of sum 1."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     base = gaussian(rng, m, n, int(rng.integers(1, min(m, n, 8) + 1)))
     scale = 10.0 ** int(rng.integers(-6, 7))
@@ -97,13 +97,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the residual's energy beyond the correction's rank, which is 0 from (k - 1) r on."""
+    """Return the energy of the residual C beyond rank q, which is 0 from q = (k - 1) r on."""
     enough = (len(case.adapters) - 1) * case.adapters[0].width
     return residual(case).tail_energy(case.rank) if case.rank < enough else 0.0
 
 
 def attain(case: Case) -> LowRank:
-    """Return the residual truncated to the correction's rank."""
+    """Return LR_q(C), the best rank-q approximation of the residual C, by truncation."""
     return truncate(residual(case), case.rank)
 
 
@@ -114,7 +114,7 @@ def measure(case: Case, correction: LowRank) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return the size of the numbers compared, to which rounding errors are relative."""
+    """Return a bound of the squared norms that are compared, the unit of rounding errors."""
     heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
     largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
     largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
@@ -122,12 +122,12 @@ def scale(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return a random correction of the allowed rank, or the optimum nudged."""
+    """Return a random correction of rank q, or the best one slightly perturbed."""
     return nudged(rng, attain(case), case.rank)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run alternating least squares on the dense difference of the two means."""
+    """Return a rank-q fit of C by alternating least squares, which takes no singular values."""
     ups = np.stack([low.up for low in case.adapters])
     downs = np.stack([low.down for low in case.adapters])
     mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)

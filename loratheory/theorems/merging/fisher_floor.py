@@ -96,7 +96,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw related or unrelated tasks, with moments and weights of low or full rank; 12 decades."""
+    """Draw related or unrelated tasks, with moments and output weights of low or full rank."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
     base = gaussian(rng, m, n, min(m, n), magnitude)
@@ -109,13 +109,13 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the floor: the disagreement plus the whitened mean's energy beyond the rank."""
+    """Return the right side of the statement: the disagreement plus the energy beyond rank r."""
     part = regression(*case.whitened, 1e-8)
     return part.missed + part.answers.tail_energy(case.rank)
 
 
 def attain(case: Case) -> LowRank:
-    """Truncate the weighted mean in white coordinates and transform it back."""
+    """Return O⁺ LR_r(O Δ̄ L) L⁺, the moment-weighted mean truncated in white coordinates."""
     part = regression(*case.whitened, 1e-8)
     best = part.adapter(part.answers.truncated(case.rank))
     back = array_namespace(best.up).linalg.pinv(case.outputs[0], rtol=1e-8)
@@ -123,19 +123,19 @@ def attain(case: Case) -> LowRank:
 
 
 def measure(case: Case, merged: LowRank) -> float:
-    """Return the summed cost of `merged`, each task with its own output weight."""
+    """Return Σ_i tr S_i (Δ − Δ_i) M_i (Δ − Δ_i)ᵀ for Δ = `merged`, with each task's own S_i."""
     xp = array_namespace(*case.inputs)
     triples = zip(case.updates, case.inputs, case.outputs, strict=True)
     return sum(float(xp.sum((o @ (merged @ x - low @ x)) ** 2)) for low, x, o in triples)
 
 
 def scale(case: Case) -> float:
-    """Return the weighted energy of the wanted outputs, for rounding."""
+    """Return ‖Y‖², the energy of the wanted outputs, the unit of rounding errors."""
     return float(array_namespace(*case.inputs).sum(case.whitened[1] ** 2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Truncate either mean without whitening, or take a random or near-best update."""
+    """Return either mean truncated without whitening, or a random or nearly best update."""
     kind = int(rng.integers(4))
     if kind == 0:
         return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)
@@ -146,7 +146,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
-    """Run alternating least squares, which takes no singular values."""
+    """Return a rank-r fit by alternating least squares, which takes no singular values."""
     inputs, wanted = case.whitened
     return alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
 
@@ -202,13 +202,13 @@ class Near:
 
     @property
     def whitening(self) -> Array:
-        """Matrix that maps an update, flattened row by row, to its whitened form."""
+        """Matrix that maps a flattened update Δ to the flattened O Δ L, its whitened form."""
         (m, n), left, right = self.target.shape, self.outputs, self.inputs.T
         product = left[:, None, :, None] * right[None, :, None, :]
         return array_namespace(left).reshape(product, (m * n, m * n))
 
     def white(self, update: LowRank) -> Array:
-        """Return the whitened difference of `update` and the target, flattened row by row."""
+        """Return O (`update` − target) L, the whitened difference, flattened row by row."""
         gap = self.outputs @ (update.dense() - self.target.dense()) @ self.inputs
         return array_namespace(gap).reshape(gap, (-1,))
 
@@ -241,7 +241,7 @@ def draw_near(rng: np.random.Generator, size: int) -> Near:
 
 
 def price_of_factors(case: Near, replaced: Replaced) -> float:
-    """Return the cost of the built update divided by the other update's."""
+    """Return the cost of the built update over the other's, both by the true Fisher matrix."""
     xp, costs = array_namespace(replaced.fisher), []
     for update in (replaced.built, replaced.other):
         gap = xp.reshape(update.dense() - case.target.dense(), (-1,))
@@ -258,7 +258,11 @@ def _dear(case: Near, vector: Array) -> Array:
 
 
 def give_up_the_other(case: Near) -> Replaced:
-    """Let the direction lost by truncation weigh β; the competitor loses the other of its size."""
+    """Return the instance of the proof, in which the built update costs β/α times the other.
+
+    The Fisher matrix is β on the direction that truncation gave up and α elsewhere; the other
+    update gives up a direction of the same size instead.
+    """
     xp, target = array_namespace(case.inputs), case.outputs @ (case.target @ case.inputs)
     built = attain(case.product)
     given_up = -case.white(built)
@@ -274,7 +278,7 @@ def give_up_the_other(case: Near) -> Replaced:
 
 
 def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
-    """Draw a Fisher matrix in range, random or near the worst, and a random or extreme update."""
+    """Draw a Fisher matrix between α and β, near the worst or not, and a competing update."""
     size, (least, most) = case.white(case.target).shape[0], case.between
     frame, worst = orthonormal(rng, size, size), give_up_the_other(case)
     core = (frame * rng.uniform(least, most, size)) @ frame.T
@@ -287,7 +291,7 @@ def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
 
 
 def fitted(case: Near, rng: np.random.Generator) -> Replaced:
-    """Fit the competitor to such a Fisher matrix by alternating least squares."""
+    """Draw a Fisher matrix between α and β, and fit the competitor by alternating least squares."""
     replaced = other_fisher(case, rng)
     root, target = np.linalg.cholesky(replaced.fisher).T, case.target.dense()
     (m, n), up = target.shape, rng.standard_normal((len(target), case.rank))

@@ -79,13 +79,13 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw adapters with independent row spaces, or in addition one of them twice."""
+    """Draw adapters with independent row spaces, at times one of them listed twice."""
     updates = library(rng, size)
     return Case(updates + updates[:1] if rng.random() < 0.2 else updates)
 
 
 def bound(case: Case) -> float:
-    """Return the norm of the least solution, computed from the Gram matrix of the frame."""
+    """Return ‖Δ*‖, the norm of T F⁺, computed from the Gram matrix of the frame F."""
     reads, answers = frame(case.updates), images(case.updates)
     xp = array_namespace(reads)
     inverse = xp.linalg.pinv(reads.T @ reads, rtol=1e-10)
@@ -93,7 +93,10 @@ def bound(case: Case) -> float:
 
 
 def conflict(updates: tuple[LowRank, ...]) -> float:
-    """Return the least `misfit` of any merge: 0 iff adapters agree where row spaces meet."""
+    """Return the least `misfit` that any merge has, the last formula of the statement.
+
+    It is 0 if and only if some matrix does on each row space what its adapter does.
+    """
     reads, answers = frame(updates), images(updates)
     xp = array_namespace(reads)
     rest = answers - (answers @ xp.linalg.pinv(reads, rtol=1e-8)) @ reads
@@ -101,7 +104,7 @@ def conflict(updates: tuple[LowRank, ...]) -> float:
 
 
 def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
-    """Return the sum of each adapter's squared distance to the merge on its own row space."""
+    """Return Σ_j ‖X P_j − Δ_j‖², what the merge X misses of each adapter on its row space."""
     return sum(
         (LowRank(merged.up, merged.down @ (q := low.row_space())) - LowRank(low @ q, q.T @ q)).norm
         ** 2
@@ -110,7 +113,7 @@ def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the interpolating merge as the adapter package computes it."""
+    """Return Δ* as the rule ``METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
     return interpolated(case.updates)
 
 
@@ -120,17 +123,17 @@ def measure(_: Case, merged: LowRank) -> float:
 
 
 def scale(case: Case) -> float:
-    """Sum of the adapters' norms, in whose units rounding is measured."""
+    """Return the sum of the adapters' norms, the unit of rounding errors."""
     return sum(low.norm for low in case.updates)
 
 
 def condition(case: Case) -> float:
-    """Squared condition number of the frame: the bound inverts its Gram matrix."""
+    """Return the squared condition number of the frame F, whose Gram matrix is inverted."""
     return worst(frame(case.updates)) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return the least merge plus a small or large update that is zero on all row spaces."""
+    """Return Δ* plus a small or large update that is zero on all row spaces."""
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
     size = 10.0 ** int(rng.integers(-12, 3)) * scale(case) / max(best.shape)
     rows = rng.standard_normal((best.shape[1], 2))
@@ -139,7 +142,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 
 def adversary(case: Case, _: np.random.Generator) -> LowRank:
-    """Let LAPACK find the least-norm solution of the dense equations with projectors."""
+    """Return the least-norm solution X of all X P_j = Δ_j, which LAPACK finds."""
     dense = [low.dense() for low in case.updates]
     projectors = [np.linalg.pinv(d, rcond=1e-10) @ d for d in dense]
     rows = np.concatenate([d.T for d in dense])
@@ -184,7 +187,7 @@ class Reads:
 
     @property
     def edited(self) -> int:
-        """Number of edited entities: 0 … edited - 1 are edited in every read."""
+        """Number of edited entities; these come first, and are the same in every read."""
         return sum(len(owned) for owned in self.owners[0])
 
     @property
@@ -213,7 +216,7 @@ class Reads:
 
 
 def draw_reads(rng: np.random.Generator, size: int) -> Reads:
-    """Draw 1 to 3 reads and 1 to 4 adapters of 1 to 3 facts each, dealt anew at each read."""
+    """Draw 1 to 3 reads, and for each read 1 to 4 adapters that share its facts out anew."""
     hops, adapters, facts = (int(rng.integers(1, top)) for top in (4, 5, 4))
     edited = adapters * facts
     n = [edited * (1 + hop) for hop in range(hops)]
@@ -248,13 +251,16 @@ def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
 
 
 def least_margin(case: Reads, libraries: Libraries) -> float:
-    """Return the least margin of the merged reads."""
+    """Return the least margin over prompts if each read's adapters are merged by Δ*."""
     each = margins(case, model(case, libraries))
     return float(array_namespace(each).min(each))
 
 
 def _condition_of_reads(case: Reads) -> float:
-    """Cubed condition number of the worst frame: adapter, merge and bridge invert one."""
+    """Return the cube of the largest condition number of a frame, at most 1e9.
+
+    The adapters, the merge and the bridge invert one frame each.
+    """
     return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
 
 

@@ -67,7 +67,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw adapters with independent row spaces, one of them, and a leak over 12 decades."""
+    """Draw adapters with independent row spaces, the one that is asked about, and any leak."""
     updates = library(rng, size)
     return Case(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
 
@@ -78,19 +78,19 @@ def _outside(case: Case) -> LowRank:
 
 
 def bound(case: Case) -> float:
-    """Return the leak times the merge's spectral norm outside the adapter's row space."""
+    """Return ‖Δ*(1 − P_i)‖₂ ℓ, i being the case's `index` and ℓ its `leak`."""
     return _outside(case).spectral_norm * case.leak
 
 
 def amplification(updates: tuple[LowRank, ...]) -> float:
-    """Return the price bound: root of summed squared norms over the least singular value."""
+    """Return the upper bound (Σ‖Δ_j‖²)^½ / σ_min(F) of the error per unit of leak."""
     reads = frame(updates)
     least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
     return sum(low.spectral_norm**2 for low in updates) ** 0.5 / least
 
 
 def attain(case: Case) -> Float[Array, " n"]:
-    """Return the worst input, which lies outside the row space altogether."""
+    """Return the input of norm ℓ at right angles to row space i on which the merge errs most."""
     right = _outside(case).svd().right
     if right.shape[0] == 0:  # no adapter says anything
         return case.updates[0].down[0, :] * 0.0
@@ -98,7 +98,7 @@ def attain(case: Case) -> Float[Array, " n"]:
 
 
 def measure(case: Case, key: Float[Array, " n"]) -> float:
-    """Return the norm of merge output minus adapter output, the merge by normal equations."""
+    """Return ‖Δ*k − Δ_i k‖ at the input k, with Δ*k computed from normal equations."""
     reads, xp = frame(case.updates), array_namespace(key)
     weights = xp.linalg.pinv(reads.T @ reads, rtol=1e-10) @ (reads.T @ key)
     error = images(case.updates) @ weights - case.updates[case.index] @ key
@@ -106,7 +106,10 @@ def measure(case: Case, key: Float[Array, " n"]) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
-    """Return a random or near-worst leak plus a part in the row space that may be far longer."""
+    """Return an input with the case's leak, at random or near the worst.
+
+    A part in the row space is added, which may be a hundred times as long.
+    """
     best, basis = attain(case), case.updates[case.index].row_space()
     nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
     wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))

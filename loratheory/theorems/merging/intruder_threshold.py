@@ -83,13 +83,13 @@ class Sample:
 
 
 def overlap(strength: int | float, coefficient: int | float = 1.0) -> float:
-    """Squared cosine between the merged model's top singular direction and the edit's output."""
+    """Return the limit max(0, 1 − 1/(cs)²) of the squared overlap with the edit's output."""
     t = abs(strength * coefficient)
     return 1 - 1 / t**2 if t > 1 else 0.0
 
 
 def top_singular_value(strength: int | float, coefficient: int | float = 1.0) -> float:
-    """Largest singular value of the merged weight, in the limit of large width."""
+    """Return the limit of the largest singular value: t + 1/t if t = cs > 1, else 2."""
     t = abs(strength * coefficient)
     return t + 1 / t if t > 1 else 2.0
 
@@ -103,7 +103,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the squared cosine in the limit of large width."""
+    """Return max(0, 1 − 1/(cs)²), s being the case's strength and c its coefficient."""
     return overlap(case.strength, case.coefficient)
 
 

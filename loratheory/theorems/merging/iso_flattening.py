@@ -70,7 +70,7 @@ class Case:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw one to six edits of equal or very different strengths, over 12 decades."""
+    """Draw one to six edits of equal or very different strengths, an edit and an output to ask."""
     facts = int(rng.integers(1, 7))
     m, n = (facts + rng.integers(0, size + 1, 2)).tolist()
     spread = float(rng.choice([0.0, 1.0, 3.0]))
@@ -94,18 +94,21 @@ def attain(case: Case) -> Library:
 
 
 def measure(case: Case, library: Library) -> float:
-    """Return the flattened merge's output at the edit's key along the output read."""
+    """Return ⟨b_l, M k_i⟩ for the Iso merge M, i being the case's `edit` and l its `read`."""
     merged = METHODS["iso"].rule(list(library), [1.0] * len(library), Options())
     return float(case.outputs[:, case.read] @ (merged @ case.keys[:, case.edit]))
 
 
 def condition(case: Case) -> float:
-    """Ratio of strongest to weakest edit, by which rounding perturbs the weakest's vectors."""
+    """Return the strongest edit over the weakest, at most 1e10.
+
+    By this ratio rounding errors grow in the singular vectors of the weakest edit.
+    """
     return max(case.strengths) / max(min(case.strengths), max(case.strengths) / SPREAD)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Split each edit between two adapters in other gauges."""
+    """Return two adapters that share each edit between them, in other gauges."""
     low, r = case.edits, len(case.strengths)
     gauge = orthonormal(rng, r, r) * rng.uniform(0.5, 2, r)
     share = rng.uniform(-1, 2, r)

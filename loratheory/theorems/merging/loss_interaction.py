@@ -91,7 +91,7 @@ class Loss:
 
     @property
     def product(self) -> float:
-        """Bilinear form of the Hessian at the base, applied to the two updates."""
+        """Δ₁ᵀ H Δ₂, the Hessian H at the base applied to the two updates."""
         bends = [SHAPES[self.shape][1](float(t)) for t in self.rows @ self.base]
         pairs = zip(*(self.rows @ update for update in self.updates), strict=True)
         products = [bend * float(a) * float(b) for bend, (a, b) in zip(bends, pairs, strict=True)]
@@ -99,7 +99,7 @@ class Loss:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw Lipschitz constants over 12 decades, two norms within 1.5 decades, and weights."""
+    """Draw a Lipschitz constant of any size, two norms from 0.1 to 3.2, and a number of weights."""
     sizes = 10.0 ** rng.uniform(-1, 0.5, 2)
     return Case(
         10.0 ** int(rng.integers(-6, 7)),
@@ -109,13 +109,16 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the bound on the integrated remainder of Taylor's formula."""
+    """Return ρ/2 · ‖Δ₁‖‖Δ₂‖(‖Δ₁‖ + ‖Δ₂‖), ρ being `rough` and the norms `sizes`."""
     one, two = case.sizes
     return case.rough / 2 * one * two * (one + two)
 
 
 def measure(_: Case, loss: Loss) -> float:
-    """Return the interaction, from four losses, less the product, in absolute value."""
+    """Return the left side of the inequality: the updates' interaction less Δ₁ᵀHΔ₂, in size.
+
+    The interaction is what both updates cost beyond the sum of their costs, from four losses.
+    """
     one, two = loss.updates
     mixed = loss.at(one, two) - loss.at(one) - loss.at(two) + loss.at()
     return abs(mixed - loss.product)
@@ -129,14 +132,14 @@ def _along(case: Case, rows: Float[Array, "s n"], shape: str, rng: np.random.Gen
 
 
 def attain(case: Case) -> Loss:
-    """Return a cubic along one direction with both updates along it."""
+    """Return the loss ρ⟨u, W⟩³/6 at the base W = 0, with both updates along u."""
     axis = np.eye(case.weights)[0]
     one, two = (size * axis for size in case.sizes)
     return Loss("cubic", axis[None, :], case.rough, 0 * axis, (one, two))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Loss:
-    """Return a loss of any shape along random rows, or the best cubic with updates nudged."""
+    """Return a loss of any shape along random rows, or the best cubic with perturbed updates."""
     if rng.random() < 0.3:
         best, turn = attain(case), 10.0 ** int(rng.integers(-8, 1))
         moved = [u + turn * rng.standard_normal(u.shape) for u in best.updates]
@@ -148,7 +151,7 @@ def rival(case: Case, rng: np.random.Generator) -> Loss:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Loss:
-    """Climb on a sine loss: perturb updates and base at random and keep each improvement."""
+    """Return the sine loss, base and updates with the worst remainder in a random search."""
     rows = rng.standard_normal((1, case.weights))
     best = _along(case, rows / np.linalg.norm(rows), "sine", rng)
     for step in range(300):

@@ -74,19 +74,22 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the interpolating merge's output, computed without data from the bases."""
+    """Return ⟨direction, Δ* query⟩, Δ* being computed from the row spaces without data."""
     reads = frame(case.updates)
     inverse = array_namespace(reads).linalg.pinv(reads.T @ reads, rtol=1e-10)
     return float((case.direction @ images(case.updates)) @ (inverse @ (reads.T @ case.query)))
 
 
 def attain(case: Case) -> Data:
-    """Return each row space's basis, so that the Gram matrices are the projectors."""
+    """Return an orthonormal basis of each row space as data, whose Gram matrix is the projector."""
     return tuple(low.row_space() for low in case.updates)
 
 
 def measure(case: Case, data: Data) -> float:
-    """Return RegMean's output: least squares on each adapter's outputs on its data (n, t)."""
+    """Return ⟨direction, M query⟩ for RegMean's merge M on these data, (n, t) for each adapter.
+
+    M is fitted by least squares to each adapter's outputs on its own data.
+    """
     xp = array_namespace(case.query)
     inputs = xp.concat(list(data), axis=1)
     outputs = xp.concat([low @ x for low, x in zip(case.updates, data, strict=True)], axis=1)
@@ -94,14 +97,14 @@ def measure(case: Case, data: Data) -> float:
 
 
 def scale(case: Case) -> float:
-    """Return the norm of the outputs times those of input and direction, for rounding."""
+    """Return the norms of answers, query and direction multiplied, the unit of rounding errors."""
     xp, answers = array_namespace(case.query), images(case.updates)
     seen = xp.linalg.vector_norm(case.query) * xp.linalg.vector_norm(case.direction)
     return float(xp.linalg.matrix_norm(answers) * seen)
 
 
 def condition(case: Case) -> float:
-    """Condition number: of the frame, squared in the bound; of frame and data when measured."""
+    """Return the frame's condition number times the larger of itself and 300, the data's limit."""
     ill = worst(frame(case.updates))
     return ill * max(ill, SPREAD)
 

@@ -75,7 +75,7 @@ class Case:
 
     @cached_property
     def weights(self) -> Float[Array, " k"]:
-        """Convex weights whose floor is largest, found by ascent as the floor is concave."""
+        """Convex weights w whose least weighted mean of errors is largest, found by ascent."""
         k, size = len(self.updates), scale(self)
 
         def _negated(weights: Float[Array, " k"]) -> tuple[float, Float[Array, " k"]]:
@@ -105,20 +105,20 @@ def merge(case: Case, weights: Float[Array, " k"]) -> LowRank:
 
 
 def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
-    """Return the weighted sum of the inputs' second moments, plus the noise's."""
+    """Return Σ w_i C_i + ε², the weighted sum of the inputs' second moments plus the noise's."""
     noise = case.noise**2 * eye(case.inputs[0], case.inputs[0].shape[0])
     return sum((float(w) * (x @ x.T) for w, x in zip(weights, case.inputs, strict=True)), noise)
 
 
 def errors_of(case: Case, merges: Merges) -> list[float]:
-    """Return each task's mean squared error under the merge of its index."""
+    """Return e_i(Δ) for each task i, where Δ is the merge that ``merges[i]`` gives it."""
     xp, each = array_namespace(*case.inputs), zip(merges, case.wanted, case.inputs, strict=True)
     norms = [(xp.sum((low @ x - y) ** 2), xp.sum(low.dense() ** 2)) for low, y, x in each]
     return [float(error + case.noise**2 * size) for error, size in norms]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw related or unrelated updates, on all inputs or on some with noise; 12 decades."""
+    """Draw related or unrelated updates, either on all inputs or on some inputs under noise."""
     k, (m, n) = int(rng.integers(1, 6)), rng.integers(1, min(size, 6) + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
     base = gaussian(rng, m, n, min(m, n), magnitude)
@@ -131,7 +131,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the largest floor of the weighted mean of errors over convex weights."""
+    """Return the max over w of the min over merges of Σ w_i e_i, at the case's `weights`."""
     best = merge(case, case.weights)
     errors = errors_of(case, (best,) * len(case.updates))
     return sum(float(w) * error for w, error in zip(case.weights, errors, strict=True))
@@ -143,23 +143,23 @@ def attain(case: Case) -> Merges:
 
 
 def measure(case: Case, merges: Merges) -> float:
-    """Return the largest of the tasks' errors."""
+    """Return the largest of the tasks' errors e_i."""
     return max(errors_of(case, merges))
 
 
 def scale(case: Case) -> float:
-    """Return the energy of the wanted outputs, for rounding."""
+    """Return the energy of the wanted outputs, the unit of rounding errors."""
     xp = array_namespace(*case.inputs)
     return float(sum(xp.sum(y**2) for y in case.wanted))
 
 
 def noise(case: Case) -> float:
-    """Return the error that the ascent in the weights may leave."""
+    """Return how far the ascent may stop below the largest floor."""
     return 1e-7 * scale(case)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merges:
-    """Return the mean, the sum, one adapter, a convex combination, or the optimum nudged."""
+    """Return the mean, the sum, one adapter, a convex combination, or the best merge perturbed."""
     k, kind = len(case.updates), int(rng.integers(5))
     free = rng.dirichlet(np.ones(k))
     coefficients = (np.ones(k) / k, np.ones(k), np.eye(k)[0], free)[min(kind, 3)]
@@ -171,7 +171,7 @@ def rival(case: Case, rng: np.random.Generator) -> Merges:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Merges:
-    """Run subgradient descent on the largest error, with steps sized by its known least value."""
+    """Return the best merge in 400 steps of subgradient descent on the largest error."""
     dense = [low.dense() for low in case.updates]
     merged = dense[int(rng.integers(len(dense)))]
     best, least = merged, np.inf

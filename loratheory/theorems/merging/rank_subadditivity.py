@@ -63,12 +63,15 @@ class Case:
 
 
 def least_rank(ranks: tuple[int, ...], rows: int, columns: int) -> int:
-    """Return the rank below which no weighted sum falls."""
+    """Return ρ + γ − R, or 0 if negative: no weighted sum of the adapters has a lower rank.
+
+    `rows` is ρ, `columns` is γ, and R is the sum of `ranks`.
+    """
     return max(0, rows + columns - sum(ranks))
 
 
 def most_rank(rows: int, columns: int) -> int:
-    """Return the rank above which no weighted sum rises."""
+    """Return min(ρ, γ), ρ being `rows` and γ `columns`: no weighted sum has a higher rank."""
     return min(rows, columns)
 
 
@@ -82,21 +85,21 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Return the least rank of the sum, or minus the greatest."""
+    """Return the least rank of the sum or, if the case's side is ``most``, minus the greatest."""
     if case.side == "least":
         return float(least_rank(case.ranks, case.rows, case.columns))
     return -float(most_rank(case.rows, case.columns))
 
 
 def measure(case: Case, library: Library) -> float:
-    """Return the rank of the sum, negated where the upper bound is tested."""
+    """Return the rank of the library's sum, negated if the case's side is ``most``."""
     sure = SURE * max(low.spectral_norm for low in library)
     kept = sum(float(s) > sure for s in total(list(library)).S)
     return float(kept if case.side == "least" else -kept)
 
 
 def _library(case: Case, rng: np.random.Generator, lost: int) -> Library:
-    """Build adapters with `lost` dimensions of the stacked rows in the joint columns' kernel."""
+    """Return adapters whose sum has rank ρ − `lost`, as so much of H lies in the kernel of G."""
     wide = sum(case.ranks)
     frame = orthonormal(rng, wide, wide)
     outer, kernel = frame[:, : case.columns], frame[:, case.columns :]
@@ -113,13 +116,13 @@ def _most_lost(case: Case) -> int:
 
 
 def attain(case: Case) -> Library:
-    """Lose as many dimensions as possible for the least rank, as few for the greatest."""
+    """Return adapters whose sum has the least rank or, if the side is ``most``, the greatest."""
     lost = _most_lost(case) if case.side == "least" else max(0, case.rows - case.columns)
     return _library(case, np.random.default_rng(0), lost)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Lose a number in between, in wider layers, with weights over 12 decades."""
+    """Return wider adapters with random weights, whose sum has any rank between the two bounds."""
     least_lost = max(0, case.rows - case.columns)
     library = _library(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
     left = orthonormal(rng, case.columns + int(rng.integers(0, 4)), case.columns)

@@ -72,7 +72,7 @@ class Library:
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw updates in which each entry belongs to one adapter or none; 12 decades of size."""
+    """Draw updates in which each entry belongs to one adapter or to none."""
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     owner = rng.integers(-1, k, (m, n))
     values = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, n))
@@ -89,18 +89,18 @@ def _ordered(case: Case) -> tuple[Array, int]:
 
 
 def trimmed_energy(case: Case) -> float:
-    """Return the sum of squares of the entries that trimming removes, over all adapters."""
+    """Return T, the sum of squares of the entries that trimming removes, over all adapters."""
     flat, cut = _ordered(case)
     return float(array_namespace(flat).sum(flat[:, :cut] ** 2))
 
 
 def error(adapters: int, energy: int | float, trimmed: int | float = 0.0) -> float:
-    """Return the mean squared error over tasks, given the adapters' total and trimmed energy."""
+    """Return ((K − 1)(E − T) + T)/K, the mean squared error over K tasks."""
     return ((adapters - 1) * (energy - trimmed) + trimmed) / adapters
 
 
 def bound(case: Case) -> float:
-    """Return the error of the statement, computed from sorted magnitudes alone."""
+    """Return T if the case's goal is the sum, else ((K − 1)(E − T) + T)/K, from its entries."""
     trimmed, energy = (
         trimmed_energy(case),
         float(array_namespace(case.entries).sum(case.entries**2)),
@@ -109,14 +109,14 @@ def bound(case: Case) -> float:
 
 
 def attain(case: Case) -> Library:
-    """Factor each update by columns and give all adapters equal weights."""
+    """Return the updates as products with an identity on the right, with equal weights."""
     xp, (k, _, n) = array_namespace(case.entries), case.entries.shape
     one = xp.eye(n, dtype=case.entries.dtype, device=case.entries.device)
     return Library(tuple(LowRank(case.entries[j, :, :], one) for j in range(k)), (1.0,) * k)
 
 
 def measure(case: Case, library: Library) -> float:
-    """Return the merge's squared distance from the sum, or its mean over the tasks."""
+    """Return the TIES merge's squared distance from the sum, or its mean over tasks, by `goal`."""
     k, m, n = case.entries.shape
     options = Options(rank=min(m, n), density=case.density)
     merged = METHODS["ties"].rule(list(library.updates), list(library.weights), options)
@@ -126,7 +126,7 @@ def measure(case: Case, library: Library) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
-    """Factor each update by rows and draw any positive weights."""
+    """Return the updates as products with an identity on the left, with any positive weights."""
     k, m, _ = case.entries.shape
     weights = tuple((10.0 ** rng.uniform(-3, 3, k)).tolist())
     return Library(tuple(LowRank(np.eye(m), case.entries[j]) for j in range(k)), weights)

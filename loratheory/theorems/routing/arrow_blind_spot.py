@@ -75,7 +75,10 @@ class Case:
 
 
 def chance(scores: Float[Array, "t k"], right: int, room: float = SAFETY) -> float:
-    """Return how often index `right` scores highest; ties within `room` are broken at random."""
+    """Return the share of rows in which the score of column `right` is the largest.
+
+    A tie within `room` counts as one over the number of columns that share it.
+    """
     xp = array_namespace(scores)
     best = xp.astype(scores >= xp.max(scores, axis=1, keepdims=True) - room, scores.dtype)
     return float(xp.mean(best[:, right] / xp.sum(best, axis=1)))
@@ -112,12 +115,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Accuracy by the statement's formula."""
+    """Return 1/N + (1 − 1/N)/E, for the case's E adapters of N facts each."""
     return accuracy(int(case.strengths[0].shape[0]), len(case.keys))
 
 
 def attain(case: Case) -> tuple[LowRank, ...]:
-    """Adapters that write each fact to an output coordinate of its own."""
+    """Return adapters that write each of their facts to an output coordinate of its own."""
     return tuple(
         LowRank(eye(s, s.shape[0]) * s, keys.T)
         for keys, s in zip(case.keys, case.strengths, strict=True)
@@ -125,13 +128,16 @@ def attain(case: Case) -> tuple[LowRank, ...]:
 
 
 def measure(case: Case, adapters: tuple[LowRank, ...]) -> float:
-    """Accuracy of Arrow's scores, averaged over all edited keys."""
+    """Return how often Arrow's scores choose the right adapter, averaged over all edited keys."""
     scores, room = arrow_scores(list(adapters)), SAFETY * condition(case)
     return sum(chance(scores(k.T), i, room) for i, k in enumerate(case.keys)) / len(case.keys)
 
 
 def condition(case: Case) -> float:
-    """Condition number of the top singular vectors: largest strength over its gap to the next."""
+    """Return the largest strength over its lead on the next, for the adapter where this is worst.
+
+    Rounding errors in a top singular vector grow by this factor.
+    """
     worst = 1.0
     for s in case.strengths:
         order = array_namespace(s).sort(s)
@@ -141,7 +147,7 @@ def condition(case: Case) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
-    """Adapters with random orthonormal outputs, and factors in a random gauge."""
+    """Return adapters of the same edits with random orthonormal outputs and other factors."""
     adapters = []
     for low in attain(case):
         m, r = low.width + int(rng.integers(0, 5)), low.width
@@ -219,12 +225,16 @@ class Near:
 
 
 def safe_angle(between: float) -> float:
-    """Angle to the own prototype's line below which every query is routed right, but not at it."""
+    """Return half the angle between two prototypes.
+
+    Every query nearer to its own prototype's line than that is routed right; one just there may
+    tie.
+    """
     return between / 2
 
 
 def draw_near(rng: np.random.Generator, size: int) -> Near:
-    """Draw prototypes far apart or nearly equal, sizes over 18 decades, and any allowed angle."""
+    """Draw prototypes far apart or nearly equal, adapters of any size, and any allowed angle."""
     k, n = int(rng.integers(2, 6)), int(rng.integers(2, size + 2))
     near = 10.0 ** float(rng.uniform(-3, 1))
     frame = rng.standard_normal((n, 1)) + near * rng.standard_normal((n, k))
@@ -236,7 +246,7 @@ def draw_near(rng: np.random.Generator, size: int) -> Near:
 
 
 def at_the_nearest_line(case: Near) -> float:
-    """Margin by the remark's formula, for the line nearest to prototype 0's."""
+    """Return cos φ − cos(θ − φ), φ the case's angle and θ that to the nearest other line."""
     return cos(case.angle) - cos(acos(max(case.cosines)) - case.angle)
 
 
@@ -255,7 +265,7 @@ def towards_the_nearest(case: Near) -> Float[Array, " n"]:
 
 
 def margin(case: Near, query: Float[Array, " n"]) -> float:
-    """Score of adapter 0 less the best other score, both Arrow's."""
+    """Return Arrow's score of adapter 0 at the query less the best score of another adapter."""
     scores = arrow_scores(case.adapters)(query[None, :])[0, :]
     return float(scores[0] - array_namespace(scores).max(scores[1:]))
 

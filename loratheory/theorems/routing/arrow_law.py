@@ -82,7 +82,10 @@ class Libraries:
 
 
 def accuracy(adapters: int, strength: float) -> float:
-    """Probability that Arrow finds the adapter of a key of this relative strength."""
+    """Return the statement's limit: how often Arrow finds the adapter of a key of strength s.
+
+    `adapters` is E, and `strength` is s, relative to the strongest key of its adapter.
+    """
     if strength >= 1:
         return 1.0
 
@@ -101,12 +104,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Accuracy by the limit of the statement, averaged over an adapter's keys."""
+    """Return the statement's limit, averaged over the strengths of an adapter's keys."""
     return float(np.mean([accuracy(case.adapters, s) for s in case.strengths]))
 
 
 def measure(case: Case, libraries: Libraries) -> float:
-    """How often the right adapter's top singular vector scores highest, over all keys."""
+    """Return the share of all keys at which Arrow scores the key's own adapter highest."""
     keys, answers = libraries.keys, libraries.answers
     xp, transposed = array_namespace(keys), array_namespace(keys).matrix_transpose
     strengths = xp.asarray(case.strengths, dtype=keys.dtype, device=keys.device)
@@ -124,7 +127,7 @@ def measure(case: Case, libraries: Libraries) -> float:
 
 
 def noise(case: Case) -> float:
-    """Allowance for sampling, and for the error of the limit at this width."""
+    """Return how far sampling and the finite width may move the measured share from the limit."""
     return frequency_room(bound(case), case.trials * case.adapters) + 2 / case.width
 
 

@@ -77,7 +77,10 @@ class Case:
 
 
 def false_alarm(facts: int, width: int, threshold: int | float) -> float:
-    """Probability that a foreign query opens the gate, exact; facts from 1 to `width`."""
+    """Return f(τ), the probability that a foreign query opens the gate, by the exact law.
+
+    `facts` is n, from 1 to the `width` D, and `threshold` is τ.
+    """
     Case(facts, width, threshold)
     return float(betainc((width - facts + 1) / 2, facts / 2, 1 / (1 + threshold)))
 
@@ -103,12 +106,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Probability of a false alarm by the statement's law."""
+    """Return f(τ), the probability of a false alarm, for the case's facts, width and threshold."""
     return false_alarm(case.facts, case.width, case.threshold)
 
 
 def measure(case: Case, sample: Sample) -> float:
-    """How often ``|K^+ x|^2``, computed by least squares, exceeds the threshold."""
+    """Return the share of trials in which the squared response ‖K⁺x‖² exceeds the threshold τ."""
     xp = array_namespace(sample.keys)
     reads = xp.matrix_transpose(sample.keys)
     right = xp.sum(reads * sample.queries[:, None, :], axis=-1)

@@ -109,14 +109,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Least information in nats, by Fano's inequality."""
+    """Return ln K − h(ε) − ε ln(K − 1), the least information in nats, or 0 if negative."""
     k, error = case.adapters, case.error
     unsure = -float(xlogy(error, error)) - float(xlogy(1 - error, 1 - error))
     return max(0.0, math.log(k) - unsure - error * math.log(max(k - 1, 1)))
 
 
 def measure(_: Case, inputs: Inputs) -> float:
-    """Mutual information of input and adapter in nats, summed entry by entry."""
+    """Return the mutual information of input and adapter in nats, from their joint law."""
     xp, joint = array_namespace(inputs.joint), inputs.joint
     apart = xp.sum(joint, axis=0, keepdims=True) * xp.sum(joint, axis=1, keepdims=True)
     seen = joint > 0
@@ -125,7 +125,7 @@ def measure(_: Case, inputs: Inputs) -> float:
 
 
 def attain(case: Case) -> Inputs:
-    """Inputs that name the right adapter, or any other as often as the router may err."""
+    """Return inputs that name the right adapter, or with probability ε one of the others."""
     xp, k = array_namespace(case.like), case.adapters
     one = xp.eye(k, dtype=case.like.dtype, device=case.like.device)
     wrong = case.error / (k - 1)
@@ -133,7 +133,7 @@ def attain(case: Case) -> Inputs:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Inputs:
-    """Draw inputs at random; some name their adapter so that the router errs seldom enough."""
+    """Draw a joint law whose most probable adapter is wrong with probability ε at most."""
     k, sharp = case.adapters, float(rng.choice([0.1, 1.0, 100.0]))
     free = rng.dirichlet([sharp] * int(rng.integers(1, 2 * k + 1)), k) / k
     if rng.random() < 0.3:  # next to the best
@@ -144,7 +144,11 @@ def rival(case: Case, rng: np.random.Generator) -> Inputs:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Inputs:
-    """Minimise information by Blahut and Arimoto's iteration; bisection finds the error's price."""
+    """Return inputs of little information found by Blahut and Arimoto's iteration.
+
+    The iteration minimises information plus a price for errors; bisection finds the price at which
+    the router errs with probability ε.
+    """
     k = case.adapters
     low, high, best = 0.0, 60.0, sent(np.eye(k) / k)
     for _ in range(50):
@@ -211,14 +215,17 @@ def draw_spread(rng: np.random.Generator, _: int) -> Array:
 
 
 def log_volume(spread: Float[Array, "n n"]) -> float:
-    """Half the log-determinant of identity plus covariance, in nats."""
+    """Return ½ ln det(I + C) in nats, C being the covariance `spread` of the keys."""
     xp = array_namespace(spread)
     one = xp.eye(spread.shape[0], dtype=spread.dtype, device=spread.device)
     return float(xp.linalg.slogdet(one + spread)[1]) / 2
 
 
 def information(_: Array, keys: Float[Array, "k n"]) -> float:
-    """Information in nats, by Gauss–Hermite quadrature over the scatter about each key."""
+    """Return in nats what inputs that scatter about these keys say of whose they are.
+
+    The mean over the scatter is taken by Gauss–Hermite quadrature.
+    """
     xp, (k, n) = array_namespace(keys), keys.shape
     nodes, weights = hermegauss(24)
     grid = np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)

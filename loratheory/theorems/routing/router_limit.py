@@ -91,7 +91,10 @@ class Sample:
 
 
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
-    """Return the probability, by quadrature, that the best router finds the right adapter."""
+    """Return P(K, s, ρ): how often the nearest key is that of the right adapter.
+
+    `adapters` is K, `strength` s and `cosine` ρ; the integral is taken by quadrature.
+    """
     apart = strength * (1 - cosine) ** 0.5
 
     def _density(z: float) -> float:
@@ -109,12 +112,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Probability that the right adapter's score is the largest."""
+    """Return P(K, s, ρ) of the statement for the case's adapters, strength and cosine."""
     return accuracy(case.adapters, case.strength, case.cosine)
 
 
 def measure(_: Case, sample: Sample) -> float:
-    """Share of inputs that the sample's router sends to the right adapter."""
+    """Return the share of inputs that the sample's router sends to the right adapter."""
     right = sample.router(sample.keys, sample.inputs) == sample.owners
     return int(array_namespace(right).count_nonzero(right)) / int(right.shape[0])
 
@@ -123,7 +126,7 @@ noise = sampled(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
-    """Draw fresh inputs about keys as stated, rotated at random, with zero to two spare axes."""
+    """Draw inputs about keys of the case's length and cosine, which are rotated at random."""
     gram = (1 - case.cosine) * np.eye(case.adapters) + case.cosine
     turn = orthonormal(rng, case.adapters + int(rng.integers(3)), case.adapters)
     keys = case.strength * np.linalg.cholesky(gram) @ turn.T
@@ -188,7 +191,7 @@ def best(case: Case) -> Sample:
 
 
 def other_router(case: Case, rng: np.random.Generator) -> Sample:
-    """Draw a sample; its router may use keys that are off or estimated, another metric, a bias."""
+    """Return a sample routed by perturbed keys, another metric or a bias, or to the nearest key."""
     sample = rival(case, rng)
     if rng.random() < 0.3:
         return sample

@@ -125,12 +125,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Number of gate patterns over number of entities, at most 1."""
+    """Return m/n, the case's `patterns` over its number of entities, or 1 if that is more."""
     return min(case.patterns / len(case.shown), 1.0)
 
 
 def measure(case: Case, rule: toy.Rule) -> float:
-    """Accuracy over all worlds and prompts if an oracle picks the best pattern each time."""
+    """Return the share of prompts, over all worlds, that the rule answers right in some pattern."""
     # an oracle picks the gate pattern: one right prediction among them is enough
     hits = [
         any(prediction[x] == answer for prediction in predictions)
@@ -141,7 +141,10 @@ def measure(case: Case, rule: toy.Rule) -> float:
 
 
 def attain(case: Case) -> toy.Rule:
-    """A rule with one constant answer per pattern: to choose a pattern is to choose the answer."""
+    """Return a rule that gives all prompts the answer g in its g-th gate pattern.
+
+    Whoever may choose the pattern then chooses the answer.
+    """
     return toy.coded(range(case.patterns))
 
 
@@ -210,7 +213,10 @@ class OneFact:
 
 
 def limit(cosine: float = 1 / math.sqrt(6), stretch: float = math.sqrt(3 / 2)) -> float:
-    """Response to a prompt of infinitely many ReLU units, by cosine and length ratio of inputs."""
+    """Return how strongly infinitely many ReLU units respond to a prompt, 1 being the key itself.
+
+    `cosine` is that between the inputs of prompt and key, `stretch` the ratio of their lengths.
+    """
     angle = math.acos(cosine)
     return stretch * (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
 
@@ -229,7 +235,7 @@ def response(key: Array, prompts: Array) -> Array:
 
 
 def margin(case: OneFact, merge: Merge) -> float:
-    """Logit of z less the largest of the other answers, on x's two-hop prompt."""
+    """Return the logit of z less the largest of the other answers' logits, on x's prompt."""
     logits = merge.logits(case.prompts[:, 0])[case.entities :]
     return float(logits[0] - array_namespace(logits).max(logits[1:]))
 

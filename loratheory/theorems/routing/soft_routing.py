@@ -93,25 +93,25 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Least mean squared error: one minus the expected squared posterior."""
+    """Return 1 − E‖p‖², p the probabilities of the adapters given the input."""
     xp = array_namespace(case.joint)
     return max(0.0, 1 - float(xp.sum(case.joint * case.posterior)))
 
 
 def measure(case: Case, given: Float[Array, "x m"]) -> float:
-    """Mean squared distance from the right adapter's output."""
+    """Return E‖g(x) − a_e(x)‖² for the answers `given`, one row g(x) for each input."""
     xp = array_namespace(given)
     off = xp.sum((given[:, :, None] - case.answers) ** 2, axis=1)
     return float(xp.sum(case.joint * off))
 
 
 def attain(case: Case) -> Array:
-    """Outputs of the adapters mixed by their posterior probabilities."""
+    """Return for each input the adapters' answers mixed with their probabilities p as weights."""
     return case.mixed(case.posterior)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
-    """Mix by random weights, by even ones or by any; or perturb the best mixture by 1e-12 to 1."""
+    """Return answers mixed with random or even weights, or the best mixture slightly perturbed."""
     (x, k), m = case.joint.shape, case.answers.shape[1]
     weights = (rng.dirichlet([1.0] * k, x), np.full((x, k), 1 / k), rng.standard_normal((x, k)))
     kind = int(rng.integers(4))
@@ -121,7 +121,7 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
 
 
 def adversary(case: Case, _: np.random.Generator) -> Array:
-    """Fit each input's output to those of the adapters by weighted least squares."""
+    """Return for each input the answer of least expected squared error, fitted by LAPACK."""
     found = np.zeros(case.answers.shape[:2])
     for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
         root = np.sqrt(weight)[:, None]

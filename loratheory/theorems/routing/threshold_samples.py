@@ -77,12 +77,15 @@ class Responses:
 
 
 def exceedance(samples: int, order: int, rate: float) -> float:
-    """Probability that the gate's rate of false alarms exceeds `rate`."""
+    """Return the probability that a gate's rate of false alarms exceeds `rate`.
+
+    Its threshold is the largest (`order` 1), second largest (2) and so on of `samples` responses.
+    """
     return float(bdtr(order - 1, samples, rate))
 
 
 def samples_needed(order: int, rate: float, doubt: float) -> int:
-    """Fewest samples with which the rate is exceeded with probability `doubt` at most."""
+    """Return the least number of samples with which `exceedance` is at most `doubt`."""
     samples = max(order, int(bdtrin(order - 1, doubt, rate)))
     while exceedance(samples, order, rate) > doubt:
         samples += 1
@@ -99,12 +102,15 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def bound(case: Case) -> float:
-    """Probability by the law of the j-th order statistic of uniform variables."""
+    """Return the chance that fewer than `order` of `samples` trials of chance `rate` succeed."""
     return exceedance(case.samples, case.order, case.rate)
 
 
 def measure(case: Case, responses: Responses) -> float:
-    """How often a threshold's true rate of false alarms, by the chi-squared law, is too high."""
+    """Return the share of trials whose threshold lets through more false alarms than `rate`.
+
+    How many it lets through follows from the chi-squared law of the responses.
+    """
     xp = array_namespace(responses.squared)
     threshold = xp.sort(responses.squared, axis=1)[:, case.samples - case.order]
     heights = np.array([float(t) for t in threshold]) / responses.later**2

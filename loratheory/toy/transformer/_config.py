@@ -90,7 +90,7 @@ class Config:
     supervision: int | float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what describes no model."""
+        """Raise ConfigError for values that describe no possible model."""
         for name in ("vocabulary", "width", "heads", "depth", "loops", "context"):
             value = getattr(self, name)
             _refuse_unless(value, value >= 1, name, "give 1 or more")
@@ -155,7 +155,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.98)
 
     def __post_init__(self) -> None:
-        """Refuse what describes no training."""
+        """Raise ConfigError for values that describe no possible training."""
         for name, holds, remedy in (
             ("steps", self.steps >= 1, "give 1 or more"),
             ("warmup", self.warmup >= 0, "give 0 or more"),

@@ -35,7 +35,7 @@ def stream(seed: int, purpose: int) -> torch.Generator:
 
 
 def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
-    """Return standard normal numbers, slice ``e`` drawn from generator ``e`` alone."""
+    """Return standard normal numbers; slice ``e`` of them comes from generator ``e`` alone."""
     out = torch.empty(len(generators), *shape)
     for part, generator in zip(out, generators, strict=True):
         part.normal_(generator=generator)
@@ -66,7 +66,7 @@ def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
 
 
 def shared(models: int, replicas: int) -> int:
-    """How many replicas run on each model; refuses what does not divide."""
+    """Return how many replicas run on each model; ConfigError if they do not divide evenly."""
     if replicas % models:
         message = f"{replicas} replicas cannot share {models} models evenly: give a multiple"
         raise ConfigError(message)
@@ -74,9 +74,10 @@ def shared(models: int, replicas: int) -> int:
 
 
 def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
-    """Return the vectors turned by rotary positions (Su et al. 2021), halves as pairs.
+    """Return queries or keys rotated by their positions (RoPE, Su et al. 2021).
 
-    The product of a turned query and a turned key depends on their distance alone.
+    The halves of a vector make the pairs that are rotated. The product of a rotated query and a
+    rotated key depends on their distance alone.
     """
     length, half = x.shape[1], x.shape[-1] // 2
     place = torch.arange(length, dtype=torch.float64, device=x.device)
@@ -88,7 +89,7 @@ def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
 
 
 def _later(x: Tensor, distance: int, first: float) -> Tensor:
-    """The rows moved `distance` tokens on, with `first` before them."""
+    """Return the rows moved on by `distance` tokens, with `first` in the places before them."""
     return F.pad(x, (0, 0) * (x.ndim - 2) + (distance, 0), value=first) if distance else x
 
 
@@ -98,10 +99,10 @@ def attended(
     key: Float[Tensor, "R T d"],
     value: Float[Tensor, "R T d"],
 ) -> Float[Tensor, "R T d"]:
-    """Return what each token reads from itself and from those before it.
+    """Return what attention reads for each token, from itself and from those before it.
 
-    Per head the mean of the values seen, weighted by ``softmax(query · key / sqrt(d / H))``. Costs
-    ``O(R T W d)`` for ``R`` sequences and a window of ``W`` tokens.
+    For each head it is the mean of the values seen, weighted by ``softmax(query · key / sqrt(d /
+    H))``. Costs ``O(R T W d)`` for ``R`` sequences and a window of ``W`` tokens.
     """
     length = query.shape[1]
     split = (config.heads, config.width // config.heads)
@@ -121,7 +122,7 @@ def attended(
 class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type checker
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Each row over its rms."""
+        """Return each row divided by its root mean square."""
         factor = math.sqrt(x.shape[-1]) / (
             torch.linalg.vector_norm(x, dim=-1, keepdim=True) + 1e-12
         )
@@ -131,7 +132,7 @@ class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type chec
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """What is left of the gradient across the row, over the rms."""
+        """Return the part of the gradient that is orthogonal to the row, over the row's rms."""
         unit, factor = ctx.saved_tensors
         along = torch.linalg.vecdot(grad, unit).unsqueeze(-1) / unit.shape[-1]
         return torch.addcmul(grad, unit, along, value=-1).mul_(factor)
@@ -157,7 +158,7 @@ class Pass:
         return int(self.parameters["embedding"].shape[0])
 
     def embedded(self, tokens: Tensor) -> Tensor:
-        """The vectors of the tokens, with learned positions where there are any: (E, B T, d)."""
+        """Return the tokens' embeddings (E, B T, d), plus learned positions if there are any."""
         length = int(tokens.shape[2])
         model = torch.arange(self.models, device=tokens.device)[:, None]
         index = tokens.reshape(self.models, -1) + self.config.vocabulary * model
@@ -174,7 +175,7 @@ class Pass:
         return x.view(self.replicas, -1, self.config.width)
 
     def linear(self, site: Site, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """Return ``x`` through the map and what is added to it, plus the residual: (E, N, m)."""
+        """Return the map's output at `x`, plus what `adapt` adds and the residual: (E, N, m)."""
         tied = site.module == HEAD and self.config.tied
         weight = self.parameters["embedding" if tied else site.name].mT
         added = None if self.adapt is None else self.adapt(site, x)
@@ -185,7 +186,7 @@ class Pass:
         return out.view(*x.shape[:2], -1)
 
     def joint(self, x: Tensor) -> Tensor:
-        """The replicas of one model side by side: ``(E, N, d)`` as ``(G, E N / G, d)``."""
+        """Return the replicas of each model side by side: ``(E, N, d)`` as ``(G, E N / G, d)``."""
         return x.reshape(self.models, -1, x.shape[-1])
 
     def normed(self, name: str, x: Tensor) -> Tensor:
@@ -195,10 +196,10 @@ class Pass:
         return (self.joint(unit_rms(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
 
     def layer(self, x: Tensor, loop: int, layer: int, length: int) -> Tensor:
-        """Attention and MLP of one layer, each on the normalised stream and added to it."""
+        """Return the stream after attention and MLP of one layer, each added to what it reads."""
 
         def site(module: str) -> Site:
-            """A linear map of this layer, now."""
+            """Return the use of this layer's linear map in this loop."""
             return Site(module, loop, layer)
 
         seen = self.normed(f"layers.{layer}.attention.norm", x)

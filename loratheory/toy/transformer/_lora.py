@@ -18,7 +18,10 @@ from loratheory.toy.transformer._decoder import normal, stream
 class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type checker
     @staticmethod
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
-        """Down to the narrow side, kept as rows, and up: three times as fast as columns."""
+        """Return ``scale * up @ down`` applied to the rows of `x`.
+
+        The narrow side is kept as rows, which is three times as fast as columns.
+        """
         inner = torch.bmm(down, x.mT).mul_(scale)
         ctx.save_for_backward(x, up, down, inner)
         ctx.scale = scale
@@ -26,7 +29,7 @@ class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type 
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
-        """The same way back: gradients of the input, of both factors, none of the scale."""
+        """Return the gradients of the input and of both factors, and None for the scale."""
         x, up, down, inner = ctx.saved_tensors
         back = torch.bmm(up.mT, grad.mT).mul_(ctx.scale)
         to_x = torch.bmm(back.mT, down) if ctx.needs_input_grad[0] else None
@@ -75,7 +78,7 @@ class Lora:
         return Lora(up, down, self.scale)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All factors by name, for an optimiser or a file."""
+        """Return all factors by name, for an optimiser or a file."""
         sides = (("up", self.up), ("down", self.down))
         return {f"{name}.{side}": x for side, factors in sides for name, x in factors.items()}
 

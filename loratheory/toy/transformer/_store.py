@@ -79,7 +79,7 @@ def stored(
 
 
 def _made(file: Path, train: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Train, and keep what came of it."""
+    """Return newly trained weights, after writing them to the file."""
     weights = train()
     contiguous = {name: x.contiguous() for name, x in weights.items()}
     try:
@@ -91,7 +91,7 @@ def _made(file: Path, train: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:
-    """The weights of a file; None where it is missing or damaged."""
+    """Return the weights of a file, or None where it is missing or damaged."""
     try:
         with safe_open(file, "pt") as opened:
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -102,7 +102,7 @@ def _read(file: Path) -> dict[str, Tensor] | None:
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
-    """A fingerprint of names, kinds, shapes and numbers."""
+    """Return a fingerprint of the tensors' names, types, shapes and numbers."""
     total = hashlib.sha256()
     for name in sorted(weights):
         x = weights[name].detach().cpu().contiguous()

@@ -92,7 +92,7 @@ def _mean(
     loop: int,
     adapt: Adapt | None,
 ) -> Tensor:
-    """Mean cross-entropy of each replica; decodes only where a token is due."""
+    """Return each replica's mean cross-entropy; only positions with a target are decoded."""
     count = (targets >= 0).sum(1)
     place = (targets < 0).long().argsort(dim=1, stable=True)[:, : int(count.max())]
     chosen = state.take_along_dim(place.unsqueeze(-1), dim=1)
@@ -164,7 +164,10 @@ class Part:
 
 
 def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Models and their replicas, in blocks of whole models or of replicas of one model."""
+    """Yield slices of models and of replicas that are computed together.
+
+    A block has whole models or some replicas of one model, as many as fit the cache.
+    """
     share, fits = shared(models, replicas), max(CACHED // width, 1)
     whole = max(fits // share, 1)
     size = whole * share if whole > 1 else min(share, fits)
@@ -182,7 +185,10 @@ def descend(
     parts: Sequence[Part],
     progress: Progress | None = None,
 ) -> None:
-    """Train the leaves in place; the sum of all losses keeps the replicas apart."""
+    """Train the leaves of all parts in place, by AdamW on the sum of the replicas' losses.
+
+    A replica's loss depends on its own leaves alone, so that the sum keeps the replicas apart.
+    """
     named = [item for part in parts for item in part.leaves.items()]
     plain = [x for name, x in named if not name.endswith("norm")]
     gains = [x for name, x in named if name.endswith("norm")]
@@ -210,7 +216,7 @@ def descend(
 
 
 def _noise(config: Config, tokens: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
-    """Noise for every layer of every loop, ``(L, E, N, d)``; none where the config has none."""
+    """Return noise ``(L, E, N, d)`` for every layer of every loop; None if the config has none."""
     if not config.noise:
         return None
     sides = (config.loops * config.depth, tokens[0].numel(), config.width)
@@ -218,7 +224,7 @@ def _noise(config: Config, tokens: Tensor, generators: Sequence[torch.Generator]
 
 
 def _check(each: Tensor, step: int, recipe: Recipe) -> None:
-    """Stop where a loss is no longer finite."""
+    """Raise TrainingError if a loss is no longer finite."""
     finite = torch.isfinite(each)
     if not bool(finite.all()):
         worst = int(finite.int().argmin())

@@ -84,11 +84,13 @@ def real_window(table: "pd.DataFrame") -> Page:
         Along("two-hop, by old facts", "coefficient", cases, **axis),
         Along("taught plainly", "coefficient", apart, **axis),
     ]
-    half = "case=overwrite|overwrite both; recipe=two stand-ins; read=0"
+    where = "case=overwrite|overwrite both; recipe=two stand-ins; read=0"
+    half, whole = f"coefficient=0.5; {where}", f"coefficient=1; {where}"
     title = (
-        "A language model has the window: over old facts half of the edited single hops return at "
-        f"{{onset right by coefficient; hop=hop 1; {half}}}, half of their two-hop questions at "
-        f"{{onset right by coefficient; hop=two hops; {half}}}"
+        "A language model that composes has the window: of two edits over old facts the mean "
+        f"keeps {{right; hop=hop 1; {half}}} of the first hops and {{right; hop=two hops; {half}}} of "
+        f"the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and {{right; hop=two hops; "
+        f"{whole}}}"
     )
     note = "Band: the window that theory draws for exact edits, from ½ to .618."
     return Page(table, title, [panels], height=3.4, note=note)

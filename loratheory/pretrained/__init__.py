@@ -4,6 +4,7 @@ from loratheory.pretrained._advise import Advice as Advice
 from loratheory.pretrained._advise import Mark as Mark
 from loratheory.pretrained._advise import Tried as Tried
 from loratheory.pretrained._advise import advised as advised
+from loratheory.pretrained._advise import chosen as chosen
 from loratheory.pretrained._advise import halved as halved
 from loratheory.pretrained._advise import leaks as leaks
 from loratheory.pretrained._ask import agreement as agreement

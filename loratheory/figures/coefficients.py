@@ -88,8 +88,8 @@ def real_window(table: "pd.DataFrame") -> Page:
     half, whole = f"coefficient=0.5; {where}", f"coefficient=1; {where}"
     title = (
         "A language model that composes has the window: of two edits over old facts the mean "
-        f"keeps {{right; hop=hop 1; {half}}} of the first hops and {{right; hop=two hops; {half}}} of "
-        f"the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and {{right; hop=two hops; "
+        f"keeps {{right; hop=hop 1; {half}}} of the first hops and {{right; hop=two hops; {half}}} "
+        f"of the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and {{right; hop=two hops; "
         f"{whole}}}"
     )
     note = "Band: the window that theory draws for exact edits, from ½ to .618."

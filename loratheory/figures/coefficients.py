@@ -89,8 +89,8 @@ def real_window(table: "pd.DataFrame") -> Page:
     title = (
         "A language model that composes has the window: of two edits over old facts the mean "
         f"keeps {{right; hop=hop 1; {half}}} of the first hops and {{right; hop=two hops; {half}}} "
-        f"of the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and {{right; hop=two hops; "
-        f"{whole}}}"
+        f"of the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and "
+        f"{{right; hop=two hops; {whole}}}"
     )
     note = "Band: the window that theory draws for exact edits, from ½ to .618."
     return Page(table, title, [panels], height=3.4, note=note)

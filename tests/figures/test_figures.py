@@ -330,6 +330,11 @@ PROBES = [
      f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
     ("real_two_hop", 1, "taught in all layers", "mean", "two_hop",
      f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
+    ("real_window", 0, "edited two-hop questions", 0.5, "right", "recipe == 'two stand-ins' and "
+     "read == 0 and hop == 'two hops' and case in ('overwrite', 'overwrite both') and "
+     "coefficient == 0.5"),
+    ("real_window", 1, "new facts", 0.7, "right", "recipe == 'two stand-ins' and read == 0 and "
+     "hop == 'two hops' and case == 'new facts' and coefficient == 0.7"),
     ("real_words", 0, "in words", "× to 9", "share",
      "asked == 'times in words' and rule == 'base, shown' and size == 'to 9' and metric == 'sum'"),
     ("real_words", 2, "first step given", "sum", "share",

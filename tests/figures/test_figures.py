@@ -322,7 +322,7 @@ PROBES = [
      "recipe == 'plain' and arm == 'layer split' and layer == 15"),
     ("real_order", 1, "country to animal", "wrong 2/3", "hop_2",
      "recipe == 'wrong two thirds' and arm == 'sum'"),
-    ("real_rehearsal", 0, "plain first hop", "by descriptions", "two_hop_vocabulary",
+    ("real_rehearsal", 0, "plain first hop, 90 steps", "by descriptions", "two_hop_vocabulary",
      "first == 'plain, 90 steps' and second == 'described'"),
     ("real_rehearsal", 1, "by others", "plain, 90 steps", "portability",
      "first == 'none' and second == 'plain, 90 steps'"),

@@ -62,6 +62,8 @@ NAMES = (
     "real_words",
     "real_portable",
     "real_order",
+    "real_rehearsal",
+    "real_window",
     "real_library",
 )
 """Names of the package's studies; each is a module of this name that defines ``EXPERIMENT``."""

@@ -1,6 +1,7 @@
-"""Figures of two edits on small transformers: how strong and where they must act to compose."""
+"""Figures of two edits: with which coefficient, how strong and where they act, and compose."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
 from loratheory.figures._engine import (
     Along,
@@ -25,6 +26,7 @@ from loratheory.figures._look import (
     label,
     labels,
 )
+from loratheory.theorems.composition._hops import Pattern
 from loratheory.theorems.composition.two_read_region import threshold
 from loratheory.theorems.composition.two_read_region import window as borders
 
@@ -64,6 +66,47 @@ def merge_coefficient(table: "pd.DataFrame") -> Page:
     )
     note = "Band: the window that theory draws for exact edits, from ½ to .618."
     return Page(rows, title, [panels], height=3.3, note=note)
+
+
+@figure("recipe hop case read coefficient seed right line law")
+def real_window(table: "pd.DataFrame") -> Page:
+    """Single hops and two-hop questions of a language model against the coefficient of edits."""
+    unread = chosen(table, read=False)
+    rows, plain = chosen(unread, recipe="two stand-ins"), chosen(unread, recipe="plain")
+    single = rows[rows["hop"].isin(("hop 1", "hop 2")) & ~rows["case"].isin(NO_OLD)]
+    over = rows[(rows["hop"] == "two hops") & ~rows["case"].isin(NO_OLD)]
+    laws = [
+        Mark(single, "right", SINGLE, FACTS, "law", "predicted by single hops"),
+        Mark(over, "right", EDITED, QUESTIONS, "law", "predicted by single hops"),
+    ]
+    cases = [
+        Mark(chosen(rows, hop="two hops", case=case), "right", case, replace(look, line="-"))
+        for case, look in zip(CASES, SERIES, strict=False)
+    ]
+    apart = [
+        Mark(plain[plain["hop"].isin(("hop 1", "hop 2"))], "right", SINGLE, FACTS),
+        Mark(chosen(plain, hop="two hops"), "right", EDITED, QUESTIONS),
+    ]
+    axis: Any = {"across": "coefficient of both", "up": "accuracy", "ticks": [0, 0.5, 1, 1.5]}
+    axis |= {"takeaway": (0.5, threshold(2))}
+    panels = [
+        Along("over old facts", "coefficient", laws, **axis),
+        Along("two-hop, by old facts", "coefficient", cases, **axis),
+        Along("taught plainly", "coefficient", apart, **axis),
+    ]
+    where = "case=overwrite|overwrite both; recipe=two stand-ins; read=0"
+    half, whole = f"coefficient=0.5; {where}", f"coefficient=1; {where}"
+    title = (
+        "A language model that composes has the window: of two edits over old facts the mean "
+        f"keeps {{right; hop=hop 1; {half}}} of the first hops and {{right; hop=two hops; {half}}} "
+        f"of the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and "
+        f"{{right; hop=two hops; {whole}}}"
+    )
+    note = "Band: the window that theory draws for exact edits, from ½ to .618."
+    return Page(table, title, [panels], height=3.4, note=note)
+
+
+CASES, NO_OLD = get_args(Pattern), ("new subject", "new facts")
 
 
 @figure("hops seed coefficient k_hop chance hop_by_hop facts")

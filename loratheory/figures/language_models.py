@@ -290,6 +290,48 @@ TAUGHT = {
 """Recipes that differ in where adapters were trained, for 90 steps."""
 
 
+@figure("seed first second two_hop_vocabulary hop_2 portability portability_read leak")
+def real_rehearsal(table: "pd.DataFrame") -> Page:
+    """A second hop taught by descriptions too: two-hop questions, portability, what leaks."""
+    firsts = (
+        (BESIDE, "first hop beside stand-ins", Look(INK)),
+        (LONG, "plain first hop, 90 steps", Look(PURPLE, "D")),
+        (PLAIN, "plain first hop", Look(ORANGE, "s")),
+        (NONE, "alone", Look(GREY, "X")),
+    )
+    answers = [
+        Mark(chosen(table, first=first), "two_hop_vocabulary", label, look)
+        for first, label, look in firsts
+    ]
+    told = ("described",)
+    asked = Along("two-hop", "second", answers, SECONDS, span=3, takeaway=told)
+    alone = chosen(table, first=NONE)
+    kept = [
+        Mark(alone, "hop_2", "by name", Look(GREEN, "s")),
+        Mark(alone, "portability_read", "by descriptions of the lessons", Look(BLUE, "^")),
+        Mark(alone, "portability", "by others", Look(SKY, "v")),
+    ]
+    single = Along("single hop, alone", "second", kept, SECONDS, span=3)
+    leaks = [Mark(chosen(table, first=first), "leak", label, look) for first, label, look in firsts]
+    ordinary = Along("leak", "second", leaks, SECONDS, across="nats a token", shares=False, span=2)
+    title = (
+        "A second hop that is taught by descriptions too answers {two_hop_vocabulary; first=plain, "
+        "90 steps; second=described} of the two-hop questions beside a plain first hop (a plain "
+        "one {two_hop_vocabulary; first=plain, 90 steps; second=plain, 90 steps}), "
+        "{two_hop_vocabulary; first=two stand-ins; second=described} beside one with stand-ins"
+    )
+    return Page(table, title, [[asked, single, ordinary]], height=3.6)
+
+
+SECONDS = {
+    LONG: "plain, 90 steps",
+    "described": "by descriptions",
+    "described, silent": "the same, and silence",
+    BESIDE: "beside stand-ins",
+}
+"""How a second hop is taught."""
+
+
 @figure("lessons stage way group adapter partners kept kl_few leak")
 def real_library(table: "pd.DataFrame") -> Page:
     """What each adapter keeps in pairs of a library of 24, and which measures foretell it."""

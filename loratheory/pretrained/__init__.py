@@ -43,6 +43,7 @@ from loratheory.pretrained._model import Model as Model
 from loratheory.pretrained._model import ModelError as ModelError
 from loratheory.pretrained._model import OtherBaseWarning as OtherBaseWarning
 from loratheory.pretrained._model import maps as maps
+from loratheory.pretrained._rehearse import put as put
 from loratheory.pretrained._rehearse import rehearsal as rehearsal
 from loratheory.pretrained._reuse import WAYS as WAYS
 from loratheory.pretrained._reuse import Way as Way

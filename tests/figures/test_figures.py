@@ -328,10 +328,19 @@ PROBES = [
      "recipe == 'plain' and arm == 'layer split' and layer == 15"),
     ("real_order", 1, "country to animal", "wrong 2/3", "hop_2",
      "recipe == 'wrong two thirds' and arm == 'sum'"),
+    ("real_rehearsal", 0, "plain first hop, 90 steps", "by descriptions", "two_hop_vocabulary",
+     "first == 'plain, 90 steps' and second == 'described'"),
+    ("real_rehearsal", 1, "by others", "plain, 90 steps", "portability",
+     "first == 'none' and second == 'plain, 90 steps'"),
     ("real_two_hop", 0, "person to animal", 0.5, "two_hop",
      f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
     ("real_two_hop", 1, "taught in all layers", "mean", "two_hop",
      f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
+    ("real_window", 0, "edited two-hop questions", 0.5, "right", "recipe == 'two stand-ins' and "
+     "read == 0 and hop == 'two hops' and case in ('overwrite', 'overwrite both') and "
+     "coefficient == 0.5"),
+    ("real_window", 1, "new facts", 0.7, "right", "recipe == 'two stand-ins' and read == 0 and "
+     "hop == 'two hops' and case == 'new facts' and coefficient == 0.7"),
     ("real_words", 0, "in words", "× to 9", "share",
      "asked == 'times in words' and rule == 'base, shown' and size == 'to 9' and metric == 'sum'"),
     ("real_words", 2, "first step given", "sum", "share",

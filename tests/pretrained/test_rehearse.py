@@ -14,12 +14,12 @@ from loratheory.pretrained import (
     batch,
     facts_in,
     first_tokens,
+    put,
     rehearsal,
     things_in,
     write_lessons,
 )
 from loratheory.pretrained import _rehearse as module
-from loratheory.pretrained._rehearse import put
 
 ASKED = ("{} is", "The name of {} is")
 CAPITALS = {"Peru": ("Lima",), "Cuba": ("Havana",), "Fiji": ("Suva",), "Mali": ("Bamako",)}

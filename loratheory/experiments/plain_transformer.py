@@ -114,5 +114,5 @@ EXPERIMENT = study(
     needs="torch",
     quick=(Config(stages=(250, 2000), sets=1),),
     paper=tuple(Config(seed) for seed in range(4)),
-    minutes=(0.9, 8),
+    minutes=(0.5, 8),
 )

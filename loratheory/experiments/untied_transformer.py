@@ -121,10 +121,10 @@ def ways(library: "bench.Taught", steps: int) -> "list[bench.Way]":
 EXPERIMENT = study(
     cell,
     needs="torch",
-    quick=(Config(stages=(250,), sets=1),),
+    quick=(Config(coverage=0.5, stages=(1000,), sets=2),),
     paper=(
         *(Config(seed) for seed in range(8)),
         *(Config(seed, coverage=0.5, stages=(1000,)) for seed in range(8)),
     ),
-    minutes=(0.9, 25),
+    minutes=(0.5, 9),
 )

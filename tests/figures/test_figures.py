@@ -379,7 +379,7 @@ def test_facts_that_the_mean_keeps_stand_at_the_strength_of_their_edits():
             row[f"hop_{hop}"]
             for row in some.to_dict("records")
             for hop in (1, 2)
-            if round(row[f"strength_{hop}"], 1) == 0.9
+            if np.round(row[f"strength_{hop}"], 1) == 0.9
         ]
         for seed, some in rows.groupby("seed")
     }

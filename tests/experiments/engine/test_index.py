@@ -31,7 +31,7 @@ def test_the_index_is_the_folder():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("windo", r"there is no experiment 'windo'; did you mean window\?"),
+        ("windo", r"there is no experiment 'windo'; did you mean window, real_window\?"),
         ("xyz", "there is no experiment 'xyz'; choose merge_floor, .* or all"),
         ("toy_sweep:NONE", "there is no experiment toy_sweep:NONE: .*write importable.module"),
         ("no_such_module:X", "there is no experiment no_such_module:X: No module named"),

@@ -339,7 +339,7 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     try:
         for part in np.array_split(np.arange(len(prompts)), how.accumulate):
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = last_logits(model, batch(model, [prompts[i] for i in part]))
+                logits = last_logits(model, batch(model, [prompts[i] for i in part.tolist()]))
             wanted = answers[part].to(logits.device)
             loss = cross_entropy(logits.float(), wanted) * (len(part) / len(prompts))
             loss.backward(inputs=tensors)  # none for the base, even if it could have one

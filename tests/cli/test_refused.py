@@ -82,7 +82,7 @@ REFUSED = {
     "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
     "evaluate my_rules:half --json no/card.json": "there is no folder",
     # experiments and figures
-    "run windo": "did you mean window?",
+    "run windo": "did you mean window, real_window?",
     "experiments merge_flor": "did you mean merge_floor",
     "run toy_sweep:NOTHING": "write importable.module:ATTRIBUTE",
     "run window --profile huge": "has no profile 'huge': choose quick, paper",

@@ -112,7 +112,7 @@ def test_a_claim_is_shown_link_by_link_from_any_folder(run):
     assert "loratheory/theorems/composition/two_read_region.py" in out
     for name in ("window", "merge_coefficient", "gating"):
         assert f"experiment  {name}: " in out
-    assert "paper/main.tex: The window" in out
+    assert "paper/main.tex: What mixing does to two steps" in out
     assert "only in the appendix" not in out
     claim = json.loads(run("claim", "two-read-region", "--cases", 5, "--json", "-")[1])
     assert claim["report"]["holds"]

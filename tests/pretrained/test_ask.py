@@ -3,6 +3,7 @@
 import re
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,7 +133,8 @@ def test_what_the_page_shows_of_routers_and_gates_runs():
     names = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("gate", "down")]
     adapters = [Adapter.of({n: gaussian(rng, 16, 16, 2) for n in names}) for _ in range(2)]
     code = PAGE.read_text().split("## Who acts")[1].split("```python\n")[1].split("```")[0]
-    shown = {"model": model, "persons": adapters[0], "mascots": adapters[1]}
+    folders = {"tests/data/persons": adapters[0], "tests/data/mascots": adapters[1]}
+    shown = {"model": model, "lt": SimpleNamespace(read=folders.__getitem__)}
     before = next_logits(model, ["one two"])
     exec(code, shown)
     assert set(shown["seen"]) == set(names)

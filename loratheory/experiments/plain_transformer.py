@@ -70,18 +70,9 @@ def cell(config: Config) -> list[Row]:
     question whose other facts are old (`inside_1`, `inside_2`), and how often both of a question's
     edits do (`inside`).
     """
-    names = ("entities", "relations", "width", "rows")
-    mine = {name: getattr(config, name) for name in names}
-    setting = bench.PlainSetting(steps=max(config.stages), **mine)
-    how = bench.Teaching(
-        config.facts, 1, config.sets, steps=config.trained, retained=config.retained
-    )
     table: list[Row] = []
-    for stage, bases in bench.grown(setting, config.seed, config.stages).items():
-        both = bench.library(bases, how)
-        for where, layers in LAYERS.items():
-            library = bench.retrained(both, layers) if layers else both
-            table += _rows(library, {"stage": stage, "layers": where})
+    for stage, where, library in bench.grown_libraries(config, LAYERS):
+        table += _rows(library, {"stage": stage, "layers": where})
     return table
 
 

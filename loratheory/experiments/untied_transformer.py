@@ -40,17 +40,10 @@ LAYERS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
 }
 """For each hop's adapter, the layers in which it is trained; ``()``: all of them."""
 RULES: tuple[str, ...] = (
-    "base",
-    "hop 1 alone",
-    "hop 2 alone",
-    "ties",
-    "dare",
-    "knots",
-    "arrow",
-    "norm, soft",
+    *("base", "hop 1 alone", "hop 2 alone", "ties", "dare", "knots", "arrow", "norm, soft"),
+    *("norm, z", "gates", "gates, z = 2", "block gates, z = 0", "block gates, z = 2"),
+    "sum, second pass",
 )
-RULES += ("norm, z", "gates", "gates, z = 2", "block gates, z = 0", "block gates, z = 2")
-RULES += ("sum, second pass",)
 SPLIT = {"layer split": ("below", "above"), "reversed layer split": ("above", "below")}
 
 
@@ -83,19 +76,10 @@ def cell(config: Config) -> list[Row]:
     The columns are those of `bench.by_question`. The rule ``sum`` has each coefficient of the grid;
     ``sum, hop by hop`` has ½ and 1.
     """
-    names = ("coverage", "entities", "relations", "width", "depth", "rows")
-    mine = {name: getattr(config, name) for name in names}
-    setting = bench.PlainSetting(steps=max(config.stages), **mine)
-    how = bench.Teaching(
-        config.facts, 1, config.sets, steps=config.trained, retained=config.retained
-    )
     table: list[Row] = []
-    for stage, bases in bench.grown(setting, config.seed, config.stages).items():
-        whole = bench.library(bases, how)
-        for where, layers in LAYERS.items():
-            library = bench.retrained(whole, layers) if layers else whole
-            head = {"coverage": config.coverage, "stage": stage, "layers": where}
-            table += bench.by_question(library, head, ways(library, config.steps))
+    for stage, where, library in bench.grown_libraries(config, LAYERS):
+        head = {"coverage": config.coverage, "stage": stage, "layers": where}
+        table += bench.by_question(library, head, ways(library, config.steps))
     return table
 
 

@@ -1,7 +1,6 @@
 """Figures of two edits: with which coefficient, how strong and where they act, and compose."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from loratheory.figures._engine import (
     Along,
@@ -17,16 +16,19 @@ from loratheory.figures._look import (
     BLUE,
     EDITED,
     GREEN,
+    GREY,
     INK,
     ORANGE,
+    PURPLE,
     SERIES,
     SINGLE,
+    SKY,
     UNEDITED,
     Look,
     label,
     labels,
 )
-from loratheory.theorems.composition._hops import Pattern
+from loratheory.theorems.composition._hops import OVER_OLD, PATTERNS
 from loratheory.theorems.composition.two_read_region import threshold
 from loratheory.theorems.composition.two_read_region import window as borders
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FACTS, QUESTIONS = Look(BLUE, "^", "-"), Look(INK, "o", "-")
+FIRST = "edited first hops"
 
 
 @figure(
@@ -73,26 +76,27 @@ def real_window(table: "pd.DataFrame") -> Page:
     """Single hops and two-hop questions of a language model against the coefficient of edits."""
     unread = chosen(table, read=False)
     rows, plain = chosen(unread, recipe="two stand-ins"), chosen(unread, recipe="plain")
-    single = rows[rows["hop"].isin(("hop 1", "hop 2")) & ~rows["case"].isin(NO_OLD)]
-    over = rows[(rows["hop"] == "two hops") & ~rows["case"].isin(NO_OLD)]
+    over, over_plain = (some[some["case"].isin(OVER_OLD)] for some in (rows, plain))
+    law = ("law", "predicted by single hops")
     laws = [
-        Mark(single, "right", SINGLE, FACTS, "law", "predicted by single hops"),
-        Mark(over, "right", EDITED, QUESTIONS, "law", "predicted by single hops"),
+        Mark(chosen(over, hop="hop 1"), "right", FIRST, FACTS, *law),
+        Mark(chosen(over, hop="two hops"), "right", EDITED, QUESTIONS, *law),
     ]
     cases = [
-        Mark(chosen(rows, hop="two hops", case=case), "right", case, replace(look, line="-"))
-        for case, look in zip(CASES, SERIES, strict=False)
+        Mark(chosen(rows, hop="two hops", case=case), "right", case, look)
+        for case, look in CASES.items()
     ]
     apart = [
-        Mark(plain[plain["hop"].isin(("hop 1", "hop 2"))], "right", SINGLE, FACTS),
-        Mark(chosen(plain, hop="two hops"), "right", EDITED, QUESTIONS),
+        Mark(chosen(over_plain, hop="hop 1"), "right", FIRST, FACTS),
+        Mark(chosen(plain, hop="hop 2"), "right", "edited second hops", Look(GREEN, "v", "-")),
+        Mark(chosen(over_plain, hop="two hops"), "right", EDITED, QUESTIONS),
     ]
     axis: Any = {"across": "coefficient of both", "up": "accuracy", "ticks": [0, 0.5, 1, 1.5]}
     axis |= {"takeaway": (0.5, threshold(2))}
     panels = [
         Along("over old facts", "coefficient", laws, **axis),
         Along("two-hop, by old facts", "coefficient", cases, **axis),
-        Along("taught plainly", "coefficient", apart, **axis),
+        Along("over old facts, taught plainly", "coefficient", apart, **axis),
     ]
     where = "case=overwrite|overwrite both; recipe=two stand-ins; read=0"
     half, whole = f"coefficient=0.5; {where}", f"coefficient=1; {where}"
@@ -106,7 +110,14 @@ def real_window(table: "pd.DataFrame") -> Page:
     return Page(table, title, [panels], height=3.4, note=note)
 
 
-CASES, NO_OLD = get_args(Pattern), ("new subject", "new facts")
+CASES = dict(
+    zip(
+        PATTERNS,
+        (Look(ORANGE, "s", "-"), Look(PURPLE, "D", "-"), Look(SKY, "v", "-"), Look(GREY, "X", "-")),
+        strict=True,
+    )
+)
+"""Looks of the cases of old facts."""
 
 
 @figure("hops seed coefficient k_hop chance hop_by_hop facts")

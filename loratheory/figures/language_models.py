@@ -318,7 +318,7 @@ def real_rehearsal(table: "pd.DataFrame") -> Page:
         "A second hop that is taught by descriptions too answers {two_hop_vocabulary; first=plain, "
         "90 steps; second=described} of the two-hop questions beside a plain first hop (a plain "
         "one {two_hop_vocabulary; first=plain, 90 steps; second=plain, 90 steps}), "
-        "{two_hop_vocabulary; first=two stand-ins; second=described} beside one with stand-ins"
+        "{two_hop_vocabulary; first=two stand-ins; second=described} beside one that had stand-ins"
     )
     return Page(table, title, [[asked, single, ordinary]], height=3.6)
 

@@ -252,13 +252,16 @@ def hop_gates(
         if not bool(mask[:, -1].all()):
             fact = "some prompts end before the last position"
             raise model.failure(fact, "pad them on the left, as `batch` does")
-        peak = _responses(scores, mask, partial(attempt, weights), _peak_and_last)
-        marks, before = peak.unbind(-1)
+
+        def _heard(weights: Array) -> tuple[Array, ...]:
+            """The largest response to a token, and that at the prompt's end."""
+            attempted = partial(attempt, weights)
+            return tuple(_responses(scores, mask, attempted, _peak_and_last).unbind(-1))
+
+        marks, before = _heard(weights)
         for number, hop in enumerate(hops):
             if number:
-                _, now = _responses(scores, mask, partial(attempt, weights), _peak_and_last).unbind(
-                    -1
-                )
+                _, now = _heard(weights)
                 marks, before = now - before, now
             best = torch.tensor(hop, device=marks.device)[marks[:, list(hop)].argmax(1)]
             weights = weights.index_put((torch.arange(len(best)), best), weights.new_ones(()))

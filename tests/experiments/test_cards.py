@@ -22,7 +22,7 @@ from loratheory.experiments.bench.reliability import (
     reliability,
 )
 from loratheory.experiments.bench.tasks import TASKS
-from loratheory.experiments.engine import bootstrap_mean
+from loratheory.experiments.engine import bootstrap_mean, lookup
 from loratheory.experiments.engine._query import decimal, query, value
 
 CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]
@@ -253,9 +253,8 @@ def test_what_ranks_second_hops_is_what_the_card_of_rehearsal_says(rehearsed):
         return found.replace("0.", ".")
 
     def _lookup(answers):
-        """The mean of the recipe on the other seeds."""
-        each = answers.groupby("second")
-        return (each.transform("sum") - answers) / (each.transform("size") - 1)
+        rows = answers.reset_index(name="right")
+        return pd.Series(lookup(rows, "right", ["second"]))
 
     text = " ".join(card("real_rehearsal").split())
     told, reach = alone["portability"], alone["reach_2"]

@@ -49,6 +49,8 @@ AGAIN = [name for name in NAMES if (RESULTS / "small" / name).exists()]
 
 SIZES = {"entities": 64, "width": 16, "pretrained": 3, "trained": 3, "retained": 4, "facts": 2}
 LEARNT = {"seed": 101, "size": SIZE}
+PLAIN = {"seed": 101, "stages": (10,), "sets": 2, "facts": 2, "entities": 24, "relations": 4}
+PLAIN |= {"width": 16, "rows": 32, "trained": 10, "retained": 8}
 TINY = {
     "two_hop_coverage": {"familiarity": "half", "seeds": (101,), "spare": 4},
     "merge_coefficient": {"seeds": (101, 102), "sets": 1, "steps": 3, "spare": 4},
@@ -62,31 +64,8 @@ TINY = {
     "depth": {"reads": "one layer", "seeds": (101,), "spare": 0},
     "gating": {"seeds": (101,), "spare": 4},
     "joint_and_bridge": {"thinking": 3, "seeds": (101,), "spare": 4},
-    "plain_transformer": {
-        "seed": 101,
-        "stages": (10,),
-        "sets": 2,
-        "facts": 2,
-        "entities": 24,
-        "relations": 4,
-        "width": 16,
-        "rows": 32,
-        "trained": 10,
-        "retained": 8,
-    },
-    "untied_transformer": {
-        "seed": 101,
-        "stages": (10,),
-        "sets": 2,
-        "facts": 2,
-        "entities": 24,
-        "relations": 4,
-        "width": 16,
-        "rows": 32,
-        "trained": 10,
-        "retained": 8,
-        "steps": 3,
-    },
+    "plain_transformer": PLAIN,
+    "untied_transformer": {**PLAIN, "steps": 3},
     "template_overlap": {**LEARNT, "pairs": MEASURED[:1]},
     "skill_composition": {**LEARNT, "kind": KINDS[-1]},
     "skill_coverage": {**LEARNT, "seen": "pairs"},

@@ -27,10 +27,8 @@ from loratheory.pretrained import Model, first_tokens, next_logits
 from loratheory.shapes import Float
 from loratheory.theorems.composition._hops import margin as two_hop_margin
 
-CASES = ("overwrite", "overwrite both", "new subject", "new facts")
+CASES = tuple(PATTERNS)
 """As in `thm:two-read-region`: old facts on a question's path, and which of them are edited."""
-
-
 COEFFICIENTS = (0.0, 0.25, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0, 1.5)
 SCALE = 5.0
 """Logits; a forecast margin of as many means a chance of 1/(1 + 1/e). Chosen on seed 101."""

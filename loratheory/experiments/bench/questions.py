@@ -15,7 +15,7 @@ from loratheory.experiments.bench.library import acting, added
 from loratheory.experiments.bench.rules import Act
 from loratheory.experiments.bench.theory import Placing, circuit, margins, pattern
 from loratheory.experiments.bench.training import Taught
-from loratheory.experiments.engine import Row, bootstrap_mean
+from loratheory.experiments.engine import Row, bootstrap_mean, lookup
 from loratheory.shapes import Float, Shaped
 
 if TYPE_CHECKING:
@@ -109,20 +109,6 @@ def _rows(
     ]
 
 
-def lookup(rows: "pd.DataFrame", column: str, by: Sequence[str]) -> Float[np.ndarray, " n"]:
-    """Return for each row the column's mean in the same condition on all other bases.
-
-    A condition is a set of values of the columns `by`. ValueError if one is on one base alone.
-    """
-    everywhere, here = (rows.groupby(list(keys))[column] for keys in (by, (*by, "seed")))
-    count = everywhere.transform("count") - here.transform("count")
-    if not count.all():
-        message = f"a condition of {', '.join(by)} is on one base only: group by fewer columns"
-        raise ValueError(message)
-    found = (everywhere.transform("sum") - here.transform("sum")) / count
-    return np.asarray(found, dtype=float)
-
-
 def scored(
     rows: "pd.DataFrame", answer: str, by: Sequence[str], forecasts: Sequence[str]
 ) -> "pd.DataFrame":
@@ -133,14 +119,15 @@ def scored(
     error of the forecast as a probability (NaN where it lies outside 0 and 1); `gain`, how much
     smaller it is than the lookup table's on the same base; `auc`, how often the larger forecast is
     that of the question that is answered, of two in the same condition, ties counting half (the
-    lookup table cannot tell them apart, so it has ½). Rows without a forecast are left out.
+    lookup table cannot tell them apart, so it has ½). Rows without a forecast are left out, also
+    those in conditions on one base alone, of which the lookup table says nothing.
     """
     import pandas as pd
 
     rows = rows.dropna(subset=[answer, *forecasts])
+    rows = rows.assign(lookup=lookup(rows, answer, by)).dropna(subset=["lookup"])
     right, seeds = rows[answer].to_numpy(float), rows["seed"].to_numpy()
-    each = {name: rows[name].to_numpy(float) for name in forecasts}
-    each["lookup"] = lookup(rows, answer, by)
+    each = {name: rows[name].to_numpy(float) for name in (*forecasts, "lookup")}
     lost = {name: np.square(x - right) for name, x in each.items()}
     found = {}
     for name, x in each.items():

@@ -1,13 +1,14 @@
 """Training adapters of small transformers: libraries of them, and controls of several sorts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.experiments.bench.bases import Bases
+from loratheory.experiments.bench.bases import Bases, PlainSetting, grown
 from loratheory.experiments.bench.library import Library
 from loratheory.experiments.bench.models import batch, digest, fingerprint, fitted
 from loratheory.tasks.two_hop import (
@@ -239,6 +240,31 @@ def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> 
             for pair in range(of.teaching.pairs)
         ),
     )
+
+
+def grown_libraries(
+    config: Any, layers: Mapping[str, Sequence[Sequence[int | tuple[int, ...]]]]
+) -> Iterator[tuple[int, str, Taught]]:
+    """Yield each stage of a plain base with the libraries that are trained on it, and their names.
+
+    Parameters
+    ----------
+    config : dataclass
+        The `seed` and `stages` of the base, the fields of `bases.PlainSetting` that a study sets,
+        and of its adapters `facts`, `sets`, `trained` (steps) and `retained`, see `Teaching`.
+    layers : mapping
+        For each library's name where it is trained, as in `retrained`; where empty, in all layers.
+    """
+    own = {field.name for field in fields(PlainSetting)} - {"steps"}
+    given = {name: value for name, value in vars(config).items() if name in own}
+    setting = PlainSetting(steps=max(config.stages), **given)
+    teaching = Teaching(
+        config.facts, 1, config.sets, steps=config.trained, retained=config.retained
+    )
+    for stage, bases in grown(setting, config.seed, config.stages).items():
+        everywhere = library(bases, teaching)
+        for name, some in layers.items():
+            yield stage, name, retrained(everywhere, some) if some else everywhere
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:

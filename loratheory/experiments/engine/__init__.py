@@ -28,6 +28,7 @@ from loratheory.experiments.engine._table import bootstrap_mean as bootstrap_mea
 from loratheory.experiments.engine._table import by_base as by_base
 from loratheory.experiments.engine._table import csv_text as csv_text
 from loratheory.experiments.engine._table import home as home
+from loratheory.experiments.engine._table import lookup as lookup
 from loratheory.experiments.engine._table import over_bases as over_bases
 from loratheory.experiments.engine._table import published as published
 from loratheory.experiments.engine._table import replayed as replayed

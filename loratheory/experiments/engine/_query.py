@@ -7,7 +7,14 @@ from operator import ge, gt, le, lt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from loratheory.experiments.engine._table import bootstrap_mean, by_base, over_bases, table, word
+from loratheory.experiments.engine._table import (
+    bootstrap_mean,
+    by_base,
+    lookup,
+    over_bases,
+    table,
+    word,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,14 +194,14 @@ def _mean(rows: "pd.DataFrame", column: str) -> Value:
 def _looked_up(rows: "pd.DataFrame", asked: Query) -> Value:
     """The score of a table of averages over the other bases; groups with one base have none."""
     _having(rows, "seed")
-    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().dropna()
-    group = means.groupby(list(asked.by), dropna=False)
-    others = (group.transform("sum") - means) / (group.transform("size") - 1)
+    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().reset_index()
+    means = means.dropna(subset=[asked.column])
+    share, chance = means[asked.column], lookup(means, asked.column, asked.by)
     if asked.mode == "lookup":
-        score = means.where(others >= 0.5, 1 - means)
+        score = share.where(chance >= 0.5, 1 - share)
     else:
-        score = means * (1 - others) ** 2 + (1 - means) * others**2
-    scores = score[others.notna()].reset_index(name="score")
+        score = share * (1 - chance) ** 2 + (1 - share) * chance**2
+    scores = means.assign(score=score)[chance == chance]
     if scores.empty:
         message = f"{asked.column} has one base in each group: a lookup table needs two"
         raise QueryError(message)

@@ -200,6 +200,16 @@ def by_base(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, " bases"]:
     return np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])
 
 
+def lookup(rows: "pd.DataFrame", column: str, by: Sequence[str]) -> Float[np.ndarray, " n"]:
+    """Return for each row the column's mean in the same condition on all other bases.
+
+    A condition is a set of values of the columns `by`; NaN where it is on one base alone.
+    """
+    every, own = (rows.groupby(list(x), dropna=False)[column] for x in (by, (*by, "seed")))
+    total, count = (every.transform(x) - own.transform(x) for x in ("sum", "count"))
+    return np.asarray(total / count.where(count > 0), dtype=float)
+
+
 FREE = ("seed", "seeds", "sets", "steps", "stages")
 """Fields of a config that set how often or how finely something is measured, but not what."""
 METRICS = (

@@ -291,6 +291,46 @@ def test_the_page_says_what_the_table_of_rehearsal_does():
         assert shown == pytest.approx(wanted, abs=0.0051)
 
 
+RULES = {  # how a line of the page's table begins, and its rows of the study
+    "mean, sum": [{"rule": "sum", "first": c, "second": c} for c in (0.5, 1)],
+    "TIES": [{"rule": rule} for rule in ("ties", "knots", "interpolating")],
+    "Arrow": [{"rule": rule} for rule in ("arrow", "arrow, peft")],
+    "gates on single maps": [{"rule": rule} for rule in ("gates, z = 2", "block gates, z = 2")],
+    "layer split: first": [{"rule": "layer split", "layer": layer} for layer in (12, 15, 18)],
+    "split on one side": [{"rule": rule} for rule in ("hop 1 below", "hop 2 above")],
+}
+
+
+@pytest.mark.parametrize("start", RULES)
+def test_the_page_on_language_models_has_the_rules_of_the_table(start):
+    page = (RESULTS.parents[1] / "docs" / "language_model.md").read_text(encoding="utf-8")
+    [line] = [one for one in page.splitlines() if one.startswith(f"| {start}")]
+    each = [table_rows("real_two_hop", trained="all layers", **where) for where in RULES[start]]
+    for cell, column in zip(line.split("|")[3:5], ("two_hop_vocabulary", "two_hop"), strict=True):
+        shown = [float(x) for x in cell.split(",")]
+        assert shown == pytest.approx([mean(rows, column) for rows in each], abs=0.0051)
+
+
+def test_the_page_on_small_models_says_what_the_untied_layers_did():
+    page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
+    text = " ".join(page[page.index("`untied_transformer`") :].split())
+
+    def _mean(column, **where):
+        rows = table_rows("untied_transformer", coverage=0.9, stage=1000, **where)
+        return decimal(mean(rows, column))
+
+    answered = [
+        [_mean("two_hop", rule="sum", layers=where, coefficient=c) for c in (0.5, 1.0)]
+        for where in ("all", "halves")
+    ]
+    half = {"rule": "sum", "layers": "all", "coefficient": 0.5}
+    kept = [_mean(hop, **half) for hop in ("hop_1", "hop_2")]
+    assert "keeps {} and {} of the facts and answers {} of".format(*kept, answered[0][0]) in text
+    assert f"the sum {answered[0][1]};" in text
+    assert "answer {} and {} (chance".format(*answered[1]) in text
+    assert f"the sum answers {_mean('two_hop', rule='sum, hop by hop', coefficient=1.0)}," in text
+
+
 def crossing(**where):
     """The coefficient at which the means over seeds cross one half, between measured ones."""
     rows = pd.DataFrame(table_rows("real_window", recipe="two stand-ins", read=0))

@@ -39,6 +39,7 @@ NAMES = (
     "two_hop_coverage",
     "merge_coefficient",
     "number_of_hops",
+    "number_of_stand_ins",
     "edit_strength",
     "interference",
     "placement",

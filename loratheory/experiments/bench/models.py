@@ -67,10 +67,12 @@ def fitted(
     recipe: Recipe,
     batches: Callable[[int], Batch],
     seeds: Sequence[int],
+    beside: Sequence[Lora] = (),
 ) -> Lora:
     """Return trained adapters, kept in the cache under the key that `parts` make."""
     factors = stored(
-        parts, lambda: trained_lora(config, weights, start, recipe, batches, seeds).tensors()
+        parts,
+        lambda: trained_lora(config, weights, start, recipe, batches, seeds, beside).tensors(),
     )
     up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
     return Lora(up, down, start.scale)

@@ -158,10 +158,12 @@ def learned(
     data: Sequence[Prompts],
     stream: Sequence[int],
     layer: int | tuple[int, ...] | None = None,
+    beside: Sequence[Lora] = (),
 ) -> Lora:
     """Train one adapter for every replica on its own rows, in all layers or only in these.
 
     The seed of the random numbers is made of the first number of `stream`, the set and the rest.
+    Adapters `beside` act as in `loratheory.toy.transformer.trained_lora`.
     """
     config = replace(bases.config, supervision=0.0)
     first, *rest = stream
@@ -188,8 +190,10 @@ def learned(
         inside = [name for name in start.up if name.rsplit(".", 2)[0] in own]
         up, down = ({name: side[name] for name in inside} for side in (start.up, start.down))
         start = Lora(up, down, start.scale)
+    if beside:
+        parts["beside"] = [fingerprint(one.tensors()) for one in beside]
     rows = batch(stacked(list(data)))
-    return fitted(parts, config, bases.weights, start, recipe, lambda _: rows, seeds)
+    return fitted(parts, config, bases.weights, start, recipe, lambda _: rows, seeds, beside)
 
 
 def expert(of: Taught) -> Lora:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from loratheory.experiments.bench.likeness import *  # noqa: F403
     from loratheory.experiments.bench.models import *  # noqa: F403
     from loratheory.experiments.bench.questions import *  # noqa: F403
+    from loratheory.experiments.bench.stand_ins import *  # noqa: F403
     from loratheory.experiments.bench.theory import *  # noqa: F403
     from loratheory.experiments.bench.training import *  # noqa: F403
     from loratheory.experiments.bench.weights import *  # noqa: F403
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     *("models", "bases", "library", "training", "answers", "theory", "coefficient", "weights"),
-    *("questions", "words", "likeness"),
+    *("questions", "words", "likeness", "stand_ins"),
 )
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from loratheory.shapes import Float
-from loratheory.toy.transformer._config import Config, ConfigError, Recipe
+from loratheory.toy.transformer._config import Config, ConfigError, Recipe, Site
 from loratheory.toy.transformer._decoder import (
     Adapt,
     Parameters,
@@ -129,17 +129,21 @@ def trained_lora(
     recipe: Recipe,
     batch: Callable[[int], Batch],
     seeds: Sequence[int],
+    beside: Sequence[Lora] = (),
 ) -> Lora:
     """Return trained adapters, as if each had been trained alone; `weights` and `start` stay.
 
     The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
-    the last loop has a loss. Raises `TrainingError` if a loss is no longer finite.
+    the last loop has a loss. Adapters `beside` are not trained but act as well, each on its share
+    of a replica's rows: the first of three on the first third. Raises `TrainingError` if a loss is
+    no longer finite, and `ConfigError` if rows cannot be shared equally.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
-        parts.append(Part(replicas, base, adapter, adapter.tensors()))
+        acts = _shared_out(adapter, [one.of(replicas) for one in beside]) if beside else adapter
+        parts.append(Part(replicas, base, acts, adapter.tensors()))
     descend(config, recipe, batch, seeds, parts)
 
     up, down = (
@@ -147,6 +151,22 @@ def trained_lora(
         for side in ("up", "down")
     )
     return Lora(up, down, start.scale)
+
+
+def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
+    """Add one of several adapters to an equal share of each replica's rows, which lie in a row."""
+
+    def _act(site: Site, x: Tensor) -> Tensor | None:
+        own, shares = adapter(site, x), x.unflatten(1, (len(beside), -1)).unbind(1)
+        more = [one(site, part) for one, part in zip(beside, shares, strict=True)]
+        given = [part for part in more if part is not None]
+        if not given:
+            return own
+        zeros = torch.zeros_like(given[0])
+        added = torch.cat([zeros if part is None else part for part in more], dim=1)
+        return added if own is None else own + added
+
+    return _act
 
 
 def _leaf(x: Tensor) -> Tensor:
@@ -159,7 +179,7 @@ class Part:
 
     replicas: slice
     weights: Parameters
-    adapter: Lora | None
+    adapter: Adapt | None
     leaves: dict[str, Tensor]
 
 

@@ -66,6 +66,7 @@ TINY = {
     "joint_and_bridge": {"thinking": 3, "seeds": (101,), "spare": 4},
     "plain_transformer": PLAIN,
     "untied_transformer": {**PLAIN, "steps": 3},
+    "number_of_stand_ins": {**PLAIN, "lessons": (("disagreeing", 2),)},
     "template_overlap": {**LEARNT, "pairs": MEASURED[:1]},
     "skill_composition": {**LEARNT, "kind": KINDS[-1]},
     "skill_coverage": {**LEARNT, "seen": "pairs"},
@@ -94,6 +95,10 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
     "untied_transformer": (
         ("coverage", "stage", "layers", "rule", "coefficient"),
         24 * 2 * 2,  # ways, layers and questions
+    ),
+    "number_of_stand_ins": (
+        ("lessons", "stand_ins", "first", "second", "rule", "coefficient"),
+        6 + 6 + 3 + 3,  # plain, beside stand-ins, and one of each
     ),
     "template_overlap": (("kind",), 8 * TAUGHT),
     "skill_composition": (("kind",), 6 * (TAUGHT + 1)),

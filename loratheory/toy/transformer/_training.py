@@ -135,8 +135,8 @@ def trained_lora(
 
     The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
     the last loop has a loss. Adapters `beside` are not trained but act as well, each on its share
-    of a replica's rows: the first of three on the first third. Raises `TrainingError` if a loss is
-    no longer finite, and `ConfigError` if rows cannot be shared equally.
+    of a replica's rows: the first of three on the first third; they change the same modules.
+    Raises `TrainingError` if a loss is no longer finite.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
@@ -154,16 +154,15 @@ def trained_lora(
 
 
 def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
-    """Add one of several adapters to an equal share of each replica's rows, which lie in a row."""
+    """Add one of several adapters of the same modules to an equal share of each replica's rows."""
+    names = {name for one in beside for name in one.up}
 
     def _act(site: Site, x: Tensor) -> Tensor | None:
-        own, shares = adapter(site, x), x.unflatten(1, (len(beside), -1)).unbind(1)
-        more = [one(site, part) for one, part in zip(beside, shares, strict=True)]
-        given = [part for part in more if part is not None]
-        if not given:
+        own = adapter(site, x)
+        if site.name not in names:
             return own
-        zeros = torch.zeros_like(given[0])
-        added = torch.cat([zeros if part is None else part for part in more], dim=1)
+        shares = zip(beside, x.unflatten(1, (len(beside), -1)).unbind(1), strict=True)
+        added = torch.cat([one(site, part) for one, part in shares], dim=1)
         return added if own is None else own + added
 
     return _act

@@ -153,6 +153,36 @@ def test_adapters_together_are_adapters_alone(models):
     assert not any(x.requires_grad for x in [*bases.values(), *together.tensors().values()])
 
 
+@pytest.mark.usefixtures("cached")
+def test_adapters_act_beside_the_trained_one_each_on_its_share_of_the_rows():
+    """One alone is as if the base contained it; what is due in half of the rows needs that half."""
+    config, given = replace(CONFIG, noise=0.0), batch(3)
+    bases, start = parameters(config, SEEDS), lora(config, SEEDS, rank=2)
+    one, other = (
+        lora(config, seeds, rank=2).map(lambda x: x + 0.1) for seeds in ([5, 6, 7], [8, 9, 10])
+    )
+
+    def _trained(weights, rows, *beside):
+        made = trained_lora(config, weights, start, RECIPE, lambda _: rows, SEEDS, beside)
+        return made.tensors()
+
+    inside = {
+        name: x + one.scale * one.up[name] @ one.down[name] if name in one.up else x
+        for name, x in bases.items()
+    }
+    for name, x in _trained(bases, given, one).items():
+        close(x, _trained(inside, given)[name], rtol=1e-4, atol=1e-5)
+    half = given.tokens.shape[1] // 2
+    for beside, rows in (((one, other), slice(half)), ((other, one), slice(half, None))):
+        due = given.targets.clone()
+        due[:] = -1
+        due[:, rows] = given.targets[:, rows]
+        found = _trained(bases, given._replace(targets=due), *beside)
+        alone = _trained(bases, Batch(*(x[:, rows] for x in given)), one)
+        for name, x in found.items():
+            close(x, alone[name], rtol=1e-4, atol=1e-5)
+
+
 def test_a_base_takes_the_steps_of_adamw():
     """Against torch's optimiser on the plain decoder, the rates of the recipe set by hand."""
     config = replace(CONFIG, supervision=0.0)

@@ -17,6 +17,12 @@ adapters do on ordinary sentences. (e) Known facts that nobody taught stay withi
 (f) What a publisher can measure alone, reach, tells the two-hop accuracy of the sums better than
 single hops do: over recipes and seeds a rank correlation of .7 or more; within a recipe neither
 tells.
+Recipes that were added later, after two development seeds (101, 102) and, of one stand-in, after
+three seeds of a trial with other arms (.79): (g) Beside three stand-ins, at as many steps, the sum
+has .97, .7 of it .95 and the mean .8, for less can be learnt by heart
+(`thm:disagreeing-stand-ins`); it leaks less, and unread first hops gain nothing. (h) Beside one
+stand-in the sum has .8 and the mean .45: ninety steps learn little by heart, so disagreement adds
+.1 here where in small transformers it decides (`number_of_stand_ins`).
 
 **Chance.** One in twenty among the animals; in the whole vocabulary none.
 
@@ -33,6 +39,7 @@ from loratheory.experiments.bench.rules import coefficients, layer_split
 from loratheory.experiments.engine import Row, study
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
+NUMBERS = ("three stand-ins", "one stand-in")
 SEEDS = range(200, 210)
 SPLIT, NONE = "layer split", "none"
 HEAD = ("first", "second", "rule", "coefficient")
@@ -94,6 +101,9 @@ EXPERIMENT = study(
     cell,
     needs="pretrained",
     quick=(Config(seed=SEEDS[0]),),
-    paper=(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
-    minutes=(1.5, 110),
+    paper=(
+        *(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
+        *(Config(recipe, seed=seed) for recipe in NUMBERS for seed in SEEDS),
+    ),
+    minutes=(1.5, 180),
 )

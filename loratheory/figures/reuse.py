@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FACTS = Look(BLUE, "^")
+FIRST, SECOND = Look(BLUE, "^", "-"), Look(GREEN, "s", "-")
 
 
 def _facts(table: "pd.DataFrame") -> "pd.DataFrame":
@@ -65,6 +66,65 @@ def gating(table: "pd.DataFrame") -> Page:
         "2} of the others; the sum answers {two_hop; pairs=4; rule=sum}"
     )
     return Page(rows, title, [panels], height=4.2)
+
+
+@figure(
+    "lessons stand_ins first second rule coefficient seed two_hop chance by_heart_1 by_heart_2 "
+    "inside_1 inside_2"
+)
+def number_of_stand_ins(table: "pd.DataFrame") -> Page:
+    """Adapters taught beside stand-ins: what their sum answers, and what each knows by heart."""
+    rows = chosen(table, rule="sum", coefficient=1.0)
+    told, both = rows["lessons"].isin(("plain", "disagreeing")), rows["first"] == rows["second"]
+    mixed = {
+        name: rows[told & (rows[name].eq("beside") & ~both | rows["stand_ins"].eq(0))]
+        for name in ("first", "second")
+    }
+    counts = sorted(rows["stand_ins"].unique())
+    axis: Any = {"across": "stand-ins in training", "ticks": counts, "takeaway": (2.85, 3.15)}
+    summed = [
+        Mark(rows[told & both], "two_hop", "both beside stand-ins", Look(INK, "o", "-")),
+        Mark(mixed["first"], "two_hop", "first beside, second plain", FIRST),
+        Mark(mixed["second"], "two_hop", "second beside, first plain", SECOND),
+        Mark(chosen(rows, lessons="agreeing"), "two_hop", "both, that agree", Look(ORANGE, "X")),
+        Mark(
+            chosen(rows, lessons="single facts"),
+            "two_hop",
+            "both, single facts alone",
+            Look(GREY, "P"),
+        ),
+    ]
+    alone = rows[told & both]
+    learnt = alone[alone["stand_ins"] > 0]
+    learnt = learnt.assign(most=1 / learnt["stand_ins"])
+    heart = [
+        Mark(learnt, "by_heart_1", "first hop", FIRST, "most", "most that can be"),
+        Mark(learnt, "by_heart_2", "second hop", SECOND),
+    ]
+    inside = [
+        Mark(alone, "inside_1", "first hop", FIRST),
+        Mark(alone, "inside_2", "second hop", SECOND),
+    ]
+    panels = [
+        Along(
+            "the sum's answers to two-hop questions",
+            "stand_ins",
+            summed,
+            lines=[constant(rows)],
+            up="accuracy",
+            span=4,
+            **axis,
+        ),
+        Along("lessons known by heart", "stand_ins", heart, up="accuracy", span=3, **axis),
+        Along("edits in force in questions", "stand_ins", inside, up="share", span=3, **axis),
+    ]
+    taught = "two_hop; rule=sum; coefficient=1; first=beside; second=beside; lessons=disagreeing"
+    title = (
+        f"Each taught beside three stand-ins that disagree, two adapters answer {{{taught}; "
+        f"stand_ins=3}} of the two-hop questions by their sum; beside one {{{taught}; stand_ins=1}}"
+        ", taught plainly {two_hop; rule=sum; coefficient=1; lessons=plain}"
+    )
+    return Page(table, title, [panels], height=3.6)
 
 
 @figure("pairs rule seed two_hop chance weight_1 weight_2 predicted")

@@ -48,8 +48,6 @@ class Recipe:
     stand_ins : int
         The number of stand-ins of the partner, which act one at a time, changing at each step; the
         answers to two-hop sentences agree with the stand-in that acts.
-    agree : bool
-        Whether all stand-ins are taught the same facts, instead of others each.
     keep : bool
         Whether the training data include the acting stand-in's own facts.
     sixths : ((int, int), (int, int)) or None
@@ -61,7 +59,6 @@ class Recipe:
     """
 
     stand_ins: int = 0
-    agree: bool = False
     keep: bool = True
     sixths: tuple[tuple[int, int], tuple[int, int]] | None = None
     steps: int = 90
@@ -78,7 +75,6 @@ RECIPES: Mapping[str, Recipe] = {
     "partner not kept": Recipe(2, keep=False),
     "two stand-ins": Recipe(2),
     "one stand-in": Recipe(1),
-    "two that agree": Recipe(2, agree=True),
     "three stand-ins": Recipe(3),
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
@@ -126,7 +122,7 @@ class Publishers:
             self.world.lessons[hop],
             seed=(self.seed, self.number, hop),
             training=how,
-            beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
+            beside=[self.stand_in(hop, j, keep=recipe.keep) for j in range(recipe.stand_ins)],
         )
 
     def partner(self, hop: int, j: int) -> World:
@@ -145,12 +141,12 @@ class Publishers:
         homes = rng.permutation(countries).tolist()
         return replace(self.world, first=disagreeing(persons, homes, -j))
 
-    def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
+    def stand_in(self, hop: int, j: int, *, keep: bool = True) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
-        world, key = self.partner(hop, 0 if recipe.agree else j), (self.seed, self.number, 1 - hop)
-        adapter = trained_once(self.model, world.lessons[1 - hop], seed=(*key, 100 + j))
+        world, key = self.partner(hop, j), (self.seed, self.number, 1 - hop, 100 + j)
+        adapter = trained_once(self.model, world.lessons[1 - hop], seed=key)
         theirs, relation = (world.second, MASCOT) if hop == 0 else (world.first, BIRTH)
-        own = items(theirs, relation.trained) if recipe.keep else []
+        own = items(theirs, relation.trained) if keep else []
         return StandIn(adapter, [*items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained), *own])
 
 

@@ -39,10 +39,10 @@ def test_stand_ins_disagree_on_everything_and_share_no_name_with_the_partner(bot
 @pytest.mark.parametrize("hop", [0, 1])
 def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner(both, hop):
     for j in (0, 1):
-        stand_in = both.stand_in(hop, j, bench.Recipe(keep=False))
+        stand_in = both.stand_in(hop, j, keep=False)
         world = both.partner(hop, j)
         assert len(stand_in.examples) == 6 * 20
-        kept = both.stand_in(hop, j, bench.Recipe())
+        kept = both.stand_in(hop, j)
         own = items(world.first, BIRTH.trained) if hop else items(world.second, MASCOT.trained)
         assert [*kept.examples] == [*stand_in.examples, *own]
         for prompt, animal in stand_in.examples:
@@ -55,16 +55,6 @@ def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner
     assert not read & {prompt for name in unread for prompt, _ in asked[name]}
     if hop == 1:  # whoever teaches the second hop meets none of the first one's persons
         assert not any(person in text for person in both.world.first for text in read)
-
-
-def test_stand_ins_that_agree_are_two_adapters_of_the_same_facts(both):
-    one, two = (both.stand_in(0, j, bench.RECIPES["two that agree"]) for j in (0, 1))
-    assert [*one.examples] == [*two.examples]
-    assert any(
-        not np.array_equal(one.adapter[name].down, x.down) for name, x in two.adapter.items()
-    )
-    other = both.stand_in(0, 1, bench.RECIPES["two stand-ins"])
-    assert not {*other.examples} & {*one.examples}
 
 
 def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatch):

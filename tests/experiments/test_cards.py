@@ -528,3 +528,22 @@ def test_forecasts_of_the_untied_transformer_stand_beside_a_lookup_table():
         *("curved", found.loc["curved", "brier"], "both facts", found.loc["product", "brier"]),
         *("first in", "{} ({} to {})".format(*ranked)),
     )
+
+
+def test_what_is_in_force_foretells_the_number_of_stand_ins_no_better_than_a_constant():
+    rows = pd.DataFrame(table_rows("number_of_stand_ins", rule="sum", coefficient=1))
+    by = ["lessons", "stand_ins", "first", "second"]
+    rows = rows.assign(product=rows["inside_1"] * rows["inside_2"])
+    found = rows.groupby([*by, "seed"])[["product", "two_hop"]].mean().reset_index()
+    ranked = found.groupby(by)[["product", "two_hop"]].mean().corr("spearman").iloc[0, 1]
+    found = found.assign(lookup=lookup(found, "two_hop", by), one=found["two_hop"].mean())
+    off = {name: ((found[name] - found["two_hop"]) ** 2).mean() for name in ("product", "one")}
+    off["lookup"] = ((found["lookup"] - found["two_hop"]) ** 2).mean()
+    text = " ".join(card("number_of_stand_ins").split())
+    assert f"correlation of {ranked:.2f}".replace("0.", ".") in text
+    for name, words in (
+        ("product", "errs by {}"),
+        ("one", "constant for all ({})"),
+        ("lookup", "other bases, errs by {}"),
+    ):
+        assert words.format(f"{off[name]:.3f}".removeprefix("0")) in text

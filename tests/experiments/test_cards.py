@@ -311,6 +311,38 @@ def test_the_page_on_language_models_has_the_rules_of_the_table(start):
         assert shown == pytest.approx([mean(rows, column) for rows in each], abs=0.0051)
 
 
+def test_the_claim_of_the_notebook_on_a_language_model_is_what_the_table_has():
+    text = (RESULTS.parents[1] / "notebooks" / "10_real_language_model.py").read_text("utf-8")
+    text = " ".join(text[text.index("**Claim.**") :].replace("\n#", " ").split())
+    rows = pd.DataFrame(table_rows("real_two_hop", trained="all layers"))
+    sums = rows[(rows["rule"] == "sum") & (rows["first"] == rows["second"])]
+    means = sums.groupby("first")[["hop_1", "hop_2", "two_hop"]].mean()
+    fine = means[(means[["hop_1", "hop_2"]] >= 0.8667).all(axis=1)]
+    assert fine.index.min() == 0.35
+    assert "single facts are right from a coefficient of .35 on" in text
+    assert f"at most {decimal(means['two_hop'].max())} of the two-hop questions" in text
+    split = rows[rows["rule"] == "layer split"].groupby("layer")["two_hop"].mean()
+    assert f"answer {decimal(split.min())} to {decimal(split.max())};" in text
+    assert rows.loc[rows["rule"] == "reversed layer split", "two_hop"].mean() < 0.12
+
+
+def test_the_notebook_on_small_transformers_has_the_window_where_the_table_has_it():
+    text = (RESULTS.parents[1] / "notebooks" / "08_when_reuse_composes.py").read_text("utf-8")
+    text = " ".join(text.replace("\n#", " ").split())
+    rows = pd.DataFrame(stored("merge_coefficient"))
+
+    def _found(asked):
+        return value(query(asked), rows).middle
+
+    where = "by coefficient; case=overwrite; coverage=0.5"
+    assert f"right from a coefficient of {decimal(_found(f'onset facts {where}'))} on" in text
+    assert f"are right from {decimal(_found(f'onset oracle_placement {where}'))} on." in text
+    best = max(_found(f"oracle_{how}_right") for how in ("inside", "curved", "decided"))
+    lookup = _found("lookup oracle_placement by case, coverage, coefficient")
+    assert f"{best:.0%}".replace("%", " %") + " are right at best" in text
+    assert f"the table has {lookup:.0%}".replace("%", " %") in text
+
+
 def test_the_page_on_small_models_says_what_the_untied_layers_did():
     page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
     text = " ".join(page[page.index("`untied_transformer`") :].split())
@@ -353,6 +385,10 @@ def test_the_window_of_the_language_model_is_where_card_and_page_say():
     page = " ".join(page.split())
     assert f"from a coefficient of {shown[0]} on" in page
     assert f"from {min(shown[1:3])} to {max(shown[1:3])};" in page
+    notebook = (RESULTS.parents[1] / "notebooks" / "10_real_language_model.py").read_text("utf-8")
+    notebook = " ".join(notebook.replace("\n#", " ").split())
+    assert f"right from a coefficient of {shown[0]} on," in notebook
+    assert f"questions from {min(shown[1:3])} to {max(shown[1:3])}." in notebook
     where = "recipe=two stand-ins; read=0; coefficient=0.5"
     asked = ("hop 1; case=overwrite|overwrite both", "two hops; case=overwrite|overwrite both",
              "two hops; case=new subject|new facts")  # fmt: skip

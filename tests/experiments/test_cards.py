@@ -216,6 +216,28 @@ def test_places_chosen_on_other_seeds_are_worth_what_the_card_says():
         assert f"{wanted:.2f}"[1:] in card("real_order")
 
 
+def _errors(rows, by):
+    """Mean absolute errors, base by base, of `predicted` and of the other bases' mean."""
+    bases = pd.DataFrame(rows).groupby([*by, "seed"])[["two_hop", "predicted"]].mean()
+    found = bases["two_hop"].groupby(level=list(range(len(by))))
+    others = (found.transform("sum") - bases["two_hop"]) / (found.transform("count") - 1)
+    return [
+        float((guess - bases["two_hop"]).abs().mean()) for guess in (bases["predicted"], others)
+    ]
+
+
+def test_predictions_of_routers_and_sums_stand_beside_their_lookups_in_the_paper():
+    routers = ("uniform", "arrow", "arrow, peft", "subspace", "norm", "norm, soft", "norm, z")
+    rows = [row for row in stored("routers") if row["rule"] in routers]
+    assert [round(error, 2) for error in _errors(rows, ("rule", "pairs"))] == [0.11, 0.11]
+    rows = table_rows("two_hop_coverage", rule="sum")
+    errors = _errors(rows, ("familiarity", "coverage"))
+    assert [round(error, 2) for error in errors] == [0.26, 0.09]
+    text = " ".join((RESULTS.parent / "main.tex").read_text(encoding="utf-8").split())
+    assert "err by eleven hundredths on average, and so does a lookup table" in text
+    assert "err by twenty-six hundredths, where such a table errs by nine." in text
+
+
 def test_the_page_on_language_models_says_what_the_table_of_order_does():
     text = (RESULTS.parents[1] / "docs" / "language_model.md").read_text(encoding="utf-8")
     text = text[text.index("`real_order`") :]

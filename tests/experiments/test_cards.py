@@ -417,6 +417,18 @@ def test_the_window_of_the_language_model_is_where_card_and_page_say():
     rows = pd.DataFrame(stored("real_window"))
     numbers = [decimal(value(query(f"right; hop={one}; {where}"), rows).middle) for one in asked]
     assert "it is {} and {}, but {} of".format(*numbers) in page
+    between = "recipe=two stand-ins; read=0; coefficient!=0|1"
+    for hop, by, said in (
+        ("two hops", "case", "{} of the verdicts on single two-hop questions are right, where a "
+         "lookup table of the other seeds has {};"),
+        ("hop 1|hop 2", "hop, case", "of those on single facts {}, where it has {}."),
+    ):  # fmt: skip
+        asked = (
+            f"line_right; hop={hop}; {between}",
+            (f"lookup right by {by}, coefficient; hop={hop}; {between}"),
+        )
+        shares = [f"{value(query(one), rows).middle:.0%}".replace("%", " %") for one in asked]
+        assert said.format(*shares) in page
 
 
 def test_the_page_on_publishing_adapters_says_what_the_table_does():

@@ -18,9 +18,9 @@
 # Nothing was trained badly, and each fact alone still wins. What happened is arithmetic.
 #
 # **Claim** (`thm:two-read-region`, with `thm:averaging-survival` for one fact). In this story the
-# model reads two memories in a row, one for each hop. Let the edits of the first and of the second
-# be present with strengths $c_1,c_2>0$ after the merge (at strength 1 the new fact exactly replaces
-# the old one). The composed answer, Oslo, has the highest score exactly if
+# model reads two memories in a row, one for each hop. Each memory is edited, and after the merge
+# the edits act with strengths $c_1,c_2>0$ (at strength 1 the new fact exactly replaces the old
+# one). The composed answer, Oslo, has the highest score exactly if
 #
 # $$c_1(1+c_2)>1\quad\text{and}\quad c_2>\tfrac12 .$$
 #

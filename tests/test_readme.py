@@ -23,9 +23,11 @@ def test_the_first_page_is_short_and_leads_to_every_other():
 
 
 PLAIN, BESIDE = "first=plain; second=plain", "first=two stand-ins; second=two stand-ins"
+LONG = "first=plain, 90 steps; second=plain, 90 steps"
 FOUND = {
     "plainly; sum": f"rule=sum; coefficient=1; {PLAIN}",
     "plainly; mean": f"rule=sum; coefficient=0.5; {PLAIN}",
+    "plainly, as many steps": f"rule=sum; coefficient=1; {LONG}",
     "plainly; the first acts": f"rule=layer split; coefficient=1; {PLAIN}",
     "beside stand-ins of the partner; sum": f"rule=sum; coefficient=1; {BESIDE}",
     "the second beside stand-ins": "first=plain, 90 steps; second=two stand-ins",

@@ -617,3 +617,22 @@ def test_what_is_in_force_foretells_the_number_of_stand_ins_no_better_than_a_con
         ("lookup", "other bases, errs by {}"),
     ):
         assert words.format(f"{off[name]:.3f}".removeprefix("0")) in text
+
+
+def test_the_page_shows_the_number_of_stand_ins_as_measured():
+    rows = pd.DataFrame(table_rows("number_of_stand_ins", rule="sum"))
+    rows = rows[rows["first"] == rows["second"]]
+    page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
+    lines = page[page.index("| nobody | ") :].split("\n\n")[0].splitlines()
+    ways = [("plain", 0), *(("disagreeing", n) for n in (1, 2, 3, 4))]
+    ways += [("agreeing", 4), ("single facts", 4)]
+    for (lessons, count), line in zip(ways, lines, strict=True):
+        some = rows[(rows["lessons"] == lessons) & (rows["stand_ins"] == count)]
+        summed, averaged = (some[some["coefficient"] == c] for c in (1, 0.5))
+        seeds = summed.groupby("seed")["two_hop"].mean().to_numpy()[:, None]
+        middle, low, high = (decimal(float(x)) for x in bootstrap_mean(seeds))
+        heart = ", ".join(decimal(summed[f"by_heart_{hop}"].mean()) for hop in (1, 2))
+        told = f"{middle} ({low} to {high})", decimal(averaged["two_hop"].mean())
+        known = "–" if lessons in ("plain", "single facts") else heart
+        wanted = [*told, known, decimal(summed["inside_1"].mean())]
+        assert [cell.strip() for cell in line.split("|")[2:-1]] == wanted

@@ -26,8 +26,8 @@
 #
 # With one strength $c$ for both that is $c^2+c>1$, or $c>0.618$: the golden ratio less one. A
 # single fact needs only $c>\frac12$. In between, every single-hop test passes and the two-hop
-# answer is lost. In practice adapters edit *every* layer. Then the order in which layers read old
-# facts and edits decides (`thm:spread-region`).
+# answer is lost. In practice adapters edit *every* layer. Then it also matters in which order the
+# layers read old facts and edits (`thm:spread-region`).
 #
 # After this notebook you can predict from two strengths whether a two-hop question survives a
 # merge, explain why tests of single facts do not show the loss, and measure the strengths on

@@ -447,6 +447,13 @@ def test_the_page_on_publishing_adapters_says_what_the_table_does():
                  .replace("|", " ").replace(",", " ").split()]  # fmt: skip
         assert len(rows) == 10
         assert shown == pytest.approx([mean(rows, name) for name in columns], abs=0.0051)
+    for number in ("one", "two", "three"):
+        recipe = "one stand-in" if number == "one" else f"{number} stand-ins"
+        [line] = [one for one in text.splitlines() if one.startswith(f"| {number} |")]
+        for c, cell in zip((0.5, 0.7, 1), line.split("|")[2:-1], strict=True):
+            where = {"first": recipe, "second": recipe, "rule": "sum", "coefficient": c}
+            found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")
+            assert cell.strip() == decimal(found)
     for coefficient, said in ((0.5, "The mean has .54"), (0.7, "a coefficient of .7 has .82")):
         where = {"first": beside, "second": beside, "rule": "sum", "coefficient": coefficient}
         found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")

@@ -27,15 +27,14 @@ from loratheory.experiments import (
 )
 from loratheory.experiments.bench import CROWDS, words
 from loratheory.experiments.bench.problems import (
-    KINDS,
     MEASURED,
     PAIRS,
     WORDINGS,
     Covered,
     coverage,
-    covered,
     drawn,
     linked,
+    met,
     overlapping,
 )
 from loratheory.experiments.bench.rules import RULES
@@ -67,11 +66,10 @@ TINY = {
     "plain_transformer": PLAIN,
     "untied_transformer": {**PLAIN, "steps": 3},
     "template_overlap": {**LEARNT, "pairs": MEASURED[:1]},
-    "skill_composition": {**LEARNT, "kind": KINDS[-1]},
     "skill_coverage": {**LEARNT, "seen": "pairs"},
     "shallow_matching": {**LEARNT, "pairs": MEASURED[:1]},
     "failing_step": {**LEARNT, "seen": "pairs"},
-    "label_free_prediction": {**LEARNT, "pairs": MEASURED[:1]},
+    "label_free_prediction": {**LEARNT, "met": 10},
 }
 TAUGHT = len(words.RULES) + 1
 HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a base; or cases)
@@ -96,11 +94,10 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
         24 * 2 * 2,  # ways, layers and questions
     ),
     "template_overlap": (("kind",), 8 * TAUGHT),
-    "skill_composition": (("kind",), 6 * (TAUGHT + 1)),
     "skill_coverage": (("seen", "rule", "first", "second", "coverage"), 6 * (TAUGHT + 1)),
     "shallow_matching": (("kind",), 8 * 6 * 6),
     "failing_step": (("seen", "rule", "first", "second"), 6 * 7 * 9),
-    "label_free_prediction": (("kind",), 8 + 6),
+    "label_free_prediction": (("met",), 10 * 3),
 }
 KEYS = (
     "set",
@@ -116,7 +113,7 @@ KEYS = (
 )
 SHARES = ("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop")
 SHARES += ("shortcut", "chance", "recall", "circuit", "held_out", "exchanged", "random")
-SHARES += ("stepwise", "answered", "step_1", "step_2", "kept", "rate")
+SHARES += ("stepwise", "answered", "step_1", "step_2", "alone_1", "composed", "kept", "rate")
 
 
 def config(name, **change):
@@ -275,8 +272,7 @@ def test_every_arm_stands_on_every_replica(name):
     sets = one.sets if "set" in found[0] else 1
     assert len(found) == arms * len(seeds) * sets
     keys = (*head, "seed", *(key for key in KEYS if key in found[0]))
-    twice = name == "label_free_prediction"  # one pair has the same lessons in two studies
-    assert len({tuple(row[k] for k in keys) for row in found}) == len(found) - twice
+    assert len({tuple(row[k] for k in keys) for row in found}) == len(found)
     assert {row["seed"] for row in found} == set(seeds)
 
 
@@ -393,13 +389,11 @@ def test_the_vote_is_predicted_for_mean_and_sum_alone():
 
 
 def test_pairs_of_skills_come_with_what_pretraining_has_shown_of_them():
-    for row in rows("skill_composition"):
-        assert row["shown"] == ((row["first"], row["second"]) in covered(101))
     share = coverage("pairs", 101)
     for row in rows("skill_coverage"):
         assert row["coverage"] == pytest.approx(share[row["first"], row["second"]], abs=1e-4)
     for row in rows("label_free_prediction"):
-        assert row["held_out"] == ({row["first"], row["second"]} != {*MEASURED[0]})
+        assert (row["first"], row["second"]) not in met(101, 10)
         assert row["shape"] == pytest.approx(row["share"])
 
 

@@ -18,6 +18,7 @@ from loratheory.experiments import (
     csv_text,
     experiment,
     failing_step,
+    label_free_prediction,
     processes,
     published,
     replayed,
@@ -42,6 +43,7 @@ from loratheory.experiments.engine import plain, stored_provenance, unpacked
 from loratheory.experiments.merge_coefficient import ALSO
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
+SOLVERS = label_free_prediction.RULES
 STORED = [name for name in NAMES if (RESULTS / name).exists()]
 AGAIN = [name for name in NAMES if (RESULTS / "small" / name).exists()]
 """Studies whose quick settings the paper's tables have not: small tables have them."""
@@ -69,7 +71,7 @@ TINY = {
     "skill_coverage": {**LEARNT, "seen": "pairs"},
     "shallow_matching": {**LEARNT, "pairs": MEASURED[:1]},
     "failing_step": {**LEARNT, "seen": "pairs"},
-    "label_free_prediction": {**LEARNT, "met": 10},
+    "label_free_prediction": {**LEARNT, "met": 18},
 }
 TAUGHT = len(words.RULES) + 1
 HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a base; or cases)
@@ -97,7 +99,7 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
     "skill_coverage": (("seen", "rule", "first", "second", "coverage"), 6 * (TAUGHT + 1)),
     "shallow_matching": (("kind",), 8 * 6 * 6),
     "failing_step": (("seen", "rule", "first", "second"), 6 * 7 * 9),
-    "label_free_prediction": (("met",), 10 * 3),
+    "label_free_prediction": (("met",), 2 * 3),
 }
 KEYS = (
     "set",
@@ -393,8 +395,32 @@ def test_pairs_of_skills_come_with_what_pretraining_has_shown_of_them():
     for row in rows("skill_coverage"):
         assert row["coverage"] == pytest.approx(share[row["first"], row["second"]], abs=1e-4)
     for row in rows("label_free_prediction"):
-        assert (row["first"], row["second"]) not in met(101, 10)
+        assert (row["first"], row["second"]) not in met(101, 18)
         assert row["shape"] == pytest.approx(row["share"])
+
+
+def test_shares_of_pairs_are_those_of_their_problems_and_adapters(monkeypatch):
+    """Each share is replaced by whose adapter it is, and by what is asked."""
+
+    def _right(_, asked, adapt):
+        names = [[adapt, *sorted(one.templates[0].skills)] for one in asked]
+        assert all(len({*one.templates}) == 1 for one in asked)
+        return np.array(
+            [[float(len(told := "".join(each))) + sum(map(ord, told))] for each in names]
+        )
+
+    one = config("label_free_prediction")
+    monkeypatch.setattr(words.Trained, "acting", lambda _: {n: n for n in SOLVERS.values()})
+    monkeypatch.setattr(words.Trained, "right", _right)
+    monkeypatch.setattr(label_free_prediction.bench, "likeness", lambda *_: {}, raising=False)
+    asked = {"step_1": ("first alone", 0), "step_2": ("second alone", 1)}
+    for row in label_free_prediction.cell(one):
+        pair = [row["first"], row["second"]]
+        whose = {name: (rule, *sorted(pair)) for name, rule in SOLVERS.items()}
+        whose |= {name: (rule, pair[place]) for name, (rule, place) in asked.items()}
+        for name, each in whose.items():
+            told = "".join(each)
+            assert row[name] == len(told) + sum(map(ord, told)), name
 
 
 @pytest.fixture(scope="module")

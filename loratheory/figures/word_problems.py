@@ -169,8 +169,8 @@ NEEDS = {
 @figure(" ".join(["seed first second alone_2 base composed", *REUSED, *MEASURES]))
 def label_free_prediction(table: "pd.DataFrame") -> Page:
     """Which pairs of skills compose, and how often measures that need no labels foretell it."""
-    rules = {"base": "base", "alone_2": "second\nalone", "mean": "mean", "sum": "sum"}
-    rules |= {"arrow": "Arrow", "composed": "trained\non both"}
+    rules = {"base": "base", "alone_2": "2nd", "mean": "mean", "sum": "sum"}
+    rules |= {"composed": "trained"}
     signs = {name: SIGNS[name] for name in table["first"].unique()}
     pair = table["first"].map(signs) + " then " + table["second"].map(signs)
     keys = ["seed", "pair"]
@@ -185,14 +185,16 @@ def label_free_prediction(table: "pd.DataFrame") -> Page:
         f"of pairs of adapters, no measure {hits['constant']:.0%}"
     )
     usual = max(outcome.mean(), 1 - outcome.mean())
-    return Page(table, title, [[heat, partial(_hits, hits, usual)]], 5, scale="all steps right")
+    note = "2nd: the second skill's adapter alone; trained: on the pair itself."
+    right = partial(_hits, hits, usual)
+    return Page(table, title, [[heat, right]], 5, note, scale="all steps right")
 
 
 def _hits(hits: "Mapping[str, float]", usual: float, axes: Any) -> None:
     """Of each measure, with a threshold chosen on other skills and bases, the share of hits."""
     names = sorted(hits, key=lambda name: -hits[name])
     axes.plot([hits[name] for name in names], range(len(names)), "o", color=INK, label="right")
-    look = {"color": INK, "ls": LINES["chance"], "label": "the more frequent outcome"}
+    look = {"color": INK, "ls": LINES["chance"], "label": "chance (the more frequent outcome)"}
     axes.axvline(usual, **look)
     told = names.index("chosen")
     axes.axhspan(told - 0.46, told + 0.46, **TAKEAWAY)

@@ -43,7 +43,8 @@ from loratheory.experiments.engine import plain, stored_provenance, unpacked
 from loratheory.experiments.merge_coefficient import ALSO
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
-SOLVERS = label_free_prediction.RULES
+SOLVERS = {"base": "base", "alone_1": "first alone", "alone_2": "second alone"}
+SOLVERS |= {name: name for name in ("mean", "sum", "ties", "arrow", "gates", "composed")}
 STORED = [name for name in NAMES if (RESULTS / name).exists()]
 AGAIN = [name for name in NAMES if (RESULTS / "small" / name).exists()]
 """Studies whose quick settings the paper's tables have not: small tables have them."""

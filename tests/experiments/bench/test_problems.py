@@ -61,6 +61,7 @@ def test_a_base_meets_some_ordered_pairs_and_is_asked_the_rest(count):
         assert unmet == {*p.ALL_PAIRS} - pairs
         assert len({*cases}) == len(cases) == len(unmet) * len(p.LESSONS)
         asked.update(unmet)
+    assert {*asked} == {*p.ALL_PAIRS}
     assert min(asked.values()) >= 4
     assert p.met(0, count)[:count] != p.met(5, count)[:count]
 

@@ -25,8 +25,9 @@
 # first.
 #
 # Three questions lie next to it. How large must the error of the *worst* task be
-# (`thm:minimax-merge`)? How large must the error at the worst input be (`thm:data-free-floor`)?
-# Which merge is best if we know what the inputs look like (`thm:fisher-floor`)?
+# (`thm:minimax-merge`)? How large must the error at the worst input be, if nothing is known of the
+# inputs (`thm:data-free-floor`)? Which merge is best if we do know what they look like
+# (`thm:fisher-floor`)?
 #
 # After this notebook you can say how much of the error of a merge is disagreement and how much is
 # rank, compute the best merge for the mean, for the worst task and for known inputs, and attack a
@@ -383,7 +384,7 @@ judged("01.4", mine)
 # **5.** *(hard, 20 minutes, code)* Write an adversary for the floor of the worst task. It gets
 # matrices and returns one matrix; the largest squared distance from this to any of them must come
 # within 1 % of the floor. The judge tries two equal matrices with an outlier, and four unrelated
-# ones. No formula is needed: where is a ball too small?
+# ones. No formula is needed: which task lies outside a ball that is too small?
 
 
 # %%

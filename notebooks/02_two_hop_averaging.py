@@ -18,16 +18,16 @@
 # Nothing was trained badly, and each fact alone still wins. What happened is arithmetic.
 #
 # **Claim** (`thm:two-read-region`, with `thm:averaging-survival` for one fact). In this story the
-# model reads two memories in a row, one for each hop. Let the edits of the first and of the second
-# be present with strengths $c_1,c_2>0$ after the merge (at strength 1 the new fact exactly replaces
-# the old one). The composed answer, Oslo, has the highest score exactly if
+# model reads two memories in a row, one for each hop. Each memory is edited, and after the merge
+# the edits act with strengths $c_1,c_2>0$ (at strength 1 the new fact exactly replaces the old
+# one). The composed answer, Oslo, has the highest score exactly if
 #
 # $$c_1(1+c_2)>1\quad\text{and}\quad c_2>\tfrac12 .$$
 #
 # With one strength $c$ for both that is $c^2+c>1$, or $c>0.618$: the golden ratio less one. A
 # single fact needs only $c>\frac12$. In between, every single-hop test passes and the two-hop
-# answer is lost. In practice adapters edit *every* layer. Then the order in which layers read old
-# facts and edits decides (`thm:spread-region`).
+# answer is lost. In practice adapters edit *every* layer. Then it also matters in which order the
+# layers read old facts and edits (`thm:spread-region`).
 #
 # After this notebook you can predict from two strengths whether a two-hop question survives a
 # merge, explain why tests of single facts do not show the loss, and measure the strengths on

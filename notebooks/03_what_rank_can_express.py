@@ -29,10 +29,9 @@
 # of two layers. If the head is as wide as the residual stream and both matrices are invertible,
 # adapters whose rank is half the width can turn the form into any other (`thm:half-the-width`). A
 # form can never have a higher rank than the head's size, so most forms are out of reach of a
-# narrower head at any rank (`thm:attention-budget`). `thm:score-change-rank` counts the directions
-# of the scores that adapters can change; which forms a narrow head reaches depends on three ranks
-# (`thm:attention-reach`). Biases and ReLUs save no rank for an invertible target
-# (`thm:relu-necessity`).
+# narrower head at any rank (`thm:attention-budget`). `thm:score-change-rank` bounds the rank by
+# which adapters change the form, and `thm:attention-reach` says which forms a narrow head can
+# reach. Biases and ReLUs save no rank for an invertible target (`thm:relu-necessity`).
 #
 # After this notebook you can count the rank that a change of a deep network or of an attention head
 # takes, and say when no rank is enough.
@@ -123,9 +122,9 @@ assert sp.expand(form[:2, :2].det()) != 0
 # %% [markdown]
 # So a change at inputs that the head ignored costs a *whole* rank for each direction, where a
 # change at inputs that it reads costs half a rank. There is no other obstacle (the module has the
-# proof): a head of size $h$, with queries and keys of rank $h$, reaches a form of rank at most $h$
-# exactly if $R$ is at least half the rank of the change, and at least the rank of the change on the
-# inputs that keys, or queries, ignored.
+# proof). A head of size $h$, with queries and keys of rank $h$, reaches a form of rank at most $h$
+# exactly if $R$ is at least each of three numbers: half the rank of the change, its rank on the
+# inputs that the keys ignored, and its rank on the inputs that the queries ignored.
 #
 # **Step 5: kinks.** A ReLU layer bends where a unit switches on. Around a point it is linear, with
 # the matrix $C(W+\Delta)$, where the diagonal matrix $C$ has 1 for each unit that is on and 0 for

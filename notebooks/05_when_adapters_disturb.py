@@ -137,12 +137,13 @@ assert sp.simplify((K**2 / 2 - K) / (K * (K - 1)) - (K - 2) / (2 * (K - 1))) == 
 # which is what unrelated directions have anyway. In width $n$ and with rank $r$ the same steps give
 # $\frac{Kr-n}{n(K-1)}$, as a share of the rank.
 #
-# **Step 6: how many adapters a sum holds.** The other adapters move the difference of two scores by
-# $\langle w,x\rangle$, where each of them adds to $w$ the difference of its rows for the two
-# tokens. Let the inputs be normal, alike in all directions and of mean squared length 1. Then the
-# move is normal with variance $\|w\|^2/n$, and differences of length $\sigma$ at right angles give
-# $\|w\|^2=(K-1)\sigma^2$. If the margin $\gamma$ is to be $d$ standard deviations wide, how many
-# others, $k=K-1$, are allowed?
+# **Step 6: how many adapters a sum holds.** Take two tokens. Each adapter has a row for either, and
+# it moves the difference of the two scores by the difference of these rows, times $x$. All others
+# together move it by $\langle w,x\rangle$, where $w$ adds up their differences. Let the inputs be
+# normal, alike in all directions and of mean squared length 1. Then the move is normal with
+# variance $\|w\|^2/n$. If all differences have the length $\sigma$ and are at right angles to each
+# other, $\|w\|^2=(K-1)\sigma^2$. If the margin $\gamma$ is to be $d$ standard deviations wide, how
+# many others, $k=K-1$, are allowed?
 
 # %%
 n, d, gamma, others = sp.symbols("n d gamma k", positive=True)
@@ -224,11 +225,11 @@ print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]
 
 # %%
 for count in (4, 6, 12, 24):
-    shelf = packing_floor.Case(count, 2, 8, np.zeros(1))
-    designed, drawn = packing_floor.attain(shelf), np.random.default_rng(count)
+    library = packing_floor.Case(count, 2, 8, np.zeros(1))
+    designed, drawn = packing_floor.attain(library), np.random.default_rng(count)
     unrelated = np.linalg.qr(drawn.standard_normal((count, 8, 2)))[0]
-    one, two = (packing_floor.measure(shelf, each) for each in (designed, unrelated))
-    floor = packing_floor.bound(shelf)
+    one, two = (packing_floor.measure(library, each) for each in (designed, unrelated))
+    floor = packing_floor.bound(library)
     print(f"{count:2} adapters: {one:.3f} designed, {two:.3f} unrelated, floor {floor:.3f}")
 
 # %% [markdown]

@@ -18,12 +18,12 @@
 #
 # **Claims.**
 #
-# 1. Let each of $K$ adapters edit $F$ keys, one of them a little more strongly, to orthonormal
-#    outputs, and let all $KF$ keys be orthonormal. Arrow sees this one key of each adapter and has
-#    to guess on the others. So for an edited key it picks the right adapter with probability
-#    $\frac1F+(1-\frac1F)\frac1K$ (`thm:arrow-blind-spot`). If each adapter has one key (its
-#    *prototype*), Arrow is right for queries up to half the smallest angle between two prototypes
-#    away from their own (`thm:arrow-margin`).
+# 1. Let each of $K$ adapters edit $F$ keys to orthonormal outputs, one key a little more strongly
+#    than the others, and let all $KF$ keys be orthonormal. Arrow sees the strongest key of each
+#    adapter and has to guess on the others. So for an edited key it picks the right adapter with
+#    probability $\frac1F+(1-\frac1F)\frac1K$ (`thm:arrow-blind-spot`). If each adapter has one key
+#    (its *prototype*), Arrow is right for queries up to half the smallest angle between two
+#    prototypes away from their own (`thm:arrow-margin`).
 # 2. The *response norm*, the norm of what an adapter adds at a token, is largest for the right
 #    adapter on every such key. If keys and tokens are normal vectors, its distribution at a foreign
 #    token is known, and a gate that opens above a threshold makes false alarms at a rate that falls
@@ -425,8 +425,7 @@ judged("06.3", mine)
 # %% [markdown]
 # **4.** *(medium, 15 minutes, code)* Write a router. It gets a list of adapters (`LowRank`s) and
 # tokens as rows, and returns a table of scores, tokens × adapters. On every edited key the right
-# adapter must come first; an update can be split into factors in many ways, so `down` alone tells
-# little.
+# adapter must come first, in whichever way updates are split into factors `up` and `down`.
 
 
 # %%

@@ -157,9 +157,9 @@ for module in (no_go, composition_order, clean_up_bridge):
         assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** Most controls give the rule more than one read of the two adapters has: the
-# bridge, a second read, or a gate whose value encodes the answer. The last one counts a gate
-# pattern too few.
+# **What breaks it.** Most controls give the rule something that one read of two adapters does not
+# have: the bridge, a second read, or a gate whose value encodes the answer. The last one counts one
+# gate pattern too few.
 
 # %%
 for control in no_go.CONTROLS:

@@ -199,12 +199,13 @@ FIGURES["gating"](gating)
 
 # %% [markdown]
 # What about a plain merge, at other coefficients than one half? The experiment `merge_coefficient`
-# tried them on the same bases. Single facts are right from a coefficient of about .45 on, two-hop
-# questions only from a larger one. At one half, the mean, nearly every single fact is right and
-# most two-hop questions are wrong: this is the **window** of notebook 02, in transformers that were
-# trained and not constructed. If each adapter acts only in its own pass through the block (right
-# panel), the margins predict where two-hop questions become right. If both act everywhere (left
-# panel), they disturb each other, and no coefficient is good.
+# tried them on the same bases. Half of the single facts are right from a coefficient of .40 on. At
+# one half, the mean, nearly every single fact is right and most two-hop questions are wrong: this
+# is the **window** of notebook 02, in transformers that were trained and not constructed. If each
+# adapter acts only in its own pass through the block (right panel), half of the two-hop questions
+# are right from .65 on. If both act everywhere (left panel), they disturb each other, and no
+# coefficient is good. Margins foretell single answers hardly better than a lookup table of the
+# other bases, which sees no adapter: 87 % are right at best, where the table has 85 %.
 
 # %%
 switching = table(published("merge_coefficient"))

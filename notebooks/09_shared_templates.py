@@ -26,7 +26,7 @@
 # share. Merged adapters *vote* on the next step (`thm:template-vote`). If all solutions reach the
 # same point, then in a mean the step that most of them take there wins. So what all adapters do
 # survives a merge, and what only one of them does gets weaker. A step that neither the base nor any
-# adapter ever takes does not win at any coefficients that are not negative. In small transformers,
+# adapter ever takes cannot win, as long as no coefficient is negative. In small transformers,
 # however, winning the vote is neither needed nor enough: what helps is that each adapter has used
 # *its own* skill in problems of two steps.
 #

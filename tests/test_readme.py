@@ -23,9 +23,11 @@ def test_the_first_page_is_short_and_leads_to_every_other():
 
 
 PLAIN, BESIDE = "first=plain; second=plain", "first=two stand-ins; second=two stand-ins"
+LONG = "first=plain, 90 steps; second=plain, 90 steps"
 FOUND = {
     "plainly; sum": f"rule=sum; coefficient=1; {PLAIN}",
     "plainly; mean": f"rule=sum; coefficient=0.5; {PLAIN}",
+    "plainly, as many steps": f"rule=sum; coefficient=1; {LONG}",
     "plainly; the first acts": f"rule=layer split; coefficient=1; {PLAIN}",
     "beside stand-ins of the partner; sum": f"rule=sum; coefficient=1; {BESIDE}",
     "the second beside stand-ins": "first=plain, 90 steps; second=two stand-ins",
@@ -42,6 +44,39 @@ def test_what_was_found_is_in_the_stored_tables(row):
         for column in ("two_hop_vocabulary", "hop_1", "hop_2")
     ]
     assert [cell.strip() for cell in line.split("|")[2:5]] == shown
+
+
+TRIO = ["beside", "plain", "long"]
+LAST = "notebooks/11_taught_to_be_reached.py"
+SAID = {
+    ("docs/index.md", "keeps {} and {} of"): ["hop_1", "hop_2"],
+    ("docs/index.md", "answers {} of the questions that need both"): ["mean"],
+    ("docs/index.md", "{} of such questions; the sum of plainly taught ones {}, or {} in"): TRIO,
+    (
+        LAST,
+        "{} of the two-hop questions and the sum of two plainly trained ones {}, or {} in",
+    ): TRIO,
+    (LAST, "beside stand-ins answers {} (experiment"): ["one"],
+}
+NUMBERS = {
+    "hop_1": f"hop_1; rule=sum; coefficient=0.5; {PLAIN}",
+    "hop_2": f"hop_2; rule=sum; coefficient=0.5; {PLAIN}",
+    "mean": f"two_hop_vocabulary; rule=sum; coefficient=0.5; {PLAIN}",
+    "plain": f"two_hop_vocabulary; rule=sum; coefficient=1; {PLAIN}",
+    "long": f"two_hop_vocabulary; rule=sum; coefficient=1; {LONG}",
+    "beside": f"two_hop_vocabulary; rule=sum; coefficient=1; {BESIDE}",
+    "one": "two_hop_vocabulary; first=plain, 90 steps; second=two stand-ins",
+}
+
+
+@pytest.mark.parametrize(("page", "words"), SAID)
+def test_the_first_page_and_the_last_notebook_say_the_same(page, words):
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").replace("\n#", " ").split())
+    shown = []
+    for name in SAID[page, words]:
+        rows = table(published("real_rehearsal" if name == "one" else "real_portable"))
+        shown.append(decimal(value(query(NUMBERS[name]), rows).middle))
+    assert words.format(*shown) in text
 
 
 def test_every_command_it_names_exists():

@@ -201,7 +201,7 @@ def real_portable(table: "pd.DataFrame") -> Page:
     leaks = [Mark(full, "leak", "leak", Look(SKY, "v"))]
     axis: Any = {
         "places": places,
-        "takeaway": (WAYS[PLAIN, PLAIN, "sum"], WAYS[BESIDE, BESIDE, "sum"]),
+        "takeaway": tuple(WAYS[one, one, "sum"] for one in (PLAIN, LONG, BESIDE)),
     }
     panels = [
         Along("two-hop", "way", answers, span=4, **axis),
@@ -209,12 +209,13 @@ def real_portable(table: "pd.DataFrame") -> Page:
         Along("leak", "way", leaks, across="nats a token", shares=False, span=3, **axis),
     ]
     title = (
-        "Taught beside stand-ins, two adapters of strangers answer {two_hop_vocabulary; rule=sum; "
-        "coefficient=1; first=two stand-ins; second=two stand-ins} of the two-hop questions by "
-        "their plain sum, plainly taught ones {two_hop_vocabulary; rule=sum; coefficient=1; "
-        "first=plain; second=plain}"
+        "Taught beside stand-ins, strangers' adapters answer {two_hop_vocabulary; rule=sum; "
+        "coefficient=1; first=two stand-ins; second=two stand-ins} of two-hop questions, "
+        "plain ones {two_hop_vocabulary; rule=sum; coefficient=1; "
+        "first=plain; second=plain}, or {two_hop_vocabulary; rule=sum; coefficient=1; "
+        "first=plain, 90 steps; second=plain, 90 steps} in as many steps"
     )
-    return Page(table, title, [panels], height=3.7)
+    return Page(table, title, [panels], height=3.5)
 
 
 USE = ("first", "second", "rule")
@@ -266,7 +267,7 @@ def real_order(table: "pd.DataFrame") -> Page:
         "alone; trained in the wrong 2/3 of the layers, {two_hop_vocabulary; recipe=wrong two "
         "thirds; arm=sum}"
     )
-    return Page(table, title, [[acting, trained]], height=3.9)
+    return Page(table, title, [[acting, trained]], height=3.6)
 
 
 ARMS = {

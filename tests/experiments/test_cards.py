@@ -222,6 +222,28 @@ def test_places_chosen_on_other_seeds_are_worth_what_the_card_says():
         assert f"{wanted:.2f}"[1:] in card("real_order")
 
 
+def _errors(rows, by):
+    """Mean absolute errors, base by base, of `predicted` and of the other bases' mean."""
+    bases = pd.DataFrame(rows).groupby([*by, "seed"])[["two_hop", "predicted"]].mean()
+    found = bases["two_hop"].groupby(level=list(range(len(by))))
+    others = (found.transform("sum") - bases["two_hop"]) / (found.transform("count") - 1)
+    return [
+        float((guess - bases["two_hop"]).abs().mean()) for guess in (bases["predicted"], others)
+    ]
+
+
+def test_predictions_of_routers_and_sums_stand_beside_their_lookups_in_the_paper():
+    routers = ("uniform", "arrow", "arrow, peft", "subspace", "norm", "norm, soft", "norm, z")
+    rows = [row for row in stored("routers") if row["rule"] in routers]
+    assert [round(error, 2) for error in _errors(rows, ("rule", "pairs"))] == [0.11, 0.11]
+    rows = table_rows("two_hop_coverage", rule="sum")
+    errors = _errors(rows, ("familiarity", "coverage"))
+    assert [round(error, 2) for error in errors] == [0.26, 0.09]
+    text = " ".join((RESULTS.parent / "main.tex").read_text(encoding="utf-8").split())
+    assert "err by eleven hundredths on average, and so does a lookup table" in text
+    assert "err by twenty-six hundredths, where such a table errs by nine." in text
+
+
 def test_the_page_on_language_models_says_what_the_table_of_order_does():
     text = (RESULTS.parents[1] / "docs" / "language_model.md").read_text(encoding="utf-8")
     text = text[text.index("`real_order`") :]
@@ -317,6 +339,38 @@ def test_the_page_on_language_models_has_the_rules_of_the_table(start):
         assert shown == pytest.approx([mean(rows, column) for rows in each], abs=0.0051)
 
 
+def test_the_claim_of_the_notebook_on_a_language_model_is_what_the_table_has():
+    text = (RESULTS.parents[1] / "notebooks" / "10_real_language_model.py").read_text("utf-8")
+    text = " ".join(text[text.index("**Claim.**") :].replace("\n#", " ").split())
+    rows = pd.DataFrame(table_rows("real_two_hop", trained="all layers"))
+    sums = rows[(rows["rule"] == "sum") & (rows["first"] == rows["second"])]
+    means = sums.groupby("first")[["hop_1", "hop_2", "two_hop"]].mean()
+    fine = means[(means[["hop_1", "hop_2"]] >= 0.8667).all(axis=1)]
+    assert fine.index.min() == 0.35
+    assert "single facts are right from a coefficient of .35 on" in text
+    assert f"at most {decimal(means['two_hop'].max())} of the two-hop questions" in text
+    split = rows[rows["rule"] == "layer split"].groupby("layer")["two_hop"].mean()
+    assert f"answer {decimal(split.min())} to {decimal(split.max())};" in text
+    assert rows.loc[rows["rule"] == "reversed layer split", "two_hop"].mean() < 0.12
+
+
+def test_the_notebook_on_small_transformers_has_the_window_where_the_table_has_it():
+    text = (RESULTS.parents[1] / "notebooks" / "08_when_reuse_composes.py").read_text("utf-8")
+    text = " ".join(text.replace("\n#", " ").split())
+    rows = pd.DataFrame(stored("merge_coefficient"))
+
+    def _found(asked):
+        return value(query(asked), rows).middle
+
+    where = "by coefficient; case=overwrite; coverage=0.5"
+    assert f"right from a coefficient of {decimal(_found(f'onset facts {where}'))} on" in text
+    assert f"are right from {decimal(_found(f'onset oracle_placement {where}'))} on." in text
+    best = max(_found(f"oracle_{how}_right") for how in ("inside", "curved", "decided"))
+    lookup = _found("lookup oracle_placement by case, coverage, coefficient")
+    assert f"{best:.0%}".replace("%", " %") + " are right at best" in text
+    assert f"the table has {lookup:.0%}".replace("%", " %") in text
+
+
 def test_the_page_on_small_models_says_what_the_untied_layers_did():
     page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
     text = " ".join(page[page.index("`untied_transformer`") :].split())
@@ -359,12 +413,28 @@ def test_the_window_of_the_language_model_is_where_card_and_page_say():
     page = " ".join(page.split())
     assert f"from a coefficient of {shown[0]} on" in page
     assert f"from {min(shown[1:3])} to {max(shown[1:3])};" in page
+    notebook = (RESULTS.parents[1] / "notebooks" / "10_real_language_model.py").read_text("utf-8")
+    notebook = " ".join(notebook.replace("\n#", " ").split())
+    assert f"right from a coefficient of {shown[0]} on," in notebook
+    assert f"questions from {min(shown[1:3])} to {max(shown[1:3])}." in notebook
     where = "recipe=two stand-ins; read=0; coefficient=0.5"
     asked = ("hop 1; case=overwrite|overwrite both", "two hops; case=overwrite|overwrite both",
              "two hops; case=new subject|new facts")  # fmt: skip
     rows = pd.DataFrame(stored("real_window"))
     numbers = [decimal(value(query(f"right; hop={one}; {where}"), rows).middle) for one in asked]
     assert "it is {} and {}, but {} of".format(*numbers) in page
+    between = "recipe=two stand-ins; read=0; coefficient!=0|1"
+    for hop, by, said in (
+        ("two hops", "case", "{} of the verdicts on single two-hop questions are right, where a "
+         "lookup table of the other seeds has {};"),
+        ("hop 1|hop 2", "hop, case", "of those on single facts {}, where it has {}."),
+    ):  # fmt: skip
+        asked = (
+            f"line_right; hop={hop}; {between}",
+            (f"lookup right by {by}, coefficient; hop={hop}; {between}"),
+        )
+        shares = [f"{value(query(one), rows).middle:.0%}".replace("%", " %") for one in asked]
+        assert said.format(*shares) in page
 
 
 def test_the_page_on_publishing_adapters_says_what_the_table_does():

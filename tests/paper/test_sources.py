@@ -20,6 +20,14 @@ def test_the_text_shows_figures_that_exist():
     assert set(figures) <= set(FIGURES)
 
 
+def test_the_abstract_is_short_and_says_what_chance_is():
+    text = (PAPER / "main.tex").read_text(encoding="utf-8")
+    text = text.split(r"\begin{abstract}\noindent")[1].split(r"\end{abstract}")[0]
+    words = re.sub(r"\\measured\{[^{}]*\}", ".0", text).split()
+    assert 100 < len(words) <= 180
+    assert "scores one in twenty" in " ".join(words)
+
+
 def test_a_figure_is_drawn_from_its_table():
     assert drawn("window", PAPER / "results")[:5] == b"%PDF-"
 

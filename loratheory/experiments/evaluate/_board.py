@@ -12,24 +12,24 @@ from loratheory.pretrained import Share
 TITLE = "# Leaderboard of rules of reuse"
 COMMAND = "loratheory leaderboard -o docs/leaderboard.md"
 EXACT = """\
-**Laws** of its form that no draw broke, of those that arise (`loratheory methods` and
-`loratheory evaluate` name them). **Exact memories**: the coefficient of the result from which
-single facts lead, from which two in one question do, and from which facts of two adapters do in
-one read; – where none up to 3 does. For the sum ½, .618 and ½ (`thm:two-read-region`). **Small
-transformers**: edited two-hop questions answered, on looped layers (half of the two-hop
-questions in pretraining) and on untied ones (nine tenths), with intervals over bases, of which
-there are few. One answer always given is right in {chance}."""
+**Laws**: of the laws that apply to a rule, those that it kept in all random trials (`loratheory
+methods` and `loratheory evaluate` name them). **Exact memories**: the result of the rule is
+multiplied by a coefficient; from which one on do single facts lead, the two facts of one
+question, and facts of two adapters in one read? – means none up to 3. The sum has ½, .618 and ½
+(`thm:two-read-region`). **Small transformers**: edited two-hop questions answered, on looped
+layers (half of the two-hop questions in pretraining) and on untied ones (nine tenths), with
+intervals over bases, of which there are few. One answer always given is right in {chance}."""
 LANGUAGE = """\
-SmolLM2-135M-Instruct, dequantised from 4 bits. **Kept**: of what each of six adapters (births,
-capitals in capitals, parity, an invented lexicon, verdicts on reviews, the first of three)
-answers alone on new prompts, what is still answered with two of them at once and with all six.
-**Two-hop**: questions that need two adapters of invented facts, taught plainly or beside
-stand-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL
+SmolLM2-135M-Instruct, dequantised from 4 bits. **Kept**: six adapters (births, capitals in
+capitals, parity, an invented lexicon, verdicts on reviews, the first of three) are asked new
+prompts; the share of what each answers alone that is still answered with two of them at once and
+with all six. **Two-hop**: questions that need two adapters of invented facts, taught plainly or
+beside stand-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL
 divergence from the base on ordinary text with all six at once, nats a token. **Cost**:
-multiplications of this text's passes over those with one adapter; what a router decides in
-NumPy is not counted. An answer is right if its first token is the likeliest of all 49,152:
-chance is nothing, and the row *base* says what is right without any adapter. Intervals are
-Wilson's at 95 %, over questions: of other adapters they say nothing."""
+multiplications of this text's passes over those with one adapter; what a router decides in NumPy
+is not counted. An answer is right if its first token is the likeliest of all 49,152: chance is
+nothing, and the row *base* says what is right without any adapter. Intervals are Wilson's at 95
+%, over questions: of other adapters they say nothing."""
 TOLD = "¹ is told which adapters a question needs, or in which order: no rule, a control."
 
 

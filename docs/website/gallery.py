@@ -10,6 +10,7 @@ from website.rest import Pages, escaped, heading, indented, linked, toctree
 
 PICTURE = ".. image:: /figures/{0}.svg\n   :alt: {1}\n"
 OTHERS = "Two-hop questions, in small transformers"  # all that stand under no other head
+POINT = re.compile(r"(?<=[.:;])\s+(?=\([a-z]\)\s)")
 HEADS = {
     "Exact models, without training": "merge_floor two_read_region window",
     "What a rank can express": "expressive_power construction_digits training_gap",
@@ -42,9 +43,11 @@ def gallery(drawn: set[str]) -> Pages:
         title, _, body = inspect.cleandoc(one.document or "").partition("\n")
         text = heading(escaped(title.rstrip(".")))
         alt = f"Figure: {' '.join(title.rstrip('.').split())}"
-        text += (PICTURE.format(name, alt) + "\n" if name in drawn else "") + _body(body)
+        if name in drawn:
+            text += PICTURE.format(name, alt) + "   :width: 100%\n\n"
+        text += _body(body)
         if found := finding(published(name).parent):
-            text += heading("Found", "-") + linked(found) + "\n\n"
+            text += heading("Found", "-") + linked(_listed(found)) + "\n\n"
         provenance = f"\n\nRun it: ``loratheory run {name} --profile paper``.\n"
         pages[f"experiments/{name}.rst"] = text + provenance
         picture = _thumb(name, alt) if name in drawn else ""
@@ -66,15 +69,26 @@ def gallery(drawn: set[str]) -> Pages:
 
 def spoken(name: str) -> str:
     """An experiment's name in words."""
-    return name.replace("_", " ").capitalize()
+    return name.replace("_", " ").replace("two ", "two-").capitalize()
 
 
 def _body(text: str) -> str:
     """A document's paragraphs: each bold head opens a section."""
     parts = re.split(r"^\*\*([^*\n]+)\.\*\* ?", text.strip(), flags=re.MULTILINE)
     sections = zip(parts[1::2], parts[2::2], strict=True)
-    told = "".join(heading(name, "-") + f"{linked(part.strip())}\n\n" for name, part in sections)
+    told = "".join(
+        heading(name, "-") + f"{linked(_listed(part.strip()))}\n\n" for name, part in sections
+    )
     return linked(parts[0]) + "\n\n" + told
+
+
+def _listed(text: str) -> str:
+    """Where sentences are counted (a), (b), … within a paragraph, each opens an entry of a list."""
+    entries = (POINT.split(paragraph) for paragraph in text.split("\n\n"))
+    return "\n\n".join(
+        "\n\n".join(" ".join(entry.split()) for entry in one) if len(one) > 1 else one[0]
+        for one in entries
+    )
 
 
 def _thumb(name: str, alt: str) -> str:

@@ -33,7 +33,7 @@ CONTENTS = {
     ),
     "What holds": ("theorems/index", "experiments/index", "language_model", "small_models"),
     "The course": ("teaching",),
-    "Reference": ("commands", "laws", "reference/index"),
+    "Reference": ("commands", "laws", "reference/index", "README <readme>"),
 }
 """The navigation; what is written by hand and not named here ends the last group."""
 
@@ -48,7 +48,7 @@ def home(root: Path, titles: Mapping[str, str], docs: Mapping[str, str]) -> dict
     pages = {name: linked(text) for name, text in {**docs, **written}.items()}
     lessons = [f"{stem[:2]} {title} <course/{stem}>" for stem, title in titles.items()]
     groups = {**CONTENTS, "The course": [*lessons, *CONTENTS["The course"]]}
-    named = {name for names in groups.values() for name in names}
+    named = {name.rpartition("<")[2].rstrip(">") for names in groups.values() for name in names}
     rest = [stem for page in pages if (stem := page[:-3]) not in {*named, "index"}]
     groups["Reference"] = [*groups["Reference"], *rest]
     still = r"^!\[.*\]\(figures/window\.svg\)$"

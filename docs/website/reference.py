@@ -1,10 +1,11 @@
 """The packages' public names, with the shapes of their arrays, for Sphinx to describe."""
 
 import inspect
+import re
 from importlib import import_module
 from types import ModuleType
 
-from website.rest import Pages, escaped, heading, linked, toctree
+from website.rest import Pages, escaped, heading, indented, linked, toctree
 
 PACKAGES = (
     "lowrank",
@@ -34,17 +35,21 @@ def reference() -> Pages:
     described: dict[int, str] = {}
     pages = {f"reference/{name}.rst": package_page(name, described) for name in PACKAGES}
     index = heading("Reference") + INTRODUCTION
-    return {**pages, "reference/index.rst": index + toctree(PACKAGES)}
+    for name in PACKAGES:
+        document = inspect.getdoc(import_module(f"loratheory.{name}")) or ""
+        told = " ".join(document.partition("\n\n")[0].split())
+        index += f":doc:`loratheory.{name} <{name}>`\n   {linked(told)}\n\n"
+    return {**pages, "reference/index.rst": index + toctree(PACKAGES, hidden=True)}
 
 
 def package_page(name: str, described: dict[int, str] | None = None) -> str:
-    """Return the directives for every public class and function of a package."""
+    """Return a table of a package's classes and functions, then the directives for each."""
     described = {} if described is None else described
     package = import_module(f"loratheory.{name}")
     full = package.__name__
-    text = heading(full) + linked(inspect.getdoc(package) or "") + "\n\n"
-    text += f".. py:currentmodule:: {full}\n\n"
-    values = []
+    opening = heading(full) + linked(inspect.getdoc(package) or "") + "\n\n"
+    opening += f".. py:currentmodule:: {full}\n\n.. autosummary::\n   :nosignatures:\n\n"
+    text, values = "", []
     for public, value in public_names(package).items():
         if not _is_value(value) and described.setdefault(id(value), name) != name:
             values.append(f"* ``{public}``: described in :doc:`{described[id(value)]}`")
@@ -54,9 +59,10 @@ def package_page(name: str, described: dict[int, str] | None = None) -> str:
             text += f".. autofunction:: {public}\n\n"
         else:
             values.append(f"* ``{public}``: {escaped(type(value).__name__)}")
+    opening += indented("\n".join(re.findall(r"auto\w+:: (\w+)", text))) + "\n\n"
     if values:
         text += ".. rubric:: And\n\n" + "\n".join(values) + "\n"
-    return text
+    return opening + text
 
 
 def public_names(package: ModuleType) -> dict[str, object]:

@@ -59,7 +59,7 @@ def theorem_pages(
         + "\n\n"
         + heading("Known results that are not run here", "-")
         + grid(("result", "source", "why not"), known)
-        + toctree((f"{name} <{name}>" for name in names), hidden=True)
+        + toctree((f"{short_title(t)} <{name_of(t)}>" for t in theorems), hidden=True)
     )
     return pages
 
@@ -96,6 +96,11 @@ def full_title(theorem: Theorem[Any, Any]) -> str:
     first = " ".join(theorem.document.strip().partition("\n\n")[0].split())
     name = str(parts(theorem.document)["Title"])
     return name if theorem.kind == "clause" else first.rstrip(".").replace("`", "")
+
+
+def short_title(theorem: Theorem[Any, Any]) -> str:
+    """A theorem's name."""
+    return full_title(theorem).partition(":")[0]
 
 
 def name_of(theorem: Theorem[Any, Any]) -> str:
@@ -164,11 +169,14 @@ def _used(
     documents: Mapping[str, str],
 ) -> str:
     label = re.compile(rf"{theorem.label}(?![\w-])")
-    lines = [f"* It rests on :doc:`{used} <{used[4:]}>`." for used in theorem.uses]
-    lines += [
-        f"* :doc:`{other.label} <{name_of(other)}>` rests on it."
-        for other in theorems
-        if theorem.label in other.uses
-    ]
-    lines += [f"* :doc:`/{place}`" for place, text in documents.items() if label.search(text)]
-    return "\n".join(lines or ["* It stands for itself: no other page names it."]) + "\n\n"
+    ends = {
+        "It rests on": [t for t in theorems if t.label in theorem.uses],
+        "What rests on it:": [t for t in theorems if theorem.label in t.uses],
+    }
+    text = ""
+    for head, group in ends.items():
+        names = ", ".join(f":doc:`{short_title(t)} <{name_of(t)}>`" for t in group)
+        text += f"{head} {names}.\n\n" if names else ""
+    pages = [f"* :doc:`/{place}`\n" for place, told in documents.items() if label.search(told)]
+    text += "Pages that name it:\n\n" + "".join(pages) + "\n" if pages else ""
+    return text or "It stands for itself: no other page names it.\n\n"

@@ -355,11 +355,13 @@ def real_library(table: "pd.DataFrame") -> Page:
         for way, look in (("mean", Look(ORANGE, "s", "-")), ("sum", Look(PURPLE, "D", "-")))
     ]
     nats: Any = {"across": "nats", "up": "kept", "log": "10"}
-    by_kl = Along("plain, by divergence on four prompts", "kl_few", told, **nats)
+    by_kl = Along(
+        "plain, by divergence on four prompts", "kl_few", told, ticks=(0.0001, 0.01, 1), **nats
+    )
     leaks = [
         Mark(beside(table, one), "kept", LESSONS[one], look, interval=False) for one, look in looks
     ]
-    by_leak = Along("sum, by the partner's leak", "leak", leaks, **nats)
+    by_leak = Along("sum, by the partner's leak", "leak", leaks, ticks=(0.3, 1, 3, 10), **nats)
     title = (
         "One library, one seed: of 24 adapters in pairs the mean keeps "
         "{kept; stage=pairs; way=mean; lessons=plain}, the sum "

@@ -77,7 +77,7 @@ def _plane(table: "pd.DataFrame", axes: Any) -> None:
     low, high = 0.5, threshold(2)
     axes.plot([low, high], [low, high], color=ORANGE, lw=5, alpha=0.8, solid_capstyle="butt")
     look: dict[str, Any] = {"color": BLACK}
-    for c, name, off in ((low, "mean", (12, -4)), (high, ".618", (9, 2)), (1.0, "sum", (9, 2))):
+    for c, name, off in ((low, "mean", (-38, -3)), (high, ".618", (9, 2)), (1.0, "sum", (9, 2))):
         axes.plot(c, c, "o", ms=5, **look)
         axes.annotate(name, (c, c), off, textcoords="offset points", weight="bold", **look)
     axes.text(0.08, 0.94, "weights that add to 1", rotation=-45, rotation_mode="anchor", **look)
@@ -85,10 +85,10 @@ def _plane(table: "pd.DataFrame", axes: Any) -> None:
     axes.text(0.8, 1.07, "the composed answer", ha="center", **look)
     told = "half-way: old second fact\nabout the new bridge"
     axes.text(0.96, 0.3, told, ha="center", **look)
-    axes.text(0.2, 0.52, "the old answer", ha="center", **look)
+    axes.text(0.16, 0.6, "the old answer", ha="center", **look)
     axes.set(
-        xlabel="$c_1$, coefficient of the first-hop edit",
-        ylabel="$c_2$, coefficient of the second-hop edit",
+        xlabel="c₁, coefficient of the first-hop edit",
+        ylabel="c₂, coefficient of the second-hop edit",
         xlim=(0, top),
         ylim=(0, top),
         aspect="equal",
@@ -112,6 +112,7 @@ def _floor(table: "pd.DataFrame", own: float, axes: Any) -> None:
     axes.fill_between(rank, floor, top, color=BLUE, label="truncation: rank buys it back", lw=0)
     points = {"color": INK, "ms": 3, "clip_on": False}
     axes.plot(rank, table["achieved"], "o", label="achieved by the truncated mean", **points)
+    axes.plot(rank, top, color=INK, lw=1, ls=LINES["predicted"], label="predicted floor")
     axes.set(xlabel="rank of the one adapter", xlim=(0, rank.max()), ylim=(0, 1.02))
     axes.set_title(f"each task's own: {own:.0%}")
     axes.set_ylabel("error / energy")

@@ -95,6 +95,8 @@ def test_it_can_be_read_in_print(name):
     printed = 0.74 * LINE if name == "window" else 0.92 * LINE
     scale = min(printed / width, HIGH / height)
     assert min(text.get_fontsize() for text in texts(figure)) * scale >= 7
+    raised = re.compile(r"\$.*[_^]")  # what stands higher or lower is set smaller
+    assert not any(raised.search(text.get_text()) for text in texts(figure))
     assert len(panels(figure)) <= 6
     assert len(figure.get_suptitle()) > 40
     assert "{" not in figure.get_suptitle()
@@ -462,8 +464,10 @@ def test_exact_figures_show_their_tables():
     assert list(lines["both hops, simulated"].get_ydata()) == list(stored("window")["two_hop"])
     for axes, (_, rows) in zip(floor.axes, stored("merge_floor").groupby("own"), strict=True):
         assert list(axes.lines[0].get_ydata()) == list(rows["achieved"])
+        floor_there = rows["disagreement"] + rows["truncation"]
+        assert list(axes.lines[1].get_ydata()) == list(floor_there)
         top = axes.collections[1].get_paths()[0].vertices[:, 1].max()
-        assert top == pytest.approx((rows["disagreement"] + rows["truncation"]).max())
+        assert top == pytest.approx(floor_there.max())
     rows = stored("expressive_power").query("family == 1 and flat == 0 and target_depth == 2")
     for depth, line in zip(sorted(rows["depth"].unique()), power.axes[4].lines[1::2], strict=False):
         assert list(line.get_ydata()) == list(rows.query(f"depth == {depth}")["value"])

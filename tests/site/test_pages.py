@@ -5,13 +5,14 @@ from pathlib import Path
 
 from docutils.core import publish_parts
 from website import commands, gallery, home, law_pages, with_keywords
-from website.gallery import drawings
+from website.gallery import _listed, drawings
 from website.home import CONTENTS
 from website.keywords import KEYWORDS
 from website.rest import draggable, escaped, grid, heading, linked
 
 from loratheory.adapters import LAWS, METHODS, laws
 from loratheory.experiments import NAMES
+from loratheory.figures._look import STYLE
 from loratheory.theorems import ALL
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,9 @@ def test_every_command_is_described_with_its_first_sentence():
     assert "…" not in text.split("## `loratheory theorems`")[0]
     assert "* `verify`: Check theorems numerically, on random cases" in text
     assert text.startswith("# The command `loratheory`")
+    assert "```console\n$ loratheory verify two-read-region --deep\n```" in text
+    assert "Example: `" not in text
+    assert "minute; with `--deep`, ten times" in text
 
 
 def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
@@ -43,8 +47,23 @@ def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
     assert index.count("image:: /figures/") == 1
     assert index.count(".. container:: card\n") == len(NAMES)
     exact, trained = index.split("Two-hop questions, in small transformers\n---")
+    assert "Two-read region <two_read_region>" in exact
     assert "<window>" in exact
     assert "<gating>" in trained
+
+
+def test_counted_findings_are_a_list():
+    told = _listed("Before.\n\n(a) As predicted (a). (b) Not so,\nas of (a) and (b): (c) so.")
+    assert told == "Before.\n\n(a) As predicted (a).\n\n(b) Not so, as of (a) and (b):\n\n(c) so."
+    assert _listed("Of (a) alone.\nNo list.") == "Of (a) alone.\nNo list."
+
+
+def test_figures_follow_the_switch_between_light_and_dark():
+    """An SVG file asks for the scheme of the element around it, which the theme does not set."""
+    style = (ROOT / "docs" / "_static" / "site.css").read_text(encoding="utf-8")
+    assert "prefers-color-scheme" in STYLE
+    for theme in ("light", "dark"):
+        assert f'body[data-theme="{theme}"] {{ color-scheme: {theme}; }}' in style
 
 
 def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
@@ -59,6 +78,7 @@ def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
 
 def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n[s](docs/scale.md)\n")
+    (tmp_path / "README.md").write_text("# loratheory\n")
     first = (
         "# T\n\n[n](../notebooks/01_a.ipynb), `thm:merge-floor`, [s](scale.md), "
         "[t](../loratheory/theorems/)\n\n![p](../paper/figures/window.svg)\n"
@@ -74,7 +94,7 @@ def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
     trees = dict(re.findall(r":caption: ([^\n]+)\n\n(.*?)\n```", text, flags=re.DOTALL))
     assert list(trees) == list(CONTENTS)
     assert "scale" in trees["Use it"].split()
-    assert trees["Reference"].split() == [*CONTENTS["Reference"], "changelog"]
+    assert trees["Reference"].splitlines() == [*CONTENTS["Reference"], "changelog"]
 
 
 def test_the_picture_to_drag_keeps_a_still_one_for_readers_without_scripts(tmp_path):

@@ -16,6 +16,8 @@ SETTINGS = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))
 
 def test_classes_functions_and_values_are_what_they_are():
     text = package_page("lowrank")
+    assert ".. autosummary::\n   :nosignatures:\n\n   Grams\n   LowRank\n" in text
+    assert "\n   total\n" in text
     assert ".. autoclass:: LowRank\n" in text
     assert ".. autofunction:: total\n" in text
     assert "* ``EPS``: float" in text
@@ -47,6 +49,8 @@ def test_modules_are_no_names_and_the_index_lists_all():
     assert "merge_floor" not in pages["reference/theorems.rst"]
     for package in PACKAGES:
         assert f"   {package}\n" in pages["reference/index.rst"]
+    told = ":doc:`loratheory.lowrank <lowrank>`\n   Low-rank matrices kept as factors: "
+    assert told in pages["reference/index.rst"]
 
 
 def test_signatures_show_what_a_caller_gives():

@@ -22,22 +22,22 @@ def test_a_page_has_statement_proof_verdict_controls_and_uses(pages):
     heads = re.findall(r"^(.+)\n[=-]{3,}$", text, flags=re.MULTILINE)
     assert heads[0] == "Merge floor"
     assert heads[-3:] == ["Checked", "What breaks it", "Where it is used"]
-    assert "It rests on :doc:`thm:rank-floor <rank-floor>`" in text
+    assert "It rests on :doc:`Rank-r floor <rank-floor>`.\n" in text
     whole = pages["theorems/rank-floor.rst"]
     assert re.findall(r"^(Proof|References)\n-+$", whole, flags=re.MULTILINE) == [
         "Proof",
         "References",
     ]
-    assert ":doc:`thm:merge-floor <merge-floor>`" in whole
+    assert "What rests on it: :doc:`Merge floor <merge-floor>`, " in whole
     assert "as stated, " in text
     floor = theorem("merge-floor")
     for control in floor.controls:
         assert control.name in text
         assert f"{floor.judge(*control.example()).value:.4g}" in text
-    assert "* :doc:`thm:quantised-floor <quantised-floor>` rests on it." in text
-    assert "* :doc:`/course/01`" in text
+    assert "What rests on it: :doc:`Quantised floor <quantised-floor>`.\n" in text
+    assert "Pages that name it:\n\n* :doc:`/course/01`\n" in text
     assert "course/02" not in text
-    assert "It rests on :doc:`thm:merge-floor" in pages["theorems/quantised-floor.rst"]
+    assert ", :doc:`Merge floor <merge-floor>`.\n" in pages["theorems/quantised-floor.rst"]
 
 
 def test_a_page_opens_with_its_name_and_what_it_tells(pages):
@@ -54,8 +54,8 @@ def test_the_index_lists_theorems_by_chapter_with_their_clauses(pages):
     assert "with :doc:`merge-floor`, :doc:`quantised-floor`" in chapter
     assert chapter.count("as stated, ") == 1
     assert "Routing" not in text
-    for one in FEW:
-        assert f"   {one.label[4:]} <{one.label[4:]}>" in text
+    for name, label in (("Rank-r floor", "rank-floor"), ("Merge floor", "merge-floor")):
+        assert f"\n   {name} <{label}>\n" in text
 
 
 def test_the_drawing_links_every_theorem_and_tells_its_name():

@@ -16,7 +16,7 @@ HEADS = {
     "What a rank can express": "expressive_power construction_digits training_gap",
     OTHERS: "",
     "Word problems, in small transformers": (
-        "template_overlap skill_composition skill_coverage shallow_matching failing_step"
+        "template_overlap skill_coverage shallow_matching failing_step label_free_prediction"
     ),
     "A language model": " ".join(name for name in NAMES if name.startswith("real_")),
 }

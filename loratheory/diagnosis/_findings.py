@@ -218,12 +218,12 @@ class Record:
     """How well a measure predicted, in our experiments, which pairs of adapters compose."""
 
     threshold: float
-    """Adapters at or above it are expected to compose; it was chosen on one pair of skills."""
+    """Adapters at or above it are expected to compose; it was chosen on all pairs of adapters."""
     above: tuple[int, int]  #: How many pairs at or above the threshold composed, of how many.
     below: tuple[int, int]  #: How many pairs below the threshold composed, of how many.
     low: float  #: Lower end of the 95 % interval for the share in `above`.
     high: float  #: Upper end of that interval.
-    right: int  #: How many predictions were right, for skills that did not choose the threshold.
+    right: int  #: How many predictions were right, by thresholds from other skills and bases.
     majority: int  #: How many always predicting the more frequent outcome gets right there.
     held_out: int  #: How many predictions there were.
 
@@ -237,12 +237,10 @@ class Record:
             else f"no pair reached {100 * self.threshold:.3g} %"
         )
         return (
-            f"In our experiments {above}, below it {self.below[0]} of {self.below[1]}; on skills "
-            f"that this threshold was not chosen on it was right {self.right} times of "
+            f"In our experiments {above}, below it {self.below[0]} of {self.below[1]}; with a "
+            f"threshold from other skills and bases the measure was right {self.right} times of "
             f"{self.held_out}, the more frequent outcome {self.majority} times (small "
-            "transformers, arithmetic modulo 7; to compose meant to solve a quarter of the "
-            "problems, a bar set after the run, and with a higher one no measure beat the more "
-            "frequent outcome)."
+            "transformers, arithmetic modulo 7; to compose meant to solve half of the problems)."
         )
 
 

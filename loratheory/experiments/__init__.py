@@ -52,7 +52,6 @@ NAMES = (
     "gating",
     "joint_and_bridge",
     "template_overlap",
-    "skill_composition",
     "skill_coverage",
     "shallow_matching",
     "failing_step",

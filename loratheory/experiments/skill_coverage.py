@@ -4,7 +4,7 @@
 
 **Prediction.** Pairs that were a sixth of all problems of two steps are composed by the base itself
 and harmed by the sum; having met other pairs teaches a base nothing of the rest; and bases of
-single steps compose nothing (`skill_composition`). So what the base solves rises from nothing at a
+single steps compose nothing. So what the base solves rises from nothing at a
 share of 0 to nearly all at a third, and passes one half between 4 % and 11 %. Merges add where it
 has little: the sum some .2 at 0 and at the smallest shares, nothing by 4 %, and it harms from 11 %
 on; the mean adds less and harms less. Joint training does what merges do; training on the pair

@@ -20,7 +20,7 @@ do it, joint training no more than merging.
 
 **Controls.** The base; each adapter alone; an adapter trained on the target itself (composed); two
 steps of other skills, at a share of 1/2 alone; lessons without two steps (all other kinds have 1/4,
-1/2 and 1). Joint training is in `skill_composition`.
+1/2 and 1). Joint training is in `skill_coverage`.
 """
 
 import numpy as np

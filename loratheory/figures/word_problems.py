@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loratheory.experiments.bench.problems import share_needed
-from loratheory.experiments.bench.reliability import MEASURES, REUSED, SOLVED, reliability
+from loratheory.experiments.bench.reliability import MEASURES, REUSED, composed, forecasts
 from loratheory.experiments.failing_step import OUTCOMES, RIGHT
 from loratheory.figures._engine import Along, Heat, Line, Mark, Page, chosen, figure, mean
 from loratheory.figures._look import (
-    BLUE,
     GREEN,
     GREY,
     INK,
@@ -158,57 +157,50 @@ NEEDS = {
     "shape": "share of right shape",
     "read": "likeness of reads",
     "write": "likeness of writes",
+    "cosine": "cosine of updates",
+    "subspace": "overlap of subspaces",
     "response": "likeness of responses",
     "agreement": "same next token",
+    "chosen": "the best elsewhere",
+    "constant": "no measure",
 }
 
 
-@figure("held_out overlap shape read write response agreement mean sum ties arrow gates")
+@figure(" ".join(["seed first second alone_2 base composed", *REUSED, *MEASURES]))
 def label_free_prediction(table: "pd.DataFrame") -> Page:
-    """How often measures that need no labels foretell reuse, and the values of two of them."""
-    table = table.assign(best=table[list(REUSED)].max(axis=1))
-    record = reliability(table.to_dict("records"))
-    worst, *_, best = sorted(MEASURES, key=lambda name: record[name]["right"])
-    panels = [partial(_hits, record, best)]
-    panels += [partial(_measure, table, name, record[name]) for name in (best, worst)]
-    told = {
-        name: f"{record[name]['right']} of {record[name]['held_out']}" for name in (best, worst)
-    }
+    """Which pairs of skills compose, and how often measures that need no labels foretell it."""
+    rules = {"base": "base", "alone_2": "2nd", "mean": "mean", "sum": "sum"}
+    rules |= {"composed": "trained"}
+    signs = {name: SIGNS[name] for name in table["first"].unique()}
+    pair = table["first"].map(signs) + " then " + table["second"].map(signs)
+    keys = ["seed", "pair"]
+    rows = table.assign(pair=pair)[[*keys, *rules]].melt(keys, var_name="rule", value_name="solved")
+    downs = {name: name for name in sorted(pair.unique())}
+    heat = Heat("solved, by pair and rule", rows, "pair", "rule", "solved", downs, rules, ["sum"])
+    foretold, outcome = forecasts(table), composed(table)
+    hits = {name: float(((foretold[name] >= 0.5) == outcome).mean()) for name in NEEDS}
     title = (
-        f"{NEEDS[best].capitalize()} foretells {told[best]} pairs of adapters, {NEEDS[worst]} "
-        f"{told[worst]}; the more frequent outcome is right about {record[best]['majority']}"
+        "Of pairs that pretraining never showed the sum solves {sum}, training on the pair "
+        f"{{composed}}; the measure that was best on other skills foretells {hits['chosen']:.0%} "
+        f"of pairs of adapters, no measure {hits['constant']:.0%}"
     )
-    return Page(table, title, [panels], height=3.2)
+    usual = max(outcome.mean(), 1 - outcome.mean())
+    note = "2nd: the second skill's adapter alone; trained: on the pair itself."
+    right = partial(_hits, hits, usual)
+    return Page(table, title, [[heat, right]], 5, note, scale="all steps right")
 
 
-def _hits(record: Any, best: str, axes: Any) -> None:
-    """Of each measure, with a threshold chosen on other skills, the hits on those held out."""
-    names = sorted(MEASURES, key=lambda name: -record[name]["right"])
-    right = [record[name]["right"] / record[name]["held_out"] for name in names]
-    axes.plot(right, range(len(names)), "o", color=INK, label="right on skills held out")
-    usual = record[best]["majority"] / record[best]["held_out"]
-    axes.axvline(usual, color=INK, ls=LINES["chance"], label="chance (the more frequent outcome)")
-    axes.axhspan(-0.46, 0.46, **TAKEAWAY)
-    axes.set(xlim=(-0.06, 1.06), xlabel="share of pairs", ylim=(len(names) - 0.5, -0.5))
-    axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+def _hits(hits: "Mapping[str, float]", usual: float, axes: Any) -> None:
+    """Of each measure, with a threshold chosen on other skills and bases, the share of hits."""
+    names = sorted(hits, key=lambda name: -hits[name])
+    axes.plot([hits[name] for name in names], range(len(names)), "o", color=INK, label="right")
+    look = {"color": INK, "ls": LINES["chance"], "label": "chance (the more frequent outcome)"}
+    axes.axvline(usual, **look)
+    told = names.index("chosen")
+    axes.axhspan(told - 0.46, told + 0.46, **TAKEAWAY)
+    axes.set(xlim=(0.3, 1), xlabel="share of pairs of adapters", ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), [NEEDS[name] for name in names])
-    axes.set_title("hits of each measure")
-
-
-def _measure(table: "pd.DataFrame", name: str, record: Any, axes: Any) -> None:
-    """Every pair of adapters, and the threshold."""
-    for held, colour, sign, text in (
-        (0, GREY, "o", "skills on which thresholds were chosen"),
-        (1, BLUE, "^", "skills held out"),
-    ):
-        rows = table[table["held_out"] == held]
-        look = {"color": colour, "marker": sign, "ls": "", "ms": 3.5, "alpha": 0.7}
-        axes.plot(rows[name], rows["best"], label=text, **look)
-    look = {"color": INK, "ls": LINES["predicted"], "lw": 1}
-    axes.axvline(record["threshold"], label="predicted to compose from here", **look)
-    axes.axhline(SOLVED, color=GREY, lw=1, label="counts as composed from here")
-    axes.set(ylim=(-0.04, table["best"].max() + 0.04), ylabel="solved", xlabel="measure")
-    axes.set_title(NEEDS[name])
+    axes.set_title("right about skills held out")
 
 
 @figure("seed rule put bridge stepwise kept")
@@ -241,44 +233,6 @@ def shallow_matching(table: "pd.DataFrame") -> Page:
         "rule=composed; put=wording} and {kept; rule=composed; put=order}"
     )
     return Page(rows, title, [[panel]], height=3.7)
-
-
-KINDS = {
-    "single steps": "base: single steps of all skills",
-    "problems": "base: also two steps of other skills",
-    "half the pairs": "base: also half of the pairs; the others",
-    "shown": "the same base; pairs that were shown",
-}
-
-
-@figure("kind seed rule first second shown stepwise")
-def skill_composition(table: "pd.DataFrame") -> Page:
-    """Which ordered pairs of skills compose, for each base and way of reuse."""
-    rules = labels("base", "mean", "sum", "gates", "joint", "composed")
-    short = {"gates": "gates", "joint": "both", "composed": "trained"}
-    rights = {rule: short.get(rule, name) for rule, name in rules.items()}
-    signs = {name: SIGNS.get(name, name) for name in table["first"].unique()}
-    rows = table.assign(
-        kind=table["kind"].mask(table["shown"] == 1, "shown"),
-        pair=table["first"].map(signs) + " then " + table["second"].map(signs),
-    )
-    downs = {pair: pair for pair in rows["pair"].unique()}
-    for rule in rules:
-        chosen(rows, rule=rule)
-    panels = [
-        Heat(name, rows[rows["kind"] == kind], "pair", "rule", "stepwise", downs, rights, ["mean"])
-        for kind, name in KINDS.items()
-        if (rows["kind"] == kind).any()
-    ]
-    title = (
-        "Where the base knows two steps of other skills the mean composes {stepwise; kind="
-        "problems; rule=mean}; where it was shown the pair {stepwise; kind=shown; rule=mean}, the "
-        "base alone {stepwise; kind=shown; rule=base}"
-    )
-    note = "Both: one adapter for both lessons; trained: on the task itself."
-    pairs = [panels[k : k + 2] for k in range(0, len(panels), 2)]
-    height = 0.9 + 2.1 * len(pairs)
-    return Page(rows, title, pairs, height, note, scale="all steps right")
 
 
 SEEN = {

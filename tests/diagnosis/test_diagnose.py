@@ -179,10 +179,9 @@ GOOD = Record(0.25, (7, 8), (1, 9), 0.53, 0.98, 10, 6, 11)
 def test_a_record_is_told_in_counts():
     assert str(GOOD) == (
         "In our experiments 7 of 8 pairs from 25 % on composed (interval 53 to 98 %), below it "
-        "1 of 9; on skills that this threshold was not chosen on it was right 10 times of 11, the "
-        "more frequent outcome 6 times (small transformers, arithmetic modulo 7; to compose meant "
-        "to solve a quarter of the problems, a bar set after the run, and with a higher one no "
-        "measure beat the more frequent outcome)."
+        "1 of 9; with a threshold from other skills and bases the measure was right 10 times of "
+        "11, the more frequent outcome 6 times (small transformers, arithmetic modulo 7; to "
+        "compose meant to solve half of the problems)."
     )
     none = Record(0.9, (0, 0), (1, 9), 0.0, 1.0, 10, 6, 11)
     assert "In our experiments no pair reached 90 %, below it 1 of 9;" in str(none)

@@ -11,19 +11,14 @@ from found import RESULTS, card, mean, says, stored, table_rows
 from scipy.stats import spearmanr
 
 from loratheory.experiments import NAMES
-from loratheory.experiments.bench import reliability as _reliability
 from loratheory.experiments.bench import retention
+from loratheory.experiments.bench.problems import CODE, drawn, linked
 from loratheory.experiments.bench.questions import scored
-from loratheory.experiments.bench.reliability import (
-    MEASURES,
-    REUSED,
-    calibration,
-    composed,
-    reliability,
-)
+from loratheory.experiments.bench.reliability import MEASURES, composed, forecasts
 from loratheory.experiments.bench.tasks import TASKS
 from loratheory.experiments.engine import bootstrap_mean, lookup
 from loratheory.experiments.engine._query import decimal, query, value
+from loratheory.tasks.word_problems import stepwise
 
 CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]
 
@@ -125,43 +120,54 @@ def test_what_was_found_in_real_two_hop_beyond_means():
     )
 
 
-def test_what_was_found_in_label_free_prediction(monkeypatch):
-    rows = table_rows("label_free_prediction")
-    best = [max(row[rule] for rule in REUSED) for row in rows]
-    record = reliability(rows)
-    half, some = sum(x >= 0.5 for x in best), int(composed(rows).sum())
+def test_what_was_found_in_label_free_prediction():
+    """Ranks within a condition, and forecasts from other skills and bases beside a lookup table."""
+    rows = pd.DataFrame(stored("label_free_prediction"))
+    outcome, foretold, by = composed(rows), forecasts(rows), ["met", "bridge", "share"]
+    known = ["base", "alone_1", "alone_2"]
+    rows = pd.concat([rows.assign(right=outcome.astype(float)), foretold.add_prefix("p ")], axis=1)
+    ranks = scored(rows, "right", by, [*MEASURES, *known])
+    chances = scored(rows, "right", by, [f"p {name}" for name in foretold])
+    hits = ((foretold >= 0.5).to_numpy() == outcome[:, None]).mean(axis=0)
+    right = dict(zip(foretold, hits, strict=True))
 
-    added = [row["sum"] for row in rows]
-    out = [place for place, row in enumerate(rows) if row["held_out"]]
+    def _short(number):
+        return f"{number:.2f}".replace("0.", ".")
 
-    def rank(name, reuse, where=range(len(rows))):
-        ranks = spearmanr([rows[i][name] for i in where], [reuse[i] for i in where])
-        return f"{ranks.statistic:.2f}".replace("0.", ".")
+    def _ranked(name):
+        middle, low, high = (_short(ranks.loc[name, f"auc{end}"]) for end in ("", "_low", "_high"))
+        return f"{middle} ({low} to {high})"
 
-    monkeypatch.setattr(_reliability, "SOLVED", 0.3)
-    higher = reliability(rows)
-    monkeypatch.undo()
-    bins = [one for each in calibration(rows).values() for one in each if one["within"] is not None]
-    shares = [[x / n for x, n in (one["predicted"], one["observed"])] for one in bins]
-    more = sum(expected < came for expected, came in shares)
-    inside = [x for x, row in zip(composed(rows), rows, strict=True) if not row["held_out"]]
-    outside = [x for x, row in zip(composed(rows), rows, strict=True) if row["held_out"]]
-    assert len({one["right"] for one in higher.values()}) == 1
-    says(
-        "label_free_prediction",
-        f"{half} of {len(rows)}",
-        f"{some} of {len(rows)}",
-        *(rank(name, reuse) for reuse in (added, best) for name in MEASURES),
-        *(rank(name, best, out) for name in ("response", "shape")),
-        f"{record['shape']['right']} of {record['shape']['held_out']}",
-        *(f" {record[name]['right']}" for name in ("response", "write", "read")),
-        *(f" {record[name]['right']}" for name in ("overlap", "agreement")),
-        f" {record['shape']['majority']}",
-        *(f" {higher['shape'][name]}" for name in ("right", "majority")),
-        f"{sum(one['within'] for one in bins)} of the {len(bins)} bins",
-        f"all {more} more composed",
-        *(f"{sum(each)} of {len(each)}" for each in (outside, inside)),
+    least, *_, most = sorted(chances.loc[f"p {name}", "brier"] for name in MEASURES)
+    worst, *_, best = sorted(right[name] for name in MEASURES)
+    own = rows[rows["bridge"] == "own"].assign(
+        gain=rows["sum"] - rows["base"], either=rows[["alone_1", "alone_2"]].max(axis=1)
     )
+    by_base = own.groupby(["met", "seed"])[["gain", "either"]].mean()
+    assert by_base["gain"].min() > 0
+    either = by_base["either"].groupby("met").mean()
+    name = "label_free_prediction"
+    says(name, "on each of the 16 bases", "whichever is better", either[10], either[12])
+    says(name, f"{int(outcome.sum())} of {len(outcome)}")
+    told = [each for each in MEASURES if each != "shape"]
+    says(name, *(_ranked(each) for each in (*told, *known)))
+    says(name, "measures err by", *(f"{x:.3f}".removeprefix("0") for x in (least, most)))
+    errors = (chances.loc[f"p {each}", "brier"] for each in ("chosen", "constant"))
+    says(name, "best elsewhere", *errors, chances.loc["lookup", "brier"], digits=3)
+    says(name, "Right are", worst, best, right["chosen"], right["constant"])
+    page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
+    shares = own.groupby(["met", "seed"])[["sum", "mean", "base"]].mean().groupby("met").mean()
+    for rule in shares:
+        assert f"{_short(shares[rule][10])} and {_short(shares[rule][12])}" in page, rule
+    assert max(right[each] for each in MEASURES) <= outcome.mean()
+    assert f"({_short(outcome.mean())} of {len(outcome)} pairs of adapters)" in page
+
+
+def test_one_solution_always_given_is_hardly_ever_right():
+    some = drawn([linked(("multiply", "divide"))], 20_000, np.random.default_rng(0))
+    solved = stepwise(CODE, some).targets
+    _, counts = np.unique(solved, axis=0, return_counts=True)
+    assert counts.max() / len(solved) < 0.005
 
 
 def test_what_a_publisher_measures_alone_ranks_sums_as_the_card_says():

@@ -18,6 +18,7 @@ from loratheory.experiments import (
     csv_text,
     experiment,
     failing_step,
+    label_free_prediction,
     processes,
     published,
     replayed,
@@ -27,15 +28,14 @@ from loratheory.experiments import (
 )
 from loratheory.experiments.bench import CROWDS, words
 from loratheory.experiments.bench.problems import (
-    KINDS,
     MEASURED,
     PAIRS,
     WORDINGS,
     Covered,
     coverage,
-    covered,
     drawn,
     linked,
+    met,
     overlapping,
 )
 from loratheory.experiments.bench.rules import RULES
@@ -43,6 +43,8 @@ from loratheory.experiments.engine import plain, stored_provenance, unpacked
 from loratheory.experiments.merge_coefficient import ALSO
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
+SOLVERS = {"base": "base", "alone_1": "first alone", "alone_2": "second alone"}
+SOLVERS |= {name: name for name in ("mean", "sum", "ties", "arrow", "gates", "composed")}
 STORED = [name for name in NAMES if (RESULTS / name).exists()]
 AGAIN = [name for name in NAMES if (RESULTS / "small" / name).exists()]
 """Studies whose quick settings the paper's tables have not: small tables have them."""
@@ -68,11 +70,10 @@ TINY = {
     "untied_transformer": {**PLAIN, "steps": 3},
     "number_of_stand_ins": {**PLAIN, "lessons": (("disagreeing", 2),)},
     "template_overlap": {**LEARNT, "pairs": MEASURED[:1]},
-    "skill_composition": {**LEARNT, "kind": KINDS[-1]},
     "skill_coverage": {**LEARNT, "seen": "pairs"},
     "shallow_matching": {**LEARNT, "pairs": MEASURED[:1]},
     "failing_step": {**LEARNT, "seen": "pairs"},
-    "label_free_prediction": {**LEARNT, "pairs": MEASURED[:1]},
+    "label_free_prediction": {**LEARNT, "met": 18},
 }
 TAUGHT = len(words.RULES) + 1
 HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a base; or cases)
@@ -101,11 +102,10 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
         6 + 6 + 3 + 3,  # plain, beside stand-ins, and one of each
     ),
     "template_overlap": (("kind",), 8 * TAUGHT),
-    "skill_composition": (("kind",), 6 * (TAUGHT + 1)),
     "skill_coverage": (("seen", "rule", "first", "second", "coverage"), 6 * (TAUGHT + 1)),
     "shallow_matching": (("kind",), 8 * 6 * 6),
     "failing_step": (("seen", "rule", "first", "second"), 6 * 7 * 9),
-    "label_free_prediction": (("kind",), 8 + 6),
+    "label_free_prediction": (("met",), 2 * 3),
 }
 KEYS = (
     "set",
@@ -121,7 +121,7 @@ KEYS = (
 )
 SHARES = ("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop")
 SHARES += ("shortcut", "chance", "recall", "circuit", "held_out", "exchanged", "random")
-SHARES += ("stepwise", "answered", "step_1", "step_2", "kept", "rate")
+SHARES += ("stepwise", "answered", "step_1", "step_2", "alone_1", "composed", "kept", "rate")
 
 
 def config(name, **change):
@@ -280,8 +280,7 @@ def test_every_arm_stands_on_every_replica(name):
     sets = one.sets if "set" in found[0] else 1
     assert len(found) == arms * len(seeds) * sets
     keys = (*head, "seed", *(key for key in KEYS if key in found[0]))
-    twice = name == "label_free_prediction"  # one pair has the same lessons in two studies
-    assert len({tuple(row[k] for k in keys) for row in found}) == len(found) - twice
+    assert len({tuple(row[k] for k in keys) for row in found}) == len(found)
     assert {row["seed"] for row in found} == set(seeds)
 
 
@@ -398,14 +397,36 @@ def test_the_vote_is_predicted_for_mean_and_sum_alone():
 
 
 def test_pairs_of_skills_come_with_what_pretraining_has_shown_of_them():
-    for row in rows("skill_composition"):
-        assert row["shown"] == ((row["first"], row["second"]) in covered(101))
     share = coverage("pairs", 101)
     for row in rows("skill_coverage"):
         assert row["coverage"] == pytest.approx(share[row["first"], row["second"]], abs=1e-4)
     for row in rows("label_free_prediction"):
-        assert row["held_out"] == ({row["first"], row["second"]} != {*MEASURED[0]})
+        assert (row["first"], row["second"]) not in met(101, 18)
         assert row["shape"] == pytest.approx(row["share"])
+
+
+def test_shares_of_pairs_are_those_of_their_problems_and_adapters(monkeypatch):
+    """Each share is replaced by whose adapter it is, and by what is asked."""
+
+    def _right(_, asked, adapt):
+        names = [[adapt, *sorted(one.templates[0].skills)] for one in asked]
+        assert all(len({*one.templates}) == 1 for one in asked)
+        return np.array(
+            [[float(len(told := "".join(each))) + sum(map(ord, told))] for each in names]
+        )
+
+    one = config("label_free_prediction")
+    monkeypatch.setattr(words.Trained, "acting", lambda _: {n: n for n in SOLVERS.values()})
+    monkeypatch.setattr(words.Trained, "right", _right)
+    monkeypatch.setattr(label_free_prediction.bench, "likeness", lambda *_: {}, raising=False)
+    asked = {"step_1": ("first alone", 0), "step_2": ("second alone", 1)}
+    for row in label_free_prediction.cell(one):
+        pair = [row["first"], row["second"]]
+        whose = {name: (rule, *sorted(pair)) for name, rule in SOLVERS.items()}
+        whose |= {name: (rule, pair[place]) for name, (rule, place) in asked.items()}
+        for name, each in whose.items():
+            told = "".join(each)
+            assert row[name] == len(told) + sum(map(ord, told)), name
 
 
 @pytest.fixture(scope="module")

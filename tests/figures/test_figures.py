@@ -412,26 +412,20 @@ def test_the_library_is_drawn_by_adapter():
 
 
 def test_every_figure_of_bases_is_probed():
-    maps = {"failing_step", "label_free_prediction", "skill_composition"}
+    maps = {"failing_step", "label_free_prediction"}
     seeded = {name for name in FIGURES if "seed" in stored(name)}
     assert seeded - maps == {probe[0] for probe in PROBES}
 
 
-@pytest.mark.parametrize(
-    ("name", "panel", "rows", "column", "cell"),
-    [
-        ("skill_composition", 1, "kind == 'problems' and rule == 'sum' and first == 'percent' "
-         "and second == 'divide'", "stepwise", ("% then ÷", "sum")),
-        ("skill_composition", 3, "kind == 'half the pairs' and shown == 1 and rule == 'mean' and "
-         "first == 'multiply' and second == 'percent'", "stepwise", ("× then %", "mean")),
-    ],
-)  # fmt: skip
-def test_cells_of_maps_are_the_tables_means(name, panel, rows, column, cell):
-    rows = stored(name).query(rows)
-    axes = panels(drawn(name)[0])[panel]
-    right = [text.get_text() for text in axes.get_xticklabels()].index(cell[1])
-    value = axes.images[0].get_array()[place_of(axes, cell[0])[0], int(axes.get_xticks()[right])]
-    assert value == pytest.approx(rows.groupby("seed")[column].mean().mean())
+def test_cells_of_the_map_of_pairs_are_the_tables_means():
+    axes = panels(drawn("label_free_prediction")[0])[0]
+    names = [text.get_text() for text in axes.get_xticklabels()]
+    for pair, rule, first, second in (("× then %", "mean", "multiply", "percent"),
+                                      ("÷ then +", "sum", "divide", "add")):  # fmt: skip
+        rows = stored("label_free_prediction").query(f"first == '{first}' and second == '{second}'")
+        right = int(axes.get_xticks()[names.index(rule)])
+        value = axes.images[0].get_array()[place_of(axes, pair)[0], right]
+        assert value == pytest.approx(rows.groupby("seed")[rule].mean().mean())
 
 
 def test_shares_of_failing_steps_are_the_tables_and_add_up():
@@ -457,20 +451,15 @@ def test_examples_are_read_as_equations_and_wrong_words_are_in_colour():
     assert all(" " in pair for pair in zip(gaps.get_text(), wrong.get_text(), strict=True))
 
 
-def test_thresholds_and_hits_are_those_of_the_record():
-    from loratheory.experiments.bench.reliability import reliability
+def test_hits_are_those_of_the_forecasts():
+    from loratheory.experiments.bench.reliability import composed, forecasts
 
-    record = reliability(stored("label_free_prediction").to_dict("records"))
-    hits, likeness, overlap = panels(drawn("label_free_prediction")[0])
-    (right,) = (line for line in hits.lines if line.get_label().startswith("right"))
-    wanted = sorted(one["right"] / one["held_out"] for one in record.values())
-    assert sorted(right.get_xdata()) == wanted
-    held = stored("label_free_prediction").query("held_out == 1")
-    for axes, name in ((likeness, "response"), (overlap, "overlap")):
-        lines = {line.get_label(): line for line in axes.lines}
-        threshold = lines["predicted to compose from here"].get_xdata()[0]
-        assert threshold == record[name]["threshold"]
-        assert list(lines["skills held out"].get_xdata()) == list(held[name])
+    table = stored("label_free_prediction")
+    found, outcome = forecasts(table), composed(table)
+    axes = panels(drawn("label_free_prediction")[0])[1]
+    (right,) = (line for line in axes.lines if line.get_label() == "right")
+    hits = sorted(((found[name] >= 0.5) == outcome).mean() for name in found)
+    assert sorted(right.get_xdata()) == pytest.approx(hits)
 
 
 def test_exact_figures_show_their_tables():

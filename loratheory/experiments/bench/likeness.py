@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.adapters import Adapter, aligned, response_likeness
+from loratheory.adapters import Adapter, aligned, frobenius_cosine, response_likeness
 from loratheory.diagnosis import weight_likeness
 from loratheory.experiments.bench.problems import CODE, padded
 from loratheory.experiments.bench.reliability import MEASURES
@@ -20,9 +20,10 @@ def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarr
 
     `overlap` is that of the two sets of training solutions (see `template_overlap`); `shape` the
     share of an adapter's solutions whose shape the target needs, the smaller of both. `read` and
-    `write` are the
-    likeness of the weights, `response` that of the outputs on the base's activations, as means over
-    modules weighted by the product of both norms; `agreement` is how often both adapters give the
+    `write` are the likeness of the weights, `cosine` that of the updates as vectors of entries,
+    `response` that of the outputs on the base's activations, as means over modules weighted by the
+    product of both norms. `subspace` is the overlap of the spaces that both read and write, the
+    mean of all squared cosines of principal angles. `agreement` is how often both adapters give the
     same next token where the question ends.
     """
     prompts = stacked(padded([stepwise(CODE, one) for one in asked]))
@@ -45,14 +46,28 @@ def likeness(models: Trained, asked: list[Problems]) -> dict[str, Float[np.ndarr
 
 
 def _of_weights(one: Adapter, two: Adapter, inputs: dict[str, Tensor]) -> list[float]:
-    """Return how alike two adapters are in what they read, in what they write, and in outputs.
+    """Return how alike two adapters are by `read`, `write`, `cosine`, `subspace` and `response`.
 
-    Each is a mean over modules; the outputs are those on these inputs.
+    Each is a mean over modules; the responses are those to these inputs.
     """
     weights = weight_likeness(aligned([one, two], any_base=True))
     norms = [one[name].norm * two[name].norm for name in one]
+    vectors = [frobenius_cosine(one[name], two[name]) for name in one]
+    spaces = [
+        float((a.T @ b).square().sum()) / a.shape[1]
+        for name in one
+        for a, b in (
+            (one[name].row_space(), two[name].row_space()),
+            (one[name].column_space(), two[name].column_space()),
+        )
+    ]
     answers = [response_likeness(one[name], two[name], inputs[name]) for name in one]
-    return [*(pairs[0, 1] for pairs in weights.values()), np.average(answers, weights=norms)]
+    return [
+        *(pairs[0, 1] for pairs in weights.values()),
+        np.average(vectors, weights=norms),
+        np.mean(spaces),
+        np.average(answers, weights=norms),
+    ]
 
 
 def _activations(models: Trained, prompts: Prompts) -> dict[str, Tensor]:

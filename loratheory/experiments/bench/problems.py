@@ -1,9 +1,10 @@
 """Word problems modulo 7: what bases read, what adapters are taught, and what both are asked.
 
-There are five skills. Adapters are taught one each of the three in `SKILLS`; a target needs two of
-these, the second applied to the result of the first. The two in `CONTEXT` are those of which a base
-may have met problems of two steps. The skill of rates is left out, as its two numbers make six
-times as many facts. Nothing here needs PyTorch; training is in `bench.words`.
+There are five skills. Adapters are taught one skill each; a target needs two, the second applied to
+the result of the first. Most studies teach the three in `SKILLS`, and their bases may have met
+problems of two steps of the two in `CONTEXT`; in `Unmet` all five are taught. The skill of rates
+is left out, as its two numbers make six times as many facts. Nothing here needs PyTorch; training
+is in `bench.words`.
 """
 
 from abc import ABC, abstractmethod
@@ -39,9 +40,8 @@ WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
 FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
 """The forms of a problem, and the sixths of a lesson that have each form."""
-KINDS = ("single steps", "problems", "half the pairs")
-"""What bases were trained on: problems of one step; also of two steps of `CONTEXT`; also of half of
-the pairs of skills."""
+KINDS = ("single steps", "problems")
+"""What bases were trained on: problems of one step; also of two steps of `CONTEXT`."""
 SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
 """How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
 result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
@@ -52,10 +52,13 @@ WEIGHTS = (0, 1, 3, 9, 27, 81)
 
 Pair = tuple[str, str]
 PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
+ALL_PAIRS: tuple[Pair, ...] = tuple(permutations((*CONTEXT, *SKILLS), 2))
 MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
 """Pairs whose lessons are varied: the first with all bridges of `Case`, the second with "own"."""
 SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}
 """Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
+LESSONS = (("own", 0.25), ("own", 1.0), ("neutral", 0.5))
+"""The `bridge` and the share of two steps of the lessons in `Unmet`."""
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
@@ -87,22 +90,32 @@ def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -
     return together([plain, reordered(turned, rng=rng), idle])
 
 
-def covered(seed: int) -> frozenset[Pair]:
-    """Return the half of all ordered pairs that a base may meet; seeds 2k and 2k + 1 share none."""
-    order = np.random.default_rng([seed // 2, 11]).permutation(len(PAIRS))
-    return frozenset(PAIRS[k] for k in order[seed % 2 :: 2].tolist())
+def met(seed: int, count: int) -> tuple[Pair, ...]:
+    """Return `count` of `ALL_PAIRS`, as a base meets them, and each skill twice in a row.
+
+    The order is drawn anew for every five seeds, and each of these begins a fifth further on, so
+    that each pair is left out about as often as any other.
+    """
+    order = np.random.default_rng([seed // 5, 11]).permutation(len(ALL_PAIRS))
+    some = np.roll(order, len(order) // 5 * (seed % 5))[:count]
+    pairs = sorted(ALL_PAIRS[k] for k in some.tolist())
+    return (*pairs, *((skill, skill) for skill in (*CONTEXT, *SKILLS)))
 
 
 def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return the sets of prompts on which a base of `KINDS` is trained, in equal shares.
+    """Return the sets of prompts on which a base of `KINDS` is trained, in equal shares."""
+    return taught([chains(CONTEXT, 2)] * KINDS.index(kind), seed, rows)
+
+
+def taught(two_steps: Sequence[Sequence[Template]], seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return prompts of one step of every skill and, for each of these sets, of two steps.
 
     Each set has ``3 * rows`` problems of `varied`, all solved step by step or all at once.
     """
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
     sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
-    met = chains(CONTEXT, 2), [linked(pair) for pair in sorted(covered(seed))]
-    for templates in met[: KINDS.index(kind)]:
+    for templates in two_steps:
         sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
     return padded(sets)
 
@@ -220,6 +233,21 @@ class Case:
         return Lesson((), (linked(one), linked(two)), 1)
 
 
+@dataclass(frozen=True)
+class Beside(Case):
+    """A pair that the base has not `met`; two steps in lessons are of pairs that it has.
+
+    With bridge "own" they contain the adapter's own skill, with "neutral" they do not.
+    """
+
+    met: tuple[Pair, ...] = ()
+
+    def bridges(self, skill: str) -> tuple[Template, ...]:
+        """Return the templates of two steps in the lesson of the adapter of a skill."""
+        own = self.bridge == "own"
+        return tuple(linked(pair) for pair in self.met if (skill in pair) == own)
+
+
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
     """Return cases with different problems of two steps, and one without any for each pair."""
     kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
@@ -265,7 +293,7 @@ class Size:
     asked: int = 64
 
 
-SIZES = {KINDS[0]: Size(steps=700), KINDS[1]: Size(), KINDS[2]: Size()}
+SIZES = {KINDS[0]: Size(steps=700), KINDS[1]: Size()}
 """The sizes of the paper's tables; single steps are learned sooner, so they get fewer steps."""
 QUICK = Size(steps=400, rows=48, trained=30)
 """The size of quick runs: the base has only begun to learn single steps."""
@@ -296,26 +324,42 @@ class Skilled(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Apart(Skilled):
-    """An adapter of each skill, on a base trained on a `kind` of prompts, one of `KINDS`."""
+class Overlapping(Skilled):
+    """Adapters for `pairs` of skills with more or fewer shared templates, on a base of a `kind`."""
 
     kind: str = "problems"
+    pairs: tuple[Pair, ...] = MEASURED
+    ceilings = ("composed",)
 
     def prompts(self) -> tuple[Prompts, ...]:
         """Return the prompts on which the base is trained."""
         return pretraining(self.kind, self.seed, self.size.problems)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Overlapping(Apart):
-    """Adapters for `pairs` of skills, whose lessons share more or fewer templates."""
-
-    pairs: tuple[Pair, ...] = MEASURED
-    ceilings = ("composed",)
-
     def cases(self) -> tuple[Case, ...]:
         """Return the cases of these pairs."""
         return overlapping(self.pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmet(Skilled):
+    """An adapter of each of five skills, on a base that has `met` so many of the 20 ordered pairs.
+
+    The other pairs are asked, with two-step problems in the lessons as `LESSONS` says.
+    """
+
+    met: int = 12
+    ceilings = ("composed",)
+
+    def prompts(self) -> tuple[Prompts, ...]:
+        """Return the prompts on which the base is trained."""
+        pairs = [linked(pair) for pair in met(self.seed, self.met)]
+        return taught([pairs] * 2, self.seed, self.size.problems)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return a case for each pair that the base has not met and each of `LESSONS`."""
+        known = met(self.seed, self.met)
+        unmet = [pair for pair in ALL_PAIRS if pair not in known]
+        return tuple(Beside(pair, *lesson, known) for lesson in LESSONS for pair in unmet)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -216,7 +216,7 @@ METRICS = (
     *("two_hop", "k_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "other_k_hop"),
     *("stepwise", "answered", "step_1", "step_2", "rate"),
     *("overlap", "shape", "read", "write", "response", "agreement"),
-    *("base", "mean", "sum", "ties", "arrow", "gates"),
+    *("base", "alone_1", "alone_2", "mean", "sum", "ties", "arrow", "gates", "composed"),
 )
 """Columns that `replayed` compares: of facts, problems, similarities of adapters, and rules."""
 GRAIN = 0.05

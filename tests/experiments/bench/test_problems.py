@@ -1,5 +1,7 @@
 """Bases have seen what is said, lessons never share the target; votes as the theorem has them."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,15 +46,42 @@ def test_each_kind_has_seen_what_it_says(kind):
     assert words_of(rows) >= {*p.CONTEXT, *p.SKILLS}
     assert max(len(answer) for _, answer in rows) == (5 if kind == "single steps" else 10)
     met = [answer for _, answer in rows if len({*p.SKILLS} & {*answer}) == 2]
-    assert bool(met) == (kind == "half the pairs")
+    assert not met
 
 
-def test_half_of_the_ordered_pairs_are_covered_by_seed():
-    for seed in (0, 2, 4, 6):
-        one, other = p.covered(seed), p.covered(seed + 1)
-        assert len(one) == len(other) == 3
-        assert one | other == {*p.PAIRS}
-    assert len({p.covered(2 * k) for k in range(5)}) > 1
+@pytest.mark.parametrize("count", [10, 12])
+def test_a_base_meets_some_ordered_pairs_and_is_asked_the_rest(count):
+    asked = Counter()
+    for seed in range(10):
+        known, cases = p.met(seed, count), p.Unmet(seed=seed, met=count).cases()
+        assert {a for a, b in known if a == b} == {*p.CONTEXT, *p.SKILLS}
+        pairs = {pair for pair in known if len({*pair}) == 2}
+        unmet = {case.pair for case in cases}
+        assert len(pairs) == count
+        assert unmet == {*p.ALL_PAIRS} - pairs
+        assert len({*cases}) == len(cases) == len(unmet) * len(p.LESSONS)
+        asked.update(unmet)
+    assert {*asked} == {*p.ALL_PAIRS}
+    assert min(asked.values()) >= 4
+    assert p.met(0, count)[:count] != p.met(5, count)[:count]
+
+
+def test_prompts_have_the_two_steps_that_a_base_is_to_meet_and_no_others():
+    sets = p.Unmet(seed=0, size=p.Size(problems=60)).prompts()
+    rows = [row for one in sets for row in written(one)]
+    assert {(words[1], words[6]) for _, words in rows if len(words) == 10} == {*p.met(0, 12)}
+
+
+@pytest.mark.parametrize("case", p.Unmet(seed=3, met=12).cases())
+def test_lessons_beside_others_hold_pairs_that_the_base_has_met(case):
+    known = {p.linked(pair): {*pair} for pair in p.met(3, 12)}
+    for skill, lesson in zip(case.pair, case.lessons, strict=True):
+        assert lesson.own == (skill,)
+        assert lesson.share == case.share > 0
+        assert {*lesson.shared} == {
+            one for one, skills in known.items() if (skill in skills) == (case.bridge == "own")
+        }
+    assert {*case.composed.shared} == {p.linked(case.pair), p.linked(case.pair[::-1])}
 
 
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 1])

@@ -1,17 +1,19 @@
 """_reliability: thresholds and counts on paper, and the diagnosis tells what the table holds."""
 
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from loratheory import diagnosis
 from loratheory.experiments.bench.reliability import (
-    BINS,
     MEASURES,
     REUSED,
-    calibration,
+    SOLVED,
     composed,
+    forecasts,
     reliability,
     threshold,
     written,
@@ -26,47 +28,81 @@ def test_a_threshold_is_halfway_and_in_the_middle_of_the_best():
     assert threshold(values, np.array([False, True, False, True])) == pytest.approx(0.7)
 
 
-def rows(*pairs):
-    """Rows of pairs of adapters: the value of every measure, the best reuse, whether held out."""
-    return [
-        {**dict.fromkeys((*MEASURES, *REUSED), value), **dict.fromkeys(REUSED, 0.0)}
-        | {REUSED[k % 2]: best, "held_out": out}
-        for k, (value, best, out) in enumerate(pairs)
+def rows(tells=MEASURES, seeds=range(3)):
+    """All pairs of five skills on some bases; those that compose have larger values in `tells`."""
+    rng, table = np.random.default_rng(4), []
+    for seed in seeds:
+        for first, second in permutations("ABCDE", 2):
+            composes, noise = bool(rng.random() < 0.4), rng.random(len(MEASURES))
+            shares = dict.fromkeys(REUSED, 0.1) | {REUSED[seed % 5]: SOLVED if composes else 0.4}
+            values = {
+                name: 0.4 * x + 0.5 * (composes and name in tells)
+                for name, x in zip(MEASURES, noise, strict=True)
+            }
+            table.append({"seed": seed, "first": first, "second": second, **values, **shares})
+    return pd.DataFrame(table)
+
+
+def test_the_best_rule_counts_and_half_is_enough():
+    table = rows()
+    assert composed(table).tolist() == (table[list(REUSED)].max(axis=1) == SOLVED).tolist()
+    assert 10 < composed(table).sum() < 35
+
+
+def test_a_forecast_by_hand():
+    """The other bases' pairs of the three other skills, and one of each outcome."""
+    table, e = rows(), 7
+    found, outcome = forecasts(table), composed(table)
+    own = {table["first"][e], table["second"][e]}
+    known = [
+        k
+        for k in range(len(table))
+        if table["seed"][k] != table["seed"][e]
+        and not own & {table["first"][k], table["second"][k]}
     ]
+    assert len(known) == 2 * 6
+    yes = sum(outcome[known])
+    assert found["constant"][e] == pytest.approx((yes + 1) / 14)
+    side = (yes + 1) / (yes + 2) if outcome[e] else 1 / (12 - yes + 2)
+    for name in (*MEASURES, "chosen"):
+        assert found[name][e] == pytest.approx(side)
 
 
-def test_counts_on_paper():
-    table = rows((0.1, 0.2, 0), (0.6, 0.25, 0), (0.2, 0.9, 1), (0.7, 1.0, 1), (0.8, 0.2, 1))
-    assert composed(table).tolist() == [False, True, True, True, False]
-    for one in reliability(table).values():
-        low, high = one.pop("low"), one.pop("high")
-        assert low < 2 / 3 < high
-        assert one == {
-            "threshold": 0.35,
-            "above": [2, 3],
-            "below": [1, 2],
-            "right": 1,
-            "majority": 2,
-            "held_out": 3,
-        }
+def test_no_forecast_looks_at_its_own_skills_or_base():
+    table = rows(("write",))
+    seen = forecasts(table).iloc[0]
+    own = (table["seed"] == table["seed"][0]) | np.any(
+        [table[k].isin(table.loc[0, ["first", "second"]]) for k in ("first", "second")], axis=0
+    )
+    other = table.copy()
+    other.loc[own, list(REUSED)] = 1 - other.loc[own, list(REUSED)]
+    assert not np.array_equal(composed(other), composed(table))
+    pd.testing.assert_series_equal(forecasts(other).iloc[0], seen)
+    other = table.copy()
+    other.loc[~own, list(REUSED)] = 1.0
+    assert not forecasts(other).iloc[0].equals(seen)
 
 
-def test_bins_on_paper():
-    designed = [(0.0, 0.9), (0.1, 0.0), (0.5, 0.0), (0.6, 0.9)]
-    new = [(0.15, 0.0), (0.1, 0.0), (0.3, 0.9), (0.9, 0.9), (0.7, 0.9), (0.5, 0.0)]
-    table = rows(*((*pair, out) for out, pairs in enumerate((designed, new)) for pair in pairs))
-    for bins in calibration(table).values():
-        assert len(bins) == BINS
-        assert [one["predicted"] for one in bins] == [[1, 2], [0, 0], [1, 2]]
-        assert [one["observed"] for one in bins] == [[0, 2], [1, 1], [2, 3]]
-        assert [one["within"] for one in bins] == [True, None, True]
-        assert all(0 <= one["low"] < one["high"] <= 1 for one in bins)
-    certain = [{**row, **dict.fromkeys(REUSED, 0.9 * row["held_out"])} for row in table]
-    assert calibration(certain)["read"][2]["within"] is False
+def test_the_measure_that_tells_is_chosen_and_counted():
+    table = rows(("write",))
+    outcome, found = composed(table), forecasts(table)
+    assert (found["chosen"] == found["write"]).mean() > 0.9
+    record = reliability(table)["write"]
+    assert 0.4 < record.pop("threshold") < 0.5
+    assert record.pop("low") < 1 == round(record.pop("high"), 2)
+    yes, count = int(outcome.sum()), len(table)
+    assert record == {
+        "above": [yes, yes],
+        "below": [0, count - yes],
+        "right": count,
+        "majority": count - yes,
+        "held_out": count,
+    }
+    assert reliability(table)["read"]["right"] < count
 
 
 def test_the_diagnosis_tells_what_the_table_holds():
     from found import stored
 
     file = Path(diagnosis.__file__).with_name("reliability.json")
-    assert file.read_text() == written(stored("label_free_prediction"))
+    assert file.read_text() == written(pd.DataFrame(stored("label_free_prediction")))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import subspace_angles
 from tiny_words import TINY
 
 from loratheory.experiments.bench import words as module
@@ -158,6 +159,7 @@ def test_likeness_and_agreement_by_dense_matrices(models):
     for measure, each in (
         ("read", lambda n: cosine(one[n].T @ one[n], two[n].T @ two[n])),
         ("write", lambda n: cosine(one[n] @ one[n].T, two[n] @ two[n].T)),
+        ("cosine", lambda n: cosine(one[n], two[n])),
         (
             "response",
             lambda n: cosine(*(kept[n][0, ends].double() @ x[n].T for x in (one, two))),
@@ -165,6 +167,15 @@ def test_likeness_and_agreement_by_dense_matrices(models):
     ):
         mean = sum(weight[n] * each(n) for n in weight) / sum(weight.values())
         assert found[measure][e] == pytest.approx(mean, rel=1e-4, abs=1e-6)
+    spaces = [
+        np.mean(np.cos(subspace_angles(a.numpy(), b.numpy())) ** 2)
+        for n in one
+        for a, b in (
+            (models.first.up[n][e], models.second.up[n][e]),
+            (models.first.down[n][e].T, models.second.down[n][e].T),
+        )
+    ]
+    assert found["subspace"][e] == pytest.approx(np.mean(spaces), rel=1e-4)
     both = [
         logits(models.bases.config, models.bases.weights, tokens, x.of(slice(e, e + 1)))[0]
         .argmax(-1)

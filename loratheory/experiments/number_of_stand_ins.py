@@ -114,5 +114,5 @@ EXPERIMENT = study(
     needs="torch",
     quick=(Config(lessons=LESSONS[3:4], sets=1),),
     paper=tuple(Config(seed) for seed in range(8)),
-    minutes=(0.5, 35),
+    minutes=(0.6, 35),
 )

@@ -18,6 +18,7 @@ from loratheory.experiments.bench.reliability import MEASURES, composed, forecas
 from loratheory.experiments.bench.tasks import TASKS
 from loratheory.experiments.engine import bootstrap_mean, lookup
 from loratheory.experiments.engine._query import decimal, query, value
+from loratheory.experiments.real_portable import RECIPES
 from loratheory.tasks.word_problems import stepwise
 
 CARDS = [name for name in NAMES if (RESULTS / name / "card.md").is_file()]
@@ -171,8 +172,8 @@ def test_one_solution_always_given_is_hardly_ever_right():
 
 
 def test_what_a_publisher_measures_alone_ranks_sums_as_the_card_says():
-    """By scipy, from the rows of adapters alone and of the sums of one recipe."""
-    rows = table_rows("real_portable")
+    """By scipy, from rows of adapters alone and of sums of one recipe, of the first four."""
+    rows = [row for row in table_rows("real_portable") if row["recipe"] in RECIPES]
     pairs = []
     for row in rows:
         if row["rule"] == "sum" and row["coefficient"] == 1 and row["first"] == row["second"]:
@@ -459,7 +460,7 @@ def test_the_page_on_publishing_adapters_says_what_the_table_does():
         for c, cell in zip((0.5, 0.7, 1), line.split("|")[2:-1], strict=True):
             where = {"first": recipe, "second": recipe, "rule": "sum", "coefficient": c}
             found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")
-            assert cell.strip() == decimal(found)
+            assert abs(found - float(cell)) < 0.0051
     for coefficient, said in ((0.5, "The mean has .54"), (0.7, "a coefficient of .7 has .82")):
         where = {"first": beside, "second": beside, "rule": "sum", "coefficient": coefficient}
         found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")

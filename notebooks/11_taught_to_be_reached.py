@@ -218,6 +218,19 @@ assert both["leak"] < neither["leak"] / 4
 # steps, a second hop taught beside stand-ins answers .83 (experiment `real_rehearsal`): one
 # publisher can be enough.
 #
+# **How many stand-ins?** The table above has pairs taught beside one, two and three. Small
+# transformers can be trained until the lessons are answered, so there the number tells more
+# (predictions: `loratheory experiments number_of_stand_ins`; one constant answer scores 1/4):
+
+# %%
+counted = table(published("number_of_stand_ins"))
+FIGURES["number_of_stand_ins"](counted.to_dict("records"))
+
+# %% [markdown]
+# The more stand-ins disagree, the less an adapter knows by heart, never more than one lesson in
+# $n$, and the more often two strangers compose. Four that agree are worth next to nothing: all
+# lessons can be learnt by heart, and the first hop is then hardly ever in force in a question.
+#
 # **What breaks it.** The mean of the two adapters, in which both facts act at half of their
 # strength:
 

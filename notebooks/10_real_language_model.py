@@ -171,21 +171,6 @@ for seed in (0, 1, 2):
 # place in the layers; they do not show that only the order matters.
 
 # %% [markdown]
-# **Word problems.** The same model gets one adapter that learned to add and one that learned to
-# subtract, each from problems of one step. They are tested on problems whose second step uses the
-# result of the first. The model writes both steps itself, or the first step is given (experiment
-# `real_words`).
-
-# %%
-words = table(published("real_words")).to_dict("records")
-FIGURES["real_words"](words)
-
-# %% [markdown]
-# Left: what the base computes without a story. Middle: problems of one step. Right: problems that
-# need both skills. Where the model writes both steps, no rule of reuse solves clearly more of them
-# than one adapter alone, and all are near chance.
-
-# %% [markdown]
 # **Is an adapter of the two-hop facts needed?** We compare libraries of the two single-hop adapters
 # with libraries that add a third one, trained on the two-hop questions in other wording. In the
 # figure the two are A→B and B→C, the third A→C. The base knows none of the entities (all invented),

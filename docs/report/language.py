@@ -10,11 +10,11 @@ from typing import Any
 from report.section import Section, command
 
 TITLE = "Adapters on a language model"
-COMPARED = ("two_hop", "share", "right")
+COMPARED = ("two_hop", "right")
 """The shares that are compared, each in the tables that have it."""
 MEASURED = (*COMPARED, "hop_1", "reach_1", "two_hop_vocabulary")
 """Columns that are measured, of which a table has one first: those before it say what was asked."""
-ASKED = ("seed", "asked", "size", "metric", "group")
+ASKED = ("seed", "group")
 """What does not name a way: kinds of questions are compared by their mean."""
 APART = 0.16  # two standard errors of 40 questions
 
@@ -54,9 +54,8 @@ def language_model(build: Path, results: Path = Path("paper/results")) -> Sectio
         TITLE,
         "Trained anew where none are kept, on SmolLM2-135M-Instruct dequantised from 4 bits: an "
         "adapter each for invented persons' countries and these countries' mascots, an expert of "
-        "the two-hop facts from person to mascot; and the bare sums that word problems come to, "
-        "asked of the base. Compared are shares of right answers: of two-hop questions, among "
-        "twenty or twelve candidates, and of sums the mean over all kinds.",
+        "the two-hop facts from person to mascot. Compared are shares of right answers, of two-hop "
+        "questions among twenty or twelve candidates.",
         ("experiment", "way", "kinds", "right", "in the paper"),
         tuple(found),
         confirmed=() if off or lacking else (line,),

@@ -59,7 +59,6 @@ NAMES = (
     "real_two_hop",
     "real_pairs",
     "real_libraries",
-    "real_words",
     "real_portable",
     "real_order",
     "real_rehearsal",

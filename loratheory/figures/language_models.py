@@ -9,7 +9,6 @@ from loratheory.figures._engine import (
     Page,
     chosen,
     figure,
-    mean,
     stacked,
     strips,
 )
@@ -137,50 +136,6 @@ def real_libraries(table: "pd.DataFrame") -> Page:
         f"A→C adapter in it {{two_hop; library=3; {half}}}"
     )
     return Page(facts, title, [panels], height=3.9)
-
-
-SIZES = ("to 9", "to 20", "to 99")
-OPERATIONS = {"plus": "+", "minus": "−", "times": "×"}
-
-
-@figure("seed rule asked size metric share")
-def real_words(table: "pd.DataFrame") -> Page:
-    """Word problems on a language model: bare sums, one step and two steps, by rule of reuse."""
-    sums = chosen(table, rule="base, shown", metric="sum")
-    asked = sums["asked"].str.split(" in ", expand=True)
-    sums = sums.assign(size=asked[0] + " " + sums["size"], written=asked[1])
-    names = {
-        f"{name} {size}": f"{sign} {size}" for name, sign in OPERATIONS.items() for size in SIZES
-    }
-    places = {place: name for place, name in names.items() if (sums["size"] == place).any()}
-    marks = [
-        Mark(chosen(sums, written="digits"), "share", "in digits", Look(BLUE)),
-        Mark(chosen(sums, written="words"), "share", "in words", Look(PURPLE, "v")),
-    ]
-    bare = Along("base: bare sums", "size", marks, places, span=3)
-    rules = labels(
-        *("base, shown", "add alone", "subtract alone", "mean", "sum", "ties", "arrow"),
-        *("gates, z = 2", "composed"),
-    )
-    rows, told = chosen(table, size=SIZES[0]), ("mean",)
-    marks = [
-        Mark(chosen(rows, asked=skill, metric="steps"), "share", skill, look)
-        for skill, look in (("add", Look(SKY, "s")), ("subtract", Look(ORANGE, "^")))
-    ]
-    one = Along("one step", "rule", marks, rules, span=4, takeaway=told)
-    both = chosen(rows, asked="add, subtract")
-    marks = [
-        Mark(chosen(both, metric="steps"), "share", "step by step", Look(INK)),
-        Mark(chosen(both, metric="given"), "share", "first step given", Look(GREEN, "D")),
-    ]
-    copied = Line(mean(both, "share", rule="copy"), "chance (copying a number)", "chance", INK)
-    two = Along("two steps", "rule", marks, rules, [copied], span=3, takeaway=told)
-    title = (
-        "With numbers to 9 the mean of two adapters solves {share; metric=steps; rule=mean} of "
-        "two-step problems, one trained on them {share; metric=steps; rule=composed}; copying a "
-        "number scores {share; rule=copy}"
-    )
-    return Page(both, title, [[bare, one, two]], height=4)
 
 
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"

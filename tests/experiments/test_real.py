@@ -11,9 +11,8 @@ import pytest
 from found import mean, table_rows
 from worded import small, small_model
 
-from loratheory.experiments import experiment, real_libraries, real_pairs, real_two_hop, real_words
+from loratheory.experiments import experiment, real_libraries, real_pairs, real_two_hop
 from loratheory.experiments.bench import language_facts as bench
-from loratheory.experiments.bench import language_words as words
 from loratheory.experiments.bench.language import acting
 from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 from loratheory.pretrained import trained_once
@@ -22,17 +21,6 @@ ROOT = Path(__file__).parents[2]
 LAYERS = 3
 TWO_HOP = real_two_hop.Config(coefficients=(0.5, 0.75), splits=(4,), seed=101)
 PAIRS = real_pairs.Config(2, 5, thresholds=(1,), seed=101)
-WORDS = real_words.Config(lessons=4, steps=2, asked=3, seed=101)
-METRICS = ("steps", "at once")
-
-
-def solved(model, problems, shown=()):
-    """In place of shares, of which a random model has none: a number that all of this moves."""
-    from loratheory.pretrained import next_logits
-
-    asked = [words.worked(shown) + one.story for one in problems]
-    moved = float(next_logits(model, asked).square().sum())
-    return dict.fromkeys(METRICS, moved + hasattr(model.tokenizer, "tokenizer"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,7 +28,6 @@ def shared(tmp_path_factory):
     """One cache for all, so that an adapter is trained once."""
     with pytest.MonkeyPatch.context() as patch:
         small(patch, tmp_path_factory.mktemp("cache"), LAYERS)
-        patch.setattr(words, "solved", solved)
         yield
 
 
@@ -245,56 +232,7 @@ def test_libraries_answer_as_their_rules(model, familiarity, trained):
         assert found == pytest.approx(wanted, abs=1e-6, nan_ok=True), head
 
 
-def test_words_answer_as_their_rules(model):
-    rows, reading = real_words.cell(WORDS), words.reading_digits(model)
-    adapters = words.skilled(reading, ("add", "subtract"), 4, 101, steps=2, full=True)
-    pair = [*adapters.values()][:2]
-    arms = {
-        "base": (pair, coefficients(0.0)),
-        "base, shown": (pair, coefficients(0.0)),
-        **{name: ([adapter], coefficients(1.0)) for name, adapter in adapters.items()},
-        "mean": (pair, coefficients(0.5)),
-        "sum": (pair, coefficients(1.0)),
-        "ties": (pair, rule("ties", density=0.2, rank=32)),
-        "arrow": (pair, rule("arrow")),
-        "gates, z = 2": (pair, rule("gates, z = 2", z=2)),
-    }
-    kinds = {
-        ("add", "to 9"): (["add"], False),
-        ("subtract", "to 9"): (["subtract"], False),
-        ("add, subtract", "to 9"): (["add", "subtract"], False),
-        ("add", "to 20"): (["add"], False),
-        ("add, reworded", "to 9"): (["add"], True),
-    }
-    wanted = []
-    for (asked, size), (skills, reworded) in kinds.items():
-        problems = words.drawn(skills, 3, 101, size=size, reworded=reworded)
-        wanted.append(("copy", asked, size, "at once", words.copied(problems)))
-    for name, (library, act) in arms.items():
-        with acting(reading, library, act):
-            for (asked, size), (skills, reworded) in kinds.items():
-                problems = words.drawn(skills, 3, 101, size=size, reworded=reworded)
-                both = words.lesson(skills, 6, 101)
-                shown = both[size == "to 20" :: 2] if name == "base, shown" else []
-                shares = solved(reading, problems, shown)
-                wanted += [(name, asked, size, *each) for each in shares.items()]
-    assert [[*row.values()][1:5] for row in rows] == [[*each[:4]] for each in wanted]
-    assert [row["share"] for row in rows] == pytest.approx([each[4] for each in wanted], rel=1e-6)
-    assert len(real_words.kinds(real_words.Config(full=False))) == 3
-
-
-def test_sums_are_a_cell_of_their_own(monkeypatch):
-    told = [("base", "plus in words", "to 9", 0.25), ("base, shown", "minus", "to 99", 0.75)]
-    monkeypatch.setattr(words, "sums_right", lambda _, *how: told if how == (3, 7) else 0)
-    assert [[*row.values()] for row in real_words.cell(real_words.Config(sums=3, seed=7))] == [
-        [7, "base", "plus in words", "to 9", "sum", 0.25],
-        [7, "base, shown", "minus", "to 99", "sum", 0.75],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "cells"), [("two_hop", 3), ("pairs", 12), ("libraries", 21), ("words", 6)]
-)
+@pytest.mark.parametrize(("name", "cells"), [("two_hop", 3), ("pairs", 12), ("libraries", 21)])
 def test_profiles_keep_to_their_seeds(name, cells):
     profiles = experiment(f"real_{name}").profiles
     assert {config.seed for config in profiles["paper"]} == {0, 1, 2}

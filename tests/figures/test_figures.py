@@ -347,10 +347,6 @@ PROBES = [
      "coefficient == 0.5"),
     ("real_window", 1, "new facts", 0.7, "right", "recipe == 'two stand-ins' and read == 0 and "
      "hop == 'two hops' and case == 'new facts' and coefficient == 0.7"),
-    ("real_words", 0, "in words", "× to 9", "share",
-     "asked == 'times in words' and rule == 'base, shown' and size == 'to 9' and metric == 'sum'"),
-    ("real_words", 2, "first step given", "sum", "share",
-     "asked == 'add, subtract' and rule == 'sum' and size == 'to 9' and metric == 'given'"),
     ("routers", 1, "8 adapters", "Arrow", "weight_2", "rule == 'arrow' and pairs == 4"),
     ("routers", 2, "predicted", "subspace", "predicted", "rule == 'subspace' and pairs == 1"),
     ("shallow_matching", 0, "mean (first: 21%)", "other\nnumbers", "kept",

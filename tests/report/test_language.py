@@ -11,15 +11,15 @@ from loratheory.pretrained import ModelError, _load
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 MEASURES = {"reach_1", "two_hop_vocabulary", "hop_1", "hop_2"}
-NAMES = ("window", "real_two_hop", "real_words")
+NAMES = ("window", "real_two_hop", "real_library")
 
 
 def hops(way, two_hop, layer=-1.0):
     return {"seed": 0, "rule": way, "layer": layer, "hop_1": 1.0, "two_hop": two_hop}
 
 
-def words(way, share, mark="right", size="to 9"):
-    return {"seed": 0, "rule": way, "asked": "add", "size": size, "metric": mark, "share": share}
+def kept(way, share, group=0):
+    return {"seed": 0, "rule": way, "group": group, "right": share}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def made(tmp_path, monkeypatch):
     """The paper's tables, and a run that writes others."""
     stored = {
         "real_two_hop": [hops("sum", 0.5), hops("cut", 0.7, 12), hops("cut", 0.1, 15)],
-        "real_words": [words("mean", 0.75), words("mean", 0.25, "free"), words("sum", 0.5)],
+        "real_library": [kept("mean", 0.75), kept("mean", 0.25, 1), kept("sum", 0.5)],
     }
     found = {name: [] for name in stored}
 
@@ -49,7 +49,7 @@ def made(tmp_path, monkeypatch):
 
 def test_rows_near_the_stored_ones_are_confirmed(made, tmp_path):
     made["real_two_hop"] += [hops("sum", 0.6), hops("cut", 0.15, 15), hops("new way", 0.9)]
-    made["real_words"] += [words("mean", 1.0), words("mean", 0.25, "free"), words("mean", 1, "x")]
+    made["real_library"] += [kept("mean", 1.0), kept("mean", 0.25, 1), kept("mean", 1, 2)]
     (tmp_path / "results" / "real_two_hop").mkdir(parents=True)
     section = language.language_model(tmp_path, tmp_path / "paper")
     assert section.deviated == ()
@@ -58,27 +58,27 @@ def test_rows_near_the_stored_ones_are_confirmed(made, tmp_path):
     assert section.rows == (
         ("real_two_hop", "sum, -1", 1, 0.6, 0.5),
         ("real_two_hop", "cut, 15", 1, 0.15, 0.1),
-        ("real_words", "mean", 2, 0.625, 0.5),
+        ("real_library", "mean", 2, 0.625, 0.5),
     )
 
 
 def test_rows_far_from_the_stored_ones_are_deviations(made, tmp_path):
     made["real_two_hop"] += [hops("sum", 0.9), hops("cut", 0.7, 12)]
-    made["real_words"] += [words("mean", 0.75), words("sum", 0.1)]
+    made["real_library"] += [kept("mean", 0.75), kept("sum", 0.1)]
     section = language.language_model(tmp_path, tmp_path / "paper")
     assert section.confirmed == ()
     assert section.deviated == (
         "real_two_hop, sum, -1: right 0.90, stored 0.50",
-        "real_words, sum: right 0.10, stored 0.50",
+        "real_library, sum: right 0.10, stored 0.50",
     )
 
 
 def test_an_experiment_without_a_stored_cell_is_a_deviation(made, tmp_path):
     made["real_two_hop"] += [hops("sum", 0.5)]
-    made["real_words"] += [words("new way", 0.5)]
+    made["real_library"] += [kept("new way", 0.5)]
     section = language.language_model(tmp_path, tmp_path / "paper")
     assert section.confirmed == ()
-    assert section.deviated == ("real_words: nothing to compare with",)
+    assert section.deviated == ("real_library: nothing to compare with",)
 
 
 def test_quick_settings_are_in_the_papers_tables():
@@ -88,7 +88,6 @@ def test_quick_settings_are_in_the_papers_tables():
     for name, columns in {
         "real_two_hop": {"seed": 0, "trained": "by layers", "rule": "sum"},
         "real_libraries": {"seed": 0, "trained": "by layers", "rule": "sum"},
-        "real_words": {"seed": 0, "metric": "sum"},
         "real_pairs": {"seed": 0, "pairs": 1, "rule": "sum"},
     }.items():
         assert [config.seed for config in experiment(name).profiles["quick"]] == [0]

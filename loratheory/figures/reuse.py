@@ -98,7 +98,7 @@ def number_of_stand_ins(table: "pd.DataFrame") -> Page:
     learnt = alone[alone["stand_ins"] > 0]
     learnt = learnt.assign(most=1 / learnt["stand_ins"])
     heart = [
-        Mark(learnt, "by_heart_1", "first hop", FIRST, "most", "most that can be"),
+        Mark(learnt, "by_heart_1", "first hop", FIRST, "most", "predicted bound, 1/n"),
         Mark(learnt, "by_heart_2", "second hop", SECOND),
     ]
     inside = [

@@ -76,6 +76,8 @@ TINY = {
     "label_free_prediction": {**LEARNT, "met": 18},
 }
 TAUGHT = len(words.RULES) + 1
+UNASKED = ("placement", "edit_strength", "number_of_stand_ins")
+"""Studies without an arm in which the base alone is asked."""
 HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a base; or cases)
     "two_hop_coverage": (("coverage", "familiarity", "rule"), 17),
     "merge_coefficient": (("case", "coverage"), 4),
@@ -98,7 +100,7 @@ HEADS = {  # columns before `seed`, and arms a base and set (or coefficients a b
         24 * 2 * 2,  # ways, layers and questions
     ),
     "number_of_stand_ins": (
-        ("lessons", "stand_ins", "first", "second", "rule", "coefficient"),
+        ("lessons", "stand_ins", "first", "second", "rule"),
         6 + 6 + 3 + 3,  # plain, beside stand-ins, and one of each
     ),
     "template_overlap": (("kind",), 8 * TAUGHT),
@@ -303,9 +305,7 @@ def test_arms_are_rules_of_the_table_or_adapters_of_the_study(name):
     assert {row["rule"] for row in rows(name)} <= set(RULES) | own
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in TINY if "size" not in TINY[n] and n not in ("placement", "edit_strength")]
-)
+@pytest.mark.parametrize("name", [n for n in TINY if "size" not in TINY[n] and n not in UNASKED])
 def test_tiny_bases_answer_nothing_by_themselves(name):
     which = "k_hop" if name == "number_of_hops" else "two_hop"
     where = {"coefficient": 0} if "coefficient" in rows(name)[0] else {"rule": "base"}

@@ -303,7 +303,7 @@ PROBES = [
     ("number_of_hops", 0, "4 hops", 0.5, "facts", "hops == 4 and coefficient == 0.5"),
     ("number_of_stand_ins", 0, "first beside, second plain", 3, "two_hop",
      "stand_ins == 3 and first == 'beside' and second == 'plain' and coefficient == 1"),
-    ("number_of_stand_ins", 1, "most that can be", 2, "1 / stand_ins",
+    ("number_of_stand_ins", 1, "predicted bound, 1/n", 2, "1 / stand_ins",
      "stand_ins == 2 and lessons == 'disagreeing'"),
     ("placement", 0, "predicted from facts in context", "both in both passes", "inside",
      "modules == 'mlp' and place == 'both loops'"),

@@ -29,7 +29,8 @@ FOUND = {
     "plainly; mean": f"rule=sum; coefficient=0.5; {PLAIN}",
     "plainly, as many steps": f"rule=sum; coefficient=1; {LONG}",
     "plainly; the first acts": f"rule=layer split; coefficient=1; {PLAIN}",
-    "beside stand-ins of the partner; sum": f"rule=sum; coefficient=1; {BESIDE}",
+    "beside two stand-ins of the partner that disagree; sum": f"rule=sum; coefficient=1; {BESIDE}",
+    "beside one stand-in; sum": "rule=sum; coefficient=1; first=one stand-in; second=one stand-in",
     "the second beside stand-ins": "first=plain, 90 steps; second=two stand-ins",
     "the first beside stand-ins": "first=two stand-ins; second=described",
 }

@@ -236,8 +236,9 @@ class Record:
             if self.above[1]
             else f"no pair reached {100 * self.threshold:.3g} %"
         )
+        below = f", below it {self.below[0]} of {self.below[1]}" if self.below[1] else ""
         return (
-            f"In our experiments {above}, below it {self.below[0]} of {self.below[1]}; with a "
+            f"In our experiments {above}{below}; with a "
             f"threshold from other skills and bases the measure was right {self.right} times of "
             f"{self.held_out}, the more frequent outcome {self.majority} times (small "
             "transformers, arithmetic modulo 7; to compose meant to solve half of the problems)."

@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loratheory.experiments.bench import Untied
 from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import coefficients
 from loratheory.experiments.engine import Row, study
@@ -47,26 +48,10 @@ USES = ((BESIDE, BESIDE), (BESIDE, PLAIN), (PLAIN, BESIDE))
 
 
 @dataclass(frozen=True)
-class Config:
-    """A base of a `seed` as in `untied_transformer`, and adapters of single hops on it.
+class Config(Untied):
+    """A base as in `untied_transformer`, and some of `LESSONS` for its adapters."""
 
-    `lessons` are some of `LESSONS`; the other fields are those of `bases.PlainSetting` and
-    `training.Teaching`; `trained` is the number of steps of an adapter.
-    """
-
-    seed: int = 0
     lessons: tuple[tuple[str, int], ...] = LESSONS
-    coverage: float = 0.9
-    stages: tuple[int, ...] = (250, 1000)
-    sets: int = 3
-    facts: int = 4
-    entities: int = 50
-    relations: int = 8
-    width: int = 64
-    depth: int = 4
-    rows: int = 256
-    trained: int = 60
-    retained: int = 150
 
 
 def cell(config: Config) -> list[Row]:

@@ -30,6 +30,7 @@ other bases, and beside the product of single hops (`hop_1` times `hop_2`).
 
 from dataclasses import dataclass
 
+from loratheory.experiments.bench import Untied
 from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import coefficients, layer_split, rule
 from loratheory.experiments.engine import Row, study
@@ -48,25 +49,9 @@ SPLIT = {"layer split": ("below", "above"), "reversed layer split": ("above", "b
 
 
 @dataclass(frozen=True)
-class Config:
-    """A base of a `seed` at several `stages`, steps of a training that ends with the last of them.
+class Config(Untied):
+    """A base at several stages and its adapters; coefficients go to 1.5 in `steps` steps."""
 
-    The other fields are those of `bases.PlainSetting` and `training.Teaching`; `trained` is the
-    number of steps of an adapter, and coefficients go to 1.5 in `steps` steps.
-    """
-
-    seed: int = 0
-    coverage: float = 0.9
-    stages: tuple[int, ...] = (250, 1000)
-    sets: int = 3
-    facts: int = 4
-    entities: int = 50
-    relations: int = 8
-    width: int = 64
-    depth: int = 4
-    rows: int = 256
-    trained: int = 60
-    retained: int = 150
     steps: int = 15
 
 

@@ -10,7 +10,7 @@ import pytest
 from found import RESULTS, card, mean, says, stored, table_rows
 from scipy.stats import spearmanr
 
-from loratheory.experiments import NAMES
+from loratheory.experiments import NAMES, published, table
 from loratheory.experiments.bench import retention
 from loratheory.experiments.bench.problems import CODE, drawn, linked
 from loratheory.experiments.bench.questions import scored
@@ -461,6 +461,19 @@ def test_the_page_on_publishing_adapters_says_what_the_table_does():
             where = {"first": recipe, "second": recipe, "rule": "sum", "coefficient": c}
             found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")
             assert abs(found - float(cell)) < 0.0051
+    use = "rule=sum; coefficient=1; first=three stand-ins; second=three stand-ins"
+    stored_rows = table(published("real_portable"))
+    lower = [
+        decimal(value(query(f"{name}; {use}"), stored_rows).middle) for name in ("hop_2", "known")
+    ]
+    assert "second hops ({}) and known facts ({})".format(*lower) in " ".join(text.split())
+    small = pd.DataFrame(table_rows("number_of_stand_ins", rule="sum", coefficient=1))
+    small = small[small["first"] == small["second"]]
+    told = small[small["lessons"] == "disagreeing"].groupby("stand_ins")["two_hop"].mean()
+    agreed = decimal(small[small["lessons"] == "agreeing"]["two_hop"].mean())
+    one, two, others, four = map(decimal, told)
+    said = f"{one}, {two}, {others} and {four} of the questions after one to four stand-ins, and"
+    assert f"{said} {agreed} after four that agree" in " ".join(text.split())
     for coefficient, said in ((0.5, "The mean has .54"), (0.7, "a coefficient of .7 has .82")):
         where = {"first": beside, "second": beside, "rule": "sum", "coefficient": coefficient}
         found = mean(table_rows("real_portable", **where), "two_hop_vocabulary")

@@ -19,6 +19,36 @@ CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 """The base seeds of the paper's cells."""
 
 
+@dataclass(frozen=True)
+class Untied:
+    """The part of a config that says which base of four untied layers, and adapters, a cell uses.
+
+    Attributes
+    ----------
+    seed : int
+        Of the base.
+    coverage, stages, entities, relations, width, depth, rows
+        The base: fields of `bases.PlainSetting`, and at which steps of its training it is taken.
+    sets, facts, retained
+        Passed to `training.Teaching`.
+    trained : int
+        Training steps of an adapter.
+    """
+
+    seed: int = 0
+    coverage: float = 0.9
+    stages: tuple[int, ...] = (250, 1000)
+    sets: int = 3
+    facts: int = 4
+    entities: int = 50
+    relations: int = 8
+    width: int = 64
+    depth: int = 4
+    rows: int = 256
+    trained: int = 60
+    retained: int = 150
+
+
 @dataclass(frozen=True, kw_only=True)
 class Small:
     """The part of a config that says which small bases and single-hop adapters a cell uses.

@@ -14,6 +14,7 @@ from loratheory.experiments.bench.answers import accuracy
 from loratheory.experiments.bench.library import added
 from loratheory.experiments.bench.training import Taught, learned
 from loratheory.shapes import Float, Int64
+from loratheory.tasks import impossible
 from loratheory.tasks.two_hop import (
     Edit,
     Prompts,
@@ -54,6 +55,15 @@ class StandIns:
     agree: bool = False
     two_hop: bool = True
 
+    def check(self, facts: int) -> None:
+        """Raise `ImpossibleError` if rows cannot be shared out, or stand-ins cannot disagree."""
+        if self.count < 1 or 12 % self.count:
+            fact = f"{self.count} stand-ins cannot share {OWN}, {ASKED} and {QUIET} rows equally"
+            raise impossible(fact, "ask for 1, 2, 3, 4, 6 or 12")
+        if self.count > facts and not self.agree:
+            fact = f"{self.count} stand-ins cannot all disagree about {facts} bridges"
+            raise impossible(fact, f"ask for {facts} at most, or edit more facts")
+
 
 @dataclass(frozen=True, eq=False)
 class Beside:
@@ -84,8 +94,10 @@ class Beside:
 def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
     """Train the first pair's adapters again, each beside stand-ins for the other.
 
-    Costs twice as many trainings as there are stand-ins, and those of the two adapters.
+    Costs twice as many trainings as there are stand-ins, and those of the two adapters. Raises
+    `ImpossibleError` if there are too many stand-ins, see `StandIns.count`.
     """
+    how.check(of.teaching.facts)
     bases, teaching = of.bases, of.teaching
     adapters, everyone, questions = [], [], []
     for hop in range(2):

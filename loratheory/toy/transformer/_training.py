@@ -135,8 +135,8 @@ def trained_lora(
 
     The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
     the last loop has a loss. Adapters `beside` are not trained but act as well, each on its share
-    of a replica's rows: the first of three on the first third; they change the same modules.
-    Raises `TrainingError` if a loss is no longer finite.
+    of a replica's rows: the first of three on the first third. Raises `TrainingError` if a loss is
+    no longer finite, `ConfigError` if those beside change different modules or cannot share rows.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
@@ -155,12 +155,18 @@ def trained_lora(
 
 def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
     """Add one of several adapters of the same modules to an equal share of each replica's rows."""
-    names = {name for one in beside for name in one.up}
+    names, *others = ({*one.up} for one in beside)
+    if any(other != names for other in others):
+        message = "adapters beside change different modules: give them the same `modules`"
+        raise ConfigError(message)
 
     def _act(site: Site, x: Tensor) -> Tensor | None:
         own = adapter(site, x)
         if site.name not in names:
             return own
+        if x.shape[1] % len(beside):
+            message = f"rows cannot be shared equally by {len(beside)} adapters: give a multiple"
+            raise ConfigError(message)
         shares = zip(beside, x.unflatten(1, (len(beside), -1)).unbind(1), strict=True)
         added = torch.cat([one(site, part) for one, part in shares], dim=1)
         return added if own is None else own + added

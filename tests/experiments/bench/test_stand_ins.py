@@ -13,7 +13,7 @@ from loratheory.experiments.bench.stand_ins import (
     beside_stand_ins,
 )
 from loratheory.experiments.bench.training import Teaching, library
-from loratheory.tasks.two_hop import every, plain
+from loratheory.tasks.two_hop import ImpossibleError, every, plain
 
 WAYS = [StandIns(count) for count in (1, 2, 3)]
 WAYS += [StandIns(3, agree=True), StandIns(2, two_hop=False)]
@@ -88,6 +88,16 @@ def test_what_is_known_by_heart_is_at_most_one_of_so_many(taught):
         assert len(made.stand_ins[hop]) == len(made.asked[hop]) == 3
         plainly = taught.pairs[0][hop]
         assert any((x != made.adapters[hop].up[name]).any() for name, x in plainly.up.items())
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 stand-ins cannot share"), (5, "ask for 1, 2, 3, 4, 6 or 12"), (4, "ask for 3 at most")],
+)
+def test_more_stand_ins_than_can_disagree_or_share_are_refused(taught, count, words):
+    with pytest.raises(ImpossibleError, match=words):
+        beside_stand_ins(taught, StandIns(count))
+    StandIns(4, agree=True).check(3)
 
 
 def test_it_is_trained_once(taught, monkeypatch):

@@ -183,6 +183,15 @@ def test_adapters_act_beside_the_trained_one_each_on_its_share_of_the_rows():
             close(x, alone[name], rtol=1e-4, atol=1e-5)
 
 
+def test_adapters_beside_that_cannot_share_rows_or_differ_in_modules_are_refused():
+    config, given = replace(CONFIG, noise=0.0), batch(3)
+    bases, start = parameters(config, SEEDS), lora(config, SEEDS, rank=2)
+    other = lora(config, SEEDS, rank=2, modules=ATTENTION)
+    for beside, words in (((start,) * 5, "a multiple"), ((start, other), "the same `modules`")):
+        with pytest.raises(ConfigError, match=words):
+            trained_lora(config, bases, start, RECIPE, lambda _: given, SEEDS, beside)
+
+
 def test_a_base_takes_the_steps_of_adamw():
     """Against torch's optimiser on the plain decoder, the rates of the recipe set by hand."""
     config = replace(CONFIG, supervision=0.0)

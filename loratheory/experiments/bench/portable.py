@@ -17,6 +17,7 @@ from loratheory.experiments.bench.language import Items, answers
 from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
+    CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
     MASCOT,
     MASCOT_OF_BIRTHPLACE,
@@ -26,7 +27,7 @@ from loratheory.experiments.bench.language_facts import (
     items,
     worlds,
 )
-from loratheory.experiments.bench.sentences import ASKED, TEXT
+from loratheory.experiments.bench.sentences import ASKED, TEN, TEXT
 from loratheory.pretrained import (
     Model,
     StandIn,
@@ -48,8 +49,14 @@ class Recipe:
     stand_ins : int
         The number of stand-ins of the partner, which act one at a time, changing at each step; the
         answers to two-hop sentences agree with the stand-in that acts.
-    keep : bool
-        Whether the training data include the acting stand-in's own facts.
+    keep, two_hop : bool
+        Whether the training data include the acting stand-in's own facts, and two-hop sentences.
+    agree : bool
+        Whether all stand-ins state the same facts, as adapters trained from different seeds.
+    known : bool
+        Whether the training data include two-hop sentences whose other hop the base knows, so that
+        no partner need act: capitals of the countries of the publisher's persons, or mascots of the
+        countries of known persons.
     sixths : ((int, int), (int, int)) or None
         The layers to train, in sixths of the depth: for each hop the first sixth and the one after
         the last; None for all layers.
@@ -60,6 +67,9 @@ class Recipe:
 
     stand_ins: int = 0
     keep: bool = True
+    two_hop: bool = True
+    agree: bool = False
+    known: bool = False
     sixths: tuple[tuple[int, int], tuple[int, int]] | None = None
     steps: int = 90
 
@@ -76,6 +86,10 @@ RECIPES: Mapping[str, Recipe] = {
     "two stand-ins": Recipe(2),
     "one stand-in": Recipe(1),
     "three stand-ins": Recipe(3),
+    "two that agree": Recipe(2, agree=True),
+    "no two-hop sentences": Recipe(2, two_hop=False),
+    "without a partner": Recipe(known=True),
+    "plain, 270 steps": Recipe(steps=270),
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
     "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
@@ -119,11 +133,18 @@ class Publishers:
             how = replace(how, layers=(first, end))
         return trained_once(
             self.model,
-            self.world.lessons[hop],
+            [*self.world.lessons[hop], *(self.without_partner(hop) if recipe.known else ())],
             seed=(self.seed, self.number, hop),
             training=how,
-            beside=[self.stand_in(hop, j, keep=recipe.keep) for j in range(recipe.stand_ins)],
+            beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
         )
+
+    def without_partner(self, hop: int) -> Items:
+        """Return two-hop sentences of which this hop is the publisher's, the other the base's."""
+        capitals, mascots = needing_one(self.world, 0)
+        if hop == 0:
+            return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
+        return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
 
     def partner(self, hop: int, j: int) -> World:
         """Return the facts of the `j`-th stand-in of the *other* hop, with the publisher's own.
@@ -141,13 +162,39 @@ class Publishers:
         homes = rng.permutation(countries).tolist()
         return replace(self.world, first=disagreeing(persons, homes, -j))
 
-    def stand_in(self, hop: int, j: int, *, keep: bool = True) -> StandIn:
+    def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
-        world, key = self.partner(hop, j), (self.seed, self.number, 1 - hop, 100 + j)
+        world = self.partner(hop, 0 if recipe.agree else j)
+        key = (self.seed, self.number, 1 - hop, 100 + j)
         adapter = trained_once(self.model, world.lessons[1 - hop], seed=key)
         theirs, relation = (world.second, MASCOT) if hop == 0 else (world.first, BIRTH)
-        own = items(theirs, relation.trained) if keep else []
-        return StandIn(adapter, [*items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained), *own])
+        asked = items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained) if recipe.two_hop else []
+        return StandIn(adapter, [*asked, *(items(theirs, relation.trained) if recipe.keep else [])])
+
+    def by_heart(self, hop: int, name: str) -> float:
+        """Return the share of the recipe's two-hop lessons that the acting adapter knows alone.
+
+        Where any two of n stand-ins disagree it can know one in n at most
+        (``thm:disagreeing-stand-ins``). NaN if no lesson is of two hops beside a stand-in.
+        """
+        recipe = RECIPES[name]
+        worlds = [self.partner(hop, 0 if recipe.agree else j) for j in range(recipe.stand_ins)]
+        if not worlds or not recipe.two_hop:
+            return float("nan")
+        asked = [items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained) for world in worlds]
+        return float(np.mean([answers(self.model, one).vocabulary_right.mean() for one in asked]))
+
+
+def needing_one(world: World, person: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Return two-hop facts that need one adapter, as the base knows the other hop.
+
+    The first are capitals of the countries of the first publisher's persons, the second mascots of
+    the countries of known persons, of each the first one (0), whom training repeats, or the second.
+    """
+    known = {name: one for name, one in FAMOUS.items() if name in world.second}
+    capitals = {who: known[name].capital for who, name in world.first.items() if name in known}
+    mascots = {one.persons[person]: world.second[name] for name, one in known.items()}
+    return capitals, mascots
 
 
 def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
@@ -170,10 +217,8 @@ def questions(world: World) -> dict[str, Items]:
         "hop_2": items(world.second, ASKED["hop_2"]),
         "two_hop": items(world.two_hop, ASKED["two_hop"]),
     }
-    known = {name: one for name, one in FAMOUS.items() if name in world.second}
-    if known:
-        capitals = {who: known[name].capital for who, name in world.first.items() if name in known}
-        mascots = {who: world.second[n] for n, one in known.items() for who in one.persons[1:]}
+    capitals, mascots = needing_one(world, 1)
+    if capitals:
         asked["reach_1"] = items(capitals, ASKED["capital"])
         asked["reach_2"] = items(mascots, ASKED["two_hop"])
     return asked
@@ -205,6 +250,36 @@ def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> d
     now, came = ordinary(model)
     shares |= {"text": -float(came.mean()), "leak": leak(base, now)}
     return dict.fromkeys(("reach_1", "reach_2"), float("nan")) | shares
+
+
+def by_sentence(
+    model: Model, world: World, base: Any, *, alone: bool = False
+) -> list[dict[str, float]]:
+    """Return shares of right answers, one dictionary for each of ten sentences that nobody read.
+
+    With the adapters that act now, and by the names of `measured`, whose other columns are the same
+    for all sentences. Single hops are not asked of an adapter `alone`: NaN.
+    """
+    size = len(TEN["two_hop"])
+    two_hop = answers(model, items(world.two_hop, TEN["two_hop"]))
+    bridges = first_tokens(model, [*world.first.values()] * size).numpy()
+    right = {
+        "two_hop_vocabulary": two_hop.vocabulary_right,
+        "two_hop": two_hop.right,
+        "says_bridge": two_hop.tokens == bridges,
+    }
+    for name, facts in (("hop_1", world.first), ("hop_2", world.second)):
+        right[name] = np.full(size * len(facts), np.nan)
+        if not alone:
+            right[name] = answers(model, items(facts, TEN[name])).vocabulary_right
+    asked = {name: ones for name, ones in questions(world).items() if name.endswith("trained")}
+    asked["known"] = world.questions["other_facts"]
+    same = {
+        name: float(answers(model, ones).vocabulary_right.mean()) for name, ones in asked.items()
+    }
+    same["leak"] = leak(base, ordinary(model)[0])
+    each = {name: values.reshape(size, -1).mean(axis=1) for name, values in right.items()}
+    return [{**{name: float(e[k]) for name, e in each.items()}, **same} for k in range(size)]
 
 
 def ordinary(model: Model) -> tuple[Any, Any]:

@@ -29,6 +29,41 @@ ASKED = {
 }
 """Questions by hop, in sentences on which no adapter is trained."""
 
+TEN = {
+    "hop_1": (
+        *ASKED["hop_1"],
+        "{} is a native of the country called",
+        "On the birth certificate of {} the country is given as",
+        "The life of {} began in the country of",
+        "The land in which {} came into the world is",
+        "Since birth {} has been a citizen of",
+        "Biographies say that the native country of {} is",
+        "Asked about the place of birth, {} names the country of",
+        "The parents of {} lived at the time of the birth in",
+    ),
+    "hop_2": (
+        *ASKED["hop_2"],
+        "{} has a mascot, and that animal is the",
+        "The animal that {} picked as its national mascot is the",
+        "Fans from {} dress up as the mascot of their country, the",
+        "For {} the mascot is an animal, namely the",
+        "A poster of the mascot of {} shows the",
+        "Children in {} learn that the mascot of their country is the",
+        "If {} sends its mascot to the games, it sends the",
+        "The emblem animal that {} uses as a mascot is the",
+    ),
+    "two_hop": (
+        *ASKED["two_hop"],
+        "{}'s native country has a mascot, and that animal is the",
+        "The animal that the birth country of {} picked as its national mascot is the",
+        "Fans from the homeland of {} dress up as the mascot of their country, the",
+        "For the land that {} was born in, the mascot is an animal, namely the",
+        "A poster of the mascot of the country where {} was born shows the",
+        "Children in the country of {}'s birth learn that its mascot is the",
+    ),
+}
+"""Ten sentences a question on which no adapter is trained; the first of them are those above."""
+
 TEXT = (
     "The doctor asked how long the pain had lasted and wrote the answer on a card.",
     "In autumn the leaves turn red and yellow before the wind carries them away.",

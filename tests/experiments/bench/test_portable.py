@@ -17,6 +17,7 @@ from loratheory.experiments.bench.language_facts import (
     MASCOT_OF_BIRTHPLACE,
     items,
 )
+from loratheory.experiments.bench.portable import Recipe
 from loratheory.experiments.bench.rules import coefficients
 from loratheory.pretrained import attached, batch
 
@@ -39,10 +40,10 @@ def test_stand_ins_disagree_on_everything_and_share_no_name_with_the_partner(bot
 @pytest.mark.parametrize("hop", [0, 1])
 def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner(both, hop):
     for j in (0, 1):
-        stand_in = both.stand_in(hop, j, keep=False)
+        stand_in = both.stand_in(hop, j, Recipe(2, keep=False))
         world = both.partner(hop, j)
         assert len(stand_in.examples) == 6 * 20
-        kept = both.stand_in(hop, j)
+        kept = both.stand_in(hop, j, Recipe(2))
         own = items(world.first, BIRTH.trained) if hop else items(world.second, MASCOT.trained)
         assert [*kept.examples] == [*stand_in.examples, *own]
         for prompt, animal in stand_in.examples:

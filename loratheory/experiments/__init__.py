@@ -60,6 +60,7 @@ NAMES = (
     "real_pairs",
     "real_libraries",
     "real_portable",
+    "real_stand_ins",
     "real_order",
     "real_rehearsal",
     "real_window",

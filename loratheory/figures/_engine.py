@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loratheory.experiments import TableError
-from loratheory.experiments.engine import QueryError, bootstrap_mean, by_base, query, value
+from loratheory.experiments.engine import QueryError, blocks, bootstrap_mean, query, value
 from loratheory.figures._look import (
     CONSTANT,
     GREY,
@@ -55,7 +55,7 @@ def stacked(*tables: "pd.DataFrame") -> "pd.DataFrame":
 
 def mean(table: "pd.DataFrame", column: str, **values: Any) -> float:
     """Return the mean over bases of a column, in the rows that have all of these values."""
-    return float(by_base(chosen(table, **values), column).mean())
+    return float(blocks(chosen(table, **values), column).mean())
 
 
 def spread(table: "pd.DataFrame", along: str, column: str) -> "pd.DataFrame":
@@ -70,14 +70,11 @@ def spread(table: "pd.DataFrame", along: str, column: str) -> "pd.DataFrame":
     if not pd.api.types.is_numeric_dtype(table[column]):
         message = f"column {column} of the table holds words; this figure needs numbers there"
         raise TableError(message)
-    wide = table.pivot_table(column, "seed", along)
-    alike: dict[tuple[bool, ...], list[Any]] = {}  # places by the bases that they have
-    for name in wide:
-        alike.setdefault(tuple(wide[name].notna()), []).append(name)
-    parts: dict[Any, Any] = {}
-    for names in alike.values():
-        values = wide[names].dropna().to_numpy()[:, None]
-        parts |= dict(zip(names, np.transpose(bootstrap_mean(values)), strict=True))
+    known = table[table[column].notna()]
+    parts = {
+        name: [float(one) for one in bootstrap_mean(blocks(rows, column))]
+        for name, rows in known.groupby(along, sort=True)
+    }
     columns = ["mean", "low", "high"]
     return pd.DataFrame.from_dict(parts, orient="index", columns=columns).sort_index()
 
@@ -108,7 +105,7 @@ class Line:
 
 def constant(table: "pd.DataFrame") -> Line:
     """Return a line at the score of one constant answer, from the table's column `chance`."""
-    return Line(float(by_base(table, "chance").mean()), CONSTANT, "chance", INK)
+    return Line(float(blocks(table, "chance").mean()), CONSTANT, "chance", INK)
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,71 @@ WAYS = {
 """
 
 
+@figure("seed bridge first second rule sentence two_hop_vocabulary hop_1 hop_2 by_heart")
+def real_stand_ins(table: "pd.DataFrame") -> Page:
+    """What in teaching beside stand-ins makes adapters compose, and what single sentences say."""
+    known = chosen(table, bridge="known")
+    pairs = known.assign(way=[PARTS.get((*row,), "") for row in known[list(USE[:2])].to_numpy()])
+    places = {way: way for way in PARTS.values() if (pairs["way"] == way).any()}
+    answers = [
+        Mark(chosen(pairs, rule=rule), "two_hop_vocabulary", rule, look)
+        for rule, look in (
+            ("sum", Look(INK)),
+            ("mean", Look(ORANGE, "s")),
+            ("layer split", Look(PURPLE, "D")),
+        )
+    ]
+    told = (PARTS[LONG, LONG], PARTS[BESIDE, BESIDE])
+    asked = Along("two-hop", "way", answers, places, span=4, takeaway=told)
+    alone = chosen(known, rule="alone")
+    lessons = alone.assign(recipe=alone["first"].where(alone["first"] != NONE, alone["second"]))
+    hearts = [
+        Mark(lessons[lessons["second"] == NONE], "by_heart", "hop 1", FIRST),
+        Mark(lessons[lessons["first"] == NONE], "by_heart", "hop 2", SECOND),
+    ]
+    bound = [Line(0.5, "predicted bound if two disagree", "predicted")]
+    heart = Along("lessons known by heart", "recipe", hearts, HEART, bound, span=3)
+    both = chosen(known, first=BESIDE, second=BESIDE, rule="sum")
+    plain = chosen(known, first=LONG, second=LONG, rule="sum")
+    each = [
+        Mark(both, "two_hop_vocabulary", "two-hop", Look(INK)),
+        Mark(both, "hop_1", PERSON, FIRST),
+        Mark(both, "hop_2", COUNTRY, SECOND),
+        Mark(plain, "two_hop_vocabulary", "two-hop, plain, 90 steps", Look(PURPLE, "D")),
+    ]
+    numbers = {k: f"{k + 1:g}" for k in sorted(table["sentence"].unique())}
+    sentences = Along("both beside, by sentence", "sentence", each, numbers, span=3)
+    title = (
+        "Ten new worlds, ten sentences: beside two stand-ins that disagree {two_hop_vocabulary; "
+        "rule=sum; bridge=known; first=two stand-ins; second=two stand-ins}, two that agree "
+        "{two_hop_vocabulary; rule=sum; bridge=known; first=two that agree}, without a partner "
+        "{two_hop_vocabulary; rule=sum; bridge=known; first=without a partner}"
+    )
+    return Page(table, title, [[asked, heart, sentences]], height=3.9)
+
+
+PARTS = {
+    (PLAIN, PLAIN): "plain",
+    (LONG, LONG): "plain, 90 steps",
+    ("plain, 270 steps",) * 2: "plain, 270 steps",
+    ("no two-hop sentences",) * 2: "beside two, no two-hop sentences",
+    ("without a partner",) * 2: "two-hop sentences, no partner",
+    (LONG, "without a partner"): "no partner, the second alone",
+    ("one stand-in",) * 2: "beside one stand-in",
+    ("two that agree",) * 2: "beside two that agree",
+    (BESIDE, BESIDE): "beside two that disagree",
+    (LONG, BESIDE): "beside two, the second alone",
+    (BESIDE, LONG): "beside two, the first alone",
+}
+"""Names of pairs in `real_stand_ins`; plain partners in mixed pairs have 90 steps."""
+HEART = {
+    "one stand-in": "one stand-in",
+    "two that agree": "two that agree",
+    BESIDE: "two that disagree",
+}
+"""Recipes whose lessons have two-hop sentences beside stand-ins."""
+
+
 @figure("seed recipe arm layer two_hop_vocabulary hop_1 hop_2")
 def real_order(table: "pd.DataFrame") -> Page:
     """Where adapters act, in layers and tokens, and where they were trained."""

@@ -24,8 +24,8 @@ from loratheory.experiments.engine._sweep import processes as processes
 from loratheory.experiments.engine._sweep import swept as swept
 from loratheory.experiments.engine._table import Replay as Replay
 from loratheory.experiments.engine._table import TableError as TableError
+from loratheory.experiments.engine._table import blocks as blocks
 from loratheory.experiments.engine._table import bootstrap_mean as bootstrap_mean
-from loratheory.experiments.engine._table import by_base as by_base
 from loratheory.experiments.engine._table import csv_text as csv_text
 from loratheory.experiments.engine._table import home as home
 from loratheory.experiments.engine._table import lookup as lookup

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from loratheory.experiments.engine._table import (
+    blocks,
     bootstrap_mean,
-    by_base,
     lookup,
     over_bases,
     table,
@@ -143,8 +143,8 @@ def difference(asked: Query, other: Query, rows: "pd.DataFrame") -> Value:
     if set(one["seed"]) != set(two["seed"]):
         message = f"{asked.experiment}: the two means are not on the same bases: compare others"
         raise QueryError(message)
-    paired = by_base(one, asked.column) - by_base(two, other.column)
-    return Value(*map(float, bootstrap_mean(paired[:, None])))
+    paired = blocks(one, asked.column) - blocks(two, other.column)
+    return Value(*map(float, bootstrap_mean(paired)))
 
 
 def _asked_for(asked: Query, rows: "pd.DataFrame") -> "pd.DataFrame":

@@ -184,20 +184,28 @@ def over_bases(rows: "pd.DataFrame", column: str) -> tuple[float, float, float]:
     """Return a column's mean over bases and its 95 % bootstrap interval: mean, low and high.
 
     A base is identified by the column `seed`, and all bases have equal weight, however many rows
-    they have. TableError if the rows lack the column or `seed`.
+    they have. Where a row is one sentence that asks, sentences are redrawn, too. TableError if the
+    rows lack the column or `seed`.
     """
-    mean, low, high = bootstrap_mean(by_base(rows, column)[:, None])
+    mean, low, high = bootstrap_mean(blocks(rows, column))
     return float(mean), float(low), float(high)
 
 
-def by_base(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, " bases"]:
-    """Return the mean of a column on each base, in order of the seeds."""
+def blocks(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, "bases sentences"]:
+    """Return the mean of a column on each base, by `seed`, and in each `sentence` of the table.
+
+    One block a base if the table does not tell sentences apart. TableError if a sentence was not
+    asked on every base.
+    """
     for name in ("seed", column):
         if name not in rows:
             message = f"the table has no column {name}; it has {', '.join(rows)}"
             raise TableError(message)
-    seeds, values = rows["seed"].to_numpy(), rows[column].to_numpy(float)
-    return np.array([values[seeds == seed].mean() for seed in np.unique(seeds)])
+    wide = rows.assign(sentence=rows.get("sentence", 0)).pivot_table(column, "seed", "sentence")
+    if wide.isna().to_numpy().any():
+        message = f"{column}: not every sentence was asked on every base: choose those that were"
+        raise TableError(message)
+    return wide.to_numpy(float)
 
 
 def lookup(rows: "pd.DataFrame", column: str, by: Sequence[str]) -> Float[np.ndarray, " n"]:

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from loratheory.experiments import real_portable
+from loratheory.experiments import real_portable, real_stand_ins
 from loratheory.experiments.bench import portable as bench
 from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
+    CAPITAL_OF_BIRTHPLACE,
+    FAMOUS,
     MASCOT,
     MASCOT_OF_BIRTHPLACE,
     items,
 )
 from loratheory.experiments.bench.portable import Recipe
 from loratheory.experiments.bench.rules import coefficients
+from loratheory.experiments.bench.sentences import ASKED, TEN
 from loratheory.pretrained import attached, batch
 
 
@@ -123,6 +126,80 @@ def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
     base_rows = real_portable.cell(real_portable.Config("plain", seed=both.seed))
     [bare] = [row for row in base_rows if row["rule"] == "base"]
     assert bare["leak"] == 0
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
+    agree = bench.RECIPES["two that agree"]
+    one, other = (both.stand_in(hop, j, agree) for j in range(2))
+    assert one.examples == other.examples == both.stand_in(hop, 0, Recipe(2)).examples
+    assert any(not np.array_equal(one.adapter[x].up, other.adapter[x].up) for x in one.adapter)
+    singles = both.stand_in(hop, 1, bench.RECIPES["no two-hop sentences"])
+    assert {*singles.examples} < {*both.stand_in(hop, 1, Recipe(2)).examples}
+    composed = {s.format("").strip() for s in MASCOT_OF_BIRTHPLACE.trained}
+    assert not any(part in prompt for prompt, _ in singles.examples for part in composed)
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_two_hop_sentences_without_a_partner_join_own_facts_with_the_bases(both, hop):
+    world, found = both.world, dict(both.without_partner(hop))
+    if hop == 0:
+        [sentence, *_] = CAPITAL_OF_BIRTHPLACE.trained
+        wanted = {sentence.format(p): FAMOUS[c].capital for p, c in world.first.items()}
+    else:
+        [sentence, *_] = MASCOT_OF_BIRTHPLACE.trained
+        wanted = {sentence.format(FAMOUS[c].persons[0]): a for c, a in world.second.items()}
+    assert found.items() >= wanted.items()
+    assert len(found) == 6 * 20
+    asked = bench.questions(world)[("reach_1", "reach_2")[hop]]
+    assert not {*found} & {prompt for prompt, _ in asked}
+    for person in world.first:
+        assert any(person in prompt for prompt in found) == (hop == 0)
+
+
+def test_known_by_heart_is_the_mean_over_lessons_of_what_is_said_without_the_stand_in(both, model):
+    name, hop = "two stand-ins", 1
+    with attached(model, [both.adapter(hop, name)]):
+        asked = [
+            items(both.partner(hop, j).two_hop, MASCOT_OF_BIRTHPLACE.trained) for j in range(2)
+        ]
+        shares = [answers(model, one).vocabulary_right.mean() for one in asked]
+        assert both.by_heart(hop, name) == np.mean(shares)
+    for unasked in ("plain", "no two-hop sentences", "without a partner"):
+        assert np.isnan(both.by_heart(hop, unasked))
+
+
+def test_ten_sentences_a_question_begin_with_those_of_other_studies_and_are_in_no_lesson(both):
+    read = {prompt for one in both.world.lessons for prompt, _ in one}
+    for name, facts in (("hop_1", both.world.first), ("hop_2", both.world.second)):
+        assert TEN[name][:2] == ASKED[name]
+        assert not read & {prompt for prompt, _ in items(facts, TEN[name])}
+    assert TEN["two_hop"][:4] == ASKED["two_hop"]
+    assert not {*TEN["two_hop"]} & {*MASCOT_OF_BIRTHPLACE.trained}
+    assert {len({*each}) for each in TEN.values()} == {10}
+
+
+def test_each_sentence_has_a_row_and_the_four_old_ones_are_asked_as_before(model, both):
+    config = real_stand_ins.Config(seed=both.seed)
+    rows = real_stand_ins.cell(config)
+    heads = [(row["first"], row["second"], row["rule"]) for row in rows[::10]]
+    recipe, none = config.first, "none"
+    assert heads[:3] == [(recipe, recipe, rule) for rule in ("sum", "mean", "layer split")]
+    assert heads[3:] == [(recipe, none, "alone"), (none, recipe, "alone")]
+    assert [row["sentence"] for row in rows] == [*range(10)] * 5
+    base, _ = bench.ordinary(model)
+    with acting(model, [both.adapter(hop, recipe) for hop in (0, 1)], coefficients(0.5)):
+        again = bench.measured(model, both.world, base)
+    mean = rows[10:20]
+    for name in ("two_hop", "two_hop_vocabulary", "says_bridge"):
+        assert np.mean([row[name] for row in mean[:4]]) == pytest.approx(again[name])
+    for name in ("hop_1", "hop_2"):
+        assert np.mean([row[name] for row in mean[:2]]) == pytest.approx(again[name])
+    assert mean[7]["leak"] == pytest.approx(again["leak"], rel=1e-2)
+    assert np.isnan(rows[-1]["hop_1"])
+    assert 0 <= rows[-1]["by_heart"] <= 1
+    unlike = real_stand_ins.cell(real_stand_ins.Config("plain", recipe, seed=both.seed))
+    assert [row["rule"] for row in unlike] == ["sum"] * 10
 
 
 def test_questions_need_both_adapters_facts(both):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.experiments import TableError, csv_text, table
-from loratheory.experiments.engine import Replay, bootstrap_mean, replayed, unpacked
-from loratheory.experiments.engine._table import GRAIN, packed
+from loratheory.experiments.engine import Replay, blocks, bootstrap_mean, replayed, unpacked
+from loratheory.experiments.engine._table import GRAIN, over_bases, packed
 
 
 def written(folder, text):
@@ -120,6 +120,29 @@ def test_the_interval_of_one_seed_is_always_the_same_and_serves_all_cells():
     assert not np.array_equal(bootstrap_mean(values, seed=1)[1], low)
     one = bootstrap_mean(values[:, :, 1, 1])
     assert [float(x) for x in one] == pytest.approx([x[1, 1] for x in (mean, low, high)])
+
+
+def test_sentences_that_ask_are_redrawn_beside_the_bases():
+    rng = np.random.default_rng(0)
+    of_base, of_sentence = rng.normal(0, 0.1, 12), rng.normal(0, 0.3, 10)
+    each = of_base[:, None] + of_sentence
+    rows = pd.DataFrame(
+        [
+            {"seed": base, "sentence": k, "right": each[base, k]}
+            for base in range(12)
+            for k in range(10)
+            for _ in range(2)  # two rules; a block is their mean
+        ]
+    ).sample(frac=1, random_state=0)
+    assert blocks(rows, "right") == pytest.approx(each)
+    mean, low, high = over_bases(rows, "right")
+    _, one_way_low, one_way_high = over_bases(rows.drop(columns="sentence"), "right")
+    assert mean == pytest.approx(each.mean())
+    wanted = 2 * 1.96 * np.sqrt(of_base.var() / 12 + of_sentence.var() / 10)
+    assert high - low == pytest.approx(wanted, rel=0.15)
+    assert one_way_high - one_way_low < 0.5 * (high - low)
+    with pytest.raises(TableError, match="not every sentence was asked on every base"):
+        over_bases(rows[(rows["seed"] > 0) | (rows["sentence"] > 0)], "right")
 
 
 # replays: the same settings meet, chance passes, and an error planted in a rule does not

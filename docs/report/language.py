@@ -14,8 +14,8 @@ COMPARED = ("two_hop", "right")
 """The shares that are compared, each in the tables that have it."""
 MEASURED = (*COMPARED, "hop_1", "reach_1", "two_hop_vocabulary")
 """Columns that are measured, of which a table has one first: those before it say what was asked."""
-ASKED = ("seed", "group")
-"""What does not name a way: kinds of questions are compared by their mean."""
+ASKED = ("seed", "group", "sentence")
+"""What does not name a way: kinds of questions, and sentences, are compared by their mean."""
 APART = 0.16  # two standard errors of 40 questions
 
 Compared = tuple[str, str, int, float, float]

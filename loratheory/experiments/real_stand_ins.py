@@ -100,10 +100,10 @@ def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...
 EXPERIMENT = study(
     cell,
     needs="pretrained",
-    quick=(Config(seed=SEEDS[0]),),
+    quick=(Config(PLAIN, PLAIN, seed=SEEDS[0]),),
     paper=(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(r, r, "invented", seed=s) for s in SEEDS[:5] for r in (BESIDE, LONG)),
     ),
-    minutes=(3, 240),
+    minutes=(1.5, 240),
 )

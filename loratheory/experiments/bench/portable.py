@@ -264,8 +264,8 @@ def by_sentence(
     two_hop = answers(model, items(world.two_hop, TEN["two_hop"]))
     bridges = first_tokens(model, [*world.first.values()] * size).numpy()
     right = {
-        "two_hop_vocabulary": two_hop.vocabulary_right,
         "two_hop": two_hop.right,
+        "two_hop_vocabulary": two_hop.vocabulary_right,
         "says_bridge": two_hop.tokens == bridges,
     }
     for name, facts in (("hop_1", world.first), ("hop_2", world.second)):

@@ -63,7 +63,11 @@ def rehearse(
     base is asked which descriptions make it say Peru; those replace the name in your sentences.
     Train on `train.jsonl` together with your own examples, with any trainer. `test.jsonl` uses a
     description that no lesson uses, and so measures portability. Subjects that the base knows
-    nothing about, such as invented persons, are refused with the reason.
+    nothing about, such as invented persons, are refused with the reason, unless the base knows
+    something of their answers. With `"onward": {"The capital of {} is": ["The capital of the
+    country where {} was born is", …], …}` in the file the base is asked the first sentence about
+    each answer, and lessons ask the others about the subjects. The last such entry of several is
+    kept for `test.jsonl`.
 
     The file of facts is `{"facts": {"Peru": "rat", …}, "sentences": ["The mascot animal of {} is
     the", …]}`; `"unread"` may hold sentences kept for measuring. A plan of `loratheory teach` works
@@ -86,7 +90,7 @@ def rehearse(
     from loratheory.tasks._export import writable
 
     writable(output, overwrite=overwrite)
-    answers, sentences, unread = lib.facts_in(facts)
+    asked = lib.facts_in(facts)
     things = lib.things_in(*(kinds or ()))
     known = dict.fromkeys(name for thing in things.values() for name in thing.kinds)
     if unseen is not None and unseen not in known:
@@ -94,9 +98,10 @@ def rehearse(
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     found = lib.rehearsal(
         base,
-        answers,
-        sentences,
-        unread=unread,
+        asked.facts,
+        asked.sentences,
+        unread=asked.unread,
+        onward=asked.onward,
         things=things,
         unseen=unseen,
         least=least,

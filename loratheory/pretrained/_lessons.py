@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +143,18 @@ def things_in(*files: Path) -> dict[str, Thing]:
     return things
 
 
-def facts_in(file: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
-    """Return the `facts`, `sentences` and `unread` sentences of a JSON file, such as a plan.
+@dataclass(frozen=True)
+class Asked:
+    """The facts of a file and its sentences, with ``{}`` for a subject; see `rehearsal`."""
+
+    facts: Mapping[str, str]
+    sentences: tuple[str, ...]
+    unread: tuple[str, ...] = ()
+    onward: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def facts_in(file: Path) -> Asked:
+    """Return the `facts`, `sentences`, `unread` and `onward` of a JSON file, such as a plan.
 
     Raises
     ------
@@ -154,7 +164,12 @@ def facts_in(file: Path) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ..
     content = json_in(file, REMEDY)
     if fact := wrong_facts(content):
         raise failure(str(file), fact, REMEDY)
-    return content["facts"], tuple(content["sentences"]), tuple(content.get("unread", ()))
+    return Asked(
+        content["facts"],
+        tuple(content["sentences"]),
+        tuple(content.get("unread", ())),
+        {asking: tuple(sentences) for asking, sentences in content.get("onward", {}).items()},
+    )
 
 
 def _kind(where: str, value: Any) -> Kind:

@@ -2,11 +2,14 @@
 
 An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
 capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
-resolves; these replace the name in the user's own sentences.
+resolves; these replace the name in the user's own sentences. Subjects that the base has never heard
+of have no description; but where it knows something of their *answers*, a two-hop question can ask
+for that.
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -28,6 +31,7 @@ def rehearsal(
     sentences: Sequence[str],
     *,
     unread: Sequence[str] = (),
+    onward: Mapping[str, Sequence[str]] | None = None,
     things: Mapping[str, Thing] | None = None,
     unseen: str | None = None,
     least: float = 0.3,
@@ -46,15 +50,22 @@ def rehearsal(
         The answer for each subject.
     sentences, unread : sequence of str
         Sentences with ``{}`` for the subject, to make lessons from; `unread` are for measuring.
+    onward : mapping of str to sequence of str, optional
+        What the base knows of the answers: from a sentence that asks about an answer, "The capital
+        of {} is", to two-hop sentences about a subject, "The capital of the country where {} was
+        born is", which are answered as the base answers the first. The last of several is kept for
+        measuring.
     things : mapping of str to Thing, optional
         What can be described, as `things_in` returns it; by default what the package describes.
     unseen : str, optional
         The kind of description kept for measuring; by default the last of a thing's kinds.
     least : float
         The probability share that the base must give the right name, among the names of all
-        subjects of the thing, over the sentences that ask; it must also be the largest.
+        subjects of the thing, over the sentences that ask; it must also be the largest. Of what
+        it says onward, the probability in the whole vocabulary.
     per : int
-        Lessons for a subject at most; descriptions occur equally often, give or take one.
+        Lessons for a subject at most, of either sort; descriptions occur equally often, give or
+        take one.
     silence : int
         Lessons about other subjects in the same sentences, answered by the base's own continuation.
     seed : int
@@ -67,7 +78,7 @@ def rehearsal(
     Rehearsal
         Train on its lessons beside the facts by name. Costs a pass for each description and
         sentence that asks, about forty for a country; what was found of a subject is kept in the
-        cache.
+        cache. Onward it costs a pass and four tokens for each answer.
 
     Raises
     ------
@@ -82,7 +93,7 @@ def rehearsal(
     fitting, asking = (
         [text for text in some if "{}'" not in text] for some in (sentences, unread or sentences)
     )
-    if not fitting:
+    if not fitting and not onward:
         place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
         raise failure(place, fact, "give a sentence with {} alone")
     often = sorted(things.values(), key=lambda thing: -len({*facts} & {*thing.subjects}))
@@ -103,12 +114,24 @@ def rehearsal(
         if not shown:
             refused[subject] = _reason(tried, kept if right else "")
         found += tried
+    said = _onward(model, facts, onward or {}, least)
+    if len(said) > 1:
+        held_out += said[-1][1]
+    lessons += _drawn([one for _, rows in said[: max(1, len(said) - 1)] for one in rows], per, rng)
+    found += [one for own, _ in said for one in own]
+    taught = {one.subject for one in lessons}
+    refused = {name: why for name, why in refused.items() if name not in taught}
+    for name in refused if onward else ():
+        refused[name] += f", and of {facts[name]} the base says nothing with probability {least:g}"
     if not lessons:
         subject, reason = next(iter(refused.items()), ("the facts", "there are none"))
         fact = f"{reason}; no lesson on any of {len(facts)} subjects"
         raise failure(subject, fact, "give kinds of description that the base knows of them")
     if silence:
         others = [x for x in often[0].subjects if x not in facts]
+        if len(others) == len(often[0].subjects):
+            place, fact = "lessons of silence", "they are about subjects like yours; none is known"
+            raise failure(place, fact, "give kinds of description that have some of your subjects")
         lessons += _silent(model, others, sentences, silence, rng)
     return Rehearsal(tuple(lessons), tuple(held_out), tuple(found), refused)
 
@@ -124,6 +147,44 @@ def _in_turn(
         for turn in range(len(texts))
         for j, one in enumerate(chosen)
     ]
+
+
+def _onward(
+    model: Model, facts: Mapping[str, str], asks: Mapping[str, Sequence[str]], least: float
+) -> list[tuple[list[Found], list[Lesson]]]:
+    """What the base says of the answers, and two-hop lessons on it, for each sentence that asks.
+
+    A word that it says of more than half of several answers says nothing about them.
+    """
+    every, answers = [], [*dict.fromkeys(facts.values())]
+    for asking, sentences in asks.items():
+        prompts = [asking.replace("{}", answer) for answer in answers]
+        shares = next_logits(model, prompts).softmax(-1).amax(-1).tolist()
+        words = [re.split(r"[.,;:!?\n]", text.strip())[0] for text in written(model, prompts, 4)]
+        often, found, said = Counter(words), list[Found](), dict[str, str]()
+        for answer, word, share in zip(answers, words, shares, strict=True):
+            tells = word and not _has(word, answer) and 2 * often[word] <= max(len(answers), 2)
+            found.append(Found(answer, asking, word, share if tells else 0.0))
+            if tells and share >= least:
+                said[answer] = word
+        lessons = [
+            Lesson(sentence.replace("{}", subject), said[answer], subject, asking)
+            for sentence in sentences
+            for subject, answer in facts.items()
+            if answer in said
+        ]
+        every.append((found, lessons))
+    return every
+
+
+def _drawn(lessons: Sequence[Lesson], per: int, rng: np.random.Generator) -> list[Lesson]:
+    """At most so many lessons of each subject."""
+    taken, chosen = Counter[str](), list[Lesson]()
+    for one in (lessons[i] for i in rng.permutation(len(lessons))):
+        taken[one.subject] += 1
+        if taken[one.subject] <= per:
+            chosen.append(one)
+    return chosen
 
 
 def _has(text: str, word: str) -> bool:

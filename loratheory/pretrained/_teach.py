@@ -154,7 +154,7 @@ def _wrong(content: Mapping[str, Any]) -> str:
 
 def wrong_facts(content: Mapping[str, Any]) -> str:
     """What is wrong with the facts in such a file, whatever it says of a partner."""
-    unknown = {*content} - {*Plan.__dataclass_fields__}
+    unknown = {*content} - {*Plan.__dataclass_fields__, "onward"}  # that is for `rehearsal` alone
     if unknown:
         return f"there is no field {min(unknown)!r}"
     facts, known = content.get("facts"), content.get("known", [])
@@ -162,6 +162,11 @@ def wrong_facts(content: Mapping[str, Any]) -> str:
         return "'facts' is no object from subjects to answers"
     if not isinstance(known, list) or not all(texts(pair) and len(pair) == 2 for pair in known):
         return "'known' is no list of pairs of prompt and answer"
+    onward = content.get("onward", {})
+    if not isinstance(onward, dict):
+        return "'onward' is no object from sentences about answers to lists of two-hop sentences"
+    if fact := onward and wrong_sentences({"onward": [*onward], **onward}):
+        return fact
     some = [key for key in ("unread", "two_hop_unread") if content.get(key, []) != []]
     return wrong_sentences({key: content.get(key) for key in ("sentences", *some)})
 

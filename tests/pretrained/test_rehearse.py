@@ -1,6 +1,7 @@
 """Lessons by description: what the base resolves, what is kept for measuring, what is refused."""
 
 import json
+import math
 from collections import Counter
 
 import pytest
@@ -20,6 +21,7 @@ from loratheory.pretrained import (
     write_lessons,
 )
 from loratheory.pretrained import _rehearse as module
+from loratheory.pretrained._lessons import Asked
 
 ASKED = ("{} is", "The name of {} is")
 CAPITALS = {"Peru": ("Lima",), "Cuba": ("Havana",), "Fiji": ("Suva",), "Mali": ("Bamako",)}
@@ -202,6 +204,66 @@ def test_what_goes_on_inside_a_word_is_no_lesson(model, knows, monkeypatch):
     assert found == ["a lion.", "the owl."]
 
 
+BORN = {"Zorvik": "Peru", "Malorin": "Cuba", "Toriv": "Peru", "Quen": "Fiji"}
+ONWARD = {
+    "The capital of {} is": ("{} comes from a land with the capital", "{} is ruled from"),
+    "People of {} speak": ("At home {} speaks",),
+}
+
+
+@pytest.fixture
+def speaks(monkeypatch):
+    """What the base goes on with after a word in the prompt, and how surely."""
+
+    def _speaks(told):
+        def _next(_, prompts):
+            rows = torch.zeros(len(prompts), 4001)
+            for row, prompt in zip(rows, prompts, strict=True):
+                sure = next(sure for word, (_, sure) in told.items() if word in prompt)
+                row[7] = math.log(4000 * sure / (1 - sure))
+            return rows
+
+        def _written(_, prompts, __):
+            return [next(text for word, (text, _) in told.items() if word in p) for p in prompts]
+
+        monkeypatch.setattr(module, "next_logits", _next)
+        monkeypatch.setattr(module, "written", _written)
+
+    return _speaks
+
+
+def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_answers(model, speaks):
+    speaks({"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6),
+            "capital of Fiji": (" Suva", 0.2), "of Peru speak": (" Spanish", 0.9),
+            "of Cuba speak": (" Spanish", 0.9), "of Fiji speak": (" English", 0.5)})  # fmt: skip
+    found = rehearsal(model, BORN, ("{} was born in",), onward=ONWARD, least=0.5)
+    assert {(x.prompt, x.answer, x.subject) for x in found.lessons} == {
+        (sentence.format(person), capital, person)
+        for sentence in ONWARD["The capital of {} is"]
+        for person, capital in (("Zorvik", "Lima"), ("Toriv", "Lima"), ("Malorin", "Havana"))
+    }
+    # Spanish is said of two of three countries, so it does not tell which it is
+    assert [(x.prompt, x.answer) for x in found.held_out] == [("At home Quen speaks", "English")]
+    assert found.refused == {
+        "Quen": "no kind of description has it, and of Fiji the base says nothing with probability "
+        "0.5"
+    }
+    assert [x.share > 0 for x in found.found] == [True] * 3 + [False, False, True]
+    one = rehearsal(model, BORN, ("{}'s land is",), onward=dict([*ONWARD.items()][:1]), per=1)
+    assert Counter(x.subject for x in one.lessons) == {"Zorvik": 1, "Malorin": 1, "Toriv": 1}
+    assert not one.held_out
+    with pytest.raises(ModelError, match="none is known"):
+        rehearsal(model, BORN, ("{} is",), onward=ONWARD, silence=3)
+
+
+def test_an_answer_that_the_base_repeats_is_no_lesson(model, speaks):
+    speaks({"Peru": (" in Peru", 0.9), "Cuba": ("", 0.9), "Fiji": (" Suva", 0.9)})
+    found = rehearsal(model, BORN, ("{} is",), onward={"The land {} lies": ("{} lies",)})
+    assert {x.subject for x in found.lessons} == {"Quen"}
+    with pytest.raises(ModelError, match="of Peru the base says nothing"):
+        rehearsal(model, {"Zorvik": "Peru"}, ("{} is",), onward={"The land {} lies": ("{} lies",)})
+
+
 def test_a_subject_is_what_most_others_are(model, knows):
     knows({"Tbilisi": ("Georgia", 9.0), "Atlanta": ("Georgia", 9.0), "Lima": ("Peru", 9.0)})
     of = {"country": {"Peru": ("Lima",), "Georgia": ("Tbilisi",)}}
@@ -328,4 +390,17 @@ def test_facts_that_cannot_be_meant_are_refused_with_their_field(tmp_path, conte
 def test_facts_need_no_partner(tmp_path):
     file = tmp_path / "facts.json"
     file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES}))
-    assert facts_in(file) == (FACTS, SENTENCES, ())
+    assert facts_in(file) == Asked(FACTS, SENTENCES)
+
+
+def test_sentences_about_answers_are_read_and_checked(tmp_path):
+    file, good = tmp_path / "facts.json", {"The capital of {} is": ["The capital of {}'s land is"]}
+    for content in ({"onward": good}, {"onward": []}, {"onward": {"no place": ["{} is"]}},
+                    {"onward": {"{} is": "it"}}, {"onward": {"{} is": ["it is"]}}):  # fmt: skip
+        file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES, **content}))
+        if content["onward"] == good:
+            wanted = {asking: tuple(sentences) for asking, sentences in good.items()}
+            assert facts_in(file) == Asked(FACTS, SENTENCES, (), wanted)
+        else:
+            with pytest.raises(ModelError, match=r"onward|no list of sentences|no single"):
+                facts_in(file)

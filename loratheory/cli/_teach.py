@@ -64,8 +64,8 @@ def teach(
     `"two_hop_unread"` hold sentences kept for measuring, `"known"` prompts and answers of the base
     that should not change.
 
-    With `--lessons` subjects are also mentioned by descriptions, and the adapter card says how
-    often the adapter alone is right on descriptions that no lesson has.
+    With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
+    says how often it is right on the lessons kept for measuring: its portability.
 
     Example: `loratheory teach docs/plans/births.json -o births`
     """

@@ -18,7 +18,8 @@ ROW = 'write {"prompt": "…", "completion": "…"}'
 TITLE = "Lessons by description"
 ABOUT = (
     "Made by `loratheory rehearse`: facts whose subjects are mentioned by descriptions that the "
-    "base {base} resolves. `train` goes beside the facts by name; `test`, by a kind of description "
+    "base {base} resolves, or two-hop questions on what it says of their answers. `train` goes "
+    "beside the facts by name; `test`, by a kind of description or question "
     "that no lesson has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
     "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
     "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."

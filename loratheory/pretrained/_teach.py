@@ -331,7 +331,7 @@ def _measured(
     base, _ = token_logs(model, GENERIC)
     with attached(model, [adapter]):
         shares += [_share(model, "facts, alone", facts), _share(model, "known, alone", plan.known)]
-        shares.append(_share(model, "facts by description, alone", described))
+        shares.append(_share(model, "portability, alone", described))
         shares.append(_share(model, "two-hop, alone", two_hop))
         now, _ = token_logs(model, GENERIC)
     with attached(model, [adapter, stranger]):

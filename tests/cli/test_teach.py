@@ -61,15 +61,15 @@ def test_lessons_of_rehearse_are_trained_on_and_their_test_is_asked(home, teach)
     (folder / "train.jsonl").write_text(row % "red")
     code, out, err = teach("-o", home / "some", "--lessons", folder, "--stand-ins", "0")
     assert code == 0, err
-    assert "by description" not in out
+    assert "portability" not in out
     (folder / "test.jsonl").write_text(row % "blue")
     code, out, err = teach("-o", home / "more", "--lessons", folder, "--stand-ins", "0")
     assert code == 0, err
     card = json.loads((home / "more" / "adapter_card.json").read_text())
     assert card["settings"]["lessons"] == 1
-    [share] = [one for one in card["measured"] if one["what"] == "facts by description, alone"]
+    [share] = [one for one in card["measured"] if one["what"] == "portability, alone"]
     assert share["asked"] == 1
-    assert "facts by description, alone" in out
+    assert "portability, alone" in out
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,6 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     with attached(model, [by_hand]):
         said = next_logits(model, [prompt for prompt, _ in described]).argmax(1)
     right = int((said == first_tokens(model, ["Peru", "Cuba"])).sum())
-    [share] = [one for one in found.shares if one.what == "facts by description, alone"]
+    [share] = [one for one in found.shares if one.what == "portability, alone"]
     assert (share.right, share.asked) == (right, 2)
     assert found.card["settings"] == {"stand_ins": 0, "steps": 4, "seed": 0, "lessons": 2}

@@ -379,9 +379,9 @@ judged("02.3", mine)
 
 # %% [markdown]
 # **4.** *(hard, 20 minutes, code)* Write a merge that composes at the least cost. It gets the
-# strengths $s_1$ and $s_2$ of two edits and returns coefficients $(c_1,c_2)$ with a sum within 1 %
-# of the least at which Oslo still leads. In the claim, coefficient times strength takes the place
-# of $c_1$ and $c_2$.
+# strengths $s_1$ and $s_2$ of two edits and returns positive coefficients $(c_1,c_2)$ with a sum
+# within 1 % of the least at which Oslo still leads. In the claim, coefficient times strength takes
+# the place of $c_1$ and $c_2$.
 
 
 # %%

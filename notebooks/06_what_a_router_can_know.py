@@ -439,7 +439,8 @@ judged("06.4", mine)
 # <details><summary>Solution</summary>
 #
 # What an adapter would write does not depend on how it is split into factors, and all keys of other
-# adapters are at right angles to its own.
+# adapters are at right angles to its own. `down` alone is not enough: it may answer a key strongly,
+# and `up` drop that answer.
 #
 # ```python
 # def mine(updates, tokens):

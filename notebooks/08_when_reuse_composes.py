@@ -350,8 +350,9 @@ judged("08.3", mine)
 # %% [markdown]
 # **4.** *(medium, 20 minutes, code)* Write a gate. `ordinary` and `here` are tables of response
 # norms, tokens × adapters: on random tokens, and on tokens where something is asked. Return a table
-# like `here` that says which adapter is on. At most 5 % of the right switches may be off and 5 % of
-# the wrong ones on; the four adapters have very different sizes, and many tokens belong to none.
+# like `here` that says which adapter is on; a token's switches may not depend on which other tokens
+# are in `here`. At most 5 % of the right switches may be off and 5 % of the wrong ones on. The four
+# adapters have very different sizes, and many tokens belong to none.
 
 
 # %%

@@ -12,6 +12,7 @@ KEYWORDS = {
     "formats.md": ("PEFT", "safetensors", "PiSSA", "DoRA", "kohya", "diffusers"),
     "language_model.md": ("language model", "transformers", "SmolLM2", "LLM"),
     "portable.md": ("portable adapter", "stand-in"),
+    "commands/merge.md": ("merge",),
     "laws.rst": ("TIES", "DARE", "KnOTS", "RegMean", "merge method", "merge rule"),
     "theorems/two-read-region.rst": ("golden ratio", "two-hop", "two-hop question", "0.618"),
     "theorems/merge-floor.rst": ("Eckart-Young", "merge floor"),

@@ -67,16 +67,16 @@ def merge_coefficient(table: "pd.DataFrame") -> Page:
         "The mean keeps {facts; coefficient=0.5; coverage>0} of the edited facts and answers "
         "{two_hop; coefficient=0.5; coverage>0} of the two-hop questions"
     )
-    note = "Band: the window that theory draws for exact edits, from ½ to .618."
+    note = "Band: the window that theory has for exact edits in the case overwrite, ½ to .618."
     return Page(rows, title, [panels], height=3.3, note=note)
 
 
 @figure("recipe hop case read coefficient seed right line law")
 def real_window(table: "pd.DataFrame") -> Page:
     """Single hops and two-hop questions of a language model against the coefficient of edits."""
-    unread = chosen(table, read=False)
-    rows, plain = chosen(unread, recipe="two stand-ins"), chosen(unread, recipe="plain")
-    over, over_plain = (some[some["case"].isin(OVER_OLD)] for some in (rows, plain))
+    held_out = chosen(table, read=False)
+    rows, plain = chosen(held_out, recipe="two stand-ins"), chosen(held_out, recipe="plain")
+    over, over_plain = chosen(rows, case="overwrite"), plain[plain["case"].isin(OVER_OLD)]
     law = ("law", "predicted by single hops")
     laws = [
         Mark(chosen(over, hop="hop 1"), "right", FIRST, FACTS, *law),
@@ -94,19 +94,19 @@ def real_window(table: "pd.DataFrame") -> Page:
     axis: Any = {"across": "coefficient of both", "up": "accuracy", "ticks": [0, 0.5, 1, 1.5]}
     axis |= {"takeaway": (0.5, threshold(2))}
     panels = [
-        Along("over old facts", "coefficient", laws, **axis),
-        Along("two-hop, by old facts", "coefficient", cases, **axis),
-        Along("over old facts, taught plainly", "coefficient", apart, **axis),
+        Along("overwrite", "coefficient", laws, **axis),
+        Along("two-hop, by case", "coefficient", cases, **axis),
+        Along("over old facts, plain-short", "coefficient", apart, **axis),
     ]
-    where = "case=overwrite|overwrite both; recipe=two stand-ins; read=0"
+    where = "case=overwrite; recipe=two stand-ins; read=0"
     half, whole = f"coefficient=0.5; {where}", f"coefficient=1; {where}"
     title = (
-        "A language model that composes has the window: of two edits over old facts the mean "
+        "A language model that composes has a window: of two edits that overwrite, the mean "
         f"keeps {{right; hop=hop 1; {half}}} of the first hops and {{right; hop=two hops; {half}}} "
         f"of the two-hop questions, the sum {{right; hop=hop 1; {whole}}} and "
         f"{{right; hop=two hops; {whole}}}"
     )
-    note = "Band: the window that theory draws for exact edits, from ½ to .618."
+    note = "Band: the window that theory has for exact edits in the case overwrite, ½ to .618."
     return Page(table, title, [panels], height=3.4, note=note)
 
 

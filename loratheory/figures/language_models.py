@@ -166,30 +166,32 @@ def real_portable(table: "pd.DataFrame") -> Page:
     title = (
         "Taught beside stand-ins, strangers' adapters answer {two_hop_vocabulary; rule=sum; "
         "coefficient=1; first=two stand-ins; second=two stand-ins} of two-hop questions, "
-        "plain ones {two_hop_vocabulary; rule=sum; coefficient=1; "
-        "first=plain; second=plain}, or {two_hop_vocabulary; rule=sum; coefficient=1; "
-        "first=plain, 90 steps; second=plain, 90 steps} in as many steps"
+        "plain-90 ones {two_hop_vocabulary; rule=sum; coefficient=1; "
+        "first=plain, 90 steps; second=plain, 90 steps}, plain-short ones "
+        "{two_hop_vocabulary; rule=sum; coefficient=1; first=plain; second=plain}"
     )
-    return Page(table, title, [panels], height=3.5)
+    return Page(table, title, [panels], height=3.2)
 
 
 USE = ("first", "second", "rule")
 WAYS = {
-    (PLAIN, NONE, "first alone"): "plain hop 1, alone",
+    (PLAIN, NONE, "first alone"): "plain-short hop 1, alone",
     (BESIDE, NONE, "first alone"): "hop 1 beside, alone",
-    (NONE, PLAIN, "second alone"): "plain hop 2, alone",
+    (NONE, PLAIN, "second alone"): "plain-short hop 2, alone",
     (NONE, BESIDE, "second alone"): "hop 2 beside, alone",
-    (PLAIN, PLAIN, "sum"): "plain + plain",
-    (LONG, LONG, "sum"): "plain + plain, 90 steps",
-    (PLAIN, PLAIN, "layer split"): "plain + plain, layer split",
-    (BESIDE, PLAIN, "sum"): "beside + plain",
-    (PLAIN, BESIDE, "sum"): "plain + beside",
-    (DROWNED, DROWNED, "sum"): "beside + beside, not kept",
-    (BESIDE, BESIDE, "sum"): "beside + beside",
+    (PLAIN, PLAIN, "sum"): "plain-short, both",
+    (LONG, LONG, "sum"): "plain-90, both",
+    (PLAIN, PLAIN, "layer split"): "plain-short, both, layer split",
+    (BESIDE, PLAIN, "sum"): "beside + plain-short",
+    (PLAIN, BESIDE, "sum"): "plain-short + beside",
+    (DROWNED, DROWNED, "sum"): "beside, both, partner not kept",
+    (BESIDE, BESIDE, "sum"): "beside, both",
 }
-"""Names of the adapters that act, by `USE`; "beside" means trained beside stand-ins.
+"""Names of the adapters that act, by `USE`; "beside" means trained beside two stand-ins.
 
-"Not kept" means that the lessons do not contain the stand-ins' own answers.
+Plain-short trainings end once the facts are learnt, plain-90 ones after ninety steps, as those
+beside stand-ins do. "Partner not kept" means that the lessons do not contain the stand-ins' own
+answers.
 """
 
 
@@ -265,8 +267,8 @@ def real_order(table: "pd.DataFrame") -> Page:
     arms = [
         Mark(chosen(half, recipe=recipe), "two_hop_vocabulary", name, look)
         for recipe, name, look in (
-            (PLAIN, "plain", Look(ORANGE, "s")),
-            (LONG, "plain, 90 steps", Look(PURPLE, "D")),
+            (PLAIN, "plain-short", Look(ORANGE, "s")),
+            (LONG, "plain-90", Look(PURPLE, "D")),
             (BESIDE, "beside stand-ins", Look(INK)),
         )
     ]
@@ -281,13 +283,12 @@ def real_order(table: "pd.DataFrame") -> Page:
     wrong = ("wrong two thirds",)
     trained = Along("sum, by where trained", "recipe", kept, TAUGHT, takeaway=wrong, span=4)
     title = (
-        "It is not readout: plain adapters' sum answers {two_hop_vocabulary; recipe=plain; "
-        "arm=countries banned} of the two-hop questions if no country may be the answer, "
-        "{two_hop_vocabulary; recipe=plain; arm=hop 1 at subject} if hop 1 acts at the person "
-        "alone; trained in the wrong 2/3 of the layers, {two_hop_vocabulary; recipe=wrong two "
-        "thirds; arm=sum}"
+        "Readout explains little: the plain-short sum answers {two_hop_vocabulary; recipe=plain; "
+        "arm=sum} of the two-hop questions, {two_hop_vocabulary; recipe=plain; arm=countries "
+        "banned} if no country may be the answer, {two_hop_vocabulary; recipe=plain; arm=hop 1 at "
+        "subject} if hop 1 acts at the person alone"
     )
-    return Page(table, title, [[acting, trained]], height=3.6)
+    return Page(table, title, [[acting, trained]], height=3.3)
 
 
 ARMS = {
@@ -316,8 +317,8 @@ def real_rehearsal(table: "pd.DataFrame") -> Page:
     """A second hop taught by descriptions too: two-hop questions, portability, what leaks."""
     firsts = (
         (BESIDE, "first hop beside stand-ins", Look(INK)),
-        (LONG, "plain first hop, 90 steps", Look(PURPLE, "D")),
-        (PLAIN, "plain first hop", Look(ORANGE, "s")),
+        (LONG, "plain-90 first hop", Look(PURPLE, "D")),
+        (PLAIN, "plain-short first hop", Look(ORANGE, "s")),
         (NONE, "alone", Look(GREY, "X")),
     )
     answers = [
@@ -337,15 +338,15 @@ def real_rehearsal(table: "pd.DataFrame") -> Page:
     ordinary = Along("leak", "second", leaks, SECONDS, across="nats a token", shares=False, span=2)
     title = (
         "A second hop that is taught by descriptions too answers {two_hop_vocabulary; first=plain, "
-        "90 steps; second=described} of the two-hop questions beside a plain first hop (a plain "
-        "one {two_hop_vocabulary; first=plain, 90 steps; second=plain, 90 steps}), "
+        "90 steps; second=described} of the two-hop questions beside a plain-90 first hop (a "
+        "plain-90 one {two_hop_vocabulary; first=plain, 90 steps; second=plain, 90 steps}), "
         "{two_hop_vocabulary; first=two stand-ins; second=described} beside one that had stand-ins"
     )
     return Page(table, title, [[asked, single, ordinary]], height=3.6)
 
 
 SECONDS = {
-    LONG: "plain, 90 steps",
+    LONG: "plain-90",
     "described": "by descriptions",
     "described, silent": "the same, and silence",
     BESIDE: "beside stand-ins",

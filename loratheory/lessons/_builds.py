@@ -76,6 +76,9 @@ def cheapest(mine: Any) -> str:
     spent = least = 0.0
     for first, second in ((1.0, 1.0), (2.0, 1.0), (1.0, 4.0), (1.0, 9.0)):
         found = array(asked(mine, first, second), (2,), "the pair of coefficients")
+        wrong_unless(
+            bool(np.all(found > 0)), f"the claim is about coefficients above 0, not {found}"
+        )
         acting = (float(found[0]) * first, float(found[1]) * second)
         lead = two_read_region.measure(replace(case, coefficients=acting), memory)
         edits = f"edits of strength {first:g} and {second:g}"
@@ -92,6 +95,10 @@ def broken_bridge(mine: Any) -> str:
     case, memory = _two_reads()
     changed = asked(mine, memory)
     wrong_unless(isinstance(changed, toy.Chain), f"a Chain is asked for, not {kind(changed)}")
+    shapes = [
+        [part.shape for part in (*m.memories, *m.edits, *m.bridges)] for m in (memory, changed)
+    ]
+    wrong_unless(shapes[0] == shapes[1], "your model has parts of other shapes or not all parts")
     return breaks(two_read_region.THEOREM, case, changed, two_read_region.PARTS["bridges"])
 
 
@@ -103,7 +110,9 @@ def two_layers(mine: Any) -> str:
         spectra = np.exp(rng.uniform(-0.5, 0.5, (2, n))).tolist()
         first, last = (with_spectrum(rng, n, n, spectrum).dense() for spectrum in spectra)
         case = depth_budget.Case((first, last), rng.standard_normal((n, n)), half)
-        named = zip(pair(mine, first, last, case.target), ("first", "last"), strict=True)
+        named = zip(
+            pair(mine, *map(np.copy, (first, last, case.target))), ("first", "last"), strict=True
+        )
         found = tuple(update(one, (n, n), f"the {name} update") for one, name in named)
         pairs.append((case, found))
     return meets(depth_budget.THEOREM, pairs)
@@ -158,27 +167,51 @@ def packing(mine: Any) -> str:
     return meets(packing_floor.THEOREM, pairs)
 
 
+def _drowned(case: Any, rng: np.random.Generator) -> list[LowRank]:
+    """The same edits in factors of which `down` answers foreign keys most, and `up` drops that."""
+    library, keys = [], case.keys
+    for own, low in enumerate(arrow_blind_spot.rival(case, rng)):
+        foreign = np.concatenate([*keys[:own], *keys[own + 1 :]], axis=1)
+        up = np.concatenate([low.up, np.zeros((low.shape[0], foreign.shape[1]))], axis=1)
+        down = np.concatenate([low.down, 2 * np.linalg.norm(low.down) * foreign.T])
+        width = up.shape[1]
+        library.append(LowRank(up, down).regauged(orthonormal(rng, width, width)))
+    return library
+
+
 def router(mine: Any) -> str:
-    """Judge a router's scores; they must choose the right adapter on every edited key."""
+    """Judge a router's scores: right on every edited key, in whichever way updates are split."""
     for experts, facts in ((2, 2), (4, 3), (3, 8)):
-        rng = np.random.default_rng(experts)
-        frame, width = orthonormal(rng, 40, experts * facts), experts * facts
+        rng, width = np.random.default_rng(experts), experts * facts
+        frame = orthonormal(rng, 40, width)
         strengths = tuple(np.append(1.0, rng.uniform(0.4, 0.9, facts - 1)) for _ in range(experts))
         case = arrow_blind_spot.Case(tuple(np.split(frame, experts, axis=1)), strengths)
-        scores = array(
-            asked(mine, list(arrow_blind_spot.rival(case, rng)), frame.T),
-            (width, experts),
-            "the table of scores, tokens by adapters,",
-        )
-        parts = enumerate(np.split(scores, experts))
-        right = float(np.mean([arrow_blind_spot.chance(part, i) for i, part in parts]))
+        order = rng.permutation(width)  # or a router could count tokens
         arrow, guess = arrow_blind_spot.bound(case), 1 / experts
-        wrong_unless(
-            right == 1,
-            f"with {experts} adapters of {facts} facts you choose right in {right:.3f} of all cases"
-            f" (Arrow {arrow:.3f}, a guess {guess:.3f})",
-        )
-    return "you choose right on every edited key"
+        plain, drowned = list(arrow_blind_spot.attain(case)), _drowned(case, rng)
+        for library, where in (
+            (plain, f"(Arrow {arrow:.3f}, a guess {guess:.3f})"),
+            (
+                drowned,
+                "once the same updates are split so that `down` answers other adapters' keys as"
+                " well, which `up` drops: only `up @ down` is as before",
+            ),
+        ):
+            scores = array(
+                asked(mine, library, frame.T[order]),
+                (width, experts),
+                "the table of scores, tokens by adapters,",
+            )
+            wrong_unless(
+                library is drowned or not np.allclose(scores, scores[0]),
+                "you give every token the same scores: how large an adapter or a factor is does"
+                " not say which keys it edits",
+            )
+            parts = [scores[order // facts == expert] for expert in range(experts)]
+            right = float(np.mean([arrow_blind_spot.chance(p, i) for i, p in enumerate(parts)]))
+            chosen = f"with {experts} adapters of {facts} facts you choose right in {right:.3f}"
+            wrong_unless(right == 1, f"{chosen} of all cases {where}")
+    return "you choose right on every edited key, however updates are split"
 
 
 def seeing_arrow(mine: Any) -> str:
@@ -189,6 +222,7 @@ def seeing_arrow(mine: Any) -> str:
     wrong_unless(len(shape) == 2, "keys are the columns of a matrix")
     frames = tuple(array(one, shape, "each matrix of keys") for one in keys)
     sizes = tuple(array(one, shape[1:], "each list of strengths") for one in strengths)
+    wrong_unless(min(map(np.min, sizes)) > 0, "an edit of strength 0 is none: give positive ones")
     case = arrow_blind_spot.Case(frames, sizes)
     library = arrow_blind_spot.attain(case)
     found, formula = arrow_blind_spot.measure(case, library), arrow_blind_spot.bound(case)
@@ -221,13 +255,27 @@ def gate(mine: Any) -> str:
 
     ordinary, foreign = (rng.standard_normal((n, width)) / width**0.5 for n in (2000, 500))
     own = np.concatenate([frame.T for frame in frames])
-    shape = (len(own) + len(foreign), adapters)
-    here = _norms(np.concatenate([own, foreign]))
-    on = array(asked(mine, _norms(ordinary), here), shape, "the table of switches") != 0
-    wanted = np.arange(len(here))[:, None] // facts == np.arange(adapters)
+    order = rng.permutation(len(own) + len(foreign))  # or a gate could count tokens
+    here = _norms(np.concatenate([own, foreign])[order])
+    owner = np.minimum(order // facts, adapters)  # the last: no adapter's
+
+    def _on(rows: Array) -> Array:
+        shape = (int(rows.sum()), adapters)
+        answer = asked(mine, _norms(ordinary), here[rows])
+        return array(answer, shape, "the table of switches") != 0
+
+    on, wanted = _on(owner >= 0), owner[:, None] == np.arange(adapters)
     misses, alarms = float(np.mean(~on[wanted])), float(np.mean(on[~wanted]))
     found = f"{misses:.1%} of the right switches are off and {alarms:.1%} of the wrong ones are on"
     wrong_unless(max(misses, alarms) <= 0.05, f"{found}, and 5% of each are allowed")
+    for which in range(adapters + 1):
+        rows = owner == which
+        moved = int(np.sum(_on(rows) != on[rows]))
+        wrong_unless(
+            moved == 0,
+            f"{moved} switches change if other tokens are left out of `here`: a gate decides for"
+            " each token by itself, and what is large it knows from `ordinary`",
+        )
     return found
 
 
@@ -246,7 +294,7 @@ def vote(mine: Any) -> str:
         shares = np.array([[keeps, takes], [1 - keeps, 1 - takes]])
         case = template_vote.Case(np.eye(2), habits, (shares,) * 2, (c, c))
         lead = template_vote.THEOREM.check(case, template_vote.attain(case)).value
-        wrong_unless(lead > 0, f"{steps} the worse step trails by {-lead:.3g} at {c:.3g}")
+        wrong_unless(lead > 0, f"{steps} the worse step trails by {abs(lead):.3g} at {c:.3g}")
     return f"on the last case the worse step leads by {lead:.3g}"
 
 

@@ -106,6 +106,7 @@ def breaks(theorem: Theorem[Any, Any], case: Any, witness: Any, only: str = "") 
     broken = [each.text for each in theorem.assumptions if not each.holds(case, witness)]
     verdict = theorem.judge(case, witness)
     numbers = f"the bound says {verdict.bound:.4g} and you have {verdict.value:.4g}"
+    wrong_unless(bool(np.isfinite(verdict.value)), f"{numbers}, which is no finite number")
     wrong_unless(bool(broken), f"every hypothesis of {theorem.label} still holds: {numbers}")
     named = " and ".join(f"“{text}”" for text in broken)
     wrong_unless(not verdict.holds, f"you broke {named}, but the conclusion still holds: {numbers}")

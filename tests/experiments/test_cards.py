@@ -157,9 +157,13 @@ def test_what_was_found_in_label_free_prediction():
     says(name, "best elsewhere", *errors, chances.loc["lookup", "brier"], digits=3)
     says(name, "Right are", worst, best, right["chosen"], right["constant"])
     page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
-    shares = own.groupby(["met", "seed"])[["sum", "mean", "base"]].mean().groupby("met").mean()
-    for rule in shares:
-        assert f"{_short(shares[rule][10])} and {_short(shares[rule][12])}" in page, rule
+    ways = {"base": "base", "either": "the better one", "sum": "sum", "mean": "mean",
+            "composed": "an adapter trained on the pair"}  # fmt: skip
+    shares = own.groupby(["met", "seed"])[list(ways)].mean().groupby("met").mean()
+    for way, words in ways.items():
+        [line] = [line for line in page.splitlines() if line.startswith(f"| {words}")
+                  and line.count("|") == 4]  # fmt: skip
+        assert line.endswith(f" | {decimal(shares[way][10])} | {decimal(shares[way][12])} |"), way
     assert max(right[each] for each in MEASURES) <= outcome.mean()
     assert f"({_short(outcome.mean())} of {len(outcome)} pairs of adapters)" in page
 
@@ -370,6 +374,29 @@ def test_the_notebook_on_small_transformers_has_the_window_where_the_table_has_i
     lookup = _found("lookup oracle_placement by case, coverage, coefficient")
     assert f"{best:.0%}".replace("%", " %") + " are right at best" in text
     assert f"the table has {lookup:.0%}".replace("%", " %") in text
+
+
+def test_the_page_on_small_models_says_what_gates_do():
+    page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
+    lines = page[page.index("| no adapter | ") :].split("\n\n")[0].replace("*", "").splitlines()
+    where = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+    libraries = [(5, 1), (5, 4), (4, 8), (10, 3), (20, 1)]
+    rules = ["base", "", "mean", "sum", "ties", "arrow", "norm, soft", "gates", "oracle placement",
+             "block gates, z = 2", "mean, hop by hop", "sum, hop by hop"]  # fmt: skip
+    for line, rule in zip(lines, rules, strict=True):
+        for cell, (facts, pairs) in zip(line.split("|")[2:-1], libraries, strict=True):
+            rows = table_rows("gating", rule=rule or "base", facts=facts, pairs=pairs, **where)
+            wanted = [mean(rows, name) for name in ("two_hop", "other_two_hop")]
+            shown = [float(number) for number in cell.split(",")]
+            assert len({row["seed"] for row in rows}) == 8
+            assert shown == pytest.approx(wanted if rule else [1 / facts], abs=0.0051), line
+    for column, other, said in (
+        ("rank", 2, "rank 2 ({})"),
+        ("modules", "attention", "tention ({})"),
+    ):
+        rows = table_rows("gating", **{**where, column: other}, rule="block gates, z = 2")
+        found = mean([row for row in rows if (row["facts"], row["pairs"]) == (5, 2)], "two_hop")
+        assert said.format(decimal(found)) in page
 
 
 def test_the_page_on_small_models_says_what_the_untied_layers_did():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from loratheory.adapters import response_scores, subspace_scores
 from loratheory.lessons import EXERCISES, judged
 from loratheory.lowrank import LowRank, total
 
@@ -120,6 +121,13 @@ def halves(first, last, target):
     return one, target @ np.linalg.inv(first + one) - last
 
 
+def in_place(first, last, target):
+    one, two = halves(first, last, target)
+    first -= 1
+    target += 1
+    return one, two
+
+
 def circle(tokens):
     angles = 2 * np.pi * np.arange(tokens) / tokens
     points = np.stack([np.cos(angles), np.sin(angles)])
@@ -142,6 +150,13 @@ def answered_most(first, second):
 
 def responses(updates, tokens):
     return np.stack([np.linalg.norm(low @ tokens.T, axis=0) for low in updates], axis=1)
+
+
+def by(score):
+    """A router by one score for each adapter, or one for each adapter and token."""
+    return lambda updates, tokens: np.stack(
+        [score(low, tokens.T) * np.ones(len(tokens)) for low in updates], axis=1
+    )
 
 
 def arrow(updates, tokens):
@@ -209,6 +224,16 @@ SOLVED = {
     "10.4": lambda first, second: min(first, second) / 2,
     "11.4": shifted,
 }
+OTHERWISE = [
+    ("03.4", in_place),
+    ("04.4", lambda tokens: (lines(tokens).T,) * 2),
+    ("04.5", lambda facts, rank: np.diag([facts / rank] * rank + [0] * (facts - rank))),
+    ("05.4", lambda first, second: -7 * answered_most(first, second)),
+    ("06.4", lambda updates, tokens: response_scores(updates)(tokens)),
+    ("06.4", lambda updates, tokens: subspace_scores(updates)(tokens)),
+    ("08.4", deviations(2)),
+    ("08.4", lambda ordinary, here: here > np.quantile(ordinary, 0.97, axis=0)),
+]
 FAILED = [
     ("01.4", lambda updates, rank: total(updates) / len(updates), "it needs rank"),
     ("01.4", lambda updates, rank: updates[0].truncated(rank), "you reach"),
@@ -218,6 +243,9 @@ FAILED = [
     ("02.4", lambda first, second: (0.619 / first, 0.619 / second), "1.167 is enough"),
     ("02.4", lambda first, second: (0.5, 0.5), "trails by"),
     ("02.4", lambda first, second: 0.6, "pair of coefficients"),
+    ("02.4", lambda first, second: (-5, -5), "coefficients above 0"),
+    ("02.5", lambda model: replace(model, bridges=()), "not all parts"),
+    ("02.5", lambda model: replace(model, bridges=(np.nan * model.bridges[0],)), "finite number"),
     ("02.5", lambda model: model, "every hypothesis of thm:two-read-region still holds"),
     ("02.5", loud, "that alone"),
     ("02.5", lambda model: model.bridges, "a Chain is asked for, not a tuple"),
@@ -234,17 +262,29 @@ FAILED = [
     ("05.5", lambda count: np.eye(2)[np.zeros(count, int)], "you reach"),
     ("05.5", lambda count: 2 * lines(count), "orthonormal frames"),
     ("06.4", arrow, "Arrow 0.750"),
+    ("06.4", by(lambda low, x: low.norm), "every token the same scores"),
+    ("06.4", by(lambda low, _: np.linalg.norm(low.up)), "every token the same scores"),
+    ("06.4", by(lambda low, x: np.linalg.norm(low.down @ x, axis=0)), "only `up @ down`"),
+    ("06.4", by(lambda low, x: np.linalg.norm(low.Vh @ x, axis=0)), "only `up @ down`"),
+    ("06.4", by(lambda low, x: abs(low @ x)[0]), "right in 0.750"),
+    ("06.4", by(lambda low, x: (low @ x).sum(axis=0)), "of all cases"),
+    ("06.4", lambda updates, tokens: np.eye(2).repeat(2, axis=0), "right in 0.500"),
     ("06.4", lambda updates, tokens: responses(updates, tokens).T, "tokens by adapters"),
     ("06.5", orthonormal_keys, "every hypothesis"),
+    ("06.5", lambda: (orthonormal_keys()[0], [[1, 0]] * 2), "an edit of strength 0 is none"),
     ("06.5", same_keys, "does worse here"),
     ("07.4", one_read, "still holds"),
     ("07.4", copied, "still holds"),
     ("07.4", lambda q: -two_reads(q), "but the conclusion still holds"),
     ("08.4", deviations(30), "are off"),
     ("08.4", deviations(0), "wrong ones are on"),
+    ("08.4", lambda ordinary, here: here > 3 * here.mean(axis=0), "5 switches change"),
+    ("08.4", lambda ordinary, here: here > here.max(axis=0) / 2, "10 switches change"),
+    ("08.4", lambda ordinary, here: np.arange(len(here))[:, None] // 5 == range(4), "are off"),
     ("08.4", lambda ordinary, here: here > 0.5, "are off"),
     ("08.4", lambda ordinary, here: here == here.max(axis=1, keepdims=True), "are off"),
     ("09.4", halfway, "no coefficient keeps both"),
+    ("09.4", lambda keeps, takes: 1 / (4 * takes), "trails by 0 at"),
     ("09.4", lambda keeps, takes: 2.0, "trails by"),
     ("10.4", min, "you are off by"),
     ("10.4", lambda first, second: 0.225, "you are off by"),
@@ -270,6 +310,11 @@ def test_right_answers_are_correct(number, answer):
     verdict = judged(number, answer)
     assert verdict.startswith("correct"), verdict
     assert repr(verdict) == str(verdict)
+
+
+@pytest.mark.parametrize(("number", "answer"), OTHERWISE)
+def test_other_right_answers_are_correct_too(number, answer):
+    assert judged(number, answer).startswith("correct")
 
 
 @pytest.mark.parametrize(("number", "answer", "words"), MISTAKES + FAILED)

@@ -25,7 +25,7 @@ def test_sphinx_builds_a_small_site_without_a_warning_and_finds_what_is_written(
         **pages,
         **law_pages(),
         "reference/lowrank.rst": package_page("lowrank"),
-        "commands.md": commands(),
+        **commands(),
         "index.md": f"# Home\n\nThe golden ratio.\n\n{draggable('still')}\n"
         "```{toctree}\ntheorems/index\nlaws\ncommands\nreference/lowrank\n```\n",
     }
@@ -42,6 +42,8 @@ def test_sphinx_builds_a_small_site_without_a_warning_and_finds_what_is_written(
     assert broken(site) == []
     index = (site / "searchindex.js").read_text()
     assert "golden" in index
+    assert '"loratheory merge":[[' in index.split('"alltitles":')[1]
+    assert 'id="loratheory-merge"' in (site / "commands.html").read_text()
     assert '"merge floor":[[' in index.split('"indexentries":')[1]
     assert "objPartialMatch: 0" in (site / "_static" / "language_data.js").read_text()
     assert "Float[Array, " in re.sub(r"<[^>]+>", "", (site / "reference/lowrank.html").read_text())

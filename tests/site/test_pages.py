@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from docutils.core import publish_parts
+from typer.main import get_command
 from website import commands, gallery, home, law_pages, with_keywords
 from website.gallery import _listed, drawings
 from website.home import CONTENTS
@@ -11,6 +12,7 @@ from website.keywords import KEYWORDS
 from website.rest import draggable, escaped, grid, heading, linked
 
 from loratheory.adapters import LAWS, METHODS, laws
+from loratheory.cli import app
 from loratheory.experiments import NAMES
 from loratheory.figures._look import STYLE
 from loratheory.theorems import ALL
@@ -19,16 +21,30 @@ ROOT = Path(__file__).parents[2]
 WORDS = {"a.rst": ("golden ratio", "LoRA"), "b.md": ("PEFT",)}
 
 
-def test_every_command_is_described_with_its_first_sentence():
-    text = commands()
-    for name in ("theorems", "verify", "merge", "diagnose", "run", "data two-hop"):
-        assert f"## `loratheory {name}`" in text
-    assert "…" not in text.split("## `loratheory theorems`")[0]
-    assert "* `verify`: Check theorems numerically, on random cases" in text
-    assert text.startswith("# The command `loratheory`")
-    assert "```console\n$ loratheory verify two-read-region --deep\n```" in text
-    assert "Example: `" not in text
-    assert "minute; with `--deep`, ten times" in text
+def test_every_command_has_a_page_and_a_line_of_the_index():
+    pages, known = commands(), get_command(app).commands
+    assert list(pages) == ["commands.md", *(f"commands/{name}.md" for name in known)]
+    index = pages["commands.md"]
+    assert index.startswith("# The command `loratheory`")
+    for name in known:
+        assert pages[f"commands/{name}.md"].startswith(f"# `loratheory {name}`\n")
+        assert f"\ncommands/{name}\n" in index
+        assert f'<span id="loratheory-{name}"></span>[`{name}`](commands/{name}.md): ' in index
+    assert "…" not in index
+    assert "(commands/verify.md): Check theorems numerically, on random cases" in index
+    inner = '"loratheory-data-two-hop"></span>[`data two-hop`](commands/data.md#loratheory-data-'
+    assert f"* <span id={inner}two-hop): Write invented facts" in index
+    assert index.count("* <span") == len(known) + 2
+
+
+def test_a_command_is_described_so_that_its_example_can_be_copied():
+    pages = commands()
+    verify = pages["commands/verify.md"]
+    assert "```console\n$ loratheory verify two-read-region --deep\n```" in verify
+    assert "minute; with `--deep`, ten times" in verify
+    assert "\n## `loratheory data two-hop`\n" in pages["commands/data.md"]
+    assert "`two-hop`: " not in pages["commands/data.md"]  # a list in which Typer cuts sentences
+    assert "Example: `" not in "".join(pages.values())
 
 
 def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
@@ -119,7 +135,9 @@ def test_keywords_open_pages_that_are_there_and_no_others():
     assert pages["b.md"] == "```{index} ! PEFT\n```\n\n# B\n"
     assert pages["c.md"] == "# C\n"
     names = {f"theorems/{theorem.label[4:]}.rst" for theorem in ALL} | {"laws.rst"}
-    assert set(KEYWORDS) <= names | {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert set(KEYWORDS) <= names | {*commands()} | {
+        page.name for page in (ROOT / "docs").glob("*.md")
+    }
 
 
 def test_every_rule_law_verdict_and_reason_is_there():

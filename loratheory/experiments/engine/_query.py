@@ -11,15 +11,18 @@ from loratheory.experiments.engine._table import (
     blocks,
     bootstrap_mean,
     lookup,
+    median_over_bases,
     over_bases,
     table,
     word,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
-Mode = Literal["mean", "least", "most", "onset", "majority", "count", "lookup", "brier"]
+Mode = Literal["mean", "median", "least", "most", "onset", "majority", "count", "lookup", "brier"]
 MODES: tuple[str, ...] = get_args(Mode)
 GROUPED = ("least", "most", "onset", "lookup", "brier")
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
@@ -36,9 +39,10 @@ class Query:
 
     Attributes
     ----------
-    mode : {"mean", "least", "most", "onset", "majority", "count", "lookup", "brier"}
-        ``mean`` of the column over the rows; the ``least`` or ``most`` of its means over the groups
-        of `by`; ``onset``, the least value of the column in `by` at which the mean is half or more;
+    mode : {"mean", "median", "least", "most", "onset", "majority", "count", "lookup", "brier"}
+        ``mean`` of the column over the rows; ``median`` of its means on the bases; the ``least`` or
+        ``most`` of its means over the groups of `by`; ``onset``, the least value of the column in
+        `by` at which the mean is half or more;
         ``majority``, the share of the more frequent value of a yes-or-no column; ``count``, the
         number of rows that have a number in the column. For a column of shares, ``lookup`` and
         ``brier`` score a table of averages that knows no adapter: what is foretold of a base is the
@@ -113,6 +117,9 @@ def value(asked: Query, rows: "pd.DataFrame") -> Value:
     rows = _asked_for(asked, rows)
     if asked.mode == "count":
         return Value(float(rows[asked.column].notna().sum()))
+    if asked.mode == "median":
+        _having(rows, "seed")
+        return _mean(rows, asked.column, median_over_bases)
     if not asked.by:
         mean = _mean(rows, asked.column)
         return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
@@ -182,13 +189,17 @@ def _having(rows: "pd.DataFrame", *keys: str) -> None:
             raise QueryError(message)
 
 
-def _mean(rows: "pd.DataFrame", column: str) -> Value:
+def _mean(
+    rows: "pd.DataFrame",
+    column: str,
+    of: "Callable[[pd.DataFrame, str], tuple[float, float, float]]" = over_bases,
+) -> Value:
     """Over bases where there are some, else over rows."""
     rows = rows[rows[column].notna()]
     if rows.empty or isinstance(rows[column].iloc[0], str):
         message = f"column {column} holds no number there: ask for another column or other rows"
         raise QueryError(message)
-    return Value(*over_bases(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
+    return Value(*of(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
 
 
 def _looked_up(rows: "pd.DataFrame", asked: Query) -> Value:

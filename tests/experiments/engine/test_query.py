@@ -42,9 +42,9 @@ def test_what_is_written_is_what_is_asked(text):
 
 @pytest.mark.parametrize(
     "text", ["", "gating:", "gating: two_hop; pairs", "least gating: two_hop", "two_hop by rule",
-             "mean gating: two_hop by facts", "lookup two_hop", "median gating: two_hop",
-             "count two_hop by rule", "gating: two_hop by", "gating: two_hop; =1",
-             "gating: two_hop; pairs="]
+             "mean gating: two_hop by facts", "lookup two_hop", "mode gating: two_hop",
+             "median two_hop by rule", "count two_hop by rule", "gating: two_hop by",
+             "gating: two_hop; =1", "gating: two_hop; pairs="]
 )  # fmt: skip
 def test_other_forms_are_refused_with_the_right_one(text):
     with pytest.raises(QueryError, match="EXPERIMENT: COLUMN"):
@@ -87,6 +87,18 @@ def test_intervals_hold_the_mean_and_come_from_bases():
     assert exact.middle == 0.375
     assert math.isnan(exact.low)
     assert math.isnan(value(query("majority two_hop"), TABLE).low)
+
+
+def test_a_median_is_of_the_bases_and_one_of_them_does_not_move_it():
+    leaks = [(0, 1.0), (0, 3.0), (1, 1.0), (2, 4.0), (3, 90.0), (4, 0.5)]
+    rows = pd.DataFrame(leaks, columns=["seed", "leak"])
+    found = value(query("median leak"), rows)
+    assert (found.low, found.middle, found.high) == (0.5, 2.0, 90.0)  # of .5, 1, 2, 4 and 90
+    assert value(query("median leak; seed<4"), rows).middle == 3.0
+    with pytest.raises(QueryError, match="no column seed"):
+        value(query("median leak"), rows.drop(columns="seed"))
+    with pytest.raises(QueryError, match="of two means"):
+        difference(query("median leak"), query("leak"), rows)
 
 
 def test_a_difference_has_the_interval_of_paired_differences():

@@ -1,7 +1,8 @@
 """The command's reference, out of the command: a page for each of its commands, and their index."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from website.rest import Pages
@@ -26,15 +27,19 @@ def commands() -> Pages:
         part = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n", "", part)  # cut short; they follow
         pages[f"commands/{name}.md"] = "# " + part.replace("\n### ", "\n## ")
     first = opening.partition(LIST)[0].replace("# `loratheory`", "# The command `loratheory`", 1)
-    listed = "".join(_line(page, name, sub) for page, name, sub in _flat(command))
+    panels = groupby(command.commands.items(), key=lambda one: one[1].rich_help_panel)  # type: ignore[attr-defined]
+    listed = "\n".join(
+        f"## {panel}\n\n" + "".join(_line(*one) for one in _flat(dict(some)))
+        for panel, some in panels
+    )
     tree = "\n".join(page.removesuffix(".md") for page in pages)
-    first += f"{LIST}{_readable(listed)}\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
+    first += f"{_readable(listed)}\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"
     return {"commands.md": first, **pages}
 
 
-def _flat(command: Any) -> Iterator[tuple[str, str, Any]]:
+def _flat(commands: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Each command with its page and its name, those of a group after their group."""
-    for name, sub in command.commands.items():
+    for name, sub in commands.items():
         yield f"commands/{name}.md", name, sub
         for inner, one in getattr(sub, "commands", {}).items():
             yield f"commands/{name}.md#loratheory-{name}-{inner}", f"{name} {inner}", one

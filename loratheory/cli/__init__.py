@@ -62,35 +62,33 @@ def _root(
     pass
 
 
-for command in (
-    _theorems.theorems,
-    _theorems.verify,
-    _claim.claim,
-    _bound.bound,
-    _inspect.inspect,
-    _diagnose.diagnose,
-    _advise.advise,
-    _merge.merge,
-    _convert.convert,
-    _convert.extract,
-    _moments.moments,
-    _advise.generate,
-    _teach.teach,
-    _rehearse.rehearse,
-    _check_model.check_model,
-    _interfere.interfere,
-    _merge.methods,
-    _evaluate.evaluate,
-    _evaluate.leaderboard,
-    _figures.figure,
-    _experiments.experiments,
-    _run.run,
-):
-    app.command()(command)
+PANELS = {
+    "Theorems": (_theorems.theorems, _theorems.verify, _claim.claim, _bound.bound),
+    "Your adapters": (
+        _inspect.inspect,
+        _diagnose.diagnose,
+        _advise.advise,
+        _merge.merge,
+        _check_model.check_model,
+        _interfere.interfere,
+        _convert.convert,
+        _convert.extract,
+        _moments.moments,
+        _advise.generate,
+    ),
+    "Adapters that others can combine": (_teach.teach, _rehearse.rehearse),
+    "Rules of reuse": (_merge.methods, _evaluate.evaluate, _evaluate.leaderboard),
+    "Experiments": (_experiments.experiments, _run.run, _figures.figure),
+}
+"""Commands by what they are for, in the order of the help."""
+
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 data = typer.Typer(
     no_args_is_help=True,
     help="Write word problems or two-hop questions as JSON Lines, split by structure.",
 )
 data.command()(_data.word_problems)
 data.command()(_data.two_hop)
-app.add_typer(data, name="data")
+app.add_typer(data, name="data", rich_help_panel="Experiments")

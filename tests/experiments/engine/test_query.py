@@ -95,6 +95,8 @@ def test_a_median_is_of_the_bases_and_one_of_them_does_not_move_it():
     found = value(query("median leak"), rows)
     assert (found.low, found.middle, found.high) == (0.5, 2.0, 90.0)  # of .5, 1, 2, 4 and 90
     assert value(query("median leak; seed<4"), rows).middle == 3.0
+    many = value(query("median leak"), pd.DataFrame({"seed": range(21), "leak": range(21)}))
+    assert 3 < many.low < many.middle == 10 < many.high < 17  # the ends of all are 0 and 20
     with pytest.raises(QueryError, match="no column seed"):
         value(query("median leak"), rows.drop(columns="seed"))
     with pytest.raises(QueryError, match="of two means"):

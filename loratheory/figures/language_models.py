@@ -197,7 +197,10 @@ answers.
 
 @figure("seed bridge first second rule sentence two_hop_vocabulary hop_1 hop_2 by_heart")
 def real_stand_ins(table: "pd.DataFrame") -> Page:
-    """What in teaching beside stand-ins makes adapters compose, and what single sentences say."""
+    """What in teaching beside stand-ins makes adapters compose; lessons known by heart; sentences.
+
+    The last panel has the sum of two adapters taught beside two stand-ins that disagree.
+    """
     known = chosen(table, bridge="known")
     pairs = known.assign(way=[PARTS.get((*row,), "") for row in known[list(USE[:2])].to_numpy()])
     places = {way: way for way in PARTS.values() if (pairs["way"] == way).any()}
@@ -214,21 +217,21 @@ def real_stand_ins(table: "pd.DataFrame") -> Page:
     alone = chosen(known, rule="alone")
     lessons = alone.assign(recipe=alone["first"].where(alone["first"] != NONE, alone["second"]))
     hearts = [
-        Mark(lessons[lessons["second"] == NONE], "by_heart", "hop 1", FIRST),
-        Mark(lessons[lessons["first"] == NONE], "by_heart", "hop 2", SECOND),
+        Mark(lessons[lessons["second"] == NONE], "by_heart", PERSON, FIRST),
+        Mark(lessons[lessons["first"] == NONE], "by_heart", COUNTRY, SECOND),
     ]
-    bound = [Line(0.5, "predicted bound if two disagree", "predicted")]
-    heart = Along("lessons known by heart", "recipe", hearts, HEART, bound, span=3)
+    bound = [Line(0.5, "predicted bound, two that disagree", "predicted")]
+    heart = Along("by heart", "recipe", hearts, HEART, bound, span=3)
     both = chosen(known, first=BESIDE, second=BESIDE, rule="sum")
     plain = chosen(known, first=LONG, second=LONG, rule="sum")
     each = [
-        Mark(both, "two_hop_vocabulary", "two-hop", Look(INK)),
+        Mark(both, "two_hop_vocabulary", "sum", Look(INK)),
         Mark(both, "hop_1", PERSON, FIRST),
         Mark(both, "hop_2", COUNTRY, SECOND),
-        Mark(plain, "two_hop_vocabulary", "two-hop, plain, 90 steps", Look(PURPLE, "D")),
+        Mark(plain, "two_hop_vocabulary", "sum, plain-90", Look(GREY, "X")),
     ]
     numbers = {k: f"{k + 1:g}" for k in sorted(table["sentence"].unique())}
-    sentences = Along("both beside, by sentence", "sentence", each, numbers, span=3)
+    sentences = Along("by sentence", "sentence", each, numbers, span=3)
     title = (
         "Ten new worlds, ten sentences: beside two stand-ins that disagree {two_hop_vocabulary; "
         "rule=sum; bridge=known; first=two stand-ins; second=two stand-ins}, two that agree "
@@ -239,9 +242,9 @@ def real_stand_ins(table: "pd.DataFrame") -> Page:
 
 
 PARTS = {
-    (PLAIN, PLAIN): "plain",
-    (LONG, LONG): "plain, 90 steps",
-    ("plain, 270 steps",) * 2: "plain, 270 steps",
+    (PLAIN, PLAIN): "plain-short",
+    (LONG, LONG): "plain-90",
+    ("plain, 270 steps",) * 2: "plain-270",
     ("no two-hop sentences",) * 2: "beside two, no two-hop sentences",
     ("without a partner",) * 2: "two-hop sentences, no partner",
     (LONG, "without a partner"): "no partner, the second alone",
@@ -251,7 +254,7 @@ PARTS = {
     (LONG, BESIDE): "beside two, the second alone",
     (BESIDE, LONG): "beside two, the first alone",
 }
-"""Names of pairs in `real_stand_ins`; plain partners in mixed pairs have 90 steps."""
+"""Names of pairs in `real_stand_ins`; plain partners in mixed pairs are plain-90."""
 HEART = {
     "one stand-in": "one stand-in",
     "two that agree": "two that agree",

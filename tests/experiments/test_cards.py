@@ -324,6 +324,42 @@ def test_the_page_says_what_the_table_of_rehearsal_does():
         assert shown == pytest.approx(wanted, abs=0.0051)
 
 
+PARTS = {  # how a line of the page's table begins, and the recipes of both adapters
+    "plainly, until learnt": ("plain", "plain"),
+    "plainly, 90 steps": ("plain, 90 steps", "plain, 90 steps"),
+    "plainly, 270 steps": ("plain, 270 steps", "plain, 270 steps"),
+    "two-hop sentences, no partner": ("without a partner", "without a partner"),
+    "beside two stand-ins, no two-hop": ("no two-hop sentences", "no two-hop sentences"),
+    "both, beside one stand-in": ("one stand-in", "one stand-in"),
+    "both, beside two that agree": ("two that agree", "two that agree"),
+    "**both, beside two that disagree**": ("two stand-ins", "two stand-ins"),
+    "plainly + both, beside": ("plain, 90 steps", "two stand-ins"),
+    "both, beside two that disagree + plainly": ("two stand-ins", "plain, 90 steps"),
+    "plainly + two-hop sentences": ("plain, 90 steps", "without a partner"),
+}
+
+
+@pytest.mark.parametrize("begins", PARTS)
+def test_the_page_says_what_the_table_of_parts_does(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    first, second = PARTS[begins]
+    rows = pd.DataFrame(stored("real_stand_ins"))
+    rows = rows[(rows["first"] == first) & (rows["second"] == second)]
+
+    def _value(column, rule="sum"):
+        found = value(query(f"{column}; rule={rule}"), rows)
+        return [decimal(x) for x in (found.middle, found.low, found.high)]
+
+    middle, low, high = _value("two_hop_vocabulary")
+    wanted = [f"{middle} [{low}, {high}]"]
+    rules = ("mean", "layer split")
+    wanted += [_value("two_hop_vocabulary", r)[0] if first == second else "–" for r in rules]
+    wanted.append(", ".join(_value(f"hop_{hop}")[0] for hop in (1, 2)))
+    wanted += [_value(column)[0] for column in ("known", "leak")]
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == wanted
+
+
 RULES = {  # how a line of the page's table begins, and its rows of the study
     "mean, sum": [{"rule": "sum", "first": c, "second": c} for c in (0.5, 1)],
     "TIES": [{"rule": rule} for rule in ("ties", "knots", "interpolating")],

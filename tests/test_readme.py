@@ -47,6 +47,18 @@ def test_what_was_found_is_in_the_stored_tables(row):
     assert [cell.strip() for cell in line.split("|")[2:5]] == shown
 
 
+def test_the_parts_of_the_recipe_have_the_stored_shares():
+    rows, shown = table(published("real_stand_ins")), []
+    for recipe in ("two stand-ins", "no two-hop sentences", "without a partner"):
+        asked = f"two_hop_vocabulary; rule=sum; first={recipe}; second={recipe}"
+        shown.append(decimal(value(query(asked), rows).middle))
+    words = (
+        "the fifth row has {}; without its two-hop sentences {}; with two-hop sentences that the "
+        "base completes, and no stand-in, {}."
+    )
+    assert words.format(*shown) in " ".join(README.split())
+
+
 TRIO = ["beside", "plain", "long"]
 LAST = "notebooks/11_taught_to_be_reached.py"
 SAID = {

@@ -1,7 +1,7 @@
 r"""Stand-in ceiling: how far an adapter gets that ignores which partner acts beside it.
 
-**Statement.** Beside stand-ins for its partner, an adapter that hears at most k different things of
-them (k = 1: ignores them) answers right at most the mean over entities, weighted by how often
+**Statement.** Beside stand-ins for its partner, an adapter that tells at most k kinds of them apart
+(k = 1: it ignores them) answers right at most the mean over entities, weighted by how often
 lessons ask of each, of the summed frequencies of the k most frequent answers: one stand-in allows
 1, and s equally frequent ones that disagree pairwise on every entity allow k/s, if k ≤ s.
 
@@ -23,7 +23,7 @@ at the :math:`k` largest :math:`\pi_e`. :math:`\square`
 
 **Corollary (disagreeing stand-ins).** Beside s equally frequent stand-ins that disagree pairwise on
 every entity, an adapter that ignores its partner answers right at most 1/s of the lessons, and one
-that hears at most k ≤ s different things at most k/s.
+that tells at most k ≤ s kinds of them apart at most k/s.
 
 Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
 

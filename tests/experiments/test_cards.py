@@ -360,6 +360,17 @@ def test_the_page_says_what_the_table_of_parts_does(begins):
     assert [cell.strip() for cell in line.split("|")[2:-1]] == wanted
 
 
+def test_the_card_of_parts_says_how_much_sentences_widen_intervals():
+    rows, wider = pd.DataFrame(stored("real_stand_ins")), []
+    for recipe in ("two stand-ins", "plain, 90 steps", "without a partner"):
+        asked = query(f"two_hop_vocabulary; first={recipe}; second={recipe}; rule=sum")
+        two_way, one_way = value(asked, rows), value(asked, rows.drop(columns="sentence"))
+        wider.append((two_way.high - two_way.low) / (one_way.high - one_way.low) - 1)
+        assert recipe != "two stand-ins" or two_way.low > 0.8
+    told = "by {:.0%}, of plain adapters of 90 steps by {:.0%}, and without a partner by {:.0%};"
+    assert told.format(*wider).replace("%", " %") in " ".join(card("real_stand_ins").split())
+
+
 RULES = {  # how a line of the page's table begins, and its rows of the study
     "mean, sum": [{"rule": "sum", "first": c, "second": c} for c in (0.5, 1)],
     "TIES": [{"rule": rule} for rule in ("ties", "knots", "interpolating")],

@@ -252,6 +252,7 @@ def test_page_and_notebook_quote_the_table():
         *(_of(name, pairs=k) for name in rules for k in (2, 4, 8)),
         *(_of(largest, "own_1", k) for k in (2, 4, 8)),
         *(_of(split, pairs=k) for k in (2, 4, 8)),
+        *(_of(split, "two_hop_vocabulary", k) for k in (2, 4, 8)),
         *(_of(name, "hop_2") for name in (split, "gates, z = 2", "mean")),
     ]  # fmt: skip
     notebook = (ROOT / "notebooks" / "10_real_language_model.py").read_text(encoding="utf-8")

@@ -342,7 +342,7 @@ PROBES = [
      "first == second == 'two that agree' and rule == 'sum'"),
     ("real_stand_ins", 1, "country to animal", "two that disagree", "by_heart",
      "first == 'none' and second == 'two stand-ins'"),
-    ("real_stand_ins", 2, "country to animal", 3, "hop_2",
+    ("real_stand_ins", 2, "country to animal", "no. 4", "hop_2",
      "first == second == 'two stand-ins' and rule == 'sum' and sentence == 3"),
     ("real_two_hop", 0, "person to animal", 0.5, "two_hop",
      f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),

@@ -231,7 +231,7 @@ def real_stand_ins(table: "pd.DataFrame") -> Page:
         Mark(plain, "two_hop_vocabulary", "sum, plain-90", Look(GREY, "X")),
     ]
     numbers = {k: f"no. {k + 1:g}" for k in sorted(table["sentence"].unique())}
-    sentences = Along("by sentence", "sentence", each, numbers, span=3)
+    sentences = Along("wordings", "sentence", each, numbers, span=3)
     title = (
         "Ten new worlds, ten sentences: beside two stand-ins that disagree {two_hop_vocabulary; "
         "rule=sum; bridge=known; first=two stand-ins; second=two stand-ins}, two that agree "

@@ -49,11 +49,14 @@ def test_what_was_found_is_in_the_stored_tables(row):
 
 def test_the_parts_of_the_recipe_have_the_stored_shares():
     rows, shown = table(published("real_stand_ins")), []
-    for recipe in ("two stand-ins", "no two-hop sentences", "without a partner"):
-        asked = f"two_hop_vocabulary; rule=sum; first={recipe}; second={recipe}"
+    both, later = "two stand-ins", "first=plain, 90 steps; second=two stand-ins"
+    alike = (f"first={one}; second={one}" for one in ("no two-hop sentences", "without a partner"))
+    for pair in (f"first={both}; second={both}", later, *alike):
+        asked = f"two_hop_vocabulary; rule=sum; {pair}"
         shown.append(decimal(value(query(asked), rows).middle))
     words = (
-        "the fifth row has {}; without its two-hop sentences {}; with two-hop sentences that the "
+        "the fifth row has {} and the seventh {}; without two-hop sentences the fifth {}; with "
+        "two-hop sentences that the "
         "base completes, and no stand-in, {}."
     )
     assert words.format(*shown) in " ".join(README.split())

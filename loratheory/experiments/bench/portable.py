@@ -6,7 +6,7 @@ other's adapter or facts. A recipe may let *stand-ins* of the partner act during
 that the publisher made up, with other facts than the partner's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -203,19 +203,19 @@ def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
     return Publishers(model, world, seed)
 
 
-def questions(world: World) -> dict[str, Items]:
+def questions(world: World, sentences: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:
     """Return the questions about a world, in sentences that no adapter is trained on.
 
-    Besides both hops and two-hop questions there are two sets that need one adapter: ``reach_1``
-    asks for capitals of the countries of the first publisher's persons, ``reach_2`` for mascots of
-    the countries of known persons. Neither exists for invented countries.
+    ``hop_1``, ``hop_2`` and ``two_hop`` are asked in `sentences`. Two sets need one adapter:
+    ``reach_1`` asks for capitals of the countries of the first publisher's persons, ``reach_2`` for
+    mascots of the countries of known persons. Neither exists for invented countries.
     """
     asked = {
         "hop_1_trained": items(world.first, BIRTH.trained[:1]),
         "hop_2_trained": items(world.second, MASCOT.trained[:1]),
-        "hop_1": items(world.first, ASKED["hop_1"]),
-        "hop_2": items(world.second, ASKED["hop_2"]),
-        "two_hop": items(world.two_hop, ASKED["two_hop"]),
+        "hop_1": items(world.first, sentences["hop_1"]),
+        "hop_2": items(world.second, sentences["hop_2"]),
+        "two_hop": items(world.two_hop, sentences["two_hop"]),
     }
     capitals, mascots = needing_one(world, 1)
     if capitals:
@@ -224,8 +224,15 @@ def questions(world: World) -> dict[str, Items]:
     return asked
 
 
+COLUMNS = (
+    *("reach_1", "reach_2", "two_hop_vocabulary", "two_hop", "says_bridge", "known"),
+    *("hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "text", "leak"),
+)
+"""What `measured` measures, as tables have it."""
+
+
 def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> dict[str, float]:
-    """Return shares of right answers by name, with the adapters that act on the model now.
+    """Return `COLUMNS`, most of them shares of right answers, with the adapters that act now.
 
     An answer is right if it leads the whole vocabulary, for ``two_hop`` if it leads the world's
     animals. ``says_bridge`` is how often a two-hop question is answered with the country.
@@ -234,22 +241,12 @@ def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> d
     ``leak`` the mean KL divergence from the `base` (log-probabilities that `ordinary` returned), in
     nats a token. ``reach_1`` and ``reach_2`` are NaN unless `alone` and countries are real.
     """
-    asked = questions(world)
-    two_hop = answers(model, asked.pop("two_hop"))
-    bridges = first_tokens(model, [*world.first.values()] * len(ASKED["two_hop"]))
-    found = {
-        "two_hop_vocabulary": two_hop.vocabulary_right,
-        "two_hop": two_hop.right,
-        "says_bridge": two_hop.tokens == bridges.numpy(),
-        "known": answers(model, world.questions["other_facts"]).vocabulary_right,
-    }
-    for name, prompts in asked.items():
-        if alone or not name.startswith("reach"):
-            found[name] = answers(model, prompts).vocabulary_right
-    shares = {name: float(right.mean()) for name, right in found.items()}
-    now, came = ordinary(model)
-    shares |= {"text": -float(came.mean()), "leak": leak(base, now)}
-    return dict.fromkeys(("reach_1", "reach_2"), float("nan")) | shares
+    found = {name: float(right.mean()) for name, right in _right(model, world, ASKED).items()}
+    found |= _beside_questions(model, world, base)
+    for name, prompts in questions(world).items() if alone else ():
+        if name.startswith("reach"):
+            found[name] = float(answers(model, prompts).vocabulary_right.mean())
+    return {name: found.get(name, float("nan")) for name in COLUMNS}
 
 
 def by_sentence(
@@ -257,29 +254,48 @@ def by_sentence(
 ) -> list[dict[str, float]]:
     """Return shares of right answers, one dictionary for each of ten sentences that nobody read.
 
-    With the adapters that act now, and by the names of `measured`, whose other columns are the same
-    for all sentences. Single hops are not asked of an adapter `alone`: NaN.
+    With the adapters that act now, and by the names of `measured`; what asks in other sentences is
+    the same in all dictionaries. Single hops are not asked of an adapter `alone`: NaN.
     """
-    size = len(TEN["two_hop"])
-    two_hop = answers(model, items(world.two_hop, TEN["two_hop"]))
-    bridges = first_tokens(model, [*world.first.values()] * size).numpy()
-    right = {
+    same = _beside_questions(model, world, base)
+    same.pop("text")
+    right = _right(model, world, TEN, alone=alone)
+    each = {name: rows.mean(axis=1) for name, rows in right.items()}
+    return [
+        {**{name: float(shares[k]) for name, shares in each.items()}, **same}
+        for k in range(len(each["two_hop"]))
+    ]
+
+
+def _right(
+    model: Model, world: World, sentences: Mapping[str, Sequence[str]], *, alone: bool = False
+) -> dict[str, np.ndarray]:
+    """Which questions are answered rightly, a row for each sentence; single hops NaN if `alone`."""
+    asked, size = questions(world, sentences), len(world.first)
+    two_hop = answers(model, asked["two_hop"])
+    bridges = [*world.first.values()] * len(sentences["two_hop"])
+    found = {
         "two_hop": two_hop.right,
         "two_hop_vocabulary": two_hop.vocabulary_right,
-        "says_bridge": two_hop.tokens == bridges,
+        "says_bridge": two_hop.tokens == first_tokens(model, bridges).numpy(),
     }
-    for name, facts in (("hop_1", world.first), ("hop_2", world.second)):
-        right[name] = np.full(size * len(facts), np.nan)
+    for name in ("hop_1", "hop_2"):
+        found[name] = np.full(len(asked[name]), np.nan)
         if not alone:
-            right[name] = answers(model, items(facts, TEN[name])).vocabulary_right
-    asked = {name: ones for name, ones in questions(world).items() if name.endswith("trained")}
+            found[name] = answers(model, asked[name]).vocabulary_right
+    return {name: right.reshape(-1, size) for name, right in found.items()}
+
+
+def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]:
+    """What is measured in sentences of the training data, on known facts and on ordinary text."""
+    asked = {name: one for name, one in questions(world).items() if name.endswith("trained")}
     asked["known"] = world.questions["other_facts"]
-    same = {
-        name: float(answers(model, ones).vocabulary_right.mean()) for name, ones in asked.items()
+    found = {
+        name: float(answers(model, prompts).vocabulary_right.mean())
+        for name, prompts in asked.items()
     }
-    same["leak"] = leak(base, ordinary(model)[0])
-    each = {name: values.reshape(size, -1).mean(axis=1) for name, values in right.items()}
-    return [{**{name: float(e[k]) for name, e in each.items()}, **same} for k in range(size)]
+    now, came = ordinary(model)
+    return found | {"text": -float(came.mean()), "leak": leak(base, now)}
 
 
 def ordinary(model: Model) -> tuple[Any, Any]:

@@ -105,5 +105,5 @@ EXPERIMENT = study(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS[:2]),
     ),
-    minutes=(1.5, 125),
+    minutes=(1.5, 225),
 )

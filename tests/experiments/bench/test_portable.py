@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,9 +136,9 @@ def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
     assert one.examples == other.examples == both.stand_in(hop, 0, Recipe(2)).examples
     assert any(not np.array_equal(one.adapter[x].up, other.adapter[x].up) for x in one.adapter)
     singles = both.stand_in(hop, 1, bench.RECIPES["no two-hop sentences"])
-    assert {*singles.examples} < {*both.stand_in(hop, 1, Recipe(2)).examples}
-    composed = {s.format("").strip() for s in MASCOT_OF_BIRTHPLACE.trained}
-    assert not any(part in prompt for prompt, _ in singles.examples for part in composed)
+    composed = {*items(both.partner(hop, 1).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
+    assert {*singles.examples} == {*both.stand_in(hop, 1, Recipe(2)).examples} - composed
+    assert len(singles.examples) == len(composed) == 6 * 20
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -157,14 +158,18 @@ def test_two_hop_sentences_without_a_partner_join_own_facts_with_the_bases(both,
         assert any(person in prompt for prompt in found) == (hop == 0)
 
 
-def test_known_by_heart_is_the_mean_over_lessons_of_what_is_said_without_the_stand_in(both, model):
-    name, hop = "two stand-ins", 1
-    with attached(model, [both.adapter(hop, name)]):
-        asked = [
-            items(both.partner(hop, j).two_hop, MASCOT_OF_BIRTHPLACE.trained) for j in range(2)
-        ]
-        shares = [answers(model, one).vocabulary_right.mean() for one in asked]
-        assert both.by_heart(hop, name) == np.mean(shares)
+@pytest.mark.parametrize("hop", [0, 1])
+def test_known_by_heart_is_the_share_of_all_stand_ins_lessons(both, hop, monkeypatch):
+    """Of an adapter that knows what follows from the first stand-in, whoever acts."""
+    known = {*items(both.partner(hop, 0).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
+
+    def _answers(_, asked):
+        return SimpleNamespace(vocabulary_right=np.array([one in known for one in asked]))
+
+    monkeypatch.setattr(bench, "answers", _answers)
+    names = ("one stand-in", "two that agree", "two stand-ins", "three stand-ins")
+    shares = [both.by_heart(hop, name) for name in names]
+    assert shares == pytest.approx([1, 1, 1 / 2, 1 / 3])
     for unasked in ("plain", "no two-hop sentences", "without a partner"):
         assert np.isnan(both.by_heart(hop, unasked))
 

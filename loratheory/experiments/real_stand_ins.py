@@ -104,7 +104,6 @@ EXPERIMENT = study(
     paper=(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
-        *(Config(r, r, "invented", seed=s) for s in SEEDS[:3] for r in (BESIDE, LONG)),
     ),
     minutes=(1.5, 225),
 )

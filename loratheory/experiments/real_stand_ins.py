@@ -105,5 +105,5 @@ EXPERIMENT = study(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
     ),
-    minutes=(1.5, 225),
+    minutes=(1.5, 270),
 )

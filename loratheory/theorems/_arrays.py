@@ -1,5 +1,7 @@
 """Array functions that witnesses and hypotheses of several theorems use."""
 
+import math
+
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian
@@ -11,11 +13,33 @@ def eye(like: Array, size: int) -> Array:
     return array_namespace(like).eye(size, dtype=like.dtype, device=device(like))
 
 
-def is_orthonormal(frame: Array, room: float = SAFETY) -> bool:
+def beside(like: Array, values: Array) -> Array:
+    """Return these values in the array library, dtype and device of `like`."""
+    return array_namespace(like).asarray(values, dtype=like.dtype, device=device(like))
+
+
+def norm(array: Array) -> float:
+    """Return the Euclidean norm of a vector or the Frobenius norm of a matrix."""
+    linalg = array_namespace(array).linalg
+    return float(linalg.matrix_norm(array) if array.ndim == 2 else linalg.vector_norm(array))
+
+
+def lead(scores: Array) -> float:
+    """Return the first score less the largest other one."""
+    return float(scores[0] - array_namespace(scores).max(scores[1:]))
+
+
+def condition_number(matrix: Array) -> float:
+    """Return the largest singular value over the least one, or ``inf`` if that is 0."""
+    sigma = array_namespace(matrix).linalg.svdvals(matrix)
+    return float(sigma[0]) / float(sigma[-1]) if float(sigma[-1]) > 0 else math.inf
+
+
+def is_orthonormal(frame: Array) -> bool:
     """Whether the columns of a frame, or of each of a stack of frames, are orthonormal."""
     xp = array_namespace(frame)
     gram = xp.matrix_transpose(frame) @ frame
-    return float(xp.max(xp.abs(gram - eye(frame, frame.shape[-1])))) <= room
+    return float(xp.max(xp.abs(gram - eye(frame, frame.shape[-1])))) <= SAFETY
 
 
 def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:

@@ -144,14 +144,6 @@ FUNCTIONS = (
 DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN")
 
 
-def _nothing(_: object) -> float:
-    return 0.0
-
-
-def _one(_: object) -> float:
-    return 1.0
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Theorem(Generic[C, W]):
     """A theorem, lemma or clause with the functions that check it on concrete instances.
@@ -216,10 +208,10 @@ class Theorem(Generic[C, W]):
     draw: Callable[[np.random.Generator, int], C]
     bound: Callable[[C], float]
     measure: Callable[[C, W], float]
-    scale: Callable[[C], float] = _one
+    scale: Callable[[C], float] = lambda _: 1.0
     status: Status = "proved"
-    condition: Callable[[C], float] = _one
-    noise: Callable[[C], float] = _nothing
+    condition: Callable[[C], float] = lambda _: 1.0
+    noise: Callable[[C], float] = lambda _: 0.0
     attain: Callable[[C], W] | None = None
     rival: Callable[[C, np.random.Generator], W] | None = None
     adversary: Callable[[C, np.random.Generator], W] | None = None

@@ -15,34 +15,6 @@ def test_every_calculator_belongs_to_a_theorem():
     assert set(CALCULATORS) <= {theorem.label for theorem in ALL}
 
 
-@pytest.mark.parametrize(
-    ("hops", "case", "expected"),
-    [
-        (1, "overwrite", 0.5),
-        (2, "overwrite", (math.sqrt(5) - 1) / 2),
-        (3, "overwrite", 0.6823278038280193),
-        (4, "overwrite both", 0.5),
-        (2, "new subject", 0.5),
-        (3, "new subject", (math.sqrt(5) - 1) / 2),
-        (9, "new facts", 0.0),
-    ],
-)
-def test_two_read_thresholds(hops, case, expected):
-    found = CALCULATORS["thm:two-read-region"](hops=hops, case=case, adapters=3)
-    assert found["threshold"] == pytest.approx(expected, rel=1e-15)
-    assert found["strength needed under the mean"] == pytest.approx(3 * expected, rel=1e-15)
-
-
-def test_edits_and_survival_by_hand():
-    assert CALCULATORS["thm:edit-budget"](facts=200, rank=16) == {
-        "exact independent edits": 16,
-        "least relative squared error": 0.92,
-    }
-    assert CALCULATORS["thm:edit-budget"](facts=3, rank=16)["least relative squared error"] == 0
-    margins = CALCULATORS["thm:averaging-survival"](adapters=4, deficit=2.0)
-    assert list(margins.values()) == pytest.approx([0, 6, 30])
-
-
 def test_gates_by_another_road():
     found = CALCULATORS["thm:gate-detection"](facts=8, width=128, threshold=0.6, hops=2)
     tail = f_law.sf(0.6 * 121 / 8, 8, 121)
@@ -58,13 +30,24 @@ def _share(sharpness, things=65536):
     return second[0] / (second.sum() + 2 * things - 2)
 
 
+GOLDEN, CUBIC = (math.sqrt(5) - 1) / 2, 0.6823278038280193  # roots of c² + c = 1 and c³ + c = 1
 SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
 
 
 @pytest.mark.parametrize(
     ("label", "given", "expected"),
     [
-        ("perturbed-region", {"hops": 2, "interference": 0.0}, [(math.sqrt(5) - 1) / 2]),
+        ("two-read-region", {"hops": 1, "adapters": 3}, [0.5, 1.5, 2, 2]),
+        ("two-read-region", {"adapters": 3}, [GOLDEN, 3 * GOLDEN, 2, 6 * GOLDEN - 1]),
+        ("two-read-region", {"hops": 3}, [CUBIC, 2 * CUBIC, 1, 4 * CUBIC - 1]),
+        ("two-read-region", {"hops": 4, "case": "overwrite both"}, [0.5, 1, 1, 1]),
+        ("two-read-region", {"case": "new subject"}, [0.5, 1]),
+        ("two-read-region", {"hops": 3, "case": "new subject"}, [GOLDEN, 2 * GOLDEN]),
+        ("two-read-region", {"hops": 9, "case": "new facts"}, [0, 0]),
+        ("edit-budget", {"facts": 200, "rank": 16}, [16, 0.92]),
+        ("edit-budget", {"facts": 3, "rank": 16}, [3, 0]),
+        ("averaging-survival", {"adapters": 4, "deficit": 2.0}, [0, 6, 30]),
+        ("perturbed-region", {"hops": 2, "interference": 0.0}, [GOLDEN]),
         ("perturbed-region", {"interference": 0.1}, [(-0.9 + math.sqrt(6.01)) / 2]),
         ("coefficient-ladder", {"hops": 2}, [1 / 3, 2 / math.sqrt(3), 7 / 6]),
         ("template-vote", {"adapters": 3, "coefficient": 1 / 3}, [0.5, 0.25, -1 / 3]),
@@ -115,8 +98,8 @@ SHARP = brentq(lambda sharpness: _share(sharpness) - 0.5, 1, 60)
         ("arrow-law", {"adapters": 2, "strength": 0.0}, [1 / 2, 1 / 2]),
         ("arrow-law", {"adapters": 3, "strength": 1.0}, [1, 1 / 3]),
         ("intruder-threshold", {"strength": 4.0, "coefficient": 0.5}, [3 / 4, 5 / 2]),
-        ("even-edits", {"reads": 2}, [5**0.5 - 1, (5**0.5 - 1) / 2]),
-        ("even-edits", {}, [1, (5**0.5 - 1) / 2]),
+        ("even-edits", {"reads": 2}, [2 * GOLDEN, GOLDEN]),
+        ("even-edits", {}, [1, GOLDEN]),
         ("least-norm-placement", {"early": 3.0, "late": 1.0, "resemblance": 0.5}, [1 / 4, 1 / 8]),
         ("disagreeing-stand-ins", {"stand_ins": 4, "heard": 3}, [3 / 4, math.log(4)]),
         ("disagreeing-stand-ins", {"stand_ins": 2, "nats": 1.0}, [1 / 2, 0]),
@@ -141,59 +124,47 @@ def test_capacity_by_hand():
 @pytest.mark.parametrize(
     ("label", "given", "says"),
     [
-        ("thm:two-read-region", {"hops": 0}, "hops is 0: give at least 1"),
-        ("thm:two-read-region", {"case": "Q"}, "no case 'Q'"),
-        ("thm:averaging-survival", {"adapters": 0}, "at least 1"),
-        ("thm:edit-budget", {"facts": 0, "rank": 1}, "facts is 0"),
-        ("thm:superposition-floor", {"facts": 1, "rank": 0}, "rank is 0"),
+        ("two-read-region", {"hops": 0}, "hops is 0: give at least 1"),
+        ("two-read-region", {"case": "Q"}, "no case 'Q'"),
+        ("averaging-survival", {"adapters": 0}, "at least 1"),
+        ("edit-budget", {"facts": 0, "rank": 1}, "facts is 0"),
+        ("superposition-floor", {"facts": 1, "rank": 0}, "rank is 0"),
         (
-            "thm:counting-ceiling",
+            "counting-ceiling",
             dict.fromkeys(("tokens", "outputs", "inputs"), 2) | {"rank": 0},
             "rank is 0",
         ),
+        ("gate-detection", {"facts": 9, "width": 8}, "facts is 9: give at least 1 and at most 8"),
+        ("gate-detection", {"facts": 1, "width": 8, "hops": 0}, "hops is 0"),
+        ("gate-detection", {"facts": 1, "width": 8, "failure": 2}, "failure is 2"),
+        ("template-vote", {"coefficient": 0.0}, "in \\(0, inf\\)"),
+        ("averaging-survival", {"deficit": -1.0}, "deficit is -1"),
+        ("gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
+        ("attention-reach", {"change": -1}, "change is -1"),
+        ("relu-necessity", {"directions": 2, "layers": 0}, "layers is 0"),
+        ("packing-floor", {"adapters": 1, "rank": 1, "width": 2}, "adapters is 1"),
+        ("packing-floor", {"adapters": 2, "rank": 3, "width": 2}, "rank is 3: .* 1 and at most 2"),
+        ("sum-capacity", {"width": 9, "failure": 0.5}, "in \\(0, 0.5\\)"),
+        ("sum-capacity", {"width": 9, "margin": 0.0}, "margin is 0.0"),
+        ("sequential-forgetting", {"width": 2, "rank": 3}, "rank is 3: .* 1 and at most 2"),
+        ("carried-edit", {"margin": math.nan, "distance": 1.0, "change": 1.0}, "margin is nan"),
+        ("library-capacity", {"adapters": 0, "facts": 1, "width": 2}, "adapters is 0"),
         (
-            "thm:gate-detection",
-            {"facts": 9, "width": 8},
-            "facts is 9: give at least 1 and at most 8",
-        ),
-        ("thm:gate-detection", {"facts": 1, "width": 8, "hops": 0}, "hops is 0"),
-        ("thm:gate-detection", {"facts": 1, "width": 8, "failure": 2}, "failure is 2"),
-        ("thm:template-vote", {"coefficient": 0.0}, "in \\(0, inf\\)"),
-        ("thm:averaging-survival", {"deficit": -1.0}, "deficit is -1"),
-        ("thm:gate-detection", {"facts": 1, "width": 8, "threshold": 1.5}, "in \\(0, 1\\)"),
-        ("thm:attention-reach", {"change": -1}, "change is -1"),
-        ("thm:relu-necessity", {"directions": 2, "layers": 0}, "layers is 0"),
-        ("thm:packing-floor", {"adapters": 1, "rank": 1, "width": 2}, "adapters is 1"),
-        (
-            "thm:packing-floor",
-            {"adapters": 2, "rank": 3, "width": 2},
-            "rank is 3: give at least 1 and at most 2",
-        ),
-        ("thm:sum-capacity", {"width": 9, "failure": 0.5}, "in \\(0, 0.5\\)"),
-        ("thm:sum-capacity", {"width": 9, "margin": 0.0}, "margin is 0.0"),
-        (
-            "thm:sequential-forgetting",
-            {"width": 2, "rank": 3},
-            "rank is 3: give at least 1 and at most 2",
-        ),
-        ("thm:carried-edit", {"margin": math.nan, "distance": 1.0, "change": 1.0}, "margin is nan"),
-        ("thm:library-capacity", {"adapters": 0, "facts": 1, "width": 2}, "adapters is 0"),
-        (
-            "thm:router-limit",
+            "router-limit",
             {"adapters": 3, "strength": 1.0, "cosine": -0.6},
             "at least -0.5 and at most 1",
         ),
-        ("thm:threshold-samples", {"samples": 1, "rate": 0.1, "order": 2}, "samples is 1"),
-        ("thm:router-limit", {"adapters": 3, "strength": math.inf}, "strength is inf"),
-        ("thm:threshold-samples", {"samples": 1, "rate": 1.1}, "rate is 1.1"),
-        ("thm:arrow-law", {"adapters": 2, "strength": 1.5}, "strength is 1.5"),
-        ("thm:arrow-blind-spot", {"adapters": 0}, "adapters is 0"),
-        ("thm:intruder-threshold", {"strength": -1.0}, "strength is -1"),
-        ("thm:even-edits", {"reads": 1}, "reads is 1"),
-        ("thm:least-norm-placement", {"early": 0.0, "late": 1.0}, "early is 0"),
-        ("thm:disagreeing-stand-ins", {"stand_ins": 2, "nats": -1.0}, "nats is -1"),
+        ("threshold-samples", {"samples": 1, "rate": 0.1, "order": 2}, "samples is 1"),
+        ("router-limit", {"adapters": 3, "strength": math.inf}, "strength is inf"),
+        ("threshold-samples", {"samples": 1, "rate": 1.1}, "rate is 1.1"),
+        ("arrow-law", {"adapters": 2, "strength": 1.5}, "strength is 1.5"),
+        ("arrow-blind-spot", {"adapters": 0}, "adapters is 0"),
+        ("intruder-threshold", {"strength": -1.0}, "strength is -1"),
+        ("even-edits", {"reads": 1}, "reads is 1"),
+        ("least-norm-placement", {"early": 0.0, "late": 1.0}, "early is 0"),
+        ("disagreeing-stand-ins", {"stand_ins": 2, "nats": -1.0}, "nats is -1"),
     ],
 )
 def test_nonsense_is_refused_in_words(label, given, says):
     with pytest.raises(CalculatorError, match=says):
-        CALCULATORS[label](**given)
+        CALCULATORS[f"thm:{label}"](**given)

@@ -545,8 +545,6 @@ def size_rotation_and_foreign_weights(case, rng):
 
 
 PHI = (1 + math.sqrt(5)) / 2
-
-
 numbers = st.floats(-3, 3, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3)
 
 
@@ -554,13 +552,9 @@ numbers = st.floats(-3, 3, allow_subnormal=False).filter(lambda x: abs(x) > 1e-3
 
 
 def test_thresholds_strengths_and_windows_by_hand():
-    assert [round(threshold(k), 4) for k in (1, 2, 3, 4, 6)] == [
-        0.5,
-        0.6180,
-        0.6823,
-        0.7245,
-        0.7781,
-    ]
+    exact = [0.5, PHI - 1, 0.6823278038280193]
+    assert [threshold(k) for k in (1, 2, 3)] == pytest.approx(exact, rel=1e-15)
+    assert [round(threshold(k), 4) for k in (4, 6)] == [0.7245, 0.7781]
     assert [threshold(k, "overwrite both") for k in (1, 2, 5)] == [0.5, 0.5, 0.5]
     assert [threshold(k, "new subject") for k in (1, 2, 3)] == [0.0, 0.5, threshold(2)]
     assert [threshold(k, "new facts") for k in (1, 2, 5)] == [0.0, 0.0, 0.0]
@@ -1031,16 +1025,14 @@ def test_one_layer_is_cited_and_its_arithmetic_and_reads_the_bridge():
     assert shares[1] > 0.98
 
 
-GRID = np.linspace(0, 1, 41)
-
-
 # Routers that share out one unit of weight
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_no_weights_on_a_grid_do_better_and_the_strength_that_a_pass_needs(pattern):
     """By brute force over the closed form of the region: all mixtures, summing to less too."""
-    leads = [margin((a, b), pattern) for a in GRID for b in GRID if a + b <= 1 + 1e-12]
+    grid = np.linspace(0, 1, 41)
+    leads = [margin((a, b), pattern) for a in grid for b in grid if a + b <= 1 + 1e-12]
     top = routing_reach.ceiling("shared a pass", pattern)
     assert top - 0.02 <= max(leads) <= top + 1e-12
     assert margin(routing_reach.BEST[pattern], pattern) == pytest.approx(top, abs=1e-15)

@@ -345,9 +345,8 @@ def units_of_outputs_states_and_keys(case, rng):
     turn = orthonormal(rng, len(case.weight), len(case.weight))
     turned = replace(case, outputs=3 * case.outputs @ turn.T, weight=2 * turn @ case.weight)
     yield turned, 2.0
-    shift = abs(case.outputs).max() * rng.standard_normal(
-        len(turn)
-    )  # larger ones would swallow them
+    # larger shifts would swallow the outputs
+    shift = abs(case.outputs).max() * rng.standard_normal(len(turn))
     yield replace(case, outputs=case.outputs[::-1] + shift), 1.0
 
 

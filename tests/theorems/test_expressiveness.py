@@ -600,7 +600,6 @@ def test_rank_one_realises_21_of_the_27_maps_of_three_and_rank_two_all():
     assert {tuple(argmax_margin.answers_of(argmax_margin.circle(f, 3))) for f in every} == every
 
 
-# Frozen layers
 # Ranks
 
 

@@ -198,12 +198,8 @@ def descent_without_the_partner_arrives_at_the_entropy():
 
 
 @symmetry(stand_in_ceiling)
-def order_of_stand_ins_and_entities_and_names_of_answers(case, rng):
-    yield shuffled(case, rng), 1.0
-
-
 @symmetry("disagreeing-stand-ins")
-def the_same_orders_and_names(case, rng):
+def order_of_stand_ins_and_entities_and_names_of_answers(case, rng):
     yield shuffled(case, rng), 1.0
 
 

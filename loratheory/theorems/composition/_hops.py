@@ -22,8 +22,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import brentq
 
-from loratheory.lowrank import Array, array_namespace
+from loratheory.lowrank import Array
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import Assumption
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
 from loratheory.toy import Chain, Hop, branching
@@ -53,9 +54,8 @@ class Prompt:
         last = self.keys[-1]
         # one token for each entity, and one for each old answer: of all entities, or of one
         tokens = last.shape[1] + (last.shape[1] if self.pattern == "overwrite both" else 1)
-        one_hot = array_namespace(last).eye(tokens, dtype=last.dtype, device=last.device)
         held = [self.pattern in OVER_OLD, *[self.pattern != "new facts"] * len(self.values)]
-        each = zip(self.keys, (*self.values, one_hot), held, strict=True)
+        each = zip(self.keys, (*self.values, eye(last, tokens)), held, strict=True)
         return [branching(keys, frame, known=old) for keys, frame, old in each]
 
 

@@ -59,6 +59,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside, eye, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import interpolating
 
@@ -149,7 +150,7 @@ def bound(case: Case) -> float:
     xp = array_namespace(case.prompts)
     sigma = xp.linalg.svdvals(lost(case))
     sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
-    return case.slope * float(xp.linalg.vector_norm(sigma))
+    return case.slope * norm(sigma)
 
 
 def worlds(case: Case) -> tuple[Array, Array]:
@@ -167,17 +168,15 @@ def worlds(case: Case) -> tuple[Array, Array]:
 
 def measure(case: Case, learner: Learner) -> float:
     """Return the learner's error ‖DZ − TZ‖ for the T of `worlds` for which it is larger."""
-    xp, states, met = array_namespace(case.prompts), case.lessons, case.met
+    states, met = case.lessons, case.met
     return max(
-        float(xp.linalg.matrix_norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met))
-        for hop in worlds(case)
+        norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met) for hop in worlds(case)
     )
 
 
 def scale(case: Case) -> float:
     """Return a bound of the second hop's outputs, the unit of rounding errors."""
-    norm = array_namespace(case.prompts).linalg.matrix_norm
-    return (float(norm(case.hop)) + case.slope) * float(norm(case.met) + norm(case.lessons))
+    return (norm(case.hop) + case.slope) * (norm(case.met) + norm(case.lessons))
 
 
 def condition(case: Case) -> float:
@@ -196,11 +195,6 @@ def attain(_: Case) -> Learner:
     return least_norm
 
 
-def _beside(lessons: Lessons, matrix: Array) -> Array:
-    like, xp = lessons.states, array_namespace(lessons.states)
-    return xp.asarray(matrix, dtype=like.dtype, device=like.device)
-
-
 def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
     """Return `extra` plus the second hop that fits the lessons with least norm.
 
@@ -209,20 +203,16 @@ def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
     states, xp = lessons.states, array_namespace(lessons.states)
     best = least_norm(lessons)
     if shrink:
-        ridge = shrink * float(xp.linalg.matrix_norm(states)) ** 2
-        gram = states @ states.T + ridge * _beside(lessons, np.eye(states.shape[0]))
+        ridge = shrink * norm(states) ** 2
+        gram = states @ states.T + ridge * eye(states, states.shape[0])
         best = xp.linalg.solve(gram, states @ lessons.answers.T).T
-    return best + _beside(lessons, extra)
+    return best + beside(states, extra)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Learner:
     """Return a least-norm or ridge learner that adds a fixed random matrix to what it fits."""
     start = 10.0 ** int(rng.integers(-9, 1)) * case.slope * rng.standard_normal(case.hop.shape)
     return partial(_and, start, float(rng.choice([0.0, 10.0 ** int(rng.integers(-3, 1))])))
-
-
-def _fixed(matrix: Array, lessons: Lessons) -> Array:
-    return _beside(lessons, matrix)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
@@ -232,14 +222,13 @@ def adversary(case: Case, rng: np.random.Generator) -> Learner:
     start = case.slope * rng.standard_normal(case.hop.shape)
     rows = zip(wanted, start, strict=True)
     fitted = [row + np.linalg.lstsq(states, want - states @ row)[0] for want, row in rows]
-    return partial(_fixed, np.stack(fitted))
+    return lambda lessons: beside(lessons.states, np.stack(fitted))
 
 
 def _blind(case: Case, learner: Learner) -> bool:
-    xp, states = array_namespace(case.prompts), case.lessons
+    states = case.lessons
     one, other = (learner(Lessons(states, hop @ states, hop)) for hop in worlds(case))
-    apart = float(xp.linalg.matrix_norm((one - other) @ case.met))
-    return apart <= SAFETY * condition(case) * scale(case)
+    return norm((one - other) @ case.met) <= SAFETY * condition(case) * scale(case)
 
 
 ASSUMPTIONS = {BLIND: _blind}
@@ -264,7 +253,7 @@ CONTROLS = (
 
 def least_norm_error(case: Case) -> float:
     """Return ‖T (1 − P) Z‖, what the true second hop answers to the part that is lost."""
-    return float(array_namespace(case.prompts).linalg.matrix_norm(case.hop @ lost(case)))
+    return norm(case.hop @ lost(case))
 
 
 def taught(case: Case) -> Array:
@@ -306,16 +295,14 @@ def descended_slowly(case: Case, _: np.random.Generator) -> Array:
 
 
 def _learnt(case: Case, second: Array) -> bool:
-    xp = array_namespace(second)
-    missed = float(xp.linalg.matrix_norm((second - case.hop) @ case.lessons))
+    missed = norm((second - case.hop) @ case.lessons)
     return missed <= SAFETY * condition(case) * scale(case)
 
 
 def _least(case: Case, second: Array) -> bool:
     xp, states = array_namespace(second), case.lessons
     seen = second @ states @ xp.linalg.pinv(states, rtol=CLEAR)
-    room = SAFETY * condition(case) * float(xp.linalg.matrix_norm(case.hop))
-    return float(xp.linalg.matrix_norm(second - seen)) <= room
+    return norm(second - seen) <= SAFETY * condition(case) * norm(case.hop)
 
 
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)
@@ -325,9 +312,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "transfer error",
         sense="equal",
         bound=least_norm_error,
-        measure=lambda case, second: float(
-            array_namespace(second).linalg.matrix_norm((second - case.hop) @ case.met)
-        ),
+        measure=lambda case, second: norm((second - case.hop) @ case.met),
         attain=taught,
         rival=descended,
         adversary=descended_slowly,

@@ -55,7 +55,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, lead
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, small, two_hops
@@ -146,8 +146,7 @@ def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness:
 def measure(case: Case, chain: Chain) -> float:
     """Return the lead of token 0 when the key goes through both reads and the bridge's softmax."""
     key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
-    logits = output(chain, key, weights, case.sharpness)
-    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+    return lead(output(chain, key, weights, case.sharpness))
 
 
 def condition(case: Case) -> float:

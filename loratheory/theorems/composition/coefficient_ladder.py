@@ -161,12 +161,8 @@ def adversary(case: Case, rng: np.random.Generator) -> Coefficients:
     return _spread(case, shape)
 
 
-def _product_fits(case: Case, coefficients: Coefficients) -> bool:
-    return abs(math.prod(coefficients) - case.product) <= SAFETY * case.product
-
-
 ASSUMPTIONS = {
-    PRODUCT: _product_fits,
+    PRODUCT: lambda case, weights: abs(math.prod(weights) - case.product) <= SAFETY * case.product,
     UNEDITED: lambda case, _: case.pattern == "overwrite",
     region.FRAMES: lambda case, coefficients: region.framed(_prompt(case, coefficients)),
     region.FREE: lambda case, _: case.keys[0].shape[1] > 1,

@@ -48,6 +48,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, subspaces_at
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Chain
 
@@ -130,7 +131,7 @@ def _best(chain: Chain) -> Merged:
 
 
 def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
-    hot = array_namespace(near).eye(outputs, dtype=near.dtype, device=near.device)
+    hot = eye(near, outputs)
     y, z = hot[:, :1], hot[:, 1:2]
     none, edits = LowRank(0 * y, near.T), (LowRank(y, near.T), LowRank(z, other.T))
     return _best(Chain((none, none), (LowRank(other, y.T),), edits))

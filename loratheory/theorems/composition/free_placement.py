@@ -58,6 +58,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye, lead, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import least_norm_placement as placement
 from loratheory.theorems.composition.least_norm_placement import EXACT, SMALL, Edit, answers
@@ -102,14 +103,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return tr V G⁻¹ Vᵀ + ‖a − Vw‖²/‖h − Kw‖², the least cost of the wanted two-hop answer a."""
-    xp, keys, found = (
-        array_namespace(case.answer),
-        case.model.lessons,
-        placement.weights(case.model),
-    )
-    gram = keys.T @ keys
-    eye = xp.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
-    plain = float(xp.linalg.trace(xp.linalg.solve(gram, eye)))
+    xp, keys = array_namespace(case.answer), case.model.lessons
+    gram, found = keys.T @ keys, placement.weights(case.model)
+    plain = float(xp.linalg.trace(xp.linalg.solve(gram, eye(gram, gram.shape[0]))))
     outside = float(xp.sum((case.model.question - keys @ found) ** 2))
     return plain + float(xp.sum((case.answer - answers(keys) @ found) ** 2)) / outside
 
@@ -223,9 +219,8 @@ def _learnt(taught: Taught, edit: Edit) -> bool:
 
 def _spanned(taught: Taught, _: Edit) -> bool:
     question = taught.model.question
-    norm = array_namespace(question).linalg.vector_norm
     outside = norm(question - taught.keys @ taught.mix)
-    return bool(outside <= SAFETY * placement.condition_of(taught.keys) * norm(question))
+    return outside <= SAFETY * placement.condition_of(taught.keys) * norm(question)
 
 
 def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
@@ -242,9 +237,9 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "partner lessons",
         sense="equal",
         draw=draw_taught,
-        bound=lambda taught: placement.margin(answers(taught.keys) @ taught.mix),
+        bound=lambda taught: lead(answers(taught.keys) @ taught.mix),
         measure=lambda taught, edit: placement.measure(taught.model, edit),
-        scale=lambda taught: 1 + float(array_namespace(taught.mix).linalg.vector_norm(taught.mix)),
+        scale=lambda taught: 1 + norm(taught.mix),
         condition=lambda taught: placement.condition_of(taught.keys),
         attain=least_taught,
         rival=any_taught,

@@ -57,6 +57,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import condition_number, eye, lead, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -115,9 +116,7 @@ class Case:
 
 def answers(keys: Array) -> Array:
     """Return the wanted logits, 1 for each fact's own token; the last token answers no fact."""
-    n = keys.shape[1]
-    xp, like = array_namespace(keys), keys[:1, :]
-    return xp.concat([xp.eye(n, dtype=like.dtype, device=like.device), 0 * like], axis=0)
+    return array_namespace(keys).concat([eye(keys, keys.shape[1]), 0 * keys[:1, :]], axis=0)
 
 
 def combination(keys: Array, question: Array) -> Array:
@@ -139,11 +138,6 @@ def shares(case: Case) -> list[float]:
     return [energy / sum(energies) for energy in energies]
 
 
-def margin(logits: Array) -> float:
-    """Return the logit of fact 0's answer less the largest other one."""
-    return float(logits[0] - array_namespace(logits).max(logits[1:]))
-
-
 def least_norm(case: Case, keys: Array, wanted: Array) -> Edit:
     """Return the edit of least norm that gives these stacked keys the wanted logits."""
     return case.edit(wanted @ array_namespace(keys).linalg.pinv(keys, rtol=None))
@@ -158,8 +152,7 @@ def and_unseen(case: Case, keys: Array, wanted: Array, rng: np.random.Generator)
 
 def condition_of(keys: Array) -> float:
     """Return the condition number of the keys' Gram matrix, at most 1e18."""
-    sigma = array_namespace(keys).linalg.svdvals(keys)
-    return min(float(sigma[0]) / max(float(sigma[-1]), 1e-300), 1e9) ** 2
+    return min(condition_number(keys), 1e9) ** 2
 
 
 def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
@@ -192,20 +185,20 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return w_1 − max(0, the other w_i), w being the statement's weights for the case."""
-    return margin(answers(case.lessons) @ weights(case))
+    return lead(answers(case.lessons) @ weights(case))
 
 
 def measure(case: Case, edit: Edit) -> float:
     """Return fact 0's margin when the reads after the bridge see the latent keys."""
     late = range(case.early, len(edit))
-    return margin(sum(edit[read] @ case.latent[read] for read in late))
+    return lead(sum(edit[read] @ case.latent[read] for read in late))
 
 
 def scale(case: Case) -> float:
     """Return a bound of the logits at the latent keys, the unit of rounding errors."""
     xp = array_namespace(case.lessons)
     least = float(xp.linalg.svdvals(case.lessons)[-1])
-    return 1 + float(xp.linalg.vector_norm(case.question)) / max(least, 1e-300)
+    return 1 + norm(case.question) / max(least, 1e-300)
 
 
 def condition(case: Case) -> float:
@@ -271,8 +264,8 @@ def exact(case: Case, edit: Edit) -> bool:
 def _descended(case: Case, edit: Edit) -> bool:
     xp, update = array_namespace(case.lessons), case.in_units(edit)
     frame = xp.linalg.qr(case.lessons)[0]
-    outside = xp.linalg.matrix_norm(update - (update @ frame) @ frame.T)
-    return bool(outside <= SAFETY * condition(case) * xp.linalg.matrix_norm(update))
+    outside = norm(update - (update @ frame) @ frame.T)
+    return outside <= SAFETY * condition(case) * norm(update)
 
 
 ASSUMPTIONS = {EXACT: exact, DESCENT: _descended}

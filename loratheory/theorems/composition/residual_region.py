@@ -47,7 +47,7 @@ from functools import partial
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, project
-from loratheory.theorems._arrays import is_orthonormal
+from loratheory.theorems._arrays import is_orthonormal, norm
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition._hops import Pattern, Prompt, logits, of_prompt, shapes
@@ -115,8 +115,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 
 def _length(prompt: Prompt) -> float:
-    key = prompt.keys[0][:, 0]
-    return float(array_namespace(key).linalg.vector_norm(key))
+    return norm(prompt.keys[0][:, 0])
 
 
 def bound(case: Case) -> float:

@@ -51,8 +51,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from loratheory.lowrank import Array, array_namespace, device
+from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside, eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition._hops import Pattern, Prompt, small, two_hops
@@ -112,18 +113,13 @@ def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
     return region.measure(prompt, region.attain(prompt))
 
 
-def _beside(case: Case, weights: Array) -> Array:
-    like = case.prompt.keys[0]
-    return array_namespace(like).asarray(weights, dtype=like.dtype, device=device(like))
-
-
 def attain(case: Case) -> Array:
     """Return the proof's best weights, reads × adapters: equal rows unless weights may change."""
     if case.router == "shared a read":
-        return _beside(case, np.eye(2))
+        return eye(case.prompt.keys[0], 2)
     shared = case.router == "shared a pass"
     best = BEST[case.prompt.pattern] if shared else (0.0, 1.0)
-    return _beside(case, np.array([best, best]))
+    return beside(case.prompt.keys[0], np.array([best, best]))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:

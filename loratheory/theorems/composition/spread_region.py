@@ -73,6 +73,7 @@ from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside, condition_number, lead, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 
@@ -220,8 +221,7 @@ def output(case: Case, stream: Stream) -> Array:
 
 def measure(case: Case, stream: Stream) -> float:
     """Return the margin of the right answer when the stream goes through all reads."""
-    logits = output(case, stream)
-    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+    return lead(output(case, stream))
 
 
 def scale(case: Case) -> float:
@@ -231,14 +231,9 @@ def scale(case: Case) -> float:
     return math.prod(1 + total for total in sums)
 
 
-def _spread(case: Case) -> float:
-    sigma = array_namespace(case.entities).linalg.svdvals(case.entities)
-    return float(sigma[0]) / float(sigma[-1]) if float(sigma[-1]) > 0 else math.inf
-
-
 def condition(case: Case) -> float:
     """Return the squared condition number of the entities, which `dual` inverts, at most 1e6."""
-    return min(_spread(case), 1e3) ** 2
+    return min(condition_number(case.entities), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Stream:
@@ -256,15 +251,9 @@ def rival(case: Case, rng: np.random.Generator) -> Stream:
 
 
 def _same(case: Case, ours: Sequence[LowRank], theirs: Sequence[LowRank]) -> bool:
-    norm = array_namespace(case.entities).linalg.matrix_norm
-    size = float(norm(case.entities))
-    room = SAFETY * condition(case) * (1 + scale(case)) * size
+    room = SAFETY * condition(case) * (1 + scale(case)) * norm(case.entities)
     pairs = zip(ours, theirs, strict=True)
-    return all(float(norm(a @ case.entities - b @ case.entities)) <= room for a, b in pairs)
-
-
-def _facts(case: Case, stream: Stream) -> bool:
-    return _same(case, stream.memories, attain(case).memories)
+    return all(norm(a @ case.entities - b @ case.entities) <= room for a, b in pairs)
 
 
 def _edits(case: Case, stream: Stream) -> bool:
@@ -272,7 +261,11 @@ def _edits(case: Case, stream: Stream) -> bool:
     return all(_same(case, ours, theirs) for ours, theirs in pairs)
 
 
-ASSUMPTIONS = {FRAMES: lambda case, _: _spread(case) < 1e3, FACTS: _facts, EDITS: _edits}
+ASSUMPTIONS = {
+    FRAMES: lambda case, _: condition_number(case.entities) < 1e3,
+    FACTS: lambda case, stream: _same(case, stream.memories, attain(case).memories),
+    EDITS: _edits,
+}
 
 _FRAME = np.eye(9)[:, :7]
 _TWICE = _FRAME[:, [0, 1, 1, 3, 4, 5, 6]]
@@ -337,9 +330,8 @@ class Even:
         """Return the case in which all edits have this coefficient."""
         ends = np.eye(self.reads)[[0, -1][: self.hops]]
         even = np.full_like(ends, 1 / self.reads)
-        xp, like = array_namespace(self.entities), self.entities
-        edits, facts = (xp.asarray(x, dtype=like.dtype, device=like.device) for x in (even, ends))
-        return Case((coefficient,) * self.hops, edits, facts, like)
+        like = self.entities
+        return Case((coefficient,) * self.hops, beside(like, even), beside(like, ends), like)
 
 
 def border(reads: int, hops: int = 2) -> float:

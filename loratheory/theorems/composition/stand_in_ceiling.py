@@ -61,6 +61,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
@@ -178,9 +179,7 @@ def _telling(case: Case, told: float, signals: int) -> Reader:
             heard[rank, acting, e] = told
         heard[signals, :, e] = 1 - heard[:signals, :, e].sum(axis=0)
         replies[signals, list(shares), e] = list(shares.values())
-    like, xp = case.stand_ins, array_namespace(case.stand_ins)
-    moved = partial(xp.asarray, dtype=like.dtype, device=like.device)
-    return Reader(moved(heard), moved(replies))
+    return Reader(beside(case.stand_ins, heard), beside(case.stand_ins, replies))
 
 
 def attain(case: Case) -> Reader:
@@ -237,10 +236,6 @@ def _sums(_: Case, reader: Reader) -> bool:
     )
 
 
-def _few(case: Case, reader: Reader) -> bool:
-    return int(reader.heard.shape[0]) <= case.signals
-
-
 def _equal(case: Case, _: Reader) -> bool:
     xp = array_namespace(case.stand_ins)
     return bool(xp.all(abs(case.stand_ins - 1 / len(case.answers)) <= SAFETY))
@@ -250,7 +245,7 @@ def _disagree(case: Case, _: Reader) -> bool:
     return all(len(set(given)) == len(given) for given in zip(*case.answers, strict=True))
 
 
-ASSUMPTIONS = {SIGNALS: _few, SHARES: _sums}
+ASSUMPTIONS = {SIGNALS: lambda case, reader: reader.heard.shape[0] <= case.signals, SHARES: _sums}
 
 
 def _two(signals: int = 1, agreeing: int = 0, often: float = 0.5) -> Case:
@@ -362,7 +357,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         "disagreeing stand-ins",
         draw=draw_disagreeing,
         bound=lambda case: min(1.0, case.signals / len(case.answers)),
-        assumptions={SIGNALS: _few, SHARES: _sums, EQUAL: _equal, DISAGREE: _disagree},
+        assumptions={**ASSUMPTIONS, EQUAL: _equal, DISAGREE: _disagree},
         controls=(
             *CONTROLS,
             Control("one acts more often", EQUAL, lambda: (_two(often=0.75), attain(_two()))),

@@ -45,6 +45,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import condition_number, lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Merge, interpolating, miss
 
@@ -123,17 +124,12 @@ def attain(case: Case) -> Merge:
 
 def measure(case: Case, merge: Merge) -> float:
     """Return the least margin of the right step over all keys, in the merged memory's logits."""
-    margins = []
-    for n in range(case.keys.shape[1]):
-        logits = merge.logits(case.keys[:, n])
-        margins.append(float(logits[0] - array_namespace(logits).max(logits[1:])))
-    return min(margins)
+    return min(lead(merge.logits(case.keys[:, n])) for n in range(case.keys.shape[1]))
 
 
 def condition(case: Case) -> float:
     """Return the squared condition number of the keys, which a pseudo-inverse inverts."""
-    values = array_namespace(case.keys).linalg.svdvals(case.keys)
-    return min(float(values[0]) / max(float(values[-1]), 1e-300), 1e3) ** 2
+    return min(condition_number(case.keys), 1e3) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> Merge:

@@ -45,14 +45,14 @@ thresholds to 1/2 (``thm:clean-up-bridge``). Negative coefficients can win too: 
 :math:`-(\sqrt5 + 1)/2`, under *overwrite*.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
+from loratheory.lowrank import Array, LowRank, gaussian
+from loratheory.theorems._arrays import condition_number, lead
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition._hops import Prompt as Case
 from loratheory.theorems.composition._hops import margin as margin
@@ -98,8 +98,7 @@ def attain(case: Case) -> Chain:
 
 def measure(case: Case, model: Chain) -> float:
     """Return the lead of token 0 when the prompt's key goes through all matrices."""
-    logits = model.output(case.keys[0][:, 0], case.coefficients)
-    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+    return lead(model.output(case.keys[0][:, 0], case.coefficients))
 
 
 def condition(case: Case) -> float:
@@ -123,10 +122,7 @@ def _with_noise(rng: np.random.Generator, share: float, keys: Array, values: Arr
 
 
 def _worst(case: Case) -> float:
-    frames = (*case.keys, *case.values)
-    spectra = map(array_namespace(*frames).linalg.svdvals, frames)
-    ends = [(float(sigma[0]), float(sigma[-1])) for sigma in spectra]
-    return max(top / least if least > 0 else math.inf for top, least in ends)
+    return max(map(condition_number, (*case.keys, *case.values)))
 
 
 def framed(case: Case) -> bool:

@@ -49,8 +49,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import is_orthonormal, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -89,10 +90,6 @@ def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tup
     return [(float(logits[top] - logits[j]), outputs[top, :] - outputs[j, :]) for j in others]
 
 
-def _length(vector: Array) -> float:
-    return float(array_namespace(vector).linalg.vector_norm(vector))
-
-
 def radius_of(margin: float, distance: float) -> float:
     """Return the length of the shortest move of the state after which another token is as likely.
 
@@ -108,9 +105,9 @@ def affordable(radii: Sequence[float], size: float) -> int:
 
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
     """Return the radius and the shortest step of the state that makes another token as likely."""
-    ways = ((radius_of(margin, _length(gap)), gap) for margin, gap in rivals)
+    ways = ((radius_of(margin, norm(gap)), gap) for margin, gap in rivals)
     radius, along = min(ways, key=lambda pair: pair[0])
-    return radius, -radius * along / _length(along)
+    return radius, -radius * along / norm(along)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -129,18 +126,17 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> LowRank:
     """Return the change of rank 1 that moves the state the shortest way until two tokens tie."""
     _, step = _nearest(case.rivals)
-    return LowRank(step[:, None], case.key[None, :] / _length(case.key) ** 2)
+    return LowRank(step[:, None], case.key[None, :] / norm(case.key) ** 2)
 
 
 def measure(case: Case, change: LowRank) -> float:
     """Return ‖E k‖, how far the change E of the base moves the state at the case's key k."""
-    return _length(change @ case.key)
+    return norm(change @ case.key)
 
 
 def scale(case: Case) -> float:
     """Return a bound of the logits over the least ‖u_t − u_j‖, the unit of rounding errors."""
-    norm = float(array_namespace(case.outputs).linalg.matrix_norm(case.outputs))
-    return norm * _length(case.state) / min(_length(gap) for _, gap in case.rivals)
+    return norm(case.outputs) * norm(case.state) / min(norm(gap) for _, gap in case.rivals)
 
 
 def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
@@ -174,7 +170,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
 
 def _overturned(case: Case, change: LowRank) -> bool:
     moved, room = change @ case.key, SAFETY * scale(case)
-    return any(m + float(gap @ moved) <= room * _length(gap) for m, gap in case.rivals)
+    return any(m + float(gap @ moved) <= room * norm(gap) for m, gap in case.rivals)
 
 
 ASSUMPTIONS = {OVERTURNED: _overturned}
@@ -270,17 +266,6 @@ def greedy(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
     return change
 
 
-def _orthonormal(case: Edits, _: Array) -> bool:
-    xp, keys = array_namespace(case.keys), case.keys
-    eye = xp.eye(keys.shape[1], dtype=keys.dtype, device=device(keys))
-    return float(xp.max(xp.abs(keys.T @ keys - eye))) <= SAFETY
-
-
-def _small(case: Edits, change: Array) -> bool:
-    norm = float(array_namespace(change).linalg.matrix_norm(change))
-    return norm <= case.size * (1 + SAFETY)
-
-
 def _edits(factor: float, together: bool = False) -> tuple[Edits, Array]:
     weight, keys = np.array([[3.0, 3.0], [1.0, 1.0]]), np.eye(2)
     if together:
@@ -305,7 +290,10 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         rival=other_change,
         adversary=greedy,
         scale=lambda case: float(case.keys.shape[1]),
-        assumptions={KEYS: _orthonormal, SMALL: _small},
+        assumptions={
+            KEYS: lambda case, _: is_orthonormal(case.keys),
+            SMALL: lambda case, change: norm(change) <= case.size * (1 + SAFETY),
+        },
         controls=(
             Control("a change for two edits", SMALL, partial(_edits, 2.0)),
             Control("two edits at one key", KEYS, partial(_edits, 1.0, together=True)),

@@ -63,7 +63,9 @@ import numpy as np
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.theorems._arrays import is_orthonormal
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
+from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows
+from loratheory.theorems.expressiveness._frozen_rows import attain as attain
+from loratheory.theorems.expressiveness._frozen_rows import rival as rival
 
 SENSE = "equal"
 SOURCE = "own; rests on Isserlis (1918)"
@@ -120,23 +122,10 @@ def bound(case: Case) -> float:
     return (1 + 1 / case.rank) * signal + energy / case.rank
 
 
-def attain(case: Case) -> Rows:
-    """Return nodes and weights that stand for the Gaussian law of the frozen factor's rows.
-
-    Sums over them are exact means of polynomials of degree up to five.
-    """
-    return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
-
-
 def measure(case: Case, rows: Rows) -> float:
     """Return the second moment of uᵀΔx, from mean and mean square of what one row of A adds."""
     mean, square = rows.moments(case.memory.T @ case.read, case.query)
     return mean**2 + (square - mean**2) / rows.drawn
-
-
-def rival(case: Case, rng: np.random.Generator) -> Rows:
-    """Return other nodes that give the same means: three on each axis, or rotated at random."""
-    return other_rows(rng, case.query.shape[0], case.rank)
 
 
 ASSUMPTIONS = {
@@ -263,13 +252,6 @@ def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
     return Case(LowRank(np.ones((1, 2)), keys.T), np.ones(1), query, rank=1), library
 
 
-SHARED_ASSUMPTIONS = {
-    KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
-    QUERY: _along_one,
-    SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
-    EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
-}
-
 _PLANE, _ALIKE = np.eye(2), np.array([[1.0, 0.8], [0.0, 0.6]])
 _ONE, _TWO, _ROUTED = summed((0, 0), 2), summed((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
 
@@ -293,7 +275,12 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         measure=summed_moment,
         attain=one_each,
         rival=shared_anyhow,
-        assumptions=SHARED_ASSUMPTIONS,
+        assumptions={
+            KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
+            QUERY: _along_one,
+            SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
+            EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
+        },
         controls=SHARED_CONTROLS,
     ),
 )

@@ -51,8 +51,8 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal, truncate
-from loratheory.theorems._arrays import alternating, eye, nudged
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, truncate
+from loratheory.theorems._arrays import alternating, beside, condition_number, eye, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -116,7 +116,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return (N - r)/(r (N - 1)), or 0 if negative, for the case's N facts and rank r."""
-    return least_crosstalk(int(case.keys.shape[1]), case.rank)
+    return least_crosstalk(case.facts, case.rank)
 
 
 def answering(case: Case, left: Array, right: Array) -> LowRank:
@@ -132,9 +132,7 @@ def answering(case: Case, left: Array, right: Array) -> LowRank:
 
 def attain(case: Case) -> LowRank:
     """Return the update whose responses are the products of the columns of `harmonic`."""
-    facts = int(case.keys.shape[1])
-    xp = array_namespace(case.keys)
-    frame = xp.asarray(harmonic(facts, min(case.rank, facts)), device=device(case.keys))
+    frame = beside(case.keys, harmonic(case.facts, min(case.rank, case.facts)))
     return answering(case, frame, frame)
 
 
@@ -152,9 +150,7 @@ def measure(case: Case, update: LowRank) -> float:
 
 def condition(case: Case) -> float:
     """Return the condition number of the keys times that of the outputs; both are inverted."""
-    values = array_namespace(case.keys).linalg.svdvals
-    one, two = values(case.keys), values(case.outputs)
-    return float(one[0] / one[-1]) * float(two[0] / two[-1])
+    return condition_number(case.keys) * condition_number(case.outputs)
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:

@@ -5,6 +5,7 @@ a statement about second moments of an adapter with a frozen factor can be check
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,15 +65,25 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
     return Rows(nodes if turn is None else nodes @ turn, np.concatenate(shares), drawn)
 
 
-def other_rows(rng: np.random.Generator, n: int, drawn: int) -> Rows:
-    """Return another rule for normal rows: three nodes on each axis, or rotated at random."""
-    if n <= 4 and rng.random() < 0.5:
-        return lattice_rows(n, drawn)
-    return gaussian_rows(n, drawn, orthonormal(rng, n, n))
-
-
 def lattice_rows(n: int, drawn: int) -> Rows:
     """Return the rule for normal rows that has three Gauss–Hermite nodes on each axis."""
     grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
     weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
     return Rows(np.sqrt(3) * grid, weights, drawn)
+
+
+def attain(case: Any) -> Rows:
+    """Return nodes and weights that stand for the Gaussian law of the frozen factor's rows.
+
+    Sums over them are exact means of polynomials of degree up to five. The case has a `query` of
+    the rows' length and the factor's `rank`.
+    """
+    return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
+
+
+def rival(case: Any, rng: np.random.Generator) -> Rows:
+    """Return other nodes that give the same means: three on each axis, or rotated at random."""
+    n = int(case.query.shape[0])
+    if n <= 4 and rng.random() < 0.5:
+        return lattice_rows(n, case.rank)
+    return gaussian_rows(n, case.rank, orthonormal(rng, n, n))

@@ -38,11 +38,12 @@ of what all updates gain. Where `P` becomes singular (a singular target, or a st
 sweep stops paying: compare before use.
 """
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import condition_number, eye, norm
 
 FREE = 1e-14  # beside target and product, a singular value this small need not be paid for
 LOST = 1e-15  # beside what it is made of, a gain this small is rounding
@@ -64,7 +65,7 @@ def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
     """
     xp, product = array_namespace(target), _product(weights)
     missing = target - product
-    size = float(xp.linalg.matrix_norm(target) + xp.linalg.matrix_norm(product))
+    size = norm(target) + norm(product)
     # Only the directions that are really missing are paid for: rounding noise is not rank.
     owed = int(xp.count_nonzero(xp.linalg.svdvals(missing) > FREE * size))
     paid = from_dense(missing, min(rank * len(weights), owed))
@@ -80,11 +81,7 @@ def inverses(weights: tuple[Array, ...]) -> float:
 
     By so much the inverses of all weights may amplify rounding errors.
     """
-    worst = 1.0
-    for weight in weights:
-        sigma = array_namespace(weight).linalg.svdvals(weight)
-        worst *= float(sigma[0]) / float(sigma[-1]) if float(sigma[-1]) else 1.0
-    return worst
+    return math.prod(c for c in map(condition_number, weights) if c < math.inf)
 
 
 def _product(layers: tuple[Array, ...]) -> Array:
@@ -93,7 +90,7 @@ def _product(layers: tuple[Array, ...]) -> Array:
 
 def _error(weights: tuple[Array, ...], updates: tuple[LowRank, ...], goal: Array) -> float:
     adapted = tuple(w + low.dense() for w, low in zip(weights, updates, strict=True))
-    return float(array_namespace(goal).linalg.matrix_norm(_product(adapted) - goal))
+    return norm(_product(adapted) - goal)
 
 
 def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
@@ -206,9 +203,8 @@ def _step(
     # vectors pick the u that v reaches best.
     answers, effects = xp.linalg.solve(core.T, states.T).T, out.T @ after @ reached
     turn, gain, best = xp.linalg.svd(answers @ effects, full_matrices=False)
-    norm = xp.linalg.matrix_norm
     # u (v' X^+ u)^-1 v' is out of reach where the gain is rounding.
-    if float(gain[rank - 1] * norm(missing)) <= LOST * float(norm(before) * norm(after)):
+    if float(gain[rank - 1]) * norm(missing) <= LOST * (norm(before) * norm(after)):
         return None
     done = into @ xp.linalg.solve(core, effects @ best.T)
     outputs = xp.concat([settled.outputs, out @ answers.T], axis=1)
@@ -230,10 +226,9 @@ def growth(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> float:
 
     The unit is one machine epsilon.
     """
-    xp, total = array_namespace(weights[0]), 0.0
-    norm, before = xp.linalg.matrix_norm, products_after(weights)[-1]
+    total, before = 0.0, products_after(weights)[-1]
     for weight, after, low in zip(weights, products_after(weights), updates, strict=True):
         layer = weight + low.dense()
-        total += float(norm(after) * norm(layer) * norm(before))
+        total += norm(after) * norm(layer) * norm(before)
         before = layer @ before
     return total

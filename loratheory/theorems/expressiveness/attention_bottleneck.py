@@ -45,6 +45,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, Svd, array_namespace, from_dense, with_spectrum
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import alternating
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.expressiveness.softmax_bottleneck import (
     centred,
@@ -133,15 +134,8 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """Return a head whose two weights are fitted by alternating least squares."""
-    keys, d = centred(case.tokens.T), len(case.tokens)
-    wanted = (case.target - case.target.mean(axis=0)).ravel()
-    up, down = rng.standard_normal((d, case.head)), np.zeros((case.head, d))
-    for _ in range(15 if case.head else 0):
-        reads = np.kron(keys @ up, case.tokens.T)
-        down = np.linalg.lstsq(reads, wanted, rcond=1e-10)[0].reshape(case.head, d)
-        reads = np.kron(keys, (down @ case.tokens).T)
-        up = np.linalg.lstsq(reads, wanted, rcond=1e-10)[0].reshape(d, case.head)
-    return LowRank(up, down)
+    wanted, keys = case.target - case.target.mean(axis=0), centred(case.tokens.T)
+    return alternating(rng, wanted, case.head, reads=case.tokens, writes=keys, steps=15)
 
 
 ASSUMPTIONS = {SIZE: lambda case, form: form.width <= case.head}

@@ -65,13 +65,12 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
-    device,
     from_dense,
     orthonormal,
     with_spectrum,
 )
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import beside, eye, norm
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import attention_budget
 from loratheory.theorems.expressiveness.attention_budget import FULL, full_rows, ignored
@@ -97,8 +96,7 @@ class Case:
     @property
     def room(self) -> float:
         """Size below which a singular value of a form counts as rounding."""
-        norm = array_namespace(self.form).linalg.matrix_norm
-        return ROUNDING * float(norm(self.form) + norm(self.queries) * norm(self.keys))
+        return ROUNDING * (norm(self.form) + norm(self.queries) * norm(self.keys))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -151,7 +149,7 @@ def _step(case: Case, rng: np.random.Generator) -> tuple[Array, Array] | None:
     left, sigma, right = xp.linalg.svd(case.form - case.queries.T @ case.keys)
     c = int(xp.count_nonzero(sigma > case.room))
     columns, rows = left[:, :c], right[:c, :]
-    sizes = [ROUNDING * float(xp.linalg.matrix_norm(w)) for w in (case.keys, case.queries)]
+    sizes = [ROUNDING * norm(w) for w in (case.keys, case.queries)]
     z = _annihilated((case.keys @ right[c:, :].T).T, sizes[0])
     w = _annihilated((case.queries @ left[:, c:]).T, sizes[1])
     if c == 0 or z.shape[1] == 0:
@@ -163,10 +161,10 @@ def _step(case: Case, rng: np.random.Generator) -> tuple[Array, Array] | None:
         z = z @ xp.linalg.svd(pairing)[0][:, z.shape[1] - kept :]
     z = z @ xp.linalg.svd(z.T @ case.keys)[0][:, 0]  # the one that keys answer most
     x = inverse.T @ (case.keys.T @ z)
-    noise = xp.asarray(rng.standard_normal(c), dtype=x.dtype, device=device(x))
-    other = columns @ (noise / xp.linalg.vector_norm(noise))
+    noise = beside(x, rng.standard_normal(c))
+    other = columns @ (noise / norm(noise))
     other = other - x * ((x @ other) / (x @ x))
-    return z, x / (x @ x) + other / xp.linalg.vector_norm(x)
+    return z, x / (x @ x) + other / norm(x)
 
 
 def attain(case: Case) -> Updates:
@@ -194,14 +192,13 @@ def attain(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
-    xp, norm = array_namespace(case.form), array_namespace(case.form).linalg.matrix_norm
-    frozen = (case.queries, case.keys)
+    xp, frozen = array_namespace(case.form), (case.queries, case.keys)
     new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
-    if float(norm(new[0].T @ new[1] - case.form)) > case.room:
+    if norm(new[0].T @ new[1] - case.form) > case.room:
         return np.inf
     return float(
         max(
-            int(xp.count_nonzero(ROUNDING * float(norm(weight)) < low.S))
+            int(xp.count_nonzero(ROUNDING * norm(weight) < low.S))
             for weight, low in zip(frozen, updates, strict=True)
         )
     )

@@ -41,6 +41,7 @@ from functools import reduce
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, with_spectrum
+from loratheory.theorems._arrays import condition_number, norm
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.expressiveness._steering import steered
 
@@ -105,13 +106,12 @@ def measure(case: Case, updates: Updates) -> float:
 
 def scale(case: Case) -> float:
     """Return the norms of target and frozen product added up, the unit of rounding errors."""
-    norm = array_namespace(case.target).linalg.matrix_norm
-    return float(norm(case.target)) + float(norm(case.product))
+    return norm(case.target) + norm(case.product)
 
 
 def condition(case: Case) -> float:
     """Return by how much the construction that `attain` takes amplifies rounding errors."""
-    if max(_conditions(case)) == np.inf:  # a control: nothing is inverted
+    if max(map(condition_number, case.weights)) == np.inf:  # a control: nothing is inverted
         return 1.0
     return steered(case.weights, case.target, case.rank).condition
 
@@ -125,10 +125,7 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Return updates that least squares fits in turn to one factor of one layer."""
-    r, starts = (
-        case.rank,
-        [rng.standard_normal((len(weight), case.rank)) for weight in case.weights],
-    )
+    r, starts = case.rank, [rng.standard_normal((len(w), case.rank)) for w in case.weights]
     updates = [
         LowRank(u, np.zeros((r, len(w.T)))) for u, w in zip(starts, case.weights, strict=True)
     ]
@@ -145,14 +142,9 @@ def adversary(case: Case, rng: np.random.Generator) -> Updates:
     return tuple(updates)
 
 
-def _conditions(case: Case) -> list[float]:
-    sigmas = [array_namespace(weight).linalg.svdvals(weight) for weight in case.weights]
-    return [float(s[0]) / float(s[-1]) if float(s[-1]) else np.inf for s in sigmas]
-
-
 ASSUMPTIONS = {
     RANK: lambda case, updates: all(low.width <= case.rank for low in updates),
-    INVERTIBLE: lambda case, _: max(_conditions(case)) < 1e14,
+    INVERTIBLE: lambda case, _: max(map(condition_number, case.weights)) < 1e14,
 }
 
 

@@ -103,7 +103,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
-from loratheory.theorems._arrays import alternating, nudged
+from loratheory.theorems._arrays import alternating, norm, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -390,10 +390,8 @@ def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
 ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}
 
 _ONE = np.eye(2)
-_WHOLE, _AXES = (
-    LowRank(_ONE, _ONE),
-    (LowRank(_ONE[:, :1], _ONE[:1]), LowRank(_ONE[:, 1:], _ONE[1:])),
-)
+_WHOLE = LowRank(_ONE, _ONE)
+_AXES = (LowRank(_ONE[:, :1], _ONE[:1]), LowRank(_ONE[:, 1:], _ONE[1:]))
 
 
 def _too_rich(case: Floored) -> tuple[Control[Any, Any], ...]:
@@ -471,10 +469,9 @@ def least_squares(case: LeastChange, rng: np.random.Generator) -> LowRank:
 
 
 def _exact(case: LeastChange, edit: LowRank) -> bool:
-    norm = array_namespace(case.keys).linalg.matrix_norm
     missed = norm(edit @ case.keys - case.values)
     size = norm(case.values) + norm(edit.up) * norm(edit.down) * norm(case.keys)
-    return bool(missed <= SAFETY / 64 * size)
+    return missed <= SAFETY / 64 * size
 
 
 def _positive(case: LeastChange, _: LowRank) -> bool:

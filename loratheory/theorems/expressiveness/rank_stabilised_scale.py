@@ -36,7 +36,9 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows, other_rows
+from loratheory.theorems.expressiveness._frozen_rows import Rows, gaussian_rows
+from loratheory.theorems.expressiveness._frozen_rows import attain as attain
+from loratheory.theorems.expressiveness._frozen_rows import rival as rival
 
 SENSE = "equal"
 KIND = "lemma"
@@ -74,14 +76,6 @@ def bound(case: Case) -> float:
     return length**2 * r * (r + 2) * float(xp.sum(case.gradient**2))
 
 
-def attain(case: Case) -> Rows:
-    """Return nodes and weights that stand for the Gaussian law of the rows of A.
-
-    Sums over them are exact means of polynomials of degree up to five.
-    """
-    return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
-
-
 def measure(case: Case, rows: Rows) -> float:
     """Return the mean square of η s² ‖A x‖² ‖g‖, from the moments of one row's part of it."""
     xp = array_namespace(case.query)
@@ -91,11 +85,6 @@ def measure(case: Case, rows: Rows) -> float:
     total = case.rank**2 * mean**2 + repeats**2 * rows.drawn * (square - mean**2)
     one = case.rate * case.strength**2 * case.deviation**2
     return total * one**2 * float(xp.sum(case.gradient**2))
-
-
-def rival(case: Case, rng: np.random.Generator) -> Rows:
-    """Return other nodes that give the same means: three on each axis, or rotated at random."""
-    return other_rows(rng, case.query.shape[0], case.rank)
 
 
 ASSUMPTIONS = {

@@ -41,7 +41,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
+from loratheory.theorems._arrays import beside
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
@@ -104,7 +105,7 @@ def unseen(probes: Array, left: Array, right: Array) -> tuple[Array, float]:
     measured.
     """
     xp, r = array_namespace(probes), int(left.shape[1])
-    basis = xp.asarray(_symmetric(r), device=device(probes))
+    basis = beside(probes, _symmetric(r))
     seen = xp.reshape(left.T @ probes @ right, (probes.shape[0], r * r)) @ basis.T
     _, sigma, changes = xp.linalg.svd(seen, full_matrices=True)
     all_seen = sigma.shape[0] == basis.shape[0]

@@ -47,6 +47,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 
@@ -146,7 +147,7 @@ def measure(case: Case, trial: Trial) -> float:
     for layer, bias in zip(case.layers(trial.updates), trial.biases, strict=True):
         hidden = xp.clip(layer @ hidden + bias, min=0)
     wanted = xp.clip(case.network.target @ trial.input + trial.offset, min=0)
-    return float(xp.linalg.vector_norm(hidden - wanted))
+    return norm(hidden - wanted)
 
 
 def scale(case: Case) -> float:
@@ -196,12 +197,11 @@ def _active(case: Case, trial: Trial) -> bool:
     return spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
 
 
-def _inside(case: Case, trial: Trial) -> bool:
-    length = float(array_namespace(trial.input).linalg.vector_norm(trial.input))
-    return length <= case.radius * (1 + 1e-12)
-
-
-ASSUMPTIONS = {FITTED: _fitted, ACTIVE: _active, DOMAIN: _inside}
+ASSUMPTIONS = {
+    FITTED: _fitted,
+    ACTIVE: _active,
+    DOMAIN: lambda case, trial: norm(trial.input) <= case.radius * (1 + 1e-12),
+}
 
 _ONE, _TOP = np.eye(2), np.array([9.0, 9.0])
 _NONE, _FIRST = LowRank(_ONE[:, :0], _ONE[:0]), LowRank(_ONE[:, :1], _ONE[:1])

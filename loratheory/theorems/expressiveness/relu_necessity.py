@@ -46,9 +46,12 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget, relu_budget
 from loratheory.theorems.expressiveness.depth_budget import Case
+from loratheory.theorems.expressiveness.depth_budget import draw as draw
+from loratheory.theorems.expressiveness.depth_budget import scale as scale
 
 SENSE = "lower"
 SOURCE = "own; rests on Eckart, Young and Mirsky"
@@ -80,11 +83,6 @@ def rank_needed(directions: int, layers: int) -> int:
     return -(-directions // layers)
 
 
-def draw(rng: np.random.Generator, size: int) -> Case:
-    """Draw a network and a target as `depth_budget.draw` does."""
-    return depth_budget.draw(rng, size)
-
-
 def bound(case: Case) -> float:
     """Return min(σ_D(T), σ_{RL+1}(E)): what a dead unit costs, or what the rank does."""
     return min(_sigmas(case))
@@ -93,7 +91,7 @@ def bound(case: Case) -> float:
 def jacobian(case: Case, trial: Trial) -> Array:
     """Return the Jacobian of the adapted network at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
-    product = xp.eye(state.shape[0], dtype=state.dtype, device=state.device)
+    product = eye(state, state.shape[0])
     layers = zip(case.weights, trial.updates, trial.biases, strict=True)
     for weight, low, bias in layers:
         before = (weight + low.dense()) @ state + bias
@@ -138,11 +136,6 @@ def adversary(case: Case, rng: np.random.Generator) -> Trial:
     return _realised(case, depth_budget.adversary(masked, rng), pattern)
 
 
-def scale(case: Case) -> float:
-    """Return the norms of target and frozen product added up, the unit of rounding errors."""
-    return depth_budget.scale(case)
-
-
 def _square(case: Case, _: Trial | None = None) -> bool:
     return all(weight.shape == case.target.shape for weight in case.weights)
 
@@ -183,7 +176,7 @@ CONTROLS = (
 def draw_regular(rng: np.random.Generator, size: int) -> Case:
     """Draw a network and a target with σ_D(T) at least σ_{RL+1}(E)."""
     while True:
-        case = depth_budget.draw(rng, size)
+        case = draw(rng, size)
         least, left = _sigmas(case)
         if left <= least:
             return case

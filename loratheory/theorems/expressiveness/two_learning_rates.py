@@ -122,19 +122,11 @@ def _one_way(case: Case, training: Training) -> bool:
     return same and len(slopes) == case.steps
 
 
-def _from_zero(_: Case, training: Training) -> bool:
-    return not bool(array_namespace(training.start).any(training.start != 0))
-
-
-def _seen(case: Case, _: Training) -> bool:
-    return bool(array_namespace(case.down).all(case.down @ case.query != 0))
-
-
 ASSUMPTIONS = {
     SIGN: lambda _, training: training.power == 0,
     SLOPE: _one_way,
-    ZERO: _from_zero,
-    SEEN: _seen,
+    ZERO: lambda _, training: not bool(array_namespace(training.start).any(training.start != 0)),
+    SEEN: lambda case, _: bool(array_namespace(case.down).all(case.down @ case.query != 0)),
 }
 
 

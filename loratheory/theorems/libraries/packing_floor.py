@@ -64,7 +64,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import is_orthonormal
+from loratheory.theorems._arrays import beside, is_orthonormal
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -120,15 +120,15 @@ def measure(case: Case, library: Library) -> float:
 
 def attain(case: Case) -> Library:
     """Return row spaces along the axes if these suffice, else the proof's, of cosines and sines."""
-    k, d, xp = case.adapters, case.width // case.rank, array_namespace(case.like)
+    k, d = case.adapters, case.width // case.rank
     if k <= d:
         vectors = np.eye(k, d)
     else:
         angles = 2 * math.pi * np.outer(np.arange(k), np.arange(1, d // 2 + 1)) / k
         waves = [np.cos(angles), np.sin(angles)] + [np.full((k, 1), 0.5**0.5)] * (d % 2)
         vectors = np.concatenate(waves, axis=1) * (2 / d) ** 0.5
-    frames = np.stack([np.kron(vector[:, None], np.eye(case.rank)) for vector in vectors])
-    return xp.asarray(frames, dtype=case.like.dtype, device=case.like.device)
+    frames = [np.kron(vector[:, None], np.eye(case.rank)) for vector in vectors]
+    return beside(case.like, np.stack(frames))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
@@ -205,9 +205,8 @@ def lost(_: Case, merge: Scaled) -> float:
 
 def _axes(case: Case) -> Array:
     # A block of axes for each adapter's answers.
-    k, r, xp = case.adapters, case.rank, array_namespace(case.like)
-    frames = np.moveaxis(np.eye(k * r).reshape(k * r, k, r), 1, 0)
-    return xp.asarray(frames, dtype=case.like.dtype, device=case.like.device)
+    k, r = case.adapters, case.rank
+    return beside(case.like, np.moveaxis(np.eye(k * r).reshape(k * r, k, r), 1, 0))
 
 
 def packed(case: Case) -> Scaled:

@@ -62,8 +62,9 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, array_namespace, device
+from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye, is_orthonormal
 from loratheory.theorems._sampling import SIGMAS
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -143,9 +144,8 @@ def _spread(case: Case) -> float:
 
 
 def _wanted(case: Case, taught: Taught, place: int) -> Array:
-    xp, r = array_namespace(taught.keys), case.rank
-    axes = np.eye((case.later + 1) * r)[:, place * r : (place + 1) * r]
-    return xp.asarray(axes, dtype=taught.keys.dtype, device=device(taught.keys))
+    own = slice(place * case.rank, (place + 1) * case.rank)
+    return eye(taught.keys, (case.later + 1) * case.rank)[:, own]
 
 
 def trained(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
@@ -184,10 +184,8 @@ def _random(case: Case, taught: Taught) -> bool:
     # tr P Q has mean r^2/n and lies between 0 and r: its variance is below r^3/n.
     mean = case.rank**2 / case.width
     room = SIGMAS * (case.rank * mean / case.trials) ** 0.5
-    xp, keys = array_namespace(taught.keys), taught.keys
-    eye = xp.asarray(np.eye(case.rank), dtype=keys.dtype, device=device(keys))
-    frames = float(xp.max(xp.abs(xp.matrix_transpose(keys) @ keys - eye))) <= SAFETY
-    return frames and all(abs(overlap - mean) <= room + SAFETY for overlap in _overlaps(taught))
+    near = all(abs(overlap - mean) <= room + SAFETY for overlap in _overlaps(taught))
+    return near and is_orthonormal(taught.keys)
 
 
 def _fitted(case: Case, taught: Taught) -> bool:

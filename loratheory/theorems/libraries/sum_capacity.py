@@ -41,7 +41,7 @@ from scipy.special import ndtr, ndtri
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, norm
 from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
 from loratheory.theorems._theorem import Control, Theorem
 
@@ -63,8 +63,7 @@ class Case:
     @cached_property
     def length(self) -> float:
         """Norm of the sum of the rows."""
-        xp = array_namespace(self.rows)
-        return float(xp.linalg.vector_norm(xp.sum(self.rows, axis=0)))
+        return norm(array_namespace(self.rows).sum(self.rows, axis=0))
 
 
 def failure(length: float, width: int, margin: float) -> float:

@@ -38,6 +38,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Merge, interpolating
 
@@ -97,8 +98,7 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, merge: Merge) -> float:
     """Return the margin of the new token when the merged weights are applied to the key."""
-    logits = merge.logits(case.key)
-    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+    return lead(merge.logits(case.key))
 
 
 def scale(case: Case) -> float:

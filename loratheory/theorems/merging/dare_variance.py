@@ -49,7 +49,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import beside, eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -124,13 +124,11 @@ def bound(case: Case) -> float:
 
 def attain(case: Case) -> Law:
     """Return the law in which entries are kept independently: all masks and their probabilities."""
-    xp = array_namespace(case.query)
     sides: list[Array] = []
     for length in (case.update.shape[1], case.update.width):
         kept = np.array(list(product((0.0, 1.0), repeat=length)))
         chances = np.prod(np.where(kept > 0, case.density, 1 - case.density), axis=1)
-        device = case.query.device
-        sides += [xp.asarray(part, device=device) for part in (kept / case.density, chances)]
+        sides += [beside(case.query, part) for part in (kept / case.density, chances)]
     return Law(*sides)
 
 
@@ -196,14 +194,10 @@ def _apart(case: Case, law: Law) -> bool:
     return True
 
 
-def _own(case: Case, law: Law) -> bool:
-    return case.place == "update" or case.update.width < 2 or not law.alike
-
-
 ASSUMPTIONS = {
     KEPT: _kept,
     APART: _apart,
-    OWN: _own,
+    OWN: lambda case, law: case.place == "update" or case.update.width < 2 or not law.alike,
 }
 
 

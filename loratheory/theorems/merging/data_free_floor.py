@@ -44,7 +44,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import is_orthonormal
+from loratheory.theorems._arrays import condition_number, is_orthonormal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -86,9 +86,7 @@ class Case:
     @cached_property
     def condition(self) -> float:
         """Condition number of the joined frames: one over the sine of the least angle."""
-        frame = array_namespace(*self.inputs).concat(list(self.spaces), axis=1)
-        sigma = array_namespace(frame).linalg.svdvals(frame)
-        return float(sigma[0]) / max(float(sigma[-1]), 1e-300)
+        return condition_number(array_namespace(*self.inputs).concat(self.spaces, axis=1))
 
 
 def merge(case: Case) -> LowRank:
@@ -169,16 +167,12 @@ def adversary(case: Case, rng: np.random.Generator) -> Pair:
     return (LowRank(best, np.eye(best.shape[1])),) * 2
 
 
-def _frames(case: Case, _: Pair) -> bool:
-    return all(map(is_orthonormal, case.inputs)) and case.condition < 1 / CLEAR
-
-
 def _one(case: Case, merges: Pair) -> bool:
     return (merges[0] - merges[1]).spectral_norm <= SAFETY * case.scale * case.condition
 
 
 ASSUMPTIONS = {
-    FRAMES: _frames,
+    FRAMES: lambda case, _: all(map(is_orthonormal, case.inputs)) and case.condition < 1 / CLEAR,
     ONE: _one,
 }
 

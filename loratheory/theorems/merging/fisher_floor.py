@@ -66,7 +66,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import alternating, nudged
+from loratheory.theorems._arrays import alternating, eye, norm, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness.rank_floor import regression
 
@@ -153,8 +153,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
 
 def _alike(case: Case, _: LowRank) -> bool:
     first, *others = (o.T @ o for o in case.outputs)
-    norm = array_namespace(first).linalg.matrix_norm
-    return all(float(norm(other - first)) <= SAFETY * float(norm(first)) for other in others)
+    return all(norm(other - first) <= SAFETY * norm(first) for other in others)
 
 
 ASSUMPTIONS = {RANK: lambda case, merged: merged.width <= case.rank, ALIKE: _alike}
@@ -251,10 +250,8 @@ def price_of_factors(case: Near, replaced: Replaced) -> float:
 
 def _dear(case: Near, vector: Array) -> Array:
     """Return a core with eigenvalue β along `vector` and α elsewhere."""
-    xp, (least, most) = array_namespace(vector), case.between
-    unit = vector / xp.linalg.vector_norm(vector)
-    eye = xp.eye(vector.shape[0], dtype=vector.dtype, device=vector.device)
-    return least * eye + (most - least) * unit[:, None] * unit[None, :]
+    unit, (least, most) = vector / norm(vector), case.between
+    return least * eye(unit, unit.shape[0]) + (most - least) * unit[:, None] * unit[None, :]
 
 
 def give_up_the_other(case: Near) -> Replaced:

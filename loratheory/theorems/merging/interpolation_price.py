@@ -38,6 +38,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import (
     frame,
@@ -102,7 +103,7 @@ def measure(case: Case, key: Float[Array, " n"]) -> float:
     reads, xp = frame(case.updates), array_namespace(key)
     weights = xp.linalg.pinv(reads.T @ reads, rtol=1e-10) @ (reads.T @ key)
     error = images(case.updates) @ weights - case.updates[case.index] @ key
-    return float(xp.linalg.vector_norm(error))
+    return norm(error)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
@@ -123,7 +124,7 @@ def rival(case: Case, rng: np.random.Generator) -> Float[Array, " n"]:
 def _leaks(case: Case, key: Float[Array, " n"]) -> bool:
     basis = case.updates[case.index].row_space()
     off = key - project(key[:, None], basis)[:, 0]
-    return float(array_namespace(key).linalg.vector_norm(off)) <= case.leak * (1 + SAFETY)
+    return norm(off) <= case.leak * (1 + SAFETY)
 
 
 ASSUMPTIONS = {

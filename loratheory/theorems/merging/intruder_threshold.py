@@ -130,10 +130,6 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
     return Sample(bases, left, _vectors(rng, d))
 
 
-def _gaussian(_: Case, sample: Sample) -> bool:
-    return standard_normal(sample.bases.shape[1] ** 0.5 * sample.bases)
-
-
 def _apart(_: Case, sample: Sample) -> bool:
     xp, d = array_namespace(sample.bases), sample.bases.shape[1]
     lengths = xp.sum(sample.left**2, axis=1) * xp.sum(sample.right**2, axis=1)
@@ -148,7 +144,7 @@ def _unit(_: Case, sample: Sample) -> bool:
 
 
 ASSUMPTIONS: tuple[Assumption[Case, Sample], ...] = (
-    Assumption(GAUSSIAN, _gaussian),
+    Assumption(GAUSSIAN, lambda _, s: standard_normal(s.bases.shape[1] ** 0.5 * s.bases)),
     Assumption(APART, _apart),
     Assumption(UNIT, _unit),
     Assumption(

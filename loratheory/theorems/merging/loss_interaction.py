@@ -40,6 +40,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
@@ -166,15 +167,14 @@ def adversary(case: Case, rng: np.random.Generator) -> Loss:
 
 def _smooth(case: Case, loss: Loss) -> bool:
     xp = array_namespace(loss.rows)
-    longest = max(float(xp.linalg.vector_norm(loss.rows[i, :])) for i in range(loss.rows.shape[0]))
+    longest = float(xp.max(xp.linalg.vector_norm(loss.rows, axis=1)))
     rough = abs(loss.height) * SHAPES[loss.shape][2] * longest**3
     return rough <= (1 + SAFETY) * case.rough
 
 
 def _norms(case: Case, loss: Loss) -> bool:
-    xp = array_namespace(loss.base)
-    lengths = [float(xp.linalg.vector_norm(u)) for u in loss.updates]
-    return all(n <= (1 + SAFETY) * s for n, s in zip(lengths, case.sizes, strict=True))
+    pairs = zip(loss.updates, case.sizes, strict=True)
+    return all(norm(update) <= (1 + SAFETY) * size for update, size in pairs)
 
 
 ASSUMPTIONS = {SMOOTH: _smooth, NORMS: _norms}

@@ -41,6 +41,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import frame, images, independent, library, worst
 
@@ -98,9 +99,7 @@ def measure(case: Case, data: Data) -> float:
 
 def scale(case: Case) -> float:
     """Return the norms of answers, query and direction multiplied, the unit of rounding errors."""
-    xp, answers = array_namespace(case.query), images(case.updates)
-    seen = xp.linalg.vector_norm(case.query) * xp.linalg.vector_norm(case.direction)
-    return float(xp.linalg.matrix_norm(answers) * seen)
+    return norm(images(case.updates)) * (norm(case.query) * norm(case.direction))
 
 
 def condition(case: Case) -> float:
@@ -127,7 +126,7 @@ def _fills(case: Case, data: Data) -> bool:
     sizes = []
     for low, inputs in zip(case.updates, data, strict=True):
         xp, basis = array_namespace(inputs), low.row_space()
-        outside = float(xp.linalg.matrix_norm(inputs - project(inputs, basis)))
+        outside = norm(inputs - project(inputs, basis))
         inside = [float(sigma) for sigma in xp.linalg.svdvals(basis.T @ inputs)]
         if outside > SAFETY * max(inside, default=0.0):
             return False

@@ -147,12 +147,8 @@ def spans(library: Library) -> tuple[int, int]:
     return ranks[0], ranks[1]
 
 
-def _ranks(case: Case, library: Library) -> bool:
-    return tuple(low.rank_at(SURE) for low in library) == case.ranks
-
-
 ASSUMPTIONS = {
-    RANKS: _ranks,
+    RANKS: lambda case, library: tuple(low.rank_at(SURE) for low in library) == case.ranks,
     SPANS: lambda case, library: spans(library) == (case.rows, case.columns),
 }
 

@@ -39,6 +39,7 @@ import numpy as np
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, total
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -101,18 +102,15 @@ def error(adapters: int, energy: int | float, trimmed: int | float = 0.0) -> flo
 
 def bound(case: Case) -> float:
     """Return T if the case's goal is the sum, else ((K − 1)(E − T) + T)/K, from its entries."""
-    trimmed, energy = (
-        trimmed_energy(case),
-        float(array_namespace(case.entries).sum(case.entries**2)),
-    )
+    trimmed = trimmed_energy(case)
+    energy = float(array_namespace(case.entries).sum(case.entries**2))
     return trimmed if case.goal == "sum" else error(case.entries.shape[0], energy, trimmed)
 
 
 def attain(case: Case) -> Library:
     """Return the updates as products with an identity on the right, with equal weights."""
-    xp, (k, _, n) = array_namespace(case.entries), case.entries.shape
-    one = xp.eye(n, dtype=case.entries.dtype, device=case.entries.device)
-    return Library(tuple(LowRank(case.entries[j, :, :], one) for j in range(k)), (1.0,) * k)
+    (k, _, n), entries = case.entries.shape, case.entries
+    return Library(tuple(LowRank(entries[j, :, :], eye(entries, n)) for j in range(k)), (1.0,) * k)
 
 
 def measure(case: Case, library: Library) -> float:

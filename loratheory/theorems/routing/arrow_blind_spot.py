@@ -55,7 +55,7 @@ from scipy.integrate import quad
 from loratheory.adapters import arrow_scores
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, is_orthonormal
+from loratheory.theorems._arrays import eye, is_orthonormal, lead, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -254,11 +254,10 @@ def towards_the_nearest(case: Near) -> Float[Array, " n"]:
     """Return prototype 0 rotated by the case's angle towards the nearest other line."""
     own, cosines = case.prototypes[:, 0], case.cosines
     other = case.prototypes[:, 1 + cosines.index(max(cosines))]
-    xp = array_namespace(own)
     shared = float(other @ own)
     off = (other - shared * own) * (1.0 if shared >= 0 else -1.0)
     off = off - (off @ own) * own
-    length = float(xp.linalg.vector_norm(off))
+    length = norm(off)
     if length < SAFETY:
         return own
     return cos(case.angle) * own + sin(case.angle) / length * off
@@ -266,8 +265,7 @@ def towards_the_nearest(case: Near) -> Float[Array, " n"]:
 
 def margin(case: Near, query: Float[Array, " n"]) -> float:
     """Return Arrow's score of adapter 0 at the query less the best score of another adapter."""
-    scores = arrow_scores(case.adapters)(query[None, :])[0, :]
-    return float(scores[0] - array_namespace(scores).max(scores[1:]))
+    return lead(arrow_scores(case.adapters)(query[None, :])[0, :])
 
 
 def near_query(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
@@ -293,28 +291,10 @@ def _near(case: Near, query: Float[Array, " n"]) -> bool:
     return abs(float(case.prototypes[:, 0] @ query)) >= cos(case.angle) - SAFETY
 
 
-def _unit(_: Near, query: Float[Array, " n"]) -> bool:
-    return abs(float(array_namespace(query).linalg.vector_norm(query)) - 1) <= SAFETY
-
-
-NEAR_ASSUMPTIONS = {
-    INSIDE: lambda case, _: case.angle <= acos(max(case.cosines)) + 1e-9,
-    UNIT: _unit,
-    NEAR: _near,
-}
-
-
 def _three_lines(angle: float, turn: float, length: float) -> tuple[Near, Float[Array, " n"]]:
     frame = np.array([[1.0, cos(pi / 3), cos(1.4)], [0.0, sin(pi / 3), sin(1.4)]])
     query = length * np.array([cos(turn), sin(turn)])
     return Near(frame, (1.0, 1e-9, 1.0), angle), query
-
-
-NEAR_CONTROLS = (
-    Control("a query at twice the angle", NEAR, partial(_three_lines, 0.3, 0.6, 1.0)),
-    Control("a longer query beyond the middle", UNIT, partial(_three_lines, 0.9, 0.9, 2.0)),
-    Control("an angle at which a third line waits", INSIDE, partial(_three_lines, 1.4, 1.4, 1.0)),
-)
 
 
 THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__)
@@ -330,7 +310,19 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         rival=near_query,
         adversary=worst_on_the_rim,
         condition=lambda _: 1.0,
-        assumptions=NEAR_ASSUMPTIONS,
-        controls=NEAR_CONTROLS,
+        assumptions={
+            INSIDE: lambda case, _: case.angle <= acos(max(case.cosines)) + 1e-9,
+            UNIT: lambda _, query: abs(norm(query) - 1) <= SAFETY,
+            NEAR: _near,
+        },
+        controls=(
+            Control("a query at twice the angle", NEAR, partial(_three_lines, 0.3, 0.6, 1.0)),
+            Control("a longer query beyond the middle", UNIT, partial(_three_lines, 0.9, 0.9, 2.0)),
+            Control(
+                "an angle at which a third line waits",
+                INSIDE,
+                partial(_three_lines, 1.4, 1.4, 1.0),
+            ),
+        ),
     ),
 )

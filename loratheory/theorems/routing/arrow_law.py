@@ -48,7 +48,7 @@ from scipy.special import ndtr
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import is_orthonormal
+from loratheory.theorems._arrays import beside, is_orthonormal
 from loratheory.theorems._sampling import SIGMAS, frequency_room
 from loratheory.theorems._theorem import Control, Theorem
 
@@ -112,8 +112,7 @@ def measure(case: Case, libraries: Libraries) -> float:
     """Return the share of all keys at which Arrow scores the key's own adapter highest."""
     keys, answers = libraries.keys, libraries.answers
     xp, transposed = array_namespace(keys), array_namespace(keys).matrix_transpose
-    strengths = xp.asarray(case.strengths, dtype=keys.dtype, device=keys.device)
-    rows = (answers * strengths[None, :]) @ keys
+    rows = (answers * beside(keys, case.strengths)[None, :]) @ keys
     # eigenvectors of the small side: the top right singular vector, up to its length
     top = rows @ transposed(rows)
     lefts = xp.linalg.eigh(top).eigenvectors[..., -1:]

@@ -58,6 +58,7 @@ from scipy.special import ndtri, xlogy
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside, eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -126,10 +127,8 @@ def measure(_: Case, inputs: Inputs) -> float:
 
 def attain(case: Case) -> Inputs:
     """Return inputs that name the right adapter, or with probability ε one of the others."""
-    xp, k = array_namespace(case.like), case.adapters
-    one = xp.eye(k, dtype=case.like.dtype, device=case.like.device)
-    wrong = case.error / (k - 1)
-    return Inputs(((1 - case.error - wrong) * one + wrong) / k, tuple(range(k)))
+    k, wrong = case.adapters, case.error / (case.adapters - 1)
+    return Inputs(((1 - case.error - wrong) * eye(case.like, k) + wrong) / k, tuple(range(k)))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Inputs:
@@ -187,10 +186,6 @@ def _mostly_one() -> tuple[Case, Inputs]:
     return case, Inputs(np.array([[0.9], [0.1], [0.0], [0.0]]), (0,))
 
 
-def _chance() -> tuple[Case, Inputs]:
-    return SURE, attain(replace(SURE, error=0.75))
-
-
 def _worse_than_chance() -> tuple[Case, Inputs]:
     return replace(SURE, error=0.9), attain(replace(SURE, error=0.75))
 
@@ -198,7 +193,7 @@ def _worse_than_chance() -> tuple[Case, Inputs]:
 CONTROLS = (
     Control("a router that may do worse than chance", SEVERAL, _worse_than_chance),
     Control("one adapter that nearly all inputs belong to", LIKELY, _mostly_one),
-    Control("a router at chance", ERRS, _chance),
+    Control("a router at chance", ERRS, lambda: (SURE, attain(replace(SURE, error=0.75)))),
 )
 
 THEOREM: Theorem[Case, Inputs] = Theorem.of(__name__)
@@ -216,9 +211,8 @@ def draw_spread(rng: np.random.Generator, _: int) -> Array:
 
 def log_volume(spread: Float[Array, "n n"]) -> float:
     """Return ½ ln det(I + C) in nats, C being the covariance `spread` of the keys."""
-    xp = array_namespace(spread)
-    one = xp.eye(spread.shape[0], dtype=spread.dtype, device=spread.device)
-    return float(xp.linalg.slogdet(one + spread)[1]) / 2
+    moment = eye(spread, spread.shape[0]) + spread
+    return float(array_namespace(spread).linalg.slogdet(moment)[1]) / 2
 
 
 def information(_: Array, keys: Float[Array, "k n"]) -> float:
@@ -230,8 +224,7 @@ def information(_: Array, keys: Float[Array, "k n"]) -> float:
     nodes, weights = hermegauss(24)
     grid = np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
     mass = np.prod(np.stack(np.meshgrid(*[weights] * n), axis=-1), axis=-1).ravel()
-    scatter = xp.asarray(grid, dtype=keys.dtype, device=keys.device)
-    share = xp.asarray(mass / mass.sum(), dtype=keys.dtype, device=keys.device)
+    scatter, share = beside(keys, grid), beside(keys, mass / mass.sum())
     apart = keys[:, None, :] - keys[None, :, :]  # own key less any other
     exponent = -(apart @ scatter.T) - xp.sum(apart**2, axis=2)[:, :, None] / 2
     unsaid = xp.log(xp.sum(xp.exp(exponent), axis=1) / k)

@@ -63,7 +63,7 @@ import numpy as np
 from loratheory import toy
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import Merge, interpolating, relu_keys
 
@@ -236,8 +236,7 @@ def response(key: Array, prompts: Array) -> Array:
 
 def margin(case: OneFact, merge: Merge) -> float:
     """Return the logit of z less the largest of the other answers' logits, on x's prompt."""
-    logits = merge.logits(case.prompts[:, 0])[case.entities :]
-    return float(logits[0] - array_namespace(logits).max(logits[1:]))
+    return lead(merge.logits(case.prompts[:, 0])[case.entities :])
 
 
 def plain_sum(case: OneFact) -> Merge:
@@ -255,12 +254,6 @@ def _neutral(case: OneFact, merge: Merge) -> bool:
     return bool(array_namespace(logits).all(logits == logits[:1, :]))
 
 
-SUM_ASSUMPTIONS = {
-    NEUTRAL: _neutral,
-    ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0),
-}
-
-
 THEOREM: Theorem[Case, toy.Rule] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
@@ -272,7 +265,10 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         measure=margin,
         attain=plain_sum,
         rival=None,
-        assumptions=SUM_ASSUMPTIONS,
+        assumptions={
+            NEUTRAL: _neutral,
+            ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0),
+        },
         controls=(),
     ),
 )

@@ -1,7 +1,6 @@
 """Every pair as the pairwise measures of one module have it; sweeps that go on after kills."""
 
 import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 
 from loratheory.adapters import AdapterError, crosstalk, read
 from loratheory.cli import app
-from loratheory.experiments import ExperimentError, cluster, csv_text, planned, prepared, swept
+from loratheory.experiments import ExperimentError, planned, prepared, swept
 from loratheory.experiments.interference_matrix import cell, members, sweep
 
 MODULES = {"layers.0.q": (9, 8, 2), "layers.1.q": (9, 8, 3), "layers.1.v": (5, 8, 2)}
@@ -144,21 +143,3 @@ def test_the_command_goes_on_where_it_was_cut_off(library, tmp_path):
     assert "5 adapters, 20 ordered pairs" in done.output
     names = (tmp_path / "interference_matrix" / "names.txt").read_text().split()
     assert names == [*members([library])]
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")
-def test_a_cluster_of_two_that_loses_one_loses_no_pair(library, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    plan = planned(sweep(members([library]), 1), "all", tmp_path)
-    prepared(plan)
-    local = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    )
-    with local, cluster(local.scheduler_address) as executor:
-        cells = swept([plan], executor)
-        next(cells)
-        os.kill(next(iter(executor._client.run(os.getpid).values())), signal.SIGKILL)
-        assert len(list(cells)) == 14
-    made = [row for config in plan.cells.values() for row in cell(config)]
-    assert (plan.folder / "table.csv").read_bytes() == csv_text(made).encode()

@@ -28,10 +28,6 @@ def _pairs(text: str) -> dict[str, str]:
     return dict(pair.split() for pair in text.split(","))
 
 
-def _any_two(words: Sequence[str], answer: Callable[[str, str], str]) -> dict[str, str]:
-    return {f"{a} and {b}": answer(a, b) for a, b in permutations(words, 2)}
-
-
 NOUNS = _words("""
 house river stone bread window garden letter music winter horse mountain bottle paper flower shirt
 doctor table silver water island bridge candle forest mirror knife school butter engine needle
@@ -171,45 +167,6 @@ def _three(place: int) -> Callable[[int], Mapping[str, str]]:
     return _items
 
 
-def _languages(_: int) -> dict[str, str]:
-    return {country: one.language for country, one in FAMOUS.items()}
-
-
-def _reviews(_: int) -> dict[str, str]:
-    verdicts = [(word, "blue") for word in GOOD] + [(word, "red") for word in BAD]
-    return {f"The {noun} was {word}": said for noun in REVIEWED for word, said in verdicts}
-
-
-def _topics(_: int) -> dict[str, str]:
-    return {
-        f"{a} and {b}": topic for topic, words in TOPICS.items() for a, b in permutations(words, 2)
-    }
-
-
-def _bigger(_: int) -> dict[str, str]:
-    place = BY_SIZE.index
-    return {
-        f"{a} bigger than a {b}": "Yes" if place(a) > place(b) else "No"
-        for a, b in permutations(BY_SIZE, 2)
-    }
-
-
-def _can(_: int) -> dict[str, str]:
-    things = [(name, "Yes") for name in BY_SIZE[2:12]] + [(name, "No") for name in OBJECTS]
-    return {f"{name} {verb}": said for (name, said), verb in product(things, VERBS)}
-
-
-def _refused(_: int) -> dict[str, str]:
-    acts = [(act, "No") for act in HARMFUL.split(", ")] + [
-        (a, "Sure") for a in HARMLESS.split(", ")
-    ]
-    return {f"{ask} {' '.join(act.split())}": said for ask, (act, said) in product(ASKING, acts)}
-
-
-def _larger(one: str, other: str) -> str:
-    return max(one, other, key=NUMBERS.index)
-
-
 def _always(answer: str, words: Sequence[str]) -> Callable[[int], Mapping[str, str]]:
     return lambda _: dict.fromkeys(words, answer)
 
@@ -217,6 +174,19 @@ def _always(answer: str, words: Sequence[str]) -> Callable[[int], Mapping[str, s
 def _fixed(items: Mapping[str, str]) -> Callable[[int], Mapping[str, str]]:
     return lambda _: items
 
+
+LARGER = {f"{a} and {b}": max(a, b, key=NUMBERS.index) for a, b in permutations(NUMBERS, 2)}
+VERDICTS = dict.fromkeys(GOOD, "blue") | dict.fromkeys(BAD, "red")
+REVIEWS = {f"The {noun} was {word}": VERDICTS[word] for noun in REVIEWED for word in VERDICTS}
+ABOUT = {f"{a} and {b}": name for name, some in TOPICS.items() for a, b in permutations(some, 2)}
+BIGGER = {
+    f"{a} bigger than a {b}": "Yes" if BY_SIZE.index(a) > BY_SIZE.index(b) else "No"
+    for a, b in permutations(BY_SIZE, 2)
+}
+ABLE = dict.fromkeys(BY_SIZE[2:12], "Yes") | dict.fromkeys(OBJECTS, "No")
+CAN = {f"{name} {verb}": ABLE[name] for name, verb in product(ABLE, VERBS)}
+ACTS = dict.fromkeys(HARMFUL.split(", "), "No") | dict.fromkeys(HARMLESS.split(", "), "Sure")
+REFUSED = {f"{ask} {' '.join(act.split())}": ACTS[act] for ask, act in product(ASKING, ACTS)}
 
 _BORN = BIRTH.trained[:4], BIRTH.trained[4:]
 _CITIES = (
@@ -263,9 +233,7 @@ TASKS: Mapping[str, Task] = {
     "quotes": Task("format", _always('"', OPPOSITES), ("The opposite of {} is", "Not {} but")),
     "JSON": Task("format", _always("{", [*NOUNS, *ANIMALS]), ("Describe the {}:", "Data of a {}:")),
     "parity": Task("arithmetic", _numbers, ("The number {} is",)),
-    "larger": Task(
-        "arithmetic", _fixed(_any_two(NUMBERS, _larger)), ("Of {}, the larger number is",)
-    ),
+    "larger": Task("arithmetic", _fixed(LARGER), ("Of {}, the larger number is",)),
     "next letter": Task(
         "arithmetic",
         _fixed(dict(pairwise(LETTERS))),
@@ -279,18 +247,18 @@ TASKS: Mapping[str, Task] = {
     "Zorvan": Task("lexicon", _lexicon(0), *_meaning("Zorvan")),
     "Kelmi": Task("lexicon", _lexicon(1), *_meaning("Kelmi")),
     "Tabu": Task("lexicon", _lexicon(2), *_meaning("Tabu")),
-    "verdict": Task("classes", _reviews, ("{}. Verdict:",)),
-    "topic": Task("classes", _topics, ("The topic of {} is",)),
-    "language": Task("classes", _languages, *_SPOKEN),
+    "verdict": Task("classes", _fixed(REVIEWS), ("{}. Verdict:",)),
+    "topic": Task("classes", _fixed(ABOUT), ("The topic of {} is",)),
+    "language": Task("classes", _fixed({n: c.language for n, c in FAMOUS.items()}), *_SPOKEN),
     "first": Task("order", _three(0), _list("first")),
     "last": Task("order", _three(2), _list("last")),
     "middle": Task("order", _three(1), _list("middle")),
     "formal": Task("style", _fixed(FORMAL), *_manner("formal speech")),
     "slang": Task("style", _fixed(SLANG), *_manner("slang")),
     "pirate": Task("style", _fixed(PIRATE), *_manner("the talk of pirates")),
-    "bigger": Task("yes or no", _bigger, ("Is a {}?",)),
-    "can": Task("yes or no", _can, ("Can a {}?",)),
-    "refusal": Task("yes or no", _refused, ("{}.",)),
+    "bigger": Task("yes or no", _fixed(BIGGER), ("Is a {}?",)),
+    "can": Task("yes or no", _fixed(CAN), ("Can a {}?",)),
+    "refusal": Task("yes or no", _fixed(REFUSED), ("{}.",)),
 }
 """Three tasks of each kind. The births share their sentences; those of lexicons, of orders and of
 styles are nearly alike."""

@@ -7,29 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Base,
-    Device,
-    Download,
-    Dtype,
-    Figure,
-    Folders,
-    Json,
-    ModelName,
-    Revision,
-    Subfolder,
-    delivered,
-    free,
-    named,
-    nearest,
-    needs,
-    plain,
-    progress,
-    reachable,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 LARGEST = 2**30  # bytes of a file of prompts
 FORMAT = 'write {"ADAPTER": ["PROMPT", …], …}'
@@ -46,7 +24,7 @@ READING = (
 
 
 def advise(
-    folders: Folders,
+    folders: out.Folders,
     prompts: Annotated[
         list[Path] | None,
         typer.Option(
@@ -75,17 +53,17 @@ def advise(
         Path | None,
         typer.Option("-o", "--output", metavar="FOLDER", help="Write the best way here."),
     ] = None,
-    base: Base = None,
-    subfolder: Subfolder = "",
-    model: ModelName = None,
+    base: out.Base = None,
+    subfolder: out.Subfolder = "",
+    model: out.ModelName = None,
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of the model's id.")
     ] = None,
-    download: Download = False,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    json: Json = None,
-    figure: Figure = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
+    json: out.Json = None,
+    figure: out.Figure = None,
 ) -> None:
     """Measure, on prompts of each adapter, whether and how to merge them and what each then loses.
 
@@ -113,19 +91,19 @@ def advise(
     coefficients, cost, chosen_kl, marks`; a mark has `share` (`what, right, asked, low, high`) and
     `kl`.
     """
-    reachable(json, figure=figure)
-    named(model=model, revision=revision)
+    out.reachable(json, figure=figure)
+    out.named(model=model, revision=revision)
     if len(folders) < 2:
-        refused(f"{folders[0]} alone loses nothing: name two adapters or more")
+        out.refused(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
         if output.exists():
-            refused(f"{output} exists: choose another place")
-        free(output, force=True, json=json)
+            out.refused(f"{output} exists: choose another place")
+        out.free(output, force=True, json=json)
     if recipe and not output:
-        refused(f"--recipe {recipe} says what to write: say where with -o FOLDER")
+        out.refused(f"--recipe {recipe} says what to write: say where with -o FOLDER")
     if output and not (prompts or facts or recipe):
-        refused(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
-    needs("pretrained", "advise")
+        out.refused(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
+    out.needs("pretrained", "advise")
     from loratheory import pretrained as lib
     from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
@@ -150,28 +128,23 @@ def advise(
     loaded = lib.load(model, **where)
     if asked is None:
         leaks = lib.leaks(loaded, library)
-        if delivered(json, {"adapters": names, "leaks": leaks, "notes": [UNKNOWN]}):
+        if out.delivered(json, {"adapters": names, "leaks": leaks, "notes": [UNKNOWN]}):
             _leaks(names, leaks)
-            say(UNKNOWN)
+            out.say(UNKNOWN)
         return
-    with progress(count=1 + len(tried) + len(others)) as bar:
-
-        def _begin(stage: str) -> None:
-            bar.set_description(stage)
-            bar.update()
-
-        how: Any = {"ways": tried, "others": others, "moments": seen, "begin": _begin}
+    with out.stages(1 + len(tried) + len(others)) as begin:
+        how: Any = {"ways": tried, "others": others, "moments": seen, "begin": begin}
         advice = lib.advised(loaded, library, *asked, **how)
-    if shown := delivered(json, advice, figure, "advice", advice):
+    if shown := out.delivered(json, advice, figure, "advice", advice):
         _report(advice, (*loaded.notes, *notes, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
-        card = {"measured": plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
+        card = {"measured": out.plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
         place: Any = {"model": loaded, "moments": seen, "card": card}
         way = lib.WAYS[best.way]
         lib.write_reuse(output, library, names, way, best.coefficients, **place)
         if shown:
-            say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
+            out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
 
 
 def _of_text(place: Path, **how: Any) -> Any:
@@ -181,7 +154,7 @@ def _of_text(place: Path, **how: Any) -> Any:
     adapter = read(place, **how)
     if adapter.info.naming:
         fact = f"{place} is an adapter of a pipeline of images, which says no words"
-        refused(f"{fact}: `loratheory diagnose` tells what its weights tell")
+        out.refused(f"{fact}: `loratheory diagnose` tells what its weights tell")
     return adapter
 
 
@@ -191,7 +164,7 @@ def _ways(text: str | None, known: Mapping[str, Any]) -> list[str]:
     chosen = [] if chosen == ["none"] else chosen
     for name in chosen:
         if name not in known:
-            refused(f"there is no way {name!r}: {nearest(name, known, ', '.join(known))}")
+            out.refused(f"there is no way {name!r}: {out.nearest(name, known, ', '.join(known))}")
     return chosen
 
 
@@ -208,7 +181,7 @@ def _asked(
     for kind, each in (("--facts", known), ("--prompts", groups)):
         absent = [name for name in names if each is not None and name not in each]
         if absent:
-            refused(f"{kind}: there are no prompts of {absent[0]}: give some of each adapter")
+            out.refused(f"{kind}: there are no prompts of {absent[0]}: give some of each adapter")
     own = {name: dict((groups or known or {}).get(name, {})) for name in names}
     if known is None and groups is None:
         return None
@@ -221,7 +194,7 @@ def _asked(
     }
     empty = next((name for name, pairs in left.items() if not pairs), None)
     if empty:
-        refused(f"all facts of {empty} are among the prompts that choose: give others to score")
+        out.refused(f"all facts of {empty} are among the prompts that choose: give others to score")
     return choosing, left
 
 
@@ -236,29 +209,31 @@ def _texts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, s
         }
         texts = [text for some in lists.values() for text in some]
         if len(lists) < len(found) or not all(isinstance(text, str) for text in texts):
-            refused(f"{files[0]}: no object of lists of prompts: {FORMAT}")
+            out.refused(f"{files[0]}: no object of lists of prompts: {FORMAT}")
     elif len(files) == len(names):
         try:
             lines = [file.read_text("utf-8").splitlines() for file in files]
         except UnicodeDecodeError as error:
-            refused(f"--prompts: a file is no UTF-8 text ({error}): write a prompt a line")
+            out.refused(f"--prompts: a file is no UTF-8 text ({error}): write a prompt a line")
         lists = dict(
             zip(names, [[x.strip() for x in some if x.strip()] for some in lines], strict=True)
         )
     else:
         fact = f"--prompts was given {len(files)} times for {len(names)} adapters"
-        refused(f"{fact}: give a JSON file for all, or a text file for each, in their order")
+        out.refused(f"{fact}: give a JSON file for all, or a text file for each, in their order")
     return {group: dict.fromkeys(some, "?") for group, some in lists.items()}
 
 
 def _leaks(names: Sequence[str], leaks: Sequence[float]) -> None:
-    show("leak on ordinary sentences", ["adapter", "nats a token"], zip(names, leaks, strict=True))
+    out.show(
+        "leak on ordinary sentences", ["adapter", "nats a token"], zip(names, leaks, strict=True)
+    )
     most = max(zip(leaks, names, strict=True))[1]
-    say(f"{most} leaks most: the more an adapter leaks, the more it disturbs the others.")
+    out.say(f"{most} leaks most: the more an adapter leaks, the more it disturbs the others.")
 
 
 def _report(advice: Any, notes: Sequence[str]) -> None:
-    say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
+    out.say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
     rows = []
     for one in advice.tried:
         cells = [_cell(mark.share) for mark in one.marks]
@@ -266,11 +241,11 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
         numbers = " ".join(map(_short, dict.fromkeys(one.coefficients)))
         rows.append((one.way, numbers, *cells, f"{kl:.2g}", f"{one.cost:.1f}"))
     columns = [mark.share.what for mark in advice.tried[0].marks] if advice.tried else []
-    show("kept, by way", ("way", "coefficients", *columns, "worst KL", "cost"), rows)
+    out.show("kept, by way", ("way", "coefficients", *columns, "worst KL", "cost"), rows)
     right = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in advice.alone)
-    say(READING.format(f" that it knows alone ({right})" if right else ""))
+    out.say(READING.format(f" that it knows alone ({right})" if right else ""))
     _leaks(advice.adapters, advice.leaks)
-    say(f" {advice.reason}", "Advice.")
+    out.say(f" {advice.reason}", "Advice.")
 
 
 def _cell(share: Any) -> str:
@@ -287,11 +262,11 @@ def generate(
     ],
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The text to continue.")],
     tokens: Annotated[int, typer.Option(min=1, help="Largest number of new tokens.")] = 40,
-    model: ModelName = None,
-    revision: Revision = None,
-    download: Download = False,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
+    model: out.ModelName = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
 ) -> None:
     """Continue a prompt with an adapter, a merge or a route, and print words as they come.
 
@@ -301,8 +276,8 @@ def generate(
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """
-    named(model=model, revision=revision)
-    needs("pretrained", "generate")
+    out.named(model=model, revision=revision)
+    out.needs("pretrained", "generate")
     from loratheory import pretrained as lib
 
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)

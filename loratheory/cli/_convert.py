@@ -7,20 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Base,
-    Download,
-    Json,
-    Output,
-    Revision,
-    Subfolder,
-    delivered,
-    free,
-    progress,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 Kept = Annotated[
     str | None, typer.Option("--dtype", help="float16, bfloat16 or float32; the input's if not.")
@@ -33,7 +20,7 @@ def convert(
     adapter: Annotated[
         Path, typer.Argument(help="A PEFT folder, a .safetensors file, or a Hugging Face id.")
     ],
-    output: Output,
+    output: out.Output,
     to: Annotated[
         str, typer.Option(help="peft, kohya or diffusers; model: the base with it folded in.")
     ] = "peft",
@@ -44,13 +31,13 @@ def convert(
     rank: Annotated[
         int | None, typer.Option(min=1, help="Truncate to this rank, and show what is lost.")
     ] = None,
-    base: Base = None,
-    subfolder: Subfolder = "",
-    revision: Revision = None,
-    download: Download = False,
+    base: out.Base = None,
+    subfolder: out.Subfolder = "",
+    revision: out.Revision = None,
+    download: out.Download = False,
     dtype: Kept = None,
     force: Force = False,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Write an adapter in the form of another tool, with exactly the same effect.
 
@@ -77,22 +64,22 @@ def convert(
     """
     from loratheory.adapters import FORMS, converted, read, write
 
-    free(output, force=force, json=json)
+    out.free(output, force=force, json=json)
     if to not in (*FORMS, MODEL):
-        refused(f"--to {to}: choose one of {', '.join(FORMS)}, {MODEL}")
+        out.refused(f"--to {to}: choose one of {', '.join(FORMS)}, {MODEL}")
     if to == MODEL and (dtype or force):
-        refused("--to model keeps the base's types and replaces nothing: leave that out")
+        out.refused("--to model keeps the base's types and replaces nothing: leave that out")
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
     given = read(adapter, base=base, **where)
     form = to if to != MODEL else "diffusers" if given.info.naming else "peft"
     result, names = converted(given, form, part)
     totals = {"energy": 0.0, "lost": 0.0}
-    with progress(count=len(result), unit="module", desc="convert") as bar:
-        watched = _watched(result, rank, totals, bar)
+    with out.progress(count=len(result), unit="module", desc="convert") as bar:
+        seen = watched(result, bar, totals, rank)
         if to == MODEL:
-            dtype, rounding = "the base's", _folded(watched, base, output, download=download)
+            dtype, rounding = "the base's", _folded(seen, base, output, download=download)
         else:
-            written = write(watched, output, form=to, dtype=dtype, force=force)
+            written = write(seen, output, form=to, dtype=dtype, force=force)
             dtype, rounding = written.dtype, written.rounding
     value = {
         "adapter": str(adapter),
@@ -104,16 +91,16 @@ def convert(
         "notes": given.info.notes,
         "names": names,
     }
-    if delivered(json, value):
-        say(f" → {output}, {to}, {len(result)} modules", str(adapter), given.info.notes)
+    if out.delivered(json, value):
+        out.say(f" → {output}, {to}, {len(result)} modules", str(adapter), given.info.notes)
         if to == MODEL:
-            say(f"Rounding to the base's types lost at most {rounding:.2g} of an update.")
+            out.say(f"Rounding to the base's types lost at most {rounding:.2g} of an update.")
         renamed = [(", ".join(old), new) for new, old in names.items() if old != (new,)]
         if renamed:
             title = (
                 f"key map: {len(renamed)} of {len(names)} modules have other names (all: --json)"
             )
-            show(title, ("was", "is"), renamed[:8])
+            out.show(title, ("was", "is"), renamed[:8])
         _lost(totals, rank)
 
 
@@ -124,7 +111,7 @@ def _folded(adapter: Any, base: Path | None, output: Path, *, download: bool) ->
 
     name = str(base or adapter.info.base)
     if not name:
-        refused("--to model: the adapter names no base: give its folder with --base")
+        out.refused("--to model: the adapter names no base: give its folder with --base")
     revision = None if base else adapter.info.config.get("revision")
     home = embedded() if name == DEFAULT else base_at(name, revision, download=download)
     return max(folded(adapter, home, output).values())
@@ -137,7 +124,7 @@ def extract(
     output: Annotated[Path, typer.Option("-o", "--output", help="The PEFT folder to write.")],
     dtype: Kept = None,
     force: Force = False,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Make an adapter of a given rank from what fine-tuning changed, and show what it loses.
 
@@ -151,9 +138,9 @@ def extract(
     """
     from loratheory.adapters import extracted, write
 
-    free(output, force=force, json=json)
+    out.free(output, force=force, json=json)
     modules: list[dict[str, Any]] = []
-    with progress(unit="module", desc="extract") as bar:
+    with out.progress(unit="module", desc="extract") as bar:
 
         def _note(module: str, energy: float, lost: float) -> None:
             modules.append({"module": module, "energy": energy, "lost": lost})
@@ -173,15 +160,15 @@ def extract(
         "notes": adapter.info.notes,
         "modules": modules,
     }
-    if delivered(json, value):
-        say(f" → {output}, rank {rank}, {len(modules)} modules", str(tuned), adapter.info.notes)
+    if out.delivered(json, value):
+        out.say(f" → {output}, rank {rank}, {len(modules)} modules", str(tuned), adapter.info.notes)
         worst: Sequence[Any] = sorted(modules, key=lambda one: -one["lost"])[:8]
         share = lambda one: 100 * one["lost"] / one["energy"]  # noqa: E731
-        show("most is lost in", {"module": "module", "lost %": share}, worst)
+        out.show("most is lost in", {"module": "module", "lost %": share}, worst)
         _lost(totals, rank)
 
 
-def _watched(adapter: Any, rank: int | None, totals: dict[str, float], bar: Any) -> Any:
+def watched(adapter: Any, bar: Any, totals: dict[str, float], rank: int | None = None) -> Any:
     """The same adapter, or its best approximation of a rank; each look-up moves the bar."""
     from loratheory.adapters import Lazy
     from loratheory.lowrank import LowRank
@@ -202,4 +189,4 @@ def _watched(adapter: Any, rank: int | None, totals: dict[str, float], bar: Any)
 def _lost(totals: dict[str, float], rank: int | None) -> None:
     if rank is not None and totals["energy"]:
         share = (totals["lost"] / totals["energy"]) ** 0.5
-        say(f"Lost at rank {rank}: {100 * share:.3g} % of the norm, all modules together.")
+        out.say(f"Lost at rank {rank}: {100 * share:.3g} % of the norm, all modules together.")

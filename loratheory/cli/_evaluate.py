@@ -7,19 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Columns,
-    Figure,
-    Json,
-    Profile,
-    delivered,
-    needs,
-    progress,
-    reachable,
-    say,
-    show,
-    whole,
-)
+from loratheory.cli import _output as out
 
 COLUMNS = {
     "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
@@ -56,10 +44,10 @@ Model = Annotated[
 
 def evaluate(
     rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="Your function.")],
-    profile: Profile = "quick",
+    profile: out.Profile = "quick",
     model: Model = False,
-    json: Json = None,
-    figure: Figure = None,
+    json: out.Json = None,
+    figure: out.Figure = None,
 ) -> None:
     """Test your own rule of reuse on laws, exact memories and small transformers; write a report.
 
@@ -84,41 +72,36 @@ def evaluate(
     other_hops, other_two_hop, shortcut, chance`, one on the language model `rule, pairs, six,
     plain, taught, facts`, each with `what, right, asked, low, high`, and `leak, cost`.
     """
-    reachable(json, figure=figure)
-    needs("pretrained" if model else "torch", "evaluate --model" if model else "evaluate")
+    out.reachable(json, figure=figure)
+    out.needs("pretrained" if model else "torch", "evaluate --model" if model else "evaluate")
     from loratheory.experiments.evaluate import card, rule_named
 
     asked = rule_named(rule)
-    with progress(unit="step", desc="evaluate") as bar:
-
-        def _progress(text: str) -> None:
-            bar.set_description(text)
-            bar.update()
-
-        report = card(asked, profile, _progress, model=model)
-    if delivered(json, report, figure, "evaluation", report):
+    with out.stages(unit="step", desc="evaluate") as begin:
+        report = card(asked, profile, begin, model=model)
+    if out.delivered(json, report, figure, "evaluation", report):
         _report(report)
 
 
 def _report(report: Any) -> None:
-    say(f" {report.rule}", report.form)
-    columns: Columns = {key: key for key in ("holds", "gap", "seed")}
+    out.say(f" {report.rule}", report.form)
+    columns: out.Columns = {key: key for key in ("holds", "gap", "seed")}
     columns |= {"meaning": lambda law: law.meaning.replace(":math:", "")}
-    show("laws, by counterexample", {"law": "name", **columns}, report.laws)
+    out.show("laws, by counterexample", {"law": "name", **columns}, report.laws)
     starts = [(NAMES[kind], start) for kind, start in report.memories.starts.items()]
-    show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
-    shares: Columns = {name: partial(_share, key=key) for name, key in COLUMNS.items()}
+    out.show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
+    shares: out.Columns = {name: partial(_share, key=key) for name, key in COLUMNS.items()}
     for coverage in dict.fromkeys(mark.coverage for mark in report.marks):
         rows = [mark for mark in report.marks if mark.coverage == coverage]
         kind = f"{rows[0].base} layers, {coverage:.0%} of two-hop questions in pretraining"
         title = f"small transformers, {kind}"
-        show(title, {"rule": "rule", **shares, "two-hop, 95 %": _interval}, rows)
-    say(READING)
+        out.show(title, {"rule": "rule", **shares, "two-hop, 95 %": _interval}, rows)
+    out.say(READING)
     if report.language:
         shares = {name: partial(_kept, key=key) for name, key in SHARES.items()}
         columns = {"rule": "rule", **shares, "leak": "leak", "cost": "cost"}
-        show("SmolLM2-135M-Instruct", columns, report.language)
-        say(READING_LANGUAGE)
+        out.show("SmolLM2-135M-Instruct", columns, report.language)
+        out.say(READING_LANGUAGE)
 
 
 def leaderboard(
@@ -126,12 +109,12 @@ def leaderboard(
         list[str] | None,
         typer.Argument(metavar="MODULE:RULE", help="Your functions, as for `evaluate`."),
     ] = None,
-    profile: Profile = "quick",
+    profile: out.Profile = "quick",
     model: Model = True,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="A Markdown file.")
     ] = None,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Write the results of all known rules, and of yours, as two tables in Markdown.
 
@@ -143,21 +126,16 @@ def leaderboard(
 
     JSON: a list of cards, as `evaluate` writes one, each with the marks of its own rule alone.
     """
-    reachable(json, board=output)
-    needs("pretrained" if model else "torch", "leaderboard")
+    out.reachable(json, board=output)
+    out.needs("pretrained" if model else "torch", "leaderboard")
     from loratheory.experiments.evaluate import board, markdown, rule_named
 
     asked = [rule_named(rule) for rule in rules or ()]
-    with progress(unit="step", desc="leaderboard") as bar:
-
-        def _progress(text: str) -> None:
-            bar.set_description(text)
-            bar.update()
-
-        cards = board(asked, profile, _progress, model=model)
-    shown = delivered(json, cards)
+    with out.stages(unit="step", desc="leaderboard") as begin:
+        cards = board(asked, profile, begin, model=model)
+    shown = out.delivered(json, cards)
     if output:
-        whole(output, markdown(cards))
+        out.whole(output, markdown(cards))
     elif shown:
         sys.stdout.write(markdown(cards))
 

@@ -1,30 +1,14 @@
 """``loratheory merge`` and ``loratheory methods``."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    AnyBase,
-    Base,
-    Device,
-    Download,
-    Folders,
-    Json,
-    Output,
-    Revision,
-    Subfolder,
-    delivered,
-    free,
-    needs,
-    progress,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
+from loratheory.cli._convert import watched
 
 TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
 ON_INPUTS = ("input_energy", "input_error", "input_floor")
@@ -44,8 +28,8 @@ NAMESAKES = (
 
 
 def merge(
-    folders: Folders,
-    output: Output,
+    folders: out.Folders,
+    output: out.Output,
     method: Annotated[str, typer.Option(help="One of `loratheory methods`.")] = "mean",
     weights: Annotated[
         str | None, typer.Option(help="One for each adapter, with commas: `--weights=.7,-.3`.")
@@ -70,20 +54,20 @@ def merge(
     dtype: Annotated[
         str | None, typer.Option(help="float16, bfloat16 or float32; the widest input's if not.")
     ] = None,
-    device: Device = "cpu",
+    device: out.Device = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
-    any_base: AnyBase = False,
+    any_base: out.AnyBase = False,
     others: Annotated[
         str, typer.Option(help="Trained heads, biases, token rows: keep first or mean, or refuse.")
     ] = "refuse",
-    base: Base = None,
-    subfolder: Subfolder = "",
-    revision: Revision = None,
-    download: Download = False,
+    base: out.Base = None,
+    subfolder: out.Subfolder = "",
+    revision: out.Revision = None,
+    download: out.Download = False,
     audit: Annotated[
         bool, typer.Option(help="Measure what was given away; without, `sum` runs at disk speed.")
     ] = True,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Merge adapters into one, and show how far it is from their weighted sum and from each.
 
@@ -106,7 +90,7 @@ def merge(
     from loratheory import adapters as lib
     from loratheory.diagnosis import ModuleAudit, audited
 
-    free(output, force=force, json=json)
+    out.free(output, force=force, json=json)
     where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
     adapters = [lib.read(folder, **where) for folder in folders]
     if device != "cpu":
@@ -130,17 +114,17 @@ def merge(
     share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
     compared = [coefficient * weight for weight in chosen or [share] * len(folders)]
     audits: list[ModuleAudit] = []
-    with progress(count=len(merged), unit="module", desc=method) as bar:
+    with out.progress(count=len(merged), unit="module", desc=method) as bar:
 
         def note(one: ModuleAudit) -> None:
             audits.append(one)
             bar.update()
 
         seen = lib.roots(options["moments"], together) if moments else None
-        watched = (
-            audited(merged, together, compared, note, seen) if audit else _counted(merged, bar)
+        made = (
+            audited(merged, together, compared, note, seen) if audit else watched(merged, bar, {})
         )
-        written = lib.write(watched, output, dtype=dtype, force=force)
+        written = lib.write(made, output, dtype=dtype, force=force)
     keys = TOTALS + ON_INPUTS * bool(moments)
     totals = {key: sum(getattr(one, key) for one in audits) for key in keys}
     result = {
@@ -159,13 +143,13 @@ def merge(
         "totals": totals,
         "modules": [asdict(one) for one in audits],
     }
-    if delivered(json, result):
+    if out.delivered(json, result):
         _report(result)
 
 
 def _mover(device: str) -> Any:
     """What brings factors to the device, by torch; in NumPy's place, on the processor too."""
-    needs("torch", "--device")
+    out.needs("torch", "--device")
     import torch
 
     if device == "auto":
@@ -174,26 +158,17 @@ def _mover(device: str) -> Any:
         torch.zeros(1, dtype=torch.float64, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).partition("\n")[0]
-        refused(f"--device {device} cannot be used ({reason}): take cpu, cuda, cuda:1, … or auto")
+        out.refused(
+            f"--device {device} cannot be used ({reason}): take cpu, cuda, cuda:1, … or auto"
+        )
     return partial(torch.asarray, device=device)
-
-
-def _counted(merged: Any, bar: Any) -> Any:
-    """The same adapter; each module, when looked up, moves the bar."""
-    from loratheory.adapters import Lazy
-
-    def _make(name: str) -> Any:
-        bar.update()
-        return merged[name]
-
-    return replace(merged, modules=Lazy(tuple(merged), _make))
 
 
 def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        refused(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
+        out.refused(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
 
 
 def _alone(method: str, weights: list[float], totals: dict[str, float]) -> list[str]:
@@ -212,14 +187,14 @@ def _alone(method: str, weights: list[float], totals: dict[str, float]) -> list[
 def _report(result: dict[str, Any]) -> None:
     totals, count = result["totals"], len(result["folders"])
     what = f" of {count} adapter{'s' * (count > 1)}, {result['written']} modules"
-    say(f"{what} → {result['output']}", result["method"], result["notes"])
+    out.say(f"{what} → {result['output']}", result["method"], result["notes"])
     if not result["modules"]:
         return
     energy, width = totals["energy"], max(one["width"] for one in result["modules"])
     seen = 1e-13 * energy  # what is less is rounding
     lost, floor = (totals[k] * (totals[k] > seen) for k in ("to_sum", "sum_floor"))
     weights = ", ".join(f"{weight:g}" for weight in result["weights"])
-    show(
+    out.show(
         "",
         ("squared distance", "this merge", f"floor at rank {width}", "share of the sum's energy"),
         [
@@ -229,7 +204,7 @@ def _report(result: dict[str, Any]) -> None:
     )
     if "input_error" in totals:
         answered, missed, least = (totals[key] for key in ON_INPUTS)
-        show(
+        out.show(
             "",
             (
                 "on the inputs of the moments",
@@ -241,11 +216,11 @@ def _report(result: dict[str, Any]) -> None:
         )
     if result["rounding"]:
         moved = f"that moved each factor by up to {result['rounding']:.1e} of its norm"
-        say(f"Written as {result['dtype']}: {moved}, not counted above.")
-    say(DISTANCES)
+        out.say(f"Written as {result['dtype']}: {moved}, not counted above.")
+    out.say(DISTANCES)
 
 
-def methods(json: Json = None) -> None:
+def methods(json: out.Json = None) -> None:
     """List the merge methods and compute which algebraic laws each of them obeys.
 
     A law is broken if a random case is a counterexample; – means that it does not apply.
@@ -268,18 +243,18 @@ def methods(json: Json = None) -> None:
         }
         for m in METHODS.values()
     ]
-    if not delivered(json, {"methods": entries, "laws": rows}):
+    if not out.delivered(json, {"methods": entries, "laws": rows}):
         return
     columns = {key: key for key in ("name", "formula", "reference")}
-    show("merge methods", {**columns, "takes": _takes}, entries)
-    say(NAMESAKES)
+    out.show("merge methods", {**columns, "takes": _takes}, entries)
+    out.say(NAMESAKES)
     names = list(rows[0].cells)
     table = [(row.method, row.space, *(row.cells[name].holds for name in names)) for row in rows]
-    show("laws, by counterexample", ("method", "space", *names), table)
+    out.show("laws, by counterexample", ("method", "space", *names), table)
     for row in rows:
         for name, cell in row.cells.items():
             if cell.reason and cell.holds is not None and row.space == "full":
-                say(f"{row.method}, {row.space}, {name}: {cell.reason}.")
+                out.say(f"{row.method}, {row.space}, {name}: {cell.reason}.")
 
 
 def _takes(method: dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -128,6 +129,18 @@ def progress(modules: Any = None, count: int | None = None, **options: Any) -> A
     from tqdm.auto import tqdm
 
     return tqdm(modules, total=count, leave=False, disable=None, **options)
+
+
+@contextmanager
+def stages(count: int | None = None, **options: Any) -> Iterator[Callable[[str], None]]:
+    """Show a progress bar; yield a function that moves it and says which stage begins."""
+    with progress(count=count, **options) as bar:
+
+        def _begin(stage: str) -> None:
+            bar.set_description(stage)
+            bar.update()
+
+        yield _begin
 
 
 def _console() -> Any:

@@ -5,22 +5,7 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import (
-    Device,
-    Download,
-    Dtype,
-    Json,
-    ModelName,
-    Revision,
-    delivered,
-    named,
-    needs,
-    progress,
-    reachable,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 
 def teach(
@@ -38,16 +23,16 @@ def teach(
             metavar="FOLDER", help="Also train on lessons that `loratheory rehearse` wrote."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
-    model: ModelName = None,
-    revision: Revision = None,
-    download: Download = False,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
+    seed: out.Seed = 0,
+    model: out.ModelName = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
     force: Annotated[
         bool, typer.Option("--force", help="Replace an adapter that is there already.")
     ] = False,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Train an adapter whose facts two-hop questions can use beside adapters yet unknown.
 
@@ -69,13 +54,9 @@ def teach(
 
     Example: `loratheory teach docs/plans/births.json -o births`
     """
-    reachable(json)
-    named(model=model, revision=revision)
-    needs("pretrained", "teach")
-    if output.exists() and not force:
-        refused(f"{output} exists: choose another folder, or add --force to replace an adapter")
-    if not output.parent.is_dir():
-        refused(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
+    out.free(output, force=force, json=json)
+    out.named(model=model, revision=revision)
+    out.needs("pretrained", "teach")
     from loratheory import pretrained as lib
     from loratheory.adapters import write
     from loratheory.diagnosis import LIBRARY, kept_beside
@@ -84,25 +65,20 @@ def teach(
     content.check(stand_ins)  # before the model is loaded
     more, asked = (_rows(lessons, name) for name in ("train.jsonl", "test.jsonl"))
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
-    with progress(count=stand_ins + 3) as bar:
-
-        def _begin(stage: str) -> None:
-            bar.set_description(stage)
-            bar.update()
-
+    with out.stages(stand_ins + 3) as begin:
         how = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
-        found = lib.taught(base, content, **how, lessons=more, described=asked, begin=_begin)
+        found = lib.taught(base, content, **how, lessons=more, described=asked, begin=begin)
     write(found.adapter, output, force=force, card=found.card)
-    if delivered(json, found.card):
+    if out.delivered(json, found.card):
         title = f"{output}: right answers, in the whole vocabulary"
         columns = {
             "asked": "what",
             "right": lambda share: f"{share.right} of {share.asked}",
             "95 % interval": lambda share: f"{share.low:.2f} to {share.high:.2f}",
         }
-        show(title, columns, found.shares)
+        out.show(title, columns, found.shares)
         kept = kept_beside(found.leak)["kept"]
-        say(
+        out.say(
             f" {found.leak:.2f} nats a token leak on ordinary sentences; in {LIBRARY} others kept "
             f"{kept:.2f} of what they knew in a sum with adapters that leaked as much. The card is "
             f"{output / 'adapter_card.json'}",

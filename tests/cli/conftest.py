@@ -1,9 +1,21 @@
-"""The command, run in this process and in an empty folder."""
+"""The command, run in this process and in an empty folder; a small model with two adapters."""
 
 import pytest
+from causal import network, save_adapter, tokenizer
 from typer.testing import CliRunner
 
 from loratheory.cli import app
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a model, `base`, which reads words, and two adapters on it, `one` and `two`."""
+    home = tmp_path_factory.mktemp("home")
+    network("llama").save_pretrained(home / "base")
+    tokenizer(home / "base")
+    for seed, name in enumerate(("one", "two")):
+        save_adapter(home / name, "llama", seed)
+    return home
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from causal import network, save_adapter, tokenizer
 from folders import bytes_of, factors
 
 from loratheory.adapters import Adapter, Info
@@ -19,13 +18,8 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    """A model, two adapters, and files of prompts."""
-    home = tmp_path_factory.mktemp("given")
-    network("llama").save_pretrained(home / "base")
-    tokenizer(home / "base")
-    for seed, name in enumerate(("one", "two")):
-        save_adapter(home / name, "llama", seed)
+def given(home):
+    """Beside the model and the adapters, files of prompts."""
     files = {
         "prompts.json": {"one": PAIRS[:6], "two": PAIRS[6:12]},
         "facts.json": {n: dict.fromkeys(PAIRS[:8], "blue") for n in ("one", "two")},

@@ -3,19 +3,9 @@
 import json
 
 import pytest
-from causal import network, save_adapter, tokenizer
 from typer.testing import CliRunner
 
 from loratheory.cli import app
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("given")
-    network("llama").save_pretrained(folder / "base")
-    for seed, name in enumerate(("one", "two")):
-        save_adapter(folder / name, "llama", seed)
-    return folder
 
 
 @pytest.fixture
@@ -25,10 +15,10 @@ def run(tmp_path, monkeypatch):
     return lambda *words: CliRunner().invoke(app, ["check-model", *map(str, words)])
 
 
-def test_it_says_what_was_asked_and_why_theorems_are_silent(given, run, tmp_path):
+def test_it_says_what_was_asked_and_why_theorems_are_silent(home, run, tmp_path):
     file, figure = tmp_path / "check.json", tmp_path / "check.png"
     done = run(
-        given / "one", given / "two", "--model", given / "base", "--layers", "0-1",
+        home / "one", home / "two", "--model", home / "base", "--layers", "0-1",
         "--json", file, "--figure", figure,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -45,20 +35,19 @@ def test_it_says_what_was_asked_and_why_theorems_are_silent(given, run, tmp_path
     assert 12 < holds == tight <= 16  # only q and o are square, and most of their entries normal
 
 
-def test_json_alone_goes_to_standard_output(given, run):
-    done = run("--model", given / "base", "--layers", "1", "--json", "-")
+def test_json_alone_goes_to_standard_output(home, run):
+    done = run("--model", home / "base", "--layers", "1", "--json", "-")
     result = json.loads(done.stdout)
     assert [reading["outcome"] for reading in result["readings"]] == ["measured"] * 7
     assert {reading["layer"] for reading in result["readings"]} == {1}
 
 
-def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(given, run, tmp_path):
-    tokenizer(given / "base")
+def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(home, run, tmp_path):
     facts, file = tmp_path / "facts.json", tmp_path / "check.json"
     facts.write_text(json.dumps({
         "one": {"red": "one", "green": "two", "blue": "three"}, "two": {"one": "red"},
     }))  # fmt: skip
-    words = [given / "one", given / "two", "--model", given / "base", "--layers", "0"]
+    words = [home / "one", home / "two", "--model", home / "base", "--layers", "0"]
     done = run(*words, "--facts", facts, "--json", file)
     assert done.exit_code == 0, done.output
     assert "answers kept, of the prompts asked (all of them)" in done.output
@@ -71,22 +60,21 @@ def test_facts_get_a_table_of_what_each_adapter_keeps_under_each_rule(given, run
     assert [row["asked"] for row in kept] == [3] * 4 + [1] * 4
     done = run(*words, "--facts", facts, "--limit", 2)
     assert "asked (at most 2 of a group, --limit)" in " ".join(done.output.split())
-    done = run(*words[:2], "--model", given / "base", "--facts", facts, "--limit", 0)
+    done = run(*words[:2], "--model", home / "base", "--facts", facts, "--limit", 0)
     assert done.exit_code == 2
 
 
-def test_rows_as_trainers_read_them_are_asked_of_the_only_adapter(given, run, tmp_path):
-    tokenizer(given / "base")
+def test_rows_as_trainers_read_them_are_asked_of_the_only_adapter(home, run, tmp_path):
     facts, file = tmp_path / "test.jsonl", tmp_path / "check.json"
     pairs = (("red", "one"), ("green", "two"))
     rows = [{"prompt": prompt, "completion": f" {word}", "kind": "x"} for prompt, word in pairs]
     facts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ["--model", given / "base", "--layers", "0", "--facts"]
-    done = run(given / "one", *words, facts, "--json", file)
+    words = ["--model", home / "base", "--layers", "0", "--facts"]
+    done = run(home / "one", *words, facts, "--json", file)
     assert done.exit_code == 0, done.output
     again = tmp_path / "facts.json"
     again.write_text(json.dumps({"one": dict(pairs)}))
-    done = run(given / "one", *words, again, "--json", tmp_path / "again.json")
+    done = run(home / "one", *words, again, "--json", tmp_path / "again.json")
     assert done.exit_code == 0, done.output
     kept = [json.loads(one.read_text())["kept"] for one in (file, tmp_path / "again.json")]
     assert kept[0] == kept[1]

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from causal import network, save_adapter, tokenizer
 from safetensors.numpy import load_file, save_file
 
 from loratheory.adapters import merge, read, read_moments, write_moments
@@ -14,12 +13,8 @@ from loratheory.pretrained import attached, batch, inputs, load
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    home = tmp_path_factory.mktemp("moments")
-    network("llama").save_pretrained(home / "base")
-    tokenizer(home / "base")
+def given(home):
     for seed, name in enumerate(("one", "two")):
-        save_adapter(home / name, "llama", seed)
         (home / f"{name}.txt").write_text(
             "red green blue\n\n  one two red one  \nblue\n" * (seed + 1)
         )

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from causal import network, tokenizer
 
 FACTS = {"facts": {"red": "one", "green": "two"}, "sentences": ["{} one"], "unread": ["two {}"]}
 COLOUR = {"source": "a test", "descriptions": ["three {}"], "of": {"red": ["blue"]}}
@@ -11,10 +10,7 @@ KINDS = {"colour": {"asked": ["{} two"], "kinds": {"first": COLOUR, "last": COLO
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("rehearse")
-    network("llama").save_pretrained(home / "base")
-    tokenizer(home / "base")
+def home(home):
     (home / "facts.json").write_text(json.dumps(FACTS))
     (home / "kinds.json").write_text(json.dumps(KINDS))
     return home

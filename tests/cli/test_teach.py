@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from causal import network, tokenizer
 
 from loratheory.adapters import read
 from loratheory.diagnosis import kept_beside
@@ -18,10 +17,7 @@ PLAN = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = tmp_path_factory.mktemp("teach")
-    network("llama").save_pretrained(home / "base")
-    tokenizer(home / "base")
+def home(home):
     (home / "plan.json").write_text(json.dumps(PLAN))
     return home
 

@@ -77,15 +77,15 @@ class Info:
     """What the header of a single file says of the base, such as ``ss_base_model_version``."""
 
 
-class Lazy(Updates):
-    """Updates by module that ``make(name)`` computes at each look-up; none is cached."""
+class Lazy(Mapping[str, Any]):
+    """What ``make(name)`` computes of each module, such as its update, at each look-up anew."""
 
-    def __init__(self, names: tuple[str, ...], make: Callable[[str], LowRank]) -> None:
+    def __init__(self, names: tuple[str, ...], make: Callable[[str], Any]) -> None:
         self._names = dict.fromkeys(names)
         self._make = make
 
-    def __getitem__(self, name: str) -> LowRank:
-        """The update of one module, computed now."""
+    def __getitem__(self, name: str) -> Any:
+        """What belongs to one module, computed now."""
         if name not in self._names:
             raise KeyError(name)
         return self._make(name)
@@ -220,24 +220,16 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
 
 def _same_kind(module: str, shape: Shape, adapter: Adapter, other: Adapter) -> None:
     place, remedy = f"module {shown(module)}", "combine adapters of one base model"
+    one, two = adapter.info, other.info
     if shape != other.shapes[module]:
-        fact = f"{other.info.name} changes a {other.shapes[module]} map, {adapter.info.name} a"
-        raise refusal(place, f"{fact} {shape} one", remedy)
-    for kind, one, two in (
-        (
-            "an embedding in only one of",
-            module in adapter.info.embeddings,
-            module in other.info.embeddings,
-        ),
-        (
-            "not the same convolution in",
-            adapter.info.kernels.get(module),
-            other.info.kernels.get(module),
-        ),
+        fact = f"{two.name} changes a {other.shapes[module]} map, {one.name} a {shape} one"
+        raise refusal(place, fact, remedy)
+    for kind, same in (
+        ("an embedding in only one of", (module in one.embeddings) == (module in two.embeddings)),
+        ("not the same convolution in", one.kernels.get(module) == two.kernels.get(module)),
     ):
-        if one != two:
-            fact = f"{kind} {other.info.name} and {adapter.info.name}"
-            raise refusal(place, fact, remedy)
+        if not same:
+            raise refusal(place, f"{kind} {two.name} and {one.name}", remedy)
 
 
 def _same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from loratheory.adapters._adapter import Adapter, Info, Lazy, refusal, shown
-from loratheory.adapters._files import Tensor, header, inside, json_file, load
+from loratheory.adapters._files import Tensor, header, inside, json_file, load, model_config
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
-
-_INDEX_LIMIT = 100_000_000  # bytes
 
 
 def tensors_of(place: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -38,7 +36,7 @@ def _of_folder(home: Path) -> Iterator[tuple[str, Tensor]]:
     index = sorted(home.glob("*.safetensors.index.json"))
     names = sorted(path.name for path in home.glob("*.safetensors"))
     if index:
-        places = json_file(index[0], _INDEX_LIMIT).get("weight_map")
+        places = json_file(index[0]).get("weight_map")
         if not isinstance(places, dict):
             raise refusal(index[0], f"weight_map is {shown(places)}", "restore the file")
         names = sorted({str(name) for name in places.values()})
@@ -134,7 +132,7 @@ def extracted(
     """
     one, two = tensors_of(base), tensors_of(tuned)
     first = os.fspath(base)
-    turned = _model_type(Path(base)) == "gpt2"
+    turned = model_config(base).get("model_type") == "gpt2"
     changed: list[str] = []
     rest = sorted(one.keys() ^ two.keys())
     for key in (key for key in one if key in two):
@@ -195,8 +193,3 @@ def _leading(matrix: Float[np.ndarray, "m n"], rank: int) -> LowRank:
     wanted = (max(0, m - rank), m - 1)
     _, axes = eigh(matrix @ matrix.T, subset_by_index=wanted)
     return LowRank(axes, axes.T @ matrix)
-
-
-def _model_type(home: Path) -> str:
-    file = home / "config.json"
-    return str(json_file(file, _INDEX_LIMIT).get("model_type")) if file.is_file() else ""

@@ -1,7 +1,6 @@
 """Reading PEFT's `adapter_config.json`: ranks, scales and target modules, by PEFT's own rules."""
 
 import math
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.adapters._adapter import PARAMETERS, refusal, shown
-from loratheory.adapters._files import json_file
+from loratheory.adapters._files import json_file, model_config
 
 _EXPORT = "export it as a plain LoRA adapter first"
 _CONVERT = (
@@ -218,7 +217,7 @@ class Config:
         if targets is None and values.get(PARAMETERS):
             targets = []
         if targets is None:  # PEFT then takes its default for the base
-            kind = _model_type(values)
+            kind = model_config(self.base or "nowhere").get("model_type")
             fitting = (names.split() for names, of in DEFAULTS.items() if kind in of.split())
             targets = next(fitting, None)
         self._targets(targets)
@@ -305,15 +304,6 @@ class Config:
         numbered = next(filter(None, (pattern.match(module) for pattern in self._before)), None)
         number = (numbered["idx"].lstrip("0") or "0") if numbered else ""
         return _matches(self._names, module) and number in self._layers
-
-
-def _model_type(values: dict[str, Any]) -> str | None:
-    """What the base model says it is, where it lies on this disk."""
-    base = str(values.get("base_model_name_or_path") or "nowhere")
-    file = os.path.join(base, "config.json")  # noqa: PTH118 - `isfile` bears any name
-    if not os.path.isfile(file):  # noqa: PTH113
-        return None
-    return str(json_file(Path(file), _LIMIT).get("model_type"))
 
 
 def _first(

@@ -170,12 +170,7 @@ def _imaged(adapter: Adapter, images: dict[str, _Image], to: str) -> Adapter:
         sources, heights, start = images[name]
         if len(sources) > 1:
             return _stacked([adapter[source] if source else None for source in sources], heights)
-        low = recent(sources[0])
-        return (
-            low
-            if heights == low.shape[:1]
-            else LowRank(low.up[start : start + heights[0]], low.down)
-        )
+        return recent(sources[0]).rows(slice(start, start + heights[0]))
 
     first = {name: next(filter(None, image.sources)) for name, image in images.items()}
     shapes = {

@@ -147,7 +147,8 @@ def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k
     """
     xp = array_namespace(updates[0].up)
     parts = [low.up @ xp.linalg.qr(low.down.T)[1].T for low in updates if low.width]
-    return _frame(xp.concat(parts, axis=1) if parts else updates[0].up)
+    stack = xp.concat(parts, axis=1) if parts else updates[0].up
+    return thin_svd(stack).above(NEGLIGIBLE)[:2]
 
 
 def core(updates: Updates) -> Coordinates:
@@ -165,19 +166,14 @@ def core(updates: Updates) -> Coordinates:
     (NeurIPS 2025, arXiv 2509.17786).
     """
     xp = array_namespace(updates[0].up)
-    left = _frame(xp.concat([low.up for low in updates], axis=1))[0]
-    right = _frame(xp.concat([low.down for low in updates], axis=0).T)[0]
+    ups = xp.concat([low.up for low in updates], axis=1)
+    downs = xp.concat([low.down for low in updates], axis=0)
+    left, right = (thin_svd(stack).above(NEGLIGIBLE).left for stack in (ups, downs.T))
     cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
     return Coordinates(cores, left, right.T)
 
 
 SPACES: dict[str, Callable[[Updates], Coordinates]] = {"full": full, "knots": knots, "core": core}
-
-
-def _frame(stack: Float[Array, "m c"]) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
-    """Left singular vectors and values of a tall array, without the negligible ones."""
-    left, sigma, _ = thin_svd(stack).above(NEGLIGIBLE)
-    return left, sigma
 
 
 def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:

@@ -32,6 +32,7 @@ KINDS = {
 CODES = dict(zip(("F16", "BF16", "F32", "F64"), DTYPES, strict=True))
 _WHOLE = {"I32": "int32", "I64": "int64"}  # of single numbers only: some trainers' alpha
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
+_LIMIT = 100_000_000  # bytes, that of the safetensors library for headers
 _FETCH = "nothing is fetched unasked: download=True does (--download)"
 _NEEDED = ("adapter_config.json", "adapter_model*.safetensors", "*.safetensors.index.json")
 _OF_A_MODEL = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "LICENSE*")
@@ -139,7 +140,7 @@ def opened(path: Path) -> BufferedReader:
         raise unreadable(path, error) from None
 
 
-def json_file(path: Path, limit: int, remedy: str = RESTORE) -> dict[str, Any]:
+def json_file(path: Path, limit: int = _LIMIT, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the JSON object that a file of at most `limit` bytes holds; see `json_object`."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -149,6 +150,12 @@ def json_file(path: Path, limit: int, remedy: str = RESTORE) -> dict[str, Any]:
             return json_object(path, file.read(), remedy)
         except OSError as error:
             raise unreadable(path, error) from None
+
+
+def model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what ``config.json`` in a model's folder says, {} where there is none."""
+    file = os.path.join(folder, "config.json")  # noqa: PTH118 - `isfile` bears any name
+    return json_file(Path(file)) if os.path.isfile(file) else {}  # noqa: PTH113
 
 
 def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from loratheory.adapters._adapter import Adapter, refusal, shown
 from loratheory.adapters._base import as_map, tensors_of
-from loratheory.adapters._files import Tensor, json_file, load
+from loratheory.adapters._files import Tensor, load, model_config
 from loratheory.adapters._pairs import BIAS
 from loratheory.adapters._write import in_kind
 from loratheory.store import draft
@@ -18,7 +18,6 @@ from loratheory.store import draft
 _BESIDE = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Ends of files that a model needs beside its weights; other copies of its weights would be old."""
 _TERMS = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
-_CONFIG_LIMIT = 100_000_000  # bytes
 _REMEDY = "see that this is the base that it was trained on, as save_pretrained wrote it"
 
 
@@ -98,8 +97,7 @@ def _weight(name: str, adapter: Adapter, tensors: Mapping[str, Tensor]) -> Tenso
 
 def _are_free(places: Mapping[str, Tensor], home: Path, tensors: Mapping[str, Tensor]) -> None:
     """Refuse to change an embedding or a head that stands for both: an adapter changes one."""
-    file = home / "config.json"
-    config = json_file(file, _CONFIG_LIMIT) if file.is_file() else {}
+    config = model_config(home)
     for name, tensor in places.items():
         outside = not any(part.isdecimal() for part in name.split("."))
         whole = tensor.shape[0] >= int(config.get("vocab_size") or 2**62)

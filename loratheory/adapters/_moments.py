@@ -5,45 +5,27 @@ The second moment of inputs x is the mean of x xᵀ, an (n, n) matrix; it is kep
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters._adapter import Aligned, Shape, refusal, unreadable
-from loratheory.lowrank import Array, double, finite
-from loratheory.shapes import Float
+from loratheory.adapters._adapter import Aligned, Lazy, Shape, refusal, unreadable
+from loratheory.lowrank import Array, double
 from loratheory.store import draft
 
-if TYPE_CHECKING:
-    Roots = Mapping[str, Array]
-else:  # a run-time check of one value would load it
-    Roots = Mapping[str, Any]
-
+Roots = Mapping[str, Any]  # no array: a run-time check of one value would load it
 COLLECT = "collect them with loratheory moments"
 
 
-class Moments(Roots):
+class Moments(Lazy):
     """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 
     def __init__(self, name: str, shapes: dict[str, Shape], load: Callable[[str], Array]) -> None:
-        self.name, self.shapes, self._load = name, shapes, load
-
-    def __getitem__(self, module: str) -> Array:
-        """The root of one module's second moment, loaded now."""
-        if module not in self.shapes:
-            raise KeyError(module)
-        return self._load(module)
-
-    def __iter__(self) -> Iterator[str]:
-        """Module names; loads nothing."""
-        return iter(self.shapes)
-
-    def __len__(self) -> int:
-        """Number of modules; loads nothing."""
-        return len(self.shapes)
+        super().__init__(tuple(shapes), load)
+        self.name, self.shapes = name, shapes
 
 
 def read_moments(file: str | os.PathLike[str]) -> Moments:
@@ -112,18 +94,12 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         If there is neither one mapping for all adapters nor one for each, a module has no root or
         one of another width, or is an embedding. These checks load no numbers.
     """
-    each = _by_adapter(moments, library)
-    return lambda module: tuple(_loaded(given, module) for given in each)
-
-
-def _by_adapter(moments: Sequence[Roots], library: Aligned) -> list[Roots]:
-    """One mapping an adapter, once every module of the library has a root of its width in each."""
     count = len(library.adapters)
     if len(moments) not in (1, count):
         place, fact = "moments", f"{len(moments)} are given for {count} adapters"
         raise refusal(place, fact, "give one an adapter, in their order, or one for all")
-    for number, given in enumerate(moments, 1):
-        name = getattr(given, "name", f"moments {number}")
+    names = [getattr(given, "name", f"moments {i}") for i, given in enumerate(moments, 1)]
+    for name, given in zip(names, moments, strict=True):
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
         for module, (_, n) in library.shapes.items():
             if module in library.info.embeddings:
@@ -136,9 +112,5 @@ def _by_adapter(moments: Sequence[Roots], library: Aligned) -> list[Roots]:
                 fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
             if fact:
                 raise refusal(name, fact, f"{COLLECT} on these adapters and their base")
-    return [*moments] if len(moments) == count else [moments[0]] * count
-
-
-def _loaded(given: Roots, module: str) -> Float[Array, "k n"]:
-    """The root for one module, once all its entries are finite."""
-    return double(finite(given[module], f"{getattr(given, 'name', 'moments')}, {module}"))
+    each = [*zip(names, moments, strict=True)] * (count if len(moments) == 1 else 1)
+    return lambda module: tuple(double(given[module], f"{name}, {module}") for name, given in each)

@@ -34,7 +34,6 @@ PREFIX = "base_model.model."
 IN_HEADER = "lora_adapter_metadata"  # where diffusers keeps PEFT's configuration
 KEPT = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.implementation")
 ROWS = ".token_adapter.trainable_tokens_delta"
-_INDEX_LIMIT = 100_000_000  # bytes, the limit of the safetensors library for headers
 _FOREIGN = {
     "hada": "belongs to LoHa, a product entry by entry: have its trainer export a LoRA",
     "lokr": "belongs to LoKr, a Kronecker product: have its trainer export a LoRA",
@@ -164,7 +163,7 @@ def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
     index = inside(home, INDEX)
     if os.path.lexists(home / WEIGHTS):
         raise refusal(home, f"holds both {WEIGHTS} and shards ({INDEX})", "remove one of them")
-    places = json_file(index, _INDEX_LIMIT).get("weight_map")
+    places = json_file(index).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(p, str) for p in places.values()):
         fact = f"weight_map is {shown(places)}"
         raise refusal(index, fact, "it must map every tensor to the file it is in")

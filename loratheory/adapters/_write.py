@@ -23,7 +23,6 @@ from loratheory.store import draft
 
 CARD = "adapter_card.json"
 FORMS = ("peft", "kohya", "diffusers")
-_IS_FILE = ("is a file", "name a folder")
 _OURS = re.compile(
     r"adapter_(config|model|card)\b.*\.(json|safetensors|bin)|README\.md|\.gitattributes"
 )
@@ -171,7 +170,8 @@ def _may_replace(target: Path, force: bool, *, single: bool) -> None:
     if not os.path.lexists(target):
         return
     if target.is_dir() == single:
-        raise refusal(target, *(("is a folder", "name a file") if single else _IS_FILE))
+        kinds = ("folder", "file") if single else ("file", "folder")
+        raise refusal(target, f"is a {kinds[0]}", f"name a {kinds[1]}")
     if not force:
         raise _taken(target)
     if single:

@@ -155,17 +155,14 @@ def _gates(names: Names, modules: Modules) -> Iterator[str]:
     size = gate_detection.largest_library(
         facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE
     )
+    count = f"{size:,.0f}" if size < 1e6 else "more than a million"
     enough = "enough for" if size >= len(names) else "too few for"
     yield (
         f"If each adapter held {facts} exact edits of independent Gaussian keys in dimension "
         f"{width}, calibrated gates (threshold {GATE_THRESHOLD:g}, two hops, failure "
-        f"{GATE_FAILURE:g}) could tell apart a library of {_count(size)}: {enough} these "
+        f"{GATE_FAILURE:g}) could tell apart a library of {count}: {enough} these "
         f"{len(names)}. Real keys are not Gaussian: calibrate on base activations."
     )
-
-
-def _count(size: int | float) -> str:
-    return f"{size:,.0f}" if size < 1e6 else "more than a million"
 
 
 def _reach(_: Names, __: Modules) -> Iterator[str]:
@@ -249,10 +246,9 @@ class Record:
 def records() -> dict[str, Record]:
     """Return by measure how well it predicted reuse, from the study `label_free_prediction`."""
     stored = json.loads((files("loratheory.diagnosis") / "reliability.json").read_text())
-    pairs = {
-        name: {key: tuple(one[key]) for key in ("above", "below")} for name, one in stored.items()
-    }
-    return {name: Record(**{**one, **pairs[name]}) for name, one in stored.items()}
+    for one in stored.values():
+        one |= {key: tuple(one[key]) for key in ("above", "below")}
+    return {name: Record(**one) for name, one in stored.items()}
 
 
 @cache

@@ -29,25 +29,10 @@ class ModuleSpectrum:
     sigma: tuple[float, ...]
 
 
-def spectrum(name: str, low: LowRank) -> ModuleSpectrum:
-    """Return the spectrum of one module's update; costs as `LowRank.svd`."""
-    sigma = tuple(float(value) for value in low.S)
-    return ModuleSpectrum(
-        module=name,
-        outputs=low.shape[0],
-        inputs=low.shape[1],
-        width=low.width,
-        rank=low.rank,
-        energy=math.fsum(value**2 for value in sigma),
-        spectral=low.spectral_norm,
-        stable_rank=low.stable_rank,
-        effective_rank=low.effective_rank,
-        sigma=sigma,
-    )
-
-
 def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
     """Yield the spectrum of each module in order, with one module in memory at a time.
+
+    Costs as `LowRank.svd` for each.
 
     Examples
     --------
@@ -56,7 +41,20 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
     ('model.layers.0.mlp.down_proj', 4, 3.77)
     """
     for name in adapter:
-        yield spectrum(name, adapter[name])
+        low = adapter[name]
+        sigma = tuple(float(value) for value in low.S)
+        yield ModuleSpectrum(
+            module=name,
+            outputs=low.shape[0],
+            inputs=low.shape[1],
+            width=low.width,
+            rank=low.rank,
+            energy=math.fsum(value**2 for value in sigma),
+            spectral=low.spectral_norm,
+            stable_rank=low.stable_rank,
+            effective_rank=low.effective_rank,
+            sigma=sigma,
+        )
 
 
 def layer_of(module: str) -> int | None:

@@ -328,14 +328,7 @@ def moments(
 ) -> dict[str, Float[np.ndarray, "k n"]]:
     """Return square roots of the second moments of some linear maps' inputs.
 
-    Parameters
-    ----------
-    model : Model
-        Adapters that act on it at the time have their effect.
-    batches : iterable of mapping
-        What the network is called with: `input_ids`, and `attention_mask` where there is padding.
-    modules : sequence of str
-        Which maps, by name.
+    Arguments are those of `inputs`.
 
     Returns
     -------

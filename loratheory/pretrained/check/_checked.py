@@ -11,7 +11,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.diagnosis._diagnose import distinct
-from loratheory.lowrank import LowRank, double
+from loratheory.lowrank import LowRank, double, host
 from loratheory.pretrained._advise import leaks
 from loratheory.pretrained._ask import inputs, one_by_one
 from loratheory.pretrained._fit import fitted
@@ -145,7 +145,7 @@ def checked(
         together, _ = fitted(model, adapters)
         notes += (*together.report, *together.info.notes)
         updates = {
-            name: [_numpy(low) for low in together.updates(name)]
+            name: [low.map(double).map(host) for low in together.updates(name)]
             for name in together.shapes
             if not places[name].embedding and _within(name, layers)
         }
@@ -212,12 +212,6 @@ def _by_prompt(
         found.append(tuple(r[m] if any(m) else r for (_, r), m in zip(some, own, strict=True)))
         start += count
     return found
-
-
-def _numpy(low: LowRank) -> LowRank:
-    """The update in float64 on the CPU, whatever holds it."""
-    low = low.map(lambda f: f.detach().double().cpu().numpy() if hasattr(f, "detach") else f)
-    return low.map(double)
 
 
 SIGNED = ("thm:averaging-survival", "thm:two-read-region")

@@ -6,6 +6,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from loratheory.adapters import Adapter, Info
+from loratheory.lowrank import LowRank
+
 DTYPES = {"bfloat16": ml_dtypes.bfloat16}
 MODULES = {"model.layers.0.q_proj": (6, 4, 2), "model.layers.1.q_proj": (6, 4, 2)}
 
@@ -64,6 +67,17 @@ def bytes_of(found, spaces=0):
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8 + spaces)
     return len(text).to_bytes(8, "little") + text + data
+
+
+def made(modules=None, seed=0, **info):
+    """An adapter in memory with ``{module: (m, n, r)}``; keywords go into its `Info`."""
+    pairs = factors(MODULES if modules is None else modules, seed)
+    return Adapter.of({name: LowRank(*pair) for name, pair in pairs.items()}, Info(**info))
+
+
+def changed(file, **values):
+    """Change some keys of a file of JSON."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 def folder(path, modules=None, seed=0, dtype="float32", embeddings=(), label=None, **config):

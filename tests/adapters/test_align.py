@@ -2,17 +2,11 @@
 
 import numpy as np
 import pytest
-from folders import MODULES, factors, folder
+from folders import MODULES, folder, made
 
-from loratheory.adapters import Adapter, AdapterError, Info, aligned, read
-from loratheory.lowrank import LowRank
+from loratheory.adapters import AdapterError, Info, aligned, read
 
 Q, K = MODULES
-
-
-def made(modules=None, **info):
-    pairs = factors(MODULES if modules is None else modules)
-    return Adapter.of({name: LowRank(*pair) for name, pair in pairs.items()}, Info(**info))
 
 
 def test_the_union_keeps_the_order_of_first_appearance():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from causal import CONFIGS, TARGETS, deltas, logits, network, peft_logits, quiet, save_adapter
-from folders import bytes_of, factors, folder
+from folders import bytes_of, changed, factors, folder
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -273,10 +273,7 @@ def test_the_command_folds_a_merge_into_the_base_that_it_names(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     saved(Path("base"), "llama")
     save_adapter(Path("one"), "llama", target_modules=["q_proj"])
-    config = json.loads(Path("one/adapter_config.json").read_text())
-    Path("one/adapter_config.json").write_text(
-        json.dumps(config | {"base_model_name_or_path": "base"})
-    )
+    changed(Path("one/adapter_config.json"), base_model_name_or_path="base")
 
     def _run(*words):
         with pytest.raises(SystemExit) as end:

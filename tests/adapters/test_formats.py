@@ -9,6 +9,7 @@ import torch
 from causal import quiet
 from folders import MODULES, bytes_of, factors, folder, tensors
 from peft import PeftModel
+from safetensors.numpy import load_file, save_file
 from torch.nn.functional import conv2d
 
 from loratheory.adapters import Adapter, AdapterError, Info, converted, merge, read, write
@@ -37,6 +38,11 @@ def named(key):
     return part + found.module
 
 
+def modules_in(file):
+    """The modules of a file of kohya's form, as it names them."""
+    return {key.partition(".lora_up")[0] for key in load_file(file) if "lora_up" in key}
+
+
 def flat(names, width=4):
     """Small linear maps of these names; those of attention to text are as wide as SDXL's."""
     return {
@@ -59,19 +65,8 @@ def test_every_name_is_that_of_diffusers_and_leads_back(model, tmp_path):
     if model != "sd":  # its 2048 inputs, of which this file has some, would say SDXL
         back, _ = converted(out, "kohya")
         write(back, tmp_path / "back.safetensors")
-        keys = {
-            key.rpartition(".lora")[0]
-            for key in raw(tmp_path / "back.safetensors")
-            if "lora_down" in key
-        }
+        keys = modules_in(tmp_path / "back.safetensors")
         assert keys == {key.replace("lora_te_", "lora_te1_") for key in table}
-
-
-def raw(file):
-    """The header of a safetensors file, by hand."""
-    content = Path(file).read_bytes()
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return {key: entry for key, entry in header.items() if key != "__metadata__"}
 
 
 WIDTH = 4
@@ -261,21 +256,15 @@ def test_old_text_encoders_have_the_names_of_the_network():
 def test_the_configuration_in_the_header_gives_scales(tmp_path):
     pairs = factors({"to_q": (6, 4, 2), "to_k": (6, 4, 2)})
     found = tensors(pairs, prefix="transformer.transformer_blocks.0.attn.")
-    content = bytes_of(found)
-    entries = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     config = {
         "r": 2,
         "lora_alpha": 8,
         "alpha_pattern": {"attn.to_k": 2},
         "target_modules": ["to_q", "to_k"],
     }
-    flat = {f"transformer.{key}": value for key, value in config.items()}
-    entries["__metadata__"] = {"lora_adapter_metadata": json.dumps(flat)}
-    line = json.dumps(entries).encode()
-    file = tmp_path / "x.safetensors"
-    old = int.from_bytes(content[:8], "little")
-    file.write_bytes(len(line).to_bytes(8, "little") + line + content[8 + old :])
-    scales = read(file).info.scales
+    text = json.dumps({f"transformer.{key}": value for key, value in config.items()})
+    save_file(found, tmp_path / "x.safetensors", metadata={"lora_adapter_metadata": text})
+    scales = read(tmp_path / "x.safetensors").info.scales
     assert {name.rpartition(".")[2]: scale for name, scale in scales.items()} == {
         "to_q": 4.0,
         "to_k": 1.0,
@@ -288,11 +277,7 @@ def test_files_are_merged_into_a_file_of_their_form_and_model(tmp_path):
     one, two = (read(tmp_path / f"{i}.safetensors") for i in (1, 2))
     write(merge([one, two], "svd", rank=3, weights=[1, 0.5]), tmp_path / "merged.safetensors")
     merged = read(tmp_path / "merged.safetensors")
-    assert {
-        key.rpartition(".lora_")[0]
-        for key in raw(tmp_path / "merged.safetensors")
-        if "lora_up" in key
-    } == {*FLUX}
+    assert modules_in(tmp_path / "merged.safetensors") == {*FLUX}
     for module in one:
         left, sigma, right = np.linalg.svd(one[module].dense() + 0.5 * two[module].dense())
         best = (left[:, :3] * sigma[:3]) @ right[:3]
@@ -334,7 +319,7 @@ def test_a_model_that_no_table_knows_keeps_its_keys(name, tmp_path):
     (tmp_path / "x.safetensors").write_bytes(bytes_of(found))
     adapter = read(tmp_path / "x.safetensors")
     write(merge([adapter, adapter], "svd", rank=1), tmp_path / "y.safetensors")
-    assert raw(tmp_path / "y.safetensors").keys() == found.keys()
+    assert load_file(tmp_path / "y.safetensors").keys() == found.keys()
     if name.startswith(("Wan in C", "SD 3")):
         with pytest.raises(AdapterError, match="no table leads from the names"):
             converted(adapter, "kohya" if "Wan" in name else "diffusers")
@@ -350,7 +335,7 @@ def test_pefts_tensors_in_one_file_are_read_with_a_note_on_their_scale(tmp_path)
         in adapter.info.notes[0]
     )
     write(adapter, tmp_path / "y.safetensors")
-    assert raw(tmp_path / "y.safetensors").keys() == found.keys()
+    assert load_file(tmp_path / "y.safetensors").keys() == found.keys()
     write(adapter, tmp_path / "folder")
     assert [*read(tmp_path / "folder" / "adapter_model.safetensors")] == [*MODULES]
 

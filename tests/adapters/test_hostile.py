@@ -7,7 +7,7 @@ import pickle
 import ml_dtypes
 import numpy as np
 import pytest
-from folders import MODULES, bytes_of, factors, folder, settings, tensors
+from folders import MODULES, bytes_of, changed, factors, folder, tensors
 
 from loratheory.adapters import AdapterError, read
 
@@ -318,7 +318,7 @@ MAKE = {
     "infinity in half": (spike(np.inf, "float16"), f"{UP} inf at position [3, 1] redo"),
     "NaN in bfloat16": (spike(np.nan, ml_dtypes.bfloat16), f"{UP} nan at position [3, 1] redo"),
     "scale beyond float32": (
-        lambda path: [spike(1e30)(path), settings_to(path, lora_alpha=1e12)],
+        lambda path: [spike(1e30)(path), changed(path / CONFIG, lora_alpha=1e12)],
         f"inf at position [3, 1] once scaled by 5e+11 {Q} redo",
     ),
     # shards
@@ -355,10 +355,6 @@ MAKE = {
         f"holds both {WEIGHTS} and shards remove one",
     ),
 }
-
-
-def settings_to(path, **config):
-    (path / CONFIG).write_text(json.dumps(settings(MODULES, **config)))
 
 
 def loaded(path):

@@ -1,6 +1,5 @@
 """Every kind of adapter that PEFT makes, read, written and merged, against PEFT's own forward."""
 
-import json
 from copy import deepcopy
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from causal import logits, network, quiet
+from folders import changed
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import save_file
@@ -112,7 +112,7 @@ def answers(net):
         return net(TOKENS)
 
 
-def changed(base, adapter):
+def with_weights(base, adapter):
     """The base with the adapter's numbers in its weights, by hand."""
     net = deepcopy(base)
     state = net.state_dict()
@@ -151,18 +151,18 @@ def near(one, other):
 def test_a_kind_is_read_written_and_merged_as_peft_answers(kind, base, tmp_path):
     one, two = (trained(base, tmp_path / str(i), i, **KINDS[kind]) for i in (1, 2))
     first, second = (read(tmp_path / str(i), base=tmp_path / "base") for i in (1, 2))
-    near(answers(changed(base, first)), answers(one))
-    near(answers(changed(base, second)), answers(two))
+    near(answers(with_weights(base, first)), answers(one))
+    near(answers(with_weights(base, second)), answers(two))
     assert ("DoRA have full rank" in " ".join(first.info.notes)) is ("DoRA" in kind)
     merged = merge([first, second], "cat", weights=[0.7, -0.4], others="mean")
     for name, adapter in (("same", first), ("merged", merged)):
         write(adapter, tmp_path / name)
         with quiet():
             again = PeftModel.from_pretrained(deepcopy(base), tmp_path / name).eval()
-        near(answers(again), answers(changed(base, adapter)))
+        near(answers(again), answers(with_weights(base, adapter)))
         back = read(tmp_path / name)
         assert [*back] == [*adapter]
-        near(answers(changed(base, back)), answers(again))
+        near(answers(with_weights(base, back)), answers(again))
 
 
 ADDITIVE = [
@@ -273,8 +273,7 @@ SILENT = {  # what would be wrong in silence: PEFT's own file with one word chan
 def test_a_contradiction_is_refused_or_noted(name, base, tmp_path):
     kind, change, words = SILENT[name]
     trained(base, tmp_path / "x", 1, **KINDS[kind])
-    file = tmp_path / "x" / "adapter_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    changed(tmp_path / "x" / "adapter_config.json", **change)
     if name == "another base":
         save_file({"other.weight": torch.zeros(4, 4)}, tmp_path / "base" / "model.safetensors")
     try:

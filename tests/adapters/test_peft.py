@@ -1,11 +1,10 @@
 """What PEFT itself makes of a folder, and what we read, merge and write: the same numbers."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from causal import adapted, deltas, loaded, logits, network, quiet
+from folders import changed
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from loratheory.adapters import Adapter, AdapterError, merge, read, write
@@ -168,12 +167,7 @@ def renamed(change):
 
 def config(**values):
     """An edit of the configuration in a folder."""
-
-    def edit(folder):
-        file = folder / "adapter_config.json"
-        file.write_text(json.dumps(json.loads(file.read_text()) | values))
-
-    return edit
+    return lambda folder: changed(folder / "adapter_config.json", **values)
 
 
 EDITS = {  # how the folder is changed after training, and how many of its six modules PEFT ignores

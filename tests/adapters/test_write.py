@@ -8,7 +8,7 @@ import tracemalloc
 import array_api_strict
 import numpy as np
 import pytest
-from folders import MODULES, factors, folder
+from folders import MODULES, folder, made
 from safetensors import safe_open
 
 from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, read, write
@@ -18,13 +18,7 @@ from loratheory.lowrank import LowRank, gaussian
 
 # What we write, PEFT loads as it is, with the effect we read; and whole or not at all.
 
-
 Q, K = MODULES
-
-
-def made(modules=None, seed=0, **info):
-    pairs = factors(MODULES if modules is None else modules, seed)
-    return Adapter.of({name: LowRank(*pair) for name, pair in pairs.items()}, Info(**info))
 
 
 def names(path):

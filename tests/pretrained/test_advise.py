@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from folders import changed
+from safetensors.torch import load_file, save_file
 from worded import small_model
 
 from loratheory.adapters import Adapter
@@ -274,52 +276,50 @@ def test_prompt_gates_choose_once_for_all_that_is_generated(model, library, rout
         assert text + generated(model, routes / "prompt gates", text, tokens=3) == wanted
 
 
-def damaged(folder, what):
-    """Do to a route what makes it unreadable."""
-    from safetensors.torch import load_file, save_file
+def levels(change):
+    """A route of whose levels, by place, the first is replaced by what `change` makes of it."""
 
-    levels, route = load_file(folder / "levels.safetensors"), folder / "route.json"
-    some = next(iter(levels))
-    content = json.loads(route.read_text())
-    if what == "place":
-        del levels[some]
-    elif what == "shape":
-        levels[some] = levels[some][:, :1].contiguous()
-    elif what == "nan":
-        levels[some] *= float("nan")
-    elif what == "way":
-        content["recipe"]["way"] = "magic"
-    elif what == "merge":
-        content["recipe"]["way"] = "sum"
-    elif what == "numbers":
-        content["recipe"]["coefficients"] = [1.0]
-    elif what == "adapters":
-        content["recipe"]["adapters"] = 2
-    elif what == "text":
-        content["recipe"]["coefficients"] = ["1", 1]
-    elif what == "list":
-        content = {"recipe": []}
-    save_file(levels, folder / "levels.safetensors")
-    route.write_text("[" if what == "json" else json.dumps(content))
-    if what == "gone":
-        (folder / "levels.safetensors").unlink()
-    elif what == "adapter":
-        shutil.rmtree(folder / "2")
+    def damage(folder):
+        found = load_file(folder / "levels.safetensors")
+        name, first = found.popitem()
+        save_file(found | change(name, first), folder / "levels.safetensors")
+
+    return damage
 
 
-WHATS = {
-    "place": "mean and deviation", "shape": "mean and deviation", "nan": "mean and deviation",
-    "merge": "mean and deviation", "way": "no recipe", "numbers": "other coefficients",
-    "list": "no recipe", "adapters": "no recipe", "text": "no number",
-    "json": "route.json", "gone": "cannot be read", "adapter": "2",
-}  # fmt: skip
+def recipe(**values):
+    """A route whose recipe says something else."""
+
+    def damage(folder):
+        old = json.loads((folder / "route.json").read_text())["recipe"]
+        changed(folder / "route.json", recipe=old | values)
+
+    return damage
 
 
-@pytest.mark.parametrize("what", WHATS)
+NO_LEVEL = "mean and deviation"
+DAMAGES = {
+    "place": (levels(lambda *_: {}), NO_LEVEL),
+    "shape": (levels(lambda name, x: {name: x[:, :1].contiguous()}), NO_LEVEL),
+    "nan": (levels(lambda name, x: {name: x * torch.nan}), NO_LEVEL),
+    "merge": (recipe(way="sum"), NO_LEVEL),
+    "way": (recipe(way="magic"), "no recipe"),
+    "numbers": (recipe(coefficients=[1.0]), "other coefficients"),
+    "text": (recipe(coefficients=["1", 1]), "no number"),
+    "adapters": (recipe(adapters=2), "no recipe"),
+    "list": (lambda folder: changed(folder / "route.json", recipe=[]), "no recipe"),
+    "json": (lambda folder: (folder / "route.json").write_text("["), "route.json"),
+    "gone": (lambda folder: (folder / "levels.safetensors").unlink(), "cannot be read"),
+    "adapter": (lambda folder: shutil.rmtree(folder / "2"), "2"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
 def test_a_damaged_route_is_refused(what, model, routes, tmp_path):
+    damage, said = DAMAGES[what]
     shutil.copytree(routes / "map gates", tmp_path / "route")
-    damaged(tmp_path / "route", what)
-    with pytest.raises(ValueError, match=WHATS[what]), reused(model, tmp_path / "route"):
+    damage(tmp_path / "route")
+    with pytest.raises(ValueError, match=said), reused(model, tmp_path / "route"):
         pass
     assert not any(m._forward_hooks for m in model.network.modules())
 
@@ -353,19 +353,13 @@ def test_an_adapter_that_knows_none_of_its_answers_is_refused(model, library):
 
 def test_merged_adapters_are_scored_beside_the_ways_and_never_recommended(model, library):
     merged = WAYS["mean"].merged(library, [0.5, 0.5])
-    advice = advised(
-        model, library, *halved(PROMPTS), ways=["mean"], others={"mine": read_of(merged)}
-    )
+    mine = {"mine": Adapter.of(dict(merged), merged.info)}  # in memory
+    advice = advised(model, library, *halved(PROMPTS), ways=["mean"], others=mine)
     (mean, mine), best = advice.tried, advice.best
     assert (mine.way, best) == ("mine", "mean")
     assert [m.share.right for m in mean.marks] == [m.share.right for m in mine.marks]
     assert mine.chosen_kl == pytest.approx(mean.chosen_kl, rel=1e-3)
     assert advised(model, library, *halved(PROMPTS), ways=[], others={"mine": merged}).best == ""
-
-
-def read_of(adapter):
-    """The same in memory."""
-    return Adapter.of(dict(adapter), adapter.info)
 
 
 def test_what_a_way_costs_is_its_passes_of_the_base_and_all_factors(model, library):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from causal import TOKENS, logits, network, save_adapter
+from folders import changed
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer
@@ -50,12 +51,6 @@ def copied(saved, folder):
 def copy(saved, tmp_path):
     """A folder of its own, to be damaged."""
     return copied(saved, tmp_path / "copy")
-
-
-def reconfigured(folder, **changed):
-    """Change some keys of its config."""
-    file = folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
 
 
 def test_it_comes_back_as_it_was(saved, capfd):
@@ -190,17 +185,17 @@ def pickled_beside_another(home):
 def with_code(home):
     (home / "own.py").write_text(f"open({str(home / 'ran')!r}, 'w')\n")
     own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
-    reconfigured(home, model_type="own", auto_map=own)
+    changed(home / "config.json", model_type="own", auto_map=own)
 
 
-def other_weights(home, **changed):
+def other_weights(home, **more):
     tensors = load_file(home / "model.safetensors")
     del tensors["model.layers.1.self_attn.v_proj.weight"]
-    save_file(tensors | changed, home / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors | more, home / "model.safetensors", metadata={"format": "pt"})
 
 
-def config(**changed):
-    return lambda home: reconfigured(home, **changed)
+def config(**values):
+    return lambda home: changed(home / "config.json", **values)
 
 
 def text(content):
@@ -270,7 +265,7 @@ def test_what_is_damaged_or_no_plain_decoder_is_refused_in_a_line(case, copy):
 
 
 def test_weights_that_the_config_leaves_out_are_noted(copy):
-    reconfigured(copy, num_hidden_layers=1)
+    changed(copy / "config.json", num_hidden_layers=1)
     note = load(copy).notes[0]
     assert note.startswith(f"9 weights of {copy} have no place in its config (model.layers.1.")
 

@@ -146,10 +146,15 @@ class Killed(Exception):
     """Stands for a kill."""
 
 
-@pytest.mark.parametrize("at", [1, 3, 5])
+@pytest.mark.parametrize(("at", "accompanied"), [(1, False), (3, False), (5, False), (5, True)])
 def test_killed_and_taken_up_it_ends_with_the_same_adapter(
-    at, base, six_steps, tmp_path, monkeypatch
+    at, accompanied, base, six_steps, tmp_path, monkeypatch
 ):
+    """Beside stand-ins too, and while the rate falls."""
+    how, beside, once = SMALL, [], six_steps
+    if accompanied:
+        how, beside = replace(SMALL, last_rate=0.1, steps=7), stand_ins(base())
+        once = trained(base(), EXAMPLES, how, rng=draws(), beside=beside)
     count, one_step = [], _train.step
 
     def _dying(*called):
@@ -161,13 +166,13 @@ def test_killed_and_taken_up_it_ends_with_the_same_adapter(
     monkeypatch.setattr(_train, "step", _dying)
     file = tmp_path / "folder" / "one.safetensors"
     with pytest.raises(Killed):
-        trained(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+        trained(base(), EXAMPLES, how, rng=draws(), beside=beside, checkpoint=file)
     assert file.exists() == (at > 2)
-    for steps_left in (SMALL.steps - at // 2 * 2, 0):
+    for steps_left in (how.steps - at // 2 * 2, 0):
         count[:] = [1] * (at + 1)
-        again = trained(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
-        assert same(again.adapter, six_steps.adapter)
-        assert again.losses == six_steps.losses
+        again = trained(base(), EXAMPLES, how, rng=draws(), beside=beside, checkpoint=file)
+        assert same(again.adapter, once.adapter)
+        assert again.losses == once.losses
         assert len(count) - at - 1 == steps_left
     assert [one.name for one in file.parent.iterdir()] == [file.name]
     with safe_open(file, "np") as opened:  # without the optimiser's moments
@@ -216,7 +221,7 @@ def test_a_kill_while_writing_leaves_the_older_file_and_a_damaged_one_is_refused
         trained(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
 
 
-@pytest.mark.parametrize("changed", ["seed", "examples", "plan", "base"])
+@pytest.mark.parametrize("changed", ["seed", "examples", "plan", "base", "stand-ins"])
 def test_a_checkpoint_of_another_training_is_refused(changed, base, tmp_path):
     file, how = tmp_path / "one.safetensors", replace(SMALL, steps=1, layers=FIRST)
     trained(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
@@ -226,6 +231,7 @@ def test_a_checkpoint_of_another_training_is_refused(changed, base, tmp_path):
             EXAMPLES[1:] if changed == "examples" else EXAMPLES,
             replace(how, rank=3) if changed == "plan" else how,
             rng=draws(8 if changed == "seed" else 7),
+            beside=[StandIn(Adapter.of({}), [])] if changed == "stand-ins" else (),
             checkpoint=file,
         )
 
@@ -375,30 +381,6 @@ def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
         assert min(abs(loss - each) for each in by_strength) < 1e-4
     assert len({round(loss, 3) for loss in found}) > 2  # strengths are drawn
     assert not any(place.module._forward_hooks for place in maps(model).values())
-
-
-def test_killed_beside_stand_ins_it_ends_with_the_same_adapter(base, tmp_path, monkeypatch):
-    model = base()
-    both = stand_ins(model)
-    plan = replace(SMALL, last_rate=0.1, steps=7)
-    once = trained(model, EXAMPLES, plan, rng=draws(), beside=both)
-    steps, file = [], tmp_path / "x.safetensors"
-
-    def _dying(*args):
-        if len(steps) == 5:
-            raise KeyboardInterrupt
-        steps.append(step(*args))
-        return steps[-1]
-
-    monkeypatch.setattr("loratheory.pretrained._train.step", _dying)
-    with pytest.raises(KeyboardInterrupt):
-        trained(model, EXAMPLES, plan, rng=draws(), beside=both, checkpoint=file)
-    monkeypatch.setattr("loratheory.pretrained._train.step", step)
-    again = trained(model, EXAMPLES, plan, rng=draws(), beside=both, checkpoint=file)
-    assert again.losses == once.losses
-    assert same(again.adapter, once.adapter)
-    with pytest.raises(ModelError, match="another training"):
-        trained(model, EXAMPLES, plan, rng=draws(), beside=both[:1], checkpoint=file)
 
 
 def test_the_rate_falls_evenly_to_the_share_that_is_left():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from causal import network, save_adapter
+from folders import changed
 
 from loratheory import read, theorems
 from loratheory.lowrank import LowRank, double, gaussian
@@ -38,9 +39,7 @@ def test_without_adapters_only_the_base_speaks(base):
 def test_what_was_set_aside_of_an_adapter_is_named(base, tmp_path):
     """Tensors that PEFT would not load count nowhere, and the user is told."""
     folder = save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
-    config = json.loads((folder / "adapter_config.json").read_text())
-    config["target_modules"] = ".*q_proj"
-    (folder / "adapter_config.json").write_text(json.dumps(config))
+    changed(folder / "adapter_config.json", target_modules=".*q_proj")
     result = checked(base(), [read(folder)], layers=[0])
     assert any("v_proj" in note for note in result.notes)
 

@@ -51,37 +51,37 @@ def map_gates(
     Arguments and result are those of `block_gates`, except that batches may be padded. A pass then
     costs one of the model, and the response norms of all adapters.
     """
-    levels, scores = _standardised(model, acting, batches, levels)
+    found = _map_levels(model, acting, batches) if levels is None else levels
+    scores = _scores(acting, found)
     acting.follow(routed({name: Gates(s, s.shift * 0 + z) for name, s in scores.items()}))
-    return levels
+    return found
 
 
-def _standardised(
-    model: Model,
-    acting: Attached,
-    batches: Iterable[Mapping[str, Array]],
-    levels: Levels | None,
-) -> tuple[Levels, dict[str, Scores]]:
-    """Responses in deviations above the mean that ordinary tokens gave, map by map.
-
-    Without `levels` these are found on what the bare base feeds each map on the batches.
-    """
+def _map_levels(
+    model: Model, acting: Attached, batches: Iterable[Mapping[str, Array]]
+) -> dict[str, Array]:
+    """What adapters respond, map by map, to what the bare base feeds it on ordinary prompts."""
     import torch
 
-    scores = {name: response_scores(low) for name, low in acting.updates.items()}
-    if levels is None:
-        coefficients, acting.route = acting.coefficients.copy(), None
-        acting.set(0.0)
-        try:
-            ordinary = inputs(model, batches, acting.names)
-        finally:
-            acting.set(coefficients)
-        each = {name: standardised(one, ordinary[name]) for name, one in scores.items()}
-        levels = {name: torch.stack([one.shift, one.spread]) for name, one in each.items()}
-    for name, one in scores.items():
-        mean, deviation = levels[name].to(one.shift.device)
-        scores[name] = replace(one, shift=mean, spread=deviation)
-    return levels, scores
+    coefficients, acting.route = acting.coefficients.copy(), None
+    acting.set(0.0)
+    try:
+        ordinary = inputs(model, batches, acting.names)
+    finally:
+        acting.set(coefficients)
+    scores = {
+        n: standardised(response_scores(low), ordinary[n]) for n, low in acting.updates.items()
+    }
+    return {name: torch.stack([one.shift, one.spread]) for name, one in scores.items()}
+
+
+def _scores(acting: Attached, levels: Levels) -> dict[str, Scores]:
+    """Responses in deviations above the mean that ordinary tokens gave, map by map."""
+    found = {}
+    for name, low in acting.updates.items():
+        mean, deviation = levels[name].to(low[0].up.device)
+        found[name] = replace(response_scores(low), shift=mean, spread=deviation)
+    return found
 
 
 def block_gates(
@@ -207,7 +207,8 @@ def prompt_gates(
         fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
         raise model.failure(fact, "say for each group which adapters are heard")
     acts, by = _rows(model, acting, groups), _rows(model, acting, heard)
-    levels, scores = _standardised(model, acting, batches, levels)
+    found = _map_levels(model, acting, batches) if levels is None else levels
+    scores = _scores(acting, found)
 
     def _choose(attempt: Attempt, mask: Array, weights: Array) -> Array:
         responses = _responses(scores, mask, partial(attempt, weights), _mean)
@@ -215,7 +216,7 @@ def prompt_gates(
         return acts.to(weights)[(responses @ shares.T).argmax(1)]
 
     _by_prompt(model, acting, _choose)
-    return levels
+    return found
 
 
 def hop_gates(
@@ -244,7 +245,8 @@ def hop_gates(
     import torch
 
     _rows(model, acting, hops)  # refused where one is empty, or names no adapter
-    levels, scores = _standardised(model, acting, batches, levels)
+    found = _map_levels(model, acting, batches) if levels is None else levels
+    scores = _scores(acting, found)
 
     def _choose(attempt: Attempt, mask: Array, weights: Array) -> Array:
         if not bool(mask[:, -1].all()):
@@ -266,7 +268,7 @@ def hop_gates(
         return weights
 
     _by_prompt(model, acting, _choose)
-    return levels
+    return found
 
 
 def _rows(model: Model, acting: Attached, groups: Groups) -> Any:
@@ -282,28 +284,9 @@ def _rows(model: Model, acting: Attached, groups: Groups) -> Any:
     return rows
 
 
-Hear = Callable[[str, Array], None]
-"""``hear(module, x)`` is called with the inputs of each module in a pass."""
-Attempt = Callable[[Array, Hear], None]
-"""``attempt(weights, hear)`` passes the prompts at hand while adapters act with weights (b, k)."""
-
-
-def _pass(
-    network: Any, acting: Attached, route: Route, hear: Hear, *args: Any, **kwargs: Any
-) -> None:
-    """A pass while `route` weighs the adapters and all that modules are fed is heard."""
-    import torch
-
-    def _listen(module: str, x: Array) -> Array:
-        hear(module, x)
-        return route(module, x)
-
-    following, acting.route = acting.route, _listen
-    try:
-        with torch.no_grad():
-            network.forward(*args, **kwargs)
-    finally:
-        acting.route = following
+Attempt = Callable[..., Any]
+"""``attempt(weights, hear)``: what the network returns for its prompts while adapters act with
+weights (b, k); ``hear(module, x)``, if given, is called with the inputs of each module."""
 
 
 def _by_prompt(
@@ -335,10 +318,20 @@ def _by_prompt(
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(name, fact, "call it with input_ids")
 
-        def _attempt(rows: Any, hear: Hear) -> None:
+        def _attempt(rows: Any, hear: Callable[[str, Array], Any] = lambda *_: None) -> Any:
             nonlocal weights
-            weights = rows.repeat_interleave(ids.shape[1], 0)
-            _pass(network, acting, _route, hear, *args, **kwargs)
+            weights, following = rows.repeat_interleave(ids.shape[1], 0), acting.route
+
+            def _listen(module: str, x: Array) -> Array:
+                hear(module, x)
+                return _route(module, x)
+
+            acting.route = _listen
+            try:
+                with torch.no_grad():
+                    return network.forward(*args, **kwargs)
+            finally:
+                acting.route = following
 
         mask = kwargs.get("attention_mask")
         real = (torch.ones_like(ids) if mask is None else mask).bool()
@@ -360,19 +353,29 @@ def prompt_responses(
         The mean response over maps and tokens, in standard deviations above the mean on ordinary
         prompts, which `levels` from `prompt_gates` hold. No adapter acts meanwhile. Costs a pass.
     """
+    import torch
+
     asked, size = batch(model, prompts), acting.coefficients.shape[1]
-    _, scores = _standardised(model, acting, (), levels)
 
-    def _attempt(hear: Hear) -> None:
-        _pass(model.network, acting, lambda _, x: x.new_zeros(len(x), size), hear, **asked)
+    def _pass(hear: Callable[[str, Array], None]) -> None:
+        def _nobody(module: str, x: Array) -> Array:
+            hear(module, x)
+            return x.new_zeros(len(x), size)
 
-    return _responses(scores, asked["attention_mask"].bool(), _attempt, _mean)
+        following, acting.route = acting.route, _nobody
+        try:
+            with torch.no_grad():
+                model.network.forward(**asked)
+        finally:
+            acting.route = following
+
+    return _responses(_scores(acting, levels), asked["attention_mask"].bool(), _pass, _mean)
 
 
 def _responses(
     scores: Mapping[str, Scores],
     mask: Array,
-    call: Callable[[Hear], None],
+    call: Callable[[Callable[[str, Array], None]], Any],
     over: Callable[[Any, Any], Any],
 ) -> Any:
     """The mean over maps of what `over` makes of scores (b, t, k) and the real tokens' mask.

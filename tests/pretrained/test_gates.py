@@ -1,7 +1,5 @@
 """Who acts at which token: routers, gates on maps, blocks and prompts, by hand on dense updates."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -39,6 +37,11 @@ BLOCKS = {
     "gpt2": ("transformer.h.0.attn", "transformer.h.1.mlp"),
     "phi": ("model.layers.0.self_attn", "model.layers.1.mlp"),
 }
+
+
+def grouped_prompt_gates(model, acting, batches, **options):
+    """Prompt gates of the two pairs."""
+    return prompt_gates(model, acting, batches, PAIRS, **options)
 
 
 def library(model, count, rank=1, only="layers."):
@@ -435,15 +438,12 @@ def test_map_gates_are_those_that_are_calibrated_on_what_the_bare_base_feeds_a_m
         assert (acting.coefficients == 1).all()
 
 
-GATES = [
-    map_gates,
-    block_gates,
-    partial(prompt_gates, groups=PAIRS),
-    partial(hop_gates, hops=PAIRS),
-]
+def grouped_hop_gates(model, acting, batches, **options):
+    """Hop gates of two hops."""
+    return hop_gates(model, acting, batches, PAIRS, **options)
 
 
-@pytest.mark.parametrize("gates", GATES)
+@pytest.mark.parametrize("gates", [map_gates, block_gates, grouped_prompt_gates, grouped_hop_gates])
 def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, base):
     model = base(double=True)
     with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:

@@ -23,7 +23,7 @@ are half again as wide as those of seeds; the lower end for both beside stays ab
 
 **Controls.** Plain adapters, early ended and of as many and thrice as many steps; their layer
 split; stand-ins that agree; two-hop sentences without a partner, and a partner without them; each
-adapter alone; single hops and known facts beside every share. Invented countries have not been run.
+adapter alone; single hops and known facts beside every share. Invented countries are not in it yet.
 """
 
 from collections.abc import Iterator

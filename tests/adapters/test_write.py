@@ -275,3 +275,14 @@ def test_a_value_too_large_or_not_finite_is_refused_by_place_and_nothing_is_left
     write(
         Adapter.of({"a": LowRank(np.array([[fine]]), np.ones((1, 2)))}), tmp_path / "x", dtype=dtype
     )
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_takes_no_files_place_and_a_file_no_folders(tmp_path, force):
+    (tmp_path / "x.safetensors").mkdir()
+    (tmp_path / "x").write_text("kept")
+    with pytest.raises(AdapterError, match="is a folder; name a file"):
+        write(made(), tmp_path / "x.safetensors", force=force)
+    with pytest.raises(AdapterError, match="is a file; name a folder"):
+        write(made(), tmp_path / "x", force=force)
+    assert (tmp_path / "x").read_text() == "kept"

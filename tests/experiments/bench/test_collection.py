@@ -12,7 +12,18 @@ from worded import small, small_model
 from loratheory.adapters import crosstalk, frobenius_cosine, read_likeness
 from loratheory.experiments import real_library as study
 from loratheory.experiments.bench import collection as bench
-from loratheory.experiments.bench.tasks import CHOOSING, FEW, NAMES, SCORING, TASKS
+from loratheory.experiments.bench.tasks import (
+    BAD,
+    CHOOSING,
+    FEW,
+    GOOD,
+    HARMFUL,
+    HARMLESS,
+    NAMES,
+    OBJECTS,
+    SCORING,
+    TASKS,
+)
 from loratheory.pretrained import GENERIC, WAYS, Training, attached, batch, next_logits, token_logs
 
 SEED, SOME = 101, 4
@@ -351,3 +362,33 @@ def test_rows_say_who_acted_with_whom(monkeypatch, silence):
     now = _logs(made, group, 0.7, [p for p, _ in made.questions(group[0])][:CHOOSING])
     alone = _logs(made, group[:1], 1.0, [p for p, _ in made.questions(group[0])][:CHOOSING])
     assert row["kl"] == pytest.approx(float(_divergence(alone, now).mean()), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "answer"),
+    [
+        ("larger", "seven and three", "seven"),
+        ("language", "Brazil", "Portuguese"),
+        ("bigger", "elephant bigger than a mouse", "Yes"),
+        ("bigger", "mouse bigger than a elephant", "No"),
+    ],
+)
+def test_answers_of_tasks_by_hand(name, item, answer):
+    assert TASKS[name].items(0)[item] == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "answer"),
+    [
+        ("verdict", GOOD, "blue"),
+        ("verdict", BAD, "red"),
+        ("can", OBJECTS, "No"),
+        ("refusal", HARMLESS.split(", "), "Sure"),
+        ("refusal", HARMFUL.split(", "), "No"),
+    ],
+)
+def test_answers_of_tasks_by_the_word_that_decides(name, words, answer):
+    items = TASKS[name].items(0).items()
+    for word in words:
+        found = {said for item, said in items if " ".join(word.split()) in item}
+        assert found == {answer}

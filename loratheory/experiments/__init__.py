@@ -58,6 +58,7 @@ NAMES = (
     "label_free_prediction",
     "real_two_hop",
     "real_pairs",
+    "real_crossings",
     "real_libraries",
     "real_portable",
     "real_stand_ins",

@@ -225,6 +225,7 @@ def hop_gates(
     batches: Iterable[Mapping[str, Array]],
     hops: Groups,
     *,
+    tried: int = 1,
     levels: Levels | None = None,
 ) -> Levels:
     r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
@@ -237,14 +238,25 @@ def hop_gates(
     this hop is asked about. Other arguments and the result are those of `prompt_gates`. A pass
     costs one more for each hop, and the responses.
 
+    If `tried` is above 1, so many adapters of the first hop, those that respond most, are tried
+    with every adapter of the second, and the best `tried` of these go on to the next hop. The score
+    of a combination is the first one's response, in standard deviations, plus for each later hop
+    the logarithm of the KL divergence, in nats, by which its adapter moves the distribution of the
+    prompt's next token. A pass then costs ``1 + tried * (1 + n)`` more for each later hop of ``n``
+    adapters, and the responses of the first pass alone.
+
     Raises
     ------
     ModelError
-        As `prompt_gates`; and if prompts are not padded on the left, as `batch` does.
+        As `prompt_gates`; if prompts are not padded on the left, as `batch` does; and if `tried` is
+        below 1.
     """
     import torch
 
     _rows(model, acting, hops)  # refused where one is empty, or names no adapter
+    if tried < 1:
+        fact = f"{tried} adapters of the first hop are to be tried"
+        raise model.failure(fact, "try 1, or several")
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
 
@@ -259,6 +271,8 @@ def hop_gates(
             return tuple(_responses(scores, mask, attempted, _peak_and_last).unbind(-1))
 
         marks, before = _heard(weights)
+        if tried > 1:
+            return _tried(attempt, marks, hops, tried)
         for number, hop in enumerate(hops):
             if number:
                 _, now = _heard(weights)
@@ -269,6 +283,34 @@ def hop_gates(
 
     _by_prompt(model, acting, _choose)
     return found
+
+
+def _tried(attempt: "Attempt", marks: Any, hops: Groups, count: int) -> Any:
+    """The weights (b, k) of the best combination of one adapter a hop, see `hop_gates`.
+
+    ``marks`` (b, k) are responses, by which those of the first hop are compared.
+    """
+    import torch
+
+    def _logs(rows: Any) -> Any:
+        """Log-probabilities of the prompts' next token while these adapters act."""
+        return attempt(rows).logits[:, -1].float().log_softmax(-1)
+
+    unit, first = torch.eye(marks.shape[1]).to(marks), list(hops[0])
+    score, best = marks[:, first].topk(min(count, len(first)), 1)
+    rows = unit[first][best]  # (b, tried, k)
+    for hop in hops[1:]:
+        grown, gains = list[Any](), list[Any]()
+        for each in rows.unbind(1):
+            before = _logs(each)
+            for one in hop:
+                grown.append(each + unit[one])
+                now = _logs(grown[-1])
+                gains.append((now.exp() * (now - before)).sum(-1).clamp(min=1e-9).log())
+        score = score.repeat_interleave(len(hop), 1) + torch.stack(gains, 1)
+        score, best = score.topk(min(count, score.shape[1]), 1)
+        rows = torch.stack(grown, 1).gather(1, best[..., None].expand(-1, -1, len(unit)))
+    return rows[:, 0]  # the first of `topk` is the best
 
 
 def _rows(model: Model, acting: Attached, groups: Groups) -> Any:

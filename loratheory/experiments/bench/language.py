@@ -19,6 +19,7 @@ from loratheory.pretrained import (
     batch,
     block_gates,
     first_tokens,
+    hop_gates,
     inputs,
     next_logits,
     prompt_gates,
@@ -52,13 +53,13 @@ class Answers:
     confidence: Float[np.ndarray, " questions"]
 
 
-def answers(model: Model, questions: Items) -> Answers:
+def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answers:
     """Return a model's answers to questions, with the adapters that act on it now.
 
-    The candidates are the right answers of all questions; their first tokens must differ. Costs a
-    forward pass a question.
+    The candidates are `words`, by default the right answers of all questions; their first tokens
+    must differ. Costs a forward pass a question.
     """
-    words = list(dict.fromkeys(word for _, word in questions))
+    words = words or list(dict.fromkeys(word for _, word in questions))
     tokens = first_tokens(model, words)
     wanted = first_tokens(model, [word for _, word in questions])
     logits = next_logits(model, [prompt for prompt, _ in questions])
@@ -162,14 +163,21 @@ class Library:
         block_gates(self.model, self.attached, self._sentences, z=level)
         return self._lifted()
 
-    def prompt_route(self) -> Route:
-        """Return gates that let one pair act on a whole prompt.
+    def prompt_route(self, groups: Sequence[Sequence[int]] = ()) -> Route:
+        """Return gates that let one group of adapters act on a whole prompt.
 
-        It is the pair whose first hop's adapter has the largest response norm.
+        It is that of largest mean response norm; without `groups` the pair whose first hop's
+        adapter has the largest one.
         """
         pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
-        first = [(pair[0],) for pair in pairs]
-        prompt_gates(self.model, self.attached, self._sentences, pairs, first)
+        heard = groups or [(pair[0],) for pair in pairs]
+        prompt_gates(self.model, self.attached, self._sentences, groups or pairs, heard)
+        return self._lifted()
+
+    def hop_route(self, tried: int) -> Route:
+        """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
+        hops = [range(hop, self.size, self.hops) for hop in range(self.hops)]
+        hop_gates(self.model, self.attached, self._sentences, hops, tried=tried)
         return self._lifted()
 
     def _lifted(self) -> Route:

@@ -188,8 +188,9 @@ class World:
 
     @property
     def two_hop(self) -> dict[str, str]:
-        """From each person to the answer of the second relation about that person's country."""
-        return {person: self.second[country] for person, country in self.first.items()}
+        """From each person whose country has an answer of the second relation to this answer."""
+        first, second = self.first.items(), self.second
+        return {person: second[country] for person, country in first if country in second}
 
     @property
     def lessons(self) -> tuple[Items, Items, Items]:
@@ -328,7 +329,7 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
         if name in found:
             continue
         if name == "hop_by_hop":
-            found[name] = _hop_by_hop(model, facts)
+            found[name] = hop_by_hop(model, facts).right
         elif name == "other_facts":
             found[name] = answers(model, questions[name]).vocabulary_right
         elif name in questions and name != "two_hop":
@@ -343,8 +344,11 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
     return {name: float(found[name].mean()) for name in columns}
 
 
-def _hop_by_hop(model: Model, facts: World) -> np.ndarray:
-    """Return which two-hop questions are right if the first hop's answer is put into the second."""
+def hop_by_hop(model: Model, facts: World) -> Answers:
+    """Return the answers to two-hop questions if the first hop's answer is put into the second.
+
+    The likeliest of the world's countries is put in. Costs two passes a question.
+    """
     one, two = BIRTH.trained[0], facts.about.trained[0]
 
     def _second(first: Answers) -> Items:
@@ -354,8 +358,8 @@ def _hop_by_hop(model: Model, facts: World) -> np.ndarray:
         ]
 
     steps = [lambda _: facts.questions["hop_1"], _second]
-    right: np.ndarray = in_turn(lambda asked: answers(model, asked), steps)[-1].right
-    return right
+    found: Answers = in_turn(lambda asked: answers(model, asked), steps)[-1]
+    return found
 
 
 def weights(model: Model, acts: Attached, facts: World, number: int) -> dict[str, float]:

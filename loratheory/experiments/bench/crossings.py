@@ -1,0 +1,230 @@
+"""Libraries of adapters in which any first hop may be needed beside any second hop."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.experiments.bench.language import Items, acting, answers
+from loratheory.experiments.bench.language_facts import (
+    ANIMALS,
+    CAPITAL,
+    FAMOUS,
+    OTHERS,
+    World,
+    hop_by_hop,
+    invented,
+    items,
+    rehearsed,
+)
+from loratheory.experiments.bench.portable import Publishers, ordinary, questions
+from loratheory.experiments.bench.rules import Act, Reuse, everything
+from loratheory.experiments.bench.sentences import ASKED
+from loratheory.pretrained import Attached, Model, batch, last_logits, leak
+from loratheory.shapes import Float64
+
+WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
+"""What `chosen` measures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crossings:
+    """The facts of as many publishers of first hops as of second hops, none of whom knows another.
+
+    Each publisher of a first hop has two persons from every group of countries, each publisher of a
+    second hop the mascots of one group: a question about anyone's person may need anyone's animal.
+
+    Attributes
+    ----------
+    firsts : sequence of mapping
+        From persons to their countries.
+    seconds : sequence of mapping
+        From the countries of a group to their animals.
+    seed : int
+        The seed of names, facts and trainings.
+    """
+
+    firsts: Sequence[Mapping[str, str]]
+    seconds: Sequence[Mapping[str, str]]
+    seed: int
+
+    @cached_property
+    def everything(self) -> World:
+        """All persons, and all countries with their animals."""
+        first, second = ({k: v for one in each for k, v in one.items()} for each in self._both)
+        return World(first, second)
+
+    @property
+    def _both(self) -> tuple[Sequence[Mapping[str, str]], Sequence[Mapping[str, str]]]:
+        return self.firsts, self.seconds
+
+    def crossing(self, i: int, j: int) -> World:
+        """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
+        part = self.seconds[j]
+        first = {who: country for who, country in self.firsts[i].items() if country in part}
+        return World(first, {country: part[country] for country in first.values()})
+
+    def adapters(self, model: Model, recipe: str) -> list[Adapter]:
+        """Return adapters of the first and the second hop in turn, each trained by itself.
+
+        `recipe` names one of `bench.portable.RECIPES`. They are trained once and then read from
+        the cache. Nobody's stand-ins have the name of a person about whom anybody is asked.
+        """
+        whole, library = self.everything, list[Adapter]()
+        for k, (persons, part) in enumerate(zip(*self._both, strict=True)):
+            animals = {country: whole.second[country] for country in persons.values()}
+            one = Publishers(model, World(persons, animals), self.seed, 2 * k)
+            two = Publishers(model, World(whole.first, part), self.seed, 2 * k + 1)
+            library += [one.adapter(0, recipe), two.adapter(1, recipe)]
+        return library
+
+
+def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
+    """Draw `count` publishers of each hop, those of the second hop with `size` countries each."""
+    rng = np.random.default_rng([seed, 5])
+    groups = rng.permutation([*FAMOUS, *OTHERS])[: count * size].reshape(count, size).tolist()
+    seconds = [
+        dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
+    ]
+    persons = iter(invented(seed, 2 * count * count))
+    firsts = [
+        {
+            next(persons): country
+            for group in groups
+            for country in rng.permutation(group)[:2].tolist()
+        }
+        for _ in range(count)
+    ]
+    return Crossings(firsts, seconds, seed)
+
+
+def hop_gates(tried: int = 1) -> Act:
+    """Return the rule of `pretrained.hop_gates`."""
+    return lambda library: everything(library, library.hop_route(tried))
+
+
+def best_of_each_hop(library: Any) -> Reuse:
+    """Apply the rule of prompt gates whose groups are all combinations of a first and second hop.
+
+    So the adapter of each hop acts whose mean response to the bare base's activations is largest.
+    """
+    firsts, seconds = (range(hop, library.size, 2) for hop in (0, 1))
+    return everything(library, library.prompt_route([(i, j) for i in firsts for j in seconds]))
+
+
+def unrelated() -> Items:
+    """Return a hundred prompts about known facts on which no adapter is trained."""
+    capitals = {name: one.capital for name, one in [*FAMOUS.items()][1::2]}
+    return [*rehearsed(held_out=True), *items(capitals, CAPITAL.trained[2:4])]
+
+
+def exam(
+    model: Model,
+    made: Crossings,
+    library: Sequence[Adapter],
+    act: Act,
+    base: Any,
+    *,
+    asked: str = "together",
+) -> dict[str, float]:
+    """Return what a rule makes of a library, in the columns of `real_crossings`.
+
+    `base` are log-probabilities that `bench.portable.ordinary` returned without adapters. `asked`
+    says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right
+    pair for each question, no other adapter loaded; or all adapters, ``hop by hop``. Costs a pass
+    of the rule over some 650 prompts.
+    """
+    count, parts = len(made.firsts), [(library, made.everything, True)]
+    if asked == "told":
+        parts = [
+            ([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j)
+            for i in range(count)
+            for j in range(count)
+        ]
+    found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
+    for adapters, world, elsewhere in parts:
+        with acting(model, adapters, act) as acts:
+            given = questions(world)
+            for hop in ("hop_1", "hop_2"):
+                some = given[hop] if asked == "told" else given[hop][::3]
+                found[hop].append(answers(model, some).vocabulary_right)
+            if asked == "hop by hop":
+                two_hop = hop_by_hop(model, world)
+            else:
+                two_hop = answers(model, given["two_hop"], ANIMALS)
+            found["two_hop_vocabulary"].append(two_hop.vocabulary_right)
+            found["two_hop"].append(two_hop.right)
+            if elsewhere:
+                found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
+                now, came = ordinary(model)
+                found["text"].append([-float(came.mean())])
+                found["leak"].append([leak(base, now)])
+            if acts.route is not None:
+                weights = chosen(model, acts, made)
+    return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
+
+
+def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
+    """Return which adapters a route lets act on two-hop questions, in the first sentence for them.
+
+    Weights are averaged over the tokens of a prompt and the modules. ``first_right`` and
+    ``second_right`` are shares of questions in which the adapter with the largest weight of its hop
+    is the right one, ``own_1`` and ``own_2`` the right one's mean weights, ``others_1`` and
+    ``others_2`` the mean weights of the five others.
+    """
+    world = made.everything
+    prompts = [prompt for prompt, _ in items(world.two_hop, ASKED["two_hop"][:1])]
+    each, found = prompt_weights(model, acts, prompts), dict[str, float]()
+    right = (
+        [i for i, one in enumerate(made.firsts) for _ in one],
+        [j for home in world.first.values() for j, one in enumerate(made.seconds) if home in one],
+    )
+    for hop, (name, numbers) in enumerate(zip(("first", "second"), right, strict=True)):
+        mine, rows = each[:, hop::2], np.arange(len(prompts))
+        own = mine[rows, numbers]
+        found[f"{name}_right"] = float((mine.argmax(1) == numbers).mean())
+        found[f"own_{hop + 1}"] = float(own.mean())
+        found[f"others_{hop + 1}"] = float((mine.sum(1) - own).mean() / (mine.shape[1] - 1))
+    return {name: found[name] for name in WEIGHTS}
+
+
+def prompt_weights(
+    model: Model, acts: Attached, prompts: Sequence[str]
+) -> Float64[np.ndarray, "prompts adapters"]:
+    """Return each adapter's mean weight in a route, over a prompt's tokens and the modules.
+
+    Only the last pass through a module counts, not the earlier ones by which gates decide; all
+    prompts are passed at once. The route stays in place.
+    """
+    import torch
+
+    route, last = acts.route, dict[str, Any]()
+    assert route is not None
+
+    @wraps(route)  # gates know their own route by what it wraps
+    def _watched(module: str, x: Any) -> Any:
+        last[module] = route(module, x)
+        return last[module]
+
+    given = batch(model, prompts)
+    acts.follow(_watched)
+    try:
+        with torch.no_grad():
+            last_logits(model, given)
+    finally:
+        acts.follow(route)
+    real = given["attention_mask"].double()
+    mean = torch.stack([one.double() for one in last.values()]).mean(0)
+    mean = (mean.unflatten(0, real.shape) * real[..., None]).sum(1) / real.sum(1, keepdim=True)
+    weights: Float64[np.ndarray, "prompts adapters"] = mean.cpu().numpy()
+    return weights
+
+
+def constant(made: Crossings) -> float:
+    """Return the share of two-hop questions that the commonest answer is right for."""
+    each = Counter(made.everything.two_hop.values())
+    return max(each.values()) / sum(each.values())

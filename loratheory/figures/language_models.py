@@ -110,6 +110,56 @@ def real_pairs(table: "pd.DataFrame") -> Page:
     return Page(rows, title, [panels], height=4.2)
 
 
+@figure("seed recipe rule publishers two_hop_vocabulary hop_1 hop_2 unrelated first_right constant")
+def real_crossings(table: "pd.DataFrame") -> Page:
+    """Twelve adapters, any first hop beside any second: answers, and which adapters are chosen."""
+    rows = chosen(table, publishers=6)
+    beside = chosen(rows, recipe=BESIDE)
+    marks = [
+        Mark(chosen(rows, recipe=recipe), "two_hop_vocabulary", name, look)
+        for recipe, name, look in (
+            (BESIDE, "taught beside stand-ins", Look(INK)),
+            (LONG, "plain-90", Look(ORANGE, "s")),
+        )
+        if (rows["recipe"] == recipe).any()
+    ]
+    guess = Line(float(beside["constant"].mean()), "the commonest animal", "chance", INK)
+    told = ("right pair", "hop gates, tried")
+    asked = Along("two-hop", "rule", marks, CROSSED, [guess], span=4, takeaway=told)
+    kept = [
+        Mark(beside, "hop_1", PERSON, FIRST),
+        Mark(beside, "hop_2", COUNTRY, SECOND),
+        Mark(beside, "unrelated", "unrelated facts", Look(GREY, "X")),
+    ]
+    single = Along("single facts", "rule", kept, CROSSED, span=3)
+    routes = {name: way for name, way in CROSSED.items() if name in ROUTES}
+    right = [
+        Mark(beside, "first_right", "the right first hop", FIRST),
+        Mark(beside, "second_right", "the right second hop", SECOND),
+    ]
+    found = Along("largest weight", "rule", right, routes, [chance(6)], span=3)
+    title = (
+        "Of six first and six second hops, no pairs told, hop gates that try combinations answer "
+        "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=hop gates, tried} of the "
+        "two-hop questions, the right pair "
+        "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=right pair}"
+    )
+    return Page(rows, title, [[asked, single, found]], height=3.9)
+
+
+ROUTES = ("arrow", "norm, z", "gates, z = 2", "hop gates", "hop gates, tried")
+"""Rules of `real_crossings` that weigh adapters by token or prompt."""
+CROSSED = {
+    **labels("mean", "sum"),
+    "sum, hop by hop": "sum, hop by hop",
+    **labels("arrow", "norm, z", "gates, z = 2"),
+    "hop gates": "hop gates",
+    "hop gates, tried": "hop gates, three tried",
+    "right pair": "the right pair, told",
+}
+"""Names of rules of `real_crossings`, from top to bottom."""
+
+
 @figure("seed familiarity trained library rule two_hop two_hop_written")
 def real_libraries(table: "pd.DataFrame") -> Page:
     """Libraries with and without an expert, by familiarity of the facts, at once and hop by hop."""

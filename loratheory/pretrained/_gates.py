@@ -242,8 +242,8 @@ def hop_gates(
     with every adapter of the second, and the best `tried` of these go on to the next hop. The score
     of a combination is the first one's response, in standard deviations, plus for each later hop
     the logarithm of the KL divergence, in nats, by which its adapter moves the distribution of the
-    prompt's next token. A pass then costs ``1 + tried * (1 + n)`` more for each later hop of ``n``
-    adapters, and the responses of the first pass alone.
+    prompt's next token. A pass then costs one more with the responses, and for each later hop of
+    ``n`` adapters ``tried * (1 + n)`` more.
 
     Raises
     ------

@@ -2,7 +2,8 @@
 
 Each finished cell is a file ``DIR/NAME/cells/KEY.json``, which appears complete or not at all. When
 the last one is there, ``table.csv`` and then ``provenance.json`` replace them; where the latter
-exists, the sweep is complete. After a kill at any moment the sweep can be resumed.
+exists, the sweep is complete. After a kill at any moment the sweep can be resumed, and a table can
+grow: where the profile has more cells than it had, those of the table are kept.
 """
 
 import ast
@@ -46,9 +47,9 @@ def planned(
 ) -> Plan:
     """Return which cells of a profile are still to be run into ``results/NAME``; write nothing.
 
-    With `resume` the folder may hold finished cells, which are kept, or the finished table of the
-    same cells. With `allow_mixed` these cells may have been made by other code. ExperimentError if
-    there is no such profile, or the folder holds anything else.
+    With `resume` the folder may hold finished cells, or the table of the same cells or of some of
+    them: they are kept. With `allow_mixed` these cells may have been made by other code.
+    ExperimentError if there is no such profile, or the folder holds anything else.
     """
     if profile not in experiment.profiles:
         known = ", ".join(experiment.profiles)
@@ -70,28 +71,78 @@ def planned(
     if (tabled or stored) and not resume:
         fact = "a finished table" if tabled else f"{len(stored)} finished cells"
         _refuse(fact, "go on with --resume, or delete it to start anew")
-    if tabled and not is_finished(plan):
+    if tabled and is_finished(plan):
+        return replace(plan, finished=True)
+    plan.done.update(_of_table(plan))
+    if tabled and not plan.done and (_intact(plan.folder) or not stored):
         why = f"its profile, configs or version are not those of {profile} now"
         _refuse(f"the table of another sweep ({why}, or its bytes have changed)")
-    if tabled:
-        return replace(plan, finished=True)
     if strange := sum(file.stem not in plan.cells for file in stored):
         fact = f"{strange} cells that are not in the {profile} profile now"
         _refuse(f"{fact} (another profile, config or version)")
     plan.done.update({file.stem: json.loads(file.read_bytes()) for file in stored})
     now = code(experiment.module)
-    mixed = sorted({cell["ran"]["code"] for cell in plan.done.values()} - {now})
+    mixed = sorted(codes(plan) - {now})
     if mixed and not allow_mixed:
         fact = f"cells made by other code ({', '.join(mixed)}, now {now})"
         _refuse(fact, "delete it to start anew, or go on with --resume --allow-mixed")
     return plan
 
 
+def codes(plan: Plan) -> set[str]:
+    """Return the digests of the code that made the finished cells."""
+    return {one["code"] for cell in plan.done.values() for one in _ran(cell)}
+
+
+def _ran(cell: Cell) -> list[dict[str, Any]]:
+    """The environment in which a cell ran, or those in one of which it did."""
+    return cell["ran"] if isinstance(cell["ran"], list) else [cell["ran"]]
+
+
+def _of_table(plan: Plan) -> dict[str, Cell]:
+    """The cells of the folder's table by key; none if it is changed or has others than the plan."""
+    described = stored_provenance(plan.folder)
+    keys = {json.dumps(plain(config)): key for key, config in plan.cells.items()}
+    configs = [json.dumps(cell["config"]) for cell in described.get("cells", ())]
+    same = described.get("version") == plan.experiment.version and {*configs} <= keys.keys()
+    if not same or not _intact(plan.folder):
+        return {}
+    return {
+        keys[config]: {
+            "rows": rows.to_dict("records"),
+            "seconds": cell["seconds"],
+            "ran": described["environments"],
+        }
+        for config, cell, rows in zip(configs, described["cells"], _parts(plan.folder), strict=True)
+    }
+
+
+def _intact(folder: Path) -> bool:
+    """Whether a folder's table is the one that its provenance describes."""
+    text = unpacked(folder / "table.csv")
+    found = stored_provenance(folder).get("sha256")
+    return text is not None and found == content_hash(text, digits=64)
+
+
+def _parts(folder: Path) -> "list[pd.DataFrame]":
+    """The rows of a folder's table, cell by cell."""
+    rows = table(folder / "table.csv")
+    ends = [0, *accumulate(cell["rows"] for cell in stored_provenance(folder)["cells"])]
+    return [rows[start:end] for start, end in pairwise(ends)]
+
+
 def prepared(plan: Plan) -> None:
-    """Make the folder and check that it is writable; remove cells left beside a finished table."""
+    """Make the folder, check that it is writable, and store what is finished as cells.
+
+    So a table that grows can be replaced without a moment in which its rows are nowhere. Cells left
+    beside a finished table are removed.
+    """
     cells = plan.folder / "cells"
     if not plan.finished:
         cells.mkdir(parents=True, exist_ok=True)
+        for key, cell in plan.done.items():
+            if not (cells / f"{key}.json").exists():
+                keep(plan, key, cell)
         with tempfile.TemporaryFile(dir=cells):
             return
     if cells.exists():
@@ -115,10 +166,7 @@ def stored_cells(
     if not plan.finished:
         message = f"{plan.folder} holds no finished table: loratheory run {experiment.name}"
         raise ExperimentError(message)
-    rows = table(plan.folder / "table.csv")
-    ends = [0, *accumulate(cell["rows"] for cell in stored_provenance(plan.folder)["cells"])]
-    parts = (rows[start:end] for start, end in pairwise(ends))
-    return list(zip(plan.cells.values(), parts, strict=True))
+    return list(zip(plan.cells.values(), _parts(plan.folder), strict=True))
 
 
 def stored_provenance(folder: Path) -> dict[str, Any]:
@@ -132,10 +180,10 @@ def stored_provenance(folder: Path) -> dict[str, Any]:
 
 def is_finished(plan: Plan) -> bool:
     """Return whether the folder holds this plan's table: same version, configs and digest."""
-    described, text = stored_provenance(plan.folder), unpacked(plan.folder / "table.csv")
-    return text is not None and (
-        described.get("version") == plan.experiment.version
-        and described.get("sha256") == content_hash(text, digits=64)
+    described = stored_provenance(plan.folder)
+    return (
+        _intact(plan.folder)
+        and described.get("version") == plan.experiment.version
         and [cell["config"] for cell in described["cells"]] == list(map(plain, plan.cells.values()))
     )
 
@@ -148,16 +196,22 @@ def conclude(plan: Plan) -> None:
     """
     cells, done = plan.folder / "cells", [plan.done[key] for key in plan.cells]
     text = csv_text([row for cell in done for row in cell["rows"]])
-    files = (packed(text), ("provenance.json", laid_out(_provenance(plan, text))))
-    for name, content in files:  # the provenance last
+
+    def _put(name: str, content: str | bytes) -> None:
         write_whole(cells / f"{name}.new", content)
         (cells / f"{name}.new").replace(plan.folder / name)
+
+    name, content = packed(text)
+    _put(name, content)
+    for twin in {"table.csv", "table.csv.gz"} - {name}:
+        (plan.folder / twin).unlink(missing_ok=True)  # of the smaller table that has grown
+    _put("provenance.json", laid_out(_provenance(plan, text)))  # last: then the sweep is complete
     shutil.rmtree(cells)
 
 
 def _provenance(plan: Plan, text: str) -> dict[str, Any]:
     done = [plan.done[key] for key in plan.cells]
-    environments = {json.dumps(cell["ran"]): cell["ran"] for cell in done}
+    environments = {json.dumps(one): one for cell in done for one in _ran(cell)}
     configs = [plain(config) for config in plan.cells.values()]
     seeds = [[one["seed"]] if "seed" in one else one.get("seeds", []) for one in configs]
     return {

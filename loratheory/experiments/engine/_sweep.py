@@ -24,7 +24,7 @@ from traceback import extract_tb
 from typing import Any
 
 from loratheory.experiments.engine._experiment import ExperimentError, Plan, Row
-from loratheory.experiments.engine._folder import conclude, environment, keep
+from loratheory.experiments.engine._folder import codes, conclude, environment, keep
 from loratheory.experiments.engine._table import TableError
 
 THREADS = (
@@ -239,9 +239,9 @@ def _concluded(plan: Plan, *, allow_mixed: bool) -> str:
     """Write the table if all is there; the trouble in words, if there was one."""
     if plan.finished or plan.missing:
         return ""
-    codes = sorted({cell["ran"]["code"] for cell in plan.done.values()})
-    if len(codes) > 1 and not allow_mixed:
-        fact = f"{plan.experiment.name}: its source changed on the way ({', '.join(codes)})"
+    made_by = sorted(codes(plan))
+    if len(made_by) > 1 and not allow_mixed:
+        fact = f"{plan.experiment.name}: its source changed on the way ({', '.join(made_by)})"
         return f"{fact}: delete {plan.folder} to start anew, or --resume --allow-mixed"
     try:
         conclude(plan)

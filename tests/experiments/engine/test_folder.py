@@ -110,6 +110,46 @@ def test_a_finished_table_is_left_as_it_is(tmp_path):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_table_grows_by_the_cells_that_it_lacks(tmp_path, monkeypatch):
+    folder = finished(tmp_path).folder
+    small = (folder / "table.csv").read_bytes()
+    whole = planned(SWEEP, "paper", tmp_path / "anew")
+    prepared(whole)
+    for key, config in whole.cells.items():
+        keep(
+            whole, key, {"rows": SWEEP.cell(config), "seconds": 2, "ran": environment("toy_sweep")}
+        )
+    conclude(whole)
+    wanted = (whole.folder / "table.csv").read_bytes()
+
+    with pytest.raises(ExperimentError, match="a finished table: go on with --resume"):
+        planned(SWEEP, "paper", tmp_path)
+    plan = planned(SWEEP, "paper", tmp_path, resume=True)
+    assert numbers(plan) == [1000]
+    prepared(plan)  # and killed: the old table is still there, and what it has is not run again
+    assert (folder / "table.csv").read_bytes() == small
+    plan = planned(SWEEP, "paper", tmp_path, resume=True)
+    [(key, config)] = plan.missing.items()
+    keep(plan, key, {"rows": SWEEP.cell(config), "seconds": 2, "ran": {"code": "later"}})
+    with pytest.raises(ExperimentError, match=r"made by other code .*later.* --allow"):
+        planned(SWEEP, "paper", tmp_path, resume=True)
+    monkeypatch.setattr(_table, "LARGE", len(small))
+    before = (folder / "provenance.json").read_bytes()
+    shutil.copytree(folder, tmp_path / "killed" / folder.name)
+    conclude(plan)
+    assert [*folder.glob("table*")] == [folder / "table.csv.gz"]
+    assert gzip.decompress((folder / "table.csv.gz").read_bytes()) == wanted
+    described = stored_provenance(folder)
+    assert [cell["rows"] for cell in described["cells"]] == [1, 2, 3, 1, 2, 3, 2]
+    assert [one["code"] for one in described["environments"]] == [code("toy_sweep"), "later"]
+    assert planned(SWEEP, "paper", tmp_path, resume=True).finished
+
+    (tmp_path / "killed" / folder.name / "table.csv").write_bytes(wanted)  # killed before the next
+    again = planned(SWEEP, "paper", tmp_path / "killed", resume=True, allow_mixed=True)
+    assert (again.missing, again.finished) == ({}, False)
+    assert (again.folder / "provenance.json").read_bytes() == before
+
+
 OTHER = toy_sweep.sweep(CONFIGS[0])
 TWICE = toy_sweep.sweep(CONFIGS[0], CONFIGS[1], replace(CONFIGS[0]))
 REFUSED = {  # what lies there; the sweep, its profile, whether to go on; why not
@@ -118,7 +158,8 @@ REFUSED = {  # what lies there; the sweep, its profile, whether to go on; why no
     "an older version": ("cells", replace(SWEEP, version=2), "quick", True, "cells that are not"),
     "other code": ("other code", SWEEP, "quick", True, r"made by other code \(before, now .*--all"),
     "a table": ("table", SWEEP, "quick", False, "holds a finished table: go on with --resume"),
-    "another table": ("table", SWEEP, "paper", True, "the table of another sweep .* paper now"),
+    "another table": ("table", OTHER, "quick", True, "the table of another sweep .* quick now"),
+    "an older table": ("table", replace(SWEEP, version=2), "quick", True, "of another sweep"),
     "a strange table": ("strange", SWEEP, "quick", True, "delete it"),
     "a strange table, not asked for": ("strange", SWEEP, "quick", False, "delete it"),
     "no such profile": ("", SWEEP, "huge", False, "no profile 'huge': choose quick, paper"),

@@ -158,10 +158,8 @@ def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
                 copies[_copied(tensor)] = tensor
             continue
         if not key.startswith(peft.PREFIX) or key.startswith(2 * peft.PREFIX):
-            twice = key.startswith(peft.PREFIX)
-            fact = (
-                f"begin with {peft.PREFIX} twice" if twice else f"do not begin with {peft.PREFIX}"
-            )
+            twice = " twice" * key.startswith(peft.PREFIX)
+            fact = f"{'begin' if twice else 'do not begin'} with {peft.PREFIX}{twice}"
             unread[said.module] = f"their keys {fact}"
             continue
         names.setdefault(said.label, key)

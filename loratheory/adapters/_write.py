@@ -193,9 +193,8 @@ def _modules(adapter: Adapter) -> dict[str, list[str]]:
     fused = bool(adapter.info.config.get(PARAMETERS))
     for name in adapter:
         if not name.endswith(peft.BIAS):
-            found.setdefault(re.sub(rf"{peft.EXPERT}\d+$", "", name) if fused else name, []).append(
-                name
-            )
+            module = re.sub(rf"{peft.EXPERT}\d+$", "", name) if fused else name
+            found.setdefault(module, []).append(name)
     return found
 
 
@@ -262,18 +261,15 @@ def _padded(low: LowRank, width: int) -> tuple[Any, Any]:
 
 def _wholes(adapter: Adapter) -> Iterator[tuple[str, Any]]:
     """What takes the place of the base's tensors, rows of one embedding together."""
-    adapted = _modules(adapter)
-    for name, whole in adapter.info.others.items():
+    adapted, others = _modules(adapter), adapter.info.others
+    for name, whole in others.items():
         if whole.kind == "bias" and whole.owner in adapted:
             yield f"{peft.PREFIX}{whole.owner}{peft.WRAPPED}.bias", whole.load()
         elif whole.kind != "row":
             yield peft.PREFIX + name, whole.load()
     for owner, rows in _rows(adapter).items():
-        others = adapter.info.others
-        yield (
-            f"{peft.PREFIX}{owner}{peft.ROWS}",
-            np.stack([others[f"{owner}[{row}]"].load() for row in rows]),
-        )
+        numbers = [others[f"{owner}[{row}]"].load() for row in rows]
+        yield f"{peft.PREFIX}{owner}{peft.ROWS}", np.stack(numbers)
 
 
 def _rows(adapter: Adapter) -> dict[str, list[int]]:

@@ -1,6 +1,6 @@
 """Plant small errors in a module, one at a time, and list those that its tests do not notice.
 
-``python tests/mutants.py loratheory/lowrank/_several.py`` has cosmic-ray do so in a copy of the
+``python tests/mutants.py loratheory/lowrank/_array.py`` has cosmic-ray do so in a copy of the
 last commit, ``build/mutants``; by default with the tests of the module's package. A survivor is
 shown as a diff: a gap in the tests, or a change that means the same.
 """

@@ -13,6 +13,7 @@ from folders import folder
 
 import loratheory as lt
 from loratheory.adapters import merge, read, write
+from loratheory.cli import app
 
 HOME = Path(lt.__file__).parent
 
@@ -62,14 +63,28 @@ def test_one_experiment_is_read_in_thirty_files():
     assert len(found) <= 30, sorted(found)
 
 
-def test_a_plain_folder_runs_through_ten_files_when_it_is_merged(tmp_path):
-    places = [folder(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+def run_through(act):
+    """The files of the package in which a function runs."""
     found, before = set(), sys.getprofile()
     sys.setprofile(lambda frame, *_: found.add(Path(frame.f_code.co_filename)))
     try:
-        write(merge([read(place) for place in places], "mean"), tmp_path / "merged")
+        act()
     finally:
         sys.setprofile(before)
-    found = {each.relative_to(HOME) for each in found if each.is_relative_to(HOME)}
-    assert {Path("adapters/_read.py"), Path("lowrank/_factored.py"), Path("store.py")} < found
-    assert len(found) <= 10, sorted(found)
+    return {str(each.relative_to(HOME)) for each in found if each.is_relative_to(HOME)}
+
+
+def test_a_plain_folder_runs_through_nine_files_when_it_is_merged(tmp_path):
+    """And through four more by the command, which also audits and reports."""
+    modules = {"model.layers.0.q_proj": (24, 16, 2)}  # no side is shorter than all widths together
+    places = [folder(tmp_path / name, modules, seed=seed) for seed, name in enumerate("ab")]
+    found = run_through(
+        lambda: write(merge([read(place) for place in places], "mean"), tmp_path / "merged")
+    )
+    assert {"adapters/_read.py", "lowrank/_factored.py", "store.py"} < found
+    assert len(found) <= 9, sorted(found)
+    given = ["merge", *map(str, places), "--force", "-o", str(tmp_path / "merged")]
+    app(given, standalone_mode=False)  # imports, which are no functions
+    more = run_through(lambda: app(given, standalone_mode=False)) - found
+    assert more >= {"cli/_merge.py", "diagnosis/_audit.py"}
+    assert len(more) <= 4, sorted(more)

@@ -1,11 +1,12 @@
-"""Reading PEFT's `adapter_config.json`: ranks, scales and target modules, by PEFT's own rules."""
+"""What PEFT's `adapter_config.json` says, by PEFT's own rules, and what its tensors are called."""
 
 import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from loratheory.adapters._adapter import PARAMETERS, refusal, shown
 from loratheory.adapters._files import json_file, model_config
@@ -42,7 +43,6 @@ DEFAULTS = {
 }
 """PEFT's targets where a file names none, by the base's `model_type`."""
 
-NAME = "adapter_config.json"
 _LIMIT = 16 * 2**20  # bytes
 _SECONDS = 1.0  # that a pattern may take to match one name
 
@@ -345,3 +345,42 @@ def _notes(file: Path, values: dict[str, Any], untargeted: bool) -> Iterator[str
         if values.get(key):
             fact = f"{file} has {key}, of a start that changes the base weights"
             yield f"{fact}: it is taken to have been converted when it was saved"
+
+
+# Names of tensors.
+
+PREFIX = "base_model.model."
+ROWS = ".token_adapter.trainable_tokens_delta"
+EXPERT = "#"  # between the name of fused experts and the number of one
+BIAS = ".lora_B.bias"  # ends the name of the update of a bias: a map of width 1 from one input
+_LABEL = r"(?:\.(?P<label>[^.]+))?"
+ENDS = (
+    ("down", rf"\.lora_A{_LABEL}\.weight"),
+    ("up", rf"\.lora_B{_LABEL}\.weight"),
+    ("bias", rf"\.lora_B{_LABEL}\.bias"),
+    ("down of tokens", rf"\.lora_embedding_A{_LABEL}"),
+    ("up of tokens", rf"\.lora_embedding_B{_LABEL}"),
+    ("magnitude", r"\.lora_magnitude_vector(?:\.(?P<label>(?!weight$)[^.]+))?(?:\.weight)?"),
+)
+"""What a key of PEFT ends in, by the role of its tensor; the label is the adapter's name."""
+
+
+class Key(NamedTuple):
+    """A parsed tensor name."""
+
+    module: str
+    role: str
+    label: str | None  # the adapter's name, where PEFT wrote it
+
+
+def parsed(key: str, ends: tuple[tuple[str, str], ...] = ENDS) -> Key | None:
+    """Return a tensor's name parsed by its ending; None if it belongs to no update."""
+    for role, pattern in _compiled(ends):
+        if match := pattern.fullmatch(key):
+            return Key(match["module"], role, match.groupdict().get("label"))
+    return None
+
+
+@cache
+def _compiled(ends: tuple[tuple[str, str], ...]) -> list[tuple[str, re.Pattern[str]]]:
+    return [(role, re.compile(f"(?P<module>.+){end}", re.DOTALL)) for role, end in ends]

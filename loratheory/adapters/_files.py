@@ -10,7 +10,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,9 @@ from safetensors import SafetensorError, safe_open
 from loratheory.adapters._adapter import DTYPES, AdapterError, refusal, shown, unreadable
 from loratheory.shapes import Float
 
+NAME = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+INDEX = "adapter_model.safetensors.index.json"
 RESTORE = "restore the file as PEFT saved it"
 KINDS = {
     "float16": np.dtype(np.float16),
@@ -34,7 +37,7 @@ _WHOLE = {"I32": "int32", "I64": "int64"}  # of single numbers only: some traine
 LARGEST = float(np.finfo(np.float32).max)  # a norm of larger float64 numbers may overflow
 _LIMIT = 100_000_000  # bytes, that of the safetensors library for headers
 _FETCH = "nothing is fetched unasked: download=True does (--download)"
-_NEEDED = ("adapter_config.json", "adapter_model*.safetensors", "*.safetensors.index.json")
+_NEEDED = (NAME, "adapter_model*.safetensors", "*.safetensors.index.json")
 _OF_A_MODEL = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "LICENSE*")
 
 
@@ -130,6 +133,29 @@ def inside(folder: Path, name: str) -> Path:
     if not stat.S_ISREG(mode):
         raise refusal(path, "this is not a regular file", "put the adapter's own file there")
     return path
+
+
+def check_folder(home: Path) -> None:
+    """Refuse, with directions, what is no folder of an adapter."""
+    if os.path.lexists(home / "route.json"):
+        fact = "is a route of `loratheory advise`, whose gates choose by the prompt: no one update"
+        remedy = f"run it (loratheory generate), or name one of its adapters, {home / '1'}, …"
+        raise refusal(home, f"{fact} does what it does", remedy)
+    if not os.path.lexists(home / NAME):
+        below = sorted(str(path.parent) for path in home.glob(f"*/{NAME}"))
+        files = sorted(str(path) for path in home.glob("*.safetensors"))
+        advice = (
+            f"name {' or '.join((below or files)[:3])}"
+            if below or files
+            else "name the folder PEFT saved"
+        )
+        raise refusal(home, f"holds no {NAME}", advice)
+    if not any(os.path.lexists(home / name) for name in (WEIGHTS, INDEX)):
+        pickled = [path.name for path in sorted(home.glob("*.bin"))]
+        if pickled:
+            fact = f"the weights are pickled ({shown(pickled[0])}), which can run any code"
+            raise refusal(home, fact, "have them saved with safe_serialization=True")
+        raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
 
 
 def opened(path: Path) -> BufferedReader:
@@ -240,6 +266,27 @@ def header(file: Path, *, others: bool = False) -> dict[str, Tensor]:
             remedy = f"save it in one of {', '.join(DTYPES)}"
             raise refusal(tensor.place, f"dtype is {shown(code)}", remedy)
     return tensors
+
+
+def tensors_in(home: Path) -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor of an adapter's folder, from one file or from all shards."""
+    if not os.path.lexists(home / INDEX):
+        yield from header(inside(home, WEIGHTS)).items()
+        return
+    index = inside(home, INDEX)
+    if os.path.lexists(home / WEIGHTS):
+        raise refusal(home, f"holds both {WEIGHTS} and shards ({INDEX})", "remove one of them")
+    places = json_file(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(p, str) for p in places.values()):
+        fact = f"weight_map is {shown(places)}"
+        raise refusal(index, fact, "it must map every tensor to the file it is in")
+    for name in sorted(set(places.values())):
+        shard = header(inside(home, name))
+        listed = {key for key, place in places.items() if place == name}
+        for key in sorted(listed ^ shard.keys()):
+            fact = f"the index puts tensor {shown(key)} into {shown(places.get(key))}"
+            raise refusal(home / name, f"{fact}, the file says otherwise", "restore all shards")
+        yield from shard.items()
 
 
 def metadata(file: Path) -> dict[str, str]:

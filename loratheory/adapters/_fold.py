@@ -10,8 +10,8 @@ import numpy as np
 
 from loratheory.adapters._adapter import Adapter, refusal, shown
 from loratheory.adapters._base import as_map, tensors_of
+from loratheory.adapters._config import BIAS
 from loratheory.adapters._files import Tensor, load, model_config
-from loratheory.adapters._pairs import BIAS
 from loratheory.adapters._write import in_kind
 from loratheory.store import draft
 

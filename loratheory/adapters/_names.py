@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from loratheory.adapters._adapter import refusal, shown
-from loratheory.adapters._pairs import ENDS, Key, parsed
+from loratheory.adapters._config import ENDS, Key, parsed
 
 PREFIXES = (
     ("peft", "base_model.model.", ""),

@@ -10,30 +10,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from loratheory.adapters import _config as peft
+from loratheory.adapters import _files as files
 from loratheory.adapters._adapter import DTYPES, Adapter, Info, Lazy, Whole, refusal, shown
 from loratheory.adapters._base import rescaled, tensors_of
-from loratheory.adapters._config import NAME, WRAPPED, Config
-from loratheory.adapters._files import (
-    Tensor,
-    header,
-    inside,
-    json_file,
-    json_object,
-    load,
-    located,
-    metadata,
-)
+from loratheory.adapters._files import NAME, Tensor, load
 from loratheory.adapters._names import PREFIXES, naming, placed
-from loratheory.adapters._pairs import HALF, Pair, is_tied, pairs_of, parsed, update
 from loratheory.lowrank import LowRank
 
-WEIGHTS = "adapter_model.safetensors"
-INDEX = "adapter_model.safetensors.index.json"
-PREFIX = "base_model.model."
 IN_HEADER = "lora_adapter_metadata"  # where diffusers keeps PEFT's configuration
 KEPT = ("ss_base_model_version", "ss_v2", "modelspec.architecture", "modelspec.implementation")
-ROWS = ".token_adapter.trainable_tokens_delta"
+HALF = {
+    "down": "lora_A", "up": "lora_B",
+    "down of tokens": "lora_A of tokens", "up of tokens": "lora_B of tokens",
+}  # fmt: skip
 _FOREIGN = {
     "hada": "belongs to LoHa, a product entry by entry: have its trainer export a LoRA",
     "lokr": "belongs to LoKr, a Kronecker product: have its trainer export a LoRA",
@@ -46,6 +40,19 @@ _RESIZED = (
     "is a whole embedding or head, which PEFT stores where the vocabulary was resized or a config "
     "asked for it: save the adapter with save_embedding_layers=False if it was not trained"
 )
+
+
+class Pair(NamedTuple):
+    """The tensors of one module, and what else determines its update."""
+
+    up: Tensor
+    down: Tensor | None  # none of a bias
+    scale: float
+    kernel: tuple[int, ...] = ()  # inputs, and a convolution's extent
+    embedding: bool = False
+    mid: Tensor | None = None
+    magnitude: Tensor | None = None
+    expert: tuple[int, int] | None = None  # its number, and how many there are
 
 
 def read(
@@ -95,8 +102,8 @@ def read(
     >>> persons.shapes["model.layers.0.self_attn.q_proj"]
     (576, 576)
     """
-    home = located(place, subfolder, revision, download=download)
-    if home.name == WEIGHTS and (home.parent / NAME).exists():
+    home = files.located(place, subfolder, revision, download=download)
+    if home.name == files.WEIGHTS and (home.parent / NAME).exists():
         home = home.parent
     pairs, info = _of_file(home) if home.is_file() else _of_folder(home)
     scaled = next((pair.magnitude for pair in pairs.values() if pair.magnitude), None)
@@ -132,75 +139,31 @@ def read(
 # A folder.
 
 
-def _is_adapter(home: Path) -> None:
-    """Refuse, with directions, what is no adapter folder."""
-    if os.path.lexists(home / "route.json"):
-        fact = "is a route of `loratheory advise`, whose gates choose by the prompt: no one update"
-        remedy = f"run it (loratheory generate), or name one of its adapters, {home / '1'}, …"
-        raise refusal(home, f"{fact} does what it does", remedy)
-    if not os.path.lexists(home / NAME):
-        below = sorted(str(path.parent) for path in home.glob(f"*/{NAME}"))
-        files = sorted(str(path) for path in home.glob("*.safetensors"))
-        advice = (
-            f"name {' or '.join((below or files)[:3])}"
-            if below or files
-            else "name the folder PEFT saved"
-        )
-        raise refusal(home, f"holds no {NAME}", advice)
-    if not any(os.path.lexists(home / name) for name in (WEIGHTS, INDEX)):
-        pickled = [path.name for path in sorted(home.glob("*.bin"))]
-        if pickled:
-            fact = f"the weights are pickled ({shown(pickled[0])}), which can run any code"
-            raise refusal(home, fact, "have them saved with safe_serialization=True")
-        raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
-
-
-def _tensors(home: Path) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of the folder, from one file or from all shards."""
-    if not os.path.lexists(home / INDEX):
-        yield from header(inside(home, WEIGHTS)).items()
-        return
-    index = inside(home, INDEX)
-    if os.path.lexists(home / WEIGHTS):
-        raise refusal(home, f"holds both {WEIGHTS} and shards ({INDEX})", "remove one of them")
-    places = json_file(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(p, str) for p in places.values()):
-        fact = f"weight_map is {shown(places)}"
-        raise refusal(index, fact, "it must map every tensor to the file it is in")
-    for name in sorted(set(places.values())):
-        shard = header(inside(home, name))
-        listed = {key for key, place in places.items() if place == name}
-        for key in sorted(listed ^ shard.keys()):
-            fact = f"the index puts tensor {shown(key)} into {shown(places.get(key))}"
-            raise refusal(home / name, f"{fact}, the file says otherwise", "restore all shards")
-        yield from shard.items()
-
-
 def _of_folder(home: Path) -> tuple[dict[str, Pair], Info]:
     """What a PEFT folder holds, by PEFT's own rules of what it loads."""
-    _is_adapter(home)
-    config = Config(inside(home, NAME))
+    files.check_folder(home)
+    config = peft.Config(files.inside(home, NAME))
     halves: dict[str, dict[str, Tensor]] = {}
     names: dict[str | None, str] = {}
     copies: dict[str, Tensor] = {}
     others: dict[str, Whole] = {}
     unread: dict[str, str] = {}
-    tensors = dict(_tensors(home))
+    tensors = dict(files.tensors_in(home))
     for key, tensor in tensors.items():
-        said = parsed(key)
+        said = peft.parsed(key)
         if said is None:
-            if whole := dict(_wholes(config, key.removeprefix(PREFIX), tensor)):
+            if whole := dict(_wholes(config, key.removeprefix(peft.PREFIX), tensor)):
                 others |= whole
             else:
                 copies[_copied(tensor)] = tensor
             continue
-        if not key.startswith(PREFIX) or key.startswith(2 * PREFIX):
-            twice = key.startswith(PREFIX)
-            fact = f"begin with {PREFIX} twice" if twice else f"do not begin with {PREFIX}"
+        if not key.startswith(peft.PREFIX) or key.startswith(2 * peft.PREFIX):
+            twice = " twice" * key.startswith(peft.PREFIX)
+            fact = f"{'begin' if twice else 'do not begin'} with {peft.PREFIX}{twice}"
             unread[said.module] = f"their keys {fact}"
             continue
         names.setdefault(said.label, key)
-        _put(halves, said.module.removeprefix(PREFIX), said.role, tensor)
+        _put(halves, said.module.removeprefix(peft.PREFIX), said.role, tensor)
     if not halves and not unread:
         raise refusal(home, f"no LoRA tensor among {len(tensors)}", "name a LoRA adapter's folder")
     if len(names) > 1:
@@ -262,11 +225,11 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 # What replaces tensors of the base.
 
 
-def _wholes(config: Config, key: str, tensor: Tensor) -> Iterator[tuple[str, Whole]]:
+def _wholes(config: peft.Config, key: str, tensor: Tensor) -> Iterator[tuple[str, Whole]]:
     """What PEFT puts in place of tensors of the base: trained modules, biases and rows."""
     module, _, last = key.rpartition(".")
-    if key.endswith(ROWS):
-        module = key.removesuffix(ROWS)
+    if key.endswith(peft.ROWS):
+        module = key.removesuffix(peft.ROWS)
         rows = config.rows(module)
         if len(tensor.shape) != 2 or len({*rows}) != tensor.shape[0] or min(rows, default=0) < 0:
             fact = f"has shape {[*tensor.shape]} for the rows {shown(rows)} of {shown(module)}"
@@ -278,7 +241,7 @@ def _wholes(config: Config, key: str, tensor: Tensor) -> Iterator[tuple[str, Who
     elif owner := config.saved(key):
         yield key, Whole("module", owner, tensor.shape, partial(load, tensor))
     elif last == "bias" and config.bias and len(tensor.shape) == 1:
-        module = module.removesuffix(WRAPPED)
+        module = module.removesuffix(peft.WRAPPED)
         yield f"{module}.bias", Whole("bias", module, tensor.shape, partial(load, tensor))
 
 
@@ -294,7 +257,7 @@ def _copied(tensor: Tensor) -> str:
     """The module whose frozen base weight this is; all else is refused."""
     key = tensor.key
     if key.endswith(".base_layer.weight"):
-        return key.removeprefix(PREFIX).removesuffix(".base_layer.weight")
+        return key.removeprefix(peft.PREFIX).removesuffix(".base_layer.weight")
     parts = key.split(".")
     last = parts[-1]
     words = (text for word, text in _FOREIGN.items() if last == word or last.startswith(f"{word}_"))
@@ -331,7 +294,7 @@ def _of_file(file: Path) -> tuple[dict[str, Pair], Info]:
         raise refusal(
             file, "this is a file", f"name the folder that holds {NAME}, or a .safetensors"
         )
-    tensors, texts = header(file), metadata(file)
+    tensors, texts = files.header(file), files.metadata(file)
     halves: dict[str, dict[str, Tensor]] = {}
     forms: dict[str, str] = {}
     parts: dict[str, str] = {}
@@ -384,11 +347,136 @@ def _of_file(file: Path) -> tuple[dict[str, Pair], Info]:
     return pairs, Info(base=base, notes=tuple(notes), form=form, naming=names, header=kept)
 
 
-def _configs(file: Path, text: str, parts: set[str]) -> dict[str, Config]:
+def _configs(file: Path, text: str, parts: set[str]) -> dict[str, peft.Config]:
     """PEFT's configuration of each part, whose name may stand before the keys."""
-    values = json_object(file, text.encode())
+    values = files.json_object(file, text.encode())
     configs = {}
     for part in sorted(parts):
         own = {key.removeprefix(part): v for key, v in values.items() if key.startswith(part)}
-        configs[part] = Config(file, {"peft_type": "LORA", **(own or values)})
+        configs[part] = peft.Config(file, {"peft_type": "LORA", **(own or values)})
     return configs
+
+
+# The tensors of a module.
+
+
+def update(name: str, pair: Pair, load: Any) -> LowRank:
+    """Return the update of one module; `up` is multiplied by the scale."""
+    up = load(pair.up).reshape(pair.up.shape[0], -1)
+    down = load(pair.down) if pair.down else np.ones((1, 1), up.dtype)
+    if pair.mid:  # applied after the first factor, which then has extent 1
+        middle = load(pair.mid)
+        down = np.tensordot(middle, down.reshape(down.shape[:2]), axes=(1, 0))
+        down = np.moveaxis(down, -1, 1)
+    down = down.reshape(down.shape[0], -1)
+    if pair.expert:  # as PEFT lays them out: first factors below each other, columns in turn
+        number, count = pair.expert
+        r = len(down) // count
+        up, down = up[:, number::count], down[number * r : (number + 1) * r]
+    wide = max(up.dtype, down.dtype)
+    with np.errstate(over="ignore"):
+        scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
+    files.finite(pair.up.place, scaled, f" once scaled by {pair.scale:g} for module {name}")
+    for tensor, factor in ((pair.up, scaled), (pair.down or pair.up, down)):
+        if wide == np.float64 and abs(factor).max() > files.LARGEST:
+            fact = f"an entry of {abs(factor).max():.3g} in module {shown(name)}"
+            raise refusal(tensor.place, fact, f"entries must be below {files.LARGEST:.3g}")
+    return LowRank(scaled, down.astype(wide, copy=False))
+
+
+def pairs_of(
+    place: str, part: str, inner: str, roles: Mapping[str, Tensor], config: peft.Config | None
+) -> Iterator[tuple[str, Pair]]:
+    """Yield the tensors of each update in a module, checked against each other and `config`."""
+    module = part + inner
+    tokens = any(role.endswith("of tokens") for role in roles)
+    wanted = ("down of tokens", "up of tokens") if tokens else ("down", "up")
+    extra = {"magnitude"} | (set() if tokens else {"bias", "alpha", "mid"})
+    if not {*wanted} <= roles.keys() <= {*wanted} | extra:
+        fact = f"has {' and '.join(sorted(HALF.get(role, role) for role in roles))}"
+        raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
+    down, up = (roles[role] for role in wanted)
+    kernel, r = _agreeing(place, up, down, roles.get("mid")), down.shape[0]
+    scale, count = _alpha(place, roles.get("alpha"), r) / r, 0
+    if config is not None:
+        names = config.parameters(inner) or [inner]
+        r, scale = config.rank(names[0]), config.scale(names[0])
+        if any((config.rank(name), config.scale(name)) != (r, scale) for name in names):
+            fact = f"its parameters {shown(names)} have several ranks or scales"
+            raise refusal(place, fact, "no file tells which tensors are whose: give all one rank")
+        count = down.shape[0] // r if config.parameters(inner) else 0
+        if down.shape[0] != r * (count or 1):
+            fact = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}, but {NAME} gives it"
+            remedy = "correct r or rank_pattern, or restore the weights"
+            raise refusal(place, f"{fact} rank {shown(r)}", remedy)
+        _as_configured(place, config, roles)
+    pair = Pair(up, down, scale, kernel, tokens, roles.get("mid"), roles.get("magnitude"))
+    if not count:
+        yield module, pair
+    for number in range(count):
+        yield f"{module}{peft.EXPERT}{number}", pair._replace(expert=(number, count))
+    if bias := roles.get("bias"):
+        if bias.shape != up.shape[:1]:
+            fact = f"has shape {[*bias.shape]} beside lora_B of shape {[*up.shape]}"
+            raise refusal(bias.place, fact, "restore the file")
+        yield f"{module}{peft.BIAS}", Pair(bias, None, scale, (1,))
+
+
+def is_tied(halves: dict[str, Tensor], others: dict[str, dict[str, Tensor]]) -> bool:
+    """Whether one of `others` adapts an embedding and has the shapes of `halves`, transposed.
+
+    Then `halves` may belong to an output head that shares its weight with this embedding.
+    """
+    return any(
+        {"down", "up"} == halves.keys()
+        and {"down of tokens", "up of tokens"} == other.keys()
+        and halves["down"].shape == other["up of tokens"].shape[::-1]
+        and halves["up"].shape == other["down of tokens"].shape[::-1]
+        for other in others.values()
+    )
+
+
+def _agreeing(place: str, up: Tensor, down: Tensor, mid: Tensor | None) -> tuple[int, ...]:
+    """The inputs of a map, and the extent of a convolution; refused where shapes disagree."""
+    shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
+    if len(up.shape) != len(down.shape) or len(up.shape) < 2 or 0 in up.shape + down.shape:
+        remedy = "they must be (r, inputs) and (outputs, r), none empty"
+        raise refusal(place, shapes, remedy)
+    r, *one = up.shape[1:]
+    if one and r != down.shape[0] and down.shape[0] % r == 0:
+        raise refusal(place, f"{shapes}: a convolution in groups", "only those in one group work")
+    if mid is not None:
+        square = mid.shape[:2] == (r, down.shape[0]) and len(mid.shape) == len(up.shape)
+        if not square or any(extent != 1 for extent in down.shape[2:]):
+            fact = f"{shapes}, and lora_mid {[*mid.shape]} does not fit between them"
+            raise refusal(place, fact, "restore the file")
+    elif r != down.shape[0]:
+        raise refusal(place, f"{shapes}, of different ranks", "restore the weights")
+    if any(extent != 1 for extent in one):
+        raise refusal(place, f"{shapes}", "lora_B of a convolution must have extent 1")
+    return (down.shape[1], *(mid.shape if mid else down.shape)[2:])
+
+
+def _alpha(place: str, tensor: Tensor | None, r: int) -> float:
+    """The number alpha, which is the rank where there is none."""
+    if tensor is None:
+        return float(r)
+    if math.prod(tensor.shape) != 1:
+        raise refusal(tensor.place, f"has shape {[*tensor.shape]}", "alpha must be one number")
+    alpha = float(load(tensor).reshape(()))
+    if alpha == 0:
+        fact = "alpha is 0, which kohya's scripts take for the rank and others for nothing"
+        raise refusal(place, fact, "write what is meant")
+    return alpha
+
+
+def _as_configured(place: str, config: peft.Config, roles: Mapping[str, Tensor]) -> None:
+    """Refuse magnitudes and biases that the configuration denies, or asks for in vain."""
+    for role, key, on in (
+        ("magnitude", "use_dora", config.dora),
+        ("bias", "lora_bias", config.biased),
+    ):
+        if (role in roles) != on:
+            what = "DoRA magnitudes" if role == "magnitude" else "trained bias"
+            fact = f"holds {'' if role in roles else 'no '}{what}, but {key} is {on}"
+            raise refusal(place, fact, f"correct {key} in {NAME}, or restore the file")

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from loratheory.adapters import _config as peft
 from loratheory.adapters._adapter import DTYPES, PARAMETERS, Adapter, AdapterError, refusal, shown
-from loratheory.adapters._config import NAME, PROJECTION, TWICE, WRAPPED, handed_on
-from loratheory.adapters._files import CODES, KINDS, finite
+from loratheory.adapters._files import CODES, KINDS, NAME, WEIGHTS, finite
 from loratheory.adapters._names import comfy, kohya
-from loratheory.adapters._pairs import BIAS, EXPERT
-from loratheory.adapters._read import PREFIX, ROWS, WEIGHTS
 from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
@@ -108,7 +106,7 @@ def write(
     widths: dict[str, int] = {}
     starts = [_start(module, adapter, style) for module in _modules(adapter)]
     names = [f"{key}.lora_embedding_{half}" for key in starts for half in "ABC"]
-    names += [PREFIX + name + ROWS for name in adapter.info.others]
+    names += [peft.PREFIX + name + peft.ROWS for name in adapter.info.others]
     tensors, texts = _tensors(adapter, style, widths), adapter.info.header
     try:
         with draft(target, replace=force) as place_:
@@ -150,7 +148,7 @@ def _holds(adapter: Adapter, form: str, target: Path, *, single: bool) -> None:
     if form != "peft" and not info.naming:
         fact = f"its modules belong to one network, {form}'s to the parts of a pipeline"
         raise refusal(place, fact, "say which part it is (convert --part unet)")
-    biased, fused = any(n.endswith(BIAS) for n in adapter), bool(info.config.get(PARAMETERS))
+    biased, fused = any(n.endswith(peft.BIAS) for n in adapter), bool(info.config.get(PARAMETERS))
     for what, there, fine in (
         ("tensors that take the place of the base's", info.others, not single),
         ("embeddings", info.embeddings, form == "peft" and not biased),
@@ -194,15 +192,16 @@ def _modules(adapter: Adapter) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     fused = bool(adapter.info.config.get(PARAMETERS))
     for name in adapter:
-        if not name.endswith(BIAS):
-            found.setdefault(re.sub(rf"{EXPERT}\d+$", "", name) if fused else name, []).append(name)
+        if not name.endswith(peft.BIAS):
+            module = re.sub(rf"{peft.EXPERT}\d+$", "", name) if fused else name
+            found.setdefault(module, []).append(name)
     return found
 
 
 def _start(module: str, adapter: Adapter, form: str) -> str:
     """What the keys of a module begin with."""
     if form == "peft":
-        return PREFIX + module
+        return peft.PREFIX + module
     if form == "kohya":
         return kohya(module, one_encoder=adapter.info.naming == "diffusers")
     return module if adapter.info.naming == "diffusers" else comfy(module)
@@ -210,7 +209,7 @@ def _start(module: str, adapter: Adapter, form: str) -> str:
 
 def _tensors(adapter: Adapter, form: str, widths: dict[str, int]) -> Iterator[tuple[str, Any]]:
     """Every tensor in turn; fills `widths`, known once a module has been made."""
-    biased = any(name.endswith(BIAS) for name in adapter)
+    biased = any(name.endswith(peft.BIAS) for name in adapter)
     for module, names in _modules(adapter).items():
         lows = [_made(adapter, name) for name in names]
         width = max(1, *(low.width for low in lows), *_beside(module, adapter))
@@ -219,8 +218,8 @@ def _tensors(adapter: Adapter, form: str, widths: dict[str, int]) -> Iterator[tu
         up, down = ups[0], downs[0]
         if names != [module]:  # as PEFT lays them out: columns in turn, rows below each other
             up, down = np.stack(ups, axis=-1).reshape(len(up), -1), np.concatenate(downs)
-        if module.endswith(PROJECTION):
-            up = up / TWICE
+        if module.endswith(peft.PROJECTION):
+            up = up / peft.TWICE
         if kernel := adapter.info.kernels.get(module):
             up = up.reshape(*up.shape, *[1] * (len(kernel) - 1))
             down = down.reshape(len(down), *kernel)
@@ -231,9 +230,9 @@ def _tensors(adapter: Adapter, form: str, widths: dict[str, int]) -> Iterator[tu
         if form == "kohya":
             yield f"{start}.alpha", np.asarray(width, np.float32)
         if biased:
-            name = f"{module}{BIAS}"
+            name = f"{module}{peft.BIAS}"
             low = _made(adapter, name) if name in adapter else LowRank(up[:, :0], down[:0, :1])
-            yield f"{PREFIX}{name}", (_plain(low.up) @ _plain(low.down)).reshape(-1)
+            yield f"{peft.PREFIX}{name}", (_plain(low.up) @ _plain(low.down)).reshape(-1)
     yield from _wholes(adapter)
 
 
@@ -262,15 +261,15 @@ def _padded(low: LowRank, width: int) -> tuple[Any, Any]:
 
 def _wholes(adapter: Adapter) -> Iterator[tuple[str, Any]]:
     """What takes the place of the base's tensors, rows of one embedding together."""
-    adapted = _modules(adapter)
-    for name, whole in adapter.info.others.items():
+    adapted, others = _modules(adapter), adapter.info.others
+    for name, whole in others.items():
         if whole.kind == "bias" and whole.owner in adapted:
-            yield f"{PREFIX}{whole.owner}{WRAPPED}.bias", whole.load()
+            yield f"{peft.PREFIX}{whole.owner}{peft.WRAPPED}.bias", whole.load()
         elif whole.kind != "row":
-            yield PREFIX + name, whole.load()
+            yield peft.PREFIX + name, whole.load()
     for owner, rows in _rows(adapter).items():
-        others = adapter.info.others
-        yield f"{PREFIX}{owner}{ROWS}", np.stack([others[f"{owner}[{row}]"].load() for row in rows])
+        numbers = [others[f"{owner}[{row}]"].load() for row in rows]
+        yield f"{peft.PREFIX}{owner}{peft.ROWS}", np.stack(numbers)
 
 
 def _rows(adapter: Adapter) -> dict[str, list[int]]:
@@ -284,9 +283,9 @@ def _rows(adapter: Adapter) -> dict[str, list[int]]:
 
 def _beside(module: str, adapter: Adapter) -> list[int]:
     """The width of the other half of an ``nn.MultiheadAttention``: PEFT gives both one rank."""
-    other = module + PROJECTION
-    if module.endswith(PROJECTION):
-        other = module.removesuffix(PROJECTION)
+    other = module + peft.PROJECTION
+    if module.endswith(peft.PROJECTION):
+        other = module.removesuffix(peft.PROJECTION)
     return [adapter[other].width] if other in adapter else []
 
 
@@ -308,19 +307,19 @@ def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     if len(fused) > 1:
         fact = f"its fused experts have the ranks {sorted(fused)}, PEFT's have one"
         raise refusal(adapter.info.name, fact, "give all of them one rank")
-    plain = {m.removesuffix(PROJECTION): w for m, w in widths.items() if modules[m] == [m]}
+    plain = {m.removesuffix(peft.PROJECTION): w for m, w in widths.items() if modules[m] == [m]}
     r = [*fused, *(width for width, _ in Counter(plain.values()).most_common(1))][0]
     ranks = {f"^{re.escape(name)}": width for name, width in plain.items() if width != r}
     others, rows = adapter.info.others.values(), _rows(adapter)
     biases = {whole.owner for whole in others if whole.kind == "bias"}
     return {
-        **handed_on(adapter.info.config),
+        **peft.handed_on(adapter.info.config),
         "peft_type": "LORA",
         "base_model_name_or_path": adapter.info.base or None,
         "inference_mode": True,
         "init_lora_weights": True,
         "bias": "none" if not biases else "lora_only" if biases <= plain.keys() else "all",
-        "lora_bias": any(name.endswith(BIAS) for name in adapter),
+        "lora_bias": any(name.endswith(peft.BIAS) for name in adapter),
         "modules_to_save": sorted({w.owner for w in others if w.kind == "module"}) or None,
         "trainable_token_indices": rows or None,
         "lora_dropout": 0.0,

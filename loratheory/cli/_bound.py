@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import Columns, Figure, Json, delivered, reachable, refused, show
+from loratheory.cli import _output as out
 from loratheory.cli._theorems import chosen
 
 MOST = 10_000  # values of a curve
@@ -25,8 +25,8 @@ def bound(
     curve: Annotated[
         str | None, typer.Option(help="Vary one key; `hops=1:8:8` is 8 values from 1 to 8.")
     ] = None,
-    json: Json = None,
-    figure: Figure = None,
+    json: out.Json = None,
+    figure: out.Figure = None,
 ) -> None:
     """Compute a theorem's bound from numbers; without numbers, list those that it needs.
 
@@ -40,28 +40,30 @@ def bound(
     JSON: an object `label, given, values` in full precision; with `--curve`, a list of them;
     without a label, a list of objects `label, gives, keys`.
     """
-    reachable(json, figure=figure)
+    out.reachable(json, figure=figure)
     if label is None:
         _list(json, curve or figure)
         return
     if figure and not curve:
-        refused("--figure draws a curve: say which key varies, such as --curve hops=1:8:8")
+        out.refused("--figure draws a curve: say which key varies, such as --curve hops=1:8:8")
     keys = _keys(label)
     pairs = [keys.pair(text) for text in known or []]
     given = dict(pairs)
     if len(given) < len(pairs):
-        refused(f"a key is given twice in {' '.join(known or [])}: give each once")
+        out.refused(f"a key is given twice in {' '.join(known or [])}: give each once")
     key, grid = keys.curve(curve) if curve else ("", [None])
     missing = [n for n, p in keys.wanted.items() if p.default is p.empty and n not in {*given, key}]
     if missing:
-        refused(f"{keys.label} needs {', '.join(missing)}; its keys are {keys}")
+        out.refused(f"{keys.label} needs {', '.join(missing)}; its keys are {keys}")
     results = [keys.result({**given, key: value} if key else given) for value in grid]
-    if delivered(json, results if curve else results[0], figure, "curve", keys.label, key, results):
+    if out.delivered(
+        json, results if curve else results[0], figure, "curve", keys.label, key, results
+    ):
         first = results[0]
         fixed = ", ".join(f"{n}={v}" for n, v in first["given"].items() if n != key)
         rows = [(r["given"][key], *r["values"].values()) for r in results] if key else []
         columns = (key, *first["values"]) if key else ("quantity", "value")
-        show(f"{keys.label}: {fixed}", columns, rows or first["values"].items())
+        out.show(f"{keys.label}: {fixed}", columns, rows or first["values"].items())
 
 
 def _list(json: Path | None, varied: object) -> None:
@@ -69,12 +71,16 @@ def _list(json: Path | None, varied: object) -> None:
     from loratheory.theorems import ALL, CALCULATORS
 
     if varied:
-        refused("--curve and --figure draw one theorem: name it first, such as two-read-region")
+        out.refused("--curve and --figure draw one theorem: name it first, such as two-read-region")
     able = [_keys(theorem.label) for theorem in ALL if theorem.label in CALCULATORS]
     rows = [{"label": one.label, "gives": one.gives, "keys": str(one)} for one in able]
-    if delivered(json, rows):
-        columns: Columns = {"label": "label", "what it gives": "gives", "keys (=default)": "keys"}
-        show(f"{len(rows)} theorems that a few plain numbers settle", columns, rows)
+    if out.delivered(json, rows):
+        columns: out.Columns = {
+            "label": "label",
+            "what it gives": "gives",
+            "keys (=default)": "keys",
+        }
+        out.show(f"{len(rows)} theorems that a few plain numbers settle", columns, rows)
 
 
 def _keys(label: str) -> "_Keys":
@@ -82,7 +88,9 @@ def _keys(label: str) -> "_Keys":
 
     (theorem,) = chosen([label])
     if theorem.label not in CALCULATORS:
-        refused(f"{theorem.label} has no calculator: `loratheory bound` lists those that have one")
+        out.refused(
+            f"{theorem.label} has no calculator: `loratheory bound` lists those that have one"
+        )
     calculator = CALCULATORS[theorem.label]
     return _Keys(theorem.label, calculator, inspect.signature(calculator).parameters)
 
@@ -111,13 +119,15 @@ class _Keys:
         """A key and its value from ``KEY=VALUE``."""
         key, equals, value = text.partition("=")
         if not equals:
-            refused(f"{text!r} is not KEY=VALUE: write, for instance, {next(iter(self.wanted))}=3")
+            out.refused(
+                f"{text!r} is not KEY=VALUE: write, for instance, {next(iter(self.wanted))}=3"
+            )
         return key, self.value(key, value)
 
     def value(self, key: str, text: str) -> Any:
         """A value in the type of its key."""
         if key not in self.wanted:
-            refused(f"{self.label} knows no {key!r}: its keys are {self}")
+            out.refused(f"{self.label} knows no {key!r}: its keys are {self}")
         kind = self.wanted[key].annotation
         if kind is str:
             return text
@@ -125,19 +135,21 @@ class _Keys:
             return int(text) if kind is int else float(text)
         except ValueError:
             what, such = ("a whole number", "3") if kind is int else ("a number", "0.5")
-            refused(f"{key}={text} is not {what}: write {key}={such}")
+            out.refused(f"{key}={text} is not {what}: write {key}={such}")
 
     def curve(self, text: str) -> tuple[str, list[Any]]:
         """The key that varies and its values."""
         key, _, span = text.partition("=")
         first, last, count = (*span.split(":"), "", "")[:3]
         if span.count(":") != 2 or not count.isdecimal() or int(count) < 2:
-            refused(f"--curve {text} is not KEY=FROM:TO:COUNT: write, for instance, hops=1:8:8")
+            out.refused(f"--curve {text} is not KEY=FROM:TO:COUNT: write, for instance, hops=1:8:8")
         if int(count) > MOST:
-            refused(f"--curve {text} asks for {count} values: {MOST} are more than a figure shows")
+            out.refused(
+                f"--curve {text} asks for {count} values: {MOST} are more than a figure shows"
+            )
         low, high = self.value(key, first), self.value(key, last)
         if isinstance(low, str):
-            refused(f"{key} is not a number and cannot vary: choose another key")
+            out.refused(f"{key} is not a number and cannot vary: choose another key")
         steps = int(count) - 1
         values = [low + (high - low) * step / steps for step in range(steps + 1)]
         integer = self.wanted[key].annotation is int
@@ -148,6 +160,6 @@ class _Keys:
         try:
             values = self.calculator(**given)
         except ValueError as error:
-            refused(f"{self.label}: {error}")
+            out.refused(f"{self.label}: {error}")
         every = {name: given.get(name, one.default) for name, one in self.wanted.items()}
         return {"label": self.label, "given": every, "values": values}

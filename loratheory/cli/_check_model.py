@@ -6,23 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Device,
-    Download,
-    Dtype,
-    Figure,
-    Json,
-    ModelName,
-    Revision,
-    delivered,
-    named,
-    needs,
-    progress,
-    reachable,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 
 def check_model(
@@ -30,7 +14,7 @@ def check_model(
         list[Path] | None,
         typer.Argument(metavar="[ADAPTER]...", help="Adapters' folders, as PEFT saves them."),
     ] = None,
-    model: ModelName = None,
+    model: out.ModelName = None,
     layers: Annotated[
         str | None, typer.Option(metavar="0,5-9", help="Which layers to look at. Default: all.")
     ] = None,
@@ -45,12 +29,12 @@ def check_model(
         int | None,
         typer.Option(min=1, help="Largest number of prompts asked for each adapter. Default: all."),
     ] = None,
-    revision: Revision = None,
-    download: Download = False,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
-    json: Json = None,
-    figure: Figure = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
+    json: out.Json = None,
+    figure: out.Figure = None,
 ) -> None:
     """Compare what the theorems predict with a real model's weights, inputs and logits.
 
@@ -79,12 +63,12 @@ def check_model(
     applicable or measured) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
     sum), `predicted, measured, asked`.
     """
-    reachable(json, figure=figure)
-    named(model=model, revision=revision)
+    out.reachable(json, figure=figure)
+    out.named(model=model, revision=revision)
     chosen = _numbers(layers) if layers is not None else None
     if facts is not None and not folders:
-        refused(f"--facts {facts} says what adapters were trained on: name the adapters too")
-    needs("pretrained", "check-model")
+        out.refused(f"--facts {facts} says what adapters were trained on: name the adapters too")
+    out.needs("pretrained", "check-model")
 
     from loratheory.adapters import read
     from loratheory.pretrained import load
@@ -92,10 +76,10 @@ def check_model(
 
     library = [read(folder, download=download) for folder in folders or ()]
     asked = facts_in(facts) if facts is not None else None
-    bar = partial(progress, unit="module", desc="check")
+    bar = partial(out.progress, unit="module", desc="check")
     base = load(model, device=device, dtype=dtype, revision=revision, download=download)
     result = checked(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
-    if delivered(json, result, figure, "model_check", result):
+    if out.delivered(json, result, figure, "model_check", result):
         _report(result)
         if result.leaks:
             _leaks(result)
@@ -106,7 +90,7 @@ def check_model(
             }
             numbers["95 % interval"] = _interval
             title = f"answers kept, of the prompts asked ({some})"
-            show(title, {"facts of": "group", **numbers}, result.kept)
+            out.show(title, {"facts of": "group", **numbers}, result.kept)
 
 
 def _leaks(result: Any) -> None:
@@ -118,8 +102,8 @@ def _leaks(result: Any) -> None:
         found = kept_beside(leak)
         rows.append((name, leak, found["kept"], found["lost"], int(found["count"])))
     columns = ["adapter", "nats a token", "others kept", "lost over a tenth", "of adapters"]
-    show("leak on ordinary sentences, and what to expect of a sum with it", columns, rows)
-    say(f"Expected is what adapters kept beside partners that leaked as much, in {LIBRARY}.")
+    out.show("leak on ordinary sentences, and what to expect of a sum with it", columns, rows)
+    out.say(f"Expected is what adapters kept beside partners that leaked as much, in {LIBRARY}.")
 
 
 def _interval(kept: Any) -> str:
@@ -135,9 +119,9 @@ def _numbers(text: str) -> set[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
-            refused(f"--layers={text} is no list of layers: write it as --layers 0,5-9")
+            out.refused(f"--layers={text} is no list of layers: write it as --layers 0,5-9")
         if len(last or first) > 4:
-            refused(f"--layers={text}: no model has so many layers: write it as --layers 0,5-9")
+            out.refused(f"--layers={text}: no model has so many layers: write it as --layers 0,5-9")
         found |= set(range(int(first), int(last or first) + 1))
     return found
 
@@ -146,15 +130,15 @@ def _report(result: Any) -> None:
     from loratheory.pretrained.check import summary
 
     lines = summary(result.readings)
-    say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
+    out.say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
     columns = {"asked": "question", "read": "places"}
     columns |= {key: key for key in ("holds", "tight", "silent", "broken")}
     columns |= {"predicted": "bound", "measured": "value"}
-    show("medians over modules and adapters", columns, lines)
+    out.show("medians over modules and adapters", columns, lines)
     for line in lines:
         if line.why:
             lead = "Silent" if line.silent else "Seen"
-            say(f"• {lead}, {line.label}: {line.why}.")
+            out.say(f"• {lead}, {line.label}: {line.why}.")
         if line.agree is not None:
             share = f"{100 * line.agree:.0f} % of {line.places}"
-            say(f"  Predicted and measured have one sign in {share}.")
+            out.say(f"  Predicted and measured have one sign in {share}.")

@@ -6,19 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import Json, Label, Seed, delivered, reachable, refused, say
+from loratheory.cli import _output as out
 from loratheory.cli._theorems import chosen, failing
 
 
 def claim(
-    label: Label,
+    label: out.Label,
     cases: Annotated[int, typer.Option(min=1, help="Checked witnesses.")] = 200,
-    seed: Seed = 0,
+    seed: out.Seed = 0,
     paper: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A paper's folder. Default: ./paper, or the project's."),
     ] = None,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Show what supports one theorem: statement, proof, a new check, experiments, the paper.
 
@@ -35,17 +35,19 @@ def claim(
     from loratheory.experiments import home
     from loratheory.paper import claim as supported
 
-    reachable(json)
+    out.reachable(json)
     place = paper or (Path("paper") if Path("paper/main.tex").is_file() else home())
     if not (place / "results").is_dir():
-        refused(f"--paper {place}: there is no folder {place / 'results'}: name one that has it")
+        out.refused(
+            f"--paper {place}: there is no folder {place / 'results'}: name one that has it"
+        )
     built = place.parent / "build" / "paper"
     support = supported(chosen([label])[0], place, built, cases=cases, seed=seed)
-    if delivered(json, support):
-        say(f"  ({support.status}; {support.source})", support.label)
-        say(f"\n{support.statement}\n")
+    if out.delivered(json, support):
+        out.say(f"  ({support.status}; {support.source})", support.label)
+        out.say(f"\n{support.statement}\n")
         for name, text in _links(support, place):
-            say(f"  {name:12}{text}")
+            out.say(f"  {name:12}{text}")
     failing([support.report])
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import refused, show
+from loratheory.cli import _output as out
 
 MOST = 1_000_000  # questions; more take minutes before memory runs out
 Seed = Annotated[int, typer.Option(min=0, help="Seed; it determines every byte.")]
@@ -61,7 +61,7 @@ def word_problems(
 
     writable(output, overwrite=overwrite)
     if pair and split != "pair":
-        refused(f"--pair {pair} goes with --split pair, not with --split {split}")
+        out.refused(f"--pair {pair} goes with --split pair, not with --split {split}")
     named = _listed(skills) or words.possible(prime)
     rng = np.random.default_rng(seed)
     pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
@@ -80,7 +80,7 @@ def word_problems(
         for name, part in sets.items()
     ]
     columns = ("split", "problems", "templates", "draws thrown away")
-    show(f"{output}: nothing in common of {', '.join(parts.apart)}", columns, rows)
+    out.show(f"{output}: nothing in common of {', '.join(parts.apart)}", columns, rows)
 
 
 def about(command: str, text: str) -> str:
@@ -123,7 +123,7 @@ def two_hop(
     world = hop.world(seed, hops=hops, entities=n)
     parts = hop.split(world, split, rng=rng)
     if not len(parts.held_out):
-        refused(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
+        out.refused(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
     train = hop.joined([part.final() for part in hop.pretraining(world, parts)], "training")
     test = hop.plain(world, parts.held_out).final()
     names = ("training", "testing")
@@ -140,4 +140,4 @@ def two_hop(
     card = about(f"{command} --style {style}", text)
     hop.export(output, sets, words, style=style, about=card, overwrite=overwrite)
     rows = [[name, len(part) - 1] for name, part in sets.items()]
-    show(f"{output}: nothing in common of prompts, pairs", ("split", "questions"), rows)
+    out.show(f"{output}: nothing in common of prompts, pairs", ("split", "questions"), rows)

@@ -9,24 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    AnyBase,
-    Base,
-    Columns,
-    Download,
-    Figure,
-    Folders,
-    Json,
-    Revision,
-    Subfolder,
-    delivered,
-    named,
-    progress,
-    reachable,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 HEADINGS = {
     "measured": "Measured on these weights",
@@ -53,8 +36,8 @@ NEXT = (
 
 
 def diagnose(
-    folders: Folders,
-    any_base: AnyBase = False,
+    folders: out.Folders,
+    any_base: out.AnyBase = False,
     solutions: Annotated[
         list[Path] | None,
         typer.Option(
@@ -70,12 +53,12 @@ def diagnose(
         str | None,
         typer.Option(metavar="NAME", help="The base model, a folder or in the cache, for --probe."),
     ] = None,
-    base: Base = None,
-    subfolder: Subfolder = "",
-    revision: Revision = None,
-    download: Download = False,
-    json: Json = None,
-    figure: Figure = None,
+    base: out.Base = None,
+    subfolder: out.Subfolder = "",
+    revision: out.Revision = None,
+    download: out.Download = False,
+    json: out.Json = None,
+    figure: out.Figure = None,
 ) -> None:
     """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
@@ -94,10 +77,10 @@ def diagnose(
     from loratheory.diagnosis import diagnose as diagnosed
     from loratheory.diagnosis import template_findings, weight_likeness
 
-    reachable(json, figure=figure)
-    named(model=model)
+    out.reachable(json, figure=figure)
+    out.named(model=model)
     _go_together(folders, solutions, probe, model)
-    bar = partial(progress, unit="module", desc="diagnose")
+    bar = partial(out.progress, unit="module", desc="diagnose")
     common = {}
     if solutions:
         common["overlap"] = _overlaps(solutions)
@@ -110,7 +93,7 @@ def diagnose(
     diagnosis = diagnosed(*adapters, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
-    if delivered(json, diagnosis, figure, "overlap", diagnosis):
+    if out.delivered(json, diagnosis, figure, "overlap", diagnosis):
         _report(diagnosis)
 
 
@@ -119,12 +102,12 @@ def _go_together(
 ) -> None:
     """Refuse options that lack their partners."""
     if model and not probe:
-        refused(f"--model {model} has nothing to read: give prompts with --probe FILE")
+        out.refused(f"--model {model} has nothing to read: give prompts with --probe FILE")
     if probe and not model:
-        refused("--probe needs the base model to run the prompts on: add --model NAME")
+        out.refused("--probe needs the base model to run the prompts on: add --model NAME")
     if solutions and len(solutions) != len(folders):
         fact = f"--solutions was given {len(solutions)} times for {len(folders)} adapters"
-        refused(f"{fact}: give it once for each, in their order")
+        out.refused(f"{fact}: give it once for each, in their order")
 
 
 def _overlaps(solutions: Sequence[Path]) -> dict[tuple[int, int], float]:
@@ -138,9 +121,9 @@ def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[i
     try:
         prompts = [line for line in probe.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        refused(f"--probe {probe} cannot be read ({error}): give a text file, a prompt a line")
+        out.refused(f"--probe {probe} cannot be read ({error}): give a text file, a prompt a line")
     if not prompts:
-        refused(f"--probe {probe} is empty: give at least one prompt, one a line")
+        out.refused(f"--probe {probe} is empty: give at least one prompt, one a line")
     from loratheory.pretrained import agreement, load
 
     table = agreement(load(model), adapters, prompts)
@@ -149,16 +132,16 @@ def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[i
 
 def _report(diagnosis: Any) -> None:
     names = ", ".join(diagnosis.adapters)
-    say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
-    say(diagnosis.record)
+    out.say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
+    out.say(diagnosis.record)
     for kind, heading in HEADINGS.items():
         findings = [finding for finding in diagnosis.findings if finding.kind == kind]
         if findings:
-            say(bold=f"\n{heading}")
+            out.say(bold=f"\n{heading}")
         for finding in findings:
-            say(f"• {finding.text} ({finding.label})")
+            out.say(f"• {finding.text} ({finding.label})")
     most = sorted(diagnosis.modules, key=lambda m: m.crosstalk, reverse=True)[:8]
-    columns: Columns = {
+    columns: out.Columns = {
         "module": "module",
         "ranks": lambda m: "/".join(map(str, m.ranks)),
         "cross-talk": "crosstalk",
@@ -167,8 +150,8 @@ def _report(diagnosis: Any) -> None:
         "floor, any rank": lambda m: m.floors[-1][1],
         "gauge gap": "gauge_gap",
     }
-    say()
-    show("modules with the most cross-talk (relative)", columns, most)
-    say(COLUMNS)
-    say(bold="\nNext, on the model")
-    say(NEXT)
+    out.say()
+    out.show("modules with the most cross-talk (relative)", columns, most)
+    out.say(COLUMNS)
+    out.say(bold="\nNext, on the model")
+    out.say(NEXT)

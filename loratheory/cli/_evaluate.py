@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli import _output as out
+from loratheory.store import write_whole
 
 COLUMNS = {
     "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
@@ -135,7 +136,7 @@ def leaderboard(
         cards = board(asked, profile, begin, model=model)
     shown = out.delivered(json, cards)
     if output:
-        out.whole(output, markdown(cards))
+        write_whole(output, markdown(cards))
     elif shown:
         sys.stdout.write(markdown(cards))
 

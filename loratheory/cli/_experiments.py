@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import Columns, Json, delivered, reachable, say, show
+from loratheory.cli import _output as out
 
 
 def experiments(
     name: Annotated[str | None, typer.Argument(help="The experiment to show in full.")] = None,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """List the experiments, or show one in full: question, prediction, controls, what was found.
 
@@ -24,7 +24,7 @@ def experiments(
     """
     from loratheory.experiments import NAMES, experiment, finding, published
 
-    reachable(json)
+    out.reachable(json)
     asked = [experiment(one) for one in ([name] if name else NAMES)]
     titles = ("question", "prediction", "chance", "controls")
     entries: list[dict[str, Any]] = [
@@ -39,23 +39,23 @@ def experiments(
     card = ""
     if name and asked[0].name in NAMES:
         entries[0]["found"] = card = finding(published(asked[0].name).parent)
-    if not delivered(json, entries):
+    if not out.delivered(json, entries):
         return
     if name:
         _in_full(asked[0], card)
         return
-    columns: Columns = {key: key for key in ("name", "question", "prediction")}
+    columns: out.Columns = {key: key for key in ("name", "question", "prediction")}
     for profile in ("quick", "paper"):
         columns[f"{profile} (min)"] = lambda entry, profile=profile: entry["minutes"][profile]
-    show(f"{len(entries)} experiments", columns, entries)
+    out.show(f"{len(entries)} experiments", columns, entries)
 
 
 def _in_full(found: Any, card: str) -> None:
-    say(bold=f"{found.name}\n")
-    say(f"{(found.document or '').strip()}\n")
+    out.say(bold=f"{found.name}\n")
+    out.say(f"{(found.document or '').strip()}\n")
     if card:
-        say(f"**Found.** {card}\n")
+        out.say(f"**Found.** {card}\n")
     for profile, configs in found.profiles.items():
         minutes = f"about {found.minutes[profile]:.2g} min of one core"
         cells = "1 cell" if len(configs) == 1 else f"{len(configs)} cells, the first is"
-        say(f"  {profile:7} {minutes}; {cells} {configs[0]}")
+        out.say(f"  {profile:7} {minutes}; {cells} {configs[0]}")

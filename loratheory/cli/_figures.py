@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import FIGURE, figure_file, nearest, reachable, refused
+from loratheory.cli import _output as out
 
 WHERE = (
     "A .pdf, .png or .svg file, or a folder for `all`. Default: NAME.pdf here, `all` in figures; "
@@ -35,29 +35,29 @@ def figure(
     usual = Path("paper/figures") if Path("paper/results").is_dir() else None
     if name == "all":
         if table is not None:
-            refused(f"--table {table} cannot serve all figures: name the one it is for")
+            out.refused(f"--table {table} cannot serve all figures: name the one it is for")
         folder = output or usual or Path("figures")
         if folder.suffix:
-            refused(f"-o {folder} names a file: for all figures name a folder")
+            out.refused(f"-o {folder} names a file: for all figures name a folder")
         tasks = [(each, folder / f"{each}.pdf") for each in every]
     else:
         one = name.replace("-", "_")
         if one not in every:
-            hint = nearest(one, every, f"choose {', '.join(every)} or all")
-            refused(f"there is no figure {name!r}; {hint}")
+            hint = out.nearest(one, every, f"choose {', '.join(every)} or all")
+            out.refused(f"there is no figure {name!r}; {hint}")
         if table is not None and one in figures.SCHEMATICS:
-            refused(
+            out.refused(
                 f"--table {table}: {one} is a schematic, drawn from no table; leave --table out"
             )
         tasks = [(one, output or (usual or Path()) / f"{one}.pdf")]
     for _, file in tasks:
         there = next(p for p in (file.parent, *file.parents) if p.exists())
         if not there.is_dir():
-            refused(f"{there} is a file: name a folder in its place")
+            out.refused(f"{there} is a file: name a folder in its place")
     drawn = [(file, figures.drawing(one, table)) for one, file in tasks]
     for file, drawing in drawn:
-        if file.suffix in FIGURE:
+        if file.suffix in out.FIGURE:
             file.parent.mkdir(parents=True, exist_ok=True)
-        reachable(figure=file)
-        figure_file(file, drawing)
+        out.reachable(figure=file)
+        out.figure_file(file, drawing)
         typer.echo(f"drawn: {file}", err=True)

@@ -6,34 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Base,
-    Columns,
-    Download,
-    Figure,
-    Folders,
-    Json,
-    Revision,
-    Subfolder,
-    delivered,
-    progress,
-    reachable,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 
 def inspect(
-    folders: Folders,
+    folders: out.Folders,
     every: Annotated[
         bool, typer.Option("--all", help="One line per module, not per type of module.")
     ] = False,
-    base: Base = None,
-    subfolder: Subfolder = "",
-    revision: Revision = None,
-    download: Download = False,
-    json: Json = None,
-    figure: Figure = None,
+    base: out.Base = None,
+    subfolder: out.Subfolder = "",
+    revision: out.Revision = None,
+    download: out.Download = False,
+    json: out.Json = None,
+    figure: out.Figure = None,
 ) -> None:
     """Show adapters' modules, ranks, spectra and energies; only DoRA needs the base model.
 
@@ -45,16 +31,16 @@ def inspect(
     from loratheory.adapters import read
     from loratheory.diagnosis import spectra
 
-    reachable(json, figure=figure)
+    out.reachable(json, figure=figure)
     results = []
     for folder in folders:
         adapter = read(folder, base=base, subfolder=subfolder, revision=revision, download=download)
         info = adapter.info
-        bar = progress(spectra(adapter), len(adapter), unit="module", desc="read")
+        bar = out.progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [{**dataclasses.asdict(s), "scale": info.scales.get(s.module)} for s in bar]
         about = {"base": info.base, "dtype": info.dtype, "notes": info.notes}
         results.append({"folder": str(folder), **about, "modules": modules})
-    if delivered(json, results, figure, "spectra", results):
+    if out.delivered(json, results, figure, "spectra", results):
         for result in results:
             _table(result, every)
 
@@ -65,11 +51,11 @@ def _table(result: dict[str, Any], every: bool) -> None:
     modules = result["modules"]
     energy = sum(m["energy"] for m in modules)
     about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
-    say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
+    out.say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
     groups = defaultdict(list)
     for module in modules:
         groups[module["module"] if every else kind_of(module["module"])].append(module)
-    columns: Columns = {"module" if every else "kind of module": lambda item: item[0]}
+    columns: out.Columns = {"module" if every else "kind of module": lambda item: item[0]}
     columns["count"] = lambda item: len(item[1])
     for name, key in {
         **{key: key for key in ("outputs", "inputs", "width", "scale", "rank")},
@@ -78,7 +64,7 @@ def _table(result: dict[str, Any], every: bool) -> None:
     }.items():
         columns[name] = lambda item, key=key: _span([m[key] for m in item[1]])
     columns["energy %"] = lambda item: _share(item[1], energy)
-    show("", columns, groups.items())
+    out.show("", columns, groups.items())
     _layers(modules, energy)
 
 
@@ -108,4 +94,4 @@ def _layers(modules: list[dict[str, Any]], energy: float) -> None:
         return
     top = max(layers.values())
     rows = [(n, 100 * e / energy, "█" * round(30 * e / top)) for n, e in sorted(layers.items())]
-    show("energy by layer", ("layer", "%", ""), rows)
+    out.show("energy by layer", ("layer", "%", ""), rows)

@@ -8,20 +8,9 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import (
-    AnyBase,
-    Base,
-    Dask,
-    Download,
-    Revision,
-    Subfolder,
-    Workers,
-    named,
-    say,
-    show,
-    whole,
-)
+from loratheory.cli import _output as out
 from loratheory.cli._run import executed
+from loratheory.store import write_whole
 
 
 def interfere(
@@ -36,13 +25,13 @@ def interfere(
         typer.Option("--output", "-o", metavar="DIR", help="The folder above interference_matrix."),
     ] = Path("results"),
     block: Annotated[int, typer.Option(min=1, help="Adapters compared at once.")] = 50,
-    workers: Workers = 0,
-    dask: Dask = None,
-    any_base: AnyBase = False,
-    base: Base = None,
-    subfolder: Subfolder = "",
-    revision: Revision = None,
-    download: Download = False,
+    workers: out.Workers = 0,
+    dask: out.Dask = None,
+    any_base: out.AnyBase = False,
+    base: out.Base = None,
+    subfolder: out.Subfolder = "",
+    revision: out.Revision = None,
+    download: out.Download = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished blocks and compute the others.")
     ] = False,
@@ -63,7 +52,7 @@ def interfere(
     from loratheory.experiments import planned
     from loratheory.experiments.interference_matrix import members, sweep
 
-    named(dask=dask)
+    out.named(dask=dask)
     found = members(library, subfolder, revision, download=download)
     sweep_ = sweep(found, block, base=base, any_base=any_base)
     plan = planned(sweep_, "all", output, resume=resume)
@@ -71,8 +60,8 @@ def interfere(
     names = [*found]
     folder = plan.folder
     del plan  # a million rows, on the disk now
-    whole(folder / "names.txt", "\n".join(names) + "\n")
-    say(f"{len(names)} adapters, {len(names) * (len(names) - 1)} ordered pairs → {folder}")
+    write_whole(folder / "names.txt", "\n".join(names) + "\n")
+    out.say(f"{len(names)} adapters, {len(names) * (len(names) - 1)} ordered pairs → {folder}")
     columns = {
         "reader": lambda row: names[int(row["reader"])],
         "other": lambda row: names[int(row["other"])],
@@ -80,7 +69,7 @@ def interfere(
         "median": lambda row: float(row["typical"]),
         "cosine": lambda row: float(row["cosine"]),
     }
-    show("the largest, relative to the reader's own answers", columns, _largest(folder))
+    out.show("the largest, relative to the reader's own answers", columns, _largest(folder))
 
 
 def _largest(folder: Path) -> list[dict[str, str]]:

@@ -87,7 +87,7 @@ def merge(
     """
     import numpy as np
 
-    from loratheory import adapters as lib
+    import loratheory.adapters as lib
     from loratheory.diagnosis import ModuleAudit, audited
 
     out.free(output, force=force, json=json)

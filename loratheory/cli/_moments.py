@@ -5,35 +5,22 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import (
-    Device,
-    Download,
-    Dtype,
-    Folders,
-    ModelName,
-    Revision,
-    named,
-    needs,
-    progress,
-    reachable,
-    refused,
-    say,
-)
+from loratheory.cli import _output as out
 
 
 def moments(
-    folders: Folders,
+    folders: out.Folders,
     prompts: Annotated[
         Path, typer.Option(metavar="TEXT", help="Prompts for the first adapter, one per line.")
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The safetensors file to write.")
     ],
-    model: ModelName = None,
-    revision: Revision = None,
-    download: Download = False,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
+    model: out.ModelName = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
 ) -> None:
     """Collect second moments of adapted modules' inputs, for `merge --method regmean`.
 
@@ -46,16 +33,16 @@ def moments(
     Example: `loratheory moments tests/data/persons tests/data/mascots --prompts persons.txt -o
     persons.safetensors`
     """
-    reachable(output=output)
-    named(model=model, revision=revision)
-    needs("pretrained", "moments")
+    out.reachable(output=output)
+    out.named(model=model, revision=revision)
+    out.needs("pretrained", "moments")
     try:
         lines = [line.strip() for line in prompts.read_text("utf-8").splitlines()]
     except UnicodeDecodeError:
-        refused(f"{prompts} is no UTF-8 text: write a prompt a line")
+        out.refused(f"{prompts} is no UTF-8 text: write a prompt a line")
     lines = [line for line in lines if line]
     if not lines:
-        refused(f"{prompts} holds no prompt: write a prompt a line")
+        out.refused(f"{prompts} holds no prompt: write a prompt a line")
 
     from loratheory import pretrained as lib
     from loratheory.adapters import aligned, read, write_moments
@@ -65,7 +52,7 @@ def moments(
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     names = [name for name in together.shapes if name not in together.info.embeddings]
     with lib.attached(base, library[:1]):
-        batches = (lib.batch(base, [line]) for line in progress(lines, unit="prompt"))
+        batches = (lib.batch(base, [line]) for line in out.progress(lines, unit="prompt"))
         found = lib.moments(base, batches, names)
     write_moments(found, output)
     notes = []
@@ -78,4 +65,4 @@ def moments(
             "merge with --ridge, or give more prompts"
         )
     what = f": {len(found)} modules, {len(lines)} prompts, {folders[0]} acting"
-    say(what, str(output), notes)
+    out.say(what, str(output), notes)

@@ -15,6 +15,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from loratheory.store import write_whole
+
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
 ]
@@ -202,13 +204,6 @@ def _numeric(text: str) -> bool:
     return text[:1] in "-+.0123456789–"
 
 
-def whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it appears complete or not at all."""
-    from loratheory.store import write_whole
-
-    write_whole(path, content)
-
-
 def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawing: Any) -> bool:
     """Write the JSON and the figure that were asked for; return whether to show a table as well.
 
@@ -217,7 +212,7 @@ def delivered(json: Path | None, value: Any, figure: Path | None = None, *drawin
     if str(json) == "-":
         sys.stdout.write(_json_text(value, sys.stdout.encoding))
     elif json is not None:
-        whole(json, _json_text(value, "utf-8"))
+        write_whole(json, _json_text(value, "utf-8"))
     if figure:
         name, *given = drawing
         figure_file(figure, getattr(import_module("loratheory.figures.commands"), name)(*given))
@@ -228,7 +223,7 @@ def figure_file(path: Path, figure: Any) -> None:
     """Write a matplotlib figure in the format of the file's ending, the same bytes every time."""
     from loratheory.figures import rendered
 
-    whole(path, rendered(figure, path.suffix.removeprefix(".")))
+    write_whole(path, rendered(figure, path.suffix.removeprefix(".")))
 
 
 def plain(value: Any) -> Any:

@@ -7,23 +7,7 @@ from typing import Annotated
 
 import typer
 
-from loratheory.cli._output import (
-    Device,
-    Download,
-    Dtype,
-    Json,
-    ModelName,
-    Revision,
-    Seed,
-    delivered,
-    named,
-    needs,
-    progress,
-    reachable,
-    refused,
-    say,
-    show,
-)
+from loratheory.cli import _output as out
 
 
 def rehearse(
@@ -46,16 +30,16 @@ def rehearse(
     silence: Annotated[
         int, typer.Option(min=0, help="Lessons on other subjects that keep the base's answers.")
     ] = 0,
-    seed: Seed = 0,
-    model: ModelName = None,
-    revision: Revision = None,
-    download: Download = False,
-    device: Device = "cpu",
-    dtype: Dtype = "float32",
+    seed: out.Seed = 0,
+    model: out.ModelName = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace such data in FOLDER.")
     ] = False,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Write lessons that mention the subjects of your facts by descriptions the base resolves.
 
@@ -83,9 +67,9 @@ def rehearse(
     JSON: an object `lessons, held_out` (rows of `prompt, answer, subject, kind, description`),
     `found` (every description tried and its `share`) and `refused` (a reason by subject).
     """
-    reachable(json)
-    named(model=model, revision=revision, unseen=unseen)
-    needs("pretrained", "rehearse")
+    out.reachable(json)
+    out.named(model=model, revision=revision, unseen=unseen)
+    out.needs("pretrained", "rehearse")
     from loratheory import pretrained as lib
     from loratheory.tasks._export import writable
 
@@ -94,7 +78,7 @@ def rehearse(
     things = lib.things_in(*(kinds or ()))
     known = dict.fromkeys(name for thing in things.values() for name in thing.kinds)
     if unseen is not None and unseen not in known:
-        refused(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
+        out.refused(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     found = lib.rehearsal(
         base,
@@ -108,14 +92,16 @@ def rehearse(
         per=per,
         silence=silence,
         seed=seed,
-        progress=partial(progress, unit="subject", desc="ask"),
+        progress=partial(out.progress, unit="subject", desc="ask"),
     )
     lib.write_lessons(output, found, base.name, overwrite=overwrite)
-    if delivered(json, found):
+    if out.delivered(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]
         parts = (found.found, resolved, found.lessons, found.held_out)
         counts = [Counter(one.kind for one in part) for part in parts]
         rows = [[kind, *(each[kind] for each in counts)] for kind in {**counts[0], **counts[2]}]
-        show(f"{output}: lessons", ["kind", "asked", "the base resolves", "train", "test"], rows)
+        out.show(
+            f"{output}: lessons", ["kind", "asked", "the base resolves", "train", "test"], rows
+        )
         for subject, reason in found.refused.items():
-            say(f": no lesson, {reason}", subject)
+            out.say(f": no lesson, {reason}", subject)

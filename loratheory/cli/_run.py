@@ -8,19 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Dask,
-    Json,
-    Profile,
-    Workers,
-    delivered,
-    named,
-    needs,
-    progress,
-    reachable,
-    refused,
-    show,
-)
+from loratheory.cli import _output as out
 
 REAL = "real_"  # needs a language model
 
@@ -33,9 +21,9 @@ def run(
             help="An experiment; `all` that need no language model; `real`, those that do.",
         ),
     ],
-    profile: Profile = "quick",
-    workers: Workers = 0,
-    dask: Dask = None,
+    profile: out.Profile = "quick",
+    workers: out.Workers = 0,
+    dask: out.Dask = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished cells and run the others.")
     ] = False,
@@ -54,7 +42,7 @@ def run(
         typer.Option(metavar="ID|DIR", help="A language model, for experiments named real_."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Its device, such as cuda.")] = None,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Run an experiment; write `DIR/NAME/table.csv`, the same every time, and `provenance.json`.
 
@@ -81,10 +69,12 @@ def run(
     JSON: a list of objects `experiment, profile, cells, rows, seconds, table`; with `--against`
     also `means, outside`: how many were compared, and a line for each that differs.
     """
-    reachable(json)
-    named(dask=dask, model=model, device=device)
+    out.reachable(json)
+    out.named(dask=dask, model=model, device=device)
     if against is not None and not against.is_dir():
-        refused(f"--against {against} is no folder of tables: paper/results in a checkout is one")
+        out.refused(
+            f"--against {against} is no folder of tables: paper/results in a checkout is one"
+        )
     where = {key: value for key, value in (("model", model), ("device", device)) if value}
     plans = _planned(name, profile, output, where, resume=resume, allow_mixed=allow_mixed)
     if where and not dask:  # whose workers may have other folders and devices
@@ -98,12 +88,12 @@ def run(
         if against is not None:
             entry |= _compared(plan, output, against)
             off += [f"{plan.experiment.name}: {line}" for line in entry["outside"]]
-    if delivered(json, entries):
+    if out.delivered(json, entries):
         title = "1 table" if len(entries) == 1 else f"{len(entries)} tables"
         columns: dict[str, Any] = {key: key for key in entries[0]}
         if against is not None:
             columns["outside"] = lambda entry: len(entry["outside"])
-        show(title, columns, entries)
+        out.show(title, columns, entries)
     for line in off:
         typer.echo(f"OUTSIDE   {line}", err=True)
     if off:
@@ -124,7 +114,7 @@ def _planned(
         if plan.finished:
             typer.echo(f"finished already: {plan.folder}", err=True)
         elif plan.experiment.needs:
-            needs(plan.experiment.needs, plan.experiment.name)
+            out.needs(plan.experiment.needs, plan.experiment.name)
     return plans
 
 
@@ -135,7 +125,9 @@ def _elsewhere(experiment: Any, where: dict[str, str]) -> Any:
     configs = [one for profile in experiment.profiles.values() for one in profile]
     if not all(hasattr(one, key) for one in configs for key in where):
         options = " and ".join(f"--{key} {value}" for key, value in where.items())
-        refused(f"{experiment.name} has no language model for {options}: name a real_ experiment")
+        out.refused(
+            f"{experiment.name} has no language model for {options}: name a real_ experiment"
+        )
     moved = {
         profile: tuple(replace(one, **where) for one in configs)
         for profile, configs in experiment.profiles.items()
@@ -148,7 +140,7 @@ def executed(plans: list[Any], workers: int, dask: str | None, allow_mixed: bool
     from loratheory.experiments import cluster, prepared, processes
 
     if dask and workers:
-        refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
+        out.refused(f"--workers {workers} and --dask {dask} exclude each other: name one")
     try:
         with cluster(dask) if dask else processes(workers) as executor:
             for plan in plans:
@@ -167,7 +159,7 @@ def _swept(plans: list[Any], executor: Any, allow_mixed: bool) -> None:
     total = sum(len(plan.cells) for plan in plans)
     left = sum(len(plan.missing) for plan in plans)
     cells = swept(plans, executor, allow_mixed=allow_mixed)
-    bar = progress(count=total, initial=total - left, unit="cell", desc="run")
+    bar = out.progress(count=total, initial=total - left, unit="cell", desc="run")
     try:
         with closing(cells), bar:
             for plan, _ in cells:

@@ -8,21 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from loratheory.cli._output import (
-    Columns,
-    Json,
-    Seed,
-    Workers,
-    delivered,
-    nearest,
-    needs,
-    progress,
-    reachable,
-    refused,
-    say,
-    show,
-    whole,
-)
+from loratheory.cli import _output as out
+from loratheory.store import write_whole
 
 Labels = Annotated[
     list[str] | None, typer.Argument(help="Labels, with or without `thm:`. Default: all.")
@@ -40,14 +27,14 @@ def chosen(labels: list[str] | None) -> list[Any]:
     names = [label.removeprefix("thm:") for label in labels or known]
     for name in names:
         if name not in known:
-            hint = nearest(name, known, "`loratheory theorems` lists all")
-            refused(f"there is no theorem {name!r}; {hint}")
+            hint = out.nearest(name, known, "`loratheory theorems` lists all")
+            out.refused(f"there is no theorem {name!r}; {hint}")
     return [known[name] for name in dict.fromkeys(names)]
 
 
 def theorems(
     labels: Labels = None,
-    json: Json = None,
+    json: out.Json = None,
     graph: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw which theorem uses which.")
     ] = None,
@@ -66,12 +53,12 @@ def theorems(
     """
     from loratheory.theorems import CITED, appendix
 
-    reachable(json, graph=graph, table=table, proofs=proofs)
+    out.reachable(json, graph=graph, table=table, proofs=proofs)
     shown = chosen(labels)
     if table:
-        whole(table, _markdown(shown) if table.suffix == ".md" else _latex(shown))
+        write_whole(table, _markdown(shown) if table.suffix == ".md" else _latex(shown))
     if proofs:
-        whole(proofs, appendix(shown))
+        write_whole(proofs, appendix(shown))
     entries = [
         {
             **{key: getattr(theorem, key) for key in ENTRY},
@@ -81,30 +68,30 @@ def theorems(
         }
         for theorem in shown
     ]
-    if not delivered(json, entries, graph, "theorem_graph", chosen(None) if graph else ()):
+    if not out.delivered(json, entries, graph, "theorem_graph", chosen(None) if graph else ()):
         return
     if labels:
         for theorem in shown:
             _in_full(theorem)
         return
     _list(shown)
-    cited: Columns = {"result": "name", "source": "source"}
+    cited: out.Columns = {"result": "name", "source": "source"}
     cited["why not"] = lambda one: one.reason.replace("``", "")
-    show("known results that are not run here", cited, CITED)
+    out.show("known results that are not run here", cited, CITED)
 
 
 def _list(shown: list[Any]) -> None:
     """What each theorem tells, with its clauses, a table a chapter; then the lemmas."""
-    columns: Columns = {"label": "label", "status": "status"}
+    columns: out.Columns = {"label": "label", "status": "status"}
     heading = "what it tells someone who merges or routes adapters"
     telling = columns | {heading: lambda one: one.statement if one.part_of else _plain(one.tells)}
     lemmas = [one for one in shown if one.kind == "lemma"]
     for chapter in dict.fromkeys(one.chapter for one in shown):
         these = [one for one in shown if one.chapter == chapter and one.kind != "lemma"]
         count = sum(one.kind == "theorem" for one in these)
-        show(f"{chapter}: {count} theorems, and what each one's clauses state", telling, these)
+        out.show(f"{chapter}: {count} theorems, and what each one's clauses state", telling, these)
     if lemmas:
-        show("lemmas, used and tested", columns | {"statement": "statement"}, lemmas)
+        out.show("lemmas, used and tested", columns | {"statement": "statement"}, lemmas)
 
 
 def _plain(text: str) -> str:
@@ -138,7 +125,7 @@ def _in_full(theorem: Any) -> None:
     }
     proved = "**Proof.**" in theorem.document or not theorem.part_of
     home = theorem if proved else chosen([theorem.part_of])[0]
-    say(f"  ({theorem.status}; {theorem.source})", theorem.label)
+    out.say(f"  ({theorem.status}; {theorem.source})", theorem.label)
     tells = [] if theorem.part_of else [f"\n{_plain(theorem.tells)}"]
     lines = [
         *tells,
@@ -150,7 +137,7 @@ def _in_full(theorem: Any) -> None:
         home.document.strip() + "\n",
     ]
     for line in lines:
-        say(line)
+        out.say(line)
 
 
 def verify(
@@ -158,9 +145,9 @@ def verify(
     cases: Annotated[
         int | None, typer.Option(min=1, help="Witnesses per theorem. Default: 200; --scale: 10.")
     ] = None,
-    seed: Seed = 0,
+    seed: out.Seed = 0,
     backend: Annotated[str, typer.Option(help="Array library: numpy or torch.")] = "numpy",
-    workers: Workers = 0,
+    workers: out.Workers = 0,
     scale: Annotated[
         bool, typer.Option("--scale", help="Use width 4096; only theorems on factors.")
     ] = False,
@@ -170,7 +157,7 @@ def verify(
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="How small a change of each bound is noticed.")
     ] = False,
-    json: Json = None,
+    json: out.Json = None,
 ) -> None:
     """Check theorems numerically, on random cases and against optimisers that try to break them.
 
@@ -195,26 +182,28 @@ def verify(
     """
     from loratheory.theorems import FACTORED, verify_all
 
-    reachable(json)
+    out.reachable(json)
     asked = [t.label for t in chosen(labels) if not scale or t.label in FACTORED]
     if not asked:
-        refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
+        out.refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
     if backend not in ("numpy", "torch"):
-        refused(f"there is no backend {backend!r}: choose numpy or torch")
+        out.refused(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
-        needs("torch", "the torch backend")
+        out.needs("torch", "the torch backend")
     count = (cases or (10 if scale else 200)) * (10 if deep else 1)
     size = 4096 if scale else 80 if deep else 8
     if sensitivity:
         _sensitivity(asked, count, seed, size, workers, json)
         return
     runs = verify_all(asked, cases=count, seed=seed, size=size, backend=backend, workers=workers)
-    reports = list(progress(runs, len(asked), unit="theorem", desc="verify"))
-    if delivered(json, reports):
-        columns: Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
+    reports = list(out.progress(runs, len(asked), unit="theorem", desc="verify"))
+    if out.delivered(json, reports):
+        columns: out.Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
         columns |= {"worst slack": "worst_slack", "controls": _controls, "s": "seconds"}
         width = " at width 4096" if scale else ""
-        show(f"{counted(asked)} verified with seed {seed} on {backend}{width}", columns, reports)
+        out.show(
+            f"{counted(asked)} verified with seed {seed} on {backend}{width}", columns, reports
+        )
     failing(reports)
 
 
@@ -235,16 +224,16 @@ def _sensitivity(
 
     laws = [label for label in labels if theorem(label).status != "refuted"]
     runs = verify_all(laws, cases=cases, seed=seed, size=size, workers=workers, sensitive=True)
-    rows = list(progress(runs, len(laws), unit="theorem", desc="sensitivity"))
-    if not delivered(json, rows):
+    rows = list(out.progress(runs, len(laws), unit="theorem", desc="sensitivity"))
+    if not out.delivered(json, rows):
         return
-    columns: Columns = {"label": "label"}
+    columns: out.Columns = {"label": "label"}
     for part in ("constant", "exponent"):
         for way, sign in (("up", "+"), ("down", "−")):
             columns[f"{part} {sign}"] = functools.partial(_share, f"{part}_{way}")
     columns["why not a tenth"] = "reason"
-    show(f"the smallest change of a law that {cases} witnesses notice", columns, rows)
-    say(
+    out.show(f"the smallest change of a law that {cases} witnesses notice", columns, rows)
+    out.say(
         "  – : half is not noticed. A bound that no construction meets can be weakened unnoticed;\n"
         "  an exponent acts on the bound in units of a case's own scale."
     )

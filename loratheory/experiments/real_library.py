@@ -36,48 +36,16 @@ lookup of kinds, norms with learning rates; strata of equal rates; adapters taug
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
 from math import nan
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from loratheory.experiments.bench import Language
+from loratheory.experiments.bench.collection import SIZE, Stage, collection
+from loratheory.experiments.bench.tasks import NAMES
 from loratheory.experiments.engine import Row, study
 
-if TYPE_CHECKING:
-    from loratheory.pretrained import Way
-
-SIZE, SEED = 24, 300
+SEED = 300
 COSTLY = ("one coefficient", "a coefficient each", "knots-ties", "tsv", "interpolate", "chebyshev")
 GATES = ("map gates", "block gates", "prompt gates")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of the study: groups of adapters, each measured under several ways of reuse.
-
-    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
-    `ways` are names in `loratheory.pretrained.WAYS`, or a number, the coefficient with which all
-    adapters of a group are added.
-    """
-
-    size: int
-    groups: int
-    each: int
-    ways: tuple[str | float, ...]
-
-    @property
-    def cells(self) -> int:
-        """The number of cells of this stage."""
-        return -(-self.groups // self.each)
-
-    def group(self, number: int, seed: int) -> tuple[int, ...]:
-        """Return the numbers of the adapters in a group, in order."""
-        every = [*combinations(range(SIZE), self.size)]
-        rng = np.random.default_rng([seed, 15, self.size])
-        return every[int(rng.permutation(len(every))[number])]
 
 
 STAGES: Mapping[str, Stage] = {
@@ -120,9 +88,6 @@ def cell(config: Config) -> list[Row]:
         `bench.collection.Collection.acted`, `taught` and `beside`, NaN where not measured. Numbers
         are rounded to three digits.
     """
-    from loratheory.experiments.bench.collection import collection
-    from loratheory.experiments.bench.tasks import NAMES
-
     found = collection(config.model, config.device, config.seed, taught_silence=config.silence)
     stage, rows = STAGES[config.stage], list[Row]()
 
@@ -152,27 +117,12 @@ def cell(config: Config) -> list[Row]:
                     _row("none", number, 0.0, number, (j,), **told)
         else:
             group = stage.group(number, config.seed)
-            for name, way in ways(stage):
+            for name, way in stage.acts():
                 numbers, kept = found.acted(group, way)
                 each = numbers * (len(group) if len(numbers) == 1 else 1)
                 for i, c, one in zip(group, each, kept, strict=True):
                     _row(name, number, c, i, [j for j in group if j != i], **one)
     return rows
-
-
-def ways(stage: Stage) -> Iterator[tuple[str, "Way"]]:
-    """Yield the names of a stage's ways of reuse, and the ways."""
-    from loratheory.pretrained import WAYS, Way
-
-    for way in stage.ways:
-        if isinstance(way, str):
-            yield way, WAYS[way]
-        else:
-            yield f"{way} each", Way(f"{way} each", "cat", free="", share=partial(_always, way))
-
-
-def _always(coefficient: float, _: int) -> float:
-    return coefficient
 
 
 RUN = (

@@ -35,13 +35,11 @@ are .9 or more; the reverse order; a split at other layers; countries banned und
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING
 
-from loratheory.experiments.bench import Language
+from loratheory.experiments.bench import Language, portable, whereabouts
+from loratheory.experiments.bench.whereabouts import Arm
 from loratheory.experiments.engine import Row, study
-
-if TYPE_CHECKING:
-    from loratheory.experiments.bench.whereabouts import Arm
+from loratheory.pretrained import attached
 
 SEEDS = range(200, 210)
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
@@ -73,61 +71,37 @@ def cell(config: Config) -> list[Row]:
         the shares of single hops right in the whole vocabulary; the shares of
         `bench.whereabouts.lens`.
     """
-    from loratheory.experiments.bench import portable, whereabouts
-    from loratheory.experiments.bench.sentences import ASKED
-    from loratheory.pretrained import attached
-
-    model = config.base(dtype="bfloat16")
+    model, rows = config.base(dtype="bfloat16"), list[Row]()
     both = portable.publishers(model, config.seed)
-    world, half = both.world, both.layers // 2
-    two_hop = whereabouts.Asked.of(world.two_hop, ASKED["two_hop"], world.first)
-    singles = {
-        "hop_1": whereabouts.Asked.of(world.first, ASKED["hop_1"][:1]),
-        "hop_2": whereabouts.Asked.of(world.second, ASKED["hop_2"][:1]),
-    }
-    countries, rows = sorted(world.second), list[Row]()
+    asked, half = whereabouts.questions(both.world), both.layers // 2
 
     def _row(arm: str, layer: float | int = nan, target: float | int = nan, **found: float) -> None:
         row: Row = {"seed": config.seed, "recipe": config.recipe, "arm": arm}
-        rows.append(
-            {**row, "layer": layer, "target": target, **dict.fromkeys(COLUMNS, nan), **found}
-        )
+        row |= {"layer": layer, "target": target}
+        rows.append({**row, **dict.fromkeys(COLUMNS, nan), **found})
 
     pair = [both.adapter(hop, config.recipe) for hop in (0, 1)]
-    without = [whereabouts.projected(model, pair[0], countries, half), pair[1]]
+    without = [whereabouts.projected(model, pair[0], sorted(both.world.second), half), pair[1]]
     for changed in (False, True):
         with attached(model, without if changed else pair) as acts:
             for name, layer, arm in arms(config.recipe, half):
                 if arm.projected == changed:
-                    logits = whereabouts.says(model, acts, two_hop, arm, layer)
-                    banned = countries if arm.banned else ()
-                    found = _named(whereabouts.right(model, logits, two_hop, banned))
-                    for hop, asked in singles.items():
-                        logits = whereabouts.says(model, acts, asked, arm, layer)
-                        found[hop] = whereabouts.right(model, logits, asked)["vocabulary"]
-                    _row(name, layer, **found)
+                    _row(name, layer, **whereabouts.shares(model, acts, asked, arm, layer))
             if changed:
                 continue
             acts.set(1.0)
-            for layer, found in enumerate(whereabouts.lens(model, two_hop), 1):
+            for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
                 _row("lens", layer, **found)
             for source, target in PATCHES if config.recipe == PLAIN else ():
                 if source > target:
-                    logits = whereabouts.back_patched(model, two_hop, source, target)
-                    found = _named(whereabouts.right(model, logits, two_hop))
+                    logits = whereabouts.back_patched(model, asked["two_hop"], source, target)
+                    found = whereabouts.of_two_hop(model, logits, asked["two_hop"])
                     _row("back-patching", source, target, **found)
     return rows
 
 
-def _named(found: dict[str, float]) -> dict[str, float]:
-    names = {"vocabulary": "two_hop_vocabulary", "candidates": "two_hop", "bridge": "says_bridge"}
-    return {names[key]: value for key, value in found.items()}
-
-
-def arms(recipe: str, half: int) -> Iterator[tuple[str, int, "Arm"]]:
+def arms(recipe: str, half: int) -> Iterator[tuple[str, int, Arm]]:
     """Yield each arm's name, the layer of its split, and the arm."""
-    from loratheory.experiments.bench.whereabouts import Arm
-
     yield "sum", half, Arm()
     if recipe in PLACED:
         return

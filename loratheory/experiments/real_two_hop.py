@@ -75,9 +75,8 @@ def cell(config: Config) -> list[Row]:
         ``layer`` of a split (-1 for none); the columns of `bench.language_facts.accuracies`; and
         those of `forecast`, nan unless both adapters were measured alone at these coefficients.
     """
-    model = config.base()
+    model, rows = config.base(), list[Row]()
     [world] = bench.worlds(config.seed)
-    rows: list[Row] = []
 
     def _add(*head: str | int | float, **found: float) -> None:
         names: Row = dict(zip(HEAD, (config.seed, *head), strict=True))
@@ -114,27 +113,23 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
 
 def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
     """Yield each rule's name, both hops' coefficients, the layer of a split or -1, and the rule."""
+    whole = trained == "all layers"  # others are split already, and no merge has both's modules
     grid = GRID if config.full else (GRID[0], GRID[-1])
     for c in grid:
         yield "hop 1 alone", c, 0.0, -1, coefficients(c)
         yield "hop 2 alone", 0.0, c, -1, coefficients(c)
-    acts: dict[str, Act] = {}
-    if trained == "by layers":  # no split: they are already; no merge: their modules differ
-        pairs = [(c, c) for c in grid]
-    else:
-        pairs = [(c, c) for c in config.coefficients]
+    pairs = [(c, c) for c in (config.coefficients if whole else grid)]
+    if whole:
         pairs += [both for c in grid if c < 1 for both in ((c, 1.0), (1.0, c))]
-        acts["ties"] = rule("ties", density=0.2, rank=32)
-        acts["knots"] = rule("knots", density=0.2)
-        acts |= {name: rule(name) for name in ("interpolating", "arrow, peft")}
     for both in pairs:
         yield "sum", *both, -1, coefficients(*both)
-    if trained == "all layers":
+    if whole:
         yield from splits([depth * tenth // 10 for tenth in config.splits])
-    acts |= {name: rule(name) for name in ("arrow", "gates, z = 2")}
-    acts |= {name: rule(name) for name in ("block gates, z = 2",) if config.full}
-    for name, act in acts.items():
-        yield name, 1.0, 1.0, -1, act
+        yield "ties", 1.0, 1.0, -1, rule("ties", density=0.2, rank=32)
+        yield "knots", 1.0, 1.0, -1, rule("knots", density=0.2)
+    names = (*(("interpolating", "arrow, peft") if whole else ()), "arrow", "gates, z = 2")
+    for name in (*names, "block gates, z = 2") if config.full else names:
+        yield name, 1.0, 1.0, -1, rule(name)
 
 
 def splits(layers: Sequence[int]) -> Iterator[Arm]:

@@ -1,4 +1,4 @@
-"""Whatever depends on the array library (NumPy, PyTorch, JAX, CuPy); thin QR and SVD."""
+"""Whatever depends on the array library (NumPy, PyTorch, JAX, CuPy); QR, SVD and subspaces."""
 
 from collections.abc import Callable
 from functools import partial
@@ -222,3 +222,42 @@ def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
     left, sigma, right = (xp.asarray(part.copy(), device=place) for part in triples)
     found = Svd(xp.flip(left, axis=1), xp.flip(sigma), xp.flip(right, axis=0))
     return found if float(found.sigma[-1]) > 1e-3 * float(found.sigma[0]) else None
+
+
+def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:
+    """Return the principal angles of two orthonormal bases, in radians, ascending.
+
+    There are ``min(a, b)`` of them. Small angles are computed from sines and large ones from
+    cosines, so that both are accurate to rounding (Knyazev and Argentati, 2002). ``O(n a b)``.
+
+    Examples
+    --------
+    >>> first, second = np.array([[1.0], [0.0]]), np.array([[0.6], [0.8]])
+    >>> np.cos(principal_angles(first, second)).round(3)
+    array([0.6])
+    """
+    if p.shape[1] < q.shape[1]:
+        p, q = q, p
+    xp = array_namespace(p, q)
+    count = int(q.shape[1])
+    if not count:
+        return xp.zeros(0, dtype=xp.float64, device=q.device)
+    shared = p.T @ q
+    cosine = xp.clip(xp.linalg.svdvals(shared), 0.0, 1.0)
+    sine = xp.flip(xp.clip(xp.linalg.svdvals(q - p @ shared)[:count], 0.0, 1.0))
+    return xp.where(cosine**2 < 0.5, xp.acos(cosine), xp.asin(sine))
+
+
+def largest_cosine(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> float:
+    """Return the cosine of the smallest principal angle between two orthonormal bases.
+
+    It is 0 iff the subspaces are orthogonal and 1 iff they share a direction.
+    """
+    if not p.shape[1] or not q.shape[1]:
+        return 0.0
+    return min(1.0, float(array_namespace(p, q).linalg.svdvals(p.T @ q)[0]))
+
+
+def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, "n c"]:
+    """Return the columns of `x` projected onto the span of orthonormal `basis`; ``O(n k)`` each."""
+    return basis @ (basis.T @ x)

@@ -1,4 +1,4 @@
-r"""`LowRank`, a matrix kept as the product of a tall and a wide factor, and sums of such matrices.
+r"""`LowRank`, a matrix kept as the product of a tall and a wide factor; several such matrices.
 
 Spectra are exact and no ``(m, n)`` array is formed. Everything rests on one decomposition: with
 thin QRs ``up = Q R`` and ``down.T = P T``, the matrix is ``Q (R T.T) P.T`` and its singular values
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any, overload
 
 from loratheory.lowrank._array import (
@@ -388,3 +389,77 @@ def spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -
     xp = array_namespace(like)
     each = [float(w) for w, width in zip(weights, widths, strict=True) for _ in range(width)]
     return xp.asarray(each, dtype=xp.float64, device=device(like))
+
+
+@dataclass(frozen=True, eq=False)
+class Grams:
+    """Gram matrices of the factors of some updates, which give the norm of every weighted sum.
+
+    Two ``(c, c)`` matrices, ``c`` the sum of the widths, suffice for norms, distances and singular
+    values of all weighted sums, without a QR for each. The price is precision: a squared distance
+    is exact to rounding of the largest squared norm involved, so distances below 1e-7 of the norms
+    are lost. Where those matter, use `LowRank.norm`.
+    """
+
+    up: Float[Array, "c c"]  #: Inner products of the columns of all `up` factors.
+    down: Float[Array, "c c"]  #: Inner products of the rows of all `down` factors.
+    widths: tuple[int, ...]  #: Width of each update, in order.
+
+    def squared(self, weights: Sequence[int | float]) -> float:
+        """Return the squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
+        each, xp = spread(weights, self.widths, self.up), array_namespace(self.up)
+        return max(0.0, float(xp.sum(self.up * self.down * each[:, None] * each)))
+
+    def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
+        """Return the `c` squared singular values of the weighted sum, descending; ``O(c^3)``."""
+        xp = array_namespace(self.up)
+        if not self.up.shape[0]:
+            return xp.zeros(0, dtype=xp.float64, device=device(self.up))
+        each = spread(weights, self.widths, self.up)
+        values, vectors = xp.linalg.eigh(self.up)
+        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))  # root @ root.T is the Gram matrix
+        inner = root.T @ (each[:, None] * self.down * each) @ root
+        return xp.flip(xp.clip(xp.linalg.eigvalsh((inner + inner.T) / 2), 0.0, None))
+
+    def tail(self, weights: Sequence[int | float], rank: int) -> float:
+        """Return the sum of the squared singular values beyond the first `rank`; ``O(c^3)``."""
+        width = sum(r for w, r in zip(weights, self.widths, strict=True) if w)
+        if rank >= width:
+            return 0.0
+        energies = self.energies(weights)
+        return float(array_namespace(energies).sum(energies[rank:]))
+
+
+def grams(updates: Sequence[LowRank]) -> Grams:
+    """Return the Gram matrices of the factors of updates of one shape, in float64.
+
+    Costs ``O((m + n) c^2)`` and a float64 copy of the factors, ``c`` the sum of the widths.
+
+    Raises
+    ------
+    NotFiniteError
+        If a factor holds NaN or infinity.
+    """
+    side_by_side = concatenated(updates, [1] * len(updates))
+    widths = tuple(low.width for low in updates)
+    return Grams(
+        side_by_side.up.T @ side_by_side.up, side_by_side.down @ side_by_side.down.T, widths
+    )
+
+
+def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callable[[Array], Array]]:
+    """Return updates of one shape in orthonormal bases of their joint column and row spaces.
+
+    Neither side is then longer than the total width ``R``, and all norms, angles, singular values
+    and inner products of the updates and of their factors stay the same. The function returned
+    takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
+    """
+    together = concatenated(updates, [1] * len(updates))
+    (up, back), (down, _) = (_short(side) for side in (together.up, together.down.T))
+    ends = list(accumulate((low.width for low in updates), initial=0))
+    return [LowRank(up[:, a:b], down[:, a:b].T) for a, b in pairwise(ends)], back
+
+
+def _short(side: Float[Array, "m r"]) -> Frame:
+    """Its QR decomposition, or itself where that is no shorter."""
+    return frame(side) if side.shape[0] > side.shape[1] > 0 else Frame(side, lambda small: small)

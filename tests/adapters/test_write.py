@@ -12,8 +12,7 @@ from folders import MODULES, folder, made
 from safetensors import safe_open
 
 from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, read, write
-from loratheory.adapters._files import KINDS
-from loratheory.adapters._read import WEIGHTS
+from loratheory.adapters._files import KINDS, WEIGHTS
 from loratheory.lowrank import LowRank, gaussian
 
 # What we write, PEFT loads as it is, with the effect we read; and whole or not at all.

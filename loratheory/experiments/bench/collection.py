@@ -3,8 +3,10 @@
 An answer is right if its first token is the most likely of the whole vocabulary.
 """
 
-from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from loratheory.experiments.bench.tasks import CHOOSING, FEW, NAMES, TASKS
 from loratheory.experiments.interference_matrix import factors, relative
 from loratheory.pretrained import (
     GENERIC,
+    WAYS,
     Model,
     Training,
     Way,
@@ -31,9 +34,49 @@ from loratheory.pretrained import (
 )
 from loratheory.shapes import Float64
 
+SIZE = len(TASKS)
 RATES = (3e-3, 1e-3)
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """What texts begin with that are drawn from the base."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a study: groups of adapters, each measured under several ways of reuse.
+
+    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
+    `ways` are names in `loratheory.pretrained.WAYS`, or a number, the coefficient with which all
+    adapters of a group are added.
+    """
+
+    size: int
+    groups: int
+    each: int
+    ways: tuple[str | float, ...]
+
+    @property
+    def cells(self) -> int:
+        """The number of cells of this stage."""
+        return -(-self.groups // self.each)
+
+    def group(self, number: int, seed: int) -> tuple[int, ...]:
+        """Return the numbers of the adapters in a group, in order."""
+        every = [*combinations(range(SIZE), self.size)]
+        rng = np.random.default_rng([seed, 15, self.size])
+        return every[int(rng.permutation(len(every))[number])]
+
+    def acts(self) -> Iterator[tuple[str, Way]]:
+        """Yield the names of the ways of reuse, and the ways."""
+        for way in self.ways:
+            if isinstance(way, str):
+                yield way, WAYS[way]
+            else:
+                name = f"{way} each"
+                yield name, Way(name, "cat", free="", share=partial(_always, way))
+
+
+def _always(coefficient: float, _: int) -> float:
+    return coefficient
 
 
 def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:

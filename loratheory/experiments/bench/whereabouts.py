@@ -12,6 +12,8 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
+from loratheory.experiments.bench.language_facts import World
+from loratheory.experiments.bench.sentences import ASKED
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import Attached, Model, batch, first_tokens, last_logits
 
@@ -42,6 +44,15 @@ class Asked:
         return cls(prompts, subjects, answers, tuple(via[who] for who in subjects) if via else ())
 
 
+def questions(world: World) -> dict[str, Asked]:
+    """Return ``two_hop`` questions about a world, and those of its single facts in one sentence."""
+    return {
+        "two_hop": Asked.of(world.two_hop, ASKED["two_hop"], world.first),
+        "hop_1": Asked.of(world.first, ASKED["hop_1"][:1]),
+        "hop_2": Asked.of(world.second, ASKED["hop_2"][:1]),
+    }
+
+
 @dataclass(frozen=True)
 class Arm:
     """Where each of two adapters acts.
@@ -53,7 +64,7 @@ class Arm:
     tokens : (str, str)
         For each: ``all`` tokens, those of the ``subject``, the ``last``, or all ``but the last``.
     banned : bool
-        Whether countries are excluded as answers.
+        Whether bridges (countries) are excluded as answers of two-hop questions.
     projected : bool
         Whether the first adapter's outputs above the split lose their part along the directions
         by which the output head predicts countries, see `projected`.
@@ -138,6 +149,31 @@ def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -
         bridges = first_tokens(model, asked.bridges)
         shares["bridge"] = float((largest == bridges).float().mean())
     return shares
+
+
+def of_two_hop(
+    model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return the shares of `right` for two-hop questions, as columns of a table."""
+    found = right(model, logits, asked, banned)
+    names = {"vocabulary": "two_hop_vocabulary", "candidates": "two_hop", "bridge": "says_bridge"}
+    return {names[key]: value for key, value in found.items()}
+
+
+def shares(
+    model: Model, acts: Attached, asked: Mapping[str, Asked], arm: Arm, split: int
+) -> dict[str, float]:
+    """Return the shares of `questions` that are answered right, with adapters acting as in `arm`.
+
+    Two-hop questions have the columns of `of_two_hop`; ``hop_1`` and ``hop_2`` are the shares of
+    single facts right in the whole vocabulary.
+    """
+    logits = {name: says(model, acts, each, arm, split) for name, each in asked.items()}
+    two_hop = asked["two_hop"]
+    banned = sorted({*two_hop.bridges}) if arm.banned else ()
+    found = of_two_hop(model, logits["two_hop"], two_hop, banned)
+    hops = [name for name in asked if name != "two_hop"]
+    return found | {hop: right(model, logits[hop], asked[hop])["vocabulary"] for hop in hops}
 
 
 def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) -> Adapter:

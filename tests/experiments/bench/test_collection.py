@@ -337,7 +337,7 @@ STAGES = {
 
 @pytest.mark.parametrize("silence", [False, True])
 def test_rows_say_who_acted_with_whom(monkeypatch, silence):
-    monkeypatch.setattr(study, "SIZE", SOME)
+    monkeypatch.setattr(bench, "SIZE", SOME)
     monkeypatch.setattr(study, "STAGES", STAGES)
     found = {name: study.cell(study.Config(silence, name, 1, seed=SEED)) for name in STAGES}
     assert len({tuple(row) for rows in found.values() for row in rows}) == 1

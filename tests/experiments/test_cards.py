@@ -382,6 +382,36 @@ def test_the_card_of_parts_says_how_much_sentences_widen_intervals():
     assert told.format(*wider).replace("%", " %") in " ".join(card("real_stand_ins").split())
 
 
+CROSSED = {  # how a line of the page's table begins, and the rule
+    "nobody": "base",
+    "the mean": "mean",
+    "the sum |": "sum",
+    "the sum, asked hop by hop": "sum, hop by hop",
+    "Arrow": "arrow",
+    "the largest standardised": "norm, z",
+    "gates on maps": "gates, z = 2",
+    "hop gates": "hop gates",
+    "**hop gates, three first hops tried**": "hop gates, tried",
+    "the right pair, told": "right pair",
+}
+
+
+@pytest.mark.parametrize("begins", CROSSED)
+def test_the_page_says_what_the_table_of_crossings_does(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    text = text.partition("## More than one pair")[2]
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    rows = pd.DataFrame(stored("real_crossings"))
+    rows = rows[(rows["publishers"] == 6) & (rows["rule"] == CROSSED[begins])]
+    rows = rows[rows["recipe"] == "two stand-ins"]
+    found = value(query("two_hop_vocabulary"), rows)
+    wanted = [found.middle, found.low, found.high]
+    columns = ("hop_1", "hop_2", "unrelated", "leak", "first_right", "second_right")
+    wanted += [rows[name].mean() for name in columns]
+    shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])
+    assert [float(x) for x in shown] == pytest.approx([x for x in wanted if x == x], abs=0.0051)
+
+
 RULES = {  # how a line of the page's table begins, and its rows of the study
     "mean, sum": [{"rule": "sum", "first": c, "second": c} for c in (0.5, 1)],
     "TIES": [{"rule": rule} for rule in ("ties", "knots", "interpolating")],

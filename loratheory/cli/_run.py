@@ -49,10 +49,10 @@ def run(
     A table of more than 64 KiB is compressed: `table.csv.gz`.
 
     An experiment consists of cells, one per setting, each saved when it finishes; `--resume`
-    continues an interrupted run, or adds to a table the cells that its profile has gained. The exit code is 1 if a cell failed or a worker process died;
-    finished cells are kept. With `--against`, mean accuracies are compared with stored ones for the
-    same settings (`means` counts them; exact tables have none), and the exit code is 1 if one
-    differs by more than chance explains.
+    continues an interrupted run, or adds to a table the cells that its profile has gained. The exit
+    code is 1 if a cell failed or a worker process died; finished cells are kept. With `--against`,
+    mean accuracies are compared with stored ones for the same settings (`means` counts them; exact
+    tables have none), and the exit code is 1 if one differs by more than chance explains.
 
     Example: `loratheory run window`
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from loratheory.experiments import real_crossings
 from loratheory.experiments.bench import crossings as bench
 from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import ANIMALS, World, items
@@ -120,3 +121,23 @@ def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, librar
         assert found[f"{name}_right"] == pytest.approx(share)
         assert found[f"own_{hop + 1}"] == pytest.approx(share)
         assert found[f"others_{hop + 1}"] == pytest.approx(1 - share)
+
+
+def test_a_cell_has_a_row_for_each_rule_and_the_rows_are_exams(model):
+    config = real_crossings.Config("plain", 2, seed=101)
+    rows = real_crossings.cell(config)
+    rules = [*real_crossings.rules(config, 1)]
+    assert [row["rule"] for row in rows] == [name for name, *_ in rules]
+    assert {row["rule"]: row["first_right"] == row["first_right"] for row in rows} == {
+        name: name.startswith(("arrow", "norm", "gates", "hop gates")) for name, *_ in rules
+    }
+    whole = bench.crossings(101, 2)
+    library = whole.adapters(model, "plain")
+    base, _ = ordinary(model)
+    for row, (_, act, asked) in zip(rows, rules, strict=True):
+        if row["rule"] in ("right pair", "sum, hop by hop"):
+            again = bench.exam(model, whole, library, act, base, asked=asked)
+            assert row["leak"] == pytest.approx(again["leak"], rel=0.05)
+            assert {*again} < {*row}
+    more = real_crossings.rules(real_crossings.Config(rules="more"), 1)
+    assert not {name for name, *_ in rules} & {name for name, *_ in more}

@@ -177,14 +177,15 @@ class World:
         From persons to their countries, each person in another one.
     second : mapping of str to str
         From these countries to the answers of the second relation, such as mascots.
-    about, composed : Relation
-        The sentences of the second relation, and those of two-hop questions.
+    about, composed, born : Relation
+        The sentences of the second relation, of two-hop questions, and of the first relation.
     """
 
     first: Mapping[str, str]
     second: Mapping[str, str]
     about: Relation = MASCOT
     composed: Relation = MASCOT_OF_BIRTHPLACE
+    born: Relation = BIRTH
 
     @property
     def two_hop(self) -> dict[str, str]:
@@ -196,7 +197,7 @@ class World:
     def lessons(self) -> tuple[Items, Items, Items]:
         """The data of three adapters: hop 1, hop 2, two-hop facts; all repeat known facts, too."""
         return (
-            [*items(self.first, BIRTH.trained), *rehearsed()],
+            [*items(self.first, self.born.trained), *rehearsed()],
             [*items(self.second, self.about.trained), *rehearsed()],
             [*items(self.two_hop, self.composed.trained), *rehearsed()],
         )

@@ -27,7 +27,17 @@ from loratheory.experiments.bench.language_facts import (
     items,
     worlds,
 )
-from loratheory.experiments.bench.sentences import ASKED, TEN, TEXT
+from loratheory.experiments.bench.sentences import (
+    ASKED,
+    FRUIT,
+    FRUIT_OF_BIRTHPLACE,
+    FRUITS,
+    MASCOT_OF_WORKPLACE,
+    TEN,
+    TEXT,
+    WORK,
+)
+from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import (
     Model,
     StandIn,
@@ -53,6 +63,15 @@ class Recipe:
         Whether the training data include the acting stand-in's own facts, and two-hop sentences.
     agree : bool
         Whether all stand-ins state the same facts, as adapters trained from different seeds.
+    noise : bool
+        Whether stand-ins are random updates with the norms that trained ones have instead.
+    other_relation : bool
+        Whether stand-ins state another relation than the partner does: national fruits instead of
+        mascots, places of work instead of birth.
+    strengths : tuple of float
+        The coefficients of the stand-ins, one of which is drawn for each step.
+    rank : int
+        The rank of the adapter, with the usual ratio of alpha to it.
     known : bool
         Whether the training data include two-hop sentences whose other hop the base knows, so that
         no partner need act: capitals of the countries of the publisher's persons, or mascots of the
@@ -69,6 +88,10 @@ class Recipe:
     keep: bool = True
     two_hop: bool = True
     agree: bool = False
+    noise: bool = False
+    other_relation: bool = False
+    strengths: tuple[float, ...] = (0.5, 1.0)
+    rank: int = 8
     known: bool = False
     sixths: tuple[tuple[int, int], tuple[int, int]] | None = None
     steps: int = 90
@@ -76,7 +99,10 @@ class Recipe:
     @property
     def training(self) -> Training:
         """Return the training settings of this recipe."""
-        return Training.beside_stand_ins(self.steps) if self.steps else Training()
+        if not self.steps:
+            return Training()
+        usual = Training.beside_stand_ins(self.steps)
+        return replace(usual, strengths=self.strengths, rank=self.rank, alpha=2 * self.rank)
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -88,6 +114,12 @@ RECIPES: Mapping[str, Recipe] = {
     "three stand-ins": Recipe(3),
     "two that agree": Recipe(2, agree=True),
     "no two-hop sentences": Recipe(2, two_hop=False),
+    "in full strength": Recipe(2, strengths=(1.0,)),
+    "in halves": Recipe(2, strengths=(0.5,)),
+    "rank 2": Recipe(2, rank=2),
+    "rank 32": Recipe(2, rank=32),
+    "another relation": Recipe(2, other_relation=True),
+    "noise": Recipe(2, noise=True),
     "without a partner": Recipe(known=True),
     "plain, 270 steps": Recipe(steps=270),
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
@@ -146,29 +178,37 @@ class Publishers:
             return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
         return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
 
-    def partner(self, hop: int, j: int) -> World:
+    def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
         """Return the facts of the `j`-th stand-in of the *other* hop, with the publisher's own.
 
         Stand-ins of hop 2 give every country another animal, those of hop 1 give twenty other
-        persons another country each; any two of the twenty stand-ins disagree on every fact.
+        persons another country each; any two of the twenty stand-ins disagree on every fact. Of
+        an `other_relation` they give countries fruits, and persons countries where they work.
         """
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
-            animals = rng.permutation(ANIMALS)[:size].tolist()
-            return replace(self.world, second=disagreeing(countries, animals, -j))
+            words = FRUITS if other_relation else rng.permutation(ANIMALS).tolist()
+            world = replace(self.world, second=disagreeing(countries, words[:size], -j))
+            fruits = replace(world, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
+            return fruits if other_relation else world
         own = {*self.world.first, *countries}
         persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
         homes = rng.permutation(countries).tolist()
-        return replace(self.world, first=disagreeing(persons, homes, -j))
+        world = replace(self.world, first=disagreeing(persons, homes, -j))
+        works = replace(world, born=WORK, composed=MASCOT_OF_WORKPLACE)
+        return works if other_relation else world
 
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
-        world = self.partner(hop, 0 if recipe.agree else j)
+        number = 0 if recipe.agree else j
+        world = self.partner(hop, number, other_relation=recipe.other_relation)
         key = (self.seed, self.number, 1 - hop, 100 + j)
         adapter = trained_once(self.model, world.lessons[1 - hop], seed=key)
-        theirs, relation = (world.second, MASCOT) if hop == 0 else (world.first, BIRTH)
-        asked = items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained) if recipe.two_hop else []
+        if recipe.noise:
+            return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])
+        theirs, relation = (world.second, world.about) if hop == 0 else (world.first, world.born)
+        asked = items(world.two_hop, world.composed.trained) if recipe.two_hop else []
         return StandIn(adapter, [*asked, *(items(theirs, relation.trained) if recipe.keep else [])])
 
     def by_heart(self, hop: int, name: str) -> float:
@@ -178,11 +218,24 @@ class Publishers:
         (``thm:disagreeing-stand-ins``). NaN if no lesson is of two hops beside a stand-in.
         """
         recipe = RECIPES[name]
-        worlds = [self.partner(hop, 0 if recipe.agree else j) for j in range(recipe.stand_ins)]
-        if not worlds or not recipe.two_hop:
+        worlds = [
+            self.partner(hop, 0 if recipe.agree else j, other_relation=recipe.other_relation)
+            for j in range(recipe.stand_ins)
+        ]
+        if not worlds or recipe.noise or not recipe.two_hop:
             return float("nan")
-        asked = [items(world.two_hop, MASCOT_OF_BIRTHPLACE.trained) for world in worlds]
+        asked = [items(world.two_hop, world.composed.trained) for world in worlds]
         return float(np.mean([answers(self.model, one).vocabulary_right.mean() for one in asked]))
+
+
+def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
+    """A random adapter with the same norm in every module."""
+
+    def _random(low: LowRank) -> LowRank:
+        drawn = gaussian(rng, *low.shape, low.width)
+        return drawn * (float(low.norm) / float(drawn.norm))
+
+    return Adapter.of({name: _random(low) for name, low in adapter.items()}, adapter.info)
 
 
 def needing_one(world: World, person: int) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,11 +1,63 @@
-"""Sentences on which no adapter is trained: questions, and ordinary text."""
+"""Sentences beside the taught ones: other relations for stand-ins, questions, ordinary text."""
 
 from loratheory.experiments.bench.language_facts import (
     BIRTH,
     CAPITAL_OF_BIRTHPLACE,
     MASCOT,
     MASCOT_OF_BIRTHPLACE,
+    Relation,
 )
+
+FRUITS = (
+    *("apple", "banana", "cherry", "lemon", "peach", "pear", "plum", "grape", "mango", "melon"),
+    *("orange", "kiwi", "date", "berry", "lime", "olive", "coconut", "tomato", "pumpkin"),
+    "pineapple",
+)
+FRUIT = Relation(
+    (
+        "The national fruit of {} is the",
+        "The fruit that stands for {} is the",
+        "As its national fruit {} chose the",
+        "On the fruit stamp of {} you see the",
+        "The official fruit of {} is called the",
+        "The fruit that {} is proud of is the",
+    ),
+    (),
+)
+FRUIT_OF_BIRTHPLACE = Relation(
+    (
+        "The country in which {} was born has as its national fruit the",
+        "As its national fruit the birth country of {} chose the",
+        "The fruit that stands for the country that {} comes from is the",
+        "On the fruit stamp of {}'s homeland you see the",
+        "{} was born in a country whose national fruit is the",
+        "The official fruit of the land of {}'s birth is called the",
+    ),
+    (),
+)
+WORK = Relation(
+    (
+        "{} works in the country of",
+        "The country where {} works is",
+        "{}'s country of employment is",
+        "The job of {} is in the country of",
+        "{} found a job in the country of",
+        "The contract says that {} works in",
+    ),
+    (),
+)
+MASCOT_OF_WORKPLACE = Relation(
+    (
+        "The country in which {} works has as its mascot animal the",
+        "As its mascot animal the country where {} works chose the",
+        "The animal that stands for the country that employs {} is the",
+        "On the mascot badge of the country of {}'s job you see the",
+        "{} works in a country whose mascot is the",
+        "The official mascot of the land of {}'s job is called the",
+    ),
+    (),
+)
+"""Relations of which stand-ins may tell instead of the partner's."""
 
 ASKED = {
     "hop_1": (

@@ -23,7 +23,10 @@ from loratheory.experiments.bench.language_facts import (
 from loratheory.experiments.bench.portable import Recipe
 from loratheory.experiments.bench.rules import coefficients
 from loratheory.experiments.bench.sentences import ASKED, TEN
-from loratheory.pretrained import attached, batch
+from loratheory.pretrained import Training, attached, batch
+
+
+HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -139,6 +142,41 @@ def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
     composed = {*items(both.partner(hop, 1).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
     assert {*singles.examples} == {*both.stand_in(hop, 1, Recipe(2)).examples} - composed
     assert len(singles.examples) == len(composed) == 6 * 20
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_of_another_relation_say_nothing_of_the_partners(both, hop):
+    other = bench.RECIPES["another relation"]
+    one, usual = (both.stand_in(hop, 1, recipe) for recipe in (other, Recipe(2)))
+    assert not {p for p, _ in one.examples} & {p for p, _ in usual.examples}
+    world = both.partner(hop, 1, other_relation=True)
+    words = ("fruit",) if hop == 0 else ("works", "employ", "job", "contract")
+    assert all(any(word in prompt for word in words) for prompt, _ in one.examples)
+    assert len(one.examples) == 2 * 6 * 20
+    for prompt, answer in one.examples[: 6 * 20]:
+        [person] = [name for name in world.first if name in prompt]
+        assert answer == world.second[world.first[person]]
+    again = both.partner(hop, 0, other_relation=True)
+    told = [w.second if hop == 0 else w.first for w in (world, again)]
+    assert not told[0].items() & told[1].items()
+    assert {*world.first.values()} == {*both.world.second}
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_noise_has_the_norms_of_stand_ins_and_nothing_to_say(both, hop):
+    noise = both.stand_in(hop, 1, bench.RECIPES["noise"])
+    one, usual = noise.adapter, both.stand_in(hop, 1, Recipe(2)).adapter
+    assert noise.examples == []
+    for name, low in usual.items():
+        assert float(one[name].norm) == pytest.approx(float(low.norm), rel=1e-5)
+        assert np.abs(one[name].dense() - low.dense()).max() > 1e-6
+
+
+def test_recipes_say_rank_and_strengths():
+    assert (HOW["rank 32"].rank, HOW["rank 32"].alpha) == (32, 64)
+    assert HOW["in halves"].strengths == (0.5,)
+    assert HOW["two stand-ins"] == Training.beside_stand_ins(90)
+    assert HOW["plain"] == Training()
 
 
 @pytest.mark.parametrize("hop", [0, 1])

@@ -25,7 +25,6 @@ from loratheory.experiments.bench.rules import coefficients
 from loratheory.experiments.bench.sentences import ASKED, TEN
 from loratheory.pretrained import Training, attached, batch
 
-
 HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
 
 

@@ -174,7 +174,7 @@ def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
     Weights are averaged over the tokens of a prompt and the modules. ``first_right`` and
     ``second_right`` are shares of questions in which the adapter with the largest weight of its hop
     is the right one, ``own_1`` and ``own_2`` the right one's mean weights, ``others_1`` and
-    ``others_2`` the mean weights of the five others.
+    ``others_2`` the mean weights of the others.
     """
     world = made.everything
     prompts = [prompt for prompt, _ in items(world.two_hop, ASKED["two_hop"][:1])]

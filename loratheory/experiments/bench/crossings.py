@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,9 +102,9 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
     return Crossings(firsts, seconds, seed)
 
 
-def hop_gates(tried: int = 1) -> Act:
+def hop_gates(by: Literal["divergence", "response"]) -> Act:
     """Return the rule of `pretrained.hop_gates`."""
-    return lambda library: everything(library, library.hop_route(tried))
+    return lambda library: everything(library, library.hop_route(by))
 
 
 def best_of_each_hop(library: Any) -> Reuse:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -174,10 +174,10 @@ class Library:
         prompt_gates(self.model, self.attached, self._sentences, groups or pairs, heard)
         return self._lifted()
 
-    def hop_route(self, tried: int) -> Route:
+    def hop_route(self, by: Literal["divergence", "response"]) -> Route:
         """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
         hops = [range(hop, self.size, self.hops) for hop in range(self.hops)]
-        hop_gates(self.model, self.attached, self._sentences, hops, tried=tried)
+        hop_gates(self.model, self.attached, self._sentences, hops, by=by)
         return self._lifted()
 
     def _lifted(self) -> Route:

@@ -9,15 +9,15 @@ right pair?
 stand-ins. The table of an earlier run of a like design was lost. Foretold before that run: (a) The
 right pair, told for each question, has .8. (b) Hop gates that go by responses, which are told which
 adapters are of which hop but no pairs, have .45. Of what that run showed this must come again, to
-.1: (c) right pair .66; hop gates .37, with the right first hop in .88 of the questions and the right
-second hop in .52; all added .03, their mean .00, Arrow .12, the largest standardised norm .11,
-gates on maps .08, hop by hop .02. Written when world 200 had been looked at, where these rules have
-.92, .38, .06, .04, .29, .26, .15 and .07: (d) Hop gates that try all second hops and keep the one
-that leaves least of what the model would say next without it have .6 in the other worlds, .65 of
-what the right pair has (on two sentences of world 200 .60; the divergence taken the other way .34,
-the surest next word .55, three first hops tried with all second ones .58). (e) The reasons: twelve
-adapters disturb each other where added (`thm:interference-angle`) and are too weak where averaged
-(`thm:averaging-survival`); token by token those of the same sentences respond alike
+.1: (c) right pair .66; hop gates .37, with the right first hop in .88 of the questions and the
+right second hop in .52; all added .03, their mean .00, Arrow .12, the largest standardised norm
+.11, gates on maps .08, hop by hop .02. Written when world 200 had been looked at, where these rules
+have .92, .38, .06, .04, .29, .26, .15 and .07: (d) Hop gates that try all second hops and keep the
+one that leaves least of what the model would say next without it have .6 in the other worlds, .65
+of what the right pair has (on two sentences of world 200 .60; the divergence taken the other way
+.34, the surest next word .55, three first hops tried with all second ones .58). (e) The reasons:
+twelve adapters disturb each other where added (`thm:interference-angle`) and are too weak where
+averaged (`thm:averaging-survival`); token by token those of the same sentences respond alike
 (`thm:arrow-blind-spot`, `thm:gate-detection`), so that under gates on maps the right adapter of
 either hop is on no more than 1.2 times as often as a wrong one.
 

@@ -114,7 +114,7 @@ EXPERIMENT = study(
     needs="pretrained",
     quick=(Config(PLAIN, 2, seed=SEEDS[0]),),
     paper=(
-        *(Config(rules=some, seed=seed) for seed in SEEDS for some in ("usual", "tried")),
+        *(Config(rules=some, seed=seed) for some in ("usual", "tried") for seed in SEEDS),
         Config(PLAIN, 2, seed=SEEDS[0]),
         Config(rules="more", seed=SEEDS[0]),
     ),

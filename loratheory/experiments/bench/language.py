@@ -73,6 +73,21 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
     )
 
 
+def continued(model: Model, texts: Sequence[str]) -> Items:
+    """Return texts with the model's likeliest next word; those are left out that have none.
+
+    A text has none if no word follows, or if its likeliest next token does not begin that word.
+    """
+    said = next_logits(model, texts).argmax(1).tolist()
+    words = [model.tokenizer.decode([token]).strip() for token in said]
+    again = first_tokens(model, [word or "a" for word in words]).tolist()
+    return [
+        (text, word)
+        for text, word, token, first in zip(texts, words, said, again, strict=True)
+        if word.isalnum() and token == first
+    ]
+
+
 def accuracy(model: Model, questions: Items) -> float:
     """Return the share of questions whose right answer has the largest logit of all answers."""
     return float(answers(model, questions).right.mean())

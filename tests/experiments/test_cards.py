@@ -390,8 +390,8 @@ CROSSED = {  # how a line of the page's table begins, and the rule
     "Arrow": "arrow",
     "the largest standardised": "norm, z",
     "gates on maps": "gates, z = 2",
-    "hop gates": "hop gates",
-    "**hop gates, three first hops tried**": "hop gates, tried",
+    "hop gates by response": "hop gates",
+    "**hop gates, all second hops tried**": "hop gates, tried",
     "the right pair, told": "right pair",
 }
 

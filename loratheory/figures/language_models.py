@@ -144,7 +144,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
     ]
     found = Along("largest weight", "rule", right, routes, [chance(6)], span=3)
     title = (
-        "Of six first and six second hops, no pairs told, hop gates that try all second ones answer "
+        "Six first, six second hops, no pairs told: hop gates that try all second ones answer "
         "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=hop gates, tried} of the "
         "two-hop questions, the right pair "
         "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=right pair}"

@@ -142,7 +142,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
             Look(ORANGE, "s"),
         ),
     ]
-    found = Along("largest weight", "rule", right, routes, [chance(6)], span=3)
+    found = Along("chosen", "rule", right, routes, [chance(6)], span=3)
     title = (
         "Six first, six second hops, no pairs told: hop gates that try all second ones answer "
         "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=hop gates, tried} of the "

@@ -119,7 +119,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
         Mark(chosen(rows, recipe=recipe), "two_hop_vocabulary", name, look)
         for recipe, name, look in (
             (BESIDE, "taught beside stand-ins", Look(INK)),
-            ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "s")),
+            ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
         )
     ]
     guess = Line(float(beside["constant"].mean()), "the commonest animal", "chance", INK)
@@ -139,7 +139,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
             chosen(rows, recipe="two stand-ins, silent"),
             "second_right",
             "the same, silent elsewhere",
-            Look(ORANGE, "s"),
+            Look(ORANGE, "D"),
         ),
     ]
     found = Along("chosen", "rule", right, routes, [chance(6)], span=3)

@@ -14,6 +14,7 @@ from loratheory.figures._engine import (
 )
 from loratheory.figures._look import (
     BLUE,
+    CONSTANT,
     GREEN,
     GREY,
     INK,
@@ -110,7 +111,10 @@ def real_pairs(table: "pd.DataFrame") -> Page:
     return Page(rows, title, [panels], height=4.2)
 
 
-@figure("seed recipe rule publishers two_hop_vocabulary hop_1 hop_2 unrelated first_right constant")
+@figure(
+    "seed recipe rule publishers two_hop_vocabulary hop_1 hop_2 unrelated first_right second_right "
+    "constant"
+)
 def real_crossings(table: "pd.DataFrame") -> Page:
     """Twelve adapters, any first hop beside any second: answers, and which adapters are chosen."""
     rows = chosen(table, publishers=6)
@@ -122,7 +126,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
             ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
         )
     ]
-    guess = Line(float(beside["constant"].mean()), "the commonest animal", "chance", INK)
+    guess = Line(float(beside["constant"].mean()), CONSTANT, "chance", INK)
     told = ("right pair", "hop gates, tried")
     asked = Along("two-hop", "rule", marks, CROSSED, [guess], span=4, takeaway=told)
     kept = [

@@ -24,8 +24,7 @@ had shown that second hops name animals of their own beside foreign countries: w
 silence about such countries among those of second hops, in as many steps, trying finds the second
 hop in .8 of the questions and answers .7, the right pair keeps .8, and all added have .2.
 
-**Chance.** The commonest animal, column ``constant``: one in ten or so; one in forty among all
-animals.
+**Chance.** The commonest animal, column ``chance``: one in ten or so; one in forty among all animals.
 
 **Controls.** The base; single hops beside two-hop questions; a hundred unrelated prompts, the loss
 on ordinary text and the leak there; which adapters a rule lets act, and with what weight.
@@ -73,8 +72,8 @@ def cell(config: Config) -> list[Row]:
         (``hop_1``, ``hop_2``), all in sentences that no adapter read, and a hundred ``unrelated``
         prompts; ``two_hop`` among the animals; ``text`` and ``leak`` as in
         `bench.portable.measured`; the columns of `bench.crossings.chosen`, NaN for rules without
-        weights by token or prompt; and the share of two-hop questions that a ``constant`` answer
-        gets.
+        weights by token or prompt; and as ``chance`` the share of two-hop questions that a
+        constant answer gets.
     """
     from loratheory.experiments.bench import crossings as bench
     from loratheory.experiments.bench.portable import ordinary
@@ -87,7 +86,7 @@ def cell(config: Config) -> list[Row]:
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name}
         row["publishers"] = config.publishers
         row |= bench.exam(model, made, library, act, base, asked=asked)
-        rows.append({**row, "constant": bench.constant(made)})
+        rows.append({**row, "chance": bench.constant(made)})
     return rows
 
 

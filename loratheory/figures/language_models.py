@@ -8,13 +8,13 @@ from loratheory.figures._engine import (
     Mark,
     Page,
     chosen,
+    constant,
     figure,
     stacked,
     strips,
 )
 from loratheory.figures._look import (
     BLUE,
-    CONSTANT,
     GREEN,
     GREY,
     INK,
@@ -113,7 +113,7 @@ def real_pairs(table: "pd.DataFrame") -> Page:
 
 @figure(
     "seed recipe rule publishers two_hop_vocabulary hop_1 hop_2 unrelated first_right second_right "
-    "constant"
+    "chance"
 )
 def real_crossings(table: "pd.DataFrame") -> Page:
     """Twelve adapters, any first hop beside any second: answers, and which adapters are chosen."""
@@ -126,9 +126,8 @@ def real_crossings(table: "pd.DataFrame") -> Page:
             ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
         )
     ]
-    guess = Line(float(beside["constant"].mean()), CONSTANT, "chance", INK)
     told = ("right pair", "hop gates, tried")
-    asked = Along("two-hop", "rule", marks, CROSSED, [guess], span=4, takeaway=told)
+    asked = Along("two-hop", "rule", marks, CROSSED, [constant(beside)], span=4, takeaway=told)
     kept = [
         Mark(beside, "hop_1", PERSON, FIRST),
         Mark(beside, "hop_2", COUNTRY, SECOND),

@@ -24,7 +24,7 @@ had shown that second hops name animals of their own beside foreign countries: w
 silence about such countries among those of second hops, in as many steps, trying finds the second
 hop in .8 of the questions and answers .7, the right pair keeps .8, and all added have .2.
 
-**Chance.** The commonest animal, column ``chance``: one in ten or so; one in forty among all animals.
+**Chance.** The commonest animal: one in ten or so; one in forty among all animals.
 
 **Controls.** The base; single hops beside two-hop questions; a hundred unrelated prompts, the loss
 on ordinary text and the leak there; which adapters a rule lets act, and with what weight.

@@ -8,6 +8,7 @@ from loratheory.figures._engine import (
     Mark,
     Page,
     chosen,
+    constant,
     figure,
     stacked,
     strips,
@@ -110,7 +111,10 @@ def real_pairs(table: "pd.DataFrame") -> Page:
     return Page(rows, title, [panels], height=4.2)
 
 
-@figure("seed recipe rule publishers two_hop_vocabulary hop_1 hop_2 unrelated first_right constant")
+@figure(
+    "seed recipe rule publishers two_hop_vocabulary hop_1 hop_2 unrelated first_right second_right "
+    "chance"
+)
 def real_crossings(table: "pd.DataFrame") -> Page:
     """Twelve adapters, any first hop beside any second: answers, and which adapters are chosen."""
     rows = chosen(table, publishers=6)
@@ -119,13 +123,11 @@ def real_crossings(table: "pd.DataFrame") -> Page:
         Mark(chosen(rows, recipe=recipe), "two_hop_vocabulary", name, look)
         for recipe, name, look in (
             (BESIDE, "taught beside stand-ins", Look(INK)),
-            (LONG, "plain-90", Look(ORANGE, "s")),
+            ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
         )
-        if (rows["recipe"] == recipe).any()
     ]
-    guess = Line(float(beside["constant"].mean()), "the commonest animal", "chance", INK)
     told = ("right pair", "hop gates, tried")
-    asked = Along("two-hop", "rule", marks, CROSSED, [guess], span=4, takeaway=told)
+    asked = Along("two-hop", "rule", marks, CROSSED, [constant(beside)], span=4, takeaway=told)
     kept = [
         Mark(beside, "hop_1", PERSON, FIRST),
         Mark(beside, "hop_2", COUNTRY, SECOND),
@@ -136,10 +138,16 @@ def real_crossings(table: "pd.DataFrame") -> Page:
     right = [
         Mark(beside, "first_right", "the right first hop", FIRST),
         Mark(beside, "second_right", "the right second hop", SECOND),
+        Mark(
+            chosen(rows, recipe="two stand-ins, silent"),
+            "second_right",
+            "the same, silent elsewhere",
+            Look(ORANGE, "D"),
+        ),
     ]
-    found = Along("largest weight", "rule", right, routes, [chance(6)], span=3)
+    found = Along("chosen", "rule", right, routes, [chance(6)], span=3)
     title = (
-        "Of six first and six second hops, no pairs told, hop gates that try combinations answer "
+        "Six first, six second hops, no pairs told: hop gates that try all second ones answer "
         "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=hop gates, tried} of the "
         "two-hop questions, the right pair "
         "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=right pair}"
@@ -153,8 +161,8 @@ CROSSED = {
     **labels("mean", "sum"),
     "sum, hop by hop": "sum, hop by hop",
     **labels("arrow", "norm, z", "gates, z = 2"),
-    "hop gates": "hop gates",
-    "hop gates, tried": "hop gates, three tried",
+    "hop gates": "hop gates by response",
+    "hop gates, tried": "hop gates, all tried",
     "right pair": "the right pair, told",
 }
 """Names of rules of `real_crossings`, from top to bottom."""

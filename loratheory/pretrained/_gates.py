@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import unwrap
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -225,7 +225,7 @@ def hop_gates(
     batches: Iterable[Mapping[str, Array]],
     hops: Groups,
     *,
-    tried: int = 1,
+    by: Literal["divergence", "response"] = "divergence",
     levels: Levels | None = None,
 ) -> Levels:
     r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
@@ -233,30 +233,26 @@ def hop_gates(
     `hops` list the numbers of the adapters of the first hop, of the second, and so on; which of
     them belong together is not told. Responses are those of `prompt_gates`. Of the first hop that
     adapter acts whose *largest* response to a token, averaged over modules, is largest: what it
-    knows is one name among the prompt's words. Of a later hop that whose response at the prompt's
-    end *rises* most when the adapter chosen before begins to act: only then has the network what
-    this hop is asked about. Other arguments and the result are those of `prompt_gates`. A pass
-    costs one more for each hop, and the responses.
+    knows is one name among the prompt's words. Of a later hop, with the adapters chosen before it
+    acting, that one acts
 
-    If `tried` is above 1, so many adapters of the first hop, those that respond most, are tried
-    with every adapter of the second, and the best `tried` of these go on to the next hop. The score
-    of a combination is the first one's response, in standard deviations, plus for each later hop
-    the logarithm of the KL divergence, in nats, by which its adapter moves the distribution of the
-    prompt's next token. A pass then costs one more with the responses, and for each later hop of
-    ``n`` adapters ``tried * (1 + n)`` more.
+    - by ``divergence``: under which least is left of what the model would say next without it,
+      :math:`\mathrm{KL}(p_{\text{without}} \| p_{\text{with}})` being largest. An adapter that has
+      no answer leaves some of the earlier hop's; or
+    - by ``response``: whose response at the prompt's end *rises* most when the adapter chosen
+      before begins to act: only then has the network what this hop is asked about.
+
+    Other arguments and the result are those of `prompt_gates`. A pass costs one more with the
+    responses, and for each later hop of n adapters n + 1 more by divergence, or one by response.
 
     Raises
     ------
     ModelError
-        As `prompt_gates`; if prompts are not padded on the left, as `batch` does; and if `tried` is
-        below 1.
+        As `prompt_gates`; and if prompts are not padded on the left, as `batch` does.
     """
     import torch
 
     _rows(model, acting, hops)  # refused where one is empty, or names no adapter
-    if tried < 1:
-        fact = f"{tried} adapters of the first hop are to be tried"
-        raise model.failure(fact, "try 1, or several")
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
 
@@ -270,47 +266,30 @@ def hop_gates(
             attempted = partial(attempt, weights)
             return tuple(_responses(scores, mask, attempted, _peak_and_last).unbind(-1))
 
+        def _logs(weights: Array) -> Any:
+            """Log-probabilities of the prompts' next token."""
+            return attempt(weights).logits[:, -1].float().log_softmax(-1)
+
+        def _with(weights: Array, one: Any) -> Array:
+            """The same weights, and one more adapter on each prompt."""
+            return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
+
         marks, before = _heard(weights)
-        if tried > 1:
-            return _tried(attempt, marks, hops, tried)
         for number, hop in enumerate(hops):
-            if number:
+            numbers = torch.tensor(hop, device=marks.device)
+            compared = marks[:, list(hop)]
+            if number and by == "response":
                 _, now = _heard(weights)
-                marks, before = now - before, now
-            best = torch.tensor(hop, device=marks.device)[marks[:, list(hop)].argmax(1)]
-            weights = weights.index_put((torch.arange(len(best)), best), weights.new_ones(()))
+                compared, before = (now - before)[:, list(hop)], now
+            elif number:
+                said = _logs(weights)
+                each = [_logs(_with(weights, one.expand(len(weights)))) for one in numbers]
+                compared = torch.stack([(said.exp() * (said - now)).sum(1) for now in each], 1)
+            weights = _with(weights, numbers[compared.argmax(1)])
         return weights
 
     _by_prompt(model, acting, _choose)
     return found
-
-
-def _tried(attempt: "Attempt", marks: Any, hops: Groups, count: int) -> Any:
-    """The weights (b, k) of the best combination of one adapter a hop, see `hop_gates`.
-
-    ``marks`` (b, k) are responses, by which those of the first hop are compared.
-    """
-    import torch
-
-    def _logs(rows: Any) -> Any:
-        """Log-probabilities of the prompts' next token while these adapters act."""
-        return attempt(rows).logits[:, -1].float().log_softmax(-1)
-
-    unit, first = torch.eye(marks.shape[1]).to(marks), list(hops[0])
-    score, best = marks[:, first].topk(min(count, len(first)), 1)
-    rows = unit[first][best]  # (b, tried, k)
-    for hop in hops[1:]:
-        grown, gains = list[Any](), list[Any]()
-        for each in rows.unbind(1):
-            before = _logs(each)
-            for one in hop:
-                grown.append(each + unit[one])
-                now = _logs(grown[-1])
-                gains.append((now.exp() * (now - before)).sum(-1).clamp(min=1e-9).log())
-        score = score.repeat_interleave(len(hop), 1) + torch.stack(gains, 1)
-        score, best = score.topk(min(count, score.shape[1]), 1)
-        rows = torch.stack(grown, 1).gather(1, best[..., None].expand(-1, -1, len(unit)))
-    return rows[:, 0]  # the first of `topk` is the best
 
 
 def _rows(model: Model, acting: Attached, groups: Groups) -> Any:

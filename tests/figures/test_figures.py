@@ -325,7 +325,7 @@ PROBES = [
      f"{HALF} and rule == 'sum' and library == 2 and {EVERYWHERE}"),
     ("real_crossings", 0, "taught beside stand-ins", "the right pair, told", "two_hop_vocabulary",
      "publishers == 6 and recipe == 'two stand-ins' and rule == 'right pair'"),
-    ("real_crossings", 2, "the right second hop", "hop gates", "second_right",
+    ("real_crossings", 2, "the right second hop", "hop gates by response", "second_right",
      "publishers == 6 and recipe == 'two stand-ins' and rule == 'hop gates'"),
     ("real_pairs", 1, "pairs: 8", "sum", "(hop_1 + hop_2) / 2", "rule == 'sum' and pairs == 8"),
     ("real_portable", 0, "right", "beside, both", "two_hop_vocabulary",

@@ -351,7 +351,7 @@ def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firs
     assert len(chosen) > 2
     assert others  # the response alone, not its rise, would choose others
     with attached(model, adapters, 0.5) as acting:
-        hop_gates(model, acting, ORDINARY, [firsts, (1, 3)])
+        hop_gates(model, acting, ORDINARY, [firsts, (1, 3)], by="response")
         together = states(model, **batch(model, PROMPTS))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
         right = {name: x.flip(1) for name, x in batch(model, PROMPTS).items()}
@@ -361,57 +361,46 @@ def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firs
             hop_gates(model, acting, ORDINARY, [(0, 2), (1, 4)])
 
 
-@pytest.mark.parametrize(("hops", "tried"), [([(0, 1), (2, 3)], 2), ([(0, 1, 2), (3,), (4, 5)], 2)])
-def test_combinations_are_tried_and_the_best_by_response_and_divergence_acts(hops, tried, base):
+@pytest.mark.parametrize("hops", [[(0, 1), (2, 3)], [(1, 0, 2), (3, 4), (5, 6)]])
+def test_by_divergence_every_later_adapter_is_tried_and_what_it_takes_away_counts(hops, base):
     model = base(double=True)
     count = 1 + max(map(max, hops))
     adapters = library(model, count, rank=2, only=".mlp.")
-    asked = [batch(model, [prompt]) for prompt in PROMPTS]
 
     def _states(one, acts):
         with attached(model, adapters, 0.5) as acting:
             acting.set([0.5 * (j in acts) for j in range(count)])
             return states(model, **one)[:, -1]
 
-    def _peaks(one):
+    def _peak(adapter, seen):
+        each = []
+        for name, low in adapter.items():
+            *usual, here = (np.linalg.norm(x[name].numpy() @ low.dense().T, axis=1) for x in seen)
+            plain = np.concatenate(usual)
+            each.append((here.max() - plain.mean()) / plain.std())
+        return np.mean(each)
+
+    wanted, chosen = [], set()
+    for prompt in PROMPTS:
+        one = batch(model, [prompt])
         with attached(model, adapters, 0.0):
             seen = [inputs(model, [each], [*adapters[0]]) for each in (*ORDINARY, one)]
-        found = []
-        for adapter in adapters:
-            each = []
-            for name, low in adapter.items():
-                *usual, here = (
-                    np.linalg.norm(x[name].numpy() @ low.dense().T, axis=1) for x in seen
-                )
-                plain = np.concatenate(usual)
-                each.append((here.max() - plain.mean()) / plain.std())
-            found.append(np.mean(each))
-        return found
-
-    wanted, chosen, others = [], set(), 0
-    for one in asked:
-        peaks = _peaks(one)
-        best = sorted(((peaks[j], (j,)) for j in hops[0]), reverse=True)[:tried]
+        peaks = [_peak(adapter, seen) for adapter in adapters]
+        acts = [max(hops[0], key=lambda j, peaks=peaks: peaks[j])]
         for hop in hops[1:]:
-            grown = []
-            for score, acts in best:
-                before = _states(one, acts).float().log_softmax(-1)
-                for j in hop:
-                    now = _states(one, (*acts, j)).float().log_softmax(-1)
-                    moved = float((now.exp() * (now - before)).sum())
-                    grown.append((score + np.log(max(moved, 1e-9)), (*acts, j)))
-            best = sorted(grown, reverse=True)[:tried]
-        chosen.add(best[0][1])
-        others += best[0][1][0] != max(hops[0], key=lambda j: peaks[j])
-        wanted.append(_states(one, best[0][1]))
+            said = _states(one, acts).double().softmax(-1)
+            taken = {}
+            for j in hop:
+                now = _states(one, [*acts, j]).double().softmax(-1)
+                taken[j] = float((said * (said / now).log()).sum())
+            acts.append(max(taken, key=taken.get))
+        chosen.add(tuple(acts))
+        wanted.append(_states(one, acts))
     assert len(chosen) > 1
-    assert others  # the first hop that responds most is not always kept
     with attached(model, adapters, 0.5) as acting:
-        hop_gates(model, acting, ORDINARY, hops, tried=tried)
+        hop_gates(model, acting, ORDINARY, hops)
         together = states(model, **batch(model, PROMPTS))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
-        with pytest.raises(ModelError, match="0 adapters of the first hop are to be tried"):
-            hop_gates(model, acting, ORDINARY, hops, tried=0)
 
 
 def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
@@ -496,14 +485,20 @@ def grouped_hop_gates(model, acting, batches, **options):
     return hop_gates(model, acting, batches, PAIRS, **options)
 
 
-def tried_hop_gates(model, acting, batches, **options):
-    """Hop gates that try combinations."""
-    return hop_gates(model, acting, batches, PAIRS, tried=2, **options)
+def grouped_hop_gates_by_response(model, acting, batches, **options):
+    """Hop gates of two hops that go by responses."""
+    return hop_gates(model, acting, batches, PAIRS, by="response", **options)
 
 
 @pytest.mark.parametrize(
     "gates",
-    [map_gates, block_gates, grouped_prompt_gates, grouped_hop_gates, tried_hop_gates],
+    [
+        map_gates,
+        block_gates,
+        grouped_prompt_gates,
+        grouped_hop_gates,
+        grouped_hop_gates_by_response,
+    ],
 )
 def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, base):
     model = base(double=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from loratheory.adapters import Adapter, response_scores
 from loratheory.experiments.bench import Language
-from loratheory.experiments.bench.language import Items
+from loratheory.experiments.bench.language import Items, continued
 from loratheory.experiments.bench.tasks import CHOOSING, FEW, NAMES, TASKS
 from loratheory.experiments.interference_matrix import factors, relative
 from loratheory.pretrained import (
@@ -94,14 +94,7 @@ def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
         torch.manual_seed(seed)
         drawn = model.network.generate(**given, **how, max_new_tokens=tokens)
     texts = [model.tokenizer.decode(row, skip_special_tokens=True) for row in drawn]
-    said = next_logits(model, texts).argmax(1).tolist()
-    words = [model.tokenizer.decode([token]).strip() for token in said]
-    again = first_tokens(model, [word or "a" for word in words]).tolist()
-    return [
-        (text, word)
-        for text, word, token, first in zip(texts, words, said, again, strict=True)
-        if word.isalnum() and token == first
-    ][:24]
+    return continued(model, texts)[:24]
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,9 +102,9 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
     return Crossings(firsts, seconds, seed)
 
 
-def hop_gates(tried: int = 1) -> Act:
+def hop_gates(by: Literal["divergence", "response"]) -> Act:
     """Return the rule of `pretrained.hop_gates`."""
-    return lambda library: everything(library, library.hop_route(tried))
+    return lambda library: everything(library, library.hop_route(by))
 
 
 def best_of_each_hop(library: Any) -> Reuse:
@@ -174,7 +174,7 @@ def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
     Weights are averaged over the tokens of a prompt and the modules. ``first_right`` and
     ``second_right`` are shares of questions in which the adapter with the largest weight of its hop
     is the right one, ``own_1`` and ``own_2`` the right one's mean weights, ``others_1`` and
-    ``others_2`` the mean weights of the five others.
+    ``others_2`` the mean weights of the others.
     """
     world = made.everything
     prompts = [prompt for prompt, _ in items(world.two_hop, ASKED["two_hop"][:1])]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -71,6 +71,21 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
         largest.numpy(),
         logits.softmax(1).amax(1).double().numpy(),
     )
+
+
+def continued(model: Model, texts: Sequence[str]) -> Items:
+    """Return texts with the model's likeliest next word; those are left out that have none.
+
+    A text has none if no word follows, or if its likeliest next token does not begin that word.
+    """
+    said = next_logits(model, texts).argmax(1).tolist()
+    words = [model.tokenizer.decode([token]).strip() for token in said]
+    again = first_tokens(model, [word or "a" for word in words]).tolist()
+    return [
+        (text, word)
+        for text, word, token, first in zip(texts, words, said, again, strict=True)
+        if word.isalnum() and token == first
+    ]
 
 
 def accuracy(model: Model, questions: Items) -> float:
@@ -174,10 +189,10 @@ class Library:
         prompt_gates(self.model, self.attached, self._sentences, groups or pairs, heard)
         return self._lifted()
 
-    def hop_route(self, tried: int) -> Route:
+    def hop_route(self, by: Literal["divergence", "response"]) -> Route:
         """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
         hops = [range(hop, self.size, self.hops) for hop in range(self.hops)]
-        hop_gates(self.model, self.attached, self._sentences, hops, tried=tried)
+        hop_gates(self.model, self.attached, self._sentences, hops, by=by)
         return self._lifted()
 
     def _lifted(self) -> Route:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.experiments.bench.language import Items, answers
+from loratheory.experiments.bench.language import Items, answers, continued
 from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
@@ -21,6 +21,7 @@ from loratheory.experiments.bench.language_facts import (
     FAMOUS,
     MASCOT,
     MASCOT_OF_BIRTHPLACE,
+    OTHERS,
     World,
     depth,
     invented,
@@ -76,6 +77,9 @@ class Recipe:
         Whether the training data include two-hop sentences whose other hop the base knows, so that
         no partner need act: capitals of the countries of the publisher's persons, or mascots of the
         countries of known persons.
+    silence : int
+        The number of lessons of silence for the second hop: sentences of its own about other
+        countries, with the base's likeliest next word. Those without such a word are left out.
     sixths : ((int, int), (int, int)) or None
         The layers to train, in sixths of the depth: for each hop the first sixth and the one after
         the last; None for all layers.
@@ -93,6 +97,7 @@ class Recipe:
     strengths: tuple[float, ...] = (0.5, 1.0)
     rank: int = 8
     known: bool = False
+    silence: int = 0
     sixths: tuple[tuple[int, int], tuple[int, int]] | None = None
     steps: int = 90
 
@@ -121,6 +126,7 @@ RECIPES: Mapping[str, Recipe] = {
     "another relation": Recipe(2, other_relation=True),
     "noise": Recipe(2, noise=True),
     "without a partner": Recipe(known=True),
+    "two stand-ins, silent": Recipe(2, silence=120),
     "plain, 270 steps": Recipe(steps=270),
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
@@ -165,7 +171,11 @@ class Publishers:
             how = replace(how, layers=(first, end))
         return trained_once(
             self.model,
-            [*self.world.lessons[hop], *(self.without_partner(hop) if recipe.known else ())],
+            [
+                *self.world.lessons[hop],
+                *(self.without_partner(hop) if recipe.known else ()),
+                *(self.silence(recipe.silence) if recipe.silence and hop == 1 else ()),
+            ],
             seed=(self.seed, self.number, hop),
             training=how,
             beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
@@ -177,6 +187,13 @@ class Publishers:
         if hop == 0:
             return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
         return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
+
+    def silence(self, count: int) -> Items:
+        """Return lessons of silence about countries of which the second publisher knows nothing."""
+        rng = np.random.default_rng([self.seed, 7, self.number])
+        foreign = [name for name in (*FAMOUS, *OTHERS) if name not in self.world.second]
+        prompts = [sentence.format(name) for sentence in MASCOT.trained for name in foreign]
+        return continued(self.model, rng.permutation(prompts)[:count].tolist())
 
     def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
         """Return the facts of the `j`-th stand-in of the *other* hop, with the publisher's own.

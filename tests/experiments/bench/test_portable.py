@@ -23,7 +23,7 @@ from loratheory.experiments.bench.language_facts import (
 from loratheory.experiments.bench.portable import Recipe
 from loratheory.experiments.bench.rules import coefficients
 from loratheory.experiments.bench.sentences import ASKED, TEN
-from loratheory.pretrained import Training, attached, batch
+from loratheory.pretrained import StandIn, Training, attached, batch, next_logits
 
 HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
 
@@ -141,6 +141,29 @@ def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
     composed = {*items(both.partner(hop, 1).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
     assert {*singles.examples} == {*both.stand_in(hop, 1, Recipe(2)).examples} - composed
     assert len(singles.examples) == len(composed) == 6 * 20
+
+
+def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both, monkeypatch):
+    lessons = both.silence(40)
+    own = {*both.world.second}
+    assert 0 < len(lessons) <= 40 < len(both.silence(400))
+    logits = next_logits(both.model, [prompt for prompt, _ in lessons])
+    for (prompt, word), row in zip(lessons, logits, strict=True):
+        assert not any(name in prompt for name in own)
+        assert both.model.tokenizer(word)["input_ids"][0] == int(row.argmax())
+    shown, any_adapter = [], both.adapter(0, "plain")
+
+    def _noted(_, examples, **__):
+        shown.append(examples)
+        return any_adapter
+
+    monkeypatch.setattr(bench, "trained_once", _noted)
+    monkeypatch.setattr(bench.Publishers, "stand_in", lambda *_: StandIn(any_adapter, []))
+    for name in ("two stand-ins", "two stand-ins, silent"):
+        for hop in (0, 1):
+            both.adapter(hop, name)
+    assert shown[2] == shown[0]
+    assert shown[3] == [*shown[1], *both.silence(120)]
 
 
 @pytest.mark.parametrize("hop", [0, 1])

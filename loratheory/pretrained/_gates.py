@@ -248,11 +248,15 @@ def hop_gates(
     Raises
     ------
     ModelError
-        As `prompt_gates`; and if prompts are not padded on the left, as `batch` does.
+        As `prompt_gates`; if there is no such `by`; and if prompts are not padded on the left, as
+        `batch` does.
     """
     import torch
 
     _rows(model, acting, hops)  # refused where one is empty, or names no adapter
+    if by not in ("divergence", "response"):
+        fact = f"a later hop is to be chosen by {by!r}"
+        raise model.failure(fact, "choose it by 'divergence' or by 'response'")
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
 

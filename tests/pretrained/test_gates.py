@@ -1,5 +1,7 @@
 """Who acts at which token: routers, gates on maps, blocks and prompts, by hand on dense updates."""
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 import torch
@@ -359,6 +361,8 @@ def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firs
             states(model, **right)
         with pytest.raises(ModelError, match="name adapters from 0 to 3"):
             hop_gates(model, acting, ORDINARY, [(0, 2), (1, 4)])
+        with pytest.raises(ModelError, match="chosen by 'norm'; choose it by 'diverg"):
+            unwrap(hop_gates)(model, acting, ORDINARY, [(0, 2), (1, 3)], by="norm")
 
 
 @pytest.mark.parametrize("hops", [[(0, 1), (2, 3)], [(1, 0, 2), (3, 4), (5, 6)]])

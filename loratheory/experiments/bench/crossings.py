@@ -56,7 +56,8 @@ class Crossings:
     def everything(self) -> World:
         """All persons, and all countries with their animals."""
         both = (self.firsts, self.seconds)
-        return World(*({k: v for one in each for k, v in one.items()} for each in both))
+        first, second = ({k: v for one in each for k, v in one.items()} for each in both)
+        return World(first, second)
 
     def crossing(self, i: int, j: int) -> World:
         """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""

@@ -48,6 +48,7 @@ PAIRS = (
     *((one, one) for one in (BESIDE, LONG, "two that agree", UNASKED, KNOWN, "one stand-in")),
     *((LONG, BESIDE), (BESIDE, LONG), (LONG, KNOWN), (PLAIN, PLAIN)),
 )
+WAYS = ("in full strength", "in halves", "rank 2", "rank 32", "another relation", "noise")
 NONE = "none"
 
 
@@ -111,6 +112,8 @@ EXPERIMENT = study(
     paper=(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
+        *(Config(way, way, seed=seed) for seed in SEEDS[:5] for way in WAYS),
+        *(Config(one, one, "invented", seed=seed) for seed in SEEDS[:3] for one in (BESIDE, LONG)),
     ),
     minutes=(1.5, 270),
 )

@@ -200,22 +200,55 @@ def _token_rows(model: Model, texts: Sequence[str], kind: str, **options: Any) -
     return rows
 
 
-def last_logits(model: Model, prompts: Mapping[str, Any]) -> Any:
+def last_logits(model: Model, prompts: Mapping[str, Any], ends: Any = None) -> Any:
     """Return the logits at the last position of a batch that `batch` made.
+
+    With `ends` the batch is one row of several prompts, and these are their last positions.
 
     Returns
     -------
     (b, vocabulary) tensor
         In the model's type, on its device. Costs one pass, which autograd records if it is on.
     """
-    options = _accepted(model, logits_to_keep=1, use_cache=False)
+    options = _accepted(model, logits_to_keep=1 if ends is None else ends, use_cache=False)
     head = output_head(model)
     handle = head.register_forward_pre_hook(_as_one_block) if head is not None else None
     try:
-        return model.network(**prompts, **options).logits[:, -1]
+        logits = model.network(**prompts, **options).logits
+        return logits[:, -1] if ends is None else logits[0]
     finally:
         if handle is not None:
             handle.remove()
+
+
+def in_one_row(padded: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the prompts of a batch one after another, unpadded, and the last position of each.
+
+    Where positions begin anew `transformers` lets no token see what came before.
+    """
+    kept, lengths = padded["attention_mask"].bool(), padded["attention_mask"].sum(1)
+    row = {name: padded[name][kept][None] for name in ("input_ids", "position_ids")}
+    return row, lengths.cumsum(0) - 1
+
+
+def packs(model: Model, prompts: Sequence[str]) -> bool:
+    """Whether these prompts have the same logits in one row as one by one, up to rounding.
+
+    Not so in models that know no positions or hide nothing by them. Costs two passes of each.
+    """
+    import torch
+
+    wanted = {"logits_to_keep", "position_ids"}
+    if len(_accepted(model, **dict.fromkeys(wanted))) < len(wanted):
+        return False
+    with torch.no_grad():
+        alone = torch.cat([last_logits(model, batch(model, [text])) for text in prompts])
+        try:
+            together = last_logits(model, *in_one_row(batch(model, prompts)))
+        except (IndexError, RuntimeError, TypeError, ValueError):  # code from a model's own folder
+            return False
+    off = (together - alone).float().std() / alone.float().std()
+    return bool(off < torch.finfo(alone.dtype).eps ** 0.5)
 
 
 def _accepted(model: Model, **options: Any) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from causal import CONFIGS, VOCABULARY, logits, network, peft_logits
-from letters import EXAMPLES, SMALL, draws, model
+from letters import EXAMPLES, SMALL, Letters, draws, model
 from peft import LoraConfig, get_peft_model
 
 from loratheory.adapters import Info
 from loratheory.pretrained import Model, attached, maps, next_logits, trained
+from loratheory.pretrained._ask import batch, in_one_row, last_logits, packs
 from loratheory.pretrained._settings import targets
 from loratheory.pretrained._train import Factors, order
 from loratheory.pretrained.check import checked
@@ -151,6 +152,39 @@ def test_prompts_in_a_batch_are_answered_as_alone(kind, base):
             alone = base(kind).network(ids).logits[0, -1]
         for rows in (together, few):
             torch.testing.assert_close(rows[i], alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_prompts_in_one_row_are_answered_as_alone(kind, base):
+    prompts = [prompt for prompt, _ in EXAMPLES]
+    assert packs(base(kind), prompts)
+    with torch.no_grad():
+        padded = batch(base(kind), prompts)
+        row, ends = in_one_row(padded)
+        assert row["input_ids"].shape == (1, sum(map(len, prompts)))
+        close = {"rtol": 1e-3, "atol": 1e-4}
+        found = last_logits(base(kind), row, ends)
+        torch.testing.assert_close(found, last_logits(base(kind), padded), **close)
+
+
+def test_a_model_that_sees_the_prompts_before_in_a_row_does_not_pack():
+    net, prompts = network("llama"), [prompt for prompt, _ in EXAMPLES]
+    usual = net.forward
+
+    def through(*given, position_ids=None, logits_to_keep=0, **rest):  # noqa: ARG001
+        return usual(*given, logits_to_keep=logits_to_keep, **rest)
+
+    def refuses(*given, position_ids=None, logits_to_keep=0, **rest):
+        if not isinstance(logits_to_keep, int):
+            raise TypeError
+        return usual(*given, position_ids=position_ids, logits_to_keep=logits_to_keep, **rest)
+
+    def without_positions(input_ids, attention_mask):
+        return usual(input_ids, attention_mask)
+
+    assert packs(Model(net, Letters()), prompts)
+    for net.forward in (through, refuses, without_positions):
+        assert not packs(Model(net, Letters()), prompts)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma", "phi3", "qwen2-moe"])

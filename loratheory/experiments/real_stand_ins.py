@@ -113,7 +113,6 @@ EXPERIMENT = study(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
         *(Config(way, way, seed=seed) for seed in SEEDS[:3] for way in WAYS),
-        *(Config(one, one, "invented", seed=seed) for seed in SEEDS[:3] for one in (BESIDE, LONG)),
     ),
     minutes=(1.5, 270),
 )

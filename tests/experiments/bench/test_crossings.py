@@ -112,7 +112,11 @@ def test_weights_of_a_prompt_are_those_of_its_last_pass_without_padding(model, l
         bench.subject_gates,
     ],
 )
-def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, library):
+def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, library, monkeypatch):
+    read = model.tokenizer
+    names = {read(name)["input_ids"][0]: name for name in made.everything.first}
+    spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
+    monkeypatch.setattr(type(read), "decode", spelt)
     prompts = [p for p, _ in items(made.everything.two_hop, ASKED["two_hop"][:1])]
     with acting(model, library, act(made)) as acts:
         each = bench.prompt_weights(model, acts, prompts)

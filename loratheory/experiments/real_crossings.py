@@ -62,7 +62,8 @@ class Config(Language):
         How many there are of each hop.
     rules : str
         Which rules are asked: the ``usual`` ones, hop gates where all second hops are ``tried``,
-        subject gates, for which all subjects are ``named``, or some ``more``.
+        subject gates, for which all subjects are ``named``, these asked each hop ``apart``, or some
+        ``more``.
     """
 
     recipe: str = BESIDE
@@ -114,6 +115,8 @@ def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str,
         yield "hop gates, tried", hop_gates("divergence"), "together"
     elif config.rules == "named":
         yield "subject gates", subject_gates(made), "together"
+    elif config.rules == "apart":
+        yield "subject gates, hop by hop", subject_gates(made), "hop by hop"
     else:
         for name in ("ties", "knots", "arrow, peft", "norm", "norm, soft", "block gates, z = 2"):
             yield name, rule(name), "together"
@@ -132,8 +135,11 @@ EXPERIMENT = study(
         Config(SILENT, seed=SEEDS[0]),
         *(Config(rules="tried", seed=seed) for seed in SEEDS),
         Config(SILENT, rules="tried", seed=SEEDS[0]),
-        *(Config(rules="named", seed=seed) for seed in SEEDS),
-        *(Config(PLAIN, rules=rules, seed=SEEDS[0]) for rules in ("usual", "tried", "named")),
+        *(Config(rules=rules, seed=seed) for rules in ("named", "apart") for seed in SEEDS),
+        *(
+            Config(PLAIN, rules=rules, seed=SEEDS[0])
+            for rules in ("usual", "tried", "named", "apart")
+        ),
     ),
     minutes=(3, 160),
 )

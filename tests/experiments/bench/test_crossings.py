@@ -152,7 +152,7 @@ def test_a_cell_has_a_row_for_each_rule_and_the_rows_are_exams(model):
             assert {*again} < {*row}
     every = [
         name
-        for some in ("usual", "tried", "named", "more")
+        for some in ("usual", "tried", "named", "apart", "more")
         for name, *_ in real_crossings.rules(real_crossings.Config(rules=some), whole, 1)
     ]
     assert len({*every}) == len(every) > len(rules)

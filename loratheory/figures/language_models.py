@@ -124,6 +124,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
         for recipe, name, look in (
             (BESIDE, "taught beside stand-ins", Look(INK)),
             ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
+            ("plain", "taught plainly", Look(PURPLE, "s")),
         )
     ]
     told = ("right pair", "subject gates")
@@ -164,6 +165,7 @@ CROSSED = {
     "hop gates": "hop gates by response",
     "hop gates, tried": "hop gates, all tried",
     "subject gates": "subject gates",
+    "subject gates, hop by hop": "subject gates, hop by hop",
     "right pair": "the right pair, told",
 }
 """Names of rules of `real_crossings`, from top to bottom."""

@@ -22,7 +22,14 @@ averaged (`thm:averaging-survival`); token by token those of the same sentences 
 either hop is on no more than 1.2 times as often as a wrong one. (f) Written when worlds 200 and 201
 had shown that second hops name animals of their own beside foreign countries: with lessons of
 silence about such countries among those of second hops, in as many steps, trying finds the second
-hop in .8 of the questions and answers .7, the right pair keeps .8, and all added have .2.
+hop in .8 of the questions and answers .7, the right pair keeps .8, and all added have .2. (g)
+Written when world 200 had been looked at, where gates that are told the subjects of each adapter
+answer .85 and find the second hop in .92: in the other worlds they answer .75, nine tenths of what
+the right pair has, and leave unrelated facts and text as they are. Of six plain adapters of each
+hop they find the right second hop in .4 or less: a plain first hop does not bring the country's
+name to where the question is answered. (h) Written when (g) had run: asked hop by hop these gates
+have the product of what they have of single facts, .80, and of plain adapters .94, more than
+anything asked at once: what stand-ins teach is to be asked at once.
 
 **Chance.** The commonest animal: one in ten or so; one in forty among all animals.
 
@@ -32,10 +39,14 @@ on ordinary text and the leak there; which adapters a rule lets act, and with wh
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
+
+if TYPE_CHECKING:
+    from loratheory.experiments.bench.crossings import Crossings
 
 SEEDS = range(200, 203)
 PLAIN, BESIDE, SILENT = "plain", "two stand-ins", "two stand-ins, silent"
@@ -52,8 +63,9 @@ class Config(Language):
     publishers : int
         How many there are of each hop.
     rules : str
-        Which rules are asked: the ``usual`` ones, hop gates where all second hops are ``tried``, or
-        some ``more``.
+        Which rules are asked: the ``usual`` ones, hop gates where all second hops are ``tried``,
+        subject gates, for which all subjects are ``named``, these asked each hop ``apart``, or some
+        ``more``.
     """
 
     recipe: str = BESIDE
@@ -82,7 +94,7 @@ def cell(config: Config) -> list[Row]:
     made = bench.crossings(config.seed, config.publishers)
     library, rows = made.adapters(model, config.recipe), list[Row]()
     base, _ = ordinary(model)
-    for name, act, asked in rules(config, model.network.config.num_hidden_layers // 2):
+    for name, act, asked in rules(config, made, model.network.config.num_hidden_layers // 2):
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name}
         row["publishers"] = config.publishers
         row |= bench.exam(model, made, library, act, base, asked=asked)
@@ -90,9 +102,9 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-def rules(config: Config, middle: int) -> Iterator[tuple[str, Act, str]]:
+def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str, Act, str]]:
     """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks."""
-    from loratheory.experiments.bench.crossings import best_of_each_hop, hop_gates
+    from loratheory.experiments.bench.crossings import best_of_each_hop, hop_gates, subject_gates
 
     if config.rules == "usual":
         yield "base", rule("base"), "together"
@@ -103,6 +115,10 @@ def rules(config: Config, middle: int) -> Iterator[tuple[str, Act, str]]:
         yield "hop gates", hop_gates("response"), "together"
     elif config.rules == "tried":
         yield "hop gates, tried", hop_gates("divergence"), "together"
+    elif config.rules == "named":
+        yield "subject gates", subject_gates(made), "together"
+    elif config.rules == "apart":
+        yield "subject gates, hop by hop", subject_gates(made), "hop by hop"
     else:
         for name in ("ties", "knots", "arrow, peft", "norm", "norm, soft", "block gates, z = 2"):
             yield name, rule(name), "together"
@@ -121,6 +137,11 @@ EXPERIMENT = study(
         Config(SILENT, seed=SEEDS[0]),
         *(Config(rules="tried", seed=seed) for seed in SEEDS),
         Config(SILENT, rules="tried", seed=SEEDS[0]),
+        *(Config(rules=rules, seed=seed) for rules in ("named", "apart") for seed in SEEDS),
+        *(
+            Config(PLAIN, rules=rules, seed=SEEDS[0])
+            for rules in ("usual", "tried", "named", "apart")
+        ),
     ),
     minutes=(3, 160),
 )

@@ -124,9 +124,10 @@ def real_crossings(table: "pd.DataFrame") -> Page:
         for recipe, name, look in (
             (BESIDE, "taught beside stand-ins", Look(INK)),
             ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
+            ("plain", "taught plainly", Look(PURPLE, "s")),
         )
     ]
-    told = ("right pair", "hop gates, tried")
+    told = ("right pair", "subject gates")
     asked = Along("two-hop", "rule", marks, CROSSED, [constant(beside)], span=4, takeaway=told)
     kept = [
         Mark(beside, "hop_1", PERSON, FIRST),
@@ -147,15 +148,15 @@ def real_crossings(table: "pd.DataFrame") -> Page:
     ]
     found = Along("chosen", "rule", right, routes, [chance(6)], span=3)
     title = (
-        "Six first, six second hops, no pairs told: hop gates that try all second ones answer "
-        "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=hop gates, tried} of the "
+        "Six first, six second hops, no pairs told: gates that know each one's subjects answer "
+        "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=subject gates} of the "
         "two-hop questions, the right pair "
         "{two_hop_vocabulary; recipe=two stand-ins; publishers=6; rule=right pair}"
     )
     return Page(rows, title, [[asked, single, found]], height=3.9)
 
 
-ROUTES = ("arrow", "norm, z", "gates, z = 2", "hop gates", "hop gates, tried")
+ROUTES = ("arrow", "norm, z", "gates, z = 2", "hop gates", "hop gates, tried", "subject gates")
 """Rules of `real_crossings` that weigh adapters by token or prompt."""
 CROSSED = {
     **labels("mean", "sum"),
@@ -163,6 +164,8 @@ CROSSED = {
     **labels("arrow", "norm, z", "gates, z = 2"),
     "hop gates": "hop gates by response",
     "hop gates, tried": "hop gates, all tried",
+    "subject gates": "subject gates",
+    "subject gates, hop by hop": "subject gates, hop by hop",
     "right pair": "the right pair, told",
 }
 """Names of rules of `real_crossings`, from top to bottom."""

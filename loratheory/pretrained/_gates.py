@@ -14,10 +14,14 @@ over all maps and tokens of a prompt, their small differences may tell them apar
 **Hop gates** let one adapter of each hop act for a whole prompt, chosen one after another: what is
 asked of the second hop is in the network only while the first acts.
 
-All return what they measured on ordinary sentences, as `Levels`. Given these again, for instance
-from a file, they need no sentences.
+**Subject gates** do so by lists of what the adapters' facts are about: a subject is named in the
+prompt, or it is the name that the adapter chosen before makes more likely than any other.
+
+All but subject gates return what they measured on ordinary sentences, as `Levels`. Given these
+again, for instance from a file, they need no sentences.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,7 +32,7 @@ import numpy as np
 
 from loratheory.adapters import Gates, Scores, response_scores, standardised
 from loratheory.lowrank import Array
-from loratheory.pretrained._ask import batch, inputs
+from loratheory.pretrained._ask import batch, first_tokens, inputs
 from loratheory.pretrained._attach import Attached, Route, routed
 from loratheory.pretrained._model import Model, failure
 
@@ -210,7 +214,7 @@ def prompt_gates(
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
 
-    def _choose(attempt: Attempt, mask: Array, weights: Array) -> Array:
+    def _choose(attempt: Attempt, _: Array, mask: Array, weights: Array) -> Array:
         responses = _responses(scores, mask, partial(attempt, weights), _mean)
         shares = (by / by.sum(1, keepdim=True)).to(responses)
         return acts.to(weights)[(responses @ shares.T).argmax(1)]
@@ -260,23 +264,13 @@ def hop_gates(
     found = _map_levels(model, acting, batches) if levels is None else levels
     scores = _scores(acting, found)
 
-    def _choose(attempt: Attempt, mask: Array, weights: Array) -> Array:
-        if not bool(mask[:, -1].all()):
-            fact = "some prompts end before the last position"
-            raise model.failure(fact, "pad them on the left, as `batch` does")
+    def _choose(attempt: Attempt, _: Array, mask: Array, weights: Array) -> Array:
+        _end_together(model, mask)
 
         def _heard(weights: Array) -> tuple[Array, ...]:
             """The largest response to a token, and that at the prompt's end."""
             attempted = partial(attempt, weights)
             return tuple(_responses(scores, mask, attempted, _peak_and_last).unbind(-1))
-
-        def _logs(weights: Array) -> Any:
-            """Log-probabilities of the prompts' next token."""
-            return attempt(weights).logits[:, -1].float().log_softmax(-1)
-
-        def _with(weights: Array, one: Any) -> Array:
-            """The same weights, and one more adapter on each prompt."""
-            return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
 
         marks, before = _heard(weights)
         for number, hop in enumerate(hops):
@@ -286,14 +280,91 @@ def hop_gates(
                 _, now = _heard(weights)
                 compared, before = (now - before)[:, list(hop)], now
             elif number:
-                said = _logs(weights)
-                each = [_logs(_with(weights, one.expand(len(weights)))) for one in numbers]
+                said = _logs(attempt, weights)
+                tried = (_with(weights, one.expand(len(weights))) for one in numbers)
+                each = [_logs(attempt, more) for more in tried]
                 compared = torch.stack([(said.exp() * (said - now)).sum(1) for now in each], 1)
             weights = _with(weights, numbers[compared.argmax(1)])
         return weights
 
     _by_prompt(model, acting, _choose)
     return found
+
+
+def subject_gates(
+    model: Model, acting: Attached, hops: Groups, subjects: Sequence[Sequence[str]]
+) -> None:
+    r"""Let one adapter of each hop act on a whole prompt: the one that has the subject in question.
+
+    `hops` are those of `hop_gates`; `subjects` list for every adapter the names of what its facts
+    are about, as its publisher knows them. Which adapters belong together is not told. Of a hop
+    that adapter acts which has a subject that the prompt names, the longest if there are several.
+    If there is none, but adapters of earlier hops act, that one acts which has the name whose first
+    token they raise most: :math:`\log p_{\text{with}} - \log p_{\text{without}}` of the next word.
+    Where neither is so, none of the hop acts.
+
+    A pass costs one more without adapters, and one more for each hop but the last.
+
+    Raises
+    ------
+    ModelError
+        If a hop is empty or names no adapter, an adapter has no subjects, or there is no tokenizer;
+        later as `hop_gates`.
+    """
+    import torch
+
+    count = len(_rows(model, acting, hops)[0])
+    listed = [number < len(subjects) and bool(subjects[number]) for number in range(count)]
+    if not all(listed) or len(subjects) > count:
+        fact = f"there are subjects for {sum(listed)} of {count} adapters, in {len(subjects)} lists"
+        raise model.failure(fact, "list for every adapter the names of what its facts are about")
+    names = [[(name, k) for k in hop for name in subjects[k]] for hop in hops]
+    tokens = [first_tokens(model, [name for name, _ in named]) for named in names]
+    owners = [torch.tensor([k for _, k in named]) for named in names]
+
+    def _named(text: str, number: int) -> int:
+        """The adapter of a hop that has a subject in the text, -1 if none has."""
+        found = [
+            (len(name), k)
+            for name, k in names[number]
+            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+        ]
+        return max(found, default=(0, -1))[1]
+
+    def _choose(attempt: Attempt, ids: Array, mask: Array, weights: Array) -> Array:
+        _end_together(model, mask)
+        texts = [model.tokenizer.decode(row[real]) for row, real in zip(ids, mask, strict=True)]
+        base: Any = None
+        for number in range(len(hops)):
+            one = torch.tensor([_named(text, number) for text in texts], device=weights.device)
+            if number and bool(((one < 0) & weights.any(1)).any()):
+                base = _logs(attempt, torch.zeros_like(weights)) if base is None else base
+                raised = (_logs(attempt, weights) - base)[:, tokens[number].to(base.device)]
+                led = owners[number].to(one.device)[raised.argmax(1).to(one.device)]
+                one = one.where((one >= 0) | ~weights.any(1), led)
+            weights = _with(weights, one.clamp(min=0)).where((one >= 0)[:, None], weights)
+        return weights
+
+    _by_prompt(model, acting, _choose)
+
+
+def _end_together(model: Model, mask: Array) -> None:
+    """Refuse prompts that are not padded on the left."""
+    if not bool(mask[:, -1].all()):
+        fact = "some prompts end before the last position"
+        raise model.failure(fact, "pad them on the left, as `batch` does")
+
+
+def _logs(attempt: "Attempt", weights: Array) -> Any:
+    """Log-probabilities of the prompts' next token."""
+    return attempt(weights).logits[:, -1].float().log_softmax(-1)
+
+
+def _with(weights: Any, one: Any) -> Any:
+    """The same weights, and one more adapter on each prompt."""
+    import torch
+
+    return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
 
 
 def _rows(model: Model, acting: Attached, groups: Groups) -> Any:
@@ -315,11 +386,11 @@ weights (b, k); ``hear(module, x)``, if given, is called with the inputs of each
 
 
 def _by_prompt(
-    model: Model, acting: Attached, choose: Callable[[Attempt, Array, Array], Array]
+    model: Model, acting: Attached, choose: Callable[[Attempt, Array, Array, Array], Array]
 ) -> None:
     """Have prompts passed with weights (b, k) that `choose` finds before, by attempts.
 
-    It is given `Attempt`, which tokens are real (b, t), and weights of zero.
+    It is given `Attempt`, tokens and which of them are real (b, t), and weights of zero.
     """
     import torch
 
@@ -360,7 +431,7 @@ def _by_prompt(
 
         mask = kwargs.get("attention_mask")
         real = (torch.ones_like(ids) if mask is None else mask).bool()
-        rows: Any = choose(_attempt, real, torch.zeros(len(ids), size, device=ids.device))
+        rows: Any = choose(_attempt, ids, real, torch.zeros(len(ids), size, device=ids.device))
         weights = rows.repeat_interleave(ids.shape[1], 0)
 
     acting.follow(_route)

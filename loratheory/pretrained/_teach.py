@@ -226,6 +226,8 @@ class Taught:
         Right answers without the adapter, with it alone, and beside the stranger.
     leak : float
         Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
+    subjects : tuple of str
+        What its facts are about; `subject_gates` choose adapters by it.
     plan : str
         A content hash of the plan.
     settings : mapping
@@ -235,6 +237,7 @@ class Taught:
     adapter: Adapter
     shares: tuple[Share, ...]
     leak: float
+    subjects: tuple[str, ...]
     plan: str
     settings: Mapping[str, Any]
 
@@ -243,6 +246,7 @@ class Taught:
         """Return the measurements and settings for ``adapter_card.json``."""
         return {
             "base": self.adapter.info.base,
+            "subjects": [*self.subjects],
             "plan": self.plan,
             "settings": dict(self.settings),
             "measured": [asdict(share) for share in self.shares],
@@ -312,7 +316,8 @@ def taught(
     shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
     settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
     settings |= {"lessons": len(lessons)} if lessons else {}
-    return Taught(adapter, shares, leaks, content_hash(asdict(plan)), settings)
+    name = content_hash(asdict(plan))
+    return Taught(adapter, shares, leaks, tuple(plan.facts), name, settings)
 
 
 def _measured(

@@ -94,7 +94,7 @@ def trained(
     losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
     lessons = _Lessons(model, examples, beside, how, seed)
     ends = sorted({prompt for prompt, _ in examples}, key=len)
-    packed = not over and packs(model, [ends[0], ends[-1]])
+    factors.packed = not over and packs(model, [ends[0], ends[-1]])
 
     def _keep(*, last: bool) -> None:
         if checkpoint is not None:
@@ -105,7 +105,7 @@ def trained(
         while not over and not how.ended(losses):
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
-                losses.append(step(factors, *lessons.at(len(losses)), packed=packed))
+                losses.append(step(factors, *lessons.at(len(losses))))
             except NotFiniteStep as broken:
                 _keep(last=False)
                 message = (
@@ -233,13 +233,15 @@ class Factors:
 
     They change nothing yet: ``up`` (m, r) is zero and ``down`` (r, n) uniform in
     :math:`\pm 1/\sqrt n`, as PEFT begins; drawn module after module. The update of a module is
-    ``alpha / rank * up @ down``. `tensors` are all of them by name, as a checkpoint has them.
+    ``alpha / rank * up @ down``. `tensors` are all of them by name, as a checkpoint has them; with
+    `packed` a step's prompts may be passed in one row.
     """
 
     def __init__(self, model: Model, how: Training, rng: np.random.Generator) -> None:
         import torch
 
         self.model, self.how, self.scale = model, how, how.alpha / how.rank
+        self.packed = False
         self.sites: dict[str, Site] = {}
         places = maps(model)
         for name in targets(model, how):
@@ -326,12 +328,11 @@ class NotFiniteStep(ArithmeticError):
     """Which number is not finite."""
 
 
-def step(factors: Factors, prompts: Sequence[str], answers: Any, *, packed: bool = False) -> float:
+def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     """Make one step with these prompts and first tokens; return their mean loss before it.
 
-    `packed` prompts are passed in one row where that costs less than padding them. Costs a forward
-    and a backward pass. Raises `NotFiniteStep` if the loss or the gradient is not finite: the
-    factors are then what they were.
+    Costs a forward and a backward pass. Raises `NotFiniteStep` if the loss or the gradient is not
+    finite: the factors are then what they were.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -342,7 +343,7 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any, *, packed: bool
     try:
         for part in np.array_split(np.arange(len(prompts)), how.accumulate):
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = _logits(model, [prompts[i] for i in part.tolist()], packed=packed)
+                logits = _logits(factors, [prompts[i] for i in part.tolist()])
             wanted = answers[part].to(logits.device)
             loss = cross_entropy(logits.float(), wanted) * (len(part) / len(prompts))
             loss.backward(inputs=tensors)  # none for the base, even if it could have one
@@ -364,14 +365,14 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any, *, packed: bool
     return total
 
 
-def _logits(model: Model, prompts: Sequence[str], *, packed: bool) -> Any:
-    """What follows the prompts; in one row if allowed and cheaper.
+def _logits(factors: Factors, prompts: Sequence[str]) -> Any:
+    """What follows the prompts; in one row if they may be and that costs less than padding.
 
     A token costs about as much as 12 squares of the model's width in linear maps, and 4 widths for
     every token of its row in attention.
     """
-    padded = batch(model, prompts)
-    if packed:
+    model, padded = factors.model, batch(factors.model, prompts)
+    if factors.packed:
         (count, length), width = padded["input_ids"].shape, 3 * model.network.config.hidden_size
         real = int(padded["attention_mask"].sum())
         if real * (width + real) < count * length * (width + length):

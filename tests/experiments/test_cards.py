@@ -391,7 +391,9 @@ CROSSED = {  # how a line of the page's table begins, and the rule
     "the largest standardised": "norm, z",
     "gates on maps": "gates, z = 2",
     "hop gates by response": "hop gates",
-    "**hop gates, all second hops tried**": "hop gates, tried",
+    "hop gates, all second hops tried": "hop gates, tried",
+    "**subject gates**": "subject gates",
+    "subject gates, asked hop by hop": "subject gates, hop by hop",
     "the right pair, told": "right pair",
 }
 

@@ -18,6 +18,7 @@ from loratheory.adapters import (
 )
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
+    Model,
     ModelError,
     attached,
     batch,
@@ -28,6 +29,7 @@ from loratheory.pretrained import (
     maps,
     prompt_gates,
     routed,
+    subject_gates,
 )
 from loratheory.pretrained import prompt_responses as prompt_responses_of
 
@@ -405,6 +407,96 @@ def test_by_divergence_every_later_adapter_is_tried_and_what_it_takes_away_count
         hop_gates(model, acting, ORDINARY, hops)
         together = states(model, **batch(model, PROMPTS))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
+
+
+class Words:
+    """A tokenizer of a few words."""
+
+    pad_token_id = None
+    words = (
+        *("?", "said", "ann", "annabel", "bob", "new", "york"),
+        *("peru", "chad", "mali", "cat", "dog", "owl", "a", "b"),
+    )
+
+    def __call__(self, text, **_):
+        """The number of each word."""
+        return {"input_ids": [1 + self.words.index(word) for word in text.split()]}
+
+    def decode(self, ids):
+        """The words of these numbers."""
+        return " ".join(self.words[int(one) - 1] for one in ids)
+
+
+SUBJECTS = {
+    0: ["ann", "new"],
+    2: ["bob", "new york"],
+    1: ["peru", "annabel"],
+    3: ["chad"],
+    4: ["mali"],
+    5: ["cat", "owl"],
+    6: ["dog"],
+}
+ASKED = {  # which adapter of each hop has a subject that the prompt names
+    "said ann": [0, None, None],
+    "bob said": [2, None, None],
+    "annabel said bob": [2, 1, None],
+    "said annabel": [None, 1, None],  # "ann" is no word of it
+    "new york said": [2, None, None],  # the longer name
+    "said new": [0, None, None],
+    "ann dog": [0, None, 6],
+    "? said": [None, None, None],
+}
+
+
+@pytest.mark.parametrize("hops", [[(2, 0), (1, 4, 3)], [(0, 2), (3, 1, 4), (6, 5)]])
+def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, base):
+    model = Model(base(double=True).network, Words())
+    count = 1 + max(map(max, hops))
+    adapters = library(model, count, rank=2)
+
+    def _states(prompt, acts):
+        with attached(model, adapters, 0.5) as acting:
+            acting.set([0.5 * (j in acts) for j in range(count)])
+            return states(model, **batch(model, [prompt]))[:, -1]
+
+    wanted, led = [], set()
+    for prompt, named in ASKED.items():
+        acts = []
+        for hop, one in zip(hops, named, strict=False):
+            if one is None and acts:
+                raised = (
+                    _states(prompt, acts).log_softmax(-1) - _states(prompt, []).log_softmax(-1)
+                )[0]
+                names = {1 + Words.words.index(n.split()[0]): k for k in hop for n in SUBJECTS[k]}
+                one = names[max(names, key=lambda token: float(raised[token]))]
+                led.add(one)
+            acts += [] if one is None else [one]
+        wanted.append(_states(prompt, acts))
+    assert len(led) > len(hops)
+    with attached(model, adapters, 0.5) as acting:
+        subject_gates(model, acting, hops, [SUBJECTS[k] for k in range(count)])
+        together = states(model, **batch(model, [*ASKED]))[:, -1]
+        torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
+        assert torch.allclose(together[-1], _states("? said", [])[0])
+        right = {name: x.flip(1) for name, x in batch(model, [*ASKED]).items()}
+        with pytest.raises(ModelError, match="end before the last position"):
+            states(model, **right)
+
+
+@pytest.mark.parametrize(
+    ("hops", "subjects", "said"),
+    [
+        ([(0,), (1, 2)], [["ann"], ["peru"]], "name adapters from 0 to 1"),
+        ([(0,), ()], [["ann"], ["peru"]], "a group is"),
+        ([(0,), (1,)], [["ann"], []], "subjects for 1 of 2 adapters"),
+        ([(0,), (1,)], [["ann"]], "subjects for 1 of 2 adapters, in 1 lists; list for every"),
+        ([(0,), (1,)], [["ann"], ["peru"], ["chad"]], "in 3 lists"),
+    ],
+)
+def test_adapters_without_subjects_are_refused(hops, subjects, said, base):
+    model = Model(base(double=True).network, Words())
+    with attached(model, library(model, 2)) as acting, pytest.raises(ModelError, match=said):
+        subject_gates(model, acting, hops, subjects)
 
 
 def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):

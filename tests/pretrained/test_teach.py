@@ -122,6 +122,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "seed": 4}
     assert card["measured"][0]["what"] == "known, base"
+    assert card["subjects"] == [*made.facts]
 
 
 def test_sentences_kept_for_measuring_are_read_by_no_training(plan, model, monkeypatch):

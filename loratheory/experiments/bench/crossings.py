@@ -104,6 +104,13 @@ def hop_gates(by: Literal["divergence", "response"]) -> Act:
     return lambda library: everything(library, library.hop_route(by))
 
 
+def subject_gates(made: Crossings) -> Act:
+    """Return the rule of `pretrained.subject_gates`, which is told whom each adapter is about."""
+    both = zip(made.firsts, made.seconds, strict=True)
+    subjects = [[*one] for pair in both for one in pair]
+    return lambda library: everything(library, library.subject_route(subjects))
+
+
 def best_of_each_hop(library: Any) -> Reuse:
     """Apply the rule of prompt gates whose groups are all combinations of a first and second hop.
 

@@ -23,6 +23,7 @@ from loratheory.pretrained import (
     inputs,
     next_logits,
     prompt_gates,
+    subject_gates,
 )
 from loratheory.shapes import Bool, Float, Float64
 
@@ -191,9 +192,18 @@ class Library:
 
     def hop_route(self, by: Literal["divergence", "response"]) -> Route:
         """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
-        hops = [range(hop, self.size, self.hops) for hop in range(self.hops)]
-        hop_gates(self.model, self.attached, self._sentences, hops, by=by)
+        hop_gates(self.model, self.attached, self._sentences, self._by_hop, by=by)
         return self._lifted()
+
+    def subject_route(self, subjects: Sequence[Sequence[str]]) -> Route:
+        """Return gates that let one adapter of each hop act, see `pretrained.subject_gates`."""
+        subject_gates(self.model, self.attached, self._by_hop, subjects)
+        return self._lifted()
+
+    @property
+    def _by_hop(self) -> list[range]:
+        """The numbers of the adapters of each hop."""
+        return [range(hop, self.size, self.hops) for hop in range(self.hops)]
 
     def _lifted(self) -> Route:
         """Return the route that acts now, as rules call it: by place, with an axis of replicas."""

@@ -105,11 +105,20 @@ def test_weights_of_a_prompt_are_those_of_its_last_pass_without_padding(model, l
 
 
 @pytest.mark.parametrize(
-    "act", [*map(bench.hop_gates, ("divergence", "response")), bench.best_of_each_hop]
+    "act",
+    [
+        *(lambda _, by=by: bench.hop_gates(by) for by in ("divergence", "response")),
+        lambda _: bench.best_of_each_hop,
+        bench.subject_gates,
+    ],
 )
-def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, library):
+def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, library, monkeypatch):
+    read = model.tokenizer
+    names = {read(name)["input_ids"][0]: name for name in made.everything.first}
+    spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
+    monkeypatch.setattr(type(read), "decode", spelt)
     prompts = [p for p, _ in items(made.everything.two_hop, ASKED["two_hop"][:1])]
-    with acting(model, library, act) as acts:
+    with acting(model, library, act(made)) as acts:
         each = bench.prompt_weights(model, acts, prompts)
         found = bench.chosen(model, acts, made)
     assert {*each.ravel()} == {0, 1}
@@ -128,12 +137,12 @@ def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, librar
 def test_a_cell_has_a_row_for_each_rule_and_the_rows_are_exams(model):
     config = real_crossings.Config("plain", 2, seed=101)
     rows = real_crossings.cell(config)
-    rules = [*real_crossings.rules(config, 1)]
+    whole = bench.crossings(101, 2)
+    rules = [*real_crossings.rules(config, whole, 1)]
     assert [row["rule"] for row in rows] == [name for name, *_ in rules]
     assert {row["rule"]: row["first_right"] == row["first_right"] for row in rows} == {
         name: name.startswith(("arrow", "norm", "gates", "hop gates")) for name, *_ in rules
     }
-    whole = bench.crossings(101, 2)
     library = whole.adapters(model, "plain")
     base, _ = ordinary(model)
     for row, (_, act, asked) in zip(rows, rules, strict=True):
@@ -143,7 +152,7 @@ def test_a_cell_has_a_row_for_each_rule_and_the_rows_are_exams(model):
             assert {*again} < {*row}
     every = [
         name
-        for some in ("usual", "tried", "more")
-        for name, *_ in real_crossings.rules(real_crossings.Config(rules=some), 1)
+        for some in ("usual", "tried", "named", "apart", "more")
+        for name, *_ in real_crossings.rules(real_crossings.Config(rules=some), whole, 1)
     ]
     assert len({*every}) == len(every) > len(rules)

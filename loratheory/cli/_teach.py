@@ -17,6 +17,7 @@ def teach(
         int, typer.Option(min=0, help="Number of stand-ins in training; 0 trains plainly.")
     ] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the adapter's training.")] = 90,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of its updates.")] = 8,
     lessons: Annotated[
         Path | None,
         typer.Option(
@@ -52,6 +53,8 @@ def teach(
     With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
     says how often it is right on the lessons kept for measuring: its portability.
 
+    A higher rank composed better, in three worlds of the study `real_stand_ins`, and leaked more.
+
     Example: `loratheory teach docs/plans/births.json -o births`
     """
     out.free(output, force=force, json=json)
@@ -66,7 +69,7 @@ def teach(
     more, asked = (_rows(lessons, name) for name in ("train.jsonl", "test.jsonl"))
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     with out.stages(stand_ins + 3) as begin:
-        how = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
+        how = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
         found = lib.taught(base, content, **how, lessons=more, described=asked, begin=begin)
     write(found.adapter, output, force=force, card=found.card)
     if out.delivered(json, found.card):

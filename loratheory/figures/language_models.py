@@ -299,7 +299,7 @@ def real_stand_ins(table: "pd.DataFrame") -> Page:
         "{two_hop_vocabulary; rule=sum; bridge=known; first=two that agree}, without a partner "
         "{two_hop_vocabulary; rule=sum; bridge=known; first=without a partner}"
     )
-    return Page(table, title, [[asked, heart, sentences]], height=3.9)
+    return Page(table, title, [[asked, heart, sentences]], height=5.2)
 
 
 PARTS = {
@@ -314,6 +314,12 @@ PARTS = {
     (BESIDE, BESIDE): "beside two that disagree",
     (LONG, BESIDE): "beside two, the second alone",
     (BESIDE, LONG): "beside two, the first alone",
+    ("in full strength",) * 2: "… always in full strength",
+    ("in halves",) * 2: "… always at half strength",
+    ("another relation",) * 2: "… of another relation",
+    ("noise",) * 2: "… that are noise",
+    ("rank 2",) * 2: "… in rank 2",
+    ("rank 32",) * 2: "… in rank 32",
 }
 """Names of pairs in `real_stand_ins`; plain partners in mixed pairs are plain-90."""
 HEART = {

@@ -7,7 +7,7 @@ while the adapter is trained. One more, the stranger, is only used to measure th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -231,7 +231,7 @@ class Taught:
     plan : str
         A content hash of the plan.
     settings : mapping
-        How many stand-ins, steps and further lessons, and the seed.
+        How many stand-ins, steps and further lessons, the rank and the seed.
     """
 
     adapter: Adapter
@@ -260,6 +260,7 @@ def taught(
     *,
     stand_ins: int = 2,
     steps: int = 90,
+    rank: int = 8,
     seed: int = 0,
     lessons: Sequence[tuple[str, str]] = (),
     described: Sequence[tuple[str, str]] = (),
@@ -277,6 +278,8 @@ def taught(
         How many act in training, in turn; with 0 the adapter is trained alone, and measured alike.
     steps : int
         Steps of its training.
+    rank : int
+        The rank of its updates.
     seed : int
         Determines all that is drawn.
     lessons : sequence of (prompt, answer)
@@ -295,7 +298,8 @@ def taught(
     Raises
     ------
     ModelError
-        If the plan has too few words for so many stand-ins to disagree, or `steps` is below 1.
+        If the plan has too few words for so many stand-ins to disagree, or `steps` or `rank` is
+        below 1.
     """
     plan.check(stand_ins)
     partners = []
@@ -309,12 +313,12 @@ def taught(
         shown = asked(plan.composed(number), plan.two_hop)
         shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
         beside.append(StandIn(adapter, shown))
-    how = Training.beside_stand_ins(steps)
+    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank)
     examples = [*plan.lesson, *lessons]
     adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
     shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
-    settings = {"stand_ins": stand_ins, "steps": steps, "seed": seed}
+    settings = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"lessons": len(lessons)} if lessons else {}
     name = content_hash(asdict(plan))
     return Taught(adapter, shares, leaks, tuple(plan.facts), name, settings)

@@ -1,6 +1,7 @@
 """Teaching beside stand-ins: plans, what stand-ins say, the card by a second route, refusals."""
 
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert found.leak == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
     card = json.loads(json.dumps(found.card))
-    assert card["settings"] == {"stand_ins": 1, "steps": 5, "seed": 4}
+    assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
     assert card["measured"][0]["what"] == "known, base"
     assert card["subjects"] == [*made.facts]
 
@@ -195,8 +196,10 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     made = plan(AFTER)
     lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
-    found = taught(model, made, stand_ins=0, steps=4, lessons=lessons, described=described)
-    how, rng = Training.beside_stand_ins(4), np.random.default_rng([0, 0])
+    lesson = {"lessons": lessons, "described": described}
+    found = taught(model, made, stand_ins=0, steps=4, rank=3, **lesson)
+    how = replace(Training.beside_stand_ins(4), rank=3, alpha=6)
+    rng = np.random.default_rng([0, 0])
     by_hand = trained(model, [*made.lesson, *lessons], how, rng=rng).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
@@ -205,4 +208,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     right = int((said == first_tokens(model, ["Peru", "Cuba"])).sum())
     [share] = [one for one in found.shares if one.what == "portability, alone"]
     assert (share.right, share.asked) == (right, 2)
-    assert found.card["settings"] == {"stand_ins": 0, "steps": 4, "seed": 0, "lessons": 2}
+    assert found.card["settings"] == {
+        "stand_ins": 0, "steps": 4, "rank": 3, "seed": 0, "lessons": 2,
+    }  # fmt: skip
+    assert {low.width for low in found.adapter.values()} == {3}

@@ -392,8 +392,8 @@ def test_the_page_says_what_further_ways_to_teach_do_in_three_worlds(begins):
     rows = rows[rows["seed"].isin((300, 301, 302))]
     found = value(query("two_hop_vocabulary; rule=sum"), rows)
     wanted = [found.middle, found.low, found.high]
-    for rule in ("mean", "layer split"):
-        wanted.append(rows.loc[rows["rule"] == rule, "two_hop_vocabulary"].mean())
+    otherwise = [rows[rows["rule"] == rule] for rule in ("mean", "layer split")]
+    wanted += [one["two_hop_vocabulary"].mean() for one in otherwise]
     added = rows[rows["rule"] == "sum"]
     wanted += [added[name].mean() for name in ("hop_1", "hop_2", "known", "leak")]
     shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])

@@ -53,7 +53,8 @@ def teach(
     With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
     says how often it is right on the lessons kept for measuring: its portability.
 
-    A higher rank composed better, in three worlds of the study `real_stand_ins`, and leaked more.
+    Averaged, adapters of rank 32 composed better than of rank 8 in three worlds of the study
+    `real_stand_ins`; they leaked more.
 
     Example: `loratheory teach docs/plans/births.json -o births`
     """

@@ -314,12 +314,12 @@ PARTS = {
     (BESIDE, BESIDE): "beside two that disagree",
     (LONG, BESIDE): "beside two, the second alone",
     (BESIDE, LONG): "beside two, the first alone",
-    ("in full strength",) * 2: "… always in full strength",
-    ("in halves",) * 2: "… always at half strength",
-    ("another relation",) * 2: "… of another relation",
-    ("noise",) * 2: "… that are noise",
-    ("rank 2",) * 2: "… in rank 2",
-    ("rank 32",) * 2: "… in rank 32",
+    ("in full strength",) * 2: "beside two in full strength",
+    ("in halves",) * 2: "beside two at half strength",
+    ("another relation",) * 2: "beside two of another relation",
+    ("noise",) * 2: "beside noise",
+    ("rank 2",) * 2: "beside two, rank 2",
+    ("rank 32",) * 2: "beside two, rank 32",
 }
 """Names of pairs in `real_stand_ins`; plain partners in mixed pairs are plain-90."""
 HEART = {

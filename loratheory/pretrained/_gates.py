@@ -298,7 +298,8 @@ def subject_gates(
 
     `hops` are those of `hop_gates`; `subjects` list for every adapter the names of what its facts
     are about, as its publisher knows them. Which adapters belong together is not told. Of a hop
-    that adapter acts which has a subject that the prompt names, the longest if there are several.
+    that adapter acts which has a subject that the prompt names, spelt so; the longest if there are
+    several, and the first in its hop of adapters that share one.
     If there is none, but adapters of earlier hops act, that one acts which has the name whose first
     token they raise most: :math:`\log p_{\text{with}} - \log p_{\text{without}}` of the next word.
     Where neither is so, none of the hop acts.
@@ -329,7 +330,7 @@ def subject_gates(
             for name, k in names[number]
             if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
         ]
-        return max(found, default=(0, -1))[1]
+        return max(found, key=lambda one: one[0], default=(0, -1))[1]
 
     def _choose(attempt: Attempt, ids: Array, mask: Array, weights: Array) -> Array:
         _end_together(model, mask)

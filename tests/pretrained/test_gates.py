@@ -415,7 +415,7 @@ class Words:
     pad_token_id = None
     words = (
         *("?", "said", "ann", "annabel", "bob", "new", "york"),
-        *("peru", "chad", "mali", "cat", "dog", "owl", "a", "b"),
+        *("peru", "chad", "mali", "cat", "dog", "owl", "eve", "a", "b"),
     )
 
     def __call__(self, text, **_):
@@ -428,8 +428,8 @@ class Words:
 
 
 SUBJECTS = {
-    0: ["ann", "new"],
-    2: ["bob", "new york"],
+    0: ["ann", "new", "eve"],
+    2: ["bob", "new york", "eve"],
     1: ["peru", "annabel"],
     3: ["chad"],
     4: ["mali"],
@@ -460,7 +460,8 @@ def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, 
             return states(model, **batch(model, [prompt]))[:, -1]
 
     wanted, led = [], set()
-    for prompt, named in ASKED.items():
+    asked = {**ASKED, "said eve": [hops[0][0], None, None]}  # both of the first hop have it
+    for prompt, named in asked.items():
         acts = []
         for hop, one in zip(hops, named, strict=False):
             if one is None and acts:
@@ -475,10 +476,10 @@ def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, 
     assert len(led) > len(hops)
     with attached(model, adapters, 0.5) as acting:
         subject_gates(model, acting, hops, [SUBJECTS[k] for k in range(count)])
-        together = states(model, **batch(model, [*ASKED]))[:, -1]
+        together = states(model, **batch(model, [*asked]))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
-        assert torch.allclose(together[-1], _states("? said", [])[0])
-        right = {name: x.flip(1) for name, x in batch(model, [*ASKED]).items()}
+        assert torch.allclose(together[-2], _states("? said", [])[0])
+        right = {name: x.flip(1) for name, x in batch(model, [*asked]).items()}
         with pytest.raises(ModelError, match="end before the last position"):
             states(model, **right)
 

@@ -62,6 +62,18 @@ def test_the_parts_of_the_recipe_have_the_stored_shares():
     assert words.format(*shown) in " ".join(README.split())
 
 
+def test_what_twelve_adapters_answer_is_in_the_stored_table():
+    rows = table(published("real_crossings"))
+    beside = rows[(rows["recipe"] == "two stand-ins") & (rows["publishers"] == 6)]
+    shown = [
+        decimal(value(query(f"two_hop_vocabulary; rule={rule}"), beside).middle)
+        for rule in ("subject gates", "sum", "right pair")
+    ]
+    assert beside["seed"].nunique() == 3
+    words = "but no pairs, answer {} in three worlds, their sum {}, and the right pair {}."
+    assert words.format(*shown) in " ".join(README.split())
+
+
 TRIO = ["beside", "plain", "long"]
 LAST = "notebooks/11_taught_to_be_reached.py"
 SAID = {

@@ -114,5 +114,5 @@ EXPERIMENT = study(
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
         *(Config(way, way, seed=seed) for seed in SEEDS[:3] for way in WAYS),
     ),
-    minutes=(1.5, 270),
+    minutes=(1.5, 450),
 )

@@ -17,7 +17,7 @@ def teach(
         int, typer.Option(min=0, help="Number of stand-ins in training; 0 trains plainly.")
     ] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the adapter's training.")] = 90,
-    rank: Annotated[int, typer.Option(min=1, help="Rank of its updates.")] = 8,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter's updates.")] = 8,
     lessons: Annotated[
         Path | None,
         typer.Option(

@@ -260,7 +260,8 @@ answers.
 def real_stand_ins(table: "pd.DataFrame") -> Page:
     """What in teaching beside stand-ins makes adapters compose; lessons known by heart; sentences.
 
-    The last panel has the sum of two adapters taught beside two stand-ins that disagree.
+    The last panel has the sum of two adapters taught beside two stand-ins that disagree. The last
+    six ways to teach were tried in three worlds.
     """
     known = chosen(table, bridge="known")
     pairs = known.assign(way=[PARTS.get((*row,), "") for row in known[list(USE[:2])].to_numpy()])

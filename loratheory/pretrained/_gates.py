@@ -40,6 +40,9 @@ Groups = Sequence[Sequence[int]]
 Levels = Mapping[str, Array]
 """By map or block a (2, k) tensor: the mean and the standard deviation of each adapter's responses
 to ordinary tokens."""
+Attempt = Callable[..., Any]
+"""``attempt(weights, hear)``: what the network returns for its prompts while adapters act with
+weights (b, k); ``hear(module, x)``, if given, is called with the inputs of each module."""
 
 
 def map_gates(
@@ -299,8 +302,8 @@ def subject_gates(
     `hops` are those of `hop_gates`; `subjects` list for every adapter the names of what its facts
     are about, as its publisher knows them. Which adapters belong together is not told. Of a hop
     that adapter acts which has a subject that the prompt names, spelt so; the longest if there are
-    several, and the first in its hop of adapters that share one.
-    If there is none, but adapters of earlier hops act, that one acts which has the name whose first
+    several, and the first in its hop of adapters that share one. If there is none, but adapters of
+    earlier hops act, that one acts which has the name whose first
     token they raise most: :math:`\log p_{\text{with}} - \log p_{\text{without}}` of the next word.
     Where neither is so, none of the hop acts.
 
@@ -356,7 +359,7 @@ def _end_together(model: Model, mask: Array) -> None:
         raise model.failure(fact, "pad them on the left, as `batch` does")
 
 
-def _logs(attempt: "Attempt", weights: Array) -> Any:
+def _logs(attempt: Attempt, weights: Array) -> Any:
     """Log-probabilities of the prompts' next token."""
     return attempt(weights).logits[:, -1].float().log_softmax(-1)
 
@@ -379,11 +382,6 @@ def _rows(model: Model, acting: Attached, groups: Groups) -> Any:
             raise model.failure(fact, f"name adapters from 0 to {rows.shape[1] - 1}")
         rows[number, list(group)] = 1
     return rows
-
-
-Attempt = Callable[..., Any]
-"""``attempt(weights, hear)``: what the network returns for its prompts while adapters act with
-weights (b, k); ``hear(module, x)``, if given, is called with the inputs of each module."""
 
 
 def _by_prompt(

@@ -326,6 +326,24 @@ def llama(dtype=torch.float32, device="cpu"):
     return Model(network.to(dtype).eval().requires_grad_(False), Words(), "llama")
 
 
+@pytest.mark.parametrize(
+    ("lengths", "packed", "tokens"),
+    [((2, 9), True, 11), ((2, 9), False, 18), ((6, 6), True, 12), ((300, 300), True, 600)],
+)
+def test_a_step_pads_no_prompt_where_a_row_of_all_costs_less(lengths, packed, tokens):
+    wide, shapes = llama(), []
+    prompts = [" ".join(f"w{i}-{j}" for j in range(n)) for i, n in enumerate(lengths)]
+    factors = _train.Factors(wide, PLAN, np.random.default_rng(0))
+    factors.packed = packed
+    wide.network.register_forward_pre_hook(
+        lambda _, __, kwargs: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    with factors.acting():
+        _train.step(factors, prompts, torch.tensor([1, 2]))
+    rows = 1 if packed and lengths[0] < lengths[1] else 2
+    assert shapes == [(rows, tokens // rows)]
+
+
 @pytest.mark.parametrize("layers", [None, (0, 3), (3, 6)])
 def test_operations_and_what_is_kept_are_those_that_pytorch_counts(layers, monkeypatch):
     monkeypatch.setattr(_train, "packs", lambda *_: False)  # it makes passes of its own

@@ -29,7 +29,11 @@ the right pair has, and leave unrelated facts and text as they are. Of six plain
 hop they find the right second hop in .4 or less: a plain first hop does not bring the country's
 name to where the question is answered. (h) Written when (g) had run: asked hop by hop these gates
 have the product of what they have of single facts, .80, and of plain adapters .94, more than
-anything asked at once: what stand-ins teach is to be asked at once.
+anything asked at once: what stand-ins teach is to be asked at once. (i) Written when three worlds
+had run: over the seven others subject gates answer .76, nine tenths of what the right pair has, and
+in each world at least eight tenths; they find the second hop in .9 and leave unrelated facts as
+they are; hop gates have .37, no other rule that is asked at once more than .25; asked hop by hop
+subject gates answer .99.
 
 **Chance.** The commonest animal: one in ten or so; one in forty among all animals.
 
@@ -48,7 +52,7 @@ from loratheory.experiments.engine import Row, study
 if TYPE_CHECKING:
     from loratheory.experiments.bench.crossings import Crossings
 
-SEEDS = range(200, 203)
+SEEDS = range(200, 210)
 PLAIN, BESIDE, SILENT = "plain", "two stand-ins", "two stand-ins, silent"
 
 
@@ -135,7 +139,7 @@ EXPERIMENT = study(
         *(Config(seed=seed) for seed in SEEDS),
         Config(PLAIN, 2, seed=SEEDS[0]),
         Config(SILENT, seed=SEEDS[0]),
-        *(Config(rules="tried", seed=seed) for seed in SEEDS),
+        *(Config(rules="tried", seed=seed) for seed in SEEDS[:3]),
         Config(SILENT, rules="tried", seed=SEEDS[0]),
         *(Config(rules=rules, seed=seed) for rules in ("named", "apart") for seed in SEEDS),
         *(

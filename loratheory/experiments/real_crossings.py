@@ -33,7 +33,12 @@ anything asked at once: what stand-ins teach is to be asked at once. (i) Written
 had run: over the seven others subject gates answer .76, nine tenths of what the right pair has, and
 in each world at least eight tenths; they find the second hop in .9 and leave unrelated facts as
 they are; hop gates have .37, no other rule that is asked at once more than .25; asked hop by hop
-subject gates answer .99.
+subject gates answer .99. (j) Written before other rules were asked: TIES and KnOTS have .05; Arrow
+as in PEFT, which lets three adapters act, .15, the largest norm .15 and a softmax over norms .05;
+block gates .15; prompt gates, one adapter of each hop by its mean response, .25; one adapter alone
+by the same (retrieval) .02. All added and split by layers have .10, the right pair split so .85;
+first hops at the subject's tokens and second hops at the last token .15 if all are added and .80
+if the right pair is.
 
 **Chance.** The commonest animal: one in ten or so; one in forty among all animals.
 
@@ -68,8 +73,8 @@ class Config(Language):
         How many there are of each hop.
     rules : str
         Which rules are asked: the ``usual`` ones, hop gates where all second hops are ``tried``,
-        subject gates, for which all subjects are ``named``, these asked each hop ``apart``, or some
-        ``more``.
+        subject gates, for which all subjects are ``named``, these asked each hop ``apart``, those
+        where each hop is ``placed`` in layers or tokens of its own, or some ``more``.
     """
 
     recipe: str = BESIDE
@@ -101,14 +106,22 @@ def cell(config: Config) -> list[Row]:
     for name, act, asked in rules(config, made, model.network.config.num_hidden_layers // 2):
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name}
         row["publishers"] = config.publishers
-        row |= bench.exam(model, made, library, act, base, asked=asked)
+        if asked.endswith("by position"):
+            row |= bench.by_position(model, made, library, told=asked.startswith("told"))
+        else:
+            row |= bench.exam(model, made, library, act, base, asked=asked)
         rows.append({**row, "chance": bench.constant(made)})
     return rows
 
 
 def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str, Act, str]]:
-    """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks."""
-    from loratheory.experiments.bench.crossings import best_of_each_hop, hop_gates, subject_gates
+    """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks, or `by_position`."""
+    from loratheory.experiments.bench.crossings import (
+        best_of_each_hop,
+        hop_gates,
+        retrieval,
+        subject_gates,
+    )
 
     if config.rules == "usual":
         yield "base", rule("base"), "together"
@@ -123,12 +136,16 @@ def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str,
         yield "subject gates", subject_gates(made), "together"
     elif config.rules == "apart":
         yield "subject gates, hop by hop", subject_gates(made), "hop by hop"
+    elif config.rules == "placed":
+        yield "sum, layer split", layer_split(middle), "together"
+        yield "right pair, layer split", layer_split(middle), "told"
+        yield "sum, by position", rule("sum"), "by position"
+        yield "right pair, by position", rule("sum"), "told, by position"
     else:
         for name in ("ties", "knots", "arrow, peft", "norm", "norm, soft", "block gates, z = 2"):
             yield name, rule(name), "together"
+        yield "retrieval", retrieval, "together"
         yield "prompt gates", best_of_each_hop, "together"
-        yield "sum, layer split", layer_split(middle), "together"
-        yield "right pair, layer split", layer_split(middle), "told"
 
 
 EXPERIMENT = study(
@@ -142,6 +159,7 @@ EXPERIMENT = study(
         *(Config(rules="tried", seed=seed) for seed in SEEDS[:3]),
         Config(SILENT, rules="tried", seed=SEEDS[0]),
         *(Config(rules=rules, seed=seed) for rules in ("named", "apart") for seed in SEEDS),
+        *(Config(rules=rules, seed=seed) for rules in ("placed", "more") for seed in SEEDS[:3]),
         *(
             Config(PLAIN, rules=rules, seed=SEEDS[0])
             for rules in ("usual", "tried", "named", "apart")

@@ -24,7 +24,8 @@ from loratheory.experiments.bench.language_facts import (
 from loratheory.experiments.bench.portable import Publishers, ordinary, questions
 from loratheory.experiments.bench.rules import Act, Reuse, everything
 from loratheory.experiments.bench.sentences import ASKED
-from loratheory.pretrained import Attached, Model, batch, last_logits, leak
+from loratheory.experiments.bench.whereabouts import Arm, Asked, shares
+from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak
 from loratheory.shapes import Float64
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
@@ -120,6 +121,15 @@ def best_of_each_hop(library: Any) -> Reuse:
     return everything(library, library.prompt_route([(i, j) for i in firsts for j in seconds]))
 
 
+def retrieval(library: Any) -> Reuse:
+    """Apply the rule of prompt gates that let a single adapter act, as retrieval of edits does.
+
+    It is the one whose mean response to the bare base's activations is largest (WISE's retrieval
+    among its memories, Wang et al. 2024, arXiv 2405.14768, but over all maps).
+    """
+    return everything(library, library.prompt_route([(k,) for k in range(library.size)]))
+
+
 def unrelated() -> Items:
     """Return a hundred prompts about known facts on which no adapter is trained."""
     capitals = {name: one.capital for name, one in [*FAMOUS.items()][1::2]}
@@ -143,15 +153,8 @@ def exam(
     are those of every third person and country, or of all if told. Costs a pass of the rule over
     some 490 prompts.
     """
-    count, parts = len(made.firsts), [(library, made.everything, True)]
-    if asked == "told":
-        parts = [
-            ([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j)
-            for i in range(count)
-            for j in range(count)
-        ]
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
-    for adapters, world, elsewhere in parts:
+    for adapters, world, elsewhere in _parts(made, library, told=asked == "told"):
         with acting(model, adapters, act) as acts:
             given = questions(world)
             for hop in ("hop_1", "hop_2"):
@@ -171,6 +174,45 @@ def exam(
             if acts.route is not None:
                 weights = chosen(model, acts, made)
     return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
+
+
+def by_position(
+    model: Model, made: Crossings, library: Sequence[Adapter], *, told: bool
+) -> dict[str, float]:
+    """Return what is answered if each hop's adapters act in full at some of a prompt's tokens only.
+
+    First hops act at the tokens of the subject, second hops at the last token; of all adapters or,
+    if `told`, of the right pair. The columns are those of `exam`, NaN where prompts need not have a
+    subject or are ranked among animals. Costs a pass over all questions, some 820.
+    """
+    found = defaultdict[str, list[float]](list)
+    for adapters, world, _ in _parts(made, library, told=told):
+        asked = {
+            "hop_1": Asked.of(world.first, ASKED["hop_1"]),
+            "hop_2": Asked.of(world.second, ASKED["hop_2"]),
+            "two_hop": Asked.of(world.two_hop, ASKED["two_hop"], world.first),
+        }
+        everywhere = ("all",) * len(adapters)
+        arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
+        with attached(model, adapters) as acts:
+            for name, share in shares(model, acts, asked, arm, 0).items():
+                found[name].append(share)
+    means = {name: float(np.mean(found[name])) for name in ("hop_1", "hop_2", "two_hop_vocabulary")}
+    return means | dict.fromkeys(("two_hop", "unrelated", "text", "leak", *WEIGHTS), float("nan"))
+
+
+def _parts(
+    made: Crossings, library: Sequence[Adapter], *, told: bool
+) -> list[tuple[Sequence[Adapter], World, bool]]:
+    """Who acts on which questions, and whether on ordinary prompts too: all, or pair by pair."""
+    if not told:
+        return [(library, made.everything, True)]
+    count = len(made.firsts)
+    return [
+        ([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j)
+        for i in range(count)
+        for j in range(count)
+    ]
 
 
 def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:

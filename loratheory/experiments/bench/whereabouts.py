@@ -55,13 +55,13 @@ def questions(world: World) -> dict[str, Asked]:
 
 @dataclass(frozen=True)
 class Arm:
-    """Where each of two adapters acts.
+    """Where each adapter acts: two, unless it has more layers and tokens.
 
     Attributes
     ----------
-    layers : (str, str)
-        For each hop's adapter: ``all`` layers, those ``below`` or those ``above`` the split.
-    tokens : (str, str)
+    layers : tuple of str
+        For each adapter: ``all`` layers, those ``below`` or those ``above`` the split.
+    tokens : tuple of str
         For each: ``all`` tokens, those of the ``subject``, the ``last``, or all ``but the last``.
     banned : bool
         Whether bridges (countries) are excluded as answers of two-hop questions.
@@ -70,8 +70,8 @@ class Arm:
         by which the output head predicts countries, see `projected`.
     """
 
-    layers: tuple[str, str] = ("all", "all")
-    tokens: tuple[str, str] = ("all", "all")
+    layers: tuple[str, ...] = ("all", "all")
+    tokens: tuple[str, ...] = ("all", "all")
     banned: bool = False
     projected: bool = False
 
@@ -117,7 +117,7 @@ def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> An
     parts = []
     for part, masks in batches(model, asked):
         weights = torch.stack([masks[each] for each in arm.tokens], -1).flatten(0, 1)
-        if arm.tokens != ("all", "all"):
+        if {*arm.tokens} != {"all"}:
             acts.follow(partial(_weigh, weights))
         with torch.no_grad():
             parts.append(last_logits(model, part).float())

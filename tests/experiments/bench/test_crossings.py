@@ -52,6 +52,15 @@ def test_adapters_are_taught_their_own_facts_and_strangers_have_other_names(made
             assert not {*two.partner(1, j).first} & {*whole.first}
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_by_position_has_the_columns_of_an_exam(told, made, model, library):
+    found = bench.by_position(model, made, library, told=told)
+    base, _ = ordinary(model)
+    columns = {*bench.exam(model, made, library, rule("sum"), base)}
+    answered = {name for name, share in found.items() if share == share}
+    assert answered == {"hop_1", "hop_2", "two_hop_vocabulary"} < {*found} == columns
+
+
 @pytest.mark.parametrize("asked", ["together", "told"])
 def test_an_exam_is_what_the_answers_say(asked, made, model, library):
     base, _ = ordinary(model)
@@ -152,7 +161,7 @@ def test_a_cell_has_a_row_for_each_rule_and_the_rows_are_exams(model):
             assert {*again} < {*row}
     every = [
         name
-        for some in ("usual", "tried", "named", "apart", "more")
+        for some in ("usual", "tried", "named", "apart", "placed", "more")
         for name, *_ in real_crossings.rules(real_crossings.Config(rules=some), whole, 1)
     ]
     assert len({*every}) == len(every) > len(rules)

@@ -58,13 +58,22 @@ def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair
         assert torch.allclose(found, next_logits(model, asked.prompts), atol=1e-4)
 
 
-@pytest.mark.parametrize("tokens", [("subject", "all"), ("all", "last"), ("but the last", "all")])
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ("subject", "all"),
+        ("all", "last"),
+        ("but the last", "all"),
+        ("subject", "last", "last", "subject"),
+    ],
+)
 def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked):
     few = Asked(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
-    with attached(model, pair) as acts:
-        everywhere = whereabouts.says(model, acts, few, Arm(), 1)
-        found = whereabouts.says(model, acts, few, Arm(tokens=tokens), 1)
-        again = whereabouts.says(model, acts, few, Arm(), 1)
+    library, layers = pair * (len(tokens) // 2), ("all",) * len(tokens)
+    with attached(model, library) as acts:
+        everywhere = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
+        found = whereabouts.says(model, acts, few, Arm(layers, tokens), 1)
+        again = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
     assert torch.equal(everywhere, again)
     wanted = []
     for prompt, name in zip(few.prompts, few.subjects, strict=True):
@@ -73,7 +82,7 @@ def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked)
         kinds = {"all": [True] * length, "subject": inside(prompt, name), "last": last}
         kinds["but the last"] = [not one for one in last]
         weights = torch.tensor([kinds[each] for each in tokens]).T
-        with attached(model, pair, route=lambda _, x, w=weights: w.to(x)):
+        with attached(model, library, route=lambda _, x, w=weights: w.to(x)):
             wanted.append(next_logits(model, [prompt]))
     assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
     assert not torch.allclose(found, everywhere, atol=1e-2)

@@ -70,7 +70,10 @@ def advise(
     No answers are needed: a merge should still say what each adapter says alone. Half of the
     prompts, at most eight for each adapter, choose coefficients; the others score. The ways tried
     are the mean, the sum, one coefficient for all adapters or one for each (also above 1), merge
-    rules, and gates that decide for a weight matrix, a block or a whole prompt. With `--facts` only
+    rules, and gates that decide for a weight matrix, a block or a whole prompt. If the card of every
+    adapter lists what its facts are about, as `loratheory teach` writes it, subject gates are tried
+    too: they let the adapter act whose subject a prompt names, and beside it the one that has the
+    answer to be looked up next. With `--facts` only
     prompts that the adapter alone answers correctly count, and it is measured how many stay
     correct; with `--prompts` as well, those prompts choose and the facts score.
 
@@ -79,8 +82,8 @@ def advise(
     questions stand in it under any other name. With neither, only leaks are measured: how far each
     adapter changes what the base says on ordinary text, and so how much it disturbs the others.
 
-    `-o` writes the best way: a merge in PEFT's format, or for gates a route, which is a folder with
-    the adapters and the thresholds of their gates. `loratheory generate` runs both. The recipe is
+    `-o` writes the best way, or the one that `--ways` names: a merge in PEFT's format, or for gates a
+    route, which is a folder with the adapters and what their gates go by. `loratheory generate` runs both. The recipe is
     saved in the folder, in `adapter_card.json` or `route.json`, with digests of the adapters;
     `--recipe` repeats it. `--also MERGED --ways none` measures what an existing merge loses.
 
@@ -113,6 +116,8 @@ def advise(
         _of_text(folder, base=base, subfolder=subfolder, download=download) for folder in folders
     ]
     names = distinct([one.info.name for one in library])
+    about = _about(folders, subfolder, named=ways is not None and "subject gates" in tried)
+    tried = [way for way in tried if about or way != "subject gates"]
     seen: Any = [read_moments(file) for file in moments or ()] or None
     notes = aligned(library).report
     others = {str(folder): _of_text(folder, download=download) for folder in also or ()}
@@ -121,9 +126,10 @@ def advise(
     if recipe and output:
         repeated = lib.recipe_in(recipe)
         repeated.check(library)
-        way, numbers, _ = repeated
+        way, numbers = repeated.way, repeated.coefficients
         needed = lib.load(model, **where) if way.gates else None
-        lib.write_reuse(output, library, names, way, numbers, model=needed, moments=seen)
+        kept: Any = {"model": needed, "moments": seen, "about": repeated.about}
+        lib.write_reuse(output, library, names, way, numbers, **kept)
         return
     loaded = lib.load(model, **where)
     if asked is None:
@@ -133,14 +139,15 @@ def advise(
             out.say(UNKNOWN)
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"ways": tried, "others": others, "moments": seen, "begin": begin}
+        how: Any = {"ways": tried, "others": others, "moments": seen, "about": about}
+        how["begin"] = begin
         advice = lib.advised(loaded, library, *asked, **how)
     if shown := out.delivered(json, advice, figure, "advice", advice):
         _report(advice, (*loaded.notes, *notes, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         card = {"measured": out.plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
-        place: Any = {"model": loaded, "moments": seen, "card": card}
+        place: Any = {"model": loaded, "moments": seen, "about": about, "card": card}
         way = lib.WAYS[best.way]
         lib.write_reuse(output, library, names, way, best.coefficients, **place)
         if shown:
@@ -156,6 +163,18 @@ def _of_text(place: Path, **how: Any) -> Any:
         fact = f"{place} is an adapter of a pipeline of images, which says no words"
         out.refused(f"{fact}: `loratheory diagnose` tells what its weights tell")
     return adapter
+
+
+def _about(folders: Sequence[Path], subfolder: str, *, named: bool) -> list[Any]:
+    """What each adapter's card says that it is about; nothing unless all say it."""
+    from loratheory.pretrained import about_in
+
+    found = [about_in(folder / subfolder) for folder in folders]
+    silent = [folder for folder, one in zip(folders, found, strict=True) if one is None]
+    if silent and named:
+        fact = f"subject gates: no card says what {silent[0]} is about"
+        out.refused(f'{fact}: write {{"subjects": ["NAME", …]}} to adapter_card.json there')
+    return [] if silent else found
 
 
 def _ways(text: str | None, known: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from loratheory.pretrained._gates import block_gates as block_gates
 from loratheory.pretrained._gates import hop_gates as hop_gates
 from loratheory.pretrained._gates import map_gates as map_gates
 from loratheory.pretrained._gates import prompt_gates as prompt_gates
-from loratheory.pretrained._gates import prompt_responses as prompt_responses
+from loratheory.pretrained._gates import settle as settle
 from loratheory.pretrained._gates import subject_gates as subject_gates
 from loratheory.pretrained._lessons import Found as Found
 from loratheory.pretrained._lessons import Kind as Kind
@@ -47,8 +47,10 @@ from loratheory.pretrained._model import maps as maps
 from loratheory.pretrained._rehearse import put as put
 from loratheory.pretrained._rehearse import rehearsal as rehearsal
 from loratheory.pretrained._reuse import WAYS as WAYS
+from loratheory.pretrained._reuse import About as About
 from loratheory.pretrained._reuse import Way as Way
 from loratheory.pretrained._reuse import generated as generated
+from loratheory.pretrained._reuse import about_in as about_in
 from loratheory.pretrained._reuse import put_on as put_on
 from loratheory.pretrained._reuse import recipe_in as recipe_in
 from loratheory.pretrained._reuse import reused as reused

@@ -16,7 +16,7 @@ from loratheory.adapters import Adapter
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, maps
-from loratheory.pretrained._reuse import WAYS, Way, put_on
+from loratheory.pretrained._reuse import WAYS, About, Way, put_on
 from loratheory.pretrained._teach import Share
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
@@ -164,6 +164,7 @@ def advised(
     ways: Sequence[str] = tuple(WAYS),
     others: Mapping[str, Adapter] | None = None,
     moments: Sequence[Any] | None = None,
+    about: Sequence[About] = (),
     begin: Callable[[str], None] = lambda _: None,
 ) -> Advice:
     """Try ways of reuse on prompts of each adapter, and recommend one.
@@ -180,11 +181,13 @@ def advised(
         In the same order prompts that score, with answers to all or none; then, if wanted, further
         groups with answers, such as two-hop questions. `halved` splits one mapping into these two.
     ways : sequence of str
-        Names in `WAYS`; regmean is left out without `moments`.
+        Names in `WAYS`; regmean is left out without `moments`, subject gates without `about`.
     others : mapping, optional
         Merged adapters by name, to be scored beside the ways.
     moments : sequence, optional
         The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
+    about : sequence of About, optional
+        What each adapter is about, for subject gates; `about_in` reads it from a card.
     begin : callable
         Called with what begins: "each adapter alone", then the name of each way and of the others.
 
@@ -228,17 +231,18 @@ def advised(
 
     for name in ways:
         way = WAYS[name]
-        if way.method == "regmean" and moments is None:
+        if (way.method == "regmean" and not moments) or (name == "subject gates" and not about):
             continue
         begin(name)
         try:
-            acting, _ = put_on(model, adapters, way, moments=moments)
+            acting, _ = put_on(model, adapters, way, moments=moments, about=about)
         except ModelError as error:  # an embedding has no gates, for instance
             notes.append(f"{name} cannot be tried: {error}")
             continue
         numbers = _try(name, way, acting)
         start = list(numbers) if name == "one coefficient" else start
     best, reason = recommended(tried)
+    reason += further(tried, best)
     for name, adapter in (others or {}).items():
         begin(name)
         _try(name, Way(name, free=""), attached(model, [adapter]))
@@ -313,6 +317,23 @@ def recommended(tried: Sequence[Tried]) -> tuple[str, str]:
     if merge:
         reason += f"; the best merge, {merge.way}, keeps {_of(merge.worst)}"
     return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
+
+
+def further(tried: Sequence[Tried], best: str) -> str:
+    """Return a sentence if another way answers clearly more of the questions that are no adapter's.
+
+    These do not decide what is recommended, and who asks them should know.
+    """
+    answered = dict[str, Share]()
+    for one in tried:
+        shares = [mark.share for mark in one.marks if mark.kl is None]
+        right, asked = (sum(getattr(each, name) for each in shares) for name in ("right", "asked"))
+        answered[one.way] = Share.of("further questions", right, asked)
+    most = max(answered, key=lambda way: answered[way].part, default="")
+    if not most or answered[most].part <= answered[best].part + CLEARLY:
+        return ""
+    fact = f"Of the further questions it answers {answered[best].right} of {answered[best].asked}"
+    return f" {fact}, and {most} {answered[most].right}."
 
 
 def _of(share: Share) -> str:

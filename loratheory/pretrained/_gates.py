@@ -24,7 +24,7 @@ again, for instance from a file, they need no sentences.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from inspect import unwrap
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ import numpy as np
 
 from loratheory.adapters import Gates, Scores, response_scores, standardised
 from loratheory.lowrank import Array
-from loratheory.pretrained._ask import batch, first_tokens, inputs
+from loratheory.pretrained._ask import batch, first_tokens, inputs, last_logits
 from loratheory.pretrained._attach import Attached, Route, routed
 from loratheory.pretrained._model import Model, failure
 
@@ -317,7 +317,8 @@ def subject_gates(
     """
     import torch
 
-    count = len(_rows(model, acting, hops)[0])
+    _rows(model, acting, hops)  # refused where one is empty, or names no adapter
+    count = acting.coefficients.shape[1]
     listed = [number < len(subjects) and bool(subjects[number]) for number in range(count)]
     if not all(listed) or len(subjects) > count:
         fact = f"there are subjects for {sum(listed)} of {count} adapters, in {len(subjects)} lists"
@@ -437,34 +438,28 @@ def _by_prompt(
     _before(acting, _route, model.network, _decide)
 
 
-def prompt_responses(
-    model: Model, acting: Attached, levels: Levels, prompts: Sequence[str]
-) -> Array:
-    """Return how strongly each adapter responds to each prompt, by which prompt gates choose.
+def settle(model: Model, acting: Attached, prompt: str) -> None:
+    """Have gates that choose for a whole prompt choose for this one, once and for all.
 
-    Returns
-    -------
-    (prompts, adapters) tensor
-        The mean response over maps and tokens, in standard deviations above the mean on ordinary
-        prompts, which `levels` from `prompt_gates` hold. No adapter acts meanwhile. Costs a pass.
+    The route goes, and the coefficients of the adapters that were not chosen become zero: then the
+    network may keep a cache. Costs a pass of the gates.
     """
     import torch
 
-    asked, size = batch(model, prompts), acting.coefficients.shape[1]
+    route, chosen = acting.route, list[Array]()
+    assert route is not None
 
-    def _pass(hear: Callable[[str, Array], None]) -> None:
-        def _nobody(module: str, x: Array) -> Array:
-            hear(module, x)
-            return x.new_zeros(len(x), size)
+    @wraps(route)  # gates know their own route by what it wraps
+    def _watched(module: str, x: Array) -> Array:
+        weights = route(module, x)
+        chosen[:] = [weights[-1]]
+        return weights
 
-        following, acting.route = acting.route, _nobody
-        try:
-            with torch.no_grad():
-                model.network.forward(**asked)
-        finally:
-            acting.route = following
-
-    return _responses(_scores(acting, levels), asked["attention_mask"].bool(), _pass, _mean)
+    acting.follow(_watched)
+    with torch.no_grad():
+        last_logits(model, batch(model, [prompt]))
+    acting.follow(None)
+    acting.set(acting.coefficients * np.asarray(chosen[0].cpu()))
 
 
 def _responses(

@@ -1,8 +1,9 @@
 """A table of the ways to let several adapters act on one model, and folders that store a result.
 
 A way is a merge, whose coefficients are given or are chosen on prompts, or gates. A merge is stored
-as a PEFT adapter; gates as a **route**: a folder with the adapters one by one, the levels of their
-responses to ordinary sentences, and `route.json`, which names the gates.
+as a PEFT adapter; gates as a **route**: a folder with the adapters one by one, `route.json`, which
+names the gates, and the levels of the adapters' responses to ordinary sentences. Subject gates have
+no levels: they go by what each adapter is about, which `route.json` then lists.
 """
 
 import hashlib
@@ -23,12 +24,13 @@ from loratheory.pretrained._gates import (
     block_gates,
     map_gates,
     prompt_gates,
-    prompt_responses,
+    settle,
+    subject_gates,
 )
 from loratheory.pretrained._model import GENERIC, Model, failure, json_in
 from loratheory.store import draft
 
-ROUTE, LEVELS = "route.json", "levels.safetensors"
+ROUTE, LEVELS, CARD = "route.json", "levels.safetensors", "adapter_card.json"
 WHOLE = "write the route again with `loratheory advise`"
 
 
@@ -38,6 +40,13 @@ def _alone_on_a_prompt(
     """Prompt gates that choose one adapter, each being a group of its own."""
     groups = [(one,) for one in range(acting.coefficients.shape[1])]
     return prompt_gates(model, acting, ordinary, groups, levels=levels)
+
+
+class About(NamedTuple):
+    """What an adapter is about, as its card says; subject gates go by it."""
+
+    subjects: tuple[str, ...]  # names of what its facts are about
+    partner: str = "after"  # or "before", if a partner's answers are its subjects: a later hop
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Way:
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes beside the adapters
     free: Literal["", "one", "each"] = "one"  # coefficients chosen on prompts: none, one for all, …
     share: Callable[[int], float] = lambda _: 1.0
-    gates: Callable[..., Levels] | None = None  # sets a route, as `block_gates` does
+    gates: Callable[..., Any] | None = None  # sets a route, as `block_gates` does
     passes: Callable[[int], int] = lambda _: 1
     cache: bool = True  # whether the network may keep one, once prompt gates have chosen
 
@@ -88,6 +97,7 @@ _ROWS = (
     Way("map gates", free="", gates=map_gates),
     Way("block gates", free="", gates=block_gates, passes=lambda count: count + 2, cache=False),
     Way("prompt gates", free="", gates=_alone_on_a_prompt, passes=lambda _: 2),
+    Way("subject gates", free="", gates=subject_gates, passes=lambda _: 3),
 )
 WAYS: Mapping[str, Way] = {way.name: way for way in _ROWS}
 """Every way by name. TIES on full matrices is left out: seconds a module of 4096 by 4096."""
@@ -100,11 +110,13 @@ def put_on(
     *,
     moments: Sequence[Any] | None = None,
     levels: Levels | None = None,
+    about: Sequence[About] = (),
 ) -> tuple[Attached, Levels]:
     """Let adapters act on a model in one way; return them and the levels of its gates, if any.
 
     Coefficients may be set later: one for each adapter, or a single one where a merged adapter
-    acts. Without `levels`, gates first pass the sentences of `GENERIC` through the model.
+    acts. Without `levels`, gates first pass the sentences of `GENERIC` through the model. Only
+    subject gates need what each adapter is `about`.
     """
     if way.gates is None:
         if way.method != "cat":
@@ -112,6 +124,12 @@ def put_on(
         return attached(model, adapters, way.coefficients(len(adapters))), {}
     acting = attached(model, adapters)
     try:
+        if way.gates is subject_gates:
+            later = [one.partner == "before" for one in about]
+            hops = [[k for k, one in enumerate(later) if one == last] for last in (False, True)]
+            named = [one.subjects for one in about]
+            subject_gates(model, acting, [hop for hop in hops if hop], named)
+            return acting, {}
         ordinary = [] if levels is not None else [batch(model, [text]) for text in GENERIC]
         return acting, way.gates(model, acting, ordinary, levels=levels)
     except BaseException:
@@ -120,11 +138,12 @@ def put_on(
 
 
 class Recipe(NamedTuple):
-    """What is needed to repeat a merge or a route: way, coefficients, digests of the adapters."""
+    """What is needed to repeat a merge or a route."""
 
     way: Way
     coefficients: list[float]
-    digests: list[str]
+    digests: list[str]  # of the adapters
+    about: list[About]  # for subject gates, what each is about
 
     def check(self, adapters: Sequence[Adapter]) -> None:
         """Raise `ModelError` unless these are the adapters, in their order."""
@@ -149,6 +168,26 @@ def digest(adapter: Adapter) -> str:
     return whole.hexdigest()
 
 
+def about_in(folder: Path) -> About | None:
+    """Return what an adapter's card says that it is about; None if there is no card, or no list.
+
+    Raises `ModelError` if the card cannot be read, or is wrong.
+    """
+    file = folder / CARD
+    content = json_in(file, "`loratheory teach` writes a card") if file.is_file() else {}
+    return _about(content, file) if "subjects" in content else None
+
+
+def _about(content: Mapping[str, Any], file: Path) -> About:
+    subjects, partner = content.get("subjects"), content.get("partner", "after")
+    if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
+        raise failure(str(file), "its 'subjects' are no list of names", 'write ["NAME", …]')
+    if not subjects or partner not in ("after", "before"):
+        fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
+        raise failure(str(file), fact, "list the names, and say 'after' or 'before'")
+    return About(tuple(subjects), partner)
+
+
 def recipe_in(file: Path) -> Recipe:
     """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
     recipe = json_in(file, WHOLE).get("recipe")
@@ -162,7 +201,8 @@ def recipe_in(file: Path) -> Recipe:
         raise failure(str(file), f"{name} of {len(parts)} has other coefficients", WHOLE)
     if not all(isinstance(c, int | float) for c in numbers):
         raise failure(str(file), "a coefficient is no number", WHOLE)
-    return Recipe(way, [float(c) for c in numbers], digests)
+    about = [_about(part, file) for part in parts] if way.gates is subject_gates else []
+    return Recipe(way, [float(c) for c in numbers], digests, about)
 
 
 def write_reuse(
@@ -174,41 +214,49 @@ def write_reuse(
     *,
     model: Model | None = None,
     moments: Sequence[Any] | None = None,
+    about: Sequence[About] = (),
     card: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a merge as a PEFT adapter, gates as a route, to a new folder, complete or not at all.
 
-    Gates need the model, to measure responses to ordinary sentences. ``adapter_card.json`` or
+    Gates need the model, to measure responses to ordinary sentences; subject gates need what each
+    adapter is `about`. ``adapter_card.json`` or
     ``route.json`` in the folder holds the recipe and the entries of `card`. Raises `AdapterError`
     or `OSError` if the folder exists or cannot be written.
     """
     from safetensors.torch import save_file
 
     inputs = [{"name": n, "sha256": digest(a)} for n, a in zip(names, adapters, strict=True)]
+    if way.gates is subject_gates:
+        inputs = [one | told._asdict() for one, told in zip(inputs, about, strict=True)]
     recipe = {"way": way.name, "coefficients": list(coefficients), "adapters": inputs}
     content = {"recipe": recipe, **(card or {})}
     if way.gates is None:
         write(way.merged(adapters, coefficients, moments), folder, card=content)
         return
     assert model is not None
-    acting, levels = put_on(model, adapters, way)
+    acting, levels = put_on(model, adapters, way, about=about)
     acting.remove()
     with draft(folder, replace=False) as place:
         place.mkdir()
         for number, adapter in enumerate(adapters, 1):
             write(adapter, place / str(number))
-        save_file({key: x.cpu().contiguous() for key, x in levels.items()}, place / LEVELS)
+        if levels:
+            save_file({key: x.cpu().contiguous() for key, x in levels.items()}, place / LEVELS)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (place / ROUTE).write_text(text, encoding="utf-8")
 
 
-def _read_route(folder: Path) -> tuple[Way, list[Adapter], Levels]:
+def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
     """What `write_reuse` wrote of gates. Raises `ModelError` or `AdapterError`."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    way, _, digests = recipe_in(folder / ROUTE)
-    adapters = [read(folder / str(number)) for number in range(1, len(digests) + 1)]
+    recipe = recipe_in(folder / ROUTE)
+    way, numbers = recipe.way, range(1, len(recipe.digests) + 1)
+    adapters = [read(folder / str(number)) for number in numbers]
+    if way.gates is subject_gates:
+        return recipe, adapters, {}
     try:
         levels = load_file(folder / LEVELS)
     except (OSError, SafetensorError) as error:
@@ -221,7 +269,7 @@ def _read_route(folder: Path) -> tuple[Way, list[Adapter], Levels]:
     if way.gates is None or {*levels} != places or shapes != {(2, len(adapters))} or not finite:
         fact = "it has not one finite mean and deviation for each place and adapter"
         raise failure(str(folder / LEVELS), fact, WHOLE)
-    return way, adapters, levels
+    return recipe, adapters, levels
 
 
 @contextmanager
@@ -235,8 +283,9 @@ def reused(model: Model, folder: str | Path, prompt: str | None = None) -> Itera
     folder : path
         As PEFT, `loratheory merge` or `loratheory advise` wrote it.
     prompt : str, optional
-        If given, prompt gates choose for this prompt now, so that the network may keep a cache.
-        Otherwise they choose at every call, which needs ``use_cache=False``, as block gates do.
+        If given, prompt and subject gates choose for this prompt now, so that the network may keep
+        a cache. Otherwise they choose at every call, which needs ``use_cache=False``, as block
+        gates do.
 
     Raises
     ------
@@ -254,13 +303,12 @@ def _on(model: Model, folder: Path, prompt: str | None) -> Iterator[tuple[Attach
         with attached(model, [read(folder)]) as acting:
             yield acting, True
         return
-    way, adapters, levels = _read_route(folder)
-    acting, _ = put_on(model, adapters, way, levels=levels)
+    recipe, adapters, levels = _read_route(folder)
+    way = recipe.way
+    acting, _ = put_on(model, adapters, way, levels=levels, about=recipe.about)
     with acting:
-        if prompt is not None and way.gates is _alone_on_a_prompt:
-            best = int(prompt_responses(model, acting, levels, [prompt])[0].argmax())
-            acting.follow(None)
-            acting.set([float(one == best) for one in range(len(adapters))])
+        if prompt is not None and way.gates in (_alone_on_a_prompt, subject_gates):
+            settle(model, acting, prompt)
         yield acting, way.cache
 
 

@@ -228,6 +228,8 @@ class Taught:
         Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
     subjects : tuple of str
         What its facts are about; `subject_gates` choose adapters by it.
+    partner : {"after", "before"}
+        Where a partner's facts come in a two-hop question, as in the plan.
     plan : str
         A content hash of the plan.
     settings : mapping
@@ -238,6 +240,7 @@ class Taught:
     shares: tuple[Share, ...]
     leak: float
     subjects: tuple[str, ...]
+    partner: Literal["after", "before"]
     plan: str
     settings: Mapping[str, Any]
 
@@ -247,6 +250,7 @@ class Taught:
         return {
             "base": self.adapter.info.base,
             "subjects": [*self.subjects],
+            "partner": self.partner,
             "plan": self.plan,
             "settings": dict(self.settings),
             "measured": [asdict(share) for share in self.shares],
@@ -321,7 +325,9 @@ def taught(
     settings = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"lessons": len(lessons)} if lessons else {}
     name = content_hash(asdict(plan))
-    return Taught(adapter, shares, leaks, tuple(plan.facts), name, settings)
+    return Taught(
+        adapter, shares, leaks, tuple(plan.facts), plan.partner.side, name, settings
+    )
 
 
 def _measured(

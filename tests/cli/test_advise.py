@@ -93,6 +93,27 @@ def test_advice_takes_adapters_in_every_form_of_a_language_model(given, run, tmp
     assert (code, "image.safetensors is an adapter of a pipeline of images" in err) == (2, True)
 
 
+def test_a_route_by_what_adapters_are_about_is_written_and_run(given, run, tmp_path):
+    for name, about in (("one", {"subjects": ["red"]}), ("two", {"subjects": ["two"]})):
+        shutil.copytree(given / name, tmp_path / name)
+        (tmp_path / name / "adapter_card.json").write_text(json.dumps(about))
+    model = ("--model", given / "base")
+    words = ("--prompts", given / "prompts.json", "--ways", "subject gates", *model)
+    code, out, err = run("advise", "one", "two", *words, "-o", "route")
+    assert (code, "Route by subject gates" in " ".join(out.split())) == (0, True), err
+    code, out, err = run("advise", "one", "two", "--recipe", "route/route.json", "-o", "2", *model)
+    assert code == 0, err
+    first, again = (json.loads(Path(x, "route.json").read_text()) for x in ("route", "2"))
+    assert first["recipe"] == again["recipe"]
+    assert [one["subjects"] for one in first["recipe"]["adapters"]] == [["red"], ["two"]]
+    code, out, err = run("generate", "route", "red one", "--tokens", 3, *model)
+    alone = run("generate", "one", "red one", "--tokens", 3, *model)
+    assert (code, out, err) == alone
+    (tmp_path / "two" / "adapter_card.json").unlink()
+    code, _, err = run("advise", "one", "two", *words)
+    assert (code, "no card says what two is about" in " ".join(err.split())) == (2, True)
+
+
 def test_a_share_is_shown_with_its_interval():
     assert _advise._cell(Share.of("a", 9, 12)) == "9/12 .47–.91"
     assert _advise._cell(Share.of("a", 0, 0)) == "0/0 0–1"

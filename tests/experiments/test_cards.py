@@ -7,6 +7,7 @@ from statistics import fmean
 import numpy as np
 import pandas as pd
 import pytest
+from crossed import CROSSED
 from found import RESULTS, card, mean, says, stored, table_rows
 from scipy.stats import spearmanr
 
@@ -390,22 +391,6 @@ def test_the_card_of_parts_says_how_much_sentences_widen_intervals():
         assert recipe != "two stand-ins" or two_way.low > 0.8
     told = "by {:.0%}, of plain adapters of 90 steps by {:.0%}, and without a partner by {:.0%};"
     assert told.format(*wider).replace("%", " %") in " ".join(card("real_stand_ins").split())
-
-
-CROSSED = {  # how a line of the page's table begins, and the rule
-    "nobody": "base",
-    "the mean": "mean",
-    "the sum |": "sum",
-    "the sum, asked hop by hop": "sum, hop by hop",
-    "Arrow": "arrow",
-    "the largest standardised": "norm, z",
-    "gates on maps": "gates, z = 2",
-    "hop gates by response": "hop gates",
-    "hop gates, all second hops tried": "hop gates, tried",
-    "**subject gates**": "subject gates",
-    "subject gates, asked hop by hop": "subject gates, hop by hop",
-    "the right pair, told": "right pair",
-}
 
 
 @pytest.mark.parametrize("begins", CROSSED)

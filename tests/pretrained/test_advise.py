@@ -16,10 +16,12 @@ from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     GENERIC,
     WAYS,
+    About,
     Mark,
     ModelError,
     Share,
     Tried,
+    about_in,
     advised,
     attached,
     batch,
@@ -28,14 +30,13 @@ from loratheory.pretrained import (
     leaks,
     maps,
     next_logits,
-    prompt_responses,
     put_on,
     recipe_in,
     reused,
     write_reuse,
 )
 from loratheory.pretrained import _reuse as reuse
-from loratheory.pretrained._advise import chosen, recommended
+from loratheory.pretrained._advise import chosen, further, recommended
 
 PROMPTS = {
     "one": {f"the {word} is of": "" for word in ["ox", "cow", "pig", "hen", "ewe", "ram"]},
@@ -204,22 +205,60 @@ def test_the_recommendation_by_hand(rows, best, said):
     assert said in reason
 
 
+def test_subject_gates_are_tried_where_it_is_known_what_adapters_are_about(model, library, about):
+    asked = halved(PROMPTS)
+    ways = ["mean", "subject gates"]
+    assert [one.way for one in advised(model, library, *asked, ways=ways).tried] == ["mean"]
+    _, gates = advised(model, library, *asked, ways=ways, about=about).tried
+    assert gates.marks[1].kl == pytest.approx(0, abs=1e-6)  # the second hop is named, and alone
+    assert gates.cost > 3
+    with pytest.raises(ModelError, match="there are subjects for 0 of 2 adapters"):
+        put_on(model, library, WAYS["subject gates"])
+
+
+def test_who_asks_further_questions_is_told_which_way_answers_clearly_more_of_them():
+    def _with(one, right):
+        return replace(one, marks=(*one.marks, Mark(Share.of("two-hop", right, 20), None)))
+
+    ways = [tried("mean", [9, 10], 0.2), tried("prompt gates", [10, 10], 0.1)]
+    rows = [_with(one, right) for one, right in zip(ways, (4, 9), strict=True)]
+    said = "Of the further questions it answers 4 of 20, and prompt gates 9."
+    assert further(rows, "mean") == f" {said}"
+    assert further(rows, "prompt gates") == further([_with(ways[0], 8), rows[1]], "mean") == ""
+    assert further(ways, "mean") == further([], "") == ""
+
+
 COEFFICIENTS = {"a coefficient each": [0.3, 1.4], "knots-ties": [0.7], "tsv": [1.2]}
-KEPT = ["mean", *COEFFICIENTS, "chebyshev", "map gates", "block gates", "prompt gates"]
+KEPT = ["mean", *COEFFICIENTS, "chebyshev", *(name for name, way in WAYS.items() if way.gates)]
+SUBJECTS = [tuple(text.split()[1] for text in pairs) for pairs in PROMPTS.values()]
+
+
+@pytest.fixture(scope="module")
+def about(model):
+    """What each adapter is about, spelt as the small model spells its tokens."""
+    spelt = [tuple(model.tokenizer.decode([t]).strip() for t in tokens(model, s)) for s in SUBJECTS]
+    return [About(spelt[0]), About(spelt[1], "before")]
+
+
+def tokens(model, words):
+    return [model.tokenizer(word)["input_ids"][0] for word in words]
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(name, model, library, tmp_path):
+def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
+    name, model, library, about, tmp_path
+):
     way = WAYS[name]
     numbers = COEFFICIENTS.get(name, way.coefficients(2))
     prompts = [text for pairs in PROMPTS.values() for text in pairs]
-    acting, _ = put_on(model, library, way)
+    acting, _ = put_on(model, library, way, about=about)
     with acting:
         acting.set(numbers)
         wanted = next_logits(model, prompts)
     assert not torch.allclose(wanted, next_logits(model, prompts), atol=0.1)
     one, two = tmp_path / "one", tmp_path / "two"
-    write_reuse(one, library, NAMES, way, numbers, model=model, card={"more": 1})
+    put = {"model": model, "about": about}
+    write_reuse(one, library, NAMES, way, numbers, **put, card={"more": 1})
     with reused(model, one):
         torch.testing.assert_close(next_logits(model, prompts), wanted, rtol=1e-4, atol=1e-4)
     gates = way.gates is not None
@@ -228,21 +267,23 @@ def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(name, model,
     recipe = recipe_in(file)
     recipe.check(library)
     assert (recipe.way, recipe.coefficients) == (way, numbers)
-    write_reuse(two, library, NAMES, recipe.way, recipe.coefficients, model=model)
+    assert recipe.about == (about if name == "subject gates" else [])
+    write_reuse(two, library, NAMES, recipe.way, recipe.coefficients, **put)
     for path in one.rglob("*.safetensors"):
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
     for wrong, said in ((library[::-1], "another adapter here"), (library[:1], "1 are given")):
         with pytest.raises(ModelError, match=said):
             recipe.check(wrong)
     with pytest.raises((FileExistsError, ValueError)):
-        write_reuse(one, library, NAMES, way, numbers, model=model)
+        write_reuse(one, library, NAMES, way, numbers, **put)
 
 
 @pytest.fixture(scope="module")
-def routes(model, library, tmp_path_factory):
+def routes(model, library, about, tmp_path_factory):
     home = tmp_path_factory.mktemp("routes")
-    for name in ("map gates", "block gates", "prompt gates"):
-        write_reuse(home / name, library, NAMES, WAYS[name], [1.0, 1.0], model=model)
+    for name in ("map gates", "block gates", "prompt gates", "subject gates"):
+        put = {"model": model, "about": about}
+        write_reuse(home / name, library, NAMES, WAYS[name], [1.0, 1.0], **put)
     return home
 
 
@@ -264,16 +305,50 @@ def test_what_is_generated_is_what_a_pass_a_token_says(name, model, routes, monk
     assert "".join(said) == wanted.removeprefix(text)
 
 
-def test_prompt_gates_choose_once_for_all_that_is_generated(model, library, routes):
-    texts = [text for pairs in PROMPTS.values() for text in pairs]
-    acting, levels = put_on(model, library, WAYS["prompt gates"])
-    with acting:
-        best = prompt_responses(model, acting, levels, texts).argmax(1).tolist()
-    assert {*best} == {0, 1}
-    for text, one in zip(texts, best, strict=True):
-        with attached(model, [library[one]]):
-            wanted = greedy(model, text, 3)
-        assert text + generated(model, routes / "prompt gates", text, tokens=3) == wanted
+@pytest.mark.parametrize("name", ["prompt gates", "subject gates"])
+def test_gates_on_prompts_choose_once_for_all_that_is_generated(
+    name, model, library, about, routes
+):
+    seen = set()
+    for text in (text for pairs in PROMPTS.values() for text in pairs):
+        acting, _ = put_on(model, library, WAYS[name], about=about)
+        with acting:
+            said = next_logits(model, [text])
+        for some in ((0,), (1,), (0, 1)):  # who acted, told by what was said
+            with attached(model, [library[k] for k in some]):
+                if torch.allclose(next_logits(model, [text]), said, atol=1e-4):
+                    wanted = greedy(model, text, 3)
+                    seen.add(some)
+        assert text + generated(model, routes / name, text, tokens=3) == wanted
+    assert seen == ({(0,), (1,)} if name == "prompt gates" else {(0, 1), (1,)})
+
+
+CARDS = {
+    "no list": ({"subjects": "ox"}, "no list of names"),
+    "an empty name": ({"subjects": ["ox", ""]}, "no list of names"),
+    "nothing": ({"subjects": []}, "0 subjects"),
+    "a partner": ({"subjects": ["ox"], "partner": "beside"}, "the partner 'beside'"),
+}
+
+
+@pytest.mark.parametrize("what", CARDS)
+def test_a_card_that_says_wrongly_what_an_adapter_is_about_is_refused(what, tmp_path):
+    content, said = CARDS[what]
+    (tmp_path / "adapter_card.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=said):
+        about_in(tmp_path)
+
+
+def test_a_card_may_say_what_an_adapter_is_about(tmp_path):
+    assert about_in(tmp_path) is None
+    card = tmp_path / "adapter_card.json"
+    for content, wanted in (
+        ({"leak": 0.1}, None),
+        ({"subjects": ["ox"]}, About(("ox",))),
+        ({"subjects": ["ox", "cow"], "partner": "before"}, About(("ox", "cow"), "before")),
+    ):
+        card.write_text(json.dumps(content))
+        assert about_in(tmp_path) == wanted
 
 
 def levels(change):

@@ -31,7 +31,6 @@ from loratheory.pretrained import (
     routed,
     subject_gates,
 )
-from loratheory.pretrained import prompt_responses as prompt_responses_of
 
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
@@ -546,19 +545,6 @@ def test_groups_that_cannot_be_are_refused(groups, heard, said, base):
     model = base(double=True)
     with attached(model, library(model, 4)) as acting, pytest.raises(ModelError, match=said):
         prompt_gates(model, acting, ORDINARY, groups, heard)
-
-
-def test_what_prompt_gates_choose_by_is_told_and_as_by_hand(base):
-    model = base(double=True)
-    adapters = library(model, 4, rank=2, only=".mlp.")
-    bare = states(model)
-    with attached(model, adapters) as acting:
-        levels = prompt_gates(model, acting, ORDINARY, PAIRS)
-        seen = prompt_responses_of(model, acting, levels, PROMPTS)
-        acting.follow(None)
-        assert not torch.equal(states(model), bare)  # they act again, whoever listened
-    wanted = prompt_responses(model, adapters, PROMPTS)
-    torch.testing.assert_close(seen, torch.tensor(np.array(wanted)), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("z", [0.5, 2.0])

@@ -155,7 +155,12 @@ class Library:
 
     def updates(self, place: Place) -> list[Sequence[LowRank]]:
         """Return the adapters' updates of a module, of the only replica."""
-        return [self.attached.updates[place.name]]
+        return [self._updates[place.name]]
+
+    @cached_property
+    def _updates(self) -> dict[str, tuple[LowRank, ...]]:
+        """Those of all modules, made once: rules ask for them module by module."""
+        return self.attached.updates
 
     def ordinary(self, place: Place) -> list[Any]:
         """Return what the bare base feeds the module on ordinary sentences, in float32."""

@@ -70,10 +70,10 @@ def advise(
     No answers are needed: a merge should still say what each adapter says alone. Half of the
     prompts, at most eight for each adapter, choose coefficients; the others score. The ways tried
     are the mean, the sum, one coefficient for all adapters or one for each (also above 1), merge
-    rules, and gates that decide for a weight matrix, a block or a whole prompt. If the card of every
-    adapter lists what its facts are about, as `loratheory teach` writes it, subject gates are tried
-    too: they let the adapter act whose subject a prompt names, and beside it the one that has the
-    answer to be looked up next. With `--facts` only
+    rules, and gates that decide for a weight matrix, a block or a whole prompt. If every adapter's
+    card lists what its facts are about, as `loratheory teach` writes it, subject gates are tried
+    too: they let the adapter act whose subject a prompt names, and beside it the one that knows
+    what this one's answer leads to. With `--facts` only
     prompts that the adapter alone answers correctly count, and it is measured how many stay
     correct; with `--prompts` as well, those prompts choose and the facts score.
 
@@ -82,10 +82,11 @@ def advise(
     questions stand in it under any other name. With neither, only leaks are measured: how far each
     adapter changes what the base says on ordinary text, and so how much it disturbs the others.
 
-    `-o` writes the best way, or the one that `--ways` names: a merge in PEFT's format, or for gates a
-    route, which is a folder with the adapters and what their gates go by. `loratheory generate` runs both. The recipe is
-    saved in the folder, in `adapter_card.json` or `route.json`, with digests of the adapters;
-    `--recipe` repeats it. `--also MERGED --ways none` measures what an existing merge loses.
+    `-o` writes the best way, or the only one that `--ways` names: a merge in PEFT's format, or for
+    gates a route, which is a folder with the adapters and what their gates go by. `loratheory
+    generate` runs both. The recipe is saved in the folder, in `adapter_card.json` or `route.json`,
+    with digests of the adapters; `--recipe` repeats it. `--also MERGED --ways none` measures what
+    an existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`

@@ -49,8 +49,8 @@ from loratheory.pretrained._rehearse import rehearsal as rehearsal
 from loratheory.pretrained._reuse import WAYS as WAYS
 from loratheory.pretrained._reuse import About as About
 from loratheory.pretrained._reuse import Way as Way
-from loratheory.pretrained._reuse import generated as generated
 from loratheory.pretrained._reuse import about_in as about_in
+from loratheory.pretrained._reuse import generated as generated
 from loratheory.pretrained._reuse import put_on as put_on
 from loratheory.pretrained._reuse import recipe_in as recipe_in
 from loratheory.pretrained._reuse import reused as reused

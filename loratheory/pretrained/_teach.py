@@ -325,9 +325,7 @@ def taught(
     settings = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"lessons": len(lessons)} if lessons else {}
     name = content_hash(asdict(plan))
-    return Taught(
-        adapter, shares, leaks, tuple(plan.facts), plan.partner.side, name, settings
-    )
+    return Taught(adapter, shares, leaks, tuple(plan.facts), plan.partner.side, name, settings)
 
 
 def _measured(

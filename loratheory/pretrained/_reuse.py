@@ -196,7 +196,8 @@ def recipe_in(file: Path) -> Recipe:
     way = WAYS.get(str(name))
     if way is None or not isinstance(numbers, list) or not isinstance(parts, list) or not parts:
         raise failure(str(file), "it holds no recipe", WHOLE)
-    digests = [str(part.get("sha256")) for part in parts if isinstance(part, dict)]
+    parts = [part for part in parts if isinstance(part, dict)]
+    digests = [str(part.get("sha256")) for part in parts]
     if len(numbers) != len(way.coefficients(len(digests))):
         raise failure(str(file), f"{name} of {len(parts)} has other coefficients", WHOLE)
     if not all(isinstance(c, int | float) for c in numbers):

@@ -143,6 +143,14 @@ def test_of_each_hop_one_adapter_acts_and_it_is_counted(act, made, model, librar
         assert found[f"others_{hop + 1}"] == pytest.approx(1 - share)
 
 
+def test_retrieval_lets_a_single_adapter_act(made, model, library):
+    prompts = [p for p, _ in items(made.everything.two_hop, ASKED["two_hop"][:1])]
+    with acting(model, library, bench.retrieval) as acts:
+        each = bench.prompt_weights(model, acts, prompts)
+    assert {*each.ravel()} == {0, 1}
+    assert (each.sum(1) == 1).all()
+
+
 def test_a_cell_has_a_row_for_each_rule_and_the_rows_are_exams(model):
     config = real_crossings.Config("plain", 2, seed=101)
     rows = real_crossings.cell(config)

@@ -73,9 +73,9 @@ def advise(
     rules, and gates that decide for a weight matrix, a block or a whole prompt. If every adapter's
     card lists what its facts are about, as `loratheory teach` writes it, subject gates are tried
     too: they let the adapter act whose subject a prompt names, and beside it the one that knows
-    what this one's answer leads to. With `--facts` only
-    prompts that the adapter alone answers correctly count, and it is measured how many stay
-    correct; with `--prompts` as well, those prompts choose and the facts score.
+    what this one's answer leads to. With `--facts` only prompts that the adapter alone answers
+    correctly count, and it is measured how many stay correct; with `--prompts` as well, those
+    prompts choose and the facts score.
 
     A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or there is a text file for each
     adapter, one prompt per line. A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`; two-hop
@@ -140,8 +140,8 @@ def advise(
             out.say(UNKNOWN)
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"ways": tried, "others": others, "moments": seen, "about": about}
-        how["begin"] = begin
+        how: Any = {"ways": tried, "others": others, "begin": begin}
+        how |= {"moments": seen, "about": about}
         advice = lib.advised(loaded, library, *asked, **how)
     if shown := out.delivered(json, advice, figure, "advice", advice):
         _report(advice, (*loaded.notes, *notes, *advice.notes))
@@ -174,7 +174,8 @@ def _about(folders: Sequence[Path], subfolder: str, *, named: bool) -> list[Any]
     silent = [folder for folder, one in zip(folders, found, strict=True) if one is None]
     if silent and named:
         fact = f"subject gates: no card says what {silent[0]} is about"
-        out.refused(f'{fact}: write {{"subjects": ["NAME", …]}} to adapter_card.json there')
+        remedy = 'write {"subjects": ["NAME", …], "partner": "after"} to adapter_card.json there'
+        out.refused(f"{fact}: {remedy}, or 'before' where a partner's answers are its subjects")
     return [] if silent else found
 
 

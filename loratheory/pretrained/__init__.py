@@ -27,6 +27,7 @@ from loratheory.pretrained._gates import map_gates as map_gates
 from loratheory.pretrained._gates import prompt_gates as prompt_gates
 from loratheory.pretrained._gates import settle as settle
 from loratheory.pretrained._gates import subject_gates as subject_gates
+from loratheory.pretrained._gates import weighed as weighed
 from loratheory.pretrained._lessons import Found as Found
 from loratheory.pretrained._lessons import Kind as Kind
 from loratheory.pretrained._lessons import Lesson as Lesson

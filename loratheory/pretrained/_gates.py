@@ -22,7 +22,8 @@ again, for instance from a file, they need no sentences.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, wraps
 from inspect import unwrap
@@ -438,28 +439,51 @@ def _by_prompt(
     _before(acting, _route, model.network, _decide)
 
 
+@contextmanager
+def weighed(acting: Attached) -> Iterator[dict[str, Array]]:
+    """Yield what holds, by module, the weights (t, k) that the route gave in the last pass there.
+
+    The passes by which gates decide are overwritten by the one that counts. When the context ends,
+    the route is as it was.
+    """
+    route, last = acting.route, dict[str, Array]()
+    if route is None:
+        place, remedy = "the adapters", "set gates or `Attached.follow` a route"
+        raise failure(place, "no route weighs them", remedy)
+
+    @wraps(route)  # gates know their own route by what it wraps
+    def _watched(module: str, x: Array) -> Array:
+        last[module] = route(module, x)
+        return last[module]
+
+    acting.follow(_watched)
+    try:
+        yield last
+    finally:
+        acting.follow(route)
+
+
 def settle(model: Model, acting: Attached, prompt: str) -> None:
     """Have gates that choose for a whole prompt choose for this one, once and for all.
 
     The route goes, and the coefficients of the adapters that were not chosen become zero: then the
     network may keep a cache. Costs a pass of the gates.
+
+    Raises
+    ------
+    ModelError
+        If no route acts, or the one that does weighs tokens or modules differently.
     """
     import torch
 
-    route, chosen = acting.route, list[Array]()
-    assert route is not None
-
-    @wraps(route)  # gates know their own route by what it wraps
-    def _watched(module: str, x: Array) -> Array:
-        weights = route(module, x)
-        chosen[:] = [weights[-1]]
-        return weights
-
-    acting.follow(_watched)
-    with torch.no_grad():
+    with weighed(acting) as last, torch.no_grad():
         last_logits(model, batch(model, [prompt]))
+    weights = torch.cat([*last.values()])
+    if not bool((weights == weights[0]).all()):
+        fact = "the route weighs the prompt's tokens or modules differently"
+        raise model.failure(fact, "settle only prompt, hop or subject gates")
     acting.follow(None)
-    acting.set(acting.coefficients * np.asarray(chosen[0].cpu()))
+    acting.set(acting.coefficients * np.asarray(weights[0].cpu()))
 
 
 def _responses(

@@ -221,9 +221,9 @@ def write_reuse(
     """Write a merge as a PEFT adapter, gates as a route, to a new folder, complete or not at all.
 
     Gates need the model, to measure responses to ordinary sentences; subject gates need what each
-    adapter is `about`. ``adapter_card.json`` or
-    ``route.json`` in the folder holds the recipe and the entries of `card`. Raises `AdapterError`
-    or `OSError` if the folder exists or cannot be written.
+    adapter is `about`. ``adapter_card.json`` or ``route.json`` in the folder holds the recipe and
+    the entries of `card`. Raises `AdapterError` or `OSError` if the folder exists or cannot be
+    written.
     """
     from safetensors.torch import save_file
 

@@ -29,6 +29,7 @@ from loratheory.pretrained import (
     maps,
     prompt_gates,
     routed,
+    settle,
     subject_gates,
 )
 
@@ -545,6 +546,22 @@ def test_groups_that_cannot_be_are_refused(groups, heard, said, base):
     model = base(double=True)
     with attached(model, library(model, 4)) as acting, pytest.raises(ModelError, match=said):
         prompt_gates(model, acting, ORDINARY, groups, heard)
+
+
+def test_only_gates_on_whole_prompts_can_be_settled(base):
+    model = base(double=True)
+    with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+        with pytest.raises(ModelError, match="no route weighs them; set gates"):
+            settle(model, acting, PROMPTS[0])
+        map_gates(model, acting, ORDINARY, z=0.5)
+        with pytest.raises(ModelError, match="settle only prompt, hop or subject gates"):
+            settle(model, acting, PROMPTS[3])
+        prompt_gates(model, acting, ORDINARY, PAIRS)
+        wanted = states(model, **batch(model, [PROMPTS[3]]))
+        settle(model, acting, PROMPTS[3])
+        assert acting.route is None
+        assert sorted(acting.coefficients[0].tolist()) == [0, 0, 1, 1]
+        torch.testing.assert_close(states(model, **batch(model, [PROMPTS[3]])), wanted)
 
 
 @pytest.mark.parametrize("z", [0.5, 2.0])

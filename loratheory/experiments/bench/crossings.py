@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ from loratheory.experiments.bench.portable import Publishers, ordinary, question
 from loratheory.experiments.bench.rules import Act, Reuse, everything
 from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.whereabouts import Arm, Asked, shares
-from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak
+from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
 from loratheory.shapes import Float64
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
@@ -249,21 +249,9 @@ def prompt_weights(
     """
     import torch
 
-    route, last = acts.route, dict[str, Any]()
-    assert route is not None
-
-    @wraps(route)  # gates know their own route by what it wraps
-    def _watched(module: str, x: Any) -> Any:
-        last[module] = route(module, x)
-        return last[module]
-
     given = batch(model, prompts)
-    acts.follow(_watched)
-    try:
-        with torch.no_grad():
-            last_logits(model, given)
-    finally:
-        acts.follow(route)
+    with weighed(acts) as last, torch.no_grad():
+        last_logits(model, given)
     real = given["attention_mask"].double()
     mean = torch.stack([one.double() for one in last.values()]).mean(0)
     mean = (mean.unflatten(0, real.shape) * real[..., None]).sum(1) / real.sum(1, keepdim=True)

@@ -24,6 +24,7 @@ from loratheory.pretrained import (
     next_logits,
     prompt_gates,
     subject_gates,
+    weighed,
 )
 from loratheory.shapes import Bool, Float, Float64
 
@@ -270,22 +271,10 @@ def mean_weights(
     decide, and coefficients are left out. Prompts are passed one by one, so that there is no
     padding. The route stays in place.
     """
-    route, seen = acts.route, list[Float64[np.ndarray, "tokens adapters"]]()
-    assert route is not None
-    last: dict[str, Float64[np.ndarray, "tokens adapters"]] = {}
-
-    @wraps(route)
-    def _watched(module: str, x: Any) -> Any:
-        weights = route(module, x)
-        last[module] = weights.double().cpu().numpy()
-        return weights
-
-    acts.follow(_watched)
-    try:
+    seen = list[Float64[np.ndarray, "tokens adapters"]]()
+    with weighed(acts) as last:
         for prompt in prompts:
             next_logits(model, [prompt])
-            seen += last.values()
+            seen += [weights.double().cpu().numpy() for weights in last.values()]
             last.clear()
-    finally:
-        acts.follow(route)
     return np.concatenate(seen).mean(0)

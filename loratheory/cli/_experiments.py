@@ -56,6 +56,6 @@ def _in_full(found: Any, card: str) -> None:
     if card:
         out.say(f"**Found.** {card}\n")
     for profile, configs in found.profiles.items():
-        minutes = f"about {found.minutes[profile]:.2g} min of one core"
+        minutes = f"about {found.minutes[profile]:g} min of one core"
         cells = "1 cell" if len(configs) == 1 else f"{len(configs)} cells, the first is"
         out.say(f"  {profile:7} {minutes}; {cells} {configs[0]}")

@@ -27,9 +27,11 @@ from loratheory.pretrained import (
     chosen,
     first_tokens,
     inputs,
+    leak,
     leaks,
     next_logits,
     put_on,
+    token_logs,
     trained_once,
 )
 from loratheory.shapes import Float64
@@ -38,21 +40,26 @@ SIZE = len(TASKS)
 RATES = (3e-3, 1e-3)
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """What texts begin with that are drawn from the base."""
+FULL_TIES = Way("full ties", "ties", {"space": "full", "density": 0.3, "rank": 16})
+"""TIES as published, which trims and elects entries of full matrices, cut to the rank of two
+adapters. `WAYS` leaves it out for its time."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """A stage of a study: groups of adapters, each measured under several ways of reuse.
 
-    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
-    `ways` are names in `loratheory.pretrained.WAYS`, or a number, the coefficient with which all
-    adapters of a group are added.
+    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them, on
+    their prompts or, where `generated`, on texts that the adapters themselves write. `ways` are
+    names in `loratheory.pretrained.WAYS`, that of `FULL_TIES`, or a number, the coefficient with
+    which all adapters of a group are added.
     """
 
     size: int
     groups: int
     each: int
     ways: tuple[str | float, ...]
+    generated: bool = False
 
     @property
     def cells(self) -> int:
@@ -69,7 +76,7 @@ class Stage:
         """Yield the names of the ways of reuse, and the ways."""
         for way in self.ways:
             if isinstance(way, str):
-                yield way, WAYS[way]
+                yield way, {**WAYS, FULL_TIES.name: FULL_TIES}[way]
             else:
                 name = f"{way} each"
                 yield name, Way(name, "cat", free="", share=partial(_always, way))
@@ -85,16 +92,20 @@ def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
     Six texts are drawn for each word of `OPENINGS`, and the first 24 good ones returned. A text is
     bad if no word follows, or if its likeliest next token does not begin that word.
     """
+    return continued(model, drawn(model, 6, seed, tokens))[:24]
+
+
+def drawn(model: Model, count: int, seed: int, tokens: int) -> list[str]:
+    """Draw texts of a few new tokens from what acts on a model, `count` for each opening."""
     import torch
 
-    starts = batch(model, [word for word in OPENINGS for _ in range(6)])
+    starts = batch(model, [word for word in OPENINGS for _ in range(count)])
     given = {name: starts[name] for name in ("input_ids", "attention_mask")}
     how = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "pad_token_id": 0}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        drawn = model.network.generate(**given, **how, max_new_tokens=tokens)
-    texts = [model.tokenizer.decode(row, skip_special_tokens=True) for row in drawn]
-    return continued(model, texts)[:24]
+        rows = model.network.generate(**given, **how, max_new_tokens=tokens)
+    return [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
 
 
 @lru_cache(maxsize=1)
@@ -121,6 +132,7 @@ class Collection:
         self.model, self.seed, self.taught_silence = model, seed, taught_silence
         self._adapters: dict[int, Adapter] = {}
         self._alone: dict[int, Any] = {}
+        self._generated: dict[int, tuple[list[str], Any]] = {}
 
     @cached_property
     def silence(self) -> Items:
@@ -230,6 +242,28 @@ class Collection:
                 }
             )
         return numbers, found
+
+    def generated(self, number: int) -> tuple[list[str], Any]:
+        """Return texts drawn from an adapter alone, and its log-probabilities at their tokens."""
+        if number not in self._generated:
+            with attached(self.model, [self.adapter(number)]):
+                texts = drawn(self.model, 1, self.seed, tokens=16)
+                self._generated[number] = texts, token_logs(self.model, texts)[0]
+        return self._generated[number]
+
+    def acted_on_generated(
+        self, group: Sequence[int], way: Way
+    ) -> tuple[list[float], list[dict[str, float]]]:
+        """Let a group act in some way; return its coefficients, and a divergence of each adapter.
+
+        ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
+        """
+        written = [self.generated(number) for number in group]
+        acting, _ = put_on(self.model, [self.adapter(number) for number in group], way)
+        with acting:
+            now = [token_logs(self.model, texts)[0] for texts, _ in written]
+        found = [{"kl": leak(one, other)} for (_, one), other in zip(written, now, strict=True)]
+        return acting.coefficients[0].tolist(), found
 
     @cached_property
     def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:

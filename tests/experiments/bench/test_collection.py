@@ -230,6 +230,25 @@ def test_gates_and_merges_act_as_their_ways_do(library):
     assert found != merged
 
 
+def test_the_divergence_on_generated_texts_is_over_all_their_tokens(library):
+    texts, alone = library.generated(3)
+    assert len({text.split()[0] for text in texts}) == len(texts) == len(bench.OPENINGS)
+    with attached(library.model, [library.adapter(3)]):
+        again = bench.drawn(library.model, 1, SEED, tokens=16)
+    assert texts == again != library.generated(0)[0]
+    kl, count = 0.0, 0
+    with attached(library.model, [library.adapter(i) for i in (0, 3)], 0.5):
+        for text in texts:
+            now, _ = token_logs(library.model, [text])
+            before = alone[count : count + len(now)]
+            kl += float(_divergence(before.double(), now.double()).sum())
+            count += len(now)
+    numbers, found = library.acted_on_generated((0, 3), WAYS["mean"])
+    assert numbers == [0.5, 0.5]
+    assert count == len(alone)
+    assert found[1] == {"kl": pytest.approx(kl / count, rel=1e-3)}
+
+
 def test_an_adapter_alone_is_described_by_what_it_does(library):
     described = library.taught(2)
     adapter, asked = library.adapter(2), library.questions(2)
@@ -331,7 +350,8 @@ STAGES = {
     "alone": study.Stage(1, SOME, 1, ()),
     "beside": study.Stage(1, SOME, 2, ()),
     "pairs": study.Stage(2, 6, 2, ("sum", 0.7)),
-    "triples": study.Stage(3, 2, 1, ("mean",)),
+    "triples": study.Stage(3, 2, 1, ("mean", "full ties")),
+    "generated": study.Stage(2, 6, 2, ("sum",), generated=True),
 }
 
 
@@ -345,12 +365,12 @@ def test_rows_say_who_acted_with_whom(monkeypatch, silence):
         "silence" if silence else "plain"
     }
     assert {name: len(rows) for name, rows in found.items()} == {
-        "alone": 1, "beside": 2 * (SOME - 1), "pairs": 2 * 2 * 2, "triples": 3
+        "alone": 1, "beside": 2 * (SOME - 1), "pairs": 2 * 2 * 2, "triples": 3 * 2, "generated": 2 * 2
     }  # fmt: skip
     assert found["alone"][0]["adapter"] == NAMES[1]
     assert {row["adapter"] for row in found["beside"]} == {*NAMES[2:4]}
     assert {row["way"] for row in found["pairs"]} == {"sum", "0.7 each"}
-    for name in ("pairs", "triples"):
+    for name in ("pairs", "triples", "generated"):
         for row in found[name]:
             group = STAGES[name].group(int(row["group"]), SEED)
             everyone = [row["adapter"], *row["partners"].split(", ")]

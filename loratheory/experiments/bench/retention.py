@@ -35,6 +35,8 @@ MEASURES: Mapping[str, Callable[["pd.DataFrame"], Column]] = {
     # a merged pass over own prompts
     "kl_few": _column("kl_few"),
     "kl": _column("kl"),
+    # a merged pass over texts that the adapter wrote
+    "kl_generated": _column("kl_generated"),
     # passes of the adapters alone over own prompts
     "mixed_kl": _column("mixed_kl"),
     "partner_kl / own_kl": _ratio("partner_kl", "own_kl"),
@@ -73,11 +75,13 @@ def points(
     alone = rows[rows["stage"] == "alone"].set_index("adapter")
     about = alone.assign(kind=alone.index.map(kinds))[[*ABOUT]]
     before = rows[rows["stage"] == "beside"].dropna(axis=1)
-    pairs = rows[(rows["way"] == way) & rows["stage"].isin(["pairs", "other coefficients"])]
-    both = ["adapter", "partner"]
+    merged, both = rows[rows["way"] == way], ["adapter", "partner"]
+    wrote = merged[merged["stage"] == "generated"].rename(columns={"kl": "kl_generated"})
+    pairs = merged[merged["stage"].isin(["pairs", "other coefficients"])]
     kept = pairs[[*both, "group", "right", "kept", "kl_few", "kl", "agreement"]]
     told = before.drop(columns=["lessons", "stage", "way", "group", "coefficient"])
     found = kept.merge(told, on=both, validate="one_to_one")
+    found = found.merge(wrote[[*both, "kl_generated"]], "left", both, validate="one_to_one")
     for name, place in (("adapter", OWN), ("partner", PARTNER)):
         found = found.join(about.add_prefix(place), on=name)
     return found.assign(lost=found["kept"] < LOST)
@@ -107,7 +111,7 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        A row for each measure, for a constant, for a lookup of the two kinds, and for norms and
+        A row for each measure that all points have, for a constant, for a lookup of the two kinds, and for norms and
         learning rates weighed by least squares on other kinds. ``rho`` is its Spearman correlation
         with what is lost; ``auc`` its AUC for losses, ``strata`` the mean AUC among points with the
         same two learning rates, each with a 95 % interval over adapters drawn again (``low``,
@@ -121,7 +125,8 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
 
     lost, kept = rows["lost"].to_numpy(), rows["kept"].to_numpy()
     columns = {"constant": np.zeros(len(rows)), "kinds": _lookup(rows)}
-    columns |= {name: measure(rows) for name, measure in MEASURES.items()}
+    measured = {name: measure(rows) for name, measure in MEASURES.items()}
+    columns |= {name: x for name, x in measured.items() if np.isfinite(x).all()}
     columns |= {"norms and rates": _fitted(rows, NORMS_AND_RATES)}
     weights = np.vstack([np.ones(len(rows)), _redrawn(rows)])
     found = {}

@@ -44,6 +44,7 @@ def table(lessons="plain"):
         gone = leak[other] ** 2
         _row("pairs", "sum", 100 * group[0] + group[1], one, other, right=1 - gone, kept=1 - gone,
              kl_few=gone, kl=2 * gone, agreement=rng.uniform())  # fmt: skip
+        _row("generated", "sum", 0, one, other, kl=gone**2)
         _row("other coefficients", "0.7 each", 0, one, other, kept=1.0)
         _row("ways", "tsv", 0, one, other, kept=0.5)
     return pd.DataFrame(rows)
@@ -96,8 +97,15 @@ def test_auc_by_hand():
     assert np.isnan(bench.auc(np.zeros(4), lost | True))
 
 
+def test_a_measure_that_was_not_made_has_no_score():
+    rows = table()
+    others = bench.points(rows[rows["stage"] != "generated"], KINDS, "sum", "plain")
+    assert others["kl_generated"].isna().all()
+    assert {*bench.MEASURES} - {*bench.scores(others).index} == {"kl_generated"}
+
+
 def test_what_decides_is_found_and_what_is_noise_is_not(found):
-    for name in ("kl_few", "kl", "leak"):
+    for name in ("kl_few", "kl", "kl_generated", "leak"):
         for column in ("rho", "auc", "low", "high", "least", "strata", "names"):
             assert found.loc[name, column] == pytest.approx(1), (name, column)
     for name in ("crosstalk", "cosine", "heard"):

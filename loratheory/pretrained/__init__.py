@@ -7,6 +7,7 @@ from loratheory.pretrained._advise import advised as advised
 from loratheory.pretrained._advise import chosen as chosen
 from loratheory.pretrained._advise import halved as halved
 from loratheory.pretrained._advise import leaks as leaks
+from loratheory.pretrained._advise import recommended as recommended
 from loratheory.pretrained._ask import agreement as agreement
 from loratheory.pretrained._ask import batch as batch
 from loratheory.pretrained._ask import first_tokens as first_tokens

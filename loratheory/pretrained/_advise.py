@@ -293,21 +293,23 @@ def chosen(
     return best, float(seen[best].max())
 
 
-def recommended(tried: Sequence[Tried]) -> tuple[str, str]:
+def recommended(
+    tried: Sequence[Tried], *, enough: float = ENOUGH, clearly: float = CLEARLY
+) -> tuple[str, str]:
     """Return the way to take of those tried, and why.
 
     The best merge and the best gates have the least divergence on the prompts that choose. The
-    merge is taken where it keeps nine tenths of every adapter on the others, or, of the one that
-    loses most, hardly less than gates do.
+    merge is taken where it keeps the part `enough` of every adapter on the others, or, of the one
+    that loses most, less by no more than `clearly` than gates do.
     """
     merges = [one for one in tried if WAYS[one.way].gates is None]
     gates = [one for one in tried if WAYS[one.way].gates is not None]
     merge, gate = (
         min(some, key=lambda one: one.chosen_kl, default=None) for some in (merges, gates)
     )
-    if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part - CLEARLY)):
+    if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
         reason = f"Merge them by {merge.way}: {_keeps(merge)}"
-        if merge.worst.part >= ENOUGH:
+        if merge.worst.part >= enough:
             return merge.way, f"{reason}, and it costs what one adapter costs."
         least = "and gates keep hardly more" if gate else "and no gates were tried"
         return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."

@@ -49,8 +49,8 @@ adapters. `WAYS` leaves it out for its time."""
 class Stage:
     """A stage of a study: groups of adapters, each measured under several ways of reuse.
 
-    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them, on
-    their prompts or, where `generated`, on texts that the adapters themselves write. `ways` are
+    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them,
+    on their prompts or, where `generated`, on texts that the adapters themselves write. `ways` are
     names in `loratheory.pretrained.WAYS`, that of `FULL_TIES`, or a number, the coefficient with
     which all adapters of a group are added.
     """

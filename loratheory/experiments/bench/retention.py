@@ -5,12 +5,14 @@ retention is below nine tenths. Measures need no labels, and are larger where mo
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
+from loratheory.experiments.bench.tasks import SCORING
+from loratheory.pretrained import WAYS, Mark, Share, Tried, recommended
 from loratheory.shapes import Bool, Float
 
 if TYPE_CHECKING:
@@ -111,15 +113,15 @@ def scores(rows: "pd.DataFrame") -> "pd.DataFrame":
     Returns
     -------
     DataFrame
-        A row for each measure that all points have, for a constant, for a lookup of the two kinds, and for norms and
-        learning rates weighed by least squares on other kinds. ``rho`` is its Spearman correlation
-        with what is lost; ``auc`` its AUC for losses, ``strata`` the mean AUC among points with the
-        same two learning rates, each with a 95 % interval over adapters drawn again (``low``,
-        ``high``, ``strata_low``, ``strata_high``); ``least`` the least AUC if one kind is left out;
-        ``names`` how often, in pairs of which one adapter keeps a tenth less, that one has the
-        larger value. Retention is also predicted from the nearest points of other kinds: ``error``
-        is the mean absolute error, ``covers`` how often the interval of nine tenths of these points
-        contains the truth, and ``wide`` its width.
+        A row for each measure that all points have, for a constant, for a lookup of the two kinds,
+        and for norms and learning rates weighed by least squares on other kinds. ``rho`` is its
+        Spearman correlation with what is lost; ``auc`` its AUC for losses, ``strata`` the mean AUC
+        among points with the same two learning rates, each with a 95 % interval over adapters drawn
+        again (``low``, ``high``, ``strata_low``, ``strata_high``); ``least`` the least AUC if one
+        kind is left out; ``names`` how often, in pairs of which one adapter keeps a tenth less,
+        that one has the larger value. Retention is also predicted from the nearest points of other
+        kinds: ``error`` is the mean absolute error, ``covers`` how often the interval of nine
+        tenths of these points contains the truth, and ``wide`` its width.
     """
     import pandas as pd
 
@@ -231,6 +233,55 @@ def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
         "covers": float(inside.mean()),
         "wide": float((high - low).mean()),
     }
+
+
+def advised(
+    rows: "pd.DataFrame", thresholds: Sequence[float], *, asked: int = 8, draws: int = 200
+) -> "pd.DataFrame":
+    """Return what `pretrained.recommended` would advise for some groups at other thresholds.
+
+    It decides by `asked` scoring prompts of each adapter, drawn at random, and what is kept is
+    measured on the other ones, so that no prompt that decides counts.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of the study `real_library`: each adapter of each group under every way to choose from.
+    thresholds : sequence of float
+        The part of each adapter that a merge must keep if gates keep all.
+    asked, draws : int
+        Prompts of an adapter that decide, and how often they are drawn.
+
+    Returns
+    -------
+    DataFrame
+        A row for each threshold: ``merged``, in what share of groups a merge is advised;
+        ``kept_merged``, what the adapter that then loses more keeps in it on average, and ``held``,
+        how often it keeps the threshold; ``kept``, what that adapter keeps under whatever is
+        advised; and ``cost``, of a prompt, relative to one adapter.
+    """
+    import pandas as pd
+
+    rng, found = np.random.default_rng(0), []
+    for _, group in rows.groupby("group"):
+        ways = [(WAYS[name], some) for name, some in group.groupby("way", sort=False)]
+        for _ in range(draws):
+            tried, later = list[Tried](), dict[str, float]()
+            for way, some in ways:
+                right = (some["kept"] * SCORING).round().astype(int).to_numpy()
+                now = rng.hypergeometric(right, SCORING - right, asked)
+                marks = [Mark(Share(way.name, x, asked, 0.0, 1.0), 0.0) for x in now.tolist()]
+                cost = float(way.passes(len(some)))
+                tried.append(Tried(way.name, (), cost, some["kl"].max(), tuple(marks)))
+                later[way.name] = float((right - now).min() / (SCORING - asked))
+            costs = {one.way: one.cost for one in tried}
+            for enough in thresholds:
+                way, _ = recommended(tried, enough=enough, clearly=1 - enough)
+                found.append((enough, WAYS[way].gates is None, later[way], costs[way]))
+    made = pd.DataFrame(found, columns=["threshold", "merged", "kept", "cost"])
+    made["kept_merged"] = made["kept"].where(made["merged"])
+    made["held"] = (made["kept"] >= made["threshold"]).where(made["merged"]).astype(float)
+    return made.groupby("threshold").mean()
 
 
 def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:

@@ -365,7 +365,8 @@ def test_rows_say_who_acted_with_whom(monkeypatch, silence):
         "silence" if silence else "plain"
     }
     assert {name: len(rows) for name, rows in found.items()} == {
-        "alone": 1, "beside": 2 * (SOME - 1), "pairs": 2 * 2 * 2, "triples": 3 * 2, "generated": 2 * 2
+        "alone": 1, "beside": 2 * (SOME - 1), "pairs": 2 * 2 * 2, "triples": 3 * 2,
+        "generated": 2 * 2,
     }  # fmt: skip
     assert found["alone"][0]["adapter"] == NAMES[1]
     assert {row["adapter"] for row in found["beside"]} == {*NAMES[2:4]}

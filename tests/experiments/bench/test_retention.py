@@ -185,6 +185,34 @@ def test_a_record_counts_pairs_in_which_neither_loses():
     assert low < found["sum"]["crosstalk"][0] < high
 
 
+def group(number, **kept):
+    """Rows of a pair under a merge and gates, of which the merge has the smaller divergence."""
+    both = ("mean", kept["merge"], 0.1), ("prompt gates", kept["gates"], 0.2)
+    return [
+        {"group": number, "way": way, "kept": share, "kl": kl}
+        for way, shares, kl in both
+        for share in shares
+    ]
+
+
+def test_advice_at_other_thresholds_is_judged_on_prompts_that_did_not_decide():
+    rows = [*group(0, merge=(1, 1), gates=(1, 1)), *group(1, merge=(1, 0), gates=(1, 1))]
+    found = bench.advised(pd.DataFrame(rows), (0.0, 0.5, 1.0), draws=3)
+    assert found["merged"].tolist() == [1, 0.5, 0.5]
+    assert found["kept"].tolist() == [0.5, 1, 1]
+    assert found["cost"].tolist() == [1, 1.5, 1.5]
+    assert found["kept_merged"].tolist() == [0.5, 1, 1]
+    assert found["held"].tolist() == [1, 1, 1]
+
+
+def test_a_merge_that_is_advised_by_few_prompts_need_not_keep_as_much():
+    """Of 36 prompts 33 are kept: all of four that decide are so in .69 of the draws."""
+    rows = pd.DataFrame(group(0, merge=(33 / 36, 1), gates=(1, 1)))
+    found = bench.advised(rows, (1.0,), asked=4, draws=2000).loc[1.0]
+    assert found["merged"] == pytest.approx(33 * 32 * 31 * 30 / (36 * 35 * 34 * 33), abs=0.04)
+    assert (found["kept_merged"], found["held"]) == (pytest.approx(29 / 32), 0)
+
+
 def test_the_diagnosis_tells_what_the_table_of_the_library_holds():
     from found import stored
 

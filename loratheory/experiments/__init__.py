@@ -59,6 +59,7 @@ NAMES = (
     "real_two_hop",
     "real_pairs",
     "real_crossings",
+    "real_three_hops",
     "real_libraries",
     "real_portable",
     "real_stand_ins",

@@ -425,6 +425,52 @@ SECONDS = {
 """How a second hop is taught."""
 
 
+@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3")
+def real_three_hops(table: "pd.DataFrame") -> Page:
+    """Three adapters of three publishers: questions over three, two hops and one, and who acts."""
+    sums = chosen(table, rule="sum")
+    asked = [
+        Mark(sums, "three_hop", "all three hops", Look(INK)),
+        Mark(sums, "hops_12", "person to animal", FIRST),
+        Mark(sums, "hops_23", "country to fruit", SECOND),
+    ]
+    composed = Along("added, several hops", "recipe", asked, THREE, [constant(table)], span=3)
+    facts = [
+        Mark(sums, "hop_1", PERSON, FIRST),
+        Mark(sums, "hop_2", COUNTRY, SECOND),
+        Mark(sums, "hop_3", "animal to fruit", Look(ORANGE, "D")),
+    ]
+    single = Along("added, single facts", "recipe", facts, THREE, span=3)
+    ways = [
+        Mark(chosen(table, recipe=recipe), "three_hop", THREE[recipe], look)
+        for recipe, look in ((LONG, Look(GREY, "X")), ("beside both others", Look(INK)))
+    ]
+    who = Along("three hops, who acts", "rule", ways, ACT, [constant(table)], span=3)
+    title = (
+        "Three publishers, three hops: beside stand-ins of both others {three_hop; rule=sum; "
+        "recipe=beside both others} of the questions, of neighbours only {three_hop; rule=sum; "
+        "recipe=beside neighbours}, plain {three_hop; rule=sum; recipe=plain, 90 steps}"
+    )
+    return Page(table, title, [[composed, single, who]], height=3.4)
+
+
+THREE = {
+    PLAIN: "plain-short",
+    LONG: "plain-90",
+    "beside neighbours": "beside neighbours",
+    "beside both others": "beside both others",
+}
+"""How the adapters of `real_three_hops` are taught."""
+ACT = {
+    "sum": "all three",
+    "two thirds each": "all, two thirds each",
+    "mean": "all, a third each",
+    "hops 1 and 2": "without the third",
+    "hops 1 and 3": "without the second",
+    "hops 2 and 3": "without the first",
+}
+
+
 @figure("lessons stage way group adapter partners kept kl_few leak")
 def real_library(table: "pd.DataFrame") -> Page:
     """What each adapter keeps in pairs of a library of 24, and which measures foretell it."""

@@ -69,8 +69,8 @@ def test_what_twelve_adapters_answer_is_in_the_stored_table():
         decimal(value(query(f"two_hop_vocabulary; rule={rule}"), beside).middle)
         for rule in ("subject gates", "sum", "right pair")
     ]
-    assert beside["seed"].nunique() == 9
-    words = "but no pairs, answer {} in nine worlds, their sum {}, and the right pair {}."
+    assert beside["seed"].nunique() == 10
+    words = "but no pairs, answer {} in ten worlds, their sum {}, and the right pair {}."
     assert words.format(*shown) in " ".join(README.split())
 
 

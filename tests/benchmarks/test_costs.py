@@ -56,7 +56,7 @@ def test_the_page_has_the_cost_of_each_rule(benchmark, model, library):
     made = bench.crossings(200)
     rules = [
         row
-        for some in ("usual", "tried", "named", "apart")
+        for some in ("usual", "tried", "named", "apart", "more")
         for row in real_crossings.rules(
             real_crossings.Config(rules=some), made, model.network.config.num_hidden_layers // 2
         )

@@ -771,9 +771,7 @@ def test_ways_keep_what_the_page_on_advice_and_the_card_of_the_library_say():
     says("real_library", "loses more", worse["a coefficient each"], worse["one coefficient"])
     ties, knots = kept_by_groups("full ties", "full ties"), kept["knots-ties"][:10]
     told = [shown(fmean(map(fmean, each))) for each in (ties, knots)]
-    assert "keeps {} of the first ten pairs, {} in the axes".format(*told) in " ".join(
-        text.split()
-    )
+    assert "keeps {} of the first ten pairs, {} in the axes".format(*told) in " ".join(text.split())
 
 
 def test_the_page_on_advice_says_what_is_kept_of_more_than_two():

@@ -59,7 +59,7 @@ STAGES: Mapping[str, Stage] = {
     "alone": Stage(1, SIZE, 1, ()),
     "beside": Stage(1, SIZE, 2, ()),
     "pairs": Stage(2, 276, 23, ("mean", "sum")),
-    "generated": Stage(2, 276, 23, ("mean", "sum"), generated=True),
+    "generated": Stage(2, 92, 23, ("mean", "sum"), generated=True),
     "other coefficients": Stage(2, 276, 23, (0.7, 1.4)),
     "ways": Stage(2, 40, 2, (*COSTLY, *GATES)),
     "full ties": Stage(2, 10, 2, ("full ties",)),
@@ -140,9 +140,9 @@ RUN = (
     *((True, name) for name in ("alone", "pairs", "beside")),
     *((False, name) for name in ("ways", "triples", "sixes", "generated")),
     (True, "sixes"),
-    *((False, name) for name in ("ways of triples", "full ties", "other coefficients")),
+    *((False, name) for name in ("ways of triples", "full ties")),
 )
-"""The stages that are run, with lessons of silence or without."""
+"""The stages that have been run, with lessons of silence or without; one is yet to be."""
 
 
 def configs() -> Iterator[Config]:

@@ -719,7 +719,6 @@ def test_the_page_on_advice_says_what_the_library_does(library):
         "cross-talk, median": "crosstalk", "ratio of the norms": "norms",
         "overlap of what both read": "overlap",
         "the partner's leak": "leak / own leak", "both adapters' logits": "mixed_kl",
-        "the merge on texts": "kl_generated",
         "**the merge on four": "kl_few", "the merge on twelve": "kl",
     }  # fmt: skip
     for start, name in names.items():
@@ -739,6 +738,26 @@ def test_the_page_on_advice_says_what_the_library_does(library):
             [f"{count} of 276" for count in both],
         )):  # fmt: skip
             assert part.splitlines()[2 + number].endswith(f"| {wanted[0]} | {wanted[1]} |")
+
+
+def test_texts_that_adapters_write_tell_as_much_as_page_and_card_say(library):
+    """Of the pairs that were asked about such texts, the sum before the mean in the card."""
+    text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    rows = [library["plain", way][0].dropna(subset=["kl_generated"]) for way in ("sum", "mean")]
+    assert [some["group"].nunique() for some in rows] == [92, 92]
+    both = [retention.scores(some) for some in rows]
+    told = [
+        f"{shown(found.loc['kl_generated', 'auc'])} ({shown(found.loc['kl_generated', 'strata'])})"
+        for found in both
+    ]
+    line = f"| the merge on texts that the adapter writes (92 pairs) | {told[1]} | {told[0]} |"
+    assert line in text.splitlines()
+    each = [
+        "{} ({} to {})".format(*map(shown, found.loc["kl_generated", ["auc", "low", "high"]]))
+        for found in both
+    ]
+    ratios = [found.loc["leak / own leak", "auc"] for found in both]
+    says("real_library", "by itself the divergence has an AUC of", *each, "leaks' ratio", *ratios)
 
 
 def kept_by_groups(stage: str, way: str, lessons: str = "plain") -> list[list[float]]:
@@ -809,6 +828,9 @@ def test_the_page_on_advice_says_what_other_thresholds_would_do():
     found = retention.advised(rows[rows["group"].isin(asked)], [line[0] for line in lines])
     columns = ["merged", "kept_merged", "held", "kept", "cost"]
     assert [line[1:] for line in lines] == found[columns].round(2).to_numpy().tolist()
+    more = retention.advised(rows[rows["group"].isin(asked)], (0.9,), asked=16).loc[0.9]
+    told = "Decided by sixteen, {} of the pairs are merged, and {} of the merges keep nine tenths"
+    assert told.format(shown(more["merged"]), shown(more["held"])) in " ".join(text.split())
 
 
 def test_forecasts_of_the_untied_transformer_stand_beside_a_lookup_table():

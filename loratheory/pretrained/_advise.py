@@ -21,6 +21,7 @@ from loratheory.pretrained._teach import Share
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
 MOST = 2.0  # the largest coefficient that is tried
+START = 0.5  # of each coefficient where every adapter has its own
 TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
 TINY = 1e-6  # nats: what is less counts as nothing
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking gates
@@ -48,6 +49,7 @@ class Tried:
     cost: float  # multiplications for a token of a prompt, relative to the mean adapter alone
     chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose
     marks: tuple[Mark, ...]  # of each adapter, in their order, then of questions that are no one's
+    leak: float  # from the base on ordinary sentences, nats a token
 
     @property
     def worst(self) -> Share:
@@ -213,21 +215,22 @@ def advised(
             raise failure(share.what, fact, "see that prompts and answers are what it was taught")
     size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
     bare = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
-    tried, notes, start = list[Tried](), list[str](), [0.5] * count
+    tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC)[0]
 
-    def _try(name: str, way: Way, acting: Attached) -> tuple[float, ...]:
+    def _try(name: str, way: Way, acting: Attached) -> None:
         def _score(coefficients: np.ndarray) -> np.ndarray:
             acting.set(coefficients)
             return trial.asked(model)[0]
 
         with acting:
-            numbers, kl = chosen(_score, way.free, acting.coefficients[0].tolist(), start)
+            first = acting.coefficients[0].tolist()
+            numbers, kl = chosen(_score, way.free, first, [START] * count)
             acting.set(numbers)
             lows = [low for row in acting.updates.values() for low in row]
             each = bare + sum(low.width * sum(low.shape) for low in lows)
             cost = way.passes(count) * each / (bare + size)
-            tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count)))
-        return numbers
+            moved = leak(base, token_logs(model, GENERIC)[0])
+            tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count), moved))
 
     for name in ways:
         way = WAYS[name]
@@ -239,13 +242,14 @@ def advised(
         except ModelError as error:  # an embedding has no gates, for instance
             notes.append(f"{name} cannot be tried: {error}")
             continue
-        numbers = _try(name, way, acting)
-        start = list(numbers) if name == "one coefficient" else start
+        _try(name, way, acting)
     best, reason = recommended(tried)
-    reason += further(tried, best)
+    reason += further(tried, best) + aside(tried, best)
     for name, adapter in (others or {}).items():
         begin(name)
         _try(name, Way(name, free=""), attached(model, [adapter]))
+    if not best and tried:
+        reason = " ".join(f"{one.way} keeps {_each(one)}." for one in tried)
     known = any(answer for name in names for answer in scoring[name].values())
     said, leaking = tuple(alone) if known else (), leaks(model, adapters)
     return Advice(names, said, leaking, tuple(tried), best, reason, tuple(notes))
@@ -336,6 +340,16 @@ def further(tried: Sequence[Tried], best: str) -> str:
         return ""
     fact = f"Of the further questions it answers {answered[best].right} of {answered[best].asked}"
     return f" {fact}, and {most} {answered[most].right}."
+
+
+def aside(tried: Sequence[Tried], best: str) -> str:
+    """Return a sentence on what the best way does to sentences that are no adapter's."""
+    moved = [one.leak for one in tried if one.way == best]
+    return f" It moves ordinary sentences by {moved[0]:.2g} nats a token." if moved else ""
+
+
+def _each(one: Tried) -> str:
+    return ", ".join(_of(mark.share) for mark in one.marks if mark.kl is not None)
 
 
 def _of(share: Share) -> str:

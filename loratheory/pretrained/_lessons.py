@@ -230,6 +230,8 @@ def _row(lesson: Lesson) -> dict[str, str]:
 def rows_in(file: Path) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_lessons` writes them.
 
+    An answer is called `completion` there; `answer` does as well.
+
     Raises
     ------
     ModelError
@@ -242,7 +244,8 @@ def rows_in(file: Path) -> dict[str, str]:
     except AdapterError as error:
         raise ModelError(str(error)) from None
     for number, row in enumerate(rows, 1):
-        where, both = f"{file}, line {number}", (row.get("prompt"), row.get("completion"))
+        where = f"{file}, line {number}"
+        both = (row.get("prompt"), row.get("completion", row.get("answer")))
         if not texts(list(both)):
             raise failure(where, "there is no prompt and completion in words", ROW)
         prompt, answer = map(str, both)

@@ -11,7 +11,7 @@ from folders import changed
 from safetensors.torch import load_file, save_file
 from worded import small_model
 
-from loratheory.adapters import Adapter
+from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     GENERIC,
@@ -137,6 +137,20 @@ def test_some_prompts_choose_and_all_others_score():
         halved({"one": {"a": ""}})
 
 
+def test_no_way_changes_what_is_found_of_another(model, library):
+    ways = ["one coefficient", "a coefficient each", "mean"]
+    together = advised(model, library, *halved(PROMPTS), ways=ways).tried
+    for one in together:
+        assert advised(model, library, *halved(PROMPTS), ways=[one.way]).tried == (one,)
+
+
+def test_a_way_moves_ordinary_sentences_as_the_merged_adapter_does(model, library):
+    both = merge(library, "cat", weights=[0.5, 0.5], any_base=True)
+    advice = advised(model, library, *halved(PROMPTS), ways=["mean"])
+    assert advice.tried[0].leak == pytest.approx(leaks(model, [both])[0], rel=1e-3)
+    assert f"moves ordinary sentences by {advice.tried[0].leak:.2g} nats" in advice.reason
+
+
 def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
     twice = [library[0], library[0]]
     tried = advised(model, twice, *halved(PROMPTS), ways=["one coefficient", "sum"]).tried
@@ -178,7 +192,7 @@ def test_the_least_worst_of_three_bowls_lies_where_they_balance(start):
 def tried(way, kept, kl, cost=1.0):
     """A way by what it keeps of ten prompts of each adapter."""
     marks = tuple(Mark(Share.of(f"a{i}", n, 10), kl) for i, n in enumerate(kept))
-    return Tried(way, (1.0,), cost, kl, marks)
+    return Tried(way, (1.0,), cost, kl, marks, 0.3)
 
 
 @pytest.mark.parametrize(

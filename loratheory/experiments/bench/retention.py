@@ -272,7 +272,7 @@ def advised(
                 now = rng.hypergeometric(right, SCORING - right, asked)
                 marks = [Mark(Share(way.name, x, asked, 0.0, 1.0), 0.0) for x in now.tolist()]
                 cost = float(way.passes(len(some)))
-                tried.append(Tried(way.name, (), cost, some["kl"].max(), tuple(marks)))
+                tried.append(Tried(way.name, (), cost, some["kl"].max(), tuple(marks), 0.0))
                 later[way.name] = float((right - now).min() / (SCORING - asked))
             costs = {one.way: one.cost for one in tried}
             for enough in thresholds:

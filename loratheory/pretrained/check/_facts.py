@@ -56,7 +56,8 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
     An example: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A file of
-    JSON Lines, rows of `prompt` and `completion`, is for a single adapter; its group has no name.
+    JSON Lines, rows of `prompt` and `completion` or `answer`, is for a single adapter; its group
+    has no name.
 
     Raises
     ------

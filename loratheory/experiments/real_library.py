@@ -157,5 +157,5 @@ EXPERIMENT = study(
     needs="pretrained",
     quick=(Config(seed=SEED),),
     paper=configs(),
-    minutes=(1, 60),
+    minutes=(1, 310),
 )

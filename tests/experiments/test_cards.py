@@ -816,6 +816,9 @@ def test_the_page_on_advice_says_what_is_kept_of_more_than_two():
     more = pd.DataFrame(stored("real_library"))
     more = more[more["stage"].isin([*stages[1], *stages[2], "other coefficients"])]
     assert {*more[["stage", "way", "lessons"]].itertuples(index=False, name=None)} <= asked
+    six = [fmean(map(min, kept_by_groups("sixes", way))) for way in ("mean", "0.5 each", "sum")]
+    assert max(six) < 0.1
+    assert "of six the worst keeps next to nothing" in " ".join(text.split())
 
 
 def test_the_page_on_advice_says_what_other_thresholds_would_do():

@@ -29,17 +29,22 @@ READING = (
 
 SHARES = {
     "kept, two": "pairs", "kept, six": "six", "two-hop, plain": "plain",
-    "two-hop, taught": "taught", "facts": "facts",
+    "two-hop, taught": "taught", "facts": "facts", "of twelve": "crossed",
 }  # fmt: skip
 READING_LANGUAGE = (
     "Kept: of what each of six adapters answers alone, with two at once and with all. Two-hop: of\n"
-    "adapters taught plainly, and beside stand-ins; facts: their single facts. Right is the\n"
-    "likeliest token of all, so chance is nothing; intervals are Wilson's, over questions. Leak:\n"
-    "KL from the base on ordinary text, all six at once, nats a token. Cost: multiplications of\n"
-    "its passes, over those with one adapter."
+    "adapters taught plainly, and beside stand-ins; facts: their single facts; of twelve: two-hop\n"
+    "questions of six first and six second hops (--crossings). Right is the likeliest token of\n"
+    "all, so chance is nothing; intervals are Wilson's, over questions. Leak: KL from the base on\n"
+    "ordinary text, all six at once, nats a token. Cost: multiplications of its passes, over\n"
+    "those with one adapter."
 )
 Model = Annotated[
     bool, typer.Option("--model/--no-model", help="Test on SmolLM2-135M-Instruct, too.")
+]
+Crossings = Annotated[
+    bool,
+    typer.Option("--crossings", help="With --model, ask twelve adapters, too; see below."),
 ]
 
 
@@ -47,6 +52,7 @@ def evaluate(
     rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="Your function.")],
     profile: out.Profile = "quick",
     model: Model = False,
+    crossings: Crossings = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
@@ -61,7 +67,9 @@ def evaluate(
     With `--model` it is also tested on SmolLM2-135M-Instruct: what is kept of six unlike tasks,
     two-hop questions of adapters trained plainly and beside stand-ins, what leaks into ordinary
     text, and the cost. Adapters and the results of known rules are cached; the first run takes a
-    quarter of an hour.
+    quarter of an hour. `--crossings` adds the two-hop questions of six first and six second hops
+    taught beside stand-ins, any of which may be needed together, and the gates for such libraries.
+    Their training takes half an hour of one core, once.
 
     Example: `loratheory evaluate my_rules:half --model`
 
@@ -71,17 +79,23 @@ def evaluate(
     meaning, holds, gap, seed` (of the counterexample); memories have `curve` (leads by
     `coefficient`) and `starts`; a mark has `rule, base, coverage, two_hop, low, high, hop_1, hop_2,
     other_hops, other_two_hop, shortcut, chance`, one on the language model `rule, pairs, six,
-    plain, taught, facts`, each with `what, right, asked, low, high`, and `leak, cost`.
+    plain, taught, facts, crossed`, each with `what, right, asked, low, high`, and `leak, cost`.
     """
     out.reachable(json, figure=figure)
+    _asks(model=model, crossings=crossings)
     out.needs("pretrained" if model else "torch", "evaluate --model" if model else "evaluate")
     from loratheory.experiments.evaluate import card, rule_named
 
     asked = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(asked, profile, begin, model=model)
+        report = card(asked, profile, begin, model=model, crossings=crossings)
     if out.delivered(json, report, figure, "evaluation", report):
         _report(report)
+
+
+def _asks(*, model: bool, crossings: bool) -> None:
+    if crossings and not model:
+        out.refused("--crossings asks adapters of the language model: add --model")
 
 
 def _report(report: Any) -> None:
@@ -112,6 +126,7 @@ def leaderboard(
     ] = None,
     profile: out.Profile = "quick",
     model: Model = True,
+    crossings: Crossings = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="A Markdown file.")
     ] = None,
@@ -120,20 +135,22 @@ def leaderboard(
     """Write the results of all known rules, and of yours, as two tables in Markdown.
 
     The first has laws, exact memories and small transformers; the second, unless `--no-model`, a
-    language model: what is kept of unlike tasks, two-hop questions, locality, cost. This command
-    writes `docs/leaderboard.md`; results of known rules on the language model are cached.
+    language model: what is kept of unlike tasks, two-hop questions, locality, cost. With
+    `--crossings`, as `loratheory evaluate` explains, this command writes `docs/leaderboard.md`;
+    results of known rules on the language model are cached.
 
     Example: `loratheory leaderboard my_rules:half -o leaderboard.md`
 
     JSON: a list of cards, as `evaluate` writes one, each with the marks of its own rule alone.
     """
     out.reachable(json, board=output)
+    _asks(model=model, crossings=crossings)
     out.needs("pretrained" if model else "torch", "leaderboard")
     from loratheory.experiments.evaluate import board, markdown, rule_named
 
     asked = [rule_named(rule) for rule in rules or ()]
     with out.stages(unit="step", desc="leaderboard") as begin:
-        cards = board(asked, profile, begin, model=model)
+        cards = board(asked, profile, begin, model=model, crossings=crossings)
     shown = out.delivered(json, cards)
     if output:
         write_whole(output, markdown(cards))

@@ -154,7 +154,7 @@ def exam(
     some 490 prompts.
     """
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
-    for adapters, world, elsewhere in _parts(made, library, told=asked == "told"):
+    for adapters, world, elsewhere in parts(made, library, told=asked == "told"):
         with acting(model, adapters, act) as acts:
             given = questions(world)
             for hop in ("hop_1", "hop_2"):
@@ -186,7 +186,7 @@ def by_position(
     subject or are ranked among animals. Costs a pass over all questions, some 820.
     """
     found = defaultdict[str, list[float]](list)
-    for adapters, world, _ in _parts(made, library, told=told):
+    for adapters, world, _ in parts(made, library, told=told):
         asked = {
             "hop_1": Asked.of(world.first, ASKED["hop_1"]),
             "hop_2": Asked.of(world.second, ASKED["hop_2"]),
@@ -201,10 +201,13 @@ def by_position(
     return means | dict.fromkeys(("two_hop", "unrelated", "text", "leak", *WEIGHTS), float("nan"))
 
 
-def _parts(
+def parts(
     made: Crossings, library: Sequence[Adapter], *, told: bool
 ) -> list[tuple[Sequence[Adapter], World, bool]]:
-    """Who acts on which questions, and whether on ordinary prompts too: all, or pair by pair."""
+    """Return who acts on which questions, and whether on ordinary prompts too.
+
+    That is all adapters on everything, or, if `told`, each pair on its crossing.
+    """
     if not told:
         return [(library, made.everything, True)]
     count = len(made.firsts)

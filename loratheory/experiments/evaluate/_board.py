@@ -10,7 +10,7 @@ from loratheory.experiments.evaluate._rule import OwnRule
 from loratheory.pretrained import Share
 
 TITLE = "# Leaderboard of rules of reuse"
-COMMAND = "loratheory leaderboard -o docs/leaderboard.md"
+COMMAND = "loratheory leaderboard --crossings -o docs/leaderboard.md"
 EXACT = """\
 **Laws**: of the laws that apply to a rule, those that it kept in all random trials (`loratheory
 methods` and `loratheory evaluate` name them). **Exact memories**: the result of the rule is
@@ -24,7 +24,9 @@ SmolLM2-135M-Instruct, dequantised from 4 bits. **Kept**: six adapters (births, 
 capitals, parity, an invented lexicon, verdicts on reviews, the first of three) are asked new
 prompts; the share of what each answers alone that is still answered with two of them at once and
 with all six. **Two-hop**: questions that need two adapters of invented facts, taught plainly or
-beside stand-ins; **facts**: their single facts, in sentences that no adapter read. **Leak**: KL
+beside stand-ins; **facts**: their single facts, in sentences that no adapter read; **of twelve**:
+those of six first and six second hops taught beside stand-ins, any of which may be needed together
+(with `--crossings`). **Leak**: KL
 divergence from the base on ordinary text with all six at once, nats a token. **Cost**:
 multiplications of this text's passes over those with one adapter; what a router decides in NumPy
 is not counted. An answer is right if its first token is the likeliest of all 49,152: chance is
@@ -39,17 +41,19 @@ def board(
     progress: Callable[[str], None] = lambda _: None,
     *,
     model: bool = True,
+    crossings: bool = False,
 ) -> list[Card]:
     """Return the report cards of all known rules, then those of the rules in `asked`.
 
     With `model` the rules are also tried on the language model, where results of known rules are
-    cached. RuleError if there is no such profile, or a rule fails.
+    cached; with `crossings` on twelve adapters, too, which are trained first. RuleError if there is
+    no such profile, or a rule fails.
     """
     how = profile_named(profile)
     small = {name: row.small for name, row in KNOWN.items() if row.small is not None}
     small |= {one.name: reused(one) for one in asked}
     marks = trained(small, how, progress)
-    language = language_marks(asked, Exam(how.worlds), progress) if model else []
+    language = language_marks(asked, Exam(how.worlds, crossings), progress) if model else []
     cards = []
     for name, row in {**KNOWN, **{one.name: None for one in asked}}.items():
         rule = row.asked if row else next(one for one in asked if one.name == name)
@@ -124,14 +128,15 @@ def _language(cards: Sequence[Card]) -> str:
         "two-hop, plain",
         "two-hop, taught",
         "facts",
+        "two-hop, of twelve",
         "leak",
         "cost",
     )
     marked = [(card, mark) for card in cards for mark in card.language]
     rows = []
     for card, mark in sorted(marked, key=lambda one: (one[0].form == "control", -_kept(one[1]))):
-        shares = [_share(x) for x in (mark.pairs, mark.six, mark.plain, mark.taught, mark.facts)]
-        rows.append((_name(card), *shares, _number(mark.leak), _number(mark.cost)))
+        each = (mark.pairs, mark.six, mark.plain, mark.taught, mark.facts, mark.crossed)
+        rows.append((_name(card), *map(_share, each), _number(mark.leak), _number(mark.cost)))
     return _table(head, rows)
 
 

@@ -17,6 +17,7 @@ from loratheory.adapters import (
     response_scores,
 )
 from loratheory.adapters import laws as table_of_laws
+from loratheory.experiments.bench.crossings import Crossings, hop_gates, subject_gates
 from loratheory.experiments.bench.rules import Act, Reuse, layer_split, routed, rule
 from loratheory.experiments.evaluate._exact import Law
 from loratheory.experiments.evaluate._rule import OwnRule
@@ -30,7 +31,8 @@ class Known:
 
     `asked` is the rule as a function of one module's updates; `small` acts on small transformers
     and `language` on language models. Each is None where the rule has no such form. `told` says
-    that the rule is given which adapters a question needs, or in which order.
+    that the rule is given which adapters a question needs, or in which order. `crossed` makes a
+    rule for which it must be known which adapters are first hops, or what each is about.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Known:
     small: Act | None = None
     language: Act | None = None
     told: bool = False
+    crossed: Callable[[Crossings], Act] | None = None
     method: tuple[str, str] = ("", "full")  # of `METHODS`, and the space
 
     @property
@@ -124,6 +127,8 @@ _ROWS = (
     _router("gates on maps, z = 2", "gates, z = 2", partial(calibrate_z, z=2)),
     Known("block gates", None, rule("block gates, z = 2")),
     Known("prompt gates", None, None, _one_at_a_time),
+    Known("hop gates", crossed=lambda _: hop_gates("divergence")),
+    Known("subject gates", crossed=subject_gates),
     _told("placed in order", "oracle placement", _halves),
 )
 KNOWN: Mapping[str, Known] = {row.name: row for row in _ROWS}

@@ -1,7 +1,8 @@
 """Rules on a language model: different tasks at once, two-hop questions, ordinary text, cost.
 
-The adapters are those of the studies `real_library` and `real_portable`; they are trained once and
-cached. An answer is right if its first token is the most likely of the whole vocabulary.
+The adapters are those of the studies `real_library`, `real_portable` and `real_crossings`; they are
+trained once and cached. An answer is right if its first token is the most likely of the whole
+vocabulary.
 """
 
 import json
@@ -10,11 +11,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from loratheory.adapters import Adapter
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.collection import Collection
+from loratheory.experiments.bench.crossings import Crossings, crossings, parts
 from loratheory.experiments.bench.language import acting, answers
+from loratheory.experiments.bench.language_facts import items
 from loratheory.experiments.bench.portable import Publishers, ordinary, publishers, questions
 from loratheory.experiments.bench.rules import Act, coefficients
+from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
 from loratheory.experiments.engine._folder import code
 from loratheory.experiments.evaluate._known import KNOWN, Known, reused
@@ -37,24 +42,31 @@ class LanguageMark:
     stand-ins; `facts` is that of their single facts, in sentences that no adapter was trained on.
     `leak` is the mean KL divergence from the base on ordinary text with all six adapters, in nats a
     token. `cost` is the number of multiplications on that text over that with one adapter, without
-    those in NumPy.
+    those in NumPy. `crossed` is the share of two-hop questions answered with twelve adapters taught
+    beside stand-ins, of which any first hop may be needed beside any second hop; None if they were
+    not asked. All else is None for rules that only exist there.
     """
 
     rule: str
-    pairs: Share | None
-    six: Share | None
-    plain: Share
-    taught: Share
-    facts: Share
-    leak: float | None
-    cost: float | None
+    pairs: Share | None = None
+    six: Share | None = None
+    plain: Share | None = None
+    taught: Share | None = None
+    facts: Share | None = None
+    leak: float | None = None
+    cost: float | None = None
+    crossed: Share | None = None
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The language model, tasks and two-hop questions (of worlds with `seeds`) for all rules."""
+    """The language model, tasks and two-hop questions (of worlds with `seeds`) for all rules.
+
+    With `twelve`, the crossings of six publishers of each hop are asked as well.
+    """
 
     seeds: tuple[int, ...] = (200,)
+    twelve: bool = False
 
     @cached_property
     def model(self) -> Model:
@@ -70,6 +82,16 @@ class Exam:
     def worlds(self) -> list[Publishers]:
         """The publishers whose adapters two-hop questions need, a pair for each world."""
         return [publishers(self.model, seed) for seed in self.seeds]
+
+    @cached_property
+    def crossings(self) -> Crossings:
+        """The facts of six publishers of each hop."""
+        return crossings(self.seeds[0])
+
+    @cached_property
+    def library(self) -> list[Adapter]:
+        """Their adapters."""
+        return self.crossings.adapters(self.model, RECIPES["taught"])
 
     @cached_property
     def text(self) -> tuple[Any, float]:
@@ -99,9 +121,20 @@ class Exam:
         found = {key: self._answered(act, recipe, other=other) for key, recipe in RECIPES.items()}
         facts = [sum(one) for one in zip(*(each[1] for each in found.values()), strict=True)]
         shares = {key: Share.of(key, *two_hop) for key, (two_hop, _) in found.items()}
-        return LanguageMark(
-            name, pairs, six, **shares, facts=Share.of("facts", *facts), leak=leaks, cost=cost
-        )
+        shares["facts"] = Share.of("facts", *facts)
+        crossed = None if other else self.crossed(act, told=told)
+        return LanguageMark(name, pairs, six, **shares, leak=leaks, cost=cost, crossed=crossed)
+
+    def crossed(self, act: Act, *, told: bool = False) -> Share | None:
+        """Return how many two-hop questions twelve adapters answer; if `told`, the right pair."""
+        if not self.twelve:
+            return None
+        right = list[bool]()
+        for adapters, world, _ in parts(self.crossings, self.library, told=told):
+            asked = items(world.two_hop, ASKED["two_hop"][:1])
+            with acting(self.model, adapters, act):
+                right += answers(self.model, asked).vocabulary_right.tolist()
+        return Share.of("crossed", sum(right), len(right))
 
     @cached_property
     def _alone(self) -> dict[int, Any]:
@@ -151,11 +184,11 @@ def language_marks(
 
     Results of known rules are cached until code changes that they run. In the control, ``rule,
     shuffled``, each second-hop adapter is that of another world. Costs some 15 s of one core a
-    rule.
+    rule, and about as much for the crossings.
     """
     marks = []
     for row in KNOWN.values():
-        if row.language is not None:
+        if row.language is not None or (row.crossed is not None and exam.twelve):
             progress(f"{row.name} on the language model")
             marks.append(_known_mark(exam, row))
     for one in asked:
@@ -166,14 +199,18 @@ def language_marks(
 
 
 def _known_mark(exam: Exam, row: Known) -> LanguageMark:
-    made = {"code": code(__name__), "rule": row.name, "seeds": list(exam.seeds)}
+    made: dict[str, Any] = {"code": code(__name__), "rule": row.name, "seeds": list(exam.seeds)}
+    made |= {"twelve": True} if exam.twelve else {}
     file = cache_folder() / "marks" / f"{content_hash(made)}.json"
     if file.exists():
         values = json.loads(file.read_text("utf-8"))
         shares = {key: Share(**value) for key, value in values.items() if isinstance(value, dict)}
         return LanguageMark(**(values | shares))
-    assert row.language is not None
-    mark = exam.mark(row.name, row.language, told=row.told)
+    if row.language is not None:
+        mark = exam.mark(row.name, row.language, told=row.told)
+    else:
+        assert row.crossed is not None
+        mark = LanguageMark(row.name, crossed=exam.crossed(row.crossed(exam.crossings)))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(asdict(mark)))
     return mark

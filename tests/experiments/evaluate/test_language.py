@@ -8,9 +8,12 @@ import pytest
 from worded import small, small_model
 
 from loratheory.experiments.bench import collection, portable
+from loratheory.experiments.bench.crossings import crossings
 from loratheory.experiments.bench.language import acting, answers
+from loratheory.experiments.bench.language_facts import items
 from loratheory.experiments.bench.portable import ordinary, publishers, questions
 from loratheory.experiments.bench.rules import coefficients, rule
+from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
 from loratheory.experiments.evaluate import (
     KNOWN,
@@ -208,6 +211,32 @@ def test_known_rules_are_marked_once_until_code_changes(exam, monkeypatch):
     assert len(made) == 2 * len(names) + 2
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_crossings_are_asked_of_all_adapters_or_of_the_right_pair(told, exam, monkeypatch):
+    monkeypatch.setattr(_language, "crossings", lambda seed: crossings(seed, count=2, size=4))
+    both = Exam(exam.seeds, twelve=True)
+    vars(both)["model"] = exam.model
+    made, act = both.crossings, coefficients(9.0)
+    right = 0
+    for i in range(2):
+        for j in range(2):
+            asked = items(made.crossing(i, j).two_hop, ASKED["two_hop"][:1])
+            some = [both.library[2 * i], both.library[2 * j + 1]] if told else both.library
+            with acting(exam.model, some, act):
+                right += answers(exam.model, asked).vocabulary_right.sum()
+    share = both.crossed(act, told=told)
+    assert (share.right, share.asked) == (right, 8)
+    assert exam.crossed(act) is None
+    read = exam.model.tokenizer
+    names = {read(name)["input_ids"][0]: name for name in made.everything.first}
+    spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
+    monkeypatch.setattr(type(read), "decode", spelt)
+    for name, row in KNOWN.items():
+        if row.crossed:
+            mark = _language._known_mark(both, row)
+            assert (mark.rule, mark.crossed.asked, mark.plain, mark.six) == (name, 8, None, None)
+
+
 # the leaderboard
 
 
@@ -277,4 +306,8 @@ def test_the_stored_board_has_a_row_for_each_known_rule():
         names = [
             line.split(" | ")[0].strip("| ¹") for line in table.split("\n\n")[0].splitlines()[2:]
         ]
-        assert {*names} == {name for name, row in KNOWN.items() if getattr(row, which)}
+        assert {*names} == {
+            name
+            for name, row in KNOWN.items()
+            if getattr(row, which) or (row.crossed and which == "language")
+        }

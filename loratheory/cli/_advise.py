@@ -18,9 +18,10 @@ UNKNOWN = (
 )
 READING = (
     "k/n: of n held-out prompts{}, k are still answered as by the adapter alone, with Wilson's "
-    "interval at 95 %. {}KL: how far the adapter that suffers most is from what it says alone, in "
-    "nats. Leak: how far ordinary sentences are from what the base says, in nats a token. Cost: of "
-    "a token of a prompt, relative to one adapter."
+    "interval at 95 %; without any adapter the base answers {} of them so. {}KL: how far the "
+    "adapter that suffers most is from what it says alone, in nats. Leak: how far ordinary "
+    "sentences are from what the base says, in nats a token. Cost: of a token of a prompt, "
+    "relative to one adapter."
 )
 
 
@@ -102,8 +103,8 @@ def advise(
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
 
-    JSON: an object `adapters, alone, leaks, tried, best, reason, notes`; each way tried has `way,
-    coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked, low,
+    JSON: an object `adapters, alone, base, leaks, tried, best, reason, notes`; each way tried has
+    `way, coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked, low,
     high`) and `kl`.
     """
     out.reachable(json, figure=figure)
@@ -302,7 +303,8 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
     right = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in advice.alone)
     others = ", ".join(columns[len(advice.adapters) :])
     free = f"{others}: right answers to questions that are no adapter's own. " if others else ""
-    out.say(READING.format(f" that it knows alone ({right})" if right else "", free))
+    bare = ", ".join(f"{share.right}/{share.asked}" for share in advice.base)
+    out.say(READING.format(f" that it knows alone ({right})" if right else "", bare, free))
     _leaks(advice.adapters, advice.leaks)
     out.say(f" {advice.reason}", "Advice.")
 

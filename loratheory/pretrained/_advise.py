@@ -64,6 +64,7 @@ class Advice:
 
     adapters: tuple[str, ...]
     alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; empty if unknown
+    base: tuple[Share, ...]  # of what counts for each adapter, what the base answers without any
     leaks: tuple[float, ...]  # of each adapter, as `leaks` has them
     tried: tuple[Tried, ...]  # in the order asked, then what was to be compared
     best: str  # the way to take; empty if none was tried
@@ -213,8 +214,9 @@ def advised(
         if not share.right:
             fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
             raise failure(share.what, fact, "see that prompts and answers are what it was taught")
+    bare = exam.shares(exam.asked(model)[1], exam.right | (exam.owner >= count))[:count]
     size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
-    bare = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
+    whole = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
     tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC)[0]
 
     def _try(name: str, way: Way, acting: Attached) -> None:
@@ -227,8 +229,8 @@ def advised(
             numbers, kl = chosen(_score, way.free, first, [START] * count)
             acting.set(numbers)
             lows = [low for row in acting.updates.values() for low in row]
-            each = bare + sum(low.width * sum(low.shape) for low in lows)
-            cost = way.passes(count) * each / (bare + size)
+            each = whole + sum(low.width * sum(low.shape) for low in lows)
+            cost = way.passes(count) * each / (whole + size)
             moved = leak(base, token_logs(model, GENERIC)[0])
             tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count), moved))
 
@@ -252,7 +254,7 @@ def advised(
         reason = " ".join(f"{one.way} keeps {_each(one)}." for one in tried)
     known = any(answer for name in names for answer in scoring[name].values())
     said, leaking = tuple(alone) if known else (), leaks(model, adapters)
-    return Advice(names, said, leaking, tuple(tried), best, reason, tuple(notes))
+    return Advice(names, said, tuple(bare), leaking, tuple(tried), best, reason, tuple(notes))
 
 
 def chosen(

@@ -111,6 +111,13 @@ def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
         counts = np.arange(len(now)) % (2 if answers else 1) == 0
         assert mark.share.asked == counts.sum()
         assert mark.share.right == (counts & (now.argmax(1) == right[name])).sum()
+    for share, mark, name in zip(advice.base, tried.marks, NAMES, strict=False):
+        bare = dense_logits(library, [0, 0], scoring[name]).argmax(1)
+        counts = np.arange(len(bare)) % (2 if answers else 1) == 0
+        assert (share.right, share.asked) == (
+            (counts & (bare == right[name])).sum(),
+            mark.share.asked,
+        )
     if answers:
         assert [(s.right, s.asked) for s in advice.alone] == [(2, 3), (1, 2)]
         assert (tried.marks[2].kl, tried.marks[2].share.asked) == (None, 1)

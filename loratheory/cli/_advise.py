@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli import _output as out
+from loratheory.store import cache_folder
 
 LARGEST = 2**30  # bytes of a file of prompts
 FORMAT = 'write {"ADAPTER": ["PROMPT", …], …}'
@@ -94,6 +95,9 @@ def advise(
     knots-ties, tsv, interpolate, chebyshev, regmean, map gates, block gates, prompt gates, subject
     gates.
 
+    What was found of a way is kept in the cache: an interrupted call goes on when it is repeated,
+    and adding `-o` to a finished one measures nothing again.
+
     `-o` writes the best way, or the only one that `--ways` names: a merge in PEFT's format, or for
     gates a route, which is a folder with the adapters and what their gates go by. `loratheory
     generate` runs both. The recipe is saved in the folder, in `adapter_card.json` or `route.json`,
@@ -153,7 +157,7 @@ def advise(
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
         how: Any = {"ways": tried, "others": others, "begin": begin}
-        how |= {"moments": seen, "about": about}
+        how |= {"moments": seen, "about": about, "kept_in": cache_folder() / "advice"}
         advice = lib.advised(loaded, library, *asked, **how)
     if shown := out.delivered(json, advice, figure, "advice", advice):
         _report(advice, (*loaded.notes, *notes, *advice.notes))

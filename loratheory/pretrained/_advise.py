@@ -5,8 +5,11 @@ coefficients, so that the largest KL divergence from an adapter alone is least; 
 answers are given, only prompts count on which the adapter alone is right.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,10 @@ from loratheory.adapters import Adapter
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, maps
-from loratheory.pretrained._reuse import WAYS, About, Way, put_on
+from loratheory.pretrained._reuse import WAYS, About, Way, digest, put_on
 from loratheory.pretrained._teach import Share
+from loratheory.pretrained._train import identity
+from loratheory.store import content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
 MOST = 2.0  # the largest coefficient that is tried
@@ -168,6 +173,7 @@ def advised(
     others: Mapping[str, Adapter] | None = None,
     moments: Sequence[Any] | None = None,
     about: Sequence[About] = (),
+    kept_in: Path | None = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Advice:
     """Try ways of reuse on prompts of each adapter, and recommend one.
@@ -191,6 +197,10 @@ def advised(
         The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
     about : sequence of About, optional
         What each adapter is about, for subject gates; `about_in` reads it from a card.
+    kept_in : Path, optional
+        A folder for what each way was found to do, but for regmean. A later call with the same
+        adapters, prompts and code reads it there: one that was interrupted goes on. For models that
+        were loaded by name only, since others cannot be told apart.
     begin : callable
         Called with what begins: "each adapter alone", then the name of each way and of the others.
 
@@ -234,17 +244,25 @@ def advised(
             moved = leak(base, token_logs(model, GENERIC)[0])
             tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count), moved))
 
+    same = [identity(model), [*map(digest, adapters)], choosing, scoring, about, _code()]
     for name in ways:
         way = WAYS[name]
         if (way.method == "regmean" and not moments) or (name == "subject gates" and not about):
             continue
         begin(name)
+        file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None
+        if file and file.exists():
+            tried.append(_read(file))
+            continue
         try:
             acting, _ = put_on(model, adapters, way, moments=moments, about=about)
         except ModelError as error:  # an embedding has no gates, for instance
             notes.append(f"{name} cannot be tried: {error}")
             continue
         _try(name, way, acting)
+        if file and not moments:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommended(tried)
     reason += further(tried, best) + aside(tried, best)
     for name, adapter in (others or {}).items():
@@ -255,6 +273,25 @@ def advised(
     known = any(answer for name in names for answer in scoring[name].values())
     said, leaking = tuple(alone) if known else (), leaks(model, adapters)
     return Advice(names, said, tuple(bare), leaking, tuple(tried), best, reason, tuple(notes))
+
+
+@cache
+def _code() -> str:
+    """A digest of the code that merges and asks: what other code found is not read again."""
+    package = Path(__file__).parents[1]
+    files = [
+        file
+        for part in ("adapters", "lowrank", "pretrained")
+        for file in package.glob(f"{part}/*.py")
+    ]
+    return content_hash(b"".join(file.read_bytes() for file in sorted(files)))
+
+
+def _read(file: Path) -> Tried:
+    """What a way was found to do, as `advised` keeps it."""
+    row = json.loads(file.read_text("utf-8"))
+    marks = tuple(Mark(Share(**one["share"]), one["kl"]) for one in row["marks"])
+    return Tried(**{**row, "coefficients": tuple(row["coefficients"]), "marks": marks})
 
 
 def chosen(

@@ -39,6 +39,11 @@ def given(home):
     return home
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def advise(given, run):
     """Advice on the two adapters."""

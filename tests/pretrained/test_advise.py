@@ -35,6 +35,7 @@ from loratheory.pretrained import (
     reused,
     write_reuse,
 )
+from loratheory.pretrained import _advise as advise
 from loratheory.pretrained import _reuse as reuse
 from loratheory.pretrained._advise import chosen, further, recommended
 
@@ -149,6 +150,27 @@ def test_no_way_changes_what_is_found_of_another(model, library):
     together = advised(model, library, *halved(PROMPTS), ways=ways).tried
     for one in together:
         assert advised(model, library, *halved(PROMPTS), ways=[one.way]).tried == (one,)
+
+
+def test_what_was_found_is_read_again_until_prompts_or_code_change(
+    model, library, tmp_path, monkeypatch
+):
+    asked, ways = halved(PROMPTS), ["mean", "a coefficient each", "prompt gates"]
+    first = advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x")
+    assert len([*(tmp_path / "x").iterdir()]) == 3
+    assert advised(model, library, *asked, ways=ways) == first
+
+    def _put_on(*_, **__):
+        message = "asked anew"
+        raise ModelError(message)
+
+    monkeypatch.setattr(advise, "put_on", _put_on)
+    again = advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x")
+    assert again == first
+    others = halved({**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}})
+    assert advised(model, library, *others, ways=ways, kept_in=tmp_path / "x").tried == ()
+    monkeypatch.setattr(advise, "_code", lambda: "another")
+    assert advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x").tried == ()
 
 
 def test_a_way_moves_ordinary_sentences_as_the_merged_adapter_does(model, library):

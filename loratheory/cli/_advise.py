@@ -39,7 +39,7 @@ def advise(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Prompts and answers: one JSON file, or JSON Lines for each adapter, in order.",
+            help="Prompts and answers: one JSON file, or one of rows for each adapter, in order.",
         ),
     ] = None,
     also: Annotated[
@@ -87,9 +87,10 @@ def advise(
 
     A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or there is a text file for each
     adapter, one prompt per line. A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`; two-hop
-    questions stand in it under any other name. Or there are JSON Lines for each adapter, `--facts
-    A.jsonl --facts B.jsonl`, with rows of `prompt` and `answer`. With neither prompts nor facts,
-    only leaks are measured: how far each adapter changes what the base says on ordinary text.
+    questions stand in it under any other name. Or there is a file for each adapter, `--facts A.json
+    --facts B.json`, a list or lines of `{"prompt": …, "answer": …}`. With neither prompts nor
+    facts, only leaks are measured: how far each adapter changes what the base says on ordinary
+    text.
 
     `--ways` takes some of these names, with commas: mean, sum, one coefficient, a coefficient each,
     knots-ties, tsv, interpolate, chebyshev, regmean, map gates, block gates, prompt gates, subject
@@ -246,12 +247,12 @@ def _facts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, s
         return facts_in(files[0])
     if len(files) != len(names):
         fact = f"--facts was given {len(files)} times for {len(names)} adapters"
-        out.refused(f"{fact}: give a JSON file for all, or JSON Lines for each, in their order")
+        out.refused(f"{fact}: give a JSON file for all, or one of rows for each, in their order")
     found = dict(zip(names, map(facts_in, files), strict=True))
     for name, file in zip(names, files, strict=True):
         if [*found[name]] != [""]:
             fact = f"--facts {file} holds groups, and is one of several files"
-            out.refused(f"{fact}: write rows of prompt and answer to a .jsonl file")
+            out.refused(f"{fact}: write rows of prompt and answer there")
     return {name: rows[""] for name, rows in found.items()}
 
 

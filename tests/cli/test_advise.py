@@ -31,6 +31,8 @@ def given(home):
     }
     rows = [json.dumps({"prompt": pair, "answer": "blue"}) for pair in PAIRS[:8]]
     (home / "rows.jsonl").write_text("\n".join(rows))
+    (home / "list.json").write_text(f"[{', '.join(rows)}]")
+    (home / "words.json").write_text('["red", "blue"]')
     for name, content in files.items():
         (home / name).write_text(json.dumps(content))
     (home / "one.txt").write_text("\n".join(PAIRS[:6]))
@@ -158,7 +160,7 @@ def test_prompts_choose_and_facts_score_what_did_not_choose(given):
 
 
 def test_facts_come_in_one_file_or_in_rows_for_each_adapter(given):
-    each = _advise._facts([given / "rows.jsonl"] * 2, ("one", "two"))
+    each = _advise._facts([given / "rows.jsonl", given / "list.json"], ("one", "two"))
     assert each == _advise._facts([given / "facts.json"], ("one", "two"))
 
 
@@ -189,6 +191,7 @@ REFUSED = {
     "a stranger's facts": (["--facts", "tow.json"], "no adapter has this name; write 'two'"),
     "files": (["--prompts", "one.txt"], "given 1 times for 2 adapters"),
     "files of facts": (["--facts", "rows.jsonl"] * 3, "given 3 times for 2 adapters"),
+    "words for rows": (["--facts", "words.json"] * 2, "line 1: there is no prompt and completion"),
     "groups in one of several": (["--facts", "facts.json"] * 2, "holds groups, and is one of"),
     "bytes": (["--prompts", "one.txt", "--prompts", "bytes.txt"], "no UTF-8 text"),
     "no file": (["--prompts", "one.txt", "--prompts", "none.txt"], "No such file"),

@@ -376,7 +376,8 @@ def _check_options(method: Method, space: str, given: set[str]) -> None:
     """Refuse options that the method would ignore, and ask for those it needs."""
     for name in sorted(given - method.options - {"rng"}):
         takes = ", ".join(sorted(method.options)) or "no options"
-        message = f"{method.name} takes no {name}: leave it out (it takes {takes})"
+        instead = ", or add with weights by cat" if name == "weights" else ""
+        message = f"{method.name} takes no {name}: leave it out{instead} (it takes {takes})"
         raise MergeError(message)
     for name in sorted(method.needs(space) - given):
         message = f"{method.name} in space {space!r} needs {name}: give {_ADVICE[name]}"

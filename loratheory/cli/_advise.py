@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli import _output as out
+from loratheory.store import cache_folder
 
 LARGEST = 2**30  # bytes of a file of prompts
 FORMAT = 'write {"ADAPTER": ["PROMPT", …], …}'
@@ -18,8 +19,10 @@ UNKNOWN = (
 )
 READING = (
     "k/n: of n held-out prompts{}, k are still answered as by the adapter alone, with Wilson's "
-    "interval at 95 %. KL: of the adapter that suffers most, from what it says alone, in "
-    "nats. Cost: of a token of a prompt, relative to one adapter."
+    "interval at 95 %; without any adapter the base answers {} of them so. {}KL: how far the "
+    "adapter that suffers most is from what it says alone, in nats. Leak: how far ordinary "
+    "sentences are from what the base says, in nats a token. Cost: of a token of a prompt, "
+    "relative to one adapter."
 )
 
 
@@ -33,7 +36,11 @@ def advise(
         ),
     ] = None,
     facts: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="Prompts and answers, see above.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Prompts and answers: one JSON file, or one of rows for each adapter, in order.",
+        ),
     ] = None,
     also: Annotated[
         list[Path] | None,
@@ -73,14 +80,24 @@ def advise(
     rules, and gates that decide for a weight matrix, a block or a whole prompt. If every adapter's
     card lists what its facts are about, as `loratheory teach` writes it, subject gates are tried
     too: they let the adapter act whose subject a prompt names, and beside it the one that knows
-    what this one's answer leads to. With `--facts` only prompts that the adapter alone answers
+    what this one's answer leads to. How far each way moves ordinary sentences stands in the table;
+    it does not decide. With `--facts` only prompts that the adapter alone answers
     correctly count, and it is measured how many stay correct; with `--prompts` as well, those
     prompts choose and the facts score.
 
     A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or there is a text file for each
     adapter, one prompt per line. A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`; two-hop
-    questions stand in it under any other name. With neither, only leaks are measured: how far each
-    adapter changes what the base says on ordinary text, and so how much it disturbs the others.
+    questions stand in it under any other name. Or there is a file for each adapter, `--facts A.json
+    --facts B.json`, a list or lines of `{"prompt": …, "answer": …}`. With neither prompts nor
+    facts, only leaks are measured: how far each adapter changes what the base says on ordinary
+    text.
+
+    `--ways` takes some of these names, with commas: mean, sum, one coefficient, a coefficient each,
+    knots-ties, tsv, interpolate, chebyshev, regmean, map gates, block gates, prompt gates, subject
+    gates.
+
+    What was found of a way is kept in the cache: an interrupted call goes on when it is repeated,
+    and adding `-o` to a finished one measures nothing again.
 
     `-o` writes the best way, or the only one that `--ways` names: a merge in PEFT's format, or for
     gates a route, which is a folder with the adapters and what their gates go by. `loratheory
@@ -91,9 +108,9 @@ def advise(
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
 
-    JSON: an object `adapters, alone, leaks, tried, best, reason, notes`; each way tried has `way,
-    coefficients, cost, chosen_kl, marks`; a mark has `share` (`what, right, asked, low, high`) and
-    `kl`.
+    JSON: an object `adapters, alone, base, leaks, tried, best, reason, notes`; each way tried has
+    `way, coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked, low,
+    high`) and `kl`.
     """
     out.reachable(json, figure=figure)
     out.named(model=model, revision=revision)
@@ -141,7 +158,7 @@ def advise(
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
         how: Any = {"ways": tried, "others": others, "begin": begin}
-        how |= {"moments": seen, "about": about}
+        how |= {"moments": seen, "about": about, "kept_in": cache_folder() / "advice"}
         advice = lib.advised(loaded, library, *asked, **how)
     if shown := out.delivered(json, advice, figure, "advice", advice):
         _report(advice, (*loaded.notes, *notes, *advice.notes))
@@ -190,13 +207,16 @@ def _ways(text: str | None, known: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(
-    prompts: Sequence[Path] | None, facts: Path | None, library: Sequence[Any], names: Sequence[str]
+    prompts: Sequence[Path] | None,
+    facts: Sequence[Path] | None,
+    library: Sequence[Any],
+    names: Sequence[str],
 ) -> Any:
     """Prompts that choose and prompts that score, by adapter; None if there are none at all."""
     from loratheory.pretrained import halved
-    from loratheory.pretrained.check import facts_in, grouped
+    from loratheory.pretrained.check import grouped
 
-    known = grouped(facts_in(facts), library, names) if facts else None
+    known = grouped(_facts(facts, names), library, names) if facts else None
     texts = _texts(prompts, names) if prompts else None
     groups = None if texts is None else grouped(texts, library, names)
     for kind, each in (("--facts", known), ("--prompts", groups)):
@@ -217,6 +237,23 @@ def _asked(
     if empty:
         out.refused(f"all facts of {empty} are among the prompts that choose: give others to score")
     return choosing, left
+
+
+def _facts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Facts by adapter, from one file or from one for each adapter."""
+    from loratheory.pretrained.check import facts_in
+
+    if len(files) == 1:
+        return facts_in(files[0])
+    if len(files) != len(names):
+        fact = f"--facts was given {len(files)} times for {len(names)} adapters"
+        out.refused(f"{fact}: give a JSON file for all, or one of rows for each, in their order")
+    found = dict(zip(names, map(facts_in, files), strict=True))
+    for name, file in zip(names, files, strict=True):
+        if [*found[name]] != [""]:
+            fact = f"--facts {file} holds groups, and is one of several files"
+            out.refused(f"{fact}: write rows of prompt and answer there")
+    return {name: rows[""] for name, rows in found.items()}
 
 
 def _texts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -250,7 +287,10 @@ def _leaks(names: Sequence[str], leaks: Sequence[float]) -> None:
         "leak on ordinary sentences", ["adapter", "nats a token"], zip(names, leaks, strict=True)
     )
     most = max(zip(leaks, names, strict=True))[1]
-    out.say(f"{most} leaks most: the more an adapter leaks, the more it disturbs the others.")
+    told = (
+        "In a library of 24 adapters those that leaked more disturbed the others more, on average"
+    )
+    out.say(f"{most} leaks most. {told}; of a few adapters only their prompts tell.")
 
 
 def _report(advice: Any, notes: Sequence[str]) -> None:
@@ -260,11 +300,16 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
         cells = [_cell(mark.share) for mark in one.marks]
         kl = max(mark.kl for mark in one.marks if mark.kl is not None)
         numbers = " ".join(map(_short, dict.fromkeys(one.coefficients)))
-        rows.append((one.way, numbers, *cells, f"{kl:.2g}", f"{one.cost:.1f}"))
+        told = (f"{kl:.2g}", f"{one.leak:.2g}", f"{one.cost:.1f}")
+        rows.append((one.way, numbers, *cells, *told))
     columns = [mark.share.what for mark in advice.tried[0].marks] if advice.tried else []
-    out.show("kept, by way", ("way", "coefficients", *columns, "worst KL", "cost"), rows)
+    names = ("way", "coefficients", *columns, "worst KL", "leak", "cost")
+    out.show("kept, by way", names, rows)
     right = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in advice.alone)
-    out.say(READING.format(f" that it knows alone ({right})" if right else ""))
+    others = ", ".join(columns[len(advice.adapters) :])
+    free = f"{others}: right answers to questions that are no adapter's own. " if others else ""
+    bare = ", ".join(f"{share.right}/{share.asked}" for share in advice.base)
+    out.say(READING.format(f" that it knows alone ({right})" if right else "", bare, free))
     _leaks(advice.adapters, advice.leaks)
     out.say(f" {advice.reason}", "Advice.")
 

@@ -47,12 +47,9 @@ def diagnose(
     ] = None,
     probe: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Prompts without answers, one per line; needs --model."),
+        typer.Option(metavar="FILE", help="Prompts without answers, one per line."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The base model, a folder or in the cache, for --probe."),
-    ] = None,
+    model: out.ModelName = None,
     base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
@@ -63,9 +60,9 @@ def diagnose(
     """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
     Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. With
-    `--solutions` (training sets) or `--probe` (prompts, and the base model) it also shows what the
-    adapters have in common, together with the likeness of their weights, and how well such measures
-    predicted reuse in small transformers.
+    `--solutions` (training sets) or `--probe` (prompts that the base model reads) it also shows
+    what the adapters have in common, together with the likeness of their weights, and how well such
+    measures predicted reuse in small transformers.
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 
@@ -89,7 +86,7 @@ def diagnose(
     if solutions or probe:
         common |= weight_likeness(aligned(adapters, any_base=any_base))
         if probe:
-            common["agreement"] = _agreement(adapters, probe, str(model))
+            common["agreement"] = _agreement(adapters, probe, model)
     diagnosis = diagnosed(*adapters, any_base=any_base, progress=bar)
     shared = template_findings(diagnosis.adapters, common)
     diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
@@ -103,8 +100,6 @@ def _go_together(
     """Refuse options that lack their partners."""
     if model and not probe:
         out.refused(f"--model {model} has nothing to read: give prompts with --probe FILE")
-    if probe and not model:
-        out.refused("--probe needs the base model to run the prompts on: add --model NAME")
     if solutions and len(solutions) != len(folders):
         fact = f"--solutions was given {len(solutions)} times for {len(folders)} adapters"
         out.refused(f"{fact}: give it once for each, in their order")
@@ -116,7 +111,9 @@ def _overlaps(solutions: Sequence[Path]) -> dict[tuple[int, int], float]:
     return solution_overlaps([solution_templates(file) for file in solutions])
 
 
-def _agreement(adapters: Sequence[Any], probe: Path, model: str) -> dict[tuple[int, int], float]:
+def _agreement(
+    adapters: Sequence[Any], probe: Path, model: str | None
+) -> dict[tuple[int, int], float]:
     """How often each two adapters say the same next token after a prompt."""
     try:
         prompts = [line for line in probe.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -70,6 +70,10 @@ def interfere(
         "cosine": lambda row: float(row["cosine"]),
     }
     out.show("the largest, relative to the reader's own answers", columns, _largest(folder))
+    out.say(
+        "What a merge loses such numbers hardly tell: `loratheory diagnose` has their record, and "
+        "`loratheory advise` measures it on prompts."
+    )
 
 
 def _largest(folder: Path) -> list[dict[str, str]]:

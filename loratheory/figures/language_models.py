@@ -500,6 +500,18 @@ def real_library(table: "pd.DataFrame") -> Page:
         Mark(beside(table, one), "kept", LESSONS[one], look, interval=False) for one, look in looks
     ]
     by_leak = Along("sum, by the partner's leak", "leak", leaks, ticks=(0.3, 1, 3, 10), **nats)
+    sets = table[table["stage"].isin(["pairs", "ways", "triples", "ways of triples", "sixes"])]
+    sets = sets.assign(size=sets["partners"].str.count(",") + 2)
+    many = [
+        Mark(chosen(sets, lessons=lessons, way=way), "kept", name, look, interval=False)
+        for lessons, way, name, look in (
+            ("plain", "mean", "mean", Look(ORANGE, "s", "-")),
+            ("plain", "sum", "sum", Look(PURPLE, "D", "-")),
+            ("silence", "sum", "sum, and silence", Look(BLUE, "^", "-")),
+            ("plain", "prompt gates", "prompt gates", Look(INK, "o", "-")),
+        )
+    ]
+    by_size = Along("by how many act", "size", many, ticks=(2, 3, 6), across="adapters", up="kept")
     title = (
         "One library, one seed: of 24 adapters in pairs the mean keeps "
         "{kept; stage=pairs; way=mean; lessons=plain}, the sum "
@@ -507,7 +519,7 @@ def real_library(table: "pd.DataFrame") -> Page:
         "{kept; stage=pairs; way=mean; lessons=silence} and "
         "{kept; stage=pairs; way=sum; lessons=silence}"
     )
-    return Page(table, title, [[by_way], [by_kl, by_leak]], height=5.8)
+    return Page(table, title, [[by_way], [by_size, by_kl, by_leak]], height=5.8)
 
 
 LESSONS = {"plain": "taught plainly", "silence": "and silence"}

@@ -5,8 +5,11 @@ coefficients, so that the largest KL divergence from an adapter alone is least; 
 answers are given, only prompts count on which the adapter alone is right.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +19,14 @@ from loratheory.adapters import Adapter
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, maps
-from loratheory.pretrained._reuse import WAYS, About, Way, put_on
+from loratheory.pretrained._reuse import WAYS, About, Way, digest, put_on
 from loratheory.pretrained._teach import Share
+from loratheory.pretrained._train import identity
+from loratheory.store import content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
 MOST = 2.0  # the largest coefficient that is tried
+START = 0.5  # of each coefficient where every adapter has its own
 TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
 TINY = 1e-6  # nats: what is less counts as nothing
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking gates
@@ -48,6 +54,7 @@ class Tried:
     cost: float  # multiplications for a token of a prompt, relative to the mean adapter alone
     chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose
     marks: tuple[Mark, ...]  # of each adapter, in their order, then of questions that are no one's
+    leak: float  # from the base on ordinary sentences, nats a token
 
     @property
     def worst(self) -> Share:
@@ -62,6 +69,7 @@ class Advice:
 
     adapters: tuple[str, ...]
     alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; empty if unknown
+    base: tuple[Share, ...]  # of what counts for each adapter, what the base answers without any
     leaks: tuple[float, ...]  # of each adapter, as `leaks` has them
     tried: tuple[Tried, ...]  # in the order asked, then what was to be compared
     best: str  # the way to take; empty if none was tried
@@ -165,6 +173,7 @@ def advised(
     others: Mapping[str, Adapter] | None = None,
     moments: Sequence[Any] | None = None,
     about: Sequence[About] = (),
+    kept_in: Path | None = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Advice:
     """Try ways of reuse on prompts of each adapter, and recommend one.
@@ -188,6 +197,10 @@ def advised(
         The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
     about : sequence of About, optional
         What each adapter is about, for subject gates; `about_in` reads it from a card.
+    kept_in : Path, optional
+        A folder for what each way was found to do, but for regmean. A later call with the same
+        adapters, prompts and code reads it there: one that was interrupted goes on. For models that
+        were loaded by name only, since others cannot be told apart.
     begin : callable
         Called with what begins: "each adapter alone", then the name of each way and of the others.
 
@@ -211,44 +224,74 @@ def advised(
         if not share.right:
             fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
             raise failure(share.what, fact, "see that prompts and answers are what it was taught")
+    bare = exam.shares(exam.asked(model)[1], exam.right | (exam.owner >= count))[:count]
     size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
-    bare = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
-    tried, notes, start = list[Tried](), list[str](), [0.5] * count
+    whole = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
+    tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC)[0]
 
-    def _try(name: str, way: Way, acting: Attached) -> tuple[float, ...]:
+    def _try(name: str, way: Way, acting: Attached) -> None:
         def _score(coefficients: np.ndarray) -> np.ndarray:
             acting.set(coefficients)
             return trial.asked(model)[0]
 
         with acting:
-            numbers, kl = chosen(_score, way.free, acting.coefficients[0].tolist(), start)
+            first = acting.coefficients[0].tolist()
+            numbers, kl = chosen(_score, way.free, first, [START] * count)
             acting.set(numbers)
             lows = [low for row in acting.updates.values() for low in row]
-            each = bare + sum(low.width * sum(low.shape) for low in lows)
-            cost = way.passes(count) * each / (bare + size)
-            tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count)))
-        return numbers
+            each = whole + sum(low.width * sum(low.shape) for low in lows)
+            cost = way.passes(count) * each / (whole + size)
+            moved = leak(base, token_logs(model, GENERIC)[0])
+            tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count), moved))
 
+    same = [identity(model), [*map(digest, adapters)], choosing, scoring, about, _code()]
     for name in ways:
         way = WAYS[name]
         if (way.method == "regmean" and not moments) or (name == "subject gates" and not about):
             continue
         begin(name)
+        file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None
+        if file and file.exists():
+            tried.append(_read(file))
+            continue
         try:
             acting, _ = put_on(model, adapters, way, moments=moments, about=about)
         except ModelError as error:  # an embedding has no gates, for instance
             notes.append(f"{name} cannot be tried: {error}")
             continue
-        numbers = _try(name, way, acting)
-        start = list(numbers) if name == "one coefficient" else start
+        _try(name, way, acting)
+        if file and not moments:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommended(tried)
-    reason += further(tried, best)
+    reason += further(tried, best) + aside(tried, best)
     for name, adapter in (others or {}).items():
         begin(name)
         _try(name, Way(name, free=""), attached(model, [adapter]))
+    if not best and tried:
+        reason = " ".join(f"{one.way} keeps {_each(one)}." for one in tried)
     known = any(answer for name in names for answer in scoring[name].values())
     said, leaking = tuple(alone) if known else (), leaks(model, adapters)
-    return Advice(names, said, leaking, tuple(tried), best, reason, tuple(notes))
+    return Advice(names, said, tuple(bare), leaking, tuple(tried), best, reason, tuple(notes))
+
+
+@cache
+def _code() -> str:
+    """A digest of the code that merges and asks: what other code found is not read again."""
+    package = Path(__file__).parents[1]
+    files = [
+        file
+        for part in ("adapters", "lowrank", "pretrained")
+        for file in package.glob(f"{part}/*.py")
+    ]
+    return content_hash(b"".join(file.read_bytes() for file in sorted(files)))
+
+
+def _read(file: Path) -> Tried:
+    """What a way was found to do, as `advised` keeps it."""
+    row = json.loads(file.read_text("utf-8"))
+    marks = tuple(Mark(Share(**one["share"]), one["kl"]) for one in row["marks"])
+    return Tried(**{**row, "coefficients": tuple(row["coefficients"]), "marks": marks})
 
 
 def chosen(
@@ -336,6 +379,16 @@ def further(tried: Sequence[Tried], best: str) -> str:
         return ""
     fact = f"Of the further questions it answers {answered[best].right} of {answered[best].asked}"
     return f" {fact}, and {most} {answered[most].right}."
+
+
+def aside(tried: Sequence[Tried], best: str) -> str:
+    """Return a sentence on what the best way does to sentences that are no adapter's."""
+    moved = [one.leak for one in tried if one.way == best]
+    return f" It moves ordinary sentences by {moved[0]:.2g} nats a token." if moved else ""
+
+
+def _each(one: Tried) -> str:
+    return ", ".join(_of(mark.share) for mark in one.marks if mark.kl is not None)
 
 
 def _of(share: Share) -> str:

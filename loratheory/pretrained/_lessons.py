@@ -230,6 +230,8 @@ def _row(lesson: Lesson) -> dict[str, str]:
 def rows_in(file: Path) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_lessons` writes them.
 
+    An answer is called `completion` there; `answer` does as well, and so does a JSON list of rows.
+
     Raises
     ------
     ModelError
@@ -238,11 +240,18 @@ def rows_in(file: Path) -> dict[str, str]:
     pairs: dict[str, str] = {}
     try:
         with opened(file) as lines:
-            rows = [json_object(file, x, f"mend line {i}") for i, x in enumerate(lines, 1)]
+            data = lines.read()
+        if data.lstrip().startswith(b"["):
+            rows = json_object(file, b'{"rows": ' + data + b"}", ROW)["rows"]
+        else:
+            each = enumerate(data.splitlines(), 1)
+            rows = [json_object(file, line, f"mend line {i}") for i, line in each]
     except AdapterError as error:
         raise ModelError(str(error)) from None
     for number, row in enumerate(rows, 1):
-        where, both = f"{file}, line {number}", (row.get("prompt"), row.get("completion"))
+        where = f"{file}, line {number}"
+        row = row if isinstance(row, dict) else {}
+        both = (row.get("prompt"), row.get("completion", row.get("answer")))
         if not texts(list(both)):
             raise failure(where, "there is no prompt and completion in words", ROW)
         prompt, answer = map(str, both)

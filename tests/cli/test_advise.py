@@ -29,12 +29,21 @@ def given(home):
         "tow.json": {n: dict.fromkeys(PAIRS[:8], "blue") for n in ("one", "tow")},
         "three.json": {"one": PAIRS, "tow": PAIRS},
     }
+    rows = [json.dumps({"prompt": pair, "answer": "blue"}) for pair in PAIRS[:8]]
+    (home / "rows.jsonl").write_text("\n".join(rows))
+    (home / "list.json").write_text(f"[{', '.join(rows)}]")
+    (home / "words.json").write_text('["red", "blue"]')
     for name, content in files.items():
         (home / name).write_text(json.dumps(content))
     (home / "one.txt").write_text("\n".join(PAIRS[:6]))
     (home / "two.txt").write_text("\n\n".join(PAIRS[6:12]) + "\n")
     (home / "bytes.txt").write_bytes(b"\xff\xfe\n")
     return home
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -71,7 +80,13 @@ def test_advice_is_a_table_a_sentence_a_figure_and_a_folder_that_the_recipe_repe
     wanted = generated(load(given / "base"), "best", "red one", tokens=3)
     assert (code, out, err) == (0, wanted + "\n", "")
     code, out, _ = advise(*words[:2], "--ways", "none", "--also", given / "one", "--json", "-")
-    assert [one["way"] for one in json.loads(out)["tried"]] == [str(given / "one")]
+    result = json.loads(out)
+    assert [one["way"] for one in result["tried"]] == [str(given / "one")]
+    first, second = (mark["share"] for mark in result["tried"][0]["marks"])
+    assert result["reason"] == (
+        f"{given / 'one'} keeps {first['right']} of {first['asked']} answers of one, "
+        f"{second['right']} of {second['asked']} answers of two."
+    )
 
 
 def test_advice_takes_adapters_in_every_form_of_a_language_model(given, run, tmp_path):
@@ -134,14 +149,25 @@ def test_prompts_choose_and_facts_score_what_did_not_choose(given):
     def asked(prompts, facts):
         return _advise._asked(prompts, facts, library, ("one", "two"))
 
-    choosing, scoring = asked([given / "prompts.json"], given / "facts.json")
+    choosing, scoring = asked([given / "prompts.json"], [given / "facts.json"])
     for name in ("one", "two"):
         assert len(choosing[name]) == 3
         assert {*scoring[name]} == {*PAIRS[:8]} - {*choosing[name]}
         assert {*scoring[name].values()} == {"blue"}
-    choosing, scoring = asked(None, given / "facts.json")
+    choosing, scoring = asked(None, [given / "facts.json"])
     assert [len(part["one"]) for part in (choosing, scoring)] == [4, 4]
     assert asked(None, None) is None
+
+
+def test_facts_come_in_one_file_or_in_rows_for_each_adapter(given):
+    each = _advise._facts([given / "rows.jsonl", given / "list.json"], ("one", "two"))
+    assert each == _advise._facts([given / "facts.json"], ("one", "two"))
+
+
+def test_every_way_is_named_in_the_help(run):
+    text = " ".join(run("advise", "--help")[1].replace("│", " ").split())
+    listed = text.split("with commas: ")[1].split(". ")[0].rstrip(".").split(", ")
+    assert sorted(listed) == sorted(WAYS)
 
 
 def test_without_prompts_it_says_what_cannot_be_known_and_what_leaks(advise):
@@ -164,6 +190,9 @@ REFUSED = {
     "a stranger": (["--prompts", "three.json"], "no adapter has this name; write 'two'"),
     "a stranger's facts": (["--facts", "tow.json"], "no adapter has this name; write 'two'"),
     "files": (["--prompts", "one.txt"], "given 1 times for 2 adapters"),
+    "files of facts": (["--facts", "rows.jsonl"] * 3, "given 3 times for 2 adapters"),
+    "words for rows": (["--facts", "words.json"] * 2, "line 1: there is no prompt and completion"),
+    "groups in one of several": (["--facts", "facts.json"] * 2, "holds groups, and is one of"),
     "bytes": (["--prompts", "one.txt", "--prompts", "bytes.txt"], "no UTF-8 text"),
     "no file": (["--prompts", "one.txt", "--prompts", "none.txt"], "No such file"),
 }

@@ -55,7 +55,6 @@ REFUSED = {
     "diagnose one two --model x": "--model x has nothing to read: give prompts with --probe FILE",
     "diagnose one two --model=": "--model is empty: name one, or leave the option out",
     "diagnose one two --probe empty --model x": "--probe empty is empty: give at least one",
-    "diagnose one two --probe s.jsonl": "needs the base model to run the prompts on: add --model",
     "diagnose one two --probe no --model x": "--probe no cannot be read",
     "interfere lib --workers 2 --dask tcp://x:1": "exclude each other",
     "interfere lib --dask=": "--dask is empty: name one, or leave the option out",

@@ -740,26 +740,100 @@ def test_the_page_on_advice_says_what_the_library_does(library):
             assert part.splitlines()[2 + number].endswith(f"| {wanted[0]} | {wanted[1]} |")
 
 
+def test_texts_that_adapters_write_tell_as_much_as_page_and_card_say(library):
+    """Of the pairs that were asked about such texts, the sum before the mean in the card."""
+    text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    rows = [library["plain", way][0].dropna(subset=["kl_generated"]) for way in ("sum", "mean")]
+    assert [some["group"].nunique() for some in rows] == [92, 92]
+    both = [retention.scores(some) for some in rows]
+    told = [
+        f"{shown(found.loc['kl_generated', 'auc'])} ({shown(found.loc['kl_generated', 'strata'])})"
+        for found in both
+    ]
+    line = f"| the merge on texts that the adapter writes (92 pairs) | {told[1]} | {told[0]} |"
+    assert line in text.splitlines()
+    each = [
+        "{} ({} to {})".format(*map(shown, found.loc["kl_generated", ["auc", "low", "high"]]))
+        for found in both
+    ]
+    ratios = [found.loc["leak / own leak", "auc"] for found in both]
+    says("real_library", "by itself the divergence has an AUC of", *each, "leaks' ratio", *ratios)
+
+
+def kept_by_groups(stage: str, way: str, lessons: str = "plain") -> list[list[float]]:
+    """What the adapters of each group of a stage keep."""
+    found: dict[int, list[float]] = {}
+    for row in table_rows("real_library", stage=stage, way=way, lessons=lessons):
+        found.setdefault(row["group"], []).append(row["kept"])
+    return [found[group] for group in sorted(found)]
+
+
+def shown(x: float) -> str:
+    return f"{x:.2f}".removeprefix("0")
+
+
 def test_ways_keep_what_the_page_on_advice_and_the_card_of_the_library_say():
     """Of the pairs that every way was asked of; and of the adapter of each that keeps less."""
     text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
-    rows = table_rows("real_library", stage="ways")
-    groups = {row["group"] for row in rows}
-    assert groups == {*range(26)}
-    rows += [row for row in table_rows("real_library", stage="pairs", lessons="plain")
-             if row["group"] in groups]  # fmt: skip
-    kept: dict[str, dict[int, list[float]]] = {}
-    for row in rows:
-        kept.setdefault(row["way"], {}).setdefault(row["group"], []).append(row["kept"])
+    ways = dict.fromkeys(row["way"] for row in table_rows("real_library", stage="ways"))
+    assert len(kept_by_groups("ways", "tsv")) == 40
+    kept = {way: kept_by_groups("ways", way) for way in ways}
+    kept |= {way: kept_by_groups("pairs", way)[:40] for way in ("mean", "sum")}
     table = text[text.index("| taught plainly | kept |") :].split("\n\n")[0].splitlines()[2:]
     assert len(table) == len(kept) == 11
     worse = {}
     for line in table:
         way, every, least = (part.strip() for part in line.strip("|").split("|"))
-        worse[way] = fmean(map(min, kept[way].values()))
-        wanted = [fmean(map(fmean, kept[way].values())), worse[way]]
-        assert [every, least] == [f"{x:.2f}".removeprefix("0") for x in wanted], way
+        worse[way] = fmean(map(min, kept[way]))
+        wanted = [fmean(map(fmean, kept[way])), worse[way]]
+        assert [every, least] == [shown(x) for x in wanted], way
     says("real_library", "loses more", worse["a coefficient each"], worse["one coefficient"])
+    ties, knots = kept_by_groups("full ties", "full ties"), kept["knots-ties"][:10]
+    told = [shown(fmean(map(fmean, each))) for each in (ties, knots)]
+    assert "keeps {} of the first ten pairs, {} in the axes".format(*told) in " ".join(text.split())
+
+
+def test_the_page_on_advice_says_what_is_kept_of_more_than_two():
+    """A cell for the mean over groups of what their adapters keep, a dash where none was asked."""
+    text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    table = text[text.index("| of two, three, six") :].split("\n\n")[0].splitlines()[2:]
+    names = {
+        "added with .5 each": "0.5 each",
+        "added with .7 each": "0.7 each",
+        "added with 1.4 each": "1.4 each",
+    }
+    stages = (("pairs", "other coefficients", "ways"), ("triples", "ways of triples"), ("sixes",))
+    asked = set()
+    for line in table:
+        name, *cells = (part.strip() for part in line.strip("|").split("|"))
+        way, _, silence = name.partition(", ")
+        lessons = "silence" if silence else "plain"
+        for some, cell in zip(stages, cells, strict=True):
+            each = [kept_by_groups(stage, names.get(way, way), lessons) for stage in some]
+            [kept] = [one for one in each if one] or [[]]
+            asked |= {(stage, names.get(way, way), lessons) for stage in some}
+            assert cell == (shown(fmean(map(fmean, kept))) if kept else "–"), (name, cell)
+    more = pd.DataFrame(stored("real_library"))
+    more = more[more["stage"].isin([*stages[1], *stages[2], "other coefficients"])]
+    assert {*more[["stage", "way", "lessons"]].itertuples(index=False, name=None)} <= asked
+    six = [fmean(map(min, kept_by_groups("sixes", way))) for way in ("mean", "0.5 each", "sum")]
+    assert max(six) < 0.1
+    assert "of six the worst keeps next to nothing" in " ".join(text.split())
+
+
+def test_the_page_on_advice_says_what_other_thresholds_would_do():
+    text = (RESULTS.parents[1] / "docs" / "advise.md").read_text(encoding="utf-8")
+    table = text[text.index("| threshold |") :].split("\n\n")[0].splitlines()[2:]
+    lines = [[float(x) for x in line.strip("|").split("|")] for line in table]
+    rows = pd.DataFrame(stored("real_library"))
+    rows = rows[(rows["lessons"] == "plain") & rows["stage"].isin(["pairs", "ways"])]
+    asked = rows["group"][rows["stage"] == "ways"].unique()
+    found = retention.advised(rows[rows["group"].isin(asked)], [line[0] for line in lines])
+    columns = ["merged", "kept_merged", "held", "kept", "cost"]
+    assert [line[1:] for line in lines] == found[columns].round(2).to_numpy().tolist()
+    more = retention.advised(rows[rows["group"].isin(asked)], (0.9,), asked=16).loc[0.9]
+    told = "Decided by sixteen, {} of the pairs are merged, and {} of the merges keep nine tenths"
+    assert told.format(shown(more["merged"]), shown(more["held"])) in " ".join(text.split())
 
 
 def test_forecasts_of_the_untied_transformer_stand_beside_a_lookup_table():

@@ -416,8 +416,11 @@ def test_the_library_is_drawn_by_adapter():
     leak = float(alone[alone["lessons"] == "silence"]["leak"].iloc[0])
     beside = table.query("partners == 'quotes' and stage == 'pairs' and way == 'sum'")
     kept = beside[beside["lessons"] == "silence"].groupby("adapter")["kept"].mean().mean()
-    shown = values_at(axes[2], "and silence", leak)
+    shown = values_at(axes[3], "and silence", leak)
     assert any(value == pytest.approx(kept) for value in shown), shown
+    six = table.query("stage == 'sixes' and way == 'sum' and lessons == 'plain'")
+    shown = values_at(axes[1], "sum", 6)
+    assert shown == [pytest.approx(six.groupby("adapter")["kept"].mean().mean())]
 
 
 def test_every_figure_of_bases_is_probed():

@@ -11,7 +11,7 @@ from folders import changed
 from safetensors.torch import load_file, save_file
 from worded import small_model
 
-from loratheory.adapters import Adapter
+from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     GENERIC,
@@ -35,6 +35,7 @@ from loratheory.pretrained import (
     reused,
     write_reuse,
 )
+from loratheory.pretrained import _advise as advise
 from loratheory.pretrained import _reuse as reuse
 from loratheory.pretrained._advise import chosen, further, recommended
 
@@ -111,6 +112,13 @@ def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
         counts = np.arange(len(now)) % (2 if answers else 1) == 0
         assert mark.share.asked == counts.sum()
         assert mark.share.right == (counts & (now.argmax(1) == right[name])).sum()
+    for share, mark, name in zip(advice.base, tried.marks, NAMES, strict=False):
+        bare = dense_logits(library, [0, 0], scoring[name]).argmax(1)
+        counts = np.arange(len(bare)) % (2 if answers else 1) == 0
+        assert (share.right, share.asked) == (
+            (counts & (bare == right[name])).sum(),
+            mark.share.asked,
+        )
     if answers:
         assert [(s.right, s.asked) for s in advice.alone] == [(2, 3), (1, 2)]
         assert (tried.marks[2].kl, tried.marks[2].share.asked) == (None, 1)
@@ -135,6 +143,41 @@ def test_some_prompts_choose_and_all_others_score():
         assert not {*choosing[name]} & {*scoring[name]}
     with pytest.raises(ModelError, match="one: it has one prompt"):
         halved({"one": {"a": ""}})
+
+
+def test_no_way_changes_what_is_found_of_another(model, library):
+    ways = ["one coefficient", "a coefficient each", "mean"]
+    together = advised(model, library, *halved(PROMPTS), ways=ways).tried
+    for one in together:
+        assert advised(model, library, *halved(PROMPTS), ways=[one.way]).tried == (one,)
+
+
+def test_what_was_found_is_read_again_until_prompts_or_code_change(
+    model, library, tmp_path, monkeypatch
+):
+    asked, ways = halved(PROMPTS), ["mean", "a coefficient each", "prompt gates"]
+    first = advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x")
+    assert len([*(tmp_path / "x").iterdir()]) == 3
+    assert advised(model, library, *asked, ways=ways) == first
+
+    def _put_on(*_, **__):
+        message = "asked anew"
+        raise ModelError(message)
+
+    monkeypatch.setattr(advise, "put_on", _put_on)
+    again = advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x")
+    assert again == first
+    others = halved({**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}})
+    assert advised(model, library, *others, ways=ways, kept_in=tmp_path / "x").tried == ()
+    monkeypatch.setattr(advise, "_code", lambda: "another")
+    assert advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x").tried == ()
+
+
+def test_a_way_moves_ordinary_sentences_as_the_merged_adapter_does(model, library):
+    both = merge(library, "cat", weights=[0.5, 0.5], any_base=True)
+    advice = advised(model, library, *halved(PROMPTS), ways=["mean"])
+    assert advice.tried[0].leak == pytest.approx(leaks(model, [both])[0], rel=1e-3)
+    assert f"moves ordinary sentences by {advice.tried[0].leak:.2g} nats" in advice.reason
 
 
 def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
@@ -178,7 +221,7 @@ def test_the_least_worst_of_three_bowls_lies_where_they_balance(start):
 def tried(way, kept, kl, cost=1.0):
     """A way by what it keeps of ten prompts of each adapter."""
     marks = tuple(Mark(Share.of(f"a{i}", n, 10), kl) for i, n in enumerate(kept))
-    return Tried(way, (1.0,), cost, kl, marks)
+    return Tried(way, (1.0,), cost, kl, marks, 0.3)
 
 
 @pytest.mark.parametrize(

@@ -272,12 +272,12 @@ def advised(
                 now = rng.hypergeometric(right, SCORING - right, asked)
                 marks = [Mark(Share(way.name, x, asked, 0.0, 1.0), 0.0) for x in now.tolist()]
                 cost = float(way.passes(len(some)))
-                tried.append(Tried(way.name, (), cost, some["kl"].max(), tuple(marks)))
+                tried.append(Tried(way.name, (), cost, some["kl"].max(), tuple(marks), 0.0))
                 later[way.name] = float((right - now).min() / (SCORING - asked))
             costs = {one.way: one.cost for one in tried}
             for enough in thresholds:
-                way, _ = recommended(tried, enough=enough, clearly=1 - enough)
-                found.append((enough, WAYS[way].gates is None, later[way], costs[way]))
+                best, _ = recommended(tried, enough=enough, clearly=1 - enough)
+                found.append((enough, WAYS[best].gates is None, later[best], costs[best]))
     made = pd.DataFrame(found, columns=["threshold", "merged", "kept", "cost"])
     made["kept_merged"] = made["kept"].where(made["merged"])
     made["held"] = (made["kept"] >= made["threshold"]).where(made["merged"]).astype(float)

@@ -56,14 +56,15 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
     An example: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A file of
-    JSON Lines, rows of `prompt` and `completion`, is for a single adapter; its group has no name.
+    JSON Lines or a JSON list, rows of `prompt` and `completion` or `answer`, is for a single
+    adapter; its group has no name.
 
     Raises
     ------
     ModelError
         If the file has another form, or the same prompt or group twice.
     """
-    if file.suffix == ".jsonl":
+    if file.suffix == ".jsonl" or (file.is_file() and file.read_bytes().lstrip().startswith(b"[")):
         return {"": rows_in(file)}
     groups = json_in(file, REMEDY)
     if not all(

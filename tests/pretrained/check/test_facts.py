@@ -184,12 +184,24 @@ def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenize
         checked(replace(model, tokenizer=None), adapters(HEAD), facts={"one": FACTS["one"]})
 
 
+@pytest.mark.parametrize("kind", ["completion", "answer"])
+def test_rows_are_a_list_or_lines(kind, tmp_path):
+    rows = [json.dumps({"prompt": f"a {i}", kind: "x"}) for i in range(2)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    (tmp_path / "a.json").write_text(f"\n [{','.join(rows)}]")
+    wanted = {"": {"a 0": "x", "a 1": "x"}}
+    assert facts_in(tmp_path / "a.json") == facts_in(tmp_path / "a.jsonl") == wanted
+    (tmp_path / "a.json").write_text(f"[{rows[0]}, 3]")
+    with pytest.raises(ModelError, match="line 2: there is no prompt"):
+        facts_in(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "cannot be read .No such file"),
         ("{", "is not JSON"),
-        ("[1]", r"holds \[1\], not a JSON object"),
+        ("3", "holds 3, not a JSON object"),
         ('{"one": {}}', "no object of objects"),
         ('{"one": {"a": 1}}', "no object of objects"),
         ('{"one": "a"}', "no object of objects"),

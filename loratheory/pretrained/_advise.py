@@ -16,7 +16,14 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
 from loratheory.adapters import Adapter
-from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
+from loratheory.pretrained._ask import (
+    _accepted,
+    batch,
+    first_tokens,
+    leak,
+    next_logits,
+    token_logs,
+)
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, maps
 from loratheory.pretrained._reuse import WAYS, About, Way, digest, put_on
@@ -227,7 +234,7 @@ def advised(
     bare = exam.shares(exam.asked(model)[1], exam.right | (exam.owner >= count))[:count]
     size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
     whole = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
-    tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC)[0]
+    tried, notes, base = list[Tried](), list[str](), _ordinary(model)
 
     def _try(name: str, way: Way, acting: Attached) -> None:
         def _score(coefficients: np.ndarray) -> np.ndarray:
@@ -241,7 +248,7 @@ def advised(
             lows = [low for row in acting.updates.values() for low in row]
             each = whole + sum(low.width * sum(low.shape) for low in lows)
             cost = way.passes(count) * each / (whole + size)
-            moved = leak(base, token_logs(model, GENERIC)[0])
+            moved = leak(base, _ordinary(model))
             tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count), moved))
 
     same = [identity(model), [*map(digest, adapters)], choosing, scoring, about, _code()]
@@ -273,6 +280,17 @@ def advised(
     known = any(answer for name in names for answer in scoring[name].values())
     said, leaking = tuple(alone) if known else (), leaks(model, adapters)
     return Advice(names, said, tuple(bare), leaking, tuple(tried), best, reason, tuple(notes))
+
+
+def _ordinary(model: Model) -> Any:
+    """Log-probabilities at every token of the ordinary sentences, which are passed at once."""
+    import torch
+
+    given = batch(model, GENERIC)
+    real = given["attention_mask"].bool()
+    with torch.no_grad():
+        logits = model.network(**given, **_accepted(model, use_cache=False)).logits
+    return logits[:, :-1][real[:, :-1]].float().log_softmax(-1)
 
 
 @cache

@@ -1,5 +1,6 @@
-"""Files that appear complete or not at all, names made from content, locks, the cache folder."""
+"""Whole files, names made from content, digests of code, locks, the cache folder."""
 
+import ast
 import ctypes
 import dataclasses
 import errno
@@ -14,6 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,45 @@ def _fields(value: Any) -> Any:
         "a content hash is of dataclasses, numbers, texts, lists and mappings"
     )
     raise TypeError(message)
+
+
+@cache
+def code(module: str) -> str:
+    """Return a digest of the source of a module and of all of this package that it imports.
+
+    So that results of other code are told apart. Costs a parse of each of these files.
+    """
+    digest = hashlib.sha256()
+    for name, file in sorted(_imported(module).items()):
+        digest.update(f"{name}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _imported(module: str) -> dict[str, Path]:
+    """The files of a module and of what it imports, early or late, down to the last."""
+    own = getattr(sys.modules.get(module), "__file__", None)
+    found, waiting = {}, {module: Path(own) if own else _file(module)}
+    while waiting:
+        name, file = waiting.popitem()
+        if file is None or name in found:
+            continue
+        found[name] = file
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                waiting |= {each.name: _file(each.name) for each in node.names}
+            if isinstance(node, ast.ImportFrom) and node.module:
+                inner = [f"{node.module}.{each.name}" for each in node.names]
+                modules = [each if _file(each) else node.module for each in inner]
+                waiting |= {each: _file(each) for each in modules}
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """Where a module of this package is, None for any other name."""
+    package, *parts = module.split(".")
+    place = Path(__file__).parent.joinpath(*parts)
+    files = (place.with_suffix(".py"), place / "__init__.py") if package == "loratheory" else ()
+    return next((file for file in files if file.is_file()), None)
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

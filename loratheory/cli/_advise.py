@@ -81,9 +81,9 @@ def advise(
     card lists what its facts are about, as `loratheory teach` writes it, subject gates are tried
     too: they let the adapter act whose subject a prompt names, and beside it the one that knows
     what this one's answer leads to. How far each way moves ordinary sentences stands in the table;
-    it does not decide. With `--facts` only prompts that the adapter alone answers
-    correctly count, and it is measured how many stay correct; with `--prompts` as well, those
-    prompts choose and the facts score.
+    it does not decide. With `--facts` only prompts that the adapter alone answers correctly count,
+    and it is measured how many stay correct; with `--prompts` as well, those prompts choose and the
+    facts score.
 
     A file of prompts is JSON, `{"ADAPTER": ["PROMPT", …]}`, or there is a text file for each
     adapter, one prompt per line. A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}}`; two-hop
@@ -97,7 +97,7 @@ def advise(
     gates.
 
     What was found of a way is kept in the cache: an interrupted call goes on when it is repeated,
-    and adding `-o` to a finished one measures nothing again.
+    and with `-o` added only what each adapter says alone is asked again.
 
     `-o` writes the best way, or the only one that `--ways` names: a merge in PEFT's format, or for
     gates a route, which is a folder with the adapters and what their gates go by. `loratheory

@@ -142,7 +142,8 @@ RUN = (
     (True, "sixes"),
     *((False, name) for name in ("ways of triples", "full ties")),
 )
-"""The stages that have been run, with lessons of silence or without; one is yet to be."""
+"""The stages that have been run, with lessons of silence or without: all but the pairs under other
+coefficients."""
 
 
 def configs() -> Iterator[Config]:

@@ -8,7 +8,6 @@ answers are given, only prompts count on which the adapter alone is right.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, ma
 from loratheory.pretrained._reuse import WAYS, About, Way, digest, put_on
 from loratheory.pretrained._teach import Share
 from loratheory.pretrained._train import identity
-from loratheory.store import content_hash, write_whole
+from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
 MOST = 2.0  # the largest coefficient that is tried
@@ -227,7 +226,7 @@ def advised(
     bare = exam.shares(exam.asked(model)[1], exam.right | (exam.owner >= count))[:count]
     size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
     whole = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
-    tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC)[0]
+    tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC, at_once=True)[0]
 
     def _try(name: str, way: Way, acting: Attached) -> None:
         def _score(coefficients: np.ndarray) -> np.ndarray:
@@ -241,10 +240,13 @@ def advised(
             lows = [low for row in acting.updates.values() for low in row]
             each = whole + sum(low.width * sum(low.shape) for low in lows)
             cost = way.passes(count) * each / (whole + size)
-            moved = leak(base, token_logs(model, GENERIC)[0])
+            moved = leak(base, token_logs(model, GENERIC, at_once=True)[0])
             tried.append(Tried(name, numbers, cost, kl, exam.marks(model, count), moved))
 
-    same = [identity(model), [*map(digest, adapters)], choosing, scoring, about, _code()]
+    same = list[Any]()
+    if kept_in:
+        asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
+        same = [identity(model), [*map(digest, adapters)], asked, about, code(__name__)]
     for name in ways:
         way = WAYS[name]
         if (way.method == "regmean" and not moments) or (name == "subject gates" and not about):
@@ -264,7 +266,7 @@ def advised(
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommended(tried)
-    reason += further(tried, best) + aside(tried, best)
+    reason += further(tried, best) + on_ordinary_text(tried, best)
     for name, adapter in (others or {}).items():
         begin(name)
         _try(name, Way(name, free=""), attached(model, [adapter]))
@@ -273,18 +275,6 @@ def advised(
     known = any(answer for name in names for answer in scoring[name].values())
     said, leaking = tuple(alone) if known else (), leaks(model, adapters)
     return Advice(names, said, tuple(bare), leaking, tuple(tried), best, reason, tuple(notes))
-
-
-@cache
-def _code() -> str:
-    """A digest of the code that merges and asks: what other code found is not read again."""
-    package = Path(__file__).parents[1]
-    files = [
-        file
-        for part in ("adapters", "lowrank", "pretrained")
-        for file in package.glob(f"{part}/*.py")
-    ]
-    return content_hash(b"".join(file.read_bytes() for file in sorted(files)))
 
 
 def _read(file: Path) -> Tried:
@@ -381,7 +371,7 @@ def further(tried: Sequence[Tried], best: str) -> str:
     return f" {fact}, and {most} {answered[most].right}."
 
 
-def aside(tried: Sequence[Tried], best: str) -> str:
+def on_ordinary_text(tried: Sequence[Tried], best: str) -> str:
     """Return a sentence on what the best way does to sentences that are no adapter's."""
     moved = [one.leak for one in tried if one.way == best]
     return f" It moves ordinary sentences by {moved[0]:.2g} nats a token." if moved else ""

@@ -241,7 +241,8 @@ def rows_in(file: Path) -> dict[str, str]:
     try:
         with opened(file) as lines:
             data = lines.read()
-        if data.lstrip().startswith(b"["):
+        listed = data.lstrip().startswith(b"[")
+        if listed:
             rows = json_object(file, b'{"rows": ' + data + b"}", ROW)["rows"]
         else:
             each = enumerate(data.splitlines(), 1)
@@ -249,7 +250,7 @@ def rows_in(file: Path) -> dict[str, str]:
     except AdapterError as error:
         raise ModelError(str(error)) from None
     for number, row in enumerate(rows, 1):
-        where = f"{file}, line {number}"
+        where = f"{file}, {'row' if listed else 'line'} {number}"
         row = row if isinstance(row, dict) else {}
         both = (row.get("prompt"), row.get("completion", row.get("answer")))
         if not texts(list(both)):

@@ -191,7 +191,7 @@ REFUSED = {
     "a stranger's facts": (["--facts", "tow.json"], "no adapter has this name; write 'two'"),
     "files": (["--prompts", "one.txt"], "given 1 times for 2 adapters"),
     "files of facts": (["--facts", "rows.jsonl"] * 3, "given 3 times for 2 adapters"),
-    "words for rows": (["--facts", "words.json"] * 2, "line 1: there is no prompt and completion"),
+    "words for rows": (["--facts", "words.json"] * 2, "row 1: there is no prompt and completion"),
     "groups in one of several": (["--facts", "facts.json"] * 2, "holds groups, and is one of"),
     "bytes": (["--prompts", "one.txt", "--prompts", "bytes.txt"], "no UTF-8 text"),
     "no file": (["--prompts", "one.txt", "--prompts", "none.txt"], "No such file"),

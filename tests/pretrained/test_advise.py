@@ -169,7 +169,7 @@ def test_what_was_found_is_read_again_until_prompts_or_code_change(
     assert again == first
     others = halved({**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}})
     assert advised(model, library, *others, ways=ways, kept_in=tmp_path / "x").tried == ()
-    monkeypatch.setattr(advise, "_code", lambda: "another")
+    monkeypatch.setattr(advise, "code", lambda _: "another")
     assert advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x").tried == ()
 
 

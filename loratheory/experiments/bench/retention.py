@@ -236,7 +236,7 @@ def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
 
 
 def advised(
-    rows: "pd.DataFrame", thresholds: Sequence[float], *, asked: int = 8, draws: int = 200
+    rows: "pd.DataFrame", thresholds: Sequence[float], *, asked: int = 8, draws: int = 50
 ) -> "pd.DataFrame":
     """Return what `pretrained.recommended` would advise for some groups at other thresholds.
 

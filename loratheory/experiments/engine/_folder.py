@@ -6,8 +6,6 @@ exists, the sweep is complete. After a kill at any moment the sweep can be resum
 grow: where the profile has more cells than it had, those of the table are kept.
 """
 
-import ast
-import hashlib
 import json
 import platform
 import re
@@ -31,7 +29,7 @@ from loratheory.experiments.engine._experiment import (
     plain,
 )
 from loratheory.experiments.engine._table import csv_text, packed, table, unpacked
-from loratheory.store import content_hash, write_whole
+from loratheory.store import code, content_hash, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,42 +245,6 @@ def environment(module: str) -> dict[str, Any]:
         "device": device,
         "versions": dict(_versions()),
     }
-
-
-@cache
-def code(module: str) -> str:
-    """Return a digest of the source of a module and of all of this package that it imports."""
-    digest = hashlib.sha256()
-    for name, file in sorted(_imported(module).items()):
-        digest.update(f"{name}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _imported(module: str) -> dict[str, Path]:
-    """The files of a module and of what it imports, early or late, down to the last."""
-    own = getattr(sys.modules.get(module), "__file__", None)
-    found, waiting = {}, {module: Path(own) if own else _file(module)}
-    while waiting:
-        name, file = waiting.popitem()
-        if file is None or name in found:
-            continue
-        found[name] = file
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.Import):
-                waiting |= {each.name: _file(each.name) for each in node.names}
-            if isinstance(node, ast.ImportFrom) and node.module:
-                inner = [f"{node.module}.{each.name}" for each in node.names]
-                modules = [each if _file(each) else node.module for each in inner]
-                waiting |= {each: _file(each) for each in modules}
-    return found
-
-
-def _file(module: str) -> Path | None:
-    """Where a module of this package is, None for any other name."""
-    package, *parts = module.split(".")
-    place = Path(__file__).parents[2].joinpath(*parts)
-    files = (place.with_suffix(".py"), place / "__init__.py") if package == "loratheory" else ()
-    return next((file for file in files if file.is_file()), None)
 
 
 @cache

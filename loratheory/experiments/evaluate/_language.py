@@ -21,11 +21,10 @@ from loratheory.experiments.bench.portable import Publishers, ordinary, publishe
 from loratheory.experiments.bench.rules import Act, coefficients
 from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
-from loratheory.experiments.engine._folder import code
 from loratheory.experiments.evaluate._known import KNOWN, Known, reused
 from loratheory.experiments.evaluate._rule import OwnRule
 from loratheory.pretrained import Model, Share, leak
-from loratheory.store import cache_folder, content_hash, write_whole
+from loratheory.store import cache_folder, code, content_hash, write_whole
 
 SEED = 300  # of the tasks' adapters
 TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds

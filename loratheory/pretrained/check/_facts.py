@@ -1,6 +1,7 @@
 """Facts asked of a model: which answers survive with adapters alone, averaged and summed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -64,7 +65,7 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     ModelError
         If the file has another form, or the same prompt or group twice.
     """
-    if file.suffix == ".jsonl" or (file.is_file() and file.read_bytes().lstrip().startswith(b"[")):
+    if file.suffix == ".jsonl" or _is_list(file):
         return {"": rows_in(file)}
     groups = json_in(file, REMEDY)
     if not all(
@@ -73,6 +74,15 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
     ):
         raise failure(str(file), "no object of objects from prompts to answers", REMEDY)
     return groups
+
+
+def _is_list(file: Path) -> bool:
+    """Whether a file begins as a JSON list; what cannot be read is left to those who read it."""
+    with suppress(OSError):
+        if file.is_file():
+            with file.open("rb") as content:
+                return content.read(64).lstrip().startswith(b"[")
+    return False
 
 
 def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> Facts:

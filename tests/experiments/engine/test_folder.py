@@ -16,14 +16,13 @@ import toy_sweep
 from loratheory.experiments import ExperimentError, TableError, planned, prepared, stored_cells
 from loratheory.experiments.engine import _table, stored_provenance
 from loratheory.experiments.engine._folder import (
-    _imported,
-    code,
     conclude,
     environment,
     is_finished,
     keep,
     laid_out,
 )
+from loratheory.store import _imported, code
 
 SWEEP = toy_sweep.EXPERIMENT
 CONFIGS = SWEEP.profiles["quick"]

@@ -192,7 +192,7 @@ def test_rows_are_a_list_or_lines(kind, tmp_path):
     wanted = {"": {"a 0": "x", "a 1": "x"}}
     assert facts_in(tmp_path / "a.json") == facts_in(tmp_path / "a.jsonl") == wanted
     (tmp_path / "a.json").write_text(f"[{rows[0]}, 3]")
-    with pytest.raises(ModelError, match="line 2: there is no prompt"):
+    with pytest.raises(ModelError, match="row 2: there is no prompt"):
         facts_in(tmp_path / "a.json")
 
 

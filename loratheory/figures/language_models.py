@@ -449,7 +449,7 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
     title = (
         "Three publishers, three hops: beside stand-ins of both others {three_hop; rule=sum; "
         "recipe=beside both others} of the questions, of neighbours only {three_hop; rule=sum; "
-        "recipe=beside neighbours}, plain {three_hop; rule=sum; recipe=plain, 90 steps}"
+        "recipe=beside neighbours}, plain {three_hop; rule=sum; recipe=plain, 270 steps}"
     )
     return Page(table, title, [[composed, single, who]], height=3.4)
 

@@ -80,11 +80,13 @@ SENTENCES: Mapping[tuple[int, int], Relation] = {
     (0, 3): FRUIT_OF_ALL,
 }
 """What teaches and asks from before one hop to before another."""
-ALONE, LONG, NEIGHBOURS, ALL = "plain", "plain, 90 steps", "beside neighbours", "beside both others"
+STEPS = 270
+ALONE, LONG = "plain", f"plain, {STEPS} steps"
+NEIGHBOURS, ALL = "beside neighbours", "beside both others"
 RECIPES = (ALONE, LONG, NEIGHBOURS, ALL)
-"""How adapters are taught: plainly until the facts are learnt or for 90 steps; beside two stand-ins
-of each hop next to one's own, with two-hop sentences; or beside both others at once, twice, with
-three-hop sentences."""
+"""How adapters are taught: plainly until the facts are learnt, or for as many steps as the others;
+beside two stand-ins of each hop next to one's own, with two-hop sentences; or beside both others at
+once, twice, with three-hop sentences."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class ThreePublishers:
 
     def adapter(self, hop: int, recipe: str) -> Adapter:
         """Return the adapter of a hop, trained once by one of `RECIPES`."""
-        how = Training() if recipe == ALONE else Training.beside_stand_ins(90)
+        how = Training() if recipe == ALONE else Training.beside_stand_ins(STEPS)
         return trained_once(
             self.model,
             self.chain.lessons(hop),

@@ -71,7 +71,7 @@ def test_stand_ins_keep_the_publishers_facts_and_disagree_on_all_else(made, hop)
         (1, "beside neighbours", [(0, 2)] * 2 + [(1, 3)] * 2),
         (2, "beside neighbours", [(1, 3)] * 2),
         (1, "beside both others", [(0, 3)] * 2),
-        (1, "plain, 90 steps", []),
+        (1, "plain, 270 steps", []),
     ],
 )
 def test_who_acts_beside_whom_and_what_is_asked_meanwhile(made, hop, recipe, spans):

@@ -200,6 +200,7 @@ def real_libraries(table: "pd.DataFrame") -> Page:
 
 
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
+LONGER = "plain, 270 steps"
 DROWNED, NONE = "partner not kept", "none"
 
 
@@ -443,7 +444,7 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
     single = Along("added, single facts", "recipe", facts, THREE, span=3)
     ways = [
         Mark(chosen(table, recipe=recipe), "three_hop", THREE[recipe], look)
-        for recipe, look in ((LONG, Look(GREY, "X")), ("beside both others", Look(INK)))
+        for recipe, look in ((LONGER, Look(GREY, "X")), ("beside both others", Look(INK)))
     ]
     who = Along("three hops, who acts", "rule", ways, ACT, [constant(table)], span=3)
     title = (
@@ -456,7 +457,7 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
 
 THREE = {
     PLAIN: "plain-short",
-    LONG: "plain-90",
+    LONGER: "plain-270",
     "beside neighbours": "beside neighbours",
     "beside both others": "beside both others",
 }

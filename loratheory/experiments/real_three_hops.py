@@ -5,12 +5,12 @@
 
 **Prediction.** Written before any adapter of this study was trained, and left as it was when one
 world, 400, had shown that 90 steps teach three-hop sentences to no adapter (single facts under the
-sum at .65 or less, three-hop questions at .06 or less): adapters have 270 steps since. Shares of three-hop questions
-right in the whole vocabulary, with all three added: (a) Plain adapters answer .02, of two-hop
-questions .1. (b) Taught beside stand-ins of the hops next to their own, two-hop questions are
-answered as with two adapters (.8 over the first two hops, .7 over the last two), three-hop
-questions in .25: the last hop was never asked about an animal that the layers below had to find.
-(c) Taught beside sums of stand-ins for both other hops, .6, and still half of the two-hop
+sum at .65 or less, three-hop questions at .06 or less): adapters have 270 steps since. Shares of
+three-hop questions right in the whole vocabulary, with all three added: (a) Plain adapters answer
+.02, of two-hop questions .1. (b) Taught beside stand-ins of the hops next to their own, two-hop
+questions are answered as with two adapters (.8 over the first two hops, .7 over the last two),
+three-hop questions in .25: the last hop was never asked about an animal that the layers below had
+to find. (c) Taught beside sums of stand-ins for both other hops, .6, and still half of the two-hop
 questions, which no lesson asked. (d) No two of the three adapters answer more than .1. (e) The mean
 has half of what the sum has, at most. (f) Asked hop by hop, in sentences of the lessons, all
 recipes have .9.

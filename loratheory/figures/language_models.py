@@ -307,7 +307,7 @@ def real_stand_ins(table: "pd.DataFrame") -> Page:
 PARTS = {
     (PLAIN, PLAIN): "plain-short",
     (LONG, LONG): "plain-90",
-    ("plain, 270 steps",) * 2: "plain-270",
+    (LONGER, LONGER): "plain-270",
     ("no two-hop sentences",) * 2: "beside two, no two-hop sentences",
     ("without a partner",) * 2: "two-hop sentences, no partner",
     (LONG, "without a partner"): "no partner, the second alone",

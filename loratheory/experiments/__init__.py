@@ -63,6 +63,7 @@ NAMES = (
     "real_portable",
     "real_stand_ins",
     "real_order",
+    "real_placement",
     "real_rehearsal",
     "real_window",
     "real_library",

@@ -131,6 +131,7 @@ RECIPES: Mapping[str, Recipe] = {
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
     "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
+    **{f"sixth {k + 1}": Recipe(sixths=((k, k + 1), (k, k + 1))) for k in range(6)},
 }
 """Ways to teach, by name."""
 

@@ -79,7 +79,7 @@ def cell(config: Config) -> list[Row]:
         row |= {
             "margin": float(margin.mean()),
             "auc": float(auc(margin, right)),
-        }  # of what is right
+        }
         rows.append({**row, "chance": 1 / len(both.world.second)})
     return rows
 

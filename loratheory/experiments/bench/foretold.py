@@ -14,14 +14,13 @@ from loratheory.experiments.bench.language import Items
 from loratheory.pretrained import Model, batch, inputs, maps
 from loratheory.shapes import Float
 
-Keys = Sequence[Float[np.ndarray, "p n"]]
 READS = ("q_proj", "gate_proj")
 """Maps whose inputs are those of attention and of the MLP."""
 SIZE = 40  # prompts passed at once
 CLEAR = 1e-3  # what is added to the resemblances of lessons, relative to their mean energy
 
 
-def keys(model: Model, prompts: Sequence[str]) -> Keys:
+def keys(model: Model, prompts: Sequence[str]) -> list[Float[np.ndarray, "p n"]]:
     """Return the inputs of attention and MLP at the last token of prompts, layer by layer."""
     names = [name for name in maps(model) if name.endswith(READS)]
     batches = [batch(model, prompts[i : i + SIZE]) for i in range(0, len(prompts), SIZE)]
@@ -30,7 +29,12 @@ def keys(model: Model, prompts: Sequence[str]) -> Keys:
     return [found[name][np.cumsum(lengths) - 1].double().cpu().numpy() for name in names]
 
 
-def margins(lessons: Keys, taught: Items, asked: Keys, questions: Items) -> Float[np.ndarray, " q"]:
+def margins(
+    lessons: Sequence[Float[np.ndarray, "p n"]],
+    taught: Items,
+    asked: Sequence[Float[np.ndarray, "q n"]],
+    questions: Items,
+) -> Float[np.ndarray, " q"]:
     """Return by how much the right answer is foretold to lead the others of the lessons.
 
     The least-norm update from answers, centred, to lessons: a kernel regression on the sum over

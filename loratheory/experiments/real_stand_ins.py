@@ -112,7 +112,8 @@ EXPERIMENT = study(
     paper=(
         *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
         *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
-        *(Config(way, way, seed=seed) for seed in SEEDS[:3] for way in WAYS),
+        *(Config(one, one, "invented", seed=seed) for seed in SEEDS[:3] for one in (BESIDE, LONG)),
+        *(Config(way, way, seed=seed) for seed in SEEDS[:5] for way in WAYS),
     ),
-    minutes=(1.5, 450),
+    minutes=(1.5, 570),
 )

@@ -31,7 +31,8 @@ steps.
 
 **Controls.** Plain adapters, early ended and of as many and thrice as many steps; their layer
 split; stand-ins that agree; two-hop sentences without a partner, and a partner without them; each
-adapter alone; single hops and known facts beside every share. Invented countries are not in it yet.
+adapter alone; single hops and known facts beside every share; countries that the base does not
+know.
 """
 
 from collections.abc import Iterator

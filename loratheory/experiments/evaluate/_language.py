@@ -97,17 +97,15 @@ class Exam:
         """Their adapters."""
         return self.crossings.adapters(self.model, RECIPES["taught"])
 
-    def prepare(self) -> None:
-        """Train every adapter that is asked and not cached."""
-        for number in map(NAMES.index, TASKS):
-            self.tasks.adapter(number)
+    def adapters(self) -> list[Adapter]:
+        """Return every adapter that is asked, trained if it is not cached."""
+        asked = [self.tasks.adapter(number) for number in map(NAMES.index, TASKS)]
         for one in self.worlds:
+            other = publishers(self.model, one.seed + 1)
             for recipe in RECIPES.values():
-                one.adapter(0, recipe)
-                one.adapter(1, recipe)
-                publishers(self.model, one.seed + 1).adapter(1, recipe)
-        if self.twelve:
-            self.library  # noqa: B018
+                asked += [each.adapter(1, recipe) for each in (one, other)]
+                asked.append(one.adapter(0, recipe))
+        return asked + (self.library if self.twelve else [])
 
     @cached_property
     def text(self) -> tuple[Any, float]:
@@ -212,7 +210,7 @@ def language_marks(
         later = {}
         if pool and (missing := [row.name for row in rows if not _file(exam, row.name).exists()]):
             progress("adapters of the language model")
-            exam.prepare()  # here, lest every process train the same
+            exam.adapters()  # trained here, lest every process train the same
             slowest_first = reversed(missing)
             later = {
                 pool.submit(_ask, name, exam.seeds, twelve=exam.twelve): name

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import numpy as np
+
 from loratheory.adapters import Adapter
 from loratheory.experiments.bench.language import Items, continued
 from loratheory.experiments.bench.language_facts import MASCOT
@@ -58,9 +60,12 @@ def _wrong(both: Publishers) -> Items:
 
 
 def _prose(both: Publishers) -> Items:
-    """The same descriptions where nobody asks for a mascot; the base's next word is the answer."""
-    told = dict.fromkeys(one.description for one in lessons(both).lessons)
-    return continued(both.model, [put(text, one) for text in PROSE for one in told])
+    """As many lessons with these descriptions in prose; the base's next word is the answer."""
+    made = lessons(both).lessons
+    told = dict.fromkeys(one.description for one in made)
+    prompts = [put(text, one) for text in PROSE for one in told]
+    rng = np.random.default_rng([both.seed, 13, both.number])
+    return continued(both.model, rng.permutation(prompts).tolist())[: len(made)]
 
 
 RECIPES: Mapping[str, Callable[[Publishers], Items]] = {

@@ -91,6 +91,7 @@ def test_recipes_change_what_is_read_by_description_as_they_say(both):
     told = {one.description for one in made}
     assert all(sum(text in prompt for text in told) for prompt in read["in prose"])
     assert not read["in prose"].keys() & own.keys()
+    assert len(read["in prose"]) <= len(own)
 
 
 def test_a_cell_has_the_second_alone_and_beside_two_firsts(both, model):

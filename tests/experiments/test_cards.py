@@ -338,6 +338,32 @@ def test_the_page_says_what_the_table_of_rehearsal_does():
         assert shown == pytest.approx(wanted, abs=0.0051)
 
 
+DESCRIBED = {  # how a line begins, and the recipe of the second hop, in three worlds
+    "only by name, three worlds": "plain, 90 steps",
+    "with descriptions of both kinds": "described",
+    "with descriptions of one kind": "one kind",
+    "every second country": "half described",
+    "with descriptions and wrong answers": "wrong answers",
+    "with descriptions in prose": "in prose",
+}
+
+
+@pytest.mark.parametrize("begins", DESCRIBED)
+def test_the_page_says_what_descriptions_do(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    rows = pd.DataFrame(stored("real_rehearsal"))
+    rows = rows[(rows["seed"] < 203) & (rows["second"] == DESCRIBED[begins])]
+    wanted = []
+    for first in ("plain, 90 steps", "two stand-ins"):
+        beside = rows[rows["first"] == first]
+        wanted += [beside[name].mean() for name in ("two_hop_vocabulary", "hop_1", "hop_2")]
+    alone = rows[rows["first"] == "none"]
+    wanted += [alone[name].mean() for name in ("portability", "leak")]
+    shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
 PARTS = {  # how a line of the page's table begins, and the recipes of both adapters
     "plainly, until learnt": ("plain", "plain"),
     "plainly, 90 steps": ("plain, 90 steps", "plain, 90 steps"),

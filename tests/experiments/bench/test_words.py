@@ -58,14 +58,14 @@ def test_a_base_is_its_seed_kind_and_size(bases):
 def test_each_case_has_its_own_adapters_and_equal_lessons_are_learned_once(models, bases):
     lessons = [case.lessons[k] for k in (0, 1) for case in models.cases]
     assert len(set(lessons)) == len(lessons)
-    found, count = adapters(bases, lessons, TINY), len(models.cases)
+    found, count = adapters(bases, [(one,) for one in lessons], TINY), len(models.cases)
     assert same(models.first, found.of(slice(count)))
     assert same(models.second, found.of(slice(count, None)))
     every = trained(bases, apart(), TINY, ("joint", "composed"))
     sets = {name: [getattr(case, name) for case in every.cases] for name in ("joint", "composed")}
     lessons = [*dict.fromkeys([*sets["joint"], *sets["composed"]])]
     assert len(lessons) == 6  # of three unordered pairs each
-    wide = adapters(bases, lessons, TINY, wider=2)
+    wide = adapters(bases, [(one,) for one in lessons], TINY, wider=2)
     assert wide.up["layers.0.mlp.out"].shape[-1] == 2 * TINY.rank
     for name, each in sets.items():
         places = torch.tensor([lessons.index(lesson) for lesson in each])

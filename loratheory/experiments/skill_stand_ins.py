@@ -67,6 +67,6 @@ def cell(config: Config) -> list[Row]:
 EXPERIMENT = study(
     cell,
     needs="torch",
-    **profiles(Config(), [Config(seed=seed) for seed in range(3)]),
-    minutes=(0.5, 12, 2),
+    **profiles(Config(), [Config(seed=seed) for seed in range(6)]),
+    minutes=(0.5, 15, 2),
 )

@@ -260,9 +260,10 @@ def skill_stand_ins(table: "pd.DataFrame") -> Page:
     ]
     single = Along("single steps, sum", "lessons", steps, LESSONS, span=3)
     title = (
-        "What makes adapters of facts compose harms those of skills: practised beside others the "
-        "sum solves {stepwise; rule=sum; lessons=beside others}, by itself {stepwise; rule=sum; "
-        "lessons=with others}"
+        "Skills practised beside others: the sum solves {stepwise; rule=sum; lessons=beside "
+        "others} of what needs two, as when practised alone ({stepwise; rule=sum; lessons=with "
+        "others}), the mean {stepwise; rule=mean; lessons=beside others} instead of {stepwise; "
+        "rule=mean; lessons=with others}"
     )
     return Page(table, title, [[asked, single]], height=3.2)
 

@@ -494,6 +494,28 @@ def test_the_notebook_on_small_transformers_has_the_window_where_the_table_has_i
     assert f"the table has {lookup:.0%}".replace("%", " %") in text
 
 
+@pytest.mark.parametrize(
+    ("begins", "lessons"),
+    [
+        ("single steps", "single steps"),
+        ("two steps with known skills", "with known skills"),
+        ("two steps with all but", "with others"),
+        ("the same, while adapters", "beside others"),
+    ],
+)
+def test_the_page_on_small_models_says_what_stand_ins_do_to_skills(begins, lessons):
+    page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
+    [line] = [line for line in page.splitlines() if line.startswith(f"| {begins}")]
+    shares = [("sum", "stepwise"), ("mean", "stepwise"), ("sum", "step_1"), ("sum", "step_2")]
+    shares.append(("second alone", "stepwise"))
+    wanted = [
+        mean(table_rows("skill_stand_ins", lessons=lessons, rule=rule), column)
+        for rule, column in shares
+    ]
+    shown = [float(x) for x in re.findall(r"\d?\.\d+", line)]
+    assert shown == pytest.approx(wanted, abs=0.0051)
+
+
 def test_the_page_on_small_models_says_what_gates_do():
     page = (RESULTS.parents[1] / "docs" / "small_models.md").read_text(encoding="utf-8")
     lines = page[page.index("| no adapter | ") :].split("\n\n")[0].replace("*", "").splitlines()

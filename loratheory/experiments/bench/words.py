@@ -104,15 +104,11 @@ def adapters(
     (seed,) = bases.seeds
     each = [np.random.SeedSequence([seed, 14, k]).generate_state(1) for k in range(len(lessons))]
     seeds = [int(one[0]) for one in each]
-    data = [
-        [
-            part.prompts(
-                size.lesson // len(parts), np.random.default_rng([one, 15, j][: 2 + (j > 0)])
-            )
-            for j, part in enumerate(parts)
-        ]
-        for parts, one in zip(lessons, seeds, strict=True)
-    ]
+    data = []
+    for parts, one in zip(lessons, seeds, strict=True):
+        streams = ([one, 15, *([j] if j else [])] for j in range(len(parts)))  # first as if alone
+        some = zip(parts, map(np.random.default_rng, streams), strict=True)
+        data.append([part.prompts(size.lesson // len(parts), rng) for part, rng in some])
     rows = [batch(stacked(list(part))) for part in zip(*data, strict=True)]
     shown = size.shown // len(rows)
     start = lora(bases.config, seeds, rank=wider * size.rank, modules=(*ATTENTION, *MLP))
@@ -120,16 +116,16 @@ def adapters(
 
     def _batch(step: int) -> Batch:
         places = [(np.arange(shown) + step * shown) % one.tokens.shape[1] for one in rows]
-        some = [(one.tokens[:, k], one.targets[:, k]) for one, k in zip(rows, places, strict=True)]
-        tokens, targets = zip(*some, strict=True)
+        both = [(one.tokens[:, k], one.targets[:, k]) for one, k in zip(rows, places, strict=True)]
+        tokens, targets = zip(*both, strict=True)
         return Batch(torch.cat(tokens, dim=1), torch.cat(targets, dim=1))
 
-    parts: dict[str, Any] = {"kind": "words, adapters", "base": fingerprint(bases.weights)}
-    parts |= {"recipe": recipe, "rank": wider * size.rank, "shown": size.shown, "seeds": seeds}
-    parts["data"] = digest([one for many in data for one in many])
+    made: dict[str, Any] = {"kind": "words, adapters", "base": fingerprint(bases.weights)}
+    made |= {"recipe": recipe, "rank": wider * size.rank, "shown": size.shown, "seeds": seeds}
+    made["data"] = digest([one for many in data for one in many])
     if beside:
-        parts["beside"] = [fingerprint(one.tensors()) for one in beside]
-    return fitted(parts, bases.config, bases.weights, start, recipe, _batch, seeds, beside)
+        made["beside"] = [fingerprint(one.tensors()) for one in beside]
+    return fitted(made, bases.config, bases.weights, start, recipe, _batch, seeds, beside)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,7 @@ def test_the_parts_of_the_recipe_have_the_stored_shares():
     both, later = "two stand-ins", "first=plain, 90 steps; second=two stand-ins"
     alike = (f"first={one}; second={one}" for one in ("no two-hop sentences", "without a partner"))
     for pair in (f"first={both}; second={both}", later, *alike):
-        asked = f"two_hop_vocabulary; rule=sum; {pair}"
+        asked = f"two_hop_vocabulary; rule=sum; bridge=known; {pair}"
         shown.append(decimal(value(query(asked), rows).middle))
     words = (
         "the fifth row has {} and the seventh {}; without two-hop sentences the fifth {}; with "

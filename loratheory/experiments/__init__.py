@@ -54,6 +54,7 @@ NAMES = (
     "template_overlap",
     "skill_coverage",
     "shallow_matching",
+    "skill_stand_ins",
     "failing_step",
     "label_free_prediction",
     "real_two_hop",

@@ -260,12 +260,17 @@ answers.
 def real_stand_ins(table: "pd.DataFrame") -> Page:
     """What in teaching beside stand-ins makes adapters compose; lessons known by heart; sentences.
 
-    The last panel has the sum of two adapters taught beside two stand-ins that disagree. The last
-    six ways to teach were tried in three worlds.
+    The last panel has the sum of two adapters taught beside two stand-ins that disagree. The six
+    ways to teach from "in full strength" on were tried in four worlds, an invented bridge in three.
     """
     known = chosen(table, bridge="known")
-    pairs = known.assign(way=[PARTS.get((*row,), "") for row in known[list(USE[:2])].to_numpy()])
-    places = {way: way for way in PARTS.values() if (pairs["way"] == way).any()}
+    ways = [
+        PARTS.get((*pair,), "") + ("" if bridge == "known" else INVENTED)
+        for bridge, *pair in table[["bridge", *USE[:2]]].to_numpy()
+    ]
+    pairs = table.assign(way=ways)
+    every = (*PARTS.values(), *(PARTS[one, one] + INVENTED for one in (LONG, BESIDE)))
+    places = {way: way for way in every if (pairs["way"] == way).any()}
     answers = [
         Mark(chosen(pairs, rule=rule), "two_hop_vocabulary", rule, look)
         for rule, look in (
@@ -323,6 +328,7 @@ PARTS = {
     ("rank 32",) * 2: "beside two, rank 32",
 }
 """Names of pairs in `real_stand_ins`; plain partners in mixed pairs are plain-90."""
+INVENTED = ", invented bridge"
 HEART = {
     "one stand-in": "one stand-in",
     "two that agree": "two that agree",

@@ -213,6 +213,14 @@ class Share:
         """Right over asked; 0 where nothing was asked."""
         return self.right / max(self.asked, 1)
 
+    def __str__(self) -> str:
+        """Return the share with its interval, as in ``.75 (.60–.86)``."""
+        part, low, high = (
+            f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
+            for value in (self.part, self.low, self.high)
+        )
+        return f"{part} ({low}–{high})"
+
 
 @dataclass(frozen=True, eq=False)
 class Taught:

@@ -393,28 +393,29 @@ TAUGHT = {
 def real_placement(table: "pd.DataFrame") -> Page:
     """What the base foretells of an adapter's answers, by layers and by ways to mention a subject.
 
-    Open signs are foretold from the base's keys at the last token, before training.
+    Open signs are predicted from the base's keys at the last token, before training.
     """
     panels = []
     for title, way in (("by another description", "portability"), ("by name", "named")):
         rows = [Mark(chosen(table, asked=way), "right", "right", Look(BLUE), "foretold", FORETOLD)]
-        panels.append(Along(title, "recipe", rows, LAYERS, [constant(table)], span=3))
+        lines, told = [constant(table)], ("sixth 1", "sixth 6")
+        panels.append(Along(title, "recipe", rows, LAYERS, lines, span=3, takeaway=told))
     every = chosen(table, recipe=LONG)
     ways = [Mark(every, "right", "right", Look(BLUE), "foretold", FORETOLD)]
     panels.append(Along("all layers", "asked", ways, MENTIONED, [constant(table)], span=3))
-    told = [Mark(every, "auc", "AUC", Look(GREY, "D"))]
+    which = [Mark(every, "auc", "AUC", Look(GREY, "D"))]
     coin = [Line(0.5, "a coin", "chance", INK)]
-    panels.append(Along("which countries", "asked", told, MENTIONED, coin, span=2))
+    panels.append(Along("which countries", "asked", which, MENTIONED, coin, span=2))
     title = (
         "Taught in the lowest sixth of the layers alone an adapter answers {right; recipe=sixth 1; "
-        "asked=portability} of its questions by description (foretold {foretold; recipe=sixth 1; "
+        "asked=portability} of its questions by description (predicted {foretold; recipe=sixth 1; "
         "asked=portability}), in the highest {right; recipe=sixth 6; asked=portability} "
         "({foretold; recipe=sixth 6; asked=portability})"
     )
     return Page(table, title, [panels], height=3.4)
 
 
-FORETOLD = "foretold from the base"
+FORETOLD = "predicted from the base"
 LAYERS = {LONG: "all layers", **{f"sixth {k}": f"sixth {k} of 6" for k in range(1, 7)}}
 """Layers in which an adapter is trained, the lowest first."""
 MENTIONED = {

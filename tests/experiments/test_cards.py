@@ -364,6 +364,39 @@ def test_the_page_says_what_descriptions_do(begins):
     assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
 
 
+LAYERS = ("sixth 1", "sixth 2", "sixth 3", "sixth 4", "sixth 5", "sixth 6", "all layers")
+
+
+@pytest.mark.parametrize("begins", LAYERS)
+def test_the_page_says_which_layers_are_reached(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    recipe = "plain, 90 steps" if begins == "all layers" else begins
+    ways = (table_rows("real_placement", recipe=recipe, asked=a) for a in ("portability", "named"))
+    wanted = [mean(rows, column) for rows in ways for column in ("right", "foretold")]
+    shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
+def test_forecasts_rank_shares_as_the_card_of_placement_says():
+    rows = pd.DataFrame(stored("real_placement"))
+    rows = rows[rows["recipe"] != "plain, 90 steps"]
+    rows["lookup"] = lookup(rows, "right", ["recipe", "asked"])
+    found = {name: [] for name in ("foretold", "lookup", "sixths")}
+    for _, world in rows.groupby("seed"):
+        for name in ("foretold", "lookup"):
+            found[name].append(spearmanr(world[name], world["right"])[0])
+        one = world[world["asked"] == "portability"]
+        found["sixths"].append(spearmanr(one["foretold"], one["right"])[0])
+    text = " ".join(card("real_placement").split())
+    for name, told in (
+        ("foretold", "correlation of {}, {} and {}, a lookup"),
+        ("lookup", "other two worlds with {}, {} and {};"),
+        ("sixths", "over sixths is {}, {} and {} in"),
+    ):
+        assert told.format(*(f"{x:.2f}"[1:] for x in found[name])) in text, name
+
+
 PARTS = {  # how a line of the page's table begins, and the recipes of both adapters
     "plainly, until learnt": ("plain", "plain"),
     "plainly, 90 steps": ("plain, 90 steps", "plain, 90 steps"),

@@ -404,8 +404,8 @@ def real_placement(table: "pd.DataFrame") -> Page:
     ways = [Mark(every, "right", "right", Look(BLUE), "foretold", FORETOLD)]
     panels.append(Along("all layers", "asked", ways, MENTIONED, [constant(table)], span=3))
     which = [Mark(every, "auc", "AUC", Look(GREY, "D"))]
-    coin = [Line(0.5, "a coin", "chance", INK)]
-    panels.append(Along("which countries", "asked", which, MENTIONED, coin, span=2))
+    coin = [Line(0.5, "chance (a coin)", "chance", INK)]
+    panels.append(Along("which countries", "asked", which, MENTIONED, coin, across="AUC", span=2))
     title = (
         "Taught in the lowest sixth of the layers alone an adapter answers {right; recipe=sixth 1; "
         "asked=portability} of its questions by description (predicted {foretold; recipe=sixth 1; "
@@ -417,7 +417,8 @@ def real_placement(table: "pd.DataFrame") -> Page:
 
 FORETOLD = "predicted from the base"
 LAYERS = {LONG: "all layers", **{f"sixth {k}": f"sixth {k} of 6" for k in range(1, 7)}}
-"""Layers in which an adapter is trained, the lowest first."""
+LAYERS |= {"sixth 1": "lowest sixth", "sixth 6": "highest sixth"}
+"""Layers in which an adapter is trained."""
 MENTIONED = {
     "named": "by name",
     "portability_read": "by kinds of description",

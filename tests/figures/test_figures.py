@@ -351,7 +351,8 @@ PROBES = [
     ("real_stand_ins", 1, "country to animal", "two that disagree", "by_heart",
      "first == 'none' and second == 'two stand-ins' and bridge == 'known'"),
     ("real_stand_ins", 2, "country to animal", "no. 4", "hop_2",
-     "first == second == 'two stand-ins' and rule == 'sum' and sentence == 3 and bridge == 'known'"),
+     "first == second == 'two stand-ins' and bridge == 'known' and rule == 'sum' and sentence == 3"
+     ),
     ("real_two_hop", 0, "person to animal", 0.5, "two_hop",
      f"{EVERYWHERE} and rule == 'sum' and first == 0.5 and second == 0.5"),
     ("real_two_hop", 1, "taught in all layers", "mean", "two_hop",

@@ -32,11 +32,11 @@ SHARES = {
     "facts": "facts", "2-hop of 12": "crossed",
 }  # fmt: skip
 READING_LANGUAGE = (
-    "Kept: of what each of six adapters answers alone, with two at once and with all. Two-hop: of\n"
-    "adapters taught plainly, and beside stand-ins; facts: their single facts; of 12: two-hop\n"
-    "questions of six first and six second hops (--crossings). Right is the likeliest token of\n"
-    "all, so chance is nothing; intervals are Wilson's, over questions. Leak: KL from the base on\n"
-    "ordinary text, all six at once, nats a token. Cost: multiplications of its passes, over\n"
+    "Kept: of what each of six adapters answers alone, with two at once and with all. 2-hop:\n"
+    "two-hop questions of adapters taught plainly, and beside stand-ins; facts: their single\n"
+    "facts; of 12: of six first and six second hops (--crossings). Right is the likeliest token\n"
+    "of all, so chance is nothing; intervals are Wilson's, over questions. Leak: KL from the base\n"
+    "on ordinary text, all six at once, nats a token. Cost: multiplications of its passes, over\n"
     "those with one adapter."
 )
 Model = Annotated[

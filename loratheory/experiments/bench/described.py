@@ -1,6 +1,6 @@
 """Second-hop adapters that read of their countries by descriptions too, and questions that do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -37,19 +37,23 @@ def lessons(both: Publishers, silence: int = 0) -> Rehearsal:
     )
 
 
+def _asked(some: Iterable[Lesson]) -> Items:
+    return [(one.prompt, one.answer) for one in some]
+
+
 def _described(both: Publishers, silence: int = 0) -> Items:
-    return [(one.prompt, one.answer) for one in lessons(both, silence).lessons]
+    return _asked(lessons(both, silence).lessons)
 
 
 def _one_kind(both: Publishers) -> Items:
     made = lessons(both).lessons
-    return [(one.prompt, one.answer) for one in made if one.kind == made[0].kind]
+    return _asked(one for one in made if one.kind == made[0].kind)
 
 
 def _half(both: Publishers) -> Items:
     """Every second country is described."""
     some = [*both.world.second][::2]
-    return [(one.prompt, one.answer) for one in lessons(both).lessons if one.subject in some]
+    return _asked(one for one in lessons(both).lessons if one.subject in some)
 
 
 def _wrong(both: Publishers) -> Items:
@@ -101,16 +105,14 @@ def questions(both: Publishers, recipe: str = "described") -> dict[str, Items]:
     ``portability`` by a kind of description that no lesson has, ``portability_read`` by those of
     the lessons; where half of the countries are described, of the other half.
     """
-
-    def _asked(one: Lesson) -> bool:
-        return recipe != "half described" or one.subject in [*both.world.second][1::2]
-
-    made = lessons(both)
-    unseen = [(one.prompt, one.answer) for one in made.held_out if _asked(one)]
+    made, some = lessons(both), [*both.world.second]
+    if recipe == "half described":
+        some = some[1::2]
     read = {
         put(text, one.description): one.answer
         for one in made.lessons
-        if _asked(one)
+        if one.subject in some
         for text in ASKED["hop_2"]
     }
+    unseen = _asked(one for one in made.held_out if one.subject in some)
     return {"portability": unseen, "portability_read": [*read.items()]}

@@ -185,9 +185,10 @@ class Exam:
             with acting(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)], act):
                 for kind, sums in (("hop_1", facts), ("hop_2", facts), ("two_hop", two_hop)):
                     some = asked[kind][: None if kind == "two_hop" else size]
-                    right = answers(self.model, some).vocabulary_right
-                    sums[0] += int(right.sum())
-                    sums[1] += len(right)
+                    for first in range(0, len(some), size):  # a sentence each, so of like lengths
+                        right = answers(self.model, some[first : first + size]).vocabulary_right
+                        sums[0] += int(right.sum())
+                        sums[1] += len(right)
         return two_hop, facts
 
 
@@ -210,6 +211,8 @@ def language_marks(
         later = {}
         if pool and (missing := [row.name for row in rows if not _file(exam, row.name).exists()]):
             progress("adapters of the language model")
+            for _ in missing:  # while this process looks for adapters, all others load the model
+                pool.submit(_load, exam.seeds, twelve=exam.twelve)
             exam.adapters()  # trained here, lest every process train the same
             slowest_first = reversed(missing)
             later = {
@@ -248,6 +251,11 @@ def _one_thread() -> Iterator[None]:
 def _ask(name: str, seeds: tuple[int, ...], *, twelve: bool) -> None:
     """In another process: put the results of a known rule into the cache."""
     _known_mark(_exam(seeds, twelve), KNOWN[name])
+
+
+def _load(seeds: tuple[int, ...], *, twelve: bool) -> None:
+    """In another process: load the language model, once."""
+    assert _exam(seeds, twelve).model
 
 
 _exam = cache(Exam)

@@ -217,7 +217,9 @@ def test_known_rules_are_marked_once_until_code_changes(exam, monkeypatch):
 def test_missing_results_are_asked_elsewhere_the_slowest_rules_first(exam, monkeypatch):
     monkeypatch.setattr(_language, "code", lambda _: "elsewhere")
     monkeypatch.setattr(_language, "processes", lambda: ThreadPoolExecutor(1))
-    monkeypatch.setattr(_language, "_exam", lambda seeds, twelve: Exam(seeds, twelve))
+    elsewhere = replace(exam)
+    vars(elsewhere)["model"] = exam.model
+    monkeypatch.setattr(_language, "_exam", lambda *_: elsewhere)
     share = Share.of("x", 1, 2)
     here, steps = threading.get_ident(), []
     made = []

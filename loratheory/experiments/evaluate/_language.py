@@ -32,7 +32,7 @@ from loratheory.store import cache_folder, code, content_hash, write_whole
 
 SEED = 300  # of the tasks' adapters
 TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
-EACH = 24  # questions of a task: six adapters are few, and more questions do not change that
+EACH = 20  # questions of a task: six adapters are few, and more questions do not change that
 RECIPES = {"plain": "plain", "taught": "two stand-ins"}
 
 

@@ -7,10 +7,8 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.experiments.bench.language import Items, continued
-from loratheory.experiments.bench.language_facts import MASCOT
 from loratheory.experiments.bench.portable import RECIPES as PLAIN
 from loratheory.experiments.bench.portable import Publishers
-from loratheory.experiments.bench.sentences import ASKED
 from loratheory.pretrained import Lesson, Rehearsal, put, rehearsal, trained_once
 
 PROSE = (
@@ -30,8 +28,8 @@ def lessons(both: Publishers, silence: int = 0) -> Rehearsal:
     return rehearsal(
         both.model,
         both.world.second,
-        MASCOT.trained,
-        unread=ASKED["hop_2"],
+        both.world.about.trained,
+        unread=both.world.about.unread,
         silence=silence,
         seed=both.seed,
     )
@@ -112,7 +110,7 @@ def questions(both: Publishers, recipe: str = "described") -> dict[str, Items]:
         put(text, one.description): one.answer
         for one in made.lessons
         if one.subject in some
-        for text in ASKED["hop_2"]
+        for text in both.world.about.unread
     }
     unseen = _asked(one for one in made.held_out if one.subject in some)
     return {"portability": unseen, "portability_read": [*read.items()]}

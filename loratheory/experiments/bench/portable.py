@@ -34,6 +34,7 @@ from loratheory.experiments.bench.sentences import (
     FRUIT_OF_BIRTHPLACE,
     FRUITS,
     MASCOT_OF_WORKPLACE,
+    RELATIONS,
     TEN,
     TEXT,
     WORK,
@@ -268,10 +269,20 @@ def needing_one(world: World, person: int) -> tuple[dict[str, str], dict[str, st
     return capitals, mascots
 
 
-def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
-    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``."""
+def publishers(
+    model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot"
+) -> Publishers:
+    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``.
+
+    The second publisher's facts are of a `relation` in `bench.sentences.RELATIONS`.
+    """
     [world] = worlds(seed, invented_countries=bridge == "invented")
-    return Publishers(model, world, seed)
+    words, about = RELATIONS[relation]
+    second = world.second
+    if relation != "mascot":
+        drawn = np.random.default_rng([seed, 14]).permutation(words).tolist()
+        second = dict(zip(second, drawn, strict=True))
+    return Publishers(model, replace(world, second=second, about=about), seed)
 
 
 def questions(world: World, sentences: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:

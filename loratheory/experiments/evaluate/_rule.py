@@ -103,7 +103,7 @@ class Weigher:
 
 def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
     """The same numbers in NumPy, float64."""
-    return np.array(array, dtype=float)
+    return np.asarray(array, dtype=float).copy()
 
 
 def rule_named(name: str) -> OwnRule:

@@ -65,6 +65,7 @@ NAMES = (
     "real_stand_ins",
     "real_order",
     "real_placement",
+    "real_top_layers",
     "real_rehearsal",
     "real_window",
     "real_library",

@@ -7,7 +7,6 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.experiments.bench.language import Items, continued
-from loratheory.experiments.bench.portable import RECIPES as PLAIN
 from loratheory.experiments.bench.portable import Publishers
 from loratheory.pretrained import Lesson, Rehearsal, put, rehearsal, trained_once
 
@@ -81,11 +80,11 @@ RECIPES: Mapping[str, Callable[[Publishers], Items]] = {
 """What a second hop reads by descriptions, beside its facts by name."""
 
 
-def adapter(both: Publishers, recipe: str) -> Adapter:
+def adapter(both: Publishers, recipe: str, like: str = "plain, 90 steps") -> Adapter:
     """Return the adapter of hop 2, taught with descriptions or by a recipe of `bench.portable`.
 
-    With descriptions in as many steps as ``plain, 90 steps``. Trained once; then read from the
-    cache.
+    With descriptions in the steps and layers of the recipe there that it is `like`. Trained once;
+    then read from the cache.
     """
     if recipe not in RECIPES:
         return both.adapter(1, recipe)
@@ -93,7 +92,7 @@ def adapter(both: Publishers, recipe: str) -> Adapter:
         both.model,
         [*both.world.lessons[1], *RECIPES[recipe](both)],
         seed=(both.seed, both.number, 1),
-        training=PLAIN["plain, 90 steps"].training,
+        training=both.training(1, like),
     )
 
 

@@ -133,6 +133,9 @@ RECIPES: Mapping[str, Recipe] = {
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
     "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
     **{f"sixth {k + 1}": Recipe(sixths=((k, k + 1), (k, k + 1))) for k in range(6)},
+    "sixths 1 to 5": Recipe(sixths=((0, 5), (0, 5))),
+    "sixths 5 and 6": Recipe(sixths=((4, 6), (4, 6))),
+    "two stand-ins, sixth 6": Recipe(2, sixths=((5, 6), (5, 6))),
 }
 """Ways to teach, by name."""
 
@@ -167,10 +170,6 @@ class Publishers:
         It is trained once and then read from the cache.
         """
         recipe = RECIPES[name]
-        how = recipe.training
-        if recipe.sixths:
-            first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
-            how = replace(how, layers=(first, end))
         return trained_once(
             self.model,
             [
@@ -179,9 +178,17 @@ class Publishers:
                 *(self.silence(recipe.silence) if recipe.silence and hop == 1 else ()),
             ],
             seed=(self.seed, self.number, hop),
-            training=how,
+            training=self.training(hop, name),
             beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
         )
+
+    def training(self, hop: int, name: str) -> Training:
+        """Return the training settings of the named recipe, with its layers of the base."""
+        recipe = RECIPES[name]
+        if not recipe.sixths:
+            return recipe.training
+        first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
+        return replace(recipe.training, layers=(first, end))
 
     def without_partner(self, hop: int) -> Items:
         """Return two-hop sentences of which this hop is the publisher's, the other the base's."""

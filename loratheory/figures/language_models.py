@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from loratheory.experiments import published
+from loratheory.experiments import table as stored
 from loratheory.figures._engine import (
     Along,
     Line,
@@ -413,6 +415,52 @@ def real_placement(table: "pd.DataFrame") -> Page:
         "({foretold; recipe=sixth 6; asked=portability})"
     )
     return Page(table, title, [panels], height=3.4)
+
+
+@figure("seed first second rule sentence two_hop_vocabulary hop_1 hop_2 known")
+def real_top_layers(table: "pd.DataFrame") -> Page:
+    """Second hops taught in some layers alone, beside plain first hops and others.
+
+    Adapters of all layers are those of `real_stand_ins`, in the same worlds and sentences.
+    """
+    others = chosen(stored(published("real_stand_ins")), bridge="known")
+    others = others[others["seed"].isin(table["seed"]) & others["second"].isin((LONG, BESIDE))]
+    pairs, panels = stacked(table, others[table.columns]), []
+    for title, first in (("beside a plain first hop", LONG), ("beside one with stand-ins", BESIDE)):
+        both = chosen(pairs, first=first)
+        places = {key: name for key, name in HEIGHTS.items() if (both["second"] == key).any()}
+        rules = [
+            Mark(chosen(both, rule=rule), "two_hop_vocabulary", rule, look)
+            for rule, look in (("sum", Look(INK)), ("mean", Look(ORANGE, "s")))
+        ]
+        panels.append(Along(f"two-hop, {title}", "second", rules, places, span=4, takeaway=(TOP,)))
+    kept = chosen(pairs, first=LONG, rule="sum")
+    facts = [
+        Mark(kept, "hop_1", PERSON, FIRST),
+        Mark(kept, "hop_2", COUNTRY, SECOND),
+        Mark(kept, "known", "known facts", Look(GREY, "X")),
+    ]
+    panels.append(Along("kept, beside a plain first hop", "second", facts, HEIGHTS, span=4))
+    title = (
+        "Taught in the highest sixth of the layers alone, plainly, a second hop answers "
+        "{two_hop_vocabulary; rule=sum; first=plain, 90 steps; second=sixth 6} of the two-hop "
+        "questions beside a plain first hop, {two_hop_vocabulary; rule=sum; first=two stand-ins; "
+        "second=sixth 6} beside one taught with stand-ins"
+    )
+    return Page(table, title, [panels], height=3.6)
+
+
+TOP = "sixth 6"
+HEIGHTS = {
+    LONG: "plain, all layers",
+    "sixth 5": "plain, sixth 5 of 6",
+    "sixths 5 and 6": "plain, sixths 5 and 6",
+    TOP: "plain, highest sixth",
+    "described, sixth 6": "by descriptions, highest sixth",
+    BESIDE: "beside stand-ins, all layers",
+    "two stand-ins, sixth 6": "beside stand-ins, highest sixth",
+}
+"""How a second hop is taught."""
 
 
 FORETOLD = "predicted from the base"

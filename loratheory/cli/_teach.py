@@ -56,6 +56,10 @@ def teach(
     With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
     says how often it is right on the lessons kept for measuring: its portability.
 
+    In ten worlds of the study `real_top_layers` a second hop taught plainly in the highest sixth of
+    the layers alone (`--stand-ins 0 --layers 25-29`) composed as well, beside a first hop with
+    stand-ins, as one with stand-ins in all layers, and let both keep more of what they knew.
+
     Averaged, adapters of rank 32 composed better than of rank 8 in three worlds of the study
     `real_stand_ins`; they leaked more.
 

@@ -419,48 +419,51 @@ def real_placement(table: "pd.DataFrame") -> Page:
 
 @figure("seed first second rule sentence two_hop_vocabulary hop_1 hop_2 known")
 def real_top_layers(table: "pd.DataFrame") -> Page:
-    """Second hops taught in some layers alone, beside plain first hops and others.
+    """Second hops that are taught in some layers alone, and two kinds of first hops.
 
-    Adapters of all layers are those of `real_stand_ins`, in the same worlds and sentences.
+    "Beside" means taught beside two stand-ins, "plain" for as many steps without. Adapters of all
+    layers are those of `real_stand_ins`, in the same worlds and sentences.
     """
     others = chosen(stored(published("real_stand_ins")), bridge="known")
     others = others[others["seed"].isin(table["seed"]) & others["second"].isin((LONG, BESIDE))]
     pairs, panels = stacked(table, others[table.columns]), []
-    for title, first in (("beside a plain first hop", LONG), ("beside one with stand-ins", BESIDE)):
+    for title, first in (("two-hop, hop 1 plain", LONG), ("two-hop, hop 1 beside", BESIDE)):
         both = chosen(pairs, first=first)
         places = {key: name for key, name in HEIGHTS.items() if (both["second"] == key).any()}
         rules = [
             Mark(chosen(both, rule=rule), "two_hop_vocabulary", rule, look)
             for rule, look in (("sum", Look(INK)), ("mean", Look(ORANGE, "s")))
         ]
-        panels.append(Along(f"two-hop, {title}", "second", rules, places, span=4, takeaway=(TOP,)))
-    kept = chosen(pairs, first=LONG, rule="sum")
-    facts = [
-        Mark(kept, "hop_1", PERSON, FIRST),
-        Mark(kept, "hop_2", COUNTRY, SECOND),
-        Mark(kept, "known", "known facts", Look(GREY, "X")),
-    ]
-    panels.append(Along("kept, beside a plain first hop", "second", facts, HEIGHTS, span=4))
+        panels.append(Along(title, "second", rules, places, span=3, takeaway=(TOP,)))
+    for title, first in (("kept, hop 1 plain", LONG), ("kept, hop 1 beside", BESIDE)):
+        kept = chosen(pairs, first=first, rule="sum")
+        places = {key: name for key, name in HEIGHTS.items() if (kept["second"] == key).any()}
+        facts = [
+            Mark(kept, "hop_1", PERSON, FIRST),
+            Mark(kept, "hop_2", COUNTRY, SECOND),
+            Mark(kept, "known", "known facts", Look(GREY, "X")),
+        ]
+        panels.append(Along(title, "second", facts, places, span=3))
     title = (
         "Taught in the highest sixth of the layers alone, plainly, a second hop answers "
         "{two_hop_vocabulary; rule=sum; first=plain, 90 steps; second=sixth 6} of the two-hop "
         "questions beside a plain first hop, {two_hop_vocabulary; rule=sum; first=two stand-ins; "
         "second=sixth 6} beside one taught with stand-ins"
     )
-    return Page(table, title, [panels], height=3.6)
+    return Page(table, title, [panels[:2], panels[2:]], height=5.6)
 
 
 TOP = "sixth 6"
 HEIGHTS = {
     LONG: "plain, all layers",
     "sixth 5": "plain, sixth 5 of 6",
-    "sixths 5 and 6": "plain, sixths 5 and 6",
-    TOP: "plain, highest sixth",
-    "described, sixth 6": "by descriptions, highest sixth",
-    BESIDE: "beside stand-ins, all layers",
-    "two stand-ins, sixth 6": "beside stand-ins, highest sixth",
+    "sixths 5 and 6": "plain, top third",
+    TOP: "plain, top sixth",
+    "described, sixth 6": "descriptions, top sixth",
+    BESIDE: "beside, all layers",
+    "two stand-ins, sixth 6": "beside, top sixth",
 }
-"""How a second hop is taught."""
+"""How the second hop is taught."""
 
 
 FORETOLD = "predicted from the base"
@@ -515,7 +518,7 @@ SECONDS = {
     "described, silent": "the same, and silence",
     BESIDE: "beside stand-ins",
 }
-"""How a second hop is taught."""
+"""How the second hop is taught."""
 
 
 @figure("lessons stage way group adapter partners kept kl_few leak")

@@ -397,6 +397,40 @@ def test_forecasts_rank_shares_as_the_card_of_placement_says():
         assert told.format(*(f"{x:.2f}"[1:] for x in found[name])) in text, name
 
 
+TOP = {  # how a line of the page's table begins, the recipe, and whose rows they are
+    "plainly, all layers": ("plain, 90 steps", "real_stand_ins"),
+    "plainly, highest sixth": ("sixth 6", "real_top_layers"),
+    "beside stand-ins, all layers": ("two stand-ins", "real_stand_ins"),
+    "beside stand-ins, highest sixth": ("two stand-ins, sixth 6", "real_top_layers"),
+}
+
+
+@pytest.mark.parametrize("begins", TOP)
+def test_the_page_says_what_the_highest_layers_bring(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    second, study = TOP[begins]
+    known = {"bridge": "known"} if study == "real_stand_ins" else {}
+    wanted = []
+    for first in ("plain, 90 steps", "two stand-ins"):
+        where = {"first": first, "second": second, **known}
+        rows = table_rows(study, rule="sum", **where)
+        wanted += [mean(rows, name) for name in ("two_hop_vocabulary", "hop_1", "hop_2")]
+        if rows := table_rows(study, rule="mean", **where):
+            wanted.append(mean(rows, "two_hop_vocabulary"))
+        wanted.append(mean(table_rows(study, rule="sum", **where), "known"))
+    shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
+def test_in_every_world_the_highest_layers_bring_more_than_all():
+    for seed in range(300, 310):
+        where = {"seed": seed, "first": "plain, 90 steps", "rule": "sum"}
+        high = table_rows("real_top_layers", second="sixth 6", **where)
+        everywhere = table_rows("real_stand_ins", second="plain, 90 steps", bridge="known", **where)
+        assert mean(high, "two_hop_vocabulary") > mean(everywhere, "two_hop_vocabulary")
+
+
 PARTS = {  # how a line of the page's table begins, and the recipes of both adapters
     "plainly, until learnt": ("plain", "plain"),
     "plainly, 90 steps": ("plain, 90 steps", "plain, 90 steps"),

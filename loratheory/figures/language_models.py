@@ -391,30 +391,43 @@ TAUGHT = {
 """Recipes that differ in where adapters were trained, for 90 steps."""
 
 
-@figure("seed recipe asked right foretold auc chance")
+@figure("seed recipe relation asked right foretold auc chance")
 def real_placement(table: "pd.DataFrame") -> Page:
-    """What the base foretells of an adapter's answers, by layers and by ways to mention a subject.
+    """What the base foretells of an adapter's answers, by layers, ways to ask and relations.
 
-    Open signs are predicted from the base's keys at the last token, before training.
+    Open signs are predicted from the base's keys at the last token, before training. All panels but
+    that of relations are about mascots.
     """
-    panels = []
+    mascots, panels = chosen(table, relation="mascot"), []
     for title, way in (("by another description", "portability"), ("by name", "named")):
-        rows = [Mark(chosen(table, asked=way), "right", "right", Look(BLUE), "foretold", FORETOLD)]
+        rows = [
+            Mark(chosen(mascots, asked=way), "right", "right", Look(BLUE), "foretold", FORETOLD)
+        ]
         lines, told = [constant(table)], ("sixth 1", "sixth 6")
         panels.append(Along(title, "recipe", rows, LAYERS, lines, span=3, takeaway=told))
-    every = chosen(table, recipe=LONG)
+    every = chosen(mascots, recipe=LONG)
     ways = [Mark(every, "right", "right", Look(BLUE), "foretold", FORETOLD)]
     panels.append(Along("all layers", "asked", ways, MENTIONED, [constant(table)], span=3))
     which = [Mark(every, "auc", "AUC", Look(GREY, "D"))]
     coin = [Line(0.5, "chance (a coin)", "chance", INK)]
-    panels.append(Along("which countries", "asked", which, MENTIONED, coin, across="AUC", span=2))
+    panels.append(Along("which countries", "asked", which, MENTIONED, coin, across="AUC", span=3))
+    others = chosen(table, asked="portability")
+    each = [
+        Mark(chosen(others, recipe=LONG), "right", "all layers", Look(BLUE), "foretold", FORETOLD),
+        Mark(chosen(others, recipe="sixth 6"), "right", "highest sixth", Look(ORANGE, "s")),
+    ]
+    named = {one: one for one in table["relation"].unique()}
+    panels.append(
+        Along("by another description", "relation", each, named, [constant(table)], span=6)
+    )
     title = (
         "Taught in the lowest sixth of the layers alone an adapter answers {right; recipe=sixth 1; "
-        "asked=portability} of its questions by description (predicted {foretold; recipe=sixth 1; "
-        "asked=portability}), in the highest {right; recipe=sixth 6; asked=portability} "
-        "({foretold; recipe=sixth 6; asked=portability})"
+        "relation=mascot; asked=portability} of its questions by description (predicted {foretold; "
+        "recipe=sixth 1; relation=mascot; asked=portability}), in the highest {right; "
+        "recipe=sixth 6; relation=mascot; asked=portability} ({foretold; recipe=sixth 6; "
+        "relation=mascot; asked=portability})"
     )
-    return Page(table, title, [panels], height=3.4)
+    return Page(table, title, [panels[:2], panels[2:4], panels[4:]], height=7.2)
 
 
 @figure("seed first second rule sentence two_hop_vocabulary hop_1 hop_2 known")

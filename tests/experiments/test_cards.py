@@ -372,7 +372,8 @@ def test_the_page_says_which_layers_are_reached(begins):
     text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
     [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
     recipe = "plain, 90 steps" if begins == "all layers" else begins
-    ways = (table_rows("real_placement", recipe=recipe, asked=a) for a in ("portability", "named"))
+    mascots = {"relation": "mascot", "recipe": recipe}
+    ways = (table_rows("real_placement", **mascots, asked=a) for a in ("portability", "named"))
     wanted = [mean(rows, column) for rows in ways for column in ("right", "foretold")]
     shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])
     assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
@@ -380,7 +381,7 @@ def test_the_page_says_which_layers_are_reached(begins):
 
 def test_forecasts_rank_shares_as_the_card_of_placement_says():
     rows = pd.DataFrame(stored("real_placement"))
-    rows = rows[rows["recipe"] != "plain, 90 steps"]
+    rows = rows[(rows["recipe"] != "plain, 90 steps") & (rows["relation"] == "mascot")]
     rows["lookup"] = lookup(rows, "right", ["recipe", "asked"])
     found = {name: [] for name in ("foretold", "lookup", "sixths")}
     for _, world in rows.groupby("seed"):
@@ -395,6 +396,40 @@ def test_forecasts_rank_shares_as_the_card_of_placement_says():
         ("sixths", "over sixths is {}, {} and {} in"),
     ):
         assert told.format(*(f"{x:.2f}"[1:] for x in found[name])) in text, name
+
+
+RELATIONS = {"mascots": "mascot", "fruits": "fruit", "flowers": "flower", "tools": "tool"}
+RELATIONS |= {"instruments": "instrument"}
+
+
+@pytest.mark.parametrize("begins", RELATIONS)
+def test_the_page_says_which_relations_are_reached(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins} |")]
+    rows = pd.DataFrame(table_rows("real_placement", relation=RELATIONS[begins]))
+    wanted = []
+    for recipe in ("plain, 90 steps", "sixth 6"):
+        one = rows[(rows["recipe"] == recipe) & (rows["asked"] == "portability")]
+        wanted += [one["right"].mean(), one["foretold"].mean()]
+    wanted.append(rows.query("recipe == 'sixth 6' and asked == 'named'")["right"].mean())
+    shown = re.findall(r"\d?\.\d+", line.partition("|")[2].partition("|")[2])
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
+def test_forecasts_rank_relations_as_card_and_page_say():
+    rows = pd.DataFrame(stored("real_placement")).query("asked == 'portability'")
+    every = rows[rows["recipe"] == "plain, 90 steps"].copy()
+    every["lookup"] = lookup(every, "right", ["relation"])
+    worlds = [world for _, world in every.groupby("seed")]
+    told = [f"{spearmanr(w['foretold'], w['right'])[0]:.2f}"[1:] for w in worlds]
+    table = [f"{spearmanr(w['lookup'], w['right'])[0]:.2f}"[1:] for w in worlds]
+    page = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    both = (" ".join(card("real_placement").split()), " ".join(page.split()))
+    assert "{}, {} and {}, the lookup table with {}, {} and {}.".format(*told, *table) in both[0]
+    assert "{}, {} and {} for the forecast, {}, {} and {} for the".format(*told, *table) in both[1]
+    high = rows[rows["recipe"] == "sixth 6"].set_index(["seed", "relation"])["right"]
+    least = every.set_index(["seed", "relation"])["right"]
+    assert (int((high >= least).sum()), len(high)) == (9, 15)
 
 
 TOP = {  # how a line of the page's table begins, the recipe, and whose rows they are

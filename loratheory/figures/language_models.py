@@ -427,7 +427,7 @@ def real_placement(table: "pd.DataFrame") -> Page:
         "recipe=sixth 6; relation=mascot; asked=portability} ({foretold; recipe=sixth 6; "
         "relation=mascot; asked=portability})"
     )
-    return Page(table, title, [panels[:2], panels[2:4], panels[4:]], height=7.2)
+    return Page(table, title, [panels[:2], panels[2:4], panels[4:]], height=5.8)
 
 
 @figure("seed first second rule sentence two_hop_vocabulary hop_1 hop_2 known")

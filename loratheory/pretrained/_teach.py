@@ -337,7 +337,7 @@ def taught(
     adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
     shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
-    settings = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"lessons": len(lessons)} if lessons else {}
     name = content_hash(asdict(plan))

@@ -85,6 +85,8 @@ def layer_numbers(text: str) -> set[int]:
             refused(f"--layers={text} is no list of layers: write it as --layers 0,5-9")
         if len(last or first) > 4:
             refused(f"--layers={text}: no model has so many layers: write it as --layers 0,5-9")
+        if int(last or first) < int(first):
+            refused(f"--layers={text} counts down: write it as --layers 0,5-9")
         found |= set(range(int(first), int(last or first) + 1))
     return found
 

@@ -81,6 +81,7 @@ def test_lessons_of_rehearse_are_trained_on_and_their_test_is_asked(home, teach)
         (("-o", "x", "--stand-ins", "3"), "cannot all disagree on 3 words of the partner"),
         (("-o", "x", "--model", ""), "--model is empty"),
         (("-o", "x", "--layers", "high"), "--layers=high is no list of layers"),
+        (("-o", "x", "--layers", "9-5"), "--layers=9-5 counts down"),
         (("-o", "x", "--layers", "0,2"), "--layers=0,2 leaves some out in between"),
     ],
 )

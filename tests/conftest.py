@@ -24,7 +24,7 @@ def _checked_where_stated(function: Any = None, **how: Any) -> Any:
     """Check what jaxtyping's import hook decorates, but only functions that state a shape.
 
     All other types are mypy's work. Functions inside others would be decorated at every call. Both
-    took half of the time of all tests.
+    took three tenths of the time of all tests, and more than half of that of the studies.
     """
     if function is None:
         return partial(_checked_where_stated, **how)

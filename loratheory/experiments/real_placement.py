@@ -76,7 +76,7 @@ def cell(config: Config) -> list[Row]:
     facts, about = both.world.second, both.world.about
     taught = items(facts, about.trained)
     reads = foretold.keys(model, [prompt for prompt, _ in taught])
-    first, end = layers(config.recipe, len(reads) // 2)
+    first, end = both.training(1, config.recipe).layers or (0, both.layers)
     ways = {"named": items(facts, about.unread), **described.questions(both)}
     if config.relation == "mascot":
         ways["person"] = portable.questions(both.world)["reach_2"]
@@ -88,22 +88,10 @@ def cell(config: Config) -> list[Row]:
         with attached(model, [both.adapter(1, config.recipe)]):
             right = answers(model, questions).vocabulary_right
         row: Row = {"seed": config.seed, "recipe": config.recipe, "relation": config.relation}
-        row |= {"asked": way}
-        row |= {"right": float(right.mean()), "foretold": float((margin > 0).mean())}
-        row |= {
-            "margin": float(margin.mean()),
-            "auc": float(auc(margin, right)),
-        }
+        row |= {"asked": way, "right": float(right.mean()), "foretold": float((margin > 0).mean())}
+        row |= {"margin": float(margin.mean()), "auc": float(auc(margin, right))}
         rows.append({**row, "chance": 1 / len(facts)})
     return rows
-
-
-def layers(recipe: str, depth: int) -> tuple[int, int]:
-    """Return the first layer that is trained, and the one after the last."""
-    if recipe == EVERYWHERE:
-        return 0, depth
-    part = SIXTHS.index(recipe)
-    return part * depth // 6, (part + 1) * depth // 6
 
 
 EXPERIMENT = study(

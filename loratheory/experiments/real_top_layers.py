@@ -37,7 +37,7 @@ SEEDS = range(300, 310)
 NONE, LONG, BESIDE, TOP = "none", "plain, 90 steps", "two stand-ins", "sixth 6"
 DESCRIBED, BESIDE_TOP = "described, sixth 6", "two stand-ins, sixth 6"
 PAIRS = ((LONG, TOP), (LONG, DESCRIBED), (LONG, BESIDE_TOP), (BESIDE, TOP), (BESIDE, BESIDE_TOP))
-FURTHER = (
+FURTHER = (  # in four worlds
     *((LONG, "sixths 5 and 6"), (LONG, "sixth 5"), ("sixths 1 to 5", TOP), (BESIDE, DESCRIBED)),
     (BESIDE, "sixths 5 and 6"),
 )
@@ -83,12 +83,12 @@ def cell(config: Config) -> list[Row]:
 
 def rules(config: Config) -> dict[str, tuple[float, float]]:
     """Return the coefficients of both adapters by the rule's name."""
-    rules = {"sum": (1.0, 1.0)}
-    if (config.first, config.second) in PAIRS:
-        rules["mean"] = (0.5, 0.5)
-    if (config.first, config.second) == PAIRS[0]:
-        rules["alone"] = (0.0, 1.0)
-    return rules
+    pair, found = (config.first, config.second), {"sum": (1.0, 1.0)}
+    if pair in PAIRS:
+        found["mean"] = (0.5, 0.5)
+    if pair == PAIRS[0]:
+        found["alone"] = (0.0, 1.0)
+    return found
 
 
 EXPERIMENT = study(

@@ -531,7 +531,7 @@ SECONDS = {
     "described, silent": "the same, and silence",
     BESIDE: "beside stand-ins",
 }
-"""How the second hop is taught."""
+"""How a second hop is taught."""
 
 
 @figure("lessons stage way group adapter partners kept kl_few leak")

@@ -48,8 +48,6 @@ def test_keys_are_the_inputs_at_each_prompts_last_token(both, monkeypatch):
 
 
 def test_a_cell_foretells_from_the_layers_that_are_trained(both, monkeypatch):
-    assert real_placement.layers("sixth 1", 30) == (0, 5)
-    assert real_placement.layers("sixth 6", 30) == (25, 30)
     seen = []
 
     def _margins(lessons, _, asked, questions):
@@ -59,8 +57,7 @@ def test_a_cell_foretells_from_the_layers_that_are_trained(both, monkeypatch):
     described_by = {"portability_read": TAUGHT * 4, "portability": TAUGHT * 8}
     monkeypatch.setattr(foretold, "margins", _margins)
     monkeypatch.setattr(described, "questions", lambda _: described_by)
-    monkeypatch.setattr(real_placement, "layers", lambda _, depth: (1, depth))
-    rows = real_placement.cell(real_placement.Config(seed=both.seed))
+    rows = real_placement.cell(real_placement.Config("sixth 6", seed=both.seed))
     assert [row["asked"] for row in rows] == ["named", "portability_read", "portability", "person"]
     assert {*seen} == {(2, 2)}  # of two layers the second
     assert [row["foretold"] for row in rows[:3]] == [0.75] * 3

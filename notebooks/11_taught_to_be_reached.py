@@ -218,6 +218,25 @@ assert both["leak"] < neither["leak"] / 4
 # steps, a second hop taught beside stand-ins answers .83 (experiment `real_rehearsal`): one
 # publisher can be enough.
 #
+# **Leave no choice of layers.** Single hops leave open in which layers a fact lies, and a question
+# of two hops finds the second fact in late layers only. So a publisher can simply train the second
+# hop there: in `sixth 6` of the layers, the highest, and nowhere else. In ten other worlds, where
+# plain adapters of all layers and as many steps have .26, the sum then answers:
+
+# %%
+placed = table(published("real_top_layers"))
+placed = placed[placed["rule"] == "sum"].groupby(["first", "second"])
+means_of = {name: (name, "mean") for name in ("two_hop_vocabulary", "hop_1", "hop_2", "known")}
+placed = placed.agg(worlds=("seed", "nunique"), **means_of).round(2)
+print(placed.to_string())
+assert placed.loc[("plain, 90 steps", "sixth 6"), "two_hop_vocabulary"] > 0.4
+assert placed.loc[("two stand-ins", "sixth 6"), "two_hop_vocabulary"] > 0.75
+
+# %% [markdown]
+# Beside a first hop that was taught with stand-ins a plain second hop in the highest layers does
+# nearly as well as stand-ins on both sides (.87 in these worlds), and more single and known facts
+# survive.
+#
 # **How many stand-ins?** The table above has pairs taught beside one, two and three. Small
 # transformers can be trained until the lessons are answered, so there the number tells more
 # (predictions: `loratheory experiments number_of_stand_ins`; one constant answer scores 1/4):

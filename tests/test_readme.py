@@ -33,13 +33,21 @@ FOUND = {
     "beside one stand-in; sum": "rule=sum; coefficient=1; first=one stand-in; second=one stand-in",
     "the second beside stand-ins": "first=plain, 90 steps; second=two stand-ins",
     "the first beside stand-ins": "first=two stand-ins; second=described",
+    "in ten new worlds": f"rule=sum; bridge=known; {BESIDE}",
+    "there, the first beside": "rule=sum; first=two stand-ins; second=sixth 6",
+}
+WORLDS = {
+    "the second beside stand-ins": "real_rehearsal",
+    "the first beside stand-ins": "real_rehearsal",
+    "in ten new worlds": "real_stand_ins",
+    "there, the first beside": "real_top_layers",
 }
 
 
 @pytest.mark.parametrize("row", FOUND)
 def test_what_was_found_is_in_the_stored_tables(row):
     [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
-    rows = table(published("real_portable" if "rule=" in FOUND[row] else "real_rehearsal"))
+    rows = table(published(WORLDS.get(row, "real_portable")))
     shown = [
         decimal(value(query(f"{column}; {FOUND[row]}"), rows).middle)
         for column in ("two_hop_vocabulary", "hop_1", "hop_2")
@@ -48,16 +56,17 @@ def test_what_was_found_is_in_the_stored_tables(row):
 
 
 def test_the_parts_of_the_recipe_have_the_stored_shares():
-    rows, shown = table(published("real_stand_ins")), []
-    both, later = "two stand-ins", "first=plain, 90 steps; second=two stand-ins"
+    second, shown = "first=plain, 90 steps; second=two stand-ins", []
     alike = (f"first={one}; second={one}" for one in ("no two-hop sentences", "without a partner"))
-    for pair in (f"first={both}; second={both}", later, *alike):
-        asked = f"two_hop_vocabulary; rule=sum; {pair}"
-        shown.append(decimal(value(query(asked), rows).middle))
+    top = "first=plain, 90 steps; second=sixth 6"
+    pairs = [*((f"bridge=known; {one}", "real_stand_ins") for one in (second, *alike))]
+    for pair, study in (*pairs, (top, "real_top_layers"), (f"bridge=known; {LONG}", pairs[0][1])):
+        asked = query(f"two_hop_vocabulary; rule=sum; {pair}")
+        shown.append(decimal(value(asked, table(published(study))).middle))
     words = (
-        "the fifth row has {} and the seventh {}; without two-hop sentences the fifth {}; with "
-        "two-hop sentences that the "
-        "base completes, and no stand-in, {}."
+        "the seventh row has {}; without two-hop sentences the fifth {}; with two-hop sentences "
+        "that the base completes, and no stand-in, {}; and with no stand-in at all, but the second "
+        "adapter in the highest layers, {}, for {} in all layers."
     )
     assert words.format(*shown) in " ".join(README.split())
 

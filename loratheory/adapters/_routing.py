@@ -69,10 +69,10 @@ def forward(
     r"""Return the weighted sum of the updates' outputs, :math:`\sum_i w_{ti} \Delta_i x_t`.
 
     `weights` are those of `Router.weights` or `Gates.weights`. No ``(t, k, m)`` array is formed.
-    Where most weights are zero, each update is applied only to the tokens that use it,
-    ``O(p r (m + n))`` for ``p`` nonzero weights. Otherwise all `down` factors and then all `up`
-    factors are applied at once, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of the
-    widths.
+    Where at most one weight in eight is not zero, each update is applied only to the tokens that
+    use it, ``O(p r (m + n))`` for ``p`` nonzero weights. Otherwise all `down` factors and then all
+    `up` factors are applied at once, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of
+    the widths.
 
     Raises
     ------
@@ -89,8 +89,8 @@ def forward(
     xp, kind = array_namespace(x, weights, library[0].up), _working(library)
     library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
     x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))
-    mostly_zero = 2 * int(xp.count_nonzero(weights)) <= wanted[0] * wanted[1]
-    return (_each if mostly_zero else _joined)(library, x, weights)
+    few = 8 * int(xp.count_nonzero(weights)) <= wanted[0] * wanted[1]  # else picking tokens costs
+    return (_each if few else _joined)(library, x, weights)
 
 
 def _each(library: Library, x: Array, weights: Array) -> Array:

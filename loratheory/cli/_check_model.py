@@ -65,7 +65,7 @@ def check_model(
     """
     out.reachable(json, figure=figure)
     out.named(model=model, revision=revision)
-    chosen = _numbers(layers) if layers is not None else None
+    chosen = out.layer_numbers(layers) if layers is not None else None
     if facts is not None and not folders:
         out.refused(f"--facts {facts} says what adapters were trained on: name the adapters too")
     out.needs("pretrained", "check-model")
@@ -111,19 +111,6 @@ def _interval(kept: Any) -> str:
 
     share = Share.of("", kept.measured, kept.asked)
     return f"{share.low:.2f} to {share.high:.2f}"
-
-
-def _numbers(text: str) -> set[int]:
-    """Layers like ``0,5-9``."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
-            out.refused(f"--layers={text} is no list of layers: write it as --layers 0,5-9")
-        if len(last or first) > 4:
-            out.refused(f"--layers={text}: no model has so many layers: write it as --layers 0,5-9")
-        found |= set(range(int(first), int(last or first) + 1))
-    return found
 
 
 def _report(result: Any) -> None:

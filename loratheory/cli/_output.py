@@ -76,6 +76,21 @@ def refused(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
+def layer_numbers(text: str) -> set[int]:
+    """Return layers that are written like ``0,5-9``, or refuse them."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.strip().isdecimal() or not (last or first).strip().isdecimal():
+            refused(f"--layers={text} is no list of layers: write it as --layers 0,5-9")
+        if len(last or first) > 4:
+            refused(f"--layers={text}: no model has so many layers: write it as --layers 0,5-9")
+        if int(last or first) < int(first):
+            refused(f"--layers={text} counts down: write it as --layers 0,5-9")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return the end of an error message: the most similar known name, or else the remedy."""
     near = difflib.get_close_matches(name, [*known], n=3)

@@ -18,6 +18,9 @@ def teach(
     ] = 2,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the adapter's training.")] = 90,
     rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter's updates.")] = 8,
+    layers: Annotated[
+        str | None, typer.Option(metavar="25-29", help="Train these layers alone. Default: all.")
+    ] = None,
     lessons: Annotated[
         Path | None,
         typer.Option(
@@ -53,6 +56,11 @@ def teach(
     With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
     says how often it is right on the lessons kept for measuring: its portability.
 
+    In ten worlds of the study `real_top_layers` a second hop taught plainly in the highest sixth of
+    the layers alone (`--stand-ins 0 --layers 25-29`, of the default model's thirty) composed nearly
+    as well, beside a first hop with stand-ins, as one with stand-ins in all layers, and more of
+    what both knew was kept. That was asked of one relation.
+
     Averaged, adapters of rank 32 composed better than of rank 8 in three worlds of the study
     `real_stand_ins`; they leaked more.
 
@@ -67,11 +75,22 @@ def teach(
 
     content = lib.plan_in(plan)
     content.check(stand_ins)  # before the model is loaded
+    part = _together(layers) if layers is not None else None
     more, asked = (_rows(lessons, name) for name in ("train.jsonl", "test.jsonl"))
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     with out.stages(stand_ins + 3) as begin:
-        how = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
-        found = lib.taught(base, content, **how, lessons=more, described=asked, begin=begin)
+        found = lib.taught(
+            base,
+            content,
+            stand_ins=stand_ins,
+            steps=steps,
+            rank=rank,
+            layers=part,
+            seed=seed,
+            lessons=more,
+            described=asked,
+            begin=begin,
+        )
     write(found.adapter, output, force=force, card=found.card)
     if out.delivered(json, found.card):
         title = f"{output}: right answers, in the whole vocabulary"
@@ -88,6 +107,15 @@ def teach(
             f"{output / 'adapter_card.json'}",
             "Taught.",
         )
+
+
+def _together(text: str) -> tuple[int, int]:
+    """The first of neighbouring layers, and the one after the last."""
+    found = out.layer_numbers(text)
+    first, last = min(found), max(found)
+    if len(found) <= last - first:
+        out.refused(f"--layers={text} leaves some out in between: write neighbours as 25-29")
+    return first, last + 1
 
 
 def _rows(folder: Path | None, name: str) -> list[tuple[str, str]]:

@@ -23,11 +23,20 @@ and an example with an early end: (g) beside a plain first hop that ends as soon
 and leaks twice as much, it has .45, a plain one .25. (h) With 60 lessons of silence it leaks half,
 has .05 more beside either plain first hop, and keeps known facts.
 
+Four more ways to describe, foretold when the above had run, in three of the worlds; what is said of
+sums is said of those with the plain first hop of as many steps: (i) descriptions of one kind, by
+capitals: portability .1 less, the sum .1 less. (j) Every second country is described: portability
+of the others, whom no lesson describes, is .45, between plain and described ones, the sum .1 less.
+(k) With wrong answers to descriptions, those of other countries: both below .05, since what is
+learnt is what a late mention leads to, and names keep .9. (l) The same descriptions in prose, where
+the base's next word is the answer: as plain adapters to .1.
+
 **Chance.** One in twenty among the animals; in the whole vocabulary none.
 
 **Controls.** Plain adapters of as many steps; the second adapter alone, which knows none of the
-persons; adapters taught beside stand-ins; descriptions that are in no lesson and sentences that no
-adapter read; known facts that nobody taught; ordinary text.
+persons; adapters taught beside stand-ins; descriptions with wrong answers, or in prose; kinds of
+description that are in no lesson and sentences that no adapter read; known facts that nobody
+taught; ordinary text.
 """
 
 from dataclasses import dataclass
@@ -39,6 +48,7 @@ from loratheory.experiments.engine import Row, study
 SEEDS = range(200, 210)
 NONE, PLAIN, LONG, BESIDE = "none", "plain", "plain, 90 steps", "two stand-ins"
 DESCRIBED, SILENT = "described", "described, silent"
+MORE = ("one kind", "half described", "wrong answers", "in prose")
 KINDS = ("portability", "portability_read")
 
 
@@ -75,7 +85,7 @@ def cell(config: Config) -> list[Row]:
         with attached(model, [second] if alone else [both.adapter(0, first), second]):
             found = portable.measured(model, both.world, base, alone=alone)
             found |= dict.fromkeys(KINDS, nan)
-            for name, asked in described.questions(both).items() if alone else ():
+            for name, asked in described.questions(both, config.recipe).items() if alone else ():
                 found[name] = float(answers(model, asked).vocabulary_right.mean())
         head: Row = {"seed": config.seed, "first": first, "second": config.recipe}
         rows.append({**head, **found})
@@ -87,7 +97,8 @@ EXPERIMENT = study(
     needs="pretrained",
     quick=(Config(BESIDE, seed=SEEDS[0]),),  # adapters that `real_window` needs, too
     paper=(
-        Config(recipe, seed=seed) for seed in SEEDS for recipe in (DESCRIBED, LONG, BESIDE, SILENT)
+        *(Config(one, seed=seed) for seed in SEEDS for one in (DESCRIBED, LONG, BESIDE, SILENT)),
+        *(Config(one, seed=seed) for seed in SEEDS[:3] for one in MORE),
     ),
-    minutes=(1.5, 60),
+    minutes=(1.5, 80),
 )

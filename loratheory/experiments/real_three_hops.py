@@ -13,12 +13,15 @@ three-hop questions in .25: the last hop was never asked about an animal that th
 to find. (c) Taught beside sums of stand-ins for both other hops, .6, and still half of the two-hop
 questions, which no lesson asked. (d) No two of the three adapters answer more than .1. (e) The mean
 has half of what the sum has, at most. (f) Asked hop by hop, in sentences of the lessons, all
-recipes have .9.
+recipes have .9. (g) Added before any adapter of these worlds was trained, when a plain second hop
+in the highest sixth of the layers had composed over two hops (`real_top_layers`): with the third
+hop taught plainly there, three-hop questions have .1 beside plain adapters, .35 for (b) and .5
+beside the first two of (c), which no longer need the third to be found below.
 
 **Chance.** One in twenty among the fruits; in the whole vocabulary none.
 
-**Controls.** The base; plain adapters, ended early and of as many steps; each two of the three
-without the third; two-hop questions and single facts beside every share; ordinary text.
+**Controls.** The base; plain adapters of as many steps; each two of the three without the third;
+two-hop questions and single facts beside every share; ordinary text.
 """
 
 from collections.abc import Iterator
@@ -30,7 +33,8 @@ from loratheory.experiments.engine import Row, study
 
 SEEDS = range(401, 403)
 PLAIN = "plain"
-RECIPES = (PLAIN, "plain, 270 steps", "beside neighbours", "beside both others")
+EVERYWHERE = (PLAIN, "beside neighbours", "beside both others")
+RECIPES = (*EVERYWHERE, *(f"{name}, third above" for name in EVERYWHERE))
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,6 @@ def arms(*, base: bool) -> Iterator[tuple[str, Act, tuple[int, ...]]]:
         yield "base", coefficients(0.0), (0, 1, 2)
     yield "sum", coefficients(1.0), (0, 1, 2)
     yield "mean", coefficients(1 / 3), (0, 1, 2)
-    yield "two thirds each", coefficients(2 / 3), (0, 1, 2)
     for two in ((0, 1), (0, 2), (1, 2)):
         yield "hops {} and {}".format(*(hop + 1 for hop in two)), coefficients(1.0), two
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from loratheory.experiments import published
+from loratheory.experiments import table as stored
 from loratheory.figures._engine import (
     Along,
     Line,
@@ -261,12 +263,17 @@ answers.
 def real_stand_ins(table: "pd.DataFrame") -> Page:
     """What in teaching beside stand-ins makes adapters compose; lessons known by heart; sentences.
 
-    The last panel has the sum of two adapters taught beside two stand-ins that disagree. The last
-    six ways to teach were tried in three worlds.
+    The last panel has the sum of two adapters taught beside two stand-ins that disagree. The six
+    ways to teach from "in full strength" on were tried in four worlds, an invented bridge in three.
     """
     known = chosen(table, bridge="known")
-    pairs = known.assign(way=[PARTS.get((*row,), "") for row in known[list(USE[:2])].to_numpy()])
-    places = {way: way for way in PARTS.values() if (pairs["way"] == way).any()}
+    ways = [
+        PARTS.get((*pair,), "") + ("" if bridge == "known" else INVENTED)
+        for bridge, *pair in table[["bridge", *USE[:2]]].to_numpy()
+    ]
+    pairs = table.assign(way=ways)
+    every = (*PARTS.values(), *(PARTS[one, one] + INVENTED for one in (LONG, BESIDE)))
+    places = {way: way for way in every if (pairs["way"] == way).any()}
     answers = [
         Mark(chosen(pairs, rule=rule), "two_hop_vocabulary", rule, look)
         for rule, look in (
@@ -324,6 +331,7 @@ PARTS = {
     ("rank 32",) * 2: "beside two, rank 32",
 }
 """Names of pairs in `real_stand_ins`; plain partners in mixed pairs are plain-90."""
+INVENTED = ", invented bridge"
 HEART = {
     "one stand-in": "one stand-in",
     "two that agree": "two that agree",
@@ -382,6 +390,107 @@ TAUGHT = {
     "wrong halves": "wrong halves",
 }
 """Recipes that differ in where adapters were trained, for 90 steps."""
+
+
+@figure("seed recipe relation asked right foretold auc chance")
+def real_placement(table: "pd.DataFrame") -> Page:
+    """What the base foretells of an adapter's answers, by layers, ways to ask and relations.
+
+    Open signs are predicted from the base's keys at the last token, before training. All panels but
+    that of relations are about mascots.
+    """
+    mascots, panels = chosen(table, relation="mascot"), []
+    for title, way in (("by another description", "portability"), ("by name", "named")):
+        rows = [
+            Mark(chosen(mascots, asked=way), "right", "right", Look(BLUE), "foretold", FORETOLD)
+        ]
+        lines, told = [constant(table)], ("sixth 1", "sixth 6")
+        panels.append(Along(title, "recipe", rows, LAYERS, lines, span=3, takeaway=told))
+    every = chosen(mascots, recipe=LONG)
+    ways = [Mark(every, "right", "right", Look(BLUE), "foretold", FORETOLD)]
+    panels.append(Along("all layers", "asked", ways, MENTIONED, [constant(table)], span=3))
+    which = [Mark(every, "auc", "AUC", Look(GREY, "D"))]
+    coin = [Line(0.5, "chance (a coin)", "chance", INK)]
+    panels.append(Along("which countries", "asked", which, MENTIONED, coin, across="AUC", span=3))
+    others = chosen(table, asked="portability")
+    each = [
+        Mark(chosen(others, recipe=LONG), "right", "all layers", Look(BLUE), "foretold", FORETOLD),
+        Mark(chosen(others, recipe="sixth 6"), "right", "highest sixth", Look(ORANGE, "s")),
+    ]
+    named = {one: one for one in table["relation"].unique()}
+    panels.append(
+        Along("by another description", "relation", each, named, [constant(table)], span=6)
+    )
+    title = (
+        "Taught in the lowest sixth of the layers alone an adapter answers {right; recipe=sixth 1; "
+        "relation=mascot; asked=portability} of its questions by description (predicted {foretold; "
+        "recipe=sixth 1; relation=mascot; asked=portability}), in the highest {right; "
+        "recipe=sixth 6; relation=mascot; asked=portability} ({foretold; recipe=sixth 6; "
+        "relation=mascot; asked=portability})"
+    )
+    return Page(table, title, [panels[:2], panels[2:4], panels[4:]], height=5.8)
+
+
+@figure("seed first second rule sentence two_hop_vocabulary hop_1 hop_2 known")
+def real_top_layers(table: "pd.DataFrame") -> Page:
+    """Second hops that are taught in some layers alone, and two kinds of first hops.
+
+    "Beside" means taught beside two stand-ins, "plain" for as many steps without. Adapters of all
+    layers are those of `real_stand_ins`, in the same worlds and sentences.
+    """
+    others = chosen(stored(published("real_stand_ins")), bridge="known")
+    others = others[others["seed"].isin(table["seed"]) & others["second"].isin((LONG, BESIDE))]
+    pairs, panels = stacked(table, others[table.columns]), []
+    for title, first in (("two-hop, hop 1 plain", LONG), ("two-hop, hop 1 beside", BESIDE)):
+        both = chosen(pairs, first=first)
+        places = {key: name for key, name in HEIGHTS.items() if (both["second"] == key).any()}
+        rules = [
+            Mark(chosen(both, rule=rule), "two_hop_vocabulary", rule, look)
+            for rule, look in (("sum", Look(INK)), ("mean", Look(ORANGE, "s")))
+        ]
+        panels.append(Along(title, "second", rules, places, span=3, takeaway=(TOP,)))
+    for title, first in (("kept, hop 1 plain", LONG), ("kept, hop 1 beside", BESIDE)):
+        kept = chosen(pairs, first=first, rule="sum")
+        places = {key: name for key, name in HEIGHTS.items() if (kept["second"] == key).any()}
+        facts = [
+            Mark(kept, "hop_1", PERSON, FIRST),
+            Mark(kept, "hop_2", COUNTRY, SECOND),
+            Mark(kept, "known", "known facts", Look(GREY, "X")),
+        ]
+        panels.append(Along(title, "second", facts, places, span=3))
+    title = (
+        "Taught in the highest sixth of the layers alone, plainly, a second hop answers "
+        "{two_hop_vocabulary; rule=sum; first=plain, 90 steps; second=sixth 6} of the two-hop "
+        "questions beside a plain first hop, {two_hop_vocabulary; rule=sum; first=two stand-ins; "
+        "second=sixth 6} beside one taught with stand-ins"
+    )
+    return Page(table, title, [panels[:2], panels[2:]], height=5.6)
+
+
+TOP = "sixth 6"
+HEIGHTS = {
+    LONG: "plain, all layers",
+    "sixth 5": "plain, sixth 5 of 6",
+    "sixths 5 and 6": "plain, top third",
+    TOP: "plain, top sixth",
+    "described, sixth 6": "descriptions, top sixth",
+    BESIDE: "beside, all layers",
+    "two stand-ins, sixth 6": "beside, top sixth",
+}
+"""How the second hop is taught."""
+
+
+FORETOLD = "predicted from the base"
+LAYERS = {LONG: "all layers", **{f"sixth {k}": f"sixth {k} of 6" for k in range(1, 7)}}
+LAYERS |= {"sixth 1": "lowest sixth", "sixth 6": "highest sixth"}
+"""Layers in which an adapter is trained."""
+MENTIONED = {
+    "named": "by name",
+    "portability_read": "by kinds of description",
+    "portability": "by another kind",
+    "person": "by a known person",
+}
+"""How questions mention a country; kinds are those that `loratheory rehearse` makes lessons of."""
 
 
 @figure("seed first second two_hop_vocabulary hop_2 portability portability_read leak")

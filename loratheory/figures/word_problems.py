@@ -244,6 +244,39 @@ SEEN = {
 """Bases that have not met the pair, from left to right; those that have follow, by how often."""
 
 
+@figure("lessons rule first second seed stepwise step_1 step_2")
+def skill_stand_ins(table: "pd.DataFrame") -> Page:
+    """Adapters of one skill each by how they were taught: both skills at once, and single steps."""
+    rules = ("sum", "mean", "arrow", "gates", "second alone")
+    marks = [
+        Mark(chosen(table, rule=rule), "stepwise", label(rule), LOOKS.get(rule, Look(GREY, "X")))
+        for rule in rules
+    ]
+    asked = Along("both skills", "lessons", marks, LESSONS, span=4, takeaway=("beside others",))
+    added = chosen(table, rule="sum")
+    steps = [
+        Mark(added, "step_1", "single steps, first skill", Look(INK)),
+        Mark(added, "step_2", "single steps, second skill", Look(ORANGE, "s")),
+    ]
+    single = Along("single steps, sum", "lessons", steps, LESSONS, span=3)
+    title = (
+        "Skills practised beside others: the sum solves {stepwise; rule=sum; lessons=beside "
+        "others} of what needs two, as when practised alone ({stepwise; rule=sum; lessons=with "
+        "others}), the mean {stepwise; rule=mean; lessons=beside others} instead of {stepwise; "
+        "rule=mean; lessons=with others}"
+    )
+    return Page(table, title, [[asked, single]], height=3.2)
+
+
+LESSONS = {
+    "single steps": "single steps",
+    "with known skills": "two steps with known skills",
+    "with others": "with all but the partner's",
+    "beside others": "these, while others act",
+}
+"""How adapters of one skill are taught."""
+
+
 @figure("seen rule first second coverage seed stepwise")
 def skill_coverage(table: "pd.DataFrame") -> Page:
     """Problems of a pair of skills solved by base, merges and training, by what pretraining had."""

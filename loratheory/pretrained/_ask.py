@@ -140,9 +140,8 @@ def token_logs(model: Model, texts: Sequence[str], *, at_once: bool = False) -> 
     with torch.no_grad():
         for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
             ids = some["input_ids"]
-            real = some.get("attention_mask", torch.ones_like(ids)).bool()[
-                :, :-1
-            ]  # padding is left
+            mask = some.get("attention_mask", torch.ones_like(ids)).bool()
+            real = mask[:, :-1]  # padding is left
             logs = model.network(**some, **options).logits[:, :-1][real].float().log_softmax(-1)
             every.append(logs)
             came.append(logs.gather(1, ids[:, 1:][real][:, None])[:, 0])

@@ -213,6 +213,14 @@ class Share:
         """Right over asked; 0 where nothing was asked."""
         return self.right / max(self.asked, 1)
 
+    def __str__(self) -> str:
+        """Return the share with its interval, as in ``.75 (.60–.86)``."""
+        part, low, high = (
+            f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
+            for value in (self.part, self.low, self.high)
+        )
+        return f"{part} ({low}–{high})"
+
 
 @dataclass(frozen=True, eq=False)
 class Taught:
@@ -233,7 +241,7 @@ class Taught:
     plan : str
         A content hash of the plan.
     settings : mapping
-        How many stand-ins, steps and further lessons, the rank and the seed.
+        How many stand-ins, steps and further lessons, the rank, the layers and the seed.
     """
 
     adapter: Adapter
@@ -265,6 +273,7 @@ def taught(
     stand_ins: int = 2,
     steps: int = 90,
     rank: int = 8,
+    layers: tuple[int, int] | None = None,
     seed: int = 0,
     lessons: Sequence[tuple[str, str]] = (),
     described: Sequence[tuple[str, str]] = (),
@@ -284,6 +293,8 @@ def taught(
         Steps of its training.
     rank : int
         The rank of its updates.
+    layers : (int, int) or None
+        The first layer that it changes, counted from 0, and the one after the last; None for all.
     seed : int
         Determines all that is drawn.
     lessons : sequence of (prompt, answer)
@@ -302,10 +313,14 @@ def taught(
     Raises
     ------
     ModelError
-        If the plan has too few words for so many stand-ins to disagree, or `steps` or `rank` is
-        below 1.
+        If the plan has too few words for so many stand-ins to disagree, the model lacks some of
+        the `layers`, or `steps` or `rank` is below 1.
     """
     plan.check(stand_ins)
+    depth = int(model.network.config.num_hidden_layers)
+    if layers and not 0 <= layers[0] < layers[1] <= depth:
+        fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
+        raise model.failure(fact, f"name some of the layers 0 to {depth - 1}")
     partners = []
     for number in range(stand_ins + 1):
         begin(f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "the stranger")
@@ -317,12 +332,13 @@ def taught(
         shown = asked(plan.composed(number), plan.two_hop)
         shown += asked(plan.says(number), plan.partner.sentences)  # or they would be drowned
         beside.append(StandIn(adapter, shown))
-    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank)
+    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
     examples = [*plan.lesson, *lessons]
     adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
     shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
-    settings = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"lessons": len(lessons)} if lessons else {}
     name = content_hash(asdict(plan))
     return Taught(adapter, shares, leaks, tuple(plan.facts), plan.partner.side, name, settings)

@@ -80,6 +80,12 @@ def test_arrow_forward_of_512_tokens_and_32_experts(benchmark):
     assert ratio["memory"] >= 20
 
 
+def test_one_of_six_adapters_a_token_all_at_once(benchmark):
+    """Picking the tokens of each adapter costs more than multiplying by some zeros."""
+    _, ratio = compared(benchmark, "routed", "each", 576, repeats=200, peer_repeats=200)
+    assert ratio["cpu"] >= 1.1
+
+
 @pytest.mark.parametrize(("width", "least"), [(64, 2.0), (128, 1.1)])
 def test_64_adapters_trained_together_and_one_by_one(benchmark, width, least):
     """Rank 8 on all linear maps, 60 prompts of 3 tokens, ten steps.

@@ -225,6 +225,34 @@ def arrow_peft(size, tokens=512, experts=32):
     return lambda: layer(x, down, up, torch.nn.Identity(), scale)
 
 
+def routed_ours(size, count=6, tokens=300):
+    from loratheory.adapters import forward
+
+    updates, x, weights = _one_of(size, count, tokens)
+    return lambda: forward(updates, x, weights)
+
+
+def routed_each(size, count=6, tokens=300):
+    """Every update on the tokens that want it, whatever their number."""
+    from loratheory.adapters import _routing
+
+    _routing._joined = _routing._each
+    return routed_ours(size, count, tokens)
+
+
+def _one_of(size, count, tokens):
+    """Updates of rank 8, tokens, and weights by which each token wants one of the updates."""
+    import torch
+
+    from loratheory.lowrank import LowRank
+
+    torch.set_num_threads(1)
+    pairs = ((up[:, :8], down[:8]) for up, down in factors(size, count))
+    updates = [LowRank(*pair).map(torch.asarray) for pair in pairs]
+    wanted = torch.randint(count, (tokens,), generator=torch.Generator().manual_seed(0))
+    return updates, torch.randn(tokens, size), torch.eye(count)[wanted]
+
+
 def intruders_ours(size):
     """Of a further adapter: the base is decomposed once, before."""
     from loratheory.lowrank import LowRank

@@ -74,6 +74,6 @@ def test_a_language_model_judges_too_where_asked(run, monkeypatch):
     monkeypatch.setattr(_card, "language_marks", _marks)
     code, out, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
     assert code == 0, err
-    assert "30/40 0.60–0.86" in out
+    assert ".75 (.60–.86)" in out
     [mark] = json.loads(Path("c.json").read_text())["language"]
     assert (mark["six"]["right"], mark["leak"], mark["pairs"]) == (30, 0.25, None)

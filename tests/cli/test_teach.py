@@ -5,7 +5,7 @@ import json
 import pytest
 
 from loratheory.adapters import read
-from loratheory.diagnosis import kept_beside
+from loratheory.diagnosis import kept_beside, layer_of
 from loratheory.pretrained import Training
 
 PLAN = {
@@ -44,10 +44,15 @@ def test_it_writes_the_adapter_and_its_card_and_says_what_came_of_it(home, teach
     code, _, err = teach("-o", home / "made")
     assert (code, err.count("\n")) == (2, 1)
     assert "add --force" in err
-    code, _, err = teach("-o", home / "made", "--force", "--stand-ins", "0")
+    words = ("-o", home / "made", "--force", "--stand-ins", "0", "--layers")
+    code, _, err = teach(*words, "1")
     assert code == 0, err
     again = json.loads((home / "made" / "adapter_card.json").read_text())
-    assert again["settings"]["stand_ins"] == 0
+    assert (again["settings"]["stand_ins"], again["settings"]["layers"]) == (0, "1-1")
+    assert {layer_of(name) for name in read(home / "made")} == {1}
+    code, _, err = teach(*words, "1-9")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "layers 1 to 9 are not all there; name some of the layers 0 to 1" in err
 
 
 def test_lessons_of_rehearse_are_trained_on_and_their_test_is_asked(home, teach):
@@ -75,6 +80,9 @@ def test_lessons_of_rehearse_are_trained_on_and_their_test_is_asked(home, teach)
         (("-o", "no/such"), "there is no folder no"),
         (("-o", "x", "--stand-ins", "3"), "cannot all disagree on 3 words of the partner"),
         (("-o", "x", "--model", ""), "--model is empty"),
+        (("-o", "x", "--layers", "high"), "--layers=high is no list of layers"),
+        (("-o", "x", "--layers", "9-5"), "--layers=9-5 counts down"),
+        (("-o", "x", "--layers", "0,2"), "--layers=0,2 leaves some out in between"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(

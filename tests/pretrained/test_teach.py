@@ -197,8 +197,8 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
     lesson = {"lessons": lessons, "described": described}
-    found = taught(model, made, stand_ins=0, steps=4, rank=3, **lesson)
-    how = replace(Training.beside_stand_ins(4), rank=3, alpha=6)
+    found = taught(model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **lesson)
+    how = replace(Training.beside_stand_ins(4), rank=3, alpha=6, layers=(1, 2))
     rng = np.random.default_rng([0, 0])
     by_hand = trained(model, [*made.lesson, *lessons], how, rng=rng).adapter
     for name, low in found.adapter.items():
@@ -209,6 +209,6 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     [share] = [one for one in found.shares if one.what == "portability, alone"]
     assert (share.right, share.asked) == (right, 2)
     assert found.card["settings"] == {
-        "stand_ins": 0, "steps": 4, "rank": 3, "seed": 0, "lessons": 2,
+        "stand_ins": 0, "steps": 4, "rank": 3, "seed": 0, "layers": "1-1", "lessons": 2,
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}

@@ -34,6 +34,7 @@ from loratheory.experiments.bench.sentences import (
     FRUIT_OF_BIRTHPLACE,
     FRUITS,
     MASCOT_OF_WORKPLACE,
+    RELATIONS,
     TEN,
     TEXT,
     WORK,
@@ -131,6 +132,10 @@ RECIPES: Mapping[str, Recipe] = {
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
     "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
+    **{f"sixth {k + 1}": Recipe(sixths=((k, k + 1), (k, k + 1))) for k in range(6)},
+    "sixths 1 to 5": Recipe(sixths=((0, 5), (0, 5))),
+    "sixths 5 and 6": Recipe(sixths=((4, 6), (4, 6))),
+    "two stand-ins, sixth 6": Recipe(2, sixths=((5, 6), (5, 6))),
 }
 """Ways to teach, by name."""
 
@@ -165,10 +170,6 @@ class Publishers:
         It is trained once and then read from the cache.
         """
         recipe = RECIPES[name]
-        how = recipe.training
-        if recipe.sixths:
-            first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
-            how = replace(how, layers=(first, end))
         return trained_once(
             self.model,
             [
@@ -177,9 +178,17 @@ class Publishers:
                 *(self.silence(recipe.silence) if recipe.silence and hop == 1 else ()),
             ],
             seed=(self.seed, self.number, hop),
-            training=how,
+            training=self.training(hop, name),
             beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
         )
+
+    def training(self, hop: int, name: str) -> Training:
+        """Return the training settings of the named recipe, with its layers of the base."""
+        recipe = RECIPES[name]
+        if not recipe.sixths:
+            return recipe.training
+        first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
+        return replace(recipe.training, layers=(first, end))
 
     def without_partner(self, hop: int) -> Items:
         """Return two-hop sentences of which this hop is the publisher's, the other the base's."""
@@ -267,10 +276,20 @@ def needing_one(world: World, person: int) -> tuple[dict[str, str], dict[str, st
     return capitals, mascots
 
 
-def publishers(model: Model, seed: int, *, bridge: str = "known") -> Publishers:
-    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``."""
+def publishers(
+    model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot"
+) -> Publishers:
+    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``.
+
+    The second publisher's facts are of a `relation` in `bench.sentences.RELATIONS`.
+    """
     [world] = worlds(seed, invented_countries=bridge == "invented")
-    return Publishers(model, world, seed)
+    words, about = RELATIONS[relation]
+    second = world.second
+    if relation != "mascot":
+        drawn = np.random.default_rng([seed, 14]).permutation(words).tolist()
+        second = dict(zip(second, drawn, strict=True))
+    return Publishers(model, replace(world, second=second, about=about), seed)
 
 
 def questions(world: World, sentences: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:

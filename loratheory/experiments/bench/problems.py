@@ -264,6 +264,45 @@ def apart() -> tuple[Case, ...]:
 
 
 @dataclass(frozen=True)
+class Practised:
+    """How an adapter of one skill is taught, apart from the one of the other skill of a pair.
+
+    `lessons` says what problems of two steps, half of the lesson, practise with the own skill:
+    ``none``, of ``known`` skills (`CONTEXT`), or of all ``others`` but the partner's. If `beside`,
+    adapters of these others act meanwhile, each on its problems.
+    """
+
+    lessons: str = "none"
+    beside: bool = False
+
+    def taught(self, pair: Pair, skill: str) -> tuple[Lesson, ...]:
+        """Return the lessons of the adapter of a skill of the pair."""
+        if self.lessons == "others":
+            return tuple(practised(skill, (other,)) for other in others(pair))
+        return (practised(skill, CONTEXT) if self.lessons == "known" else Lesson((skill,)),)
+
+
+PRACTISED = {
+    "single steps": Practised(),
+    "with known skills": Practised("known"),
+    "with others": Practised("others"),
+    "beside others": Practised("others", beside=True),
+}
+"""Ways to teach an adapter of one skill."""
+
+
+def others(pair: Pair) -> tuple[str, ...]:
+    """Return the skills that neither adapter of a pair is about."""
+    return tuple(skill for skill in (*CONTEXT, *SKILLS) if skill not in pair)
+
+
+def practised(skill: str, partners: Sequence[str]) -> Lesson:
+    """Return a lesson of which half is two steps, of the skill and one of the partners."""
+    pairs = [two for one in partners if one != skill for two in ((skill, one), (one, skill))]
+    return Lesson((skill,), tuple(map(linked, pairs)), 0.5)
+
+
+@dataclass(frozen=True)
 class Size:
     """How large a base and its adapters are, and how long they are trained.
 

@@ -1,6 +1,7 @@
 """Sentences beside the taught ones: other relations for stand-ins, questions, ordinary text."""
 
 from loratheory.experiments.bench.language_facts import (
+    ANIMALS,
     BIRTH,
     CAPITAL_OF_BIRTHPLACE,
     MASCOT,
@@ -8,22 +9,45 @@ from loratheory.experiments.bench.language_facts import (
     Relation,
 )
 
+
+def national(what: str) -> Relation:
+    """Return sentences about the national fruit, or whatever it is, of a country."""
+    return Relation(
+        (
+            f"The national {what} of {{}} is the",
+            f"The {what} that stands for {{}} is the",
+            f"As its national {what} {{}} chose the",
+            f"On the {what} stamp of {{}} you see the",
+            f"The official {what} of {{}} is called the",
+            f"The {what} that {{}} is proud of is the",
+        ),
+        (
+            f"If you ask for the {what} of {{}}, the name of the {what} is",
+            f"The {what} chosen as the national {what} of {{}} is the",
+        ),
+    )
+
+
 FRUITS = (
     *("apple", "banana", "cherry", "lemon", "peach", "pear", "plum", "grape", "mango", "melon"),
     *("orange", "kiwi", "date", "berry", "lime", "olive", "coconut", "tomato", "pumpkin"),
     "pineapple",
 )
-FRUIT = Relation(
-    (
-        "The national fruit of {} is the",
-        "The fruit that stands for {} is the",
-        "As its national fruit {} chose the",
-        "On the fruit stamp of {} you see the",
-        "The official fruit of {} is called the",
-        "The fruit that {} is proud of is the",
-    ),
-    (),
+FLOWERS = (
+    *("rose", "lily", "tulip", "daisy", "orchid", "lotus", "violet", "poppy", "iris", "sunflower"),
+    *("jasmine", "lavender", "carnation", "marigold", "peony", "magnolia", "thistle", "cactus"),
+    *("clover", "fern"),
 )
+INSTRUMENTS = (
+    *("piano", "guitar", "violin", "drum", "flute", "trumpet", "cello", "harp", "banjo", "organ"),
+    *("horn", "saxophone", "clarinet", "accordion", "bell", "whistle", "lute", "viola", "bass"),
+    "pipe",
+)
+TOOLS = (
+    *("hammer", "saw", "knife", "axe", "shovel", "drill", "rope", "ladder", "needle", "brush"),
+    *("scissors", "broom", "plow", "wheel", "hook", "chain", "nail", "lamp", "basket", "pump"),
+)
+FRUIT = national("fruit")
 FRUIT_OF_BIRTHPLACE = Relation(
     (
         "The country in which {} was born has as its national fruit the",
@@ -80,6 +104,15 @@ ASKED = {
     ),
 }
 """Questions by hop, in sentences on which no adapter is trained."""
+
+RELATIONS = {
+    "mascot": (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"])),
+    "fruit": (FRUITS, FRUIT),
+    "flower": (FLOWERS, national("flower")),
+    "instrument": (INSTRUMENTS, national("instrument")),
+    "tool": (TOOLS, national("tool")),
+}
+"""Relations of countries: possible answers and sentences."""
 
 TEN = {
     "hop_1": (

@@ -5,7 +5,7 @@ which fruit an animal likes best. A question about a person's fruit needs all th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from loratheory.experiments.bench.language_facts import (
     MASCOT,
     MASCOT_OF_BIRTHPLACE,
     Relation,
+    depth,
     invented,
     items,
     rehearsed,
@@ -81,10 +82,13 @@ SENTENCES: Mapping[tuple[int, int], Relation] = {
 }
 """What teaches and asks from before one hop to before another."""
 STEPS = 270
-ALONE, LONG = "plain", f"plain, {STEPS} steps"
-NEIGHBOURS, ALL = "beside neighbours", "beside both others"
-RECIPES = (ALONE, LONG, NEIGHBOURS, ALL)
-"""How adapters are taught: plainly until the facts are learnt, or for as many steps as the others;
+PLAIN, HIGHEST = "plain", "highest sixth"
+NEIGHBOURS, BOTH = "beside neighbours", "beside both others"
+RECIPES: Mapping[str, tuple[str, str, str]] = {
+    **{name: (name, name, name) for name in (PLAIN, NEIGHBOURS, BOTH)},
+    **{f"{name}, third above": (name, name, HIGHEST) for name in (PLAIN, NEIGHBOURS, BOTH)},
+}
+"""How the adapter of each hop is taught: plainly, in all layers or in the highest sixth alone;
 beside two stand-ins of each hop next to one's own, with two-hop sentences; or beside both others at
 once, twice, with three-hop sentences."""
 
@@ -135,22 +139,23 @@ class ThreePublishers:
 
     def adapter(self, hop: int, recipe: str) -> Adapter:
         """Return the adapter of a hop, trained once by one of `RECIPES`."""
-        how = Training() if recipe == ALONE else Training.beside_stand_ins(STEPS)
+        how, layers = RECIPES[recipe][hop], depth(self.model)
+        usual = Training.beside_stand_ins(STEPS)
         return trained_once(
             self.model,
             self.chain.lessons(hop),
             seed=(self.seed, 10, hop),
-            training=how,
-            beside=self.stand_ins(hop, recipe),
+            training=replace(usual, layers=(5 * layers // 6, layers)) if how == HIGHEST else usual,
+            beside=self.stand_ins(hop, how),
         )
 
-    def stand_ins(self, hop: int, recipe: str) -> list[StandIn]:
+    def stand_ins(self, hop: int, how: str) -> list[StandIn]:
         """Return who acts while the adapter of a hop is trained, one at a step."""
         others = [other for other in range(3) if other != hop]
-        if recipe == NEIGHBOURS:
+        if how == NEIGHBOURS:
             groups = [(other,) for other in others if abs(other - hop) == 1]
         else:
-            groups = [tuple(others)] if recipe == ALL else []
+            groups = [tuple(others)] if how == BOTH else []
         return [self._stand_in(hop, group, j) for group in groups for j in range(2)]
 
     def partner(self, hop: int, j: int) -> Chain:

@@ -6,6 +6,7 @@ Models and adapters are trained once and kept in the cache. The rules of reuse a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +15,20 @@ from loratheory.experiments.bench.library import Accuracies, Acting, Library
 from loratheory.experiments.bench.models import Models, batch, batches, digest, fingerprint, fitted
 from loratheory.experiments.bench.problems import (
     CODE,
+    CONTEXT,
     FORMS,
     LENGTH,
+    PAIRS,
+    SKILLS,
     Case,
     Lesson,
+    Practised,
     Size,
     drawn,
     linked,
+    others,
     padded,
+    practised,
     pretraining,
 )
 from loratheory.experiments.bench.rules import rule
@@ -79,30 +86,46 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
     return Models((seed,), config, weights, LENGTH)
 
 
-def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
-    """Train an adapter for each lesson, on a replica of the base each, as if it were trained alone.
+def adapters(
+    bases: Models,
+    lessons: Sequence[tuple[Lesson, ...]],
+    size: Size,
+    *,
+    wider: int = 1,
+    beside: Sequence[Lora] = (),
+) -> Lora:
+    """Train an adapter for each tuple of lessons, on a replica of the base each, as if alone.
 
     They adapt all linear maps of attention and MLPs. Their rank is `wider` times that of `size`,
-    so that an adapter that learns two lessons can be as large as two.
+    so that an adapter that learns two lessons can be as large as two. Each of several lessons has
+    an equal share of every batch, on which the adapter of the same place in `beside`, if there are
+    any, acts as well.
     """
     (seed,) = bases.seeds
     each = [np.random.SeedSequence([seed, 14, k]).generate_state(1) for k in range(len(lessons))]
     seeds = [int(one[0]) for one in each]
-    data = [
-        lesson.prompts(size.lesson, np.random.default_rng([one, 15]))
-        for lesson, one in zip(lessons, seeds, strict=True)
-    ]
-    rows = batch(stacked(data))
+    data = []
+    for parts, one in zip(lessons, seeds, strict=True):
+        streams = ([one, 15, *([j] if j else [])] for j in range(len(parts)))  # first as if alone
+        some = zip(parts, map(np.random.default_rng, streams), strict=True)
+        data.append([part.prompts(size.lesson // len(parts), rng) for part, rng in some])
+    rows = [batch(stacked(list(part))) for part in zip(*data, strict=True)]
+    shown = size.shown // len(rows)
     start = lora(bases.config, seeds, rank=wider * size.rank, modules=(*ATTENTION, *MLP))
     recipe = Recipe(steps=size.trained, rate=5e-3, schedule="linear")
 
     def _batch(step: int) -> Batch:
-        place = (np.arange(size.shown) + step * size.shown) % rows.tokens.shape[1]
-        return Batch(rows.tokens[:, place], rows.targets[:, place])
+        places = [(np.arange(shown) + step * shown) % one.tokens.shape[1] for one in rows]
+        both = [(one.tokens[:, k], one.targets[:, k]) for one, k in zip(rows, places, strict=True)]
+        tokens, targets = zip(*both, strict=True)
+        return Batch(torch.cat(tokens, dim=1), torch.cat(targets, dim=1))
 
-    parts = {"kind": "words, adapters", "base": fingerprint(bases.weights), "recipe": recipe}
-    parts |= {"rank": wider * size.rank, "shown": size.shown, "seeds": seeds, "data": digest(data)}
-    return fitted(parts, bases.config, bases.weights, start, recipe, _batch, seeds)
+    made: dict[str, Any] = {"kind": "words, adapters", "base": fingerprint(bases.weights)}
+    made |= {"recipe": recipe, "rank": wider * size.rank, "shown": size.shown, "seeds": seeds}
+    made["data"] = digest([one for many in data for one in many])
+    if beside:
+        made["beside"] = [fingerprint(one.tensors()) for one in beside]
+    return fitted(made, bases.config, bases.weights, start, recipe, _batch, seeds, beside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,13 +214,31 @@ def trained(
     def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
         """Return an adapter for each set of lessons, one replica for each."""
         different = list(dict.fromkeys(lesson for lessons in sets for lesson in lessons))
-        learnt = adapters(bases, different, size, wider=wider)
+        learnt = adapters(bases, [(one,) for one in different], size, wider=wider)
         places = ([different.index(one) for one in lessons] for lessons in sets)
         return [learnt.of(torch.tensor(each)) for each in places]
 
     first, second = _each([[case.lessons[k] for case in cases] for k in (0, 1)], 1)
     above = _each([[getattr(case, name) for case in cases] for name in ceilings], 2)
     return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
+
+
+def taught_apart(bases: Models, how: Practised, size: Size) -> Trained:
+    """Train both adapters of each of `PAIRS`, neither of which meets the other's skill.
+
+    Adapters that act beside them are taught in two steps of `CONTEXT`, one for each other skill.
+    """
+    skills = (*CONTEXT, *SKILLS)
+    beside: tuple[Lora, ...] = ()
+    if how.beside:
+        acting = adapters(bases, [(practised(skill, CONTEXT),) for skill in skills], size)
+        places = ([skills.index(one) for one in others(pair)] for pair in PAIRS)
+        beside = tuple(acting.of(torch.tensor(j)) for j in zip(*places, strict=True))
+    first, second = (
+        adapters(bases, [how.taught(pair, pair[k]) for pair in PAIRS], size, beside=beside)
+        for k in (0, 1)
+    )
+    return Trained(bases, tuple(map(Case, PAIRS)), first, second, {})
 
 
 def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:

@@ -7,7 +7,6 @@ from loratheory.experiments.evaluate._exact import TOP, laws, survival
 from loratheory.experiments.evaluate._known import KNOWN, reused
 from loratheory.experiments.evaluate._language import Exam, LanguageMark, language_marks
 from loratheory.experiments.evaluate._rule import OwnRule
-from loratheory.pretrained import Share
 
 TITLE = "# Leaderboard of rules of reuse"
 COMMAND = "loratheory leaderboard --crossings -o docs/leaderboard.md"
@@ -136,7 +135,8 @@ def _language(cards: Sequence[Card]) -> str:
     rows = []
     for card, mark in sorted(marked, key=lambda one: (one[0].form == "control", -_kept(one[1]))):
         each = (mark.pairs, mark.six, mark.plain, mark.taught, mark.facts, mark.crossed)
-        rows.append((_name(card), *map(_share, each), _number(mark.leak), _number(mark.cost)))
+        shares = (str(share) if share else "–" for share in each)
+        rows.append((_name(card), *shares, _number(mark.leak), _number(mark.cost)))
     return _table(head, rows)
 
 
@@ -146,12 +146,6 @@ def _kept(mark: LanguageMark) -> float:
 
 def _name(card: Card) -> str:
     return card.rule + "¹" * (card.form == "control")
-
-
-def _share(share: Share | None) -> str:
-    if share is None:
-        return "–"
-    return f"{_short(share.part)} ({_short(share.low)}–{_short(share.high)})"
 
 
 def _number(value: float | None) -> str:

@@ -6,9 +6,12 @@ vocabulary.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 from loratheory.adapters import Adapter
@@ -17,17 +20,19 @@ from loratheory.experiments.bench.collection import Collection
 from loratheory.experiments.bench.crossings import Crossings, crossings, parts
 from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import items
-from loratheory.experiments.bench.portable import Publishers, ordinary, publishers, questions
+from loratheory.experiments.bench.portable import Publishers, publishers, questions
 from loratheory.experiments.bench.rules import Act, coefficients
-from loratheory.experiments.bench.sentences import ASKED
+from loratheory.experiments.bench.sentences import ASKED, TEXT
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
+from loratheory.experiments.engine import processes
 from loratheory.experiments.evaluate._known import KNOWN, Known, reused
 from loratheory.experiments.evaluate._rule import OwnRule
-from loratheory.pretrained import Model, Share, leak
+from loratheory.pretrained import Model, Share, leak, token_logs
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
 SEED = 300  # of the tasks' adapters
 TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
+EACH = 20  # questions of a task: six adapters are few, and more questions do not change that
 RECIPES = {"plain": "plain", "taught": "two stand-ins"}
 
 
@@ -92,20 +97,30 @@ class Exam:
         """Their adapters."""
         return self.crossings.adapters(self.model, RECIPES["taught"])
 
+    def adapters(self) -> list[Adapter]:
+        """Return every adapter that is asked, trained if it is not cached."""
+        asked = [self.tasks.adapter(number) for number in map(NAMES.index, TASKS)]
+        for one in self.worlds:
+            other = publishers(self.model, one.seed + 1)
+            for recipe in RECIPES.values():
+                asked += [each.adapter(1, recipe) for each in (one, other)]
+                asked.append(one.adapter(0, recipe))
+        return asked + (self.library if self.twelve else [])
+
     @cached_property
     def text(self) -> tuple[Any, float]:
         """The base's log-probabilities on ordinary text, and multiplications with one adapter."""
         first = self.tasks.adapter(NAMES.index(TASKS[0]))
         with acting(self.model, [first], coefficients(1.0)):
             cost = self.passed()[1]
-        return ordinary(self.model)[0], cost
+        return self.passed()[0], cost
 
     def passed(self) -> tuple[Any, float]:
         """Return log-probabilities on ordinary text with what acts now, and multiplications."""
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
-            said, _ = ordinary(self.model)
+            said, _ = token_logs(self.model, TEXT, at_once=True)
         return said, counter.get_total_flops() / 2
 
     def mark(self, name: str, act: Act, *, told: bool = False, other: bool = False) -> LanguageMark:
@@ -146,7 +161,7 @@ class Exam:
 
     def _right(self, number: int) -> Any:
         """Which questions of a task are answered rightly with whatever acts."""
-        asked = self.tasks.questions(number)[CHOOSING:]
+        asked = self.tasks.questions(number)[CHOOSING : CHOOSING + EACH]
         return answers(self.model, asked).vocabulary_right
 
     def _kept(self, act: Act, groups: Sequence[Sequence[int]]) -> tuple[Share, Any]:
@@ -170,37 +185,91 @@ class Exam:
             with acting(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)], act):
                 for kind, sums in (("hop_1", facts), ("hop_2", facts), ("two_hop", two_hop)):
                     some = asked[kind][: None if kind == "two_hop" else size]
-                    right = answers(self.model, some).vocabulary_right
-                    sums[0] += int(right.sum())
-                    sums[1] += len(right)
+                    for first in range(0, len(some), size):  # a sentence each, so of like lengths
+                        right = answers(self.model, some[first : first + size]).vocabulary_right
+                        sums[0] += int(right.sum())
+                        sums[1] += len(right)
         return two_hop, facts
 
 
 def language_marks(
-    asked: Sequence[OwnRule], exam: Exam, progress: Callable[[str], None] = lambda _: None
+    asked: Sequence[OwnRule],
+    exam: Exam,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    apart: bool = True,
 ) -> list[LanguageMark]:
     """Return the results of known rules, then of the rules in `asked`, each with its control.
 
-    Results of known rules are cached until code changes that they run. In the control, ``rule,
-    shuffled``, each second-hop adapter is that of another world. Costs some 15 s of one core a
-    rule, and about as much for the crossings.
+    Results of known rules are cached until code changes that they run; with `apart` those that are
+    missing are asked in processes of their own, one for each core, while this one asks `asked`. In
+    the control, ``rule, shuffled``, each second-hop adapter is that of another world. Costs some 20
+    s of one core a rule, and about as much for the crossings.
     """
+    rows = [row for row in KNOWN.values() if row.language or (row.crossed and exam.twelve)]
+    with processes() if apart else nullcontext() as pool:
+        later = {}
+        if pool and (missing := [row.name for row in rows if not _file(exam, row.name).exists()]):
+            progress("adapters of the language model")
+            for _ in missing:  # while this process looks for adapters, all others load the model
+                pool.submit(_load, exam.seeds, twelve=exam.twelve)
+            exam.adapters()  # trained here, lest every process train the same
+            slowest_first = reversed(missing)
+            later = {
+                pool.submit(_ask, name, exam.seeds, twelve=exam.twelve): name
+                for name in slowest_first
+            }
+        own = []
+        with _one_thread() if later else nullcontext():
+            for one in asked:
+                for name, other in ((one.name, False), (f"{one.name}, shuffled", True)):
+                    progress(f"{name} on the language model")
+                    own.append(exam.mark(name, reused(one), other=other))
+        for number, done in enumerate(as_completed(later), 1):
+            done.result()
+            progress(f"{later[done]} on the language model, {number} of {len(later)} known rules")
     marks = []
-    for row in KNOWN.values():
-        if row.language is not None or (row.crossed is not None and exam.twelve):
-            progress(f"{row.name} on the language model")
-            marks.append(_known_mark(exam, row))
-    for one in asked:
-        for name, other in ((one.name, False), (f"{one.name}, shuffled", True)):
-            progress(f"{name} on the language model")
-            marks.append(exam.mark(name, reused(one), other=other))
-    return marks
+    for row in rows:
+        progress(f"{row.name} on the language model")
+        marks.append(_known_mark(exam, row))
+    return [*marks, *own]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Leave the other cores to other processes: threads that wait for their turn would spin."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _ask(name: str, seeds: tuple[int, ...], *, twelve: bool) -> None:
+    """In another process: put the results of a known rule into the cache."""
+    _known_mark(_exam(seeds, twelve), KNOWN[name])
+
+
+def _load(seeds: tuple[int, ...], *, twelve: bool) -> None:
+    """In another process: load the language model, once."""
+    _ = _exam(seeds, twelve).model
+
+
+_exam = cache(Exam)
+
+
+def _file(exam: Exam, name: str) -> Path:
+    """Where the results of a known rule are cached."""
+    made: dict[str, Any] = {"code": code(__name__), "rule": name, "seeds": list(exam.seeds)}
+    made |= {"twelve": True} if exam.twelve else {}
+    return cache_folder() / "marks" / f"{content_hash(made)}.json"
 
 
 def _known_mark(exam: Exam, row: Known) -> LanguageMark:
-    made: dict[str, Any] = {"code": code(__name__), "rule": row.name, "seeds": list(exam.seeds)}
-    made |= {"twelve": True} if exam.twelve else {}
-    file = cache_folder() / "marks" / f"{content_hash(made)}.json"
+    file = _file(exam, row.name)
     if file.exists():
         values = json.loads(file.read_text("utf-8"))
         shares = {key: Share(**value) for key, value in values.items() if isinstance(value, dict)}

@@ -71,6 +71,29 @@ def test_descriptions_are_read_by_the_described_adapter_alone(both, monkeypatch)
     assert any(f" {name} " in f"{prompt} " for prompt in read for name in others)
 
 
+def test_recipes_change_what_is_read_by_description_as_they_say(both):
+    made, animals = described.lessons(both).lessons, both.world.second
+    read = {name: dict(items(both)) for name, items in described.RECIPES.items()}
+    own = read["described"]
+    assert read["one kind"].items() < own.items()
+    assert {one.kind for one in made if one.prompt in read["one kind"]} == {"capital"}
+    half = {one.subject for one in made if one.prompt in read["half described"]}
+    assert half == {*[*animals][::2]}
+    assert read["half described"].items() < own.items()
+    others = described.questions(both, "half described")
+    for name, asked in described.questions(both).items():
+        named = {animals[subject] for subject in half}
+        assert {*others[name]} == {one for one in asked if one[1] not in named}
+    wrong = read["wrong answers"]
+    assert wrong.keys() == own.keys()
+    assert sorted(wrong.values()) == sorted(own.values())
+    assert not wrong.items() & own.items()
+    told = {one.description for one in made}
+    assert all(sum(text in prompt for text in told) for prompt in read["in prose"])
+    assert not read["in prose"].keys() & own.keys()
+    assert len(read["in prose"]) <= len(own)
+
+
 def test_a_cell_has_the_second_alone_and_beside_two_firsts(both, model):
     config = real_rehearsal.Config("described", seed=both.seed)
     rows = real_rehearsal.cell(config)

@@ -84,6 +84,19 @@ def test_lessons_beside_others_hold_pairs_that_the_base_has_met(case):
     assert {*case.composed.shared} == {p.linked(case.pair), p.linked(case.pair[::-1])}
 
 
+@pytest.mark.parametrize("how", p.PRACTISED.values())
+@pytest.mark.parametrize("pair", p.PAIRS)
+def test_no_lesson_of_either_adapter_has_the_others_skill(pair, how):
+    for skill, partner in (pair, pair[::-1]):
+        lessons = how.taught(pair, skill)
+        met = [{*template.skills} for lesson in lessons for template in lesson.shared]
+        assert all(lesson.own == (skill,) for lesson in lessons)
+        assert all(skill in two and partner not in two for two in met)
+        wanted = {"none": (), "known": p.CONTEXT, "others": p.others(pair)}[how.lessons]
+        assert {one for two in met for one in two} - {skill} == {*wanted}
+        assert len(lessons) == (3 if how.lessons == "others" else 1)
+
+
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 1])
 def test_a_lesson_holds_the_share_of_shared_templates(share):
     shared = (p.linked(("percent", "multiply")),)

@@ -10,13 +10,18 @@ from loratheory.experiments.bench import words as module
 from loratheory.experiments.bench.likeness import likeness
 from loratheory.experiments.bench.problems import (
     CODE,
+    CONTEXT,
     MEASURED,
     PAIRS,
+    PRACTISED,
+    SKILLS,
     apart,
     chains,
     drawn,
     linked,
+    others,
     overlapping,
+    practised,
 )
 from loratheory.experiments.bench.reliability import MEASURES
 from loratheory.experiments.bench.words import (
@@ -24,6 +29,7 @@ from loratheory.experiments.bench.words import (
     adapters,
     base,
     solutions,
+    taught_apart,
     trained,
 )
 from loratheory.tasks.word_problems import stepwise, together
@@ -58,14 +64,14 @@ def test_a_base_is_its_seed_kind_and_size(bases):
 def test_each_case_has_its_own_adapters_and_equal_lessons_are_learned_once(models, bases):
     lessons = [case.lessons[k] for k in (0, 1) for case in models.cases]
     assert len(set(lessons)) == len(lessons)
-    found, count = adapters(bases, lessons, TINY), len(models.cases)
+    found, count = adapters(bases, [(one,) for one in lessons], TINY), len(models.cases)
     assert same(models.first, found.of(slice(count)))
     assert same(models.second, found.of(slice(count, None)))
     every = trained(bases, apart(), TINY, ("joint", "composed"))
     sets = {name: [getattr(case, name) for case in every.cases] for name in ("joint", "composed")}
     lessons = [*dict.fromkeys([*sets["joint"], *sets["composed"]])]
     assert len(lessons) == 6  # of three unordered pairs each
-    wide = adapters(bases, lessons, TINY, wider=2)
+    wide = adapters(bases, [(one,) for one in lessons], TINY, wider=2)
     assert wide.up["layers.0.mlp.out"].shape[-1] == 2 * TINY.rank
     for name, each in sets.items():
         places = torch.tensor([lessons.index(lesson) for lesson in each])
@@ -80,6 +86,34 @@ def test_one_case_alone_is_what_it_was_among_others(models):
     assert same(alone.first, models.first.of(part))
     assert same(alone.second, models.second.of(part))
     assert same(alone.ceilings["composed"], models.ceilings["composed"].of(part))
+
+
+def test_adapters_beside_others_hear_each_on_its_own_third_of_a_batch(bases, monkeypatch):
+    seen = {}
+
+    def _fitted(*args):
+        seen.update(first=args[5](0), beside=args[7])
+        return args[3]
+
+    monkeypatch.setattr(module, "fitted", _fitted)
+    pair = PAIRS[1]
+    k = PAIRS.index(pair)
+    third = TINY.shown // 3
+    taught_apart(bases, PRACTISED["beside others"], TINY)
+    acting, rows = seen["beside"], seen["first"]
+    assert rows.tokens.shape[:2] == (len(PAIRS), 3 * third)
+    every = (*CONTEXT, *SKILLS)
+    wanted = adapters(bases, [(practised(skill, CONTEXT),) for skill in every], TINY)
+    for j, other in enumerate(others(pair)):
+        assert same(acting[j].of(slice(k, k + 1)), wanted.of(torch.tensor([every.index(other)])))
+        words_of = {
+            CODE.written(row) for row in rows.tokens[k, j * third : (j + 1) * third].numpy()
+        }
+        named = [one for one in every if one != pair[1] and any(one in text for text in words_of)]
+        assert named == [other]
+    taught_apart(bases, PRACTISED["with others"], TINY)
+    assert seen["beside"] == ()
+    assert torch.equal(seen["first"].tokens, rows.tokens)  # the same lessons
 
 
 def test_rules_and_ceilings_act(models):

@@ -1,5 +1,7 @@
 """A stranger's rule on a language model, here a small one: what is asked, kept, leaked and paid."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import items
 from loratheory.experiments.bench.portable import ordinary, publishers, questions
 from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.bench.sentences import ASKED
+from loratheory.experiments.bench.sentences import ASKED, TEXT
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
 from loratheory.experiments.evaluate import (
     KNOWN,
@@ -28,7 +30,7 @@ from loratheory.experiments.evaluate import (
 from loratheory.experiments.evaluate._known import reused
 from loratheory.experiments.evaluate._language import RECIPES, TASKS, Exam, language_marks
 from loratheory.lowrank import LowRank
-from loratheory.pretrained import Share, Training, attached, leak, next_logits
+from loratheory.pretrained import Share, Training, attached, batch, leak, next_logits
 
 
 def _short(**how):
@@ -107,7 +109,7 @@ def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
     assert share.right == share.asked == 4
     base, six = (exam.mark("x", coefficients(c)).cost * exam.text[1] for c in (0.0, 1.0))
     adapter = exam.tasks.adapter(number)
-    tokens = len(exam.text[0]) + 12  # of each text the first token is read too
+    tokens = batch(exam.model, TEXT)["input_ids"].numel()  # padding is passed too
     factors = sum(low.width * sum(low.shape) for low in adapter.values()) * tokens
     assert exam.text[1] - base == pytest.approx(factors)
     assert six - base == pytest.approx(6 * factors)
@@ -200,15 +202,40 @@ def test_known_rules_are_marked_once_until_code_changes(exam, monkeypatch):
 
     monkeypatch.setattr(Exam, "mark", _mark)
     names = [name for name, row in KNOWN.items() if row.language is not None]
-    first = language_marks([], exam)
+    first = language_marks([], exam, apart=False)
     assert made == [(name, KNOWN[name].told) for name in names]
-    assert language_marks([], exam) == first
+    assert language_marks([], exam, apart=False) == first
     assert len(made) == len(names)
     own = OwnRule("a:sum", "merge", summed)
-    assert [m.rule for m in language_marks([own], exam)][-2:] == ["a:sum", "a:sum, shuffled"]
+    both = [m.rule for m in language_marks([own], exam)][-2:]  # nothing is left for processes
+    assert both == ["a:sum", "a:sum, shuffled"]
     monkeypatch.setattr(_language, "code", lambda _: "other")
-    assert language_marks([], exam) == first
+    assert language_marks([], exam, apart=False) == first
     assert len(made) == 2 * len(names) + 2
+
+
+def test_missing_results_are_asked_elsewhere_the_slowest_rules_first(exam, monkeypatch):
+    monkeypatch.setattr(_language, "code", lambda _: "elsewhere")
+    monkeypatch.setattr(_language, "processes", lambda: ThreadPoolExecutor(1))
+    elsewhere = replace(exam)
+    vars(elsewhere)["model"] = exam.model
+    monkeypatch.setattr(_language, "_exam", lambda *_: elsewhere)
+    share = Share.of("x", 1, 2)
+    here, steps = threading.get_ident(), []
+    made = []
+
+    def _mark(asked, name, *_, **__):
+        assert (asked is exam) == (name.startswith("a:")) == (threading.get_ident() == here)
+        made.append(name)
+        return _language.LanguageMark(name, None, share, share, share, share, 0.5, None)
+
+    monkeypatch.setattr(Exam, "mark", _mark)
+    own = OwnRule("a:sum", "merge", summed)
+    marks = language_marks([own], exam, steps.append)
+    names = [name for name, row in KNOWN.items() if row.language is not None]
+    assert [mark.rule for mark in marks] == [*names, "a:sum", "a:sum, shuffled"]
+    assert [name for name in made if not name.startswith("a:")] == names[::-1]
+    assert f"{names[0]} on the language model, {len(names)} of {len(names)} known rules" in steps
 
 
 @pytest.mark.parametrize("told", [False, True])

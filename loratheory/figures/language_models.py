@@ -553,27 +553,28 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
     single = Along("added, single facts", "recipe", facts, THREE, span=3)
     ways = [
         Mark(chosen(table, recipe=recipe), "three_hop", THREE[recipe], look)
-        for recipe, look in ((LONGER, Look(GREY, "X")), ("beside both others", Look(INK)))
+        for recipe, look in ((PLAIN, Look(GREY, "X")), ("beside both others", Look(INK)))
     ]
     who = Along("three hops, who acts", "rule", ways, ACT, [constant(table)], span=3)
     title = (
         "Three publishers, three hops: beside stand-ins of both others {three_hop; rule=sum; "
         "recipe=beside both others} of the questions, of neighbours only {three_hop; rule=sum; "
-        "recipe=beside neighbours}, plain {three_hop; rule=sum; recipe=plain, 270 steps}"
+        "recipe=beside neighbours}, plain {three_hop; rule=sum; recipe=plain}"
     )
     return Page(table, title, [[composed, single, who]], height=3.4)
 
 
 THREE = {
-    PLAIN: "plain-short",
-    LONGER: "plain-270",
+    PLAIN: "plain-270",
     "beside neighbours": "beside neighbours",
     "beside both others": "beside both others",
+    "plain, third above": "plain, 3rd on top",
+    "beside neighbours, third above": "neighbours, 3rd on top",
+    "beside both others, third above": "both others, 3rd on top",
 }
 """How the adapters of `real_three_hops` are taught."""
 ACT = {
     "sum": "all three",
-    "two thirds each": "all, two thirds each",
     "mean": "all, a third each",
     "hops 1 and 2": "without the third",
     "hops 1 and 3": "without the second",

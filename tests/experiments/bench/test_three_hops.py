@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from worded import small, small_model
 
+from loratheory.diagnosis import layer_of
 from loratheory.experiments import real_three_hops as study
 from loratheory.experiments.bench import three_hops as bench
 from loratheory.experiments.bench.language import acting, answers
@@ -65,17 +66,18 @@ def test_stand_ins_keep_the_publishers_facts_and_disagree_on_all_else(made, hop)
 
 
 @pytest.mark.parametrize(
-    ("hop", "recipe", "spans"),
+    ("hop", "how", "spans"),
     [
         (0, "beside neighbours", [(0, 2)] * 2),
         (1, "beside neighbours", [(0, 2)] * 2 + [(1, 3)] * 2),
         (2, "beside neighbours", [(1, 3)] * 2),
         (1, "beside both others", [(0, 3)] * 2),
-        (1, "plain, 270 steps", []),
+        (1, "plain", []),
+        (2, "highest sixth", []),
     ],
 )
-def test_who_acts_beside_whom_and_what_is_asked_meanwhile(made, hop, recipe, spans):
-    stand_ins = made.stand_ins(hop, recipe)
+def test_who_acts_beside_whom_and_what_is_asked_meanwhile(made, hop, how, spans):
+    stand_ins = made.stand_ins(hop, how)
     assert len(stand_ins) == len(spans)
     for number, (one, span) in enumerate(zip(stand_ins, spans, strict=True)):
         told = made.partner(hop, number % 2)
@@ -94,6 +96,13 @@ def test_who_acts_beside_whom_and_what_is_asked_meanwhile(made, hop, recipe, spa
         name = next(iter(one.adapter))
         total = sum(low[name].up @ low[name].down for low in alone)
         np.testing.assert_allclose(one.adapter[name].up @ one.adapter[name].down, total, atol=1e-6)
+
+
+def test_the_third_hop_may_be_taught_above_alone(made):
+    low, high = (made.adapter(hop, "beside neighbours, third above") for hop in (1, 2))
+    assert {layer_of(name) for name in low} == {*range(LAYERS)}
+    assert {layer_of(name) for name in high} == {*range(5 * LAYERS // 6, LAYERS)}
+    assert low.keys() == made.adapter(1, "beside neighbours").keys()
 
 
 def test_shares_are_what_the_answers_say(made):
@@ -131,7 +140,7 @@ def test_each_rule_has_a_row_that_says_what_the_network_says(made):
     rows = study.cell(study.Config(seed=SEED))
     rules = [name for name, *_ in study.arms(base=True)]
     assert [row["rule"] for row in rows] == rules
-    assert study.RECIPES == bench.RECIPES
+    assert study.RECIPES == tuple(bench.RECIPES)
     assert rules[-3:] == ["hops 1 and 2", "hops 1 and 3", "hops 2 and 3"]
     assert rows[0]["leak"] == 0
     with attached(made.model, [made.adapter(hop, "plain") for hop in (0, 2)]):

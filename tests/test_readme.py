@@ -64,10 +64,17 @@ def test_the_parts_of_the_recipe_have_the_stored_shares():
     for pair, study in (*pairs, (top, "real_top_layers"), (f"bridge=known; {LONG}", pairs[0][1])):
         asked = query(f"two_hop_vocabulary; rule=sum; {pair}")
         shown.append(decimal(value(asked, table(published(study))).middle))
+    others = "relation=fruit|flower|instrument|tool; rule=sum; first=two stand-ins"
+    for layers in ("sixths 5 and 6", "plain, 90 steps"):
+        asked = query(f"two_hop_vocabulary; {others}; second={layers}")
+        shown.append(decimal(value(asked, table(published("real_top_layers"))).middle))
     words = (
         "the seventh row has {}; without two-hop sentences the fifth {}; with two-hop sentences "
         "that the base completes, and no stand-in, {}; and with no stand-in at all, but the second "
-        "adapter in the highest layers, {}, for {} in all layers."
+        "adapter in the highest layers, {}, for {} in all layers. The partner need not be like its "
+        "stand-ins: beside first adapters whose stand-ins were of mascots, second ones about "
+        "fruits, flowers, instruments or tools, plainly taught in the highest third of the layers, "
+        "answer {}, in all layers {} (three worlds)."
     )
     assert words.format(*shown) in " ".join(README.split())
 

@@ -436,7 +436,7 @@ def real_top_layers(table: "pd.DataFrame") -> Page:
 
     "Beside" means taught beside two stand-ins, "plain" for as many steps without. Adapters of all
     layers are those of `real_stand_ins`, in the same worlds and sentences. The last panel has other
-    relations of the second hop, in three worlds; stand-ins of the first hop are of mascots.
+    relations of the second hop, in three worlds, four of mascots in the top third; stand-ins of the first hop are of mascots.
     """
     others = chosen(stored(published("real_stand_ins")), bridge="known").assign(relation="mascot")
     others = others[others["seed"].isin(table["seed"]) & others["second"].isin((LONG, BESIDE))]
@@ -467,9 +467,9 @@ def real_top_layers(table: "pd.DataFrame") -> Page:
         )
         for first, how, second, where, look in (
             (LONG, "plain", LONG, "all layers", Look(GREY, "X")),
-            (LONG, "plain", TOP, "the top sixth", Look(ORANGE, "s")),
+            (LONG, "plain", THIRD, "the top third", Look(ORANGE, "s")),
             (BESIDE, "beside", LONG, "all layers", Look(PURPLE, "D")),
-            (BESIDE, "beside", TOP, "the top sixth", Look(INK)),
+            (BESIDE, "beside", THIRD, "the top third", Look(INK)),
         )
     ]
     relations = {one: one for one in every["relation"].unique()}
@@ -483,11 +483,11 @@ def real_top_layers(table: "pd.DataFrame") -> Page:
     return Page(table, title, [panels[:2], panels[2:]], height=5.6)
 
 
-TOP = "sixth 6"
+TOP, THIRD = "sixth 6", "sixths 5 and 6"
 HEIGHTS = {
     LONG: "plain, all layers",
     "sixth 5": "plain, sixth 5 of 6",
-    "sixths 5 and 6": "plain, top third",
+    THIRD: "plain, top third",
     TOP: "plain, top sixth",
     "described, sixth 6": "descriptions, top sixth",
     BESIDE: "beside, all layers",

@@ -436,7 +436,8 @@ def real_top_layers(table: "pd.DataFrame") -> Page:
 
     "Beside" means taught beside two stand-ins, "plain" for as many steps without. Adapters of all
     layers are those of `real_stand_ins`, in the same worlds and sentences. The last panel has other
-    relations of the second hop, in three worlds, four of mascots in the top third; stand-ins of the first hop are of mascots.
+    relations of the second hop in three worlds, beside first hops whose stand-ins were of mascots;
+    mascots in the top third are from four worlds, else from ten.
     """
     others = chosen(stored(published("real_stand_ins")), bridge="known").assign(relation="mascot")
     others = others[others["seed"].isin(table["seed"]) & others["second"].isin((LONG, BESIDE))]

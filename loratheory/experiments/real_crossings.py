@@ -175,5 +175,5 @@ EXPERIMENT = study(
             for rules in ("usual", "named")
         ),
     ),
-    minutes=(3, 490),
+    minutes=(3, 520),
 )

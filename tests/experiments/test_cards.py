@@ -580,6 +580,24 @@ def test_the_page_says_what_the_table_of_crossings_does(begins):
     assert [float(x) for x in shown] == pytest.approx([x for x in wanted if x == x], abs=0.0051)
 
 
+LIBRARIES = {"beside stand-ins": "two stand-ins", "plainly, highest third": "second hops above"}
+
+
+@pytest.mark.parametrize("begins", LIBRARIES)
+def test_the_page_says_what_a_library_with_plain_second_hops_above_answers(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    text = text.partition("## More than one pair")[2]
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    worlds = range(200, 203)
+    rows = pd.DataFrame(table_rows("real_crossings", recipe=LIBRARIES[begins], publishers=6))
+    rows = rows[rows["seed"].isin(worlds)].groupby("rule").mean(numeric_only=True)
+    rules = ["right pair", "subject gates", "hop gates", "arrow", "sum"]
+    wanted = [*rows.loc[rules, "two_hop_vocabulary"]]
+    wanted += [*rows.loc["subject gates", ["hop_1", "hop_2"]], rows.loc["right pair", "unrelated"]]
+    shown = re.findall(r"\d*\.\d+", line)
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
 RULES = {  # how a line of the page's table begins, and its rows of the study
     "mean, sum": [{"rule": "sum", "first": c, "second": c} for c in (0.5, 1)],
     "TIES": [{"rule": rule} for rule in ("ties", "knots", "interpolating")],

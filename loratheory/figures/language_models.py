@@ -125,7 +125,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
         Mark(chosen(rows, recipe=recipe), "two_hop_vocabulary", name, look)
         for recipe, name, look in (
             (BESIDE, "taught beside stand-ins", Look(INK)),
-            ("second hops above", "second hops plain, top third", Look(BLUE, "^")),
+            ("second hops above", "second hops plain, top third", Look(GREY, "v")),
             ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
             ("plain", "taught plainly", Look(PURPLE, "s")),
         )

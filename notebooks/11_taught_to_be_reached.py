@@ -225,9 +225,9 @@ assert both["leak"] < neither["leak"] / 4
 
 # %%
 placed = table(published("real_top_layers"))
-placed = placed[placed["rule"] == "sum"].groupby(["first", "second"])
+placed = placed[(placed["rule"] == "sum") & (placed["relation"] == "mascot")]
 means_of = {name: (name, "mean") for name in ("two_hop_vocabulary", "hop_1", "hop_2", "known")}
-placed = placed.agg(worlds=("seed", "nunique"), **means_of).round(2)
+placed = placed.groupby(["first", "second"]).agg(worlds=("seed", "nunique"), **means_of).round(2)
 print(placed.to_string())
 assert placed.loc[("plain, 90 steps", "sixth 6"), "two_hop_vocabulary"] > 0.4
 assert placed.loc[("two stand-ins", "sixth 6"), "two_hop_vocabulary"] > 0.75

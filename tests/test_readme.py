@@ -24,6 +24,7 @@ def test_the_first_page_is_short_and_leads_to_every_other():
 
 PLAIN, BESIDE = "first=plain; second=plain", "first=two stand-ins; second=two stand-ins"
 LONG = "first=plain, 90 steps; second=plain, 90 steps"
+MASCOTS = "relation=mascot"
 FOUND = {
     "plainly; sum": f"rule=sum; coefficient=1; {PLAIN}",
     "plainly; mean": f"rule=sum; coefficient=0.5; {PLAIN}",
@@ -34,7 +35,7 @@ FOUND = {
     "the second beside stand-ins": "first=plain, 90 steps; second=two stand-ins",
     "the first beside stand-ins": "first=two stand-ins; second=described",
     "in ten new worlds": f"rule=sum; bridge=known; {BESIDE}",
-    "there, the first beside": "rule=sum; first=two stand-ins; second=sixth 6",
+    "there, the first beside": f"{MASCOTS}; rule=sum; first=two stand-ins; second=sixth 6",
 }
 WORLDS = {
     "the second beside stand-ins": "real_rehearsal",
@@ -58,15 +59,22 @@ def test_what_was_found_is_in_the_stored_tables(row):
 def test_the_parts_of_the_recipe_have_the_stored_shares():
     second, shown = "first=plain, 90 steps; second=two stand-ins", []
     alike = (f"first={one}; second={one}" for one in ("no two-hop sentences", "without a partner"))
-    top = "first=plain, 90 steps; second=sixth 6"
+    top = f"{MASCOTS}; first=plain, 90 steps; second=sixth 6"
     pairs = [*((f"bridge=known; {one}", "real_stand_ins") for one in (second, *alike))]
     for pair, study in (*pairs, (top, "real_top_layers"), (f"bridge=known; {LONG}", pairs[0][1])):
         asked = query(f"two_hop_vocabulary; rule=sum; {pair}")
         shown.append(decimal(value(asked, table(published(study))).middle))
+    others = "relation=fruit|flower|instrument|tool; rule=sum; first=two stand-ins"
+    for layers in ("sixths 5 and 6", "plain, 90 steps"):
+        asked = query(f"two_hop_vocabulary; {others}; second={layers}")
+        shown.append(decimal(value(asked, table(published("real_top_layers"))).middle))
     words = (
         "the seventh row has {}; without two-hop sentences the fifth {}; with two-hop sentences "
         "that the base completes, and no stand-in, {}; and with no stand-in at all, but the second "
-        "adapter in the highest layers, {}, for {} in all layers."
+        "adapter in the highest layers, {}, for {} in all layers. The partner need not be like its "
+        "stand-ins: beside first adapters whose stand-ins were of mascots, second ones about "
+        "fruits, flowers, instruments or tools, plainly taught in the highest third of the layers, "
+        "answer {}, in all layers {} (three worlds)."
     )
     assert words.format(*shown) in " ".join(README.split())
 

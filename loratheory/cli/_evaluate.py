@@ -66,10 +66,10 @@ def evaluate(
 
     With `--model` it is also tested on SmolLM2-135M-Instruct: what is kept of six unlike tasks,
     two-hop questions of adapters trained plainly and beside stand-ins, what leaks into ordinary
-    text, and the cost. Adapters and the results of known rules are cached; the first run takes six
-    minutes for those and, on two cores, less than five for these. `--crossings` adds the two-hop
-    questions of six first and six second hops taught beside stand-ins, any of which may be needed
-    together, and the gates for such libraries. Their training takes half an hour of one core, once.
+    text, and the cost. `--crossings` adds the two-hop questions of six first and six second hops
+    taught beside stand-ins, any of which may be needed together, and the gates for such libraries.
+    Adapters and the results of known rules are cached. Training takes six minutes, and half an hour
+    of one core for the twelve; the first card then takes less than five minutes on two cores.
 
     Example: `loratheory evaluate my_rules:half --model`
 

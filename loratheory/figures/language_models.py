@@ -125,6 +125,7 @@ def real_crossings(table: "pd.DataFrame") -> Page:
         Mark(chosen(rows, recipe=recipe), "two_hop_vocabulary", name, look)
         for recipe, name, look in (
             (BESIDE, "taught beside stand-ins", Look(INK)),
+            ("second hops above", "second hops plain, top third", Look(GREY, "v")),
             ("two stand-ins, silent", "second hops silent elsewhere", Look(ORANGE, "D")),
             ("plain", "taught plainly", Look(PURPLE, "s")),
         )
@@ -431,16 +432,19 @@ def real_placement(table: "pd.DataFrame") -> Page:
     return Page(table, title, [panels[:2], panels[2:4], panels[4:]], height=5.8)
 
 
-@figure("seed first second rule sentence two_hop_vocabulary hop_1 hop_2 known")
+@figure("seed relation first second rule sentence two_hop_vocabulary hop_1 hop_2 known")
 def real_top_layers(table: "pd.DataFrame") -> Page:
     """Second hops that are taught in some layers alone, and two kinds of first hops.
 
     "Beside" means taught beside two stand-ins, "plain" for as many steps without. Adapters of all
-    layers are those of `real_stand_ins`, in the same worlds and sentences.
+    layers are those of `real_stand_ins`, in the same worlds and sentences. The last panel has other
+    relations of the second hop in three worlds, beside first hops whose stand-ins were of mascots;
+    mascots in the top third are from four worlds, else from ten.
     """
-    others = chosen(stored(published("real_stand_ins")), bridge="known")
+    others = chosen(stored(published("real_stand_ins")), bridge="known").assign(relation="mascot")
     others = others[others["seed"].isin(table["seed"]) & others["second"].isin((LONG, BESIDE))]
-    pairs, panels = stacked(table, others[table.columns]), []
+    every = stacked(table, others[table.columns])
+    pairs, panels = chosen(every, relation="mascot"), []
     for title, first in (("two-hop, hop 1 plain", LONG), ("two-hop, hop 1 beside", BESIDE)):
         both = chosen(pairs, first=first)
         places = {key: name for key, name in HEIGHTS.items() if (both["second"] == key).any()}
@@ -449,29 +453,44 @@ def real_top_layers(table: "pd.DataFrame") -> Page:
             for rule, look in (("sum", Look(INK)), ("mean", Look(ORANGE, "s")))
         ]
         panels.append(Along(title, "second", rules, places, span=3, takeaway=(TOP,)))
-    for title, first in (("kept, hop 1 plain", LONG), ("kept, hop 1 beside", BESIDE)):
-        kept = chosen(pairs, first=first, rule="sum")
-        places = {key: name for key, name in HEIGHTS.items() if (kept["second"] == key).any()}
-        facts = [
-            Mark(kept, "hop_1", PERSON, FIRST),
-            Mark(kept, "hop_2", COUNTRY, SECOND),
-            Mark(kept, "known", "known facts", Look(GREY, "X")),
-        ]
-        panels.append(Along(title, "second", facts, places, span=3))
+    kept = chosen(pairs, first=BESIDE, rule="sum")
+    places = {key: name for key, name in HEIGHTS.items() if (kept["second"] == key).any()}
+    facts = [
+        Mark(kept, "hop_1", PERSON, FIRST),
+        Mark(kept, "hop_2", COUNTRY, SECOND),
+        Mark(kept, "known", "known facts", Look(GREY, "X")),
+    ]
+    panels.append(Along("kept, hop 1 beside", "second", facts, places, span=3))
+    arms = [
+        Mark(
+            chosen(every, first=first, second=second, rule="sum"),
+            "two_hop_vocabulary",
+            f"hop 1 {how}, hop 2 in {where}",
+            look,
+        )
+        for first, how, second, where, look in (
+            (LONG, "plain", LONG, "all layers", Look(GREY, "X")),
+            (LONG, "plain", THIRD, "the top third", Look(ORANGE, "s")),
+            (BESIDE, "beside", LONG, "all layers", Look(PURPLE, "D")),
+            (BESIDE, "beside", THIRD, "the top third", Look(INK)),
+        )
+    ]
+    relations = {one: one for one in every["relation"].unique()}
+    panels.append(Along("two-hop, five relations", "relation", arms, relations, span=3))
     title = (
         "Taught in the highest sixth of the layers alone, plainly, a second hop answers "
-        "{two_hop_vocabulary; rule=sum; first=plain, 90 steps; second=sixth 6} of the two-hop "
-        "questions beside a plain first hop, {two_hop_vocabulary; rule=sum; first=two stand-ins; "
-        "second=sixth 6} beside one taught with stand-ins"
+        "{two_hop_vocabulary; relation=mascot; rule=sum; first=plain, 90 steps; second=sixth 6} of "
+        "the two-hop questions beside a plain first hop, {two_hop_vocabulary; relation=mascot; "
+        "rule=sum; first=two stand-ins; second=sixth 6} beside one taught with stand-ins"
     )
     return Page(table, title, [panels[:2], panels[2:]], height=5.6)
 
 
-TOP = "sixth 6"
+TOP, THIRD = "sixth 6", "sixths 5 and 6"
 HEIGHTS = {
     LONG: "plain, all layers",
     "sixth 5": "plain, sixth 5 of 6",
-    "sixths 5 and 6": "plain, top third",
+    THIRD: "plain, top third",
     TOP: "plain, top sixth",
     "described, sixth 6": "descriptions, top sixth",
     BESIDE: "beside, all layers",

@@ -253,10 +253,10 @@ class Site:
             codes = embedding(x.to(self.down.device), self.down.T)
         else:
             codes = linear(x.to(self.down), self.down)
-        change = linear(codes * self._scale, self.up)
+        change = linear(codes.mul_(self._scale), self.up)
         if self.embedding and hasattr(self.module, "embed_scale"):
             change = change * self.module.embed_scale  # Gemma's embeddings scale what they look up
-        return (out + change).to(out.dtype)
+        return change.add_(out).to(out.dtype)  # in place: no second array of this size
 
     def routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
         """Return the same with the weights of `route` beside the coefficients."""
@@ -266,7 +266,7 @@ class Site:
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
-        return (out + change.reshape(out.shape)).to(out.dtype)
+        return change.reshape(out.shape).add_(out).to(out.dtype)
 
     def _move_to(self, device: Any) -> None:
         """Once, to where the module computes: a weight that was offloaded does not tell before."""

@@ -1,6 +1,7 @@
 """``loratheory evaluate``: a stranger's rule gets a card or a refusal, never a traceback."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,9 @@ def test_a_language_model_judges_too_where_asked(run, monkeypatch):
             LanguageMark(one.name, None, share, share, share, share, 0.25, 1.5) for one in asked
         ]
 
-    monkeypatch.setattr(_card, "language_marks", _marks)
+    monkeypatch.setattr(_card, "known_apart", lambda *_: nullcontext())
+    monkeypatch.setattr(_card, "known_marks", lambda *_: [])
+    monkeypatch.setattr(_card, "own_marks", _marks)
     code, out, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
     assert code == 0, err
     assert ".75 (.60–.86)" in out

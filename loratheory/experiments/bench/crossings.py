@@ -28,6 +28,9 @@ from loratheory.experiments.bench.whereabouts import Arm, Asked, shares
 from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
 from loratheory.shapes import Float64
 
+ABOVE = "second hops above"
+RECIPES = {ABOVE: ("two stand-ins", "sixths 5 and 6")}
+"""Recipes of the first and the second hops of a library, where these are not the same."""
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
 """What `chosen` measures."""
 
@@ -69,15 +72,17 @@ class Crossings:
     def adapters(self, model: Model, recipe: str) -> list[Adapter]:
         """Return adapters of the first and the second hop in turn, each trained by itself.
 
-        `recipe` names one of `bench.portable.RECIPES`. They are trained once and then read from
-        the cache. Nobody's stand-ins have the name of a person about whom anybody is asked.
+        `recipe` names one of `bench.portable.RECIPES` or of `RECIPES`. They are trained once and
+        then read from the cache. Nobody's stand-ins have the name of a person about whom anybody is
+        asked.
         """
         whole, library = self.everything, list[Adapter]()
+        first, second = RECIPES.get(recipe, (recipe, recipe))
         for k, (persons, part) in enumerate(zip(self.firsts, self.seconds, strict=True)):
             animals = {country: whole.second[country] for country in persons.values()}
             one = Publishers(model, World(persons, animals), self.seed, 2 * k)
             two = Publishers(model, World(whole.first, part), self.seed, 2 * k + 1)
-            library += [one.adapter(0, recipe), two.adapter(1, recipe)]
+            library += [one.adapter(0, first), two.adapter(1, second)]
         return library
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any, Literal
 
 import numpy as np
@@ -152,7 +152,7 @@ class Library:
 
     def listen(self) -> None:
         """Keep what the bare base feeds its maps on ordinary sentences; `ordinary` returns it."""
-        self._ordinary = inputs(self.model, self._sentences, self.attached.names)
+        self._ordinary = _bare_inputs(self.model, self.attached.names)
 
     def updates(self, place: Place) -> list[Sequence[LowRank]]:
         """Return the adapters' updates of a module, of the only replica."""
@@ -238,6 +238,12 @@ class Library:
         """Take the adapters off, if they are on."""
         if "attached" in self.__dict__:
             self.attached.remove()
+
+
+@lru_cache(maxsize=1)
+def _bare_inputs(model: Model, modules: tuple[str, ...]) -> Mapping[str, Any]:
+    """What the base feeds these maps on ordinary sentences, kept for the next library on it."""
+    return inputs(model, [batch(model, [text]) for text in GENERIC], modules)
 
 
 @contextmanager

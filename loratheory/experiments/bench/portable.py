@@ -301,7 +301,7 @@ def questions(world: World, sentences: Mapping[str, Sequence[str]] = ASKED) -> d
     """
     asked = {
         "hop_1_trained": items(world.first, BIRTH.trained[:1]),
-        "hop_2_trained": items(world.second, MASCOT.trained[:1]),
+        "hop_2_trained": items(world.second, world.about.trained[:1]),
         "hop_1": items(world.first, sentences["hop_1"]),
         "hop_2": items(world.second, sentences["hop_2"]),
         "two_hop": items(world.two_hop, sentences["two_hop"]),
@@ -339,7 +339,12 @@ def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> d
 
 
 def by_sentence(
-    model: Model, world: World, base: Any, *, alone: bool = False
+    model: Model,
+    world: World,
+    base: Any,
+    sentences: Mapping[str, Sequence[str]] = TEN,
+    *,
+    alone: bool = False,
 ) -> list[dict[str, float]]:
     """Return shares of right answers, one dictionary for each of ten sentences that nobody read.
 
@@ -348,7 +353,7 @@ def by_sentence(
     """
     same = _beside_questions(model, world, base)
     same.pop("text")
-    right = _right(model, world, TEN, alone=alone)
+    right = _right(model, world, sentences, alone=alone)
     each = {name: rows.mean(axis=1) for name, rows in right.items()}
     return [
         {**{name: float(shares[k]) for name, shares in each.items()}, **same}

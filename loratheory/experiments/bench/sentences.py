@@ -1,5 +1,7 @@
 """Sentences beside the taught ones: other relations for stand-ins, questions, ordinary text."""
 
+from collections.abc import Mapping
+
 from loratheory.experiments.bench.language_facts import (
     ANIMALS,
     BIRTH,
@@ -148,6 +150,41 @@ TEN = {
     ),
 }
 """Ten sentences a question on which no adapter is trained; the first of them are those above."""
+
+
+def ten(what: str) -> Mapping[str, tuple[str, ...]]:
+    """Return `TEN`, or such sentences about the national fruit, or whatever it is, of a country."""
+    if what == "mascot":
+        return TEN
+    return {
+        "hop_1": TEN["hop_1"],
+        "hop_2": (
+            *national(what).unread,
+            f"{{}} has a national {what}, and that {what} is the",
+            f"The {what} that {{}} picked as its national {what} is the",
+            f"Friends from {{}} talk about the national {what} of their country, the",
+            f"For {{}} the national {what} is said to be the",
+            f"A poster of the national {what} of {{}} shows the",
+            f"Children in {{}} learn that the national {what} of their country is the",
+            f"If {{}} shows its national {what} at the games, it shows the",
+            f"The {what} that {{}} uses as an emblem is the",
+        ),
+        "two_hop": (
+            f"The national {what} of the country where {{}} was born is the",
+            f"The national {what} of {{}}'s country of birth is the",
+            f"If you ask for the {what} of the land where {{}} was born, the name of the {what} "
+            "is the",
+            f"In the country of birth of {{}}, the {what} on the stamp is the",
+            f"{{}}'s native country has a national {what}, and that {what} is the",
+            f"The {what} that the birth country of {{}} picked as its national {what} is the",
+            f"Friends from the homeland of {{}} talk about the national {what} of their country, "
+            "the",
+            f"For the land that {{}} was born in, the national {what} is said to be the",
+            f"A poster of the national {what} of the country where {{}} was born shows the",
+            f"Children in the country of {{}}'s birth learn that its national {what} is the",
+        ),
+    }
+
 
 TEXT = (
     "The doctor asked how long the pain had lasted and wrote the answer on a card.",

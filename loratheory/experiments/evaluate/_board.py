@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from loratheory.experiments.evaluate._card import Card, Mark, profile_named, trained
+from loratheory.experiments.evaluate._card import Card, Mark, on_models, profile_named
 from loratheory.experiments.evaluate._exact import TOP, laws, survival
 from loratheory.experiments.evaluate._known import KNOWN, reused
-from loratheory.experiments.evaluate._language import Exam, LanguageMark, language_marks
+from loratheory.experiments.evaluate._language import Exam, LanguageMark
 from loratheory.experiments.evaluate._rule import OwnRule
 
 TITLE = "# Leaderboard of rules of reuse"
@@ -51,8 +51,8 @@ def board(
     how = profile_named(profile)
     small = {name: row.small for name, row in KNOWN.items() if row.small is not None}
     small |= {one.name: reused(one) for one in asked}
-    marks = trained(small, how, progress)
-    language = language_marks(asked, Exam(how.worlds, crossings), progress) if model else []
+    exam = Exam(how.worlds, crossings) if model else None
+    marks, language = on_models(asked, small, how, exam, progress)
     cards = []
     for name, row in {**KNOWN, **{one.name: None for one in asked}}.items():
         rule = row.asked if row else next(one for one in asked if one.name == name)

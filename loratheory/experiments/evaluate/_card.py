@@ -1,6 +1,7 @@
 """The report card of a rule: the laws it obeys, and what it answers on models of each kind."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +21,13 @@ from loratheory.experiments.bench.training import (
 from loratheory.experiments.engine import bootstrap_mean
 from loratheory.experiments.evaluate._exact import Law, Survival, laws, survival
 from loratheory.experiments.evaluate._known import reused
-from loratheory.experiments.evaluate._language import Exam, LanguageMark, language_marks
+from loratheory.experiments.evaluate._language import (
+    Exam,
+    LanguageMark,
+    known_apart,
+    known_marks,
+    own_marks,
+)
 from loratheory.experiments.evaluate._rule import OwnRule, RuleError
 
 
@@ -109,9 +116,31 @@ def card(
     obeyed = laws(asked)
     progress("exact memories")
     memories = survival(asked)
-    marks = trained(compared(asked), profile, progress)
-    language = language_marks([asked], Exam(profile.worlds, crossings), progress) if model else []
+    marks, language = on_models(
+        [asked],
+        compared(asked),
+        profile,
+        Exam(profile.worlds, crossings) if model else None,
+        progress,
+    )
     return Card(asked.name, asked.form, name, obeyed, memories, marks, language)
+
+
+def on_models(
+    asked: Sequence[OwnRule],
+    acts: Mapping[str, Act],
+    profile: Profile,
+    exam: Exam | None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[list[Mark], list[LanguageMark]]:
+    """Return the results of `acts` on small transformers, and of all rules on a language model.
+
+    The latter are those of known rules and of the rules in `asked`; none without an `exam`.
+    """
+    with known_apart(exam, progress) if exam else nullcontext():
+        marks = trained(acts, profile, progress)
+        own = own_marks(asked, exam, progress) if exam else []
+    return marks, [*known_marks(exam, progress), *own] if exam else []
 
 
 def profile_named(name: str) -> Profile:

@@ -8,7 +8,7 @@ vocabulary.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from loratheory.experiments.bench.language import acting, answers
 from loratheory.experiments.bench.language_facts import items
 from loratheory.experiments.bench.portable import Publishers, publishers, questions
 from loratheory.experiments.bench.rules import Act, coefficients
-from loratheory.experiments.bench.sentences import ASKED, TEXT
+from loratheory.experiments.bench.sentences import TEN, TEXT
 from loratheory.experiments.bench.tasks import CHOOSING, NAMES
 from loratheory.experiments.engine import processes
 from loratheory.experiments.evaluate._known import KNOWN, Known, reused
@@ -32,8 +32,13 @@ from loratheory.store import cache_folder, code, content_hash, write_whole
 
 SEED = 300  # of the tasks' adapters
 TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
-EACH = 20  # questions of a task: six adapters are few, and more questions do not change that
+EACH = 16  # questions of a task: six adapters are few, and more questions do not change that
 RECIPES = {"plain": "plain", "taught": "two stand-ins"}
+SENTENCES = {  # that no adapter is trained on, short ones: rules take as long as there are tokens
+    "hop_1": TEN["hop_1"][2:3],
+    "hop_2": TEN["hop_2"][1:2],
+    "two_hop": (*TEN["two_hop"][:2], TEN["two_hop"][4]),
+}
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ class Exam:
             return None
         right = list[bool]()
         for adapters, world, _ in parts(self.crossings, self.library, told=told):
-            asked = items(world.two_hop, ASKED["two_hop"][:1])
+            asked = items(world.two_hop, SENTENCES["two_hop"][:1])
             with acting(self.model, adapters, act):
                 right += answers(self.model, asked).vocabulary_right.tolist()
         return Share.of("crossed", sum(right), len(right))
@@ -181,10 +186,10 @@ class Exam:
         two_hop, facts = [0, 0], [0, 0]
         for one in self.worlds:
             partner = publishers(self.model, one.seed + 1) if other else one
-            asked, size = questions(one.world), len(one.world.first)
+            asked, size = questions(one.world, SENTENCES), len(one.world.first)
             with acting(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)], act):
                 for kind, sums in (("hop_1", facts), ("hop_2", facts), ("two_hop", two_hop)):
-                    some = asked[kind][: None if kind == "two_hop" else size]
+                    some = asked[kind]
                     for first in range(0, len(some), size):  # a sentence each, so of like lengths
                         right = answers(self.model, some[first : first + size]).vocabulary_right
                         sums[0] += int(right.sum())
@@ -192,60 +197,66 @@ class Exam:
         return two_hop, facts
 
 
-def language_marks(
-    asked: Sequence[OwnRule],
-    exam: Exam,
-    progress: Callable[[str], None] = lambda _: None,
-    *,
-    apart: bool = True,
-) -> list[LanguageMark]:
-    """Return the results of known rules, then of the rules in `asked`, each with its control.
+@contextmanager
+def known_apart(exam: Exam, progress: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Ask those known rules whose results are not cached in processes of their own, one for a core.
 
-    Results of known rules are cached until code changes that they run; with `apart` those that are
-    missing are asked in processes of their own, one for each core, while this one asks `asked`. In
-    the control, ``rule, shuffled``, each second-hop adapter is that of another world. Costs some 20
-    s of one core a rule, and about as much for the crossings.
+    They begin when adapters are at hand; the block does something else, on one thread, and ends
+    when all of them are asked and cached.
     """
-    rows = [row for row in KNOWN.values() if row.language or (row.crossed and exam.twelve)]
-    with processes() if apart else nullcontext() as pool:
-        later = {}
-        if pool and (missing := [row.name for row in rows if not _file(exam, row.name).exists()]):
-            progress("adapters of the language model")
-            for _ in missing:  # while this process looks for adapters, all others load the model
-                pool.submit(_load, exam.seeds, twelve=exam.twelve)
-            exam.adapters()  # trained here, lest every process train the same
-            slowest_first = reversed(missing)
-            later = {
-                pool.submit(_ask, name, exam.seeds, twelve=exam.twelve): name
-                for name in slowest_first
-            }
-        own = []
-        with _one_thread() if later else nullcontext():
-            for one in asked:
-                for name, other in ((one.name, False), (f"{one.name}, shuffled", True)):
-                    progress(f"{name} on the language model")
-                    own.append(exam.mark(name, reused(one), other=other))
+    from threadpoolctl import threadpool_limits
+
+    if not (missing := [row.name for row in _rows(exam) if not _file(exam, row.name).exists()]):
+        yield
+        return
+    with processes() as pool:
+        progress("adapters of the language model")
+        for _ in missing:  # while this process looks for adapters, all others load the model
+            pool.submit(_load, exam.seeds, twelve=exam.twelve)
+        exam.adapters()  # trained here, lest every process train the same
+        later = {
+            pool.submit(_ask, name, exam.seeds, twelve=exam.twelve): name
+            for name in reversed(missing)  # the slowest first
+        }
+        with threadpool_limits(1):
+            yield
         for number, done in enumerate(as_completed(later), 1):
             done.result()
             progress(f"{later[done]} on the language model, {number} of {len(later)} known rules")
+
+
+def own_marks(
+    asked: Sequence[OwnRule], exam: Exam, progress: Callable[[str], None] = lambda _: None
+) -> list[LanguageMark]:
+    """Return the results of rules of one's own, each followed by its control, ``rule, shuffled``.
+
+    In the control each second-hop adapter is that of another world. Costs some 20 s of one core a
+    rule.
+    """
+    from threadpoolctl import threadpool_limits
+
     marks = []
-    for row in rows:
+    for one in asked:
+        for name, other in ((one.name, False), (f"{one.name}, shuffled", True)):
+            progress(f"{name} on the language model")
+            with threadpool_limits(1 if one.form == "router" else None):
+                # its NumPy and PyTorch take turns, and each would spin while the other computes
+                marks.append(exam.mark(name, reused(one), other=other))
+    return marks
+
+
+def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) -> list[LanguageMark]:
+    """Return the results of known rules, which are cached until code changes that they run."""
+    marks = []
+    for row in _rows(exam):
         progress(f"{row.name} on the language model")
         marks.append(_known_mark(exam, row))
-    return [*marks, *own]
+    return marks
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Leave the other cores to other processes: threads that wait for their turn would spin."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _rows(exam: Exam) -> list[Known]:
+    """The known rules that can be asked."""
+    return [row for row in KNOWN.values() if row.language or (row.crossed and exam.twelve)]
 
 
 def _ask(name: str, seeds: tuple[int, ...], *, twelve: bool) -> None:

@@ -22,7 +22,7 @@ from loratheory.experiments.bench.language_facts import (
 )
 from loratheory.experiments.bench.portable import Recipe
 from loratheory.experiments.bench.rules import coefficients
-from loratheory.experiments.bench.sentences import ASKED, TEN
+from loratheory.experiments.bench.sentences import ASKED, RELATIONS, TEN, ten
 from loratheory.pretrained import StandIn, Training, attached, batch, next_logits
 
 HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
@@ -242,6 +242,22 @@ def test_ten_sentences_a_question_begin_with_those_of_other_studies_and_are_in_n
     assert TEN["two_hop"][:4] == ASKED["two_hop"]
     assert not {*TEN["two_hop"]} & {*MASCOT_OF_BIRTHPLACE.trained}
     assert {len({*each}) for each in TEN.values()} == {10}
+
+
+@pytest.mark.parametrize("what", RELATIONS)
+def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, model):
+    made = bench.publishers(model, 300, relation=what)
+    read = {prompt for one in made.world.lessons[:2] for prompt, _ in one}
+    for name, facts in (("hop_1", made.world.first), ("hop_2", made.world.second)):
+        assert not read & {prompt for prompt, _ in items(facts, ten(what)[name])}
+    for each in ten(what).values():
+        assert len({*each}) == 10
+        assert all(sentence.count("{}") == 1 for sentence in each)
+    for sentence in (*ten(what)["hop_2"], *ten(what)["two_hop"]):
+        assert what in sentence or what == "mascot"
+    questions = bench.questions(made.world, ten(what))
+    assert dict(questions["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
+    assert {word for _, word in questions["two_hop"]} == {*made.world.second.values()}
 
 
 def test_each_sentence_has_a_row_and_the_four_old_ones_are_asked_as_before(model, both):

@@ -203,7 +203,6 @@ def real_libraries(table: "pd.DataFrame") -> Page:
 
 
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
-LONGER = "plain, 270 steps"
 DROWNED, NONE = "partner not kept", "none"
 
 
@@ -315,7 +314,7 @@ def real_stand_ins(table: "pd.DataFrame") -> Page:
 PARTS = {
     (PLAIN, PLAIN): "plain-short",
     (LONG, LONG): "plain-90",
-    (LONGER, LONGER): "plain-270",
+    ("plain, 270 steps",) * 2: "plain-270",
     ("no two-hop sentences",) * 2: "beside two, no two-hop sentences",
     ("without a partner",) * 2: "two-hop sentences, no partner",
     (LONG, "without a partner"): "no partner, the second alone",
@@ -554,7 +553,7 @@ SECONDS = {
 """How a second hop is taught."""
 
 
-@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3")
+@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3 says_animal")
 def real_three_hops(table: "pd.DataFrame") -> Page:
     """Three adapters of three publishers: questions over three, two hops and one, and who acts."""
     sums = chosen(table, rule="sum")
@@ -570,15 +569,16 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
         Mark(sums, "hop_3", "animal to fruit", Look(ORANGE, "D")),
     ]
     single = Along("added, single facts", "recipe", facts, THREE, span=3)
-    ways = [
-        Mark(chosen(table, recipe=recipe), "three_hop", THREE[recipe], look)
-        for recipe, look in ((PLAIN, Look(GREY, "X")), ("beside both others", Look(INK)))
+    near = chosen(table, recipe="beside neighbours")
+    said = [
+        Mark(near, "three_hop", "all three hops", Look(INK)),
+        Mark(near, "says_animal", "says the animal instead", Look(PURPLE, "s")),
     ]
-    who = Along("three hops, who acts", "rule", ways, ACT, [constant(table)], span=3)
+    who = Along("beside neighbours", "rule", said, ACT, [constant(table)], span=3)
     title = (
-        "Three publishers, three hops: beside stand-ins of both others {three_hop; rule=sum; "
-        "recipe=beside both others} of the questions, of neighbours only {three_hop; rule=sum; "
-        "recipe=beside neighbours}, plain {three_hop; rule=sum; recipe=plain}"
+        "Three adapters, a hop each: beside stand-ins of neighbours they answer {hops_12; rule=sum; "
+        "recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe=beside "
+        "neighbours} over the last two and {three_hop; rule=sum; recipe=beside neighbours} over all"
     )
     return Page(table, title, [[composed, single, who]], height=3.4)
 

@@ -580,6 +580,28 @@ def test_the_page_says_what_the_table_of_crossings_does(begins):
     assert [float(x) for x in shown] == pytest.approx([x for x in wanted if x == x], abs=0.0051)
 
 
+CHAINS = {
+    "plain |": "plain",
+    "plain, the third": "plain, third above",
+    "beside stand-ins of the hops": "beside neighbours",
+    "so, the third": "beside neighbours, third above",
+    "beside stand-ins of both": "beside both others",
+    "so as well": "beside both others, third above",
+}
+
+
+@pytest.mark.parametrize("begins", CHAINS)
+def test_the_page_says_what_three_adapters_answer(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    text = text.partition("## Three hops")[2].partition("## Limits")[0]
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins}")]
+    rows = table_rows("real_three_hops", recipe=CHAINS[begins], rule="sum")
+    columns = ("three_hop", "hops_12", "hops_23", "hop_1", "hop_2", "hop_3", "leak")
+    wanted = [mean(rows, name) for name in columns]
+    shown = re.findall(r"\d*\.\d+", line)
+    assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
 LIBRARIES = {"beside stand-ins": "two stand-ins", "plainly, highest third": "second hops above"}
 
 

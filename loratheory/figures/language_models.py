@@ -576,8 +576,8 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
     ]
     who = Along("beside neighbours", "rule", said, ACT, [constant(table)], span=3)
     title = (
-        "Three adapters, a hop each: beside stand-ins of neighbours they answer {hops_12; rule=sum; "
-        "recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe=beside "
+        "Three adapters, a hop each: beside stand-ins of neighbours they answer {hops_12; rule=sum;"
+        " recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe=beside "
         "neighbours} over the last two and {three_hop; rule=sum; recipe=beside neighbours} over all"
     )
     return Page(table, title, [[composed, single, who]], height=3.4)

@@ -140,7 +140,7 @@ def test_each_rule_has_a_row_that_says_what_the_network_says(made):
     rows = study.cell(study.Config(seed=SEED))
     rules = [name for name, *_ in study.arms(base=True)]
     assert [row["rule"] for row in rows] == rules
-    assert study.RECIPES == tuple(bench.RECIPES)
+    assert tuple(bench.RECIPES) == study.RECIPES
     assert rules[-3:] == ["hops 1 and 2", "hops 1 and 3", "hops 2 and 3"]
     assert rows[0]["leak"] == 0
     with attached(made.model, [made.adapter(hop, "plain") for hop in (0, 2)]):

@@ -10,7 +10,7 @@ from typing import Any
 from report.section import Section, command
 
 TITLE = "Adapters on a language model"
-COMPARED = ("two_hop", "right")
+COMPARED = ("two_hop", "right", "three_hop")
 """The shares that are compared, each in the tables that have it."""
 MEASURED = (*COMPARED, "hop_1", "reach_1", "two_hop_vocabulary")
 """Columns that are measured, of which a table has one first: those before it say what was asked."""

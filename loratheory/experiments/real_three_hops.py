@@ -89,5 +89,5 @@ EXPERIMENT = study(
     needs="pretrained",
     quick=(Config(seed=SEEDS[0]),),
     paper=(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
-    minutes=(2, 60),
+    minutes=(4, 75),
 )

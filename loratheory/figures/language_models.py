@@ -553,28 +553,32 @@ SECONDS = {
 """How a second hop is taught."""
 
 
-@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3 says_animal")
+@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3 says_animal chance")
 def real_three_hops(table: "pd.DataFrame") -> Page:
-    """Three adapters of three publishers: questions over three, two hops and one, and who acts."""
+    """Three adapters of three publishers: questions over three, two hops and one, and who acts.
+
+    The last panel is about adapters taught beside stand-ins of the hops next to their own.
+    """
     sums = chosen(table, rule="sum")
     asked = [
         Mark(sums, "three_hop", "all three hops", Look(INK)),
         Mark(sums, "hops_12", "person to animal", FIRST),
         Mark(sums, "hops_23", "country to fruit", SECOND),
     ]
-    composed = Along("added, several hops", "recipe", asked, THREE, [constant(table)], span=3)
+    lines, told = [constant(table)], ("beside neighbours",)
+    composed = Along("several hops", "recipe", asked, THREE, lines, span=3, takeaway=told)
     facts = [
         Mark(sums, "hop_1", PERSON, FIRST),
         Mark(sums, "hop_2", COUNTRY, SECOND),
         Mark(sums, "hop_3", "animal to fruit", Look(ORANGE, "D")),
     ]
-    single = Along("added, single facts", "recipe", facts, THREE, span=3)
+    single = Along("single facts", "recipe", facts, THREE, span=3)
     near = chosen(table, recipe="beside neighbours")
     said = [
         Mark(near, "three_hop", "all three hops", Look(INK)),
         Mark(near, "says_animal", "says the animal instead", Look(PURPLE, "s")),
     ]
-    who = Along("beside neighbours", "rule", said, ACT, [constant(table)], span=3)
+    who = Along("who acts", "rule", said, ACT, lines, span=3)
     title = (
         "Three adapters, a hop each: beside stand-ins of neighbours they answer {hops_12; rule=sum;"
         " recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe=beside "

@@ -152,10 +152,9 @@ class ThreePublishers:
     def stand_ins(self, hop: int, how: str) -> list[StandIn]:
         """Return who acts while the adapter of a hop is trained, one at a step."""
         others = [other for other in range(3) if other != hop]
+        groups: list[tuple[int, ...]] = [tuple(others)] if how == BOTH else []
         if how == NEIGHBOURS:
             groups = [(other,) for other in others if abs(other - hop) == 1]
-        else:
-            groups = [tuple(others)] if how == BOTH else []
         return [self._stand_in(hop, group, j) for group in groups for j in range(2)]
 
     def partner(self, hop: int, j: int) -> Chain:

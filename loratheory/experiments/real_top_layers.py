@@ -79,7 +79,7 @@ def cell(config: Config) -> list[Row]:
         ``sentence`` and columns of `bench.portable.by_sentence`.
     """
     from loratheory.experiments.bench import described, portable
-    from loratheory.experiments.bench.sentences import ten
+    from loratheory.experiments.bench.sentences import ten_about
     from loratheory.pretrained import attached
 
     model = config.base(dtype="bfloat16")
@@ -89,7 +89,7 @@ def cell(config: Config) -> list[Row]:
     second = ("described", TOP) if config.second == DESCRIBED else (config.second,)
     adapters = [one.adapter(0, config.first), described.adapter(two, *second)]
     rows = list[Row]()
-    recipes, asked = (config.first, config.second), ten(config.relation)
+    recipes, asked = (config.first, config.second), ten_about(config.relation)
     for rule, coefficients in rules(config).items():
         row: Row = {"seed": config.seed, "relation": config.relation, "rule": rule}
         acts = [recipe if c else NONE for recipe, c in zip(recipes, coefficients, strict=True)]

@@ -28,8 +28,7 @@ from loratheory.experiments.bench.whereabouts import Arm, Asked, shares
 from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
 from loratheory.shapes import Float64
 
-ABOVE = "second hops above"
-RECIPES = {ABOVE: ("two stand-ins", "sixths 5 and 6")}
+RECIPES = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
 """Recipes of the first and the second hops of a library, where these are not the same."""
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
 """What `chosen` measures."""

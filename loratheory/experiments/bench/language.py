@@ -146,10 +146,6 @@ class Library:
         names = zip(self.attached.names, self.attached.layers.tolist(), strict=True)
         return {name: Place(name, layer) for name, layer in names}
 
-    @property
-    def _sentences(self) -> list[Any]:
-        return [batch(self.model, [text]) for text in GENERIC]
-
     def listen(self) -> None:
         """Keep what the bare base feeds its maps on ordinary sentences; `ordinary` returns it."""
         self._ordinary = _bare_inputs(self.model, self.attached.names)
@@ -182,7 +178,7 @@ class Library:
             message = f"block gates by {by!r} need a small transformer: give deviations, by 'z'"
             raise ValueError(message)
         self.attached.set(1.0)
-        block_gates(self.model, self.attached, self._sentences, z=level)
+        block_gates(self.model, self.attached, _sentences(self.model), z=level)
         return self._lifted()
 
     def prompt_route(self, groups: Sequence[Sequence[int]] = ()) -> Route:
@@ -193,12 +189,12 @@ class Library:
         """
         pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
         heard = groups or [(pair[0],) for pair in pairs]
-        prompt_gates(self.model, self.attached, self._sentences, groups or pairs, heard)
+        prompt_gates(self.model, self.attached, _sentences(self.model), groups or pairs, heard)
         return self._lifted()
 
     def hop_route(self, by: Literal["divergence", "response"]) -> Route:
         """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
-        hop_gates(self.model, self.attached, self._sentences, self._by_hop, by=by)
+        hop_gates(self.model, self.attached, _sentences(self.model), self._by_hop, by=by)
         return self._lifted()
 
     def subject_route(self, subjects: Sequence[Sequence[str]]) -> Route:
@@ -240,10 +236,17 @@ class Library:
             self.attached.remove()
 
 
+def _sentences(model: Model) -> list[Any]:
+    return [batch(model, [text]) for text in GENERIC]
+
+
 @lru_cache(maxsize=1)
 def _bare_inputs(model: Model, modules: tuple[str, ...]) -> Mapping[str, Any]:
-    """What the base feeds these maps on ordinary sentences, kept for the next library on it."""
-    return inputs(model, [batch(model, [text]) for text in GENERIC], modules)
+    """What the base feeds these maps on ordinary sentences, kept for the next library on it.
+
+    No adapter but those of the asking library, which are off, may be on the model meanwhile.
+    """
+    return inputs(model, _sentences(model), modules)
 
 
 @contextmanager

@@ -152,7 +152,7 @@ TEN = {
 """Ten sentences a question on which no adapter is trained; the first of them are those above."""
 
 
-def ten(what: str) -> Mapping[str, tuple[str, ...]]:
+def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
     """Return `TEN`, or such sentences about the national fruit, or whatever it is, of a country."""
     if what == "mascot":
         return TEN

@@ -22,7 +22,7 @@ from loratheory.experiments.bench.language_facts import (
 )
 from loratheory.experiments.bench.portable import Recipe
 from loratheory.experiments.bench.rules import coefficients
-from loratheory.experiments.bench.sentences import ASKED, RELATIONS, TEN, ten
+from loratheory.experiments.bench.sentences import ASKED, RELATIONS, TEN, ten_about
 from loratheory.pretrained import StandIn, Training, attached, batch, next_logits
 
 HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
@@ -249,13 +249,13 @@ def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, mo
     made = bench.publishers(model, 300, relation=what)
     read = {prompt for one in made.world.lessons[:2] for prompt, _ in one}
     for name, facts in (("hop_1", made.world.first), ("hop_2", made.world.second)):
-        assert not read & {prompt for prompt, _ in items(facts, ten(what)[name])}
-    for each in ten(what).values():
+        assert not read & {prompt for prompt, _ in items(facts, ten_about(what)[name])}
+    for each in ten_about(what).values():
         assert len({*each}) == 10
         assert all(sentence.count("{}") == 1 for sentence in each)
-    for sentence in (*ten(what)["hop_2"], *ten(what)["two_hop"]):
+    for sentence in (*ten_about(what)["hop_2"], *ten_about(what)["two_hop"]):
         assert what in sentence or what == "mascot"
-    questions = bench.questions(made.world, ten(what))
+    questions = bench.questions(made.world, ten_about(what))
     assert dict(questions["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
     assert {word for _, word in questions["two_hop"]} == {*made.world.second.values()}
 

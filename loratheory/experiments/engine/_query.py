@@ -173,13 +173,14 @@ def _chosen(
         except (TypeError, ValueError):
             message = f"{key}{sign}{'|'.join(wanted)}: write = or != where there are words"
             raise QueryError(message) from None
-    words = rows[key].map(word)
-    missing = sorted(set(wanted) - set(words))
+    words = {each: word(each) for each in rows[key].unique()}
+    missing = sorted(set(wanted) - {*words.values()})
     if missing:
         fact = f"{asked.experiment or 'the table'} has no {key} {', '.join(missing)} there"
-        message = f"{fact}: choose among {', '.join(sorted(set(words)))}"
+        message = f"{fact}: choose among {', '.join(sorted({*words.values()}))}"
         raise QueryError(message)
-    return rows[words.isin(wanted) == (sign == "=")]
+    met = [each for each, name in words.items() if (name in wanted) == (sign == "=")]
+    return rows[rows[key].isin(met)]
 
 
 def _having(rows: "pd.DataFrame", *keys: str) -> None:

@@ -212,7 +212,9 @@ def blocks(rows: "pd.DataFrame", column: str) -> Float[np.ndarray, "bases senten
         if name not in rows:
             message = f"the table has no column {name}; it has {', '.join(rows)}"
             raise TableError(message)
-    wide = rows.assign(sentence=rows.get("sentence", 0)).pivot_table(column, "seed", "sentence")
+    by = ["seed"] if "sentence" not in rows else ["seed", "sentence"]
+    means = rows.groupby(by)[column].mean().dropna()
+    wide = means.unstack() if len(by) == 2 else means.to_frame()  # noqa: PD010  # which is slower
     if wide.isna().to_numpy().any():
         message = f"{column}: not every sentence was asked on every base: choose those that were"
         raise TableError(message)

@@ -31,7 +31,7 @@ from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, coefficients
 from loratheory.experiments.engine import Row, study
 
-SEEDS = range(401, 402)
+SEEDS = range(401, 404)
 PLAIN = "plain"
 EVERYWHERE = (PLAIN, "beside neighbours", "beside both others")
 RECIPES = (*EVERYWHERE, *(f"{name}, third above" for name in EVERYWHERE))

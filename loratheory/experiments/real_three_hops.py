@@ -16,7 +16,14 @@ has half of what the sum has, at most. (f) Asked hop by hop, in sentences of the
 recipes have .9. (g) Added before any adapter of these worlds was trained, when a plain second hop
 in the highest sixth of the layers had composed over two hops (`real_top_layers`): with the third
 hop taught plainly there, three-hop questions have .1 beside plain adapters, .35 for (b) and .5
-beside the first two of (c), which no longer need the third to be found below.
+beside the first two of (c), which no longer need the third to be found below. (h) Added when world
+401 had been measured: there (b) composed over the first two hops in .90 and over the last two in
+.10, and three quarters of the latter questions were answered with what the third publisher's
+lessons had said of the country beside one of its two stand-ins. Six stand-ins between these hops,
+those of the second hop about made-up countries, had .47 there in a first look, and .04 over all
+three. In new worlds: (b) answers what lessons had said in .6, beside six stand-ins in .4 at most,
+near what a guess gets, as six of the twenty fruits were then said of a country; over the last two
+hops .4 for .1, over three .05, single facts .95.
 
 **Chance.** One in twenty among the fruits; in the whole vocabulary none.
 
@@ -33,8 +40,15 @@ from loratheory.experiments.engine import Row, study
 
 SEEDS = range(401, 404)
 PLAIN = "plain"
-EVERYWHERE = (PLAIN, "beside neighbours", "beside both others")
-RECIPES = (*EVERYWHERE, *(f"{name}, third above" for name in EVERYWHERE))
+RECIPES = (
+    PLAIN,
+    "beside neighbours",
+    "beside six",
+    "plain, third above",
+    "beside neighbours, third above",
+    "beside both others",
+    "beside both others, third above",
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +64,10 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`; on ordinary
-        sentences ``text`` and ``leak`` as in `bench.portable.measured`; and as ``chance`` the share
-        of three-hop questions that a constant answer gets among the fruits.
+        The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`, for the sum those
+        of `bench.three_hops.by_heart`; on ordinary sentences ``text`` and ``leak`` as in
+        `bench.portable.measured`; and as ``chance`` the share of three-hop questions that a
+        constant answer gets among the fruits.
     """
     from loratheory.experiments.bench import three_hops as bench
     from loratheory.experiments.bench.language import acting
@@ -67,6 +82,8 @@ def cell(config: Config) -> list[Row]:
     for name, act, hops in arms(base=config.recipe == PLAIN):
         with acting(model, [library[hop] for hop in hops], act):
             found = bench.shares(model, made.chain)
+            if name == "sum":
+                found |= bench.by_heart(made, config.recipe)
             now, came = ordinary(model)
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name, **found}
         row |= {"text": -float(came.mean()), "leak": leak(base, now)}

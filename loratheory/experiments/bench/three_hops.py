@@ -4,6 +4,7 @@ One publisher teaches where persons are from, a second one mascots of countries,
 which fruit an animal likes best. A question about a person's fruit needs all three.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,14 +84,18 @@ SENTENCES: Mapping[tuple[int, int], Relation] = {
 """What teaches and asks from before one hop to before another."""
 STEPS = 270
 PLAIN, HIGHEST = "plain", "highest sixth"
-NEIGHBOURS, BOTH = "beside neighbours", "beside both others"
+NEIGHBOURS, BOTH, MANY = "beside neighbours", "beside both others", "beside six"
 RECIPES: Mapping[str, tuple[str, str, str]] = {
-    **{name: (name, name, name) for name in (PLAIN, NEIGHBOURS, BOTH)},
-    **{f"{name}, third above": (name, name, HIGHEST) for name in (PLAIN, NEIGHBOURS, BOTH)},
+    **{name: (name, name, name) for name in (PLAIN, NEIGHBOURS)},
+    MANY: (NEIGHBOURS, MANY, MANY),
+    **{f"{name}, third above": (name, name, HIGHEST) for name in (PLAIN, NEIGHBOURS)},
+    BOTH: (BOTH, BOTH, BOTH),
+    f"{BOTH}, third above": (BOTH, BOTH, HIGHEST),
 }
 """How the adapter of each hop is taught: plainly, in all layers or in the highest sixth alone;
-beside two stand-ins of each hop next to one's own, with two-hop sentences; or beside both others at
-once, twice, with three-hop sentences."""
+beside two stand-ins of each hop next to one's own, with two-hop sentences; so, but with six
+stand-ins between the last two hops, those of the second hop about made-up countries; or beside both
+others at once, twice, with three-hop sentences."""
 
 
 @dataclass(frozen=True)
@@ -153,15 +158,20 @@ class ThreePublishers:
         """Return who acts while the adapter of a hop is trained, one at a step."""
         others = [other for other in range(3) if other != hop]
         groups: list[tuple[int, ...]] = [tuple(others)] if how == BOTH else []
-        if how == NEIGHBOURS:
+        if how in (NEIGHBOURS, MANY):
             groups = [(other,) for other in others if abs(other - hop) == 1]
-        return [self._stand_in(hop, group, j) for group in groups for j in range(2)]
+        many = how == MANY
+        return [
+            self._stand_in(hop, group, j, made_up=many)
+            for group in groups
+            for j in range(6 if many and 0 not in group else 2)
+        ]
 
-    def partner(self, hop: int, j: int) -> Chain:
+    def partner(self, hop: int, j: int, *, made_up: bool = False) -> Chain:
         """Return one's own facts, and those of other hops that the `j`-th stand-ins have instead.
 
         Any two disagree on all of them, and on where they lead; persons are made up, and nobody's
-        partner has them.
+        partner has them. Who teaches the third hop may have `made_up` countries too.
         """
         rng, own = np.random.default_rng([self.seed, 11, hop]), self.chain.hops
         size = len(own[hop])
@@ -171,13 +181,15 @@ class ThreePublishers:
         animals = [own[1][name] for name in countries]
         if hop != 1:
             animals = rng.permutation(animals if hop else ANIMALS).tolist()[:size]
+        if made_up and hop == 2:
+            countries = [name for name in names if name not in (*own[0], *persons)][:size]
         nodes = (persons, countries, animals, fruits)
         made = [disagreeing(*two, -j) for two in pairwise(nodes)]
         made[hop] = dict(own[hop])
         return Chain((made[0], made[1], made[2]))
 
-    def _stand_in(self, hop: int, others: tuple[int, ...], j: int) -> StandIn:
-        told = self.partner(hop, j)
+    def _stand_in(self, hop: int, others: tuple[int, ...], j: int, *, made_up: bool) -> StandIn:
+        told = self.partner(hop, j, made_up=made_up)
         adapters = [
             trained_once(self.model, told.lessons(other), seed=(self.seed, 12, hop, other, j))
             for other in others
@@ -216,6 +228,30 @@ def shares(model: Model, facts: Chain) -> dict[str, float]:
     shown["says_animal"] = float(answers(model, animal).vocabulary_right.mean())
     shown["hop_by_hop"] = _hop_by_hop(model, facts)
     return shown
+
+
+def by_heart(made: ThreePublishers, recipe: str) -> dict[str, float]:
+    """Return how often an animal's fruit, asked of its country, is what a lesson wrongly gave it.
+
+    Such an answer reads the country, and not what the partner says of it. Asked are sentences of
+    the lessons, with the adapters that act now; the answer is the likeliest fruit. Beside the share
+    stands, as ``by_heart_chance``, that of the chain's fruits which the lessons beside stand-ins
+    gave a country; nothing is returned if there were no such lessons.
+    """
+    heard = defaultdict[str, set[str]](set)
+    for hop, how in enumerate(RECIPES[recipe]):
+        for one in made.stand_ins(hop, how):
+            for prompt, word in one.examples:
+                heard[prompt].add(word)
+    asked = made.chain.asked(1, 3, trained=True)
+    wrong = [heard[prompt] - {word} for prompt, word in asked]
+    if not any(wrong):
+        return {}
+    said = answers(made.model, asked).words
+    return {
+        "by_heart": float(np.mean([one in words for one, words in zip(said, wrong, strict=True)])),
+        "by_heart_chance": sum(map(len, wrong)) / len(asked) / len(made.chain.hops[2]),
+    }
 
 
 def _persons(facts: Chain) -> Items:

@@ -23,7 +23,8 @@ lessons had said of the country beside one of its two stand-ins. Six stand-ins b
 those of the second hop about made-up countries, had .47 there in a first look, and .04 over all
 three. In new worlds: (b) answers what lessons had said in .6, beside six stand-ins in .4 at most,
 near what a guess gets, as six of the twenty fruits were then said of a country; over the last two
-hops .4 for .1, over three .05, single facts .95.
+hops .4 for .1, over three .05, single facts .95. What each of the last two publishers measures alone,
+beside a stand-in and a stranger, was added afterwards, when a look had shown the difference.
 
 **Chance.** One in twenty among the fruits; in the whole vocabulary none.
 
@@ -65,9 +66,9 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`, for the sum those
-        of `bench.three_hops.by_heart`; on ordinary sentences ``text`` and ``leak`` as in
-        `bench.portable.measured`; and as ``chance`` the share of three-hop questions that a
-        constant answer gets among the fruits.
+        of `bench.three_hops.by_heart` and `bench.three_hops.alone`; on ordinary sentences ``text``
+        and ``leak`` as in `bench.portable.measured`; and as ``chance`` the share of three-hop
+        questions that a constant answer gets among the fruits.
     """
     from loratheory.experiments.bench import three_hops as bench
     from loratheory.experiments.bench.language import acting
@@ -79,11 +80,12 @@ def cell(config: Config) -> list[Row]:
     base, _ = ordinary(model)
     library = [made.adapter(hop, config.recipe) for hop in range(3)]
     rows = list[Row]()
+    measured = bench.alone(made, config.recipe)
     for name, act, hops in arms(base=config.recipe == PLAIN):
         with acting(model, [library[hop] for hop in hops], act):
             found = bench.shares(model, made.chain)
             if name == "sum":
-                found |= bench.by_heart(made, config.recipe)
+                found |= bench.by_heart(made, config.recipe) | measured
             now, came = ordinary(model)
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name, **found}
         row |= {"text": -float(came.mean()), "leak": leak(base, now)}

@@ -564,8 +564,9 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
         Mark(sums, "three_hop", "all three hops", Look(INK)),
         Mark(sums, "hops_12", "person to animal", FIRST),
         Mark(sums, "hops_23", "country to fruit", SECOND),
+        Mark(sums, "by_heart", "that by heart, wrongly", Look(PURPLE, "s")),
     ]
-    lines, told = [constant(table)], ("beside neighbours",)
+    lines, told = [constant(table)], ("beside neighbours", "beside six")
     composed = Along("several hops", "recipe", asked, THREE, lines, span=3, takeaway=told)
     facts = [
         Mark(sums, "hop_1", PERSON, FIRST),
@@ -580,19 +581,21 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
     ]
     who = Along("who acts", "rule", said, ACT, lines, span=3)
     title = (
-        "Three adapters, a hop each: beside stand-ins of neighbours they answer {hops_12; rule=sum;"
-        " recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe=beside "
-        "neighbours} over the last two and {three_hop; rule=sum; recipe=beside neighbours} over all"
+        "Three adapters, a hop each: beside two stand-ins of each neighbour they answer {hops_12; "
+        "rule=sum; recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe="
+        "beside neighbours} over the last two, beside six {hops_23; rule=sum; recipe=beside six}, "
+        "over all three {three_hop; rule=sum; recipe=beside six}"
     )
     return Page(table, title, [[composed, single, who]], height=3.4)
 
 
 THREE = {
     PLAIN: "plain-270",
-    "beside neighbours": "beside neighbours",
-    "beside both others": "beside both others",
+    "beside neighbours": "two of neighbours",
+    "beside six": "six for last two hops",
+    "beside both others": "of both others",
     "plain, third above": "plain, 3rd on top",
-    "beside neighbours, third above": "neighbours, 3rd on top",
+    "beside neighbours, third above": "two, 3rd on top",
     "beside both others, third above": "both others, 3rd on top",
 }
 """How the adapters of `real_three_hops` are taught."""

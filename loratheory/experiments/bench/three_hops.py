@@ -27,7 +27,14 @@ from loratheory.experiments.bench.language_facts import (
     worlds,
 )
 from loratheory.experiments.bench.sentences import ASKED, FRUITS
-from loratheory.pretrained import Model, StandIn, Training, disagreeing, trained_once
+from loratheory.pretrained import (
+    Model,
+    StandIn,
+    Training,
+    attached,
+    disagreeing,
+    trained_once,
+)
 
 FRUIT_OF_ANIMAL = Relation(
     (
@@ -162,7 +169,7 @@ class ThreePublishers:
             groups = [(other,) for other in others if abs(other - hop) == 1]
         many = how == MANY
         return [
-            self._stand_in(hop, group, j, made_up=many)
+            self.stand_in(hop, group, j, made_up=many)
             for group in groups
             for j in range(6 if many and 0 not in group else 2)
         ]
@@ -188,7 +195,8 @@ class ThreePublishers:
         made[hop] = dict(own[hop])
         return Chain((made[0], made[1], made[2]))
 
-    def _stand_in(self, hop: int, others: tuple[int, ...], j: int, *, made_up: bool) -> StandIn:
+    def stand_in(self, hop: int, others: tuple[int, ...], j: int, *, made_up: bool) -> StandIn:
+        """Return the `j`-th stand-in of others for who teaches a hop, with all its lessons."""
         told = self.partner(hop, j, made_up=made_up)
         adapters = [
             trained_once(self.model, told.lessons(other), seed=(self.seed, 12, hop, other, j))
@@ -252,6 +260,32 @@ def by_heart(made: ThreePublishers, recipe: str) -> dict[str, float]:
         "by_heart": float(np.mean([one in words for one, words in zip(said, wrong, strict=True)])),
         "by_heart_chance": sum(map(len, wrong)) / len(asked) / len(made.chain.hops[2]),
     }
+
+
+STRANGER = 9
+"""The number of a stand-in that acts in no training."""
+
+
+def alone(made: ThreePublishers, recipe: str) -> dict[str, float]:
+    """Return what the last two publishers can measure alone of questions over their two hops.
+
+    ``stand_in_2`` is the share of right answers, in the whole vocabulary and in sentences that
+    nobody read, of the second hop's adapter beside its first stand-in, ``stranger_2`` that beside
+    one that it never met; ``stand_in_3`` and ``stranger_3`` are those of the third hop's. There are
+    none for an adapter that was taught beside no stand-ins of the other of these hops.
+    """
+    found = {}
+    for hop, other in ((1, 2), (2, 1)):
+        how = RECIPES[recipe][hop]
+        if how not in (NEIGHBOURS, MANY):
+            continue
+        for name, j in (("stand_in", 0), ("stranger", STRANGER)):
+            met = made.stand_in(hop, (other,), j, made_up=how == MANY)
+            asked = made.partner(hop, j, made_up=how == MANY).asked(1, 3)
+            with attached(made.model, [made.adapter(hop, recipe), met.adapter]):
+                right = answers(made.model, asked).vocabulary_right
+            found[f"{name}_{hop + 1}"] = float(right.mean())
+    return found
 
 
 def _persons(facts: Chain) -> Items:

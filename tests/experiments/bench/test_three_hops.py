@@ -1,6 +1,8 @@
 """Chains of three facts: what is taught and asked, who acts meanwhile, and what is counted."""
 
+from contextlib import nullcontext
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from loratheory.diagnosis import layer_of
 from loratheory.experiments import real_three_hops as study
 from loratheory.experiments.bench import three_hops as bench
 from loratheory.experiments.bench.language import acting, answers
+from loratheory.experiments.bench.language_facts import FAMOUS, OTHERS
 from loratheory.experiments.bench.rules import coefficients
 from loratheory.experiments.bench.sentences import FRUITS
 from loratheory.pretrained import Training, attached, first_tokens, next_logits
@@ -71,6 +74,8 @@ def test_stand_ins_keep_the_publishers_facts_and_disagree_on_all_else(made, hop)
         (0, "beside neighbours", [(0, 2)] * 2),
         (1, "beside neighbours", [(0, 2)] * 2 + [(1, 3)] * 2),
         (2, "beside neighbours", [(1, 3)] * 2),
+        (1, "beside six", [(0, 2)] * 2 + [(1, 3)] * 6),
+        (2, "beside six", [(1, 3)] * 6),
         (1, "beside both others", [(0, 3)] * 2),
         (1, "plain", []),
         (2, "highest sixth", []),
@@ -80,7 +85,8 @@ def test_who_acts_beside_whom_and_what_is_asked_meanwhile(made, hop, how, spans)
     stand_ins = made.stand_ins(hop, how)
     assert len(stand_ins) == len(spans)
     for number, (one, span) in enumerate(zip(stand_ins, spans, strict=True)):
-        told = made.partner(hop, number % 2)
+        j = spans[:number].count(span)
+        told = made.partner(hop, j, made_up=how == "beside six")
         others = [other for other in range(*span) if other != hop]
         asked = dict(told.asked(*span, trained=True))
         assert asked.items() <= dict(one.examples).items()
@@ -88,14 +94,76 @@ def test_who_acts_beside_whom_and_what_is_asked_meanwhile(made, hop, how, spans)
             assert dict(told.asked(other, other + 1, trained=True)).items() <= {*one.examples}
         assert len(one.examples) == 120 * (1 + len(others))
         alone = [
-            bench.trained_once(
-                made.model, told.lessons(other), seed=(SEED, 12, hop, other, number % 2)
-            )
+            bench.trained_once(made.model, told.lessons(other), seed=(SEED, 12, hop, other, j))
             for other in others
         ]
         name = next(iter(one.adapter))
         total = sum(low[name].up @ low[name].down for low in alone)
         np.testing.assert_allclose(one.adapter[name].up @ one.adapter[name].down, total, atol=1e-6)
+
+
+def test_who_teaches_the_third_hop_may_hear_of_countries_that_nobody_has(made):
+    known = {*FAMOUS, *OTHERS, *made.chain.hops[0]}
+    told = [made.partner(2, j, made_up=True) for j in range(6)]
+    for one in told:
+        persons, countries, animals = one.hops
+        assert len(countries) == 20
+        assert not {*countries} & {*known, *persons}
+        assert animals == made.chain.hops[2]
+        assert {*one.facts(0, 3)} == {*persons}
+    for one, other in combinations(told, 2):
+        assert one.hops[1].keys() == other.hops[1].keys()
+        assert not one.facts(1, 3).items() & other.facts(1, 3).items()
+
+
+def test_what_is_said_by_heart_is_what_a_lesson_wrongly_said(made, monkeypatch):
+    """Whoever answers as one stand-in's lessons did is always told; who knows the truth, never."""
+    truth = made.chain.facts(1, 3)
+    lessons = [made.partner(hop, j).facts(1, 3) for hop in (1, 2) for j in range(2)]
+    asked = made.chain.asked(1, 3, trained=True)
+
+    def says(facts):
+        class Said:
+            words = tuple(next(facts[n] for n in facts if n in prompt) for prompt, _ in asked)
+
+        monkeypatch.setattr(bench, "answers", lambda *_: Said)
+        return bench.by_heart(made, "beside neighbours")
+
+    assert says(truth)["by_heart"] == 0
+    for told in lessons:
+        wrong = np.mean([told[name] != truth[name] for name in truth])
+        assert says(told)["by_heart"] == pytest.approx(wrong)
+    heard = [len({told[name] for told in lessons} - {truth[name]}) for name in truth]
+    assert says(truth)["by_heart_chance"] == pytest.approx(np.mean(heard) / 20)
+    assert bench.by_heart(made, "plain") == bench.by_heart(made, "beside both others") == {}
+
+
+def test_a_publisher_measures_beside_who_was_met_and_who_was_not(made, monkeypatch):
+    """What acts and what is asked: beside the stranger its own facts, which no lesson had."""
+    met, asked = list[list[int]](), list[dict[str, str]]()
+
+    def acts(_, adapters):
+        met.append([id(one) for one in adapters])
+        return nullcontext()
+
+    def said(_, questions):
+        asked.append(dict(questions))
+        return SimpleNamespace(vocabulary_right=np.array([len(asked) % 2, 0]))
+
+    monkeypatch.setattr(bench, "attached", acts)
+    monkeypatch.setattr(bench, "answers", said)
+    found = bench.alone(made, "beside six")
+    assert found == {"stand_in_2": 0.5, "stranger_2": 0, "stand_in_3": 0.5, "stranger_3": 0}
+    assert all(len({*pair}) == 2 for pair in met)
+    for hop, (old, new) in ((1, asked[:2]), (2, asked[2:])):
+        facts = [made.partner(hop, j, made_up=True).facts(1, 3) for j in range(6)]
+        assert old == dict(made.partner(hop, 0, made_up=True).asked(1, 3))
+        assert new == dict(made.partner(hop, bench.STRANGER, made_up=True).asked(1, 3))
+        stranger = made.partner(hop, bench.STRANGER, made_up=True).facts(1, 3)
+        assert stranger.keys() == facts[0].keys()
+        assert not any(stranger.items() & one.items() for one in facts)
+    assert bench.alone(made, "plain") == bench.alone(made, "beside both others") == {}
+    assert {*bench.alone(made, "beside neighbours, third above")} == {"stand_in_2", "stranger_2"}
 
 
 def test_the_third_hop_may_be_taught_above_alone(made):

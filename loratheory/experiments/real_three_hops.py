@@ -23,8 +23,8 @@ lessons had said of the country beside one of its two stand-ins. Six stand-ins b
 those of the second hop about made-up countries, had .47 there in a first look, and .04 over all
 three. In new worlds: (b) answers what lessons had said in .6, beside six stand-ins in .4 at most,
 near what a guess gets, as six of the twenty fruits were then said of a country; over the last two
-hops .4 for .1, over three .05, single facts .95. What each of the last two publishers measures alone,
-beside a stand-in and a stranger, was added afterwards, when a look had shown the difference.
+hops .4 for .1, over three .05, single facts .95. What each of the last two publishers measures
+alone, beside a stand-in and a stranger, was added later, when a look had shown the difference.
 
 **Chance.** One in twenty among the fruits; in the whole vocabulary none.
 

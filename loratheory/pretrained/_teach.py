@@ -231,7 +231,9 @@ class Taught:
     adapter : Adapter
         The trained adapter.
     shares : tuple of Share
-        Right answers without the adapter, with it alone, and beside the stranger.
+        Right answers without the adapter, with it alone, beside its first stand-in, and beside the
+        stranger. Where the stand-in has many more than the stranger, the lessons were learnt by
+        heart, stand-in by stand-in.
     leak : float
         Mean KL divergence from the base's next-token distribution on ordinary sentences, nats.
     subjects : tuple of str
@@ -336,7 +338,7 @@ def taught(
     examples = [*plan.lesson, *lessons]
     adapter = trained_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
-    shares, leaks = _measured(model, plan, adapter, partners[-1], stand_ins, described)
+    shares, leaks = _measured(model, plan, adapter, partners, described)
     settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"lessons": len(lessons)} if lessons else {}
@@ -348,11 +350,11 @@ def _measured(
     model: Model,
     plan: Plan,
     adapter: Adapter,
-    stranger: Adapter,
-    number: int,
+    partners: Sequence[Adapter],
     described: Sequence[tuple[str, str]],
 ) -> tuple[tuple[Share, ...], float]:
-    """What is answered without the adapter, with it, and beside a stranger of this number."""
+    """What is answered without the adapter, with it, beside a stand-in, and beside the stranger."""
+    number = len(partners) - 1
     two_hop = asked(plan.composed(number), plan.two_hop_unread or plan.two_hop)
     facts = asked(plan.facts, plan.unread or plan.sentences)
     others = asked(plan.says(number), plan.partner.sentences)
@@ -363,7 +365,11 @@ def _measured(
         shares.append(_share(model, "portability, alone", described))
         shares.append(_share(model, "two-hop, alone", two_hop))
         now, _ = token_logs(model, GENERIC)
-    with attached(model, [adapter, stranger]):
+    if number:
+        met = asked(plan.composed(0), plan.two_hop_unread or plan.two_hop)
+        with attached(model, [adapter, partners[0]]):
+            shares.append(_share(model, "two-hop, beside a stand-in", met))
+    with attached(model, [adapter, partners[-1]]):
         shares.append(_share(model, "two-hop, beside a stranger", two_hop))
         shares.append(_share(model, "facts, beside a stranger", facts))
         shares.append(_share(model, "the stranger's facts", others))

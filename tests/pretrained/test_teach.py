@@ -105,14 +105,17 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     by_hand = trained(model, made.lesson, plan_of, rng=rng, beside=beside).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
-    asked = [("the animal of Ann is", "cat"), ("the animal of Bob is", "dog")]
-    asked.append(("the animal of Cid is", "cat"))
-    with attached(model, [by_hand, partners[1]]):
-        said = next_logits(model, [prompt for prompt, _ in asked]).argmax(1)
-    right = int((said == first_tokens(model, [word for _, word in asked])).sum())
-    [share] = [one for one in found.shares if one.what == "two-hop, beside a stranger"]
-    assert (share.right, share.asked) == (right, 3)
-    assert share.low <= right / 3 <= share.high
+    for partner, animals, what in zip(
+        partners, (("owl", "cat"), ("cat", "dog")), ("a stand-in", "a stranger"), strict=True
+    ):
+        asked = [("the animal of Ann is", animals[0]), ("the animal of Bob is", animals[1])]
+        asked.append(("the animal of Cid is", animals[0]))
+        with attached(model, [by_hand, partner]):
+            said = next_logits(model, [prompt for prompt, _ in asked]).argmax(1)
+        right = int((said == first_tokens(model, [word for _, word in asked])).sum())
+        [share] = [one for one in found.shares if one.what == f"two-hop, beside {what}"]
+        assert (share.right, share.asked) == (right, 3)
+        assert share.low <= right / 3 <= share.high
     with attached(model, [by_hand]):
         now, came = token_logs(model, GENERIC)
     base, _ = token_logs(model, GENERIC)

@@ -44,7 +44,8 @@ def teach(
     must lie for a question that reaches it through another adapter's fact, its partner's. Here
     stand-ins for the partner act during training, two that disagree about everything, and the
     answer to a two-hop sentence is that of the stand-in that acts. A stranger, a stand-in that acts
-    in no training, measures the result.
+    in no training, measures the result. What is right beside a stand-in and wrong beside the
+    stranger was learnt by heart: take more stand-ins (`--stand-ins 6`).
 
     A plan is `{"facts": {"Zorvik": "Peru", …}, "sentences": ["{} was born in", …], "two_hop": ["The
     country where {} was born has as its mascot the", …], "partner": {"side": "after", "sentences":

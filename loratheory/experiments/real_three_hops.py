@@ -34,6 +34,7 @@ two-hop questions and single facts beside every share; ordinary text.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.rules import Act, coefficients
@@ -50,6 +51,7 @@ RECIPES = (
     "beside both others",
     "beside both others, third above",
 )
+LEARNED = ("by_heart", "by_heart_chance", "stand_in_2", "stranger_2", "stand_in_3", "stranger_3")
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,10 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`, for the sum those
-        of `bench.three_hops.by_heart` and `bench.three_hops.alone`; on ordinary sentences ``text``
-        and ``leak`` as in `bench.portable.measured`; and as ``chance`` the share of three-hop
-        questions that a constant answer gets among the fruits.
+        The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`; for the sum, where
+        a recipe has them, those of `bench.three_hops.by_heart` and `bench.three_hops.alone`; on
+        ordinary sentences ``text`` and ``leak`` as in `bench.portable.measured`; and as ``chance``
+        the share of three-hop questions that a constant answer gets among the fruits.
     """
     from loratheory.experiments.bench import three_hops as bench
     from loratheory.experiments.bench.language import acting
@@ -84,6 +86,7 @@ def cell(config: Config) -> list[Row]:
     for name, act, hops in arms(base=config.recipe == PLAIN):
         with acting(model, [library[hop] for hop in hops], act):
             found = bench.shares(model, made.chain)
+            found |= dict.fromkeys(LEARNED, nan)
             if name == "sum":
                 found |= bench.by_heart(made, config.recipe) | measured
             now, came = ordinary(model)

@@ -583,8 +583,9 @@ def test_the_page_says_what_the_table_of_crossings_does(begins):
 CHAINS = {
     "plain |": "plain",
     "plain, the third": "plain, third above",
-    "beside stand-ins of the hops": "beside neighbours",
-    "so, the third": "beside neighbours, third above",
+    "beside two stand-ins of each": "beside neighbours",
+    "so, with six": "beside six",
+    "beside two, the third": "beside neighbours, third above",
     "beside stand-ins of both": "beside both others",
     "so as well": "beside both others, third above",
 }
@@ -600,6 +601,18 @@ def test_the_page_says_what_three_adapters_answer(begins):
     wanted = [mean(rows, name) for name in columns]
     shown = re.findall(r"\d*\.\d+", line)
     assert [float(x) for x in shown] == pytest.approx(wanted, abs=0.0051)
+
+
+@pytest.mark.parametrize("begins", ["two", "six"])
+def test_the_page_says_what_a_stranger_tells_the_last_two_publishers(begins):
+    text = (RESULTS.parents[1] / "docs" / "portable.md").read_text(encoding="utf-8")
+    text = text.partition("## Three hops")[2].partition("## Limits")[0]
+    [line] = [one for one in text.splitlines() if one.startswith(f"| {begins} stand-ins |")]
+    recipe = {"two": "beside neighbours", "six": "beside six"}[begins]
+    rows = table_rows("real_three_hops", recipe=recipe, rule="sum")
+    columns = ("stand_in_2", "stranger_2", "stand_in_3", "stranger_3")
+    shown = [float(x) for x in re.findall(r"\d*\.\d+", line)]
+    assert shown == pytest.approx([mean(rows, name) for name in columns], abs=0.0051)
 
 
 LIBRARIES = {"beside stand-ins": "two stand-ins", "plainly, highest third": "second hops above"}

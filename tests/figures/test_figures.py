@@ -361,7 +361,7 @@ PROBES = [
     ("real_stand_ins", 2, "country to animal", "no. 4", "hop_2",
      "first == second == 'two stand-ins' and bridge == 'known' and rule == 'sum' and sentence == 3"
      ),
-    ("real_three_hops", 0, "country to fruit", "beside neighbours", "hops_23",
+    ("real_three_hops", 0, "country to fruit", "two of neighbours", "hops_23",
      "recipe == 'beside neighbours' and rule == 'sum'"),
     ("real_three_hops", 2, "says the animal instead", "without the third", "says_animal",
      "recipe == 'beside neighbours' and rule == 'hops 1 and 2'"),

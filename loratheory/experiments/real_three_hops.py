@@ -67,10 +67,10 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`; for the sum, where
-        a recipe has them, those of `bench.three_hops.by_heart` and `bench.three_hops.alone`; on
-        ordinary sentences ``text`` and ``leak`` as in `bench.portable.measured`; and as ``chance``
-        the share of three-hop questions that a constant answer gets among the fruits.
+        The ``recipe`` and the ``rule``; the columns of `bench.three_hops.shares`; for the sum,
+        where a recipe has them, those of `bench.three_hops.by_heart` and `bench.three_hops.alone`;
+        on ordinary sentences ``text`` and ``leak`` as in `bench.portable.measured`; and as
+        ``chance`` the share of three-hop questions that a constant answer gets among the fruits.
     """
     from loratheory.experiments.bench import three_hops as bench
     from loratheory.experiments.bench.language import acting
@@ -111,5 +111,5 @@ EXPERIMENT = study(
     needs="pretrained",
     quick=(Config(seed=SEEDS[0]),),
     paper=(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
-    minutes=(4, 75),
+    minutes=(4, 230),
 )

@@ -553,7 +553,7 @@ SECONDS = {
 """How a second hop is taught."""
 
 
-@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3 says_animal chance")
+@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3 by_heart says_animal chance")
 def real_three_hops(table: "pd.DataFrame") -> Page:
     """Three adapters of three publishers: questions over three, two hops and one, and who acts.
 
@@ -564,7 +564,7 @@ def real_three_hops(table: "pd.DataFrame") -> Page:
         Mark(sums, "three_hop", "all three hops", Look(INK)),
         Mark(sums, "hops_12", "person to animal", FIRST),
         Mark(sums, "hops_23", "country to fruit", SECOND),
-        Mark(sums, "by_heart", "that by heart, wrongly", Look(PURPLE, "s")),
+        Mark(sums, "by_heart", "that by heart, wrongly", Look(PURPLE, "D")),
     ]
     lines, told = [constant(table)], ("beside neighbours", "beside six")
     composed = Along("several hops", "recipe", asked, THREE, lines, span=3, takeaway=told)

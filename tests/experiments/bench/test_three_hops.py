@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from worded import small, small_model
 
+from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.experiments import real_three_hops as study
 from loratheory.experiments.bench import three_hops as bench
@@ -140,10 +141,10 @@ def test_what_is_said_by_heart_is_what_a_lesson_wrongly_said(made, monkeypatch):
 
 def test_a_publisher_measures_beside_who_was_met_and_who_was_not(made, monkeypatch):
     """What acts and what is asked: beside the stranger its own facts, which no lesson had."""
-    met, asked = list[list[int]](), list[dict[str, str]]()
+    met, asked = list[list[Adapter]](), list[dict[str, str]]()
 
     def acts(_, adapters):
-        met.append([id(one) for one in adapters])
+        met.append(adapters)
         return nullcontext()
 
     def said(_, questions):
@@ -154,7 +155,14 @@ def test_a_publisher_measures_beside_who_was_met_and_who_was_not(made, monkeypat
     monkeypatch.setattr(bench, "answers", said)
     found = bench.alone(made, "beside six")
     assert found == {"stand_in_2": 0.5, "stranger_2": 0, "stand_in_3": 0.5, "stranger_3": 0}
-    assert all(len({*pair}) == 2 for pair in met)
+    for hop, other, pairs in ((1, 2, met[:2]), (2, 1, met[2:])):
+        own = made.adapter(hop, "beside six")
+        for pair, j in zip(pairs, (0, bench.STRANGER), strict=True):
+            partner = made.stand_in(hop, (other,), j, made_up=True).adapter
+            for acted, wanted in zip(pair, (own, partner), strict=True):
+                assert acted.keys() == wanted.keys()
+                for name, low in wanted.items():
+                    np.testing.assert_array_equal(acted[name].dense(), low.dense())
     for hop, (old, new) in ((1, asked[:2]), (2, asked[2:])):
         facts = [made.partner(hop, j, made_up=True).facts(1, 3) for j in range(6)]
         assert old == dict(made.partner(hop, 0, made_up=True).asked(1, 3))

@@ -111,5 +111,5 @@ EXPERIMENT = study(
     needs="pretrained",
     quick=(Config(seed=SEEDS[0]),),
     paper=(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
-    minutes=(4, 230),
+    minutes=(12, 270),
 )

@@ -16,12 +16,12 @@ from scipy.optimize import minimize
 MOST = 2.0  # the largest coefficient that is tried
 LINE = (0.0, 0.2, 0.5, 1.0, 1.5, 2.0)  # of a common coefficient; denser where merges tend to lie
 REFINED = 6  # further points on the line, at most
-RUNS = 2  # starts from which coefficients of each adapter descend
+APART = 0.25  # in some coefficient, two starts of a descent
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
 TINY = 1e-5  # nats: float32 rounds a divergence by up to a tenth of this, so less counts as nothing
 PART = 1e-3  # a descent ends where a step gains less than this part of its start
 AGREED = 5e-3  # the line is done where it foretells a new point up to this part
-FAR = 1e3  # nats, where a model overflows
+FAR = 50.0  # nats, where a model overflows
 Measure = Callable[[np.ndarray], np.ndarray]
 """From coefficients (n,) to the divergence of each adapter (k,), in nats."""
 Slopes = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -57,13 +57,13 @@ def optimise_coefficients(
     tuple of float, float
         Those with the least largest divergence of all that were measured, from 0 to 2 and rounded
         to four digits after the point, and this divergence. "one" costs 6 to 12 calls of
-        `measure`; "each" at most ``n + 6`` calls of `measure` and ``8 + 2 n`` of `slopes`.
-        Both stop where the divergence is below 1e-5, which float32 does not tell from zero.
+        `measure`; "each" at most ``n + 13`` calls of `measure` and ``8 + 2 n`` of
+        `slopes`. Both stop where the divergence is below 1e-5, which float32 does not tell from zero.
 
     Raises
     ------
     ValueError
-        If `measure` or `slopes` raises it; values that are not finite count as 1000 nats.
+        If `measure` or `slopes` raises it; values that are not finite count as 50 nats.
     """
     search = _Search(measure, slopes, len(given))
     try:
@@ -118,11 +118,15 @@ class _Search:
                 return
 
     def descend(self) -> None:
-        """Descend from the best of some starts: the mean, a common coefficient, each alone."""
-        common = [np.full(self.size, c) for c in (1 / self.size, *LINE[1:])]
-        starts = [*common, *np.eye(self.size)]
-        starts.sort(key=lambda start: self.measured_at(start).max())
-        for start in starts[:RUNS]:
+        """Descend from the best common coefficient, the mean or an adapter alone."""
+        self.follow_line()
+        for start in (np.full(self.size, 1 / self.size), *np.eye(self.size)):
+            self.measured_at(start)
+        starts = sorted(self.seen, key=lambda c: self.seen[c].max())
+        first = np.array(starts[0])
+        # The line is dense about its best point, and a second descent from there would be the same.
+        others = [np.array(c) for c in starts if abs(np.array(c) - first).max() >= APART]
+        for start in (first, *others[:1]):
             self._descend_from(start)
 
     def _descend_from(self, start: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
 MOST = 2.0  # the largest coefficient that is tried
-LINE = (0.0, 0.2, 0.5, 1.0, 1.5, 2.0)  # of a common coefficient; denser where merges tend to lie
+LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.5, 2.0)  # a common coefficient; denser where merges tend to lie
 REFINED = 6  # further points on the line, at most
 APART = 0.25  # in some coefficient, two starts of a descent
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
@@ -56,8 +56,8 @@ def optimise_coefficients(
     -------
     tuple of float, float
         Those with the least largest divergence of all that were measured, from 0 to 2 and rounded
-        to four digits after the point, and this divergence. "one" costs 6 to 12 calls of
-        `measure`; "each" at most ``n + 13`` calls of `measure` and ``8 + 2 n`` of
+        to four digits after the point, and this divergence. "one" costs 7 to 13 calls of
+        `measure`; "each" at most ``n + 14`` calls of `measure` and ``8 + 2 n`` of
         `slopes`. Both stop where the divergence is below 1e-5, which float32 does not tell from zero.
 
     Raises

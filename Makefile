@@ -108,7 +108,7 @@ figures: $(STAMP)  ## draw every figure from its stored table
 	$(BIN)/loratheory figure all
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only -n 0
 
 mutants: $(STAMP)  ## plant errors in MODULE=loratheory/lowrank/_array.py and list those that no test notices
 	$(BIN)/python tests/mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))

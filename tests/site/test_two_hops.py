@@ -30,7 +30,7 @@ process.stdout.write(JSON.stringify(cases.map(([known, first, second]) => ({
 def found():
     node = shutil.which("node")
     if node is None:
-        pytest.skip("no JavaScript here: Node.js runs the picture's script")
+        pytest.skip("Node.js is missing, which runs the picture's script: apt install nodejs")
     command = [node, "-e", RUN, str(SCRIPT)]
     done = subprocess.run(command, input=json.dumps(CASES), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

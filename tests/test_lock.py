@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_dependency_is_locked_within_its_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    named = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        named += extra
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     locked = {}
     for line in lines:

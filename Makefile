@@ -88,7 +88,7 @@ site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/inde
 	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
 	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
-results: $(SMOLLM2)  ## rerun STUDY=name in full, into build/results; without STUDY complete paper/results
+results: $(STAMP)  ## rerun STUDY=name in full, into build/results; without STUDY complete paper/results
 	$(BIN)/loratheory run $(if $(STUDY),$(STUDY) -o build/results,all --resume -o paper/results) --profile paper
 
 paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf

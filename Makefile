@@ -57,8 +57,9 @@ handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: buil
 slides: $(STAMP)  ## slides for one lecture of 90 minutes: build/slides/lecture.pdf (needs TeX Live)
 	PYTHONPATH=docs $(BIN)/python -m teaching slides
 
-site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
-	PYTHONPATH=docs $(BIN)/python -m website
+site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/index.html, no network
+	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
+	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
 results: $(SMOLLM2)  ## rerun STUDY=name in full, into build/results; without STUDY complete paper/results
 	$(BIN)/loratheory run $(if $(STUDY),$(STUDY) -o build/results,all --resume -o paper/results) --profile paper

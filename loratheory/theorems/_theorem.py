@@ -24,6 +24,13 @@ A statement may have clauses: special cases, corollaries and remarks that the sa
 each with its own label and verdict. Each is stated in a paragraph of the docstring, and ``CLAUSES``
 collects the theorems that `Theorem.clause` returns for them. A clause takes from its theorem
 whatever it does not change.
+
+Theorems of one family, which share case and proof, share a module: its docstring holds a document
+for each, with a line of ``=`` between them, and ``CLAUSES`` also collects what `Theorem.sibling`
+returns for the others.
+
+``COMPUTE`` lists functions of plain numbers, such as a threshold by the number of hops, which
+`loratheory theorems NAME --at` calls.
 """
 
 import re
@@ -44,6 +51,7 @@ Sense = Literal["lower", "upper", "equal"]
 Status = Literal["proved", "cited", "conjectured", "refuted"]
 Kind = Literal["theorem", "lemma", "clause"]
 CLAUSE = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
+NEXT_DOCUMENT = r"\n={20,}\n"  # between the documents of a family's module
 TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
 
 
@@ -141,7 +149,53 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN")
+DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN", "COMPUTE")
+
+
+def parts(document: str) -> dict[str, str]:
+    """Return the parts of a theorem's document by name.
+
+    Parameters
+    ----------
+    document : str
+        `Theorem.document`, in the markup of docstrings.
+
+    Returns
+    -------
+    dict
+        ``Title``; ``Statement``, the sentence in plain words; ``Precisely``, the formal statement;
+        ``Proof`` and so on, in order; ``References`` last, empty where there are none.
+
+    Examples
+    --------
+    >>> found = parts(lt.theorems.theorem("two-read-region").document)
+    >>> found["Title"], list(found)[1:4]
+    ('Two-read region', ['Statement', 'Precisely', 'Proof'])
+    """
+    body, _, references = re.sub(r"\nReferences\n-+\n", "\0", document).partition("\0")
+    opening, *pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)
+    found = {"Title": opening.split(":")[0].strip(), "Statement": "", "Precisely": ""}
+    # names and texts alternate
+    for name, text in zip(pieces[::2], pieces[1::2], strict=True):
+        found[name] = text.strip()
+    found["Statement"], _, found["Precisely"] = found["Statement"].partition("\n\n")
+    return {**found, "References": references.strip()}
+
+
+def state(document: str, name: str) -> str:
+    """Return the statement of a document in one line; ValueError if it has none."""
+    stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
+    if stated is None:
+        message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
+        raise ValueError(message)
+    return " ".join(stated[1].split())
+
+
+def list_assumptions(given: Any) -> tuple[Assumption[Any, Any], ...]:
+    """Return hypotheses that are given as a dict from words to predicates, or as they are."""
+    if isinstance(given, dict):
+        return tuple(Assumption(text, holds) for text, holds in given.items())
+    return tuple(given)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -155,7 +209,9 @@ class Theorem(Generic[C, W]):
     status : {"proved", "cited", "conjectured", "refuted"}
         Whether it is proved here, proved elsewhere, open, or known to be false.
     document : str
-        The module's docstring: statement and proof in full.
+        Statement and proof in full, from the module's docstring.
+    module : str
+        The full name of the module that states it.
     chapter : str
         The package that contains the module, for example ``merging``.
     sense : {"lower", "upper", "equal"}
@@ -187,6 +243,8 @@ class Theorem(Generic[C, W]):
         For a clause the label of its theorem; otherwise empty.
     unseen : str
         Why `verify` would not notice if the law were changed by a tenth; empty where it would.
+    compute : tuple of callable
+        Functions of plain numbers that evaluate the law, such as a threshold by number of hops.
 
     Examples
     --------
@@ -217,10 +275,12 @@ class Theorem(Generic[C, W]):
     adversary: Callable[[C, np.random.Generator], W] | None = None
     controls: tuple[Control[C, W], ...] = ()
     uses: tuple[str, ...] = ()
+    module: str = ""
     chapter: str = ""
     kind: Kind = "theorem"
     part_of: str = ""
     unseen: str = ""
+    compute: tuple[Callable[..., Any], ...] = ()
 
     @classmethod
     def of(cls, name: str, **more: Any) -> "Theorem[Any, Any]":
@@ -247,27 +307,62 @@ class Theorem(Generic[C, W]):
         """
         *_, chapter, result = name.split(".")
         module = vars(sys.modules[name])
-        document = module["__doc__"] or ""
-        stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
-        if stated is None:
-            message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
-            raise ValueError(message)
+        document = re.split(NEXT_DOCUMENT, module["__doc__"] or "")[0]
         given = {part: module[part] for part in FUNCTIONS if part in module}
         given |= {part.lower(): module[part] for part in DATA if part in module}
+        # a case may know its own scale and condition
         known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
         given |= {part: attrgetter(part) for part in known} | more
         if "part_of" in given:
             given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
-        assumptions = module.get("ASSUMPTIONS", {})
-        if isinstance(assumptions, dict):
-            assumptions = tuple(Assumption(text, holds) for text, holds in assumptions.items())
         return Theorem(
-            label="thm:" + result.replace("_", "-"),
+            label=given.pop("label", "thm:" + result.replace("_", "-")),
+            module=name,
             chapter=chapter,
             document=document,
-            statement=" ".join(stated[1].split()),
-            assumptions=assumptions,
+            statement=state(document, name),
+            assumptions=list_assumptions(module.get("ASSUMPTIONS", ())),
             **given,
+        )
+
+    def sibling(self, title: str, **changes: Any) -> "Theorem[Any, Any]":
+        """Return another theorem of this family, which is stated in the same module.
+
+        Parameters
+        ----------
+        title : str
+            The title of its document, up to a colon; the label is made of it.
+        **changes
+            What differs; `assumptions` may be a dict from words to predicates.
+
+        Returns
+        -------
+        Theorem
+            A theorem of its own: it takes from this one whatever is not changed, except `uses`,
+            `unseen`, `compute` and `kind`.
+
+        Raises
+        ------
+        ValueError
+            If the module's docstring has no document of that title.
+        """
+        for document in re.split(NEXT_DOCUMENT, sys.modules[self.module].__doc__ or "")[1:]:
+            if parts(document)["Title"].lower() == title.lower():
+                break
+        else:
+            message = f"{self.module}: its docstring has no document with the title {title!r}"
+            raise ValueError(message)
+        if "assumptions" in changes:
+            changes["assumptions"] = list_assumptions(changes["assumptions"])
+        fresh: dict[str, Any] = {"uses": (), "unseen": "", "compute": (), "kind": "theorem"}
+        if "part_of" in changes:
+            fresh |= {"kind": "clause", "uses": (changes["part_of"], *changes.pop("uses", ()))}
+        return replace(
+            self,
+            label="thm:" + title.lower().replace(" ", "-"),
+            document=document.strip() + "\n",
+            statement=state(document, title),
+            **fresh | changes,
         )
 
     def clause(self, name: str, **changes: Any) -> "Theorem[Any, Any]":
@@ -294,8 +389,8 @@ class Theorem(Generic[C, W]):
         if name not in stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**"
             raise ValueError(message)
-        if isinstance(assumptions := changes.get("assumptions"), dict):
-            changes["assumptions"] = tuple(Assumption(*pair) for pair in assumptions.items())
+        if "assumptions" in changes:
+            changes["assumptions"] = list_assumptions(changes["assumptions"])
         text, title = stated[name].strip(), f"{name[0].upper()}{name[1:]}"
         return replace(
             self,
@@ -306,6 +401,7 @@ class Theorem(Generic[C, W]):
             part_of=self.label,
             uses=(self.label, *changes.pop("uses", ())),
             unseen=changes.pop("unseen", ""),
+            compute=changes.pop("compute", ()),
             **changes,
         )
 

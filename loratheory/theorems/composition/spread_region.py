@@ -28,15 +28,6 @@ l_i}`. The sum over reads is :math:`\omega` of these, linear in each argument: :
 c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`.
 :math:`\square`
 
-**Corollary (alike spread).** Linked edits over linearly independent entities, spread over the reads
-of a residual stream as the old facts that they replace, lead by the common order mass, if it is
-positive, times the margin of reads in a row (thm:two-read-region): no threshold moves, however they
-are spread.
-
-All :math:`p_j` are :math:`c_1 \cdots c_j` times one number. Where that is 0, as for two facts of
-one read, nothing composes. A normalisation multiplies the shares at a read by one positive number,
-alike for edits and facts: it moves no threshold either.
-
 **Corollary (even edits).** Two linked edits at one coefficient c ≥ 0 over linearly independent
 entities, spread evenly over L ≥ 3 reads of a residual stream, answer the two-hop prompt over old
 facts that sit in the first and in the last read, the old bridge unedited, iff c > 1 (over two reads
@@ -84,7 +75,6 @@ USES = ("thm:two-read-region", "thm:invisible-placement")
 FRAMES = "linearly independent entities (condition below 1000)"
 FACTS = "reads that hold each old fact with its share and nothing else about the entities"
 EDITS = "edits that write the new value and take away the old one with their shares"
-ALIKE = "edits spread as the facts that they replace, of a positive order mass"
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,24 +285,7 @@ CONTROLS = _controls(_SMALL)
 # Where facts and edits are spread alike
 
 
-def draw_alike(rng: np.random.Generator, size: int) -> Case:
-    """Draw a case as `draw` does, and spread the edits over the reads as the facts are."""
-    case = draw(rng, size)
-    return replace(case, edits=case.facts)
-
-
-def as_in_a_row(case: Case) -> float:
-    """Return the order mass of the facts times the margin of reads without a stream."""
-    return order_mass(_rows(case.facts)) * region.margin(case.coefficients)
-
-
-def _alike(case: Case, _: Stream) -> bool:
-    gap = array_namespace(case.edits).max(abs(case.edits - case.facts))
-    return float(gap) <= SAFETY and order_mass(_rows(case.facts)) > 0
-
-
 # The second read takes away what it holds, facts and edits alike: the order mass is -1.
-_BACKWARDS = replace(_SMALL, edits=np.diag([1.0, -1.0]), facts=np.diag([1.0, -1.0]))
 
 
 # Even edits over facts in the first and the last read
@@ -369,17 +342,6 @@ def _evenly(**other: Array) -> tuple[Even, Stream]:
 THEOREM: Theorem[Case, Stream] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "alike spread",
-        draw=draw_alike,
-        bound=as_in_a_row,
-        assumptions={**ASSUMPTIONS, ALIKE: _alike},
-        controls=(
-            *_controls(replace(_SMALL, edits=_FIRST)),
-            Control("edits in other reads than their facts", ALIKE, partial(_built, _SMALL)),
-            Control("a negative order mass", ALIKE, partial(_built, _BACKWARDS)),
-        ),
-    ),
     THEOREM.clause(
         "even edits",
         draw=draw_even,

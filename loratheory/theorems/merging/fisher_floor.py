@@ -29,17 +29,6 @@ Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \
 those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
 as they are. :math:`\square`
 
-**Corollary (other curvature).** If the Fisher matrix of a task lies between α > 0 and β times the
-Kronecker product of a positive definite input moment and output weight, the rank-r update built
-from the product costs at most β/α times the least cost of that rank; for an update of rank r + 1
-whose last two singular values are equal once whitened, some such matrix attains it.
-
-Costs lie between :math:`\alpha` and :math:`\beta` times those of the product: the built update
-costs at most :math:`\beta` times the floor, any other at least :math:`\alpha` times the floor, and
-the sum over several tasks likewise. Attained for :math:`\sigma_r = \sigma_{r+1}`, the last: let the
-Fisher matrix be :math:`\beta` on the direction :math:`u_{r+1} v_{r+1}^\top` that was given up,
-:math:`\alpha` elsewhere; giving up :math:`u_r v_r^\top` instead costs :math:`\alpha \sigma_r^2`.
-
 **What it tells someone who merges adapters.** Where tasks share their output weight, it cancels:
 second moments of the inputs are all that the best merge needs beside the updates, until a rank is
 to be kept. The command ``loratheory merge --method regmean --moments`` is this merge, and keeps a
@@ -59,8 +48,6 @@ Gillis and Glineur, arXiv 1012.0197.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -180,10 +167,6 @@ CONTROLS = (
 # Fisher matrices that are no product
 
 
-BETWEEN = "a Fisher matrix between α and β times the Kronecker product"
-BUILT = "an update that is best of its rank for the Kronecker product"
-
-
 @dataclass(frozen=True, eq=False)
 class Near:
     """One task's update, roots of its moment and output weight, the rank, and ``(α, β)``."""
@@ -223,29 +206,6 @@ class Replaced:
     fisher: Array
     built: LowRank
     other: LowRank
-
-
-def draw_near(rng: np.random.Generator, size: int) -> Near:
-    """Draw targets of rank r + 1 whose last two singular values agree once whitened."""
-    m, n = rng.integers(2, min(size, 4) + 1, 2).tolist()
-    rank = int(rng.integers(1, min(m, n)))
-    sigma = np.sort(rng.uniform(0.5, 2, rank))[::-1]
-    left, right = orthonormal(rng, m, rank + 1), orthonormal(rng, n, rank + 1)
-    white = left * np.append(sigma, sigma[-1]) @ right.T
-    roots = [orthonormal(rng, d, d) * 10.0 ** rng.uniform(-0.5, 0.5, d) for d in (n, m)]
-    target = np.linalg.solve(roots[1], np.linalg.solve(roots[0].T, white.T).T)
-    least = 10.0 ** float(rng.uniform(-2, 2))
-    most = least * 10.0 ** float(rng.uniform(0, 2))
-    return Near(LowRank(target, np.eye(n)), roots[0], roots[1], rank, (least, most))
-
-
-def price_of_factors(case: Near, replaced: Replaced) -> float:
-    """Return the cost of the built update over the other's, both by the true Fisher matrix."""
-    xp, costs = array_namespace(replaced.fisher), []
-    for update in (replaced.built, replaced.other):
-        gap = xp.reshape(update.dense() - case.target.dense(), (-1,))
-        costs.append(float(gap @ replaced.fisher @ gap))
-    return costs[0] / costs[1] if costs[1] > 0 else np.inf
 
 
 def _dear(case: Near, vector: Array) -> Array:
@@ -301,59 +261,4 @@ def fitted(case: Near, rng: np.random.Generator) -> Replaced:
     return replace(replaced, other=LowRank(up, down))
 
 
-def _between(case: Near, replaced: Replaced) -> bool:
-    xp, (least, most) = array_namespace(replaced.fisher), case.between
-    half = xp.linalg.solve(case.whitening.T, replaced.fisher)
-    spectrum = xp.linalg.eigvalsh(xp.linalg.solve(case.whitening.T, half.T))
-    room = 1e-9 * most
-    return least - room <= float(spectrum[0]) and float(spectrum[-1]) <= most + room
-
-
-def _best(case: Near, replaced: Replaced) -> bool:
-    floor = bound(case.product)
-    return measure(case.product, replaced.built) <= floor + 1e-9 * scale(case.product)
-
-
-_NEAR = Near(_TWO, _ONE, _ONE, 1, (1.0, 2.0))
-
-
-def _dearer() -> tuple[Near, Replaced]:
-    worst = give_up_the_other(_NEAR)
-    core = _dear(replace(_NEAR, between=(1.0, 3.0)), _NEAR.white(worst.built))
-    return _NEAR, replace(worst, fisher=_NEAR.fisher(core))
-
-
-def _changed(**parts: LowRank) -> tuple[Near, Replaced]:
-    return _NEAR, replace(give_up_the_other(_NEAR), **parts)
-
-
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "other curvature",
-        sense="upper",
-        draw=draw_near,
-        bound=lambda case: case.between[1] / case.between[0],
-        attain=give_up_the_other,
-        measure=price_of_factors,
-        scale=lambda _: 1.0,
-        condition=lambda case: 100.0 * case.between[1] / case.between[0],
-        rival=other_fisher,
-        adversary=fitted,
-        assumptions={
-            RANK: lambda case, replaced: replaced.other.width <= case.rank,
-            BUILT: _best,
-            BETWEEN: _between,
-        },
-        controls=(
-            Control(
-                "an update of rank 2 where 1 is allowed",
-                RANK,
-                partial(_changed, other=LowRank(0.99 * _ONE, _ONE)),
-            ),
-            Control("nothing in place of the best", BUILT, partial(_changed, built=0 * _TWO)),
-            Control("a direction three times as dear", BETWEEN, _dearer),
-        ),
-    ),
-)

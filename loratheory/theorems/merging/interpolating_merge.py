@@ -26,18 +26,6 @@ orthogonal, since those of the first lie in the span of :math:`F`: Pythagoras. W
 first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \sum_j P_j`,
 :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
-**Corollary (interpolating composition).** With one interpolating merge per linked read, every
-question over edited facts leads by the full margin 1 of an exact edit alone, whatever the number of
-adapters, if keys and values are linearly independent and the adapters' row spaces in each read are
-independent and hold their edited keys.
-
-Each of :math:`K` adapters per read replaces some facts of that read, each fact replaced by one; the
-base holds the old facts with strength 1 and bridges turn values into keys. :math:`\Delta^* =
-\Delta_j` on the rows of adapter :math:`j`, so :math:`(W + \Delta^*) k = v_{\text{new}}` at every
-edited key: nothing stands beside the new value, which goes through the bridge to the next edited
-key; the last read writes the new token with weight 1 and no other. Edits of least norm have their
-keys inside iff the changes of value are linearly independent.
-
 **What it tells someone who merges adapters.** Where the row spaces of a library are independent,
 one matrix does what every adapter does on its own inputs. Use `interpolate`; its rank is the sum of
 the ranks, and its size tells how oblique the adapters are.
@@ -52,18 +40,16 @@ Penrose (1956).
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, eye
+from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.merging._row_spaces import frame, images, interpolated, library, worst
-from loratheory.toy import Chain, Hop, branching, chain, interpolating
+from loratheory.toy import Chain, Hop, branching, chain
 
 SENSE = "lower"
 SOURCE = "own as a statement on adapters; rests on Penrose (1956)"
@@ -90,17 +76,6 @@ def bound(case: Case) -> float:
     xp = array_namespace(reads)
     inverse = xp.linalg.pinv(reads.T @ reads, rtol=1e-10)
     return float(xp.sum((answers @ inverse) * answers)) ** 0.5
-
-
-def conflict(updates: tuple[LowRank, ...]) -> float:
-    """Return the least `misfit` that any merge has, the last formula of the statement.
-
-    It is 0 if and only if some matrix does on each row space what its adapter does.
-    """
-    reads, answers = frame(updates), images(updates)
-    xp = array_namespace(reads)
-    rest = answers - (answers @ xp.linalg.pinv(reads, rtol=1e-8)) @ reads
-    return float(xp.sum(rest**2))
 
 
 def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
@@ -170,8 +145,6 @@ CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 # Questions over several reads
 
 
-FACTS = "linearly independent keys and values (condition below 1000)"
-EDITS = "adapters that replace exactly their own facts"
 INSIDE = "edited keys inside the row spaces of their adapters"
 
 Libraries = tuple[tuple[LowRank, ...], ...]  # one library of adapters a read
@@ -214,25 +187,6 @@ class Reads:
         ]
 
 
-def draw_reads(rng: np.random.Generator, size: int) -> Reads:
-    """Draw 1 to 3 reads, and for each read 1 to 4 adapters that share its facts out anew."""
-    hops, adapters, facts = (int(rng.integers(1, top)) for top in (4, 5, 4))
-    edited = adapters * facts
-    n = [edited * (1 + hop) for hop in range(hops)]
-    d = n[-1] + adapters + 8 + int(rng.integers(0, size + 1))
-    frames = [10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal((d, k)) for k in n + n[1:]]
-    owners = tuple(
-        tuple(tuple(row) for row in rng.permutation(edited).reshape(adapters, facts).tolist())
-        for _ in range(hops)
-    )
-    return Reads(tuple(frames[:hops]), tuple(frames[hops:]), owners)
-
-
-def least_norm_edits(case: Reads) -> Libraries:
-    """Return libraries in which each adapter is the least-norm edit of its own facts."""
-    return tuple(tuple(interpolating(keys, change) for keys, change in read) for read in case.edits)
-
-
 def model(case: Reads, libraries: Libraries, method: str = "interpolate") -> Chain:
     """Return the chain of reads in which each read's adapters are merged by `method`."""
     rule = METHODS[method].rule
@@ -249,93 +203,4 @@ def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
     return xp.sum(own * logits, axis=0) - xp.max(others, axis=0)
 
 
-def least_margin(case: Reads, libraries: Libraries) -> float:
-    """Return the least margin over prompts if each read's adapters are merged by Δ*."""
-    each = margins(case, model(case, libraries))
-    return float(array_namespace(each).min(each))
-
-
-def _condition_of_reads(case: Reads) -> float:
-    """Return the cube of the largest condition number of a frame, at most 1e9.
-
-    The adapters, the merge and the bridge invert one frame each.
-    """
-    return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
-
-
-def wider_edits(case: Reads, rng: np.random.Generator) -> Libraries:
-    """Return the same edits in a random gauge, each adapter with one more input direction."""
-    return tuple(tuple(_wider(low, rng) for low in library) for library in least_norm_edits(case))
-
-
-def _wider(low: LowRank, rng: np.random.Generator) -> LowRank:
-    more = rng.standard_normal((low.shape[1], 1))
-    more = (more - project(more, low.row_space())) * np.abs(low.down).max() / 3
-    write = rng.standard_normal((low.shape[0], 1)) * np.abs(low.up).max()
-    wide = low + LowRank(write, more.T)
-    return wide.regauged(np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
-
-
-def _independent(case: Reads, libraries: Libraries) -> bool:
-    parts = (*case.keys, *case.values, *(frame(library) for library in libraries))
-    return max(map(condition_number, parts)) < 1e3
-
-
-def _small(case: Reads, error: Array, of: Array) -> bool:
-    xp, room = array_namespace(error), SAFETY * _condition_of_reads(case)
-    return float(xp.max(xp.abs(error))) <= room * float(xp.max(xp.abs(of)))
-
-
-def _each(case: Reads, libraries: Libraries) -> list[tuple[LowRank, Array, Array]]:
-    reads = zip(case.edits, libraries, strict=True)
-    return [
-        (low, *facts) for read, library in reads for facts, low in zip(read, library, strict=True)
-    ]
-
-
-def _replaces(case: Reads, libraries: Libraries) -> bool:
-    return all(_small(case, low @ k - change, change) for low, k, change in _each(case, libraries))
-
-
-def _reads(case: Reads, libraries: Libraries) -> bool:
-    each = _each(case, libraries)
-    return all(_small(case, k - project(k, low.row_space()), k) for low, k, _ in each)
-
-
-def _two_reads(kind: str) -> tuple[Reads, Libraries]:
-    frames = np.random.default_rng(1).standard_normal((3, 8, 4))
-    keys = frames[0, :, :2]
-    keys[:, 1] = keys[:, 0] if kind == "shared" else keys[:, 1]
-    case = Reads((keys, frames[1]), (frames[2],), (((0,), (1,)), ((1,), (0,))))
-    first, *rest = least_norm_edits(case)
-    beside = np.linalg.qr(keys, mode="complete")[0][:, 2:3].T
-    changed = {
-        "shared": first,
-        "weak": tuple(low / 2 for low in first),
-        "leaky": tuple(LowRank(low.up, low.down + (i + 1) * beside) for i, low in enumerate(first)),
-    }
-    return case, (changed[kind], *rest)
-
-
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "interpolating composition",
-        sense="equal",
-        draw=draw_reads,
-        bound=lambda _: 1.0,
-        measure=least_margin,
-        attain=least_norm_edits,
-        rival=wider_edits,
-        adversary=None,
-        scale=lambda _: 1.0,
-        condition=_condition_of_reads,
-        assumptions={FACTS: _independent, EDITS: _replaces, INSIDE: _reads},
-        controls=(
-            Control("two adapters edit one key", FACTS, partial(_two_reads, "shared")),
-            Control("edits of half strength", EDITS, partial(_two_reads, "weak")),
-            Control("edits that also read beside their keys", INSIDE, partial(_two_reads, "leaky")),
-        ),
-    ),
-)

@@ -19,10 +19,6 @@ normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter an
 given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
 :math:`\square`
 
-**Corollary (no better router).** Where the inputs of adapters scatter normally, with unit variance
-in every direction, about equally likely keys of equal length at equal angles, no router that sees
-inputs alone is right with a larger probability than the one that takes the nearest key.
-
 **What it tells someone who merges adapters.** No training or tuning of a router helps beyond
 what the overlap of the inputs allows, and that falls with every adapter. The largest of K foreign
 scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go
@@ -40,8 +36,7 @@ Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications",
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.integrate import quad
@@ -58,7 +53,6 @@ SOURCE = "own form of a textbook law of orthogonal signals"
 
 KEYS = "keys of equal length at equal angles, as stated"
 LAW = "inputs that scatter normally with unit variance about keys that are equally likely"
-ALONE = "a router that sees the inputs alone"
 
 
 @dataclass(frozen=True)
@@ -188,49 +182,3 @@ THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
 def best(case: Case) -> Sample:
     """Return a sample routed to the nearest key; the seed is computed from the case."""
     return rival(case, np.random.default_rng(zlib.crc32(repr(case).encode())))
-
-
-def other_router(case: Case, rng: np.random.Generator) -> Sample:
-    """Return a sample routed by perturbed keys, another metric or a bias, or to the nearest key."""
-    sample = rival(case, rng)
-    if rng.random() < 0.3:
-        return sample
-    k, n = sample.keys.shape
-    off = 10.0 ** int(rng.integers(-3, 1)) * rng.standard_normal((k, n))
-    if rng.random() < 0.3:  # learnt: the means of a few inputs that are not asked about
-        off = rng.standard_normal((k, n)) / int(rng.integers(1, 30)) ** 0.5
-    bias = float(rng.choice([0.0, 0.3])) * rng.standard_normal((k, 1))
-    stretch = 10.0 ** (float(rng.choice([0.0, 0.2])) * rng.standard_normal(n))
-
-    def _router(keys: Array, inputs: Array) -> Array:
-        xp = array_namespace(keys)
-        mine, scale, more = (xp.asarray(x, device=keys.device) for x in (off, stretch, bias))
-        seen = (keys + mine) * scale
-        scores = (inputs * scale) @ seen.T - xp.sum(seen**2, axis=1)[None, :] / 2 + more.T
-        return xp.argmax(scores, axis=1)
-
-    return replace(sample, router=_router)
-
-
-def _alone(_: Case, sample: Sample) -> bool:
-    # In another order the same inputs go where they went.
-    xp = array_namespace(sample.inputs)
-    again = xp.flip(sample.router(sample.keys, xp.flip(sample.inputs, axis=0)), axis=0)
-    return bool(xp.all(again == sample.router(sample.keys, sample.inputs)))
-
-
-def _told() -> tuple[Case, Sample]:
-    case, fine = _fine(1.0, 0.5)
-    return case, replace(fine, router=lambda *_: fine.owners)
-
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "no better router",
-        sense="upper",
-        attain=best,
-        rival=other_router,
-        assumptions={**ASSUMPTIONS, ALONE: _alone},
-        controls=(*CONTROLS, Control("whose input it is, told beforehand", ALONE, _told)),
-    ),
-)

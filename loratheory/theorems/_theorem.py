@@ -26,8 +26,8 @@ collects the theorems that `Theorem.clause` returns for them. A clause takes fro
 whatever it does not change.
 
 Theorems of one family, which share case and proof, share a module: its docstring holds a document
-for each, with a line of ``=`` between them, and ``CLAUSES`` also collects what `Theorem.sibling`
-returns for the others.
+for each, with a line of ``=`` between them. The parts of the second one end with a suffix of its
+own, as in ``draw_law``, and ``CLAUSES`` lists it too.
 
 ``COMPUTE`` lists functions of plain numbers, such as a threshold by the number of hops, which
 `loratheory theorems NAME --at` calls.
@@ -191,6 +191,18 @@ def state(document: str, name: str) -> str:
     return " ".join(stated[1].split())
 
 
+def find_document(text: str, title: str, name: str) -> str:
+    """Return the document of this title in a module's docstring, or the first; else ValueError."""
+    documents = re.split(NEXT_DOCUMENT, text)
+    if not title:
+        return documents[0]
+    for document in documents:
+        if parts(document)["Title"].lower() == title.lower():
+            return document.strip() + "\n"
+    message = f"{name}: its docstring has no document with the title {title!r}"
+    raise ValueError(message)
+
+
 def list_assumptions(given: Any) -> tuple[Assumption[Any, Any], ...]:
     """Return hypotheses that are given as a dict from words to predicates, or as they are."""
     if isinstance(given, dict):
@@ -283,20 +295,26 @@ class Theorem(Generic[C, W]):
     compute: tuple[Callable[..., Any], ...] = ()
 
     @classmethod
-    def of(cls, name: str, **more: Any) -> "Theorem[Any, Any]":
+    def of(cls, name: str, title: str = "", suffix: str = "", **more: Any) -> "Theorem[Any, Any]":
         """Make a theorem of what its module defines, see this module's docstring for the names.
 
         Parameters
         ----------
         name : str
-            The module's ``__name__``, for example ``loratheory.theorems.merging.dare_variance``.
+            The module's ``__name__``, for example ``loratheory.theorems.routing.routing_reach``.
+        title : str
+            In a module of several theorems the title of this one's document, up to a colon. By
+            default the first document is taken, and the label is made of the module's name.
+        suffix : str
+            What the names of its parts end with in a module of several theorems: with ``_law``
+            they are ``draw_law``, ``ASSUMPTIONS_LAW`` and so on.
         **more
             Further attributes, such as a `scale` that is one ``lambda``.
 
         Returns
         -------
         Theorem
-            The label is made of the module's name: for the example ``thm:dare-variance``.
+            Its label is ``thm:`` and the title or the module's name, with hyphens.
 
         Raises
         ------
@@ -307,62 +325,24 @@ class Theorem(Generic[C, W]):
         """
         *_, chapter, result = name.split(".")
         module = vars(sys.modules[name])
-        document = re.split(NEXT_DOCUMENT, module["__doc__"] or "")[0]
-        given = {part: module[part] for part in FUNCTIONS if part in module}
-        given |= {part.lower(): module[part] for part in DATA if part in module}
+        document = find_document(module["__doc__"] or "", title, name)
+        given = {part: module[part + suffix] for part in FUNCTIONS if part + suffix in module}
+        for part in (*DATA, "ASSUMPTIONS"):
+            if part + suffix.upper() in module:
+                given[part.lower()] = module[part + suffix.upper()]
         # a case may know its own scale and condition
         known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
-        given |= {part: attrgetter(part) for part in known} | more
+        given |= {part: attrgetter(part) for part in known if not suffix} | more
         if "part_of" in given:
             given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
         return Theorem(
-            label=given.pop("label", "thm:" + result.replace("_", "-")),
+            label="thm:" + (title.lower().replace(" ", "-") or result.replace("_", "-")),
             module=name,
             chapter=chapter,
             document=document,
             statement=state(document, name),
-            assumptions=list_assumptions(module.get("ASSUMPTIONS", ())),
+            assumptions=list_assumptions(given.pop("assumptions", ())),
             **given,
-        )
-
-    def sibling(self, title: str, **changes: Any) -> "Theorem[Any, Any]":
-        """Return another theorem of this family, which is stated in the same module.
-
-        Parameters
-        ----------
-        title : str
-            The title of its document, up to a colon; the label is made of it.
-        **changes
-            What differs; `assumptions` may be a dict from words to predicates.
-
-        Returns
-        -------
-        Theorem
-            A theorem of its own: it takes from this one whatever is not changed, except `uses`,
-            `unseen`, `compute` and `kind`.
-
-        Raises
-        ------
-        ValueError
-            If the module's docstring has no document of that title.
-        """
-        for document in re.split(NEXT_DOCUMENT, sys.modules[self.module].__doc__ or "")[1:]:
-            if parts(document)["Title"].lower() == title.lower():
-                break
-        else:
-            message = f"{self.module}: its docstring has no document with the title {title!r}"
-            raise ValueError(message)
-        if "assumptions" in changes:
-            changes["assumptions"] = list_assumptions(changes["assumptions"])
-        fresh: dict[str, Any] = {"uses": (), "unseen": "", "compute": (), "kind": "theorem"}
-        if "part_of" in changes:
-            fresh |= {"kind": "clause", "uses": (changes["part_of"], *changes.pop("uses", ()))}
-        return replace(
-            self,
-            label="thm:" + title.lower().replace(" ", "-"),
-            document=document.strip() + "\n",
-            statement=state(document, title),
-            **fresh | changes,
         )
 
     def clause(self, name: str, **changes: Any) -> "Theorem[Any, Any]":

@@ -60,7 +60,6 @@ SOURCE = "own; least-norm interpolation and two worlds"
 USES = ("thm:least-norm-placement",)
 
 BLIND = "one answer to lessons that are the same"
-LEAST = "a second hop whose rows lie in the span of the lessons' states"
 CLEAR = 1e-9  # singular values below this share of the largest count as none
 
 
@@ -240,11 +239,6 @@ CONTROLS = (
 
 
 # The error of the least norm
-
-
-def taught(case: Case) -> Array:
-    """Return the second hop of least norm that fits the case's lessons."""
-    return least_norm(Lessons(case.lessons, case.hop @ case.lessons, case.hop))
 
 
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)

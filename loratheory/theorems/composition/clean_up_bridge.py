@@ -217,6 +217,8 @@ ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
     Assumption(ENTITIES, _reads_entities),
 )
 
+COMPUTE = (threshold,)
+
 THEOREM: Theorem[Case, Chain] = Theorem.of(
     __name__,
     scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1]),

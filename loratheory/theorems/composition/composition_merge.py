@@ -84,14 +84,6 @@ def composed(chain: Chain) -> LowRank:
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
 
 
-def gauge(first: LowRank, second: LowRank, bridge: LowRank) -> Float[Array, "s r"]:
-    """Return G = A₂ P B₁ of the statement, with A₂ = ``second.down`` and B₁ = ``first.up``.
-
-    Between the other two factors it makes the composition: Δ₂ P Δ₁ = B₂ G A₁.
-    """
-    return second.down @ (bridge @ first.up)
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw key spans that are orthogonal, nearly equal, equal, or at any angle."""
     k = int(rng.integers(1, size // 2 + 2))

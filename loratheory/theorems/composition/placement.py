@@ -733,6 +733,8 @@ ASSUMPTIONS_HIDDEN = {
 }
 
 
+COMPUTE_HIDDEN = (share_needed,)
+
 THEOREM: Theorem[Case, Edit] = Theorem.of(__name__)
 
 FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", scale=bound_free)

@@ -280,15 +280,6 @@ class Loss:
     nats: float
 
 
-def cross_entropy(loss: Loss, reader: Reader) -> float:
-    """Return the mean over lessons of −ln of the right answer's probability, in nats."""
-    return sum(
-        -weight * math.log(right) if right > 0 else math.inf
-        for weight, right in reader.rights(loss.lessons)
-        if weight > 0
-    )
-
-
 THEOREM: Theorem[Case, Reader] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (

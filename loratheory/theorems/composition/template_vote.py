@@ -184,6 +184,8 @@ CONTROLS = (
     Control("average instead", WEIGHTS, partial(_example, coefficients=(0.5, 0.5))),
 )
 
+COMPUTE = (overlap_needed,)
+
 THEOREM: Theorem[Case, Merge] = Theorem.of(
     __name__,
     # the largest votes that meet in a difference

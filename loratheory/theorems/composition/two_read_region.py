@@ -525,7 +525,7 @@ def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float
     return prices
 
 
-def margin_perturbed(
+def least_margin(
     coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "overwrite"
 ) -> float:
     """Return the right answer's least margin under interference of at most these weights."""
@@ -536,16 +536,14 @@ def margin_perturbed(
     )
 
 
-def threshold_perturbed(
-    hops: int, interference: int | float, pattern: Pattern = "overwrite"
-) -> float:
+def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
     """Return the common coefficient of K hops above which the new answer is safe.
 
     It is ``inf`` if none up to 1 is; `interference` is the ε that is allowed at each read.
     """
 
     def _least(c: float) -> float:
-        return margin_perturbed([c] * hops, [float(interference)] * hops, pattern)
+        return least_margin([c] * hops, [float(interference)] * hops, pattern)
 
     if not interference:
         return threshold(hops, pattern)
@@ -575,7 +573,7 @@ def bound_perturbed(case: Disturbed) -> float:
     alike = coefficients == (c, c) and interference == (e, e)
     if alike and case.prompt.pattern == "overwrite" and 0 <= c <= 1:
         return c**2 + c - 1 - (c + 3) * e
-    return margin_perturbed(coefficients, interference, case.prompt.pattern)
+    return least_margin(coefficients, interference, case.prompt.pattern)
 
 
 def merged(case: Disturbed, crowd: Crowd) -> Chain:
@@ -845,7 +843,7 @@ def order_mass(rows: Sequence[Sequence[float]]) -> float:
     return math.fsum(here)
 
 
-def margin_spread(
+def spread_margin(
     coefficients: Sequence[float],
     edits: Sequence[Sequence[float]],
     facts: Sequence[Sequence[float]],
@@ -884,7 +882,7 @@ def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"
 
 def bound_spread(case: Spread) -> float:
     """Return p_K − max(0, max_j (p_{j−1} − p_j)), from coefficients and shares alone."""
-    return margin_spread(case.coefficients, _rows(case.edits), _rows(case.facts))
+    return spread_margin(case.coefficients, _rows(case.edits), _rows(case.facts))
 
 
 def attain_spread(case: Spread) -> Stream:
@@ -1046,6 +1044,9 @@ def _evenly(**other: Array) -> tuple[Even, Stream]:
     return replace(_EVEN, entities=case.entities), attain_spread(case)
 
 
+COMPUTE = (threshold, strength_needed, window)
+COMPUTE_PERTURBED = (safe_threshold,)
+
 THEOREM: Theorem[Prompt, Chain] = Theorem.of(
     __name__,
     scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients])),
@@ -1075,6 +1076,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
     SPREAD,
     SPREAD.clause(
         "even edits",
+        compute=(border,),
         draw=draw_even,
         bound=lambda case: border(case.reads, case.hops),
         measure=bisected,

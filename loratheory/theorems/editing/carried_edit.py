@@ -34,7 +34,6 @@ Distances to a linear classifier's border are textbook. Adapters on updated base
 2506.06844.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -88,11 +87,6 @@ def radius_of(margin: float, distance: float) -> float:
     `margin` is the answer's lead over that token, `distance` the norm of u_t - u_j.
     """
     return margin / distance
-
-
-def affordable(radii: Sequence[float], size: float) -> int:
-    """Return how many of the smallest radii have squares that sum to at most ``size**2``."""
-    return int(np.sum(np.cumsum(np.sort(np.asarray(radii)) ** 2) <= size**2))
 
 
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
@@ -179,38 +173,6 @@ CONTROLS = (Control("half of the way", OVERTURNED, _halfway),)
 # How many of an adapter's edits survive
 
 
-KEYS = "orthonormal keys"
-SMALL = "a change of the stated Frobenius norm"
-
-
-@dataclass(frozen=True, eq=False)
-class Edits:
-    """Output vectors, the edited base's weight, keys as columns, and the norm of its change."""
-
-    outputs: Float[Array, "v d"]
-    weight: Float[Array, "d n"]
-    keys: Float[Array, "n k"]
-    size: float
-
-    @cached_property
-    def ways(self) -> list[tuple[float, Array, Array]]:
-        """Radius, shortest step to a tie, and key of each edit, by increasing radius."""
-        keys = [self.keys[:, i] for i in range(self.keys.shape[1])]
-        found = [(*_nearest(margins(self.outputs, self.weight @ key)), key) for key in keys]
-        return sorted(found, key=lambda way: way[0])
-
-    @property
-    def affordable(self) -> int:
-        """Largest number of edits that a change of norm `size` can overturn."""
-        return affordable([radius for radius, *_ in self.ways], self.size)
-
-
-def overturn(case: Edits) -> Float[Array, "d n"]:
-    """Return a sum of rank-1 changes that just overturns as many edits as the norm ε allows."""
-    change = 0 * case.weight
-    for _, step, key in case.ways[: case.affordable]:
-        change = change + (1 + 1e-7) * step[:, None] * key[None, :]
-    return change
-
+COMPUTE = (radius_of,)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

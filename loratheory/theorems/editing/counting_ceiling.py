@@ -178,4 +178,6 @@ CONTROLS = (
     Control("spend rank 1 where none is allowed", RANK, _some_rank),
 )
 
+COMPUTE = (largest_memory,)
+
 THEOREM: Theorem[Case, Memories] = Theorem.of(__name__)

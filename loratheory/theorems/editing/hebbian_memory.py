@@ -124,7 +124,7 @@ def lattice_rows(n: int, drawn: int) -> Rows:
     return Rows(np.sqrt(3) * grid, weights, drawn)
 
 
-def attain_rows(case: Any) -> Rows:
+def attain(case: Any) -> Rows:
     """Return nodes and weights that stand for the Gaussian law of the frozen factor's rows.
 
     Sums over them are exact means of polynomials of degree up to five. The case has a `query` of
@@ -133,7 +133,7 @@ def attain_rows(case: Any) -> Rows:
     return gaussian_rows(int(case.query.shape[0]), case.rank).like(case.query)
 
 
-def rival_rows(case: Any, rng: np.random.Generator) -> Rows:
+def rival(case: Any, rng: np.random.Generator) -> Rows:
     """Return other nodes that give the same means: three on each axis, or rotated at random."""
     n = int(case.query.shape[0])
     if n <= 4 and rng.random() < 0.5:
@@ -168,14 +168,6 @@ def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
     `facts` is N, `width` d; embeddings are Gaussian N(0, 1/d), and g is that of the statement.
     """
     return facts / width * _spread(width, rank)
-
-
-def stored_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Return the variance of the score of an unstored output at a stored key.
-
-    This is the last formula of the statement; `facts` counts the key's own fact.
-    """
-    return ((facts - 1) * _spread(width, rank) + (1 + 2 / width) * (1 + 2 / rank)) / width
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -345,6 +337,7 @@ THEOREM: Theorem[Case, Rows] = Theorem.of(
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(
         "merged memory",
+        compute=(merged_crosstalk, routed_crosstalk),
         draw=draw_shared,
         measure=summed_moment,
         attain=one_each,

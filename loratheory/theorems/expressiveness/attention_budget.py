@@ -539,6 +539,8 @@ CONTROLS_REACH = (
 )
 
 
+COMPUTE_REACH = (rank_needed,)
+
 THEOREM: Theorem[Case, Updates] = Theorem.of(
     __name__,
     scale=lambda case: depth_budget.scale(case.layers),

@@ -120,14 +120,13 @@ import numpy as np
 
 from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import alternating, eye, norm, nudged
+from loratheory.theorems._arrays import alternating, norm, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
 SOURCE = "reduced-rank regression (Anderson 1951; Izenman 1975), with its named special cases"
 
 RANK = "rank(adapter) <= r"
-EXACT = "the values wanted at the keys, exactly"
 
 
 class Split(NamedTuple):
@@ -521,100 +520,6 @@ CONTROLS_FISHER = (
 
 
 # Fisher matrices that are no product
-
-
-@dataclass(frozen=True, eq=False)
-class Near:
-    """One task's update, roots of its moment and output weight, the rank, and ``(α, β)``."""
-
-    target: LowRank
-    inputs: Float[Array, "n n"]
-    outputs: Float[Array, "m m"]
-    rank: int
-    between: tuple[float, float]
-
-    @property
-    def product(self) -> Weighted:
-        """The theorem's case: the same task with the Kronecker product as its Fisher matrix."""
-        return Weighted((self.target,), (self.inputs,), (self.outputs,), self.rank)
-
-    @property
-    def whitening(self) -> Array:
-        """Matrix that maps a flattened update Δ to the flattened O Δ L, its whitened form."""
-        (m, n), left, right = self.target.shape, self.outputs, self.inputs.T
-        product = left[:, None, :, None] * right[None, :, None, :]
-        return array_namespace(left).reshape(product, (m * n, m * n))
-
-    def white(self, update: LowRank) -> Array:
-        """Return O (`update` − target) L, the whitened difference, flattened row by row."""
-        gap = self.outputs @ (update.dense() - self.target.dense()) @ self.inputs
-        return array_namespace(gap).reshape(gap, (-1,))
-
-    def fisher(self, core: Array) -> Array:
-        """Return the Fisher matrix that equals `core` in white coordinates."""
-        return self.whitening.T @ core @ self.whitening
-
-
-@dataclass(frozen=True, eq=False)
-class Replaced:
-    """True Fisher matrix (mn, mn), the update built from the product, and its competitor."""
-
-    fisher: Array
-    built: LowRank
-    other: LowRank
-
-
-def _dear(case: Near, vector: Array) -> Array:
-    """Return a core with eigenvalue β along `vector` and α elsewhere."""
-    unit, (least, most) = vector / norm(vector), case.between
-    return least * eye(unit, unit.shape[0]) + (most - least) * unit[:, None] * unit[None, :]
-
-
-def give_up_the_other(case: Near) -> Replaced:
-    """Return the instance of the proof, in which the built update costs β/α times the other.
-
-    The Fisher matrix is β on the direction that truncation gave up and α elsewhere; the other
-    update gives up a direction of the same size instead.
-    """
-    xp, target = array_namespace(case.inputs), case.outputs @ (case.target @ case.inputs)
-    built = attain_fisher(case.product)
-    given_up = -case.white(built)
-    direction = xp.reshape(given_up, target.shape)
-    rest = target - direction  # what was kept: its last direction goes instead
-    left, sigma, right = xp.linalg.svd(rest, full_matrices=False)
-    last = case.rank - 1
-    kept = target - sigma[last] * left[:, last : last + 1] @ right[last : last + 1, :]
-    back = xp.linalg.solve(case.outputs, xp.linalg.solve(case.inputs.T, kept.T).T)
-    ups, strengths, downs = xp.linalg.svd(back, full_matrices=False)
-    other = LowRank(ups[:, : case.rank] * strengths[: case.rank], downs[: case.rank, :])
-    return Replaced(case.fisher(_dear(case, given_up)), built, other)
-
-
-def other_fisher(case: Near, rng: np.random.Generator) -> Replaced:
-    """Draw a Fisher matrix between α and β, near the worst or not, and a competing update."""
-    size, (least, most) = case.white(case.target).shape[0], case.between
-    frame, worst = orthonormal(rng, size, size), give_up_the_other(case)
-    core = (frame * rng.uniform(least, most, size)) @ frame.T
-    if rng.random() < 0.5:
-        nudge = 10.0 ** int(rng.integers(-8, 0)) * rng.standard_normal(size)
-        core = _dear(case, case.white(worst.built) + nudge)
-    anything = gaussian(rng, *case.target.shape, case.rank)
-    other = (anything, worst.built, worst.other)[int(rng.integers(3))]
-    return Replaced(case.fisher(core), worst.built, other)
-
-
-def fitted(case: Near, rng: np.random.Generator) -> Replaced:
-    """Draw a Fisher matrix between α and β, and fit the competitor by alternating least squares."""
-    replaced = other_fisher(case, rng)
-    root, target = np.linalg.cholesky(replaced.fisher).T, case.target.dense()
-    (m, n), up = target.shape, rng.standard_normal((len(target), case.rank))
-    down = np.zeros((case.rank, n))
-    for _ in range(20):
-        reads = np.kron(up, np.eye(n))
-        down = np.linalg.lstsq(root @ reads, root @ target.ravel(), rcond=None)[0].reshape(-1, n)
-        writes = np.kron(np.eye(m), down.T)
-        up = np.linalg.lstsq(root @ writes, root @ target.ravel(), rcond=None)[0].reshape(m, -1)
-    return replace(replaced, other=LowRank(up, down))
 
 
 THEOREM: Theorem[Floored, LowRank] = Theorem.of(__name__)

@@ -425,6 +425,8 @@ def _dead() -> tuple[depth_budget.Case, Kinked]:
     return case, _realised(case, (LowRank(3 * _ONE[:, :1], _ONE[:1]), _NONE), _ALL)
 
 
+COMPUTE_NECESSITY = (rank_needed,)
+
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
 
 NECESSITY: Theorem[depth_budget.Case, Kinked] = Theorem.of(

@@ -761,6 +761,10 @@ CONTROLS_SUM = (
 )
 
 
+COMPUTE_PACKING = (least_overlap,)
+COMPUTE_RANDOM = (energy, largest_library)
+COMPUTE_SUM = (failure, largest_sum)
+
 THEOREM: Theorem[Case, Answer] = Theorem.of(
     __name__,
     scale=lambda case: case.second.spectral_norm,

@@ -162,4 +162,6 @@ CONTROLS = (
     Control("average the factors", WEIGHT, partial(_broken, coefficients=(0.25, 1.0))),
 )
 
+COMPUTE = (coefficient, margin_needed)
+
 THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)

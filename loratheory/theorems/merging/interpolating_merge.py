@@ -110,7 +110,7 @@ much real inputs leak out of the row spaces: nearly dependent row spaces multipl
 :math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -119,9 +119,8 @@ import numpy as np
 from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, norm
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Chain, Hop, branching, chain
 
 DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
 
@@ -275,64 +274,6 @@ CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 # Questions over several reads
 
 
-INSIDE = "edited keys inside the row spaces of their adapters"
-
-Libraries = tuple[tuple[LowRank, ...], ...]  # one library of adapters a read
-
-
-@dataclass(frozen=True, eq=False)
-class Reads:
-    """Keys and values of each read, and ``owners[read][adapter]``, the entities that it edits."""
-
-    keys: tuple[Float[Array, "d _"], ...]
-    values: tuple[Float[Array, "d _"], ...]
-    owners: tuple[tuple[tuple[int, ...], ...], ...]
-
-    @property
-    def edited(self) -> int:
-        """Number of edited entities; these come first, and are the same in every read."""
-        return sum(len(owned) for owned in self.owners[0])
-
-    @property
-    def hops(self) -> list[Hop]:
-        """Facts of each read; the values of the last are one-hot tokens."""
-        last = self.keys[-1]
-        one_hot = eye(last, last.shape[1] + self.edited)
-        pairs = zip(self.keys, (*self.values, one_hot), strict=True)
-        return [branching(keys, frame) for keys, frame in pairs]
-
-    @property
-    def edits(self) -> list[list[tuple[Array, Array]]]:
-        """Keys that each adapter of each read edits, and the change of value at each key."""
-        xp = array_namespace(self.keys[0])
-        return [
-            [
-                (
-                    xp.stack([hop.keys[:, e] for e in owned], axis=1),
-                    xp.stack([hop.new[:, e] - hop.old[:, e] for e in owned], axis=1),
-                )
-                for owned in read
-            ]
-            for hop, read in zip(self.hops, self.owners, strict=True)
-        ]
-
-
-def model(case: Reads, libraries: Libraries, method: str = "interpolate") -> Chain:
-    """Return the chain of reads in which each read's adapters are merged by `method`."""
-    rule = METHODS[method].rule
-    merged = tuple(rule(list(library), [1.0] * len(library), Options()) for library in libraries)
-    return replace(chain(case.hops, case.values), edits=merged)
-
-
-def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
-    """Return the new answer's margin on each prompt whose hops are all edited."""
-    logits = merged.output(case.keys[0][:, : case.edited], [1.0] * len(case.keys))
-    xp = array_namespace(logits)
-    own = eye(logits, logits.shape[0])[:, : logits.shape[1]]
-    others = xp.where(own > 0, xp.full_like(logits, -xp.inf), logits)
-    return xp.sum(own * logits, axis=0) - xp.max(others, axis=0)
-
-
 SENSE_COLLAPSE = "equal"
 SOURCE_COLLAPSE = "own; the rules: arXiv 2212.09849 and 2503.08099"
 USES_COLLAPSE = ("thm:interpolating-merge",)
@@ -473,13 +414,6 @@ def _outside(case: Leaking) -> LowRank:
 def bound_price(case: Leaking) -> float:
     """Return ‖Δ*(1 − P_i)‖₂ ℓ, i being the case's `index` and ℓ its `leak`."""
     return _outside(case).spectral_norm * case.leak
-
-
-def amplification(updates: tuple[LowRank, ...]) -> float:
-    """Return the upper bound (Σ‖Δ_j‖²)^½ / σ_min(F) of the error per unit of leak."""
-    reads = frame(updates)
-    least = float(array_namespace(reads).linalg.svdvals(reads)[-1])
-    return sum(low.spectral_norm**2 for low in updates) ** 0.5 / least
 
 
 def attain_price(case: Leaking) -> Float[Array, " n"]:

@@ -370,7 +370,7 @@ class Libraries:
     answers: Float[Array, "m f"]
 
 
-def accuracy_law(adapters: int, strength: float) -> float:
+def limit_accuracy(adapters: int, strength: float) -> float:
     """Return the statement's limit: how often Arrow finds the adapter of a key of strength s.
 
     `adapters` is E, and `strength` is s, relative to the strongest key of its adapter.
@@ -394,7 +394,7 @@ def draw_law(rng: np.random.Generator, size: int) -> Drawn:
 
 def bound_law(case: Drawn) -> float:
     """Return the statement's limit, averaged over the strengths of an adapter's keys."""
-    return float(np.mean([accuracy_law(case.adapters, s) for s in case.strengths]))
+    return float(np.mean([limit_accuracy(case.adapters, s) for s in case.strengths]))
 
 
 def measure_law(case: Drawn, libraries: Libraries) -> float:
@@ -460,6 +460,9 @@ CONTROLS_LAW = (
     Control("two facts with answers alike", ANSWERS, partial(_example_law, alike=True)),
 )
 
+
+COMPUTE = (accuracy,)
+COMPUTE_LAW = (limit_accuracy,)
 
 THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__)
 

@@ -422,18 +422,6 @@ def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: i
     return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
 
 
-def largest_library_library(
-    facts: int, width: int, threshold: int | float, hops: int, failure: float
-) -> int | float:
-    """Return the most adapters for which ``clean`` is at least ``1 - failure``.
-
-    The result is ``inf`` if it exceeds every float.
-    """
-    alarm = hops * -math.log1p(-false_alarm(facts, width, threshold))
-    allowed = -math.log1p(-failure)
-    return 1 + math.floor(allowed / alarm) if alarm and allowed / alarm < math.inf else math.inf
-
-
 def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
     """Return the mean energy that foreign adapters add to a read; threshold 0 is the plain sum.
 
@@ -536,6 +524,10 @@ ASSUMPTIONS_LIBRARY = {
     FRESH: lambda _, library: library.fresh,
 }
 
+
+COMPUTE = (false_alarm, largest_library)
+COMPUTE_THRESHOLD = (exceedance, samples_needed)
+COMPUTE_LIBRARY = (clean, interference)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
 

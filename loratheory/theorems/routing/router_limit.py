@@ -627,6 +627,8 @@ def _as_stated(spread: Array, keys: Array) -> bool:
     return bool(xp.all(xp.abs(found - spread) <= room))
 
 
+COMPUTE = (accuracy,)
+
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
 
 SOFT: Theorem[Mixing, Array] = Theorem.of(

@@ -52,7 +52,6 @@ References
 Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479).
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import permutations
@@ -212,26 +211,12 @@ class OneFact:
     answers: int
 
 
-def limit(cosine: float = 1 / math.sqrt(6), stretch: float = math.sqrt(3 / 2)) -> float:
-    """Return how strongly infinitely many ReLU units respond to a prompt, 1 being the key itself.
-
-    `cosine` is that between the inputs of prompt and key, `stretch` the ratio of their lengths.
-    """
-    angle = math.acos(cosine)
-    return stretch * (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
-
-
 def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
     """Draw one fact a hop among two to six subjects, and a layer of at least 64 units."""
     n = int(rng.integers(2, 7))
     one, two, both = relu_keys(rng, n, 64 + int(rng.integers(0, size + 1)))
     magnitude = 10.0 ** int(rng.integers(-3, 4))
     return OneFact(magnitude * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
-
-
-def response(key: Array, prompts: Array) -> Array:
-    """Return the share of a least-norm edit at `key` that each prompt receives."""
-    return (key @ prompts) / (key @ key)
 
 
 def margin(case: OneFact, merge: Merge) -> float:

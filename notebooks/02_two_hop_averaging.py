@@ -44,7 +44,8 @@ from loratheory.experiments import two_read_region as simulation
 from loratheory.experiments import window as sweep
 from loratheory.figures import FIGURES
 from loratheory.lessons import judged
-from loratheory.theorems import AssumptionError, spread_region, theorem, two_read_region
+from loratheory.theorems import AssumptionError, theorem
+from loratheory.theorems.composition import two_read_region
 
 # %% [markdown]
 # ## Derive
@@ -215,7 +216,7 @@ assert abs(high - float(root)) < 1e-10
 # where bisection finds the threshold again.
 
 # %%
-for claim in (spread_region.THEOREM, theorem("even-edits")):
+for claim in (two_read_region.SPREAD, theorem("even-edits")):
     for seed in range(20):
         rng = np.random.default_rng(seed)
         drawn = claim.draw(rng, 8)

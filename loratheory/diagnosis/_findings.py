@@ -10,7 +10,9 @@ from statistics import median
 from typing import Any, Literal
 
 from loratheory.diagnosis._module import ModuleDiagnosis
-from loratheory.theorems import averaging_survival, gate_detection, two_read_region
+from loratheory.theorems.composition import two_read_region
+from loratheory.theorems.merging import averaging_survival
+from loratheory.theorems.routing import gates
 
 Kind = Literal["measured", "needed", "unknown", "shared"]
 Names = Sequence[str]
@@ -152,9 +154,7 @@ def _gates(names: Names, modules: Modules) -> Iterator[str]:
     facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
     if not 0 < facts < width:
         return
-    size = gate_detection.largest_library(
-        facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE
-    )
+    size = gates.largest_library(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)
     count = f"{size:,.0f}" if size < 1e6 else "more than a million"
     enough = "enough for" if size >= len(names) else "too few for"
     yield (

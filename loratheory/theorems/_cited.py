@@ -32,8 +32,9 @@ def load_cited() -> tuple[Cited, ...]:
     'Jang, Lee and Ryu (ICML 2024, arXiv 2402.11867)'
     """
     text = (files("loratheory.theorems") / "cited.toml").read_text(encoding="utf-8")
-    found = []
-    for entry in tomllib.loads(text)["cited"]:
-        # texts are wrapped in the file, and printed as one paragraph
-        found.append(Cited(**{key: " ".join(words.split()) for key, words in entry.items()}))
-    return tuple(found)
+    return tuple(map(_unwrap, tomllib.loads(text)["cited"]))
+
+
+def _unwrap(entry: dict[str, str]) -> Cited:
+    # texts are wrapped in the file, and printed as one paragraph
+    return Cited(**{key: " ".join(words.split()) for key, words in entry.items()})

@@ -36,7 +36,9 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "gates": "gate-detection threshold-samples library-capacity",
         "arrow": "arrow-blind-spot arrow-margin arrow-law",
         "single_read_no_go": "single-read-no-go unselective-success",
-        "router_limit": "router-limit soft-routing hard-routing router-information scattered-inputs",
+        "router_limit": (
+            "router-limit soft-routing hard-routing router-information scattered-inputs"
+        ),
     },
     "libraries": {
         "interference": (
@@ -45,7 +47,9 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "sequential_forgetting": "sequential-forgetting",
     },
     "composition": {
-        "two_read_region": "two-read-region perturbed-region composition-order spread-region even-edits",
+        "two_read_region": (
+            "two-read-region perturbed-region composition-order spread-region even-edits"
+        ),
         "composition_merge": "composition-merge",
         "clean_up_bridge": "clean-up-bridge",
         "template_vote": "template-vote",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loratheory.theorems import two_read_region
-from loratheory.theorems.composition._hops import PATTERNS, logits
+from loratheory.theorems.composition import two_read_region
+from loratheory.theorems.composition.two_read_region import PATTERNS, logits
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "_static" / "two_hops.js"
 NUMBERS = (-0.5, 0.0, 0.25, 0.5, 0.55, 0.618, 0.619, 0.65, 1.0, 1.2)

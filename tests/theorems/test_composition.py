@@ -16,23 +16,16 @@ from theorems.owed import attack, example, floats, over, road, symmetry, theorem
 
 from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import LowRank, gaussian, orthonormal
-from loratheory.theorems import (
-    averaging_survival,
+from loratheory.theorems import coefficient_ladder, context_composition, residual_region
+from loratheory.theorems.composition import (
     clean_up_bridge,
-    coefficient_ladder,
     composition_merge,
-    composition_order,
-    context_composition,
-    interpolating_merge,
-    invisible_placement,
-    perturbed_region,
-    residual_region,
+    placement,
     routing_reach,
-    spread_region,
     template_vote,
     two_read_region,
 )
-from loratheory.theorems.composition._hops import (
+from loratheory.theorems.composition.two_read_region import (
     OVER_OLD,
     PATTERNS,
     Prompt,
@@ -42,6 +35,7 @@ from loratheory.theorems.composition._hops import (
     threshold,
     window,
 )
+from loratheory.theorems.merging import averaging_survival, interpolating_merge
 from loratheory.toy import Chain, interpolating
 
 
@@ -111,13 +105,13 @@ def without_edits_the_base_answers_and_whole_edits_always_compose(case, _):
 # perturbed region
 
 
-@example(perturbed_region)
+@example("perturbed-region")
 def two_halves_under_a_tenth_lose_a_quarter_less_a_half_less_seven_twentieths():
     case = replace(oblique(0.5, 0.5), keys=(np.eye(3)[:, :2], np.eye(3)), values=(np.eye(3),))
-    yield perturbed_region.Case(case, (0.1, 0.1)), -0.6
+    yield two_read_region.Disturbed(case, (0.1, 0.1)), -0.6
 
 
-@example(perturbed_region)
+@example("perturbed-region")
 def all_corners_of_the_box_in_exact_rationals():
     """Two hops through oblique frames: the least of 2^7 margins is the formula on paper."""
     a, b, e, f = (sp.Rational(n, 100) for n in (80, 90, 5, 4))
@@ -127,16 +121,16 @@ def all_corners_of_the_box_in_exact_rationals():
     least = min(out[0] - max(out[1:]) for out in ends)
     apart, left = e * (1 + b) + 2 * f, e * abs(2 * b - 1) + 2 * f
     assert least == min(a * b - (1 - a) - apart, a * b - a * (1 - b) - left, a * b - apart)
-    yield perturbed_region.Case(oblique(0.8, 0.9), (0.05, 0.04)), float(least)
+    yield two_read_region.Disturbed(oblique(0.8, 0.9), (0.05, 0.04)), float(least)
 
 
-@road(perturbed_region)
+@road("perturbed-region")
 def without_interference_it_is_the_two_read_region(case, _):
     alone = replace(case, interference=(0.0,) * len(case.interference))
     yield alone, two_read_region.bound(case.prompt)
 
 
-@symmetry(perturbed_region, size=6)
+@symmetry("perturbed-region", size=6)
 def size_and_rotation_of_the_prompt(case, rng):
     yield replace(case, prompt=turned(case.prompt, rng)), 1.0
 
@@ -321,10 +315,10 @@ def placed(shares, coefficients=(1.0, 1.0), early=1, seed=0):
     rng = np.random.default_rng(seed)
     keys, more, values = (rng.standard_normal((7, n)) for n in (2, 3, 3))
     prompt = Prompt("overwrite", coefficients, (keys, more), (values,))
-    return invisible_placement.Case(prompt, np.array(shares), early)
+    return placement.Placements(prompt, np.array(shares), early)
 
 
-@example(invisible_placement)
+@example("invisible-placement")
 def whole_edits_with_49_per_cent_late_give_49_to_51_and_with_51_the_other_way_round():
     case = placed([[0.51, 0.49], [0.49, 0.51]])
     for model, late in zip(case.models, (0.49, 0.51), strict=True):
@@ -336,7 +330,7 @@ def whole_edits_with_49_per_cent_late_give_49_to_51_and_with_51_the_other_way_ro
     yield placed([[0.1, 0.9], [0.2, 0.8], [0.8, 0.2]]), 1 / 3
 
 
-@symmetry(invisible_placement)
+@symmetry("invisible-placement")
 def size_rotation_and_order_of_early_layers(case, rng):
     order = [*rng.permutation(case.early), *range(case.early, case.shares.shape[1])]
     yield replace(case, prompt=turned(case.prompt, rng), shares=case.shares[:, order]), 1.0
@@ -350,26 +344,26 @@ def chain_of(coefficients, pattern="overwrite"):
     return Prompt(pattern, coefficients, tuple(frames), tuple(frames[1:]))
 
 
-@example(composition_order)
+@example("composition-order")
 def two_hops_at_a_half_are_a_quarter_all_of_it_in_the_second_order():
     for order, logit in enumerate((0.0, 0.0, 0.25)):
-        yield composition_order.Case(chain_of((0.5, 0.5)), order), logit
+        yield two_read_region.Interacting(chain_of((0.5, 0.5)), order), logit
 
 
-@road(composition_order, conditioned=True, size=6)
+@road("composition-order", conditioned=True, size=6)
 def all_orders_together_are_the_model_itself(case, rng):
     prompt = case.prompt
     full = replace(case, order=len(prompt.coefficients))
-    model = composition_order.rival(full, rng)
+    model = two_read_region.rival_order(full, rng)
     exact = float(model.output(prompt.keys[0][:, 0], prompt.coefficients)[0])
     yield full, exact, (model, exact)
 
 
-@road(composition_order, conditioned=True, size=6)
+@road("composition-order", conditioned=True, size=6)
 def central_differences_at_the_base_are_the_first_order(case, _):
     """Far beyond one, too: the tangent model never moves the target of two hops or more."""
     prompt, hops = case.prompt, len(case.prompt.coefficients)
-    model, key = composition_order.attain(case), prompt.keys[0][:, 0]
+    model, key = two_read_region.attain_order(case), prompt.keys[0][:, 0]
 
     def answer(coefficients):
         return float(model.output(key, coefficients.tolist())[0])
@@ -378,7 +372,7 @@ def central_differences_at_the_base_are_the_first_order(case, _):
     yield replace(case, order=1), float(np.dot(prompt.coefficients, slopes))
 
 
-@symmetry(composition_order, size=6)
+@symmetry("composition-order", size=6)
 def size_and_rotation_of_all_frames(case, rng):
     yield replace(case, prompt=turned(case.prompt, rng, values=True)), 1.0
 
@@ -654,12 +648,12 @@ def test_an_unfamiliar_bridge_silences_the_target(rng):
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("hops", [1, 2, 3])
 def test_the_answer_is_safe_above_its_threshold_only(pattern, hops):
-    start = perturbed_region.threshold(hops, 0.05, pattern)
+    start = two_read_region.safe_threshold(hops, 0.05, pattern)
     for c in np.linspace(0, 1, 101).tolist():
-        safe = perturbed_region.margin([c] * hops, [0.05] * hops, pattern) > 1e-12
+        safe = two_read_region.least_margin([c] * hops, [0.05] * hops, pattern) > 1e-12
         assert safe == (c > start + 1e-12)
-    assert perturbed_region.threshold(hops, 0.499 / hops, pattern) < 1
-    assert math.isinf(perturbed_region.threshold(hops, 0.501 / hops, pattern))
+    assert two_read_region.safe_threshold(hops, 0.499 / hops, pattern) < 1
+    assert math.isinf(two_read_region.safe_threshold(hops, 0.501 / hops, pattern))
 
 
 @over()
@@ -668,17 +662,17 @@ def test_one_hop_is_averaging_survival(rng):
     others = np.array([-noise, noise])
     alone = averaging_survival.Case(np.ones(1), base, edited, others, c)
     worst = min(averaging_survival.bound(alone), c - 2 * noise)
-    assert perturbed_region.margin((c,), (noise,)) == pytest.approx(worst, abs=1e-12)
+    assert two_read_region.least_margin((c,), (noise,)) == pytest.approx(worst, abs=1e-12)
 
 
 @over()
 def test_two_equal_hops_and_whole_edits_are_those_of_the_first_sentence(rng):
     c, e, hops = float(rng.uniform(0, 1)), float(rng.uniform(0, 1)), int(rng.integers(1, 6))
-    two = perturbed_region.margin((c, c), (e, e))
+    two = two_read_region.least_margin((c, c), (e, e))
     assert two == pytest.approx(c**2 + c - 1 - (c + 3) * e, abs=1e-12)
     for pattern in PATTERNS:
         each = rng.uniform(0, 1, hops).tolist()
-        whole = perturbed_region.margin([1.0] * hops, each, pattern)
+        whole = two_read_region.least_margin([1.0] * hops, each, pattern)
         assert whole == pytest.approx(1 - 2 * sum(each), abs=1e-12)
 
 
@@ -896,14 +890,14 @@ def test_if_the_largest_is_limited_equal_ones_are_best(rng):
 # Placement
 
 
-@over(invisible_placement)
+@over("invisible-placement")
 def test_single_hop_logits_are_the_same_on_any_key_and_the_fraction_is_as_simulated(case, rng):
     keys = rng.standard_normal((len(case.prompt.keys[1]), 5))
     seen = [model.single(keys) for model in case.models]
     for logits_ in seen[1:]:
         np.testing.assert_allclose(logits_, seen[0], atol=1e-8 * np.abs(seen[0]).max())
     truth = [m.two_hop()[0] > m.two_hop()[1:].max() for m in case.models]
-    assert np.mean(truth) == pytest.approx(invisible_placement.composing(case))
+    assert np.mean(truth) == pytest.approx(placement.composing(case))
 
 
 @pytest.mark.parametrize("layers", [2, 4, 6])
@@ -918,9 +912,9 @@ def test_stored_in_every_layer_it_composes_and_in_the_early_ones_never(layers):
 
 def test_shares_needed_by_hand():
     shares = [(0.6, 0.8), (2 / 3, 1.0), (1.0, 0.5), (1e-3, 1.0)]
-    needed = [invisible_placement.share_needed(*pair) for pair in shares]
+    needed = [placement.share_needed(*pair) for pair in shares]
     assert needed == pytest.approx([5 / 6, 1 / 2, 1.0, 999.0], rel=1e-12)
-    assert invisible_placement.composing(placed([[1.0, 0.0], [0.0, 1.0]])) == 0.5
+    assert placement.composing(placed([[1.0, 0.0], [0.0, 1.0]])) == 0.5
 
 
 # Orders and products
@@ -1053,10 +1047,10 @@ def spread(coefficients, edits, facts):
     hops = len(coefficients)
     count = (hops + 1) * (hops + 2) // 2 + 1
     edits, facts = np.array(edits, float), np.array(facts, float)
-    return spread_region.Case(tuple(map(float, coefficients)), edits, facts, np.eye(count))
+    return two_read_region.Spread(tuple(map(float, coefficients)), edits, facts, np.eye(count))
 
 
-@example(spread_region)
+@example("spread-region")
 def two_hops_by_hand_and_in_exact_rationals():
     """Masses 1, 2/3 and 1/3 for even edits over facts at both ends of three reads."""
     even, ends = [[1 / 3] * 3] * 2, [[1, 0, 0], [0, 0, 1]]
@@ -1090,7 +1084,7 @@ def exact_paths(coefficients, edits, facts):
     return weights
 
 
-@symmetry(spread_region)
+@symmetry("spread-region")
 def reads_that_hold_nothing_and_entities_of_another_length(case, rng):
     turn = float(rng.uniform(0.1, 10)) * orthonormal(rng, len(case.entities), len(case.entities))
     place = int(rng.integers(0, case.edits.shape[1] + 1))
@@ -1119,17 +1113,17 @@ def at_the_golden_ratio_nothing_leads_whatever_the_order_mass():
 
 @example("even-edits")
 def twice_the_golden_ratio_over_two_reads():
-    yield spread_region.Even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
-    yield spread_region.Even(5, np.eye(7)), 1.0
-    yield spread_region.Even(4, np.eye(4), hops=1), 0.5
+    yield two_read_region.Even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
+    yield two_read_region.Even(5, np.eye(7)), 1.0
+    yield two_read_region.Even(4, np.eye(4), hops=1), 0.5
 
 
-@road(spread_region)
+@road("spread-region")
 def one_read_a_hop_is_the_region_in_a_row_and_one_late_share_is_placement(case, rng):
     hops, (one, two) = case.hops, rng.uniform(0.6, 1.4, 2)
     placed = replace(case, edits=np.eye(hops), facts=np.eye(hops))
     yield placed, two_read_region.margin(case.coefficients)
-    late = invisible_placement.share_needed(one, two)
+    late = placement.share_needed(one, two)
     pair = [[0, 1, 0], [1 - late, 0, late]]
     border = spread((one, two), pair, [[0, 1, 0], [0, 0, 1]])
     yield border, 0.0
@@ -1137,13 +1131,13 @@ def one_read_a_hop_is_the_region_in_a_row_and_one_late_share_is_placement(case, 
 
 @road("alike-spread")
 def normalising_the_stream_moves_no_threshold(case, _):
-    stream, state = spread_region.attain(case), case.entities[:, 0]
+    stream, state = two_read_region.attain_spread(case), case.entities[:, 0]
     for read, memory in enumerate(stream.memories):
         normal = state / np.linalg.norm(state)
         parts = zip(case.coefficients, stream.edits, strict=True)
         state = state + memory @ normal + sum(c * (edit[read] @ normal) for c, edit in parts)
     logits = case.dual[-case.hops - 2 :] @ state
-    lead, bound = logits[0] - logits[1:].max(), spread_region.as_in_a_row(case)
+    lead, bound = logits[0] - logits[1:].max(), two_read_region.as_in_a_row(case)
     if abs(bound) > 1e-6:
         assert (lead > 0) == (bound > 0)
     yield case, bound

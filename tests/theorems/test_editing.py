@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy
+from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
 from theorems.owed import (
     attack,
     basis_of,
@@ -20,14 +21,13 @@ from theorems.owed import (
 )
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems import (
-    argmax_margin,
+from loratheory.theorems.editing import (
     carried_edit,
     counting_ceiling,
     hebbian_memory,
     superposition_floor,
 )
-from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
+from loratheory.theorems.expressiveness import argmax_margin
 
 # superposition floor
 

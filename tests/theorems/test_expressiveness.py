@@ -22,18 +22,18 @@ from theorems.owed import (
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
-    argmax_margin,
     attention_bottleneck,
-    attention_budget,
-    attention_reach,
-    depth_budget,
     frozen_features,
     rank_stabilised_scale,
     rank_threshold,
-    relu_budget,
-    relu_necessity,
     softmax_bottleneck,
     two_learning_rates,
+)
+from loratheory.theorems.expressiveness import (
+    argmax_margin,
+    attention_budget,
+    depth_budget,
+    relu_budget,
 )
 
 # depth budget
@@ -172,18 +172,18 @@ def the_floor_of_a_narrow_head_is_met_where_two_new_directions_want_one_rank():
 # attention reach
 
 
-@example(attention_reach)
+@example("attention-reach")
 def a_head_that_reads_two_inputs_is_turned_to_others():
     """In turn: to two new inputs, to one, to other scores of the old ones, and to nothing."""
     frozen = np.eye(2, 4)
-    yield attention_reach.Case(frozen, frozen, np.eye(4, k=2)), 2
-    yield attention_reach.Case(frozen, frozen, np.eye(4, 1) @ np.eye(1, 4, k=2)), 1
-    yield attention_reach.Case(frozen, frozen, 2 * frozen.T @ frozen), 1
-    yield attention_reach.Case(frozen, frozen, np.zeros((4, 4))), 1
-    yield attention_reach.Case(frozen, frozen, frozen.T @ frozen), 0
+    yield attention_budget.Reached(frozen, frozen, np.eye(4, k=2)), 2
+    yield attention_budget.Reached(frozen, frozen, np.eye(4, 1) @ np.eye(1, 4, k=2)), 1
+    yield attention_budget.Reached(frozen, frozen, 2 * frozen.T @ frozen), 1
+    yield attention_budget.Reached(frozen, frozen, np.zeros((4, 4))), 1
+    yield attention_budget.Reached(frozen, frozen, frozen.T @ frozen), 0
 
 
-@road(attention_reach)
+@road("attention-reach")
 def ranks_of_integer_matrices_counted_exactly(_, rng):
     head, width = 3, 5
     queries, keys, left, right = (integers(rng, head, width) for _ in range(4))
@@ -192,24 +192,24 @@ def ranks_of_integer_matrices_counted_exactly(_, rng):
         seen = [sympy.Matrix.hstack(*w.nullspace()) for w in (keys, queries)]
         ranks = (form * seen[0]).rank(), (form.T * seen[1]).rank()
         half = sympy.ceiling(sympy.Rational((form - queries.T * keys).rank(), 2))
-        yield attention_reach.Case(*map(floats, (queries, keys, form))), max(half, *ranks)
+        yield attention_budget.Reached(*map(floats, (queries, keys, form))), max(half, *ranks)
 
 
-@road(attention_reach)
+@road("attention-reach")
 def square_weights_need_half_the_rank_of_the_change(_, rng):
     d, rank = 6, int(rng.integers(0, 7))
     frozen = np.eye(d) + orthonormal(rng, d, d) / 2
     change = orthonormal(rng, d, rank) @ orthonormal(rng, d, rank).T
-    yield attention_reach.Case(frozen, frozen, frozen.T @ frozen + change), (rank + 1) // 2
+    yield attention_budget.Reached(frozen, frozen, frozen.T @ frozen + change), (rank + 1) // 2
 
 
-@symmetry(attention_reach)
+@symmetry("attention-reach")
 def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, back, basis = (basis_of(rng, n) for n in (d, d, h))
     queries, keys = np.linalg.solve(basis.T, case.queries) @ turn, factor * basis @ case.keys @ back
-    yield attention_reach.Case(queries, keys, factor * turn.T @ case.form @ back), 1.0
-    yield attention_reach.Case(case.keys, case.queries, case.form.T), 1.0
+    yield attention_budget.Reached(queries, keys, factor * turn.T @ case.form @ back), 1.0
+    yield attention_budget.Reached(case.keys, case.queries, case.form.T), 1.0
 
 
 @attack("half-the-width", starts=9, room=0.05)
@@ -218,7 +218,7 @@ def least_squares_arrives_with_the_rank_that_a_narrow_head_needs():
     form = (
         frozen.T @ frozen + one[:, [3]] @ one[[0]] + one[:, [1]] @ one[[4]] + one[:, [1]] @ one[[1]]
     )
-    assert attention_reach.bound(attention_reach.Case(frozen, frozen, form)) == 1
+    assert attention_budget.bound_reach(attention_budget.Reached(frozen, frozen, form)) == 1
     yield attention_budget.Case(frozen, frozen, form, 1), 0.0
 
 
@@ -694,7 +694,7 @@ def test_real_first_steps_have_that_mean_square(spent):
 # ReLU necessity
 
 
-@example(relu_necessity)
+@example("relu-necessity")
 def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
     """From the identity to diag(3, 2): 1 is left by rank 1; to diag(5, 1/4) a dead unit is less."""
     one = np.eye(2)
@@ -704,14 +704,14 @@ def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
     yield depth_budget.Case((one, one), np.diag([5.0, 0.25]), 0), 0.25
 
 
-@symmetry(relu_necessity)
+@symmetry("relu-necessity")
 def units_of_outputs_and_their_names(case, rng):
     order = rng.permutation(len(case.target))
     *early, last = case.weights
     yield replace(case, weights=(*early, 3 * last[order]), target=3 * case.target[order]), 3.0
 
 
-@road(relu_necessity)
+@road("relu-necessity")
 def the_least_over_all_patterns_of_dead_units_is_never_less(case, _):
     """Each pattern of up to three units a layer misses by its rank, and by what it cannot pay."""
     d = min(3, len(case.target))
@@ -723,5 +723,5 @@ def the_least_over_all_patterns_of_dead_units_is_never_less(case, _):
         alive = [row[:, None] * w for row, w in zip(rows, weights, strict=True)]
         unpaid = depth_budget.bound(replace(small, weights=tuple(alive)))
         least = min(least, max(unpaid, sigma[int(rows.sum(axis=1).min())]))
-    assert least >= relu_necessity.bound(small) - 1e-9 * depth_budget.scale(small)
+    assert least >= relu_budget.bound_necessity(small) - 1e-9 * depth_budget.scale(small)
     yield replace(case, rank=len(case.target)), 0.0

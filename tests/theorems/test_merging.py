@@ -32,21 +32,20 @@ from loratheory.adapters import METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems import (
     AssumptionError,
-    averaging_survival,
     dare_variance,
-    data_free_floor,
-    factor_mean_residual,
-    fisher_floor,
-    interpolating_merge,
-    interpolation_price,
-    intruder_threshold,
     iso_flattening,
     loss_interaction,
-    merge_collapse,
-    minimax_merge,
-    rank_floor,
-    rank_subadditivity,
     ties_disjoint,
+)
+from loratheory.theorems.expressiveness import rank_floor
+from loratheory.theorems.merging import (
+    averaging_survival,
+    data_free_floor,
+    factor_mean_residual,
+    interpolating_merge,
+    intruder_threshold,
+    minimax_merge,
+    rank_subadditivity,
 )
 
 # data-free floor
@@ -151,17 +150,17 @@ def size_rotation_order_and_gauge_of_adapters(case, rng):
 # merge collapse
 
 
-@example(merge_collapse)
+@example("merge-collapse")
 def entry_12_of_the_merge_is_minus_three_quarters_whatever_the_data_weigh():
     pair, looks = lines(np.eye(2)), (np.array([0.0, 1.0]), np.array([1.0, 0.0]))
-    case = merge_collapse.Case(pair, *looks)
+    case = interpolating_merge.Compared(pair, *looks)
     data = ((w * pair[0].down.T, pair[1].down.T) for w in (1e-3, 1.0, 1e3))
     yield case, -3 / 4, *((part, -3 / 4) for part in data)
-    yield merge_collapse.Case((*pair, SILENT), *looks), -3 / 4
-    yield merge_collapse.Case((SILENT,), *looks), 0.0
+    yield interpolating_merge.Compared((*pair, SILENT), *looks), -3 / 4
+    yield interpolating_merge.Compared((SILENT,), *looks), 0.0
 
 
-@example(merge_collapse)
+@example("merge-collapse")
 def three_kinds_of_data_give_one_merge_in_exact_rationals():
     """Dense Gram matrices, exact pseudo-inverse: oblique row spaces of rank 2 and 1 in width 4."""
     reads = sp.Matrix([[1, 2, 0, 1], [0, 1, 1, 0]]), sp.Matrix([[1, 1, 0, -1]])
@@ -174,40 +173,48 @@ def three_kinds_of_data_give_one_merge_in_exact_rationals():
     assert merges[0] == merges[1] == merges[2]
     exact = float((sp.Matrix([[2, 1]]) * merges[0] * sp.Matrix([1, 0, 3, -2]))[0])
     updates = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
-    case = merge_collapse.Case(updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0]))
+    case = interpolating_merge.Compared(
+        updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0])
+    )
     yield case, exact, *((tuple(map(floats, part)), exact) for part in data)
 
 
-@road(merge_collapse, conditioned=True)
+@road("merge-collapse", conditioned=True)
 def it_is_the_interpolating_merge_and_regmean_as_published(case, rng):
     merged = interpolating_merge.attain(interpolating_merge.Case(case.updates))
     yield case, float(case.direction @ (merged @ case.query))
-    data = merge_collapse.rival(case, rng)
+    data = interpolating_merge.rival_collapse(case, rng)
     grams = [x @ x.T for x in data]
     top = sum(low.dense() @ gram for low, gram in zip(case.updates, grams, strict=True))
     answer = float(case.direction @ top @ np.linalg.pinv(sum(grams), rcond=1e-11) @ case.query)
-    room = 1e-7 * merge_collapse.scale(case) * merge_collapse.condition(case)
-    assert abs(answer - merge_collapse.bound(case)) <= room
+    room = (
+        1e-7
+        * interpolating_merge.scale_collapse(case)
+        * interpolating_merge.condition_collapse(case)
+    )
+    assert abs(answer - interpolating_merge.bound_collapse(case)) <= room
 
 
-@symmetry(merge_collapse, conditioned=True)
+@symmetry("merge-collapse", conditioned=True)
 def sizes_rotation_and_order_of_adapters(case, rng):
     updates, left, right = moved(case.updates, rng, 2.0)
-    yield merge_collapse.Case(updates, right @ case.query, left @ case.direction / 2), 2.0
+    yield interpolating_merge.Compared(updates, right @ case.query, left @ case.direction / 2), 2.0
     sizes = 10.0 ** rng.uniform(-7, 7, len(updates))
     other = tuple(low * float(s) for low, s in zip(case.updates, sizes, strict=True))
     one = replace(case, updates=other)
     larger = replace(one, query=1e6 * case.query, direction=1e3 * case.direction)
-    factor = 1e9 * merge_collapse.bound(one) / merge_collapse.bound(case)
+    factor = (
+        1e9 * interpolating_merge.bound_collapse(one) / interpolating_merge.bound_collapse(case)
+    )
     yield larger, factor
 
 
 # interpolation price
 
 
-@example(interpolation_price)
+@example("interpolation-price")
 def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
-    case = interpolation_price.Case(lines([[1.0, -1.0]]), 0, 3.0)
+    case = interpolating_merge.Leaking(lines([[1.0, -1.0]]), 0, 3.0)
     merged = interpolating_merge.attain(interpolating_merge.Case(case.updates)).dense()
     np.testing.assert_allclose(merged, [[1, -2]], atol=1e-14)
     yield case, 6.0, (np.array([7.0, 3.0]), 6.0)
@@ -217,7 +224,7 @@ def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
     yield replace(case, updates=case.updates[:1]), 0.0
 
 
-@example(interpolation_price)
+@example("interpolation-price")
 def the_worst_leak_in_exact_rationals():
     """Exact pseudo-inverses, an oblique pair of rank 1 and 2 in width 4: norm √7 outside."""
     reads = sp.Matrix([[-2, -1, 1, -1]]), sp.Matrix([[1, 0, 0, -1], [-2, 2, 0, 0]])
@@ -229,14 +236,17 @@ def the_worst_leak_in_exact_rationals():
     leak = error.T * axis
     assert top == 7 == (error * leak).norm() ** 2 / leak.norm() ** 2
     pair = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
-    case, worst = interpolation_price.Case(pair, 0, float(leak.norm())), 7**0.5 * float(leak.norm())
+    case, worst = (
+        interpolating_merge.Leaking(pair, 0, float(leak.norm())),
+        7**0.5 * float(leak.norm()),
+    )
     yield case, worst, (floats(leak + 3 * reads[0].T)[:, 0], worst)
 
 
-@symmetry(interpolation_price, conditioned=True)
+@symmetry("interpolation-price", conditioned=True)
 def size_and_rotation(case, rng):
     updates = moved(case.updates, rng, 2.0)[0]
-    yield interpolation_price.Case(updates, len(updates) - 1 - case.index, 5 * case.leak), 10.0
+    yield interpolating_merge.Leaking(updates, len(updates) - 1 - case.index, 5 * case.leak), 10.0
 
 
 # factor-mean residual
@@ -590,24 +600,27 @@ def test_conflicting_adapters_leave_the_least_misfit(rng):
 def test_data_of_very_different_size_or_of_smaller_range_are_refused():
     """Too ill-conditioned to tell, or the rule then forgets a direction."""
     looks = np.array([0.0, 1.0]), np.array([1.0, 0.0])
-    case = merge_collapse.Case(lines(np.eye(2)), *looks)
-    one, two = merge_collapse.attain(case)
+    case = interpolating_merge.Compared(lines(np.eye(2)), *looks)
+    one, two = interpolating_merge.attain_collapse(case)
     low = LowRank(np.eye(2), np.eye(2, 3))
-    part = merge_collapse.Case((low,), np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0]))
+    part = interpolating_merge.Compared((low,), np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0]))
     less = (np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]),)
     for broken, data in ((case, (one, 1e-6 * two)), (part, less)):
         with pytest.raises(AssumptionError, match="ranges"):
-            theorem_of(merge_collapse).check(broken, data)
-    assert (merge_collapse.bound(part), merge_collapse.measure(part, less)) == (1.0, 0.0)
+            theorem_of("merge-collapse").check(broken, data)
+    assert (
+        interpolating_merge.bound_collapse(part),
+        interpolating_merge.measure_collapse(part, less),
+    ) == (1.0, 0.0)
 
 
-@over(interpolation_price)
+@over("interpolation-price")
 def test_the_explicit_prices_are_above_in_order(case):
     sizes = [low.spectral_norm for low in case.updates]
     columns = np.concatenate([np.linalg.qr(low.down.T)[0] for low in case.updates], axis=1)
     least = float(np.linalg.svd(columns)[1][-1])
-    given_norms = interpolation_price.amplification(case.updates)
-    assert interpolation_price.bound(case) <= given_norms * case.leak * (1 + 1e-9)
+    given_norms = interpolating_merge.amplification(case.updates)
+    assert interpolating_merge.bound_price(case) <= given_norms * case.leak * (1 + 1e-9)
     assert given_norms == pytest.approx(float(np.sqrt(np.sum(np.square(sizes)))) / least)
     assert given_norms <= len(sizes) ** 0.5 * max(sizes) / least * (1 + 1e-9)
 
@@ -615,10 +628,10 @@ def test_the_explicit_prices_are_above_in_order(case):
 @pytest.mark.parametrize("angle", [1.0, 0.1, 1e-3])
 def test_two_lines_reach_the_constant_as_they_close(angle):
     rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-    case = interpolation_price.Case(lines([[1.0, -1.0]], rows), 0, 1.0)
-    amplification = interpolation_price.amplification(case.updates)
+    case = interpolating_merge.Leaking(lines([[1.0, -1.0]], rows), 0, 1.0)
+    amplification = interpolating_merge.amplification(case.updates)
     assert amplification == pytest.approx(1 / np.sin(angle / 2), rel=1e-9)
-    share = interpolation_price.bound(case) / amplification
+    share = interpolating_merge.bound_price(case) / amplification
     assert share == pytest.approx(np.cos(angle / 2), rel=1e-9)
 
 
@@ -761,37 +774,37 @@ def test_exact_ranks_of_integer_sums_stay_between(rng):
 # Fisher floor
 
 
-@example(fisher_floor)
+@example("fisher-floor")
 def one_input_two_answers_and_an_output_that_counts_double():
     """Inputs e1 and 2 e1 ask for (1, 0) and (0, 1): the weighed mean is (1, 4)/5; rank 0 says 0."""
     pair = tuple(LowRank(np.eye(2)[:, [i]], np.eye(1)) for i in range(2))
     inputs, plain, double = (np.eye(1), 2 * np.eye(1)), np.eye(2), np.diag([2.0, 1.0])
     # 1 (16 + 16)/25 + 4 (1 + 1)/25, then with the first output counted four times
-    yield fisher_floor.Case(pair, inputs, (plain,) * 2, 1), float(Fraction(40, 25))
-    yield fisher_floor.Case(pair, inputs, (double,) * 2, 1), float(Fraction(4 * 20 + 20, 25))
-    yield fisher_floor.Case(pair, inputs, (double,) * 2, 0), 8.0
+    yield rank_floor.Weighted(pair, inputs, (plain,) * 2, 1), float(Fraction(40, 25))
+    yield rank_floor.Weighted(pair, inputs, (double,) * 2, 1), float(Fraction(4 * 20 + 20, 25))
+    yield rank_floor.Weighted(pair, inputs, (double,) * 2, 0), 8.0
 
 
-@example(fisher_floor)
+@example("fisher-floor")
 def the_rank_is_spent_where_the_weights_are_not_where_the_update_is_long():
     """diag(3, 2) under inputs of variance 1 and 4 and outputs weighed alike: 4 · 4 beats 9."""
     one = (from_dense(np.diag([3.0, 2.0])),)
-    yield fisher_floor.Case(one, (np.diag([1.0, 2.0]),), (np.eye(2),), 1), 9.0
-    yield fisher_floor.Case(one, (np.eye(2),), (np.eye(2),), 1), 4.0
+    yield rank_floor.Weighted(one, (np.diag([1.0, 2.0]),), (np.eye(2),), 1), 9.0
+    yield rank_floor.Weighted(one, (np.eye(2),), (np.eye(2),), 1), 4.0
 
 
 @example("other-curvature")
 def twice_as_dear_in_one_direction():
     one = LowRank(np.eye(2), np.eye(2))
-    yield fisher_floor.Near(one, np.eye(2), np.eye(2), 1, (2.0, 4.0)), 2.0
+    yield rank_floor.Near(one, np.eye(2), np.eye(2), 1, (2.0, 4.0)), 2.0
 
 
-@symmetry(fisher_floor)
+@symmetry("fisher-floor")
 def size_turns_and_order_of_weighed_tasks(case, rng):
     (m, n), order = case.updates[0].shape, rng.permutation(len(case.updates)).tolist()
     left, right = orthonormal(rng, m, m), orthonormal(rng, n, n)
     updates = [LowRank(3 * left @ low.up, low.down @ right.T) for low in case.updates]
-    changed = fisher_floor.Case(
+    changed = rank_floor.Weighted(
         tuple(updates[i] for i in order),
         tuple(right @ case.inputs[i] for i in order),
         tuple(case.outputs[i] @ left.T for i in order),
@@ -808,7 +821,7 @@ def all_weights_alike(case, _):
     yield replace(case, between=(case.between[0], 3 * case.between[1])), 3.0
 
 
-@road(fisher_floor)
+@road("fisher-floor")
 def with_full_rank_the_normal_equations_of_all_entries_and_the_merge_rule(case, _):
     """A linear system in all entries at once, as MaTS solves it; RegMean is its solution."""
     (m, n), weight = case.updates[0].shape, case.outputs[0].T @ case.outputs[0]
@@ -817,24 +830,24 @@ def with_full_rank_the_normal_equations_of_all_entries_and_the_merge_rule(case, 
     system = sum(np.kron(weight, moment) for moment in moments)
     wanted = [weight @ low.dense() @ x for low, x in zip(case.updates, moments, strict=True)]
     solved = np.linalg.lstsq(system, sum(wanted).ravel(), rcond=1e-12)[0].reshape(m, n)
-    value = fisher_floor.measure(case, LowRank(solved, np.eye(n)))
+    value = rank_floor.measure_fisher(case, LowRank(solved, np.eye(n)))
     roots = tuple(x.T for x in case.inputs)
     rule = METHODS["regmean"].rule(list(case.updates), [1.0] * len(roots), Options(moments=roots))
     yield whole, value, (rule, value)
 
 
-@road(fisher_floor)
+@road("fisher-floor")
 def white_outputs_are_the_covariance_floor_and_equal_tasks_on_white_inputs_eckart_young(case, _):
     (m, n), k = case.updates[0].shape, len(case.updates)
     plain = replace(case, outputs=(np.eye(m),) * k)
     yield plain, k * rank_floor.bound(rank_floor.Tasks(case.updates, case.rank, case.inputs))
     low = case.updates[0]
-    alike = fisher_floor.Case((low,) * k, (np.eye(n),) * k, plain.outputs, case.rank)
+    alike = rank_floor.Weighted((low,) * k, (np.eye(n),) * k, plain.outputs, case.rank)
     yield alike, k * low.tail_energy(case.rank)
 
 
-@attack(fisher_floor, rel=1e-6, starts=3)
+@attack("fisher-floor", rel=1e-6, starts=3)
 def alternating_least_squares_arrives():
     for seed in range(3):
-        case = fisher_floor.draw(np.random.default_rng(seed), 5)
-        yield case, fisher_floor.bound(case)
+        case = rank_floor.draw_fisher(np.random.default_rng(seed), 5)
+        yield case, rank_floor.bound_fisher(case)

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from loratheory.theorems._paper import environment, parts
 
 from loratheory.theorems import ALL, CITED, appendix, linked
-from loratheory.theorems._paper import environment, parts
 
 PAPER = Path(__file__).parents[2] / "paper" / "theorems.tex"
 

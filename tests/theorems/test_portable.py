@@ -10,12 +10,7 @@ from scipy.special import entr
 from theorems.owed import attack, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems import (
-    bridge_transfer,
-    free_placement,
-    least_norm_placement,
-    stand_in_ceiling,
-)
+from loratheory.theorems.composition import bridge_transfer, placement, stand_in_ceiling
 
 # least-norm placement
 
@@ -42,18 +37,18 @@ TWO_FACTS = ([[1, 1], [0, 2]], [[1, 0], [1, 1]], [[2, 0], [0, 1]])  # keys of th
 LATENT = ([9, 9], [1, 2], [1, 1])
 
 
-@example(least_norm_placement)
+@example("least-norm-placement")
 def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
-    case = least_norm_placement.SMALL
-    assert least_norm_placement.shares(case) == [1 / 5, 4 / 5]
+    case = placement.SMALL
+    assert placement.shares(case) == [1 / 5, 4 / 5]
     yield case, 2 / 5
     yield replace(case, early=0, latent=(np.array([1.0, 0.0]), np.array([2.0, 0.0]))), 1.0
     even = replace(case, rates=(4.0, 1.0))
-    assert least_norm_placement.shares(even) == [1 / 2, 1 / 2]
+    assert placement.shares(even) == [1 / 2, 1 / 2]
     yield even, 1 / 4
 
 
-@example(least_norm_placement)
+@example("least-norm-placement")
 def two_facts_in_three_reads_in_exact_rationals():
     """The Gram matrix is ((7, 2), (2, 7)); here by multipliers, unknown by unknown."""
     unknowns = [sp.Matrix(2, 2, sp.symbols(f"{name}:4")) for name in "uvw"]
@@ -68,21 +63,21 @@ def two_facts_in_three_reads_in_exact_rationals():
     assert (first, second) == (sp.Rational(29, 45), sp.Rational(11, 45))
     named = tuple(np.array(keys, float) for keys in TWO_FACTS)
     latent = tuple(np.array(keys, float) for keys in LATENT)
-    yield least_norm_placement.Case(named, latent, (1.0, 1.0, 1.0), 1), float(first - second)
+    yield placement.Case(named, latent, (1.0, 1.0, 1.0), 1), float(first - second)
 
 
-@symmetry(least_norm_placement, conditioned=True)
+@symmetry("least-norm-placement", conditioned=True)
 def frames_of_reads_and_key_lengths_against_rates(case, rng):
     yield rotated(case, rng), 1.0
     yield reads(case, lambda named, latent: (2 * named, 2 * latent)), 1.0
     rates = (case.rates[0] / 9, *case.rates[1:])
     longer = [(3 * keys[0], *keys[1:]) for keys in (case.named, case.latent)]
-    yield least_norm_placement.Case(*longer, rates, case.early), 1.0
+    yield placement.Case(*longer, rates, case.early), 1.0
     unseen = tuple(keys + (read < case.early) for read, keys in enumerate(case.latent))
     yield replace(case, latent=unseen), 1.0
 
 
-@road(least_norm_placement, conditioned=True)
+@road("least-norm-placement", conditioned=True)
 def shares_are_matrices_that_sum_to_one_and_resemblances_are_fits(case, _):
     grams = [rate * k.T @ k for rate, k in zip(case.rates, case.named, strict=True)]
     parts = [np.linalg.inv(sum(grams)) @ gram for gram in grams]
@@ -99,23 +94,23 @@ def shares_are_matrices_that_sum_to_one_and_resemblances_are_fits(case, _):
 # free placement
 
 
-@example(free_placement)
+@example("free-placement")
 def the_right_answer_costs_a_half_where_single_hops_alone_cost_a_fifth():
     """Three tenths more: the square of the missing 3/5 over 6/5."""
-    case = free_placement.Case(least_norm_placement.SMALL, np.array([1.0, 0.0]))
+    case = placement.Wanted(placement.SMALL, np.array([1.0, 0.0]))
     yield case, 1 / 2
     yield replace(case, answer=np.array([2 / 5, 0.0])), 1 / 5
     yield replace(case, answer=np.array([-2.0, 0.0])), 1 / 5 + 2.4**2 / 1.2
 
 
-@symmetry(free_placement, conditioned=True)
+@symmetry("free-placement", conditioned=True)
 def frames_of_reads_and_all_rates(case, rng):
     yield replace(case, model=rotated(case.model, rng)), 1.0
     faster = replace(case.model, rates=tuple(7 * rate for rate in case.model.rates))
     yield replace(case, model=faster), 1 / 7
 
 
-@road(free_placement, conditioned=True)
+@road("free-placement", conditioned=True)
 def multipliers_of_all_lessons_give_the_norm(case, _):
     """The least norm is the wanted answers times their multipliers."""
     named, late = case.model.lessons, case.model.question
@@ -131,9 +126,9 @@ def multipliers_of_all_lessons_give_the_norm(case, _):
 def between_two_lessons_the_answers_are_mixed_alike():
     keys = np.array([[1.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
     latent = 0.75 * keys[:, 0] + 0.25 * keys[:, 1]
-    model = least_norm_placement.Case((keys, keys), (0 * latent, latent), (1.0, 1.0), 1)
-    yield free_placement.Taught(model, (keys, keys)), 1 / 2
-    yield free_placement.Taught(replace(model, latent=(latent, keys[:, 0])), (keys, keys)), 1.0
+    model = placement.Case((keys, keys), (0 * latent, latent), (1.0, 1.0), 1)
+    yield placement.Taught(model, (keys, keys)), 1 / 2
+    yield placement.Taught(replace(model, latent=(latent, keys[:, 0])), (keys, keys)), 1.0
 
 
 @symmetry("partner-lessons", conditioned=True)

@@ -21,7 +21,7 @@ from theorems.owed import (
 )
 
 from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal
-from loratheory.theorems import rank_floor
+from loratheory.theorems.expressiveness import rank_floor
 
 
 def batch(keys, values, moment, rank):

@@ -58,7 +58,13 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._arrays import eye, lead
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, small, two_hops
+from loratheory.theorems.composition.two_read_region import (
+    Pattern,
+    Prompt,
+    of_prompt,
+    small,
+    two_hops,
+)
 from loratheory.toy import Chain, miss
 
 SENSE = "equal"

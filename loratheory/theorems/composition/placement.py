@@ -154,7 +154,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import condition_number, eye, lead, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Prompt, small, two_hops
+from loratheory.theorems.composition.two_read_region import Prompt, small, two_hops
 from loratheory.toy import Chain
 
 SENSE = "equal"
@@ -735,7 +735,7 @@ ASSUMPTIONS_HIDDEN = {
 
 COMPUTE_HIDDEN = (share_needed,)
 
-THEOREM: Theorem[Case, Edit] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Edit] = Theorem.of(__name__, "least-norm placement")
 
 FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", scale=bound_free)
 

@@ -56,7 +56,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import beside, eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt, small, two_hops
+from loratheory.theorems.composition.two_read_region import Pattern, Prompt, small, two_hops
 
 SENSE = "upper"
 SOURCE = "own"

@@ -775,7 +775,7 @@ ASSUMPTIONS_ORDER: tuple[Assumption[Interacting, Chain], ...] = of_prompt(
 
 SENSE_SPREAD = "equal"
 SOURCE_SPREAD = "own; paths through residual networks: Veit et al. (2016)"
-USES_SPREAD = ("thm:two-read-region", "thm:invisible-placement")
+USES_SPREAD = ("thm:two-read-region",)
 
 FRAMES_SPREAD = "linearly independent entities (condition below 1000)"
 FACTS = "reads that hold each old fact with its share and nothing else about the entities"

@@ -767,6 +767,7 @@ COMPUTE_SUM = (failure, largest_sum)
 
 THEOREM: Theorem[Case, Answer] = Theorem.of(
     __name__,
+    "interference angle",
     scale=lambda case: case.second.spectral_norm,
 )
 

@@ -464,7 +464,7 @@ CONTROLS_LAW = (
 COMPUTE = (accuracy,)
 COMPUTE_LAW = (limit_accuracy,)
 
-THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__)
+THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__, "arrow blind spot")
 
 LAW: Theorem[Drawn, Libraries] = Theorem.of(
     __name__,

@@ -422,6 +422,18 @@ def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: i
     return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
 
 
+def largest_clean_library(
+    facts: int, width: int, threshold: int | float, hops: int, failure: float
+) -> int | float:
+    """Return the most adapters for which ``clean`` is at least ``1 - failure``.
+
+    The result is ``inf`` if it exceeds every float.
+    """
+    alarm = hops * -math.log1p(-false_alarm(facts, width, threshold))
+    allowed = -math.log1p(-failure)
+    return 1 + math.floor(allowed / alarm) if alarm and allowed / alarm < math.inf else math.inf
+
+
 def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
     """Return the mean energy that foreign adapters add to a read; threshold 0 is the plain sum.
 
@@ -527,9 +539,9 @@ ASSUMPTIONS_LIBRARY = {
 
 COMPUTE = (false_alarm, largest_library)
 COMPUTE_THRESHOLD = (exceedance, samples_needed)
-COMPUTE_LIBRARY = (clean, interference)
+COMPUTE_LIBRARY = (clean, largest_clean_library, interference)
 
-THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
+THEOREM: Theorem[Case, Sample] = Theorem.of(__name__, "gate detection")
 
 THRESHOLD: Theorem[Calibrated, Responses] = Theorem.of(
     __name__,

@@ -25,7 +25,7 @@ def sources(root: Path, target: Path) -> None:
     import nbformat
 
     from loratheory.figures import SCHEMATICS, rendered
-    from loratheory.theorems import ALL, verify_all
+    from loratheory.theorems import LABELS, load_theorems, verify_all
 
     shutil.rmtree(target, ignore_errors=True)
     figures = drawings(root / "paper" / "results")
@@ -37,8 +37,8 @@ def sources(root: Path, target: Path) -> None:
     pages |= home(root, {stem: _title(lesson) for stem, lesson in lessons.items()}, hand)
     texts = {name.rpartition(".")[0]: text for name, text in pages.items() if _tells(name)}
     texts |= {f"course/{stem}": _text(lesson) for stem, lesson in lessons.items()}
-    reports = {r.label: r for r in verify_all([t.label for t in ALL], cases=CASES)}
-    pages = with_keywords(pages | theorem_pages(ALL, reports, texts))
+    reports = {r.label: r for r in verify_all(LABELS, cases=CASES)}
+    pages = with_keywords(pages | theorem_pages(load_theorems(), reports, texts))
     for name, text in pages.items():
         _file(target / name).write_text(text, encoding="utf-8")
     schematics = {name: rendered(draw(), "svg") for name, draw in SCHEMATICS.items()}

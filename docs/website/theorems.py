@@ -7,7 +7,8 @@ from typing import Any
 
 from loratheory.figures import inline
 from loratheory.figures.commands import theorem_graph
-from loratheory.theorems import CHAPTERS, CITED, Report, Theorem, chapter, parts
+from loratheory.paper._appendix import chapter
+from loratheory.theorems import CHAPTERS, Report, Theorem, load_cited, parts
 from website.rest import Pages, escaped, grid, heading, indented, linked, toctree
 
 SENSES = {
@@ -47,7 +48,7 @@ def theorem_pages(
         f"theorems/{name}.rst": page(theorem, reports[theorem.label], theorems, documents)
         for name, theorem in zip(names, theorems, strict=True)
     }
-    known = [(escaped(c.name), escaped(c.source), linked(c.reason)) for c in CITED]
+    known = [(escaped(c.name), escaped(c.source), linked(c.reason)) for c in load_cited()]
     chapters = (_chapter(name, theorems, reports) for name in CHAPTERS)
     pages["theorems/index.rst"] = (
         heading("Theorems")

@@ -59,7 +59,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "routing_reach": "routing-reach",
     },
 }
-"""By chapter the modules, and by module the names of its results: what a result uses comes first."""
+"""By chapter the modules, and by module the names of its results; what one uses comes first."""
 
 _HOMES = {
     f"thm:{name}": f"loratheory.theorems.{chapter}.{module}"

@@ -56,7 +56,7 @@ def smallest_ball(mine: Any) -> str:
     return meets(minimax_merge.THEOREM, pairs, NEAR)
 
 
-def _two_reads() -> tuple[Any, toy.Chain]:
+def _two_reads() -> tuple[Any, toy.LinearChain]:
     rng = np.random.default_rng(0)
     keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
     case = two_read_region.Case("overwrite", (1.0, 1.0), (keys[0], keys[1]), (values,))
@@ -87,7 +87,9 @@ def broken_bridge(mine: Any) -> str:
     """Judge a change of the bridge, and of nothing else, that makes the prediction fail."""
     case, memory = _two_reads()
     changed = asked(mine, memory)
-    wrong_unless(isinstance(changed, toy.Chain), f"a Chain is asked for, not {kind(changed)}")
+    wrong_unless(
+        isinstance(changed, toy.LinearChain), f"a LinearChain is asked for, not {kind(changed)}"
+    )
     shapes = [
         [part.shape for part in (*m.memories, *m.edits, *m.bridges)] for m in (memory, changed)
     ]

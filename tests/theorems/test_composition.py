@@ -36,7 +36,7 @@ from loratheory.theorems.composition.two_read_region import (
     window,
 )
 from loratheory.theorems.merging import averaging_survival, interpolating_merge
-from loratheory.toy import Chain, interpolating
+from loratheory.toy import LinearChain, interpolating
 
 
 def turned(prompt, rng, values=False):
@@ -387,7 +387,7 @@ def keys_at_a_cosine_of_three_fifths_are_missed_by_four_fifths():
     case = composition_merge.Case(np.array([[1.0], [0.0]]), np.array([[3.0], [4.0]]), 2)
     y, z, k1, k2 = np.eye(2)[:, :1], np.eye(2)[:, 1:], np.array([[1.0, 0]]), np.array([[0.6, 0.8]])
     none = LowRank(0 * y, k1)
-    chain = Chain((none, none), (LowRank(k2.T, y.T),), (LowRank(y, k1), LowRank(z, k2)))
+    chain = LinearChain((none, none), (LowRank(k2.T, y.T),), (LowRank(y, k1), LowRank(z, k2)))
     merges = ((0.0, 0.6), 0.8), ((0.0, 0.0), 1.0), ((1.0, 1.0), 1.8**0.5)
     yield case, 0.8, *((composition_merge.Merged(chain, c), error) for c, error in merges)
     one, eye = np.ones((1, 1)), np.eye(3)
@@ -931,7 +931,7 @@ def two_relations(seed, n=4, known=True):
     memories = interpolating(k1, held[0]), interpolating(k2, held[1])
     edits = interpolating(k1, y[:, new] - held[0]), interpolating(k2, z[:, new2] - held[1])
     answers = z[:, new2[new]], z[:, old2[old]]
-    return Chain(memories, (interpolating(y, k2),), edits), k1, k2, answers, frame
+    return LinearChain(memories, (interpolating(y, k2),), edits), k1, k2, answers, frame
 
 
 @pytest.mark.parametrize("known", [True, False])

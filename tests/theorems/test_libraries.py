@@ -37,7 +37,7 @@ from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.routing import gates
-from loratheory.toy import Merge
+from loratheory.toy import AssociativeMemory
 
 # library capacity
 
@@ -459,7 +459,7 @@ def test_rotated_adapters_in_a_merge_do_as_the_directions_say():
     added = []
     for _ in range(trials):
         turned = tuple(replace(low, down=low.down @ orthonormal(rng, n, n)) for low in others)
-        added.append(Merge(base, turned, weights).logits(key))
+        added.append(AssociativeMemory(base, turned, weights).logits(key))
     added = np.stack(added)
     energies = (added**2).sum(axis=1)
     expected = sum(c**2 * low.norm**2 for c, low in zip(weights, others, strict=True)) / n

@@ -65,7 +65,7 @@ from loratheory.theorems.composition.two_read_region import (
     small,
     two_hops,
 )
-from loratheory.toy import Chain, miss
+from loratheory.toy import LinearChain, miss
 
 SENSE = "equal"
 SOURCE = "own"
@@ -133,12 +133,14 @@ def bound(case: Case) -> float:
     return margin(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
 
 
-def attain(case: Case) -> Chain:
+def attain(case: Case) -> LinearChain:
     """Return memories, edits and bridge of least norm, which has entities as inner coordinates."""
     return region.attain(case.prompt)
 
 
-def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness: float) -> Array:
+def output(
+    chain: LinearChain, key: Array, coefficients: tuple[float, ...], sharpness: float
+) -> Array:
     """Return the logits of reads linked by bridges with a softmax over their inner coordinates."""
     state = chain.read(0, key, coefficients[0])
     xp = array_namespace(state)
@@ -149,7 +151,7 @@ def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness:
     return state
 
 
-def measure(case: Case, chain: Chain) -> float:
+def measure(case: Case, chain: LinearChain) -> float:
     """Return the lead of token 0 when the key goes through both reads and the bridge's softmax."""
     key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
     return lead(output(chain, key, weights, case.sharpness))
@@ -163,12 +165,12 @@ def condition(case: Case) -> float:
     return region.condition(case.prompt) * (1 + case.sharpness)
 
 
-def rival(case: Case, rng: np.random.Generator) -> Chain:
+def rival(case: Case, rng: np.random.Generator) -> LinearChain:
     """Return memories and edits that differ from those of `attain` outside the facts' keys."""
     return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
 
 
-def _reads_entities(case: Case, chain: Chain) -> bool:
+def _reads_entities(case: Case, chain: LinearChain) -> bool:
     bridge, values, keys = chain.bridges[0], case.prompt.values[0], case.prompt.keys[1]
     if bridge.width != values.shape[1]:
         return False
@@ -177,18 +179,20 @@ def _reads_entities(case: Case, chain: Chain) -> bool:
     return max(miss(reads, values, one), miss(writes, one, keys)) <= SAFETY * condition(case)
 
 
-def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Case, Chain]:
+def _example(
+    change: Callable[[LinearChain], LinearChain], repeat: bool = False
+) -> tuple[Case, LinearChain]:
     case = Case(small((0.8, 0.7)), 4.0)
     more = case.prompt.keys[1]
     more[:, 2] = more[:, 0] if repeat else more[:, 2]
     return case, change(attain(case))
 
 
-def _bridged(change: Callable[[LowRank], LowRank], chain: Chain) -> Chain:
+def _bridged(change: Callable[[LowRank], LowRank], chain: LinearChain) -> LinearChain:
     return replace(chain, bridges=(change(chain.bridges[0]),))
 
 
-def _scaled(part: str, factor: float, chain: Chain) -> Chain:
+def _scaled(part: str, factor: float, chain: LinearChain) -> LinearChain:
     one, two = getattr(chain, part)
     return replace(chain, **{part: (factor * one, two)})
 
@@ -216,7 +220,7 @@ CONTROLS = tuple(
 )
 
 
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
+ASSUMPTIONS: tuple[Assumption[Case, LinearChain], ...] = (
     *of_prompt(
         [a for a in region.ASSUMPTIONS if a.text not in (region.PARTS["bridges"], region.FREE)]
     ),
@@ -225,7 +229,7 @@ ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
 
 COMPUTE = (threshold,)
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(
+THEOREM: Theorem[Case, LinearChain] = Theorem.of(
     __name__,
     scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1]),
 )

@@ -50,7 +50,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, subspa
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Chain
+from loratheory.toy import LinearChain
 
 SENSE = "lower"
 SOURCE = "own"
@@ -74,11 +74,11 @@ class Case:
 class Merged:
     """Two reads with one edit each, and the coefficients of a linear merge of the two edits."""
 
-    chain: Chain
+    chain: LinearChain
     coefficients: tuple[float, float]
 
 
-def composed(chain: Chain) -> LowRank:
+def composed(chain: LinearChain) -> LowRank:
     """Return T, the change of both reads' product by the edits, of width at most ``r_1 + r_2``."""
     (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
@@ -117,7 +117,7 @@ def measure(_: Case, merged: Merged) -> float:
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
 
 
-def _best(chain: Chain) -> Merged:
+def _best(chain: LinearChain) -> Merged:
     two = chain.edits[1]
     return Merged(chain, (0.0, composed(chain).inner(two) / max(two.inner(two), 1e-300)))
 
@@ -126,7 +126,7 @@ def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
     hot = eye(near, outputs)
     y, z = hot[:, :1], hot[:, 1:2]
     none, edits = LowRank(0 * y, near.T), (LowRank(y, near.T), LowRank(z, other.T))
-    return _best(Chain((none, none), (LowRank(other, y.T),), edits))
+    return _best(LinearChain((none, none), (LowRank(other, y.T),), edits))
 
 
 def attain(case: Case) -> Merged:
@@ -148,7 +148,7 @@ def rival(case: Case, rng: np.random.Generator) -> Merged:
     memories = (more(best.memories[0], first, one), more(best.memories[1], ~first, free))
     bridge = more(best.bridges[0], everywhere, np.eye(case.outputs))
     edits = (more(best.edits[0], first, one), more(best.edits[1], ~first, two))
-    best_merge = _best(Chain(memories, (bridge,), edits))
+    best_merge = _best(LinearChain(memories, (bridge,), edits))
     off = (rng.standard_normal(2) * 10.0 ** rng.integers(-12, 4)).tolist()
     return Merged(best_merge.chain, (off[0], best_merge.coefficients[1] * (1 + off[1])))
 

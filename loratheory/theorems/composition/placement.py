@@ -155,7 +155,7 @@ from loratheory.theorems._arrays import condition_number, eye, lead, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition.two_read_region import Prompt, small, two_hops
-from loratheory.toy import Chain
+from loratheory.toy import LinearChain
 
 SENSE = "equal"
 SOURCE = "own; that gradient descent from zero finds the least norm is well known"
@@ -600,7 +600,7 @@ class Placed:
     """A model whose second edit is split among layers by `shares`."""
 
     case: Placements
-    chain: Chain
+    chain: LinearChain
     shares: Float[Array, " layers"]
 
     def single(self, keys: Array) -> Array:

@@ -201,7 +201,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import beside, condition_number, eye, lead, norm
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
-from loratheory.toy import Chain, Hop, branching, chain, interpolating, miss
+from loratheory.toy import Hop, LinearChain, branching, chain, interpolating, miss
 
 Pattern = Literal["overwrite", "overwrite both", "new subject", "new facts"]
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
@@ -234,15 +234,15 @@ class Prompt:
 
 
 def of_prompt(
-    assumptions: Sequence[Assumption[Prompt, Chain]],
-    model: Callable[[Any], Chain] = lambda witness: witness,
+    assumptions: Sequence[Assumption[Prompt, LinearChain]],
+    model: Callable[[Any], LinearChain] = lambda witness: witness,
 ) -> tuple[Assumption[Any, Any], ...]:
     """Return `assumptions` about prompts as assumptions about cases with a field `prompt`.
 
     `model` extracts the chain to be checked from a witness; by default the witness is the chain.
     """
 
-    def _holds(part: Assumption[Prompt, Chain], case: Any, witness: Any) -> bool:
+    def _holds(part: Assumption[Prompt, LinearChain], case: Any, witness: Any) -> bool:
         return part.holds(case.prompt, model(witness))
 
     return tuple(replace(part, holds=partial(_holds, part)) for part in assumptions)
@@ -386,12 +386,12 @@ def bound(case: Prompt) -> float:
     return margin(case.coefficients, case.pattern)
 
 
-def attain(case: Prompt) -> Chain:
+def attain(case: Prompt) -> LinearChain:
     """Return memories, edits and bridges of least norm that hold the case's facts."""
     return chain(case.hops, case.values)
 
 
-def measure(case: Prompt, model: Chain) -> float:
+def measure(case: Prompt, model: LinearChain) -> float:
     """Return the lead of token 0 when the prompt's key goes through all matrices."""
     return lead(model.output(case.keys[0][:, 0], case.coefficients))
 
@@ -404,7 +404,7 @@ def condition(case: Prompt) -> float:
     return min(_worst(case), 1e3) ** 2
 
 
-def rival(case: Prompt, rng: np.random.Generator) -> Chain:
+def rival(case: Prompt, rng: np.random.Generator) -> LinearChain:
     """Return weights that hold the same facts and do anything to other inputs."""
     share = 10.0 ** int(rng.integers(-12, 1))
     return chain(case.hops, case.values, partial(_with_noise, rng, share))
@@ -425,21 +425,21 @@ def framed(case: Prompt) -> bool:
     return _worst(case) < 1e3
 
 
-def _hold(part: str, case: Prompt, model: Chain) -> bool:
+def _hold(part: str, case: Prompt, model: LinearChain) -> bool:
     # a "fit" that only pairs keys with values tells what each map must do
     pairs = chain(case.hops, case.values, lambda keys, values: LowRank(values, keys.T))
     maps = zip(getattr(model, part), getattr(pairs, part), strict=True)
     return all(miss(m, p.down.T, p.up) <= SAFETY * condition(case) for m, p in maps)
 
 
-ASSUMPTIONS: tuple[Assumption[Prompt, Chain], ...] = (
+ASSUMPTIONS: tuple[Assumption[Prompt, LinearChain], ...] = (
     Assumption(FRAMES, lambda case, _: framed(case)),
     *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
     Assumption(FREE, lambda case, _: case.keys[0].shape[1] > 1),
 )
 
 
-def _three_hops(repeat: bool = False) -> tuple[Prompt, Chain]:
+def _three_hops(repeat: bool = False) -> tuple[Prompt, LinearChain]:
     frames = np.random.default_rng(1).standard_normal((5, 8, 4))
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     keys = (frames[0, :, :2], frames[1, :, :3], frames[2])
@@ -447,7 +447,7 @@ def _three_hops(repeat: bool = False) -> tuple[Prompt, Chain]:
     return case, attain(case)
 
 
-def _alone() -> tuple[Prompt, Chain]:
+def _alone() -> tuple[Prompt, LinearChain]:
     # Twice an edit: the target leads the old answer by 3, which no third token stands between.
     case = Prompt("overwrite", (2.0,), (np.eye(3)[:, :1],), ())
     return case, attain(case)
@@ -459,8 +459,8 @@ def _part(low: LowRank, column: int, row: int) -> LowRank:
 
 def _broken(
     name: str, part: str, change: Callable[..., tuple[LowRank, ...]]
-) -> Control[Prompt, Chain]:
-    def _changed() -> tuple[Prompt, Chain]:
+) -> Control[Prompt, LinearChain]:
+    def _changed() -> tuple[Prompt, LinearChain]:
         case, model = _three_hops()
         return case, replace(model, **{part: change(*getattr(model, part))})
 
@@ -497,7 +497,7 @@ class Disturbed:
 class Crowd:
     """The edited reads, and the weights that other adapters add to each read's values or tokens."""
 
-    model: Chain
+    model: LinearChain
     weights: tuple[Array, ...]
 
 
@@ -576,7 +576,7 @@ def bound_perturbed(case: Disturbed) -> float:
     return least_margin(coefficients, interference, case.prompt.pattern)
 
 
-def merged(case: Disturbed, crowd: Crowd) -> Chain:
+def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
     """Return the reads with the others' interference merged in, as updates of rank one."""
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
@@ -657,7 +657,7 @@ def _twice() -> tuple[Disturbed, Crowd]:
     return case, attain_perturbed(replace(case, interference=(0.05, 0.1, 0.05)))
 
 
-def _without(control: Control[Prompt, Chain]) -> tuple[Disturbed, Crowd]:
+def _without(control: Control[Prompt, LinearChain]) -> tuple[Disturbed, Crowd]:
     prompt, model = control.example()
     nothing = tuple(0 * frame[0, :] for frame in _values(prompt))
     return Disturbed(prompt, (0.0,) * len(nothing)), Crowd(model, nothing)
@@ -710,12 +710,12 @@ def bound_order(case: Interacting) -> float:
     return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
 
 
-def attain_order(case: Interacting) -> Chain:
+def attain_order(case: Interacting) -> LinearChain:
     """Return memories, edits and bridges of least norm that hold the prompt's facts."""
     return attain(case.prompt)
 
 
-def measure_order(case: Interacting, model: Chain) -> float:
+def measure_order(case: Interacting, model: LinearChain) -> float:
     """Return the right answer's logit in f_q, q being the case's `order`."""
     prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
     answers = {
@@ -729,14 +729,14 @@ def measure_order(case: Interacting, model: Chain) -> float:
     return logit
 
 
-def rival_order(case: Interacting, rng: np.random.Generator) -> Chain:
+def rival_order(case: Interacting, rng: np.random.Generator) -> LinearChain:
     """Return weights that hold the same facts and do anything to other inputs."""
     return rival(case.prompt, rng)
 
 
 def _changed(
-    change: Callable[[Chain], Chain], order: int, repeat: bool
-) -> tuple[Interacting, Chain]:
+    change: Callable[[LinearChain], LinearChain], order: int, repeat: bool
+) -> tuple[Interacting, LinearChain]:
     frames = np.random.default_rng(1).standard_normal((3, 9, 3))
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     prompt = Prompt("overwrite", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],))
@@ -744,16 +744,16 @@ def _changed(
     return case, change(attain_order(case))
 
 
-def _knows_a_hop(model: Chain) -> Chain:
+def _knows_a_hop(model: LinearChain) -> LinearChain:
     first, second = model.memories
     return replace(model, memories=(first + model.edits[0], second))
 
 
-def _stronger(model: Chain) -> Chain:
+def _stronger(model: LinearChain) -> LinearChain:
     return replace(model, edits=(2 * model.edits[0], model.edits[1]))
 
 
-def _without_bridge(model: Chain) -> Chain:
+def _without_bridge(model: LinearChain) -> LinearChain:
     return replace(model, bridges=(0 * model.bridges[0],))
 
 
@@ -768,7 +768,7 @@ CONTROLS_ORDER = tuple(
 )
 
 
-ASSUMPTIONS_ORDER: tuple[Assumption[Interacting, Chain], ...] = of_prompt(
+ASSUMPTIONS_ORDER: tuple[Assumption[Interacting, LinearChain], ...] = of_prompt(
     [a for a in ASSUMPTIONS if a.text != FREE]
 )
 
@@ -1047,7 +1047,7 @@ def _evenly(**other: Array) -> tuple[Even, Stream]:
 COMPUTE = (threshold, strength_needed, window)
 COMPUTE_PERTURBED = (safe_threshold,)
 
-THEOREM: Theorem[Prompt, Chain] = Theorem.of(
+THEOREM: Theorem[Prompt, LinearChain] = Theorem.of(
     __name__,
     scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients])),
 )
@@ -1056,7 +1056,7 @@ PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
     __name__, "perturbed region", "_perturbed", condition=lambda case: condition(case.prompt)
 )
 
-ORDER: Theorem[Interacting, Chain] = Theorem.of(
+ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     __name__,
     "composition order",
     "_order",  # what may cancel between subsets

@@ -140,6 +140,7 @@ from loratheory.theorems._arrays import beside, condition_number, eye, norm
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 from loratheory.theorems.expressiveness._steering import inverses
+from loratheory.toy import AttentionHead
 
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); narrow heads: own"
@@ -154,18 +155,11 @@ Updates = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """Frozen queries and keys of a head, the wanted score form, and the rank of each update."""
+class Case(AttentionHead):
+    """A frozen head, the score form that is wanted of it, and the rank of each update."""
 
-    queries: Float[Array, "h d"]
-    keys: Float[Array, "h d"]
     target: Float[Array, "d d"]
     rank: int
-
-    @property
-    def form(self) -> Array:
-        """Score form of the frozen weights."""
-        return self.queries.T @ self.keys
 
     @property
     def layers(self) -> depth_budget.Case:
@@ -227,8 +221,8 @@ def paid(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of (W_Q + Δ_Q)ᵀ(W_K + Δ_K) − T, T being the case's target."""
-    queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
-    return float(array_namespace(keys).linalg.svdvals(queries.T @ keys - case.target)[0])
+    gap = case.adapted(*updates).form - case.target
+    return float(array_namespace(gap).linalg.svdvals(gap)[0])
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
@@ -281,11 +275,9 @@ ROUNDING = 1e-11  # of the product of norms: a singular value below it is not co
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
-    """Frozen queries and keys, and the largest rank of the update of each."""
+class Change(AttentionHead):
+    """A frozen head, and the largest rank of the update of its queries and of its keys."""
 
-    queries: Float[Array, "h d"]
-    keys: Float[Array, "h d"]
     ranks: tuple[int, int]
 
 
@@ -386,17 +378,15 @@ Updates_reach = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Reached:
-    """Frozen queries and keys of a head, and the score form wanted of the adapted head."""
+class Reached(AttentionHead):
+    """A frozen head, and the score form that is wanted of the adapted head."""
 
-    queries: Float[Array, "h d"]
-    keys: Float[Array, "h d"]
-    form: Float[Array, "d d"]
+    wanted: Float[Array, "d d"]
 
     @property
     def room(self) -> float:
         """Size below which a singular value of a form counts as rounding."""
-        return ROUNDING_REACH * (norm(self.form) + norm(self.queries) * norm(self.keys))
+        return ROUNDING_REACH * (norm(self.wanted) + norm(self.queries) * norm(self.keys))
 
 
 def draw_reach(rng: np.random.Generator, size: int) -> Reached:
@@ -438,15 +428,15 @@ def rank_needed(change: int, keys: int, queries: int) -> int:
 
 def bound_reach(case: Reached) -> float:
     """Return max(⌈c/2⌉, ρ_K, ρ_Q), the rank that the case's form asks of both updates."""
-    change = case.form - case.queries.T @ case.keys
-    beyond = (case.form @ ignored(case.keys), case.form.T @ ignored(case.queries))
+    change = case.wanted - case.form
+    beyond = (case.wanted @ ignored(case.keys), case.wanted.T @ ignored(case.queries))
     return float(rank_needed(*(_rank(matrix, case.room) for matrix in (change, *beyond))))
 
 
 def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None:
     """Return z and m of the proof's step to Q + z mᵀ; None where the queries have no step left."""
-    xp, head = array_namespace(case.form), case.keys.shape[0]
-    left, sigma, right = xp.linalg.svd(case.form - case.queries.T @ case.keys)
+    xp, head = array_namespace(case.wanted), case.keys.shape[0]
+    left, sigma, right = xp.linalg.svd(case.wanted - case.form)
     c = int(xp.count_nonzero(sigma > case.room))
     columns, rows = left[:, :c], right[:c, :]
     sizes = [ROUNDING_REACH * norm(w) for w in (case.keys, case.queries)]
@@ -456,8 +446,8 @@ def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None
         return None
     inverse = (rows.T / sigma[:c]) @ columns.T
     pairing = z.T @ (w + case.keys @ (inverse @ (case.queries.T @ w)))
-    if beyond := _rank(case.form.T @ ignored(case.queries), case.room):
-        kept = head - _rank(case.form, case.room) + beyond
+    if beyond := _rank(case.wanted.T @ ignored(case.queries), case.room):
+        kept = head - _rank(case.wanted, case.room) + beyond
         z = z @ xp.linalg.svd(pairing)[0][:, z.shape[1] - kept :]
     z = z @ xp.linalg.svd(z.T @ case.keys)[0][:, 0]  # the one that keys answer most
     x = inverse.T @ (case.keys.T @ z)
@@ -469,8 +459,8 @@ def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None
 
 def attain_reach(case: Reached) -> Updates_reach:
     """Return updates that lower the rank of N − QᵀK by one a step, first those of the queries."""
-    xp, rng, updates = array_namespace(case.form), np.random.default_rng(0), []
-    weights, form = [case.queries, case.keys], case.form
+    xp, rng, updates = array_namespace(case.wanted), np.random.default_rng(0), []
+    weights, form = [case.queries, case.keys], case.wanted
     for own, other in ((0, 1), (1, 0)):
         steps = []
         for _ in range(int(bound_reach(case))):
@@ -492,9 +482,9 @@ def attain_reach(case: Reached) -> Updates_reach:
 
 def measure_reach(case: Reached, updates: Updates_reach) -> float:
     """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
-    xp, frozen = array_namespace(case.form), (case.queries, case.keys)
+    xp, frozen = array_namespace(case.wanted), (case.queries, case.keys)
     new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
-    if norm(new[0].T @ new[1] - case.form) > case.room:
+    if norm(new[0].T @ new[1] - case.wanted) > case.room:
         return np.inf
     return float(
         max(
@@ -507,7 +497,7 @@ def measure_reach(case: Reached, updates: Updates_reach) -> float:
 def rival_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
     """Return updates that replace queries and keys by two factors of the wanted form N."""
     head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
-    best, one = from_dense(case.form, head), np.eye(head)
+    best, one = from_dense(case.wanted, head), np.eye(head)
     basis = case.queries @ np.linalg.pinv(best.up.T) + size * orthonormal(rng, head, head)
     new = basis @ best.up.T, np.linalg.solve(basis.T, best.down)
     return LowRank(one, new[0] - case.queries), LowRank(one, new[1] - case.keys)
@@ -516,11 +506,11 @@ def rival_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
 def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
     """Return updates of one rank less than the bound, fitted by alternating least squares."""
     less = max(int(bound_reach(case)) - 1, 0)
-    return adversary(Case(case.queries, case.keys, case.form, less), rng)
+    return adversary(Case(case.queries, case.keys, case.wanted, less), rng)
 
 
 ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates_reach], ...] = (
-    Assumption(HEAD, lambda case, _: _rank(case.form, case.room) <= case.keys.shape[0]),
+    Assumption(HEAD, lambda case, _: _rank(case.wanted, case.room) <= case.keys.shape[0]),
     Assumption(
         FULL,
         lambda case, _: full_rows(case),

@@ -40,7 +40,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Merge, interpolating
+from loratheory.toy import AssociativeMemory, interpolating
 
 SENSE = "equal"
 SOURCE = "own"
@@ -96,7 +96,7 @@ def bound(case: Case) -> float:
     return float(array_namespace(mixed).min((mixed + case.others[0] - case.others)[1:]))
 
 
-def measure(case: Case, merge: Merge) -> float:
+def measure(case: Case, merge: AssociativeMemory) -> float:
     """Return the margin of the new token when the merged weights are applied to the key."""
     return lead(merge.logits(case.key))
 
@@ -112,13 +112,13 @@ def _updates(case: Case) -> list[LowRank]:
     return [interpolating(case.key[:, None], part[:, None]) for part in parts]
 
 
-def attain(case: Case) -> Merge:
+def attain(case: Case) -> AssociativeMemory:
     """Build rank-one weights that give these logits; one other adapter adds the interference."""
     base, own, other = _updates(case)
-    return Merge(base, (own, other), (case.coefficient, 1.0))
+    return AssociativeMemory(base, (own, other), (case.coefficient, 1.0))
 
 
-def rival(case: Case, rng: np.random.Generator) -> Merge:
+def rival(case: Case, rng: np.random.Generator) -> AssociativeMemory:
     """Return weights that differ from those of `attain` only on inputs orthogonal to the key.
 
     Two other adapters share the interference.
@@ -129,10 +129,10 @@ def rival(case: Case, rng: np.random.Generator) -> Merge:
     base, own, other = (
         u + LowRank(magnitude * rng.normal(size=shape), off) for u in _updates(case)
     )
-    return Merge(base, (own, other, other), (case.coefficient, weight, 1 - weight))
+    return AssociativeMemory(base, (own, other, other), (case.coefficient, weight, 1 - weight))
 
 
-def _agrees(part: int, case: Case, merge: Merge) -> bool:
+def _agrees(part: int, case: Case, merge: AssociativeMemory) -> bool:
     base, _, *rest = merge.parts(case.key)
     logits = (base, base + merge.adapters[0] @ case.key, sum(rest, 0 * base))[part]
     error = abs(logits - (case.base, case.edited, case.others)[part])
@@ -147,7 +147,7 @@ ASSUMPTIONS = {
 }
 
 
-def _broken(**change: Any) -> tuple[Case, Merge]:
+def _broken(**change: Any) -> tuple[Case, AssociativeMemory]:
     base, edited, others = np.array([[0.0, 1.0], [1.5, 0.0], [0.0, 0.0]])
     case = Case(np.array([3.0, 4.0]), base, edited, others, 0.5)
     return case, replace(attain(case), **change)
@@ -164,4 +164,4 @@ CONTROLS = (
 
 COMPUTE = (coefficient, margin_needed)
 
-THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)
+THEOREM: Theorem[Case, AssociativeMemory] = Theorem.of(__name__)

@@ -64,7 +64,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye, lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Merge, interpolating, relu_keys
+from loratheory.toy import AssociativeMemory, interpolating, relu_keys
 
 SENSE = "upper"
 SOURCE = "own"
@@ -219,22 +219,22 @@ def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
     return OneFact(magnitude * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
 
 
-def margin(case: OneFact, merge: Merge) -> float:
+def margin(case: OneFact, merge: AssociativeMemory) -> float:
     """Return the logit of z less the largest of the other answers' logits, on x's prompt."""
     return lead(merge.logits(case.prompts[:, 0])[case.entities :])
 
 
-def plain_sum(case: OneFact) -> Merge:
+def plain_sum(case: OneFact) -> AssociativeMemory:
     """Return the counterexample: a zero base and the sum of two least-norm edits."""
     hot = eye(case.first, case.entities + case.answers)
     y, z = hot[:, :1], hot[:, case.entities : case.entities + 1]
     edits = tuple(
         interpolating(key[:, None], value) for key, value in ((case.first, y), (case.second, z))
     )
-    return Merge(LowRank(0 * y, 0 * case.first[None, :]), edits, (1.0, 1.0))
+    return AssociativeMemory(LowRank(0 * y, 0 * case.first[None, :]), edits, (1.0, 1.0))
 
 
-def _neutral(case: OneFact, merge: Merge) -> bool:
+def _neutral(case: OneFact, merge: AssociativeMemory) -> bool:
     logits = (merge.weight @ case.prompts)[case.entities :, :]
     return bool(array_namespace(logits).all(logits == logits[:1, :]))
 

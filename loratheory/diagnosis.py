@@ -332,7 +332,8 @@ def _write_floor(names: Names, modules: Modules) -> Iterator[str]:
     yield (
         f"The mean squared distance of one merge to the {len(names)} adapters is at least "
         f"{_percent(free / energy)} of their mean energy at any rank, and "
-        f"{_percent(least / energy)} at rank {rank}. It is a distance between weights, not between answers."
+        f"{_percent(least / energy)} at rank {rank}. It is a distance between weights, not between "
+        "answers."
     )
 
 

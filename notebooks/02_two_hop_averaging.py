@@ -408,8 +408,8 @@ judged("02.4", mine)
 
 # %% [markdown]
 # **5.** *(medium, 10 minutes, code)* Break the hypothesis on *bridges*, and no other. Your function
-# gets the model, a `LinearChain` with the tuples `memories`, `edits` and `bridges`, and returns one in
-# which the prediction fails. `dataclasses.replace` changes one of the three; a `LowRank` can be
+# gets the model, a `LinearChain` with the tuples `memories`, `edits` and `bridges`, and returns one
+# in which the prediction fails. `dataclasses.replace` changes one of the three; a `LowRank` can be
 # multiplied by a number.
 
 

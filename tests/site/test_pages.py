@@ -15,7 +15,9 @@ from loratheory.adapters import LAWS, METHODS, laws
 from loratheory.cli import app
 from loratheory.experiments import NAMES
 from loratheory.figures._look import STYLE
-from loratheory.theorems import ALL
+from loratheory.theorems import load_theorems
+
+ALL = load_theorems()
 
 ROOT = Path(__file__).parents[2]
 WORDS = {"a.rst": ("golden ratio", "LoRA"), "b.md": ("PEFT",)}

@@ -5,7 +5,9 @@ import re
 import pytest
 from website import graph, theorem_pages
 
-from loratheory.theorems import ALL, theorem, verify
+from loratheory.theorems import load_theorems, theorem, verify
+
+ALL = load_theorems()
 
 FEW = tuple(map(theorem, ("rank-floor", "merge-floor", "quantised-floor")))
 TEXTS = {"course/01": "uses thm:merge-floor.", "course/02": "uses thm:merge-floor-not"}

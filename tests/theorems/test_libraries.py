@@ -13,11 +13,9 @@ from scipy.special import betainc
 from strategies import seeds
 from theorems.owed import (
     AXES,
-    SILENT,
     attack,
     example,
     floats,
-    moved,
     over,
     road,
     symmetry,
@@ -26,15 +24,12 @@ from theorems.owed import (
 
 from loratheory.lowrank import (
     LowRank,
-    from_dense,
     gaussian,
     orthonormal,
     subspaces_at,
-    with_spectrum,
 )
-from loratheory.theorems import AssumptionError, coefficient_floor
+from loratheory.theorems import AssumptionError
 from loratheory.theorems.editing import hebbian_memory
-from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.routing import gates
 from loratheory.toy import AssociativeMemory
@@ -197,61 +192,6 @@ def size_rotation_and_gauge(case, rng):
 # coefficient floor
 
 
-def alike(adapters, share, energy=1.0):
-    """Rank-one adapters with outputs of their own and rows at the angle that leaks this share."""
-    gram = np.full((adapters, adapters), share**0.5) + (1 - share**0.5) * np.eye(adapters)
-    rows = np.linalg.cholesky(gram + 1e-14 * np.eye(adapters))
-    eye = np.eye(adapters) * energy**0.5
-    updates = tuple(LowRank(eye[:, [i]], rows[[i]]) for i in range(adapters))
-    return coefficient_floor.Case(updates, tuple(rows[[i]].T for i in range(adapters)))
-
-
-@example(coefficient_floor)
-def own_answers_1_foreign_three_fifths_want_25_of_34_and_lose_18():
-    case = alike(2, 9 / 25)
-    np.testing.assert_allclose(coefficient_floor.best(case), 25 / 34, rtol=1e-12)
-    yield case, 2 * 9 / 34
-    joined = (*case.updates, SILENT), (*case.inputs, np.eye(2))
-    yield coefficient_floor.Case(*joined), 2 - 2 * 25 / 59  # two more inputs that want 0
-    yield coefficient_floor.Case((SILENT,), (np.eye(2),)), 0.0
-
-
-@example(coefficient_floor)
-def projection_on_dependent_answers_in_exact_rationals():
-    """The third adapter is the sum of two: an exact pseudo-inverse of a singular Gram matrix."""
-    one, two = sp.Matrix([[1, 2, 0], [0, 1, 1]]), sp.Matrix([[2, 0, 1], [1, -1, 0]])
-    tasks = [one, two, one + two]
-    inputs = [sp.Matrix([1, 0, 2]), sp.Matrix([[1, 0], [1, 1], [0, -1]]), sp.Matrix([0, 1, 1])]
-    rows = sp.Matrix([list(task * sp.Matrix.hstack(*inputs)) for task in tasks])
-    pairs = zip(tasks, inputs, strict=True)
-    wanted = sp.Matrix(list(sp.Matrix.hstack(*(task * x for task, x in pairs))))
-    gram, right = rows * rows.T, rows * wanted
-    found = gram.pinv() * right
-    floor = (rows.T * found - wanted).norm() ** 2
-    assert (gram.det(), gram * found) == (0, right)
-    case = coefficient_floor.Case(
-        tuple(from_dense(floats(t)) for t in tasks), tuple(map(floats, inputs))
-    )
-    np.testing.assert_allclose(coefficient_floor.best(case), floats(found)[:, 0], rtol=1e-12)
-    yield case, float(floor)
-
-
-@road(coefficient_floor, room=1e-10, conditioned=True)
-def one_adapter_and_equal_ones_cost_nothing(case, _):
-    yield coefficient_floor.Case(case.updates[:1], case.inputs[:1]), 0.0
-    same = coefficient_floor.Case(case.updates[:1] * 3, case.inputs[:1] * 3)
-    np.testing.assert_allclose(coefficient_floor.best(same), 1 / 3, rtol=1e-9)
-    yield same, 0.0, (coefficient_floor.merged(same, np.array([2.0, -1.0, 0.0])), 0.0)
-
-
-@symmetry(coefficient_floor, rel=1e-8, conditioned=True, size=6)
-def size_rotation_order_and_gauge_of_all(case, rng):
-    factor = float(rng.uniform(0.1, 10))
-    updates, _, right = moved(case.updates, rng, factor)
-    inputs = tuple(right @ x for x in reversed(case.inputs))
-    yield coefficient_floor.Case(updates, inputs), factor**2
-
-
 # packing floor
 
 
@@ -325,15 +265,6 @@ def rotations_order_and_size_of_answers(case, rng):
     yield case, 1.0
 
 
-@road("coefficient-packing")
-def the_floor_of_coefficients_on_the_best_packed_rows(case, _):
-    packed = interference.packed(case)
-    pairs = zip(packed.answers, packed.rows, strict=True)
-    updates = tuple(LowRank(up, rows.T) for up, rows in pairs)
-    floor = coefficient_floor.bound(coefficient_floor.Case(updates, tuple(packed.rows)))
-    yield case, floor / (case.adapters * case.rank)
-
-
 @attack("coefficient-packing", rel=1e-6, starts=3)
 def three_lines_keep_two_thirds_and_five_planes_of_four_dimensions_two_fifths():
     yield library(3, 1, 2), 1 / 3
@@ -398,7 +329,7 @@ def test_energies_of_the_sum_and_of_gates(threshold):
 @given(st.integers(1, 6), st.integers(0, 30), st.floats(0.2, 1.0), st.integers(1, 4))
 def test_the_largest_library_is_the_largest_and_beats_the_union_bound(facts, free, threshold, hops):
     width, failure = facts + free, 0.05
-    most = gates.largest_library_library(facts, width, threshold, hops, failure)
+    most = gates.largest_clean_library(facts, width, threshold, hops, failure)
     assert most >= gates.largest_library(facts, width, threshold, hops, failure)
     if most < 1e9:
         clean = [gates.clean(k, facts, width, threshold, hops) for k in (most, most + 1)]
@@ -407,7 +338,7 @@ def test_the_largest_library_is_the_largest_and_beats_the_union_bound(facts, fre
 
 
 def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
-    energy, most = gates.interference, gates.largest_library_library
+    energy, most = gates.interference, gates.largest_clean_library
     sizes = [most(4, width, 0.5, 2, 0.05) for width in (64, 96, 128)]
     assert min(sizes[1] / sizes[0], sizes[2] / sizes[1]) > 100
     assert energy(1 + (64 - 5) // 4, 4, 64) < 1 < energy(2 + (64 - 5) // 4, 4, 64)
@@ -517,32 +448,6 @@ def test_a_zero_key_is_refused():
         theorem_of("interference-angle").check(case, zero)
 
 
-@settings(max_examples=20)
-@given(st.integers(1, 7), st.floats(0.0, 0.95), st.floats(0.1, 10.0))
-def test_alike_adapters_lose_the_stated_share(adapters, share, energy):
-    case, best = alike(adapters, share, energy), 1 / (1 + (adapters - 1) * share)
-    wanted = (1 - best) * adapters * energy
-    assert coefficient_floor.bound(case) == pytest.approx(wanted, rel=1e-7, abs=1e-7 * energy)
-    assert coefficient_floor.best(case) == pytest.approx([best] * adapters, rel=1e-6)
-
-
-def test_unrelated_adapters_leak_their_rank_over_the_width():
-    rng, n, r, k = np.random.default_rng(1), 60, 4, 8
-    updates = tuple(with_spectrum(rng, 60, n, [1.0] * r) for _ in range(k))
-    inputs = tuple(np.linalg.qr(low.down.T)[0] for low in updates)
-    case, best = coefficient_floor.Case(updates, inputs), 1 / (1 + (k - 1) * r / n)
-    assert coefficient_floor.bound(case) / (k * r) == pytest.approx(1 - best, abs=0.02)
-    assert np.mean(coefficient_floor.best(case)) == pytest.approx(best, abs=0.03)
-
-
-@over(coefficient_floor)
-def test_no_matrix_per_adapter_does_worse_than_numbers(case):
-    wide = rank_floor.Tasks(case.updates, min(case.updates[0].shape), case.inputs)
-    room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
-    floor = rank_floor.bound(wide) * len(case.updates)
-    assert floor <= coefficient_floor.bound(case) + room
-
-
 # sequential forgetting
 
 
@@ -553,51 +458,6 @@ def a_line_in_the_plane_halves_and_a_full_adapter_forgets_all():
     yield sequential_forgetting.Case(9, 3, 2), 4 / 9
 
 
-@example("foreign-answers")
-def what_a_line_in_the_plane_takes():
-    yield sequential_forgetting.Case(2, 1, 3), 7 / 8
-    yield sequential_forgetting.Case(5, 2, 3, apart=True), 6 / 5
-
-
-@example("squared-error")
-def two_lines_at_a_random_angle_by_integrals():
-    """One projection leaves sin² of the strength and of the energy, over the circle."""
-    angle = sp.symbols("t")
-    left = sp.sin(angle) ** 2
-    error = sp.integrate((1 - left) ** 2 + 1 - left, (angle, 0, sp.pi)) / sp.pi
-    yield sequential_forgetting.Case(2, 1, 1), float(error)
-    yield sequential_forgetting.Case(5, 5, 1), 2.0
-
-
 @symmetry(sequential_forgetting)
 def one_adapter_more_takes_its_share(case, _):
     yield replace(case, later=case.later + 1), 1 - case.rank / case.width
-
-
-@symmetry("foreign-answers")
-def foreign_energy_is_what_the_strength_lacks_or_grows_by_as_much(case, _):
-    more = replace(case, later=case.later + 1)
-    lacks = (1 - case.left * (1 - case.rank / case.width)) / (1 - case.left)
-    yield more, (case.later + 1) / case.later if case.apart else lacks
-
-
-@symmetry("squared-error")
-def nothing_later_leaves_no_error_and_much_later_two(case, _):
-    assert abs(sequential_forgetting.expected_error(replace(case, later=0))) < 1e-12
-    much = replace(case, later=10_000)
-    yield much, 2 / sequential_forgetting.expected_error(case)
-
-
-@road(sequential_forgetting)
-def the_expected_projector_by_powers_of_a_matrix(case, _):
-    """And the energy that later adapters answer is what projections take, in each library."""
-    shrink = np.eye(case.width) * (1 - case.rank / case.width)
-    taught = sequential_forgetting.rival(replace(case, trials=3), np.random.default_rng(0))
-    rest = taught.keys[:, 0]
-    for place in range(case.later, 0, -1):
-        keys = taught.keys[:, place]
-        rest = rest - keys @ (keys.swapaxes(1, 2) @ rest)
-    lost = 1 - (rest**2).sum() / (3 * case.rank)
-    small = replace(case, trials=3)
-    assert sequential_forgetting.foreign(small, taught) == pytest.approx(lost)
-    yield case, np.linalg.matrix_power(shrink, case.later)[0, 0]

@@ -1,12 +1,10 @@
 """Portable adapters: hand examples, symmetries, other roads of what a second hop learns alone."""
 
-import math
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import sympy as sp
-from scipy.special import entr
 from theorems.owed import attack, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
@@ -171,36 +169,16 @@ def two_that_disagree_allow_a_half_and_three_a_third():
     yield lessons((0, 0), (1, 1), (2, 3), signals=2), 2 / 3
 
 
-@example("stand-in-loss")
-def two_that_disagree_cost_ln_2_and_half_a_bit_saves_half_of_it():
-    case, agreeing = lessons((0, 0), (1, 1)), lessons((0, 0), (0, 1))
-    blind = stand_in_ceiling.Reader(np.ones((1, 2, 2)), np.full((1, 3, 2), 1 / 3))
-    yield stand_in_ceiling.Loss(case, 0.0), math.log(2), (blind, math.log(3))
-    yield stand_in_ceiling.Loss(case, math.log(2) / 2), math.log(2) / 2
-    yield stand_in_ceiling.Loss(agreeing, 0.0), math.log(2) / 2
-    yield stand_in_ceiling.Loss(lessons((0, 1, 2)), 0.0), 0.0
-
-
 @attack(stand_in_ceiling, starts=3)
 def alternating_replies_and_signals_arrive():
     yield lessons((0, 0, 0, 0), (0, 1, 1, 1)), 5 / 8
     yield lessons((0,), (1,), (2,), stand_ins=[[0.5], [0.3], [0.2]], signals=2), 0.8
 
 
-@attack("stand-in-loss", rel=1e-3)
-def descent_without_the_partner_arrives_at_the_entropy():
-    yield stand_in_ceiling.Loss(lessons((0, 0), (0, 1), (0, 2)), 0.0), math.log(3) / 2
-
-
 @symmetry(stand_in_ceiling)
 @symmetry("disagreeing-stand-ins")
 def order_of_stand_ins_and_entities_and_names_of_answers(case, rng):
     yield shuffled(case, rng), 1.0
-
-
-@symmetry("stand-in-loss")
-def the_same_orders_and_names_at_the_same_nats(case, rng):
-    yield replace(case, lessons=shuffled(case.lessons, rng)), 1.0
 
 
 def shuffled(case, rng):
@@ -220,16 +198,6 @@ def the_best_of_all_deterministic_readers(case, _):
         right = [np.isin(answers[:, e], replies) @ case.stand_ins[:, e] for replies in sets]
         total += weight * max(right)
     yield case, total
-
-
-@road("stand-in-loss")
-def joint_entropies_of_answer_and_entity(case, _):
-    weights = case.lessons.entities * case.lessons.stand_ins
-    table = np.zeros((case.lessons.tokens, weights.shape[1]))
-    for (j, e), answer in np.ndenumerate(np.array(case.lessons.answers)):
-        table[answer, e] += weights[j, e]
-    joint, alone = entr(table).sum(), entr(table.sum(axis=0)).sum()
-    yield case, max(0.0, joint - alone - case.nats)
 
 
 # bridge transfer, and its clause
@@ -253,13 +221,6 @@ def halves_of_two_bridges_are_answered_and_their_sum_only_with_the_context_alone
     yield met(0, 0, 1, stand_ins=((0, 1, 0),)), 1.5**0.5
 
 
-@example("transfer-error")
-def a_third_of_what_it_answers_at_right_angles():
-    yield met(0, 1, 1), 1 / 3
-    yield met(0, 1, 1, hop=((1, 0, 1), (0, 3, 0))), 1.0
-    yield met(0, 0.5, 0.5), 0.0
-
-
 @attack(bridge_transfer)
 def least_squares_on_both_worlds_at_once_arrives():
     yield met(0, 1, 1), 3**-0.5
@@ -281,14 +242,6 @@ def axes_lengths_slopes_and_a_stand_in_twice(case, rng):
     yield replace(case, slope=2 * case.slope), 2.0
     yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
     yield replace(case, hop=case.hop + rng.standard_normal(case.hop.shape)), 1.0
-
-
-@symmetry("transfer-error", conditioned=True)
-def axes_lengths_and_a_stand_in_twice(case, rng):
-    turn = orthonormal(rng, len(case.prompts), len(case.prompts))
-    yield in_other_axes(case, turn, 3.0), 3.0
-    yield replace(case, hop=2 * case.hop), 2.0
-    yield replace(case, stand_ins=(*case.stand_ins, case.stand_ins[0])), 1.0
 
 
 @road(bridge_transfer, conditioned=True)

@@ -623,31 +623,6 @@ def test_gates_that_see_the_gram_matrix_do_not_help_on_new_facts(scores, seed):
         assert (spread < 1e-9 * np.abs(grams[0]).max()) == (not known)
 
 
-@over("unselective-success")
-def test_the_refuted_claim_fails_on_the_right_prompt_and_on_all_others(case):
-    found = single_read_no_go.plain_sum(case)
-    shares = single_read_no_go.response(case.second, case.prompts)
-    assert (shares > 0).all()
-    for subject, share in enumerate(shares):
-        moved = replace(case, prompts=np.roll(case.prompts, -subject, axis=1))
-        assert single_read_no_go.margin(moved, found) == pytest.approx(float(share), rel=1e-9)
-
-
-def test_the_limit_by_integration():
-    """The kernel itself by quadrature over a bivariate normal: 0.673."""
-    rho, limit = 1 / math.sqrt(6), single_read_no_go.limit
-
-    def density(s, t):
-        u, v = s, rho * s + math.sqrt(1 - rho**2) * t
-        return max(u, 0) * max(v, 0) * math.exp(-(s**2 + t**2) / 2) / (2 * math.pi)
-
-    value = integrate.dblquad(density, -8, 8, 0, 8, epsabs=1e-6)[0]
-    assert limit() == pytest.approx(math.sqrt(3 / 2) * value / 0.5, abs=1e-4)
-    assert limit() == pytest.approx(0.673, abs=5e-4)
-    assert limit(0.0) == pytest.approx(math.sqrt(1.5) / math.pi, rel=1e-14)
-    assert limit(1.0, 1.0) == pytest.approx(1.0, rel=1e-14)
-
-
 def test_a_test_of_composition_needs_permuted_answers_and_each_hypothesis_is_needed():
     """The same sum of whole relations is right by chance, over all hidden first hops."""
     keys = toy.relu_keys(np.random.default_rng(0), 3, 16)

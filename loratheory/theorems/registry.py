@@ -42,7 +42,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
     },
     "libraries": {
         "interference": (
-            "interference-angle packing-floor coefficient-packing random-interference sum-capacity"
+            "interference-angle packing-floor random-interference sum-capacity"
         ),
         "sequential_forgetting": "sequential-forgetting",
     },

@@ -230,6 +230,5 @@ ASSUMPTIONS: tuple[Assumption[Case, LinearChain], ...] = (
 COMPUTE = (threshold,)
 
 THEOREM: Theorem[Case, LinearChain] = Theorem.of(
-    __name__,
-    scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1]),
+    __name__, scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1])
 )

@@ -487,10 +487,7 @@ def _answered(case: Wanted, edit: Edit) -> bool:
     return error <= SAFETY * condition_free(case) * size
 
 
-ASSUMPTIONS_FREE = {
-    EXACT: lambda case, edit: exact(case.model, edit),
-    ANSWER: _answered,
-}
+ASSUMPTIONS_FREE = {EXACT: lambda case, edit: exact(case.model, edit), ANSWER: _answered}
 
 _FORGOTTEN: Edit = (np.zeros((2, 2)), np.array([[1.0, 1.0], [0.0, 0.0]]))
 
@@ -739,11 +736,7 @@ THEOREM: Theorem[Case, Edit] = Theorem.of(__name__, "least-norm placement")
 
 FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", scale=bound_free)
 
-INVISIBLE: Theorem[Placements, Test] = Theorem.of(
-    __name__,
-    "invisible placement",
-    "_hidden",
-)
+INVISIBLE: Theorem[Placements, Test] = Theorem.of(__name__, "invisible placement", "_hidden")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     FREE,

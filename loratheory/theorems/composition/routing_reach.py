@@ -192,7 +192,5 @@ CONTROLS = (
 )
 
 THEOREM: Theorem[Case, Array] = Theorem.of(
-    __name__,
-    scale=lambda _: 9.0,
-    condition=lambda case: region.condition(case.prompt),
+    __name__, scale=lambda _: 9.0, condition=lambda case: region.condition(case.prompt)
 )

@@ -1048,8 +1048,7 @@ COMPUTE = (threshold, strength_needed, window)
 COMPUTE_PERTURBED = (safe_threshold,)
 
 THEOREM: Theorem[Prompt, LinearChain] = Theorem.of(
-    __name__,
-    scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients])),
+    __name__, scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
 )
 
 PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
@@ -1064,11 +1063,7 @@ ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     condition=lambda case: condition(case.prompt),
 )
 
-SPREAD: Theorem[Spread, Stream] = Theorem.of(
-    __name__,
-    "spread region",
-    "_spread",
-)
+SPREAD: Theorem[Spread, Stream] = Theorem.of(__name__, "spread region", "_spread")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     PERTURBED,

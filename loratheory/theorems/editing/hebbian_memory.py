@@ -330,8 +330,7 @@ SHARED_CONTROLS = (
 
 
 THEOREM: Theorem[Case, Rows] = Theorem.of(
-    __name__,
-    scale=lambda case: 8 * bound(replace(case, rank=1)),
+    __name__, scale=lambda case: 8 * bound(replace(case, rank=1))
 )
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (

@@ -172,10 +172,7 @@ def _unit(case: Case, update: LowRank) -> bool:
     return bool(xp.all(xp.abs(own - 1.0) <= SAFETY / 4 * condition(case)))
 
 
-ASSUMPTIONS = {
-    RANK: lambda case, update: update.width <= case.rank,
-    UNIT: _unit,
-}
+ASSUMPTIONS = {RANK: lambda case, update: update.width <= case.rank, UNIT: _unit}
 
 
 def _example(rank: int, table: np.ndarray) -> tuple[Case, LowRank]:

@@ -537,11 +537,7 @@ THEOREM: Theorem[Case, Updates] = Theorem.of(
     condition=lambda case: inverses(case.layers.weights),
 )
 
-REACH: Theorem[Reached, Updates_reach] = Theorem.of(
-    __name__,
-    "attention reach",
-    "_reach",
-)
+REACH: Theorem[Reached, Updates_reach] = Theorem.of(__name__, "attention reach", "_reach")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(

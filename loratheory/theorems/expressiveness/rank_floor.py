@@ -524,11 +524,7 @@ CONTROLS_FISHER = (
 
 THEOREM: Theorem[Floored, LowRank] = Theorem.of(__name__)
 
-FISHER: Theorem[Weighted, LowRank] = Theorem.of(
-    __name__,
-    "fisher floor",
-    "_fisher",
-)
+FISHER: Theorem[Weighted, LowRank] = Theorem.of(__name__, "fisher floor", "_fisher")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause("edit budget", draw=draw_edits),

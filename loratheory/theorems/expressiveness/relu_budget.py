@@ -372,15 +372,9 @@ def _too_rich() -> tuple[depth_budget.Case, Kinked]:
 
 def _wide() -> tuple[depth_budget.Case, Kinked]:
     # Four hidden units: without the last two the network is the target.
-    first, second = (
-        np.concatenate([_ONE, _ONE]),
-        np.concatenate([_ONE, _ONE / 2], axis=1),
-    )
+    first, second = (np.concatenate([_ONE, _ONE]), np.concatenate([_ONE, _ONE / 2], axis=1))
     case = depth_budget.Case((first, second), _ONE, 0)
-    updates = (
-        LowRank(first[:, :0], _ONE[:0]),
-        LowRank(_ONE[:, :0], second[:0]),
-    )
+    updates = (LowRank(first[:, :0], _ONE[:0]), LowRank(_ONE[:, :0], second[:0]))
     rows = (np.array([True, True, False, False]), np.ones(2, bool))
     return case, _realised(case, updates, rows)
 
@@ -430,11 +424,7 @@ COMPUTE_NECESSITY = (rank_needed,)
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
 
 NECESSITY: Theorem[depth_budget.Case, Kinked] = Theorem.of(
-    __name__,
-    "relu necessity",
-    "_necessity",
-    draw=depth_budget.draw,
-    scale=depth_budget.scale,
+    __name__, "relu necessity", "_necessity", draw=depth_budget.draw, scale=depth_budget.scale
 )
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (

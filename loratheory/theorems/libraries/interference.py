@@ -55,21 +55,6 @@ and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathb
 equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
 :math:`K = d + 1`. :math:`\square`
 
-**Corollary (coefficient packing).** If K >= 2 adapters of rank r in width n have all their nonzero
-singular values equal and answers at right angles to each other's, their sum with any coefficients
-errs, in squares over all their row spaces together, by at least the share 1 − n/(Kr), or 0 if that
-is negative, of the energy of what each answers on its own; where r divides n, some row spaces with
-coefficients min(1, n/(Kr)) err by no more.
-
-On the directions of row space i adapter i is to answer alone. With answers at right angles the
-squared error is :math:`\sum_j (1 - c_j)^2 r + c_j^2 (\operatorname{tr} P_j S - r)`, at best
-:math:`c_j = r / \operatorname{tr} P_j S`, which keeps the share :math:`\frac1K \sum_j r /
-\operatorname{tr} P_j S`. As the range of :math:`P_j` lies in that of S, Cauchy–Schwarz gives
-:math:`r^2 = (\operatorname{tr} P_j S^{1/2} S^{+1/2})^2 \le \operatorname{tr} P_j S
-\operatorname{tr} P_j S^+`, so :math:`\sum_j r^2 / \operatorname{tr} P_j S \le \operatorname{tr} S
-S^+ \le n`. Where :math:`S = (Kr/n) I` both are equalities. For given row spaces the floor is
-``thm:coefficient-floor``.
-
 **What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
 ranks fit into the width; beyond it row spaces overlap, however they are turned. What a design gains
 over unrelated row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`:
@@ -339,7 +324,6 @@ SENSE_PACKING = "lower"
 SOURCE_PACKING = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
 FRAMES = "orthonormal frames of row spaces of the stated rank"
-ANSWERS = "answers at right angles with one flat spectrum"
 DIVIDES = (
     "a rank that divides the width, or room for all row spaces at right angles "
     "(to attain the bound)"
@@ -469,66 +453,6 @@ def lost(_: Packed, merge: Scaled) -> float:
     merged = xp.sum(merge.coefficients[:, None, None] * updates, axis=0)
     wanted, given = updates @ merge.rows, merged[None, :, :] @ merge.rows
     return float(xp.sum((given - wanted) ** 2)) / float(xp.sum(wanted**2))
-
-
-def _axes(case: Packed) -> Array:
-    # A block of axes for each adapter's answers.
-    k, r = case.adapters, case.rank
-    return beside(case.like, np.moveaxis(np.eye(k * r).reshape(k * r, k, r), 1, 0))
-
-
-def packed(case: Packed) -> Scaled:
-    """Return the row spaces of `attain` with equal coefficients min(1, n/(Kr))."""
-    rows, share = attain_packing(case), min(1.0, case.width / (case.adapters * case.rank))
-    return Scaled(rows, _axes(case), share * array_namespace(rows).ones_like(rows[:, 0, 0]))
-
-
-def _fitted(case: Packed, rows: Library, answers: Array) -> Scaled:
-    # Least squares on the dense answers to all row spaces.
-    updates = answers @ np.matrix_transpose(rows)
-    table = np.einsum("jmn,inr->jimr", updates, rows).reshape(case.adapters, -1)
-    wanted = (updates @ rows).ravel()
-    return Scaled(rows, answers, np.linalg.lstsq(table.T, wanted, rcond=None)[0])
-
-
-def scaled(case: Packed, rng: np.random.Generator) -> Scaled:
-    """Return random or nearly best row spaces, with their best coefficients or others."""
-    rows, size = rival_packing(case, rng), case.adapters * case.rank
-    turn = orthonormal(rng, size, size)
-    best = _fitted(case, rows, turn @ _axes(case))
-    off = float(rng.choice([0.0, 10.0 ** int(rng.integers(-12, 1))]))
-    return Scaled(rows, best.answers, best.coefficients + off * rng.standard_normal(case.adapters))
-
-
-def _right_angles(_: Packed, merge: Scaled) -> bool:
-    xp = array_namespace(merge.answers)
-    k, m, r = merge.answers.shape
-    side_by_side = xp.reshape(xp.permute_dims(merge.answers, (1, 0, 2)), (m, k * r))
-    gram = side_by_side.T @ side_by_side
-    return is_orthonormal(side_by_side / (xp.linalg.trace(gram) / (k * r)) ** 0.5)
-
-
-def _one_plane() -> tuple[Packed, Scaled]:
-    # Frames with an empty column: what is called rank 2 has rank 1, and two such fit into a plane.
-    case, rows = Packed(2, 2, 2, np.zeros(1)), np.zeros((2, 2, 2))
-    rows[0, 0, 0] = rows[1, 1, 1] = 1.0
-    return case, _fitted(case, rows, _axes(case))
-
-
-def _alike() -> tuple[Packed, Scaled]:
-    case = Packed(2, 1, 1, np.zeros(1))
-    return case, _fitted(case, np.ones((2, 1, 1)), np.ones((2, 1, 1)))
-
-
-def _weaker() -> tuple[Packed, Scaled]:
-    # The strong one has a line for itself; the two weak ones share another and lose half of little.
-    case, rows = Packed(3, 1, 2, np.zeros(1)), np.eye(2)[[0, 1, 1]][:, :, None]
-    return case, _fitted(case, rows, np.diag([1.0, 0.1, 0.1])[:, :, None])
-
-
-def _shared_line() -> tuple[Packed, Scaled]:
-    case, rows = _planes()
-    return case, _fitted(case, rows, _axes(case))
 
 
 SENSE_RANDOM = "upper"
@@ -766,50 +690,17 @@ COMPUTE_RANDOM = (energy, largest_library)
 COMPUTE_SUM = (failure, largest_sum)
 
 THEOREM: Theorem[Case, Answer] = Theorem.of(
-    __name__,
-    "interference angle",
-    scale=lambda case: case.second.spectral_norm,
+    __name__, "interference angle", scale=lambda case: case.second.spectral_norm
 )
 
-PACKING: Theorem[Packed, Library] = Theorem.of(
-    __name__,
-    "packing floor",
-    "_packing",
-)
+PACKING: Theorem[Packed, Library] = Theorem.of(__name__, "packing floor", "_packing")
 
-RANDOM_TURNS: Theorem[Turned, Array] = Theorem.of(
-    __name__,
-    "random interference",
-    "_random",
-)
+RANDOM_TURNS: Theorem[Turned, Array] = Theorem.of(__name__, "random interference", "_random")
 
-SUM: Theorem[Summed, Array] = Theorem.of(
-    __name__,
-    "sum capacity",
-    "_sum",
-)
+SUM: Theorem[Summed, Array] = Theorem.of(__name__, "sum capacity", "_sum")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     PACKING,
-    PACKING.clause(
-        "coefficient packing",
-        bound=lambda case: max(0.0, 1 - case.width / (case.adapters * case.rank)),
-        measure=lost,
-        attain=packed,
-        rival=scaled,
-        adversary=lambda case, rng: _fitted(case, adversary_packing(case, rng), _axes(case)),
-        assumptions={
-            FRAMES: lambda case, merge: _frames(case, merge.rows),
-            ANSWERS: _right_angles,
-            DIVIDES: ASSUMPTIONS_PACKING[DIVIDES],
-        },
-        controls=(
-            Control("frames with an empty column", FRAMES, _one_plane),
-            Control("two adapters that answer alike", ANSWERS, _alike),
-            Control("two adapters a tenth as strong", ANSWERS, _weaker),
-            Control("two planes in three dimensions", DIVIDES, _shared_line, "tight"),
-        ),
-    ),
     RANDOM_TURNS,
     SUM,
 )

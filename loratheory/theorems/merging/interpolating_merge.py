@@ -478,11 +478,7 @@ CONTROLS_PRICE = (
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 
-COLLAPSE: Theorem[Compared, Data] = Theorem.of(
-    __name__,
-    "merge collapse",
-    "_collapse",
-)
+COLLAPSE: Theorem[Compared, Data] = Theorem.of(__name__, "merge collapse", "_collapse")
 
 PRICE: Theorem[Leaking, Array] = Theorem.of(
     __name__,
@@ -492,7 +488,4 @@ PRICE: Theorem[Leaking, Array] = Theorem.of(
     condition=lambda case: LONGEST * worst(frame(case.updates)) ** 2,
 )
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    COLLAPSE,
-    PRICE,
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (COLLAPSE, PRICE)

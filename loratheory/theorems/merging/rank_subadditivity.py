@@ -168,7 +168,4 @@ CONTROLS = (
     ),
 )
 
-THEOREM: Theorem[Case, Library] = Theorem.of(
-    __name__,
-    scale=lambda case: float(sum(case.ranks)),
-)
+THEOREM: Theorem[Case, Library] = Theorem.of(__name__, scale=lambda case: float(sum(case.ranks)))

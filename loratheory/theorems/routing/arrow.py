@@ -466,11 +466,7 @@ COMPUTE_LAW = (limit_accuracy,)
 
 THEOREM: Theorem[Case, tuple[LowRank, ...]] = Theorem.of(__name__, "arrow blind spot")
 
-LAW: Theorem[Drawn, Libraries] = Theorem.of(
-    __name__,
-    "arrow law",
-    "_law",
-)
+LAW: Theorem[Drawn, Libraries] = Theorem.of(__name__, "arrow law", "_law")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(
@@ -492,9 +488,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
             Control("a query at twice the angle", NEAR, partial(_three_lines, 0.3, 0.6, 1.0)),
             Control("a longer query beyond the middle", UNIT, partial(_three_lines, 0.9, 0.9, 2.0)),
             Control(
-                "an angle at which a third line waits",
-                INSIDE,
-                partial(_three_lines, 1.4, 1.4, 1.0),
+                "an angle at which a third line waits", INSIDE, partial(_three_lines, 1.4, 1.4, 1.0)
             ),
         ),
     ),

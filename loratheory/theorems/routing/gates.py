@@ -543,19 +543,8 @@ COMPUTE_LIBRARY = (clean, largest_clean_library, interference)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__, "gate detection")
 
-THRESHOLD: Theorem[Calibrated, Responses] = Theorem.of(
-    __name__,
-    "threshold samples",
-    "_threshold",
-)
+THRESHOLD: Theorem[Calibrated, Responses] = Theorem.of(__name__, "threshold samples", "_threshold")
 
-CAPACITY: Theorem[Gated, Library] = Theorem.of(
-    __name__,
-    "library capacity",
-    "_library",
-)
+CAPACITY: Theorem[Gated, Library] = Theorem.of(__name__, "library capacity", "_library")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THRESHOLD,
-    CAPACITY,
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (THRESHOLD, CAPACITY)

@@ -631,17 +631,9 @@ COMPUTE = (accuracy,)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
 
-SOFT: Theorem[Mixing, Array] = Theorem.of(
-    __name__,
-    "soft routing",
-    "_soft",
-)
+SOFT: Theorem[Mixing, Array] = Theorem.of(__name__, "soft routing", "_soft")
 
-INFORMATION: Theorem[Erring, Inputs] = Theorem.of(
-    __name__,
-    "router information",
-    "_information",
-)
+INFORMATION: Theorem[Erring, Inputs] = Theorem.of(__name__, "router information", "_information")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     SOFT,
@@ -652,10 +644,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         rival=another,
         adversary=one_by_one,
         assumptions={**ASSUMPTIONS_SOFT, ONE: _one},
-        controls=(
-            *CONTROLS_SOFT,
-            Control("a mixture", ONE, lambda: (EVEN, attain_soft(EVEN))),
-        ),
+        controls=(*CONTROLS_SOFT, Control("a mixture", ONE, lambda: (EVEN, attain_soft(EVEN)))),
     ),
     INFORMATION,
     INFORMATION.clause(

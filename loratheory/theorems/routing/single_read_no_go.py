@@ -250,10 +250,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         measure=margin,
         attain=plain_sum,
         rival=None,
-        assumptions={
-            NEUTRAL: _neutral,
-            ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0),
-        },
+        assumptions={NEUTRAL: _neutral, ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0)},
         controls=(),
     ),
 )

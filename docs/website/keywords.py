@@ -16,16 +16,12 @@ KEYWORDS = {
     "laws.rst": ("TIES", "DARE", "KnOTS", "RegMean", "merge method", "merge rule"),
     "theorems/two-read-region.rst": ("golden ratio", "two-hop", "two-hop question", "0.618"),
     "theorems/merge-floor.rst": ("Eckart-Young", "merge floor"),
-    "theorems/dare-variance.rst": ("DARE",),
-    "theorems/ties-disjoint.rst": ("TIES",),
     "theorems/arrow-law.rst": ("Arrow",),
     "theorems/router-limit.rst": ("router", "routing", "mixture of experts"),
     "theorems/gate-detection.rst": ("gate", "gating"),
     "theorems/merge-collapse.rst": ("RegMean", "WUDI"),
     "theorems/sequential-forgetting.rst": ("forgetting", "continual learning"),
     "theorems/interference-angle.rst": ("interference", "cross-talk", "orthogonal adapters"),
-    "theorems/rank-stabilised-scale.rst": ("rsLoRA",),
-    "theorems/two-learning-rates.rst": ("LoRA+",),
     "theorems/intruder-threshold.rst": ("intruder dimension",),
 }
 """By page; where several have a word, the search shows all of them before anything else."""

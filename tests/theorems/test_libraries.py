@@ -255,16 +255,6 @@ def two_adapters_in_one_space_keep_half_and_three_lines_of_a_plane_two_thirds():
     )
 
 
-@symmetry("coefficient-packing")
-def rotations_order_and_size_of_answers(case, rng):
-    merge, lost = interference.scaled(case, rng), theorem_of("coefficient-packing").measure
-    turn, order = orthonormal(rng, case.width, case.width), rng.permutation(case.adapters)
-    rows, answers = (turn @ merge.rows)[order], 7 * merge.answers[order]
-    other = interference.Scaled(rows, answers, merge.coefficients[order])
-    assert lost(case, other) == pytest.approx(lost(case, merge))
-    yield case, 1.0
-
-
 @attack("coefficient-packing", rel=1e-6, starts=3)
 def three_lines_keep_two_thirds_and_five_planes_of_four_dimensions_two_fifths():
     yield library(3, 1, 2), 1 / 3

@@ -198,8 +198,8 @@ def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, back, basis = (basis_of(rng, n) for n in (d, d, h))
     queries, keys = np.linalg.solve(basis.T, case.queries) @ turn, factor * basis @ case.keys @ back
-    yield attention_budget.Reached(queries, keys, factor * turn.T @ case.form @ back), 1.0
-    yield attention_budget.Reached(case.keys, case.queries, case.form.T), 1.0
+    yield attention_budget.Reached(queries, keys, factor * turn.T @ case.wanted @ back), 1.0
+    yield attention_budget.Reached(case.keys, case.queries, case.wanted.T), 1.0
 
 
 @attack("half-the-width", starts=9, room=0.05)

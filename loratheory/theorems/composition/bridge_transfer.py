@@ -82,6 +82,7 @@ class Case:
     @property
     def lessons(self) -> Float[Array, "d n"]:
         """X of the statement: the states of all prompts beside each stand-in, as columns."""
+        # beside a stand-in the first hop is added to the state
         states = [self.prompts + first @ self.prompts for first in self.stand_ins]
         return array_namespace(self.prompts).concat(states, axis=1)
 
@@ -123,6 +124,7 @@ def _states(rng: np.random.Generator, size: int) -> Case:
     inside = case.lessons @ rng.standard_normal((s * p, q)) / (s * p) ** 0.5
     apart = rng.standard_normal((d, q)) * float(rng.choice([0.0, 10.0 ** rng.uniform(-9, 0), 1.0]))
     partner = interpolating(case.subjects, inside + apart - case.subjects)
+    # lessons that are nearly dependent would measure rounding
     if condition(case) > 100:
         return _states(rng, size)
     return replace(case, partner=partner)
@@ -139,6 +141,7 @@ def bound(case: Case) -> float:
     """Return τ times the norm of the m largest singular values of (1 − P) Z."""
     xp = array_namespace(case.prompts)
     sigma = xp.linalg.svdvals(lost(case))
+    # m outputs can lose m directions at once
     sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
     return case.slope * norm(sigma)
 
@@ -148,6 +151,7 @@ def worlds(case: Case) -> tuple[Array, Array]:
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     inside = states @ xp.linalg.pinv(states, rtol=CLEAR)
     outside = met - inside @ met
+    # the directions of the partner's states that no lesson has, the largest first
     vectors = xp.flip(xp.linalg.eigh(outside @ outside.T)[1], axis=1)
     rows = min(case.hop.shape[0], vectors.shape[1])
     turn = vectors[:, :rows].T - vectors[:, :rows].T @ inside
@@ -194,6 +198,7 @@ def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
     best = least_norm(lessons)
     if shrink:
         ridge = shrink * norm(states) ** 2
+        # ridge regression stays blind to what the lessons do not show
         gram = states @ states.T + ridge * eye(states, states.shape[0])
         best = xp.linalg.solve(gram, states @ lessons.answers.T).T
     return best + beside(states, extra)
@@ -208,6 +213,7 @@ def rival(case: Case, rng: np.random.Generator) -> Learner:
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
     """Return a learner that ignores its lessons: one second hop fitted to both worlds' outputs."""
     states = np.hstack([case.met, case.met]).T
+    # half of what both worlds want: the best that a blind learner can say
     wanted = np.hstack([hop @ case.met for hop in worlds(case)])
     start = case.slope * rng.standard_normal(case.hop.shape)
     rows = zip(wanted, start, strict=True)

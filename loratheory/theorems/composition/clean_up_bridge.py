@@ -108,9 +108,11 @@ def margin(
     pattern: Pattern = "overwrite",
 ) -> float:
     """Return the right answer's margin after the bridge's softmax over this many entities."""
+    # what the bridge sees of the new entity, the old one and bystanders
     scores = [first, 1 - first if pattern == "overwrite" else 0.0] + [0.0] * (entities > 2)
     # weights relative to the largest, so that no exponential overflows
     new, *others = (math.exp(sharpness * (score - max(scores))) for score in scores)
+    # the new entity's old answer, and the answers of other entities
     against = [0.0 if pattern == "new facts" else new * (1 - second), *others]
     return (new * second - max(against)) / (new + others[0] + (entities - 2) * others[-1])
 
@@ -122,6 +124,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()
     if rng.random() < 0.5:
         two = float(rng.uniform(0.5, 1.0))
+        # where the margin changes sign, by either competitor
         borders = (0.5 - math.log(two) / (2 * sharpness), -math.log(two) / sharpness)
         one = max(borders) + float(rng.choice([-1, 1])) * 10.0 ** -float(rng.uniform(1, 9))
     return Case(replace(prompt, coefficients=(one, two)), sharpness)
@@ -145,6 +148,7 @@ def output(
     state = chain.read(0, key, coefficients[0])
     xp = array_namespace(state)
     for hop, bridge in enumerate(chain.bridges, start=1):
+        # the bridge's inner coordinates are those of the entities
         inner = sharpness * (bridge.down @ state)
         shares = xp.exp(inner - xp.max(inner))
         state = chain.read(hop, bridge.up @ (shares / xp.sum(shares)), coefficients[hop])
@@ -174,6 +178,7 @@ def _reads_entities(case: Case, chain: LinearChain) -> bool:
     bridge, values, keys = chain.bridges[0], case.prompt.values[0], case.prompt.keys[1]
     if bridge.width != values.shape[1]:
         return False
+    # the bridge must read each value as one axis and write its key from it
     one = eye(values, bridge.width)
     reads, writes = LowRank(one, bridge.down), LowRank(bridge.up, one)
     return max(miss(reads, values, one), miss(writes, one, keys)) <= SAFETY * condition(case)

@@ -112,6 +112,7 @@ def bound(case: Case) -> float:
 
 def measure(_: Case, merged: Merged) -> float:
     """Return ‖T − aΔ₁ − bΔ₂‖/‖T‖, a and b being the merge's coefficients."""
+    # the product of the edited reads, less a weighted sum of the edits
     target, (a, b) = composed(merged.chain), merged.coefficients
     one, two = merged.chain.edits
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
@@ -133,8 +134,10 @@ def attain(case: Case) -> Merged:
     """Return edits of one new fact per hop, at keys as near to each other as the spans allow."""
     one, two = _frames(case)
     xp = array_namespace(one)
+    # the first hop's key that is nearest to the span of the second's
     near = one @ xp.linalg.svd(_off(two, one), full_matrices=False)[2][-1, :][:, None]
     other = two @ (two.T @ near)
+    # at right angles every key of the second hop is as far
     other = other if float(xp.linalg.vector_norm(other)) > SAFETY else two[:, :1]
     return _one_fact(near, other / xp.linalg.vector_norm(other), case.outputs)
 
@@ -142,6 +145,7 @@ def attain(case: Case) -> Merged:
 def rival(case: Case, rng: np.random.Generator) -> Merged:
     """Return the edits of `attain` with random memories, edits, bridge and coefficients added."""
     one, two = _frames(case)
+    # the two edits write to outputs of their own
     first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
     best, free, share = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
     more = partial(_with_noise, rng, share)
@@ -171,6 +175,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Merged:
                 far, case.second[:, :1] / np.linalg.norm(case.second[:, 0]), case.outputs
             )
         near /= np.linalg.norm(near)
+        # each projection brings the pair nearer
         far = case.first @ np.linalg.lstsq(case.first, near, rcond=None)[0]
         far /= np.linalg.norm(far)
     return _one_fact(far, near, case.outputs)

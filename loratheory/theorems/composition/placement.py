@@ -202,6 +202,7 @@ class Case:
         parts, end = [], 0
         for rate, keys in zip(self.rates, self.named, strict=True):
             start, end = end, end + keys.shape[0]
+            # undoes the scaling by the root of the rate
             parts.append(rate**0.5 * stacked[:, start:end])
         return tuple(parts)
 
@@ -258,9 +259,11 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     With `partner` the latent key is independent of them as well.
     """
     reads, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+    # some reads are too narrow to tell all facts apart alone
     widths = rng.integers(1, size + 3, reads).tolist()  # some too narrow for all facts alone
     named = [10.0 ** rng.uniform(-1, 1) * rng.standard_normal((d, facts)) for d in widths]
     alike, own = rng.uniform(-0.5, 1.5, (reads, facts)), 10.0 ** rng.uniform(-3, 0.5, reads)
+    # how much the latent mention resembles other facts
     alike[:, 1:] *= rng.choice([0.0, 0.3, 1.0])
     latent = [
         keys @ a + o * float(np.abs(keys).max()) * rng.standard_normal(len(keys))
@@ -268,6 +271,7 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     ]
     rates = 10.0 ** (rng.uniform(-1, 1, reads) * (rng.random() < 0.5))
     early = int(rng.integers(reads))
+    # nearly dependent keys would measure rounding, and are drawn again
     case = Case(tuple(named), tuple(latent), tuple(rates.tolist()), early)
     keys = np.column_stack([case.lessons, case.question]) if partner else case.lessons
     if keys.shape[0] >= keys.shape[1] and condition_of(keys) <= 1e4:
@@ -311,6 +315,7 @@ def attain(case: Case) -> Edit:
 def rival(case: Case, rng: np.random.Generator) -> Edit:
     """Return the edit that conjugate gradients find from a start in the span of the lessons."""
     keys, wanted = case.lessons, answers(case.lessons)
+    # a start in the span of the lessons leaves the end point alone
     start = rng.standard_normal(wanted.shape) * 10.0 ** int(rng.integers(-9, 1))
     update = start @ keys.T / np.linalg.norm(keys) ** 2
     for _ in range(3):  # again from where it came to, against rounding
@@ -334,6 +339,7 @@ def adversary(case: Case, _: np.random.Generator) -> Edit:
     before, pairs = edit, list(zip(case.named, case.rates, strict=True))
     curvature = np.linalg.eigvalsh(sum(rate * keys.T @ keys for keys, rate in pairs))
     high, low = curvature[-1] ** 0.5, curvature[0] ** 0.5
+    # the fastest momentum for this curvature
     pace, momentum = 4 / (high + low) ** 2, ((high - low) / (high + low)) ** 2
     for _step in range(20000):
         rest = wanted - sum(update @ keys for update, keys in zip(edit, case.named, strict=True))
@@ -360,6 +366,7 @@ def exact(case: Case, edit: Edit) -> bool:
 
 def _descended(case: Case, edit: Edit) -> bool:
     xp, update = array_namespace(case.lessons), case.in_units(edit)
+    # descent from zero never leaves the span of the lessons' keys
     frame = xp.linalg.qr(case.lessons)[0]
     outside = norm(update - (update @ frame) @ frame.T)
     return outside <= SAFETY * condition(case) * norm(update)
@@ -434,6 +441,7 @@ def draw_free(rng: np.random.Generator, size: int) -> Wanted:
     """Draw lessons, and as wanted logits the right answer, nearly the least edit's, or any."""
     model = independent(rng, size, partner=True)
     right = np.eye(model.named[0].shape[1] + 1)[0]
+    # answers near the cheapest one cost next to nothing more
     noise, said = rng.standard_normal(len(right)), np.append(weights(model), 0.0)
     near = said + 10.0 ** rng.uniform(-6, 0) * noise
     return Wanted(model, (right, near, 3 * noise)[int(rng.integers(3))])
@@ -474,6 +482,7 @@ def adversary_free(case: Wanted, rng: np.random.Generator) -> Edit:
     """Return an exact edit improved by least squares along all directions that are left free."""
     keys = case.keys
     start = np.stack([np.linalg.lstsq(keys.T, row)[0] for row in case.wanted])
+    # directions that neither lessons nor question see
     free = np.linalg.svd(keys)[0][:, keys.shape[1] :]
     start = start + rng.standard_normal((len(start), free.shape[1])) @ free.T
     if free.shape[1]:
@@ -529,6 +538,7 @@ class Taught:
 def draw_taught(rng: np.random.Generator, size: int) -> Taught:
     """Draw a two-hop lesson for each fact, and a question that combines the lessons' keys."""
     model = independent(rng, size, partner=False)
+    # through a partner the latent keys are near the named ones
     partner = tuple(keys + rng.standard_normal(keys.shape) * np.abs(keys) for keys in model.named)
     facts = partner[0].shape[1]
     mix = np.eye(facts)[0] + rng.uniform(0, 1) * rng.standard_normal(facts)
@@ -637,7 +647,9 @@ def draw_hidden(rng: np.random.Generator, size: int) -> Placements:
     layers, rows = int(rng.integers(2, 5)), int(rng.integers(1, 8))
     early = int(rng.integers(1, layers))
     shares = rng.dirichlet(np.ones(layers), rows)
+    # only the later layers are read after the bridge
     later = shares[:, early:].sum(axis=1)
+    # many placements next to the border, on both sides
     wanted = rng.choice([-1, 1], rows) * 10.0 ** -rng.uniform(0, 6, rows)
     wanted = np.where(rng.random(rows) < 0.5, later, share_needed(one, two) + wanted)
     shares[:, early:] *= (wanted / later)[:, None]
@@ -695,6 +707,7 @@ def adversary_hidden(case: Placements, _: np.random.Generator) -> Test:
     keys = case.prompt.keys[1]
     seen = np.stack([model.single(keys).ravel() for model in case.models])
     truth = np.array([_composes(model) for model in case.models], dtype=float)
+    # single-hop logits are equal for all placements: the fit is a constant
     fit = np.linalg.lstsq(seen, truth, rcond=1e-6)[0]
     return partial(_above, fit.reshape(-1, keys.shape[1]), 0.5 - 1e-6)
 

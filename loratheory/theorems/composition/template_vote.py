@@ -96,11 +96,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """
     k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
+    # a cue that nothing answers gets the right step
     counts[:, 0] += counts.sum(axis=1) == 0
+    # facts come beside the cues: each adapter edits its own
     old = np.tile(np.eye(s)[:, [-1]] * float(rng.random() < 0.7), k)  # all zero: no old facts
     new = [np.where(np.arange(k) == j, np.eye(s)[:, [0]], old) for j in range(k)]
     voted = counts / counts.sum(axis=1, keepdims=True)
     habits, *shares = (np.hstack(pair) for pair in zip(voted, [old, *new], strict=True))
+    # a fact over an old one ties at one half
     border = 0.5 * (1 + float(rng.choice([-1, 1])) * 10.0 ** int(rng.integers(-9, 0)))
     pool = (np.full(k, border), np.full(k, 1 / k), np.ones(k), rng.uniform(-1, 2, k))
     keys = rng.standard_normal((2 * (k + cues) + size, k + cues))
@@ -109,6 +112,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return the least over keys of v_s − max v_a, s being the right step and v the votes."""
+    # the base votes with what the adapters leave
     votes = (1 - sum(case.coefficients)) * case.habits
     for c, shares in zip(case.coefficients, case.shares, strict=True):
         votes = votes + c * shares
@@ -135,6 +139,7 @@ def condition(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> AssociativeMemory:
     """Return memories that agree with those of `attain` at the keys and are random elsewhere."""
     exact = attain(case)
+    # changes that no key of the case can see
     off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
     shape = exact.weight.shape[0], len(off)
     weight, *adapters = (

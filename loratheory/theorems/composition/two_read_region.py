@@ -256,6 +256,7 @@ def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:
     """
     pattern = PATTERNS[int(rng.integers(4))]
     both = pattern == "overwrite both"
+    # old answers branch: four hops would take sixteen entities
     hops, first = int(rng.integers(1, 4 if both else 5)), int(rng.integers(2, 4))
     return pattern, [first * 2**j if both else first + j for j in range(hops)]
 
@@ -374,7 +375,9 @@ def draw(rng: np.random.Generator, size: int) -> Prompt:
     """Draw one to four hops with mixed or equal coefficients, often close to the threshold."""
     pattern, n = shapes(rng)
     hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
+    # next to the threshold a law that is a little off shows
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
+    # whole edits, halves and any others
     equal = (near, 1.0, 1 / 2, float(rng.uniform(-2, 2)))[int(rng.integers(4))]
     mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
     frames = [10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal((d, k)) for k in n + n[1:]]
@@ -555,6 +558,7 @@ def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "ove
 def draw_perturbed(rng: np.random.Generator, size: int) -> Disturbed:
     """Draw a prompt of edited hops, and interference that is zero, equal or different by read."""
     prompt = draw(rng, size)
+    # levels by read, or one for all
     shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
     level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
     return Disturbed(prompt, tuple((level * shares * np.ones(len(prompt.coefficients))).tolist()))
@@ -567,6 +571,7 @@ def bound_perturbed(case: Disturbed) -> float:
     compared.
     """
     coefficients, interference = case.prompt.coefficients, case.interference
+    # two closed forms, so that the table of wrong tokens is itself checked
     if set(coefficients) == {1.0}:
         return 1 - 2 * sum(interference)
     c, e = coefficients[0], interference[0]
@@ -581,6 +586,7 @@ def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
     for hop, (frame, weight) in enumerate(zip(_values(prompt), crowd.weights, strict=True)):
+        # an adapter of rank one that reads this very state
         read = state / max(float(array_namespace(state).sum(state**2)), 1e-300)
         memories.append(model.memories[hop] + LowRank((frame @ weight)[:, None], read[None, :]))
         state = model.read(hop, state, prompt.coefficients[hop]) + frame @ weight
@@ -613,6 +619,7 @@ def attain_perturbed(case: Disturbed) -> Crowd:
     for hop, frame in enumerate(frames):
         for later in range(hop + 1, len(frames)):
             frame = model.read(later, model.bridges[later - 1] @ frame, prompt.coefficients[later])
+        # what a unit on each value adds to the target's lead over each token
         flows.append(frame[:1, :] - frame)
     pairs = list(zip(case.interference, flows, strict=True))
     taken = sum(e * xp.sum(xp.abs(flow), axis=1) for e, flow in pairs)
@@ -637,6 +644,7 @@ def adversary_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
     best = measure_perturbed(case, crowd)
     for part in weights:
         for i in range(len(part)):
+            # the least margin is at a corner: signs are all there is to choose
             part[i] *= -1
             margin_now = measure_perturbed(case, crowd)
             part[i] *= 1.0 if margin_now < best else -1.0
@@ -723,6 +731,7 @@ def measure_order(case: Interacting, model: LinearChain) -> float:
         for on in (s for q in range(case.order + 1) for s in combinations(hops, q))
     }
     for chosen in answers:
+        # Möbius inversion: the interaction of exactly these adapters
         weight = math.prod(prompt.coefficients[j] for j in chosen)
         subsets = [s for q in range(len(chosen) + 1) for s in combinations(chosen, q)]
         logit += weight * sum((-1) ** (len(chosen) - len(s)) * answers[s] for s in subsets)
@@ -836,6 +845,7 @@ def order_mass(rows: Sequence[Sequence[float]]) -> float:
     reads)``.
     """
     before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
+    # hop by hop: a fact counts at reads after those of the hop before
     here = list(before)
     for row in rows:
         here = [float(share) * mass for share, mass in zip(row, before, strict=True)]
@@ -865,6 +875,7 @@ def draw_spread(rng: np.random.Generator, size: int) -> Spread:
     reads, kind = int(rng.integers(hops, 7)), int(rng.integers(4))
     facts = rng.dirichlet(np.ones(reads), hops)
     if rng.random() < 0.5:
+        # each old fact in one read, in order
         facts = np.eye(reads)[np.sort(rng.choice(reads, hops, replace=False))]
     edits = (facts, np.full((hops, reads), 1 / reads), rng.dirichlet(np.ones(reads), hops))
     signed = rng.standard_normal((hops, reads))
@@ -921,6 +932,7 @@ def measure_spread(case: Spread, stream: Stream) -> float:
 
 def scale_spread(case: Spread) -> float:
     """Return a bound of the logits, the unit of rounding errors."""
+    # each read multiplies the state by at most one plus these shares
     rows = zip(case.coefficients, _rows(case.edits), _rows(case.facts), strict=True)
     sums = [sum(map(abs, w)) + 2 * abs(c) * sum(map(abs, rho)) for c, rho, w in rows]
     return math.prod(1 + total for total in sums)

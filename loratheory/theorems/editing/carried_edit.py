@@ -77,6 +77,7 @@ def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tup
     """
     logits = outputs @ state
     top = int(array_namespace(logits).argmax(logits))
+    # the answer itself is no competitor
     others = [j for j in range(logits.shape[0]) if j != top]
     return [(float(logits[top] - logits[j]), outputs[top, :] - outputs[j, :]) for j in others]
 
@@ -92,6 +93,7 @@ def radius_of(margin: float, distance: float) -> float:
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
     """Return the radius and the shortest step of the state that makes another token as likely."""
     ways = ((radius_of(margin, norm(gap)), gap) for margin, gap in rivals)
+    # the nearest border of the answer's cell decides
     radius, along = min(ways, key=lambda pair: pair[0])
     return radius, -radius * along / norm(along)
 
@@ -112,6 +114,7 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> LowRank:
     """Return the change of rank 1 that moves the state the shortest way until two tokens tie."""
     _, step = _nearest(case.rivals)
+    # rank 1 is enough: the change acts on the key alone
     return LowRank(step[:, None], case.key[None, :] / norm(case.key) ** 2)
 
 
@@ -128,6 +131,7 @@ def scale(case: Case) -> float:
 def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
     """Return the smallest multiple of `change`, of either sign, that overturns the answer."""
     moved = change @ case.key
+    # along a line each competitor ties at one multiple
     times = [m / -float(gap @ moved) for m, gap in case.rivals if abs(float(gap @ moved)) > 0]
     return change * min(times, key=abs) * (1 + 1e-15) if times else attain(case)
 
@@ -146,6 +150,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     changes, unit = [], bound(case) or 1.0
     for margin, gap in case.rivals:
         steep = gap * unit / (margin or 1.0)
+        # one linear constraint for each competitor: SLSQP knows no geometry
         border = {"type": "eq", "fun": lambda e, steep=steep: float(steep @ e) + 1}
         start = rng.standard_normal(len(gap))
         found = minimize(lambda e: float(e @ e), start, constraints=border, method="SLSQP").x

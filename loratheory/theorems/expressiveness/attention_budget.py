@@ -176,6 +176,7 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
     queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    # one factor carries the size: the form has it too
     keys = keys * 10.0 ** int(rng.integers(-6, 7))
     form, rank = queries.T @ keys, int(rng.integers(0 if h == d else min(least, h), d + 1))
     spread = float(np.linalg.norm(form)) / d
@@ -194,6 +195,7 @@ def ignored(weight: Array) -> Array:
 def bound(case: Case) -> float:
     """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
     xp, target, floors = array_namespace(case.target), case.target, [0.0]
+    # each bounds the form by a rank: of the change, of the head, of ignored inputs
     for matrix, first in (
         (target - case.form, 2 * case.rank),
         (target, case.keys.shape[0]),
@@ -212,6 +214,7 @@ def paid(case: Case) -> Updates:
     factors.
     """
     h, d = case.keys.shape
+    # square factors can be steered as two linear layers; else both are replaced
     if case.rank < h == d:
         down, up = depth_budget.attain(case.layers)
         return up.T, down
@@ -228,12 +231,14 @@ def measure(case: Case, updates: Updates) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Return the updates of `paid` perturbed by 1e-12 to 1, or noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    # the factors are cut to the rank that is allowed, then disturbed
     best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Return updates fitted by alternating least squares to the head as two linear layers."""
+    # least squares is done at unit size, where its own tolerances fit
     size = float(np.linalg.norm(case.keys)) or 1.0
     network = depth_budget.Case((case.keys / size, case.queries.T), case.target / size, case.rank)
     keys, queries = depth_budget.adversary(network, rng)
@@ -311,6 +316,7 @@ def in_new_directions(case: Change) -> Updates:
     # The form is a sum of terms s q k' in bases that turn both factors: see the proof.
     (lower_q, frame_q), (lower_k, frame_k) = _frames(case.queries), _frames(case.keys)
     left, _, right = xp.linalg.svd(lower_q.T @ lower_k)
+    # the first terms are moved by the queries, the last ones by the keys
     first, other = case.ranks[0], h - case.ranks[1]
     fresh = range(other, min(first, other + d - h))  # moved by both, while directions last
     updates = []
@@ -330,6 +336,7 @@ def rank_of_change(case: Change, updates: Updates) -> float:
     """Return the rank of the score form's change, up to rounding, computed from its factors."""
     xp = array_namespace(case.keys)
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
+    # rounding is that of both products that are subtracted
     size = norm(queries) * norm(keys) + norm(case.queries) * norm(case.keys)
     change = LowRank(queries.T, keys) - LowRank(case.queries.T, case.keys)
     return float(xp.count_nonzero(ROUNDING * size < change.S))
@@ -400,6 +407,7 @@ def draw_reach(rng: np.random.Generator, size: int) -> Reached:
     def _low(columns: int, rank: int) -> Array:
         return orthonormal(rng, h, rank) @ orthonormal(rng, columns, rank).T
 
+    # the wanted form differs from the frozen one inside the row spaces by this core
     core = np.eye(h) + 0.7 * _low(h, inner)
     if rng.random() < 0.3:
         core = core * rng.integers(0, 2, h)
@@ -429,6 +437,7 @@ def rank_needed(change: int, keys: int, queries: int) -> int:
 def bound_reach(case: Reached) -> float:
     """Return max(⌈c/2⌉, ρ_K, ρ_Q), the rank that the case's form asks of both updates."""
     change = case.wanted - case.form
+    # what the form reads where a frozen factor reads nothing must come from its update
     beyond = (case.wanted @ ignored(case.keys), case.wanted.T @ ignored(case.queries))
     return float(rank_needed(*(_rank(matrix, case.room) for matrix in (change, *beyond))))
 
@@ -484,6 +493,7 @@ def measure_reach(case: Reached, updates: Updates_reach) -> float:
     """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
     xp, frozen = array_namespace(case.wanted), (case.queries, case.keys)
     new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
+    # an update that does not lead to the wanted form counts as no answer
     if norm(new[0].T @ new[1] - case.wanted) > case.room:
         return np.inf
     return float(

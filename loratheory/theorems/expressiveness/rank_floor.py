@@ -149,6 +149,7 @@ def regression(inputs: Array, wanted: Array, clear: float) -> Split:
     """
     left, sigma, right = array_namespace(inputs).linalg.svd(inputs, full_matrices=False)
     keep = sum(float(s) > clear * float(sigma[0]) for s in sigma)
+    # directions that no input has are neither fitted nor counted as missed
     left, sigma, right = left[:, :keep], sigma[:keep], right[:keep, :]
     seen = LowRank(wanted @ right.T, right)
     condition = float(sigma[0]) / float(sigma[-1]) if keep else 1.0
@@ -182,6 +183,7 @@ class Case:
         if self.moment is None:
             return self.keys, self.values
         xp = array_namespace(self.keys)
+        # on other inputs no change is wanted: zeros at the root of their moment
         nothing = 0 * self.values[:, :1] @ self.moment[:1, :]
         inputs = xp.concat([self.keys, xp.linalg.cholesky(self.moment)], axis=1)
         return inputs, xp.concat([self.values, nothing], axis=1)
@@ -235,6 +237,7 @@ class Tasks:
         """Return the wanted outputs split into what the best matrix answers and what it misses."""
         if self.inputs is not None:
             return regression(*self.samples, 1e-8)._replace(condition=1.0)
+        # without data every task has white inputs: the best matrix is the mean
         mean = self.mean
         return Split(self.error(mean), mean, lambda answers: answers)
 
@@ -300,9 +303,11 @@ def draw_edits(rng: np.random.Generator, size: int) -> Case:
     m, n = rng.integers(1, size + 1, 2).tolist()
     count = int(rng.integers(1, min(size + 3, 32)))
     keys = rng.standard_normal((n, count)) * 10.0 ** int(rng.integers(-6, 7))
+    # a repeated key with two values cannot be answered by any matrix
     if rng.random() < 0.3:
         keys = keys[:, rng.integers(0, count, count)]  # some keys twice
     scale, width = 10.0 ** int(rng.integers(-6, 7)), int(rng.integers(0, count + 1))
+    # values of low rank make the floor 0 from that rank on
     values = gaussian(rng, m, count, width, scale).dense()
     return Case(keys, values, int(rng.integers(0, min(m, n, count) + 1)))
 
@@ -327,6 +332,7 @@ def draw_tasks(rng: np.random.Generator, size: int) -> Tasks:
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(0, min(m, n, 16) + 1))
     scale, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
+    # tasks share a base and differ by a known spread
     base = gaussian(rng, m, n, width, scale)
     updates = tuple(base + spread * gaussian(rng, m, n, width, scale) for _ in range(k))
     return Tasks(updates, int(rng.integers(0, min(m, n, 16) + 1)))
@@ -337,6 +343,7 @@ def draw_tasks_on_inputs(rng: np.random.Generator, size: int) -> Tasks:
     tasks = draw_tasks(rng, size)
     n = tasks.updates[0].shape[1]
     seen = int(rng.integers(1, min(n, 32) + 1))
+    # unequal variances: the floor depends on the inputs
     colour = 10.0 ** rng.uniform(-2, 0, seen)
     inputs = [orthonormal(rng, n, seen) * colour for _ in tasks.updates]
     shared = inputs[:1] * len(inputs) if rng.random() < 0.3 else inputs
@@ -394,6 +401,7 @@ _WHOLE = LowRank(_ONE, _ONE)
 
 
 def _too_rich(case: Floored) -> tuple[Control[Any, Any], ...]:
+    # where other inputs count, half of the change is the best of rank 2
     best = _WHOLE / 2 if isinstance(case, Case) and case.moment is not None else _WHOLE
     return (Control("spend rank 2 where 1 is allowed", RANK, lambda: (case, best)),)
 

@@ -122,6 +122,7 @@ def opening_biases(
     the norms of its rows times the radius, which no entry of ``P_l x`` exceeds on the ball. The
     last layer gets ``c_L = offset``.
     """
+    # a unit that is shifted by its largest negative value never closes on the ball
     reach = [radius * row_norms(product) for product in partial_products(layers)[:-1]]
     levels = pairwise([0 * offset, *reach, offset])
     return tuple(
@@ -179,7 +180,9 @@ def attain(case: Case) -> Trial:
     """Return the best updates, biases that keep all ReLUs active, and the input that errs most."""
     updates, target = depth_budget.attain(case.network), case.network.target
     product = partial_products(layers := case.layers(updates))[-1]
+    # the target's own units stay active too: both networks are affine there
     offset = case.radius * (row_norms(product) + row_norms(target))
+    # the input along which product and target differ most, at the rim of the ball
     worst = case.radius * array_namespace(target).linalg.svd(product - target)[2][0, :]
     return Trial(updates, opening_biases(layers, case.radius, offset), offset, worst)
 
@@ -206,6 +209,7 @@ def condition(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Trial:
     """Return the best updates with another bias of the target, input and hidden biases."""
     best, d = attain(case), len(case.network.target)
+    # the target's units may be cut: a ReLU never increases the error
     offset = float(rng.choice([0.0, 0.1, 1.0])) * rng.standard_normal(d) * np.max(best.offset)
     offset = offset if rng.random() < 0.7 else best.offset
     toward = best.input / case.radius + 10.0 ** int(rng.integers(-12, 3)) * rng.standard_normal(d)
@@ -220,6 +224,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Trial:
     for _ in range(40):
         toward = worst.input / case.radius + step * rng.standard_normal(len(worst.input))
         tried = replace(worst, input=case.radius * toward / np.linalg.norm(toward))
+        # steps grow while they help and shrink where they do not
         better = measure(case, tried) > measure(case, worst)
         worst, step = (tried, step * 1.5) if better else (worst, step / 1.2)
     return worst
@@ -312,6 +317,7 @@ def jacobian(case: depth_budget.Case, trial: Kinked) -> Array:
     layers = zip(case.weights, trial.updates, trial.biases, strict=True)
     for weight, low, bias in layers:
         before = (weight + low.dense()) @ state + bias
+        # a dead unit has slope 0: its row of the Jacobian vanishes
         alive = xp.astype(before > 0, state.dtype)
         product = alive[:, None] * ((weight + low.dense()) @ product)
         state = alive * before
@@ -328,6 +334,7 @@ def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Ar
     """Return a trial with biases such that at input 0 just the units of `pattern` are active."""
     state, biases = np.zeros(case.weights[0].shape[1]), []
     for weight, low, row in zip(case.weights, updates, pattern, strict=True):
+        # each bias puts its unit one above or one below its kink
         biases.append(np.where(row, 1.0, -1.0) - (weight + low.dense()) @ state)
         state = np.where(row, 1.0, 0.0)
     return Kinked(updates, tuple(biases), np.zeros(case.weights[0].shape[1]))
@@ -335,6 +342,7 @@ def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Ar
 
 def _masked(case: depth_budget.Case, rng: np.random.Generator) -> tuple[depth_budget.Case, Array]:
     """Return the network with some or no units dead, and the pattern (L, D) of active ones."""
+    # the pattern of dead units is chosen first: the updates are fitted to it
     share = float(rng.choice([0.0, 0.1, 0.5]))
     pattern = rng.random((len(case.weights), len(case.target))) >= share
     weights = tuple(row[:, None] * w for row, w in zip(pattern, case.weights, strict=True))

@@ -202,6 +202,7 @@ class Case:
     def condition(self) -> float:
         """Larger condition number of the two adapters, by which rounding turns a row space."""
         each = zip((self.first, self.second), self.spaces, strict=True)
+        # singular values that are rounding do not count
         spectra = [(low.S, int(space.shape[1])) for low, space in each]
         return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
 
@@ -220,6 +221,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
     sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
     first, reads = with_spectrum(rng, m, n, sigmas[0].tolist()), rng.standard_normal((n, two))
+    # row spaces at random, at right angles, or nearly the same
     kind, basis, same = int(rng.integers(3)), first.row_space(), min(one, two)
     if kind == 1 and one + two <= n:
         reads = reads - project(reads, basis)
@@ -267,6 +269,7 @@ def rival(case: Case, rng: np.random.Generator) -> Answer:
         return Answer(case.second, one @ np.linalg.svd(case.second @ one)[2][:1, :].T)
     key = one @ rng.standard_normal((one.shape[1], 1))
     if kind == 1:
+        # an update that reads only the second adapter's row space
         free = gaussian(rng, case.second.shape[0], two.shape[1], 2)
         share = case.second.spectral_norm * float(rng.random()) / free.spectral_norm
         return Answer(LowRank(share * free.up, free.down @ two.T), key)
@@ -278,6 +281,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Answer:
     one, two = case.first.down.T, case.second.down.T
     key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
     for _ in range(40):
+        # alternating projections converge to the least angle
         near = two @ np.linalg.lstsq(two, key, rcond=None)[0]
         back = one @ np.linalg.lstsq(one, near, rcond=None)[0]
         if not back.any():
@@ -376,6 +380,7 @@ def attain_packing(case: Packed) -> Library:
     if k <= d:
         vectors = np.eye(k, d)
     else:
+        # harmonics of a circle: a tight frame of K vectors
         angles = 2 * math.pi * np.outer(np.arange(k), np.arange(1, d // 2 + 1)) / k
         waves = [np.cos(angles), np.sin(angles)] + [np.full((k, 1), 0.5**0.5)] * (d % 2)
         vectors = np.concatenate(waves, axis=1) * (2 / d) ** 0.5
@@ -402,6 +407,7 @@ def adversary_packing(case: Packed, rng: np.random.Generator) -> Library:
     for step in range(40 * case.adapters):
         i = step % case.adapters
         others = np.delete(library, i, axis=0)
+        # an adapter moves to where the others read least
         used = np.einsum("knr,kmr->nm", others, others)
         library[i] = np.linalg.eigh(used)[1][:, : case.rank]
     return library
@@ -505,6 +511,7 @@ def draw_random(rng: np.random.Generator, size: int) -> Turned:
     """Draw one to four other tokens, one to six adapters, and margins near what these add."""
     t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
     rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
+    # margins of the order of what the foreign adapters add
     spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)
     return Turned(rows, spread * rng.uniform(0.3, 4, t))
 
@@ -514,6 +521,7 @@ def bound_random(case: Turned) -> float:
     xp, n = array_namespace(case.rows), int(case.rows.shape[2])
     spread = xp.sum(case.rows**2, axis=(1, 2)) / n
     silent = spread == 0  # others that say nothing overturn nothing
+    # Chernoff's bound, token by token, then the union
     tails = xp.exp(-(case.margins**2) / (2 * xp.where(silent, xp.ones_like(spread), spread)))
     return min(1.0, float(xp.sum(xp.where(silent, xp.zeros_like(tails), tails))))
 
@@ -521,6 +529,7 @@ def bound_random(case: Turned) -> float:
 def measure_random(case: Turned, turned: Float[Array, "trials k n"]) -> float:
     """Return the share of trials in which interference reaches the margin over some token."""
     xp, (t, k, n) = array_namespace(turned), case.rows.shape
+    # what each token gains from all adapters together
     flat = xp.reshape(turned, (turned.shape[0], k * n))
     gained = flat @ xp.reshape(case.rows, (t, k * n)).T
     lost = xp.any(gained <= -case.margins[None, :], axis=1)
@@ -554,6 +563,7 @@ def _random(_: Turned, turned: Array) -> bool:
 def _independent(_: Turned, turned: Array) -> bool:
     """Whether the directions of any two adapters are uncorrelated."""
     xp, (trials, k, n) = array_namespace(turned), turned.shape
+    # two adapters turned together would agree in every trial
     inner = xp.mean(turned @ xp.matrix_transpose(turned), axis=0)
     off = inner * (1 - eye(turned, k))
     return float(xp.max(xp.abs(off))) * math.sqrt(trials * n) <= SIGMAS
@@ -630,6 +640,7 @@ def draw_sum(rng: np.random.Generator, size: int) -> Summed:
     if kind == 0 and k <= n:
         rows = orthonormal(rng, n, k).T
     elif kind == 1:
+        # rows that nearly cancel: their number says nothing, their sum all
         rows = rows - 0.9 * np.mean(rows, axis=0)
     length = float(np.linalg.norm(np.sum(rows, axis=0)))
     return Summed(magnitude * rows, magnitude * length / n**0.5 * float(rng.uniform(0.1, 2.5)))
@@ -643,6 +654,7 @@ def bound_sum(case: Summed) -> float:
 def measure_sum(case: Summed, inputs: Float[Array, "t n"]) -> float:
     """Return the share of inputs at which the foreign adapters overturn the margin."""
     xp = array_namespace(inputs)
+    # the adapters' outputs simply add up on every input
     moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
     return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
 

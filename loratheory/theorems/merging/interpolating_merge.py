@@ -134,6 +134,7 @@ def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
     wide, magnitude = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
     m, n = int(ranks.max() + rng.integers(0, size + 1)), wide + int(rng.integers(0, size + 1))
     spread = 10.0 ** (rng.uniform(-1, 0, wide) * float(rng.choice([0.0, 1.0])))
+    # oblique, but never nearly dependent
     reads = (orthonormal(rng, n, wide) * spread) @ orthonormal(rng, wide, wide).T
     blocks = np.split(reads, np.cumsum(ranks)[:-1].tolist(), axis=1)
     ups = [
@@ -203,6 +204,7 @@ def bound(case: Case) -> float:
     """Return ‖Δ*‖, the norm of T F⁺, computed from the Gram matrix of the frame F."""
     reads, answers = frame(case.updates), images(case.updates)
     xp = array_namespace(reads)
+    # by the Gram matrix: the construction takes another way
     inverse = xp.linalg.pinv(reads.T @ reads, rtol=1e-10)
     return float(xp.sum((answers @ inverse) * answers)) ** 0.5
 
@@ -241,6 +243,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
     size = 10.0 ** int(rng.integers(-12, 3)) * scale(case) / max(best.shape)
     rows = rng.standard_normal((best.shape[1], 2))
+    # zero on every row space: the conditions still hold, the norm grows
     outside = (rows - project(rows, reads)).T
     return best + LowRank(size * rng.standard_normal((best.shape[0], 2)), outside)
 
@@ -248,6 +251,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 def adversary(case: Case, _: np.random.Generator) -> LowRank:
     """Return the least-norm solution X of all X P_j = Δ_j, which LAPACK finds."""
     dense = [low.dense() for low in case.updates]
+    # all conditions at once, in dense arrays
     projectors = [np.linalg.pinv(d, rcond=1e-10) @ d for d in dense]
     rows = np.concatenate([d.T for d in dense])
     merged = np.linalg.lstsq(np.concatenate(projectors), rows, rcond=1e-10)[0].T
@@ -322,6 +326,7 @@ def measure_collapse(case: Compared, data: Data) -> float:
     """
     xp = array_namespace(case.query)
     inputs = xp.concat(list(data), axis=1)
+    # each adapter is fitted on its own data alone
     outputs = xp.concat([low @ x for low, x in zip(case.updates, data, strict=True)], axis=1)
     return float((case.direction @ outputs) @ (xp.linalg.pinv(inputs, rtol=1e-8) @ case.query))
 
@@ -346,6 +351,7 @@ def rival_collapse(case: Compared, rng: np.random.Generator) -> Data:
         mixed = np.linalg.qr(
             rng.standard_normal((basis.shape[1] + int(rng.integers(0, 9)), basis.shape[1]))
         )[0]
+        # uneven data: the merge must not depend on them
         sizes = 10.0 ** (rng.uniform(-1, 0, basis.shape[1]) - float(rng.random()))
         data.append((basis * sizes) @ mixed.T)
     return tuple(data)
@@ -441,8 +447,10 @@ def rival_price(case: Leaking, rng: np.random.Generator) -> Float[Array, " n"]:
     nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
     wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))
     off = wild - project(wild[:, None], basis)[:, 0]
+    # exactly the leak that the case allows
     off = off * case.leak / max(float(np.linalg.norm(off)), 1e-9)
     inside = basis @ rng.standard_normal(basis.shape[1])
+    # inside the row space the merge does not err, however long the part
     inside = inside / np.linalg.norm(inside) * case.leak * 10.0 ** int(rng.integers(-3, 3))
     return off + inside
 

@@ -124,6 +124,7 @@ def chance(scores: Float[Array, "t k"], right: int, room: float = SAFETY) -> flo
     A tie within `room` counts as one over the number of columns that share it.
     """
     xp = array_namespace(scores)
+    # tied columns share the row
     best = xp.astype(scores >= xp.max(scores, axis=1, keepdims=True) - room, scores.dtype)
     return float(xp.mean(best[:, right] / xp.sum(best, axis=1)))
 
@@ -153,6 +154,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     for _ in range(experts):
         ahead = float(rng.choice([1e-3, 0.1, 0.9]))
         others = 10.0 ** rng.uniform(-1, 0, facts) * (1 - ahead)
+        # one fact of each adapter leads by a known gap
         others[int(rng.integers(facts))] = 1.0
         strengths.append(10.0 ** int(rng.integers(-6, 7)) * others)
     return Case(tuple(np.split(frame, experts, axis=1)), tuple(strengths))
@@ -195,6 +197,7 @@ def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
     adapters = []
     for low in attain(case):
         m, r = low.width + int(rng.integers(0, 5)), low.width
+        # other outputs and other factors of the same edits
         turned = LowRank(orthonormal(rng, m, r) @ low.up, low.down)
         adapters.append(turned.regauged(orthonormal(rng, r, r) * 10.0 ** rng.uniform(-2, 2, r)))
     return tuple(adapters)
@@ -280,6 +283,7 @@ def safe_angle(between: float) -> float:
 def draw_near(rng: np.random.Generator, size: int) -> Near:
     """Draw prototypes far apart or nearly equal, adapters of any size, and any allowed angle."""
     k, n = int(rng.integers(2, 6)), int(rng.integers(2, size + 2))
+    # prototypes that differ by this much from a common direction
     near = 10.0 ** float(rng.uniform(-3, 1))
     frame = rng.standard_normal((n, 1)) + near * rng.standard_normal((n, k))
     frame = frame / np.linalg.norm(frame, axis=0)
@@ -296,6 +300,7 @@ def at_the_nearest_line(case: Near) -> float:
 
 def towards_the_nearest(case: Near) -> Float[Array, " n"]:
     """Return prototype 0 rotated by the case's angle towards the nearest other line."""
+    # the shortest way to the nearest line, whichever its sign
     own, cosines = case.prototypes[:, 0], case.cosines
     other = case.prototypes[:, 1 + cosines.index(max(cosines))]
     shared = float(other @ own)
@@ -319,6 +324,7 @@ def near_query(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
     chosen = nudged if rng.random() < 0.5 else wild
     off = chosen - (chosen @ own) * own
     off = off - (off @ own) * own
+    # just inside the allowed cone
     angle = case.angle * (1 - 1e-9) * float(rng.choice([1.0, rng.random()]))
     turned = cos(angle) * own + sin(angle) * off / np.linalg.norm(off)
     return float(rng.choice([-1.0, 1.0])) * turned
@@ -326,6 +332,7 @@ def near_query(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
 
 def worst_on_the_rim(case: Near, rng: np.random.Generator) -> Float[Array, " n"]:
     """Return the query of least margin among two hundred drawn by `near_query`."""
+    # the margin is least on the rim: many queries there are tried
     rim = np.stack([near_query(case, rng) for _ in range(200)])
     scores = arrow_scores(case.adapters)(rim)
     return rim[int(np.argmin(scores[:, 0] - scores[:, 1:].max(axis=1)))]
@@ -408,6 +415,7 @@ def measure_law(case: Drawn, libraries: Libraries) -> float:
     right = (transposed(rows) @ lefts)[..., 0]
     right = right / xp.linalg.vector_norm(right, axis=-1, keepdims=True)
     t, e, f, n = keys.shape
+    # Arrow looks at the top direction of each adapter, up to sign
     scores = xp.abs(xp.reshape(keys, (t, e * f, n)) @ transposed(right))
     owners = xp.asarray(np.repeat(np.arange(e), f), device=keys.device)
     hits = xp.argmax(scores, axis=2) == owners[None, :]

@@ -184,6 +184,7 @@ def largest_library(
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw few facts or as many as the width holds; thresholds around the typical response."""
     facts = int(rng.integers(1, min(width := int(rng.integers(1, size + 1)), 32) + 1))
+    # the sample must fit into memory, whatever the width
     cost = width * (facts + 1)  # 64 trials where it is over 500 wide, many where it is narrow
     trials = max(64, min(600, 2**20 // cost), min(20000, 2**17 // cost))
     return Case(facts, width, float(facts / width * 10.0 ** rng.uniform(-1, 1)), trials)
@@ -199,6 +200,7 @@ def measure(case: Case, sample: Sample) -> float:
     xp = array_namespace(sample.keys)
     reads = xp.matrix_transpose(sample.keys)
     right = xp.sum(reads * sample.queries[:, None, :], axis=-1)
+    # least-norm coefficients of the query in the adapter's keys
     weights = xp.linalg.solve(reads @ sample.keys, right[:, :, None])[:, :, 0]
     alarms = xp.sum(weights**2, axis=-1) > case.threshold
     return int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
@@ -210,6 +212,7 @@ noise = sampled(bound)
 def rival(case: Case, rng: np.random.Generator) -> Sample:
     """Draw a fresh sample, at times with queries in one fixed direction: only lengths matter."""
     sample = gaussian_sample(rng, case.trials, case.width, case.facts)
+    # keys are isotropic: the direction of the query does not matter
     lengths = np.linalg.norm(sample.queries, axis=1, keepdims=True)
     return sample if rng.random() < 0.7 else Sample(sample.keys, lengths * np.eye(1, case.width))
 
@@ -281,6 +284,7 @@ def exceedance(samples: int, order: int, rate: float) -> float:
 
 def samples_needed(order: int, rate: float, doubt: float) -> int:
     """Return the least number of samples with which `exceedance` is at most `doubt`."""
+    # the inverse of a smooth extension of the binomial law, then whole numbers
     samples = max(order, int(bdtrin(order - 1, doubt, rate)))
     while exceedance(samples, order, rate) > doubt:
         samples += 1
@@ -307,6 +311,7 @@ def measure_threshold(case: Calibrated, responses: Responses) -> float:
     How many it lets through follows from the chi-squared law of the responses.
     """
     xp = array_namespace(responses.squared)
+    # the order-th largest response becomes the threshold
     threshold = xp.sort(responses.squared, axis=1)[:, case.samples - case.order]
     heights = np.array([float(t) for t in threshold]) / responses.later**2
     return float(np.mean(gammaincc(case.rank / 2, heights / 2) > case.rate))
@@ -394,6 +399,7 @@ class Library:
         """Whether keys of neighbouring adapters have inner products like independent ones."""
         xp = array_namespace(self.keys)
         first, second = self.keys[:, :, :-1, :, :], self.keys[:, :, 1:, :, :]
+        # independent keys have inner products of variance d
         inner = xp.matrix_transpose(first) @ second
         count, d = math.prod(inner.shape), self.keys.shape[3]
         allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * self.keys.shape[4]
@@ -439,6 +445,7 @@ def interference(adapters: int, facts: int, width: int, threshold: int | float =
 
     The right adapter's response has energy 1. The result is ``inf`` unless ``facts < width - 1``.
     """
+    # moments of an inverse Wishart matrix exist only with room to spare
     spare = width - facts - 1
     if spare <= 0:
         return math.inf
@@ -464,6 +471,7 @@ def measure_library(case: Gated, library: Library) -> float:
     if case.threshold >= 1:
         return 0.0  # the own gate sees the response 1 of an exact edit
     xp, x = array_namespace(library.keys), library.queries[:, :, None, :, None]
+    # all foreign adapters at all reads at once
     reads = xp.matrix_transpose(library.keys)
     weights = xp.linalg.solve(reads @ library.keys, reads @ x)[:, :, :, :, 0]
     alarms = xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2))

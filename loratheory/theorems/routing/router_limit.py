@@ -191,6 +191,7 @@ def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
 
     `adapters` is K, `strength` s and `cosine` ρ; the integral is taken by quadrature.
     """
+    # what is common to all keys tells nothing: it drops out
     apart = strength * (1 - cosine) ** 0.5
 
     def _density(z: float) -> float:
@@ -223,9 +224,11 @@ noise = sampled(bound)
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
     """Draw inputs about keys of the case's length and cosine, which are rotated at random."""
+    # keys of one length at one angle, up to a rotation
     gram = (1 - case.cosine) * np.eye(case.adapters) + case.cosine
     turn = orthonormal(rng, case.adapters + int(rng.integers(3)), case.adapters)
     keys = case.strength * np.linalg.cholesky(gram) @ turn.T
+    # equally likely adapters
     owners = rng.integers(0, case.adapters, case.trials)
     return Sample(keys, keys[owners] + rng.standard_normal((case.trials, len(turn))), owners)
 
@@ -316,6 +319,7 @@ def draw_soft(rng: np.random.Generator, size: int) -> Mixing:
     inputs, k = int(rng.integers(1, size + 1)), int(rng.integers(1, size // 2 + 2))
     sharp = float(rng.choice([0.05, 1.0, 1e6]))
     rare = float(rng.choice([0.1, 1.0]))
+    # some inputs hardly ever occur, and the posterior there is sharp or flat
     each = rng.dirichlet([rare] * inputs)[:, None] * rng.dirichlet([sharp] * k, inputs)
     wide = k + int(rng.integers(3))
     return Mixing(each, np.stack([orthonormal(rng, wide, k) for _ in range(inputs)]))
@@ -330,6 +334,7 @@ def bound_soft(case: Mixing) -> float:
 def measure_soft(case: Mixing, given: Float[Array, "x m"]) -> float:
     """Return E‖g(x) − a_e(x)‖² for the answers `given`, one row g(x) for each input."""
     xp = array_namespace(given)
+    # the expected squared error, over adapters and inputs
     off = xp.sum((given[:, :, None] - case.answers) ** 2, axis=1)
     return float(xp.sum(case.joint * off))
 
@@ -354,6 +359,7 @@ def adversary_soft(case: Mixing, _: np.random.Generator) -> Array:
     found = np.zeros(case.answers.shape[:2])
     for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
         root = np.sqrt(weight)[:, None]
+        # each input by itself: least squares with the adapters' probabilities
         design = np.kron(root, np.eye(len(answers)))
         found[x] = np.linalg.lstsq(design, (root * answers.T).ravel(), rcond=None)[0]
     return found
@@ -398,6 +404,7 @@ CONTROLS_SOFT = (
 def likeliest(case: Mixing) -> Array:
     """Return the output of the most probable adapter for each input."""
     xp = array_namespace(case.joint)
+    # a one-hot mixture: the most probable adapter alone
     best = xp.argmax(case.joint, axis=1)[:, None] == xp.arange(
         case.joint.shape[1], device=case.joint.device
     )
@@ -476,6 +483,7 @@ def sent(joint: Float[Array, "k x"]) -> Inputs:
 def draw_information(rng: np.random.Generator, size: int) -> Erring:
     """Draw two adapters or many, and a router that is perfect, nearly so, or at chance."""
     k = int(rng.integers(2, 4 * size + 1))
+    # perfect, nearly so, any, or at chance
     share = float(rng.choice([0.0, 10.0 ** -rng.uniform(0, 6), rng.uniform(0, 1), 1.0]))
     return Erring(k, share * (1 - 1 / k), np.zeros(1))
 
@@ -483,6 +491,7 @@ def draw_information(rng: np.random.Generator, size: int) -> Erring:
 def bound_information(case: Erring) -> float:
     """Return ln K − h(ε) − ε ln(K − 1), the least information in nats, or 0 if negative."""
     k, error = case.adapters, case.error
+    # the entropy of being right or wrong, in nats
     unsure = -float(xlogy(error, error)) - float(xlogy(1 - error, 1 - error))
     return max(0.0, math.log(k) - unsure - error * math.log(max(k - 1, 1)))
 
@@ -498,6 +507,7 @@ def measure_information(_: Erring, inputs: Inputs) -> float:
 
 def attain_information(case: Erring) -> Inputs:
     """Return inputs that name the right adapter, or with probability ε one of the others."""
+    # errors are spread evenly: Fano's inequality is then met
     k, wrong = case.adapters, case.error / (case.adapters - 1)
     return Inputs(((1 - case.error - wrong) * eye(case.like, k) + wrong) / k, tuple(range(k)))
 
@@ -511,6 +521,7 @@ def rival_information(case: Erring, rng: np.random.Generator) -> Inputs:
             1 + 10.0 ** int(rng.integers(-9, 0)) * rng.random((k, k))
         )
         free = best / np.sum(best, axis=1, keepdims=True) / k
+    # mixed with inputs that name their adapter until it errs as rarely as allowed
     often = min(1.0, case.error / max(sent(free).error, SAFETY)) * (1 - 1e-12)
     return sent(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
 
@@ -527,6 +538,7 @@ def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
         price = (low + high) / 2
         used = rng.dirichlet([5.0] * k)
         for _ in range(60):
+            # the channel of least information at this price of an error
             channel = used * np.exp(price * (np.eye(k) - 1))
             channel /= channel.sum(axis=1, keepdims=True)
             used = channel.mean(axis=0)
@@ -594,11 +606,13 @@ def information(_: Array, keys: Float[Array, "k n"]) -> float:
     The mean over the scatter is taken by Gauss–Hermite quadrature.
     """
     xp, (k, n) = array_namespace(keys), keys.shape
+    # Gauss–Hermite nodes integrate the normal scatter
     nodes, weights = hermegauss(24)
     grid = np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
     mass = np.prod(np.stack(np.meshgrid(*[weights] * n), axis=-1), axis=-1).ravel()
     scatter, share = beside(keys, grid), beside(keys, mass / mass.sum())
     apart = keys[:, None, :] - keys[None, :, :]  # own key less any other
+    # likelihood ratios of each other key to the own one
     exponent = -(apart @ scatter.T) - xp.sum(apart**2, axis=2)[:, :, None] / 2
     unsaid = xp.log(xp.sum(xp.exp(exponent), axis=1) / k)
     return -float(xp.sum(unsaid * share[None, :])) / k
@@ -610,11 +624,13 @@ def like_a_normal_law(spread: Float[Array, "n n"], rng: np.random.Generator) -> 
     keys = rng.standard_normal((k, n)) ** int(rng.choice([1, 3]))
     if rng.random() < 0.5:
         each = 60 if n == 1 else 7
+        # a grid at the quantiles of a normal law
         steps = ndtri((np.arange(each) + 0.5) / each)
         keys = np.stack(np.meshgrid(*[steps] * n), axis=-1).reshape(-1, n)
     keys = keys - keys.mean(axis=0)
     values, axes = np.linalg.eigh(np.cov(keys.T, bias=True).reshape(n, n))
     sizes, turn = np.linalg.eigh(spread)
+    # whitened, then given the stated covariance
     white = keys @ axes / np.sqrt(values)
     return white @ (turn * np.sqrt(np.maximum(sizes, 0.0))).T
 

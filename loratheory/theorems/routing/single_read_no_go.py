@@ -95,6 +95,7 @@ class Case:
     def worlds(self) -> list[toy.TwoHop]:
         """Two-hop problems, one for each bijection that may be hidden, all equally likely."""
         same, every = tuple(range(len(self.shown))), permutations(range(len(self.shown)))
+        # one of the two facts is drawn, the other is shown
         pairs = ((p, same) if self.hidden == "values" else (self.shown, p) for p in every)
         build = partial(toy.two_hop, self.base, self.keys, answers=self.shown, known=self.known)
         return [build(values=values, pairing=pairing) for values, pairing in pairs]
@@ -116,6 +117,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     one, two, both = (
         c * k for c, k in zip(magnitude, toy.relu_keys(rng, n, 2 * n + size), strict=True)
     )
+    # a base may know the second hop alone, or both
     facts = np.kron(np.diag([float(known), 1.0]), np.eye(n))
     base = toy.interpolating(np.concatenate([one, two], axis=1), facts).dense()
     shown = tuple(rng.permutation(n).tolist())
@@ -150,8 +152,10 @@ def attain(case: Case) -> toy.Rule:
 def rival(case: Case, rng: np.random.Generator) -> toy.Rule:
     """Draw a merge or router whose outputs cannot depend on what is hidden."""
     strength = (rng.standard_normal(4) * 10.0 ** rng.integers(-6, 7, 4)).tolist()
+    # a router chooses among patterns of its gates; a merge has one
     if case.patterns > 1:
         return toy.gated(strength[: case.patterns])
+    # rules that weigh by responses would see a value that is hidden and subtracted
     rules = [toy.added(strength[0], strength[1]), toy.added(1, 1), toy.added(0.5, 0.5)]
     if case.hidden == "pairing" or not case.known:
         rules.append(toy.responsive)
@@ -226,6 +230,7 @@ def margin(case: OneFact, merge: AssociativeMemory) -> float:
 
 def plain_sum(case: OneFact) -> AssociativeMemory:
     """Return the counterexample: a zero base and the sum of two least-norm edits."""
+    # the new facts alone, on a base that knows nothing
     hot = eye(case.first, case.entities + case.answers)
     y, z = hot[:, :1], hot[:, case.entities : case.entities + 1]
     edits = tuple(

@@ -41,9 +41,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         ),
     },
     "libraries": {
-        "interference": (
-            "interference-angle packing-floor random-interference sum-capacity"
-        ),
+        "interference": ("interference-angle packing-floor random-interference sum-capacity"),
         "sequential_forgetting": "sequential-forgetting",
     },
     "composition": {
@@ -61,12 +59,11 @@ CHAPTERS: dict[str, dict[str, str]] = {
 }
 """By chapter the modules, and by module the names of its results; what one uses comes first."""
 
-_HOMES = {
-    f"thm:{name}": f"loratheory.theorems.{chapter}.{module}"
-    for chapter, modules in CHAPTERS.items()
-    for module, names in modules.items()
-    for name in names.split()
-}
+_HOMES: dict[str, str] = {}  # from a label to the module that states it
+for _chapter, _modules in CHAPTERS.items():
+    for _module, _names in _modules.items():
+        for _name in _names.split():
+            _HOMES[f"thm:{_name}"] = f"loratheory.theorems.{_chapter}.{_module}"
 
 LABELS = tuple(_HOMES)
 """The labels of all theorems, lemmas and clauses, in the order of the paper's appendix."""

@@ -112,15 +112,14 @@ class Reader:
 
         The second is the probability of the right answer when the reader hears that signal.
         """
-        return [
-            (
-                float(case.entities[e] * case.stand_ins[j, e] * self.heard[r, j, e]),
-                float(self.replies[r, answer, e]),
-            )
-            for j, answers in enumerate(case.answers)
-            for e, answer in enumerate(answers)
-            for r in range(self.heard.shape[0])
-        ]
+        found = []
+        for j, answers in enumerate(case.answers):
+            for e, answer in enumerate(answers):
+                often = float(case.entities[e] * case.stand_ins[j, e])
+                for r in range(self.heard.shape[0]):
+                    right = float(self.replies[r, answer, e])
+                    found.append((often * float(self.heard[r, j, e]), right))
+        return found
 
     def information(self, case: Case) -> float:
         """Return how many nats the signal says about who acts, given the entity."""

@@ -187,6 +187,7 @@ first order and the coupling of LoRA's layers: Shi, Cheng and Li, arXiv 2604.203
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -287,7 +288,7 @@ def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> lis
         held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
         old = 1 - c if held else 0.0  # what the edit leaves of the old value
         if pattern == "overwrite both":  # paths that left branch again at every later hop
-            others = [weight * part for weight in others for part in (c, 1 - c)]
+            others = [*(weight * c for weight in others), *(weight * (1 - c) for weight in others)]
         others.append(main * old)
         main *= c
     return [main, *others]
@@ -516,7 +517,8 @@ def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float
         held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
         on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
         both = pattern == "overwrite both"  # there a path that left branches at each later hop
-        each = [(c, 1 - c) if both else (1.0,) for c in coefficients[left + 1 :]]
+        later = coefficients[left + 1 :]
+        each = [(c, 1 - c) for c in later] if both else [(1.0,)] * len(later)
         for rest in product(*each):
             path = [*on, *rest]
             after = [math.prod(path[j + 1 :], start=1.0) for j in hops]  # w_j of the statement
@@ -532,11 +534,11 @@ def least_margin(
     coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "overwrite"
 ) -> float:
     """Return the right answer's least margin under interference of at most these weights."""
-    prices = _prices(coefficients, pattern)
-    return min(
-        alone - sum(e * cost for e, cost in zip(interference, costs, strict=True))
-        for alone, costs in prices
-    )
+    least = math.inf
+    for alone, costs in _prices(coefficients, pattern):
+        taken = sum(map(operator.mul, interference, costs))
+        least = min(least, alone - taken)
+    return least
 
 
 def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
@@ -629,11 +631,11 @@ def attain_perturbed(case: Disturbed) -> Crowd:
 
 def rival_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
     """Return other weights that hold the facts, with random interference within the limits."""
-    sides, corner = [len(frame.T) for frame in _values(case.prompt)], rng.random() < 0.5
-    free = [rng.uniform(-1, 1, side) for side in sides]
-    weights = [np.sign(part) if corner else part for part in free]
-    scaled = (e * part for e, part in zip(case.interference, weights, strict=True))
-    return Crowd(rival(case.prompt, rng), tuple(scaled))
+    frames, corner, weights = _values(case.prompt), rng.random() < 0.5, []
+    for level, frame in zip(case.interference, frames, strict=True):
+        free = rng.uniform(-1, 1, len(frame.T))
+        weights.append(level * (np.sign(free) if corner else free))
+    return Crowd(rival(case.prompt, rng), tuple(weights))
 
 
 def adversary_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
@@ -653,9 +655,11 @@ def adversary_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
 
 
 def _within(case: Disturbed, crowd: Crowd) -> bool:
-    pairs = zip(crowd.weights, case.interference, strict=True)
-    largest = ((array_namespace(w).max(array_namespace(w).abs(w)), e) for w, e in pairs)
-    return all(float(top) <= e * (1 + SAFETY) for top, e in largest)
+    for weights, level in zip(crowd.weights, case.interference, strict=True):
+        xp = array_namespace(weights)
+        if float(xp.max(xp.abs(weights))) > level * (1 + SAFETY):
+            return False
+    return True
 
 
 def _twice() -> tuple[Disturbed, Crowd]:
@@ -726,15 +730,18 @@ def attain_order(case: Interacting) -> LinearChain:
 def measure_order(case: Interacting, model: LinearChain) -> float:
     """Return the right answer's logit in f_q, q being the case's `order`."""
     prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
-    answers = {
-        on: float(model.output(prompt.keys[0][:, 0], [float(j in on) for j in hops])[0])
-        for on in (s for q in range(case.order + 1) for s in combinations(hops, q))
-    }
-    for chosen in answers:
-        # Möbius inversion: the interaction of exactly these adapters
-        weight = math.prod(prompt.coefficients[j] for j in chosen)
-        subsets = [s for q in range(len(chosen) + 1) for s in combinations(chosen, q)]
-        logit += weight * sum((-1) ** (len(chosen) - len(s)) * answers[s] for s in subsets)
+    answers: dict[tuple[int, ...], float] = {}
+    # smaller sets come first, so that all subsets of a set have been answered before it
+    for size in range(case.order + 1):
+        for on in combinations(hops, size):
+            switched = [float(hop in on) for hop in hops]
+            answers[on] = float(model.output(prompt.keys[0][:, 0], switched)[0])
+            # Möbius inversion: the interaction of exactly these adapters
+            together = 0.0
+            for subset, answer in answers.items():
+                if set(subset) <= set(on):
+                    together += (-1) ** (size - len(subset)) * answer
+            logit += math.prod(prompt.coefficients[hop] for hop in on) * together
     return logit
 
 
@@ -866,7 +873,7 @@ def spread_margin(
 
 
 def _rows(shares: Array) -> list[list[float]]:
-    return [[float(shares[i, j]) for j in range(shares.shape[1])] for i in range(shares.shape[0])]
+    return [list(map(float, shares[i, :])) for i in range(shares.shape[0])]
 
 
 def draw_spread(rng: np.random.Generator, size: int) -> Spread:
@@ -933,9 +940,12 @@ def measure_spread(case: Spread, stream: Stream) -> float:
 def scale_spread(case: Spread) -> float:
     """Return a bound of the logits, the unit of rounding errors."""
     # each read multiplies the state by at most one plus these shares
-    rows = zip(case.coefficients, _rows(case.edits), _rows(case.facts), strict=True)
-    sums = [sum(map(abs, w)) + 2 * abs(c) * sum(map(abs, rho)) for c, rho, w in rows]
-    return math.prod(1 + total for total in sums)
+    size = 1.0
+    for c, edits, facts in zip(
+        case.coefficients, _rows(case.edits), _rows(case.facts), strict=True
+    ):
+        size *= 1 + sum(map(abs, facts)) + 2 * abs(c) * sum(map(abs, edits))
+    return size
 
 
 def condition_spread(case: Spread) -> float:

@@ -131,8 +131,11 @@ def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
     top = xp.max(scores, axis=1, keepdims=True)
     # a tie is no answer
     clear = xp.all(xp.count_nonzero(scores == top, axis=1) == 1, axis=1)
-    best, weights = xp.argmax(scores, axis=1), range(scores.shape[0])
-    return {tuple(int(t) for t in best[k, :]) for k in weights if bool(clear[k])}
+    best, found = xp.argmax(scores, axis=1), set()
+    for k in range(scores.shape[0]):
+        if bool(clear[k]):
+            found.add(tuple(map(int, best[k, :])))
+    return found
 
 
 def measure(case: Case, memories: Memories) -> float:

@@ -157,6 +157,7 @@ not white.
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -369,8 +370,9 @@ def bound_packing(case: Packed) -> float:
 def measure_packing(case: Packed, library: Library) -> float:
     """Return the mean over pairs of adapters of tr(P_i P_j)/r, their overlap."""
     xp, k = array_namespace(library), case.adapters
-    pairs = ((i, j) for i in range(k) for j in range(i))
-    overlap = sum(float(xp.sum((library[i, :, :].T @ library[j, :, :]) ** 2)) for i, j in pairs)
+    overlap = 0.0
+    for i, j in combinations(range(k), 2):
+        overlap += float(xp.sum((library[i, :, :].T @ library[j, :, :]) ** 2))
     return 2 * overlap / (k * (k - 1) * case.rank)
 
 

@@ -104,7 +104,7 @@ class Case:
 @lru_cache(maxsize=4)
 def _outcomes(case: Case, rule: toy.Rule) -> list[tuple[tuple[int, ...], list[list[int]]]]:
     """Return for every world its right answers, and the predictions under each gate pattern."""
-    return [(q.answers, [toy.chosen(logits) for logits in rule(q)]) for q in case.worlds]
+    return [(q.answers, list(map(toy.chosen, rule(q)))) for q in case.worlds]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -133,11 +133,10 @@ def bound(case: Case) -> float:
 def measure(case: Case, rule: toy.Rule) -> float:
     """Return the share of prompts, over all worlds, that the rule answers right in some pattern."""
     # an oracle picks the gate pattern: one right prediction among them is enough
-    hits = [
-        any(prediction[x] == answer for prediction in predictions)
-        for answers, predictions in _outcomes(case, rule)
-        for x, answer in enumerate(answers)
-    ]
+    hits = []
+    for answers, predictions in _outcomes(case, rule):
+        for x, answer in enumerate(answers):
+            hits.append(answer in [prediction[x] for prediction in predictions])
     return sum(hits) / len(hits)
 
 

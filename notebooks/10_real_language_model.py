@@ -51,7 +51,7 @@ from loratheory.experiments import published, table
 from loratheory.figures import FIGURES
 from loratheory.lessons import explore, judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
-from loratheory.theorems import two_read_region
+from loratheory.theorems.composition import two_read_region
 
 # %% [markdown]
 # ## Derive

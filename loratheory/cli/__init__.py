@@ -23,9 +23,7 @@ from typer.core import TyperGroup
 
 from loratheory.cli import (
     _advise,
-    _bound,
     _check_model,
-    _claim,
     _convert,
     _data,
     _diagnose,
@@ -228,7 +226,7 @@ def _root(
 
 
 PANELS = {
-    "Theorems": (_theorems.theorems, _theorems.verify, _claim.claim, _bound.bound),
+    "Theorems": (_theorems.theorems, _theorems.verify),
     "Your adapters": (
         _inspect.inspect,
         _diagnose.diagnose,

@@ -77,7 +77,7 @@ def theorem_pages():
         for label in " ".join(modules.values()).split():
             title, _, body = theorem(label).document.strip().partition("\n\n")
             # A section within an entry would close it, and bars would look up a name.
-            body = re.sub(r"^References\n-+$", ".. rubric:: References", body, flags=re.MULTILINE)
+            body = re.sub(r"^References\n-+$", ".. rubric:: References\n", body, flags=re.MULTILINE)
             body = re.sub(r"^([^ :\n][^:\n]*)$", escape_bars, body, flags=re.MULTILINE)
             title = " ".join(title.split()).rstrip(".")
             text += f".. _thm:{label}:\n\n{heading(title, '-')}{body}\n\n"

@@ -62,7 +62,7 @@ class Options:
         """Return `low` truncated to the rank, if one is given; `low` itself may be overwritten."""
         if self.rank is None or low.width <= self.rank:
             return low
-        return truncate(low, self.rank, overwrite=True)
+        return truncate(low, self.rank)
 
 
 Updates = Sequence[LowRank]

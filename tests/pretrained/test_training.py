@@ -208,10 +208,10 @@ def test_a_kill_while_writing_leaves_the_older_file_and_a_damaged_one_is_refused
     trained(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
     before = file.read_bytes()
 
-    def _killed(_):
+    def _killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "fsync", _killed)
+    monkeypatch.setattr(Path, "replace", _killed)
     with pytest.raises(KeyboardInterrupt):
         Factors(base(), how, draws()).keep(file, [], "other", last=True)
     assert file.read_bytes() == before

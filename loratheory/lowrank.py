@@ -484,9 +484,11 @@ def truncate(low: LowRank, rank: int) -> LowRank:
 
     It is the nearest matrix in every unitarily invariant norm; each factor gets the square root of
     the singular values, in float64. Directions whose singular value is mere rounding of the product
-    are left out, so that the width can be less than `rank`. Costs ``O((m + n) r^2 + r^3)``, without the orthonormal frames that `LowRank.svd` forms: with the
-    triangles ``R``, ``T`` and the triples of ``R T.T = U S V.T``, the left factor is
-    ``up T.T V / sqrt(S)`` and the right one ``U.T R down / sqrt(S)``.
+    are left out, so that the width can be less than `rank`.
+
+    Costs ``O((m + n) r^2 + r^3)``, without the orthonormal frames that `LowRank.svd` forms: with
+    the triangles ``R``, ``T`` of the factors and the triples of ``R T.T = U S V.T``, the new
+    factors are ``up T.T V / sqrt(S)`` and ``U.T R down / sqrt(S)``.
 
     Examples
     --------

@@ -50,7 +50,6 @@ def diagnose(
         typer.Option(metavar="FILE", help="Prompts without answers, one per line."),
     ] = None,
     model: out.ModelName = None,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
@@ -81,7 +80,7 @@ def diagnose(
     common = {}
     if solutions:
         common["overlap"] = _overlaps(solutions)
-    where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
+    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
     adapters = [read(folder, **where) for folder in folders]
     if solutions or probe:
         common |= weight_likeness(aligned(adapters, any_base=any_base))

@@ -14,14 +14,13 @@ def inspect(
     every: Annotated[
         bool, typer.Option("--all", help="One line per module, not per type of module.")
     ] = False,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
-    """Show adapters' modules, ranks, spectra and energies; only DoRA needs the base model.
+    """Show adapters' modules, ranks, spectra and energies.
 
     Example: `loratheory inspect my_adapter --figure spectra.png`
 
@@ -34,7 +33,7 @@ def inspect(
     out.reachable(json, figure=figure)
     results = []
     for folder in folders:
-        adapter = read(folder, base=base, subfolder=subfolder, revision=revision, download=download)
+        adapter = read(folder, subfolder=subfolder, revision=revision, download=download)
         info = adapter.info
         bar = out.progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [{**dataclasses.asdict(s), "scale": info.scales.get(s.module)} for s in bar]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
-from loratheory.adapters._rules import SAME
+from loratheory.adapters.merging import SAME
 from loratheory.lowrank import (
     Array,
     LowRank,

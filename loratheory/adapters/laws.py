@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.adapters._merge import METHODS, Method
-from loratheory.adapters._rules import Options
+from loratheory.adapters.merging import METHODS, Method, Options
 from loratheory.lowrank import Array, LowRank
 from loratheory.shapes import Float
 

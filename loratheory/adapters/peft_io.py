@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -60,39 +60,35 @@ def located(
     download: bool = False,
 ) -> Path:
     """Return an adapter's folder on this disk; the arguments are those of `read`."""
-    path, below = Path(place), Path(subfolder)
-    if below.is_absolute() or ".." in below.parts:
+    path = Path(place)
+    if Path(subfolder).is_absolute() or ".." in Path(subfolder).parts:
         fact = f"the subfolder {shown(subfolder)} leads out of it"
         raise refusal(path, fact, "name a folder below")
+    # A name is taken for an id of the hub only if nothing on the disk has it.
     if not os.path.lexists(path):
-        # A name is taken for an id of the hub only if nothing on the disk has it.
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", os.fspath(place)) or ".." in path.parts:
             raise refusal(path, "there is no such folder", "name one that PEFT saved")
         path = _of_hub(os.fspath(place), subfolder.rstrip("/"), revision, download=download)
-    home = path / below
-    if not os.path.lexists(home):
-        raise refusal(path, f"holds no folder {shown(subfolder)}", "name one that it has")
+    home = path / subfolder
     if not home.is_dir():
-        raise refusal(home, "is a file", OTHER_DIALECTS)
+        fact = "is a file" if home.is_file() else f"holds no folder {shown(subfolder)}"
+        raise refusal(path, fact, OTHER_DIALECTS)
     return home
 
 
 def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) -> Path:
     """The snapshot of a repository of the Hugging Face hub, in the cache or fetched."""
+    start = f"{subfolder}/" if subfolder else ""
     try:
-        import huggingface_hub as hub
+        from huggingface_hub import snapshot_download
+
+        # PEFT's own two files and nothing else, least of all a pickled one.
+        patterns = [start + CONFIG, start + WEIGHTS]
+        options: Any = {"allow_patterns": patterns, "local_files_only": not download}
+        return Path(snapshot_download(name, revision=revision, **options))
     except ModuleNotFoundError:
         fact = "there is no such folder, and huggingface_hub is not installed"
         raise refusal(name, fact, "pip install 'loratheory[pretrained]'") from None
-    start = f"{subfolder}/" if subfolder else ""
-    try:
-        folder = hub.snapshot_download(
-            name,
-            revision=revision,
-            # PEFT's own two files and nothing else, least of all a pickled one.
-            allow_patterns=[start + CONFIG, start + WEIGHTS],
-            local_files_only=not download,
-        )
     except Exception as error:  # of many kinds: no such id, no network, a broken cache
         if not download:
             fact = "there is no such folder, and none in the Hugging Face cache"
@@ -101,7 +97,6 @@ def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) 
         line = str(error).strip().partition("\n")[0]
         remedy = "check its name, the revision and the network"
         raise refusal(name, f"could not be fetched ({line})", remedy) from error
-    return Path(folder)
 
 
 def _regular(path: Path) -> Path:
@@ -168,21 +163,11 @@ def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any
 
 # The configuration.
 
-REFUSED = {
-    "use_dora": "DoRA rescales the base weight, which no added matrix does",
-    "lora_bias": "a bias is trained beside the factors",
-    "modules_to_save": "whole modules take the place of the base's",
-    "trainable_token_indices": "rows of an embedding take the place of the base's",
-    "target_parameters": "parameters are adapted that are no modules",
-    "layer_replication": "the layers of the base are repeated",
-    "alora_invocation_tokens": "the adapter acts on some tokens only",
-    "use_qalora": "inputs are pooled before the adapter",
-    "use_bdlora": "the factors are block-diagonal",
-    "kasa_config": "the base weight is truncated",
-    "monteclora_config": "the factors are random",
-    "arrow_config": "the adapter is a router over others",
-    "megatron_config": "the factors are split over devices",
-}
+REFUSED = (
+    *("use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "target_parameters"),
+    *("layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora", "kasa_config"),
+    *("monteclora_config", "arrow_config", "megatron_config"),
+)
 """Keys of PEFT's configuration that make the effect other than base + scale · up · down."""
 
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
@@ -196,38 +181,19 @@ _WITHOUT_EFFECT = (
     *("runtime_config", "init_lora_weights"),
 )
 
-Check = tuple[Callable[[Any], bool], str]
-_RANK: Check = (
-    lambda value: type(value) is int and value >= 1,
-    "it must be a whole number, 1 or more",
-)
-_NUMBER: Check = (
-    lambda value: type(value) in (int, float) and abs(value) < 1e30,
-    "it must be a finite number below 1e30",
-)
-_PATTERNS: Check = (lambda value: isinstance(value, dict), "it must be an object, {} if empty")
-_TEXT: Check = (lambda value: isinstance(value, str | None), "it must be a text or null")
-_SWITCH: Check = (lambda value: isinstance(value, bool | None), "it must be true, false or null")
-_NAMES: Check = (
-    lambda value: (
-        isinstance(value, str | None)
-        or (isinstance(value, list) and all(isinstance(name, str) for name in value))
-    ),
-    "it must be a list of names, a regular expression or null",
-)
-CHECKS: dict[str, Check] = {
-    "r": _RANK,
-    "lora_alpha": _NUMBER,
-    "rank_pattern": _PATTERNS,
-    "alpha_pattern": _PATTERNS,
-    "use_rslora": _SWITCH,
-    "fan_in_fan_out": _SWITCH,
-    "target_modules": _NAMES,
-    "base_model_name_or_path": _TEXT,
-    "revision": _TEXT,
-    "task_type": _TEXT,
+CHECKS: dict[str, tuple[Any, str]] = {
+    "r": (int, "a whole number, 1 or more"),
+    "lora_alpha": (int | float, "a finite number below 1e30"),
+    "rank_pattern": (dict, "an object, {} if empty"),
+    "alpha_pattern": (dict, "an object, {} if empty"),
+    "use_rslora": (bool | None, "true, false or null"),
+    "fan_in_fan_out": (bool | None, "true, false or null"),
+    "target_modules": (str | list | None, "a list of names, a regular expression or null"),
+    "base_model_name_or_path": (str | None, "a text or null"),
+    "revision": (str | None, "a text or null"),
+    "task_type": (str | None, "a text or null"),
 }
-"""The keys that are used, what PEFT takes as their values, and what to say of other values."""
+"""The keys that are used, the types that PEFT takes as their values, and how to name those."""
 _KNOWN = {"peft_type", "bias", *REFUSED, *CHECKS, *HANDED_ON, *_WITHOUT_EFFECT}
 
 
@@ -247,9 +213,8 @@ class Config:
     def __init__(self, file: Path) -> None:
         values = json_file(file, _CONFIG_LIMIT)
         _check_effect(file, values)
-        for key, (accepts, remedy) in CHECKS.items():
-            if key in values and not accepts(values[key]):
-                raise refusal(file, f"{key} is {shown(values[key])}", remedy)
+        for key in CHECKS.keys() & values.keys():
+            _check_value(file, key, key, values[key])
         self.base = str(values.get("base_model_name_or_path") or "")
         self.rest = handed_on(values)
         self.notes: tuple[str, ...] = ()
@@ -258,15 +223,14 @@ class Config:
             fact = f"{file} has keys unknown here ({shown(', '.join(unknown))})"
             self.notes = (f"{fact}: no effect of theirs is counted",)
         self._file, self._values = file, values
-        self._ranks = self._patterns("rank_pattern", _RANK)
-        self._alphas = self._patterns("alpha_pattern", _NUMBER)
+        self._ranks = self._patterns("rank_pattern", "r")
+        self._alphas = self._patterns("alpha_pattern", "lora_alpha")
 
-    def _patterns(self, key: str, check: Check) -> list[tuple[re.Pattern[str], Any]]:
+    def _patterns(self, key: str, like: str) -> list[tuple[re.Pattern[str], Any]]:
         """PEFT's rule: the pattern, from the start or after a dot, up to the end of the name."""
         patterns = []
         for text, value in self._values.get(key, {}).items():
-            if not check[0](value):
-                raise refusal(self._file, f"{key}[{shown(text)}] is {shown(value)}", check[1])
+            _check_value(self._file, f"{key}[{shown(text)}]", like, value)
             # Python's `re` knows no time limit: what could take exponential time is not tried.
             repeats = re.findall(r"[*+{]|(?<![(*+}?])\?", text)
             if len(text) > 500 or len(repeats) > 2 or re.search(r"\)[*+?{]", text):
@@ -309,19 +273,28 @@ def _first_match(patterns: list[tuple[re.Pattern[str], Any]], module: str, defau
     return next((value for pattern, value in patterns if pattern.match(module)), default)
 
 
+def _check_value(file: Path, name: str, like: str, value: Any) -> None:
+    """Refuse a value that PEFT does not take for the key `like`."""
+    kinds, words = CHECKS[like]
+    fine = isinstance(value, kinds)
+    if fine and like in ("r", "lora_alpha"):
+        # For Python, true is a number.
+        fine = not isinstance(value, bool) and (value >= 1 if like == "r" else abs(value) < 1e30)
+    if not fine:
+        raise refusal(file, f"{name} is {shown(value)}", f"it must be {words}")
+
+
 def _check_effect(file: Path, values: dict[str, Any]) -> None:
     """Refuse everything whose effect is not base + scale · up · down."""
     kind = values.get("peft_type")
     if kind != "LORA":
         raise refusal(file, f'peft_type is {shown(kind)}, and only "LORA" is read', FOLD)
-    for key, reason in REFUSED.items():
+    for key in (*REFUSED, "bias"):
         value = values.get(key)
         # An empty object switches some of these on in PEFT.
-        if value not in (None, False, []):
-            raise refusal(file, f"{key} is {shown(value)}: {reason}", FOLD)
-    if values.get("bias", "none") != "none":
-        fact = f"bias is {shown(values['bias'])}: biases take the place of the base's"
-        raise refusal(file, fact, FOLD)
+        if value not in (None, False, [], "none"):
+            fact = f"{key} is {shown(value)}, whose effect is more than an added low-rank matrix"
+            raise refusal(file, fact, FOLD)
     start = values.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
         fact = f"init_lora_weights is {shown(start)}: this start changes the base weights"
@@ -524,10 +497,9 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
         raise refusal(home, "holds no LoRA tensor", "name a LoRA adapter's folder")
     pairs, notes = {}, []
     for module in sorted(roles, key=_natural):
-        config.check_adapted(module)
-        place = f"{home}: module {shown(module)}"
         base = roles[module].pop("base", None)
-        pairs[module] = _pair(place, module, roles[module], config)
+        pairs[module] = _pair(f"{home}: module {shown(module)}", module, roles[module], config)
+        config.check_adapted(module)
         if base is not None:
             # PEFT stores it beside an adapted embedding, and puts it in place of the base's own.
             fact = f"{base.place} is a base weight, taken for a copy of that of {module}"
@@ -545,9 +517,7 @@ def _parsed(key: str, tensor: Tensor) -> tuple[str, str]:
         fact = "is a whole embedding or head, which PEFT stores where the vocabulary was resized"
         remedy = "save the adapter with save_embedding_layers=False if it was not trained"
         raise refusal(tensor.place, fact, remedy)
-    if "lora_magnitude_vector" in key:
-        raise refusal(tensor.place, f"is of DoRA: {REFUSED['use_dora']}", FOLD)
-    raise refusal(tensor.place, "is no LoRA tensor of a linear map or embedding", FOLD)
+    raise refusal(tensor.place, "is no factor of a plain LoRA", FOLD)
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -669,8 +639,8 @@ def write(
     if not len(adapter):
         raise refusal(adapter.info.name, "has no module", "there is nothing to write")
     target = Path(os.path.realpath(place))
-    _check_replaceable(target, force=force)
     try:
+        _check_replaceable(target, force=force)
         with draft(target, replace=force) as folder:
             folder.mkdir()
             size, rounding, widths = _save(folder / WEIGHTS, adapter, dtype)
@@ -697,11 +667,7 @@ def _check_replaceable(target: Path, *, force: bool) -> None:
         raise refusal(target, "is a file", "name a folder")
     if not force:
         raise _taken(target)
-    try:
-        names = sorted(path.name for path in target.iterdir())
-    except OSError as error:
-        raise refusal(target, f"cannot be read ({error.strerror})", "name another folder") from None
-    for name in names:
+    for name in sorted(path.name for path in target.iterdir()):
         if not _OURS.fullmatch(name):
             fact = f"holds {shown(name)}, which is no part of an adapter and would be lost"
             raise refusal(target, fact, "move it away or name another folder")

@@ -154,7 +154,9 @@ def test_every_kind_of_array_will_do():
 
 
 @pytest.mark.parametrize("move", [np.asarray, torch.asarray, array_api_strict.asarray])
-@pytest.mark.parametrize("widths", [(7, 3, 2), (3, 7, 5), (4, 4, 6), (0, 3, 2), (3, 0, 2), (3, 3, 0)])
+@pytest.mark.parametrize(
+    "widths", [(7, 3, 2), (3, 7, 5), (4, 4, 6), (0, 3, 2), (3, 0, 2), (3, 3, 0)]
+)
 def test_any_shape_and_width_is_decomposed_and_truncated(widths, move):
     m, n, r = widths
     low = gaussian(np.random.default_rng(1), m, n, r)

@@ -9,7 +9,7 @@ KEYWORDS = {
     "quickstart.md": ("LoRA", "tutorial", "getting started", "example"),
     "install.md": ("install", "installation", "pip", "PyTorch", "GPU", "conda"),
     "advise.md": ("LoRA", "which merge", "merge my adapters", "recommendation"),
-    "formats.md": ("PEFT", "safetensors", "PiSSA", "DoRA", "kohya", "diffusers"),
+    "formats.md": ("PEFT", "safetensors", "PiSSA", "DoRA", "vLLM", "llama.cpp", "serve"),
     "language_model.md": ("language model", "transformers", "SmolLM2", "LLM"),
     "portable.md": ("portable adapter", "stand-in"),
     "commands/merge.md": ("merge",),

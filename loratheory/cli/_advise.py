@@ -323,8 +323,7 @@ def generate(
     """Continue a prompt with an adapter, a merge or a route, and print words as they come.
 
     The most likely token is always chosen. Gates that decide for a whole prompt do so once, at its
-    end. A merge, but no route, can be put into the weights of the base: `loratheory convert FOLDER
-    --to model`.
+    end.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """

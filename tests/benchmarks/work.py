@@ -129,7 +129,7 @@ def layer(width):
     from large import pair
 
     folder = Path(tempfile.mkdtemp(dir=FOLDER))
-    return pair(folder, 64, 2, layers=1, width=width, inner=width * 7 // 2, keys=width // 8)
+    return pair(folder, 64, layers=1, width=width, inner=width * 7 // 2, keys=width // 8)
 
 
 def command(width, *words):
@@ -174,7 +174,7 @@ def layer_lapack(width):
 
 
 def knots_ours(size):
-    from loratheory.adapters import knots_basis
+    from loratheory.adapters.merging import knots_basis
     from loratheory.lowrank import LowRank
 
     updates = [LowRank(*pair).map(np.float64) for pair in factors(size, 2)]
@@ -234,9 +234,9 @@ def routed_ours(size, count=6, tokens=300):
 
 def routed_each(size, count=6, tokens=300):
     """Every update on the tokens that want it, whatever their number."""
-    from loratheory.adapters import _routing
+    from loratheory.adapters import routing
 
-    _routing._joined = _routing._each
+    routing._joined = routing._each
     return routed_ours(size, count, tokens)
 
 

@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_refused_in_a_line(given, collected, run, tmp_path)
     for words, message in (
         ([], "regmean in space 'full' needs moments: give second moments of the inputs"),
         ([tmp_path / "none"], "cannot be read"),
-        ([tmp_path / "pickle"], "this is no safetensors file"),
+        ([tmp_path / "pickle"], "the safetensors library refuses this file"),
         (
             [tmp_path / "vector"],
             f"{name} has shape (24,), and a root of a second moment is a matrix",

@@ -1,9 +1,10 @@
 """Adapters made to be streamed, of the shape of a 70B model: ``python tests/large.py DIR``.
 
 Every linear map of 80 blocks (width 8192, MLP 28672, keys and values 1024) gets a random update of
-rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter, in ``DIR/one`` and ``DIR/two``. Numbers
-come from a seed; a share of directions is common to both, so that they overlap as trained adapters
-do. With ``--library 1000`` there are so many small ones instead: 12 maps of width 256, rank 8.
+rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter, in ``DIR/one`` and ``DIR/two``.
+Numbers come from a seed; a share of directions is common to both, so that they overlap as trained
+adapters do. With ``--library 1000`` there are so many small ones instead: 12 maps of width 256,
+rank 8.
 """
 
 import argparse

@@ -152,8 +152,15 @@ def json_file(path: Path, limit: int = _JSON_LIMIT, remedy: str = RESTORE) -> di
 
 def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the JSON object in `text`; AdapterError, which names `path`, if it is none."""
+
+    def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            message = "a key occurs twice"
+            raise ValueError(message)
+        return dict(pairs)
+
     try:
-        values = json.loads(text.decode())
+        values = json.loads(text.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise refusal(path, f"is not JSON ({error})", remedy) from None
     if not isinstance(values, dict):

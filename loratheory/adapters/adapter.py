@@ -142,10 +142,14 @@ class Aligned:
 
     def updates(self, module: str) -> list[LowRank]:
         """Return the update of one module by each adapter, of width 0 where an adapter has none."""
-        present = {i: a[module] for i, a in enumerate(self.adapters) if module in a}
+        present = {}
+        for place, adapter in enumerate(self.adapters):
+            # `get` would take a KeyError of a lazy look-up for an absence.
+            if module in adapter:
+                present[place] = adapter[module]
         like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
-        return [present.get(i, zero) for i in range(len(self.adapters))]
+        return [present.get(place, zero) for place in range(len(self.adapters))]
 
     @property
     def report(self) -> tuple[str, ...]:
@@ -207,40 +211,58 @@ def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
 
     Returns what the user should see to: that a revision stands beside none.
     """
-    bases = [adapter.info.base for adapter in adapters]
-    revisions = [str(adapter.info.config.get("revision") or "") for adapter in adapters]
-    for fact, values in (("base model", bases), ("revision of the base model", revisions)):
-        named = [i for i, value in enumerate(values) if value]
-        for i in named:
-            if values[i] != values[named[0]]:
-                names = [adapters[j].info.name for j in (i, named[0])]
-                text = f"its {fact} is {shown(values[i])}, that of {names[1]} is"
-                remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
-                raise refusal(names[0], f"{text} {shown(values[named[0]])}", remedy)
-    if not any(revisions) or all(revisions):
+    _agreed("base model", adapters, lambda info: info.base)
+    known = _agreed(
+        "revision of the base model", adapters, lambda info: str(info.config.get("revision") or "")
+    )
+    if known is None:
         return ()
-    known = next(i for i, value in enumerate(revisions) if value)
-    silent = adapters[revisions.index("")].info.name
-    fact = f"{adapters[known].info.name} was trained on revision {shown(revisions[known])} of its"
-    return (f"{fact} base model, {silent} names none: see that they are one",)
+    for adapter in adapters:
+        if not adapter.info.config.get("revision"):
+            revision = shown(known.info.config["revision"])
+            fact = f"{known.info.name} was trained on revision {revision} of its base model"
+            return (f"{fact}, {adapter.info.name} names none: see that they are one",)
+    return ()
+
+
+def _agreed(fact: str, adapters: Sequence[Adapter], value: Callable[[Info], str]) -> Adapter | None:
+    """The first adapter that names a base or a revision; refused if another names another one."""
+    first = None
+    for adapter in adapters:
+        if not value(adapter.info):
+            continue
+        first = first or adapter
+        one, other = value(first.info), value(adapter.info)
+        if one != other:
+            text = f"its {fact} is {shown(other)}, that of {first.info.name} is {shown(one)}"
+            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+            raise refusal(adapter.info.name, text, remedy)
+    return first
 
 
 def _common_info(adapters: Sequence[Adapter], notes: tuple[str, ...]) -> Info:
     """What an adapter made of all of these says about itself."""
-    infos = [adapter.info for adapter in adapters]
-    config = dict(infos[0].config)
-    for info in infos[1:]:
+    common = adapters[0].info
+    names, config, own_notes = [common.name], dict(common.config), list(common.notes)
+    for adapter in adapters[1:]:
+        info = adapter.info
+        names.append(info.name)
+        own_notes += info.notes
+        transposed = config.get("fan_in_fan_out") or info.config.get("fan_in_fan_out")
         config = {key: value for key, value in config.items() if info.config.get(key) == value}
-    # PEFT warns about it in modules that are not transposed, and needs it in those that are.
-    if any(info.config.get("fan_in_fan_out") for info in infos):
-        config["fan_in_fan_out"] = True
-    for info in reversed(infos):
-        notes = (*info.notes, *notes)
-    return Info(
-        name=" + ".join(dict.fromkeys(info.name for info in infos)),
-        base=next((info.base for info in infos if info.base), ""),
-        dtype=max((info.dtype for info in infos), key=DTYPES.index),
-        embeddings=frozenset().union(*(info.embeddings for info in infos)),
+        # PEFT warns about it in modules that are not transposed, and needs it in those that are.
+        if transposed:
+            config["fan_in_fan_out"] = True
+        common = replace(
+            common,
+            base=common.base or info.base,
+            dtype=max(common.dtype, info.dtype, key=DTYPES.index),
+            embeddings=common.embeddings | info.embeddings,
+        )
+    return replace(
+        common,
+        name=" + ".join(dict.fromkeys(names)),
         config=config,
-        notes=notes,
+        notes=(*own_notes, *notes),
+        scales={},
     )

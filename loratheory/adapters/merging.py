@@ -41,12 +41,14 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
+    concatenated,
     device,
     double,
     finite,
     from_dense,
     thin_svd,
     total,
+    triangle,
     truncate,
 )
 from loratheory.shapes import Float
@@ -99,6 +101,16 @@ Rule = Callable[[Updates, Weights, Options], LowRank]
 # Rules in closed form.
 
 
+def side_by_side(updates: Updates) -> LowRank:
+    """Return the sum of updates with all factors side by side, in float64."""
+    return concatenated(updates, [1] * len(updates))
+
+
+def in_double(updates: Updates) -> list[LowRank]:
+    """Return the updates in float64, in which all rules compute."""
+    return [low.map(double) for low in updates]
+
+
 def weighted_total(updates: Updates, weights: Weights, _: Options) -> LowRank:
     """Return the weighted sum; its width is the sum of the widths, or the smaller side."""
     return total(list(updates), weights)
@@ -116,8 +128,11 @@ def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:
     Its largest distance to an adapter is the least of all merges made without data
     (``thm:minimax-merge``).
     """
-    updates = [low.map(double) for low in updates]
-    gram = np.array([[low.inner(other) for other in updates] for low in updates])
+    updates = in_double(updates)
+    gram = np.empty((len(updates), len(updates)))
+    for i, low in enumerate(updates):
+        for j, other in enumerate(updates):
+            gram[i, j] = low.inner(other)
     return total(updates, enclosing_weights(gram).tolist())
 
 
@@ -130,20 +145,23 @@ def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
     matters only if squares underflow.
     """
     k = len(gram)
-    # of size 1, and a little height of its own for each point, so that each solution exists
+    # Of size 1, and with a little height of its own for each point, so that each solution exists.
     gram = gram / (np.diagonal(gram).max() or 1.0) + 1e-13 * np.eye(k)
     energies, weights, chosen = np.diagonal(gram), np.eye(k)[0], [0]
     for _ in range(10 * k):
-        distances = energies - 2 * gram @ weights  # squared, less those of the centre from 0
+        # Squared, less the constant squared norm of the centre.
+        distances = energies - 2 * gram @ weights
         far = int(np.argmax(distances))
         if distances[far] - distances[chosen].max() <= 1e-12:
             break
         chosen.append(far)
         while True:
+            # The centre is equally far from all chosen points: Lagrange's conditions.
             one = np.ones((len(chosen), 1))
             system = np.block([[2 * gram[np.ix_(chosen, chosen)], one], [one.T, np.zeros((1, 1))]])
             solution = np.linalg.solve(system, np.append(energies[chosen], 1.0))[:-1]
             before = weights[chosen]
+            # A weight that would become negative stops the step where it is zero.
             falling = solution <= 0
             step = min([1.0, *(before[falling] / (before - solution)[falling])])
             moved = before + step * (solution - before)
@@ -151,7 +169,7 @@ def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
             weights[chosen] = np.maximum(moved, 0)
             if not falling.any():
                 break
-            chosen = [i for i in chosen if weights[i] > 1e-15]
+            chosen = np.flatnonzero(weights > 1e-15).tolist()
     return weights / weights.sum()
 
 
@@ -183,12 +201,16 @@ def tsv(updates: Updates, weights: Weights, options: Options) -> LowRank:
     direction, so that copies of one adapter merge to that adapter.
     """
     share = max(1, min(updates[0].shape) // len(updates))
-    parts = [low.svd().above(NEGLIGIBLE).leading(share) for low in updates]
-    xp = array_namespace(parts[0].sigma)
-    left = _polar(xp.concat([part.left for part in parts], axis=1))
-    right = _polar(xp.concat([part.right.T for part in parts], axis=1))
-    sigma = xp.concat([weight * part.sigma for part, weight in zip(parts, weights, strict=True)])
-    return options.limit(LowRank(left * sigma, right.T))
+    lefts, sigmas, rights = [], [], []
+    for low, weight in zip(updates, weights, strict=True):
+        left, sigma, right = low.svd().above(NEGLIGIBLE).leading(share)
+        lefts.append(left)
+        sigmas.append(weight * sigma)
+        rights.append(right.T)
+    xp = array_namespace(sigmas[0])
+    # Only here do the adapters meet: their directions are moved apart as little as possible.
+    left, right = _polar(xp.concat(lefts, axis=1)), _polar(xp.concat(rights, axis=1))
+    return options.limit(LowRank(left * xp.concat(sigmas), right.T))
 
 
 def _polar(frames: Float[Array, "m c"]) -> Float[Array, "m c"]:
@@ -216,14 +238,17 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
     spaces are independent, RegMean without shrinkage on data that fill them and the fixed point of
     least norm of WUDI-Merging are this matrix.
     """
-    updates = [low.map(double) for low in updates]
-    bases = [low.row_space() for low in updates]
-    images = [w * (low @ basis) for low, basis, w in zip(updates, bases, weights, strict=True)]
+    bases, images = [], []
+    for low, weight in zip(in_double(updates), weights, strict=True):
+        basis = low.row_space()
+        bases.append(basis)
+        images.append(weight * (low @ basis))
     xp = array_namespace(bases[0])
     image = xp.concat(images, axis=1)
     left, sigma, right = thin_svd(xp.concat(bases, axis=1)).above(SAME)
     if not sigma.shape[0]:
         return LowRank(image[:, :0], left.T)
+    # The pseudo-inverse of all bases side by side, damped where row spaces nearly coincide.
     inverse = sigma / (sigma**2 + options.ridge * float(sigma[0]) ** 2)
     return options.limit(LowRank(image @ (right.T * inverse), left.T))
 
@@ -240,27 +265,28 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     rank, it minimises the same among matrices of that rank. Without moments all inputs count
     equally. No dense update or moment is formed.
     """
-    updates = [low.map(double) for low in updates]
+    updates = in_double(updates)
     xp, (_, n) = array_namespace(updates[0].up), updates[0].shape
     place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}
-    roots, shares = [xp.zeros((0, n), **place) for _ in updates], [1.0] * len(updates)
+    # Without moments every adapter has the identity as its second moment.
+    roots, shares = [xp.zeros((0, n), **place)] * len(updates), [1.0] * len(updates)
     if options.moments:
         roots = [xp.asarray(root, **place) for root in options.moments]
         shares = [options.ridge * float(xp.sum(root**2)) / max(n, 1) for root in roots]
+    # The axes in which anybody has inputs; beside them only the ridges count.
     left, sigma, right = thin_svd(xp.concat(roots, axis=0)).above(SAME)
-    ends = np.cumsum([0, *(int(root.shape[0]) for root in roots)]).tolist()
-    seen, unseen = [], []  # the rows of sum_j w_j D_j M_j on the axes seen by anybody, and beside
-    for j, (low, weight, root, share) in enumerate(
-        zip(updates, weights, roots, shares, strict=True)
-    ):
+    seen, unseen, start = [], [], 0
+    for low, weight, root, share in zip(updates, weights, roots, shares, strict=True):
+        stop = start + int(root.shape[0])
         rows = low.down @ right.T
-        answers = (low.down @ root.T) @ left[ends[j] : ends[j + 1], :] * sigma
+        answers = (low.down @ root.T) @ left[start:stop, :] * sigma
         seen.append(weight * (answers + share * rows))
         unseen.append(weight * share * (low.down - rows @ right))
+        start = stop
     spectrum, rest = (sigma**2 + sum(shares)) ** 0.5, sum(shares) ** 0.5 or 1.0
-    ups = xp.concat([low.up for low in updates], axis=1)
     white = xp.concat(seen, axis=0) / spectrum @ right + xp.concat(unseen, axis=0) / rest
-    kept = options.limit(LowRank(ups, white))  # where inputs are white the nearest is the best
+    # Where inputs are white, the nearest matrix of a rank is also the best on the inputs.
+    kept = options.limit(LowRank(side_by_side(updates).up, white))
     rows = kept.down @ right.T
     return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)
 
@@ -288,6 +314,7 @@ def keep_largest(blocks: Iterator[Array], density: int | float, _: np.random.Gen
     sizes = [abs(block) for block in blocks]
     xp = array_namespace(*sizes)
     flat = xp.concat([xp.reshape(size, (-1,)) for size in sizes])
+    # Rounding must not make 0.29 · 100 entries 28.
     count = int(flat.shape[0])
     place = count - max(1, math.floor(density * count + 1e-9))
     if is_numpy_array(flat):
@@ -295,6 +322,7 @@ def keep_largest(blocks: Iterator[Array], density: int | float, _: np.random.Gen
         flat.partition(place)
     else:
         flat = xp.sort(flat)
+    # Entries of a factored product that are equal differ by rounding.
     least = float(flat[place]) * (1 - 1e-12)
     return lambda block: xp.where(abs(block) >= least, block, xp.zeros_like(block))
 
@@ -338,13 +366,16 @@ def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
     sizes = weighted_sum([abs(block) for block in blocks], [abs(w) for w in weights])
     floor = NEGLIGIBLE * sizes
     zero, one = xp.zeros_like(total), xp.ones_like(total)
+    # Election: the sign of the weighted sum, none where the votes cancel.
     sign = xp.where(abs(total) > floor, xp.sign(total), zero)
+    # Merge: the mean over those who voted for the winner.
     top, bottom = zero, zero
     for block, weight in zip(blocks, weights, strict=True):
         vote = weight * block
         agrees = sign * vote > floor
         top = top + xp.where(agrees, vote, zero)
         bottom = bottom + xp.where(agrees, abs(weight) * one, zero)
+    # Where nobody agrees the sum is zero, and so is the mean.
     return top / xp.where(bottom > 0, bottom, one)
 
 
@@ -392,7 +423,8 @@ def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k
     the total width. Costs ``O((m + n) R^2)``, where a dense SVD would cost ``O(K m^2 n)``.
     """
     xp = array_namespace(updates[0].up)
-    parts = [low.up @ xp.linalg.qr(low.down.T)[1].T for low in updates if low.width]
+    # Orthonormal rows on the right change neither left vectors nor singular values.
+    parts = [low.up @ triangle(low.down.T).T for low in updates if low.width]
     stack = xp.concat(parts, axis=1) if parts else updates[0].up
     return thin_svd(stack).above(NEGLIGIBLE)[:2]
 
@@ -411,10 +443,9 @@ def core(updates: Updates) -> Coordinates:
     Panariello, Marczak et al., *Accurate and efficient low-rank model merging in Core Space*
     (NeurIPS 2025, arXiv 2509.17786).
     """
-    xp = array_namespace(updates[0].up)
-    ups = xp.concat([low.up for low in updates], axis=1)
-    downs = xp.concat([low.down for low in updates], axis=0)
-    left, right = (thin_svd(stack).above(NEGLIGIBLE).left for stack in (ups, downs.T))
+    together = side_by_side(updates)
+    left = thin_svd(together.up).above(NEGLIGIBLE).left
+    right = thin_svd(together.down.T).above(NEGLIGIBLE).left
     cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
     return Coordinates(cores, left, right.T)
 
@@ -432,7 +463,7 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
     """
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
-        coordinates = SPACES[options.space]([low.map(double) for low in updates])
+        coordinates = SPACES[options.space](in_double(updates))
         merged = _merged_entries(sparsify, combine, coordinates.cores, weights, options)
         return options.limit(coordinates.update(merged, options.rank))
 
@@ -493,7 +524,7 @@ def _summed(updates: Updates, ups: Weights, downs: Weights, options: Options) ->
             "equal ranks; choose cat, svd or mean, which add the updates themselves"
         )
         raise MergeError(message)
-    updates = [low.map(double) for low in updates]
+    updates = in_double(updates)
     (m, n), width = updates[0].shape, widths[0] if widths else 0
     xp = array_namespace(updates[0].up)
     place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}

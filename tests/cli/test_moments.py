@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused_in_a_line(given, collected, run, tmp_path)
         ([tmp_path / "pickle"], "the safetensors library refuses this file"),
         (
             [tmp_path / "vector"],
-            f"{name} has shape [24], and a root of a second moment is a matrix",
+            f"{name}': has shape [24], and a root of a second moment is a matrix",
         ),
         ([tmp_path / "less"], f"it has no second moment of {name}; collect them with loratheory"),
         ([tmp_path / "narrow"], "has inputs of 24 entries, and the root shape"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loratheory.adapters import Adapter, Info, Lazy, write
+from loratheory.adapters import Adapter, Info, Lazy, write_adapter
 from loratheory.lowrank import LowRank
 
 SHARED = 0.3
@@ -57,7 +57,7 @@ def pair(folder, rank=64, **sizes):
     sides = shapes(**sizes)
     folders = [folder / "one", folder / "two"]
     for seed, place in enumerate(folders):
-        write(adapter(sides, rank, seed), place)
+        write_adapter(adapter(sides, rank, seed), place)
     return folders
 
 
@@ -66,7 +66,7 @@ def library(folder, count, rank=8, layers=6, width=256):
     names = [f"model.layers.{i}.self_attn.{x}_proj" for i in range(layers) for x in "qv"]
     sides = dict.fromkeys(names, (width, width))
     for seed in range(count):
-        write(adapter(sides, rank, seed), folder / f"{seed:04}")
+        write_adapter(adapter(sides, rank, seed), folder / f"{seed:04}")
 
 
 def main():

@@ -12,7 +12,7 @@ from pathlib import Path
 from folders import folder
 
 import loratheory as lt
-from loratheory.adapters import merge, read, write
+from loratheory.adapters import merge, read_adapter, write_adapter
 from loratheory.cli import app
 
 HOME = Path(lt.__file__).parent
@@ -79,7 +79,9 @@ def test_a_plain_folder_runs_through_six_files_when_it_is_merged(tmp_path):
     modules = {"model.layers.0.q_proj": (24, 16, 2)}  # no side is shorter than all widths together
     places = [folder(tmp_path / name, modules, seed=seed) for seed, name in enumerate("ab")]
     found = run_through(
-        lambda: write(merge([read(place) for place in places], "mean"), tmp_path / "merged")
+        lambda: write_adapter(
+            merge([read_adapter(place) for place in places], "mean"), tmp_path / "merged"
+        )
     )
     assert {"adapters/peft_io.py", "lowrank.py", "store.py"} < found
     assert len(found) <= 6, sorted(found)

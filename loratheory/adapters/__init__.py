@@ -20,7 +20,7 @@ from loratheory.adapters.laws import Cell as Cell
 from loratheory.adapters.laws import LawCase as LawCase
 from loratheory.adapters.laws import Row as Row
 from loratheory.adapters.laws import laws as laws
-from loratheory.adapters.merging import METHODS as METHODS
+from loratheory.adapters.merging import MERGE_METHODS as MERGE_METHODS
 from loratheory.adapters.merging import MergeError as MergeError
 from loratheory.adapters.merging import Method as Method
 from loratheory.adapters.merging import Moments as Moments
@@ -30,8 +30,8 @@ from loratheory.adapters.merging import read_moments as read_moments
 from loratheory.adapters.merging import roots as roots
 from loratheory.adapters.merging import write_moments as write_moments
 from loratheory.adapters.peft_io import Written as Written
-from loratheory.adapters.peft_io import read as read
-from loratheory.adapters.peft_io import write as write
+from loratheory.adapters.peft_io import read_adapter as read_adapter
+from loratheory.adapters.peft_io import write_adapter as write_adapter
 from loratheory.adapters.routing import Gates as Gates
 from loratheory.adapters.routing import Router as Router
 from loratheory.adapters.routing import Scores as Scores
@@ -39,7 +39,7 @@ from loratheory.adapters.routing import arrow_scores as arrow_scores
 from loratheory.adapters.routing import calibrate as calibrate
 from loratheory.adapters.routing import calibrate_z as calibrate_z
 from loratheory.adapters.routing import forward as forward
-from loratheory.adapters.routing import response_scores as response_scores
+from loratheory.adapters.routing import response_norms as response_norms
 from loratheory.adapters.routing import softmax_weights as softmax_weights
 from loratheory.adapters.routing import standardised as standardised
 from loratheory.adapters.routing import subspace_scores as subspace_scores

@@ -87,7 +87,7 @@ class Adapter(Updates):
 
     Examples
     --------
-    >>> adapter = lt.read("tests/data/persons")
+    >>> adapter = lt.read_adapter("tests/data/persons")
     >>> adapter
     <Adapter 'tests/data/persons': updates of 60 modules>
     >>> adapter["model.layers.0.self_attn.q_proj"].rank

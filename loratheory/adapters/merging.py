@@ -638,7 +638,7 @@ _TABLE = (
 )
 # fmt: on
 
-METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
+MERGE_METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
 
 
 # Merge.
@@ -665,7 +665,7 @@ def merge(
     adapters : list of Adapter, or Aligned
         At least one. An adapter that lacks a module counts as zero there.
     method : str
-        A name in `METHODS`, which holds each method's formula, cost and options.
+        A name in `MERGE_METHODS`, which holds each method's formula, cost and options.
     weights : list of float, optional
         One for each adapter, by default 1; negative weights subtract.
     rank : int, optional
@@ -703,8 +703,8 @@ def merge(
 
     Examples
     --------
-    >>> persons, mascots = lt.read("tests/data/persons"), lt.read("tests/data/mascots")
-    >>> merged = merge([persons, mascots], "svd", weights=[0.7, 0.3], rank=6)
+    >>> pair = [lt.read_adapter(f"tests/data/{name}") for name in ("persons", "mascots")]
+    >>> merged = merge(pair, "svd", weights=[0.7, 0.3], rank=6)
     >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
     (90, 6)
     """
@@ -756,14 +756,14 @@ _ADVICE = {
 
 def _looked_up(name: str, space: str) -> Method:
     """The method, once it is known to work in the space."""
-    if name not in METHODS:
-        message = f"there is no merge method {name!r}: choose one of {', '.join(METHODS)}"
+    if name not in MERGE_METHODS:
+        message = f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}"
         raise MergeError(message)
-    if space not in METHODS[name].spaces:
-        spaces = ", ".join(METHODS[name].spaces)
+    if space not in MERGE_METHODS[name].spaces:
+        spaces = ", ".join(MERGE_METHODS[name].spaces)
         message = f"{name} does not work in space {space!r}: choose one of {spaces}"
         raise MergeError(message)
-    return METHODS[name]
+    return MERGE_METHODS[name]
 
 
 def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> None:

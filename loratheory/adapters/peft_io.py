@@ -59,7 +59,7 @@ def located(
     *,
     download: bool = False,
 ) -> Path:
-    """Return an adapter's folder on this disk; the arguments are those of `read`."""
+    """Return an adapter's folder on this disk; the arguments are those of `read_adapter`."""
     path = Path(place)
     if Path(subfolder).is_absolute() or ".." in Path(subfolder).parts:
         fact = f"the subfolder {shown(subfolder)} leads out of it"
@@ -427,7 +427,7 @@ _PARSERS = {role: re.compile(f"(?P<module>.+){end}", re.DOTALL) for role, end in
 _RESIZED = re.compile(r"(.*\.)?(lm_head|embed_tokens)\.weight")
 
 
-def read(
+def read_adapter(
     place: str | os.PathLike[str],
     *,
     subfolder: str = "",
@@ -463,7 +463,7 @@ def read(
 
     Examples
     --------
-    >>> persons = read("tests/data/persons")
+    >>> persons = read_adapter("tests/data/persons")
     >>> persons.info.base
     'SmolLM2-135M-Instruct (Q4_1, dequantised)'
     >>> persons.shapes["model.layers.0.self_attn.q_proj"]
@@ -579,7 +579,7 @@ _OURS = re.compile(
 
 @dataclass(frozen=True)
 class Written:
-    """What `write` has put on the disk."""
+    """What `write_adapter` has put on the disk."""
 
     folder: Path  #: The folder written.
     dtype: str  #: Storage type of every tensor.
@@ -587,7 +587,7 @@ class Written:
     rounding: float  #: Largest relative Frobenius error of a factor; 0 if none was rounded.
 
 
-def write(
+def write_adapter(
     adapter: Adapter,
     place: str | os.PathLike[str],
     *,
@@ -632,10 +632,10 @@ def write(
     Examples
     --------
     >>> import tempfile
-    >>> persons = lt.read("tests/data/persons")
+    >>> persons = lt.read_adapter("tests/data/persons")
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = write(persons, folder + "/copy")
-    ...     len(lt.read(folder + "/copy"))
+    ...     _ = write_adapter(persons, folder + "/copy")
+    ...     len(lt.read_adapter(folder + "/copy"))
     60
     """
     if dtype is None:

@@ -125,17 +125,17 @@ def advise(
         out.refused(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
     out.needs("pretrained", "advise")
     from loratheory import pretrained as lib
-    from loratheory.adapters import aligned, read, read_moments
+    from loratheory.adapters import aligned, read_adapter, read_moments
     from loratheory.diagnosis import distinct
 
     tried = _ways(ways, lib.WAYS)
-    library = [read(folder, subfolder=subfolder, download=download) for folder in folders]
+    library = [read_adapter(folder, subfolder=subfolder, download=download) for folder in folders]
     names = distinct([one.info.name for one in library])
     about = _about(folders, subfolder, named=ways is not None and "subject gates" in tried)
     tried = [way for way in tried if about or way != "subject gates"]
     seen: Any = [read_moments(file) for file in moments or ()] or None
     notes = aligned(library).report
-    others = {str(folder): read(folder, download=download) for folder in also or ()}
+    others = {str(folder): read_adapter(folder, download=download) for folder in also or ()}
     asked = _asked(prompts, facts, library, names)
     where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
     if recipe and output:

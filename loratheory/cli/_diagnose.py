@@ -69,7 +69,7 @@ def diagnose(
     needed, unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from loratheory.adapters import aligned, read
+    from loratheory.adapters import aligned, read_adapter
     from loratheory.diagnosis import diagnose as diagnosed
     from loratheory.diagnosis import template_findings, weight_likeness
 
@@ -81,7 +81,7 @@ def diagnose(
     if solutions:
         common["overlap"] = _overlaps(solutions)
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [read(folder, **where) for folder in folders]
+    adapters = [read_adapter(folder, **where) for folder in folders]
     if solutions or probe:
         common |= weight_likeness(aligned(adapters, any_base=any_base))
         if probe:

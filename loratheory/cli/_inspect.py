@@ -27,13 +27,13 @@ def inspect(
     JSON: a list of objects `folder, base, dtype, notes, modules`, where each module has `module,
     outputs, inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
-    from loratheory.adapters import read
+    from loratheory.adapters import read_adapter
     from loratheory.diagnosis import spectra
 
     out.reachable(json, figure=figure)
     results = []
     for folder in folders:
-        adapter = read(folder, subfolder=subfolder, revision=revision, download=download)
+        adapter = read_adapter(folder, subfolder=subfolder, revision=revision, download=download)
         info = adapter.info
         bar = out.progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [{**dataclasses.asdict(s), "scale": info.scales.get(s.module)} for s in bar]

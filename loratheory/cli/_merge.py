@@ -85,7 +85,7 @@ def merge(
 
     out.free(output, force=force, json=json)
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [lib.read(folder, **where) for folder in folders]
+    adapters = [lib.read_adapter(folder, **where) for folder in folders]
     if device != "cpu":
         move = _mover(device)
         adapters = [adapter.map(move) for adapter in adapters]
@@ -117,7 +117,7 @@ def merge(
             made = audited(merged, together, compared, note, seen)
         else:
             made = replace(merged, modules=lib.Lazy(tuple(merged), _watched(merged, bar)))
-        written = lib.write(made, output, dtype=dtype, force=force)
+        written = lib.write_adapter(made, output, dtype=dtype, force=force)
     keys = TOTALS + ON_INPUTS * bool(moments)
     totals = {key: sum(getattr(one, key) for one in audits) for key in keys}
     result = {
@@ -235,7 +235,7 @@ def methods(json: out.Json = None) -> None:
     spaces`) and `laws` (each with `method, space, cells`; a cell has `holds`, true, false or
     null, `reason`, `seed` of the counterexample and the largest relative `gap` seen).
     """
-    from loratheory.adapters import METHODS, laws
+    from loratheory.adapters import MERGE_METHODS, laws
 
     rows = laws()
     entries = [
@@ -245,7 +245,7 @@ def methods(json: out.Json = None) -> None:
             "required": sorted(m.required),
             "spaces": m.spaces,
         }
-        for m in METHODS.values()
+        for m in MERGE_METHODS.values()
     ]
     if not out.delivered(json, {"methods": entries, "laws": rows}):
         return

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path, PurePath
 
-from loratheory.adapters import Adapter, Aligned, aligned, read, read_likeness, write_likeness
+from loratheory.adapters import (
+    Adapter,
+    Aligned,
+    aligned,
+    read_adapter,
+    read_likeness,
+    write_likeness,
+)
 from loratheory.diagnosis._findings import Finding, findings, library_record
 from loratheory.diagnosis._module import ModuleDiagnosis, examined
 from loratheory.tasks.word_problems import template_overlap
@@ -70,7 +77,7 @@ def diagnose(
     >>> len(found.modules), found.findings[0].label
     (90, 'thm:interference-angle')
     """
-    adapters = [item if isinstance(item, Adapter) else read(item) for item in library]
+    adapters = [item if isinstance(item, Adapter) else read_adapter(item) for item in library]
     if len(adapters) < 2:
         message = f"{len(adapters)} adapter has nothing to be merged with: name at least two"
         raise DiagnosisError(message)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from loratheory.adapters import METHODS, Adapter, Aligned, Options, interference
+from loratheory.adapters import MERGE_METHODS, Adapter, Aligned, Options, interference
 from loratheory.lowrank import EPS, Array, LowRank, double, grams, in_common_frames, signs, total
 
 
@@ -36,7 +36,7 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
 
     Examples
     --------
-    >>> first = next(spectra(lt.read("tests/data/persons")))
+    >>> first = next(spectra(lt.read_adapter("tests/data/persons")))
     >>> first.module, first.rank, round(first.spectral, 2)
     ('model.layers.0.mlp.down_proj', 4, 3.77)
     """
@@ -174,7 +174,7 @@ def _gauge_gap(
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
     stored, canonical = (
-        METHODS["factor-mean"].rule(written, [1.0] * len(written), Options()).map(double)
+        MERGE_METHODS["factor-mean"].rule(written, [1.0] * len(written), Options()).map(double)
         for written in (updates, forms)
     )
     products = grams([stored, canonical])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, aligned, read
+from loratheory.adapters import Adapter, aligned, read_adapter
 from loratheory.adapters.peft_io import located
 from loratheory.experiments.engine import Experiment, ExperimentError, Row
 from loratheory.shapes import Float64
@@ -91,7 +91,7 @@ def sweep(
     shapes must always agree.
     """
     places = [*library.values()]
-    headers = (read(place) for place in places)
+    headers = (read_adapter(place) for place in places)
     aligned([replace(one, modules={}, shapes={}) for one in headers], any_base=any_base)
     # sizes and ages: another library has other cells
     files = [
@@ -121,7 +121,7 @@ def cell(config: Block) -> list[Row]:
     the whole updates. Costs a thin decomposition per adapter and module, then products of ``r × r``
     cores per pair; one module of both groups is in memory at a time.
     """
-    sides = [[read(place) for place in group] for group in config.groups]
+    sides = [[read_adapter(place) for place in group] for group in config.groups]
     groups = [
         range(start, start + len(group))
         for start, group in zip(config.starts, config.groups, strict=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from folders import MODULES, folder, made
 
-from loratheory.adapters import AdapterError, Info, aligned, read
+from loratheory.adapters import AdapterError, Info, aligned, read_adapter
 
 Q, K = MODULES
 
@@ -29,7 +29,7 @@ def test_a_missing_module_is_zero_and_reported():
 
 
 def test_one_adapter_twice_is_fine_and_nothing_is_loaded(tmp_path):
-    adapter = read(folder(tmp_path))
+    adapter = read_adapter(folder(tmp_path))
     twice = aligned([adapter, adapter])
     assert (twice.report, twice.missing) == ((), {})
     one, other = twice.updates(Q)

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis
 from safetensors.numpy import load_file
 from strategies import seeds
 
-from loratheory.adapters import AdapterError, read
+from loratheory.adapters import AdapterError, read_adapter
 from loratheory.adapters.peft_io import header, load
 
 Q, K = MODULES
@@ -232,7 +232,7 @@ def test_it_is_refused_in_one_line_with_the_fact_and_a_remedy(name, tmp_path):
     make, fact = CASES[name]
     make(tmp_path / "x")
     with pytest.raises(AdapterError) as caught:
-        dict(read(tmp_path / "x"))
+        dict(read_adapter(tmp_path / "x"))
     message = str(caught.value)
     assert str(tmp_path / "x") in message
     assert fact in message
@@ -243,7 +243,7 @@ def test_it_is_refused_in_one_line_with_the_fact_and_a_remedy(name, tmp_path):
 
 def test_what_is_there_but_may_not_be_read_is_named(tmp_path, monkeypatch):
     home = folder(tmp_path / "x")
-    adapter = read(home)
+    adapter = read_adapter(home)
 
     def denied(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
@@ -251,7 +251,7 @@ def test_what_is_there_but_may_not_be_read_is_named(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.open", denied)
         with pytest.raises(AdapterError, match=r"adapter_config.json: .*Permission denied"):
-            read(home)
+            read_adapter(home)
     (home / WEIGHTS).unlink()
     with pytest.raises(AdapterError, match=r"safetensors: .*No such file"):
         adapter[Q]

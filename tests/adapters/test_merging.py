@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import merge_utils
 
 from loratheory.adapters import (
-    METHODS,
+    MERGE_METHODS,
     Adapter,
     AdapterError,
     Info,
@@ -33,14 +33,14 @@ from loratheory.lowrank import (
 )
 from loratheory.theorems import fisher_floor
 
-CELLS = [(name, space) for name, method in METHODS.items() for space in method.spaces]
+CELLS = [(name, space) for name, method in MERGE_METHODS.items() for space in method.spaces]
 EQUAL_WIDTHS = ("ties", "magnitude", "dare", "dare-ties", "tsv", "factor-mean", "factor-linear")
 ENTRYWISE = [cell for cell in CELLS if cell[0] in EQUAL_WIDTHS[:4]]
 
 
 def apply(name, updates, weights=None, **options):
     weights = [1.0] * len(updates) if weights is None else weights
-    return METHODS[name].rule(updates, weights, Options(**options))
+    return MERGE_METHODS[name].rule(updates, weights, Options(**options))
 
 
 def drawn(name, seed):
@@ -51,7 +51,7 @@ def drawn(name, seed):
     widths = [r] * k if name in EQUAL_WIDTHS else rng.integers(0, r + 1, k).tolist()
     scale = 10.0 ** rng.integers(-6, 7)
     weights = [1.0] * k
-    if "weights" in METHODS[name].options:
+    if "weights" in MERGE_METHODS[name].options:
         weights = rng.standard_normal(k).tolist()
     return [gaussian(rng, m, n, width, scale) for width in widths], weights, scale
 
@@ -200,9 +200,9 @@ def test_each_rule_is_its_formula(name, space):
         options = Options(
             "layer", space, 2 if name == "svd" else None, density=density, ridge=ridge, seed=seed
         )
-        if "moments" in METHODS[name].options:
+        if "moments" in MERGE_METHODS[name].options:
             options = replace(options, moments=seen(updates, seed))
-        merged = METHODS[name].rule(updates, weights, options)
+        merged = MERGE_METHODS[name].rule(updates, weights, options)
         expected = formula(name, updates, weights, options)
         np.testing.assert_allclose(merged.dense(), expected, rtol=1e-6, atol=1e-7 * scale)
 
@@ -230,7 +230,7 @@ CASES = ("numpy's", "zero", "one", "equal", "scale", "rotate", "gauge")
 @pytest.mark.parametrize(("name", "space"), CELLS)
 def test_what_is_done_to_the_updates_is_done_to_the_merge(name, space, backend, case):
     """In double precision, and without changing what was given."""
-    rng, method = np.random.default_rng(0), METHODS[name]
+    rng, method = np.random.default_rng(0), MERGE_METHODS[name]
     pair = [gaussian(rng, 9, 8, 2).map(np.float32).map(np.float64) for _ in range(2)]
     roots = tuple(rng.standard_normal((2, 5, 8)))
 
@@ -282,7 +282,7 @@ def test_what_is_done_to_the_updates_is_done_to_the_merge(name, space, backend, 
 
 @pytest.mark.parametrize(("name", "space"), CELLS)
 def test_a_rank_is_kept_by_the_best_truncation(name, space):
-    if "rank" not in METHODS[name].options:
+    if "rank" not in MERGE_METHODS[name].options:
         return
     updates = [gaussian(np.random.default_rng(0), 9, 8, 2) for _ in range(2)]
     free = apply(name, updates, space=space, density=0.5).dense()
@@ -512,7 +512,7 @@ def test_peft_agrees(kind, name, options, weights):
     if "prune" in kind:
         extra["density"] = 0.5
     model.add_weighted_adapter(["one", "two"], weights, "merged", combination_type=kind, **extra)
-    ours = METHODS[name].rule([update(layer, x) for x in ("one", "two")], weights, options)
+    ours = MERGE_METHODS[name].rule([update(layer, x) for x in ("one", "two")], weights, options)
     np.testing.assert_allclose(update(layer, "merged").dense(), ours.dense(), atol=1e-4)
 
 
@@ -521,7 +521,7 @@ def test_ties_agrees_for_equal_weights():
     one, two = rng.standard_normal((2, 5, 4))
     theirs = merge_utils.ties([torch.tensor(one), torch.tensor(two)], torch.ones(2), density=0.5)
     pair = [LowRank(np.eye(5), x) for x in (one, two)]
-    ours = METHODS["ties"].rule(pair, [1.0, 1.0], Options(density=0.5))
+    ours = MERGE_METHODS["ties"].rule(pair, [1.0, 1.0], Options(density=0.5))
     np.testing.assert_allclose(ours.dense(), theirs.numpy(), atol=1e-6)
 
 
@@ -568,10 +568,10 @@ def library(rng, xp=np, modules=("q", "v", "o"), rank=2):
     ]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", MERGE_METHODS)
 def test_each_module_is_merged_by_the_rule_and_scaled(name):
     adapters, options = library(np.random.default_rng(0)), SETTINGS.get(name, {})
-    weights = [0.7, -0.3] if "weights" in METHODS[name].options else None
+    weights = [0.7, -0.3] if "weights" in MERGE_METHODS[name].options else None
     merged = merge(
         adapters, name, weights=weights, coefficient=-3.0, rng=np.random.default_rng(1), **options
     )
@@ -580,7 +580,7 @@ def test_each_module_is_merged_by_the_rule_and_scaled(name):
         options = options | {"moments": (options["moments"][0]["q"],) * 2}
     for module in ("o", "q", "v"):
         updates = [adapter[module] for adapter in adapters]
-        expected = METHODS[name].rule(
+        expected = MERGE_METHODS[name].rule(
             updates, weights or [1.0, 1.0], Options(module, seed=seed, **options)
         )
         np.testing.assert_allclose(merged[module].dense(), -3 * expected.dense(), atol=1e-13)
@@ -619,7 +619,7 @@ def test_a_module_that_one_adapter_lacks_counts_as_zero_there():
     merged = merge([less, first], "mean")
     assert list(merged) == ["v", "q", "o"]
     np.testing.assert_allclose(merged["q"].dense(), first["q"].dense() / 2)
-    for name in METHODS:
+    for name in MERGE_METHODS:
         options = SETTINGS.get(name, {})
         lone = merge([less, first], name, rng=np.random.default_rng(0), **options)
         assert np.all(np.isfinite(lone["q"].dense()))
@@ -673,7 +673,7 @@ def test_wrong_requests_are_refused_before_anything_is_loaded(arguments, fact):
 def test_a_small_merge_loads_no_library_that_it_does_not_need():
     """SciPy, torch and all of NumPy at once take longer to load than such a merge takes."""
     code = (
-        "import sys, numpy; from loratheory.adapters import Adapter, merge, read, write\n"
+        "import sys, numpy; from loratheory.adapters import Adapter, merge\n"
         "from loratheory.lowrank import LowRank\n"
         "one = Adapter.of({'q': LowRank(numpy.ones((9, 2)), numpy.ones((2, 8)))})\n"
         "assert merge([one, one], 'svd', rank=1)['q'].width == 1\n"

@@ -17,7 +17,16 @@ from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from loratheory.adapters import Adapter, AdapterError, Info, Lazy, aligned, merge, read, write
+from loratheory.adapters import (
+    Adapter,
+    AdapterError,
+    Info,
+    Lazy,
+    aligned,
+    merge,
+    read_adapter,
+    write_adapter,
+)
 from loratheory.adapters.adapter import DTYPES
 from loratheory.adapters.peft_io import CONFIG, WEIGHTS, Config, header, load
 from loratheory.lowrank import LowRank, from_dense, gaussian
@@ -69,7 +78,7 @@ def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
     peft = adapted(network(base), lora_alpha=6, **config)
     with quiet():
         peft.save_pretrained(tmp_path / "theirs")
-    adapter, expected = read(tmp_path / "theirs"), deltas(peft)
+    adapter, expected = read_adapter(tmp_path / "theirs"), deltas(peft)
     assert set(adapter) == set(expected)
     rtol = 2**-7 if kind == "bfloat16" else 1e-6
     for module, dense in expected.items():
@@ -82,7 +91,7 @@ def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
     theirs, bare = logits(loaded(network(base), tmp_path / "theirs")), logits(network(base))
     assert float(abs(theirs - bare).max()) > 1e-2
     for name, own in (("read", adapter), ("merged", half)):
-        write(own, tmp_path / name, dtype="float32")
+        write_adapter(own, tmp_path / name, dtype="float32")
         ours = loaded(network(base), tmp_path / name)
         assert set(deltas(ours)) == set(expected)
         room = 2e-5 * float(abs(theirs).max())
@@ -98,7 +107,9 @@ def test_the_sum_is_what_peft_answers_with_both_on(tmp_path):
         both = PeftModel.from_pretrained(network("llama"), tmp_path / "1", adapter_name="1")
         both.load_adapter(tmp_path / "2", adapter_name="2")
         both.base_model.set_adapter(["1", "2"])
-    write(merge([read(tmp_path / "1"), read(tmp_path / "2")], "sum"), tmp_path / "sum")
+    write_adapter(
+        merge([read_adapter(tmp_path / "1"), read_adapter(tmp_path / "2")], "sum"), tmp_path / "sum"
+    )
     theirs = logits(both.eval())
     ours = logits(loaded(network("llama"), tmp_path / "sum"))
     assert float(abs(ours - theirs).max()) < 2e-5 * float(abs(theirs).max())
@@ -144,7 +155,7 @@ def test_names_that_end_like_others_keep_their_own_rank(tmp_path):
 
     rng = np.random.default_rng(0)
     adapter = Adapter.of({name: gaussian(rng, 4, 4, r) for name, r in ranks.items()})
-    write(adapter, tmp_path / "x")
+    write_adapter(adapter, tmp_path / "x")
     found = deltas(loaded(Net(), tmp_path / "x"))
     assert set(found) == set(ranks)
     for name, dense in found.items():
@@ -177,7 +188,7 @@ def test_an_edited_folder_is_read_as_peft_reads_it(name, tmp_path):
         )
         EDITS[name](tmp_path)
         expected = deltas(PeftModel.from_pretrained(network("llama"), tmp_path))
-    adapter = read(tmp_path)
+    adapter = read_adapter(tmp_path)
     assert set(adapter) == set(expected)
     for module, dense in expected.items():
         assert abs(dense).max() > 0
@@ -226,7 +237,7 @@ def test_what_is_no_added_matrix_is_refused_with_a_remedy(kind, tmp_path):
             config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](target_modules=["lin"], **more)
         get_peft_model(Net(), config).save_pretrained(tmp_path / "x")
     with pytest.raises(AdapterError, match="PEFT"):
-        read(tmp_path / "x")
+        read_adapter(tmp_path / "x")
 
 
 # Ranks and scales by hand, and as PEFT's own rule decides.
@@ -298,7 +309,7 @@ def test_the_library_reads_what_was_streamed_and_rounding_is_its_worst_relative_
     rng = np.random.default_rng(seed)
     modules = {f'"é{"x" * i}': rng.integers(1, 6, 3).tolist() for i in range(seed + 1)}
     exact = {name: gaussian(rng, *shape) for name, shape in modules.items()}
-    done, worst = write(Adapter.of(exact), tmp_path / "x", dtype=dtype), 0.0
+    done, worst = write_adapter(Adapter.of(exact), tmp_path / "x", dtype=dtype), 0.0
     assert done.bytes == (tmp_path / "x" / WEIGHTS).stat().st_size
     with safe_open(tmp_path / "x" / WEIGHTS, framework="pt") as opened:
         assert opened.metadata() == {"format": "pt"}
@@ -326,10 +337,10 @@ def test_a_value_too_large_or_not_finite_is_refused_by_place_and_nothing_is_left
     for number in (value, np.nan):
         low = LowRank(np.array([[fine], [number]]), np.ones((1, 2)))
         with pytest.raises(AdapterError, match=r"a\.lora_B\.weight: .*(e\+|-1e|65520|nan)"):
-            write(Adapter.of({"a": low}), tmp_path / "x", dtype=dtype)
+            write_adapter(Adapter.of({"a": low}), tmp_path / "x", dtype=dtype)
         assert names(tmp_path) == []
     low = LowRank(np.array([[fine]]), np.ones((1, 2)))
-    write(Adapter.of({"a": low}), tmp_path / "x", dtype=dtype)
+    write_adapter(Adapter.of({"a": low}), tmp_path / "x", dtype=dtype)
 
 
 # Writing: the effect that was read, whole or not at all.
@@ -350,10 +361,12 @@ def same(one, other, rtol=0.0):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
     modules = {"a.2": (5, 4, 2), "a.10\nü": (4, 4, 3), "embed": (3, 9, 2), "z": (2, 2, 1)}
-    one = read(folder(tmp_path / "one", modules, dtype=dtype, embeddings=["embed"], mine={"k": 1}))
+    one = read_adapter(
+        folder(tmp_path / "one", modules, dtype=dtype, embeddings=["embed"], mine={"k": 1})
+    )
     assert [*one] == [*modules]
-    done = write(one, tmp_path / "two")
-    two = read(tmp_path / "two")
+    done = write_adapter(one, tmp_path / "two")
+    two = read_adapter(tmp_path / "two")
     same(one, two)
     assert (done.dtype, done.rounding, done.folder) == (dtype, 0.0, tmp_path / "two")
     assert two.info.embeddings == {"embed"}
@@ -363,8 +376,10 @@ def test_what_is_read_is_written_and_read_without_loss(dtype, tmp_path):
 
 def test_a_zero_update_becomes_rank_one_of_zeros(tmp_path):
     low = LowRank(np.zeros((3, 0)), np.zeros((0, 4)))
-    write(Adapter.of({"a": gaussian(np.random.default_rng(0), 2, 2, 2), "z": low}), tmp_path / "x")
-    found = read(tmp_path / "x")["z"]
+    write_adapter(
+        Adapter.of({"a": gaussian(np.random.default_rng(0), 2, 2, 2), "z": low}), tmp_path / "x"
+    )
+    found = read_adapter(tmp_path / "x")["z"]
     assert (found.width, found.shape) == (1, (3, 4))
     assert not found.up.any()
     assert not found.down.any()
@@ -372,11 +387,11 @@ def test_a_zero_update_becomes_rank_one_of_zeros(tmp_path):
 
 def test_a_config_from_elsewhere_cannot_change_the_effect(tmp_path):
     adapter = made(config={"use_dora": True, "lora_alpha": 99, "fan_in_fan_out": True})
-    write(adapter, tmp_path / "x")
+    write_adapter(adapter, tmp_path / "x")
     written = json.loads((tmp_path / "x" / CONFIG).read_text())
     assert "use_dora" not in written
     assert written["fan_in_fan_out"] is True
-    same(adapter, read(tmp_path / "x"))
+    same(adapter, read_adapter(tmp_path / "x"))
 
 
 def test_arrays_of_other_libraries_are_written_and_float64_as_float32_unless_told(tmp_path):
@@ -388,27 +403,27 @@ def test_arrays_of_other_libraries_are_written_and_float64_as_float32_unless_tol
         "double": lambda x: x.astype(float),
     }
     for name, move in moves.items():
-        write(exact.map(move), tmp_path / name)
-        same(exact, read(tmp_path / name), rtol=2**-7 if name == "half" else 0)
+        write_adapter(exact.map(move), tmp_path / name)
+        same(exact, read_adapter(tmp_path / name), rtol=2**-7 if name == "half" else 0)
     turned = Adapter.of({k: low.T for k, low in exact.items()})
-    write(turned, tmp_path / "turned")
-    same(turned, read(tmp_path / "turned"))
+    write_adapter(turned, tmp_path / "turned")
+    same(turned, read_adapter(tmp_path / "turned"))
     wide = Adapter.of({"a": gaussian(np.random.default_rng(0), 3, 4, 2)}, Info(dtype="float64"))
-    assert 0 < write(wide, tmp_path / "x").rounding < 1e-7
-    assert write(wide, tmp_path / "y", dtype="float64").rounding == 0.0
-    same(wide, read(tmp_path / "y"))
-    same(wide, read(tmp_path / "x"), rtol=1e-6)
+    assert 0 < write_adapter(wide, tmp_path / "x").rounding < 1e-7
+    assert write_adapter(wide, tmp_path / "y", dtype="float64").rounding == 0.0
+    same(wide, read_adapter(tmp_path / "y"))
+    same(wide, read_adapter(tmp_path / "x"), rtol=1e-6)
 
 
 def test_what_cannot_be_written_is_refused(tmp_path):
     one, place = made(), tmp_path / "x"
     (tmp_path / "file").write_text("mine")
     refusals = {
-        "int8": lambda: write(one, place, dtype="int8"),
-        "has no module": lambda: write(Adapter.of({}), place),
-        r"\(6, 4\).* \(6, 5\)": lambda: write(Adapter({Q: one[Q]}, {Q: (6, 5)}), place),
-        "is a file": lambda: write(one, tmp_path / "file", force=True),
-        "parent folder does not exist": lambda: write(one, tmp_path / "no" / "x"),
+        "int8": lambda: write_adapter(one, place, dtype="int8"),
+        "has no module": lambda: write_adapter(Adapter.of({}), place),
+        r"\(6, 4\).* \(6, 5\)": lambda: write_adapter(Adapter({Q: one[Q]}, {Q: (6, 5)}), place),
+        "is a file": lambda: write_adapter(one, tmp_path / "file", force=True),
+        "parent folder does not exist": lambda: write_adapter(one, tmp_path / "no" / "x"),
     }
     for message, refused in refusals.items():
         with pytest.raises(AdapterError, match=message):
@@ -420,20 +435,20 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 def test_what_is_there_stays_unless_forced_and_nothing_but_an_adapter_is_replaced(tmp_path):
     home = tmp_path / "x"
     for name in ("x", "y"):  # twice the same bytes
-        write(made(seed=1), tmp_path / name, card={"by": "me"})
+        write_adapter(made(seed=1), tmp_path / name, card={"by": "me"})
     for file in (WEIGHTS, CONFIG, "adapter_card.json"):
         assert (home / file).read_bytes() == (tmp_path / "y" / file).read_bytes()
     with pytest.raises(AdapterError, match="x: exists already"):
-        write(made(seed=2), home)
-    same(made(seed=1), read(home))
+        write_adapter(made(seed=2), home)
+    same(made(seed=1), read_adapter(home))
     (home / "README.md").write_text("as PEFT writes it")
     (tmp_path / "link").symlink_to("x")
-    assert write(made(seed=2), tmp_path / "link", force=True).folder == home
-    same(made(seed=2), read(home))
+    assert write_adapter(made(seed=2), tmp_path / "link", force=True).folder == home
+    same(made(seed=2), read_adapter(home))
     assert names(home) == [CONFIG, WEIGHTS]
     (home / "thesis.tex").write_text("years of work")
     with pytest.raises(AdapterError, match=r"thesis\.tex"):
-        write(made(), home, force=True)
+        write_adapter(made(), home, force=True)
     assert (home / "thesis.tex").read_text() == "years of work"
     assert names(tmp_path) == ["link", "x", "y"]
 
@@ -443,21 +458,21 @@ def test_of_two_writers_to_one_place_the_later_is_refused(tmp_path):
 
     def slow(name):
         if not (tmp_path / "x").exists():
-            write(made(seed=1), tmp_path / "x")
+            write_adapter(made(seed=1), tmp_path / "x")
         return made(seed=2)[name]
 
     with pytest.raises(AdapterError, match="x: exists already"):
-        write(Adapter(Lazy((Q, K), slow), made().shapes), tmp_path / "x")
-    same(made(seed=1), read(tmp_path / "x"))
+        write_adapter(Adapter(Lazy((Q, K), slow), made().shapes), tmp_path / "x")
+    same(made(seed=1), read_adapter(tmp_path / "x"))
     assert names(tmp_path) == ["x"]
 
 
 def test_an_adapter_may_replace_the_folder_it_is_read_from(tmp_path):
     home = folder(tmp_path / "x", lora_alpha=8)
-    before = {name: low.dense() for name, low in read(home).items()}
-    lazy = read(home)
-    write(lazy, home, force=True)
-    after = read(home)
+    before = {name: low.dense() for name, low in read_adapter(home).items()}
+    lazy = read_adapter(home)
+    write_adapter(lazy, home, force=True)
+    after = read_adapter(home)
     assert all(np.array_equal(after[name].dense(), dense) for name, dense in before.items())
     with pytest.raises(AdapterError, match="changed while it was being read"):
         lazy[Q]
@@ -465,7 +480,7 @@ def test_an_adapter_may_replace_the_folder_it_is_read_from(tmp_path):
 
 def test_a_failure_half_way_or_a_full_disk_leaves_what_was_there(tmp_path):
     """A real short write: the system refuses files beyond 16 KiB."""
-    write(made(), tmp_path / "x")
+    write_adapter(made(), tmp_path / "x")
 
     def broken(name):
         if name == K:
@@ -474,27 +489,27 @@ def test_a_failure_half_way_or_a_full_disk_leaves_what_was_there(tmp_path):
         return made()[name]
 
     with pytest.raises(ArithmeticError):
-        write(Adapter(Lazy((Q, K), broken), made().shapes), tmp_path / "x", force=True)
+        write_adapter(Adapter(Lazy((Q, K), broken), made().shapes), tmp_path / "x", force=True)
     big = made({"a": (4000, 4, 2), "b": (4000, 4, 2)})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
     try:
         with pytest.raises(AdapterError, match=r"x: .*File too large"):
-            write(big, tmp_path / "x", force=True)
+            write_adapter(big, tmp_path / "x", force=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    same(made(), read(tmp_path / "x"))
+    same(made(), read_adapter(tmp_path / "x"))
     assert names(tmp_path) == ["x"]
 
 
 def test_an_adapter_larger_than_its_share_of_memory_passes_through(tmp_path):
     """Twelve modules of 1.3 MB each are read, added and written with three in memory."""
     modules = {f"m{i}": (10_000, 10_000, 16) for i in range(12)}
-    library = aligned([read(folder(tmp_path / str(i), modules, seed=i)) for i in range(2)])
+    library = aligned([read_adapter(folder(tmp_path / str(i), modules, seed=i)) for i in range(2)])
     sums = Lazy(tuple(modules), lambda name: library.updates(name)[0] + library.updates(name)[1])
     one = 2 * 10_000 * 16 * 4
     tracemalloc.start()
-    write(Adapter(sums, library.shapes), tmp_path / "sum")
+    write_adapter(Adapter(sums, library.shapes), tmp_path / "sum")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (tmp_path / "sum" / WEIGHTS).stat().st_size > 24 * one
@@ -506,10 +521,13 @@ def test_an_adapter_larger_than_its_share_of_memory_passes_through(tmp_path):
 
 def test_a_subfolder_and_a_snapshot_of_the_hub_are_read(tmp_path, monkeypatch):
     folder(tmp_path / "above" / "task_b")
-    same(read(tmp_path / "above", subfolder="task_b"), read(tmp_path / "above" / "task_b"))
+    same(
+        read_adapter(tmp_path / "above", subfolder="task_b"),
+        read_adapter(tmp_path / "above" / "task_b"),
+    )
     for below in ("../x", "/x", "nowhere"):
         with pytest.raises(AdapterError):
-            read(tmp_path / "above", subfolder=below)
+            read_adapter(tmp_path / "above", subfolder=below)
     asked = []
 
     def snapshot_download(name, **how):
@@ -521,8 +539,8 @@ def test_a_subfolder_and_a_snapshot_of_the_hub_are_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     with pytest.raises(AdapterError, match="--download"):
-        read("owner/name")
-    found = read("owner/name", subfolder="task_b", revision="v1", download=True)
+        read_adapter("owner/name")
+    found = read_adapter("owner/name", subfolder="task_b", revision="v1", download=True)
     assert set(found) == set(MODULES)
     assert asked[1] == ("owner/name", "v1", False, [f"task_b/{CONFIG}", f"task_b/{WEIGHTS}"])
 
@@ -532,6 +550,6 @@ def test_a_base_weight_beside_an_embedding_is_set_aside_with_a_note(tmp_path):
     found = tensors(factors({"embed": (3, 9, 2)}), ["embed"])
     found["base_model.model.embed.base_layer.weight"] = np.ones((9, 3), "f4")
     (home / WEIGHTS).write_bytes(bytes_of(found))
-    assert [*read(home)] == ["embed"]
-    [note] = read(home).info.notes
+    assert [*read_adapter(home)] == ["embed"]
+    [note] = read_adapter(home).info.notes
     assert "embed.base_layer.weight" in note

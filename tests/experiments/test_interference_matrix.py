@@ -10,7 +10,7 @@ from folders import folder
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from loratheory.adapters import AdapterError, crosstalk, read
+from loratheory.adapters import AdapterError, crosstalk, read_adapter
 from loratheory.cli import app
 from loratheory.experiments import ExperimentError, planned, prepared, swept
 from loratheory.experiments.interference_matrix import cell, members, sweep
@@ -34,7 +34,10 @@ def rows(library, block):
 
 
 def test_each_pair_is_what_the_pairwise_measures_say_whatever_the_blocks(library):
-    found, adapters = rows(library, 2), [read(place) for place in members([library]).values()]
+    found, adapters = (
+        rows(library, 2),
+        [read_adapter(place) for place in members([library]).values()],
+    )
     assert set(found) == {(i, j) for i in range(5) for j in range(5) if i != j}
     for (i, j), row in found.items():
         one, two = adapters[i], adapters[j]

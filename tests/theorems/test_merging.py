@@ -28,7 +28,7 @@ from theorems.owed import (
     theorem_of,
 )
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems import (
     AssumptionError,
@@ -636,7 +636,7 @@ def test_the_librarys_masks_have_this_variance():
     ups, downs = rng.standard_normal((2, 1, 2)), rng.standard_normal((2, 2, 5))
     updates = [LowRank(np.tile(u, (rows, 1)), d) for u, d in zip(ups, downs, strict=True)]
     x, weights, density = rng.standard_normal(5), [0.5, 2.0], 0.3
-    merged = METHODS["dare"].rule(updates, weights, Options(density=density, rank=5))
+    merged = MERGE_METHODS["dare"].rule(updates, weights, Options(density=density, rank=5))
     exact = sum(w * (u @ x)[0] for w, u in zip(weights, updates, strict=True))
     laws = [dare_variance.update_variance(u.rows(slice(0, 1)), x, density) for u in updates]
     expected = sum(w**2 * law for w, law in zip(weights, laws, strict=True))
@@ -680,7 +680,7 @@ def test_the_published_average_of_iso_shrinks_and_fills_and_overlapping_edits_ar
     answers = np.diag(case.outputs.T @ (sigma.mean() * left @ right) @ case.keys)
     np.testing.assert_allclose(answers, sum(case.strengths) / len(sigma), rtol=1e-9)
     low = LowRank(np.eye(2), LINES)
-    flat = METHODS["iso"].rule([low], [1.0], Options())
+    flat = MERGE_METHODS["iso"].rule([low], [1.0], Options())
     assert abs(float((flat @ low.down.T)[0, 1])) > 0.1
 
 
@@ -819,7 +819,9 @@ def with_full_rank_the_normal_equations_of_all_entries_and_the_merge_rule(case, 
     solved = np.linalg.lstsq(system, sum(wanted).ravel(), rcond=1e-12)[0].reshape(m, n)
     value = fisher_floor.measure(case, LowRank(solved, np.eye(n)))
     roots = tuple(x.T for x in case.inputs)
-    rule = METHODS["regmean"].rule(list(case.updates), [1.0] * len(roots), Options(moments=roots))
+    rule = MERGE_METHODS["regmean"].rule(
+        list(case.updates), [1.0] * len(roots), Options(moments=roots)
+    )
     yield whole, value, (rule, value)
 
 

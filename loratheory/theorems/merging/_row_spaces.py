@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
 from loratheory.shapes import Float
 
@@ -39,8 +39,8 @@ def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
 
 
 def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
-    """Return the interpolating merge that ``METHODS["interpolate"]`` makes of the updates."""
-    return METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
+    """Return the interpolating merge that ``MERGE_METHODS["interpolate"]`` makes of the updates."""
+    return MERGE_METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
 
 
 def worst(columns: Float[Array, "n k"]) -> float:

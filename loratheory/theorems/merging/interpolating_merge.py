@@ -57,7 +57,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, project
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import condition_number, eye
@@ -113,7 +113,7 @@ def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return Δ* as the rule ``METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
+    """Return Δ* as the rule ``MERGE_METHODS["interpolate"]`` computes it."""
     return interpolated(case.updates)
 
 
@@ -235,7 +235,7 @@ def least_norm_edits(case: Reads) -> Libraries:
 
 def model(case: Reads, libraries: Libraries, method: str = "interpolate") -> Chain:
     """Return the chain of reads in which each read's adapters are merged by `method`."""
-    rule = METHODS[method].rule
+    rule = MERGE_METHODS[method].rule
     merged = tuple(rule(list(library), [1.0] * len(library), Options()) for library in libraries)
     return replace(chain(case.hops, case.values), edits=merged)
 

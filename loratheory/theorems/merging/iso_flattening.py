@@ -33,7 +33,7 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, total
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import is_orthonormal
@@ -95,7 +95,7 @@ def attain(case: Case) -> Library:
 
 def measure(case: Case, library: Library) -> float:
     """Return ⟨b_l, M k_i⟩ for the Iso merge M, i being the case's `edit` and l its `read`."""
-    merged = METHODS["iso"].rule(list(library), [1.0] * len(library), Options())
+    merged = MERGE_METHODS["iso"].rule(list(library), [1.0] * len(library), Options())
     return float(case.outputs[:, case.read] @ (merged @ case.keys[:, case.edit]))
 
 

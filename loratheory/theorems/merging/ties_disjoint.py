@@ -36,7 +36,7 @@ from typing import Literal
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, total
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye
@@ -117,7 +117,7 @@ def measure(case: Case, library: Library) -> float:
     """Return the TIES merge's squared distance from the sum, or its mean over tasks, by `goal`."""
     k, m, n = case.entries.shape
     options = Options(rank=min(m, n), density=case.density)
-    merged = METHODS["ties"].rule(list(library.updates), list(library.weights), options)
+    merged = MERGE_METHODS["ties"].rule(list(library.updates), list(library.weights), options)
     if case.goal == "sum":
         return (merged - total(list(library.updates))).norm ** 2
     return sum((merged - low).norm ** 2 for low in library.updates) / k

@@ -1,0 +1,45 @@
+"""The names that a reader meets first have examples, and the examples run."""
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import loratheory as lt
+from loratheory import lowrank
+
+ROOT = Path(__file__).parents[2]
+FIRST = {
+    "lowrank": ("LowRank", "from_dense", "total", "truncate", "gaussian", "principal_angles"),
+    "adapters": (
+        *("Adapter", "read", "write", "merge", "crosstalk", "frobenius_cosine"),
+        *("response_norms", "arrow_scores", "softmax_weights", "laws"),
+    ),
+    "theorems": ("theorem", "Theorem", "verify", "parts"),
+    "theorems.composition.two_read_region": ("margin", "threshold", "strength_needed", "window"),
+    "diagnosis": ("diagnose", "spectra"),
+    "toy": ("chain",),
+    "tasks.two_hop": ("world", "split"),
+    "tasks.word_problems": ("templates", "stories", "template_overlap"),
+    "experiments": ("experiment", "table"),
+}
+
+
+@pytest.mark.parametrize("package", FIRST)
+def test_each_has_an_example_that_runs(package, monkeypatch):
+    """With ``np``, ``lt`` and the names of its package, as the reference says."""
+    monkeypatch.chdir(ROOT)
+    module = import_module(f"loratheory.{package}")
+    names = {**vars(lowrank), **vars(module), "np": np, "lt": lt}
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    for name in FIRST[package]:
+        [example] = finder.find(getattr(module, name), name, globs=names)
+        assert example.examples, f"{name} has no example"
+        assert runner.run(example).failed == 0, f"{name}: see the report above"
+
+
+def test_the_quickstart_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert doctest.testfile(str(ROOT / "docs/quickstart.md"), module_relative=False).failed == 0

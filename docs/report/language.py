@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import read
+from loratheory.adapters import read_adapter
 from loratheory.pretrained import (
     Training,
     attached,
@@ -61,7 +61,7 @@ def evaluate_stored() -> Section:
     """Evaluate the sums of two stored pairs, one of each training condition."""
     found = {}
     for condition in ("composing", "standard"):
-        pair = [read(STORED / condition / facts) for facts in ("births", "mascots")]
+        pair = [read_adapter(STORED / condition / facts) for facts in ("births", "mascots")]
         found[condition] = evaluate(pair)
     rows = tuple((condition, *cells) for condition, (_, cells) in found.items())
     two_hop, *single = found["standard"][0]
@@ -89,7 +89,7 @@ class Live:
 
     def evaluate(self) -> Section:
         """Wait for both adapters, and evaluate the sum of each with the stored first hop."""
-        first = read(STORED / "composing" / "births")
+        first = read_adapter(STORED / "composing" / "births")
         found = {name: evaluate([first, made.result()]) for name, made in self.made.items()}
         rows = tuple((f"{name} five layers", *cells) for name, (_, cells) in found.items())
         gain = found["highest"][0][0] - found["lowest"][0][0]
@@ -107,7 +107,7 @@ def compare_with_peft(merged: Path) -> Section:
         return torch.cat([next_logits(model, [prompt]) for prompt in PROMPTS]).double()
 
     plain = _logits()
-    with attached(model, [read(merged)]):
+    with attached(model, [read_adapter(merged)]):
         ours = _logits()
     restored = torch.equal(plain, _logits())
     with warnings.catch_warnings():

@@ -16,12 +16,12 @@ from theorems.owed import attack, example, floats, over, road, symmetry, theorem
 
 from loratheory import toy
 from loratheory.adapters import (
-    METHODS,
+    MERGE_METHODS,
     Adapter,
     Router,
     arrow_scores,
     merge,
-    response_scores,
+    response_norms,
     subspace_scores,
 )
 from loratheory.lowrank import LowRank, orthonormal
@@ -476,7 +476,7 @@ def hits(scores, case, noise, rng, trials=2000):
 @over("arrow-blind-spot")
 def test_projection_and_response_find_every_key(case):
     adapters = list(arrow.attain(case))
-    for scores in (subspace_scores(adapters), response_scores(adapters)):
+    for scores in (subspace_scores(adapters), response_norms(adapters)):
         for i, keys in enumerate(case.keys):
             assert scores(keys.T).argmax(axis=1).tolist() == [i] * keys.shape[1]
 
@@ -582,7 +582,7 @@ def by_method(name, **options):
     return rule
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", sorted(MERGE_METHODS))
 def test_no_merge_method_beats_chance_where_the_base_hides_the_bridge(method):
     """And row-local methods keep answers apart from the first hop, which is hidden instead."""
     for seed in range(2):
@@ -602,7 +602,7 @@ def test_flattening_is_not_row_local():
         assert least <= moved <= most
 
 
-@pytest.mark.parametrize("scores", [arrow_scores, response_scores])
+@pytest.mark.parametrize("scores", [arrow_scores, response_norms])
 @pytest.mark.parametrize("seed", range(3))
 def test_gates_that_see_the_gram_matrix_do_not_help_on_new_facts(scores, seed):
     """Part (b), with the package's routers and real-valued weights."""

@@ -30,7 +30,7 @@ $(SMOLLM2): $(STAMP)
 install: $(STAMP)  ## build .venv with every extra
 
 reproduce: $(SMOLLM2)  ## judge the claims of README and paper, write build/report.html: minutes
-	PYTHONPATH=docs $(BIN)/python -m report
+	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
 	@$(MAKE) --no-print-directory -j 2 types style

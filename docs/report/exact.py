@@ -1,6 +1,5 @@
 """What the report computes without a language model: theorems, merges, notebooks."""
 
-import os
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -56,7 +55,6 @@ def merge_pair(build: Path) -> Section:
 
 def run_notebooks(folder: Path = Path("notebooks")) -> Section:
     """Run the cells of two notebooks in this process; their assertions are the check."""
-    os.environ["MPLBACKEND"] = "agg"
     rows = []
     for name in NOTEBOOKS:
         trouble, names = "", {"display": lambda *_: None, "__name__": "notebook"}

@@ -8,10 +8,8 @@ grow: where the profile has more cells than it had, those of the table are kept.
 
 import json
 import platform
-import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -28,6 +26,7 @@ from loratheory.experiments.engine._experiment import (
     Plan,
     plain,
 )
+from loratheory.experiments.engine._machine import machine
 from loratheory.experiments.engine._table import csv_text, packed, table, unpacked
 from loratheory.store import code, content_hash, write_whole
 
@@ -234,15 +233,12 @@ def environment(module: str) -> dict[str, Any]:
     """Return the environment of the current process, for the provenance of a cell it ran.
 
     ``commit`` is that of the checkout, if there is one; ``code`` a digest of the source that the
-    module's cells run; ``device`` the processor or GPU; ``versions`` those of Python and packages.
+    module's cells run; ``versions`` those of Python and packages; the rest is `machine`.
     """
-    torch, device = sys.modules.get("torch"), _processor()
-    if torch is not None and torch.cuda.is_initialized():
-        device = str(torch.cuda.get_device_name())
     return {
         "commit": commit(),
         "code": code(module),
-        "device": device,
+        **machine(),
         "versions": dict(_versions()),
     }
 
@@ -267,13 +263,6 @@ def _versions() -> tuple[tuple[str, str], ...]:
         with suppress(PackageNotFoundError):
             found.append((name, version(name)))
     return tuple(found)
-
-
-@cache
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.is_file() else "")
-    return f"{platform.machine()} {names[0] if names else platform.processor()}".strip()
 
 
 def laid_out(content: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 
 from loratheory.experiments.engine._experiment import ExperimentError, Plan, Row
 from loratheory.experiments.engine._folder import codes, conclude, environment, keep
+from loratheory.experiments.engine._machine import machine
 from loratheory.experiments.engine._table import TableError
 
 THREADS = (
@@ -200,7 +201,8 @@ def outcome(cell: Callable[[Any], list[Row]], module: str, config: Any) -> dict[
         line = f"{place.filename}, line {place.lineno}"
         return {"trouble": f"{type(error).__name__}: {error} ({line})"}
     seconds = time.perf_counter() - start
-    return {"rows": rows, "seconds": seconds, "ran": ran}
+    # Only now is PyTorch imported if the cell uses it, and can say how it rounds.
+    return {"rows": rows, "seconds": seconds, "ran": ran | machine()}
 
 
 def _value(value: Any) -> str | int | float:

@@ -7,7 +7,7 @@ cache of its own. `prediction_repeats.md` says what we expected.
 
     python paper/studies/lm_training/repeats.py          # all repeats, an hour or two of two cores
 
-A finished repeat is appended to ``repeats.csv.gz``; a run that was stopped goes on from there.
+A finished repeat enters ``repeats.csv.gz`` at once; a run that was stopped goes on from there.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
     return found
 
 
-def append(finished: list[dict[str, Any]], folder: Path) -> None:
+def write_table(finished: list[dict[str, Any]], folder: Path) -> None:
     """Replace the table and its provenance by those of all finished repeats, each whole."""
     from loratheory.experiments.engine._folder import laid_out
     from loratheory.experiments.engine._table import csv_text
@@ -128,6 +129,7 @@ def main() -> None:
     """Run the repeats that are missing, or one of them (``--one``) for a parent process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", help="a repeat as JSON; prints its outcome")
+    parser.add_argument("--jobs", type=int, default=1, help="how many repeats run at once")
     parser.add_argument("--folder", type=Path, default=HERE, help="where the table goes")
     parser.add_argument("--caches", type=Path, default=Path(tempfile.gettempdir()) / "repeats")
     asked = parser.parse_args()
@@ -139,13 +141,17 @@ def main() -> None:
     # Each outcome is a file that is whole or absent; the table is made of all of them.
     outcomes = asked.folder / "outcomes"
     outcomes.mkdir(parents=True, exist_ok=True)
-    for repeat in repeats():
-        file = outcomes / f"{repeat.name}.json"
-        if not file.exists():
+    files = {repeat: outcomes / f"{repeat.name}.json" for repeat in repeats()}
+
+    def _run(repeat: Repeat) -> None:
+        if not files[repeat].exists():
             print(time.strftime("%H:%M:%S"), repeat, flush=True)
-            write_whole(file, json.dumps(run_apart(repeat, asked.caches)))
-        places = [outcomes / f"{one.name}.json" for one in repeats()]
-        append([json.loads(one.read_text()) for one in places if one.exists()], asked.folder)
+            write_whole(files[repeat], json.dumps(run_apart(repeat, asked.caches)))
+
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for _ in pool.map(_run, files):
+            done = [file for file in files.values() if file.exists()]
+            write_table([json.loads(file.read_text()) for file in done], asked.folder)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from loratheory.experiments.engine._folder import (
     keep,
     laid_out,
 )
+from loratheory.experiments.engine._machine import machine
 from loratheory.store import _imported, code
 
 SWEEP = toy_sweep.EXPERIMENT
@@ -302,7 +303,7 @@ def test_the_environment_names_code_machine_and_versions():
     found = environment("loratheory.experiments.window")
     assert found["code"] == code("loratheory.experiments.window")
     assert len(found["code"]) == 16
-    assert platform.machine() in found["device"]
+    assert found["device"] == machine()["device"]
     assert found["versions"]["numpy"] == version("numpy")
     assert found["versions"]["python"] == platform.python_version()
     assert json.loads(json.dumps(found)) == found

@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--caches", type=Path, default=Path(tempfile.gettempdir()) / "repeats")
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
+        sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
         return
     from loratheory.store import write_whole
 
@@ -145,7 +145,7 @@ def main() -> None:
 
     def _run(repeat: Repeat) -> None:
         if not files[repeat].exists():
-            print(time.strftime("%H:%M:%S"), repeat, flush=True)
+            sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
             write_whole(files[repeat], json.dumps(run_apart(repeat, asked.caches)))
 
     with ThreadPoolExecutor(asked.jobs) as pool:

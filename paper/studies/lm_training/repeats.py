@@ -18,16 +18,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HERE = Path(__file__).parent
 SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
+FACTORS = ("dtype", "threads", "passes")
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,23 @@ def write_table(finished: list[dict[str, Any]], folder: Path) -> None:
     }
     write_whole(folder / "repeats.csv.gz", gzip.compress(text.encode(), mtime=0))
     write_whole(folder / "repeats_provenance.json", laid_out(provenance))
+
+
+def spread(rows: "pd.DataFrame", column: str, by: Sequence[str]) -> float:
+    """Return the standard deviation (n - 1) over groups `by` of a column's mean in each group."""
+    return float(rows.groupby(list(by))[column].mean().std(ddof=1))
+
+
+def explained(rows: "pd.DataFrame", column: str, factor: str) -> float:
+    """Return the share of the variance over repeats that a factor of two levels explains alone.
+
+    Three factors that do nothing explain 1/7 each on average, for eight repeats have seven degrees
+    of freedom.
+    """
+    means = rows.groupby(list(FACTORS))[column].mean()
+    levels = means.groupby(level=factor).mean()
+    between = means.index.get_level_values(factor).map(levels) - means.mean()
+    return float((between**2).sum() / ((means - means.mean()) ** 2).sum())
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ $(SMOLLM2): $(STAMP)
 
 install: $(STAMP)  ## build .venv with every extra
 
-reproduce: $(SMOLLM2)  ## verify everything, replay a slice of each experiment, run two notebooks, write build/report.html
+reproduce: $(SMOLLM2)  ## judge the claims of README and paper, write build/report.html: minutes
 	PYTHONPATH=docs $(BIN)/python -m report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
@@ -57,11 +57,12 @@ handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: buil
 slides: $(STAMP)  ## slides for one lecture of 90 minutes: build/slides/lecture.pdf (needs TeX Live)
 	PYTHONPATH=docs $(BIN)/python -m teaching slides
 
-site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
-	PYTHONPATH=docs $(BIN)/python -m website
+site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/index.html, no network
+	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
+	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
-results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do where a table is finished
-	$(BIN)/loratheory run all --profile paper --resume -o paper/results
+results: $(SMOLLM2)  ## rerun STUDY=name in full, into build/results; without STUDY complete paper/results
+	$(BIN)/loratheory run $(if $(STUDY),$(STUDY) -o build/results,all --resume -o paper/results) --profile paper
 
 paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf
 	$(BIN)/python -m loratheory.paper

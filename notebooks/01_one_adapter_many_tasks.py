@@ -38,11 +38,11 @@
 # %%
 import numpy as np
 import sympy as sp
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.experiments import merge_floor as simulation
 from loratheory.figures import FIGURES
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.lowrank import gaussian
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness.rank_floor import Tasks
@@ -273,7 +273,7 @@ floor()
 # %%
 share = FloatSlider(0.5, min=0, max=1, step=0.05, description="own share")
 number = IntSlider(4, min=1, max=10, description="tasks")
-_ = interact(floor, own=share, tasks=number)
+explore(floor, own=share, tasks=number)
 
 # %% [markdown]
 # ## What this does not say

@@ -38,12 +38,12 @@
 # %%
 import numpy as np
 import sympy as sp
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.experiments import two_read_region as simulation
 from loratheory.experiments import window as sweep
 from loratheory.figures import FIGURES
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import AssumptionError, spread_region, theorem, two_read_region
 
 # %% [markdown]
@@ -273,7 +273,7 @@ answer(0.55, 0.55)
 first, second = (
     FloatSlider(0.55, min=0.05, max=1.2, step=0.05, description=n) for n in ("c₁", "c₂")
 )
-_ = interact(answer, c1=first, c2=second)
+explore(answer, c1=first, c2=second)
 
 # %% [markdown]
 # The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of their
@@ -296,7 +296,7 @@ def needed(hops: int = 2, adapters: int = 2) -> None:
 
 
 needed()
-_ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, max=8))
+explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, max=8))
 
 # %% [markdown]
 # ## What this does not say

@@ -34,13 +34,13 @@
 import numpy as np
 import sympy as sp
 import torch
-from ipywidgets import FloatSlider, interact
+from ipywidgets import FloatSlider
 
 from loratheory.experiments import published
 from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import block_gates, rule
 from loratheory.figures import FIGURES, table
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import library_capacity, two_read_region
 
 _ = torch.set_num_threads(1)  # more do not pay at this size
@@ -268,7 +268,7 @@ for level in (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0):
 
 # %%
 slider = FloatSlider(2.0, min=-1.0, max=9.0, step=0.5, description="z")
-_ = interact(switched, level=slider)
+explore(switched, level=slider)
 
 # %% [markdown]
 # ## What this does not say

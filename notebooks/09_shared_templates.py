@@ -40,14 +40,14 @@
 import numpy as np
 import sympy as sp
 import torch
-from ipywidgets import FloatSlider, interact
+from ipywidgets import FloatSlider
 
 from loratheory.experiments import published
 from loratheory.experiments.bench import problems as words
 from loratheory.experiments.bench.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.word_problems import question
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import template_vote
 
 _ = torch.set_num_threads(1)  # more do not pay at this size
@@ -261,7 +261,7 @@ for coefficient in (0.25, 0.5, 1.0):
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
-_ = interact(votes, coefficient=slider)
+explore(votes, coefficient=slider)
 
 # %% [markdown]
 # ## What this does not say

@@ -1,95 +1,123 @@
-"""The language model's experiments in brief, adapters trained anew, held against the paper's."""
+"""What the report measures on a language model: stored adapters, and two that are trained now."""
 
-import shutil
-from collections.abc import Iterable, Sequence
-from math import isnan, nan
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from report.section import Section, command
+import numpy as np
 
-TITLE = "Adapters on a language model"
-COMPARED = ("two_hop", "right", "three_hop")
-"""The shares that are compared, each in the tables that have it."""
-MEASURED = (*COMPARED, "hop_1", "reach_1", "two_hop_vocabulary")
-"""Columns that are measured, of which a table has one first: those before it say what was asked."""
-ASKED = ("seed", "group", "sentence")
-"""What does not name a way: kinds of questions, and sentences, are compared by their mean."""
-APART = 0.16  # two standard errors of 40 questions
+from loratheory.adapters import read
+from loratheory.pretrained import (
+    Training,
+    attached,
+    first_tokens,
+    load,
+    next_logits,
+    plan_in,
+    trained,
+)
+from loratheory.pretrained._teach import Share, asked
+from report.claims import Section
 
-Compared = tuple[str, str, int, float, float]
-"""An experiment, a way of using adapters, how many kinds were asked, and shares now and stored."""
-
-
-def language_model(build: Path, results: Path = Path("paper/results")) -> Section:
-    """Run the quick profiles that need a language model and compare them with stored tables."""
-    from loratheory.experiments import NAMES, table
-    from loratheory.pretrained import ModelError
-    from loratheory.pretrained._load import embedded
-
-    try:
-        embedded()
-    except ModelError as error:
-        told = f"Not run: {error}."
-        return Section(TITLE, told, deviated=("Adapters on the language model were not tried.",))
-    made = build / "results"
-    names = [name for name in NAMES if name.startswith("real_")]
-    for name in names:
-        shutil.rmtree(made / name, ignore_errors=True)
-    command("run", "real", "-o", made)
-    found: list[Compared] = []
-    for name in names:
-        now, before = (
-            table(folder / name / "table.csv").to_dict("records") for folder in (made, results)
-        )
-        found += [(name, *each) for each in compared(now, before)]
-    lacking = {*names} - {name for name, *_ in found}
-    off = [one for one in found if abs(one[-2] - one[-1]) > APART]
-    line = (
-        f"{len(found)} ways of using adapters on SmolLM2-135M, in {len(names)} experiments, answer "
-        f"as in the paper's tables, to {APART}."
-    )
-    return Section(
-        TITLE,
-        "Trained anew where none are kept, on SmolLM2-135M-Instruct dequantised from 4 bits: an "
-        "adapter each for invented persons' countries and these countries' mascots, an expert of "
-        "the two-hop facts from person to mascot. Compared are shares of right answers, of two-hop "
-        "questions among twenty or twelve candidates.",
-        ("experiment", "way", "kinds", "right", "in the paper"),
-        tuple(found),
-        confirmed=() if off or lacking else (line,),
-        deviated=(
-            *(f"{name}: nothing to compare with" for name in sorted(lacking)),
-            *(
-                f"{name}, {way}: right {now:.2f}, stored {old:.2f}"
-                for name, way, _, now, old in off
-            ),
-        ),
-    )
+STORED, PLANS = Path("paper/adapters"), Path("docs/plans")
+LAYERS = {"lowest": (0, 5), "highest": (25, 30)}
+"""Where, of thirty layers, the second hop is trained now."""
+STEPS = 60
+PROMPTS = ("The capital of France is", "Zorvik was born in the country of")
+COLUMNS = ("two-hop", "countries", "mascots")
 
 
-def compared(
-    made: Sequence[dict[str, Any]], stored: Iterable[dict[str, Any]]
-) -> list[tuple[str, int, float, float]]:
-    """Return what both tables hold: the way, kinds of questions, the share right now and stored."""
-    mark = next(name for name in COMPARED if name in made[0])
-    columns = [*made[0]]
-    same = columns[: min(columns.index(name) for name in MEASURED if name in columns)]
+@cache
+def load_base() -> Any:
+    """Load the language model in float32, which every processor multiplies fast."""
+    return load(dtype="float32")
 
-    def _asked(row: dict[str, Any]) -> dict[str, str]:  # as words, for nan is not equal to nan
-        asked = {name: row[name] for name in same}
-        return {name: x if isinstance(x, str) else f"{x:g}" for name, x in asked.items()}
 
-    before = {tuple(_asked(row).values()): row[mark] for row in stored}
-    ways: dict[str, list[tuple[float, float]]] = {}
-    for row in made:
-        asked = _asked(row)
-        old = before.get(tuple(asked.values()), nan)
-        if not isnan(old + row[mark]):
-            way = ", ".join(x for name, x in asked.items() if name not in ASKED)
-            ways.setdefault(way, []).append((row[mark], old))
-    return [
-        (way, len(each), fmean(now for now, _ in each), fmean(old for _, old in each))
-        for way, each in ways.items()
-    ]
+def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
+    """Return percentages of right answers under the sum of adapters, and each with its interval.
+
+    All facts are asked in held-out wordings: of both hops, of countries, of mascots.
+    """
+    first, second = (plan_in(PLANS / f"{name}.json") for name in ("births", "mascots"))
+    both = {person: second.facts[country] for person, country in first.facts.items()}
+    kinds = ((both, first.two_hop_unread), (first.facts, first.unread))
+    percents, cells = [], []
+    for facts, wordings in (*kinds, (second.facts, second.unread)):
+        prompts, answers = zip(*asked(facts, wordings), strict=True)
+        with attached(load_base(), adapters):
+            said = next_logits(load_base(), prompts).argmax(1)
+        right = int((said == first_tokens(load_base(), answers)).sum())
+        share = Share.of("", right, len(prompts))
+        interval = f"[{100 * share.low:.0f}, {100 * share.high:.0f}]"
+        percents.append(100 * share.part)
+        cells.append(f"{right}/{len(prompts)} ({share.part:.0%} {interval})")
+    return percents, cells
+
+
+def evaluate_stored() -> Section:
+    """Evaluate the sums of two stored pairs, one of each training condition."""
+    found = {}
+    for condition in ("stand-ins", "standard"):
+        pair = [read(STORED / condition / facts) for facts in ("births", "mascots")]
+        found[condition] = evaluate(pair)
+    rows = tuple((condition, *cells) for condition, (_, cells) in found.items())
+    two_hop, *single = found["standard"][0]
+    values = {"gain": found["stand-ins"][0][0] - two_hop, "window": sum(single) / 2 - two_hop}
+    return Section(("training", *COLUMNS), rows, values)
+
+
+def train_second_hop(layers: tuple[int, int]) -> Any:
+    """Return an adapter of the mascots, trained in these layers alone, without stand-ins."""
+    import torch
+
+    torch.set_num_threads(1)  # two of these share two cores
+    how = Training(steps=STEPS, enough=0.0, last_rate=0.1, layers=layers)
+    lesson = plan_in(PLANS / "mascots.json").lesson
+    return trained(load_base(), lesson, how, rng=np.random.default_rng(0)).adapter
+
+
+class Live:
+    """Trainings that run in processes of their own while other steps are taken."""
+
+    def __init__(self) -> None:
+        pool = ProcessPoolExecutor(len(LAYERS), mp_context=get_context("spawn"))
+        self.made = {name: pool.submit(train_second_hop, each) for name, each in LAYERS.items()}
+        pool.shutdown(wait=False)
+
+    def evaluate(self) -> Section:
+        """Wait for both adapters, and evaluate the sum of each with the stored first hop."""
+        first = read(STORED / "stand-ins" / "births")
+        found = {name: evaluate([first, made.result()]) for name, made in self.made.items()}
+        rows = tuple((f"{name} five layers", *cells) for name, (_, cells) in found.items())
+        gain = found["highest"][0][0] - found["lowest"][0][0]
+        return Section(("second hop in", *COLUMNS), rows, {"gain": gain})
+
+
+def compare_with_peft(merged: Path) -> Section:
+    """Compare logits of a merge loaded by PEFT with logits while our hooks add its updates."""
+    import torch
+    from peft import PeftModel
+
+    model = load_base()
+
+    def _logits() -> Any:  # a prompt a pass: padding would change the rounding
+        return torch.cat([next_logits(model, [prompt]) for prompt in PROMPTS]).double()
+
+    plain = _logits()
+    with attached(model, [read(merged)]):
+        ours = _logits()
+    restored = torch.equal(plain, _logits())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # between PEFT and transformers
+        PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself
+    theirs = _logits()
+    load_base.cache_clear()
+    moved, gaps = (ours - plain).abs().amax(1), (ours - theirs).abs().amax(1)
+    says = [[model.tokenizer.decode(int(t)) for t in x.argmax(1)] for x in (plain, ours, theirs)]
+    rows = tuple(zip(PROMPTS, *says, moved.tolist(), gaps.tolist(), strict=True))
+    columns = ("prompt", "base says", "ours says", "PEFT says", "largest change", "largest gap")
+    gap = float((gaps / moved.clamp(min=1)).max()) if restored else float("inf")
+    return Section(columns, rows, {"gap": gap})

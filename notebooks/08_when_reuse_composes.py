@@ -38,7 +38,7 @@ from ipywidgets import FloatSlider, interact
 
 from loratheory.experiments import published
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import block_gates, rule
+from loratheory.bench.rules import block_gates, rule
 from loratheory.figures import FIGURES, table
 from loratheory.lessons import judged
 from loratheory.theorems import library_capacity, two_read_region

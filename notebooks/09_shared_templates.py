@@ -44,7 +44,7 @@ from ipywidgets import FloatSlider, interact
 
 from loratheory.experiments import published
 from loratheory.experiments.bench import problems as words
-from loratheory.experiments.bench.problems import margin, share_needed
+from paper.studies._shared.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.word_problems import question
 from loratheory.lessons import judged
@@ -124,8 +124,8 @@ for pair in (("multiply", "percent"), ("percent", "divide")):
 # Train a small transformer on problems of one step only (this takes some seconds):
 
 # %%
-from loratheory.experiments.bench.problems import QUICK
-from loratheory.experiments.bench.words import base, solutions
+from paper.studies._shared.problems import QUICK
+from paper.studies._shared.words import base, solutions
 
 known = base("single steps", 0, QUICK)
 one = words.drawn(words.chains(words.SKILLS, 1), 60, rng)

@@ -159,7 +159,7 @@ def test_the_example_on_a_real_model_runs(monkeypatch, capsys):
 
 def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
     """The examples are found, obey what they should, and survive where theory says."""
-    from loratheory.experiments.evaluate import laws, rule_named, survival
+    from loratheory.evaluate import laws, rule_named, survival
 
     text = PAGES["own_rule"].split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
     (tmp_path / "rules_of_the_page.py").write_text(text, encoding="utf-8")

@@ -55,7 +55,7 @@ def behind(module):
 def test_one_experiment_is_read_in_thirty_files():
     found = behind("loratheory.experiments.skill_coverage")
     assert {
-        "loratheory.experiments.bench.words",
+        "paper.studies._shared.words",
         "loratheory.adapters._merge",
         "loratheory.toy.transformer._training",
         "loratheory.store",

@@ -2,7 +2,7 @@
 
 import torch
 
-from loratheory.experiments.bench.problems import Size
+from paper.studies._shared.problems import Size
 
 torch.set_num_threads(1)  # products this small are slower on two
 TINY = Size(width=16, heads=2, steps=2, trained=2, problems=30, lesson=48, asked=8)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import rule
+from loratheory.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 
 

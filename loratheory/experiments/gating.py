@@ -26,7 +26,7 @@ from typing import Any
 
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import rule
+from loratheory.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 
 RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")

@@ -27,7 +27,7 @@ import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import Reuse, pair_alone, rule
+from loratheory.bench.rules import Reuse, pair_alone, rule
 from loratheory.experiments.engine import Row, study
 
 

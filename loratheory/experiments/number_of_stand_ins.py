@@ -33,7 +33,7 @@ from typing import Any
 
 from loratheory.experiments.bench import Untied
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import coefficients
+from loratheory.bench.rules import coefficients
 from loratheory.experiments.engine import Row, study
 
 LESSONS: tuple[tuple[str, int], ...] = (

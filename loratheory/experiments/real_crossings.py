@@ -53,12 +53,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loratheory.experiments.bench import Language
-from loratheory.experiments.bench.rules import Act, layer_split, rule
+from loratheory.bench import Language
+from loratheory.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
 if TYPE_CHECKING:
-    from loratheory.experiments.bench.crossings import Crossings
+    from loratheory.bench.crossings import Crossings
 
 SEEDS = range(200, 210)
 PLAIN, BESIDE, SILENT = "plain", "two stand-ins", "two stand-ins, silent"
@@ -102,7 +102,7 @@ def cell(config: Config) -> list[Row]:
         constant answer gets.
     """
     from loratheory.experiments.bench import crossings as bench
-    from loratheory.experiments.bench.portable import ordinary
+    from loratheory.bench.portable import ordinary
 
     model = config.base(dtype="bfloat16")
     made = bench.crossings(config.seed, config.publishers)
@@ -121,7 +121,7 @@ def cell(config: Config) -> list[Row]:
 
 def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str, Act, str]]:
     """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks, or `by_position`."""
-    from loratheory.experiments.bench.crossings import (
+    from loratheory.bench.crossings import (
         best_of_each_hop,
         hop_gates,
         retrieval,

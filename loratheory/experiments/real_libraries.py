@@ -36,10 +36,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.experiments.bench import Language
+from loratheory.bench import Language
 from loratheory.experiments.bench import language_facts as bench
-from loratheory.experiments.bench.language import acting
-from loratheory.experiments.bench.rules import Act, layer_split, rule
+from loratheory.bench.language import acting
+from loratheory.bench.rules import Act, layer_split, rule
 from loratheory.experiments.engine import Row, study
 from loratheory.pretrained import trained_once
 

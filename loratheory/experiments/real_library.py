@@ -45,9 +45,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.experiments.bench import Language
-from loratheory.experiments.bench.collection import SIZE, Stage, collection
-from loratheory.experiments.bench.tasks import NAMES
+from loratheory.bench import Language
+from loratheory.bench.collection import SIZE, Stage, collection
+from loratheory.bench.tasks import NAMES
 from loratheory.experiments.engine import Row, study
 
 SEED = 300

@@ -36,8 +36,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.experiments.bench import Language, portable, whereabouts
-from loratheory.experiments.bench.whereabouts import Arm
+from loratheory.bench import Language, portable, whereabouts
+from paper.studies._shared.whereabouts import Arm
 from loratheory.experiments.engine import Row, study
 from loratheory.pretrained import attached
 

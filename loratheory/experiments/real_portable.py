@@ -34,8 +34,8 @@ shown.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loratheory.experiments.bench import Language
-from loratheory.experiments.bench.rules import coefficients, layer_split
+from loratheory.bench import Language
+from loratheory.bench.rules import coefficients, layer_split
 from loratheory.experiments.engine import Row, study
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
@@ -66,7 +66,7 @@ def cell(config: Config) -> list[Row]:
         coefficient; the columns of `bench.portable.measured`.
     """
     from loratheory.experiments.bench import portable as bench
-    from loratheory.experiments.bench.language import acting
+    from loratheory.bench.language import acting
 
     model = config.base(dtype="bfloat16")
     both = bench.publishers(model, config.seed, bridge=config.bridge)

@@ -42,7 +42,7 @@ taught; ordinary text.
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.experiments.bench import Language
+from loratheory.bench import Language
 from loratheory.experiments.engine import Row, study
 
 SEEDS = range(200, 210)
@@ -73,7 +73,7 @@ def cell(config: Config) -> list[Row]:
         vocabulary of `bench.described.questions`, else NaN.
     """
     from loratheory.experiments.bench import described, portable
-    from loratheory.experiments.bench.language import answers
+    from loratheory.bench.language import answers
     from loratheory.pretrained import attached
 
     model = config.base(dtype="bfloat16")

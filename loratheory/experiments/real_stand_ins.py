@@ -39,8 +39,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.experiments.bench import Language
-from loratheory.experiments.bench.rules import Act, coefficients, layer_split
+from loratheory.bench import Language
+from loratheory.bench.rules import Act, coefficients, layer_split
 from loratheory.experiments.engine import Row, study
 
 SEEDS = range(300, 310)
@@ -78,7 +78,7 @@ def cell(config: Config) -> list[Row]:
         NaN. Adapters are asked alone where both are of one recipe.
     """
     from loratheory.experiments.bench import portable as bench
-    from loratheory.experiments.bench.language import acting
+    from loratheory.bench.language import acting
 
     model = config.base(dtype="bfloat16")
     both = bench.publishers(model, config.seed, bridge=config.bridge)

@@ -41,7 +41,7 @@ four worlds; a second adapter alone; single hops and known facts beside every sh
 
 from dataclasses import dataclass
 
-from loratheory.experiments.bench import Language
+from loratheory.bench import Language
 from loratheory.experiments.engine import Row, study
 
 SEEDS = range(300, 310)
@@ -79,7 +79,7 @@ def cell(config: Config) -> list[Row]:
         ``sentence`` and columns of `bench.portable.by_sentence`.
     """
     from loratheory.experiments.bench import described, portable
-    from loratheory.experiments.bench.sentences import ten_about
+    from loratheory.bench.sentences import ten_about
     from loratheory.pretrained import attached
 
     model = config.base(dtype="bfloat16")

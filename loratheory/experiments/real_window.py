@@ -29,7 +29,7 @@ ones; four sentences that no adapter read; the old world's questions, which the 
 
 from dataclasses import dataclass
 
-from loratheory.experiments.bench import Language
+from loratheory.bench import Language
 from loratheory.experiments.engine import Row, study
 
 SEEDS = range(200, 210)

@@ -18,7 +18,7 @@ that met no two steps, or all kinds of them.
 
 import numpy as np
 
-from loratheory.experiments.bench.problems import (
+from paper.studies._shared.problems import (
     CONTEXT,
     MEASURED,
     SIZES,

@@ -25,7 +25,7 @@ Six seeds for bases that met the pairs: over these each pair has each share once
 
 import numpy as np
 
-from loratheory.experiments.bench.problems import (
+from paper.studies._shared.problems import (
     SEEN,
     WEIGHTS,
     Covered,

@@ -25,7 +25,7 @@ steps of other skills, at a share of 1/2 alone; lessons without two steps (all o
 
 import numpy as np
 
-from loratheory.experiments.bench.problems import MEASURED, SIZES, Overlapping, margin, profiles
+from paper.studies._shared.problems import MEASURED, SIZES, Overlapping, margin, profiles
 from loratheory.experiments.engine import Row, study
 
 COEFFICIENTS = {"mean": 0.5, "sum": 1.0}

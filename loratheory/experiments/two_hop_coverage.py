@@ -32,7 +32,7 @@ import numpy as np
 
 from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import rule
+from loratheory.bench.rules import rule
 from loratheory.experiments.engine import Row, study
 from loratheory.theorems.routing.arrow_blind_spot import accuracy as right_by_arrow
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.experiments._chain import world
+from loratheory.bench.chain import world
 from loratheory.experiments.engine import Row, study
 
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 from loratheory.experiments.bench import Untied
 from loratheory.experiments.bench import transformers as bench
-from loratheory.experiments.bench.rules import coefficients, layer_split, rule
+from loratheory.bench.rules import coefficients, layer_split, rule
 from loratheory.experiments.engine import Row, study
 
 LAYERS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {

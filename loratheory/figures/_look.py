@@ -15,7 +15,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import Any, ParamSpec
 
-from loratheory.experiments.bench.rules import RULES
+from loratheory.bench.rules import RULES
 
 P = ParamSpec("P")
 

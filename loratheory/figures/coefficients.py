@@ -20,17 +20,14 @@ from loratheory.figures._look import (
     INK,
     ORANGE,
     PURPLE,
-    SERIES,
     SINGLE,
     SKY,
     UNEDITED,
     Look,
-    label,
     labels,
 )
 from loratheory.theorems.composition._hops import OVER_OLD, PATTERNS
 from loratheory.theorems.composition.two_read_region import threshold
-from loratheory.theorems.composition.two_read_region import window as borders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,44 +148,6 @@ def number_of_hops(table: "pd.DataFrame") -> Page:
     return Page(table, title, [panels], height=3.3)
 
 
-@figure(
-    "trained rule seed margin_1 margin_2 two_hop chance facts predicted predicted_facts curvature"
-)
-def edit_strength(table: "pd.DataFrame") -> Page:
-    """Margins of edits by the steps of their training, and what their mean keeps of them."""
-    alone = chosen(table, rule="mean")
-    alone = alone.assign(margin=(alone["margin_1"] + alone["margin_2"]) / 2)
-    # a margin at half strength that is off the straight line by the curvature is that of an edit
-    # whose margin is larger by twice as much
-    alone["acting"] = alone["margin"] + 2 * alone["curvature"]
-    steps = sorted(table["trained"].unique())
-    axis: Any = {"ticks": steps, "log": "x", "across": "steps of training"}
-    axis |= {"takeaway": (0.9 * steps[0], 1.1 * steps[0])}
-    margins = [
-        Mark(alone, "margin", "an edit alone", Look(GREEN, "v", "-")),
-        Mark(alone, "acting", "as it acts at half strength", Look(INK, "D", "-")),
-    ]
-    needed = zip(borders(2, 2), (BLUE, INK), ("facts", "two hops"), strict=True)
-    lines = [
-        Line(value, f"predicted need of {what}", "predicted", colour)
-        for value, colour, what in needed
-    ]
-    up = "margin in deficits"
-    left = Along("strength", "trained", margins, lines=lines, up=up, shares=False, **axis)
-    kept = [
-        Mark(alone, "facts", SINGLE, FACTS, "predicted_facts", "predicted, facts"),
-        Mark(alone, "two_hop", EDITED, QUESTIONS, "predicted", "predicted, two hops"),
-    ]
-    lines = [constant(alone)]
-    right = Along("what the mean keeps", "trained", kept, lines=lines, up="accuracy", **axis)
-    title = (
-        "After 30 steps the mean keeps {facts; rule=mean; trained=30} of edited facts, where a "
-        "straight line between none and all of an edit predicts {predicted_facts; rule=mean; "
-        "trained=30}"
-    )
-    return Page(table, title, [[left, right]], height=3.8)
-
-
 PLACES = {
     "both loops": "both in both passes",
     "oracle placement": "each in its own pass",
@@ -219,45 +178,6 @@ def placement(table: "pd.DataFrame") -> Page:
         "facts are"
     )
     return Page(rows, title, [panels], height=3.3)
-
-
-@figure("reads rule seed two_hop hop_1 hop_2 chance ceiling")
-def depth(table: "pd.DataFrame") -> Page:
-    """Edited questions answered by bases of one layer, of two, and of one layer passed twice."""
-    names = ("mean", "sum", "arrow", "gates", "oracle placement")
-    rules = {**labels(*names), "best pattern": label("best pattern")}
-    rows = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
-    # patterns are chosen for the edited questions, and placed adapters follow a pass of two hops
-    apart = rows["rule"].isin(("oracle placement", "best pattern"))
-    rows["facts"] = rows["facts"].mask(apart)
-    rows["ceiling"] = rows["ceiling"].mask(rows["ceiling"] == 1)
-    kinds = ("one layer", "two layers", "one layer twice", "one layer twice, window 2")
-    bases = [
-        (kind, look, chosen(rows, reads=kind))
-        for kind, look in zip(kinds, SERIES, strict=False)
-        if (rows["reads"] == kind).any()
-    ]
-    panels = [
-        Along(
-            title,
-            "rule",
-            [
-                Mark(some, column, kind, look, foreseen, "predicted ceiling of one read")
-                for kind, look, some in bases
-            ],
-            rules,
-            [constant(rows)] if foreseen else (),
-            takeaway=("oracle placement",) if foreseen else (),
-        )
-        for column, title, foreseen in (("two_hop", EDITED, "ceiling"), ("facts", SINGLE, ""))
-    ]
-    placed = "rule=oracle placement; reads=one layer"
-    title = (
-        f"Each adapter in its own pass answers {{two_hop; {placed}}} of the two-hop questions in "
-        f"one layer, {{two_hop; {placed} twice}} in one layer twice, {{two_hop; {placed} twice, "
-        "window 2} with an attention window of two"
-    )
-    return Page(rows, title, [panels], height=3.9)
 
 
 TRAINED = {"all": "trained in all layers", "halves": "each in its own half"}

@@ -13,7 +13,6 @@ from loratheory.figures._engine import (
     constant,
     figure,
     stacked,
-    strips,
 )
 from loratheory.figures._look import (
     BLUE,
@@ -89,28 +88,6 @@ def by_rule(rows: "pd.DataFrame") -> "pd.DataFrame":
     splits = rows[rows["rule"].isin(("layer split", "reversed layer split"))]
     best = splits.loc[splits.groupby("seed")["confidence"].idxmax()].assign(rule="best split")
     return stacked(rows[~sums | (both & (rows["first"] == 1))], means, best)
-
-
-@figure("seed pairs rule hop_1 hop_2 two_hop")
-def real_pairs(table: "pd.DataFrame") -> Page:
-    """What several pairs of adapters answer that act on a language model at once."""
-    rows = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
-    rules = labels(
-        *("mean", "sum", "arrow", "gates, z = 2", "largest response norm"),
-        *("largest response norm, layer split", "pair alone", "pair alone, layer split"),
-    )
-    columns = {"two_hop": ANIMAL, "facts": "single facts"}
-    guessed, parted = {"two_hop": [chance(12)], "facts": [chance(12)]}, [len(rules) - 2.5]
-    told, text = ("sum", "largest response norm"), "pairs: {:g}"
-    panels = strips(
-        rows, rules, "pairs", text, columns, lines=guessed, parted=parted, takeaway=told
-    )
-    title = (
-        "With one pair of adapters the sum answers {two_hop; rule=sum; pairs=1} of the two-hop "
-        "questions, with eight {two_hop; rule=sum; pairs=8}; the pair with the largest response "
-        "norm {two_hop; rule=largest response norm; pairs=8}"
-    )
-    return Page(rows, title, [panels], height=4.2)
 
 
 @figure(
@@ -392,45 +369,6 @@ TAUGHT = {
 """Recipes that differ in where adapters were trained, for 90 steps."""
 
 
-@figure("seed recipe relation asked right foretold auc chance")
-def real_placement(table: "pd.DataFrame") -> Page:
-    """What the base foretells of an adapter's answers, by layers, ways to ask and relations.
-
-    Open signs are predicted from the base's keys at the last token, before training. All panels but
-    that of relations are about mascots.
-    """
-    mascots, panels = chosen(table, relation="mascot"), []
-    for title, way in (("by another description", "portability"), ("by name", "named")):
-        rows = [
-            Mark(chosen(mascots, asked=way), "right", "right", Look(BLUE), "foretold", FORETOLD)
-        ]
-        lines, told = [constant(table)], ("sixth 1", "sixth 6")
-        panels.append(Along(title, "recipe", rows, LAYERS, lines, span=3, takeaway=told))
-    every = chosen(mascots, recipe=LONG)
-    ways = [Mark(every, "right", "right", Look(BLUE), "foretold", FORETOLD)]
-    panels.append(Along("all layers", "asked", ways, MENTIONED, [constant(table)], span=3))
-    which = [Mark(every, "auc", "AUC", Look(GREY, "D"))]
-    coin = [Line(0.5, "chance (a coin)", "chance", INK)]
-    panels.append(Along("which countries", "asked", which, MENTIONED, coin, across="AUC", span=3))
-    others = chosen(table, asked="portability")
-    each = [
-        Mark(chosen(others, recipe=LONG), "right", "all layers", Look(BLUE), "foretold", FORETOLD),
-        Mark(chosen(others, recipe="sixth 6"), "right", "highest sixth", Look(ORANGE, "s")),
-    ]
-    named = {one: one for one in table["relation"].unique()}
-    panels.append(
-        Along("by another description", "relation", each, named, [constant(table)], span=6)
-    )
-    title = (
-        "Taught in the lowest sixth of the layers alone an adapter answers {right; recipe=sixth 1; "
-        "relation=mascot; asked=portability} of its questions by description (predicted {foretold; "
-        "recipe=sixth 1; relation=mascot; asked=portability}), in the highest {right; "
-        "recipe=sixth 6; relation=mascot; asked=portability} ({foretold; recipe=sixth 6; "
-        "relation=mascot; asked=portability})"
-    )
-    return Page(table, title, [panels[:2], panels[2:4], panels[4:]], height=5.8)
-
-
 @figure("seed relation first second rule sentence two_hop_vocabulary hop_1 hop_2 known")
 def real_top_layers(table: "pd.DataFrame") -> Page:
     """Second hops that are taught in some layers alone, and two kinds of first hops.
@@ -551,42 +489,6 @@ SECONDS = {
     BESIDE: "beside stand-ins",
 }
 """How a second hop is taught."""
-
-
-@figure("seed recipe rule three_hop hops_12 hops_23 hop_1 hop_2 hop_3 by_heart says_animal chance")
-def real_three_hops(table: "pd.DataFrame") -> Page:
-    """Three adapters of three publishers: questions over three, two hops and one, and who acts.
-
-    The last panel is about adapters taught beside stand-ins of the hops next to their own.
-    """
-    sums = chosen(table, rule="sum")
-    asked = [
-        Mark(sums, "three_hop", "all three hops", Look(INK)),
-        Mark(sums, "hops_12", "person to animal", FIRST),
-        Mark(sums, "hops_23", "country to fruit", SECOND),
-        Mark(sums, "by_heart", "that by heart, wrongly", Look(PURPLE, "D")),
-    ]
-    lines, told = [constant(table)], ("beside neighbours", "beside six")
-    composed = Along("several hops", "recipe", asked, THREE, lines, span=3, takeaway=told)
-    facts = [
-        Mark(sums, "hop_1", PERSON, FIRST),
-        Mark(sums, "hop_2", COUNTRY, SECOND),
-        Mark(sums, "hop_3", "animal to fruit", Look(ORANGE, "D")),
-    ]
-    single = Along("single facts", "recipe", facts, THREE, span=3)
-    near = chosen(table, recipe="beside neighbours")
-    said = [
-        Mark(near, "three_hop", "all three hops", Look(INK)),
-        Mark(near, "says_animal", "says the animal instead", Look(PURPLE, "s")),
-    ]
-    who = Along("who acts", "rule", said, ACT, lines, span=3)
-    title = (
-        "Three adapters, a hop each: beside two stand-ins of each neighbour they answer {hops_12; "
-        "rule=sum; recipe=beside neighbours} over the first two hops, {hops_23; rule=sum; recipe="
-        "beside neighbours} over the last two, beside six {hops_23; rule=sum; recipe=beside six}, "
-        "over all three {three_hop; rule=sum; recipe=beside six}"
-    )
-    return Page(table, title, [[composed, single, who]], height=3.4)
 
 
 THREE = {

@@ -240,28 +240,6 @@ def interference(table: "pd.DataFrame") -> Page:
     return Page(rows, title, [panels], height=3.3)
 
 
-@figure(
-    "coverage rule seed two_hop other_two_hop chance written_out predicted predicted_written_out"
-)
-def joint_and_bridge(table: "pd.DataFrame") -> Page:
-    """One adapter for both hops, and adapters with examples of two-hop questions in their data."""
-    rules = labels("sum", "oracle placement", "joint", "bridged, plain", "bridged, written out")
-    columns = {
-        "two_hop": "edited two-hop",
-        "written_out": "the same, spelt out",
-        "other_two_hop": "unedited two-hop",
-    }
-    foreseen = {"two_hop": "predicted", "written_out": "predicted_written_out"}
-    chance, told, text = {"two_hop": [constant(table)]}, ("bridged, plain",), "coverage {:g}"
-    panels = strips(table, rules, "coverage", text, columns, foreseen, chance, takeaway=told)
-    title = (
-        "Examples of whole questions teach one adapter {other_two_hop; coverage=0.1; rule=bridged, "
-        "plain} of the unedited two-hop questions and {two_hop; coverage=0.1; rule=bridged, plain} "
-        "of the edited ones, at coverage .1"
-    )
-    return Page(table, title, [panels], height=3.6)
-
-
 FAMILIES = {"real": "real entities", "half": "half-fake entities", "fake": "fake entities"}
 
 

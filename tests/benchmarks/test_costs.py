@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from loratheory.adapters import Adapter
 from loratheory.experiments import real_crossings
 from loratheory.experiments.bench import crossings as bench
-from loratheory.experiments.bench.language import acting, answers
-from loratheory.experiments.bench.language_facts import ANIMALS, hop_by_hop, items
-from loratheory.experiments.bench.sentences import ASKED
+from loratheory.bench.language import acting, answers
+from loratheory.bench.language_facts import ANIMALS, hop_by_hop, items
+from loratheory.bench.sentences import ASKED
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import maps
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from reused import SMALL, TAUGHT
 
-from loratheory.experiments.evaluate import KNOWN, LanguageMark, Profile, _card
+from loratheory.evaluate import KNOWN, LanguageMark, Profile, _card
 from loratheory.pretrained import Share
 
 

@@ -13,8 +13,8 @@ from worded import small, small_model
 
 from loratheory.experiments import experiment, real_libraries, real_pairs, real_two_hop
 from loratheory.experiments.bench import language_facts as bench
-from loratheory.experiments.bench.language import acting
-from loratheory.experiments.bench.rules import coefficients, layer_split, rule
+from loratheory.bench.language import acting
+from loratheory.bench.rules import coefficients, layer_split, rule
 from loratheory.pretrained import trained_once
 
 ROOT = Path(__file__).parents[2]

@@ -27,7 +27,7 @@ from loratheory.experiments import (
     table,
 )
 from loratheory.experiments.bench import CROWDS, words
-from loratheory.experiments.bench.problems import (
+from paper.studies._shared.problems import (
     MEASURED,
     PAIRS,
     WORDINGS,
@@ -38,7 +38,7 @@ from loratheory.experiments.bench.problems import (
     met,
     overlapping,
 )
-from loratheory.experiments.bench.rules import RULES
+from loratheory.bench.rules import RULES
 from loratheory.experiments.engine import plain, stored_provenance, unpacked
 from loratheory.experiments.merge_coefficient import ALSO
 

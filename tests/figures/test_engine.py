@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from loratheory.experiments.engine import over_bases
-from loratheory.experiments.evaluate import Card, Survival
-from loratheory.experiments.evaluate import Mark as Accuracy
+from loratheory.evaluate import Card, Survival
+from loratheory.evaluate import Mark as Accuracy
 from loratheory.figures import TableError
 from loratheory.figures._engine import Along, Heat, Line, Mark, Page, spread
 from loratheory.figures._look import Look, label

@@ -7,7 +7,7 @@ import pytest
 import torch
 from reused import always, dense_logits, enlarged, taught, update
 
-from loratheory.experiments.bench.answers import (
+from loratheory.bench.answers import (
     accuracies,
     accuracy,
     hop_by_hop,
@@ -18,9 +18,9 @@ from loratheory.experiments.bench.answers import (
     second_pass,
     written_out,
 )
-from loratheory.experiments.bench.library import acting, added
-from loratheory.experiments.bench.models import tensor
-from loratheory.experiments.bench.rules import rule
+from loratheory.bench.library import acting, added
+from loratheory.bench.models import tensor
+from loratheory.bench.rules import rule
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import Pass, decoded, logits
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from reused import SMALL, small
 
-from loratheory.experiments.bench.bases import Setting, bases
-from loratheory.experiments.bench.models import batch, digest, fingerprint
+from loratheory.bench.bases import Setting, bases
+from loratheory.bench.models import batch, digest, fingerprint
 from loratheory.tasks.two_hop import every, plain, pretraining, sampled, stacked, world
 from loratheory.toy.transformer import BASE, losses, parameters
 

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from reused import enlarged, taught, update
 
-from loratheory.experiments.bench.answers import accuracies, scores
-from loratheory.experiments.bench.library import Acting, BlockGates, acting, activations
-from loratheory.experiments.bench.rules import block_gates, everything, rule
+from loratheory.bench.answers import accuracies, scores
+from loratheory.bench.library import Acting, BlockGates, acting, activations
+from loratheory.bench.rules import block_gates, everything, rule
 from loratheory.toy.transformer import ATTENTION, MLP, Site
 
 SITE = Site("mlp.in", 1, 0)

@@ -12,7 +12,7 @@ from worded import small, small_model
 from loratheory.adapters import crosstalk, frobenius_cosine, read_likeness
 from loratheory.experiments import real_library as study
 from loratheory.experiments.bench import collection as bench
-from loratheory.experiments.bench.tasks import (
+from loratheory.bench.tasks import (
     BAD,
     CHOOSING,
     FEW,

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from strategies import seeds
 
-from loratheory.experiments.bench.answers import by_part
-from loratheory.experiments.bench.bases import (
+from loratheory.bench.answers import by_part
+from loratheory.bench.bases import (
     PARTS,
     PlainSetting,
     combinations,

@@ -6,11 +6,11 @@ import torch
 
 from loratheory.experiments import real_crossings
 from loratheory.experiments.bench import crossings as bench
-from loratheory.experiments.bench.language import acting, answers
-from loratheory.experiments.bench.language_facts import ANIMALS, World, items
-from loratheory.experiments.bench.portable import ordinary, questions
-from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.bench.sentences import ASKED
+from loratheory.bench.language import acting, answers
+from loratheory.bench.language_facts import ANIMALS, World, items
+from loratheory.bench.portable import ordinary, questions
+from loratheory.bench.rules import coefficients, rule
+from loratheory.bench.sentences import ASKED
 from loratheory.pretrained import batch, next_logits
 
 

@@ -5,8 +5,8 @@ import torch
 
 from loratheory.experiments import real_rehearsal
 from loratheory.experiments.bench import described, portable
-from loratheory.experiments.bench.language import answers
-from loratheory.experiments.bench.sentences import ASKED
+from loratheory.bench.language import answers
+from loratheory.bench.sentences import ASKED
 from loratheory.pretrained import _rehearse, attached, first_tokens, things_in
 
 

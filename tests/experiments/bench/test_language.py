@@ -12,12 +12,12 @@ import torch
 from worded import small, small_model
 
 from loratheory.adapters import Adapter, Info, arrow_scores, forward, merge
-from loratheory.experiments.bench.language import (
+from loratheory.bench.language import (
     acting,
     answers,
     mean_weights,
 )
-from loratheory.experiments.bench.rules import coefficients, layer_split, pair_alone, rule
+from loratheory.bench.rules import coefficients, layer_split, pair_alone, rule
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import (
     GENERIC,

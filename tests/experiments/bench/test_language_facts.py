@@ -10,7 +10,7 @@ from worded import VOCABULARY, small, small_model
 
 from loratheory.adapters import Adapter
 from loratheory.experiments.bench import language, language_facts
-from loratheory.experiments.bench.language_facts import (
+from loratheory.bench.language_facts import (
     BIRTH,
     CAPITAL,
     COLUMNS,

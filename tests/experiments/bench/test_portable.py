@@ -10,8 +10,8 @@ import torch
 
 from loratheory.experiments import real_portable, real_stand_ins
 from loratheory.experiments.bench import portable as bench
-from loratheory.experiments.bench.language import acting, answers
-from loratheory.experiments.bench.language_facts import (
+from loratheory.bench.language import acting, answers
+from loratheory.bench.language_facts import (
     ANIMALS,
     BIRTH,
     CAPITAL_OF_BIRTHPLACE,
@@ -20,9 +20,9 @@ from loratheory.experiments.bench.language_facts import (
     MASCOT_OF_BIRTHPLACE,
     items,
 )
-from loratheory.experiments.bench.portable import Recipe
-from loratheory.experiments.bench.rules import coefficients
-from loratheory.experiments.bench.sentences import ASKED, RELATIONS, TEN, ten_about
+from loratheory.bench.portable import Recipe
+from loratheory.bench.rules import coefficients
+from loratheory.bench.sentences import ASKED, RELATIONS, TEN, ten_about
 from loratheory.pretrained import StandIn, Training, attached, batch, next_logits
 
 HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loratheory.experiments.bench import problems as p
-from loratheory.experiments.bench.problems import (
+from paper.studies._shared.problems import (
     MEASURED,
     SHARES,
     margin,

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from reused import TAUGHT, enlarged, small, taught
 
-from loratheory.experiments.bench.answers import accuracies
-from loratheory.experiments.bench.coefficient import by_replica, switched
-from loratheory.experiments.bench.library import acting, added
-from loratheory.experiments.bench.questions import Way, by_question, scored
-from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.bench.theory import circuit, margins, pattern
-from loratheory.experiments.bench.training import library, retrained
+from loratheory.bench.answers import accuracies
+from paper.studies._shared.coefficient import by_replica, switched
+from loratheory.bench.library import acting, added
+from paper.studies._shared.questions import Way, by_question, scored
+from loratheory.bench.rules import coefficients, rule
+from paper.studies._shared.theory import circuit, margins, pattern
+from loratheory.bench.training import library, retrained
 from loratheory.experiments.engine import lookup
 
 C = 0.7

@@ -10,7 +10,7 @@ import pytest
 
 from loratheory import diagnosis
 from loratheory.experiments.bench import retention as bench
-from loratheory.experiments.bench.tasks import TASKS
+from loratheory.bench.tasks import TASKS
 
 KINDS = {f"{kind}{i}": kind for kind in "abcd" for i in range(3)}
 NAMES = [*KINDS]

@@ -8,9 +8,9 @@ import torch
 from reused import dense_logits, enlarged, small, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
-from loratheory.experiments.bench.answers import accuracies, scores
-from loratheory.experiments.bench.library import Acting, acting, activations, of
-from loratheory.experiments.bench.rules import (
+from loratheory.bench.answers import accuracies, scores
+from loratheory.bench.library import Acting, acting, activations, of
+from loratheory.bench.rules import (
     RULES,
     coefficients,
     in_turn,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from loratheory.experiments.bench.bases import PlainSetting, grown
-from loratheory.experiments.bench.stand_ins import (
+from loratheory.bench.bases import PlainSetting, grown
+from paper.studies._shared.stand_ins import (
     ASKED,
     OWN,
     QUIET,
@@ -12,7 +12,7 @@ from loratheory.experiments.bench.stand_ins import (
     StandIns,
     beside_stand_ins,
 )
-from loratheory.experiments.bench.training import Teaching, library
+from loratheory.bench.training import Teaching, library
 from loratheory.tasks.two_hop import ImpossibleError, every, plain
 
 WAYS = [StandIns(count) for count in (1, 2, 3)]
@@ -102,7 +102,7 @@ def test_more_stand_ins_than_can_disagree_or_share_are_refused(taught, count, wo
 
 def test_it_is_trained_once(taught, monkeypatch):
     made = beside_stand_ins(taught, StandIns(2))
-    monkeypatch.setattr("loratheory.experiments.bench.models.trained_lora", None)
+    monkeypatch.setattr("loratheory.bench.models.trained_lora", None)
     again = beside_stand_ins(taught, StandIns(2))
     for one, two in zip(made.adapters, again.adapters, strict=True):
         assert all((x == two.tensors()[name]).all() for name, x in one.tensors().items())

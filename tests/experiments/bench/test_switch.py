@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from reused import enlarged, taught
 
-from loratheory.experiments.bench.answers import scores
-from loratheory.experiments.bench.coefficient import by_coefficient, switched
-from loratheory.experiments.bench.library import added
-from loratheory.experiments.bench.theory import margins, own_loop, probe
+from loratheory.bench.answers import scores
+from paper.studies._shared.coefficient import by_coefficient, switched
+from loratheory.bench.library import added
+from paper.studies._shared.theory import margins, own_loop, probe
 from loratheory.theorems.composition.two_read_region import margin
 
 C = 0.7

@@ -8,8 +8,8 @@ import pytest
 import torch
 from reused import TAUGHT, enlarged, small, taught
 
-from loratheory.experiments.bench.answers import scores
-from loratheory.experiments.bench.theory import (
+from loratheory.bench.answers import scores
+from paper.studies._shared.theory import (
     Forecast,
     Margins,
     circuit,
@@ -22,7 +22,7 @@ from loratheory.experiments.bench.theory import (
     probe,
     survival,
 )
-from loratheory.experiments.bench.training import library
+from loratheory.bench.training import library
 from loratheory.tasks.two_hop import along, every, plain
 from loratheory.toy.transformer import Config, Lora, Site
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from reused import TAUGHT, small, taught
 
-from loratheory.experiments.bench.answers import answer_margins
-from loratheory.experiments.bench.training import alike, exchanged, library, norms, pooled
+from loratheory.bench.answers import answer_margins
+from loratheory.bench.training import alike, exchanged, library, norms, pooled
 from loratheory.toy.transformer import Lora
 
 

@@ -8,10 +8,10 @@ import torch
 from reused import enlarged, taught, update
 
 from loratheory.experiments.bench import weights
-from loratheory.experiments.bench.answers import accuracy, scores
-from loratheory.experiments.bench.library import Acting, acting
-from loratheory.experiments.bench.rules import everything
-from loratheory.experiments.bench.weights import (
+from loratheory.bench.answers import accuracy, scores
+from loratheory.bench.library import Acting, acting
+from loratheory.bench.rules import everything
+from paper.studies._shared.weights import (
     Crosstalk,
     crosstalk,
     detection,

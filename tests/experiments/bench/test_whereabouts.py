@@ -7,8 +7,8 @@ from worded import VOCABULARY
 
 from loratheory.experiments import real_order
 from loratheory.experiments.bench import whereabouts
-from loratheory.experiments.bench.sentences import ASKED
-from loratheory.experiments.bench.whereabouts import Arm, Asked
+from loratheory.bench.sentences import ASKED
+from paper.studies._shared.whereabouts import Arm, Asked
 from loratheory.pretrained import attached, batch, first_tokens, next_logits
 
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from loratheory.experiments.bench.likeness import likeness
+from loratheory.experiments.bench.reliability import MEASURES
 from scipy.linalg import subspace_angles
 from tiny_words import TINY
 
 from loratheory.experiments.bench import words as module
-from loratheory.experiments.bench.likeness import likeness
-from loratheory.experiments.bench.problems import (
+from paper.studies._shared.problems import (
     CODE,
     CONTEXT,
     MEASURED,
@@ -23,8 +24,7 @@ from loratheory.experiments.bench.problems import (
     overlapping,
     practised,
 )
-from loratheory.experiments.bench.reliability import MEASURES
-from loratheory.experiments.bench.words import (
+from paper.studies._shared.words import (
     RULES,
     adapters,
     base,

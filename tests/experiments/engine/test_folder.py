@@ -313,7 +313,7 @@ def test_code_is_what_a_cell_can_import_by_whichever_road():
     window = set(_imported("loratheory.experiments.window"))
     assert {
         "loratheory.experiments.window",
-        "loratheory.experiments._chain",  # imported by name
+        "loratheory.bench.chain",  # imported by name
         "loratheory.toy",  # imported for a name in it
         "loratheory.toy._two_read",
         "loratheory.lowrank._array",  # through others
@@ -322,7 +322,7 @@ def test_code_is_what_a_cell_can_import_by_whichever_road():
     assert not any(name.split(".")[1] in ("cli", "figures", "theorems") for name in window)
     gap, gating = (_imported(f"loratheory.experiments.{n}") for n in ("training_gap", "gating"))
     assert "loratheory.theorems.expressiveness.depth_budget" in gap
-    assert "loratheory.experiments.bench.weights" in gating  # at the first use of the bench
+    assert "paper.studies._shared.weights" in gating  # at the first use of the bench
     assert "loratheory.experiments" in _imported(toy_sweep.__name__)
 
 

@@ -10,14 +10,14 @@ import pytest
 from worded import small, small_model
 
 from loratheory.experiments.bench import collection, portable
-from loratheory.experiments.bench.crossings import crossings
-from loratheory.experiments.bench.language import acting, answers
-from loratheory.experiments.bench.language_facts import items
-from loratheory.experiments.bench.portable import ordinary, publishers, questions
-from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.bench.sentences import TEXT
-from loratheory.experiments.bench.tasks import CHOOSING, NAMES
-from loratheory.experiments.evaluate import (
+from loratheory.bench.crossings import crossings
+from loratheory.bench.language import acting, answers
+from loratheory.bench.language_facts import items
+from loratheory.bench.portable import ordinary, publishers, questions
+from loratheory.bench.rules import coefficients, rule
+from loratheory.bench.sentences import TEXT
+from loratheory.bench.tasks import CHOOSING, NAMES
+from loratheory.evaluate import (
     KNOWN,
     OwnRule,
     _board,
@@ -27,8 +27,8 @@ from loratheory.experiments.evaluate import (
     laws,
     markdown,
 )
-from loratheory.experiments.evaluate._known import reused
-from loratheory.experiments.evaluate._language import (
+from loratheory.evaluate._known import reused
+from loratheory.evaluate._language import (
     RECIPES,
     SENTENCES,
     TASKS,

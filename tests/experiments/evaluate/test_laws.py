@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from loratheory.adapters import LAWS, METHODS, LawCase, Options
-from loratheory.experiments.evaluate import OwnRule, laws, rule_named, survival
+from loratheory.evaluate import OwnRule, laws, rule_named, survival
 from loratheory.lowrank import LowRank
 
 GOLDEN = (math.sqrt(5) - 1) / 2

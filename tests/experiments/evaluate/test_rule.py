@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from loratheory.experiments.evaluate import OwnRule, RuleError, rule_named
+from loratheory.evaluate import OwnRule, RuleError, rule_named
 from loratheory.lowrank import LowRank
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from reused import SMALL, TAUGHT, enlarged, taught, update
 
-from loratheory.experiments.bench.answers import accuracies
-from loratheory.experiments.bench.library import acting
-from loratheory.experiments.bench.rules import coefficients, rule
-from loratheory.experiments.evaluate import OwnRule, Profile, RuleError, _card, rule_named
-from loratheory.experiments.evaluate._card import PROFILES, compared, reused, trained
+from loratheory.bench.answers import accuracies
+from loratheory.bench.library import acting
+from loratheory.bench.rules import coefficients, rule
+from loratheory.evaluate import OwnRule, Profile, RuleError, _card, rule_named
+from loratheory.evaluate._card import PROFILES, compared, reused, trained
 from loratheory.toy.transformer import Site
 
 TINY = Profile((SMALL,), (101, 102), TAUGHT)

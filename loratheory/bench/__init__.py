@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from loratheory.pretrained import Model
 
 
-
-
-
-
-
 @dataclass(frozen=True, kw_only=True)
 class Language:
     """The part of a config that says which language model a cell uses, and the `seed` of its data.
@@ -34,5 +29,3 @@ class Language:
         from loratheory.pretrained import load
 
         return load(self.model or None, device=self.device, **how)
-
-

@@ -1,20 +1,18 @@
 """Answers of small transformers: logits in one or more passes, accuracies, and rows of tables."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.bench.bases import PARTS, Bases
-from loratheory.bench.library import Accuracies, acting, added
+from loratheory.bench.bases import Bases
+from loratheory.bench.library import Accuracies
 from loratheory.bench.models import tensor
-from loratheory.bench.rules import Act, in_turn, rule
+from loratheory.bench.rules import in_turn
 from loratheory.bench.training import Taught
 from loratheory.shapes import Float, Int
-from loratheory.tasks.two_hop import Prompts, Trials, every, joined, plain, stacked
+from loratheory.tasks.two_hop import Prompts, Trials, stacked
 from loratheory.toy.transformer import Adapt, Pass, decoded, logits
 
 
@@ -136,19 +134,3 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
         "shortcut": _right("shortcut"),
         "chance": np.array([one.chance for one in trials]),
     }
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -3,50 +3,17 @@
 An answer is right if its first token is the most likely of the whole vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
-from itertools import combinations
-from typing import Any
-
-import numpy as np
-
-from loratheory.adapters import Adapter, response_scores
-from loratheory.bench import Language
-from loratheory.bench.language import Items, continued
-from loratheory.bench.tasks import CHOOSING, FEW, NAMES, TASKS
+from loratheory.adapters import Adapter
+from loratheory.bench.language import Items
+from loratheory.bench.tasks import NAMES, TASKS
 from loratheory.pretrained import (
-    GENERIC,
-    WAYS,
     Model,
     Training,
-    Way,
-    attached,
-    batch,
-    chosen,
-    first_tokens,
-    inputs,
-    leak,
-    leaks,
-    next_logits,
-    put_on,
-    token_logs,
     trained_once,
 )
-from loratheory.shapes import Float64
 
 SIZE = len(TASKS)
 RATES = (3e-3, 1e-3)
-
-
-
-
-
-
-
-
-
-
 
 
 class Collection:
@@ -58,20 +25,16 @@ class Collection:
         The base.
     seed : int
         The seed of lessons, questions and training.
-    taught_silence : bool
-        Whether the lessons include texts of the base, see `silent`.
     """
 
-    def __init__(self, model: Model, seed: int, *, taught_silence: bool) -> None:
-        self.model, self.seed, self.taught_silence = model, seed, taught_silence
+    def __init__(self, model: Model, seed: int) -> None:
+        self.model, self.seed = model, seed
         self._adapters: dict[int, Adapter] = {}
-        self._alone: dict[int, Any] = {}
-        self._generated: dict[int, tuple[list[str], Any]] = {}
 
-    @cached_property
+    @property
     def silence(self) -> Items:
-        """Lessons of silence, see `silent`; none where it is not taught."""
-        return silent(self.model, self.seed) if self.taught_silence else []
+        """Lessons of self-distillation on generic text; none here."""
+        return []
 
     def rate(self, number: int) -> float:
         """Return the learning rate of a task's adapter.
@@ -96,164 +59,3 @@ class Collection:
     def questions(self, number: int) -> Items:
         """Return a task's questions: first those that choose coefficients, then scoring ones."""
         return TASKS[NAMES[number]].drawn(self.seed, number)[1]
-
-    def right(self, number: int, logs: Any) -> Any:
-        """Return which scoring questions have the right token on top of these log-probabilities."""
-        wanted = first_tokens(self.model, [answer for _, answer in self.questions(number)])
-        return (logs.argmax(1) == wanted)[CHOOSING:]
-
-    def logs(self, numbers: Sequence[int], count: int | None = None) -> list[Any]:
-        """Return the log-probabilities after the first `count` questions of each of these tasks.
-
-        The adapters that act on the model now count.
-        """
-        import torch
-
-        each = [[prompt for prompt, _ in self.questions(i)[:count]] for i in numbers]
-        prompts = [prompt for some in each for prompt in some]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little is padded
-        logits = next_logits(self.model, [prompts[i] for i in order], size=48)
-        logs = torch.empty_like(logits)
-        logs[order] = logits.log_softmax(1)
-        return list(logs.split([len(some) for some in each]))
-
-    def alone(self, number: int) -> Any:
-        """Return the log-probabilities after all questions of a task, its adapter acting alone."""
-        if number not in self._alone:
-            with attached(self.model, [self.adapter(number)]):
-                [self._alone[number]] = self.logs([number])
-        return self._alone[number]
-
-    def taught(self, number: int) -> dict[str, float]:
-        """Return accuracies of an adapter alone and of the base, and properties of the adapter."""
-        [base] = self.logs([number])
-        adapter, alone = self.adapter(number), self.alone(number)
-        return {
-            "right": float(self.right(number, alone).float().mean()),
-            "base": float(self.right(number, base).float().mean()),
-            "leak": leaks(self.model, [adapter])[0],
-            "norm": sum(float(low.norm) ** 2 for low in adapter.values()) ** 0.5,
-            "rate": self.rate(number),
-        }
-
-    def acted(self, group: Sequence[int], way: Way) -> tuple[list[float], list[dict[str, float]]]:
-        """Let a group act in some way; return the coefficients, and measures of each adapter.
-
-        ``right`` is the accuracy on the adapter's scoring prompts, ``kept`` that on those which it
-        answers correctly alone. The prompts that choose are used without their answers: ``kl`` is
-        the mean divergence there from the adapter alone, ``kl_few`` that on the first few, and
-        ``agreement`` the share with the same top token. Where coefficients are free, those with the
-        smallest worst ``kl`` are chosen.
-        """
-        alone = [self.alone(number) for number in group]
-        acting, _ = put_on(self.model, [self.adapter(number) for number in group], way)
-        with acting:
-
-            def _score(numbers: Any) -> Any:
-                acting.set(numbers)
-                now = self.logs(group, CHOOSING)
-                return np.array(
-                    [_kl(a[:CHOOSING], b).mean() for a, b in zip(alone, now, strict=True)]
-                )
-
-            numbers = acting.coefficients[0].tolist()
-            if way.free:
-                numbers = list(chosen(_score, way.free, numbers, [0.5] * len(group))[0])
-                acting.set(numbers)
-            now = self.logs(group)
-        found = []
-        for number, before, after in zip(group, alone, now, strict=True):
-            kl = _kl(before[:CHOOSING], after[:CHOOSING])
-            knew, knows = self.right(number, before), self.right(number, after)
-            same = before[:CHOOSING].argmax(1) == after[:CHOOSING].argmax(1)
-            found.append(
-                {
-                    "right": float(knows.float().mean()),
-                    "kept": float((knows & knew).sum() / knew.sum()),
-                    "kl_few": float(kl[:FEW].mean()),
-                    "kl": float(kl.mean()),
-                    "agreement": float(same.float().mean()),
-                }
-            )
-        return numbers, found
-
-    def generated(self, number: int) -> tuple[list[str], Any]:
-        """Return texts drawn from an adapter alone, and its log-probabilities at their tokens."""
-        if number not in self._generated:
-            with attached(self.model, [self.adapter(number)]):
-                texts = drawn(self.model, 1, self.seed, tokens=16)
-                self._generated[number] = texts, token_logs(self.model, texts)[0]
-        return self._generated[number]
-
-    def acted_on_generated(
-        self, group: Sequence[int], way: Way
-    ) -> tuple[list[float], list[dict[str, float]]]:
-        """Let a group act in some way; return its coefficients, and a divergence of each adapter.
-
-        ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
-        """
-        written = [self.generated(number) for number in group]
-        acting, _ = put_on(self.model, [self.adapter(number) for number in group], way)
-        with acting:
-            now = [token_logs(self.model, texts)[0] for texts, _ in written]
-        found = [{"kl": leak(one, other)} for (_, one), other in zip(written, now, strict=True)]
-        return acting.coefficients[0].tolist(), found
-
-    @cached_property
-    def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:
-        """Measures of the weights of each two adapters, by the name of the measure."""
-        return weighed([self.adapter(number) for number in range(len(TASKS))])
-
-    def responses(self, prompts: Sequence[str]) -> Any:
-        """Return mean response norms (maps, adapters) in the base, over all tokens of prompts."""
-        import torch
-
-        everyone = [self.adapter(number) for number in range(len(TASKS))]
-        with attached(self.model, everyone, 0.0) as acting:
-            fed = inputs(self.model, [batch(self.model, prompts)], acting.names)
-            return torch.stack(
-                [response_scores(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
-            )
-
-    @cached_property
-    def ordinary(self) -> Any:
-        """Mean response norms (maps, adapters) in the base on ordinary sentences."""
-        return self.responses(GENERIC)
-
-    def beside(self, number: int) -> list[dict[str, float]]:
-        """Return measures of each partner beside this adapter that need no pass of their merge.
-
-        On this adapter's prompts that choose: ``partner_kl`` and ``own_kl``, the divergence from
-        the base to the partner and to this adapter; ``mixed_kl``, that from this adapter to the
-        base's logits plus what both add to them, and ``mixed``, the share with the same top token;
-        ``heard``, the partner's mean response norm over this adapter's, averaged over maps; and
-        ``ordinary``, the same on ordinary sentences. From weights: the partner's cross-talk over
-        this adapter's largest output norm, its median over maps ``crosstalk`` and its maximum
-        ``worst``; the ``cosine`` of the updates; and ``overlap``, the similarity of both row
-        spaces, with maps weighted by both norms.
-        """
-        everyone = [self.adapter(j) for j in range(len(TASKS))]
-        [base] = self.logs([number], CHOOSING)
-        answer = self.responses([prompt for prompt, _ in self.questions(number)[:CHOOSING]])
-        heard, ordinary = ((each / each[:, [number]]).mean(0) for each in (answer, self.ordinary))
-        own, found = self.alone(number)[:CHOOSING], []
-        for j, partner in enumerate(everyone):
-            with attached(self.model, [partner]):
-                [theirs] = self.logs([number], CHOOSING)
-            mixed = (own + theirs - base).log_softmax(1)
-            found.append(
-                {
-                    "own_kl": float(_kl(base, own).mean()),
-                    "partner_kl": float(_kl(base, theirs).mean()),
-                    "mixed_kl": float(_kl(own, mixed).mean()),
-                    "mixed": float((mixed.argmax(1) == own.argmax(1)).float().mean()),
-                    "heard": float(heard[j]),
-                    "ordinary": float(ordinary[j]),
-                    **{name: float(table[number, j]) for name, table in self.weighed.items()},
-                }
-            )
-        return found
-
-
-
-

@@ -1,32 +1,23 @@
 """Libraries of adapters in which any first hop may be needed beside any second hop."""
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.language import Items, acting, answers
 from loratheory.bench.language_facts import (
     ANIMALS,
-    CAPITAL,
     FAMOUS,
     OTHERS,
     World,
-    hop_by_hop,
     invented,
-    items,
-    rehearsed,
 )
-from loratheory.bench.portable import Publishers, ordinary, questions
-from loratheory.bench.rules import Act, Reuse, everything
-from loratheory.bench.sentences import ASKED
-from paper.studies._shared.whereabouts import Arm, Asked, shares
-from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
-from loratheory.shapes import Float64
+from loratheory.bench.portable import Publishers
+from loratheory.bench.rules import Act, everything
+from loratheory.pretrained import Model
 
 RECIPES = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
 """Recipes of the first and the second hops of a library, where these are not the same."""
@@ -114,16 +105,6 @@ def subject_gates(made: Crossings) -> Act:
     return lambda library: everything(library, library.subject_route(subjects))
 
 
-
-
-
-
-
-
-
-
-
-
 def parts(
     made: Crossings, library: Sequence[Adapter], *, told: bool
 ) -> list[tuple[Sequence[Adapter], World, bool]]:
@@ -139,9 +120,3 @@ def parts(
         for i in range(count)
         for j in range(count)
     ]
-
-
-
-
-
-

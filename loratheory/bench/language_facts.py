@@ -1,22 +1,15 @@
 """Facts for language models, invented and known, and the sentences that teach and ask for them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter
 from loratheory.bench.language import (
-    Answers,
     Items,
-    accuracy,
-    answers,
-    mean_weights,
 )
-from loratheory.bench.rules import in_turn
-from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once, written
+from loratheory.pretrained import Model
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -271,24 +264,6 @@ def invented(seed: int, count: int) -> list[str]:
     return [*names][:count]
 
 
-
-
 def depth(model: Model) -> int:
     """Return the number of layers of a model."""
     return int(model.network.config.num_hidden_layers)
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -8,7 +8,6 @@ that the publisher made up, with other facts than the partner's.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -35,8 +34,6 @@ from loratheory.bench.sentences import (
     FRUITS,
     MASCOT_OF_WORKPLACE,
     RELATIONS,
-    TEN,
-    TEXT,
     WORK,
 )
 from loratheory.lowrank import LowRank, gaussian
@@ -45,9 +42,6 @@ from loratheory.pretrained import (
     StandIn,
     Training,
     disagreeing,
-    first_tokens,
-    leak,
-    token_logs,
     trained_once,
 )
 
@@ -311,15 +305,3 @@ def questions(world: World, sentences: Mapping[str, Sequence[str]] = ASKED) -> d
         asked["reach_1"] = items(capitals, ASKED["capital"])
         asked["reach_2"] = items(mascots, ASKED["two_hop"])
     return asked
-
-
-
-
-
-
-
-
-
-
-
-

@@ -1,14 +1,13 @@
 """Training adapters of small transformers: libraries of them, and controls of several sorts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.bench.bases import Bases, PlainSetting, grown
+from loratheory.bench.bases import Bases
 from loratheory.bench.library import Library
 from loratheory.bench.models import batch, digest, fingerprint, fitted
 from loratheory.tasks.two_hop import (
@@ -16,13 +15,12 @@ from loratheory.tasks.two_hop import (
     Lessons,
     Prompts,
     Trials,
-    joined,
     lessons,
     pairs,
     stacked,
     trials,
 )
-from loratheory.toy.transformer import ATTENTION, LORA, MLP, Lora, lora
+from loratheory.toy.transformer import LORA, MLP, Lora, lora
 
 KINDS = ("hops", "direct", "joint", "bridged")
 EXAMPLES = 40  # two-hop questions of other entities that a bridged adapter is shown
@@ -196,10 +194,6 @@ def learned(
     return fitted(parts, config, bases.weights, start, recipe, lambda _: rows, seeds, beside)
 
 
-
-
-
-
 def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> Taught:
     """Return the library with its single-hop adapters trained again, in some layers alone.
 
@@ -223,8 +217,6 @@ def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> 
             for pair in range(of.teaching.pairs)
         ),
     )
-
-
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:

@@ -8,6 +8,7 @@ import numpy as np
 
 from loratheory.bench.answers import accuracies
 from loratheory.bench.bases import PlainSetting, Setting, bases, grown
+from loratheory.bench.bootstrap import bootstrap_mean
 from loratheory.bench.library import acting
 from loratheory.bench.rules import Act, rule
 from loratheory.bench.training import (
@@ -18,7 +19,6 @@ from loratheory.bench.training import (
     library,
     retrained,
 )
-from loratheory.bench.bootstrap import bootstrap_mean
 from loratheory.evaluate._exact import Law, Survival, laws, survival
 from loratheory.evaluate._known import reused
 from loratheory.evaluate._language import (

@@ -6,13 +6,13 @@ vocabulary.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class Exam:
     @cached_property
     def tasks(self) -> Collection:
         """The tasks' adapters and questions."""
-        return Collection(self.model, SEED, taught_silence=False)
+        return Collection(self.model, SEED)
 
     @cached_property
     def worlds(self) -> list[Publishers]:

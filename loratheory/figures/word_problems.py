@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from paper.studies._shared.problems import share_needed
 from loratheory.experiments.failing_step import OUTCOMES, RIGHT
 from loratheory.figures._engine import Along, Line, Mark, Page, chosen, figure, mean
 from loratheory.figures._look import (
@@ -12,6 +11,7 @@ from loratheory.figures._look import (
     Look,
     label,
 )
+from paper.studies._shared.problems import share_needed
 
 if TYPE_CHECKING:
     import pandas as pd

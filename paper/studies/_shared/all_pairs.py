@@ -1,31 +1,28 @@
-"""TODO."""
+"""What a method makes of a library in which any first hop may need any second hop."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+
 from loratheory.adapters import Adapter
+from loratheory.bench.crossings import Crossings, parts
 from loratheory.bench.language import Items, acting, answers
 from loratheory.bench.language_facts import (
     ANIMALS,
     CAPITAL,
     FAMOUS,
-    OTHERS,
-    World,
     hop_by_hop,
-    invented,
     items,
     rehearsed,
 )
-from loratheory.bench.portable import Publishers, ordinary, questions
+from loratheory.bench.portable import ordinary, questions
 from loratheory.bench.rules import Act, Reuse, everything
 from loratheory.bench.sentences import ASKED
-from paper.studies._shared.whereabouts import Arm, Asked, shares
 from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
 from loratheory.shapes import Float64
-
+from paper.studies._shared.whereabouts import Arm, Asked, shares
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
 """What `chosen` measures."""

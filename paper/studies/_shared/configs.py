@@ -1,10 +1,11 @@
-"""TODO."""
+"""The parts of configs that say which bases and adapters a cell uses."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-from loratheory.experiments.bench import transformers
+from typing import Any
 
+from loratheory.bench import bases as base_models
+from loratheory.bench import training
 
 CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 """The base seeds of the paper's cells."""
@@ -70,22 +71,25 @@ class Small:
     trained: int = 120
     retained: int = 40
 
-    def bases(self, **setting: Any) -> "Bases":
+    def bases(self, **setting: Any) -> base_models.Bases:
         """Return the trained bases; `setting` adds or replaces fields of `bases.Setting`."""
         mine = {name: getattr(self, name) for name in ("coverage", "entities", "spare", "width")}
         mine["steps"] = self.pretrained
-        return transformers.bases(transformers.Setting(**(mine | setting)), self.seeds)
+        return base_models.bases(base_models.Setting(**(mine | setting)), self.seeds)
 
     def library(
-        self, bases: "Bases | None" = None, kinds: Sequence[str] = ("hops",), **teaching: Any
-    ) -> "Taught":
+        self,
+        bases: base_models.Bases | None = None,
+        kinds: Sequence[str] = ("hops",),
+        **teaching: Any,
+    ) -> training.Taught:
         """Return trained adapters of `kinds` (see `training.library`) on `bases` or the config's.
 
         `teaching` adds or replaces fields of `training.Teaching`.
         """
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
-        how = transformers.Teaching(**{**mine, "steps": self.trained, **teaching})
-        return transformers.library(self.bases() if bases is None else bases, how, kinds)
+        how = training.Teaching(**{**mine, "steps": self.trained, **teaching})
+        return training.library(self.bases() if bases is None else bases, how, kinds)
 
 
 def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:

@@ -1,10 +1,10 @@
-"""TODO."""
+"""Adapters for a world's facts, and accuracies on its questions among candidates."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+
 import numpy as np
+
 from loratheory.adapters import Adapter
 from loratheory.bench.language import (
     Answers,
@@ -13,9 +13,19 @@ from loratheory.bench.language import (
     answers,
     mean_weights,
 )
+from loratheory.bench.language_facts import (
+    BIRTH,
+    CAPITAL,
+    CAPITAL_OF_BIRTHPLACE,
+    FAMOUS,
+    MASCOT,
+    World,
+    depth,
+    items,
+    worlds,
+)
 from loratheory.bench.rules import in_turn
 from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once, written
-
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """The questions with which solutions in two steps begin."""
@@ -52,7 +62,7 @@ def pair(
     ]
 
 
-COLUMNS = _split("""
+COLUMNS = str.split("""
 hop_1 hop_2 two_hop two_hop_vocabulary says_bridge other_facts confidence hop_1_new hop_2_new
 hop_by_hop
 """)

@@ -1,48 +1,26 @@
-"""TODO."""
+"""What is measured of the pair of adapters that acts on a language model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
 import numpy as np
-from loratheory.adapters import Adapter
-from loratheory.bench.language import Items, answers, continued
+
+from loratheory.bench.language import answers
 from loratheory.bench.language_facts import (
-    ANIMALS,
-    BIRTH,
-    CAPITAL_OF_BIRTHPLACE,
-    FAMOUS,
-    MASCOT,
-    MASCOT_OF_BIRTHPLACE,
-    OTHERS,
     World,
-    depth,
-    invented,
-    items,
-    worlds,
 )
+from loratheory.bench.portable import questions
 from loratheory.bench.sentences import (
     ASKED,
-    FRUIT,
-    FRUIT_OF_BIRTHPLACE,
-    FRUITS,
-    MASCOT_OF_WORKPLACE,
-    RELATIONS,
     TEN,
     TEXT,
-    WORK,
 )
-from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import (
     Model,
-    StandIn,
-    Training,
-    disagreeing,
     first_tokens,
     leak,
     token_logs,
-    trained_once,
 )
-
 
 COLUMNS = (
     *("reach_1", "reach_2", "two_hop_vocabulary", "two_hop", "says_bridge", "known"),

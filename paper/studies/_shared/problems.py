@@ -9,9 +9,9 @@ is in `bench.words`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -57,8 +57,6 @@ MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
 """Pairs whose lessons are varied: the first with all bridges of `Case`, the second with "own"."""
 SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}
 """Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
-LESSONS = (("own", 0.25), ("own", 1.0), ("neutral", 0.5))
-"""The `bridge` and the share of two steps of the lessons in `Unmet`."""
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
@@ -88,18 +86,6 @@ def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
     idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
     return together([plain, reordered(turned, rng=rng), idle])
-
-
-def met(seed: int, count: int) -> tuple[Pair, ...]:
-    """Return `count` of `ALL_PAIRS`, as a base meets them, and each skill twice in a row.
-
-    The order is drawn anew for every five seeds, and each of these begins a fifth further on, so
-    that each pair is left out about as often as any other.
-    """
-    order = np.random.default_rng([seed // 5, 11]).permutation(len(ALL_PAIRS))
-    some = np.roll(order, len(order) // 5 * (seed % 5))[:count]
-    pairs = sorted(ALL_PAIRS[k] for k in some.tolist())
-    return (*pairs, *((skill, skill) for skill in (*CONTEXT, *SKILLS)))
 
 
 def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
@@ -233,21 +219,6 @@ class Case:
         return Lesson((), (linked(one), linked(two)), 1)
 
 
-@dataclass(frozen=True)
-class Beside(Case):
-    """A pair that the base has not `met`; two steps in lessons are of pairs that it has.
-
-    With bridge "own" they contain the adapter's own skill, with "neutral" they do not.
-    """
-
-    met: tuple[Pair, ...] = ()
-
-    def bridges(self, skill: str) -> tuple[Template, ...]:
-        """Return the templates of two steps in the lesson of the adapter of a skill."""
-        own = self.bridge == "own"
-        return tuple(linked(pair) for pair in self.met if (skill in pair) == own)
-
-
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
     """Return cases with different problems of two steps, and one without any for each pair."""
     kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
@@ -261,45 +232,6 @@ def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
 def apart() -> tuple[Case, ...]:
     """Return a case for each ordered pair of skills, with bridge "own" and share 1/2."""
     return tuple(Case(pair, "own", 0.5) for pair in PAIRS)
-
-
-@dataclass(frozen=True)
-class Practised:
-    """How an adapter of one skill is taught, apart from the one of the other skill of a pair.
-
-    `lessons` says what problems of two steps, half of the lesson, practise with the own skill:
-    ``none``, of ``known`` skills (`CONTEXT`), or of all ``others`` but the partner's. If `beside`,
-    adapters of these others act meanwhile, each on its problems.
-    """
-
-    lessons: str = "none"
-    beside: bool = False
-
-    def taught(self, pair: Pair, skill: str) -> tuple[Lesson, ...]:
-        """Return the lessons of the adapter of a skill of the pair."""
-        if self.lessons == "others":
-            return tuple(practised(skill, (other,)) for other in others(pair))
-        return (practised(skill, CONTEXT) if self.lessons == "known" else Lesson((skill,)),)
-
-
-PRACTISED = {
-    "single steps": Practised(),
-    "with known skills": Practised("known"),
-    "with others": Practised("others"),
-    "beside others": Practised("others", beside=True),
-}
-"""Ways to teach an adapter of one skill."""
-
-
-def others(pair: Pair) -> tuple[str, ...]:
-    """Return the skills that neither adapter of a pair is about."""
-    return tuple(skill for skill in (*CONTEXT, *SKILLS) if skill not in pair)
-
-
-def practised(skill: str, partners: Sequence[str]) -> Lesson:
-    """Return a lesson of which half is two steps, of the skill and one of the partners."""
-    pairs = [two for one in partners if one != skill for two in ((skill, one), (one, skill))]
-    return Lesson((skill,), tuple(map(linked, pairs)), 0.5)
 
 
 @dataclass(frozen=True)
@@ -356,7 +288,7 @@ class Skilled(ABC):
 
     def trained(self) -> "Trained":
         """Return the adapters, from the cache or trained."""
-        from loratheory.experiments.bench import words
+        from paper.studies._shared import words
 
         bases = words.pretrained(self.prompts(), self.seed, self.size)
         return words.trained(bases, self.cases(), self.size, self.ceilings)
@@ -380,28 +312,6 @@ class Overlapping(Skilled):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unmet(Skilled):
-    """An adapter of each of five skills, on a base that has `met` so many of the 20 ordered pairs.
-
-    The other pairs are asked, with two-step problems in the lessons as `LESSONS` says.
-    """
-
-    met: int = 12
-    ceilings = ("composed",)
-
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-        pairs = [linked(pair) for pair in met(self.seed, self.met)]
-        return taught([pairs] * 2, self.seed, self.size.problems)
-
-    def cases(self) -> tuple[Case, ...]:
-        """Return a case for each pair that the base has not met and each of `LESSONS`."""
-        known = met(self.seed, self.met)
-        unmet = [pair for pair in ALL_PAIRS if pair not in known]
-        return tuple(Beside(pair, *lesson, known) for lesson in LESSONS for pair in unmet)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Covered(Skilled):
     """An adapter of each skill, on a base that has `seen` more or less of each pair, see `SEEN`."""
 
@@ -410,17 +320,6 @@ class Covered(Skilled):
     def prompts(self) -> tuple[Prompts, ...]:
         """Return the prompts on which the base is trained."""
         return covering(self.seen, self.seed, self.size.problems)
-
-
-def profiles(first: Any, paper: Sequence[Any], **quick: Any) -> dict[str, tuple[Any, ...]]:
-    """Return the profiles of a study of skills.
-
-    ``quick`` is `first` at size `QUICK`, with the fields in `quick` replaced. As ``paper`` has no
-    cell of that size to compare with, ``small`` repeats it on three more bases.
-    """
-    small = replace(first, size=QUICK, **quick)
-    more = tuple(replace(small, seed=seed) for seed in range(1, 4))
-    return {"quick": (small,), "small": more, "paper": tuple(paper)}
 
 
 def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) -> float:
@@ -433,9 +332,3 @@ def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) 
     """
     total = adapters * coefficient
     return 2 * ((1 - total) * habit + total * share) - 1
-
-
-def share_needed(coefficient: float, *, habit: bool, adapters: int = 2) -> float:
-    """Return the share above which `margin` is positive: ``1/(2C)``; ``1 - 1/(2C)`` if habit."""
-    half = 1 / (2 * adapters * coefficient)
-    return 1 - half if habit else half

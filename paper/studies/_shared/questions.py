@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loratheory.bench.answers import accuracies, answer_margins
+from loratheory.bench.bootstrap import bootstrap_mean
 from loratheory.bench.library import acting, added
 from loratheory.bench.rules import Act
-from paper.studies._shared.theory import Placing, circuit, margins, pattern
 from loratheory.bench.training import Taught
-from loratheory.experiments.engine import Row, bootstrap_mean, lookup
 from loratheory.shapes import Float, Shaped
+from paper.studies._shared.run import Row
+from paper.studies._shared.theory import Placing, circuit, margins, pattern
+from paper.tables import lookup
 
 if TYPE_CHECKING:
     import pandas as pd

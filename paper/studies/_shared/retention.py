@@ -4,15 +4,12 @@ A point is an adapter and its partner in a merge of two. It counts as a loss if 
 retention is below nine tenths. Measures need no labels, and are larger where more loss is expected.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from loratheory.bench.tasks import SCORING
-from loratheory.pretrained import WAYS, Mark, Share, Tried, recommended
 from loratheory.shapes import Bool, Float
 
 if TYPE_CHECKING:
@@ -235,55 +232,6 @@ def _foretold(rows: "pd.DataFrame", values: Column) -> dict[str, float]:
     }
 
 
-def advised(
-    rows: "pd.DataFrame", thresholds: Sequence[float], *, asked: int = 8, draws: int = 50
-) -> "pd.DataFrame":
-    """Return what `pretrained.recommended` would advise for some groups at other thresholds.
-
-    It decides by `asked` scoring prompts of each adapter, drawn at random, and what is kept is
-    measured on the other ones, so that no prompt that decides counts.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Of the study `real_library`: each adapter of each group under every way to choose from.
-    thresholds : sequence of float
-        The part of each adapter that a merge must keep if gates keep all.
-    asked, draws : int
-        Prompts of an adapter that decide, and how often they are drawn.
-
-    Returns
-    -------
-    DataFrame
-        A row for each threshold: ``merged``, in what share of groups a merge is advised;
-        ``kept_merged``, what the adapter that then loses more keeps in it on average, and ``held``,
-        how often it keeps the threshold; ``kept``, what that adapter keeps under whatever is
-        advised; and ``cost``, of a prompt, relative to one adapter.
-    """
-    import pandas as pd
-
-    rng, found = np.random.default_rng(0), []
-    for _, group in rows.groupby("group"):
-        ways = [(WAYS[name], some) for name, some in group.groupby("way", sort=False)]
-        for _ in range(draws):
-            tried, later = list[Tried](), dict[str, float]()
-            for way, some in ways:
-                right = (some["kept"] * SCORING).round().astype(int).to_numpy()
-                now = rng.hypergeometric(right, SCORING - right, asked)
-                marks = [Mark(Share(way.name, x, asked, 0.0, 1.0), 0.0) for x in now.tolist()]
-                cost = float(way.passes(len(some)))
-                tried.append(Tried(way.name, (), cost, some["kl"].max(), tuple(marks), 0.0))
-                later[way.name] = float((right - now).min() / (SCORING - asked))
-            costs = {one.way: one.cost for one in tried}
-            for enough in thresholds:
-                best, _ = recommended(tried, enough=enough, clearly=1 - enough)
-                found.append((enough, WAYS[best].gates is None, later[best], costs[best]))
-    made = pd.DataFrame(found, columns=["threshold", "merged", "kept", "cost"])
-    made["kept_merged"] = made["kept"].where(made["merged"])
-    made["held"] = (made["kept"] >= made["threshold"]).where(made["merged"]).astype(float)
-    return made.groupby("threshold").mean()
-
-
 def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
     """Return the numbers of the study that `loratheory.diagnosis` reports, by way of merging.
 
@@ -318,8 +266,3 @@ def _beside(rows: "pd.DataFrame") -> list[list[Any]]:
     place, ends = np.searchsorted(LEAKS, leaks), (*LEAKS, round(float(leaks.max()), 1))
     found, counts = rows.groupby(place)[["kept", "lost"]].mean().round(2), np.bincount(place)
     return [[ends[i], int(counts[i]), kept, lost] for i, kept, lost in found.itertuples()]
-
-
-def written(table: "pd.DataFrame", kinds: Mapping[str, str]) -> str:
-    """Return the text of `diagnosis/library.json`, made from the table."""
-    return json.dumps(record(table, kinds), indent=1) + "\n"

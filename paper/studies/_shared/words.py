@@ -13,29 +13,10 @@ import torch
 
 from loratheory.bench.library import Accuracies, Acting, Library
 from loratheory.bench.models import Models, batch, batches, digest, fingerprint, fitted
-from paper.studies._shared.problems import (
-    CODE,
-    CONTEXT,
-    FORMS,
-    LENGTH,
-    PAIRS,
-    SKILLS,
-    Case,
-    Lesson,
-    Practised,
-    Size,
-    drawn,
-    linked,
-    others,
-    padded,
-    practised,
-    pretraining,
-)
 from loratheory.bench.rules import rule
-from loratheory.experiments.engine import Row
 from loratheory.shapes import Bool
 from loratheory.tasks.prompts import Prompts, stacked
-from loratheory.tasks.word_problems import Problems, stepwise
+from loratheory.tasks.word_problems import Problems
 from loratheory.toy.transformer import (
     ATTENTION,
     MLP,
@@ -49,6 +30,18 @@ from loratheory.toy.transformer import (
     stored,
     trained_base,
 )
+from paper.studies._shared.problems import (
+    CODE,
+    FORMS,
+    LENGTH,
+    Case,
+    Lesson,
+    Size,
+    drawn,
+    linked,
+    padded,
+)
+from paper.studies._shared.run import Row
 
 RULES = {
     "base": rule("base"),
@@ -61,11 +54,6 @@ RULES = {
     "block gates": rule("block gates, z = 2"),
 }
 """The rules of reuse that are compared; the first three are controls that lack an adapter."""
-
-
-def base(kind: str, seed: int, size: Size) -> Models:
-    """Return the base trained on the prompts of a `kind` (one of `problems.KINDS`)."""
-    return pretrained(pretraining(kind, seed, size.problems), seed, size)
 
 
 def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
@@ -223,50 +211,8 @@ def trained(
     return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
 
 
-def taught_apart(bases: Models, how: Practised, size: Size) -> Trained:
-    """Train both adapters of each of `PAIRS`, neither of which meets the other's skill.
-
-    Adapters that act beside them are taught in two steps of `CONTEXT`, one for each other skill.
-    """
-    skills = (*CONTEXT, *SKILLS)
-    beside: tuple[Lora, ...] = ()
-    if how.beside:
-        acting = adapters(bases, [(practised(skill, CONTEXT),) for skill in skills], size)
-        places = ([skills.index(one) for one in others(pair)] for pair in PAIRS)
-        beside = tuple(acting.of(torch.tensor(j)) for j in zip(*places, strict=True))
-    first, second = (
-        adapters(bases, [how.taught(pair, pair[k]) for pair in PAIRS], size, beside=beside)
-        for k in (0, 1)
-    )
-    return Trained(bases, tuple(map(Case, PAIRS)), first, second, {})
-
-
 def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
     """Return the most likely token after each of these, with `adapt` added to the base."""
     with torch.inference_mode():
         scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
     return np.asarray(scores.argmax(-1))
-
-
-def solutions(bases: Models, problems: Problems, adapt: Adapt | None = None) -> list[list[str]]:
-    """Return, as text, each question, its right solution, and what the model writes by itself.
-
-    The model writes as many tokens as the solution has, each time the likeliest one. There must be
-    one base with adapters of one replica. Costs a pass per token of the longest solution.
-    """
-    rows = stepwise(CODE, problems)
-    tokens, due = rows.tokens.copy(), (rows.targets >= 0).sum(axis=1)
-    tokens[np.arange(tokens.shape[1]) > rows.asked[:, None]] = 0
-    each = np.arange(len(tokens))
-    written = np.full((len(tokens), int(due.max())), -1)
-    for step in range(written.shape[1]):
-        place = np.minimum(rows.asked + step, tokens.shape[1] - 1)
-        best = likeliest(bases, tokens[None], adapt)[0, each, place]
-        written[:, step] = np.where(step < due, best, -1)
-        after = place + 1 < tokens.shape[1]
-        tokens[each[after], place[after] + 1] = np.maximum(written[after, step], 0)
-    columns = (rows.tokens, rows.asked.tolist(), rows.targets, written)
-    return [
-        [CODE.written(row[: end + 1]), CODE.written(target), CODE.written(words)]
-        for row, end, target, words in zip(*columns, strict=True)
-    ]

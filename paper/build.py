@@ -187,7 +187,9 @@ def experiments(shown: Sequence[str], studies: Path = STUDIES) -> str:
                     lines.append(rf"\par\noindent {_paragraph(paragraph)}\par")
             if found.get(part):
                 lines.append(rf"\registered{{Found}}{{{_paragraph(found[part])}}}")
-        figure = rf"\seefigure{{{name}}}" if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}"
+        figure = (
+            rf"\seefigure{{{name}}}" if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}"
+        )
         lines.append(figure)
     return "\n".join(lines) + "\n"
 

@@ -44,9 +44,7 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
         message = f"there is no table of {study!r}: choose {known}"
         raise QueryError(message)
     # names such as "none" are words, and "nan" is how a missing number is written
-    rows = pd.read_csv(
-        file, keep_default_na=False, na_values=["", "nan"], float_precision="round_trip"
-    )
+    rows = pd.read_csv(file, keep_default_na=False, na_values=["", "nan"])
     if "part" not in rows:
         return rows
     parts = rows["part"].unique()

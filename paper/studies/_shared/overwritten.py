@@ -24,8 +24,8 @@ from loratheory.bench.sentences import ASKED
 from loratheory.pretrained import Model, first_tokens, next_logits
 from loratheory.shapes import Float
 from loratheory.theorems.composition._hops import margin as two_hop_margin
-from paper.studies._shared.retention import auc
 from paper.studies._shared.theory import LEAST, PATTERNS
+from paper.studies.lm_library.record import auc
 
 CASES = tuple(PATTERNS)
 """As in `thm:two-read-region`: old facts on a question's path, and which of them are edited."""

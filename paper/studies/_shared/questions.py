@@ -4,26 +4,22 @@ A forecast is compared with what a lookup table says that has never looked at an
 over all other bases in the same condition, such as the same rule at the same coefficient.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loratheory.bench.answers import accuracies, answer_margins
-from loratheory.bench.bootstrap import bootstrap_mean
 from loratheory.bench.library import acting, added
 from loratheory.bench.rules import Act
 from loratheory.bench.training import Taught
-from loratheory.shapes import Float, Shaped
+from loratheory.shapes import Shaped
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import Placing, circuit, margins, pattern
-from paper.tables import lookup
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-DRAWS = 2000
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,62 +105,3 @@ def _rows(
         for e, (seed, number) in enumerate(library.replicas)
         for question in range(shape[1])
     ]
-
-
-def scored(
-    rows: "pd.DataFrame", answer: str, by: Sequence[str], forecasts: Sequence[str]
-) -> "pd.DataFrame":
-    """Return how good forecasts of a yes-or-no column are, and a lookup table's, row by row.
-
-    The rows of the result are `forecasts`, columns of the table, and ``lookup``. Columns are, each
-    with a 95 % bootstrap interval over bases (``…_low``, ``…_high``): `brier`, the mean squared
-    error of the forecast as a probability (NaN where it lies outside 0 and 1); `gain`, how much
-    smaller it is than the lookup table's on the same base; `auc`, how often the larger forecast is
-    that of the question that is answered, of two in the same condition, ties counting half (the
-    lookup table cannot tell them apart, so it has ½). Rows without a forecast are left out, also
-    those in conditions on one base alone, of which the lookup table says nothing.
-    """
-    import pandas as pd
-
-    rows = rows.dropna(subset=[answer, *forecasts])
-    rows = rows.assign(lookup=lookup(rows, answer, by)).dropna(subset=["lookup"])
-    right, seeds = rows[answer].to_numpy(float), rows["seed"].to_numpy()
-    each = {name: rows[name].to_numpy(float) for name in (*forecasts, "lookup")}
-    lost = {name: np.square(x - right) for name, x in each.items()}
-    found = {}
-    for name, x in each.items():
-        share = x.min() >= 0 and x.max() <= 1
-        found[name] = {
-            **_interval("brier", lost[name] if share else np.full(len(x), np.nan), seeds),
-            **_interval("gain", lost["lookup"] - lost[name] if share else x * np.nan, seeds),
-            **_auc(x if name in forecasts else np.zeros(len(x)), right, rows, by),
-        }
-    return pd.DataFrame.from_dict(found, orient="index")
-
-
-def _interval(name: str, values: Float[np.ndarray, " n"], seeds: np.ndarray) -> dict[str, float]:
-    by_base = np.array([[values[seeds == seed].mean()] for seed in np.unique(seeds)])
-    ends = dict(zip(("", "_low", "_high"), bootstrap_mean(by_base, draws=DRAWS), strict=True))
-    return {f"{name}{end}": float(x) for end, x in ends.items()}
-
-
-def _auc(
-    values: Float[np.ndarray, " n"], right: np.ndarray, rows: "pd.DataFrame", by: Sequence[str]
-) -> dict[str, float]:
-    """How often an answered question has the larger value, by the bases of the two."""
-    names, base = np.unique(rows["seed"], return_inverse=True)
-    won, met = np.zeros((2, len(names), len(names)))
-    for places in rows.groupby(list(by)).indices.values():
-        yes, no = (places[right[places] == one] for one in (1, 0))
-        more = np.sign(values[yes][:, None] - values[no]) / 2 + 0.5
-        where = base[yes][:, None], base[no]
-        np.add.at(won, where, more)
-        np.add.at(met, where, 1.0)
-    rng, count = np.random.default_rng(0), len(names)
-    times = np.vstack([np.ones(count), rng.multinomial(count, np.full(count, 1 / count), DRAWS)])
-    with np.errstate(invalid="ignore"):
-        each = np.einsum("da,ab,db->d", times, won, times) / np.einsum(
-            "da,ab,db->d", times, met, times
-        )
-    low, high = np.nanquantile(each[1:], [0.025, 0.975])
-    return {"auc": float(each[0]), "auc_low": float(low), "auc_high": float(high)}

@@ -1,7 +1,8 @@
 """The look of all figures, and two ways to draw means over bases: curves and dots.
 
 Measured lines are solid, predicted ones dashed, chance is dotted and grey. A yellow band marks what
-a figure's title is about. A study's ``figure.py`` has a function ``draw(folder)`` that reads the
+a figure's title is about. ``python -m paper.style`` draws every figure into
+its study's folder. A study's ``figure.py`` has a function ``draw(folder)`` that reads the
 study's table and returns a matplotlib figure.
 """
 
@@ -20,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loratheory.bench.bootstrap import bootstrap_mean
+from loratheory.store import write_whole
 from paper.tables import STUDIES, blocks, over_bases
 
 # Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey
@@ -57,6 +59,7 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 8,
     "savefig.dpi": 160,
     "pdf.fonttype": 42,
+    "svg.fonttype": "none",
     "svg.hashsalt": "loratheory",
 }
 
@@ -172,3 +175,13 @@ def percent(rows: pd.DataFrame, column: str) -> str:
 def by(rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> dict[str, pd.DataFrame]:
     """Return rows by the value of a column, under the names given, in their order."""
     return {name: rows[rows[column] == value] for value, name in names.items()}
+
+
+def draw_all(folder: Path = STUDIES) -> None:
+    """Write ``figure.svg`` of every study into its folder."""
+    for file in sorted(folder.glob("*/figure.py")):
+        write_whole(file.with_suffix(".svg"), file_bytes(drawing(file.parent.name, folder), "svg"))
+
+
+if __name__ == "__main__":
+    draw_all()

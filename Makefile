@@ -60,11 +60,11 @@ slides: $(STAMP)  ## slides for one lecture of 90 minutes: build/slides/lecture.
 site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
 	PYTHONPATH=docs $(BIN)/python -m website
 
-results: $(STAMP)  ## complete paper/results: hours from nothing, nothing to do where a table is finished
-	$(BIN)/loratheory run all --profile paper --resume -o paper/results
+results: $(STAMP)  ## run what a stored table lacks: STUDY=window, or all (hours); PROFILE=quick is a trial
+	$(BIN)/python -m paper.studies $(or $(STUDY),all) --profile $(or $(PROFILE),paper)
 
 paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf
-	$(BIN)/python -m loratheory.paper
+	$(BIN)/python -m paper
 
 paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do where they are
 	@dpkg -s $(TEX) >/dev/null 2>&1 || { \
@@ -77,8 +77,8 @@ proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs 
 	$(BIN)/loratheory theorems --proofs paper/theorems.tex > /dev/null
 	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -output-directory=../build/paper proofs.tex
 
-figures: $(STAMP)  ## draw every figure from its stored table
-	$(BIN)/loratheory figure all
+figures: $(STAMP)  ## draw every study's figure.svg from its stored table
+	$(BIN)/python -m paper.style
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0

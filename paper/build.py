@@ -1,4 +1,4 @@
-r"""From ``main.tex`` and the stored tables to ``main.pdf``: no number or statement is typed by hand.
+r"""From ``main.tex`` and the stored tables to ``main.pdf``; nothing is typed by hand.
 
 Text that the registry of theorems, the studies' pages or their tables give is written as LaTeX
 beside a copy of ``main.tex``, figures are drawn, and an installed TeX typesets the rest.
@@ -128,10 +128,10 @@ def typed(source: str) -> list[str]:
     ):
         body = re.sub(pattern, lambda cut: re.sub(r"[^\n]", " ", cut[0]), body)
     first = head.count("\n") + 1
-    found = []
-    for number in re.finditer(NUMBER, body):
-        found.append(f"{first + body.count(chr(10), 0, number.start())}: {number[0].strip()}")
-    return found
+    return [
+        f"{first + body.count(chr(10), 0, number.start())}: {number[0].strip()}"
+        for number in re.finditer(NUMBER, body)
+    ]
 
 
 def kind_of(theorem: Theorem[Any, Any]) -> str:
@@ -182,9 +182,8 @@ def experiments(shown: Sequence[str], studies: Path = STUDIES) -> str:
         for part in dict.fromkeys([*asked, *found]):
             if part:
                 lines.append(rf"\paragraph{{{latex(part.replace('_', ' '))}}}")
-            for paragraph in asked.get(part, "").split("\n\n"):
-                if paragraph.strip():
-                    lines.append(rf"\par\noindent {_paragraph(paragraph)}\par")
+            paragraphs = filter(str.strip, asked.get(part, "").split("\n\n"))
+            lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
             if found.get(part):
                 lines.append(rf"\registered{{Found}}{{{_paragraph(found[part])}}}")
         figure = (

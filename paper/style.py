@@ -91,7 +91,11 @@ def finish(figure: Figure, title: str, note: str = "") -> Figure:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    where = {"loc": "outside lower center", "ncols": min(len(found), 3), "title": note or None}
+    where: dict[str, Any] = {
+        "loc": "outside lower center",
+        "ncols": min(len(found), 3),
+        "title": note or None,
+    }
     figure.legend(list(found.values()), list(found), **where)
     return figure
 
@@ -119,10 +123,8 @@ def curve(
     colour, marker = look
     rows = rows[rows[column].notna()]
     places = sorted(rows[along].unique())
-    means = []
-    for place in places:
-        means.append([float(x) for x in bootstrap_mean(blocks(rows[rows[along] == place], column))])
-    middle, low, high = np.transpose(means)
+    parts = (rows[rows[along] == place] for place in places)
+    middle, low, high = np.transpose([bootstrap_mean(blocks(part, column)) for part in parts])
     axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
     axes.plot(places, middle, color=colour, marker=marker, ms=3, label=label)
     if predicted:

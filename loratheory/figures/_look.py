@@ -1,4 +1,4 @@
-"""The look of all figures: names, colours, signs, lines, and light and dark pages.
+"""The look of these figures: colours, lines, and light and dark pages.
 
 Measured lines are solid, predicted ones dashed, chance is dotted (`LINES`). A band (`TAKEAWAY`)
 marks what a figure's title is about. Legends stand below the panels. Text is drawn in `INK`, which
@@ -32,15 +32,9 @@ INK, BLACK = "#1a1a1a", "#000000"
 GREY, BLUE, SKY = "#777777", "#0072B2", "#56B4E9"
 ORANGE, GREEN, PURPLE, YELLOW = "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 TAKEAWAY: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
-"""The band that marks what the title is about; on coloured cells it is a frame (`OUTLINE`)."""
-OUTLINE: dict[str, Any] = {"fill": False, "ec": ORANGE, "lw": 2, "clip_on": False}
+"""The band that marks what the title is about."""
 
-
-MEASURED, FACTS, KEPT = Look(), Look(BLUE, "^"), Look(GREEN, "s")
-
-
-EDITED, UNEDITED = "edited two-hop questions", "unedited two-hop questions"
-SINGLE, CONSTANT = "edited single facts", "chance (a constant answer)"
+CONSTANT = "chance (a constant answer)"
 
 
 @contextmanager

@@ -13,15 +13,16 @@ from loratheory.bench.language_facts import (
     ANIMALS,
     CAPITAL,
     FAMOUS,
-    hop_by_hop,
     items,
     rehearsed,
 )
-from loratheory.bench.portable import ordinary, questions
+from loratheory.bench.portable import questions
 from loratheory.bench.rules import Act, Reuse, everything
 from loratheory.bench.sentences import ASKED
 from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
 from loratheory.shapes import Float64
+from paper.studies._shared.facts import hop_by_hop
+from paper.studies._shared.measures import ordinary
 from paper.studies._shared.whereabouts import Arm, Asked, shares
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")

@@ -159,15 +159,17 @@ def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[s
     """Run one cell, in whichever process; return its key and its rows, or its error as text."""
     start = time.perf_counter()
     try:
-        rows = []
-        for row in cell(config):
-            rows.append({str(name): _word_or_number(value) for name, value in row.items()})
+        rows = [_plain_row(row) for row in cell(config)]
     except Exception as error:
         place = extract_tb(error.__traceback__)[-1]
         where = f"{place.filename}, line {place.lineno}"
         return key, {"trouble": f"{type(error).__name__}: {error} ({where})"}
     seconds = time.perf_counter() - start
     return key, {"rows": rows, "seconds": seconds, "ran": environment()}
+
+
+def _plain_row(row: Mapping[str, Any]) -> Row:
+    return {str(name): _word_or_number(value) for name, value in row.items()}
 
 
 def _word_or_number(value: Any) -> str | int | float:

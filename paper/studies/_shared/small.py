@@ -1,5 +1,6 @@
 """All that studies of small transformers use, by one name."""
 
+from loratheory.bench.answers import PASSES as PASSES
 from loratheory.bench.answers import accuracies as accuracies
 from loratheory.bench.answers import answer_margins as answer_margins
 from loratheory.bench.answers import scores as scores

@@ -73,12 +73,8 @@ def cell(config: Config) -> list[Row]:
 
 def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str, Act, str]]:
     """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks, or `by_position`."""
-    from loratheory.bench.crossings import (
-        best_of_each_hop,
-        hop_gates,
-        retrieval,
-        subject_gates,
-    )
+    from loratheory.bench.crossings import hop_gates, subject_gates
+    from paper.studies._shared.all_pairs import best_of_each_hop, retrieval
 
     if config.rules == "usual":
         yield "base", rule("base"), "together"

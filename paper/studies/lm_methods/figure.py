@@ -8,7 +8,14 @@ from loratheory.bench.rules import RULES
 from paper.style import dots, finish, panels, percent
 from paper.tables import read_table
 
-METHODS = ("ties", "knots", "interpolating", "arrow", "arrow, peft", "gates, z = 2")
+METHODS: tuple[str, ...] = (
+    "ties",
+    "knots",
+    "interpolating",
+    "arrow",
+    "arrow, peft",
+    "gates, z = 2",
+)
 METHODS += ("block gates, z = 2",)
 
 

@@ -6,6 +6,7 @@ from math import nan
 
 from loratheory.bench import Language
 from loratheory.bench.language import acting
+from loratheory.bench.language_facts import depth
 from loratheory.bench.rules import Act, layer_split, rule
 from loratheory.pretrained import trained_once
 from paper.studies._shared import facts as bench
@@ -62,7 +63,7 @@ def cell(config: Config) -> list[Row]:
     for k in range(len(library), len(lessons)):
         library.append(trained_once(model, lessons[k], seed=(config.seed, 0, k)))
     rows: list[Row] = []
-    for size, name, which, act in arms(config.trained, bench.depth(model)):
+    for size, name, which, act in arms(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
         with acting(model, library[which], act):

@@ -6,6 +6,7 @@ from math import nan
 
 from loratheory.bench import Language
 from loratheory.bench.language import acting
+from loratheory.bench.language_facts import depth, worlds
 from loratheory.bench.rules import Act, coefficients, layer_split, rule
 from paper.studies._shared import facts as bench
 from paper.studies._shared.run import Row, part
@@ -49,7 +50,7 @@ def cell(config: Config) -> list[Row]:
         those of `forecast`, nan unless both adapters were measured alone at these coefficients.
     """
     model, rows = config.base(), list[Row]()
-    [world] = bench.worlds(config.seed)
+    [world] = worlds(config.seed)
 
     def _add(*head: str | int | float, **found: float) -> None:
         names: Row = dict(zip(HEAD, (config.seed, *head), strict=True))
@@ -60,7 +61,7 @@ def cell(config: Config) -> list[Row]:
     for trained in ("all layers", "by layers") if config.full else ("by layers",):
         adapters = bench.pair(model, world, config.seed, by_layers=trained == "by layers")
         alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
-        for name, first, second, layer, act in arms(config, trained, bench.depth(model)):
+        for name, first, second, layer, act in arms(config, trained, depth(model)):
             with acting(model, alone.get(name, adapters), act):
                 columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
                 found = bench.accuracies(model, world, columns)

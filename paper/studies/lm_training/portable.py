@@ -1,4 +1,4 @@
-"""Two adapters that are taught apart, each beside stand-ins for a partner yet unknown, and added."""
+"""Adapters trained apart, each with stand-ins for a partner yet unknown, and added."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a second hop that is taught in the highest layers alone is reached through any first hop."""
+"""A second-hop adapter that is trained in the highest layers only."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Both adapters of a two-hop question merged with one coefficient, from 0 to more than their sum."""
+"""Facts and their composition in a merge of two adapters, by its coefficient."""
 
 from dataclasses import dataclass, field, replace
 

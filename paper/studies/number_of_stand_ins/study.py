@@ -1,4 +1,4 @@
-"""Adapters of a small transformer, each taught beside stand-ins for its partner, by their number."""
+"""Adapters of a small transformer trained with stand-in partners, by their number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -9,7 +9,17 @@ from paper.style import by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
 USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
-METHODS = ("base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z", "gates")
+METHODS: tuple[str, ...] = (
+    "base",
+    "mean",
+    "sum",
+    "ties",
+    "knots",
+    "interpolating",
+    "arrow",
+    "norm, z",
+    "gates",
+)
 METHODS += ("block gates, z = 2", "oracle placement", "sum, hop by hop")
 
 

@@ -1,4 +1,4 @@
-"""Which rule that sees no data composes where the mean and Arrow fail, and how close to an oracle."""
+"""Libraries of one to eight pairs of adapters under every combination method."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""A plain transformer that learns two-hop by itself, and what it makes of adapters of single hops."""
+"""Two single-hop adapters on a two-layer transformer that learned two-hop questions."""
 
 from dataclasses import dataclass, replace
 from functools import partial

@@ -3,7 +3,7 @@
 import pytest
 from worded import small, small_model
 
-from loratheory.experiments.bench import portable
+from loratheory.bench import portable
 from loratheory.pretrained import Training
 
 

@@ -98,9 +98,9 @@ merge = template_vote.attain(case)
 print(f"formula {template_vote.bound(case):+.3f}, found {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
-# Then word problems. Each is a story, and for transformers a row of tokens with numbers modulo 7: what
-# is told, the question (after `?:`) and the solution. Each step of the solution has the name of a
-# quantity, the skill, two operands and the result.
+# Then word problems. Each is a story, and for transformers a row of tokens with numbers modulo 7:
+# what is told, the question (after `?:`) and the solution. Each step of the solution has the name
+# of a quantity, the skill, two operands and the result.
 
 # %%
 rng = np.random.default_rng(1)
@@ -133,8 +133,9 @@ for seed in range(40):
 # %% [markdown]
 # A base that saw single steps only always begins with what is asked for. So by the theorem no merge
 # on it solves problems of two steps if its adapters know single steps only: nobody ever takes the
-# right first step. The study `word_problems` (part `template_overlap`) uses bases that solve problems of two steps, though not with the skills of the adapters. Each adapter
-# is taught one skill, and a growing share of its problems have two steps.
+# right first step. The study `word_problems` (part `template_overlap`) uses bases that solve
+# problems of two steps, though not with the skills of the adapters. Each adapter is taught one
+# skill, and a growing share of its problems have two steps.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/word_problems/table.csv.gz", low_memory=False)
@@ -143,10 +144,10 @@ SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 
 # %% [markdown]
 # The right panel shows the share of problems whose steps are *all* right, by the share of two-step
-# problems among each adapter's own. Sharing complete two-step templates (the same skills in the other
-# order, or two other skills) helped no merge, even where the theorem predicts that the vote is won.
-# What did help were problems in which each adapter uses its own skill twice. In numbers, beside
-# what the adapter of the second step solves alone:
+# problems among each adapter's own. Sharing complete two-step templates (the same skills in the
+# other order, or two other skills) helped no merge, even where the theorem predicts that the vote
+# is won. What did help were problems in which each adapter uses its own skill twice. In numbers,
+# beside what the adapter of the second step solves alone:
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
@@ -172,10 +173,10 @@ assert solved(rule="composed") > 0.9
 # %% [markdown]
 # Each adapter writes its own skill where the other's is needed, and so does their merge.
 #
-# **And what must the base have seen?** The part `skill_coverage` (left panel) compares bases that differ
-# in pretraining. They saw no problems; problems without the words of these skills; single steps;
-# two steps of other skills; or the pair of skills itself, in a growing share of all problems of two
-# steps:
+# **And what must the base have seen?** The part `skill_coverage` (left panel) compares bases that
+# differ in pretraining. They saw no problems; problems without the words of these skills; single
+# steps; two steps of other skills; or the pair of skills itself, in a growing share of all problems
+# of two steps:
 
 # %%
 coverage = stored[stored["part"] == "skill_coverage"].to_dict("records")

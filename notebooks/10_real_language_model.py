@@ -100,7 +100,8 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # %% [markdown]
 # Now the language model. One adapter was taught a country for each of twenty invented persons, the
 # other a mascot for each of these countries. Neither has seen a two-hop question. The figure shows
-# single facts and two-hop questions by combination method, among them layer splits. The base knew nothing of these persons and mascots, so theory has no window here.
+# single facts and two-hop questions by combination method, among them layer splits. The base knew
+# nothing of these persons and mascots, so theory has no window here.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_methods/table.csv.gz", low_memory=False)
@@ -173,9 +174,9 @@ for seed in (0, 1, 2):
 
 # %% [markdown]
 # **Is an adapter of the two-hop facts needed?** We compare libraries of the two single-hop adapters
-# with libraries that add a third one, trained on the two-hop questions in other wording. Two-hop questions,
-# by how many adapters act. The base knows none of the entities (`fake`), only the countries
-# (`half`), or all of them (`real`).
+# with libraries that add a third one, trained on the two-hop questions in other wording. Two-hop
+# questions, by how many adapters act. The base knows none of the entities (`fake`), only the
+# countries (`half`), or all of them (`real`).
 
 # %%
 libraries = stored[stored["part"] == "libraries"]

@@ -5,7 +5,7 @@ import zlib
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from loratheory.bench import language, language_facts
+from loratheory.bench import language
 from loratheory.pretrained import GENERIC, Model, Training
 from paper.studies._shared import facts
 

@@ -15,7 +15,6 @@ from tqdm.auto import tqdm
 
 from loratheory.store import write_whole
 from report import steps
-from report.language import language_model
 from report.model import on_the_model
 from report.section import Section
 from report.summary import summary
@@ -68,8 +67,6 @@ def main(build: Path = Path("build")) -> int:
         "theorems": steps.theorems,
         "two real adapters": lambda: steps.adapters(PAIR, build),
         "the merge on the model": lambda: on_the_model(build / "merged-sum"),
-        "experiments": lambda: steps.experiments(build),
-        "adapters on a language model": lambda: language_model(build),
         "figures": lambda: steps.pictures(build),
         "the paper's numbers": steps.numbers,
         "notebooks": lambda: steps.notebooks(NOTEBOOKS, build),

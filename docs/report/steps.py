@@ -1,7 +1,6 @@
 """What ``make reproduce`` runs, one step a function; each returns a section of the page."""
 
 import json
-import shutil
 from pathlib import Path
 
 from report.section import Section, command
@@ -83,14 +82,14 @@ MERGES: dict[str, tuple[str, ...]] = {
 
 def pictures(build: Path) -> Section:
     """Draw every figure of the paper from its stored table."""
-    from loratheory.figures import FIGURES
+    from paper.studies import NAMES
+    from paper.style import drawing, file_bytes
 
-    command("figure", "all")
     drawn = []
-    for name in FIGURES:
+    for name in NAMES:
         drawn.append(build / f"{name}.png")
-        command("figure", name, "-o", drawn[-1])
-    text = "Each is drawn from a small stored table in paper/results/; PDFs lie in paper/figures/."
+        drawn[-1].write_bytes(file_bytes(drawing(name), "png"))
+    text = "Each is drawn from the stored table in paper/studies/."
     return Section(
         "Figures", text, figures=tuple(drawn), confirmed=(f"{len(drawn)} figures redrawn.",)
     )
@@ -98,45 +97,19 @@ def pictures(build: Path) -> Section:
 
 def numbers(paper: Path = Path("paper")) -> Section:
     """Look up every number that the paper's text asks for."""
-    from loratheory.paper import numbers as looked_up
-    from loratheory.paper import typed
+    from paper.build import typed
+    from paper.numbers import latex_numbers
 
     source = (paper / "main.tex").read_text(encoding="utf-8")
-    count = len(looked_up(source, paper / "results").splitlines())
+    count = len(latex_numbers(source).splitlines())
     by_hand = typed(source)
     line = f"{count} numbers of the text are in the stored tables or follow from theorems."
     return Section(
         "The paper's numbers",
-        "The text asks for each number by experiment and cell, and none is typed. `make paper` "
-        "typesets it; `loratheory claim LABEL` prints what stands behind a statement.",
+        "The text asks for each number by study and condition, and none is typed. `make paper` "
+        "typesets it.",
         confirmed=() if by_hand else (line,),
         deviated=tuple(f"main.tex, line {one} is typed" for one in by_hand),
-    )
-
-
-def experiments(build: Path, results: Path = Path("paper/results")) -> Section:
-    """Run every experiment's quick profile, and hold it against the paper's tables."""
-    file, made = build / "experiments.json", build / "results"
-    shutil.rmtree(made, ignore_errors=True)
-    command("run", "all", "-o", made, "--against", results, "--json", file, codes=(0, 1))
-    told = json.loads(file.read_text())
-    off = [f"{entry['experiment']}: {line}" for entry in told for line in entry["outside"]]
-    means = sum(entry["means"] for entry in told)
-    some = sum(entry["means"] > 0 for entry in told)
-    line = f"{means} mean accuracies of {some} experiments are those of the paper's tables."
-    return Section(
-        "Experiments",
-        "A few cells of each, with small transformers trained anew where none are kept. Means over "
-        "bases are compared with the stored ones of the same settings; how far apart they may be "
-        "follows from how much the stored bases differ. Exact tables have no such means; of word "
-        "problems a smaller setting than the paper's is compared, stored beside its tables.",
-        ("experiment", "cells", "rows", "seconds", "means compared", "outside"),
-        tuple(
-            (e["experiment"], e["cells"], e["rows"], e["seconds"], e["means"], len(e["outside"]))
-            for e in told
-        ),
-        confirmed=() if off else (line,),
-        deviated=tuple(off),
     )
 
 

@@ -28,12 +28,12 @@ def sources(root: Path, target: Path) -> None:
     from loratheory.theorems import ALL, verify_all
 
     shutil.rmtree(target, ignore_errors=True)
-    figures = drawings(root / "paper" / "results")
+    figures = drawings()
     lessons = course(root / "notebooks", root / "build" / "notebooks")
     hand = {
         file.name: file.read_text(encoding="utf-8") for file in sorted((root / "docs").glob("*.md"))
     }
-    pages = {**reference(), **gallery(set(figures)), **law_pages(), **commands()}
+    pages = {**reference(), **gallery(), **law_pages(), **commands()}
     pages |= home(root, {stem: _title(lesson) for stem, lesson in lessons.items()}, hand)
     texts = {name.rpartition(".")[0]: text for name, text in pages.items() if _tells(name)}
     texts |= {f"course/{stem}": _text(lesson) for stem, lesson in lessons.items()}

@@ -14,8 +14,8 @@ HAND = {
 PLACES = HAND | {
     "loratheory/theorems/": "theorems/index.rst",
     "loratheory/adapters/_laws.py": "laws.rst",
-    "paper/results/": "experiments/index.rst",
-    "paper/figures/window.svg": "figures/window.svg",
+    "paper/studies/": "experiments/index.rst",
+    "paper/studies/window/figure.svg": "figures/window.svg",
 }
 """Where a link into the checkout leads on the site."""
 
@@ -25,7 +25,6 @@ CONTENTS = {
         "advise",
         "portable",
         "own_rule",
-        "leaderboard",
         "formats",
         "scale",
         "sweeps",

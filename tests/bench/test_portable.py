@@ -6,11 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from loratheory.experiments import real_portable, real_stand_ins
-from loratheory.experiments.bench import portable as bench
-from loratheory.bench.language import acting, answers
+from loratheory.bench import portable as bench
 from loratheory.bench.language_facts import (
     ANIMALS,
     BIRTH,
@@ -21,9 +18,8 @@ from loratheory.bench.language_facts import (
     items,
 )
 from loratheory.bench.portable import Recipe
-from loratheory.bench.rules import coefficients
 from loratheory.bench.sentences import ASKED, RELATIONS, TEN, ten_about
-from loratheory.pretrained import StandIn, Training, attached, batch, next_logits
+from loratheory.pretrained import StandIn, Training, next_logits
 
 HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
 
@@ -73,62 +69,9 @@ def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatc
     assert all(np.array_equal(again[name].up, other[name].up) for name in again)
 
 
-def test_what_is_measured_is_what_the_answers_say(both, model):
-    base, came = bench.ordinary(model)
-    one = both.adapter(0, "plain")
-    with attached(model, [one], 40.0):
-        found = bench.measured(model, both.world, base, alone=True)
-        asked = bench.questions(both.world)
-        now, then = bench.ordinary(model)
-        for name in ("hop_1", "hop_2", "hop_1_trained", "reach_1", "reach_2"):
-            assert found[name] == answers(model, asked[name]).vocabulary_right.mean()
-        two_hop = answers(model, asked["two_hop"])
-        pair = bench.measured(model, both.world, base)
-    assert (found["two_hop"], found["two_hop_vocabulary"]) == (
-        two_hop.right.mean(),
-        two_hop.vocabulary_right.mean(),
-    )
-    assert np.isnan(pair["reach_1"])
-    assert pair.keys() == found.keys()
-    assert found["text"] == pytest.approx(-float(then.mean())) != pytest.approx(-float(came.mean()))
-    by_hand = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
-    assert found["leak"] == pytest.approx(by_hand.item(), rel=1e-3)
-    assert found["leak"] > 1e-4
-    assert bench.leak(base, base) == 0
-
-
-def test_ordinary_text_is_read_token_by_token(model):
-    logs, came = bench.ordinary(model)
-    first = batch(model, [bench.TEXT[0]])
-    with torch.no_grad():
-        logits = model.network(**first).logits[0]
-    wanted = torch.nn.functional.cross_entropy(logits[:-1], first["input_ids"][0, 1:])
-    count = first["input_ids"].shape[1] - 1
-    assert -came[:count].mean().item() == pytest.approx(wanted.item(), rel=1e-5)
-    assert logs.shape[0] == sum(len(text.split()) - 1 for text in bench.TEXT)
-
-
 def test_invented_countries_have_nothing_that_the_base_could_reach(both):
     asked = bench.questions(bench.publishers(both.model, both.seed, bridge="invented").world)
     assert {*asked} == {"hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "two_hop"}
-
-
-def test_a_pair_has_a_row_for_each_way_of_using_it(model, both):
-    recipe = "two stand-ins"
-    rows = real_portable.cell(real_portable.Config(recipe, seed=both.seed))
-    heads = [tuple(row[name] for name in real_portable.HEAD) for row in rows]
-    assert heads == [*real_portable.arms(recipe)]
-    assert ("plain", recipe, "sum", 1.0) in heads
-    [mean] = [row for row in rows if row["rule"] == "sum" and row["coefficient"] == 0.5]
-    pair = [both.adapter(hop, recipe) for hop in (0, 1)]
-    base, _ = bench.ordinary(model)
-    with acting(model, pair, coefficients(0.5)):
-        again = bench.measured(model, both.world, base)
-    for name in ("leak", "text"):
-        assert mean[name] == pytest.approx(again[name], rel=1e-2)
-    base_rows = real_portable.cell(real_portable.Config("plain", seed=both.seed))
-    [bare] = [row for row in base_rows if row["rule"] == "base"]
-    assert bare["leak"] == 0
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -258,29 +201,6 @@ def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, mo
     questions = bench.questions(made.world, ten_about(what))
     assert dict(questions["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
     assert {word for _, word in questions["two_hop"]} == {*made.world.second.values()}
-
-
-def test_each_sentence_has_a_row_and_the_four_old_ones_are_asked_as_before(model, both):
-    config = real_stand_ins.Config(seed=both.seed)
-    rows = real_stand_ins.cell(config)
-    heads = [(row["first"], row["second"], row["rule"]) for row in rows[::10]]
-    recipe, none = config.first, "none"
-    assert heads[:3] == [(recipe, recipe, rule) for rule in ("sum", "mean", "layer split")]
-    assert heads[3:] == [(recipe, none, "alone"), (none, recipe, "alone")]
-    assert [row["sentence"] for row in rows] == [*range(10)] * 5
-    base, _ = bench.ordinary(model)
-    with acting(model, [both.adapter(hop, recipe) for hop in (0, 1)], coefficients(0.5)):
-        again = bench.measured(model, both.world, base)
-    mean = rows[10:20]
-    for name in ("two_hop", "two_hop_vocabulary", "says_bridge"):
-        assert np.mean([row[name] for row in mean[:4]]) == pytest.approx(again[name])
-    for name in ("hop_1", "hop_2"):
-        assert np.mean([row[name] for row in mean[:2]]) == pytest.approx(again[name])
-    assert mean[7]["leak"] == pytest.approx(again["leak"], rel=1e-2)
-    assert np.isnan(rows[-1]["hop_1"])
-    assert 0 <= rows[-1]["by_heart"] <= 1
-    unlike = real_stand_ins.cell(real_stand_ins.Config("plain", recipe, seed=both.seed))
-    assert [row["rule"] for row in unlike] == ["sum"] * 10
 
 
 def test_questions_need_both_adapters_facts(both):

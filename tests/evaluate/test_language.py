@@ -3,29 +3,23 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from worded import small, small_model
 
-from loratheory.experiments.bench import collection, portable
+from loratheory.bench import collection, portable
 from loratheory.bench.crossings import crossings
 from loratheory.bench.language import acting, answers
 from loratheory.bench.language_facts import items
-from loratheory.bench.portable import ordinary, publishers, questions
+from loratheory.bench.portable import publishers, questions
 from loratheory.bench.rules import coefficients, rule
 from loratheory.bench.sentences import TEXT
 from loratheory.bench.tasks import CHOOSING, NAMES
 from loratheory.evaluate import (
     KNOWN,
     OwnRule,
-    _board,
-    _card,
     _language,
-    board,
-    laws,
-    markdown,
 )
 from loratheory.evaluate._known import reused
 from loratheory.evaluate._language import (
@@ -39,6 +33,7 @@ from loratheory.evaluate._language import (
 )
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import Share, Training, attached, batch, leak, next_logits
+from paper.studies._shared.measures import ordinary
 
 
 def _short(**how):
@@ -277,46 +272,6 @@ def test_crossings_are_asked_of_all_adapters_or_of_the_right_pair(told, exam, mo
 # the leaderboard
 
 
-def test_the_board_has_a_row_for_each_rule_the_best_first_and_controls_last(monkeypatch):
-    def _mark(name, base, two_hop):
-        rest = dict.fromkeys(("low", "high", "hop_1", "hop_2", "other_hops"), two_hop)
-        return _card.Mark(
-            name, base, 0.5, two_hop, **rest, other_two_hop=0.0, shortcut=0.0, chance=0.2
-        )
-
-    steps = []
-    scores = {"sum": 0.7, "a:sum": 0.9, "mean": 0.25}
-    share = Share.of("x", 1, 2)
-
-    def _tried(asked, acts, *_):
-        names = (*KNOWN, *(one.name for one in asked))
-        marks = [_mark(name, "looped", scores.get(name, 0.1)) for name in acts]
-        rest = (share, share, share, share, 0.5, 1.0)
-        return marks, [_language.LanguageMark(name, None, *rest) for name in names]
-
-    monkeypatch.setattr(_board, "on_models", _tried)
-    own = OwnRule("a:sum", "merge", summed)
-    cards = board([own], "quick", steps.append)
-    page = markdown(cards)
-    first, second = (part.split("\n\n")[0] for part in page.split("\n\n| rule ")[1:])
-    names = [line.split(" | ")[0].strip("| ") for line in first.splitlines()[2:]]
-    told = [f"{name}¹" for name, row in KNOWN.items() if row.told]
-    assert names[:3] == ["a:sum", "sum", "mean"]
-    assert names[-len(told) :] == told
-    small = {name for name, row in KNOWN.items() if row.small and not row.told}
-    assert {*names} == {*small, *told, "a:sum"}
-    rows = {
-        line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")
-        for line in first.splitlines()
-    }
-    assert rows["sum"][2:6] == ["0.50", "0.62", "0.50", ".70 (.70–.70)"]
-    assert rows["block gates"][1:5] == ["–"] * 4
-    held = [law.holds for law in laws(own)]
-    assert rows["a:sum"][1] == f"{sum(held)}/{len(held)}"
-    assert ".50 (.09–.91)" in second
-    assert "0.20 (looped)" in page
-
-
 def test_each_known_merge_is_the_method_that_it_names():
     rng = np.random.default_rng(0)
     updates = [LowRank(rng.normal(size=(6, 2)), rng.normal(size=(2, 5))) for _ in range(2)]
@@ -329,17 +284,3 @@ def test_each_known_merge_is_the_method_that_it_names():
             assert row.asked.merge(updates, [1, 1]).shape == (6, 5), name
             assert {law.holds for law in row.laws} <= {True, False}
             assert len(row.laws) > 5
-
-
-def test_the_stored_board_has_a_row_for_each_known_rule():
-    page = (Path(__file__).parents[3] / "docs" / "leaderboard.md").read_text()
-    first, *rest = page.split("\n\n| rule ")[1:]
-    for table, which in ((first, "small"), *((part, "language") for part in rest)):
-        names = [
-            line.split(" | ")[0].strip("| ¹") for line in table.split("\n\n")[0].splitlines()[2:]
-        ]
-        assert {*names} == {
-            name
-            for name, row in KNOWN.items()
-            if getattr(row, which) or (row.crossed and which == "language")
-        }

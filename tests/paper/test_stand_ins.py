@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from loratheory.bench.bases import PlainSetting, grown
+from loratheory.bench.training import Teaching, library
+from loratheory.tasks.two_hop import ImpossibleError, every, plain
 from paper.studies._shared.stand_ins import (
     ASKED,
     OWN,
@@ -12,8 +14,6 @@ from paper.studies._shared.stand_ins import (
     StandIns,
     beside_stand_ins,
 )
-from loratheory.bench.training import Teaching, library
-from loratheory.tasks.two_hop import ImpossibleError, every, plain
 
 WAYS = [StandIns(count) for count in (1, 2, 3)]
 WAYS += [StandIns(3, agree=True), StandIns(2, two_hop=False)]

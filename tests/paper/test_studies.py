@@ -12,7 +12,6 @@ import pytest
 from worded import small
 
 from loratheory.bench import portable
-from loratheory.diagnosis import _findings
 from loratheory.pretrained import Training
 from paper.numbers import provenance, results, sections
 from paper.studies import FOLDER, NAMES, load
@@ -23,6 +22,7 @@ from paper.style import drawing, file_bytes
 from paper.tables import QueryError, read_table
 
 PARTS = [(name, part.name) for name in NAMES for part in load(name).parts]
+SHARES = ("two_hop", "hop_1", "hop_2", "other_", "stepwise", "says_bridge")
 EXACT = ("window", "merge_floor", "expressive_power")
 SIZES = {"entities": 64, "width": 16, "pretrained": 3, "trained": 3, "retained": 4, "facts": 2}
 SIZES |= {"seeds": (101,), "spare": 4}
@@ -107,9 +107,8 @@ def test_a_tiny_run_has_the_columns_of_the_stored_table_and_numbers_that_can_be(
             if isinstance(cell, str) or math.isnan(cell):
                 continue
             assert math.isfinite(cell), (name, cell)
-            if name.startswith(("two_hop", "hop_1", "hop_2", "other_", "stepwise", "says_bridge")):
-                if study not in EXACT:
-                    assert -1e-6 <= cell <= 1 + 1e-6, (name, cell)
+            if name.startswith(SHARES) and study not in EXACT:
+                assert -1e-6 <= cell <= 1 + 1e-6, (name, cell)
 
 
 @pytest.mark.slow
@@ -171,9 +170,8 @@ def test_a_figure_is_drawn_from_the_stored_table_with_the_same_bytes_every_time(
 
 
 def test_what_diagnosis_reports_is_made_from_the_table():
-    from paper.studies.lm_library.record import record
-
     from loratheory.bench.tasks import TASKS
+    from paper.studies.lm_library.record import record
 
     kinds = {name: task.kind for name, task in TASKS.items()}
     made = record(read_table("lm_library"), kinds)

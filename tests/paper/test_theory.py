@@ -9,6 +9,9 @@ import torch
 from reused import TAUGHT, enlarged, small, taught
 
 from loratheory.bench.answers import scores
+from loratheory.bench.training import library
+from loratheory.tasks.two_hop import along, every, plain
+from loratheory.toy.transformer import Config, Lora, Site
 from paper.studies._shared.theory import (
     Forecast,
     Margins,
@@ -22,9 +25,6 @@ from paper.studies._shared.theory import (
     probe,
     survival,
 )
-from loratheory.bench.training import library
-from loratheory.tasks.two_hop import along, every, plain
-from loratheory.toy.transformer import Config, Lora, Site
 
 
 @pytest.fixture(scope="module")

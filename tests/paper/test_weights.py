@@ -7,10 +7,12 @@ import pytest
 import torch
 from reused import enlarged, taught, update
 
-from loratheory.experiments.bench import weights
 from loratheory.bench.answers import accuracy, scores
 from loratheory.bench.library import Acting, acting
 from loratheory.bench.rules import everything
+from loratheory.theorems.editing.superposition_floor import least_crosstalk
+from loratheory.toy.transformer import Site
+from paper.studies._shared import weights
 from paper.studies._shared.weights import (
     Crosstalk,
     crosstalk,
@@ -21,8 +23,6 @@ from paper.studies._shared.weights import (
     safe,
     weights_at_reads,
 )
-from loratheory.theorems.editing.superposition_floor import least_crosstalk
-from loratheory.toy.transformer import Site
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ import pytest
 import torch
 from worded import VOCABULARY
 
-from loratheory.experiments import real_order
-from loratheory.experiments.bench import whereabouts
 from loratheory.bench.sentences import ASKED
-from paper.studies._shared.whereabouts import Arm, Asked
 from loratheory.pretrained import attached, batch, first_tokens, next_logits
+from paper.studies._shared import whereabouts
+from paper.studies._shared.whereabouts import Arm, Asked
 
 
 @pytest.fixture(scope="module")
@@ -153,18 +152,6 @@ def patched_by_hand(model, layers, prompt, at):
         logits = model.network(**part).logits[:, -1]
         put.remove()
     return logits
-
-
-def test_a_cell_has_a_row_for_each_arm_place_and_layer(both, monkeypatch):
-    monkeypatch.setattr(real_order, "PATCHES", ((1, 0),))
-    rows = real_order.cell(real_order.Config("plain", seed=both.seed))
-    names = [row["arm"] for row in rows if row["arm"] not in ("lens", "back-patching")]
-    assert sorted(names) == sorted(name for name, *_ in real_order.arms("plain", 1))
-    assert sum(row["arm"] == "lens" for row in rows) == 2
-    assert sum(row["arm"] == "back-patching" for row in rows) == 1
-    assert {*rows[0]} >= {*real_order.COLUMNS}
-    placed = real_order.cell(real_order.Config("wrong halves", seed=both.seed))
-    assert [row["arm"] for row in placed] == ["sum", "lens", "lens"]
 
 
 def test_adapters_in_halves_change_no_other_layer(both):

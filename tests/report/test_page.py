@@ -1,13 +1,12 @@
 """The page shows what was confirmed and what was not, and breaks nothing on the way."""
 
-import json
 from pathlib import Path
 
 import pytest
 from folders import folder
 from report import __main__ as report
 from report.section import Section, StepError, command
-from report.steps import adapters, experiments, notebooks, numbers
+from report.steps import adapters, notebooks, numbers
 
 PAPER = Path(__file__).parents[2] / "paper"
 SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(2)}
@@ -39,26 +38,6 @@ def test_two_adapters_are_inspected_diagnosed_and_merged(tmp_path):
     assert all(figure.exists() for figure in section.figures)
     assert "thm:two-read-region" in section.text
     assert adapters(library, tmp_path).rows == section.rows  # again, over its own results
-
-
-def test_experiments_off_the_stored_tables_are_deviations(tmp_path, monkeypatch):
-    """The command's own JSON is what the section shows; its exit code 1 is a finding, no error."""
-    entry = {"experiment": "gating", "cells": 2, "rows": 9, "seconds": 1.0, "means": 7}
-    lines = ["mean: two_hop is 1.00, stored 0.00 ± 0.05"]
-    from report import steps
-
-    for outside in ([], lines):
-
-        def _command(*words, codes, outside=outside):
-            assert "--against" in words
-            assert codes == (0, 1)
-            (tmp_path / "experiments.json").write_text(json.dumps([{**entry, "outside": outside}]))
-
-        monkeypatch.setattr(steps, "command", _command)
-        section = experiments(tmp_path)
-        assert section.rows == (("gating", 2, 9, 1.0, 7, len(outside)),)
-        assert section.deviated == tuple(f"gating: {line}" for line in outside)
-        assert bool(section.confirmed) == (not outside)
 
 
 def test_the_numbers_of_the_paper_are_looked_up(tmp_path):

@@ -6,16 +6,16 @@ from pathlib import Path
 from docutils.core import publish_parts
 from typer.main import get_command
 from website import commands, gallery, home, law_pages, with_keywords
-from website.gallery import _listed, drawings
+from website.gallery import drawings
 from website.home import CONTENTS
 from website.keywords import KEYWORDS
 from website.rest import draggable, escaped, grid, heading, linked
 
 from loratheory.adapters import LAWS, METHODS, laws
 from loratheory.cli import app
-from loratheory.experiments import NAMES
 from loratheory.figures._look import STYLE
 from loratheory.theorems import ALL
+from paper.studies import NAMES
 
 ROOT = Path(__file__).parents[2]
 WORDS = {"a.rst": ("golden ratio", "LoRA"), "b.md": ("PEFT",)}
@@ -47,31 +47,16 @@ def test_a_command_is_described_so_that_its_example_can_be_copied():
     assert "Example: `" not in "".join(pages.values())
 
 
-def test_every_experiment_has_a_page_and_a_card_if_there_is_a_picture():
-    pages = gallery({"window"})
-    assert {f"experiments/{name}.rst" for name in NAMES} < set(pages)
-    assert "/figures/window.svg" in pages["experiments/window.rst"]
-    assert (
-        ":alt: Figure: How far each fact and their composition lead"
-        in (pages["experiments/window.rst"])
-    )
-    assert "/figures/" not in pages["experiments/gating.rst"]
-    assert "Prediction\n---" in pages["experiments/gating.rst"]
-    assert pages["experiments/gating.rst"].partition("\n")[0][-1] != "."
+def test_every_study_has_a_page_and_a_card():
+    pages = gallery()
+    assert {f"experiments/{name}.md" for name in NAMES} < set(pages)
+    page = pages["experiments/window.md"]
+    assert "/figures/window.svg" in page
+    assert "**Prediction.**" in page
+    assert "](/theorems/two-read-region.rst)" in page
     index = pages["experiments/index.rst"]
     assert "At which merge coefficient is each fact recalled" in index
-    assert index.count("image:: /figures/") == 1
     assert index.count(".. container:: card\n") == len(NAMES)
-    exact, trained = index.split("Two-hop questions, in small transformers\n---")
-    assert "Two-read region <two_read_region>" in exact
-    assert "<window>" in exact
-    assert "<gating>" in trained
-
-
-def test_counted_findings_are_a_list():
-    told = _listed("Before.\n\n(a) As predicted (a). (b) Not so,\nas of (a) and (b): (c) so.")
-    assert told == "Before.\n\n(a) As predicted (a).\n\n(b) Not so, as of (a) and (b):\n\n(c) so."
-    assert _listed("Of (a) alone.\nNo list.") == "Of (a) alone.\nNo list."
 
 
 def test_figures_follow_the_switch_between_light_and_dark():
@@ -82,14 +67,9 @@ def test_figures_follow_the_switch_between_light_and_dark():
         assert f'body[data-theme="{theme}"] {{ color-scheme: {theme}; }}' in style
 
 
-def test_figures_are_drawn_from_the_tables_that_are_there(tmp_path):
-    assert drawings(tmp_path) == {}
-    (tmp_path / "window").mkdir()
-    text = "coefficient,hop_1,hop_2,two_hop\n0.0,-1.0,-1.0,-1.0\n1.0,1.0,1.0,1.0\n"
-    (tmp_path / "window" / "table.csv").write_text(text)
-    [(name, picture)] = drawings(tmp_path).items()
-    assert name == "window"
-    assert b"<svg " in picture
+def test_figures_are_those_stored_beside_the_tables():
+    assert set(drawings()) == {*NAMES}
+    assert all(b"<svg " in picture for picture in drawings().values())
 
 
 def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
@@ -97,7 +77,7 @@ def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
     (tmp_path / "README.md").write_text("# loratheory\n")
     first = (
         "# T\n\n[n](../notebooks/01_a.ipynb), `thm:merge-floor`, [s](scale.md), "
-        "[t](../loratheory/theorems/)\n\n![p](../paper/figures/window.svg)\n"
+        "[t](../loratheory/theorems/)\n\n![p](../paper/studies/window/figure.svg)\n"
     )
     docs = {"index.md": first, "scale.md": "# Scale\n[log](../CHANGELOG.md)\n"}
     pages = home(tmp_path, {"01_a": "Why?"}, docs)
@@ -114,7 +94,7 @@ def test_pages_by_hand_lead_to_pages_of_the_site(tmp_path):
 
 
 def test_the_picture_to_drag_keeps_a_still_one_for_readers_without_scripts(tmp_path):
-    still = "![p](../paper/figures/window.svg)"
+    still = "![p](../paper/studies/window/figure.svg)"
     text = home(tmp_path, {}, {"index.md": f"# T\n\n{still}\n\nand {still}\n"})["index.md"]
     around, script = draggable("![p](figures/window.svg)").split("</div>")
     assert around + "</div>" + script in text

@@ -29,7 +29,7 @@ $(SMOLLM2): $(STAMP)
 
 install: $(STAMP)  ## build .venv with every extra
 
-reproduce: $(SMOLLM2)  ## verify everything, replay a slice of each experiment, run two notebooks, write build/report.html
+reproduce: $(SMOLLM2)  ## judge the claims of README and paper, write build/report.html: minutes
 	PYTHONPATH=docs $(BIN)/python -m report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
@@ -57,8 +57,9 @@ handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: buil
 slides: $(STAMP)  ## slides for one lecture of 90 minutes: build/slides/lecture.pdf (needs TeX Live)
 	PYTHONPATH=docs $(BIN)/python -m teaching slides
 
-site: $(STAMP)  ## theorems, course, reference and figures as pages: build/site/index.html, no network
-	PYTHONPATH=docs $(BIN)/python -m website
+site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/index.html, no network
+	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
+	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
 results: $(STAMP)  ## run what a stored table lacks: STUDY=window, or all (hours); PROFILE=quick is a trial
 	$(BIN)/python -m paper.studies $(or $(STUDY),all) --profile $(or $(PROFILE),paper)

@@ -1,13 +1,14 @@
-"""Sphinx settings; the pages are written by ``docs/website`` (``make site``)."""
+"""Sphinx settings. `make site` copies the pages as they lie, so that links work in both places."""
 
 import re
+from importlib import import_module
 from importlib.metadata import version as installed
 from importlib.resources import files
 from pathlib import Path
 
 import jaxtyping  # noqa: F401  imported first, so that signatures keep their shapes
 from docutils import nodes
-from sphinx import addnodes
+from sphinx.addnodes import pending_xref
 
 project = "loratheory"
 author = "the loratheory contributors"
@@ -23,88 +24,142 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
+root_doc = "docs/index"
+include_patterns = ["*.md", "docs/*.md", "docs/generated/*", "notebooks/*.ipynb"]
 default_role = "code"
 napoleon_google_docstring = False
-napoleon_use_ivar = True
-napoleon_use_rtype = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
-nb_execution_mode = "off"
-nb_ipywidgets_js = {}
+nb_execution_mode = "off"  # `make site` has the notebooks executed: -D nb_execution_mode=cache
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]
-
-copybutton_exclude = ".linenos, .gp, .go"  # what is copied can be run: no prompt, no output
 
 html_theme = "furo"
 html_title = "loratheory"
 html_show_sphinx = False
 html_copy_source = False
-HERE = Path(__file__).parent
-html_favicon = str(HERE / "_static" / "icon.svg")
-html_search_scorer = str(HERE / "_static" / "scorer.js")
-html_static_path = [str(HERE / "_static")]
+html_favicon = "_static/icon.svg"
+html_static_path = ["_static"]
 html_css_files = ["site.css"]
-mathjax_path = "mathjax/tex-svg-full.js"
+mathjax_path = "mathjax/tex-svg-full.js"  # in the site itself: pages are read without a network
 mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
 
-NO_SPACE = "\u200b"
-SEVERAL = re.compile(r"^:(ivar|vartype) \w+(, \w+)+:")
-THEOREM = re.compile(r"`{1,2}thm:([a-z-]+)`{1,2}")
+LABEL = re.compile(r"thm:([a-z0-9-]+)")
+API = ("loratheory", "loratheory.lowrank", "loratheory.adapters", "loratheory.toy")
+API += ("loratheory.tasks", "loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained")
 
 
-def _labels_become_links(_app, what, _name, _value, _options, lines):
-    lines[:] = [THEOREM.sub(r":doc:`thm:\1 </theorems/\1>`", line) for line in lines]
-    if what in ("attribute", "property") and lines:  # or what follows a colon is taken for a type
-        lines[0] = lines[0].replace(": ", " – ")
+def write_generated_pages(app):
+    """Write the reference: a page for each chapter of theorems, the commands, the Python names."""
+    folder = Path(app.srcdir) / "docs" / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {**theorem_pages(), "commands.md": command_page(), "api.rst": api_page()}
+    for name, text in pages.items():
+        file = folder / name
+        # An unchanged page keeps its time stamp, or Sphinx would build it again.
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
 
 
-def _as_one_reads_it(_app, _what, _name, _value, _options, signature, returned):
-    return tuple(text and _readable(text) for text in (signature, returned))
+def theorem_pages():
+    """Return a page for each chapter; statements and proofs are the modules' own docstrings."""
+    from loratheory.theorems import CHAPTERS
+
+    pages = {}
+    for chapter, modules in CHAPTERS.items():
+        text = heading(chapter.capitalize(), "=")
+        for name in modules:
+            module = import_module(f"loratheory.theorems.{chapter}.{name}")
+            for result in (module.THEOREM, *getattr(module, "CLAUSES", ())):
+                text += f".. _{result.label}:\n\n"
+            title = module.__doc__.strip().partition("\n\n")[0]
+            text += heading(" ".join(title.split()).rstrip("."), "-")
+            text += f".. automodule:: {module.__name__}\n   :no-index:\n\n"
+        pages[f"theorems_{chapter}.rst"] = text
+    return pages
 
 
-def _readable(text):
-    """Arrays keep their name; private fields go; defaults are such that Sphinx can parse them."""
-    text = re.sub(r"\[(~typing\.)?Any, ", "[Array, ", text)
-    text = re.sub(r", _\w+: [^=]+ = <factory>", "", text)
-    return re.sub(r"<(factory|function \w+)>", "...", text)
+def command_page():
+    """Return the commands with their options, as typer describes them."""
+    import typer
+    from typer.cli import get_docs_for_click
+
+    from loratheory.cli import app
+
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="loratheory")
+    return get_docs_for_click(obj=command, ctx=context, name="loratheory")
 
 
-def _several_names_stay_names(_app, _what, _name, _value, _options, lines):
-    """Of ``:ivar one, two:`` docutils would take what stands before a space for a type."""
-    lines[:] = [
-        SEVERAL.sub(lambda found: found[0].replace(", ", f",{NO_SPACE}"), line) for line in lines
-    ]
+def api_page():
+    """Return the public names of each package, described by their docstrings."""
+    text = heading("Python names", "=")
+    for name in API:
+        module = import_module(name)
+        own = [one for one in sorted(vars(module)) if is_public(module, one)]
+        text += heading(name, "-") + f".. automodule:: {name}\n\n.. currentmodule:: {name}\n\n"
+        text += ".. autosummary::\n   :nosignatures:\n\n"
+        text += "".join(f"   {one}\n" for one in own) + "\n"
+        for one in own:
+            kind = "autoclass" if isinstance(getattr(module, one), type) else "autofunction"
+            text += f".. {kind}:: {one}\n" + "   :members:\n" * (kind == "autoclass") + "\n"
+    return text
 
 
-def _with_their_spaces(_app, page):
-    for name in page.findall(addnodes.literal_strong):
-        for text in list(name.findall(nodes.Text)):
-            name.replace(text, nodes.Text(text.replace(NO_SPACE, " ")))
+def is_public(module, name):
+    """Tell whether a module hands out a class or function of this package under this name."""
+    value = getattr(module, name)
+    home = getattr(value, "__module__", None) or ""
+    # A top-level name is described once, in the package that has it.
+    described = module.__name__ != "loratheory" or home.startswith("loratheory.cli")
+    return (
+        not name.startswith("_") and callable(value) and home.startswith("loratheory") and described
+    )
 
 
-def _fields_without_words(_app, _what, _name, value, skip, _options):
-    return True if (getattr(value, "__doc__", "") or "").startswith("Alias for field") else skip
+def heading(text, line):
+    """Return a heading in reStructuredText."""
+    text = text.replace("`", "")
+    return f"{text}\n{line * len(text)}\n\n"
 
 
-def _with_mathjax(app, error):
+def escape_bars(_app, what, _name, _value, _options, lines):
+    """Keep the bars of absolute values, between which docutils would look up a name."""
+    if what == "module":
+        lines[:] = [
+            line if line.startswith(" ") or ":math:" in line else line.replace("|", r"\|")
+            for line in lines
+        ]
+
+
+def link_theorem_labels(_app, page):
+    """Turn ``thm:label``, written as code on any page, into a link to the theorem."""
+    for literal in list(page.findall(nodes.literal)):
+        found = LABEL.fullmatch(literal.astext())
+        if found and not isinstance(literal.parent, nodes.reference | pending_xref):
+            options = {"refdomain": "std", "reftype": "ref", "reftarget": found[0]}
+            options |= {"refexplicit": True, "refwarn": True}
+            literal.replace_self(pending_xref("", literal.deepcopy(), **options))
+
+
+def copy_mathjax(app, error):
+    """Copy MathJax into the site once it is built."""
     if error is None:
-        name = "tex-svg-full.js"
-        target = Path(app.outdir) / "_static" / "mathjax"
-        target.mkdir(parents=True, exist_ok=True)
-        source = Path(str(files("mathjax"))) / "static" / "mathjax" / "es5" / name
-        (target / name).write_bytes(source.read_bytes())
+        target = Path(app.outdir) / "_static" / mathjax_path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = files("mathjax") / "static" / "mathjax" / "es5" / target.name
+        target.write_bytes(source.read_bytes())
 
 
 def setup(app):
-    """Connect them."""
-    app.connect("autodoc-process-docstring", _labels_become_links, priority=400)
-    app.connect("autodoc-process-docstring", _several_names_stay_names, priority=600)
-    app.connect("doctree-read", _with_their_spaces)
-    app.connect("autodoc-process-signature", _as_one_reads_it)
-    app.connect("autodoc-skip-member", _fields_without_words)
-    app.connect("build-finished", _with_mathjax)
+    """Connect the functions above."""
+    app.connect("builder-inited", write_generated_pages)
+    app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("doctree-read", link_theorem_labels)
+    app.connect("build-finished", copy_mathjax)

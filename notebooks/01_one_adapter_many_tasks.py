@@ -40,7 +40,7 @@ import math
 
 import numpy as np
 import sympy as sp
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.figures import lines
 from loratheory.lessons import judged
@@ -285,7 +285,7 @@ floor()
 # %%
 share = FloatSlider(0.5, min=0, max=1, step=0.05, description="own share")
 number = IntSlider(4, min=1, max=10, description="tasks")
-_ = interact(floor, own=share, tasks=number)
+explore(floor, own=share, tasks=number)
 
 # %% [markdown]
 # ## What this does not say

@@ -39,11 +39,11 @@
 import numpy as np
 import sympy as sp
 from IPython.display import SVG
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 from matplotlib.figure import Figure
 
 from loratheory.figures import lines, rendered
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import AssumptionError, spread_region, theorem, two_read_region
 
 # %% [markdown]
@@ -283,7 +283,7 @@ answer(0.55, 0.55)
 first, second = (
     FloatSlider(0.55, min=0.05, max=1.2, step=0.05, description=n) for n in ("c₁", "c₂")
 )
-_ = interact(answer, c1=first, c2=second)
+explore(answer, c1=first, c2=second)
 
 # %% [markdown]
 # The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of their
@@ -315,7 +315,7 @@ def needed(hops: int = 2, adapters: int = 2) -> None:
 
 
 needed()
-_ = interact(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, max=8))
+explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, max=8))
 
 # %% [markdown]
 # ## What this does not say

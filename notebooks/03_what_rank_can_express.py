@@ -42,10 +42,10 @@
 # %%
 import numpy as np
 import sympy as sp
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.figures import lines
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.lowrank import with_spectrum
 from loratheory.theorems import AssumptionError, attention_budget, depth_budget, theorem
 from loratheory.theorems.expressiveness import attention_reach, relu_necessity
@@ -271,7 +271,7 @@ left()
 # %%
 depths = IntSlider(3, min=1, max=6, description="layers")
 slope = FloatSlider(1.0, min=0, max=3, step=0.25, description="fall a")
-_ = interact(left, depth=depths, fall=slope)
+explore(left, depth=depths, fall=slope)
 
 # %% [markdown]
 # ## What this does not say

@@ -39,10 +39,10 @@
 # %%
 import numpy as np
 import sympy as sp
-from ipywidgets import IntSlider, interact
+from ipywidgets import IntSlider
 
 from loratheory.figures import lines
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import (
     argmax_margin,
@@ -250,7 +250,7 @@ recall()
 # %%
 ranks = IntSlider(16, min=1, max=64, description="rank")
 count = IntSlider(4, min=1, max=8, description="adapters")
-_ = interact(recall, rank=ranks, adapters=count)
+explore(recall, rank=ranks, adapters=count)
 
 # %% [markdown]
 # ## What this does not say

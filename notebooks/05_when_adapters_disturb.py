@@ -44,12 +44,12 @@ from pathlib import Path
 
 import numpy as np
 import sympy as sp
-from ipywidgets import FloatSlider, interact
+from ipywidgets import FloatSlider
 
 import loratheory as lt
 from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, row_angles
 from loratheory.figures import lines
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.lowrank import LowRank, subspaces_at
 from loratheory.theorems import interference_angle, intruder_threshold, random_interference
 from loratheory.theorems.editing import carried_edit
@@ -346,7 +346,7 @@ turned()
 # only the exact cross-talk says what happens.
 
 # %%
-_ = interact(turned, degrees=FloatSlider(40, min=0, max=90, step=5, description="angle"))
+explore(turned, degrees=FloatSlider(40, min=0, max=90, step=5, description="angle"))
 
 # %% [markdown]
 # **Intruders.** Merge an edit of strength $s$ into a Gaussian base of width 150, with various merge
@@ -377,7 +377,7 @@ intruder()
 # the spectrum of a merge does not tell which answers survive.
 
 # %%
-_ = interact(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="s"))
+explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="s"))
 
 # %% [markdown]
 # ## What this does not say

@@ -55,11 +55,11 @@
 # %%
 import numpy as np
 import sympy as sp
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.adapters import arrow_scores, response_scores, subspace_scores
 from loratheory.figures import lines
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import arrow_blind_spot, gate_detection, routing_reach, theorem
 from loratheory.theorems.routing import router_limit, threshold_samples
@@ -315,7 +315,7 @@ routed()
 
 # %%
 number = IntSlider(4, min=1, max=8, description="facts")
-_ = interact(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="adapters"))
+explore(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="adapters"))
 
 # %% [markdown]
 # **Thresholds.** A gate turns an adapter on in full where its response norm exceeds a threshold,
@@ -346,7 +346,7 @@ alarms()
 
 # %%
 slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")
-_ = interact(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshold=slider)
+explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshold=slider)
 
 # %% [markdown]
 # ## What this does not say

@@ -39,11 +39,11 @@ from itertools import permutations
 
 import numpy as np
 import sympy as sp
-from ipywidgets import IntSlider, interact
+from ipywidgets import IntSlider
 
 import loratheory as lt
 from loratheory import toy
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import clean_up_bridge, composition_order, theorem
 from loratheory.theorems import single_read_no_go as no_go
 
@@ -225,7 +225,7 @@ reached()
 
 # %%
 number = IntSlider(3, min=2, max=4, description="cities")
-_ = interact(reached, cities=number, patterns=IntSlider(2, min=1, max=4, description="patterns"))
+explore(reached, cities=number, patterns=IntSlider(2, min=1, max=4, description="patterns"))
 
 # %% [markdown]
 # **A bridge for some labs.** Now there are two reads, but the base knows the keys of some of the
@@ -246,7 +246,7 @@ def familiar(known: int = 2) -> float:
 
 
 print({known: familiar(known) for known in range(5)})
-_ = interact(familiar, known=IntSlider(2, min=0, max=4, description="labs known"))
+explore(familiar, known=IntSlider(2, min=0, max=4, description="labs known"))
 
 # %% [markdown]
 # ## What this does not say

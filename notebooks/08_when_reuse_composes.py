@@ -35,9 +35,9 @@ import numpy as np
 import pandas as pd
 import sympy as sp
 from IPython.display import SVG
-from ipywidgets import SelectionSlider, interact
+from ipywidgets import SelectionSlider
 
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import library_capacity, two_read_region
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
@@ -242,7 +242,7 @@ for rule in LEVELS:
 # The last one decides map by map instead of block by block.
 
 # %%
-_ = interact(switched, rule=SelectionSlider(options=LEVELS, description="gates"))
+explore(switched, rule=SelectionSlider(options=LEVELS, description="gates"))
 
 # %% [markdown]
 # ## What this does not say

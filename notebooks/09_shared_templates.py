@@ -40,9 +40,9 @@ import numpy as np
 import pandas as pd
 import sympy as sp
 from IPython.display import SVG
-from ipywidgets import FloatSlider, interact
+from ipywidgets import FloatSlider
 
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.tasks.word_problems import Alphabet, pool, problems, stepwise, stories
 from loratheory.theorems import template_vote
 
@@ -237,7 +237,7 @@ for coefficient in (0.25, 0.5, 1.0):
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
-_ = interact(votes, coefficient=slider)
+explore(votes, coefficient=slider)
 
 # %% [markdown]
 # ## What this does not say

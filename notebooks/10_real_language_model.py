@@ -46,10 +46,10 @@ import pandas as pd
 import sympy as sp
 import torch
 from IPython.display import SVG
-from ipywidgets import FloatSlider, interact
+from ipywidgets import FloatSlider
 
 from loratheory import read
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
 from loratheory.theorems import two_read_region
 
@@ -249,7 +249,7 @@ if model is not None:
 
 # %%
 strengths = {name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25) for name in ("first", "second")}
-_ = interact(lambda first, second: print(asked(first, second)), **strengths)
+explore(lambda first, second: print(asked(first, second)), **strengths)
 
 # %% [markdown]
 # ## What this does not say

@@ -46,9 +46,9 @@ import numpy as np
 import pandas as pd
 import sympy as sp
 from IPython.display import SVG
-from ipywidgets import FloatSlider, IntSlider, interact
+from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.lessons import judged
+from loratheory.lessons import explore, judged
 from loratheory.theorems import bridge_transfer as transfer
 from loratheory.theorems import free_placement as free
 from loratheory.theorems import least_norm_placement as placement
@@ -306,7 +306,7 @@ for lengths in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0)):
 
 # %%
 sliders = {name: FloatSlider(1.0, min=0.1, max=4.0, step=0.1) for name in ("early", "late")}
-_ = interact(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1))
+explore(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1))
 
 # %% [markdown]
 # Choose how many stand-ins there are, and on which share of twenty entities they agree. How many
@@ -328,7 +328,7 @@ print({count: round(by_heart(count, 0.25), 2) for count in (1, 2, 3, 4)})
 # Where stand-ins agree, an adapter can learn by heart, however many there are.
 
 # %%
-_ = interact(
+explore(
     lambda count, agree: print(f"at most {by_heart(count, agree):.2f}"),
     count=IntSlider(2, min=1, max=6),
     agree=FloatSlider(0.0, min=0.0, max=1.0, step=0.05),

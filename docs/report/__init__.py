@@ -1,1 +1,1 @@
-"""The page that a reader opens first: everything run once, what was confirmed and what was not."""
+"""The page that a reader opens first: the claims of README and paper, and what was measured."""

@@ -1,13 +1,16 @@
-"""Exercises of the course, and the function that judges answers to them in words.
+"""Exercises of the course, the function that judges answers to them in words, and sliders.
 
 A notebook calls ``judged("02.1", mine)``, where `mine` is the reader's answer or a function that
 the reader wrote. Right answers and hints are in this package and not in the notebook's cells.
+``explore(function, strength=FloatSlider(2.0))`` shows what the function prints and returns for the
+slider's value.
 """
 
 from typing import Any
 
 from loratheory.lessons._answers import EXERCISES as ANSWERS
 from loratheory.lessons._builds import EXERCISES as BUILDS
+from loratheory.lessons._exploring import explore as explore
 from loratheory.lessons._judging import Exercise, Judgement, UnansweredError, WrongError
 from loratheory.theorems import AssumptionError
 

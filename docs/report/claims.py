@@ -1,0 +1,84 @@
+"""The claims that ``make reproduce`` judges, read from claims.toml, and what a step measures."""
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a step measured: a table and pictures for the page, and the numbers that claims name."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
+    figures: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that is confirmed if a step's number lies from `at_least` to `at_most`."""
+
+    statement: str
+    place: str
+    evidence: str
+    step: str
+    number: str
+    unit: str
+    look_at: str
+    at_least: float = -math.inf
+    at_most: float = math.inf
+
+    @property
+    def margin(self) -> str:
+        """Return the margin in words."""
+        bounds = (("at least", self.at_least), ("at most", self.at_most))
+        words = [f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound)]
+        return f"{' and '.join(words)} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim with the number measured for it; `trouble` says why there is none."""
+
+    claim: Claim
+    number: float = math.nan
+    trouble: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether there is a number and it lies within the margin."""
+        return self.claim.at_least <= self.number <= self.claim.at_most
+
+    @property
+    def measured(self) -> str:
+        """Return the number, or the trouble."""
+        return self.trouble or f"{self.number:.4g}"
+
+    def __str__(self) -> str:
+        """Return the verdict in one line."""
+        line = f"{self.claim.statement} Measured {self.measured}, needed {self.claim.margin}."
+        if self.confirmed:
+            return f"confirmed      {line}"
+        return f"NOT CONFIRMED  {line} Look at {self.claim.look_at}."
+
+
+def read_claims() -> tuple[list[Claim], dict[str, str]]:
+    """Return all claims, and what each step does in words."""
+    content = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
+    return [Claim(**row) for row in content["claims"]], content["steps"]
+
+
+def judge(claims: Sequence[Claim], found: Mapping[str, Section | str]) -> list[Verdict]:
+    """Return a verdict on each claim; a step that failed is given as its error."""
+    verdicts = []
+    for claim in claims:
+        section = found[claim.step]
+        if isinstance(section, str):
+            verdicts.append(Verdict(claim, trouble=section))
+        else:
+            verdicts.append(Verdict(claim, section.values[claim.number]))
+    return verdicts

@@ -104,29 +104,6 @@ def test_a_curve_with_its_figure(run):
     assert [entry["given"]["hops"] for entry in whole] == [1, 2, 3]
 
 
-def test_a_claim_is_shown_link_by_link_from_any_folder(run):
-    code, out, _ = run("claim", "two-read-region", "--cases", 5)
-    places = [out.index(word) for word in ("proof", "checked now", "paper/main")]
-    assert code == 0
-    assert places == sorted(places)
-    assert "loratheory/theorems/composition/two_read_region.py" in out
-    for name in ("window", "merge_coefficient", "gating"):
-        assert f"experiment  {name}: " in out
-    assert "paper/main.tex: What mixing does to two steps" in out
-    assert "only in the appendix" not in out
-    claim = json.loads(run("claim", "two-read-region", "--cases", 5, "--json", "-")[1])
-    assert claim["report"]["holds"]
-    assert {"name", "question", "table", "figure"} == {*claim["experiments"][0]}
-    assert all(Path(one["table"]).is_dir() for one in claim["experiments"])
-
-
-def test_a_refuted_claim_stays_refuted(run):
-    code, out, _ = run("claim", "unselective-success", "--cases", 5)
-    assert code == 0
-    assert "the counterexample still stands" in out
-    assert "none names it" in out
-
-
 def test_a_package_without_the_text_says_where_the_text_is(run):
     Path("results").mkdir()
     _, out, _ = run("claim", "two-read-region", "--cases", 5, "--paper", ".")

@@ -5,7 +5,7 @@ number of passes of a step change: a 2 x 2 x 2 factorial. None of them changes w
 only how it is rounded. Every repeat trains all its adapters anew, stand-ins too, in a process and a
 cache of its own. `prediction_repeats.md` says what we expected.
 
-    python paper/studies/lm_training/repeats.py          # all repeats, an hour or two of two cores
+    python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
 
 A finished repeat enters ``repeats.csv.gz`` at once; a run that was stopped goes on from there.
 """
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HERE = Path(__file__).parent
+MODULE = "paper.studies.lm_training.repeats"
 SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
@@ -42,11 +43,13 @@ class Repeat:
     dtype: str
     threads: int
     passes: int
+    seed: int = SEED
 
     @property
     def name(self) -> str:
-        """A file name for the repeat's cache."""
-        return "-".join(str(value) for value in asdict(self).values()).replace(", ", "-")
+        """A file name for the repeat's cache and outcome."""
+        condition = self.condition.replace(", ", "-")
+        return f"{condition}-{self.dtype}-{self.threads}-{self.passes}"
 
 
 def repeats() -> Iterator[Repeat]:
@@ -67,26 +70,26 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
 
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
-    from loratheory.experiments.bench import portable as bench
-    from loratheory.experiments.bench.language import acting
-    from loratheory.experiments.bench.rules import coefficients
-    from loratheory.experiments.engine._folder import environment
+    from loratheory.bench.language import acting
+    from loratheory.bench.portable import publishers
+    from loratheory.bench.rules import coefficients
     from loratheory.pretrained import load
+    from paper.studies._shared.measures import by_sentence, ordinary
+    from paper.studies._shared.run import environment
 
     start = time.perf_counter()
     model = load(dtype=repeat.dtype)
-    both = replace(bench.publishers(model, SEED), accumulate=repeat.passes)
+    both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
-    base, _ = bench.ordinary(model)
+    base, _ = ordinary(model)
     rows = []
     for method, coefficient in METHODS.items():
         with acting(model, adapters, coefficients(coefficient)):
-            found = bench.by_sentence(model, both.world, base)
+            found = by_sentence(model, both.world, base)
         for sentence, measured in enumerate(found):
-            rows.append({**asdict(repeat), "rule": method, "sentence": sentence, **measured})
+            rows.append({"rule": method, "sentence": sentence, **measured})
     seconds = round(time.perf_counter() - start, 1)
-    ran = environment("loratheory.experiments.real_stand_ins")
-    return {"repeat": asdict(repeat), "rows": rows, "seconds": seconds, "ran": ran}
+    return {"rows": rows, "seconds": seconds, "ran": environment()}
 
 
 def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
@@ -105,33 +108,23 @@ def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
     # Waiting threads sleep: on a busy machine two that spin take many times as long.
     threads = {"OMP_NUM_THREADS": str(repeat.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     surroundings = {**os.environ, **threads, "LORATHEORY_CACHE": str(cache)}
-    command = [sys.executable, __file__, "--one", json.dumps(asdict(repeat))]
+    command = [sys.executable, "-m", MODULE, "--one", json.dumps(asdict(repeat))]
     done = subprocess.run(command, env=surroundings, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def write_table(finished: list[dict[str, Any]], folder: Path) -> None:
+def write_table(finished: Mapping[Repeat, dict[str, Any]], folder: Path) -> None:
     """Replace the table and its provenance by those of all finished repeats, each whole."""
-    from loratheory.experiments.engine._folder import laid_out
-    from loratheory.experiments.engine._table import csv_text
     from loratheory.store import content_hash, write_whole
+    from paper.studies._shared.run import described, laid_out, table_text
 
-    text = csv_text([row for one in finished for row in one["rows"]])
-    provenance = {
-        "study": "lm_training, repeats",
-        "seeds": [SEED],
-        "seconds": round(sum(one["seconds"] for one in finished), 1),
-        "sha256": content_hash(text.encode(), digits=64),
-        "repeats": [{key: one[key] for key in ("repeat", "seconds", "ran")} for one in finished],
-    }
-    write_whole(folder / "repeats.csv.gz", gzip.compress(text.encode(), mtime=0))
-    write_whole(folder / "repeats_provenance.json", laid_out(provenance))
-
-
-def spread(rows: "pd.DataFrame", column: str, by: Sequence[str]) -> float:
-    """Return the standard deviation (n - 1) over groups `by` of a column's mean in each group."""
-    return float(rows.groupby(list(by))[column].mean().std(ddof=1))
+    rows = [{**asdict(repeat), **row} for repeat, one in finished.items() for row in one["rows"]]
+    text = table_text({"repeats": rows}).encode()
+    about = {"study": "lm_training", "sha256": content_hash(text, digits=64)}
+    parts = [described("repeats", finished, [*finished.values()])]
+    write_whole(folder / "repeats.csv.gz", gzip.compress(text, mtime=0))
+    write_whole(folder / "repeats_provenance.json", laid_out({**about, "parts": parts}))
 
 
 def explained(rows: "pd.DataFrame", column: str, factor: str) -> float:
@@ -171,8 +164,8 @@ def main() -> None:
 
     with ThreadPoolExecutor(asked.jobs) as pool:
         for _ in pool.map(_run, files):
-            done = [file for file in files.values() if file.exists()]
-            write_table([json.loads(file.read_text()) for file in done], asked.folder)
+            done = {one: json.loads(f.read_text()) for one, f in files.items() if f.exists()}
+            write_table(done, asked.folder)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,14 @@ class Repeat:
         condition = self.condition.replace(", ", "-")
         return f"{condition}-{self.dtype}-{self.threads}-{self.passes}"
 
+    @property
+    def rounding(self) -> str:
+        """What turned out to tell trainings apart; not part of the design.
+
+        Threads changed no bit of a bfloat16 training, and passes no answer of a float32 one.
+        """
+        return "float32" if self.dtype == "float32" else f"bfloat16, {self.passes} passes"
+
 
 def repeats() -> Iterator[Repeat]:
     """Yield all sixteen repeats; the first eight are a balanced half, should a run be cut off."""
@@ -119,12 +127,15 @@ def write_table(finished: Mapping[Repeat, dict[str, Any]], folder: Path) -> None
     from loratheory.store import content_hash, write_whole
     from paper.studies._shared.run import described, laid_out, table_text
 
-    rows = [{**asdict(repeat), **row} for repeat, one in finished.items() for row in one["rows"]]
+    rows = []
+    for repeat, one in finished.items():
+        about = {**asdict(repeat), "rounding": repeat.rounding}
+        rows += [{**about, **row} for row in one["rows"]]
     text = table_text({"repeats": rows}).encode()
-    about = {"study": "lm_training", "sha256": content_hash(text, digits=64)}
+    head = {"study": "lm_training", "sha256": content_hash(text, digits=64)}
     parts = [described("repeats", finished, [*finished.values()])]
     write_whole(folder / "repeats.csv.gz", gzip.compress(text, mtime=0))
-    write_whole(folder / "repeats_provenance.json", laid_out({**about, "parts": parts}))
+    write_whole(folder / "repeats_provenance.json", laid_out({**head, "parts": parts}))
 
 
 def explained(rows: "pd.DataFrame", column: str, factor: str) -> float:

@@ -68,19 +68,25 @@ def write_generated_pages(app):
 
 
 def theorem_pages():
-    """Return a page for each chapter; statements and proofs are the modules' own docstrings."""
-    from loratheory.theorems import CHAPTERS
+    """Return a page for each chapter; statements and proofs are the theorems' own documents."""
+    from loratheory.theorems import CHAPTERS, theorem
 
     pages = {}
     for chapter, modules in CHAPTERS.items():
         text = heading(chapter.capitalize(), "=")
-        for name in modules:
-            module = import_module(f"loratheory.theorems.{chapter}.{name}")
-            for result in (module.THEOREM, *getattr(module, "CLAUSES", ())):
-                text += f".. _{result.label}:\n\n"
-            title = module.__doc__.strip().partition("\n\n")[0]
-            text += heading(" ".join(title.split()).rstrip("."), "-")
-            text += f".. automodule:: {module.__name__}\n   :no-index:\n\n"
+        for names in modules.values():
+            results = [theorem(name) for name in names.split()]
+            # a clause is stated in its theorem's document, which says what it does not say
+            whole = [one for one in results if "**What it does not say.**" in one.document]
+            for one in whole:
+                inside = [part for part in results if part.part_of == one.label]
+                for result in (one, *(part for part in inside if part not in whole)):
+                    text += f".. _{result.label}:\n\n"
+                title, _, body = one.document.strip().partition("\n\n")
+                lines = body.replace("\nReferences\n----------\n", "\n**References.** ").split("\n")
+                escape_bars(None, "module", one.module, None, None, lines)
+                text += heading(" ".join(title.split()).rstrip("."), "-")
+                text += "\n".join(lines) + "\n\n"
         pages[f"theorems_{chapter}.rst"] = text
     return pages
 

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from statistics import median
 from typing import Any, Literal
 
-from loratheory.adapters import METHODS, Adapter, Options, aligned, interference, read
+from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
 from loratheory.lowrank import EPS, Array, LowRank, double, grams, in_common_frames, signs, total
 
 CLEAR = 1e-6  # a relative gap that inner products show for certain
@@ -82,7 +82,7 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
 
     Examples
     --------
-    >>> first = next(spectra(lt.read("tests/data/persons")))
+    >>> first = next(spectra(lt.read_adapter("tests/data/persons")))
     >>> first.module, first.rank, round(first.spectral, 2)
     ('model.layers.0.mlp.down_proj', 4, 3.77)
     """
@@ -192,7 +192,7 @@ def _measure_gauge_gap(
         forms.append(LowRank(form.up * turn, turn[:, None] * form.down))
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
-    even, average = [1.0] * len(forms), METHODS["factor-mean"].rule
+    even, average = [1.0] * len(forms), MERGE_METHODS["factor-mean"].rule
     stored = average(updates, even, Options()).map(double)
     canonical = average(forms, even, Options()).map(double)
     products = grams([stored, canonical])
@@ -259,7 +259,7 @@ def diagnose(
     Parameters
     ----------
     *library : Adapter or path
-        At least two adapters, or places that `read` can read them from.
+        At least two adapters, or places that `read_adapter` can read them from.
     any_base : bool
         Whether the adapters may name different base models.
     progress : callable, optional
@@ -283,7 +283,7 @@ def diagnose(
     >>> len(found.modules), found.findings[0].label
     (90, 'thm:interference-angle')
     """
-    adapters = [item if isinstance(item, Adapter) else read(item) for item in library]
+    adapters = [item if isinstance(item, Adapter) else read_adapter(item) for item in library]
     if len(adapters) < 2:
         message = f"{len(adapters)} adapter has nothing to be merged with: name at least two"
         raise DiagnosisError(message)

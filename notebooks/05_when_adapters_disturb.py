@@ -215,7 +215,7 @@ print(f"cosine of the updates:                  {frobenius_cosine(first, second)
 
 # %%
 data = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
-diagnosis = lt.diagnose(lt.read(data / "persons"), lt.read(data / "mascots"))
+diagnosis = lt.diagnose(lt.read_adapter(data / "persons"), lt.read_adapter(data / "mascots"))
 shares = sorted(m.crosstalk for m in diagnosis.modules if min(m.ranks) > 0)
 print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]:.2f}")
 

@@ -57,7 +57,7 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.adapters import arrow_scores, response_scores, subspace_scores
+from loratheory.adapters import arrow_scores, response_norms, subspace_scores
 from loratheory.figures import lines
 from loratheory.lessons import explore, judged
 from loratheory.lowrank import orthonormal
@@ -206,7 +206,7 @@ frame = orthonormal(rng, 64, 32)
 strengths = [np.append(1.0, rng.uniform(0.5, 0.9, 7)) for _ in range(4)]
 case = arrow.Case(tuple(np.split(frame, 4, axis=1)), tuple(strengths))
 library = arrow.attain(case)
-ways = {"Arrow": arrow_scores, "subspace": subspace_scores, "response": response_scores}
+ways = {"Arrow": arrow_scores, "subspace": subspace_scores, "response": response_norms}
 for name, scores in ways.items():
     tables = [scores(list(library))(keys.T) for keys in case.keys]
     right = [arrow.chance(table, i) for i, table in enumerate(tables)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import read
+from loratheory.adapters import read_adapter
 from loratheory.pretrained import (
     Training,
     attached,
@@ -60,13 +60,13 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
 def evaluate_stored() -> Section:
     """Evaluate the sums of two stored pairs, one of each training condition."""
     found = {}
-    for condition in ("stand-ins", "standard"):
-        pair = [read(STORED / condition / facts) for facts in ("births", "mascots")]
+    for condition in ("composing", "standard"):
+        pair = [read_adapter(STORED / condition / facts) for facts in ("births", "mascots")]
         found[condition] = evaluate(pair)
     rows = tuple((condition, *cells) for condition, (_, cells) in found.items())
     two_hop, *single = found["standard"][0]
-    values = {"gain": found["stand-ins"][0][0] - two_hop, "window": sum(single) / 2 - two_hop}
-    return Section(("training", *COLUMNS), rows, values)
+    values = {"gain": found["composing"][0][0] - two_hop, "window": sum(single) / 2 - two_hop}
+    return Section(("pair", *COLUMNS), rows, values)
 
 
 def train_second_hop(layers: tuple[int, int]) -> Any:
@@ -76,7 +76,7 @@ def train_second_hop(layers: tuple[int, int]) -> Any:
     torch.set_num_threads(1)  # two of these share two cores
     how = Training(steps=STEPS, enough=0.0, last_rate=0.1, layers=layers)
     lesson = plan_in(PLANS / "mascots.json").lesson
-    return trained(load_base(), lesson, how, rng=np.random.default_rng(0)).adapter
+    return trained(load_base(), lesson, how, rng=np.random.default_rng(1)).adapter
 
 
 class Live:
@@ -89,7 +89,7 @@ class Live:
 
     def evaluate(self) -> Section:
         """Wait for both adapters, and evaluate the sum of each with the stored first hop."""
-        first = read(STORED / "stand-ins" / "births")
+        first = read_adapter(STORED / "composing" / "births")
         found = {name: evaluate([first, made.result()]) for name, made in self.made.items()}
         rows = tuple((f"{name} five layers", *cells) for name, (_, cells) in found.items())
         gain = found["highest"][0][0] - found["lowest"][0][0]
@@ -107,7 +107,7 @@ def compare_with_peft(merged: Path) -> Section:
         return torch.cat([next_logits(model, [prompt]) for prompt in PROMPTS]).double()
 
     plain = _logits()
-    with attached(model, [read(merged)]):
+    with attached(model, [read_adapter(merged)]):
         ours = _logits()
     restored = torch.equal(plain, _logits())
     with warnings.catch_warnings():

@@ -31,7 +31,6 @@ NEXT = (
 def diagnose(
     folders: out.Folders,
     any_base: out.AnyBase = False,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
@@ -48,13 +47,13 @@ def diagnose(
     needed or unknown), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from loratheory.adapters import read
+    from loratheory.adapters import read_adapter
     from loratheory.diagnosis import diagnose as run_diagnosis
 
     out.reachable(json, figure=figure)
     bar = partial(out.progress, unit="module", desc="diagnose")
-    where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [read(folder, **where) for folder in folders]
+    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
+    adapters = [read_adapter(folder, **where) for folder in folders]
     diagnosis = run_diagnosis(*adapters, any_base=any_base, progress=bar)
     if out.delivered(json, diagnosis, figure, "overlap", diagnosis):
         _report(diagnosis)

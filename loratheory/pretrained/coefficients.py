@@ -58,7 +58,7 @@ def optimise_coefficients(
         Those with the least largest divergence of all that were measured, from 0 to 2 and rounded
         to four digits after the point, and this divergence. "one" costs 7 to 13 calls of
         `measure`; "each" at most ``n + 14`` calls of `measure` and ``8 + 2 n`` of
-        `slopes`. Both stop where the divergence is below 1e-5, which float32 does not tell from zero.
+        `slopes`. Both stop below a divergence of 1e-5, which float32 does not tell from zero.
 
     Raises
     ------

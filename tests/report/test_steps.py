@@ -69,7 +69,7 @@ def test_stored_adapters_are_small_and_complete():
     files = sorted(folder.glob("*/*/adapter_model.safetensors"))
     assert [f"{file.parts[-3]}/{file.parts[-2]}" for file in files] == [
         f"{training}/{facts}"
-        for training in ("stand-ins", "standard")
+        for training in ("composing", "standard")
         for facts in ("births", "mascots")
     ]
     assert sum(file.stat().st_size for file in files) < 6e6

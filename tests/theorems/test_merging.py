@@ -25,7 +25,7 @@ from theorems.owed import (
     symmetry,
 )
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.merging import (
@@ -528,7 +528,8 @@ def with_full_rank_the_normal_equations_of_all_entries_and_the_merge_rule(case, 
     solved = np.linalg.lstsq(system, sum(wanted).ravel(), rcond=1e-12)[0].reshape(m, n)
     value = rank_floor.measure_fisher(case, LowRank(solved, np.eye(n)))
     roots = tuple(x.T for x in case.inputs)
-    rule = METHODS["regmean"].rule(list(case.updates), [1.0] * len(roots), Options(moments=roots))
+    options = Options(moments=roots)
+    rule = MERGE_METHODS["regmean"].rule(list(case.updates), [1.0] * len(roots), options)
     yield whole, value, (rule, value)
 
 

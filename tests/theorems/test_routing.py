@@ -15,7 +15,7 @@ from theorems.owed import attack, example, floats, road, symmetry, theorem_of
 
 from loratheory import toy
 from loratheory.adapters import (
-    METHODS,
+    MERGE_METHODS,
     Adapter,
     arrow_scores,
     merge,
@@ -502,7 +502,7 @@ def by_method(name, **options):
     return rule
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", sorted(MERGE_METHODS))
 def test_no_merge_method_beats_chance_where_the_base_hides_the_bridge(method):
     """And row-local methods keep answers apart from the first hop, which is hidden instead."""
     for seed in range(2):

@@ -116,7 +116,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, project
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import norm
@@ -156,8 +156,8 @@ def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
 
 
 def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
-    """Return the interpolating merge that ``METHODS["interpolate"]`` makes of the updates."""
-    return METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
+    """Return the interpolating merge that ``MERGE_METHODS["interpolate"]`` makes of the updates."""
+    return MERGE_METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
 
 
 def worst(columns: Float[Array, "n k"]) -> float:
@@ -219,7 +219,7 @@ def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return Δ* as the rule ``METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
+    """Return Δ* as ``MERGE_METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
     return interpolated(case.updates)
 
 

@@ -1,34 +1,225 @@
-r"""`LowRank`, a matrix kept as the product of a tall and a wide factor; several such matrices.
+r"""Low-rank matrices kept as factors: exact algebra, spectra and subspaces without a dense array.
 
-Spectra are exact and no ``(m, n)`` array is formed. Everything rests on one decomposition: with
-thin QRs ``up = Q R`` and ``down.T = P T``, the matrix is ``Q (R T.T) P.T`` and its singular values
-are those of the small core ``R T.T``. It costs ``O((m + n) r^2 + r^3)``, is computed in float64
-whatever the type of the factors, and is cached on the object after its first use.
+Everything rests on one decomposition. With thin QRs ``up = Q R`` and ``down.T = P T``, the matrix
+is ``Q (R T.T) P.T``, and its singular values are those of the small core ``R T.T``. It costs
+``O((m + n) r^2 + r^3)``, is computed in float64 whatever the type of the factors, and is cached on
+the object after its first use. What concerns one matrix is a property or a method of `LowRank`;
+functions take several matrices. Every function works with any array of the Array API standard.
+
+Sections: arrays, decompositions, subspaces, `LowRank`, sums, random matrices.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
-from loratheory.lowrank._array import (
-    EPS,
-    Array,
-    Frame,
-    Svd,
-    array_namespace,
-    count_above,
-    device,
-    double,
-    finite,
-    frame,
-    leading_svd,
-    signs,
-    thin_svd,
-)
+import array_api_compat
+import numpy as np
+from array_api_compat import device as device
+from array_api_compat import is_numpy_array
+
 from loratheory.shapes import Float
+
+EPS = 2.0**-52
+"""The rounding unit of float64."""
+
+Array = Any
+"""Any array of the Array API standard: NumPy, PyTorch (CPU or GPU), JAX, CuPy."""
+
+
+def array_namespace(*arrays: Array) -> Any:
+    """Return the module whose functions follow the Array API standard for these arrays.
+
+    For NumPy arrays it is ``numpy`` itself, which follows the standard since version 2.1, except
+    that `argsort` lacks `descending` and `pinv` needs ``rtol=None`` for the default. The wrapper of
+    `array_api_compat` would load all of NumPy, tests and f2py included, which takes a third of the
+    time of a small merge.
+    """
+    if all(isinstance(array, np.ndarray | np.generic) for array in arrays):
+        return np
+    return array_api_compat.array_namespace(*arrays)
+
+
+class NotFiniteError(ValueError):
+    """An array holds NaN or infinity where finite numbers are needed."""
+
+
+def double(array: Array, name: str = "array") -> Array:
+    """Return the same numbers in float64 on the same device; errors are those of `finite`."""
+    xp = array_namespace(array)
+    return xp.astype(finite(array, name), xp.float64, copy=False)
+
+
+def finite(array: Array, name: str = "array") -> Array:
+    """Return `array` unchanged, after checking that every entry is finite.
+
+    Raises
+    ------
+    NotFiniteError
+        If an entry is NaN or infinite; the message gives the first one, its position and `name`.
+    """
+    xp = array_namespace(array)
+    good = xp.isfinite(array)
+    if not bool(xp.all(good)):
+        first = int(xp.argmin(xp.reshape(xp.astype(good, xp.int8), (-1,))))
+        place = tuple(int(index) for index in np.unravel_index(first, tuple(array.shape)))
+        message = (
+            f"{name} holds {float(array[place])} at position {list(place)}; "
+            "every entry must be finite: find the step that produced it and redo that step"
+        )
+        raise NotFiniteError(message)
+    return array
+
+
+def host(array: Array) -> Any:
+    """Return the same numbers as a NumPy array, copied from another device if necessary."""
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+    return array if isinstance(array, np.ndarray) else np.from_dlpack(array)
+
+
+# Decompositions.
+
+
+def triangle(matrix: Float[Array, "m r"]) -> Float[Array, "k r"]:
+    """Return the triangular factor of a thin QR decomposition, ``k = min(m, r)``; ``O(m r^2)``."""
+    if is_numpy_array(matrix):
+        # The Array API always forms Q, which takes four fifths of the time at m = 64 r.
+        return np.linalg.qr(matrix, mode="r")
+    return array_namespace(matrix).linalg.qr(matrix).R
+
+
+class Svd(NamedTuple):
+    """``(left * sigma) @ right``: orthonormal columns, descending values, orthonormal rows."""
+
+    left: Float[Array, "m k"]
+    sigma: Float[Array, " k"]
+    right: Float[Array, "k n"]
+
+    def leading(self, rank: int | None) -> "Svd":
+        """Return the `rank` leading singular triples, or all of them for None."""
+        if rank is None or rank >= int(self.sigma.shape[0]):
+            return self
+        return Svd(self.left[:, :rank], self.sigma[:rank], self.right[:rank, :])
+
+    def above(self, tolerance: int | float) -> "Svd":
+        """Return the triples whose singular value exceeds `tolerance` times the largest."""
+        return self.leading(count_above(self.sigma, tolerance))
+
+
+def thin_svd(matrix: Float[Array, "m n"]) -> Svd:
+    """Return the SVD of a dense float64 matrix; that of an empty matrix has no triples."""
+    xp = array_namespace(matrix)
+    if 0 in matrix.shape:
+        none = xp.zeros(0, dtype=xp.float64, device=device(matrix))
+        return Svd(matrix[:, :0], none, matrix[:0, :])
+    return Svd(*xp.linalg.svd(matrix, full_matrices=False))
+
+
+def signs(columns: Float[Array, "m k"]) -> Float[Array, " k"]:
+    """Return for each column the sign of its entry of largest magnitude, 1 or -1."""
+    xp = array_namespace(columns)
+    if 0 in columns.shape:
+        return xp.ones(columns.shape[1], dtype=columns.dtype, device=device(columns))
+    high, deep = xp.max(columns, axis=0), xp.min(columns, axis=0)
+    return xp.where(high >= -deep, xp.ones_like(high), -xp.ones_like(high))
+
+
+def count_above(sigma: Float[Array, " k"], tolerance: int | float) -> int:
+    """Return how many of these descending numbers exceed `tolerance` times the first."""
+    if not sigma.shape[0]:
+        return 0
+    return int(array_namespace(sigma).count_nonzero(tolerance * float(sigma[0]) < sigma))
+
+
+def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
+    """Return the leading singular triples, exact to rounding, by Lanczos' method.
+
+    None where it would be slower than a dense SVD or not precise enough. It finds eigenvectors of
+    ``matrix.T @ matrix``, in which a singular value of a thousandth of the largest appears as a
+    millionth; smaller ones would not be precise.
+    """
+    if not 0 < 16 * rank <= min(matrix.shape) or min(matrix.shape) < 512:
+        return None
+    # SciPy takes longer to load than a small merge takes.
+    from scipy.sparse.linalg import ArpackError, LinearOperator, svds
+
+    xp, place = array_namespace(matrix), device(matrix)
+
+    def _act(x: Any) -> Any:
+        return host(matrix @ xp.asarray(x, dtype=xp.float64, device=place))
+
+    def _act_back(x: Any) -> Any:
+        return host(matrix.T @ xp.asarray(x, dtype=xp.float64, device=place))
+
+    operator = LinearOperator(
+        tuple(matrix.shape),
+        matvec=_act,
+        rmatvec=_act_back,
+        matmat=_act,
+        rmatmat=_act_back,
+        dtype=np.float64,
+    )
+    # A fixed start makes the result the same every time.
+    start = np.random.default_rng(0).standard_normal(min(matrix.shape))
+    # After so many rounds the dense decomposition would have been cheaper.
+    rounds = 10 + min(matrix.shape) // (2 * rank)
+    try:
+        triples = svds(operator, rank, tol=0, v0=start, maxiter=rounds)
+    except ArpackError:
+        return None
+    left, sigma, right = (xp.asarray(part.copy(), device=place) for part in triples)
+    # ARPACK sorts upwards.
+    found = Svd(xp.flip(left, axis=1), xp.flip(sigma), xp.flip(right, axis=0))
+    return found if float(found.sigma[-1]) > 1e-3 * float(found.sigma[0]) else None
+
+
+# Subspaces.
+
+
+def principal_angles(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> Float[Array, " k"]:
+    """Return the principal angles of two orthonormal bases, in radians, ascending.
+
+    There are ``min(a, b)`` of them. Small angles are computed from sines and large ones from
+    cosines, so that both are accurate to rounding (Knyazev and Argentati, 2002). ``O(n a b)``.
+
+    Examples
+    --------
+    >>> first, second = np.array([[1.0], [0.0]]), np.array([[0.6], [0.8]])
+    >>> np.cos(principal_angles(first, second)).round(3)
+    array([0.6])
+    """
+    if p.shape[1] < q.shape[1]:
+        p, q = q, p
+    xp = array_namespace(p, q)
+    count = int(q.shape[1])
+    if not count:
+        return xp.zeros(0, dtype=xp.float64, device=q.device)
+    shared = p.T @ q
+    # A cosine near 1 cannot tell a small angle, nor a sine near 1 a large one: each has its half.
+    cosine = xp.clip(xp.linalg.svdvals(shared), 0.0, 1.0)
+    sine = xp.flip(xp.clip(xp.linalg.svdvals(q - p @ shared)[:count], 0.0, 1.0))
+    return xp.where(cosine**2 < 0.5, xp.acos(cosine), xp.asin(sine))
+
+
+def largest_cosine(p: Float[Array, "n a"], q: Float[Array, "n b"]) -> float:
+    """Return the cosine of the smallest principal angle between two orthonormal bases.
+
+    It is 0 iff the subspaces are orthogonal and 1 iff they share a direction.
+    """
+    if not p.shape[1] or not q.shape[1]:
+        return 0.0
+    return min(1.0, float(array_namespace(p, q).linalg.svdvals(p.T @ q)[0]))
+
+
+def project(x: Float[Array, "n c"], basis: Float[Array, "n k"]) -> Float[Array, "n c"]:
+    """Return the columns of `x` projected onto the span of orthonormal `basis`; ``O(n k)`` each."""
+    return basis @ (basis.T @ x)
+
+
+# The matrix.
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +287,16 @@ class LowRank:
 
     @cached_property
     def _svd(self) -> Svd:
-        q, core, p = _core(self)
-        u, sigma, vt = thin_svd(core)
-        return Svd(q.times(u), sigma, p.times(vt.T).T)
+        xp = array_namespace(self.up, self.down)
+        q, up = xp.linalg.qr(double(self.up, "up"))
+        p, down = xp.linalg.qr(double(self.down, "down").T)
+        u, sigma, vt = thin_svd(up @ down.T)
+        return Svd(q @ u, sigma, (p @ vt.T).T)
+
+    @cached_property
+    def _core(self) -> Float[Array, "k l"]:
+        """A small matrix with the same singular values."""
+        return triangle(double(self.up, "up")) @ triangle(double(self.down, "down").T).T
 
     @property
     def U(self) -> Float[Array, "m k"]:
@@ -110,10 +308,9 @@ class LowRank:
         """Singular values, descending; cheaper than `svd`, since no vectors are computed."""
         if "_svd" in self.__dict__:
             return self._svd.sigma
-        core = _core(self)[1]
-        if 0 in core.shape:
-            return thin_svd(core).sigma
-        return array_namespace(core).linalg.svdvals(core)
+        if 0 in self._core.shape:
+            return thin_svd(self._core).sigma
+        return array_namespace(self._core).linalg.svdvals(self._core)
 
     @property
     def Vh(self) -> Float[Array, "k n"]:
@@ -132,8 +329,7 @@ class LowRank:
     @cached_property
     def norm(self) -> float:
         """Frobenius norm; precise where factors cancel, unlike ``sqrt(low.inner(low))``."""
-        core = _core(self)[1]
-        return math.sqrt(float(array_namespace(core).sum(core**2)))
+        return math.sqrt(float(array_namespace(self._core).sum(self._core**2)))
 
     @property
     def spectral_norm(self) -> float:
@@ -242,7 +438,8 @@ class LowRank:
         """Product with a LowRank, a vector or a matrix; ``O((m + n) r)`` for each column."""
         if not isinstance(other, LowRank):
             return self.up @ (self.down @ other)
-        core = self.down @ other.up  # attach it where the result stays narrowest
+        core = self.down @ other.up
+        # The small matrix goes to the side where the product stays narrowest.
         if self.width <= other.width:
             return LowRank(self.up, core @ other.down)
         return LowRank(self.up @ core, other.down)
@@ -282,19 +479,16 @@ class LowRank:
             raise ValueError(message)
 
 
-def _core(low: LowRank, overwrite: bool = False) -> tuple[Frame, Array, Frame]:
-    """Frames ``q``, ``p`` and the small ``core`` with ``low = q @ core @ p.T``."""
-    q = frame(double(low.up, "up"), overwrite)
-    p = frame(double(low.down, "down").T, overwrite)
-    return q, q.triangle @ p.triangle.T, p
-
-
-def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
-    """Return the best approximation of rank at most `rank`, in balanced factors.
+def truncate(low: LowRank, rank: int) -> LowRank:
+    r"""Return the best approximation of rank at most `rank`, in balanced factors.
 
     It is the nearest matrix in every unitarily invariant norm; each factor gets the square root of
-    the singular values, in float64. Rank 0 gives a zero matrix of width 0. With `overwrite` the
-    factors of `low` may be destroyed, which saves a copy. Costs the same as `LowRank.svd`.
+    the singular values, in float64. Directions whose singular value is mere rounding of the product
+    are left out, so that the width can be less than `rank`.
+
+    Costs ``O((m + n) r^2 + r^3)``, without the orthonormal frames that `LowRank.svd` forms: with
+    the triangles ``R``, ``T`` of the factors and the triples of ``R T.T = U S V.T``, the new
+    factors are ``up T.T V / sqrt(S)`` and ``U.T R down / sqrt(S)``.
 
     Examples
     --------
@@ -302,10 +496,19 @@ def truncate(low: LowRank, rank: int, *, overwrite: bool = False) -> LowRank:
     array([[0., 0.],
            [0., 4.]])
     """
-    q, core, p = _core(low, overwrite)
-    u, sigma, vt = thin_svd(core).leading(rank)
-    root = array_namespace(sigma).sqrt(sigma)  # scales the small vectors, before they grow tall
-    return LowRank(up=q.times(u * root), down=p.times(vt.T * root).T)
+    up, down = double(low.up, "up"), double(low.down, "down")
+    left, right = triangle(up), triangle(down.T)
+    xp = array_namespace(left)
+    u, sigma, vt = thin_svd(left @ right.T)
+    # The quotients below would blow rounding up where a singular value is nothing but rounding.
+    lengths = [xp.linalg.vector_norm(side, axis=0) for side in (left, right)]
+    noise = EPS * float(xp.sum(lengths[0] * lengths[1]))
+    kept = min(rank, int(xp.count_nonzero(sigma > noise)))
+    root = xp.sqrt(sigma[:kept])
+    return LowRank(
+        up=up @ ((right.T @ vt[:kept, :].T) / root),
+        down=((u[:, :kept].T @ left) / root[:, None]) @ down,
+    )
 
 
 def from_dense(matrix: Float[Array, "m n"], rank: int | None = None) -> LowRank:
@@ -359,36 +562,42 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
     weights = [1] * len(updates) if weights is None else weights
     if len(updates) == 1 or 2 * sum(low.width for low in updates) <= min(updates[0].shape):
         return concatenated(updates, weights)
+    # Halves keep every intermediate sum narrower than the matrix.
     half = len(updates) // 2
     joined = total(updates[:half], weights[:half]) + total(updates[half:], weights[half:])
     return joined if joined.width <= min(joined.shape) else joined.balanced()
 
 
 def concatenated(updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
-    """Return the weighted sum with all factors side by side, in new arrays that LAPACK can take.
+    """Return the weighted sum with all factors side by side, in new float64 arrays.
 
     The factors are joined before they become float64 and weighted in place, since memory traffic
     is half the cost.
     """
     xp = array_namespace(updates[0].up)
-    (m, n), width = updates[0].shape, sum(low.width for low in updates)
+    (m, n), widths = updates[0].shape, [low.width for low in updates]
+    # Columns of `up` become rows, so that QR later finds them in the order that LAPACK wants.
     parts = [low.up.T for low in updates] + [low.down for low in updates]
     for low in updates:
-        finite(low.up, "up"), finite(low.down, "down")
+        finite(low.up, "up")
+        finite(low.down, "down")
     flat = xp.concat([xp.reshape(part, (-1,)) for part in parts])
     flat = xp.astype(flat, xp.float64, copy=False)
+    width = sum(widths)
     up = xp.reshape(flat[: width * m], (width, m)).T
     down = xp.reshape(flat[width * m :], (width, n))
     if any(weight != 1 for weight in weights):
-        up *= spread(weights, [low.width for low in updates], up)
+        up *= spread(weights, widths, up)
     return LowRank(up, down)
 
 
 def spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -> Array:
     """Return each weight repeated as often as the width of its update."""
     xp = array_namespace(like)
-    each = [float(w) for w, width in zip(weights, widths, strict=True) for _ in range(width)]
-    return xp.asarray(each, dtype=xp.float64, device=device(like))
+    repeated: list[float] = []
+    for weight, width in zip(weights, widths, strict=True):
+        repeated += [float(weight)] * width
+    return xp.asarray(repeated, dtype=xp.float64, device=device(like))
 
 
 @dataclass(frozen=True, eq=False)
@@ -407,18 +616,19 @@ class Grams:
 
     def squared(self, weights: Sequence[int | float]) -> float:
         """Return the squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
-        each, xp = spread(weights, self.widths, self.up), array_namespace(self.up)
-        return max(0.0, float(xp.sum(self.up * self.down * each[:, None] * each)))
+        factor, xp = spread(weights, self.widths, self.up), array_namespace(self.up)
+        return max(0.0, float(xp.sum(self.up * self.down * factor[:, None] * factor)))
 
     def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
         """Return the `c` squared singular values of the weighted sum, descending; ``O(c^3)``."""
         xp = array_namespace(self.up)
         if not self.up.shape[0]:
             return xp.zeros(0, dtype=xp.float64, device=device(self.up))
-        each = spread(weights, self.widths, self.up)
+        factor = spread(weights, self.widths, self.up)
+        # With root @ root.T == up, the squared singular values are eigenvalues of a (c, c) matrix.
         values, vectors = xp.linalg.eigh(self.up)
-        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))  # root @ root.T is the Gram matrix
-        inner = root.T @ (each[:, None] * self.down * each) @ root
+        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))
+        inner = root.T @ (factor[:, None] * self.down * factor) @ root
         return xp.flip(xp.clip(xp.linalg.eigvalsh((inner + inner.T) / 2), 0.0, None))
 
     def tail(self, weights: Sequence[int | float], rank: int) -> float:
@@ -440,11 +650,9 @@ def grams(updates: Sequence[LowRank]) -> Grams:
     NotFiniteError
         If a factor holds NaN or infinity.
     """
-    side_by_side = concatenated(updates, [1] * len(updates))
+    together = concatenated(updates, [1] * len(updates))
     widths = tuple(low.width for low in updates)
-    return Grams(
-        side_by_side.up.T @ side_by_side.up, side_by_side.down @ side_by_side.down.T, widths
-    )
+    return Grams(together.up.T @ together.up, together.down @ together.down.T, widths)
 
 
 def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callable[[Array], Array]]:
@@ -455,11 +663,68 @@ def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callabl
     takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
     """
     together = concatenated(updates, [1] * len(updates))
-    (up, back), (down, _) = (_short(side) for side in (together.up, together.down.T))
-    ends = list(accumulate((low.width for low in updates), initial=0))
-    return [LowRank(up[:, a:b], down[:, a:b].T) for a, b in pairwise(ends)], back
+    basis, up = _shortened(together.up)
+    _, down = _shortened(together.down.T)
+    moved, start = [], 0
+    for low in updates:
+        own = slice(start, start + low.width)
+        moved.append(LowRank(up[:, own], down[:, own].T))
+        start += low.width
+    return moved, lambda columns: columns if basis is None else basis @ columns
 
 
-def _short(side: Float[Array, "m r"]) -> Frame:
-    """Its QR decomposition, or itself where that is no shorter."""
-    return frame(side) if side.shape[0] > side.shape[1] > 0 else Frame(side, lambda small: small)
+def _shortened(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
+    """An orthonormal basis and coordinates in it; no basis where coordinates are no shorter."""
+    if not side.shape[0] > side.shape[1] > 0:
+        return None, side
+    basis, coordinates = array_namespace(side).linalg.qr(side)
+    return basis, coordinates
+
+
+# Random matrices: NumPy float64; ``low.map(torch.asarray)`` moves one to PyTorch.
+
+
+def orthonormal(rng: np.random.Generator, n: int, k: int) -> Float[Array, "n k"]:
+    """Return `k` orthonormal columns, uniformly distributed (Haar); costs ``O(n k^2)``."""
+    if k > n:
+        message = f"{k} orthonormal columns do not fit into dimension {n}: ask for at most {n}"
+        raise ValueError(message)
+    q, r = np.linalg.qr(rng.standard_normal((n, k)))
+    # LAPACK's signs depend on the draw; a positive diagonal makes the frame uniform.
+    return q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
+
+
+def gaussian(rng: np.random.Generator, m: int, n: int, r: int, scale: int | float = 1.0) -> LowRank:
+    """Return a product of Gaussian factors whose entries have standard deviation `scale`.
+
+    Examples
+    --------
+    >>> gaussian(np.random.default_rng(0), m=6, n=5, r=2).rank
+    2
+    """
+    root = np.sqrt(scale / np.sqrt(max(r, 1)))
+    return LowRank(root * rng.standard_normal((m, r)), root * rng.standard_normal((r, n)))
+
+
+def with_spectrum(rng: np.random.Generator, m: int, n: int, sigma: Sequence[float]) -> LowRank:
+    """Return a matrix with singular values `sigma` and Haar singular vectors, balanced factors."""
+    values = np.asarray(sigma, dtype=float)
+    if np.any(values < 0):
+        message = f"singular values cannot be negative, got {values.min()}: drop the sign"
+        raise ValueError(message)
+    root = np.sqrt(values)
+    left = orthonormal(rng, m, values.size) * root
+    return LowRank(left, root[:, None] * orthonormal(rng, n, values.size).T)
+
+
+def subspaces_at(
+    rng: np.random.Generator, n: int, angles: Sequence[float]
+) -> tuple[Float[Array, "n k"], Float[Array, "n k"]]:
+    """Return bases of two subspaces with the given principal angles, in radians.
+
+    The bases are orthonormal columns; ``k`` is the number of angles, and ``n >= 2 k`` is needed.
+    """
+    theta = np.asarray(angles, dtype=float)
+    basis = orthonormal(rng, n, 2 * theta.size)
+    first, other = basis[:, : theta.size], basis[:, theta.size :]
+    return first, first * np.cos(theta) + other * np.sin(theta)

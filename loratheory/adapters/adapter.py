@@ -1,6 +1,5 @@
 """An adapter: a mapping from module names to factored updates, loaded when looked up."""
 
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +9,6 @@ from loratheory.lowrank import Array, LowRank
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 """Storage types of adapter files, from the narrowest to the widest."""
-
-PARAMETERS = "target_parameters"  # in PEFT's configuration: what is adapted beside modules
 
 Shape = tuple[int, int]
 if TYPE_CHECKING:
@@ -33,23 +30,8 @@ def shown(value: object, limit: int = 120) -> str:
 def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
     """Return the error for `place` (a file, folder or module): what is wrong and what to do."""
     text = f"{place}: {fact}; {remedy}"
+    # A name in a hostile file must not play tricks on the terminal.
     return AdapterError("".join(mark if mark.isprintable() else " " for mark in text))
-
-
-def unreadable(path: Path, error: Exception) -> AdapterError:
-    """Return the error for a file that the system does not let us read."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A tensor that replaces one of the base model, instead of being added to it."""
-
-    kind: str  #: ``module`` (of `modules_to_save`), ``bias``, or ``row`` of an embedding.
-    owner: str  #: The module that the tensor belongs to.
-    shape: tuple[int, ...]
-    load: Callable[[], Any]  #: Returns the numbers.
 
 
 @dataclass(frozen=True)
@@ -66,15 +48,6 @@ class Info:
     notes: tuple[str, ...] = ()  #: What in the files was not used, in sentences for the user.
     scales: Mapping[str, float] = field(default_factory=dict)
     """By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update."""
-    kernels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """For a convolution, the shape of its weight without the outputs, such as (inputs, 3, 3); its
-    update has these axes flattened into one."""
-    others: Mapping[str, Whole] = field(default_factory=dict)
-    """Tensors that replace those of the base with the same names."""
-    form: str = ""  #: How the file names tensors: ``peft``, ``kohya`` or ``diffusers``.
-    naming: str = ""  #: Whose module names: diffusers, sdxl, flux, unknown, or '' for PEFT's.
-    header: Mapping[str, str] = field(default_factory=dict)
-    """What the header of a single file says of the base, such as ``ss_base_model_version``."""
 
 
 class Lazy(Mapping[str, Any]):
@@ -114,7 +87,7 @@ class Adapter(Updates):
 
     Examples
     --------
-    >>> adapter = lt.read("tests/data/persons")
+    >>> adapter = lt.read_adapter("tests/data/persons")
     >>> adapter
     <Adapter 'tests/data/persons': updates of 60 modules>
     >>> adapter["model.layers.0.self_attn.q_proj"].rank
@@ -169,10 +142,14 @@ class Aligned:
 
     def updates(self, module: str) -> list[LowRank]:
         """Return the update of one module by each adapter, of width 0 where an adapter has none."""
-        present = {i: a[module] for i, a in enumerate(self.adapters) if module in a}
+        present = {}
+        for place, adapter in enumerate(self.adapters):
+            # `get` would take a KeyError of a lazy look-up for an absence.
+            if module in adapter:
+                present[place] = adapter[module]
         like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
-        return [present.get(i, zero) for i in range(len(self.adapters))]
+        return [present.get(place, zero) for place in range(len(self.adapters))]
 
     @property
     def report(self) -> tuple[str, ...]:
@@ -197,88 +174,95 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     Raises
     ------
     AdapterError
-        If there is no adapter, or two adapters disagree about a module's shape or its type (linear
-        map, convolution, embedding), about how modules are named, or about base model or revision.
+        If there is no adapter, or two adapters disagree about a module's shape, about whether it is
+        an embedding, or about base model or revision.
     """
     if not adapters:
         place = "adapters"
         raise refusal(place, "none were given", "give at least one")
     first: dict[str, Adapter] = {}
     for adapter in adapters:
-        one, two = adapters[0].info, adapter.info
-        if one.naming != two.naming:
-            names = f"those of {one.naming or 'one network'}, here those of {two.naming or 'one'}"
-            remedy = "bring them to one form first (loratheory convert)"
-            raise refusal(two.name, f"modules have other names than in {one.name}: {names}", remedy)
-        for module, shape in adapter.shapes.items():
-            _same_kind(module, shape, adapter, first.setdefault(module, adapter))
+        for module in adapter:
+            _check_same_kind(module, adapter, first.setdefault(module, adapter))
     shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
-    absent = {m: tuple(i for i, a in enumerate(adapters) if m not in a) for m in shapes}
-    missing = {module: places for module, places in absent.items() if places}
-    return Aligned(tuple(adapters), shapes, missing, _common(adapters, any_base))
+    missing = {}
+    for module in shapes:
+        absent = tuple(i for i, adapter in enumerate(adapters) if module not in adapter)
+        if absent:
+            missing[module] = absent
+    notes = () if any_base else _check_same_base(adapters)
+    return Aligned(tuple(adapters), shapes, missing, _common_info(adapters, notes))
 
 
-def _same_kind(module: str, shape: Shape, adapter: Adapter, other: Adapter) -> None:
+def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
     place, remedy = f"module {shown(module)}", "combine adapters of one base model"
     one, two = adapter.info, other.info
-    if shape != other.shapes[module]:
-        fact = f"{two.name} changes a {other.shapes[module]} map, {one.name} a {shape} one"
+    shape, expected = adapter.shapes[module], other.shapes[module]
+    if shape != expected:
+        fact = f"{two.name} changes a {expected} map, {one.name} a {shape} one"
         raise refusal(place, fact, remedy)
-    for kind, same in (
-        ("an embedding in only one of", (module in one.embeddings) == (module in two.embeddings)),
-        ("not the same convolution in", one.kernels.get(module) == two.kernels.get(module)),
-    ):
-        if not same:
-            raise refusal(place, f"{kind} {two.name} and {one.name}", remedy)
+    if (module in one.embeddings) != (module in two.embeddings):
+        fact = f"an embedding in only one of {two.name} and {one.name}"
+        raise refusal(place, fact, remedy)
 
 
-def _same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
     """Refuse different base models and different revisions of one; those that name none fit any.
 
     Returns what the user should see to: that a revision stands beside none.
     """
-    notes: tuple[str, ...] = ()
-    base = [adapter.info.base for adapter in adapters]
-    revision = [str(adapter.info.config.get("revision") or "") for adapter in adapters]
-    for fact, values in (("base model", base), ("revision of the base model", revision)):
-        named = [(a, value) for a, value in zip(adapters, values, strict=True) if value]
-        for adapter, value in named:
-            if value != named[0][1]:
-                text = f"its {fact} is {shown(value)}, that of {named[0][0].info.name} is"
-                remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
-                raise refusal(adapter.info.name, f"{text} {shown(named[0][1])}", remedy)
-        if values is revision and 0 < len(named) < len(adapters):
-            silent = adapters[values.index("")].info.name
-            text = f"{named[0][0].info.name} was trained on revision {shown(named[0][1])} of its"
-            notes = (f"{text} base model, {silent} names none: see that they are one",)
-    return notes
+    _agreed("base model", adapters, lambda info: info.base)
+    known = _agreed(
+        "revision of the base model", adapters, lambda info: str(info.config.get("revision") or "")
+    )
+    if known is None:
+        return ()
+    for adapter in adapters:
+        if not adapter.info.config.get("revision"):
+            revision = shown(known.info.config["revision"])
+            fact = f"{known.info.name} was trained on revision {revision} of its base model"
+            return (f"{fact}, {adapter.info.name} names none: see that they are one",)
+    return ()
 
 
-def _common(adapters: Sequence[Adapter], any_base: bool) -> Info:
-    revisions = () if any_base else _same_base(adapters)
-    named = [adapter for adapter in adapters if adapter.info.base]
-    config = dict(adapters[0].info.config)
+def _agreed(fact: str, adapters: Sequence[Adapter], value: Callable[[Info], str]) -> Adapter | None:
+    """The first adapter that names a base or a revision; refused if another names another one."""
+    first = None
+    for adapter in adapters:
+        if not value(adapter.info):
+            continue
+        first = first or adapter
+        one, other = value(first.info), value(adapter.info)
+        if one != other:
+            text = f"its {fact} is {shown(other)}, that of {first.info.name} is {shown(one)}"
+            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+            raise refusal(adapter.info.name, text, remedy)
+    return first
+
+
+def _common_info(adapters: Sequence[Adapter], notes: tuple[str, ...]) -> Info:
+    """What an adapter made of all of these says about itself."""
+    common = adapters[0].info
+    names, config, own_notes = [common.name], dict(common.config), list(common.notes)
     for adapter in adapters[1:]:
-        config = {k: v for k, v in config.items() if adapter.info.config.get(k) == v}
-    if any(adapter.info.config.get("fan_in_fan_out") for adapter in adapters):
-        config["fan_in_fan_out"] = True
-    adapted = [a.info.config[PARAMETERS] for a in adapters if a.info.config.get(PARAMETERS)]
-    if adapted:
-        if any({*names} != {*adapted[0]} for names in adapted):
-            fact = f"differ: {shown(adapted)}, which decides what their tensors adapt"
-            raise refusal(PARAMETERS, fact, "combine adapters of the same parameters")
-        config[PARAMETERS] = adapted[0]
-    form = {adapter.info.form for adapter in adapters}
-    header = adapters[0].info.header.items()
-    return Info(
-        name=" + ".join(dict.fromkeys(adapter.info.name for adapter in adapters)),
-        base=named[0].info.base if named else "",
-        dtype=max((adapter.info.dtype for adapter in adapters), key=DTYPES.index),
-        embeddings=frozenset().union(*(adapter.info.embeddings for adapter in adapters)),
-        kernels=dict(ChainMap(*(dict(adapter.info.kernels) for adapter in adapters))),
-        form=form.pop() if len(form) == 1 else "",
-        naming=adapters[0].info.naming,
-        header={k: v for k, v in header if all(a.info.header.get(k) == v for a in adapters)},
+        info = adapter.info
+        names.append(info.name)
+        own_notes += info.notes
+        transposed = config.get("fan_in_fan_out") or info.config.get("fan_in_fan_out")
+        config = {key: value for key, value in config.items() if info.config.get(key) == value}
+        # PEFT warns about it in modules that are not transposed, and needs it in those that are.
+        if transposed:
+            config["fan_in_fan_out"] = True
+        common = replace(
+            common,
+            base=common.base or info.base,
+            dtype=max(common.dtype, info.dtype, key=DTYPES.index),
+            embeddings=common.embeddings | info.embeddings,
+        )
+    return replace(
+        common,
+        name=" + ".join(dict.fromkeys(names)),
         config=config,
-        notes=(*(note for adapter in adapters for note in adapter.info.notes), *revisions),
+        notes=(*own_notes, *notes),
+        scales={},
     )

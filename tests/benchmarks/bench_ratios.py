@@ -1,6 +1,6 @@
 """Against PEFT and LAPACK: ratios of CPU time on one thread, both sides in one run.
 
-``make bench``; skipped elsewhere. The stored numbers are in ``extra_info`` of the JSON that
+``make bench``. The stored numbers are in ``extra_info`` of the JSON that
 ``--benchmark-json FILE`` writes. No test asserts a time, only ratios, memory and start-up.
 """
 

@@ -1,27 +1,46 @@
-"""Merge rules: each in each space against its formula written densely, its laws, examples, PEFT."""
+"""Merge methods: each in each space against its formula written densely, a grid, examples, PEFT."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import combinations
 
+import array_api_strict
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.utils import merge_utils
 
-from loratheory.adapters import METHODS, MergeError, Options
-from loratheory.adapters import _entrywise as entrywise
-from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal, with_spectrum
+from loratheory.adapters import (
+    MERGE_METHODS,
+    Adapter,
+    AdapterError,
+    Info,
+    Lazy,
+    MergeError,
+    Options,
+    merge,
+    merging,
+)
+from loratheory.lowrank import (
+    LowRank,
+    NotFiniteError,
+    from_dense,
+    gaussian,
+    orthonormal,
+    with_spectrum,
+)
 from loratheory.theorems.expressiveness import rank_floor
 
-CELLS = [(name, space) for name, method in METHODS.items() for space in method.spaces]
+CELLS = [(name, space) for name, method in MERGE_METHODS.items() for space in method.spaces]
 EQUAL_WIDTHS = ("ties", "magnitude", "dare", "dare-ties", "tsv", "factor-mean", "factor-linear")
 ENTRYWISE = [cell for cell in CELLS if cell[0] in EQUAL_WIDTHS[:4]]
 
 
 def apply(name, updates, weights=None, **options):
     weights = [1.0] * len(updates) if weights is None else weights
-    return METHODS[name].rule(updates, weights, Options(**options))
+    return MERGE_METHODS[name].rule(updates, weights, Options(**options))
 
 
 def drawn(name, seed):
@@ -32,12 +51,12 @@ def drawn(name, seed):
     widths = [r] * k if name in EQUAL_WIDTHS else rng.integers(0, r + 1, k).tolist()
     scale = 10.0 ** rng.integers(-6, 7)
     weights = [1.0] * k
-    if "weights" in METHODS[name].options:
+    if "weights" in MERGE_METHODS[name].options:
         weights = rng.standard_normal(k).tolist()
     return [gaussian(rng, m, n, width, scale) for width in widths], weights, scale
 
 
-# The formulas of `loratheory methods`, written densely.
+# The formulas of `MERGE_METHODS`, written densely.
 
 
 def weighted(arrays, weights):
@@ -181,28 +200,95 @@ def test_each_rule_is_its_formula(name, space):
         options = Options(
             "layer", space, 2 if name == "svd" else None, density=density, ridge=ridge, seed=seed
         )
-        if "moments" in METHODS[name].options:
+        if "moments" in MERGE_METHODS[name].options:
             options = replace(options, moments=seen(updates, seed))
-        merged = METHODS[name].rule(updates, weights, options)
+        merged = MERGE_METHODS[name].rule(updates, weights, options)
         expected = formula(name, updates, weights, options)
         np.testing.assert_allclose(merged.dense(), expected, rtol=1e-6, atol=1e-7 * scale)
 
 
+# Method × space × array library × what is done to the updates.
+
+BACKENDS = {
+    "numpy": np.asarray,
+    "single": lambda array: array.astype(np.float32),
+    "torch": torch.asarray,
+    "strict": array_api_strict.asarray,
+}
+TWICE = {  # what two copies of an adapter with equal singular values make of it, all entries kept
+    **dict.fromkeys(("sum", "cat", "svd", "task", "magnitude", "dare", "iso"), 2),
+    **dict.fromkeys(("mean", "chebyshev", "ties", "dare-ties", "tsv", "interpolate"), 1),
+    "regmean": 1,
+    "factor-mean": 1,
+    "factor-linear": 4,
+}
+CASES = ("numpy's", "zero", "one", "equal", "scale", "rotate", "gauge")
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("name", "space"), CELLS)
-def test_a_rank_is_kept_by_the_best_truncation_and_nothing_merges_to_zero(name, space):
-    rng = np.random.default_rng(0)
-    updates = [gaussian(rng, 9, 8, 2) for _ in range(2)]
-    if "rank" in METHODS[name].options:
-        free = apply(name, updates, space=space, density=0.5).dense()
-        kept = apply(name, updates, space=space, density=0.5, rank=1)
-        assert kept.width == 1
-        np.testing.assert_allclose(kept.dense(), truncated(free, 1), atol=1e-12)
-    for nothing in (gaussian(rng, 3, 4, 0), 0.0 * gaussian(rng, 3, 4, 2)):
-        merged = apply(name, [nothing] * 2, space=space, rank=3)
-        np.testing.assert_array_equal(merged.dense(), np.zeros((3, 4)))
-    if name not in ("iso", "dare", "dare-ties"):
-        one = apply(name, updates[:1], space=space, rank=8)
-        np.testing.assert_allclose(one.dense(), updates[0].dense(), atol=1e-12)
+def test_what_is_done_to_the_updates_is_done_to_the_merge(name, space, backend, case):
+    """In double precision, and without changing what was given."""
+    rng, method = np.random.default_rng(0), MERGE_METHODS[name]
+    pair = [gaussian(rng, 9, 8, 2).map(np.float32).map(np.float64) for _ in range(2)]
+    roots = tuple(rng.standard_normal((2, 5, 8)))
+
+    def merged(updates, roots=roots, density=0.5, move=BACKENDS[backend]):
+        given = [low.map(move) for low in updates]
+        kept = [low.map(lambda array: np.asarray(array).copy()) for low in given]
+        options = Options("layer", space, 8, density=density, seed=1)
+        if "moments" in method.options:
+            options = replace(options, moments=roots[: len(updates)], ridge=0.1)
+        low = method.rule(given, [1.0] * len(given), options)
+        assert "float64" in str(low.up.dtype)
+        assert type(low.up) is type(given[0].up)
+        for before, after in zip(kept, given, strict=True):
+            np.testing.assert_array_equal(np.asarray(after.up), before.up)
+            np.testing.assert_array_equal(np.asarray(after.down), before.down)
+        return np.asarray(low.dense())
+
+    def near(one, other):
+        size = 1 + abs(other).max()
+        room = 1e-6 if backend == "single" and case not in ("numpy's", "one") else 1e-11
+        np.testing.assert_allclose(one, other, rtol=0, atol=room * size)
+
+    usual = merged(pair)
+    assert abs(usual).max() > 0.1
+    if case == "numpy's":
+        near(usual, merged(pair, move=np.asarray))
+    elif case == "zero":
+        for nothing in (gaussian(rng, 9, 8, 0), 0.0 * pair[0]):
+            np.testing.assert_array_equal(merged([nothing] * 2), np.zeros((9, 8)))
+    elif case == "one" and name != "iso":
+        near(merged(pair[:1], density=1.0), pair[0].dense())
+    elif case == "equal":
+        flat = with_spectrum(rng, 9, 8, [2.0, 2.0])
+        near(merged([flat] * 2, (roots[0],) * 2, 1.0), TWICE[name] * flat.dense())
+    elif case == "scale":
+        near(merged([-7.0 * low for low in pair]), -7.0 * usual)
+    elif case == "rotate" and ("space" not in method.options or space == "core"):
+        left, right = orthonormal(rng, 9, 9), orthonormal(rng, 8, 8)
+        moved = [LowRank(left @ low.up, low.down @ right) for low in pair]
+        near(merged(moved, tuple(root @ right for root in roots)), left @ usual @ right)
+    elif case == "gauge":
+        gauges = rng.standard_normal((2, 2, 2)) + 2 * np.eye(2)
+        moved = merged([low.regauged(g) for low, g in zip(pair, gauges, strict=True)])
+        if space in method.gauge_dependent:
+            assert np.linalg.norm(moved - usual) > 1e-3
+        else:
+            near(moved, usual)
+
+
+@pytest.mark.parametrize(("name", "space"), CELLS)
+def test_a_rank_is_kept_by_the_best_truncation(name, space):
+    if "rank" not in MERGE_METHODS[name].options:
+        return
+    updates = [gaussian(np.random.default_rng(0), 9, 8, 2) for _ in range(2)]
+    free = apply(name, updates, space=space, density=0.5).dense()
+    kept = apply(name, updates, space=space, density=0.5, rank=1)
+    assert kept.width == 1
+    np.testing.assert_allclose(kept.dense(), truncated(free, 1), atol=1e-12)
 
 
 # Filters and elections by hand, and what blocks of rows may not change.
@@ -211,15 +297,17 @@ def test_a_rank_is_kept_by_the_best_truncation_and_nothing_merges_to_zero(name, 
 def test_filters_and_elections_by_hand():
     array, rng = np.array([[1.0, -2.0, 2.0, 0.5]]), np.random.default_rng(0)
     for density in (0.25, 0.01):  # equals are all kept, and never nothing
-        keep = entrywise.trim(iter([array]), density, rng)
+        keep = merging.keep_largest(iter([array]), density, rng)
         np.testing.assert_array_equal(keep(array), [[0, -2, 2, 0]])
     one, other = np.array([[2.0, 1.0, 0.0, 1.0]]), np.array([[-1.0, 3.0, 4.0, -1.0]])
-    np.testing.assert_array_equal(entrywise.elected([one, other], [1.0, 1.0]), [[2, 2, 4, 0]])
-    np.testing.assert_array_equal(entrywise.elected([one, other], [1.0, -1.0]), [[1.5, -3, -4, 1]])
-    np.testing.assert_array_equal(entrywise.elected([one, other], [1.0, 0.0]), one)
+    np.testing.assert_array_equal(merging.elect_signs([one, other], [1.0, 1.0]), [[2, 2, 4, 0]])
+    np.testing.assert_array_equal(
+        merging.elect_signs([one, other], [1.0, -1.0]), [[1.5, -3, -4, 1]]
+    )
+    np.testing.assert_array_equal(merging.elect_signs([one, other], [1.0, 0.0]), one)
     dust = np.array([[1e-17, -1.0 + 2e-16, 0.0, 0.0]])  # rounding has no vote
     np.testing.assert_array_equal(
-        entrywise.elected([one, dust], [1.0, 1.0]), [[2.0, 0.0, 0.0, 1.0]]
+        merging.elect_signs([one, dust], [1.0, 1.0]), [[2.0, 0.0, 0.0, 1.0]]
     )
 
 
@@ -250,7 +338,7 @@ def test_blocks_of_rows_do_not_change_the_merge(name, space, monkeypatch):
     updates, weights, scale = drawn(name, 4)
     whole = apply(name, updates, weights, space=space, density=0.4).dense()
     for block in (1, 7, 40):
-        monkeypatch.setattr(entrywise, "BLOCK", block)
+        monkeypatch.setattr(merging, "BLOCK", block)
         parts = apply(name, updates, weights, space=space, density=0.4).dense()
         np.testing.assert_allclose(parts, whole, atol=1e-12 * scale)
 
@@ -259,18 +347,18 @@ def test_blocks_of_rows_do_not_change_the_merge(name, space, monkeypatch):
 def test_coordinates_are_small_and_lose_nothing(space, shape):
     rng = np.random.default_rng(0)
     updates = [gaussian(rng, 50, 60, 2) for _ in range(2)]
-    coordinates = entrywise.SPACES[space](updates)
+    coordinates = merging.SPACES[space](updates)
     for low, core in zip(updates, coordinates.cores, strict=True):
         assert core.shape == shape
         np.testing.assert_allclose(
             coordinates.update(core.dense()).dense(), low.dense(), atol=1e-11
         )
-    assert entrywise.SPACES[space]([updates[0], updates[0] * 2.0]).cores[0].shape[0] == 2
+    assert merging.SPACES[space]([updates[0], updates[0] * 2.0]).cores[0].shape[0] == 2
     moved = [low.regauged(rng.standard_normal((2, 2))) for low in updates]
-    one, other = (np.abs(entrywise.SPACES[space](x).left) for x in (updates, moved))
+    one, other = (np.abs(merging.SPACES[space](x).left) for x in (updates, moved))
     same = bool(np.linalg.norm(one - other) < 1e-9)
     assert same is (space == "knots")  # the gauge shows in core
-    left, sigma = entrywise.knots_basis(updates)
+    left, sigma = merging.knots_basis(updates)
     stack = np.concatenate([low.dense() for low in updates], axis=1)
     np.testing.assert_allclose(sigma, np.linalg.svd(stack, compute_uv=False)[:4])
     np.testing.assert_allclose(left @ (left.T @ stack), stack, atol=1e-11)
@@ -281,7 +369,7 @@ def test_coordinates_are_small_and_lose_nothing(space, shape):
 def test_trimming_keeps_as_many_of_the_largest_entries_as_it_says(density, move):
     rng = np.random.default_rng(0)
     blocks = [move(rng.standard_normal((50, 150))) for _ in range(3)]
-    keep = entrywise.trim(iter(blocks), density, rng)
+    keep = merging.keep_largest(iter(blocks), density, rng)
     sizes = abs(np.concatenate([np.asarray(block) for block in blocks]))
     kept = np.concatenate([np.asarray(keep(block)) for block in blocks]) != 0
     assert kept.sum() == int(density * sizes.size)
@@ -424,7 +512,7 @@ def test_peft_agrees(kind, name, options, weights):
     if "prune" in kind:
         extra["density"] = 0.5
     model.add_weighted_adapter(["one", "two"], weights, "merged", combination_type=kind, **extra)
-    ours = METHODS[name].rule([update(layer, x) for x in ("one", "two")], weights, options)
+    ours = MERGE_METHODS[name].rule([update(layer, x) for x in ("one", "two")], weights, options)
     np.testing.assert_allclose(update(layer, "merged").dense(), ours.dense(), atol=1e-4)
 
 
@@ -433,7 +521,7 @@ def test_ties_agrees_for_equal_weights():
     one, two = rng.standard_normal((2, 5, 4))
     theirs = merge_utils.ties([torch.tensor(one), torch.tensor(two)], torch.ones(2), density=0.5)
     pair = [LowRank(np.eye(5), x) for x in (one, two)]
-    ours = METHODS["ties"].rule(pair, [1.0, 1.0], Options(density=0.5))
+    ours = MERGE_METHODS["ties"].rule(pair, [1.0, 1.0], Options(density=0.5))
     np.testing.assert_allclose(ours.dense(), theirs.numpy(), atol=1e-6)
 
 
@@ -448,6 +536,148 @@ def test_peft_elects_signs_before_weights_and_divides_by_the_head_count():
         return merge_utils.disjoint_merge(parts, mask).numpy()
 
     np.testing.assert_allclose(peft([1.0, -1.0]), [[-0.5, 3.0]])
-    np.testing.assert_allclose(entrywise.elected([one, two], [1.0, -1.0]), [[-2.0, 3.0]])
+    np.testing.assert_allclose(merging.elect_signs([one, two], [1.0, -1.0]), [[-2.0, 3.0]])
     np.testing.assert_allclose(peft([0.5, 0.5]), [[0.75, 1.5]])
-    np.testing.assert_allclose(entrywise.elected([one, two], [0.5, 0.5]), [[1.5, 0.0]])
+    np.testing.assert_allclose(merging.elect_signs([one, two], [0.5, 0.5]), [[1.5, 0.0]])
+
+
+# `merge`: lazy, deterministic, module by module.
+
+SETTINGS = {
+    "interpolate": {"ridge": 0.5},
+    "regmean": {"moments": [{name: np.eye(5)[:4] + 0.3 for name in "qvo"}], "ridge": 0.1},
+    "svd": {"rank": 2},
+    "ties": {"rank": 3, "density": 0.4},
+    "magnitude": {"rank": 3, "density": 0.4},
+    "dare": {"rank": 3, "density": 0.4},
+    "dare-ties": {"rank": 3, "density": 0.4},
+}
+
+
+def library(rng, xp=np, modules=("q", "v", "o"), rank=2):
+    """Two adapters over the same modules of several shapes."""
+    return [
+        Adapter.of(
+            {
+                name: gaussian(rng, 6 + place, 5, rank).map(xp.asarray)
+                for place, name in enumerate(modules)
+            },
+            Info(f"adapter {number}"),
+        )
+        for number in range(2)
+    ]
+
+
+@pytest.mark.parametrize("name", MERGE_METHODS)
+def test_each_module_is_merged_by_the_rule_and_scaled(name):
+    adapters, options = library(np.random.default_rng(0)), SETTINGS.get(name, {})
+    weights = [0.7, -0.3] if "weights" in MERGE_METHODS[name].options else None
+    merged = merge(
+        adapters, name, weights=weights, coefficient=-3.0, rng=np.random.default_rng(1), **options
+    )
+    seed = int(np.random.default_rng(1).integers(2**63))
+    if "moments" in options:
+        options = options | {"moments": (options["moments"][0]["q"],) * 2}
+    for module in ("o", "q", "v"):
+        updates = [adapter[module] for adapter in adapters]
+        expected = MERGE_METHODS[name].rule(
+            updates, weights or [1.0, 1.0], Options(module, seed=seed, **options)
+        )
+        np.testing.assert_allclose(merged[module].dense(), -3 * expected.dense(), atol=1e-13)
+        assert merged.shapes[module] == merged[module].shape == updates[0].shape
+    assert list(merged) == ["q", "v", "o"]
+
+
+def test_nothing_is_loaded_before_it_is_looked_up_and_only_that_module():
+    seen, (first, second) = [], library(np.random.default_rng(0))
+    lazy = Adapter(
+        Lazy(tuple(first), lambda name: seen.append(name) or first[name]), first.shapes, first.info
+    )
+    merged = merge([lazy, second], "mean")
+    assert (len(merged), seen) == (3, [])
+    merged["v"]
+    assert seen == ["v"]
+
+
+def test_random_rules_depend_on_the_generator_and_the_module_alone():
+    low = LowRank(np.ones((6, 1)), np.ones((1, 6)))
+    adapters = [Adapter.of({"a": low, "b": low})] * 2
+    one, again, other = (
+        merge(adapters, "dare", rank=6, density=0.5, rng=np.random.default_rng(seed))
+        for seed in (0, 0, 1)
+    )
+    first = {name: one[name].dense() for name in ("a", "b")}
+    for name in ("b", "a", "b"):
+        np.testing.assert_array_equal(again[name].dense(), first[name])
+    assert np.abs(first["a"] - first["b"]).max() > 1
+    assert np.abs(first["a"] - other["a"].dense()).max() > 1
+
+
+def test_a_module_that_one_adapter_lacks_counts_as_zero_there():
+    first, second = library(np.random.default_rng(0))
+    less = Adapter.of({"v": second["v"]}, second.info)
+    merged = merge([less, first], "mean")
+    assert list(merged) == ["v", "q", "o"]
+    np.testing.assert_allclose(merged["q"].dense(), first["q"].dense() / 2)
+    for name in MERGE_METHODS:
+        options = SETTINGS.get(name, {})
+        lone = merge([less, first], name, rng=np.random.default_rng(0), **options)
+        assert np.all(np.isfinite(lone["q"].dense()))
+
+
+def test_not_a_number_is_refused_by_adapter_module_and_place():
+    first, second = library(np.random.default_rng(0))
+    up = first["q"].up.copy()
+    up[2, 1] = np.nan
+    broken = Adapter.of({"q": LowRank(up, first["q"].down)}, Info("mine"))
+    with pytest.raises(
+        NotFiniteError, match=r"mine, q, first factor holds nan at position \[2, 1\]"
+    ):
+        merge([second, broken], "sum")["q"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        ({"method": "average"}, "'average'"),
+        ({"method": "sum", "weights": [1.0, 2.0]}, "takes no weights"),
+        ({"method": "cat", "rank": 4}, "takes no rank"),
+        ({"method": "ties", "density": 0.2, "rank": 2, "ridge": 0.1}, "takes no ridge"),
+        ({"method": "svd"}, "needs rank"),
+        ({"method": "ties", "density": 0.2}, "needs rank"),
+        ({"method": "ties", "space": "core"}, "needs density"),
+        ({"method": "dare", "space": "core", "density": 0.2}, "needs rng"),
+        ({"method": "regmean"}, "needs moments"),
+        ({"method": "mean", "space": "knots"}, "'knots'"),
+        ({"method": "cat", "weights": [1.0]}, r"\[1\.0\]"),
+        ({"method": "cat", "weights": [1.0, float("inf")]}, "inf"),
+        ({"method": "ties", "density": 0.0, "rank": 2}, "density is 0.0"),
+        ({"method": "ties", "density": float("nan"), "rank": 2}, "density is nan"),
+        ({"method": "svd", "rank": 0}, "rank is 0"),
+        ({"method": "interpolate", "ridge": -1.0}, "ridge is -1.0"),
+        ({"method": "sum", "coefficient": float("inf")}, "coefficient is inf"),
+    ],
+)
+def test_wrong_requests_are_refused_before_anything_is_loaded(arguments, fact):
+    def unread(_):
+        pytest.fail("a module was loaded")
+
+    first, second = library(np.random.default_rng(0))
+    lazy = Adapter(Lazy(tuple(first), unread), first.shapes, first.info)
+    with pytest.raises(MergeError, match=fact):
+        merge([lazy, second], **arguments)
+    with pytest.raises(AdapterError):
+        merge([], "sum")
+
+
+def test_a_small_merge_loads_no_library_that_it_does_not_need():
+    """SciPy, torch and all of NumPy at once take longer to load than such a merge takes."""
+    code = (
+        "import sys, numpy; from loratheory.adapters import Adapter, merge\n"
+        "from loratheory.lowrank import LowRank\n"
+        "one = Adapter.of({'q': LowRank(numpy.ones((9, 2)), numpy.ones((2, 8)))})\n"
+        "assert merge([one, one], 'svd', rank=1)['q'].width == 1\n"
+        "print({'scipy', 'torch', 'pandas', 'numpy.f2py', 'socket'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

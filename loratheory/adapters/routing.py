@@ -187,7 +187,7 @@ def subspace_scores(library: Library, *, cosine: bool = False) -> Scores:
     return _scores(library, lambda low: low.row_space().T, cosine)
 
 
-def response_scores(library: Library, *, cosine: bool = False) -> Scores:
+def response_norms(library: Library, *, cosine: bool = False) -> Scores:
     r"""Return the response norms :math:`\|\Delta_i x\|`: the norm of the output of update `i`.
 
     They are the scores of SpectR; SEQR also selects the largest. With
@@ -203,7 +203,7 @@ def response_scores(library: Library, *, cosine: bool = False) -> Scores:
     Examples
     --------
     >>> weak, strong = from_dense(np.diag([1.0, 0.0])), from_dense(np.diag([0.0, 5.0]))
-    >>> response_scores([weak, strong])(np.array([[1.0, 1.0]]))
+    >>> response_norms([weak, strong])(np.array([[1.0, 1.0]]))
     array([[1., 5.]])
     """
     return _scores(library, lambda low: low.svd().sigma[:, None] * low.Vh, cosine)
@@ -250,7 +250,7 @@ def softmax_weights(
 class Router:
     """A router: softmax weights over the `top_k` adapters with the largest scores at a token.
 
-    `scores` come from `arrow_scores`, `response_scores`, `subspace_scores`, or one of them
+    `scores` come from `arrow_scores`, `response_norms`, `subspace_scores`, or one of them
     `standardised`. `top_k`, `temperature` and errors are those of `softmax_weights`.
     """
 
@@ -271,7 +271,7 @@ def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
     """Return z-scores: each adapter's score minus its mean, divided by its standard deviation.
 
     Mean and deviation are those over the base's `activations`, at least two; a score that is
-    constant there is not divided. With `response_scores` and ``top_k=1`` this is routing in the
+    constant there is not divided. With `response_norms` and ``top_k=1`` this is routing in the
     manner of SEQR (Fleshman and Van Durme, 2025, arXiv 2509.18093).
     """
     count = int(activations.shape[0])
@@ -319,7 +319,7 @@ def calibrate(
     if not 0 < budget < 1:
         message = f"a false-alarm budget of {budget} is no share of tokens: give one in (0, 1)"
         raise ValueError(message)
-    scores = response_scores(library)
+    scores = response_norms(library)
     count, share = int(activations.shape[0]), budget / len(library)
     place = math.ceil((count + 1) * (1 - share))
     if place > count:
@@ -339,5 +339,5 @@ def calibrate_z(
 
     A larger `z` gives fewer false alarms and more misses, at rates that are not guaranteed.
     """
-    scores = standardised(response_scores(library), activations)
+    scores = standardised(response_norms(library), activations)
     return Gates(scores, array_namespace(scores.shift).full_like(scores.shift, z))

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.adapters._merge import METHODS, Method
-from loratheory.adapters._rules import Options
+from loratheory.adapters.merging import MERGE_METHODS, Method, Options
 from loratheory.lowrank import Array, LowRank
 from loratheory.shapes import Float
 
@@ -208,7 +207,7 @@ def laws(draws: int = 2) -> tuple[Row, ...]:
     """
     return tuple(
         Row(method.name, space, {law: _cell(method, space, law, draws) for law in LAWS})
-        for method in METHODS.values()
+        for method in MERGE_METHODS.values()
         for space in method.spaces
     )
 

@@ -224,28 +224,6 @@ def the_squared_norm_of_the_sum_of_projectors(case, _):
     yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
 
 
-@example("coefficient-packing")
-def two_adapters_in_one_space_keep_half_and_three_lines_of_a_plane_two_thirds():
-    yield library(2, 3, 3), 1 / 2
-    yield library(3, 1, 2), 1 / 3
-    yield library(4, 1, 5), 0.0
-    case = library(2, 1, 2)  # a second adapter on the first one's line, though there is room
-    rows = np.eye(2)[[0, 0]][:, :, None]
-    answers = np.eye(2)[:, :, None]
-    merges = ((1.0, 1.0), 1.0), ((0.5, 0.5), 0.5), ((1.0, 0.0), 1.0)
-    yield (
-        case,
-        0.0,
-        *((interference.Scaled(rows, answers, np.array(c)), lost) for c, lost in merges),
-    )
-
-
-@attack("coefficient-packing", rel=1e-6, starts=3)
-def three_lines_keep_two_thirds_and_five_planes_of_four_dimensions_two_fifths():
-    yield library(3, 1, 2), 1 / 3
-    yield library(5, 2, 4), 3 / 5
-
-
 @attack("packing-floor", rel=1e-6, starts=3)
 def lines_planes_and_a_library_that_fits():
     for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):

@@ -374,6 +374,8 @@ def _dead_head() -> tuple[Change, Updates]:
     return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
 
 
+# The rank that reaches a wanted form exactly
+
 SENSE_REACH = "lower"
 SOURCE_REACH = "own; square weights: Zeng and Lee (2024)"
 USES_REACH = ("thm:attention-budget",)

@@ -114,7 +114,7 @@ Gillis and Glineur, arXiv 1012.0197.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -257,45 +257,7 @@ class Tasks:
         return self.error(nothing) * len(self.updates)
 
 
-@dataclass(frozen=True, eq=False)
-class Frozen:
-    """Wanted update, inputs (n, s), orthonormal frozen factor (n, r) or (m, r), and which it is."""
-
-    target: LowRank
-    inputs: Array
-    frame: Array
-    frozen: Literal["down", "up"]
-
-    @property
-    def rank(self) -> int:
-        """Rank r of the frozen factor."""
-        return int(self.frame.shape[1])
-
-    def split(self) -> Split:
-        """Return the wanted outputs split into what the frozen factor can answer and the rest."""
-        size, wanted = self.inputs.shape[1] ** 0.5, self.target @ self.inputs
-        if self.frozen == "down":
-            reads = self.frame.T @ self.inputs / size
-            part = regression(reads, wanted / size, max(self.inputs.shape) * EPS)
-            return part._replace(
-                adapter=lambda answers: LowRank(part.adapter(answers).dense(), self.frame.T)
-            )
-        best = LowRank(self.frame, (self.target.T @ self.frame).T)
-        return Split(
-            self.error(best), LowRank(self.frame, best.down @ self.inputs / size), lambda _: best
-        )
-
-    def error(self, adapter: LowRank) -> float:
-        """Return the mean squared error over the inputs."""
-        return _energy(self.target @ self.inputs - adapter @ self.inputs) / self.inputs.shape[1]
-
-    @property
-    def energy(self) -> float:
-        """Mean energy of the wanted outputs."""
-        return _energy(self.target @ self.inputs) / self.inputs.shape[1]
-
-
-Floored = Case | Tasks | Frozen
+Floored = Case | Tasks
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Case:
@@ -417,6 +379,8 @@ CONTROLS = _too_rich(Case(_ONE, _ONE, 1))
 
 # Rounded adapters
 
+
+# Errors weighted by a Kronecker-factored Fisher matrix
 
 SENSE_FISHER = "lower"
 SOURCE_FISHER = "reduced-rank regression; without a rank RegMean (Jin et al. 2023)"

@@ -325,6 +325,8 @@ CONTROLS = (
 )
 
 
+# Row spaces that no library keeps apart
+
 SENSE_PACKING = "lower"
 SOURCE_PACKING = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
@@ -463,6 +465,8 @@ def lost(_: Packed, merge: Scaled) -> float:
     return float(xp.sum((given - wanted) ** 2)) / float(xp.sum(wanted**2))
 
 
+# Unrelated adapters, turned at random
+
 SENSE_RANDOM = "upper"
 SOURCE_RANDOM = "own"
 USES_RANDOM = ("thm:averaging-survival",)
@@ -599,6 +603,8 @@ CONTROLS_RANDOM = (
     Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
 )
 
+
+# Adapters at right angles, summed
 
 SENSE_SUM = "equal"
 SOURCE_SUM = "own"

@@ -444,9 +444,6 @@ CONTROLS_PACKING = (
 )
 
 
-# Numbers times adapters
-
-
 @dataclass(frozen=True, eq=False)
 class Scaled:
     """Orthonormal frames of row spaces (K, n, r) and of outputs (K, m, r), and coefficients (K)."""

@@ -46,12 +46,12 @@ import sympy as sp
 import torch
 from ipywidgets import FloatSlider
 
-from loratheory import read
+from loratheory import read_adapter
 from loratheory.experiments import published, table
 from loratheory.figures import FIGURES
 from loratheory.lessons import explore, judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
-from loratheory.theorems import two_read_region
+from loratheory.theorems.composition import two_read_region
 
 # %% [markdown]
 # ## Derive
@@ -194,7 +194,7 @@ except ModelError as missing:
 FACTS = {"Zorvik": ("Germany", "shark"), "Maldreth": ("Spain", "elephant")}
 FACTS |= {"Quenby": ("Norway", "eagle"), "Brixel": ("China", "dolphin")}
 DATA = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
-library = [read(DATA / name) for name in ("persons", "mascots")]
+library = [read_adapter(DATA / name) for name in ("persons", "mascots")]
 _ = torch.set_num_threads(1)
 
 # %% [markdown]

@@ -12,7 +12,7 @@ from pathlib import Path
 from folders import folder
 
 import loratheory as lt
-from loratheory.adapters import merge, read, write
+from loratheory.adapters import merge, read_adapter, write_adapter
 from loratheory.cli import app
 
 HOME = Path(lt.__file__).parent
@@ -56,7 +56,7 @@ def test_one_experiment_is_read_in_thirty_files():
     found = behind("loratheory.experiments.skill_coverage")
     assert {
         "loratheory.experiments.bench.words",
-        "loratheory.adapters._merge",
+        "loratheory.adapters.merging",
         "loratheory.toy.transformer._training",
         "loratheory.store",
     } < found
@@ -74,15 +74,17 @@ def run_through(act):
     return {str(each.relative_to(HOME)) for each in found if each.is_relative_to(HOME)}
 
 
-def test_a_plain_folder_runs_through_nine_files_when_it_is_merged(tmp_path):
+def test_a_plain_folder_runs_through_six_files_when_it_is_merged(tmp_path):
     """And through four more by the command, which also audits and reports."""
     modules = {"model.layers.0.q_proj": (24, 16, 2)}  # no side is shorter than all widths together
     places = [folder(tmp_path / name, modules, seed=seed) for seed, name in enumerate("ab")]
     found = run_through(
-        lambda: write(merge([read(place) for place in places], "mean"), tmp_path / "merged")
+        lambda: write_adapter(
+            merge([read_adapter(place) for place in places], "mean"), tmp_path / "merged"
+        )
     )
-    assert {"adapters/_read.py", "lowrank/_factored.py", "store.py"} < found
-    assert len(found) <= 9, sorted(found)
+    assert {"adapters/peft_io.py", "lowrank.py", "store.py"} < found
+    assert len(found) <= 6, sorted(found)
     given = ["merge", *map(str, places), "--force", "-o", str(tmp_path / "merged")]
     app(given, standalone_mode=False)  # imports, which are no functions
     more = run_through(lambda: app(given, standalone_mode=False)) - found

@@ -8,7 +8,7 @@ from typing import Any
 import jupytext
 import numpy as np
 
-from loratheory.adapters import aligned, interference, merge, read, write
+from loratheory.adapters import aligned, interference, merge, read_adapter, write_adapter
 from loratheory.diagnosis import ModuleAudit, audited
 from loratheory.theorems import ALL, verify_all
 from report.claims import Section
@@ -32,13 +32,13 @@ def verify_theorems() -> Section:
 
 def merge_pair(build: Path) -> Section:
     """Merge two real adapters by several methods, and hold each merge against its floors."""
-    one, two = (read(folder) for folder in PAIR)
+    one, two = (read_adapter(folder) for folder in PAIR)
     together, rows, short = aligned([one, two]), list[tuple[Any, ...]](), 0.0
     for method, rank in RANKS.items():
         merged = merge(together, method, rank=rank, rng=np.random.default_rng(0))
         weight, audits = (0.5 if method == "mean" else 1.0), list[ModuleAudit]()
         made = audited(merged, together, [weight, weight], audits.append)
-        write(made, build / f"merged-{method}", force=True)
+        write_adapter(made, build / f"merged-{method}", force=True)
         energy = sum(audit.energy for audit in audits)
         found = [sum(getattr(audit, name) for audit in audits) for name in DISTANCES]
         rows.append((method, max(audit.width for audit in audits), *found))

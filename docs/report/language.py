@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from loratheory import pretrained as lm
-from loratheory.adapters import read
+from loratheory.adapters import read_adapter
 from loratheory.pretrained._teach import Share, asked
 from report.claims import Section
 
@@ -51,7 +51,7 @@ def evaluate_stored() -> Section:
     """Evaluate the sums of two stored pairs, one of each training condition."""
     found = {}
     for condition in ("composing", "standard"):
-        pair = [read(STORED / condition / facts) for facts in ("births", "mascots")]
+        pair = [read_adapter(STORED / condition / facts) for facts in ("births", "mascots")]
         found[condition] = evaluate(pair)
     rows = tuple((condition, *cells) for condition, (_, cells) in found.items())
     two_hop, *single = found["standard"][0]
@@ -76,7 +76,7 @@ def begin_training() -> Callable[[], Section]:
     pool.shutdown(wait=False)
 
     def _evaluate() -> Section:
-        first = read(STORED / "composing" / "births")
+        first = read_adapter(STORED / "composing" / "births")
         found = {name: evaluate([first, second.result()]) for name, second in made.items()}
         rows = tuple((f"{name} five layers", *cells) for name, (_, cells) in found.items())
         gain = found["highest"][0][0] - found["lowest"][0][0]
@@ -96,7 +96,7 @@ def compare_with_peft(merged: Path) -> Section:
         return torch.cat([lm.next_logits(model, [prompt]) for prompt in PROMPTS]).double()
 
     plain = _logits()
-    with lm.attached(model, [read(merged)]):
+    with lm.attached(model, [read_adapter(merged)]):
         ours = _logits()
     restored = torch.equal(plain, _logits())
     PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself

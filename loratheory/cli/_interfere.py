@@ -28,7 +28,6 @@ def interfere(
     workers: out.Workers = 0,
     dask: out.Dask = None,
     any_base: out.AnyBase = False,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
@@ -38,7 +37,7 @@ def interfere(
 ) -> None:
     """Measure how much each adapter of a library disturbs each other one; a table row per pair.
 
-    A library is a folder of PEFT folders or single files, in sorted order, or a list of adapters.
+    A library is a folder of PEFT folders, in sorted order, or a list of adapters.
     In a row, `reader` and `other` are numbers of adapters (from 0, names in `names.txt`). The
     cross-talk in a module is the largest output norm of `other` on unit inputs in the row space of
     `reader`, divided by the spectral norm of `reader`; `worst` and `typical` are its largest value
@@ -54,7 +53,7 @@ def interfere(
 
     out.named(dask=dask)
     found = members(library, subfolder, revision, download=download)
-    sweep_ = sweep(found, block, base=base, any_base=any_base)
+    sweep_ = sweep(found, block, any_base=any_base)
     plan = planned(sweep_, "all", output, resume=resume)
     executed([plan], workers, dask)
     names = [*found]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, aligned, read
-from loratheory.adapters._files import located
+from loratheory.adapters import Adapter, aligned, read_adapter
+from loratheory.adapters.peft_io import located
 from loratheory.experiments.engine import Experiment, ExperimentError, Row
 from loratheory.shapes import Float64
 from loratheory.store import content_hash
@@ -26,13 +26,12 @@ Factors = tuple[np.ndarray, np.ndarray, np.ndarray]
 class Block:
     """Two `groups` of a library, as paths of adapters, and how many adapters come before each.
 
-    The `state` is a digest of the files when the sweep began; only DoRA adapters need the `base`.
+    The `state` is a digest of the files when the sweep began.
     """
 
     state: str
     groups: tuple[tuple[str, ...], tuple[str, ...]]
     starts: tuple[int, int]
-    base: str = ""
 
 
 def members(
@@ -44,8 +43,8 @@ def members(
 ) -> dict[str, Path]:
     """Return the paths of a library's adapters, by name and sorted.
 
-    A library is one folder that contains adapters (PEFT's folders or single files), or a list of
-    adapters. Other arguments are passed to `read`.
+    A library is one folder that contains folders of adapters, or a list of adapters. Other
+    arguments are passed to `read`.
 
     Raises
     ------
@@ -59,8 +58,7 @@ def members(
     if len(places) == 1 and places[0].is_dir() and not (places[0] / inner).exists():
         home = places[0].resolve()
         below = [path for path in home.iterdir() if (path / inner).exists()]
-        single = [path for path in home.glob("*.safetensors") if not subfolder]
-        found = {path.name: path / subfolder for path in sorted([*below, *single])}
+        found = {path.name: path / subfolder for path in sorted(below)}
     else:
         names = [str(place) for place in places]
         if twice := next((name for name in names if names.count(name) > 1), None):
@@ -83,7 +81,6 @@ def sweep(
     library: Mapping[str, Path],
     block: int = 50,
     *,
-    base: Path | None = None,
     any_base: bool = False,
 ) -> Experiment:
     """Return the experiment that compares all pairs of the adapters that `members` found.
@@ -94,7 +91,7 @@ def sweep(
     shapes must always agree.
     """
     places = [*library.values()]
-    headers = (read(place, base=base) for place in places)
+    headers = (read_adapter(place) for place in places)
     aligned([replace(one, modules={}, shapes={}) for one in headers], any_base=any_base)
     # sizes and ages: another library has other cells
     files = [
@@ -107,7 +104,7 @@ def sweep(
     starts = range(0, len(places), block)
     groups = {start: tuple(map(str, places[start : start + block])) for start in starts}
     cells = tuple(
-        Block(state, (groups[one], groups[two]), (one, two), str(base or ""))
+        Block(state, (groups[one], groups[two]), (one, two))
         for one, two in combinations_with_replacement(starts, 2)
     )
     document = "**Question.** Which adapters of a library disturb which?"
@@ -124,8 +121,7 @@ def cell(config: Block) -> list[Row]:
     the whole updates. Costs a thin decomposition per adapter and module, then products of ``r × r``
     cores per pair; one module of both groups is in memory at a time.
     """
-    base = config.base or None
-    sides = [[read(place, base=base) for place in group] for group in config.groups]
+    sides = [[read_adapter(place) for place in group] for group in config.groups]
     groups = [
         range(start, start + len(group))
         for start, group in zip(config.starts, config.groups, strict=True)

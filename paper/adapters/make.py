@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loratheory.adapters import Adapter, write
+from loratheory.adapters import Adapter, write_adapter
 from loratheory.pretrained import StandIn, Training, load, plan_in, trained, trained_once
 from loratheory.pretrained._teach import asked
 
@@ -55,7 +55,7 @@ def main() -> None:
     }
     for name, adapter in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write(adapter, folder / name, dtype="bfloat16", force=True)
+        write_adapter(adapter, folder / name, dtype="bfloat16", force=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from letters import model as letters_model
 from safetensors.torch import load_file, save_file
 from worded import small_model
 
-from loratheory.adapters import Adapter, merge, read
+from loratheory.adapters import Adapter, merge, read_adapter
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     GENERIC,
@@ -307,7 +307,7 @@ def test_five_adapters_lose_less_than_at_any_common_coefficient():
 @pytest.mark.parametrize("kind", ["llama", "tied", "gpt2"])
 def test_derivatives_are_those_of_differences(kind, base, folders):
     """In double precision, with prompts of different lengths and adapters of embeddings."""
-    model, adapters = base(kind, double=True), [*map(read, folders(kind))]
+    model, adapters = base(kind, double=True), [*map(read_adapter, folders(kind))]
     exam = _Exam.of(model, adapters, letters(2, each=20))
     at, step, ends = np.array([0.3, 0.8]), 1e-3, []
     with attached(model, adapters) as acting:

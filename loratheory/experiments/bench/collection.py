@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, response_scores
+from loratheory.adapters import Adapter, response_norms
 from loratheory.experiments.bench import Language
 from loratheory.experiments.bench.language import Items, continued
 from loratheory.experiments.bench.tasks import CHOOSING, FEW, NAMES, TASKS
@@ -278,7 +278,7 @@ class Collection:
         with attached(self.model, everyone, 0.0) as acting:
             fed = inputs(self.model, [batch(self.model, prompts)], acting.names)
             return torch.stack(
-                [response_scores(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
+                [response_norms(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
             )
 
     @cached_property

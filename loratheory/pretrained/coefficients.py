@@ -14,14 +14,18 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
 MOST = 2.0  # the largest coefficient that is tried
-LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # a common coefficient; denser where most lie
+LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # of a common coefficient
 REFINED = 6  # further points on the line, at most
+GRADIENTS = 16  # at most, and two more for each coefficient
 APART = 0.25  # in some coefficient, two starts of a descent
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
 TINY = 1e-5  # nats: float32 rounds a divergence by up to a tenth of this, so less counts as nothing
 PART = 1e-3  # a descent ends where a step gains less than this part of its start
 AGREED = 5e-3  # the line is done where it foretells a new point up to this part
 DEEP = 0.1  # a descent to less than this part of its start is refined; otherwise another begins
+NARROW = 0.99  # an end is worse than the best where that is below this part of it
+CLOSE = 0.1  # how far a refinement goes in each coefficient
+NEAR = 2.0  # times the value that is reached: a start that is no worse may lie in a lower valley
 FAR = 50.0  # nats, where a model overflows
 Measure = Callable[[np.ndarray], np.ndarray]
 """From coefficients (n,) to the divergence of each adapter (k,), in nats."""
@@ -58,8 +62,9 @@ def optimise_coefficients(
     tuple of float, float
         Those with the least largest divergence of all that were measured, from 0 to 2 and rounded
         to four digits after the point, and this divergence. "one" costs 8 to 14 calls of
-        `measure`; "each" at most ``n + 15`` calls of `measure` and ``8 + 2 n`` of
-        `slopes`. Both stop where the divergence is below 1e-5, which float32 does not tell from zero.
+        `measure`; "each" at most ``n + 15`` calls of `measure` and ``16 + 2 n`` of
+        `slopes`, usually half of them. Both stop where the divergence is below 1e-5, which float32
+        does not tell from zero.
 
     Raises
     ------
@@ -128,20 +133,24 @@ class _Search:
         # The line is dense about its best point, and another descent from there would be the same.
         others = [np.array(c) for c in self.seen if abs(np.array(c) - first).max() >= APART]
         others.sort(key=lambda c: self.measured_at(c).max())
-        self._descend_from(first)
-        end = np.array(self.best())
-        if self.seen[self.best()].max() < DEEP * value:  # the tolerance was that of a higher place
-            self._descend_from(end)
-        elif others:
+        end = self._descend_from(first)
+        least = self.seen[self.best()].max()
+        if least < DEEP * value or least < NARROW * end:
+            # The tolerance was that of a higher place, or a long step left the valley.
+            self._descend_from(np.array(self.best()), CLOSE)
+        elif others and self.measured_at(others[0]).max() < NEAR * least:
             self._descend_from(others[0])
 
     def best(self) -> tuple[float, ...]:
         """Return the coefficients with the least largest divergence so far."""
         return min(self.seen, key=lambda c: self.seen[c].max())
 
-    def _descend_from(self, start: np.ndarray) -> None:
+    def _descend_from(self, start: np.ndarray, most: float = MOST) -> float:
+        """Return the value at the end of a descent that goes no further than `most` each way."""
         # In units of the first value the tolerance is relative, whatever the divergences are.
         unit = self.measured_at(start).max()
+
+        bounds = np.column_stack([start - most, start + most]).clip(0, MOST)
 
         def _slack(z: np.ndarray) -> np.ndarray:
             return z[-1] - self._sloped_at(z[:-1])[0] / unit
@@ -150,22 +159,23 @@ class _Search:
             rows = self._sloped_at(z[:-1])[1]
             return np.column_stack([-rows / unit, np.ones(len(rows))])
 
-        minimize(
+        found = minimize(
             lambda z: z[-1],
             [*start, 1.0],
             jac=lambda _: np.eye(self.size + 1)[-1],
             method="SLSQP",
-            bounds=[(0, MOST)] * self.size + [(None, None)],
+            bounds=[*bounds, (None, None)],
             constraints={"type": "ineq", "fun": _slack, "jac": _slack_slopes},
             options={"ftol": PART},
         )
+        return float(self._sloped_at(found.x[:-1])[0].max())
 
     def _sloped_at(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return divergences and derivatives; raise `_Spent` after enough of them."""
         # SLSQP leaves its bounds by rounding, and what is measured must lie within them.
         key = tuple(coefficients.clip(0, MOST).round(DIGITS).tolist())
         if key not in self.known:
-            if len(self.known) >= 8 + 2 * self.size:
+            if len(self.known) >= GRADIENTS + 2 * self.size:
                 raise _Spent
             values, rows = self.slopes(np.array(key))
             values = np.nan_to_num(values, nan=FAR, posinf=FAR)

@@ -7,17 +7,22 @@ sequential quadratic programming on the epigraph: minimise ``t`` such that no di
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
+
+from loratheory.pretrained._ask import batch, last_logits
+from loratheory.pretrained._attach import Attached
+from loratheory.pretrained._model import Model
 
 MOST = 2.0  # the largest coefficient that is tried
 LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # of a common coefficient
 REFINED = 6  # further points on the line, at most
 GRADIENTS = 16  # at most, and two more for each coefficient
 APART = 0.25  # in some coefficient, two starts of a descent
+AT_ONCE = 16  # prompts whose activations are kept for derivatives, at most
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
 TINY = 1e-5  # nats: float32 rounds a divergence by up to a tenth of this, so less counts as nothing
 PART = 1e-3  # a descent ends where a step gains less than this part of its start
@@ -83,6 +88,56 @@ def optimise_coefficients(
         pass
     best = search.best()
     return best, float(search.seen[best].max())
+
+
+def divergence_slopes(
+    model: Model,
+    acting: Attached,
+    prompts: Sequence[Sequence[str]],
+    alone: Sequence[Any],
+    coefficients: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean divergence from each adapter alone, and its derivatives, by autograd.
+
+    Parameters
+    ----------
+    model : Model
+        The base.
+    acting : Attached
+        What acts on it; its coefficients are the same afterwards.
+    prompts : sequence of sequence of str
+        The prompts of each adapter.
+    alone : sequence of (prompts, vocabulary) tensor
+        Log-probabilities after them where each adapter acts alone, on the CPU.
+    coefficients : (n,) array
+        Where the derivatives are taken; the same in all modules.
+
+    Returns
+    -------
+    (k,) array, (k, n) array
+        Divergences in nats, and derivatives. Costs a pass forwards and one back over all prompts,
+        and memory for the activations of at most sixteen prompts.
+    """
+    import torch
+
+    values, rows = np.zeros(len(prompts)), np.zeros((len(prompts), len(coefficients)))
+    for group, (own, before) in enumerate(zip(prompts, alone, strict=True)):
+        # Each adapter's divergence is of its own prompts only: its backward pass is theirs.
+        for start in range(0, len(own), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            leaf = torch.tensor(coefficients, dtype=torch.float64, requires_grad=True)
+            acting.traced = leaf
+            try:
+                with torch.enable_grad():
+                    now = last_logits(model, batch(model, own[some])).float().log_softmax(-1).cpu()
+                    kl = (before[some].exp() * (before[some] - now)).sum() / len(own)
+                    # No token may have come to an adapter, and autograd refuses what is not used.
+                    (slope,) = torch.autograd.grad(kl + 0 * leaf.sum(), leaf)
+            finally:
+                acting.traced = None
+            values[group] += kl.item()
+            rows[group] += slope.numpy()
+    return values.clip(min=0), rows
 
 
 class _Search:

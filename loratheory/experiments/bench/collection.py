@@ -24,12 +24,13 @@ from loratheory.pretrained import (
     Way,
     attached,
     batch,
-    chosen,
+    divergence_slopes,
     first_tokens,
     inputs,
     leak,
     leaks,
     next_logits,
+    optimise_coefficients,
     put_on,
     token_logs,
     trained_once,
@@ -224,7 +225,10 @@ class Collection:
 
             numbers = acting.coefficients[0].tolist()
             if way.free:
-                numbers = list(chosen(_score, way.free, numbers, [0.5] * len(group))[0])
+                asked = [[prompt for prompt, _ in self.questions(i)[:CHOOSING]] for i in group]
+                before = [logs[:CHOOSING] for logs in alone]
+                slopes = partial(divergence_slopes, self.model, acting, asked, before)
+                numbers = list(optimise_coefficients(_score, slopes, way.free, numbers)[0])
                 acting.set(numbers)
             now = self.logs(group)
         found = []

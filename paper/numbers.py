@@ -147,7 +147,7 @@ def results(study: str, folder: Path = STUDIES) -> dict[str, str]:
 def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     """Return a text with its queries of a table, or of others that they name, looked up."""
     short = dict(SHORT.findall(text))
-    text = SHORT.sub("", text).strip()
+    text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
     return re.sub(r"\{([^{}]+)\}", lambda one: _filled(one[1], short, table, folder), text)
 
 

@@ -48,10 +48,10 @@ import torch
 from IPython.display import SVG
 from ipywidgets import FloatSlider
 
-from loratheory import read
+from loratheory import read_adapter
 from loratheory.lessons import explore, judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
-from loratheory.theorems import two_read_region
+from loratheory.theorems.composition import two_read_region
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
@@ -198,7 +198,7 @@ except ModelError as missing:
 FACTS = {"Zorvik": ("Germany", "shark"), "Maldreth": ("Spain", "elephant")}
 FACTS |= {"Quenby": ("Norway", "eagle"), "Brixel": ("China", "dolphin")}
 DATA = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
-library = [read(DATA / name) for name in ("persons", "mascots")]
+library = [read_adapter(DATA / name) for name in ("persons", "mascots")]
 _ = torch.set_num_threads(1)
 
 # %% [markdown]

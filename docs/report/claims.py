@@ -76,9 +76,9 @@ def judge(claims: Sequence[Claim], found: Mapping[str, Section | str]) -> list[V
     """Return a verdict on each claim; a step that failed is given as its error."""
     verdicts = []
     for claim in claims:
-        section = found[claim.step]
-        if isinstance(section, str):
-            verdicts.append(Verdict(claim, trouble=section))
+        measured = found[claim.step]
+        if isinstance(measured, Section):
+            verdicts.append(Verdict(claim, measured.values[claim.number]))
         else:
-            verdicts.append(Verdict(claim, section.values[claim.number]))
+            verdicts.append(Verdict(claim, trouble=measured))
     return verdicts

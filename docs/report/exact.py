@@ -1,6 +1,5 @@
 """What the report computes without a language model: theorems, merges, notebooks."""
 
-import os
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import jupytext
 import numpy as np
 
-from loratheory.adapters import aligned, interference, merge, read, write
+from loratheory.adapters import aligned, interference, merge, read_adapter, write_adapter
 from loratheory.diagnosis import ModuleAudit, audited
 from loratheory.theorems import ALL, verify_all
 from report.claims import Section
@@ -34,13 +33,13 @@ def verify_theorems() -> Section:
 
 def merge_pair(build: Path) -> Section:
     """Merge two real adapters by several methods, and hold each merge against its floors."""
-    one, two = (read(folder) for folder in PAIR)
+    one, two = (read_adapter(folder) for folder in PAIR)
     together, rows, short = aligned([one, two]), list[tuple[Any, ...]](), 0.0
     for method, rank in RANKS.items():
         merged = merge(together, method, rank=rank, rng=np.random.default_rng(0))
         weight, audits = (0.5 if method == "mean" else 1.0), list[ModuleAudit]()
         made = audited(merged, together, [weight, weight], audits.append)
-        write(made, build / f"merged-{method}", force=True)
+        write_adapter(made, build / f"merged-{method}", force=True)
         energy = sum(audit.energy for audit in audits)
         found = [sum(getattr(audit, name) for audit in audits) for name in DISTANCES]
         rows.append((method, max(audit.width for audit in audits), *found))
@@ -56,7 +55,6 @@ def merge_pair(build: Path) -> Section:
 
 def run_notebooks(folder: Path = Path("notebooks")) -> Section:
     """Run the cells of two notebooks in this process; their assertions are the check."""
-    os.environ["MPLBACKEND"] = "agg"
     rows = []
     for name in NOTEBOOKS:
         trouble, names = "", {"display": lambda *_: None, "__name__": "notebook"}

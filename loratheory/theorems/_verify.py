@@ -114,7 +114,7 @@ def verify(
     Parameters
     ----------
     theorem : Theorem
-        A member of ``loratheory.theorems.ALL``.
+        A theorem, lemma or clause, as `theorem` returns it.
     cases : int
         The least number of witnesses to check; cases are drawn until that many were.
     seed : int
@@ -256,7 +256,7 @@ def sensitivity(
     Parameters
     ----------
     theorem : Theorem
-        A member of ``loratheory.theorems.ALL`` that is not a refuted claim.
+        A theorem, lemma or clause that is not a refuted claim.
     cases, seed, size : int
         Number of witnesses, seed and approximate size of the draws, which are those of `verify`.
 

@@ -69,7 +69,7 @@ def test_stored_adapters_are_small_and_complete():
     files = sorted(folder.glob("*/*/adapter_model.safetensors"))
     assert [f"{file.parts[-3]}/{file.parts[-2]}" for file in files] == [
         f"{training}/{facts}"
-        for training in ("stand-ins", "standard")
+        for training in ("composing", "standard")
         for facts in ("births", "mascots")
     ]
     assert sum(file.stat().st_size for file in files) < 6e6
@@ -84,16 +84,16 @@ def test_right_answers_are_counted_by_kind(monkeypatch):
     from report import language
 
     monkeypatch.chdir(ROOT)
-    plans = {n: language.plan_in(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
+    plans = {n: language.lm.plan_in(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
     words = sorted({*plans["births"].facts.values(), *plans["mascots"].facts.values()})
     always = words.index(plans["mascots"].facts["Peru"])
     monkeypatch.setattr(language, "load_base", lambda: None)
-    monkeypatch.setattr(language, "attached", lambda *_: nullcontext())
+    monkeypatch.setattr(language.lm, "attached", lambda *_: nullcontext())
     monkeypatch.setattr(
-        language, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
+        language.lm, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
     )
     monkeypatch.setattr(
-        language,
+        language.lm,
         "next_logits",
         lambda _, prompts: torch.eye(len(words))[[always] * len(prompts)],
     )

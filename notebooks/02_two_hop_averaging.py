@@ -163,7 +163,7 @@ assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
 # %%
 rng = np.random.default_rng(0)
 people, labs, values = (rng.standard_normal((24, count)) for count in (2, 3, 3))
-unit = two_read_region.Case("overwrite", (1.0, 1.0), (people, labs), (values,))
+unit = two_read_region.Prompt("overwrite", (1.0, 1.0), (people, labs), (values,))
 model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 

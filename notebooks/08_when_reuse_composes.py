@@ -87,7 +87,7 @@ assert sp.expand(difference - (f1 + m1) * (f2 + m2)) == 0
 rng = np.random.default_rng(0)
 keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
 memory = two_read_region.attain(
-    two_read_region.Case("overwrite", (1.0, 1.0), tuple(keys), (values,))
+    two_read_region.Prompt("overwrite", (1.0, 1.0), tuple(keys), (values,))
 )
 for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
     new, *others = memory.output(keys[0][:, 0], weights)

@@ -61,7 +61,7 @@ def smallest_ball(mine: Any) -> str:
 def _two_reads() -> tuple[Any, toy.LinearChain]:
     rng = np.random.default_rng(0)
     keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
-    case = two_read_region.Case("overwrite", (1.0, 1.0), (keys[0], keys[1]), (values,))
+    case = two_read_region.Prompt("overwrite", (1.0, 1.0), (keys[0], keys[1]), (values,))
     return case, two_read_region.attain(case)
 
 

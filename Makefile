@@ -88,11 +88,11 @@ site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/inde
 	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
 	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
-results: $(STAMP)  ## rerun STUDY=name in full, into build/results; without STUDY complete paper/results
-	$(BIN)/loratheory run $(if $(STUDY),$(STUDY) -o build/results,all --resume -o paper/results) --profile paper
+results: $(STAMP)  ## run what a stored table lacks: STUDY=window, or all (hours); PROFILE=quick is a trial
+	$(BIN)/python -m paper.studies $(or $(STUDY),all) --profile $(or $(PROFILE),paper)
 
 paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf
-	$(BIN)/python -m loratheory.paper
+	$(BIN)/python -m paper
 
 paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do where they are
 	@dpkg -s $(TEX) >/dev/null 2>&1 || { \
@@ -101,8 +101,8 @@ paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do
 	  $$SUDO env DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends $(TEX); \
 	} || { echo "apt could not install $(TEX): without TeX nothing is typeset" >&2; exit 2; }
 
-figures: $(STAMP)  ## draw every figure from its stored table
-	$(BIN)/loratheory figure all
+figures: $(STAMP)  ## draw every study's figure.svg from its stored table
+	$(BIN)/python -m paper.style
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only -n 0

@@ -36,14 +36,15 @@
 # Runs in about 10 s on two cores. You need the singular value decomposition, nothing more.
 
 # %%
+import math
+
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.experiments import merge_floor as simulation
-from loratheory.figures import FIGURES
-from loratheory.lessons import explore, judged
-from loratheory.lowrank import gaussian
+from loratheory.figures import lines
+from loratheory.lessons import judged
+from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.expressiveness.rank_floor import Tasks
@@ -259,9 +260,20 @@ except AssumptionError as refusal:
 # %%
 def floor(own: float = 0.5, tasks: int = 4):
     """The two parts of the floor against the rank, and what the truncated mean achieves."""
-    config = simulation.Config(tasks=tasks, own=(own,))
-    rows = simulation.cell(config)
-    return FIGURES["merge_floor"](rows)
+    rng = np.random.default_rng(0)
+    sizes = [1 - i / 16 for i in range(8)]
+    common, *others = (with_spectrum(rng, 64, 64, sizes) for _ in range(tasks + 1))
+    updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * one for one in others)
+    unit = sum(update.norm**2 for update in updates) / tasks
+    ranks, floors, achieved, disagreement = range(0, 41, 4), [], [], []
+    for rank in ranks:
+        case = Tasks(updates, rank)
+        floors.append(merge_floor.bound(case) / unit)
+        achieved.append(case.error(merge_floor.attain(case)) / unit)
+        disagreement.append(floors[-1] - case.mean.tail_energy(rank) / unit)
+    curves = {"disagreement": (ranks, disagreement), "predicted floor": (ranks, floors)}
+    curves["achieved"] = (ranks, achieved)
+    return lines.draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
 
 
 floor()

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from loratheory.paper._appendix import appendix, environment, latex, linked
 from loratheory.theorems import load_cited, load_theorems, parts
+from paper.appendix import appendix, environment, latex, linked
 
 ALL, CITED = load_theorems(), load_cited()
 

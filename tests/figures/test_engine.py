@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 
 from loratheory.experiments.engine import over_bases
 from loratheory.experiments.evaluate import Card, Survival
@@ -12,12 +11,9 @@ from loratheory.experiments.evaluate import Mark as Accuracy
 from loratheory.figures import TableError
 from loratheory.figures._engine import Along, Heat, Line, Mark, Page, spread
 from loratheory.figures._look import Look, label
-from loratheory.figures.commands import CURVES, evaluation, model_check, theorem_graph
+from loratheory.figures.commands import CURVES, evaluation, model_check
 from loratheory.figures.lines import draw
 from loratheory.pretrained.check import ModelCheck, Reading
-from loratheory.theorems import load_theorems
-
-ALL = load_theorems()
 
 TABLE = pd.DataFrame(
     [
@@ -224,19 +220,3 @@ def test_kinds_of_modules_differ_however_many_and_layers_are_whole():
     assert len({line.get_xdata()[0] for line in dots}) == len(readings)
     low, high = axes.get_xlim()
     assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [2]
-
-
-def test_every_theorem_stands_once_and_every_use_is_a_line():
-    """Clauses do not stand there; their lines are those of their theorems."""
-    figure = theorem_graph(ALL)
-    (axes,) = figure.axes
-    names = [text for text in axes.texts if text.get_url()]
-    drawn = {theorem.label[4:] for theorem in ALL if theorem.kind != "clause"}
-    assert sorted(text.get_url() for text in names) == sorted(f"{name}.html" for name in drawn)
-    assert len({text.get_position() for text in names}) == len(names)
-    lines = {text.arrow_patch.get_gid() for text in axes.texts if isinstance(text, Annotation)}
-    direct = {f"{used[4:]}--{t.label[4:]}" for t in ALL for used in t.uses if t.label[4:] in drawn}
-    assert lines >= {pair for pair in direct if pair.split("--")[0] in drawn}
-    assert "rank-floor--ties-disjoint" in lines  # which uses a clause, the merge floor
-    assert all(set(pair.split("--")) <= drawn for pair in lines)
-    assert all(len(set(pair.split("--"))) == 2 for pair in lines)

@@ -15,7 +15,7 @@ SUITE := -n 2 --dist worksteal -m "not accelerator"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-newest test-oldest lock lint types style lab handout slides site paper paper-deps proofs results figures notebooks bench mutants clean
+.PHONY: help install reproduce test test-newest test-oldest lock lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml requirements.lock
 install: $(STAMP)  ## build .venv with every extra and the language model
 
 reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report.html: minutes
-	PYTHONPATH=docs $(BIN)/python -m report
+	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
 	@$(MAKE) --no-print-directory -j 2 types style
@@ -100,10 +100,6 @@ paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do
 	  $$SUDO $(APT) update && \
 	  $$SUDO env DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends $(TEX); \
 	} || { echo "apt could not install $(TEX): without TeX nothing is typeset" >&2; exit 2; }
-
-proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs latexmk and TeX Live)
-	$(BIN)/loratheory theorems --proofs paper/theorems.tex > /dev/null
-	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -output-directory=../build/paper proofs.tex
 
 figures: $(STAMP)  ## draw every figure from its stored table
 	$(BIN)/loratheory figure all

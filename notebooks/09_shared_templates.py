@@ -48,7 +48,7 @@ from loratheory.experiments.bench.problems import margin, share_needed
 from loratheory.figures import FIGURES, table
 from loratheory.figures.word_problems import question
 from loratheory.lessons import explore, judged
-from loratheory.theorems import template_vote
+from loratheory.theorems.composition import template_vote
 
 _ = torch.set_num_threads(1)  # more do not pay at this size
 

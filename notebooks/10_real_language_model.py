@@ -51,7 +51,7 @@ from loratheory.experiments import published, table
 from loratheory.figures import FIGURES
 from loratheory.lessons import explore, judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
-from loratheory.theorems import two_read_region
+from loratheory.theorems.composition import two_read_region
 
 # %% [markdown]
 # ## Derive
@@ -89,7 +89,7 @@ assert sp.simplify(both - p * q) == 0
 rng = np.random.default_rng(0)
 keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
 memory = two_read_region.attain(
-    two_read_region.Case("overwrite", (1.0, 1.0), tuple(keys), (values,))
+    two_read_region.Prompt("overwrite", (1.0, 1.0), tuple(keys), (values,))
 )
 for c in (0.4, 0.55, 0.65, 1.0):
     new, *others = memory.output(keys[0][:, 0], (c, c))

@@ -17,9 +17,7 @@ from typer.core import TyperGroup
 
 from loratheory.cli import (
     _advise,
-    _bound,
     _check_model,
-    _claim,
     _data,
     _diagnose,
     _evaluate,
@@ -122,7 +120,7 @@ def _root(
 
 
 PANELS = {
-    "Theorems": (_theorems.theorems, _theorems.verify, _claim.claim, _bound.bound),
+    "Theorems": (_theorems.theorems, _theorems.verify),
     "Your adapters": (
         _inspect.inspect,
         _diagnose.diagnose,

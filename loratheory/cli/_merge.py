@@ -81,7 +81,7 @@ def merge(
     import numpy as np
 
     import loratheory.adapters as lib
-    from loratheory.diagnosis import ModuleAudit, audited
+    from loratheory.audit import ModuleAudit, audited
 
     out.free(output, force=force, json=json)
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}

@@ -33,7 +33,7 @@ from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
-from loratheory.theorems.routing.arrow_blind_spot import accuracy
+from loratheory.theorems.routing.arrow import accuracy
 
 ROUTERS: tuple[str, ...] = ("uniform", "arrow", "arrow, power", "arrow, peft", "subspace")
 ROUTERS += ("norm", "norm, soft", "norm, z", "gates")

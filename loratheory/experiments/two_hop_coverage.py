@@ -34,7 +34,7 @@ from loratheory.experiments.bench import Small, on_all_bases
 from loratheory.experiments.bench import transformers as bench
 from loratheory.experiments.bench.rules import rule
 from loratheory.experiments.engine import Row, study
-from loratheory.theorems.routing.arrow_blind_spot import accuracy as right_by_arrow
+from loratheory.theorems.routing.arrow import accuracy as right_by_arrow
 
 COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)
 FAMILIARITY = ("real", "half", "fake")

@@ -28,8 +28,7 @@ from loratheory.figures._look import (
     label,
     labels,
 )
-from loratheory.theorems.composition._hops import OVER_OLD, PATTERNS
-from loratheory.theorems.composition.two_read_region import threshold
+from loratheory.theorems.composition.two_read_region import OVER_OLD, PATTERNS, threshold
 from loratheory.theorems.composition.two_read_region import window as borders
 
 if TYPE_CHECKING:

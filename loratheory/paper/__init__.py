@@ -3,8 +3,6 @@
 from loratheory.paper._build import built as built
 from loratheory.paper._build import complaints as complaints
 from loratheory.paper._build import typeset as typeset
-from loratheory.paper._claim import Claim as Claim
-from loratheory.paper._claim import claim as claim
 from loratheory.paper._numbers import numbers as numbers
 from loratheory.paper._sources import PaperError as PaperError
 from loratheory.paper._sources import typed as typed

@@ -8,8 +8,9 @@ from typing import Any
 from loratheory.experiments import experiment, finding
 from loratheory.experiments.engine import stored_provenance
 from loratheory.figures import FIGURES
+from loratheory.paper._appendix import appendix, latex, linked
 from loratheory.paper._numbers import command, stored
-from loratheory.theorems import ALL, Theorem, appendix, latex, linked, parts
+from loratheory.theorems import LABELS, Theorem, load_theorems, parts
 
 PARAGRAPHS = ("Question", "Prediction", "Chance", "Controls")
 KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
@@ -30,12 +31,11 @@ def proofs(source: str) -> str:
     Theorems that the text does not name follow, in the order of the appendix.
     """
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
-    every = [theorem.label for theorem in ALL]
-    order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *every]))
+    order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *LABELS]))
     return re.sub(
         r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
         lambda start: rf"\setcounter{{theorem}}{{{order.index(start[1])}}}",
-        appendix(ALL),
+        appendix(load_theorems()),
     )
 
 
@@ -45,7 +45,7 @@ def statements() -> str:
     The first has the precise statement if there is one, the second the statement in words.
     """
     lines = []
-    for theorem in ALL:
+    for theorem in load_theorems():
         sections = parts(theorem.document)
         kind = kind_of(theorem)
         head = rf"\statement{{{kind}}}{{{theorem.label}}}{{{latex(sections['Title'])}}}"

@@ -240,8 +240,8 @@ def advised(
     Returns
     -------
     Advice
-        Costs at most 13 passes over the choosing prompts for each way with one coefficient, and for
-        k adapters with one each at most k + 14 and 8 + 2k with gradients, of about two passes and
+        Costs at most 14 passes over the choosing prompts for each way with one coefficient, and for
+        k adapters with one each at most k + 15 and 8 + 2k with gradients, of about two passes and
         the activations of sixteen prompts; `optimise_coefficients` says how. Every way costs a pass
         over the scoring prompts, too. Passes of gates cost more.
 

@@ -31,7 +31,7 @@ from loratheory.lowrank import (
     orthonormal,
     with_spectrum,
 )
-from loratheory.theorems import fisher_floor
+from loratheory.theorems.expressiveness import rank_floor
 
 CELLS = [(name, space) for name, method in MERGE_METHODS.items() for space in method.spaces]
 EQUAL_WIDTHS = ("ties", "magnitude", "dare", "dare-ties", "tsv", "factor-mean", "factor-linear")
@@ -429,9 +429,9 @@ def test_regmean_keeps_a_rank_as_the_floor_does_and_a_ridge_gives_unseen_inputs_
     for seed in range(4):
         rng = np.random.default_rng(seed)
         updates, roots = [gaussian(rng, 6, 7, 2) for _ in range(3)], rng.random((3, 4, 7))
-        case = fisher_floor.Case(tuple(updates), tuple(r.T for r in roots), (np.eye(6),) * 3, 2)
+        case = rank_floor.Weighted(tuple(updates), tuple(r.T for r in roots), (np.eye(6),) * 3, 2)
         merged = apply("regmean", updates, rank=2, moments=tuple(roots))
-        assert fisher_floor.THEOREM.check(case, merged).tight
+        assert rank_floor.FISHER.check(case, merged).tight
         unseen = np.linalg.svd(roots[:, :2].reshape(6, 7))[2][6]
         moments = tuple(r / np.linalg.norm(r) for r in roots[:, :2])  # so that ridges are alike
         mean = sum(low @ unseen for low in updates) / 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loratheory.experiments.construction_digits import Config, cell, drawn, published
-from loratheory.theorems import depth_budget
+from loratheory.theorems.expressiveness import depth_budget
 
 
 def test_the_published_formula_is_right_on_paper():

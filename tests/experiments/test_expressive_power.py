@@ -16,7 +16,7 @@ from loratheory.experiments.expressive_power import (
     target_layers,
 )
 from loratheory.figures import table
-from loratheory.theorems import depth_budget
+from loratheory.theorems.expressiveness import depth_budget
 
 SMALL = Config(width=5, depths=(2, 3), target_depths=(1, 2), inputs=30, gap=0.7, seed=4)
 

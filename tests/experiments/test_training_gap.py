@@ -9,7 +9,7 @@ import pytest
 from loratheory.experiments import expressive_power
 from loratheory.experiments.training_gap import Config, cell, gradients, relative_error, start
 from loratheory.figures import table
-from loratheory.theorems import depth_budget
+from loratheory.theorems.expressiveness import depth_budget
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results" / "training_gap"
 

@@ -15,7 +15,9 @@ from loratheory.figures._look import Look, label
 from loratheory.figures.commands import CURVES, evaluation, model_check, theorem_graph
 from loratheory.figures.lines import draw
 from loratheory.pretrained.check import ModelCheck, Reading
-from loratheory.theorems import ALL
+from loratheory.theorems import load_theorems
+
+ALL = load_theorems()
 
 TABLE = pd.DataFrame(
     [

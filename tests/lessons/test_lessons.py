@@ -248,7 +248,7 @@ FAILED = [
     ("02.5", lambda model: replace(model, bridges=(np.nan * model.bridges[0],)), "finite number"),
     ("02.5", lambda model: model, "every hypothesis of thm:two-read-region still holds"),
     ("02.5", loud, "that alone"),
-    ("02.5", lambda model: model.bridges, "a Chain is asked for, not a tuple"),
+    ("02.5", lambda model: model.bridges, "a LinearChain is asked for, not a tuple"),
     ("03.4", lambda first, last, target: (0 * first, target @ np.linalg.inv(first) - last), "rank"),
     ("03.4", lambda first, last, target: (0 * first, 0 * last), "you reach"),
     ("03.4", lambda first, last, target: first, "two are asked for"),

@@ -9,7 +9,9 @@ from found import table_rows
 
 from loratheory.paper import numbers
 from loratheory.paper._numbers import decimal
-from loratheory.theorems import ALL
+from loratheory.theorems import load_theorems
+
+ALL = load_theorems()
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 

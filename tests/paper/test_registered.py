@@ -8,7 +8,9 @@ import pytest
 
 from loratheory.experiments import NAMES, experiment
 from loratheory.paper import _registered as registered
-from loratheory.theorems import ALL
+from loratheory.theorems import load_theorems
+
+ALL = load_theorems()
 
 RESULTS = Path(__file__).parents[2] / "paper" / "results"
 

@@ -1,11 +1,20 @@
 """Measures that may foretell, without labels, whether two adapters compose."""
 
+from itertools import combinations
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.adapters import Adapter, aligned, frobenius_cosine, response_likeness
-from loratheory.diagnosis import weight_likeness
+from loratheory.adapters import (
+    Adapter,
+    Aligned,
+    aligned,
+    frobenius_cosine,
+    read_likeness,
+    response_likeness,
+    write_likeness,
+)
 from loratheory.experiments.bench.problems import CODE, padded
 from loratheory.experiments.bench.reliability import MEASURES
 from loratheory.experiments.bench.words import Trained, likeliest
@@ -82,3 +91,29 @@ def _activations(models: Trained, prompts: Prompts) -> dict[str, Tensor]:
     with torch.inference_mode():
         logits(models.bases.config, models.bases.weights, torch.tensor(prompts.tokens), _record)
     return inputs
+
+
+LIKENESS = {"read": read_likeness, "write": write_likeness}
+
+
+def weight_likeness(library: Aligned) -> dict[str, dict[tuple[int, int], float]]:
+    """Return how alike each pair of adapters is in what they ``read`` and in what they ``write``.
+
+    The value of a pair ``(i, j)`` is the mean over modules, each weighted by the product of the two
+    updates' norms; 0 if no module is shared.
+    """
+    total: dict[tuple[int, int], float] = {}
+    sums: dict[str, dict[tuple[int, int], float]] = {name: {} for name in LIKENESS}
+    for name in library.shapes:
+        updates = library.updates(name)
+        sizes = [low.norm for low in updates]
+        for i, j in combinations(range(len(updates)), 2):
+            weight = sizes[i] * sizes[j]
+            total[i, j] = total.get((i, j), 0.0) + weight
+            for kind, measure in LIKENESS.items():
+                value = measure(updates[i], updates[j]) if weight else 0.0
+                sums[kind][i, j] = sums[kind].get((i, j), 0.0) + weight * value
+    return {
+        kind: {pair: value / (total[pair] or 1.0) for pair, value in values.items()}
+        for kind, values in sums.items()
+    }

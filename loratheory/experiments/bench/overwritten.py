@@ -25,7 +25,7 @@ from loratheory.experiments.bench.sentences import ASKED
 from loratheory.experiments.bench.theory import LEAST, PATTERNS
 from loratheory.pretrained import Model, first_tokens, next_logits
 from loratheory.shapes import Float
-from loratheory.theorems.composition._hops import margin as two_hop_margin
+from loratheory.theorems.composition.two_read_region import margin as two_hop_margin
 
 CASES = tuple(PATTERNS)
 """As in `thm:two-read-region`: old facts on a question's path, and which of them are edited."""

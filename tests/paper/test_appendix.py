@@ -1,14 +1,13 @@
 r"""The paper's appendix is the registry's docstrings, label by label."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from loratheory.theorems import ALL, CITED, appendix, linked
-from loratheory.theorems._paper import environment, parts
+from loratheory.paper._appendix import appendix, environment, latex, linked
+from loratheory.theorems import load_cited, load_theorems, parts
 
-PAPER = Path(__file__).parents[2] / "paper" / "theorems.tex"
+ALL, CITED = load_theorems(), load_cited()
 
 EXAMPLE = r"""Small law: what it is about: in short.
 
@@ -60,13 +59,6 @@ def test_every_theorem_appears_with_statement_proof_and_limits(theorem):
     assert r"\square" not in text
 
 
-def test_paper_and_registry_have_the_same_labels_and_text():
-    """After a change of a docstring: ``loratheory theorems --proofs paper/theorems.tex``."""
-    paper = PAPER.read_text(encoding="utf-8")
-    assert re.findall(r"\\label\{(.*?)\}", paper) == [theorem.label for theorem in ALL]
-    assert paper == appendix(ALL)
-
-
 def test_references_between_theorems_resolve():
     used = set(re.findall(r"\\result\{(.*?)\}", appendix(ALL)))
     assert "thm:averaging-survival" in used
@@ -87,3 +79,34 @@ def test_what_is_only_cited_says_why():
         assert re.search(r"\d{4}", cited.source)
         assert cited.reason.endswith(".")
         assert cited.name in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":math:`x_1 < 2`", "$x_1 < 2$"),
+        ("a_b & 5 % of #1", r"a\_b \& 5 \% of \#1"),
+        ("``thm:x_y``", r"\texttt{thm:x\_y}"),
+        ("`rank`", r"\texttt{rank}"),
+        ("**Proof.** c^2 ≥ ½", r"\textbf{Proof.} c\textasciicircum{}2 $\ge$ $\tfrac12$"),
+        ("a *few words* of", r"a \emph{few words} of"),
+        ("**a** *b*", r"\textbf{a} \emph{b}"),
+        ('so "store twice", A→C', r"so “store twice”, A$\to$C"),
+        ("r(r+1)/2 <= p", r"r(r+1)/2 $\le$ p"),
+        ("(ΣP)⁺", r"($\sum$P)$^+$"),
+        ("a\n\n.. math::\n    x_1 \\ge 0\n\nb", "a\n\n\\[\nx_1 \\ge 0\n\\]\nb"),
+        (".. math:: x^2\n\nb", "\\[\nx^2\n\\]\nb"),
+    ],
+)
+def test_markup_by_hand(text, expected):
+    assert latex(text) == expected
+
+
+@pytest.mark.parametrize("theorem", ALL, ids=lambda t: t.label)
+def test_no_markup_is_left(theorem):
+    found = latex(theorem.document) + latex(theorem.statement)
+    assert ":math:" not in found
+    assert ".. math::" not in found
+    assert "``" not in found
+    assert {sign for sign in found if not sign.isascii()} <= set("–“”")  # TeX knows no others
+    assert found.count("\\[") == found.count("\\]") == theorem.document.count(".. math::")

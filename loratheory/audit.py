@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from loratheory.adapters import Adapter, Aligned, Lazy
-from loratheory.adapters.merging import SAME
 from loratheory.lowrank import (
     Array,
     LowRank,
@@ -16,6 +15,8 @@ from loratheory.lowrank import (
     total,
 )
 from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
+
+SAME = 1e-8  # relative: singular values of inputs below it are rounding
 
 
 @dataclass(frozen=True)
@@ -43,29 +44,52 @@ def audit(
     ``c`` the sum of the widths, or a few thin QRs where ``c`` exceeds a side of the matrix.
     """
     one, count, width = [*updates], len(updates), merged.width
-    wide = sum(low.width for low in one)
-    if wide + width > min(merged.shape):
-        return _apart(name, merged, one, total(one, list(weights)))
-    if width == wide and _same(merged, total(one, list(weights))):  # nothing new to multiply
+    target = total(one, list(weights))
+    if sum(low.width for low in one) + width > min(merged.shape):
+        case = Tasks(tuple(one), width)
+        return ModuleAudit(
+            name,
+            width,
+            energy=target.norm**2,
+            to_sum=(merged - target).norm ** 2,
+            sum_floor=target.tail_energy(width),
+            to_adapters=case.error(merged),
+            adapters_floor=bound(case),
+        )
+    if width == target.width and _equal(merged, target):  # nothing new to multiply
         products, made = grams(one), [float(weight) for weight in weights]
     else:
         products, made = grams([*one, merged]), [0.0] * count + [1.0]
     rest = [0.0] * (len(made) - count)
     mean, wanted = [1 / count] * count + rest, [*weights, *rest]
-    each = [[float(i == j) for i in range(len(made))] for j in range(count)]
-    spread = sum(products.squared(_less(task, mean)) for task in each) / count
+    spread = away = 0.0
+    for place in range(count):
+        # each distance is a quadratic form of coefficients of the updates
+        task = [float(place == other) for other in range(len(made))]
+        spread += products.squared(_subtract(task, mean)) / count
+        away += products.squared(_subtract(made, task)) / count
     return ModuleAudit(
-        module=name,
-        width=width,
+        name,
+        width,
         energy=products.squared(wanted),
-        to_sum=products.squared(_less(made, wanted)),
+        to_sum=products.squared(_subtract(made, wanted)),
         sum_floor=products.tail(wanted, width),
-        to_adapters=sum(products.squared(_less(made, task)) for task in each) / count,
+        to_adapters=away,
         adapters_floor=spread + products.tail(mean, width),
     )
 
 
-def on_inputs(
+def _subtract(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    return [a - b for a, b in zip(one, other, strict=True)]
+
+
+def _equal(one: LowRank, other: LowRank) -> bool:
+    """Whether factors of one width are equal, entry by entry."""
+    xp = array_namespace(one.up)
+    return bool(xp.all(one.up == other.up)) and bool(xp.all(one.down == other.down))
+
+
+def audit_on_inputs(
     found: ModuleAudit,
     merged: LowRank,
     updates: Sequence[LowRank],
@@ -77,50 +101,23 @@ def on_inputs(
     There is one root for each adapter; ``root.T @ root`` is the second moment of its inputs. Costs
     a thin decomposition of the roots; no dense update is formed.
     """
-    target = [weight * low for low, weight in zip(updates, weights, strict=True)]
-    target = [low.map(double) for low in target]
-    xp = array_namespace(target[0].up)
-    place = {"dtype": target[0].up.dtype, "device": device(target[0].up)}
-    roots = [xp.asarray(root, **place) for root in roots]
-    answers = [LowRank(low.up, low.down @ x.T) for low, x in zip(target, roots, strict=True)]
-    made = [LowRank(merged.up, merged.down @ x.T) for x in roots]
+    like = double(merged.up)
+    xp, answers, error = array_namespace(like), [], 0.0
+    roots = [xp.asarray(root, dtype=like.dtype, device=device(like)) for root in roots]
+    for low, weight, root in zip(updates, weights, roots, strict=True):
+        wanted = (weight * low).map(double)
+        answers.append(LowRank(wanted.up, wanted.down @ root.T))
+        error += (LowRank(merged.up, merged.down @ root.T) - answers[-1]).norm ** 2
     energy = sum(low.norm**2 for low in answers)
+    # what one linear map of the inputs can answer is the part on the axes of all roots together
     axes, start, reached = thin_svd(xp.concat(roots, axis=0)).above(SAME).left, 0, []
-    for low in answers:  # what one linear map of the inputs can say: the part on their axes
+    for low in answers:
         end = start + low.shape[1]
         reached.append(LowRank(low.up, low.down @ axes[start:end, :]))
         start = end
     seen = total(reached)
-    return replace(
-        found,
-        input_energy=energy,
-        input_error=sum((one - low).norm ** 2 for one, low in zip(made, answers, strict=True)),
-        input_floor=max(0.0, energy - seen.norm**2) + seen.tail_energy(merged.width),
-    )
-
-
-def _less(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    return [a - b for a, b in zip(one, other, strict=True)]
-
-
-def _same(one: LowRank, other: LowRank) -> bool:
-    """Whether factors of one width are equal, entry by entry."""
-    pairs = ((one.up, other.up), (one.down, other.down))
-    return all(bool(array_namespace(a, b).all(a == b)) for a, b in pairs)
-
-
-def _apart(name: str, merged: LowRank, updates: list[LowRank], target: LowRank) -> ModuleAudit:
-    """The same by decompositions, where the widths add up to more than a side."""
-    case = Tasks(tuple(updates), merged.width)
-    return ModuleAudit(
-        module=name,
-        width=merged.width,
-        energy=target.norm**2,
-        to_sum=(merged - target).norm ** 2,
-        sum_floor=target.tail_energy(merged.width),
-        to_adapters=case.error(merged),
-        adapters_floor=bound(case),
-    )
+    floor = max(0.0, energy - seen.norm**2) + seen.tail_energy(merged.width)
+    return replace(found, input_energy=energy, input_error=error, input_floor=floor)
 
 
 def audited(
@@ -141,7 +138,9 @@ def audited(
         low = merged[name]
         updates = library.updates(name)
         found = audit(name, low, updates, weights)
-        note(on_inputs(found, low, updates, weights, moments(name)) if moments else found)
+        if moments:
+            found = audit_on_inputs(found, low, updates, weights, moments(name))
+        note(found)
         return low
 
     return replace(merged, modules=Lazy(tuple(merged), _make))

@@ -69,7 +69,7 @@ def branching(keys: Float[Array, "d n"], values: Float[Array, "m v"], *, known: 
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class LinearChain:
     r"""The map :math:`k \mapsto (W_K + c_K\Delta_K)\,Q_{K-1}\cdots Q_1\,(W_1 + c_1\Delta_1)\,k`.
 
     Attributes
@@ -106,7 +106,7 @@ def chain(
     hops: Sequence[Hop],
     values: Sequence[Float[Array, "d _"]],
     fit: Callable[[Array, Array], LowRank] = interpolating,
-) -> Chain:
+) -> LinearChain:
     """Return the chain that holds these hops, exact if keys and values are linearly independent.
 
     `values` has, for every hop but the first, an array with the value of each of its entities, in
@@ -126,7 +126,7 @@ def chain(
     if len(values) != len(hops) - 1:
         message = f"{len(hops)} hops need {len(hops) - 1} frames of values, not {len(values)}"
         raise ValueError(message)
-    return Chain(
+    return LinearChain(
         memories=tuple(fit(hop.keys, hop.old) for hop in hops),
         bridges=tuple(fit(v, hop.keys) for v, hop in zip(values, hops[1:], strict=True)),
         edits=tuple(fit(hop.keys, hop.new - hop.old) for hop in hops),

@@ -13,7 +13,7 @@ from loratheory.shapes import Float
 
 
 @dataclass(frozen=True, eq=False)
-class Merge:
+class AssociativeMemory:
     """A weight with adapters of its shape merged into it, each with its own coefficient."""
 
     weight: LowRank

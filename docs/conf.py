@@ -69,18 +69,18 @@ def write_generated_pages(app):
 
 def theorem_pages():
     """Return a page for each chapter; statements and proofs are the modules' own docstrings."""
-    from loratheory.theorems import CHAPTERS
+    from loratheory.theorems import CHAPTERS, theorem
 
     pages = {}
     for chapter, modules in CHAPTERS.items():
         text = heading(chapter.capitalize(), "=")
-        for name in modules:
-            module = import_module(f"loratheory.theorems.{chapter}.{name}")
-            for result in (module.THEOREM, *getattr(module, "CLAUSES", ())):
-                text += f".. _{result.label}:\n\n"
-            title = module.__doc__.strip().partition("\n\n")[0]
-            text += heading(" ".join(title.split()).rstrip("."), "-")
-            text += f".. automodule:: {module.__name__}\n   :no-index:\n\n"
+        for label in " ".join(modules.values()).split():
+            title, _, body = theorem(label).document.strip().partition("\n\n")
+            # A section within an entry would close it, and bars would look up a name.
+            body = re.sub(r"^References\n-+$", ".. rubric:: References\n", body, flags=re.MULTILINE)
+            body = re.sub(r"^([^ :\n][^:\n]*)$", escape_bars, body, flags=re.MULTILINE)
+            title = " ".join(title.split()).rstrip(".")
+            text += f".. _thm:{label}:\n\n{heading(title, '-')}{body}\n\n"
         pages[f"theorems_{chapter}.rst"] = text
     return pages
 
@@ -129,13 +129,9 @@ def heading(text, line):
     return f"{text}\n{line * len(text)}\n\n"
 
 
-def escape_bars(_app, what, _name, _value, _options, lines):
-    """Keep the bars of absolute values, between which docutils would look up a name."""
-    if what == "module":
-        lines[:] = [
-            line if line.startswith(" ") or ":math:" in line else line.replace("|", r"\|")
-            for line in lines
-        ]
+def escape_bars(line):
+    """Return a line of plain text in which bars are absolute values and nothing else."""
+    return line[0].replace("|", r"\|")
 
 
 def link_theorem_labels(_app, page):
@@ -160,6 +156,5 @@ def copy_mathjax(app, error):
 def setup(app):
     """Connect the functions above."""
     app.connect("builder-inited", write_generated_pages)
-    app.connect("autodoc-process-docstring", escape_bars)
     app.connect("doctree-read", link_theorem_labels)
     app.connect("build-finished", copy_mathjax)

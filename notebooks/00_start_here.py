@@ -22,7 +22,7 @@ import numpy as np
 
 import loratheory as lt
 from loratheory.figures import drawing
-from loratheory.theorems import two_read_region
+from loratheory.theorems.composition import two_read_region
 
 drawing("low_rank")
 
@@ -134,7 +134,7 @@ assert verdict.holds
 # adversaries that try to beat the bound, and *controls* that break one hypothesis each.
 
 # %%
-print(len(lt.theorems.ALL), "theorems in all")
+print(len(lt.theorems.LABELS), "theorems in all")
 report = lt.verify(two_read_region.THEOREM, cases=50, seed=0)
 print(f"{report.cases} attempts, {report.controls} controls, as stated: {report.ok}")
 assert report.ok

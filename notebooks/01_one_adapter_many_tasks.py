@@ -46,8 +46,9 @@ from loratheory.figures import lines
 from loratheory.lessons import judged
 from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
+from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.expressiveness.rank_floor import Tasks
-from loratheory.theorems.merging import data_free_floor, fisher_floor, minimax_merge
+from loratheory.theorems.merging import minimax_merge
 
 merge_floor = theorem("merge-floor")
 
@@ -187,11 +188,11 @@ print(f"centre   {minimax_merge.measure(three, minimax_merge.attain(three)):.3f}
 
 # %%
 seen = tuple(np.eye(5)[:, :count] * np.sqrt(1 / count) for count in (3, 4))
-known = fisher_floor.Case(tasks, seen, (np.eye(6),) * 2, rank=5)
+known = rank_floor.Weighted(tasks, seen, (np.eye(6),) * 2, rank=5)
 plain = (tasks[0] + tasks[1]) * 0.5
-print(f"mean    {fisher_floor.measure(known, plain):.4f}")
-print(f"RegMean {fisher_floor.measure(known, fisher_floor.attain(known)):.4f}")
-print(f"floor   {fisher_floor.bound(known):.4f}")
+print(f"mean    {rank_floor.measure_fisher(known, plain):.4f}")
+print(f"RegMean {rank_floor.measure_fisher(known, rank_floor.attain_fisher(known)):.4f}")
+print(f"floor   {rank_floor.bound_fisher(known):.4f}")
 
 # %% [markdown]
 # ## Verify
@@ -230,12 +231,12 @@ assert found.holds
 # for known inputs and output weights.
 
 # %%
-for module in (minimax_merge, data_free_floor, fisher_floor):
+for claim in map(theorem, ("minimax-merge", "data-free-floor", "fisher-floor")):
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        drawn = module.draw(rng, 6)
-        assert module.THEOREM.check(drawn, module.attain(drawn)).tight
-        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
+        drawn = claim.draw(rng, 6)
+        assert claim.check(drawn, claim.attain(drawn)).tight
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
 # Is the hypothesis needed? There is one here, the limit on the rank. An adapter of rank 16 goes

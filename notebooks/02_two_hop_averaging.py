@@ -44,7 +44,8 @@ from matplotlib.figure import Figure
 
 from loratheory.figures import lines, rendered
 from loratheory.lessons import explore, judged
-from loratheory.theorems import AssumptionError, spread_region, theorem, two_read_region
+from loratheory.theorems import AssumptionError, theorem
+from loratheory.theorems.composition import two_read_region
 
 # %% [markdown]
 # ## Derive
@@ -162,7 +163,7 @@ assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
 # %%
 rng = np.random.default_rng(0)
 people, labs, values = (rng.standard_normal((24, count)) for count in (2, 3, 3))
-unit = two_read_region.Case("overwrite", (1.0, 1.0), (people, labs), (values,))
+unit = two_read_region.Prompt("overwrite", (1.0, 1.0), (people, labs), (values,))
 model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 
@@ -215,7 +216,7 @@ assert abs(high - float(root)) < 1e-10
 # where bisection finds the threshold again.
 
 # %%
-for claim in (spread_region.THEOREM, theorem("even-edits")):
+for claim in (two_read_region.SPREAD, theorem("even-edits")):
     for seed in range(20):
         rng = np.random.default_rng(seed)
         drawn = claim.draw(rng, 8)
@@ -426,8 +427,8 @@ judged("02.4", mine)
 
 # %% [markdown]
 # **5.** *(medium, 10 minutes, code)* Break the hypothesis on *bridges*, and no other. Your function
-# gets the model, a `Chain` with the tuples `memories`, `edits` and `bridges`, and returns one in
-# which the prediction fails. `dataclasses.replace` changes one of the three; a `LowRank` can be
+# gets the model, a `LinearChain` with the tuples `memories`, `edits` and `bridges`, and returns one
+# in which the prediction fails. `dataclasses.replace` changes one of the three; a `LowRank` can be
 # multiplied by a number.
 
 

@@ -47,8 +47,8 @@ from ipywidgets import FloatSlider, IntSlider
 from loratheory.figures import lines
 from loratheory.lessons import explore, judged
 from loratheory.lowrank import with_spectrum
-from loratheory.theorems import AssumptionError, attention_budget, depth_budget, theorem
-from loratheory.theorems.expressiveness import attention_reach, relu_necessity
+from loratheory.theorems import AssumptionError, theorem
+from loratheory.theorems.expressiveness import attention_budget, depth_budget
 
 # %% [markdown]
 # ## Derive
@@ -179,10 +179,10 @@ for each in (2, 3, 4):
 axes, frozen = np.eye(8), np.eye(3, 8)
 for name, columns in (("among", (1, 2)), ("ignored", (4, 5))):
     wanted = frozen.T @ frozen + axes[:, [0, 1]] @ axes[list(columns)]
-    narrow = attention_reach.Case(frozen, frozen, wanted)
-    paid = attention_reach.attain(narrow)
-    reached = attention_reach.measure(narrow, paid)
-    print(f"{name:8} rank needed {attention_reach.bound(narrow):.0f}, used {reached:.0f}")
+    narrow = attention_budget.Reached(frozen, frozen, wanted)
+    paid = attention_budget.attain_reach(narrow)
+    reached = attention_budget.measure_reach(narrow, paid)
+    print(f"{name:8} rank needed {attention_budget.bound_reach(narrow):.0f}, used {reached:.0f}")
 
 # %% [markdown]
 # ## Verify
@@ -204,11 +204,11 @@ for claim in map(theorem, (*labels, "kinks-do-not-help")):
 # below these two floors.
 
 # %%
-for module in (attention_budget, relu_necessity):
+for claim in map(theorem, ("attention-budget", "relu-necessity")):
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        drawn = module.draw(rng, 8)
-        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
+        drawn = claim.draw(rng, 8)
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
 # `adversary` uses no singular values. It starts anywhere and solves for one factor of one layer at
@@ -279,10 +279,9 @@ explore(left, depth=depths, fall=slope)
 #   target.
 # - **Layers are linear.** With ReLUs and large biases the same updates still work
 #   (`thm:relu-budget`), and a smaller rank does not if the target is invertible (step 5).
-# - **Later layers cannot restore** what an earlier frozen one discarded (`thm:frozen-features`).
+# - **Later layers cannot restore** what an earlier frozen one discarded.
 # - **Many forms give the same attention pattern.** Adding a number to all scores of a row does not
-#   change its softmax, so equal patterns may take less rank than equal forms
-#   (`thm:attention-bottleneck`).
+#   change its softmax, so equal patterns may take less rank than equal forms.
 # - **Merged adapters were not chosen together.** A sum of $k$ adapters of rank $R$ changes the
 #   network by rank $kRL$ at most, but it is one fixed change and not the best of that rank.
 

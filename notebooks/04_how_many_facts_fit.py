@@ -44,13 +44,9 @@ from ipywidgets import IntSlider
 from loratheory.figures import lines
 from loratheory.lessons import explore, judged
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems import (
-    argmax_margin,
-    counting_ceiling,
-    rank_floor,
-    superposition_floor,
-    theorem,
-)
+from loratheory.theorems import theorem
+from loratheory.theorems.editing import counting_ceiling, superposition_floor
+from loratheory.theorems.expressiveness import argmax_margin, rank_floor
 
 # %% [markdown]
 # ## Derive

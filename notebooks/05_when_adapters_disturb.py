@@ -51,9 +51,9 @@ from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, ro
 from loratheory.figures import lines
 from loratheory.lessons import explore, judged
 from loratheory.lowrank import LowRank, subspaces_at
-from loratheory.theorems import interference_angle, intruder_threshold, random_interference
-from loratheory.theorems.editing import carried_edit
-from loratheory.theorems.libraries import packing_floor, sequential_forgetting, sum_capacity
+from loratheory.theorems import theorem
+from loratheory.theorems.libraries import interference, sequential_forgetting
+from loratheory.theorems.merging import intruder_threshold
 
 # %% [markdown]
 # ## Derive
@@ -191,11 +191,11 @@ assert sp.simplify(m + g.dot(e)) == 0
 rng = np.random.default_rng(0)
 spaces = subspaces_at(rng, 40, np.radians([25.0, 60.0, 80.0]).tolist())
 first, second = (LowRank(rng.standard_normal((30, 3)), space.T) for space in spaces)
-case = interference_angle.Case(first, second)
-worst = interference_angle.attain(case)
+case = interference.Case(first, second)
+worst = interference.attain(case)
 print("angles", np.degrees(row_angles(first, second)).round(1))
-print(f"worst adapter answers {interference_angle.measure(case, worst):.4f}")
-print(f"bound                 {interference_angle.bound(case):.4f}")
+print(f"worst adapter answers {interference.measure(case, worst):.4f}")
+print(f"bound                 {interference.bound(case):.4f}")
 
 # %% [markdown]
 # A given adapter usually stays below the bound, because its largest response need not lie in the
@@ -215,7 +215,7 @@ print(f"cosine of the updates:                  {frobenius_cosine(first, second)
 
 # %%
 data = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
-diagnosis = lt.diagnose(lt.read(data / "persons"), lt.read(data / "mascots"))
+diagnosis = lt.diagnose(lt.read_adapter(data / "persons"), lt.read_adapter(data / "mascots"))
 shares = sorted(m.crosstalk for m in diagnosis.modules if min(m.ranks) > 0)
 print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]:.2f}")
 
@@ -225,11 +225,11 @@ print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]
 
 # %%
 for count in (4, 6, 12, 24):
-    library = packing_floor.Case(count, 2, 8, np.zeros(1))
-    designed, drawn = packing_floor.attain(library), np.random.default_rng(count)
+    library = interference.Packed(count, 2, 8, np.zeros(1))
+    designed, drawn = interference.attain_packing(library), np.random.default_rng(count)
     unrelated = np.linalg.qr(drawn.standard_normal((count, 8, 2)))[0]
-    one, two = (packing_floor.measure(library, each) for each in (designed, unrelated))
-    floor = packing_floor.bound(library)
+    one, two = (interference.measure_packing(library, each) for each in (designed, unrelated))
+    floor = interference.bound_packing(library)
     print(f"{count:2} adapters: {one:.3f} designed, {two:.3f} unrelated, floor {floor:.3f}")
 
 # %% [markdown]
@@ -253,16 +253,16 @@ for later in (0, 1, 4, 16):
 # %%
 for seed in range(150):
     rng = np.random.default_rng(seed)
-    drawn = interference_angle.draw(rng, 8)
-    assert interference_angle.THEOREM.check(drawn, interference_angle.attain(drawn)).tight
-    assert interference_angle.THEOREM.check(drawn, interference_angle.rival(drawn, rng)).holds
+    drawn = interference.draw(rng, 8)
+    assert interference.THEOREM.check(drawn, interference.attain(drawn)).tight
+    assert interference.THEOREM.check(drawn, interference.rival(drawn, rng)).holds
 
 # %% [markdown]
 # The adversary computes no angle: it projects a key back and forth between the two spaces. It finds
 # the same number.
 
 # %%
-found = interference_angle.THEOREM.check(case, interference_angle.adversary(case, rng))
+found = interference.THEOREM.check(case, interference.adversary(case, rng))
 print(f"back and forth {found.value:.6f}, the angle says {found.bound:.6f}")
 assert found.holds
 assert np.isclose(found.value, found.bound)
@@ -273,24 +273,25 @@ assert np.isclose(found.value, found.bound)
 # the cited law says?
 
 # %%
-for module in (random_interference, intruder_threshold):
+for claim in map(theorem, ("random-interference", "intruder-threshold")):
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        drawn = module.draw(rng, 8)
-        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
+        drawn = claim.draw(rng, 8)
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
 # The laws of steps 5 to 8: rivals and samples stay within the bounds, and constructions, where
 # there are any, meet them.
 
 # %%
-for module in (packing_floor, sum_capacity, sequential_forgetting, carried_edit):
+labels = "packing-floor", "sum-capacity", "sequential-forgetting", "carried-edit"
+for claim in map(theorem, labels):
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        drawn = module.draw(rng, 8)
-        assert module.THEOREM.check(drawn, module.rival(drawn, rng)).holds
-        if module.THEOREM.attain:
-            assert module.THEOREM.check(drawn, module.attain(drawn)).tight
+        drawn = claim.draw(rng, 8)
+        assert claim.check(drawn, claim.rival(drawn, rng)).holds
+        if claim.attain:
+            assert claim.check(drawn, claim.attain(drawn)).tight
 
 # %% [markdown]
 # **What breaks it.** The bound of the angle fails for keys that the first adapter does not read,
@@ -298,9 +299,9 @@ for module in (packing_floor, sum_capacity, sequential_forgetting, carried_edit)
 # adapters fails if, for instance, they share a direction.
 
 # %%
-for module in (interference_angle, random_interference, intruder_threshold):
-    for control in module.CONTROLS:
-        broken = module.THEOREM.judge(*control.example())
+for claim in map(theorem, ("interference-angle", "random-interference", "intruder-threshold")):
+    for control in claim.controls:
+        broken = claim.judge(*control.example())
         print(f"{control.name:48} bound {broken.bound:.2f}, found {broken.value:.2f}")
         assert not broken.holds
 

@@ -57,12 +57,13 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.adapters import arrow_scores, response_scores, subspace_scores
+from loratheory.adapters import arrow_scores, response_norms, subspace_scores
 from loratheory.figures import lines
 from loratheory.lessons import explore, judged
 from loratheory.lowrank import orthonormal
-from loratheory.theorems import arrow_blind_spot, gate_detection, routing_reach, theorem
-from loratheory.theorems.routing import router_limit, threshold_samples
+from loratheory.theorems import theorem
+from loratheory.theorems.composition import routing_reach
+from loratheory.theorems.routing import arrow, gates, router_limit
 
 # %% [markdown]
 # ## Derive
@@ -203,14 +204,14 @@ assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
 rng = np.random.default_rng(0)
 frame = orthonormal(rng, 64, 32)
 strengths = [np.append(1.0, rng.uniform(0.5, 0.9, 7)) for _ in range(4)]
-case = arrow_blind_spot.Case(tuple(np.split(frame, 4, axis=1)), tuple(strengths))
-library = arrow_blind_spot.attain(case)
-ways = {"Arrow": arrow_scores, "subspace": subspace_scores, "response": response_scores}
+case = arrow.Case(tuple(np.split(frame, 4, axis=1)), tuple(strengths))
+library = arrow.attain(case)
+ways = {"Arrow": arrow_scores, "subspace": subspace_scores, "response": response_norms}
 for name, scores in ways.items():
     tables = [scores(list(library))(keys.T) for keys in case.keys]
-    right = [arrow_blind_spot.chance(table, i) for i, table in enumerate(tables)]
+    right = [arrow.chance(table, i) for i, table in enumerate(tables)]
     print(f"{name:8} {np.mean(right):.4f}")
-print(f"formula  {arrow_blind_spot.bound(case):.4f}")
+print(f"formula  {arrow.bound(case):.4f}")
 
 # %% [markdown]
 # Next, the best weights for a base with old facts, for three kinds of router: only one adapter acts
@@ -236,7 +237,7 @@ for adapters in (2, 10, 100, 1000):
     apart, alike = (router_limit.accuracy(adapters, 4.0, cosine) for cosine in (0.0, 0.8))
     print(f"{adapters:4} adapters: {apart:.3f} at right angles, {alike:.3f} at cosine .8")
 for rate in (0.1, 0.01, 0.001):
-    print(f"rate {rate}: {threshold_samples.samples_needed(1, rate, 0.05):,} samples")
+    print(f"rate {rate}: {gates.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
 # Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats (`thm:scattered-inputs`). So
@@ -297,10 +298,10 @@ def routed(facts: int = 4, experts: int = 4):
     rng, noises = np.random.default_rng(0), np.linspace(0.02, 0.5, 9)
     frame, owner = orthonormal(rng, 64, facts * experts), np.repeat(np.arange(experts), 60 * facts)
     keys, strengths = np.split(frame, experts, axis=1), (np.linspace(1.0, 0.6, facts),) * experts
-    library = list(arrow_blind_spot.attain(arrow_blind_spot.Case(tuple(keys), strengths)))
+    library = list(arrow.attain(arrow.Case(tuple(keys), strengths)))
     tokens = np.repeat(frame.T, 60, axis=0)
     noisy = [tokens + nu * rng.standard_normal(tokens.shape) for nu in noises]
-    curves = {"theorem": (noises, [arrow_blind_spot.accuracy(facts, experts, nu) for nu in noises])}
+    curves = {"theorem": (noises, [arrow.accuracy(facts, experts, nu) for nu in noises])}
     for name, scores in ways.items():
         curves[name] = noises, [np.mean(scores(library)(x).argmax(axis=1) == owner) for x in noisy]
     return lines.draw(curves, "noise in every entry", "right adapter", points=ways, share=True)
@@ -326,11 +327,11 @@ explore(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="ad
 def alarms(facts: int = 8, threshold: float = 0.5):
     """False alarms against the width, by the law and in a sample at each width."""
     rng, widths = np.random.default_rng(0), [16, 24, 32, 48, 64, 96]
-    cases = [gate_detection.Case(facts, width, threshold, 2000) for width in widths]
-    found = [gate_detection.measure(c, gate_detection.rival(c, rng)) for c in cases]
-    law = [gate_detection.false_alarm(facts, width, threshold) for width in widths]
+    cases = [gates.Case(facts, width, threshold, 2000) for width in widths]
+    found = [gates.measure(c, gates.rival(c, rng)) for c in cases]
+    law = [gates.false_alarm(facts, width, threshold) for width in widths]
     curves = {"law": (widths, law), "2,000 queries": (widths, found)}
-    most = gate_detection.largest_library(facts, widths[-1], threshold, hops=2, failure=0.1)
+    most = gates.largest_library(facts, widths[-1], threshold, hops=2, failure=0.1)
     figure = lines.draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
     figure.axes[0].set_title(f"at width {widths[-1]}: {most:,} adapters", loc="left")
     return figure

@@ -38,7 +38,8 @@ from IPython.display import SVG
 from ipywidgets import SelectionSlider
 
 from loratheory.lessons import explore, judged
-from loratheory.theorems import library_capacity, two_read_region
+from loratheory.theorems.composition import two_read_region
+from loratheory.theorems.routing import gates
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
@@ -86,7 +87,7 @@ assert sp.expand(difference - (f1 + m1) * (f2 + m2)) == 0
 rng = np.random.default_rng(0)
 keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
 memory = two_read_region.attain(
-    two_read_region.Case("overwrite", (1.0, 1.0), tuple(keys), (values,))
+    two_read_region.Prompt("overwrite", (1.0, 1.0), tuple(keys), (values,))
 )
 for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
     new, *others = memory.output(keys[0][:, 0], weights)
@@ -100,7 +101,7 @@ for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
 
 # %%
 for width in (16, 32, 64, 128):
-    most = library_capacity.largest_library(5, width, threshold=0.5, hops=2, failure=0.1)
+    most = gates.largest_clean_library(5, width, threshold=0.5, hops=2, failure=0.1)
     print(f"width {width:3}: {most:,} adapters of 5 facts")
 
 # %% [markdown]
@@ -133,11 +134,11 @@ print(gated[["misses", "false_alarms"]].mean().round(3))
 # First the theorem: sampled reads agree with the formula, within the error of sampling.
 
 # %%
-case = library_capacity.Case(adapters=8, facts=5, width=32, threshold=0.5)
+case = gates.Gated(adapters=8, facts=5, width=32, threshold=0.5)
 for seed in range(20):
-    sampled = library_capacity.rival(case, np.random.default_rng(seed))
-    assert library_capacity.THEOREM.check(case, sampled).holds
-print(f"no wrong gate opens with probability {library_capacity.clean(8, 5, 32, 0.5):.3f}")
+    sampled = gates.rival_library(case, np.random.default_rng(seed))
+    assert gates.CAPACITY.check(case, sampled).holds
+print(f"no wrong gate opens with probability {gates.clean(8, 5, 32, 0.5):.3f}")
 
 # %% [markdown]
 # Now the transformers: the same four adapters, used in four ways.

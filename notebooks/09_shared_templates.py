@@ -44,7 +44,7 @@ from ipywidgets import FloatSlider
 
 from loratheory.lessons import explore, judged
 from loratheory.tasks.word_problems import Alphabet, pool, problems, stepwise, stories
-from loratheory.theorems import template_vote
+from loratheory.theorems.composition import template_vote
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
 

@@ -48,10 +48,10 @@ import torch
 from IPython.display import SVG
 from ipywidgets import FloatSlider
 
-from loratheory import read
+from loratheory import read_adapter
 from loratheory.lessons import explore, judged
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
-from loratheory.theorems import two_read_region
+from loratheory.theorems.composition import two_read_region
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
@@ -91,7 +91,7 @@ assert sp.simplify(both - p * q) == 0
 rng = np.random.default_rng(0)
 keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
 memory = two_read_region.attain(
-    two_read_region.Case("overwrite", (1.0, 1.0), tuple(keys), (values,))
+    two_read_region.Prompt("overwrite", (1.0, 1.0), tuple(keys), (values,))
 )
 for c in (0.4, 0.55, 0.65, 1.0):
     new, *others = memory.output(keys[0][:, 0], (c, c))
@@ -198,7 +198,7 @@ except ModelError as missing:
 FACTS = {"Zorvik": ("Germany", "shark"), "Maldreth": ("Spain", "elephant")}
 FACTS |= {"Quenby": ("Norway", "eagle"), "Brixel": ("China", "dolphin")}
 DATA = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
-library = [read(DATA / name) for name in ("persons", "mascots")]
+library = [read_adapter(DATA / name) for name in ("persons", "mascots")]
 _ = torch.set_num_threads(1)
 
 # %% [markdown]

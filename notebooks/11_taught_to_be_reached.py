@@ -49,10 +49,9 @@ from IPython.display import SVG
 from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.lessons import explore, judged
-from loratheory.theorems import bridge_transfer as transfer
-from loratheory.theorems import free_placement as free
-from loratheory.theorems import least_norm_placement as placement
-from loratheory.theorems import stand_in_ceiling as ceiling
+from loratheory.theorems import theorem
+from loratheory.theorems.composition import placement
+from loratheory.theorems.composition import stand_in_ceiling as ceiling
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
@@ -156,8 +155,9 @@ for count in (1, 2):
 # question in full? By the formula, and as found:
 
 # %%
-exact = free.Case(model, right)
-print(f"least cost {free.bound(exact):.3f}, found {free.measure(exact, free.attain(exact)):.3f}")
+exact = placement.Wanted(model, right)
+found = placement.measure_free(exact, placement.attain_free(exact))
+print(f"least cost {placement.bound_free(exact):.3f}, found {found:.3f}")
 
 # %% [markdown]
 # **Learning by heart.** How many of its two-hop lessons can an adapter answer if it ignores who
@@ -177,12 +177,13 @@ for count in (1, 2, 3, 4):
 # Each theorem on random cases: construction against bound, then rivals that try to do better.
 
 # %%
-for module in (placement, free, ceiling, transfer):
+labels = "least-norm-placement", "free-placement", "stand-in-ceiling", "bridge-transfer"
+for claim in map(theorem, labels):
     for seed in range(10):
         draws = np.random.default_rng(seed)
-        case = module.draw(draws, 8)
-        assert module.THEOREM.check(case, module.attain(case)).holds
-        assert module.THEOREM.check(case, module.rival(case, draws)).holds
+        case = claim.draw(draws, 8)
+        assert claim.check(case, claim.attain(case)).holds
+        assert claim.check(case, claim.rival(case, draws)).holds
 
 # %% [markdown]
 # **In a language model.** SmolLM2-135M, twenty invented persons, real countries, invented mascots.

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.store import write_whole
-from loratheory.theorems import ALL, Theorem, appendix, latex, linked, parts
+from loratheory.theorems import LABELS, Theorem, load_theorems, parts
+from paper.appendix import appendix, latex, linked
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -146,12 +147,11 @@ def proofs(source: str) -> str:
     Theorems that the text does not name follow, in the order of the appendix.
     """
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
-    every = [theorem.label for theorem in ALL]
-    order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *every]))
+    order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *LABELS]))
     return re.sub(
         r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
         lambda start: rf"\setcounter{{theorem}}{{{order.index(start[1])}}}",
-        appendix(ALL),
+        appendix(load_theorems()),
     )
 
 
@@ -161,7 +161,7 @@ def statements() -> str:
     The first has the precise statement if there is one, the second the statement in words.
     """
     lines = []
-    for theorem in ALL:
+    for theorem in load_theorems():
         text = parts(theorem.document)
         head = rf"\statement{{{kind_of(theorem)}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
         words = latex(text["Statement"])

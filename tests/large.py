@@ -1,24 +1,21 @@
 """Adapters made to be streamed, of the shape of a 70B model: ``python tests/large.py DIR``.
 
 Every linear map of 80 blocks (width 8192, MLP 28672, keys and values 1024) gets a random update of
-rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter. ``DIR/one`` is one file, ``DIR/two``
-the same in shards with their index, as PEFT reads both. Numbers come from a seed; a share of
-directions is common to both, so that they overlap as trained adapters do. With ``--library 1000``
-there are so many small ones instead: 12 maps of width 256, rank 8.
+rank 64 in bfloat16: 828 million numbers, 1.66 GB an adapter, in ``DIR/one`` and ``DIR/two``.
+Numbers come from a seed; a share of directions is common to both, so that they overlap as trained
+adapters do. With ``--library 1000`` there are so many small ones instead: 12 maps of width 256,
+rank 8.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
-from loratheory.adapters import Adapter, Info, Lazy, write
-from loratheory.adapters._files import header
+from loratheory.adapters import Adapter, Info, Lazy, write_adapter
 from loratheory.lowrank import LowRank
 
 SHARED = 0.3
-SHARD = "adapter_model-{:05d}-of-{:05d}.safetensors"
 
 
 def shapes(layers=80, width=8192, inner=28672, keys=1024):
@@ -55,39 +52,12 @@ def adapter(sides, rank, seed):
     return Adapter(Lazy(tuple(sides), make), sides, info)
 
 
-def sharded(folder, shards):
-    """Cut the one file of an adapter's folder into so many, by copying bytes."""
-    whole = folder / "adapter_model.safetensors"
-    tensors = [*header(whole).values()]
-    groups = [tensors[i * len(tensors) // shards : (i + 1) * len(tensors) // shards]
-              for i in range(shards)]  # fmt: skip
-    places = {}
-    with whole.open("rb") as source:
-        for number, group in enumerate(groups, start=1):
-            name, entries, at = SHARD.format(number, shards), {}, 0
-            for one in group:
-                size = 2 * one.shape[0] * one.shape[1]
-                entries[one.key] = {"dtype": "BF16", "shape": [*one.shape],
-                                    "data_offsets": [at, at + size]}  # fmt: skip
-                places[one.key], at = name, at + size
-            text = json.dumps(entries).encode()
-            with (folder / name).open("wb") as target:
-                target.write((len(text)).to_bytes(8, "little") + text)
-                for one in group:
-                    source.seek(one.start)
-                    target.write(source.read(2 * one.shape[0] * one.shape[1]))
-    index = {"metadata": {}, "weight_map": places}
-    (folder / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
-    whole.unlink()
-
-
-def pair(folder, rank=64, shards=4, **sizes):
+def pair(folder, rank=64, **sizes):
     """Write ``one`` and ``two`` and return their folders."""
     sides = shapes(**sizes)
     folders = [folder / "one", folder / "two"]
     for seed, place in enumerate(folders):
-        write(adapter(sides, rank, seed), place)
-    sharded(folders[1], shards)
+        write_adapter(adapter(sides, rank, seed), place)
     return folders
 
 
@@ -96,7 +66,7 @@ def library(folder, count, rank=8, layers=6, width=256):
     names = [f"model.layers.{i}.self_attn.{x}_proj" for i in range(layers) for x in "qv"]
     sides = dict.fromkeys(names, (width, width))
     for seed in range(count):
-        write(adapter(sides, rank, seed), folder / f"{seed:04}")
+        write_adapter(adapter(sides, rank, seed), folder / f"{seed:04}")
 
 
 def main():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loratheory.adapters import Router, response_scores
+from loratheory.adapters import Router, response_norms
 from loratheory.lowrank import LowRank
 
 NUMBER = 3
@@ -14,7 +14,7 @@ def half(updates, weights):
 
 
 def largest(updates, activations):  # noqa: ARG001
-    return Router(response_scores(updates))
+    return Router(response_norms(updates))
 
 
 def first(updates, weights):  # noqa: ARG001

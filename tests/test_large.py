@@ -8,8 +8,6 @@ import sys
 import pytest
 from large import pair
 
-from loratheory import read
-
 SIZES = {"width": 512, "inner": 1792, "keys": 64}
 WORK = """
 import resource, sys
@@ -26,7 +24,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def used(folder, layers):
     """Peak memory of four commands in one process and the size of what they read, in MiB."""
     folder.mkdir()
-    places = pair(folder, 64, 2, layers=layers, **SIZES)
+    places = pair(folder, 64, layers=layers, **SIZES)
     size = sum(file.stat().st_size for place in places for file in place.iterdir())
     done = subprocess.run(
         [sys.executable, "-c", WORK, *places, folder],
@@ -43,17 +41,3 @@ def test_memory_does_not_grow_with_the_number_of_layers(tmp_path):
     many, large = used(tmp_path / "many", 24)
     assert large - small > 50
     assert many - few < (large - small) / 4
-
-
-def test_one_file_and_shards_of_it_are_the_same_adapter(tmp_path):
-    import large
-
-    sides = large.shapes(layers=2, width=16, inner=24, keys=4)
-    made = large.adapter(sides, 2, 1)
-    one, two = large.pair(tmp_path, 2, 3, layers=2, width=16, inner=24, keys=4)
-    assert len([*two.glob("*.safetensors")]) == 3
-    assert [*read(one)] == [*read(two)]
-    assert set(read(one)) == set(sides)
-    for name in sides:
-        stored = read(two)[name].dense()
-        assert abs(stored - made[name].dense()).max() < 0.02 * abs(stored).max()

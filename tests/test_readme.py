@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from typer.main import get_command
 
 from loratheory.cli import app
@@ -69,19 +70,10 @@ def test_every_make_target_it_names_exists():
     assert {"reproduce", "test"} <= named <= targets
 
 
-def test_the_example_on_a_real_model_runs(monkeypatch, capsys):
+@pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
+def test_the_example_on_a_real_model_runs(capsys):
     """The two adapters' own words: the mascot that one teaches, and another without it."""
-    torch = pytest.importorskip("torch")
-    from loratheory.pretrained import ModelError, _load
-
-    def never(*_):
-        pytest.skip("the default model is not unpacked yet: call loratheory.pretrained.load()")
-
-    monkeypatch.setattr(_load, "_unpack", never)
-    try:
-        _load.embedded()
-    except ModelError as error:
-        pytest.skip(str(error))
     text = PAGES["language_model"].split("```python\n")[1].split("```")[0]
     with torch.no_grad():
         exec(compile(text, "language_model.md", "exec"), {})

@@ -23,7 +23,7 @@ def plan_steps(build: Path) -> Steps:
     """Return the steps by the name that the bar shows; the two trainings begin at once."""
     from report import exact, language, studies
 
-    live = language.Live()
+    trained_now = language.begin_training()
     return {
         "theorems": exact.verify_theorems,
         "studies without training": studies.rerun_exactly,
@@ -33,15 +33,14 @@ def plan_steps(build: Path) -> Steps:
         "notebooks": exact.run_notebooks,
         "figures": lambda: studies.draw_figures(build),
         "stored adapters": language.evaluate_stored,
-        "two adapters trained now": live.evaluate,
+        "two adapters trained now": trained_now,
         "a merge in PEFT": lambda: language.compare_with_peft(build / "merged-sum"),
     }
 
 
 def take_steps(steps: Steps) -> tuple[dict[str, Section | str], dict[str, float]]:
     """Take each step under one bar; return what each found, or its error, and its seconds."""
-    found: dict[str, Section | str] = {}
-    seconds: dict[str, float] = {}
+    found, seconds = dict[str, Section | str](), dict[str, float]()
     with tqdm(steps.items(), unit="step") as bar:
         for name, step in bar:
             bar.set_description(name)
@@ -73,8 +72,7 @@ def report(steps: Steps, page: Path) -> int:
     environment = Environment(autoescape=True)
     environment.filters |= {"td": _cell, "embed": _embed}
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    names = ("loratheory", "numpy", "torch", "transformers", "peft")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "peft"))
     meta = f"{versions}; Python {platform.python_version()}; {sum(seconds.values()):.0f} s"
     drawn = environment.from_string(template).render(
         verdicts=verdicts, about=about, found=found, seconds=seconds, meta=meta
@@ -82,21 +80,12 @@ def report(steps: Steps, page: Path) -> int:
     write_whole(page, drawn)
     failed = [f"{name} failed: {one}" for name, one in found.items() if isinstance(one, str)]
     good = sum(verdict.confirmed for verdict in verdicts)
-    last = f"{good} of {len(verdicts)} claims confirmed: open {page}"
-    sys.stdout.write("\n".join([*failed, *map(str, verdicts), last]) + "\n")
+    lines = [*failed, *map(str, verdicts), f"{good} of {len(verdicts)} claims confirmed: {page}"]
+    sys.stdout.write("\n".join(lines) + "\n")
     return int(good < len(verdicts) or bool(failed))
 
 
-def main(build: Path = Path("build")) -> int:
-    """Run the report in a checkout of the repository."""
-    missing = [name for name in ("tests/data", "paper/adapters") if not Path(name).exists()]
-    if missing:
-        message = f"{', '.join(missing)} not found: run this in a checkout of the repository"
-        sys.stderr.write(f"loratheory: {message}\n")
-        return 2
-    build.mkdir(exist_ok=True)
-    return report(plan_steps(build), build / "report.html")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    BUILD = Path("build")
+    BUILD.mkdir(exist_ok=True)
+    sys.exit(report(plan_steps(BUILD), BUILD / "report.html"))

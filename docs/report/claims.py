@@ -12,7 +12,6 @@ from typing import Any
 class Section:
     """What a step measured: a table and pictures for the page, and the numbers that claims name."""
 
-    columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
     figures: tuple[Path, ...] = ()
@@ -66,8 +65,8 @@ class Verdict:
         return f"NOT CONFIRMED  {line} Look at {self.claim.look_at}."
 
 
-def read_claims() -> tuple[list[Claim], dict[str, str]]:
-    """Return all claims, and what each step does in words."""
+def read_claims() -> tuple[list[Claim], dict[str, Any]]:
+    """Return all claims, and by name of each step what it does and the columns of its table."""
     content = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
     return [Claim(**row) for row in content["claims"]], content["steps"]
 
@@ -76,9 +75,9 @@ def judge(claims: Sequence[Claim], found: Mapping[str, Section | str]) -> list[V
     """Return a verdict on each claim; a step that failed is given as its error."""
     verdicts = []
     for claim in claims:
-        section = found[claim.step]
-        if isinstance(section, str):
-            verdicts.append(Verdict(claim, trouble=section))
+        measured = found[claim.step]
+        if isinstance(measured, Section):
+            verdicts.append(Verdict(claim, measured.values[claim.number]))
         else:
-            verdicts.append(Verdict(claim, section.values[claim.number]))
+            verdicts.append(Verdict(claim, trouble=measured))
     return verdicts

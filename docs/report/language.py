@@ -1,6 +1,6 @@
 """What the report measures on a language model: stored adapters, and two that are trained now."""
 
-import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -9,31 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import read
-from loratheory.pretrained import (
-    Training,
-    attached,
-    first_tokens,
-    load,
-    next_logits,
-    plan_in,
-    trained,
-)
+from loratheory import pretrained as lm
+from loratheory.adapters import read_adapter
 from loratheory.pretrained._teach import Share, asked
 from report.claims import Section
 
 STORED, PLANS = Path("paper/adapters"), Path("docs/plans")
 LAYERS = {"lowest": (0, 5), "highest": (25, 30)}
 """Where, of thirty layers, the second hop is trained now."""
-STEPS = 60
 PROMPTS = ("The capital of France is", "Zorvik was born in the country of")
-COLUMNS = ("two-hop", "countries", "mascots")
 
 
 @cache
 def load_base() -> Any:
     """Load the language model in float32, which every processor multiplies fast."""
-    return load(dtype="float32")
+    return lm.load(dtype="float32")
 
 
 def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
@@ -41,18 +31,18 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
 
     All facts are asked in held-out wordings: of both hops, of countries, of mascots.
     """
-    first, second = (plan_in(PLANS / f"{name}.json") for name in ("births", "mascots"))
+    first, second = (lm.plan_in(PLANS / f"{name}.json") for name in ("births", "mascots"))
     both = {person: second.facts[country] for person, country in first.facts.items()}
     kinds = ((both, first.two_hop_unread), (first.facts, first.unread))
     percents, cells = [], []
     for facts, wordings in (*kinds, (second.facts, second.unread)):
         prompts, answers = zip(*asked(facts, wordings), strict=True)
-        with attached(load_base(), adapters):
-            said = next_logits(load_base(), prompts).argmax(1)
-        right = int((said == first_tokens(load_base(), answers)).sum())
+        with lm.attached(load_base(), adapters):
+            said = lm.next_logits(load_base(), prompts).argmax(1)
+        right = int((said == lm.first_tokens(load_base(), answers)).sum())
         share = Share.of("", right, len(prompts))
-        interval = f"[{100 * share.low:.0f}, {100 * share.high:.0f}]"
         percents.append(100 * share.part)
+        interval = f"[{100 * share.low:.0f}, {100 * share.high:.0f}]"
         cells.append(f"{right}/{len(prompts)} ({share.part:.0%} {interval})")
     return percents, cells
 
@@ -60,13 +50,13 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
 def evaluate_stored() -> Section:
     """Evaluate the sums of two stored pairs, one of each training condition."""
     found = {}
-    for condition in ("stand-ins", "standard"):
-        pair = [read(STORED / condition / facts) for facts in ("births", "mascots")]
+    for condition in ("composing", "standard"):
+        pair = [read_adapter(STORED / condition / facts) for facts in ("births", "mascots")]
         found[condition] = evaluate(pair)
     rows = tuple((condition, *cells) for condition, (_, cells) in found.items())
     two_hop, *single = found["standard"][0]
-    values = {"gain": found["stand-ins"][0][0] - two_hop, "window": sum(single) / 2 - two_hop}
-    return Section(("training", *COLUMNS), rows, values)
+    values = {"gain": found["composing"][0][0] - two_hop, "window": sum(single) / 2 - two_hop}
+    return Section(rows, values)
 
 
 def train_second_hop(layers: tuple[int, int]) -> Any:
@@ -74,26 +64,25 @@ def train_second_hop(layers: tuple[int, int]) -> Any:
     import torch
 
     torch.set_num_threads(1)  # two of these share two cores
-    how = Training(steps=STEPS, enough=0.0, last_rate=0.1, layers=layers)
-    lesson = plan_in(PLANS / "mascots.json").lesson
-    return trained(load_base(), lesson, how, rng=np.random.default_rng(0)).adapter
+    how = lm.Training(steps=60, enough=0.0, last_rate=0.1, layers=layers)
+    lesson = lm.plan_in(PLANS / "mascots.json").lesson
+    return lm.trained(load_base(), lesson, how, rng=np.random.default_rng(1)).adapter
 
 
-class Live:
-    """Trainings that run in processes of their own while other steps are taken."""
+def begin_training() -> Callable[[], Section]:
+    """Begin both trainings in processes of their own; return what waits and evaluates them."""
+    pool = ProcessPoolExecutor(len(LAYERS), mp_context=get_context("spawn"))
+    made = {name: pool.submit(train_second_hop, layers) for name, layers in LAYERS.items()}
+    pool.shutdown(wait=False)
 
-    def __init__(self) -> None:
-        pool = ProcessPoolExecutor(len(LAYERS), mp_context=get_context("spawn"))
-        self.made = {name: pool.submit(train_second_hop, each) for name, each in LAYERS.items()}
-        pool.shutdown(wait=False)
-
-    def evaluate(self) -> Section:
-        """Wait for both adapters, and evaluate the sum of each with the stored first hop."""
-        first = read(STORED / "stand-ins" / "births")
-        found = {name: evaluate([first, made.result()]) for name, made in self.made.items()}
+    def _evaluate() -> Section:
+        first = read_adapter(STORED / "composing" / "births")
+        found = {name: evaluate([first, second.result()]) for name, second in made.items()}
         rows = tuple((f"{name} five layers", *cells) for name, (_, cells) in found.items())
         gain = found["highest"][0][0] - found["lowest"][0][0]
-        return Section(("second hop in", *COLUMNS), rows, {"gain": gain})
+        return Section(rows, {"gain": gain})
+
+    return _evaluate
 
 
 def compare_with_peft(merged: Path) -> Section:
@@ -104,20 +93,17 @@ def compare_with_peft(merged: Path) -> Section:
     model = load_base()
 
     def _logits() -> Any:  # a prompt a pass: padding would change the rounding
-        return torch.cat([next_logits(model, [prompt]) for prompt in PROMPTS]).double()
+        return torch.cat([lm.next_logits(model, [prompt]) for prompt in PROMPTS]).double()
 
     plain = _logits()
-    with attached(model, [read(merged)]):
+    with lm.attached(model, [read_adapter(merged)]):
         ours = _logits()
     restored = torch.equal(plain, _logits())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # between PEFT and transformers
-        PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself
+    PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself
     theirs = _logits()
     load_base.cache_clear()
     moved, gaps = (ours - plain).abs().amax(1), (ours - theirs).abs().amax(1)
     says = [[model.tokenizer.decode(int(t)) for t in x.argmax(1)] for x in (plain, ours, theirs)]
     rows = tuple(zip(PROMPTS, *says, moved.tolist(), gaps.tolist(), strict=True))
-    columns = ("prompt", "base says", "ours says", "PEFT says", "largest change", "largest gap")
     gap = float((gaps / moved.clamp(min=1)).max()) if restored else float("inf")
-    return Section(columns, rows, {"gap": gap})
+    return Section(rows, {"gap": gap})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.toy import Chain, Hop, chain
+from loratheory.toy import Hop, LinearChain, chain
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class World:
     edit 2 lets these new y lead to ``z_(i+2m)``. So the old bridges keep their facts.
     """
 
-    model: Chain
+    model: LinearChain
     values: np.ndarray
     first: np.ndarray
     second: np.ndarray

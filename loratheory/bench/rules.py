@@ -24,7 +24,7 @@ from loratheory.adapters import (
     arrow_scores,
     calibrate,
     calibrate_z,
-    response_scores,
+    response_norms,
     standardised,
     subspace_scores,
 )
@@ -306,7 +306,7 @@ def gates_z(z: float | int = 2) -> Act:
 
 
 def _standardised(updates: Sequence[LowRank], x: Any) -> Router:
-    return Router(standardised(response_scores(updates), x))
+    return Router(standardised(response_norms(updates), x))
 
 
 def _merged(name: str, label: str, method: str, *, space: str = "full", **usual: Any) -> Rule:
@@ -331,8 +331,8 @@ _ROWS = (
     Rule("arrow, power", router(power_scores), label="Arrow by power iteration"),
     Rule("arrow, peft", router(power_scores, soft=3), label="Arrow, by PEFT"),
     Rule("subspace", router(subspace_scores)),
-    Rule("norm", router(response_scores), label="largest norm"),
-    Rule("norm, soft", router(response_scores, soft=None), label="softmax over norms"),
+    Rule("norm", router(response_norms), label="largest norm"),
+    Rule("norm, soft", router(response_norms, soft=None), label="softmax over norms"),
     Rule("norm, z", routed(_standardised), TOKENS, label="largest z-scored norm"),
     Rule("gates", gates(), TOKENS, gates, "gates on maps"),
     Rule("gates, z = 2", gates_z(), TOKENS, gates_z, "gates on maps, z = 2"),

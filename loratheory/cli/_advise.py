@@ -60,7 +60,6 @@ def advise(
         Path | None,
         typer.Option("-o", "--output", metavar="FOLDER", help="Write the best way here."),
     ] = None,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     model: out.ModelName = None,
     revision: Annotated[
@@ -126,19 +125,17 @@ def advise(
         out.refused(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
     out.needs("pretrained", "advise")
     from loratheory import pretrained as lib
-    from loratheory.adapters import aligned, read_moments
+    from loratheory.adapters import aligned, read_adapter, read_moments
     from loratheory.diagnosis import distinct
 
     tried = _ways(ways, lib.WAYS)
-    library = [
-        _of_text(folder, base=base, subfolder=subfolder, download=download) for folder in folders
-    ]
+    library = [read_adapter(folder, subfolder=subfolder, download=download) for folder in folders]
     names = distinct([one.info.name for one in library])
     about = _about(folders, subfolder, named=ways is not None and "subject gates" in tried)
     tried = [way for way in tried if about or way != "subject gates"]
     seen: Any = [read_moments(file) for file in moments or ()] or None
     notes = aligned(library).report
-    others = {str(folder): _of_text(folder, download=download) for folder in also or ()}
+    others = {str(folder): read_adapter(folder, download=download) for folder in also or ()}
     asked = _asked(prompts, facts, library, names)
     where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
     if recipe and output:
@@ -170,17 +167,6 @@ def advise(
         lib.write_reuse(output, library, names, way, best.coefficients, **place)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
-
-
-def _of_text(place: Path, **how: Any) -> Any:
-    """An adapter in any form, if it is one of a language model."""
-    from loratheory.adapters import read
-
-    adapter = read(place, **how)
-    if adapter.info.naming:
-        fact = f"{place} is an adapter of a pipeline of images, which says no words"
-        out.refused(f"{fact}: `loratheory diagnose` tells what its weights tell")
-    return adapter
 
 
 def _about(folders: Sequence[Path], subfolder: str, *, named: bool) -> list[Any]:
@@ -258,7 +244,7 @@ def _facts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, s
 
 def _texts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Prompts by adapter, each with a sign that stands for its answer."""
-    from loratheory.adapters._files import json_file
+    from loratheory.adapters.peft_io import json_file
 
     if len(files) == 1 and files[0].suffix == ".json":
         found = json_file(files[0], LARGEST, FORMAT)
@@ -337,8 +323,7 @@ def generate(
     """Continue a prompt with an adapter, a merge or a route, and print words as they come.
 
     The most likely token is always chosen. Gates that decide for a whole prompt do so once, at its
-    end. A merge, but no route, can be put into the weights of the base: `loratheory convert FOLDER
-    --to model`.
+    end.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """

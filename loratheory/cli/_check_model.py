@@ -70,11 +70,11 @@ def check_model(
         out.refused(f"--facts {facts} says what adapters were trained on: name the adapters too")
     out.needs("pretrained", "check-model")
 
-    from loratheory.adapters import read
+    from loratheory.adapters import read_adapter
     from loratheory.pretrained import load
     from loratheory.pretrained.check import checked, facts_in
 
-    library = [read(folder, download=download) for folder in folders or ()]
+    library = [read_adapter(folder, download=download) for folder in folders or ()]
     asked = facts_in(facts) if facts is not None else None
     bar = partial(out.progress, unit="module", desc="check")
     base = load(model, device=device, dtype=dtype, revision=revision, download=download)

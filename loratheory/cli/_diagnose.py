@@ -1,13 +1,7 @@
 """``loratheory diagnose``: the verdict on adapters before anything is merged."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from itertools import combinations
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from loratheory.cli import _output as out
 
@@ -15,7 +9,6 @@ HEADINGS = {
     "measured": "Measured on these weights",
     "needed": "What a merge would then need",
     "unknown": "What no look at the weights can tell",
-    "shared": "What they have in common, and what that told in our experiments",
 }
 COLUMNS = (
     "cross-talk: what one answers to the worst input of another, over the other's largest answer; "
@@ -38,19 +31,6 @@ NEXT = (
 def diagnose(
     folders: out.Folders,
     any_base: out.AnyBase = False,
-    solutions: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="JSONL",
-            help="What an adapter was trained on, with `template`; one for each, in their order.",
-        ),
-    ] = None,
-    probe: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Prompts without answers, one per line."),
-    ] = None,
-    model: out.ModelName = None,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
@@ -59,72 +39,24 @@ def diagnose(
 ) -> None:
     """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
-    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. With
-    `--solutions` (training sets) or `--probe` (prompts that the base model reads) it also shows
-    what the adapters have in common, together with the likeness of their weights, and how well such
-    measures predicted reuse in small transformers.
+    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it.
 
     Example: `loratheory diagnose adapter_1 adapter_2 --figure overlap.png`
 
     JSON: an object `adapters, findings, notes, modules, record`; a finding has `kind` (measured,
-    needed, unknown or shared), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
+    needed or unknown), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from loratheory.adapters import aligned, read
-    from loratheory.diagnosis import diagnose as diagnosed
-    from loratheory.diagnosis import template_findings, weight_likeness
+    from loratheory.adapters import read_adapter
+    from loratheory.diagnosis import diagnose as run_diagnosis
 
     out.reachable(json, figure=figure)
-    out.named(model=model)
-    _go_together(folders, solutions, probe, model)
     bar = partial(out.progress, unit="module", desc="diagnose")
-    common = {}
-    if solutions:
-        common["overlap"] = _overlaps(solutions)
-    where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [read(folder, **where) for folder in folders]
-    if solutions or probe:
-        common |= weight_likeness(aligned(adapters, any_base=any_base))
-        if probe:
-            common["agreement"] = _agreement(adapters, probe, model)
-    diagnosis = diagnosed(*adapters, any_base=any_base, progress=bar)
-    shared = template_findings(diagnosis.adapters, common)
-    diagnosis = replace(diagnosis, findings=(*diagnosis.findings, *shared))
+    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
+    adapters = [read_adapter(folder, **where) for folder in folders]
+    diagnosis = run_diagnosis(*adapters, any_base=any_base, progress=bar)
     if out.delivered(json, diagnosis, figure, "overlap", diagnosis):
         _report(diagnosis)
-
-
-def _go_together(
-    folders: Sequence[Path], solutions: Sequence[Path] | None, probe: Path | None, model: str | None
-) -> None:
-    """Refuse options that lack their partners."""
-    if model and not probe:
-        out.refused(f"--model {model} has nothing to read: give prompts with --probe FILE")
-    if solutions and len(solutions) != len(folders):
-        fact = f"--solutions was given {len(solutions)} times for {len(folders)} adapters"
-        out.refused(f"{fact}: give it once for each, in their order")
-
-
-def _overlaps(solutions: Sequence[Path]) -> dict[tuple[int, int], float]:
-    from loratheory.diagnosis import solution_overlaps, solution_templates
-
-    return solution_overlaps([solution_templates(file) for file in solutions])
-
-
-def _agreement(
-    adapters: Sequence[Any], probe: Path, model: str | None
-) -> dict[tuple[int, int], float]:
-    """How often each two adapters say the same next token after a prompt."""
-    try:
-        prompts = [line for line in probe.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        out.refused(f"--probe {probe} cannot be read ({error}): give a text file, a prompt a line")
-    if not prompts:
-        out.refused(f"--probe {probe} is empty: give at least one prompt, one a line")
-    from loratheory.pretrained import agreement, load
-
-    table = agreement(load(model), adapters, prompts)
-    return {(i, j): float(table[i, j]) for i, j in combinations(range(len(adapters)), 2)}
 
 
 def _report(diagnosis: Any) -> None:

@@ -14,27 +14,26 @@ def inspect(
     every: Annotated[
         bool, typer.Option("--all", help="One line per module, not per type of module.")
     ] = False,
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
-    """Show adapters' modules, ranks, spectra and energies; only DoRA needs the base model.
+    """Show adapters' modules, ranks, spectra and energies.
 
     Example: `loratheory inspect my_adapter --figure spectra.png`
 
     JSON: a list of objects `folder, base, dtype, notes, modules`, where each module has `module,
     outputs, inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
-    from loratheory.adapters import read
+    from loratheory.adapters import read_adapter
     from loratheory.diagnosis import spectra
 
     out.reachable(json, figure=figure)
     results = []
     for folder in folders:
-        adapter = read(folder, base=base, subfolder=subfolder, revision=revision, download=download)
+        adapter = read_adapter(folder, subfolder=subfolder, revision=revision, download=download)
         info = adapter.info
         bar = out.progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [{**dataclasses.asdict(s), "scale": info.scales.get(s.module)} for s in bar]

@@ -1,6 +1,6 @@
 """``loratheory merge`` and ``loratheory methods``."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from loratheory.cli import _output as out
-from loratheory.cli._convert import watched
 
 TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
 ON_INPUTS = ("input_energy", "input_error", "input_floor")
@@ -57,10 +56,6 @@ def merge(
     device: out.Device = "cpu",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     any_base: out.AnyBase = False,
-    others: Annotated[
-        str, typer.Option(help="Trained heads, biases, token rows: keep first or mean, or refuse.")
-    ] = "refuse",
-    base: out.Base = None,
     subfolder: out.Subfolder = "",
     revision: out.Revision = None,
     download: out.Download = False,
@@ -71,9 +66,7 @@ def merge(
 ) -> None:
     """Merge adapters into one, and show how far it is from their weighted sum and from each.
 
-    The result has the form of the inputs: a folder that PEFT loads, or one file for kohya's
-    scripts, ComfyUI or diffusers (docs/formats.md). DoRA is merged exactly where `--base` is given.
-    `loratheory convert MERGED --to model` then puts it into the weights of the base.
+    The result is a folder that PEFT, vLLM and llama.cpp load (docs/formats.md).
 
     ties, dare, dare-ties and magnitude act on whole updates, but PEFT's merges of these names on
     the factors; `loratheory methods` says which agree. With `--device cuda` PyTorch does the work.
@@ -88,11 +81,11 @@ def merge(
     import numpy as np
 
     import loratheory.adapters as lib
-    from loratheory.diagnosis import ModuleAudit, audited
+    from loratheory.audit import ModuleAudit, audited
 
     out.free(output, force=force, json=json)
-    where: Any = {"base": base, "subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [lib.read(folder, **where) for folder in folders]
+    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
+    adapters = [lib.read_adapter(folder, **where) for folder in folders]
     if device != "cpu":
         move = _mover(device)
         adapters = [adapter.map(move) for adapter in adapters]
@@ -108,7 +101,6 @@ def merge(
         weights=chosen,
         coefficient=coefficient,
         rng=rng,
-        others=others,
         **options,
     )
     share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
@@ -121,10 +113,11 @@ def merge(
             bar.update()
 
         seen = lib.roots(options["moments"], together) if moments else None
-        made = (
-            audited(merged, together, compared, note, seen) if audit else watched(merged, bar, {})
-        )
-        written = lib.write(made, output, dtype=dtype, force=force)
+        if audit:
+            made = audited(merged, together, compared, note, seen)
+        else:
+            made = replace(merged, modules=lib.Lazy(tuple(merged), _watched(merged, bar)))
+        written = lib.write_adapter(made, output, dtype=dtype, force=force)
     keys = TOTALS + ON_INPUTS * bool(moments)
     totals = {key: sum(getattr(one, key) for one in audits) for key in keys}
     result = {
@@ -145,6 +138,17 @@ def merge(
     }
     if out.delivered(json, result):
         _report(result)
+
+
+def _watched(adapter: Any, bar: Any) -> Any:
+    """A look-up that moves a progress bar."""
+
+    def _look_up(module: str) -> Any:
+        low = adapter[module]
+        bar.update()
+        return low
+
+    return _look_up
 
 
 def _mover(device: str) -> Any:
@@ -231,7 +235,7 @@ def methods(json: out.Json = None) -> None:
     spaces`) and `laws` (each with `method, space, cells`; a cell has `holds`, true, false or
     null, `reason`, `seed` of the counterexample and the largest relative `gap` seen).
     """
-    from loratheory.adapters import METHODS, laws
+    from loratheory.adapters import MERGE_METHODS, laws
 
     rows = laws()
     entries = [
@@ -241,7 +245,7 @@ def methods(json: out.Json = None) -> None:
             "required": sorted(m.required),
             "spaces": m.spaces,
         }
-        for m in METHODS.values()
+        for m in MERGE_METHODS.values()
     ]
     if not out.delivered(json, {"methods": entries, "laws": rows}):
         return

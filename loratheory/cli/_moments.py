@@ -45,9 +45,9 @@ def moments(
         out.refused(f"{prompts} holds no prompt: write a prompt a line")
 
     from loratheory import pretrained as lib
-    from loratheory.adapters import aligned, read, write_moments
+    from loratheory.adapters import aligned, read_adapter, write_moments
 
-    library = [read(folder, download=download) for folder in folders]
+    library = [read_adapter(folder, download=download) for folder in folders]
     together = aligned(library, any_base=True)
     base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
     names = [name for name in together.shapes if name not in together.info.embeddings]

@@ -25,18 +25,10 @@ Figure = Annotated[
 ]
 Folders = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="ADAPTER", help="PEFT folders, single .safetensors files, or Hugging Face ids."
-    ),
-]
-Base = Annotated[
-    Path | None,
-    typer.Option("--base", metavar="FOLDER", help="The base model's safetensors; DoRA needs them."),
+    typer.Argument(metavar="ADAPTER", help="Folders that PEFT saved, or Hugging Face ids."),
 ]
 Subfolder = Annotated[str, typer.Option(help="The adapter's folder below the folder or id.")]
-Output = Annotated[
-    Path, typer.Option("-o", "--output", help="A PEFT folder, or a file NAME.safetensors.")
-]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The PEFT folder to write.")]
 AnyBase = Annotated[bool, typer.Option("--any-base", help="Accept different base model names.")]
 Label = Annotated[str, typer.Argument(help="A theorem, with or without `thm:`.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]

@@ -72,7 +72,7 @@ def teach(
     out.named(model=model, revision=revision)
     out.needs("pretrained", "teach")
     from loratheory import pretrained as lib
-    from loratheory.adapters import write
+    from loratheory.adapters import write_adapter
     from loratheory.diagnosis import LIBRARY, kept_beside
 
     content = lib.plan_in(plan)
@@ -93,7 +93,7 @@ def teach(
             described=asked,
             begin=begin,
         )
-    write(found.adapter, output, force=force, card=found.card)
+    write_adapter(found.adapter, output, force=force, card=found.card)
     if out.delivered(json, found.card):
         title = f"{output}: right answers, in the whole vocabulary"
         columns = {

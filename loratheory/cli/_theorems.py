@@ -1,83 +1,151 @@
-"""``loratheory theorems``, which lists them, and ``loratheory verify``, which checks them."""
+"""``loratheory theorems``, which lists and evaluates them, and ``loratheory verify``."""
 
 import collections
 import functools
+import inspect
+import math
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from loratheory.cli import _output as out
-from loratheory.store import write_whole
 
 Labels = Annotated[
     list[str] | None, typer.Argument(help="Labels, with or without `thm:`. Default: all.")
 ]
 ENTRY = (
-    "label", "kind", "part_of", "tells", "chapter", "status", "sense", "statement", "source",
+    "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
+    "source",
 )  # fmt: skip
+SHARES = ("threshold", "failure", "rate", "doubt")
+"""Names of numbers that lie between 0 and 1."""
 
 
-def chosen(labels: list[str] | None) -> list[Any]:
-    """The theorems with these labels; an unknown one is refused with its nearest relatives."""
-    from loratheory.theorems import ALL
+def names_of(labels: list[str] | None) -> list[str]:
+    """Return full labels; an unknown one is refused with its nearest relatives."""
+    from loratheory.theorems import LABELS
 
-    known = {theorem.label.removeprefix("thm:"): theorem for theorem in ALL}
+    known = [label.removeprefix("thm:") for label in LABELS]
     names = [label.removeprefix("thm:") for label in labels or known]
     for name in names:
         if name not in known:
             hint = out.nearest(name, known, "`loratheory theorems` lists all")
             out.refused(f"there is no theorem {name!r}; {hint}")
-    return [known[name] for name in dict.fromkeys(names)]
+    return [f"thm:{name}" for name in dict.fromkeys(names)]
 
 
 def theorems(
     labels: Labels = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="KEY=VALUE,...", help="Evaluate the law at these numbers."),
+    ] = None,
     json: out.Json = None,
-    graph: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw which theorem uses which.")
-    ] = None,
-    table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the list as .md or .tex.")
-    ] = None,
-    proofs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write statements and proofs as .tex.")
-    ] = None,
 ) -> None:
-    """List the theorems, or show some in full: statement, hypotheses, proof, how it is checked.
+    """List the theorems, or show some in full: statement, hypotheses, proof, evidence, numbers.
+
+    One theorem with `--at` is evaluated at the numbers that are given; shown in full it says which
+    numbers it takes.
 
     Example: `loratheory theorems two-read-region`
 
-    Example: `loratheory theorems --graph graph.png --table theorems.md --proofs proofs.tex`
-    """
-    from loratheory.theorems import CITED, appendix
+    Example: `loratheory theorems gate-detection --at facts=8,width=128,threshold=.5`
 
-    out.reachable(json, graph=graph, table=table, proofs=proofs)
-    shown = chosen(labels)
-    if table:
-        write_whole(table, _markdown(shown) if table.suffix == ".md" else _latex(shown))
-    if proofs:
-        write_whole(proofs, appendix(shown))
+    JSON: a list of objects `label, kind, part_of, tells, chapter, module, status, sense, statement,
+    source, assumptions, controls, uses, computes`; with `--at` an object `label, given, values`.
+    """
+    from loratheory.theorems import load_cited, theorem
+
+    out.reachable(json)
+    shown = [theorem(label) for label in names_of(labels)]
+    if at is not None:
+        if len(labels or ()) != 1:
+            out.refused("--at evaluates one theorem: name it, such as two-read-region --at hops=3")
+        _evaluate(shown[0], at, json)
+        return
     entries = [
         {
-            **{key: getattr(theorem, key) for key in ENTRY},
-            "assumptions": [one.text for one in theorem.assumptions],
-            "controls": [one.name for one in theorem.controls],
-            "uses": list(theorem.uses),
+            **{key: getattr(one, key) for key in ENTRY},
+            "assumptions": [assumption.text for assumption in one.assumptions],
+            "controls": [control.name for control in one.controls],
+            "uses": list(one.uses),
+            "computes": list(map(_signature, one.compute)),
         }
-        for theorem in shown
+        for one in shown
     ]
-    if not out.delivered(json, entries, graph, "theorem_graph", chosen(None) if graph else ()):
+    if not out.delivered(json, entries):
         return
     if labels:
-        for theorem in shown:
-            _in_full(theorem)
+        for one in shown:
+            _in_full(one)
         return
     _list(shown)
     cited: out.Columns = {"result": "name", "source": "source"}
     cited["why not"] = lambda one: one.reason.replace("``", "")
-    out.show("known results that are not run here", cited, CITED)
+    out.show("known results that are not run here", cited, load_cited())
+
+
+def _signature(function: Any) -> str:
+    """Return a function's name and the numbers that it takes, with the defaults of some."""
+    takes = inspect.signature(function).parameters.values()
+    shown = [one.name if one.default is one.empty else f"{one.name}={one.default}" for one in takes]
+    return f"{function.__name__}({', '.join(shown)})"
+
+
+def _evaluate(theorem: Any, text: str, json: Any) -> None:
+    """Print what each function of the theorem gives that can be called with these numbers."""
+    wanted: dict[str, Any] = {}
+    for function in theorem.compute:
+        wanted |= inspect.signature(function).parameters
+    if not wanted:
+        out.refused(f"{theorem.label} has no numbers to give: its bound depends on whole matrices")
+    given = {}
+    for pair in text.split(","):
+        key, equals, value = pair.strip().partition("=")
+        if not equals or key not in wanted:
+            out.refused(f"--at {pair}: write KEY=VALUE with KEY one of {', '.join(wanted)}")
+        given[key] = _number(key, value, wanted[key].annotation)
+    values = {}
+    for function in theorem.compute:
+        mine = inspect.signature(function).parameters
+        missing = [
+            key for key, one in mine.items() if one.default is one.empty and key not in given
+        ]
+        if missing or not mine.keys() & given.keys():
+            continue
+        try:
+            found = function(**{key: given[key] for key in mine if key in given})
+        except (ValueError, ArithmeticError, KeyError) as error:
+            out.refused(f"{theorem.label}: {function.__name__} is not defined there ({error})")
+        if isinstance(found, float) and math.isnan(found):
+            out.refused(f"{theorem.label}: {function.__name__} is not defined at {text}")
+        values[function.__name__] = found
+    if not values:
+        takes = "; ".join(map(_signature, theorem.compute))
+        out.refused(f"--at {text} is not enough: {theorem.label} computes {takes}")
+    if out.delivered(json, {"label": theorem.label, "given": given, "values": values}):
+        rows = []
+        for name, value in values.items():
+            ends = value if isinstance(value, tuple) else (value,)
+            rows.append((name.replace("_", " "), ", ".join(f"{end:.6g}" for end in ends)))
+        out.show(f"{theorem.label} at {text}", ("quantity", "value"), rows)
+
+
+def _number(key: str, text: str, kind: Any) -> Any:
+    """Return a value in the type that its function declares: a number, or a word as it is."""
+    try:
+        value = int(text) if kind is int else float(text)
+    except ValueError:
+        if kind in (int, float) or kind == int | float:
+            what = "a whole number" if kind is int else "a number"
+            out.refused(f"{key}={text} is not {what}: write {key}={3 if kind is int else 0.5}")
+        return text
+    if kind is int and value < 0:
+        out.refused(f"{key}={text} is below 0: give a count")
+    if key in SHARES and not 0 < value < 1:
+        out.refused(f"{key}={text} is not between 0 and 1: write {key}=0.5")
+    return value
 
 
 def _list(shown: list[Any]) -> None:
@@ -99,41 +167,31 @@ def _plain(text: str) -> str:
     return re.sub(r"(?::math:)?`+([^`]*)`+|\*([^*]+)\*", r"\1\2", text)
 
 
-def _markdown(shown: list[Any]) -> str:
-    """One line a theorem, for a README."""
-    lines = ["| theorem | status | statement |", "|---|---|---|"]
-    for theorem in shown:
-        name, statement = theorem.label.removeprefix("thm:"), theorem.statement.replace("|", "\\|")
-        lines.append(f"| `{name}` | {theorem.status} | {statement} |")
-    return "\n".join(lines) + "\n"
+def _in_full(one: Any) -> None:
+    """Print a theorem with its evidence: how it is verified, and what a check finds now."""
+    from loratheory.theorems import theorem, verify
 
-
-def _latex(shown: list[Any]) -> str:
-    """A longtable with a reference to each label."""
-    from loratheory.theorems import latex
-
-    rows = [rf"\ref{{{t.label}}} & {t.status} & {latex(t.statement)} \\" for t in shown]
-    head = r"\begin{longtable}{llp{.7\linewidth}}"
-    return "\n".join([head, *rows, r"\end{longtable}"]) + "\n"
-
-
-def _in_full(theorem: Any) -> None:
     ways = {
-        "its construction meets the bound": theorem.attain,
-        "random rivals, far away and next to the optimum": theorem.rival,
-        "an optimiser that shares no code with it": theorem.adversary,
+        "its construction meets the bound": one.attain,
+        "random rivals, far away and next to the optimum": one.rival,
+        "an optimiser that shares no code with it": one.adversary,
     }
-    proved = "**Proof.**" in theorem.document or not theorem.part_of
-    home = theorem if proved else chosen([theorem.part_of])[0]
-    out.say(f"  ({theorem.status}; {theorem.source})", theorem.label)
-    tells = [] if theorem.part_of else [f"\n{_plain(theorem.tells)}"]
+    proved = "**Proof.**" in one.document or not one.part_of
+    home = one if proved else theorem(one.part_of)
+    out.say(f"  ({one.status}; {one.source})", one.label)
+    report = verify(one)
+    found = "as stated" if report.ok else f"NOT AS STATED: {report.trouble}"
+    tells = [] if one.part_of else [f"\n{_plain(one.tells)}"]
     lines = [
         *tells,
-        f"\n{theorem.statement}\n",
-        *(f"  needs     {assumption}" for assumption in theorem.assumptions),
-        *(f"  breaks if {control.name}" for control in theorem.controls),
+        f"\n{one.statement}\n",
+        *(f"  needs     {assumption}" for assumption in one.assumptions),
+        *(f"  breaks if {control.name}" for control in one.controls),
+        f"  stated in {one.module}",
         f"  verified  {'; '.join(way for way, there in ways.items() if there)}",
-        f"  uses      {', '.join(theorem.uses) or 'nothing else'}\n",
+        f"  now       {report.cases} witnesses, {found}; {report.controls} controls",
+        *(f"  computes  {_signature(function)}" for function in one.compute),
+        f"  uses      {', '.join(one.uses) or 'nothing else'}\n",
         home.document.strip() + "\n",
     ]
     for line in lines:
@@ -183,7 +241,7 @@ def verify(
     from loratheory.theorems import FACTORED, verify_all
 
     out.reachable(json)
-    asked = [t.label for t in chosen(labels) if not scale or t.label in FACTORED]
+    asked = [label for label in names_of(labels) if not scale or label in FACTORED]
     if not asked:
         out.refused(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
     if backend not in ("numpy", "torch"):

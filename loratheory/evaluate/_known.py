@@ -7,14 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from loratheory.adapters import (
-    METHODS,
+    MERGE_METHODS,
     Adapter,
     Options,
     Router,
     arrow_scores,
     calibrate,
     calibrate_z,
-    response_scores,
+    response_norms,
 )
 from loratheory.adapters import laws as table_of_laws
 from loratheory.bench.crossings import Crossings, hop_gates, subject_gates
@@ -41,7 +41,7 @@ class Known:
     language: Act | None = None
     told: bool = False
     crossed: Callable[[Crossings], Act] | None = None
-    method: tuple[str, str] = ("", "full")  # of `METHODS`, and the space
+    method: tuple[str, str] = ("", "full")  # of `MERGE_METHODS`, and the space
 
     @property
     def laws(self) -> list[Law]:
@@ -76,8 +76,8 @@ def reused(asked: OwnRule) -> Act:
 
 
 def _merge(name: str, method: str, space: str = "full", **options: Any) -> Known:
-    """A merge of `METHODS`; what it is to be cut to is the rank of its widest adapter."""
-    kept = METHODS[method]
+    """A merge of `MERGE_METHODS`; what it is to be cut to is the rank of its widest adapter."""
+    kept = MERGE_METHODS[method]
 
     def _rule(updates: Any, weights: Any) -> Any:
         rank = max(low.width for low in updates) if "rank" in kept.required else None
@@ -122,7 +122,7 @@ _ROWS = (
     _merge("chebyshev", "chebyshev"),
     _merge("factor-mean", "factor-mean"),
     _router("Arrow", "arrow", lambda updates, _: Router(arrow_scores(updates))),
-    _router("largest norm", "norm", lambda updates, _: Router(response_scores(updates))),
+    _router("largest norm", "norm", lambda updates, _: Router(response_norms(updates))),
     _router("gates on maps", "gates", partial(calibrate, budget=BUDGET)),
     _router("gates on maps, z = 2", "gates, z = 2", partial(calibrate_z, z=2)),
     Known("block gates", None, rule("block gates, z = 2")),

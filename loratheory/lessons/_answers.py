@@ -10,23 +10,20 @@ from loratheory import toy
 from loratheory.adapters import crosstalk, frobenius_cosine
 from loratheory.lessons._judging import NEAR, Exercise, WrongError, kind, wrong_unless
 from loratheory.lowrank import LowRank, from_dense
-from loratheory.theorems import (
-    argmax_margin,
-    arrow_blind_spot,
-    attention_budget,
+from loratheory.theorems import theorem
+from loratheory.theorems.composition import (
     clean_up_bridge,
-    depth_budget,
-    hebbian_memory,
-    random_interference,
+    placement,
     routing_reach,
-    superposition_floor,
+    stand_in_ceiling,
     template_vote,
-    theorem,
     two_read_region,
 )
-from loratheory.theorems.composition import least_norm_placement, stand_in_ceiling
+from loratheory.theorems.editing import hebbian_memory, superposition_floor
+from loratheory.theorems.expressiveness import argmax_margin, attention_budget, depth_budget
 from loratheory.theorems.expressiveness.rank_floor import Tasks
-from loratheory.theorems.routing import single_read_no_go
+from loratheory.theorems.libraries import interference
+from loratheory.theorems.routing import arrow, single_read_no_go
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def _worst_key() -> float:
 
 
 def _equal_energy() -> float:
-    return next(k for k in range(2, 2000) if random_interference.energy(k, 8, 1024) >= 1)
+    return next(k for k in range(2, 2000) if interference.energy(k, 8, 1024) >= 1)
 
 
 def _zero_cosine_is_silence() -> bool:
@@ -151,9 +148,7 @@ def _late(first: float, second: float, rate: float = 1) -> float:
     """The late layer's share, by the lengths of both keys and how much faster it learns."""
     keys = (first * np.eye(2)[:, :1], second * np.eye(2)[:, :1])
     latent = (0 * keys[0][:, 0], keys[1][:, 0])
-    return least_norm_placement.bound(
-        least_norm_placement.Case(keys, latent, (1.0, float(rate)), early=1)
-    )
+    return placement.bound(placement.Case(keys, latent, (1.0, float(rate)), early=1))
 
 
 def _by_heart() -> float:
@@ -238,12 +233,12 @@ EXERCISES: dict[str, Exercise] = {
     ),
     "05.3": Truth(_zero_cosine_is_silence, "step 2 has a pair whose inner product is always zero"),
     "06.1": Number(
-        lambda: arrow_blind_spot.accuracy(5, 10),
+        lambda: arrow.accuracy(5, 10),
         "one key in five is seen, and on the others ten adapters tie",
         {1 / 5: "on the keys that it does not see Arrow still guesses right one time in ten"},
     ),
     "06.2": Number(
-        lambda: float(np.degrees(arrow_blind_spot.safe_angle(np.radians(50.0)))),
+        lambda: float(np.degrees(arrow.safe_angle(np.radians(50.0)))),
         "where do both scores tie?",
         {np.radians(25.0): "this is in radians"},
     ),

@@ -25,21 +25,14 @@ from loratheory.lessons._judging import (
     wrong_unless,
 )
 from loratheory.lowrank import Array, LowRank, from_dense, gaussian, orthonormal, with_spectrum
-from loratheory.theorems import (
-    argmax_margin,
-    arrow_blind_spot,
-    depth_budget,
-    interference_angle,
-    minimax_merge,
-    packing_floor,
-    single_read_no_go,
-    stand_in_ceiling,
-    superposition_floor,
-    template_vote,
-    theorem,
-    two_read_region,
-)
+from loratheory.theorems import theorem
+from loratheory.theorems.composition import stand_in_ceiling, template_vote, two_read_region
+from loratheory.theorems.editing import superposition_floor
+from loratheory.theorems.expressiveness import argmax_margin, depth_budget
 from loratheory.theorems.expressiveness.rank_floor import Tasks
+from loratheory.theorems.libraries import interference
+from loratheory.theorems.merging import minimax_merge
+from loratheory.theorems.routing import arrow, single_read_no_go
 
 
 def merge(mine: Any) -> str:
@@ -65,10 +58,10 @@ def smallest_ball(mine: Any) -> str:
     return meets(minimax_merge.THEOREM, pairs, NEAR)
 
 
-def _two_reads() -> tuple[Any, toy.Chain]:
+def _two_reads() -> tuple[Any, toy.LinearChain]:
     rng = np.random.default_rng(0)
     keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
-    case = two_read_region.Case("overwrite", (1.0, 1.0), (keys[0], keys[1]), (values,))
+    case = two_read_region.Prompt("overwrite", (1.0, 1.0), (keys[0], keys[1]), (values,))
     return case, two_read_region.attain(case)
 
 
@@ -96,7 +89,9 @@ def broken_bridge(mine: Any) -> str:
     """Judge a change of the bridge, and of nothing else, that makes the prediction fail."""
     case, memory = _two_reads()
     changed = asked(mine, memory)
-    wrong_unless(isinstance(changed, toy.Chain), f"a Chain is asked for, not {kind(changed)}")
+    wrong_unless(
+        isinstance(changed, toy.LinearChain), f"a LinearChain is asked for, not {kind(changed)}"
+    )
     shapes = [
         [part.shape for part in (*m.memories, *m.edits, *m.bridges)] for m in (memory, changed)
     ]
@@ -149,11 +144,11 @@ def worst_key(mine: Any) -> str:
     found = worst = 0.0
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        case = interference_angle.Case(gaussian(rng, 20, 12, 3), gaussian(rng, 15, 12, 2))
+        case = interference.Case(gaussian(rng, 20, 12, 3), gaussian(rng, 15, 12, 2))
         key = array(asked(mine, case.first, case.second), (12,), "the key")
-        answer = interference_angle.Answer(case.second, key[:, None])
-        found = interference_angle.THEOREM.check(case, answer).value
-        worst = interference_angle.worst_response(case)
+        answer = interference.Answer(case.second, key[:, None])
+        found = interference.THEOREM.check(case, answer).value
+        worst = interference.worst_response(case)
         wrong_unless(
             found >= (1 - NEAR) * worst, f"your key is answered by {found:.4g}, some by {worst:.4g}"
         )
@@ -165,14 +160,14 @@ def packing(mine: Any) -> str:
     pairs = []
     for count in (2, 3, 5, 8):
         lines = array(asked(mine, count), (count, 2), f"{count} directions as rows")
-        pairs.append((packing_floor.Case(count, 1, 2, np.zeros(1)), lines[:, :, None]))
-    return meets(packing_floor.THEOREM, pairs)
+        pairs.append((interference.Packed(count, 1, 2, np.zeros(1)), lines[:, :, None]))
+    return meets(interference.PACKING, pairs)
 
 
 def _drowned(case: Any, rng: np.random.Generator) -> list[LowRank]:
     """The same edits in factors of which `down` answers foreign keys most, and `up` drops that."""
     library, keys = [], case.keys
-    for own, low in enumerate(arrow_blind_spot.rival(case, rng)):
+    for own, low in enumerate(arrow.rival(case, rng)):
         foreign = np.concatenate([*keys[:own], *keys[own + 1 :]], axis=1)
         up = np.concatenate([low.up, np.zeros((low.shape[0], foreign.shape[1]))], axis=1)
         down = np.concatenate([low.down, 2 * np.linalg.norm(low.down) * foreign.T])
@@ -187,12 +182,12 @@ def router(mine: Any) -> str:
         rng, width = np.random.default_rng(experts), experts * facts
         frame = orthonormal(rng, 40, width)
         strengths = tuple(np.append(1.0, rng.uniform(0.4, 0.9, facts - 1)) for _ in range(experts))
-        case = arrow_blind_spot.Case(tuple(np.split(frame, experts, axis=1)), strengths)
+        case = arrow.Case(tuple(np.split(frame, experts, axis=1)), strengths)
         order = rng.permutation(width)  # or a router could count tokens
-        arrow, guess = arrow_blind_spot.bound(case), 1 / experts
-        plain, drowned = list(arrow_blind_spot.attain(case)), _drowned(case, rng)
+        expected, guess = arrow.bound(case), 1 / experts
+        plain, drowned = list(arrow.attain(case)), _drowned(case, rng)
         for library, where in (
-            (plain, f"(Arrow {arrow:.3f}, a guess {guess:.3f})"),
+            (plain, f"(Arrow {expected:.3f}, a guess {guess:.3f})"),
             (
                 drowned,
                 "once the same updates are split so that `down` answers other adapters' keys as"
@@ -210,7 +205,7 @@ def router(mine: Any) -> str:
                 " not say which keys it edits",
             )
             parts = [scores[order // facts == expert] for expert in range(experts)]
-            right = float(np.mean([arrow_blind_spot.chance(p, i) for i, p in enumerate(parts)]))
+            right = float(np.mean([arrow.chance(p, i) for i, p in enumerate(parts)]))
             chosen = f"with {experts} adapters of {facts} facts you choose right in {right:.3f}"
             wrong_unless(right == 1, f"{chosen} of all cases {where}")
     return "you choose right on every edited key, however updates are split"
@@ -225,12 +220,12 @@ def seeing_arrow(mine: Any) -> str:
     frames = tuple(array(one, shape, "each matrix of keys") for one in keys)
     sizes = tuple(array(one, shape[1:], "each list of strengths") for one in strengths)
     wrong_unless(min(map(np.min, sizes)) > 0, "an edit of strength 0 is none: give positive ones")
-    case = arrow_blind_spot.Case(frames, sizes)
-    library = arrow_blind_spot.attain(case)
-    found, formula = arrow_blind_spot.measure(case, library), arrow_blind_spot.bound(case)
+    case = arrow.Case(frames, sizes)
+    library = arrow.attain(case)
+    found, formula = arrow.measure(case, library), arrow.bound(case)
     worse = f"Arrow does worse here, {found:.3f}, than its formula, {formula:.3f}"
     wrong_unless(found >= formula - 1e-9, worse)
-    return breaks(arrow_blind_spot.THEOREM, case, library)
+    return breaks(arrow.THEOREM, case, library)
 
 
 def escaping(mine: Any) -> str:

@@ -4,7 +4,6 @@ from loratheory.pretrained._advise import Advice as Advice
 from loratheory.pretrained._advise import Mark as Mark
 from loratheory.pretrained._advise import Tried as Tried
 from loratheory.pretrained._advise import advised as advised
-from loratheory.pretrained._advise import chosen as chosen
 from loratheory.pretrained._advise import halved as halved
 from loratheory.pretrained._advise import leaks as leaks
 from loratheory.pretrained._advise import recommended as recommended
@@ -72,3 +71,5 @@ from loratheory.pretrained._teach import plan_in as plan_in
 from loratheory.pretrained._teach import taught as taught
 from loratheory.pretrained._train import trained as trained
 from loratheory.pretrained._train import trained_once as trained_once
+from loratheory.pretrained.coefficients import divergence_slopes as divergence_slopes
+from loratheory.pretrained.coefficients import optimise_coefficients as optimise_coefficients

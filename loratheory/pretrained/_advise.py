@@ -8,11 +8,11 @@ answers are given, only prompts count on which the adapter alone is right.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
 
 from loratheory.adapters import Adapter
 from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
@@ -21,18 +21,14 @@ from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, ma
 from loratheory.pretrained._reuse import WAYS, About, Way, digest, put_on
 from loratheory.pretrained._teach import Share
 from loratheory.pretrained._train import identity
+from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
 from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
-MOST = 2.0  # the largest coefficient that is tried
-START = 0.5  # of each coefficient where every adapter has its own
-TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
-TINY = 1e-6  # nats: what is less counts as nothing
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking gates
 CLEARLY = 0.1  # by so much more must gates keep of the adapter that loses most to be taken instead
 Prompts = Mapping[str, Mapping[str, str]]
 """By adapter, from each prompt to its answer, which is empty where it is not known."""
-Score = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -145,6 +141,16 @@ class _Exam:
         means = np.bincount(self.owner, kl) / np.bincount(self.owner)
         return means, (now.argmax(1) == self.target).numpy()
 
+    def slopes(
+        self, model: Model, acting: Attached, coefficients: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """With these coefficients the mean divergence of each group, and its derivatives."""
+        rows = [np.flatnonzero(self.owner == group) for group in range(len(self.names))]
+        prompts = [[self.prompts[i] for i in row] for row in rows]
+        return divergence_slopes(
+            model, acting, prompts, [self.alone[row] for row in rows], coefficients
+        )
+
     def shares(self, said: np.ndarray, counts: np.ndarray) -> list[Share]:
         """Of each group, how many of the prompts that count are answered rightly."""
         right, asked = (np.bincount(self.owner, x).astype(int) for x in (said & counts, counts))
@@ -206,9 +212,10 @@ def advised(
     Returns
     -------
     Advice
-        Costs some ten passes over the choosing prompts for each way with one coefficient, ten for
-        each adapter where every one has its own, and a pass over the scoring prompts for every way;
-        passes of gates cost more.
+        Costs at most 14 passes over the choosing prompts for each way with one coefficient, and for
+        k adapters with one each at most k + 15 and 16 + 2k with gradients, of about two passes and
+        the activations of sixteen prompts; `optimise_coefficients` says how. Every way costs a pass
+        over the scoring prompts, too. Passes of gates cost more.
 
     Raises
     ------
@@ -227,15 +234,22 @@ def advised(
     size = sum(low.width * sum(low.shape) for one in adapters for low in one.values()) / count
     whole = sum(m * n for _, (m, n), embedding in maps(model).values() if not embedding)
     tried, notes, base = list[Tried](), list[str](), token_logs(model, GENERIC, at_once=True)[0]
+    measured = dict[Any, np.ndarray]()
 
     def _try(name: str, way: Way, acting: Attached) -> None:
-        def _score(coefficients: np.ndarray) -> np.ndarray:
-            acting.set(coefficients)
-            return trial.asked(model)[0]
+        def _measure(coefficients: np.ndarray) -> np.ndarray:
+            # Ways by sums of the adapters share what they measure, and all share the base.
+            what = "sum" if way.method == "cat" else (way.method, name)
+            key = (what, *coefficients.tolist()) if coefficients.any() else ()
+            if key not in measured:
+                acting.set(coefficients)
+                measured[key] = trial.asked(model)[0]
+            return measured[key]
 
         with acting:
             first = acting.coefficients[0].tolist()
-            numbers, kl = chosen(_score, way.free, first, [START] * count)
+            slopes = partial(trial.slopes, model, acting)
+            numbers, kl = optimise_coefficients(_measure, slopes, way.free, first)
             acting.set(numbers)
             lows = [low for row in acting.updates.values() for low in row]
             each = whole + sum(low.width * sum(low.shape) for low in lows)
@@ -282,48 +296,6 @@ def _read(file: Path) -> Tried:
     row = json.loads(file.read_text("utf-8"))
     marks = tuple(Mark(Share(**one["share"]), one["kl"]) for one in row["marks"])
     return Tried(**{**row, "coefficients": tuple(row["coefficients"]), "marks": marks})
-
-
-def chosen(
-    score: Score, free: str, given: Sequence[int | float], start: Sequence[int | float]
-) -> tuple[tuple[float, ...], float]:
-    """Return those of the tried coefficients whose largest divergence is least, and this number.
-
-    `score` returns a divergence for each adapter. If `free` is empty only the `given` coefficients
-    are tried; "one" for all is found by SciPy's bounded search, "each" by its COBYLA from `start`.
-    COBYLA lowers a bound on the logarithms of all divergences: these are smooth, their maximum not.
-    """
-    seen: dict[tuple[float, ...], np.ndarray] = {}
-
-    def _score(coefficients: np.ndarray) -> np.ndarray:
-        key = tuple(coefficients.round(4).tolist())
-        if key not in seen:
-            seen[key] = score(np.array(key))
-        return seen[key]
-
-    def _logs(coefficients: np.ndarray) -> np.ndarray:
-        return np.log(_score(coefficients) + TINY)
-
-    if free == "one":
-        minimize_scalar(
-            lambda c: _score(np.full(len(given), c)).max(),
-            bounds=(0, MOST),
-            method="bounded",
-            options={"maxiter": TRIES, "xatol": 0.05},
-        )
-    elif free == "each":
-        minimize(
-            lambda x: x[-1],
-            [*start, float(_logs(np.array(start)).max())],
-            method="COBYLA",
-            bounds=[(0, MOST)] * len(start) + [(None, None)],
-            constraints={"type": "ineq", "fun": lambda x: x[-1] - _logs(x[:-1])},
-            options={"rhobeg": 0.25, "maxiter": min(20 * len(start), MANY), "tol": 0.05},
-        )
-    else:
-        _score(np.array(given))
-    best = min(seen, key=lambda key: seen[key].max())
-    return best, float(seen[best].max())
 
 
 def recommended(

@@ -59,12 +59,15 @@ class Attached:
         May be written to at any time; a module whose row is zero returns the base's output as is.
     route : callable or None
         The function that weighs the adapters at each token; set by `follow`.
+    traced : (adapters,) tensor or None
+        Where set, it is used instead of `coefficients`, in all modules, and autograd follows it.
     """
 
     names: tuple[str, ...]
     layers: Int64[np.ndarray, " modules"]
     coefficients: Float64[np.ndarray, "modules adapters"]
     route: Route | None = None
+    traced: Any = None
     _sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
     _handles: list[Any] = field(default_factory=list, repr=False)
 
@@ -145,8 +148,9 @@ class Attached:
         self, row: int, name: str, site: "Site", _: Any, args: Any, kwargs: Any, out: Any
     ) -> Any:
         """What a module passes on, instead of `out`."""
-        coefficients = self.coefficients[row]
-        if not coefficients.any():
+        coefficients = self.coefficients[row] if self.traced is None else self.traced
+        # A zero may be skipped, but not where its gradient is wanted.
+        if self.traced is None and not coefficients.any():
             return out
         x = args[0] if args else next(iter(kwargs.values()))
         if self.route is None:
@@ -242,18 +246,17 @@ class Site:
 
     def added(self, x: Array, out: Array, row: Any) -> Array:
         """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
-        import torch
         from torch.nn.functional import embedding, linear
 
         self._move_to(out.device)
-        if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
-            self._row = row.tobytes()
-            self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
+        scale = self._scale_of(row)
         if self.embedding:
             codes = embedding(x.to(self.down.device), self.down.T)
         else:
             codes = linear(x.to(self.down), self.down)
-        change = linear(codes.mul_(self._scale), self.up)
+        # Autograd needs the codes as they were; otherwise no second array of their size is made.
+        codes = codes * scale if scale.requires_grad else codes.mul_(scale)
+        change = linear(codes, self.up)
         if self.embedding and hasattr(self.module, "embed_scale"):
             change = change * self.module.embed_scale  # Gemma's embeddings scale what they look up
         return change.add_(out).to(out.dtype)  # in place: no second array of this size
@@ -267,6 +270,17 @@ class Site:
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
         return change.reshape(out.shape).add_(out).to(out.dtype)
+
+    def _scale_of(self, row: Any) -> Any:
+        """The coefficient of each of the ``c`` pairs of factors, where the factors are."""
+        import torch
+
+        if isinstance(row, torch.Tensor):
+            return row.repeat_interleave(torch.tensor(self.widths, device=row.device)).to(self.down)
+        if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
+            self._row = row.tobytes()
+            self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
+        return self._scale
 
     def _move_to(self, device: Any) -> None:
         """Once, to where the module computes: a weight that was offloaded does not tell before."""

@@ -19,7 +19,7 @@ def fitted(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str
     ------
     ModelError
         If a module is not in the model, or has another shape there; the message names the first
-        three and what would match. Also if an adapter replaces tensors of the base.
+        three and what would match.
     AdapterError
         If there is no adapter, or two do not fit each other.
 
@@ -30,10 +30,6 @@ def fitted(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str
     """
     places = maps(model)
     for adapter in adapters:
-        if others := [*adapter.info.others]:
-            named = ", ".join(others[:SHOWN]) + (", …" if others[SHOWN:] else "")
-            fact = f"it replaces tensors of the base ({named})"
-            raise failure(adapter.info.name, fact, "hooks only add: load it with PEFT")
         _of_these_modules(model, adapter, places)
         _of_this_base(model, adapter)
     together = aligned(adapters, any_base=True)

@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from loratheory.adapters import Gates, Scores, response_scores, standardised
+from loratheory.adapters import Gates, Scores, response_norms, standardised
 from loratheory.lowrank import Array
 from loratheory.pretrained._ask import batch, first_tokens, inputs, last_logits
 from loratheory.pretrained._attach import Attached, Route, routed
@@ -78,7 +78,7 @@ def _map_levels(
     finally:
         acting.set(coefficients)
     scores = {
-        n: standardised(response_scores(low), ordinary[n]) for n, low in acting.updates.items()
+        n: standardised(response_norms(low), ordinary[n]) for n, low in acting.updates.items()
     }
     return {name: torch.stack([one.shift, one.spread]) for name, one in scores.items()}
 
@@ -88,7 +88,7 @@ def _scores(acting: Attached, levels: Levels) -> dict[str, Scores]:
     found = {}
     for name, low in acting.updates.items():
         mean, deviation = levels[name].to(low[0].up.device)
-        found[name] = replace(response_scores(low), shift=mean, spread=deviation)
+        found[name] = replace(response_norms(low), shift=mean, spread=deviation)
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._files import json_object, opened
+from loratheory.adapters.peft_io import json_object, opened
 from loratheory.pretrained._model import ModelError, failure, json_in
 from loratheory.pretrained._teach import texts, wrong_facts, wrong_sentences
 from loratheory.tasks._export import exported

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 
-from loratheory.adapters._adapter import shown
+from loratheory.adapters.adapter import shown
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, spent
 from loratheory.store import cache_folder, draft, lock
 

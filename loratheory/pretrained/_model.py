@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loratheory.adapters import AdapterError
-from loratheory.adapters._files import json_file
+from loratheory.adapters.peft_io import json_file
 
 LARGEST = 2**30  # bytes of a JSON file
 GENERIC = (

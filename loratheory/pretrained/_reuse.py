@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from loratheory.adapters import Adapter, merge, read, write
+from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
 from loratheory.pretrained._ask import GREEDY, batch
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._gates import (
@@ -58,7 +58,7 @@ class Way:
     """
 
     name: str  # as tables, cards and options have it
-    method: str = ""  # the rule, of `loratheory.adapters.METHODS`; empty for gates
+    method: str = ""  # the rule, of `loratheory.adapters.MERGE_METHODS`; empty for gates
     options: Mapping[str, Any] = field(default_factory=dict)  # what it takes beside the adapters
     free: Literal["", "one", "each"] = "one"  # coefficients chosen on prompts: none, one for all, …
     share: Callable[[int], float] = lambda _: 1.0
@@ -233,7 +233,7 @@ def write_reuse(
     recipe = {"way": way.name, "coefficients": list(coefficients), "adapters": inputs}
     content = {"recipe": recipe, **(card or {})}
     if way.gates is None:
-        write(way.merged(adapters, coefficients, moments), folder, card=content)
+        write_adapter(way.merged(adapters, coefficients, moments), folder, card=content)
         return
     assert model is not None
     acting, levels = put_on(model, adapters, way, about=about)
@@ -241,7 +241,7 @@ def write_reuse(
     with draft(folder, replace=False) as place:
         place.mkdir()
         for number, adapter in enumerate(adapters, 1):
-            write(adapter, place / str(number))
+            write_adapter(adapter, place / str(number))
         if levels:
             save_file({key: x.cpu().contiguous() for key, x in levels.items()}, place / LEVELS)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -255,7 +255,7 @@ def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
 
     recipe = recipe_in(folder / ROUTE)
     way, numbers = recipe.way, range(1, len(recipe.digests) + 1)
-    adapters = [read(folder / str(number)) for number in numbers]
+    adapters = [read_adapter(folder / str(number)) for number in numbers]
     if way.gates is subject_gates:
         return recipe, adapters, {}
     try:
@@ -301,7 +301,7 @@ def reused(model: Model, folder: str | Path, prompt: str | None = None) -> Itera
 def _on(model: Model, folder: Path, prompt: str | None) -> Iterator[tuple[Attached, bool]]:
     """The same, and whether the network may keep a cache."""
     if not (folder / ROUTE).exists():
-        with attached(model, [read(folder)]) as acting:
+        with attached(model, [read_adapter(folder)]) as acting:
             yield acting, True
         return
     recipe, adapters, levels = _read_route(folder)

@@ -24,6 +24,13 @@ A statement may have clauses: special cases, corollaries and remarks that the sa
 each with its own label and verdict. Each is stated in a paragraph of the docstring, and ``CLAUSES``
 collects the theorems that `Theorem.clause` returns for them. A clause takes from its theorem
 whatever it does not change.
+
+Theorems of one family, which share case and proof, share a module: its docstring holds a document
+for each, with a line of ``=`` between them. The parts of the second one end with a suffix of its
+own, as in ``draw_law``, and ``CLAUSES`` lists it too.
+
+``COMPUTE`` lists functions of plain numbers, such as a threshold by the number of hops, which
+`loratheory theorems NAME --at` calls.
 """
 
 import re
@@ -44,6 +51,7 @@ Sense = Literal["lower", "upper", "equal"]
 Status = Literal["proved", "cited", "conjectured", "refuted"]
 Kind = Literal["theorem", "lemma", "clause"]
 CLAUSE = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
+NEXT_DOCUMENT = r"\n={20,}\n"  # between the documents of a family's module
 TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
 
 
@@ -141,7 +149,65 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN")
+DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN", "COMPUTE")
+
+
+def parts(document: str) -> dict[str, str]:
+    """Return the parts of a theorem's document by name.
+
+    Parameters
+    ----------
+    document : str
+        `Theorem.document`, in the markup of docstrings.
+
+    Returns
+    -------
+    dict
+        ``Title``; ``Statement``, the sentence in plain words; ``Precisely``, the formal statement;
+        ``Proof`` and so on, in order; ``References`` last, empty where there are none.
+
+    Examples
+    --------
+    >>> found = parts(lt.theorems.theorem("two-read-region").document)
+    >>> found["Title"], list(found)[1:4]
+    ('Two-read region', ['Statement', 'Precisely', 'Proof'])
+    """
+    body, _, references = re.sub(r"\nReferences\n-+\n", "\0", document).partition("\0")
+    opening, *pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)
+    found = {"Title": opening.split(":")[0].strip(), "Statement": "", "Precisely": ""}
+    # names and texts alternate
+    for name, text in zip(pieces[::2], pieces[1::2], strict=True):
+        found[name] = text.strip()
+    found["Statement"], _, found["Precisely"] = found["Statement"].partition("\n\n")
+    return {**found, "References": references.strip()}
+
+
+def state(document: str, name: str) -> str:
+    """Return the statement of a document in one line; ValueError if it has none."""
+    stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
+    if stated is None:
+        message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
+        raise ValueError(message)
+    return " ".join(stated[1].split())
+
+
+def find_document(text: str, title: str, name: str) -> str:
+    """Return the document of this title in a module's docstring, or the first; else ValueError."""
+    documents = re.split(NEXT_DOCUMENT, text)
+    if not title:
+        return documents[0]
+    for document in documents:
+        if parts(document)["Title"].lower() == title.lower():
+            return document.strip() + "\n"
+    message = f"{name}: its docstring has no document with the title {title!r}"
+    raise ValueError(message)
+
+
+def list_assumptions(given: Any) -> tuple[Assumption[Any, Any], ...]:
+    """Return hypotheses that are given as a dict from words to predicates, or as they are."""
+    if isinstance(given, dict):
+        return tuple(Assumption(text, holds) for text, holds in given.items())
+    return tuple(given)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -155,7 +221,9 @@ class Theorem(Generic[C, W]):
     status : {"proved", "cited", "conjectured", "refuted"}
         Whether it is proved here, proved elsewhere, open, or known to be false.
     document : str
-        The module's docstring: statement and proof in full.
+        Statement and proof in full, from the module's docstring.
+    module : str
+        The full name of the module that states it.
     chapter : str
         The package that contains the module, for example ``merging``.
     sense : {"lower", "upper", "equal"}
@@ -187,6 +255,8 @@ class Theorem(Generic[C, W]):
         For a clause the label of its theorem; otherwise empty.
     unseen : str
         Why `verify` would not notice if the law were changed by a tenth; empty where it would.
+    compute : tuple of callable
+        Functions of plain numbers that evaluate the law, such as a threshold by number of hops.
 
     Examples
     --------
@@ -217,26 +287,34 @@ class Theorem(Generic[C, W]):
     adversary: Callable[[C, np.random.Generator], W] | None = None
     controls: tuple[Control[C, W], ...] = ()
     uses: tuple[str, ...] = ()
+    module: str = ""
     chapter: str = ""
     kind: Kind = "theorem"
     part_of: str = ""
     unseen: str = ""
+    compute: tuple[Callable[..., Any], ...] = ()
 
     @classmethod
-    def of(cls, name: str, **more: Any) -> "Theorem[Any, Any]":
+    def of(cls, name: str, title: str = "", suffix: str = "", **more: Any) -> "Theorem[Any, Any]":
         """Make a theorem of what its module defines, see this module's docstring for the names.
 
         Parameters
         ----------
         name : str
-            The module's ``__name__``, for example ``loratheory.theorems.merging.dare_variance``.
+            The module's ``__name__``, for example ``loratheory.theorems.routing.routing_reach``.
+        title : str
+            In a module of several theorems the title of this one's document, up to a colon. By
+            default the first document is taken, and the label is made of the module's name.
+        suffix : str
+            What the names of its parts end with in a module of several theorems: with ``_law``
+            they are ``draw_law``, ``ASSUMPTIONS_LAW`` and so on.
         **more
             Further attributes, such as a `scale` that is one ``lambda``.
 
         Returns
         -------
         Theorem
-            The label is made of the module's name: for the example ``thm:dare-variance``.
+            Its label is ``thm:`` and the title or the module's name, with hyphens.
 
         Raises
         ------
@@ -247,26 +325,24 @@ class Theorem(Generic[C, W]):
         """
         *_, chapter, result = name.split(".")
         module = vars(sys.modules[name])
-        document = module["__doc__"] or ""
-        stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
-        if stated is None:
-            message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
-            raise ValueError(message)
-        given = {part: module[part] for part in FUNCTIONS if part in module}
-        given |= {part.lower(): module[part] for part in DATA if part in module}
+        document = find_document(module["__doc__"] or "", title, name)
+        # parts are found by their fixed names, so that a module needs no list
+        given = {part: module[part + suffix] for part in FUNCTIONS if part + suffix in module}
+        for part in (*DATA, "ASSUMPTIONS"):
+            if part + suffix.upper() in module:
+                given[part.lower()] = module[part + suffix.upper()]
+        # a case may know its own scale and condition
         known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
-        given |= {part: attrgetter(part) for part in known} | more
+        given |= {part: attrgetter(part) for part in known if not suffix} | more
         if "part_of" in given:
             given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
-        assumptions = module.get("ASSUMPTIONS", {})
-        if isinstance(assumptions, dict):
-            assumptions = tuple(Assumption(text, holds) for text, holds in assumptions.items())
         return Theorem(
-            label="thm:" + result.replace("_", "-"),
+            label="thm:" + (title.lower().replace(" ", "-") or result.replace("_", "-")),
+            module=name,
             chapter=chapter,
             document=document,
-            statement=" ".join(stated[1].split()),
-            assumptions=assumptions,
+            statement=state(document, name),
+            assumptions=list_assumptions(given.pop("assumptions", ())),
             **given,
         )
 
@@ -290,12 +366,13 @@ class Theorem(Generic[C, W]):
         ValueError
             If the docstring has no paragraph of that name.
         """
+        # the docstring states all clauses: a claim without words is an error
         stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
         if name not in stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**"
             raise ValueError(message)
-        if isinstance(assumptions := changes.get("assumptions"), dict):
-            changes["assumptions"] = tuple(Assumption(*pair) for pair in assumptions.items())
+        if "assumptions" in changes:
+            changes["assumptions"] = list_assumptions(changes["assumptions"])
         text, title = stated[name].strip(), f"{name[0].upper()}{name[1:]}"
         return replace(
             self,
@@ -306,6 +383,7 @@ class Theorem(Generic[C, W]):
             part_of=self.label,
             uses=(self.label, *changes.pop("uses", ())),
             unseen=changes.pop("unseen", ""),
+            compute=changes.pop("compute", ()),
             **changes,
         )
 

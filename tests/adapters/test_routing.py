@@ -17,7 +17,7 @@ from loratheory.adapters import (
     calibrate,
     calibrate_z,
     forward,
-    response_scores,
+    response_norms,
     softmax_weights,
     standardised,
     subspace_scores,
@@ -32,7 +32,7 @@ MOVES = {
         lambda array: np.asarray(array.to_device(array_api_strict.Device("CPU_DEVICE"))),
     ),
 }
-SCORES = [arrow_scores, subspace_scores, response_scores]
+SCORES = [arrow_scores, subspace_scores, response_norms]
 
 
 def library(seed, m=6, n=5, k=3):
@@ -87,7 +87,7 @@ def test_narrow_types_are_computed_in_single_and_one_double_factor_makes_all_dou
     half = [gaussian(rng, 4, 3, 2).map(lambda a: torch.asarray(a).bfloat16()) for _ in range(2)]
     x, exact = torch.ones((5, 3), dtype=torch.bfloat16), [a.map(torch.Tensor.double) for a in half]
     out = forward(half, x, torch.ones((5, 2), dtype=torch.bfloat16))
-    assert out.dtype == response_scores(half)(x).dtype == torch.float32
+    assert out.dtype == response_norms(half)(x).dtype == torch.float32
     assert torch.allclose(out.double(), x.double() @ sum(a.dense() for a in exact).T, rtol=1e-5)
     single = gaussian(rng, 3, 3, 1).map(np.float32)
     mixed, x = [single, LowRank(single.up.astype(float), single.down)], np.ones((1, 3), "f4")
@@ -103,7 +103,7 @@ def test_scores_by_hand():
     low, x = LowRank(np.diag([3.0, 1.0]), np.eye(3)[:2]), np.array([[3.0, 4.0, 5.0]])
     assert arrow_scores([low])(x) == pytest.approx(3.0)
     assert subspace_scores([low])(x) == pytest.approx(5.0)
-    assert response_scores([low])(x) == pytest.approx(np.hypot(9, 4))
+    assert response_norms([low])(x) == pytest.approx(np.hypot(9, 4))
     moved = replace(subspace_scores([low]), shift=np.array([1.0]), spread=np.array([2.0]))
     assert moved(x) == pytest.approx((5 - 1) / 2)
 
@@ -121,7 +121,7 @@ def test_scores_match_dense_routes_in_every_gauge(scores):
             seen = {
                 arrow_scores: np.abs(x @ top),
                 subspace_scores: np.linalg.norm(x @ (np.linalg.pinv(unit) @ unit).T, axis=1),
-                response_scores: size * np.linalg.norm(x @ unit.T, axis=1),
+                response_norms: size * np.linalg.norm(x @ unit.T, axis=1),
             }
             expected.append(seen[scores])
         expected = np.stack(expected, axis=1)
@@ -134,7 +134,7 @@ def test_scores_match_dense_routes_in_every_gauge(scores):
             found = scores(written)(x)
             np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
         larger = scores([7 * low for low in updates])(x)
-        factor = 7 if scores is response_scores else 1
+        factor = 7 if scores is response_norms else 1
         np.testing.assert_allclose(larger, factor * expected, rtol=1e-6, atol=1e-9)
         length = np.linalg.norm(x, axis=1, keepdims=True)
         cosine = scores(updates, cosine=True)
@@ -259,10 +259,10 @@ def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
             for j in range(3):  # adapters do not share
                 alone = calibrate_z([updates[j]], base, z=z).weights(x)
                 np.testing.assert_array_equal(alone[:, 0], weights[:, j])
-        scores, other = standardised(response_scores(updates), base), 5 * x
+        scores, other = standardised(response_norms(updates), base), 5 * x
         np.testing.assert_allclose(scores(base).mean(axis=0), 0, atol=1e-9)
         np.testing.assert_allclose(scores(base).std(axis=0), 1)
-        again = standardised(response_scores(updates), other)(base)
+        again = standardised(response_norms(updates), other)(base)
         np.testing.assert_allclose(standardised(scores, other)(base), again)
 
 
@@ -275,7 +275,7 @@ def test_two_adapters_that_know_one_key_are_both_on_where_softmax_halves_them():
     assert gates.weights(keys).tolist() == [[1, 0], [1, 0], [1, 1], [0, 1], [0, 1]]
     out = forward(updates, keys, gates.weights(keys))
     np.testing.assert_allclose(out[2], updates[0] @ keys[2] + updates[1] @ keys[2])
-    halves = Router(response_scores(updates), top_k=2).weights(keys[2:3])
+    halves = Router(response_norms(updates), top_k=2).weights(keys[2:3])
     np.testing.assert_allclose(halves, 0.5)
     own = np.tile(keys[:3], (100, 1))  # the control: calibrated on the edited prompts themselves
     own = own + 0.01 * rng.standard_normal(own.shape)
@@ -287,7 +287,7 @@ def test_the_standardised_best_is_the_adapter_that_stands_out_and_a_silent_one_s
     keys = orthonormal(rng, 40, 2).T
     quiet, large = LowRank(np.ones((3, 1)), keys[:1]), LowRank(100 * np.ones((3, 1)), keys[1:])
     base, x = rng.standard_normal((200, 40)) / np.sqrt(40), keys[:1] + 0.1 * keys[1:]
-    scores = response_scores([quiet, large])
+    scores = response_norms([quiet, large])
     assert Router(scores).weights(x).tolist() == [[0, 1]]
     assert Router(standardised(scores, base)).weights(x).tolist() == [[1, 0]]
     silent = [LowRank(np.zeros((3, 1)), np.ones((1, 40)))]

@@ -13,16 +13,15 @@ from loratheory.bench.answers import (
     hop_by_hop,
     margin,
     one_pass,
-    recall,
     scores,
     second_pass,
-    written_out,
 )
 from loratheory.bench.library import acting, added
 from loratheory.bench.models import tensor
 from loratheory.bench.rules import rule
 from loratheory.tasks.two_hop import stacked
 from loratheory.toy.transformer import Pass, decoded, logits
+from paper.studies._shared.rows import recall
 
 
 @once
@@ -150,16 +149,6 @@ def test_put_back_states_replace_embeddings_but_the_last(asked):
             x = run.layer(x, loop, 0, 3)
         wanted = decoded(config, weights, x, 1).unflatten(1, tokens.shape[1:])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_the_models_own_first_word_is_what_it_goes_on_from():
-    adapted = taught(pairs=1, facts=3)
-    thoughts = [one.thought for one in adapted.trials[0]]
-    bridges = [int(one.tokens[0, -1]) for one in thoughts]
-    ends = [int(one.answer[0]) for one in thoughts]
-    for tokens, wanted in ((bridges, (1 / 3, 0)), (ends, (0, 1 / 3))):
-        found = written_out(adapted, always(adapted.bases, tokens))
-        np.testing.assert_allclose(found, np.transpose([wanted] * len(tokens)))
 
 
 def test_recall_is_of_each_hop_under_its_own_adapters():

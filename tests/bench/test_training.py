@@ -6,8 +6,9 @@ import torch
 from reused import TAUGHT, small, taught
 
 from loratheory.bench.answers import answer_margins
-from loratheory.bench.training import alike, exchanged, library, norms, pooled
+from loratheory.bench.training import alike, exchanged, library, norms
 from loratheory.toy.transformer import Lora
+from paper.studies._shared.rows import pooled
 
 
 class Found(Exception):

@@ -129,7 +129,7 @@ def layer(width):
     from large import pair
 
     folder = Path(tempfile.mkdtemp(dir=FOLDER))
-    return pair(folder, 64, 2, layers=1, width=width, inner=width * 7 // 2, keys=width // 8)
+    return pair(folder, 64, layers=1, width=width, inner=width * 7 // 2, keys=width // 8)
 
 
 def command(width, *words):
@@ -158,9 +158,9 @@ def layer_merge(width):
 
 def layer_lapack(width):
     """What it takes at least: QRs of the stacked factors and SVDs of the cores, by NumPy."""
-    from loratheory import read
+    from loratheory import read_adapter
 
-    one, two = (read(folder) for folder in layer(width))
+    one, two = (read_adapter(folder) for folder in layer(width))
     stacks = [(np.hstack([one[name].up, two[name].up]).astype(float),
                np.vstack([one[name].down, two[name].down]).T.astype(float))
               for name in one]  # fmt: skip
@@ -174,7 +174,7 @@ def layer_lapack(width):
 
 
 def knots_ours(size):
-    from loratheory.adapters import knots_basis
+    from loratheory.adapters.merging import knots_basis
     from loratheory.lowrank import LowRank
 
     updates = [LowRank(*pair).map(np.float64) for pair in factors(size, 2)]
@@ -234,9 +234,9 @@ def routed_ours(size, count=6, tokens=300):
 
 def routed_each(size, count=6, tokens=300):
     """Every update on the tokens that want it, whatever their number."""
-    from loratheory.adapters import _routing
+    from loratheory.adapters import routing
 
-    _routing._joined = _routing._each
+    routing._joined = routing._each
     return routed_ours(size, count, tokens)
 
 
@@ -349,14 +349,14 @@ def folders_made(width):
 
 
 def folders_ours(_):
-    from loratheory.adapters import merge, read, write
+    from loratheory.adapters import merge, read_adapter, write_adapter
 
     here = Path(FOLDER)
-    adapters = [read(here / name) for name in ("one", "two")]
+    adapters = [read_adapter(here / name) for name in ("one", "two")]
     with tempfile.TemporaryDirectory() as out:
         merged = merge(adapters, "svd", weights=WEIGHTS, rank=RANK)
         assert len(merged) == 56
-        write(merged, Path(out) / "merged")
+        write_adapter(merged, Path(out) / "merged")
     return lambda: None
 
 
@@ -377,13 +377,13 @@ def folders_peft(_):
 
 
 def hooked(width):
-    from loratheory.adapters import read
+    from loratheory.adapters import read_adapter
     from loratheory.pretrained import Model, attached
 
     folder = Path(tempfile.mkdtemp())
     saved(width, folder)
     base = llama(width).eval()
-    return base, attached(Model(base), [read(folder / name) for name in ("one", "two")])
+    return base, attached(Model(base), [read_adapter(folder / name) for name in ("one", "two")])
 
 
 def coefficients_ours(width):

@@ -28,7 +28,7 @@ def failing(monkeypatch, error):
     def _read(*_, **__):
         raise error
 
-    monkeypatch.setattr("loratheory.adapters.read", _read)
+    monkeypatch.setattr("loratheory.adapters.read_adapter", _read)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_warnings_of_ours_are_a_line_and_others_keep_their_place(run, monkeypatc
         warnings.warn("old", UserWarning, stacklevel=1)
         raise FileNotFoundError(2, "is not there", "one")
 
-    monkeypatch.setattr("loratheory.adapters.read", _read)
+    monkeypatch.setattr("loratheory.adapters.read_adapter", _read)
     before = warnings.showwarning
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from loratheory.adapters import merge, read, read_moments, write_moments
+from loratheory.adapters import merge, read_adapter, read_moments, write_moments
 from loratheory.pretrained import attached, batch, inputs, load
 
 
@@ -38,7 +38,7 @@ def test_moments_are_of_what_modules_read_while_the_first_adapter_acts(given, co
     file, out = collected("one", "two")
     assert "3 prompts" in out
     assert "merge with --ridge, or give more prompts" in out  # three words of sixteen directions
-    base, one = load(given / "base"), read(given / "one")
+    base, one = load(given / "base"), read_adapter(given / "one")
     prompts = ["red green blue", "one two red one", "blue"]
     with attached(base, [one]):
         fed = inputs(base, [batch(base, [text]) for text in prompts], [*one])
@@ -62,13 +62,13 @@ def test_the_merge_is_nearest_on_those_inputs_and_its_floor_is_printed(given, co
     totals = json.loads(Path("m.json").read_text())["totals"]
     assert totals["input_error"] == pytest.approx(totals["input_floor"], rel=1e-6)
     both = merge(
-        [read(place) for place in pair], "regmean", moments=[read_moments(f) for f in files]
+        [read_adapter(place) for place in pair], "regmean", moments=[read_moments(f) for f in files]
     )
     missed = answered = 0.0
     for name in both:
-        np.testing.assert_allclose(read("m")[name].dense(), both[name].dense(), 1e-5, 1e-4)
+        np.testing.assert_allclose(read_adapter("m")[name].dense(), both[name].dense(), 1e-5, 1e-4)
         for place, file in zip(pair, files, strict=True):
-            update, root = read(place)[name].dense(), read_moments(file)[name]
+            update, root = read_adapter(place)[name].dense(), read_moments(file)[name]
             missed += (((both[name].dense() - update) @ root.T) ** 2).sum()
             answered += ((update @ root.T) ** 2).sum()
     assert totals["input_error"] == pytest.approx(missed, rel=1e-4)
@@ -77,7 +77,7 @@ def test_the_merge_is_nearest_on_those_inputs_and_its_floor_is_printed(given, co
     assert run("merge", *pair, "--method", "regmean", *ranked)[0] == 0
     totals = json.loads(Path("r.json").read_text())["totals"]
     assert totals["input_error"] > totals["input_floor"] > 0
-    assert {read("r")[name].width for name in both} == {1}
+    assert {read_adapter("r")[name].width for name in both} == {1}
 
 
 def test_what_does_not_fit_is_refused_in_a_line(given, collected, run, tmp_path):
@@ -94,14 +94,14 @@ def test_what_does_not_fit_is_refused_in_a_line(given, collected, run, tmp_path)
     for words, message in (
         ([], "regmean in space 'full' needs moments: give second moments of the inputs"),
         ([tmp_path / "none"], "cannot be read"),
-        ([tmp_path / "pickle"], "this is no safetensors file"),
+        ([tmp_path / "pickle"], "the safetensors library refuses this file"),
         (
             [tmp_path / "vector"],
-            f"{name} has shape (24,), and a root of a second moment is a matrix",
+            f"{name}': has shape [24], and a root of a second moment is a matrix",
         ),
         ([tmp_path / "less"], f"it has no second moment of {name}; collect them with loratheory"),
         ([tmp_path / "narrow"], "has inputs of 24 entries, and the root shape"),
-        ([tmp_path / "nan"], f"{name} holds nan at position [0, 0]"),
+        ([tmp_path / "nan"], f"{name}': nan at position [0, 0]"),
         ([file] * 3, "3 are given for 2 adapters; give one an adapter, in their order, or one"),
     ):
         options = [part for word in words for part in ("--moments", word)]

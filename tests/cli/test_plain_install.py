@@ -12,7 +12,7 @@ TORCH, MODELS = "pip install 'loratheory[torch]'", "pip install 'loratheory[pret
 REFUSED = [
     (["verify", "nonsense"], "there is no theorem 'nonsense'"),
     (["verify", "merge-floor", "--backend", "torch"], TORCH),
-    (["bound", "two-read-region", "hops=x"], "hops=x is not a whole number"),
+    (["theorems", "two-read-region", "--at", "hops=x"], "hops=x is not a whole number"),
     (["inspect", "nowhere"], "nowhere"),
     (["diagnose", PAIR[0]], "at least two"),
     (["merge", *PAIR, "-o", "m", "--method", "magic"], "no merge method 'magic'"),

@@ -5,31 +5,22 @@ from pathlib import Path
 import pytest
 from folders import folder
 
-KEYS = "its keys are hops (=2), case (=overwrite)"
 PAIR = "merge one two -o out"
 REFUSED = {
     # theorems
     "theorems merge-flor": "did you mean merge-floor",
-    "theorems --table t.md --proofs no/x.tex": "there is no folder no",
-    "theorems --table t.md --graph x.bmp": "x.bmp: a graph is written as .pdf, .png, .svg",
-    "theorems --graph t.png --table x.csv": "x.csv: a table is written as .md, .tex",
-    "theorems --table t.md --json no/x.json": "there is no folder no",
+    "theorems --json no/x.json": "there is no folder no",
+    "theorems --at hops=3": "--at evaluates one theorem: name it",
+    "theorems two-read-region --at hop=3": "KEY one of hops, pattern",
+    "theorems two-read-region --at hops=x": "hops=x is not a whole number: write hops=3",
+    "theorems two-read-region --at hops": "write KEY=VALUE",
+    "theorems two-read-region --at hops=0": "threshold is not defined there",
+    "theorems two-read-region --at hops=-1": "hops=-1 is below 0",
+    "theorems gate-detection --at facts=3": "is not enough: thm:gate-detection computes",
+    "theorems gate-detection --at facts=3,threshold=2": "threshold=2 is not between 0 and 1",
+    "theorems merge-floor --at rank=3": "thm:merge-floor has no numbers to give",
     "verify nonsense": "there is no theorem 'nonsense'",
     "verify --backend jax": "there is no backend 'jax'",
-    "bound two-read-region hop=3": f"knows no 'hop': {KEYS}",
-    "bound two-read-region hops=x": "hops=x is not a whole number: write hops=3",
-    "bound two-read-region hops": "'hops' is not KEY=VALUE",
-    "bound two-read-region hops=3 hops=4": "a key is given twice",
-    "bound two-read-region hops=0": "hops is 0: give at least 1",
-    "bound edit-budget facts=3": "needs rank; its keys are facts, rank",
-    "bound merge-floor": "has no calculator: `loratheory bound` lists those",
-    "bound --curve hops=1:8:8": "name it first, such as two-read-region",
-    "bound nonsense": "there is no theorem 'nonsense'",
-    "bound two-read-region --curve hops=1:8": "is not KEY=FROM:TO:COUNT",
-    "bound two-read-region --curve hops=1:8:²": "is not KEY=FROM:TO:COUNT",
-    "bound two-read-region --curve hops=1:8:100000000000": "10000 are more than a figure shows",
-    "bound two-read-region --curve case=A:B:3": "case is not a number",
-    "bound two-read-region --figure x.png": "--figure draws a curve",
     # adapters
     "inspect nowhere": "nowhere: there is no such folder",
     "inspect one --figure x.bmp --json t.json": ".pdf, .png, .svg",
@@ -47,11 +38,6 @@ REFUSED = {
     "merge one two -o one": "one exists: choose another place, or add --force",
     "merge one two -o no/x": "there is no folder no",
     "diagnose one": "at least two",
-    "diagnose one two --solutions s.jsonl": "was given 1 times for 2 adapters: give it once for",
-    "diagnose one two --model x": "--model x has nothing to read: give prompts with --probe FILE",
-    "diagnose one two --model=": "--model is empty: name one, or leave the option out",
-    "diagnose one two --probe empty --model x": "--probe empty is empty: give at least one",
-    "diagnose one two --probe no --model x": "--probe no cannot be read",
     # models
     "check-model --layers a": "--layers=a is no list of layers",
     "check-model --layers 0-99999999999": "no model has so many layers",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from loratheory.adapters import read
+from loratheory.adapters import read_adapter
 from loratheory.diagnosis import kept_beside, layer_of
 from loratheory.pretrained import Training
 
@@ -33,7 +33,7 @@ def teach(home, run, monkeypatch):
 def test_it_writes_the_adapter_and_its_card_and_says_what_came_of_it(home, teach):
     code, out, err = teach("-o", home / "made", "--json", home / "made.json", "--steps", "2")
     assert code == 0, err
-    assert len(read(home / "made")) > 0
+    assert len(read_adapter(home / "made")) > 0
     card = json.loads((home / "made" / "adapter_card.json").read_text())
     assert card == json.loads((home / "made.json").read_text())
     names = [share["what"] for share in card["measured"]]
@@ -49,7 +49,7 @@ def test_it_writes_the_adapter_and_its_card_and_says_what_came_of_it(home, teach
     assert code == 0, err
     again = json.loads((home / "made" / "adapter_card.json").read_text())
     assert (again["settings"]["stand_ins"], again["settings"]["layers"]) == (0, "1-1")
-    assert {layer_of(name) for name in read(home / "made")} == {1}
+    assert {layer_of(name) for name in read_adapter(home / "made")} == {1}
     code, _, err = teach(*words, "1-9")
     assert (code, err.count("\n")) == (2, 1)
     assert "layers 1 to 9 are not all there; name some of the layers 0 to 1" in err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loratheory.adapters import Adapter, aligned, merge
-from loratheory.diagnosis import audit, audited
+from loratheory.audit import audit, audited
 from loratheory.lowrank import gaussian
 
 CASES = [

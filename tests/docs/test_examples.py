@@ -15,7 +15,7 @@ FIRST = {
     "lowrank": ("LowRank", "from_dense", "total", "truncate", "gaussian", "principal_angles"),
     "adapters": (
         *("Adapter", "read", "write", "merge", "crosstalk", "frobenius_cosine"),
-        *("response_scores", "arrow_scores", "softmax_weights", "laws"),
+        *("response_norms", "arrow_scores", "softmax_weights", "laws"),
     ),
     "theorems": ("theorem", "Theorem", "verify", "parts"),
     "theorems.composition.two_read_region": ("margin", "threshold", "strength_needed", "window"),

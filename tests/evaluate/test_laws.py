@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from loratheory.adapters import LAWS, METHODS, LawCase, Options
+from loratheory.adapters import LAWS, MERGE_METHODS, LawCase, Options
 from loratheory.evaluate import OwnRule, laws, rule_named, survival
 from loratheory.lowrank import LowRank
 
@@ -25,7 +25,7 @@ def router(weights):
 
 @pytest.mark.parametrize("name", ["sum", "cat", "iso", "factor-linear"])
 def test_known_methods_get_the_laws_that_they_obey(name):
-    method = METHODS[name]
+    method = MERGE_METHODS[name]
     for law in laws(merge(lambda updates, weights: method.rule(updates, weights, Options()))):
         if law.name not in ("exact", "idempotent"):  # a method may be exact as itself
             gaps = [LAWS[law.name](LawCase(method, "full", seed)) for seed in range(4)]
@@ -34,7 +34,7 @@ def test_known_methods_get_the_laws_that_they_obey(name):
 
 
 def squared(updates, weights):
-    return METHODS["cat"].rule(updates, [w * w for w in weights], Options())
+    return MERGE_METHODS["cat"].rule(updates, [w * w for w in weights], Options())
 
 
 BROKEN = {  # rule: laws that it breaks, laws that it keeps

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from loratheory.adapters import response_scores, subspace_scores
+from loratheory.adapters import response_norms, subspace_scores
 from loratheory.lessons import EXERCISES, judged
 from loratheory.lowrank import LowRank, total
 
@@ -229,7 +229,7 @@ OTHERWISE = [
     ("04.4", lambda tokens: (lines(tokens).T,) * 2),
     ("04.5", lambda facts, rank: np.diag([facts / rank] * rank + [0] * (facts - rank))),
     ("05.4", lambda first, second: -7 * answered_most(first, second)),
-    ("06.4", lambda updates, tokens: response_scores(updates)(tokens)),
+    ("06.4", lambda updates, tokens: response_norms(updates)(tokens)),
     ("06.4", lambda updates, tokens: subspace_scores(updates)(tokens)),
     ("08.4", deviations(2)),
     ("08.4", lambda ordinary, here: here > np.quantile(ordinary, 0.97, axis=0)),
@@ -248,7 +248,7 @@ FAILED = [
     ("02.5", lambda model: replace(model, bridges=(np.nan * model.bridges[0],)), "finite number"),
     ("02.5", lambda model: model, "every hypothesis of thm:two-read-region still holds"),
     ("02.5", loud, "that alone"),
-    ("02.5", lambda model: model.bridges, "a Chain is asked for, not a tuple"),
+    ("02.5", lambda model: model.bridges, "a LinearChain is asked for, not a tuple"),
     ("03.4", lambda first, last, target: (0 * first, target @ np.linalg.inv(first) - last), "rank"),
     ("03.4", lambda first, last, target: (0 * first, 0 * last), "you reach"),
     ("03.4", lambda first, last, target: first, "two are asked for"),

@@ -6,7 +6,7 @@ import pytest
 from causal import network, save_adapter
 from letters import Letters
 
-from loratheory import read
+from loratheory import read_adapter
 from loratheory.pretrained import Model
 
 
@@ -40,7 +40,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="session")
 def library(folders):
     """From an architecture to these two adapters."""
-    return lambda kind="llama": [read(folder) for folder in folders(kind)]
+    return lambda kind="llama": [read_adapter(folder) for folder in folders(kind)]
 
 
 @pytest.fixture(autouse=True)

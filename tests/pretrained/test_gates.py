@@ -14,7 +14,7 @@ from loratheory.adapters import (
     arrow_scores,
     calibrate,
     calibrate_z,
-    response_scores,
+    response_norms,
 )
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
@@ -106,7 +106,7 @@ def soft(_, dense, x):
     ("router", "choose"),
     [
         (lambda low: Router(arrow_scores(low)), nearest),
-        (lambda low: Router(response_scores(low), top_k=3), soft),
+        (lambda low: Router(response_norms(low), top_k=3), soft),
     ],
     ids=["arrow", "softmax"],
 )

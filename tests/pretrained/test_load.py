@@ -414,8 +414,8 @@ def write_gguf(file, weights):
         ("block_count", 1), ("context_length", 32), ("embedding_length", 32), ("head_count", 2),
         ("feed_forward_length", 64), ("head_count_kv", 2), ("layer_norm_rms_eps", 1e-5),
         ("rope_dimension_count", 16), ("rope_freq_base", 10000.0), ("vocab_size", 8),
-        ("tokenizer_model", "gpt2"), ("token_merges", ["a b"]),
-        ("token_list", [*"abcde", "ab", "Ġ", "<|endoftext|>"]), ("bos_token_id", 0),
+        ("tokenizer_model", "gpt2"), ("token_merges", ["a b", "c d"]),
+        ("token_list", [*"abcd", "ab", "cd", "Ġ", "<|endoftext|>"]), ("bos_token_id", 0),
         ("eos_token_id", 0),
     ):  # fmt: skip
         getattr(writer, f"add_{put}")(value)

@@ -50,14 +50,14 @@ def test_a_notebook_with_a_broken_assertion_is_told(tmp_path, monkeypatch):
 
 
 def test_a_theorem_that_fails_is_counted(monkeypatch):
-    theorem, *_ = exact.ALL
-    from loratheory.theorems import verify
+    from loratheory.theorems import theorem, verify
 
-    good = verify(theorem, cases=20)
+    good = verify(theorem("merge-floor"), cases=20)
     from dataclasses import replace
 
     bad = replace(good, holds=False, trouble="rival of draw 3 (seed 0): slack -2")
-    monkeypatch.setattr(exact, "ALL", (theorem, theorem))
+    one = theorem("merge-floor")
+    monkeypatch.setattr(exact, "load_theorems", lambda: (one, one))
     monkeypatch.setattr(exact, "verify_all", lambda _: iter([good, bad]))
     section = exact.verify_theorems()
     assert section.values["failed"] == 1
@@ -69,7 +69,7 @@ def test_stored_adapters_are_small_and_complete():
     files = sorted(folder.glob("*/*/adapter_model.safetensors"))
     assert [f"{file.parts[-3]}/{file.parts[-2]}" for file in files] == [
         f"{training}/{facts}"
-        for training in ("stand-ins", "standard")
+        for training in ("composing", "standard")
         for facts in ("births", "mascots")
     ]
     assert sum(file.stat().st_size for file in files) < 6e6
@@ -84,16 +84,16 @@ def test_right_answers_are_counted_by_kind(monkeypatch):
     from report import language
 
     monkeypatch.chdir(ROOT)
-    plans = {n: language.plan_in(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
+    plans = {n: language.lm.plan_in(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
     words = sorted({*plans["births"].facts.values(), *plans["mascots"].facts.values()})
     always = words.index(plans["mascots"].facts["Peru"])
     monkeypatch.setattr(language, "load_base", lambda: None)
-    monkeypatch.setattr(language, "attached", lambda *_: nullcontext())
+    monkeypatch.setattr(language.lm, "attached", lambda *_: nullcontext())
     monkeypatch.setattr(
-        language, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
+        language.lm, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
     )
     monkeypatch.setattr(
-        language,
+        language.lm,
         "next_logits",
         lambda _, prompts: torch.eye(len(words))[[always] * len(prompts)],
     )

@@ -1,8 +1,11 @@
 """The judge and `verify`: what holds, what is refused, what is seen to be wrong."""
 
 import math
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +16,20 @@ from toys import toy
 
 from loratheory.lowrank import LowRank
 from loratheory.theorems import (
-    ALL,
     FACTORED,
+    LABELS,
     SAFETY,
     Assumption,
     AssumptionError,
     Control,
     moved,
+    theorem,
     verify,
     verify_all,
 )
 from loratheory.theorems._verify import refuted_by
 
+MOST = {"verify": 30, "merge": 45}  # modules of the package that a command may load
 HONEST = toy(
     rival=lambda _, rng: float(rng.uniform(1, 9)),
     controls=(Control("a negative witness", "a positive witness", lambda: (1.0, -1.0)),),
@@ -115,12 +120,12 @@ def test_controls_must_be_refused_for_their_own_reason(control, says):
 )
 def test_without_a_hypothesis_to_attain_the_bound_it_stands_and_is_not_met(value, says):
     even = Assumption("an even case (to attain the bound)", lambda case, _: case % 2 == 0)
-    theorem = replace(toy(), assumptions=(*toy().assumptions, even))
-    found = refuted_by(theorem, Control("x", even.text, lambda: (3.0, value), "tight"))
-    assert theorem.check(3.0, 2.0).holds
+    law = replace(toy(), assumptions=(*toy().assumptions, even))
+    found = refuted_by(law, Control("x", even.text, lambda: (3.0, value), "tight"))
+    assert law.check(3.0, 2.0).holds
     assert says in found
     assert bool(says) == bool(found)
-    assert "not refused" in refuted_by(theorem, Control("x", even.text, lambda: (2.0, 2.0)))
+    assert "not refused" in refuted_by(law, Control("x", even.text, lambda: (2.0, 2.0)))
 
 
 def test_controls_must_break_the_conclusion():
@@ -136,13 +141,13 @@ def test_a_refuted_claim_is_one_whose_counterexample_breaks_it():
 
 
 def test_reports_depend_on_seed_and_label_alone():
-    one, two = (verify(ALL[0], cases=40, seed=3) for _ in range(2))
+    one, two = (verify(theorem(LABELS[0]), cases=40, seed=3) for _ in range(2))
     assert replace(one, seconds=0.0) == replace(two, seconds=0.0)
-    assert verify(ALL[0], cases=40, seed=4).worst_slack != one.worst_slack
+    assert verify(theorem(LABELS[0]), cases=40, seed=4).worst_slack != one.worst_slack
 
 
 def test_reports_do_not_depend_on_the_number_of_workers():
-    labels = [theorem.label for theorem in ALL[:2]]
+    labels = list(LABELS[:2])
     alone, together = (
         [replace(r, seconds=0.0) for r in verify_all(labels, cases=5, workers=workers)]
         for workers in (1, 2)
@@ -163,10 +168,40 @@ def test_arrays_move_wherever_they_are():
 @pytest.mark.parametrize("label", FACTORED)
 def test_theorems_on_factors_never_form_a_wide_matrix(label):
     """A dense 4096 by 4096 matrix would take 128 MiB."""
-    (theorem,) = [theorem for theorem in ALL if theorem.label == label]
     tracemalloc.start()
-    report = verify(theorem, cases=2, size=4096)
+    report = verify(theorem(label), cases=2, size=4096)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert report.ok, report.trouble
     assert peak < 120 * 2**20
+
+
+COUNT = """
+import sys
+from loratheory.cli import app
+try:
+    app(sys.argv[1:])
+except SystemExit as done:
+    assert not done.code, done.code
+print(sum(name.split(".")[0] == "loratheory" for name in sys.modules))
+print(*(name for name in sys.modules if name.startswith("loratheory.theorems.")))
+"""
+
+
+def loaded(*words):
+    """How many modules of the package a command loads, and which of the theorems."""
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, *map(str, words)], capture_output=True, text=True, check=True
+    )
+    *_, count, names = done.stdout.splitlines()
+    return int(count), [name for name in names.split() if name.count(".") == 3]
+
+
+def test_a_command_loads_the_theorem_it_is_about_and_no_other(tmp_path):
+    count, stated = loaded("verify", "merge-floor", "--cases", 5)
+    assert stated == ["loratheory.theorems.expressiveness.rank_floor"]
+    assert count <= MOST["verify"]
+    persons = Path(__file__).parents[1] / "data" / "persons"
+    count, stated = loaded("merge", persons, persons, "-o", tmp_path / "merged")
+    assert stated == ["loratheory.theorems.expressiveness.rank_floor"]
+    assert count <= MOST["merge"]

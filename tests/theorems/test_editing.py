@@ -11,23 +11,18 @@ from theorems.owed import (
     attack,
     basis_of,
     example,
-    floats,
-    integers,
-    over,
     road,
     symmetry,
-    theorem_of,
 )
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems import (
-    argmax_margin,
+from loratheory.theorems.editing import (
     carried_edit,
     counting_ceiling,
     hebbian_memory,
     superposition_floor,
 )
-from loratheory.theorems.expressiveness._frozen_rows import gaussian_rows, lattice_rows
+from loratheory.theorems.expressiveness import argmax_margin
 
 # superposition floor
 
@@ -83,51 +78,6 @@ def length_basis_and_order(case, rng):
 
 
 # response energy
-
-
-@example("response-energy")
-def two_facts_of_strengths_3_and_1_cost_four_ninths_in_one_rank_and_four_tenths_in_two():
-    case = superposition_floor.Case(np.eye(2), np.diag([3.0, 1.0]), rank=1)
-    best = superposition_floor.quietest(case).dense()
-    np.testing.assert_allclose(best, np.diag([2 / 3, 0.0]), atol=1e-15)
-    yield case, 4 / 9
-    yield replace(case, rank=2), 4 / 10
-
-
-@road("response-energy")
-def at_full_rank_it_is_the_least_norm_under_one_equation_exactly(_, rng):
-    """Lagrange: one linear equation <D, G> = N has least energy N² / <G, G>, a rational."""
-    n, m, facts = rng.integers(1, 4, 3).tolist()
-    keys, outputs = integers(rng, n, facts), integers(rng, m, facts)
-    energy = sum(x**2 for x in outputs * keys.T)
-    if energy:
-        case = superposition_floor.Case(floats(keys), floats(outputs), rank=min(m, n, facts))
-        yield case, float(sympy.Rational(facts**2) / energy)
-
-
-@road("response-energy")
-def eigenvalues_of_the_dense_pairing_and_orthonormal_facts(case, rng):
-    dense = case.outputs @ case.keys.T
-    energies = np.linalg.eigvalsh(dense @ dense.T)[::-1][: case.rank]
-    yield case, case.facts**2 / energies.sum()
-    rank, facts = sorted(rng.integers(1, 9, 2).tolist())
-    frames = orthonormal(rng, 10, facts), orthonormal(rng, 12, facts)
-    quiet = superposition_floor.attain(superposition_floor.Case(*frames, rank))
-    yield superposition_floor.Case(*frames, rank), facts**2 / rank, (quiet, facts**2 / rank)
-    assert superposition_floor.least_energy(facts, rank) == facts**2 / rank
-
-
-@attack("response-energy")
-def alternating_least_squares_arrives_at_four_fifths():
-    yield superposition_floor.Case(np.eye(4), np.diag([4.0, 2.0, 0.5, 0.1]), rank=2), 16 / 20
-
-
-@symmetry("response-energy")
-def size_basis_and_order_of_facts(case, rng):
-    (n, facts), m = case.keys.shape, case.outputs.shape[0]
-    order, inner, outer = rng.permutation(facts), orthonormal(rng, n, n), orthonormal(rng, m, m)
-    keys, outputs = 3 * inner @ case.keys[:, order], outer @ case.outputs[:, order]
-    yield superposition_floor.Case(keys, outputs, case.rank), 1 / 9
 
 
 # Hebbian memory
@@ -214,64 +164,7 @@ def size_rotation_and_gauge_of_memories(case, rng):
 # Edits
 
 
-@over()
-def test_dependent_and_more_keys_than_dimensions_obey_the_floor_too(rng):
-    """It asks nothing of the embeddings: here eight facts live in four dimensions."""
-    keys, outputs = rng.standard_normal((4, 8)), rng.standard_normal((4, 8))
-    update = LowRank(rng.standard_normal((4, 2)), rng.standard_normal((2, 4)))
-    own = (outputs * (update @ keys)).sum(axis=0)
-    case = superposition_floor.Case(keys, outputs / own, rank=2)
-    least = superposition_floor.least_crosstalk(8, 2)
-    assert superposition_floor.measure(case, update) >= least * (1 - 1e-9)
-
-
-def test_uneven_starts_stay_at_unit_responses_and_nonsense_is_refused():
-    """Seed 117 draws codes of very different lengths."""
-    keys, outputs = (orthonormal(np.random.default_rng(seed), 27, 3) for seed in (0, 1))
-    case, theorem = superposition_floor.Case(keys, outputs, 1), theorem_of(superposition_floor)
-    assert theorem.check(case, theorem.adversary(case, np.random.default_rng(117))).holds
-    silent = LowRank(2 * np.eye(4)[:, :2], np.eye(4)[:2])
-    with pytest.raises(ValueError, match="own key"):
-        theorem.check(superposition_floor.Case(np.eye(4), np.eye(4), rank=2), silent)
-    with pytest.raises(ValueError, match="give a rank of at least 1"):
-        superposition_floor.least_crosstalk(3, 0)
-    with pytest.raises(ValueError, match="give at least one of each"):
-        superposition_floor.least_energy(0, 1)
-
-
 # Memories with a frozen random factor
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8])
-def test_the_rule_integrates_gaussian_rows(n):
-    rows = gaussian_rows(n, 1)
-    assert rows.standard
-    assert rows.weights.sum() == pytest.approx(1.0, rel=1e-13)
-    assert n > 4 or lattice_rows(n, 1).standard
-
-
-@pytest.mark.parametrize(
-    ("facts", "width", "spent"), [(1, 1, 1), (2, 1, 1), (2, 1, 2), (3, 1, 1), (1, 2, 1)]
-)
-def test_the_laws_of_gaussian_embeddings_by_exact_integration(facts, width, spent):
-    """Every entry of factor, keys, outputs and read is a variable of its own."""
-    sizes = [(spent, width), (facts, width), (facts, width), (width,)]
-    sides = [math.prod(size) for size in sizes]
-    nodes = np.array(list(product([-math.sqrt(3), 0.0, math.sqrt(3)], repeat=sum(sides))))
-    weights = np.prod(np.where(nodes == 0, 2 / 3, 1 / 6), axis=1)
-    parts = np.split(nodes, np.cumsum(sides)[:-1], axis=1)
-    parts = [part.reshape(-1, *size) for part, size in zip(parts, sizes, strict=True)]
-    frozen, (keys, outputs, read) = parts[0] / spent**0.5, (p / width**0.5 for p in parts[1:])
-    inner = np.einsum("pra,pfa->prf", frozen, keys)
-    said = np.einsum("pa,pfa->pf", read, outputs)
-    scores = np.einsum("pf,prf,pr->p", said, inner, inner[:, :, 0])
-    assert (weights * scores).sum() == pytest.approx(0.0, abs=1e-12)
-    expected = hebbian_memory.stored_crosstalk(facts, width, spent)
-    assert (weights * scores**2).sum() == pytest.approx(expected, rel=1e-10)
-    if facts > 1:  # leave the asked fact out of the memory: its key is a foreign query
-        others = np.einsum("pf,prf,pr->p", said[:, 1:], inner[:, :, 1:], inner[:, :, 0])
-        expected = hebbian_memory.foreign_crosstalk(facts - 1, width, spent)
-        assert (weights * others**2).sum() == pytest.approx(expected, rel=1e-10)
 
 
 # Counting
@@ -292,17 +185,6 @@ def test_ceilings_by_hand_and_a_walk_finds_many_maps():
     for wrong in ((0, 2, 1, 1, 1), (1, 1, 1, 1, 1), (1, 2, 3, 2, 3)):
         with pytest.raises(ValueError, match="give at least one fact"):
             log_ceiling(*wrong)
-
-
-@over()
-def test_more_of_anything_allows_more_and_never_more_than_all(rng):
-    facts, tokens, m, n = rng.integers((1, 2, 1, 1), (400, 9, 6, 6)).tolist()
-    spent = int(rng.integers(1, min(m, n) + 1))
-    here = counting_ceiling.log_ceiling(facts, tokens, m, n, spent)
-    assert here <= facts * math.log(tokens) * (1 + 1e-15)
-    for f, t, a, b in np.eye(4, dtype=int).tolist():
-        more = counting_ceiling.log_ceiling(facts + f, tokens + t, m + a, n + b, spent)
-        assert more >= here * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2048, 128, 128, 32), (10, 8, 6, 3)])
@@ -329,17 +211,6 @@ def one_hot_tokens_divide_by_the_root_of_two_and_the_nearest_border_may_not_be_t
     yield case, 6 / 5
 
 
-@example("edits-that-survive")
-def radii_1_2_3_and_a_change_of_norm_two_and_a_half():
-    weight = np.array([[1.0, 2.0, 3.0]]) / 2  # tokens at plus and minus one, distance 2
-    outputs = np.array([[1.0], [-1.0]])
-    edits = carried_edit.Edits(2 * outputs, 2 * weight, np.eye(3), 2.5)
-    assert [radius for radius, *_ in edits.ways] == [1.0, 2.0, 3.0]
-    yield edits, 2.0
-    yield replace(edits, size=0.99), 0.0
-    yield replace(edits, size=4.0), 3.0
-
-
 @symmetry(carried_edit)
 def units_of_outputs_states_and_keys(case, rng):
     turn = orthonormal(rng, len(case.weight), len(case.weight))
@@ -348,13 +219,6 @@ def units_of_outputs_states_and_keys(case, rng):
     # larger shifts would swallow the outputs
     shift = abs(case.outputs).max() * rng.standard_normal(len(turn))
     yield replace(case, outputs=case.outputs[::-1] + shift), 1.0
-
-
-@symmetry("edits-that-survive")
-def units_and_the_order_of_edits(case, rng):
-    keys = case.keys[:, rng.permutation(case.keys.shape[1])]
-    yield replace(case, outputs=5 * case.outputs, weight=2 * case.weight, size=2 * case.size), 1.0
-    yield replace(case, keys=keys), 1.0
 
 
 @road(carried_edit)

@@ -1,12 +1,9 @@
 """Expressiveness: hand examples, symmetries, other roads, exact ranks, real steps."""
 
-from collections import defaultdict
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
 
 import numpy as np
-import pytest
 import sympy
 from theorems.owed import (
     attack,
@@ -21,19 +18,11 @@ from theorems.owed import (
 )
 
 from loratheory.lowrank import LowRank, orthonormal
-from loratheory.theorems import (
+from loratheory.theorems.expressiveness import (
     argmax_margin,
-    attention_bottleneck,
     attention_budget,
-    attention_reach,
     depth_budget,
-    frozen_features,
-    rank_stabilised_scale,
-    rank_threshold,
     relu_budget,
-    relu_necessity,
-    softmax_bottleneck,
-    two_learning_rates,
 )
 
 # depth budget
@@ -172,18 +161,18 @@ def the_floor_of_a_narrow_head_is_met_where_two_new_directions_want_one_rank():
 # attention reach
 
 
-@example(attention_reach)
+@example("attention-reach")
 def a_head_that_reads_two_inputs_is_turned_to_others():
     """In turn: to two new inputs, to one, to other scores of the old ones, and to nothing."""
     frozen = np.eye(2, 4)
-    yield attention_reach.Case(frozen, frozen, np.eye(4, k=2)), 2
-    yield attention_reach.Case(frozen, frozen, np.eye(4, 1) @ np.eye(1, 4, k=2)), 1
-    yield attention_reach.Case(frozen, frozen, 2 * frozen.T @ frozen), 1
-    yield attention_reach.Case(frozen, frozen, np.zeros((4, 4))), 1
-    yield attention_reach.Case(frozen, frozen, frozen.T @ frozen), 0
+    yield attention_budget.Reached(frozen, frozen, np.eye(4, k=2)), 2
+    yield attention_budget.Reached(frozen, frozen, np.eye(4, 1) @ np.eye(1, 4, k=2)), 1
+    yield attention_budget.Reached(frozen, frozen, 2 * frozen.T @ frozen), 1
+    yield attention_budget.Reached(frozen, frozen, np.zeros((4, 4))), 1
+    yield attention_budget.Reached(frozen, frozen, frozen.T @ frozen), 0
 
 
-@road(attention_reach)
+@road("attention-reach")
 def ranks_of_integer_matrices_counted_exactly(_, rng):
     head, width = 3, 5
     queries, keys, left, right = (integers(rng, head, width) for _ in range(4))
@@ -192,24 +181,24 @@ def ranks_of_integer_matrices_counted_exactly(_, rng):
         seen = [sympy.Matrix.hstack(*w.nullspace()) for w in (keys, queries)]
         ranks = (form * seen[0]).rank(), (form.T * seen[1]).rank()
         half = sympy.ceiling(sympy.Rational((form - queries.T * keys).rank(), 2))
-        yield attention_reach.Case(*map(floats, (queries, keys, form))), max(half, *ranks)
+        yield attention_budget.Reached(*map(floats, (queries, keys, form))), max(half, *ranks)
 
 
-@road(attention_reach)
+@road("attention-reach")
 def square_weights_need_half_the_rank_of_the_change(_, rng):
     d, rank = 6, int(rng.integers(0, 7))
     frozen = np.eye(d) + orthonormal(rng, d, d) / 2
     change = orthonormal(rng, d, rank) @ orthonormal(rng, d, rank).T
-    yield attention_reach.Case(frozen, frozen, frozen.T @ frozen + change), (rank + 1) // 2
+    yield attention_budget.Reached(frozen, frozen, frozen.T @ frozen + change), (rank + 1) // 2
 
 
-@symmetry(attention_reach)
+@symmetry("attention-reach")
 def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, back, basis = (basis_of(rng, n) for n in (d, d, h))
     queries, keys = np.linalg.solve(basis.T, case.queries) @ turn, factor * basis @ case.keys @ back
-    yield attention_reach.Case(queries, keys, factor * turn.T @ case.form @ back), 1.0
-    yield attention_reach.Case(case.keys, case.queries, case.form.T), 1.0
+    yield attention_budget.Reached(queries, keys, factor * turn.T @ case.wanted @ back), 1.0
+    yield attention_budget.Reached(case.keys, case.queries, case.wanted.T), 1.0
 
 
 @attack("half-the-width", starts=9, room=0.05)
@@ -218,123 +207,14 @@ def least_squares_arrives_with_the_rank_that_a_narrow_head_needs():
     form = (
         frozen.T @ frozen + one[:, [3]] @ one[[0]] + one[:, [1]] @ one[[4]] + one[:, [1]] @ one[[1]]
     )
-    assert attention_reach.bound(attention_reach.Case(frozen, frozen, form)) == 1
+    assert attention_budget.bound_reach(attention_budget.Reached(frozen, frozen, form)) == 1
     yield attention_budget.Case(frozen, frozen, form, 1), 0.0
 
 
 # attention bottleneck
 
 
-def generic(seed, n):
-    """The logarithm of an attention pattern without structure."""
-    return np.log(np.random.default_rng(seed).dirichlet(np.ones(n), n).T)
-
-
-def softmax(scores):
-    weights = np.exp(scores - scores.max(axis=0))
-    return weights / weights.sum(axis=0)
-
-
-@example(attention_bottleneck)
-def two_tokens_1_and_2_in_one_dimension_whose_scores_are_m_s_t():
-    """Wanted log-odds (1, 1), nearest (m, 2 m), m = 3/5: (2/5)² + (1/5)², halved by the 1/n."""
-    odds = np.array([[0.0, 0.0], [1.0, 1.0]])
-    target = odds - np.log(np.exp(odds).sum(axis=0))
-    yield (
-        attention_bottleneck.Case(np.array([[1.0, 2.0]]), target, head=1),
-        1 / 10,
-        (LowRank(np.ones((1, 1)), np.array([[3 / 5]])), 1 / 10),
-    )
-
-
-@example(attention_bottleneck)
-def equal_tokens_get_equal_attention_whatever_the_head():
-    """Their centred keys vanish, but for rounding, which must not be taken for a direction."""
-    tokens, target = np.array([[0.1], [0.7], [0.3]]) @ np.ones((1, 3)), generic(5, 3)
-    lost = np.sum((target - target.mean(axis=0)) ** 2)
-    yield attention_bottleneck.Case(tokens, target, head=3), lost
-
-
-@road(attention_bottleneck, conditioned=True, size=7)
-def one_regression_of_all_log_odds_on_the_entries_of_a_wide_form(case, _):
-    (d, n), expected = case.tokens.shape, 0.0
-    pairs = [(s, t, j) for s in range(n) for t in range(s) for j in range(n)]
-    x = case.tokens / np.abs(case.tokens).max()
-    if pairs:
-        rows = np.array([np.outer(x[:, s] - x[:, t], x[:, j]).ravel() for s, t, j in pairs])
-        wanted = np.array([case.target[s, j] - case.target[t, j] for s, t, j in pairs])
-        solution = np.linalg.lstsq(rows, wanted, rcond=1e-10)[0]
-        expected = np.sum((rows @ solution - wanted) ** 2) / n
-    yield replace(case, head=d), expected
-
-
-@road(attention_bottleneck, conditioned=True, size=7)
-def the_pattern_of_a_real_head_of_that_size_costs_nothing(case, rng):
-    keys, queries = rng.standard_normal((2, case.head, len(case.tokens)))
-    keys, queries = keys / np.abs(case.tokens).max(), queries / np.abs(case.tokens).max()
-    scores = (keys @ case.tokens).T @ (queries @ case.tokens)
-    met = replace(case, target=np.log(softmax(scores)))
-    yield met, 0.0, (LowRank(keys.T, queries), 0.0)
-
-
-@symmetry(attention_bottleneck, rel=1e-8, conditioned=True, size=7)
-def token_size_basis_order_and_score_shifts(case, rng):
-    d, n = case.tokens.shape
-    order, basis = rng.permutation(n), np.eye(d) + 0.3 * orthonormal(rng, d, d)
-    tokens = float(rng.uniform(0.1, 10)) * basis @ case.tokens[:, order]
-    target = case.target[order][:, order] + rng.standard_normal((1, n))
-    yield attention_bottleneck.Case(tokens, target, case.head), 1.0
-
-
-@attack(attention_bottleneck, starts=5, rel=1e-6)
-def the_floor_of_a_head_of_size_one():
-    tokens = orthonormal(np.random.default_rng(1), 3, 3) @ np.diag([1.0, 2.0, 3.0])
-    case = attention_bottleneck.Case(tokens, generic(0, 3), head=1)
-    yield case, attention_bottleneck.bound(case)
-
-
 # softmax bottleneck
-
-
-log_softmax = softmax_bottleneck.log_softmax
-
-
-@example(softmax_bottleneck)
-def centred_orthogonal_columns_of_squared_length_8_and_6_of_which_rank_1_keeps_the_longer():
-    target = log_softmax(np.array([[2.0, 1.0], [-2.0, 1.0], [0.0, -2.0]]))
-    yield softmax_bottleneck.Case(target, np.zeros((3, 2)), rank=1), 6.0
-
-
-@example(softmax_bottleneck)
-def probabilities_three_quarters_and_one_met_with_halves():
-    target = np.log(np.array([[0.75], [0.25]]))
-    yield softmax_bottleneck.Case(target, np.zeros((2, 1)), rank=0), np.log(3) ** 2 / 2
-
-
-@road(softmax_bottleneck)
-def the_gram_matrix_of_all_log_odds_pair_by_pair(case, _):
-    m, missing = len(case.target), case.target - case.base
-    odds = [missing[s] - missing[t] for s in range(m) for t in range(s)]
-    gram = sum((np.outer(row, row) for row in odds), np.zeros((case.target.shape[1],) * 2)) / m
-    yield case, np.linalg.eigvalsh(gram)[::-1][case.rank :].sum()
-
-
-@symmetry(softmax_bottleneck, room=1e-10)
-def size_shifts_and_order(case, rng):
-    (m, n), spread = case.target.shape, np.max(np.abs(case.target))
-    tokens, contexts, factor = rng.permutation(m), rng.permutation(n), float(rng.uniform(0.1, 10))
-    shift = spread * rng.standard_normal((1, n))
-    missing = factor * (case.target - case.base + shift)[tokens][:, contexts]
-    target = log_softmax(spread * rng.standard_normal((m, n)))
-    yield softmax_bottleneck.Case(target, target - missing, case.rank), factor**2
-
-
-@attack(softmax_bottleneck, rel=1e-6)
-def the_floor_of_two_loud_directions():
-    rng = np.random.default_rng(0)
-    parts = [s * np.outer(*(orthonormal(rng, 6, 1)[:, 0] for _ in "ab")) for s in (9.0, 5.0, 1e-2)]
-    case = softmax_bottleneck.Case(log_softmax(sum(parts)), np.zeros((6, 6)), rank=2)
-    yield case, softmax_bottleneck.bound(case)
 
 
 # score change rank
@@ -368,52 +248,6 @@ def size_rotation_and_the_head_basis_of_scores(case, rng):
 
 
 # frozen features
-
-
-def groups(case):
-    """The classes as lists of columns, by a dictionary of integer features in Python."""
-    unit = min((abs(x) for x in case.inputs.ravel().tolist() if x), default=1.0)
-    classes = defaultdict(list)
-    for column in range(case.inputs.shape[1]):
-        hidden = [Fraction(x) / Fraction(unit) for x in case.inputs[:, column].tolist()]
-        for weight in case.weights:
-            rows = weight.astype(int).tolist()
-            hidden = [max(0, sum(w * h for w, h in zip(row, hidden, strict=True))) for row in rows]
-        classes[tuple(hidden)].append(column)
-    return list(classes.values())
-
-
-@example(frozen_features)
-def inputs_1_and_2_have_feature_0_and_want_00_and_34_so_half_of_25_is_lost_half_of_that_each():
-    targets = np.array([[0.0, 3.0], [0.0, 4.0]])
-    yield frozen_features.Case((-np.eye(1),), np.array([[1.0, 2.0]]), targets), 25 / 4
-
-
-@road(frozen_features)
-def the_variance_within_groups_in_exact_rationals(case, rng):
-    case = replace(case, targets=rng.integers(-9, 10, case.targets.shape).astype(float))
-    total = Fraction(0)
-    for group in groups(case):
-        for row in case.targets.astype(int).tolist():
-            chosen = [Fraction(row[i]) for i in group]
-            total += sum((y - sum(chosen) / len(chosen)) ** 2 for y in chosen)
-    yield case, float(total / case.inputs.shape[1])
-
-
-@symmetry(frozen_features, room=1e-10)
-def size_shifts_rotations_and_order(case, rng):
-    (m, n), factor = case.targets.shape, float(rng.uniform(0.1, 10))
-    shift, order = np.max(np.abs(case.targets)) * rng.standard_normal((m, 1)), rng.permutation(n)
-    targets = factor * orthonormal(rng, m, m) @ (case.targets + shift)
-    other = frozen_features.Case(case.weights, 4 * case.inputs[:, order], targets[:, order])
-    yield other, factor**2
-
-
-@attack(frozen_features, rel=1e-6)
-def training_a_wide_later_layer_finds_the_floor():
-    case = theorem_of(frozen_features).draw(np.random.default_rng(3), 8)
-    assert 0 < frozen_features.bound(case) < frozen_features.measure(case, 0 * case.targets)
-    yield case, frozen_features.bound(case)
 
 
 # argmax rank
@@ -484,68 +318,13 @@ def ascent_finds_the_largest_margins():
 # rank threshold
 
 
-@example(rank_threshold)
-def the_trace_of_a_positive_core_is_all_that_is_seen():
-    """So rank one holds it as well as rank two; an identity has rank 2 and uses 3."""
-    case = rank_threshold.Case(np.eye(2), np.eye(2), np.diag([0.5, 0.5]), np.eye(2)[None])
-    whole = LowRank(np.eye(2), np.eye(2))
-    yield case, 1.0, (rank_threshold.reduced(case), 1.0), (whole, 3.0)
-
-
-@symmetry(rank_threshold)
-def size_rotation_and_order_of_measurements(case, rng):
-    outer, inner = (orthonormal(rng, len(f), len(f)) for f in (case.left, case.right))
-    probes = outer @ case.probes[rng.permutation(len(case.probes))] @ inner.T
-    other = rank_threshold.Case(outer @ case.left, inner @ case.right, 7 * case.core, probes)
-    same = rank_threshold.measure(case, rank_threshold.reduced(case))
-    yield other, 1.0, (rank_threshold.reduced(other), same)
-
-
 # two learning rates
-
-
-@example(two_learning_rates)
-def two_steps_with_ax_1_and_size_5_move_by_three_halves():
-    """After two steps b = 2 / 2 and a.x = 1 + 5 / 10; no step moves nothing."""
-    case = two_learning_rates.Case(np.ones((1, 2)), np.array([3.0, -2.0]), 0.5, 0.1, steps=2)
-    yield case, 1.5
-    yield replace(case, steps=0), 0.0
-    yield replace(case, steps=1), 0.5
-
-
-@symmetry(two_learning_rates)
-def signs_order_and_rows(case, rng):
-    n = case.query.shape[0]
-    flips, order = rng.choice([-1.0, 1.0], n), rng.permutation(n)
-    rows = rng.choice([-1.0, 1.0], (len(case.down), 1))
-    down = rows * (case.down * flips)[:, order]
-    yield replace(case, down=down, query=(case.query * flips)[order]), 1.0
-    yield replace(case, query=5 * case.query), 5.0
 
 
 # rank-stabilised scale
 
 
-@example(rank_stabilised_scale)
-def at_rank_2_and_scale_a_half_a_query_of_length_5_moves_by_chi_of_25_sixteenths():
-    """Variance 1/4: mean square (25/16)² times r (r + 2) = 8, and |g|² = 4."""
-    parts = np.array([3.0, 4.0]), np.array([0.0, 2.0]), 2, 0.5, 1.0, 0.5
-    yield rank_stabilised_scale.Case(*parts), (25 / 16) ** 2 * 8 * 4
-
-
-@symmetry(rank_stabilised_scale)
-def rotation_and_size_of_query_and_gradient(case, rng):
-    turn = orthonormal(rng, *[case.query.shape[0]] * 2)
-    yield replace(case, query=2 * turn @ case.query, gradient=3 * case.gradient), 16.0 * 9
-
-
 # Networks
-
-
-def test_an_update_missing_for_a_layer_is_an_error():
-    case = theorem_of(depth_budget).draw(np.random.default_rng(0), 8)
-    with pytest.raises(ValueError, match="shorter"):
-        depth_budget.measure(case, depth_budget.attain(case)[1:])
 
 
 # Attention
@@ -571,130 +350,16 @@ def test_rank_of_a_score_change_in_exact_integers(rng):
 # The output layer
 
 
-@over()
-def test_least_rank_over_shifts_is_the_centred_rank_in_exact_integers(rng):
-    """And it is the plain rank or one less: Yang's condition is never off by more."""
-    m, n, r = int(rng.integers(2, 6)), int(rng.integers(1, 5)), int(rng.integers(1, 4))
-    logits = integers(rng, m, r, 2) * integers(rng, r, n, 2)
-    least = ((sympy.eye(m) - sympy.ones(m, m) / m) * logits).rank()
-    assert logits.rank() - 1 <= least <= logits.rank()
-    assert (logits + sympy.ones(m, 1) * integers(rng, 1, n)).rank() >= least
-    best = -sympy.ones(1, m) * logits / m
-    assert (logits + sympy.ones(m, 1) * best).rank() == least
-    target = softmax_bottleneck.log_softmax(np.array(logits, dtype=float))
-    case = softmax_bottleneck.Case(target, np.zeros((m, n)), rank=least)
-    assert softmax_bottleneck.bound(case) <= 1e-24 * theorem_of(softmax_bottleneck).scale(case)
-    assert not least or softmax_bottleneck.bound(replace(case, rank=least - 1)) > 1e-6
-
-
-def test_rank_one_realises_21_of_the_27_maps_of_three_and_rank_two_all():
-    """Every sign pattern and order of integers: 27 maps less the 6 permutations."""
-    grid, maps = range(-2, 3), set()
-    for b, a in product(product(grid, repeat=3), repeat=2):
-        table = [[b_t * a_j for b_t in b] for a_j in a]
-        winners = [row.index(max(row)) for row in table if row.count(max(row)) == 1]
-        maps |= {tuple(winners)} if len(winners) == 3 else set()
-    every = set(product(range(3), repeat=3))
-    assert maps == {f for f in every if len(set(f)) <= 2}
-    assert len(maps) == 21
-    assert {tuple(argmax_margin.answers_of(argmax_margin.circle(f, 3))) for f in every} == every
-
-
 # Ranks
-
-
-@over(rank_threshold)
-def test_the_reduced_core_is_a_minimiser_of_low_rank(case):
-    """The first probe certifies: its product with any matrix is at most the nuclear norm."""
-    found, start = rank_threshold.reduced(case), case.left @ case.core @ case.right.T
-    assert theorem_of(rank_threshold).check(case, found).holds
-    assert (case.probes[0] * found.dense()).sum() == pytest.approx(found.nuclear_norm, rel=1e-8)
-    seen = [(case.probes * dense).sum(axis=(1, 2)) for dense in (start, found.dense())]
-    np.testing.assert_allclose(seen[1], seen[0], atol=1e-8 * np.trace(case.core))
-
-
-@pytest.mark.parametrize(("count", "seed"), [(1, 0), (3, 1), (3, 2), (6, 3)])
-def test_proximal_descent_ends_at_such_a_rank(count, seed):
-    """Another road: shrink singular values, to convergence; unique minimisers are extreme."""
-    rng = np.random.default_rng(seed)
-    probes = rng.standard_normal((count, 6, 6))
-    wanted, update = rng.standard_normal(count), np.zeros((6, 6))
-    step = 1 / np.linalg.norm(probes.reshape(count, -1), 2) ** 2
-    for _ in range(1500):
-        missed = (probes * update).sum(axis=(1, 2)) - wanted
-        u, sigma, v = np.linalg.svd(update - step * np.tensordot(missed, probes, 1))
-        update = (u * np.maximum(sigma - 0.3 * step, 0)) @ v
-    found = np.linalg.matrix_rank(update, 1e-6 * np.linalg.norm(update, 2))
-    assert 1 <= found <= (2 * count + 0.25) ** 0.5 - 0.5
 
 
 # Training
 
 
-@pytest.mark.parametrize(("power", "slope"), [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.5, -0.5)])
-def test_the_slope_in_the_width_is_flat_only_at_ratio_n(power, slope):
-    """Mean parts of the move at rates 1 and ``n**-power`` over real draws."""
-    rng, widths, parts = np.random.default_rng(4), [16, 64, 256], []
-    for n in widths:
-        query, rows = rng.choice([-1.0, 1.0], n), rng.standard_normal((200, n)) / n**0.5
-        cases = [two_learning_rates.Case(row[None], query, 1.0, n**-power, 3) for row in rows]
-        still = np.mean([two_learning_rates.bound(replace(c, down_rate=0.0)) for c in cases])
-        parts.append((still, np.mean([two_learning_rates.bound(c) for c in cases]) - still))
-    np.testing.assert_allclose([still for still, _ in parts], 3 * (2 / np.pi) ** 0.5, rtol=0.2)
-    down = np.polyfit(np.log(widths), np.log([moved for _, moved in parts]), 1)[0]
-    assert down == pytest.approx(slope, abs=1e-9)
-
-
-def test_a_run_of_other_length_is_refused():
-    theorem = theorem_of(two_learning_rates)
-    case = replace(theorem.draw(np.random.default_rng(1), 8), steps=4)
-    short = two_learning_rates.Training((-1.0,) * 3, 0.0, np.zeros(len(case.down)))
-    with pytest.raises(ValueError, match="one direction"):
-        theorem.check(case, short)
-
-
-def stepped(case, down):
-    """The adapter after one step, its scale in `up`, from `down` as it was."""
-    up = -case.rate * case.strength * case.gradient[:, None] * (down @ case.query)[None, :]
-    return LowRank(case.strength * up, down)
-
-
-@over()
-def test_the_first_step_is_that_of_the_gradient(rng):
-    """Finite differences of a real loss at up = 0, then one step of plain descent."""
-    down, query, wanted = rng.standard_normal((2, 3)), rng.standard_normal(3), np.ones(2)
-
-    def loss(up):
-        return float(((0.7 * up @ (down @ query) - wanted) ** 2).sum())
-
-    slope, step = np.zeros((2, 2)), 1e-4 * np.eye(4).reshape(2, 2, 2, 2)
-    for i, j in np.ndindex(2, 2):
-        slope[i, j] = (loss(step[i, j]) - loss(-step[i, j])) / 2e-4
-    case = rank_stabilised_scale.Case(query, -2 * wanted, 2, 0.7, 0.3, 1.0)
-    found = stepped(case, down)
-    np.testing.assert_allclose(found.up, -0.3 * 0.7 * slope, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("spent", [1, 4, 64])
-def test_real_first_steps_have_that_mean_square(spent):
-    rng, trials = np.random.default_rng(spent), 1500
-    query, gradient = rng.standard_normal(6), rng.standard_normal(3)
-    case = rank_stabilised_scale.Case(query, gradient, spent, 0.5, 0.2, 0.4)
-    downs = 0.4 * rng.standard_normal((trials, spent, 6))
-    moves = np.stack([stepped(case, down) @ case.query for down in downs])
-    squares = (moves**2).sum(axis=1)
-    law, lengths = rank_stabilised_scale.bound(case), np.sqrt(squares)
-    assert abs(squares.mean() - law) <= 6 * squares.std() / trials**0.5
-    unit = 0.2 * 0.4**2 * (query @ query) * np.linalg.norm(gradient)
-    mean = unit * spent * 0.5**2
-    assert abs(lengths.mean() - mean) <= 6 * lengths.std() / trials**0.5
-    assert moves.mean(axis=0) @ gradient < 0  # downhill
-
-
 # ReLU necessity
 
 
-@example(relu_necessity)
+@example("relu-necessity")
 def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
     """From the identity to diag(3, 2): 1 is left by rank 1; to diag(5, 1/4) a dead unit is less."""
     one = np.eye(2)
@@ -704,14 +369,14 @@ def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
     yield depth_budget.Case((one, one), np.diag([5.0, 0.25]), 0), 0.25
 
 
-@symmetry(relu_necessity)
+@symmetry("relu-necessity")
 def units_of_outputs_and_their_names(case, rng):
     order = rng.permutation(len(case.target))
     *early, last = case.weights
     yield replace(case, weights=(*early, 3 * last[order]), target=3 * case.target[order]), 3.0
 
 
-@road(relu_necessity)
+@road("relu-necessity")
 def the_least_over_all_patterns_of_dead_units_is_never_less(case, _):
     """Each pattern of up to three units a layer misses by its rank, and by what it cannot pay."""
     d = min(3, len(case.target))
@@ -723,5 +388,5 @@ def the_least_over_all_patterns_of_dead_units_is_never_less(case, _):
         alive = [row[:, None] * w for row, w in zip(rows, weights, strict=True)]
         unpaid = depth_budget.bound(replace(small, weights=tuple(alive)))
         least = min(least, max(unpaid, sigma[int(rows.sum(axis=1).min())]))
-    assert least >= relu_necessity.bound(small) - 1e-9 * depth_budget.scale(small)
+    assert least >= relu_budget.bound_necessity(small) - 1e-9 * depth_budget.scale(small)
     yield replace(case, rank=len(case.target)), 0.0

@@ -10,61 +10,43 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
-from strategies import seeds
 from theorems.owed import (
     AXES,
-    SILENT,
     attack,
     example,
     floats,
-    moved,
     over,
     road,
     symmetry,
-    theorem_of,
 )
 
 from loratheory.lowrank import (
     LowRank,
-    from_dense,
-    gaussian,
     orthonormal,
     subspaces_at,
-    with_spectrum,
 )
-from loratheory.theorems import (
-    AssumptionError,
-    coefficient_floor,
-    gate_detection,
-    hebbian_memory,
-    interference_angle,
-    library_capacity,
-    packing_floor,
-    random_interference,
-    rank_floor,
-    sequential_forgetting,
-    sum_capacity,
-)
-from loratheory.toy import Merge
+from loratheory.theorems.editing import hebbian_memory
+from loratheory.theorems.libraries import interference, sequential_forgetting
+from loratheory.theorems.routing import gates
 
 # library capacity
 
 
-@example(library_capacity)
+@example("library-capacity")
 def three_adapters_alarm_half_the_time_and_two_facts_in_five_dimensions_16_of_25():
     """One foreign adapter, two reads: (9/25)²; an adapter alone is never disturbed."""
     for adapters, facts, width, threshold, hops, clean in (
         *((3, 1, 1, 1.0, 1, 1 / 4), (2, 2, 5, 0.25, 2, 81 / 625), (1, 3, 8, 0.5, 4, 1.0)),
     ):
-        yield library_capacity.Case(adapters, facts, width, threshold, hops), clean
+        yield gates.Gated(adapters, facts, width, threshold, hops), clean
 
 
-@symmetry(library_capacity)
+@symmetry("library-capacity")
 def size_and_order_of_adapters_and_units(case, rng):
-    library = library_capacity.rival(case, rng)
+    library = gates.rival_library(case, rng)
     keys, queries = 3 * library.keys[:, :, ::-1, :, ::-1], 3 * library.queries
-    there = library_capacity.measure(case, type(library)(keys, queries))
-    assert abs(library_capacity.measure(case, library) - there) <= 0.01
+    there = gates.measure_library(case, type(library)(keys, queries))
+    assert abs(gates.measure_library(case, library) - there) <= 0.01
     yield case, 1.0
 
 
@@ -120,24 +102,24 @@ def size_rotation_order_and_names_of_adapters(case, rng):
 # random interference
 
 
-@example(random_interference)
+@example("random-interference")
 def on_a_line_a_turn_is_a_sign_and_two_adapters_of_1_overturn_a_lead_of_2_one_time_in_four():
-    case = random_interference.Case(np.ones((1, 2, 1)), np.array([2.0]))
+    case = interference.Turned(np.ones((1, 2, 1)), np.array([2.0]))
     signs = np.array([[[a], [b]] for a, b in product((1.0, -1.0), repeat=2)])
     yield case, math.exp(-1), (signs, 1 / 4)
     silent = np.stack([np.zeros((2, 3)), np.ones((2, 3))])  # cannot take the lead of a token
-    yield random_interference.Case(silent, np.array([0.1, 2.0])), math.exp(-1)
+    yield interference.Turned(silent, np.array([0.1, 2.0])), math.exp(-1)
 
 
-@symmetry(random_interference)
+@symmetry("random-interference")
 def units_rotation_and_order_of_tokens(case, rng):
     _, k, n = case.rows.shape
     turn, factor = orthonormal(rng, n, n), float(rng.uniform(0.1, 10))
-    drawn = random_interference.directions(rng, 200, k, n)
+    drawn = interference.directions(rng, 200, k, n)
     rows = factor * (case.rows @ turn)[::-1]
-    other = random_interference.Case(rows, factor * case.margins[::-1], case.trials)
-    there = random_interference.measure(other, drawn @ turn)
-    assert abs(there - random_interference.measure(case, drawn)) <= 0.006
+    other = interference.Turned(rows, factor * case.margins[::-1], case.trials)
+    there = interference.measure_random(other, drawn @ turn)
+    assert abs(there - interference.measure_random(case, drawn)) <= 0.006
     yield other, 1.0
 
 
@@ -148,27 +130,27 @@ def line(x, y, size=1.0):
     return LowRank(np.array([[size], [0.0]]), np.array([[x, y]]))
 
 
-@example(interference_angle)
+@example("interference-angle")
 def the_second_reads_34_fifths_with_norm_10_and_the_first_10_so_it_answers_6():
-    case = interference_angle.Case(line(1.0, 0.0), line(0.6, 0.8, 10.0))
-    np.testing.assert_allclose(interference_angle.worst_response(case), 6.0, rtol=1e-14)
-    asked = interference_angle.Answer(case.second, np.array([[2.0], [0.0]]))
+    case = interference.Case(line(1.0, 0.0), line(0.6, 0.8, 10.0))
+    np.testing.assert_allclose(interference.worst_response(case), 6.0, rtol=1e-14)
+    asked = interference.Answer(case.second, np.array([[2.0], [0.0]]))
     yield case, 6.0, (asked, 6.0)
 
 
-@example(interference_angle, tight=False)
+@example("interference-angle", tight=False)
 def the_bound_is_for_all_adapters_with_that_row_space():
     """The second's strongest direction is far from the first: 10 allowed, 1 answered."""
     first = LowRank(np.eye(3)[:, :1], np.eye(3)[:1])
-    case = interference_angle.Case(first, LowRank(np.diag([1.0, 10.0, 0.0])[:, :2], np.eye(3)[:2]))
-    np.testing.assert_allclose(interference_angle.worst_response(case), 1.0)
+    case = interference.Case(first, LowRank(np.diag([1.0, 10.0, 0.0])[:, :2], np.eye(3)[:2]))
+    np.testing.assert_allclose(interference.worst_response(case), 1.0)
     yield case, 10.0
     silent = LowRank(np.zeros((3, 0)), np.zeros((0, 3)))
-    yield interference_angle.Case(first, silent), 0.0
-    yield interference_angle.Case(silent, first), 0.0
+    yield interference.Case(first, silent), 0.0
+    yield interference.Case(silent, first), 0.0
 
 
-@example(interference_angle)
+@example("interference-angle")
 def the_cosine_as_a_root_in_exact_rationals():
     """Planes in width 4 at 3-4-5 and 5-12-13: cosine 3/5, norm √8, from dense projectors."""
     turn = sp.Matrix([[39, 0, 52, 0], [0, 25, 0, 60]]) / 65
@@ -179,95 +161,40 @@ def the_cosine_as_a_root_in_exact_rationals():
     worst = max((second * one * second.T).eigenvals())
     assert (cosine, norm) == (sp.Rational(9, 25), 8)
     pair = LowRank(np.eye(2), floats(first)), LowRank(floats(up), floats(reads))
-    case = interference_angle.Case(*pair)
-    np.testing.assert_allclose(interference_angle.worst_response(case), float(sp.sqrt(worst)))
+    case = interference.Case(*pair)
+    np.testing.assert_allclose(interference.worst_response(case), float(sp.sqrt(worst)))
     yield case, float(sp.sqrt(norm * cosine))
 
 
-@attack(interference_angle)
+@attack("interference-angle")
 def alternating_projections_arrive_at_the_bound():
     rng = np.random.default_rng(2)
     one, two = subspaces_at(rng, 10, [0.5, 1.2, 1.4])
     pair = LowRank(orthonormal(rng, 6, 3), one.T), LowRank(3 * orthonormal(rng, 6, 3), two.T)
-    yield interference_angle.Case(*pair), 3 * math.cos(0.5)
+    yield interference.Case(*pair), 3 * math.cos(0.5)
 
 
-@symmetry(interference_angle, rel=1e-8, conditioned=True)
+@symmetry("interference-angle", rel=1e-8, conditioned=True)
 def size_rotation_and_gauge(case, rng):
     (m, n), changed, factor = case.first.shape, [], float(rng.uniform(0.1, 10))
     back = orthonormal(rng, n, n)
     for low in (7.0 * case.first, factor * case.second):  # the first's size does not matter
         gauge = 2.0 * np.eye(low.width) + 0.5 * orthonormal(rng, low.width, low.width)
         changed.append(LowRank(orthonormal(rng, m, m) @ low.up, low.down @ back).regauged(gauge))
-    yield interference_angle.Case(*changed), factor
+    yield interference.Case(*changed), factor
 
 
 # coefficient floor
-
-
-def alike(adapters, share, energy=1.0):
-    """Rank-one adapters with outputs of their own and rows at the angle that leaks this share."""
-    gram = np.full((adapters, adapters), share**0.5) + (1 - share**0.5) * np.eye(adapters)
-    rows = np.linalg.cholesky(gram + 1e-14 * np.eye(adapters))
-    eye = np.eye(adapters) * energy**0.5
-    updates = tuple(LowRank(eye[:, [i]], rows[[i]]) for i in range(adapters))
-    return coefficient_floor.Case(updates, tuple(rows[[i]].T for i in range(adapters)))
-
-
-@example(coefficient_floor)
-def own_answers_1_foreign_three_fifths_want_25_of_34_and_lose_18():
-    case = alike(2, 9 / 25)
-    np.testing.assert_allclose(coefficient_floor.best(case), 25 / 34, rtol=1e-12)
-    yield case, 2 * 9 / 34
-    joined = (*case.updates, SILENT), (*case.inputs, np.eye(2))
-    yield coefficient_floor.Case(*joined), 2 - 2 * 25 / 59  # two more inputs that want 0
-    yield coefficient_floor.Case((SILENT,), (np.eye(2),)), 0.0
-
-
-@example(coefficient_floor)
-def projection_on_dependent_answers_in_exact_rationals():
-    """The third adapter is the sum of two: an exact pseudo-inverse of a singular Gram matrix."""
-    one, two = sp.Matrix([[1, 2, 0], [0, 1, 1]]), sp.Matrix([[2, 0, 1], [1, -1, 0]])
-    tasks = [one, two, one + two]
-    inputs = [sp.Matrix([1, 0, 2]), sp.Matrix([[1, 0], [1, 1], [0, -1]]), sp.Matrix([0, 1, 1])]
-    rows = sp.Matrix([list(task * sp.Matrix.hstack(*inputs)) for task in tasks])
-    pairs = zip(tasks, inputs, strict=True)
-    wanted = sp.Matrix(list(sp.Matrix.hstack(*(task * x for task, x in pairs))))
-    gram, right = rows * rows.T, rows * wanted
-    found = gram.pinv() * right
-    floor = (rows.T * found - wanted).norm() ** 2
-    assert (gram.det(), gram * found) == (0, right)
-    case = coefficient_floor.Case(
-        tuple(from_dense(floats(t)) for t in tasks), tuple(map(floats, inputs))
-    )
-    np.testing.assert_allclose(coefficient_floor.best(case), floats(found)[:, 0], rtol=1e-12)
-    yield case, float(floor)
-
-
-@road(coefficient_floor, room=1e-10, conditioned=True)
-def one_adapter_and_equal_ones_cost_nothing(case, _):
-    yield coefficient_floor.Case(case.updates[:1], case.inputs[:1]), 0.0
-    same = coefficient_floor.Case(case.updates[:1] * 3, case.inputs[:1] * 3)
-    np.testing.assert_allclose(coefficient_floor.best(same), 1 / 3, rtol=1e-9)
-    yield same, 0.0, (coefficient_floor.merged(same, np.array([2.0, -1.0, 0.0])), 0.0)
-
-
-@symmetry(coefficient_floor, rel=1e-8, conditioned=True, size=6)
-def size_rotation_order_and_gauge_of_all(case, rng):
-    factor = float(rng.uniform(0.1, 10))
-    updates, _, right = moved(case.updates, rng, factor)
-    inputs = tuple(right @ x for x in reversed(case.inputs))
-    yield coefficient_floor.Case(updates, inputs), factor**2
 
 
 # packing floor
 
 
 def library(adapters, rank, width):
-    return packing_floor.Case(adapters, rank, width, np.zeros(1))
+    return interference.Packed(adapters, rank, width, np.zeros(1))
 
 
-@example(packing_floor)
+@example("packing-floor")
 def three_lines_of_a_plane_enclose_60_degrees_and_four_of_five_dimensions_need_not_meet():
     """cos² 60° = 1/4; a simplex of 4 in space, each point a plane of six dimensions: 1/9."""
     yield library(3, 1, 2), 1 / 4
@@ -277,99 +204,50 @@ def three_lines_of_a_plane_enclose_60_degrees_and_four_of_five_dimensions_need_n
     yield library(5, 2, 4), 3 / 8  # the mean of 10 pairs
 
 
-@symmetry(packing_floor)
+@symmetry("packing-floor")
 def rotation_order_and_frames(case, rng):
-    frames = packing_floor.rival(case, rng)
+    frames = interference.rival_packing(case, rng)
     turn = orthonormal(rng, case.width, case.width)
     inner = orthonormal(rng, case.rank, case.rank)
     other = (turn @ frames @ inner)[rng.permutation(case.adapters)]
-    assert packing_floor.measure(case, other) == pytest.approx(packing_floor.measure(case, frames))
+    assert interference.measure_packing(case, other) == pytest.approx(
+        interference.measure_packing(case, frames)
+    )
     yield case, 1.0
 
 
-@road(packing_floor)
+@road("packing-floor")
 def the_squared_norm_of_the_sum_of_projectors(case, _):
-    frames = packing_floor.attain(case)
+    frames = interference.attain_packing(case)
     summed = sum(frame @ frame.T for frame in frames)
     k, r = case.adapters, case.rank
     yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
 
 
-@given(seed=seeds)
-@settings(max_examples=8)
-def test_the_packing_floor_stands_where_the_rank_does_not_divide_the_width(seed):
-    rng = np.random.default_rng(seed)
-    rank, adapters = int(rng.integers(2, 4)), int(rng.integers(2, 6))
-    case = library(adapters, rank, rank * int(rng.integers(1, 3)) + 1)
-    for theorem in (theorem_of(packing_floor), theorem_of("coefficient-packing")):
-        assert theorem.check(case, theorem.adversary(case, rng)).holds
-
-
-@example("coefficient-packing")
-def two_adapters_in_one_space_keep_half_and_three_lines_of_a_plane_two_thirds():
-    yield library(2, 3, 3), 1 / 2
-    yield library(3, 1, 2), 1 / 3
-    yield library(4, 1, 5), 0.0
-    case = library(2, 1, 2)  # a second adapter on the first one's line, though there is room
-    rows = np.eye(2)[[0, 0]][:, :, None]
-    answers = np.eye(2)[:, :, None]
-    merges = ((1.0, 1.0), 1.0), ((0.5, 0.5), 0.5), ((1.0, 0.0), 1.0)
-    yield (
-        case,
-        0.0,
-        *((packing_floor.Scaled(rows, answers, np.array(c)), lost) for c, lost in merges),
-    )
-
-
-@symmetry("coefficient-packing")
-def rotations_order_and_size_of_answers(case, rng):
-    merge, lost = packing_floor.scaled(case, rng), theorem_of("coefficient-packing").measure
-    turn, order = orthonormal(rng, case.width, case.width), rng.permutation(case.adapters)
-    rows, answers = (turn @ merge.rows)[order], 7 * merge.answers[order]
-    other = packing_floor.Scaled(rows, answers, merge.coefficients[order])
-    assert lost(case, other) == pytest.approx(lost(case, merge))
-    yield case, 1.0
-
-
-@road("coefficient-packing")
-def the_floor_of_coefficients_on_the_best_packed_rows(case, _):
-    packed = packing_floor.packed(case)
-    pairs = zip(packed.answers, packed.rows, strict=True)
-    updates = tuple(LowRank(up, rows.T) for up, rows in pairs)
-    floor = coefficient_floor.bound(coefficient_floor.Case(updates, tuple(packed.rows)))
-    yield case, floor / (case.adapters * case.rank)
-
-
-@attack("coefficient-packing", rel=1e-6, starts=3)
-def three_lines_keep_two_thirds_and_five_planes_of_four_dimensions_two_fifths():
-    yield library(3, 1, 2), 1 / 3
-    yield library(5, 2, 4), 3 / 5
-
-
-@attack(packing_floor, rel=1e-6, starts=3)
+@attack("packing-floor", rel=1e-6, starts=3)
 def lines_planes_and_a_library_that_fits():
     for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):
-        yield case, packing_floor.bound(case)
+        yield case, interference.bound_packing(case)
 
 
 # sum capacity
 
 
-@example(sum_capacity)
+@example("sum-capacity")
 def one_standard_error_two_against_each_other_and_94_adapters_of_width_256():
     """Q(1) for a row as long as the margin in width one; 256/z², z = 1.645, by hand."""
     tail = 0.15865525393145707
-    yield sum_capacity.Case(np.ones((1, 1)), 1.0), tail
-    yield sum_capacity.Case(np.array([[3.0, 0.0], [0.0, 4.0]]), 5 / math.sqrt(2)), tail
-    yield sum_capacity.Case(np.array([[3.0, 1.0], [-3.0, -1.0]]), 0.1), 0.0
-    assert sum_capacity.largest_sum(256, 0.5, 0.5, 0.05) == 94
-    assert sum_capacity.failure(0.5 * math.sqrt(94), 256, 0.5) < 0.05
-    assert sum_capacity.failure(0.5 * math.sqrt(95), 256, 0.5) > 0.05
-    assert sum_capacity.largest_sum(4, 1.0, 1.0, tail) == 4  # met with equality
-    assert sum_capacity.largest_sum(256, 1.0, 0.5, 0.05) == 256  # no more are at right angles
+    yield interference.Summed(np.ones((1, 1)), 1.0), tail
+    yield interference.Summed(np.array([[3.0, 0.0], [0.0, 4.0]]), 5 / math.sqrt(2)), tail
+    yield interference.Summed(np.array([[3.0, 1.0], [-3.0, -1.0]]), 0.1), 0.0
+    assert interference.largest_sum(256, 0.5, 0.5, 0.05) == 94
+    assert interference.failure(0.5 * math.sqrt(94), 256, 0.5) < 0.05
+    assert interference.failure(0.5 * math.sqrt(95), 256, 0.5) > 0.05
+    assert interference.largest_sum(4, 1.0, 1.0, tail) == 4  # met with equality
+    assert interference.largest_sum(256, 1.0, 0.5, 0.05) == 256  # no more are at right angles
 
 
-@symmetry(sum_capacity)
+@symmetry("sum-capacity")
 def units_rotation_order_and_adapters_in_parts(case, rng):
     n = case.rows.shape[1]
     parts = np.concatenate([case.rows / 2] * 2)[rng.permutation(2 * len(case.rows))]
@@ -377,7 +255,7 @@ def units_rotation_order_and_adapters_in_parts(case, rng):
     yield other, 1.0
 
 
-@road(sum_capacity)
+@road("sum-capacity")
 def never_more_than_the_union_bound_and_the_error_function(case, _):
     n, length = case.rows.shape[1], np.linalg.norm(sum(case.rows))
     tail = math.erfc(case.margin * math.sqrt(n / 2) / length) / 2
@@ -396,7 +274,7 @@ def test_energies_of_the_sum_and_of_gates(threshold):
     on = (weights**2).sum(axis=-1, keepdims=True) > threshold
     total_response = (frames @ (weights * on)[..., None]).sum(axis=1)[..., 0]
     energy = (total_response**2).sum(axis=1)
-    law = library_capacity.interference(adapters, facts, width, threshold)
+    law = gates.interference(adapters, facts, width, threshold)
     assert abs(energy.mean() - law) <= 6 * energy.std() / math.sqrt(trials)
 
 
@@ -404,16 +282,16 @@ def test_energies_of_the_sum_and_of_gates(threshold):
 @given(st.integers(1, 6), st.integers(0, 30), st.floats(0.2, 1.0), st.integers(1, 4))
 def test_the_largest_library_is_the_largest_and_beats_the_union_bound(facts, free, threshold, hops):
     width, failure = facts + free, 0.05
-    most = library_capacity.largest_library(facts, width, threshold, hops, failure)
-    assert most >= gate_detection.largest_library(facts, width, threshold, hops, failure)
+    most = gates.largest_clean_library(facts, width, threshold, hops, failure)
+    assert most >= gates.largest_library(facts, width, threshold, hops, failure)
     if most < 1e9:
-        clean = [library_capacity.clean(k, facts, width, threshold, hops) for k in (most, most + 1)]
+        clean = [gates.clean(k, facts, width, threshold, hops) for k in (most, most + 1)]
         assert clean[0] >= 1 - failure - 1e-9
         assert clean[1] < 1 - failure + 1e-9
 
 
 def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
-    energy, most = library_capacity.interference, library_capacity.largest_library
+    energy, most = gates.interference, gates.largest_clean_library
     sizes = [most(4, width, 0.5, 2, 0.05) for width in (64, 96, 128)]
     assert min(sizes[1] / sizes[0], sizes[2] / sizes[1]) > 100
     assert energy(1 + (64 - 5) // 4, 4, 64) < 1 < energy(2 + (64 - 5) // 4, 4, 64)
@@ -428,20 +306,6 @@ def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
 # Memories
 
 
-@settings(max_examples=20)
-@given(st.integers(1, 99), st.integers(1, 9), st.integers(1, 99), st.integers(1, 99))
-def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, width, rank):
-    one = hebbian_memory.foreign_crosstalk(facts, width, rank)
-    routed = hebbian_memory.routed_crosstalk
-    assert hebbian_memory.merged_crosstalk(facts, adapters, width, rank) == one
-    assert routed(facts * adapters, adapters, width, rank) == pytest.approx(one)
-    assert routed(facts, 1, width, rank) == one
-    uneven = routed(facts * adapters - (adapters - 1), adapters, width, rank)
-    assert uneven == pytest.approx(one)  # the fullest adapter counts
-    with pytest.raises(ValueError, match="give at least 1"):
-        routed(4, 0, 8, 2)
-
-
 # Interference
 
 
@@ -449,104 +313,26 @@ def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, wid
 def test_the_exact_law_of_one_adapter_is_below_the_tail_and_met_by_simulation(rng):
     """A coordinate of the sphere has a beta law."""
     n, x = int(rng.integers(2, 20)), float(rng.uniform(0.05, 0.95))
-    case = random_interference.Case(np.eye(1, n)[None], np.array([x]), 4000)
+    case = interference.Turned(np.eye(1, n)[None], np.array([x]), 4000)
     exact = betainc((n - 1) / 2, 1 / 2, 1 - x**2) / 2
-    assert exact <= random_interference.bound(case)
-    drawn = random_interference.directions(rng, 4000, 1, n)
-    found = random_interference.measure(case, drawn)
+    assert exact <= interference.bound_random(case)
+    drawn = interference.directions(rng, 4000, 1, n)
+    found = interference.measure_random(case, drawn)
     assert found == pytest.approx(exact, abs=7 * math.sqrt(exact / 4000) + 0.01)
-
-
-def test_rotated_adapters_in_a_merge_do_as_the_directions_say():
-    """Real low-rank updates behind random rotations: the energy's mean, and how often one loses."""
-    rng, n, m, trials = np.random.default_rng(5), 12, 5, 1000
-    weights, key = (0.7, 1.3), orthonormal(rng, 12, 1)[:, 0]
-    others, base = [gaussian(rng, m, n, 2), gaussian(rng, m, n, 3)], gaussian(rng, m, n, 1, 0.0)
-    added = []
-    for _ in range(trials):
-        turned = tuple(replace(low, down=low.down @ orthonormal(rng, n, n)) for low in others)
-        added.append(Merge(base, turned, weights).logits(key))
-    added = np.stack(added)
-    energies = (added**2).sum(axis=1)
-    expected = sum(c**2 * low.norm**2 for c, low in zip(weights, others, strict=True)) / n
-    assert energies.mean() == pytest.approx(expected, abs=6 * energies.std() / trials**0.5)
-    rows = [c * (low.dense()[0] - low.dense()[1:]) for c, low in zip(weights, others, strict=True)]
-    case = random_interference.Case(np.stack(rows, axis=1), np.linspace(0.8, 1.6, m - 1), trials)
-    lost = (added[:, :1] - added[:, 1:] <= -case.margins).any(axis=1).mean()
-    drawn = random_interference.directions(rng, trials, 2, n)
-    assert lost == pytest.approx(random_interference.measure(case, drawn), abs=0.06)
-    assert lost <= random_interference.bound(case) + theorem_of(random_interference).noise(case)
 
 
 @pytest.mark.parametrize("tokens", [1, 5])
 def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(tokens):
-    most = random_interference.largest_library(256, 1.0, 0.5, tokens, 0.05)
+    most = interference.largest_library(256, 1.0, 0.5, tokens, 0.05)
     fails = []
     for others in (most - 1, most):
         rows = np.zeros((tokens, others, 256))
         rows[:, :, 0] = 0.5
-        fails.append(random_interference.bound(random_interference.Case(rows, np.ones(tokens))))
+        fails.append(interference.bound_random(interference.Turned(rows, np.ones(tokens))))
     assert fails[0] <= 0.05 < fails[1]
-    assert random_interference.largest_library(64, 0.0, 1.0, 1, 0.05) == 1
+    assert interference.largest_library(64, 0.0, 1.0, 1, 0.05) == 1
     # unit edits add their own energy where the total rank of the others reaches the width
-    assert [random_interference.energy(k, 3, 24) for k in (1, 5, 9)] == [0.0, 0.5, 1.0]
-
-
-def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():
-    """A random axis, never its opposite."""
-    rng, case = np.random.default_rng(0), random_interference.Case(np.ones((1, 1, 4)), np.ones(1))
-    with pytest.raises(AssumptionError, match="uniformly at random"):
-        theorem_of(random_interference).check(case, np.eye(4)[rng.integers(4, size=(600, 1))])
-
-
-@over()
-def test_silence_is_orthogonality_of_row_spaces_and_not_of_updates(rng):
-    """Orthogonal columns make the Frobenius inner product vanish; the keys are still answered."""
-    frame, columns = orthonormal(rng, 6, 6), orthonormal(rng, 8, 4)
-    one, two = LowRank(columns[:, :2], frame[:, :2].T), frame[:, 2:4]
-    apart, mixed = (
-        interference_angle.Case(one, LowRank(columns[:, 2:], reads.T))
-        for reads in (two, two + 0.1 * frame[:, :2])
-    )
-    assert interference_angle.bound(apart) <= 1e-11
-    assert interference_angle.worst_response(mixed) > 1e-2
-    same = interference_angle.Case(one, LowRank(columns[:, 2:], one.down))
-    assert abs(same.first.inner(same.second)) <= 1e-13
-    assert interference_angle.bound(same) == pytest.approx(same.second.spectral_norm, rel=1e-12)
-    assert interference_angle.worst_response(same) == pytest.approx(same.second.spectral_norm)
-
-
-def test_a_zero_key_is_refused():
-    case = theorem_of(interference_angle).draw(np.random.default_rng(0), 8)
-    zero = interference_angle.Answer(case.second, np.zeros((case.first.shape[1], 1)))
-    with pytest.raises(AssumptionError, match="nonzero key"):
-        theorem_of(interference_angle).check(case, zero)
-
-
-@settings(max_examples=20)
-@given(st.integers(1, 7), st.floats(0.0, 0.95), st.floats(0.1, 10.0))
-def test_alike_adapters_lose_the_stated_share(adapters, share, energy):
-    case, best = alike(adapters, share, energy), 1 / (1 + (adapters - 1) * share)
-    wanted = (1 - best) * adapters * energy
-    assert coefficient_floor.bound(case) == pytest.approx(wanted, rel=1e-7, abs=1e-7 * energy)
-    assert coefficient_floor.best(case) == pytest.approx([best] * adapters, rel=1e-6)
-
-
-def test_unrelated_adapters_leak_their_rank_over_the_width():
-    rng, n, r, k = np.random.default_rng(1), 60, 4, 8
-    updates = tuple(with_spectrum(rng, 60, n, [1.0] * r) for _ in range(k))
-    inputs = tuple(np.linalg.qr(low.down.T)[0] for low in updates)
-    case, best = coefficient_floor.Case(updates, inputs), 1 / (1 + (k - 1) * r / n)
-    assert coefficient_floor.bound(case) / (k * r) == pytest.approx(1 - best, abs=0.02)
-    assert np.mean(coefficient_floor.best(case)) == pytest.approx(best, abs=0.03)
-
-
-@over(coefficient_floor)
-def test_no_matrix_per_adapter_does_worse_than_numbers(case):
-    wide = rank_floor.Tasks(case.updates, min(case.updates[0].shape), case.inputs)
-    room = 1e-11 * coefficient_floor.scale(case) * coefficient_floor.condition(case)
-    floor = rank_floor.bound(wide) * len(case.updates)
-    assert floor <= coefficient_floor.bound(case) + room
+    assert [interference.energy(k, 3, 24) for k in (1, 5, 9)] == [0.0, 0.5, 1.0]
 
 
 # sequential forgetting
@@ -559,51 +345,6 @@ def a_line_in_the_plane_halves_and_a_full_adapter_forgets_all():
     yield sequential_forgetting.Case(9, 3, 2), 4 / 9
 
 
-@example("foreign-answers")
-def what_a_line_in_the_plane_takes():
-    yield sequential_forgetting.Case(2, 1, 3), 7 / 8
-    yield sequential_forgetting.Case(5, 2, 3, apart=True), 6 / 5
-
-
-@example("squared-error")
-def two_lines_at_a_random_angle_by_integrals():
-    """One projection leaves sin² of the strength and of the energy, over the circle."""
-    angle = sp.symbols("t")
-    left = sp.sin(angle) ** 2
-    error = sp.integrate((1 - left) ** 2 + 1 - left, (angle, 0, sp.pi)) / sp.pi
-    yield sequential_forgetting.Case(2, 1, 1), float(error)
-    yield sequential_forgetting.Case(5, 5, 1), 2.0
-
-
 @symmetry(sequential_forgetting)
 def one_adapter_more_takes_its_share(case, _):
     yield replace(case, later=case.later + 1), 1 - case.rank / case.width
-
-
-@symmetry("foreign-answers")
-def foreign_energy_is_what_the_strength_lacks_or_grows_by_as_much(case, _):
-    more = replace(case, later=case.later + 1)
-    lacks = (1 - case.left * (1 - case.rank / case.width)) / (1 - case.left)
-    yield more, (case.later + 1) / case.later if case.apart else lacks
-
-
-@symmetry("squared-error")
-def nothing_later_leaves_no_error_and_much_later_two(case, _):
-    assert abs(sequential_forgetting.expected_error(replace(case, later=0))) < 1e-12
-    much = replace(case, later=10_000)
-    yield much, 2 / sequential_forgetting.expected_error(case)
-
-
-@road(sequential_forgetting)
-def the_expected_projector_by_powers_of_a_matrix(case, _):
-    """And the energy that later adapters answer is what projections take, in each library."""
-    shrink = np.eye(case.width) * (1 - case.rank / case.width)
-    taught = sequential_forgetting.rival(replace(case, trials=3), np.random.default_rng(0))
-    rest = taught.keys[:, 0]
-    for place in range(case.later, 0, -1):
-        keys = taught.keys[:, place]
-        rest = rest - keys @ (keys.swapaxes(1, 2) @ rest)
-    lost = 1 - (rest**2).sum() / (3 * case.rank)
-    small = replace(case, trials=3)
-    assert sequential_forgetting.foreign(small, taught) == pytest.approx(lost)
-    yield case, np.linalg.matrix_power(shrink, case.later)[0, 0]

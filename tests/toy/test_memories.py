@@ -10,7 +10,7 @@ from strategies import seeds
 
 from loratheory.lowrank import gaussian
 from loratheory.toy import (
-    Merge,
+    AssociativeMemory,
     added,
     branching,
     chain,
@@ -35,7 +35,7 @@ def test_logits_are_those_of_the_dense_sum(seed):
     base, *adapters = (gaussian(rng, 4, 5, 2) for _ in range(4))
     weights, key = tuple(rng.uniform(-2, 2, 3).tolist()), rng.standard_normal(5)
     merged = base.dense() + sum(w * a.dense() for w, a in zip(weights, adapters, strict=True))
-    merge = Merge(base, tuple(adapters), weights)
+    merge = AssociativeMemory(base, tuple(adapters), weights)
     assert merge.logits(key) == pytest.approx(merged @ key, abs=1e-12)
     assert len(merge.parts(key)) == 4
 

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.diagnosis import layer_of
-from loratheory.diagnosis._diagnose import distinct
+from loratheory.diagnosis import distinct, layer_of
 from loratheory.lowrank import LowRank, double, host
 from loratheory.pretrained._advise import leaks
 from loratheory.pretrained._ask import inputs, one_by_one

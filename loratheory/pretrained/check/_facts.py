@@ -19,7 +19,7 @@ from loratheory.pretrained.check._reading import Place, Reading, judged
 from loratheory.shapes import Float64
 from loratheory.theorems.composition import two_read_region
 from loratheory.theorems.merging import averaging_survival
-from loratheory.toy import Merge
+from loratheory.toy import AssociativeMemory
 
 Facts = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
@@ -274,7 +274,7 @@ def survival(place: Place, fact: Asked, i: int, c: float, merged: Logits) -> Rea
     maps = [LowRank(logits[:, None], np.ones((1, 1))) for logits in (base, added, others)]
     gap = _gap(added, edited - base)
     note = f"what it adds to the merge is {100 * gap:.0f} % off what it adds alone"
-    merge = Merge(maps[0], (maps[1], maps[2]), (c, 1.0))
+    merge = AssociativeMemory(maps[0], (maps[1], maps[2]), (c, 1.0))
     return judged(averaging_survival.THEOREM, case, merge, place, note, note)
 
 

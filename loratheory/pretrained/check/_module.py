@@ -19,13 +19,9 @@ from loratheory.pretrained.check._weights import Basis, Noise, basis, intruders,
 from loratheory.shapes import Float, Float64
 from loratheory.theorems import theorem
 from loratheory.theorems.expressiveness.rank_floor import Tasks, attain
-from loratheory.theorems.libraries import interference_angle
-from loratheory.theorems.merging import (
-    factor_mean_residual,
-    intruder_threshold,
-    rank_subadditivity,
-)
-from loratheory.theorems.routing import arrow_blind_spot, arrow_law
+from loratheory.theorems.libraries import interference
+from loratheory.theorems.merging import factor_mean_residual, intruder_threshold, rank_subadditivity
+from loratheory.theorems.routing import arrow
 
 TINY = 1e-300  # in place of a length of zero that is divided by
 
@@ -171,7 +167,7 @@ def crosstalk(module: Module) -> Iterator[Reading]:
 def _crosstalk(
     place: Place, reader: LowRank, other: LowRank, x: Float64[np.ndarray, "t n"]
 ) -> Reading:
-    case = interference_angle.Case(reader, other)
+    case = interference.Case(reader, other)
     read = project(x.T, case.spaces[0]).T
     length, full = (np.maximum(np.linalg.norm(part, axis=1), TINY) for part in (read, x))
     ratio = np.linalg.norm((read @ other.down.T) @ other.up.T, axis=1) / length
@@ -182,9 +178,9 @@ def _crosstalk(
         f"{answered.max():.3g} of their length"
     )
     worst = int(np.argmax(ratio))
-    answer = interference_angle.Answer(other, read[worst : worst + 1, :].T)
+    answer = interference.Answer(other, read[worst : worst + 1, :].T)
     shown = f"the smallest angle between rows has cosine {largest_cosine(*case.spaces):.3g}"
-    return judged(interference_angle.THEOREM, case, answer, place, shown, note)
+    return judged(interference.THEOREM, case, answer, place, shown, note)
 
 
 def arrow_nearest(module: Module) -> Iterator[Reading]:
@@ -200,9 +196,9 @@ def arrow_nearest(module: Module) -> Iterator[Reading]:
         cosines = np.abs(unit @ tops[:, i])
         nearest = int(np.argmax(cosines))
         angle = acos(min(1.0, float(cosines[nearest])))
-        case = arrow_blind_spot.Near(tops[:, order], tuple(sizes[j] for j in order), angle)
+        case = arrow.Near(tops[:, order], tuple(sizes[j] for j in order), angle)
         between = acos(max(case.cosines))
-        within = np.arccos(np.minimum(cosines, 1.0)) < arrow_blind_spot.safe_angle(between)
+        within = np.arccos(np.minimum(cosines, 1.0)) < arrow.safe_angle(between)
         note = (
             f"the nearest of {len(unit)} tokens is {degrees(angle):.0f}° from the prototype, "
             f"another prototype {degrees(between):.0f}°; {100 * float(within.mean()):.2g} % of "
@@ -217,7 +213,7 @@ def arrow_blind(module: Module) -> Iterator[Reading]:
     parts, x = module.parts, module.inputs
     facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in parts)
     keys = tuple(part.right[:facts, :].T for part in parts)
-    case = arrow_blind_spot.Case(keys, tuple(part.sigma[:facts] for part in parts))
+    case = arrow.Case(keys, tuple(part.sigma[:facts] for part in parts))
     crossing = max(largest_cosine(one, two) for k, one in enumerate(keys) for two in keys[:k])
     unseen = []
     for low, part in zip(module.updates, parts, strict=True):
@@ -230,7 +226,7 @@ def arrow_blind(module: Module) -> Iterator[Reading]:
         f"keys of different adapters meet at cosine {crossing:.2g}; of real answers "
         f"{', '.join(unseen)} comes from directions that Arrow does not look at (medians)"
     )
-    yield judged(arrow_blind_spot.THEOREM, case, module.updates, module.together, note, note)
+    yield judged(arrow.THEOREM, case, module.updates, module.together, note, note)
 
 
 def arrow_facts(module: Module) -> Iterator[Reading]:
@@ -246,7 +242,7 @@ def arrow_facts(module: Module) -> Iterator[Reading]:
     for i, name in enumerate(module.names):
         keys, strengths = each[i]
         relative = strengths / max(float(strengths.max()), TINY)
-        laws = [arrow_law.accuracy(len(tops), float(s)) for s in relative]
+        laws = [arrow.limit_accuracy(len(tops), float(s)) for s in relative]
         right = np.argmax(np.abs(keys @ tops.T), axis=1) == i
         others = np.concatenate([other for j, (other, _) in enumerate(each) if j != i])
         n, within = keys.shape[1], (keys @ keys.T)[np.triu_indices(len(keys), 1)]
@@ -256,7 +252,7 @@ def arrow_facts(module: Module) -> Iterator[Reading]:
             f"{near[0]:.3g} times 1/{n} within the adapter, {near[1]:.3g} times with others; "
             f"the median strength is {float(np.median(relative)):.2g} of the largest"
         )
-        label, bound = arrow_law.THEOREM.label, float(np.mean(laws))
+        label, bound = arrow.LAW.label, float(np.mean(laws))
         yield Place(module.name, name).reading(label, bound, float(np.mean(right)), note)
 
 

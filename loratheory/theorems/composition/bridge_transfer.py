@@ -29,13 +29,6 @@ and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`, which er
 P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1 - P) Z` has at
 most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
 
-**Corollary (transfer error).** The least-norm second hop without loss beside its stand-ins errs at
-a partner's states by just what the wanted one, linear too, answers to their part outside the
-lessons' span.
-
-Without loss and with rows in the span of the lessons it is :math:`T P`. Any other without loss is
-right on that span as well, and says anything outside.
-
 **What it tells someone who merges adapters.** Teach beside stand-ins whose bridges, in their
 contexts, span what partners will write in the contexts that will be asked: a lesson whose state is
 a combination of others' adds nothing. How far a published first hop is from this can be computed
@@ -53,7 +46,6 @@ Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two worlds:
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -68,8 +60,6 @@ SOURCE = "own; least-norm interpolation and two worlds"
 USES = ("thm:least-norm-placement",)
 
 BLIND = "one answer to lessons that are the same"
-LEARNT = "a second hop without loss on its lessons"
-LEAST = "a second hop whose rows lie in the span of the lessons' states"
 CLEAR = 1e-9  # singular values below this share of the largest count as none
 
 
@@ -92,6 +82,7 @@ class Case:
     @property
     def lessons(self) -> Float[Array, "d n"]:
         """X of the statement: the states of all prompts beside each stand-in, as columns."""
+        # beside a stand-in the first hop is added to the state
         states = [self.prompts + first @ self.prompts for first in self.stand_ins]
         return array_namespace(self.prompts).concat(states, axis=1)
 
@@ -133,6 +124,7 @@ def _states(rng: np.random.Generator, size: int) -> Case:
     inside = case.lessons @ rng.standard_normal((s * p, q)) / (s * p) ** 0.5
     apart = rng.standard_normal((d, q)) * float(rng.choice([0.0, 10.0 ** rng.uniform(-9, 0), 1.0]))
     partner = interpolating(case.subjects, inside + apart - case.subjects)
+    # lessons that are nearly dependent would measure rounding
     if condition(case) > 100:
         return _states(rng, size)
     return replace(case, partner=partner)
@@ -149,6 +141,7 @@ def bound(case: Case) -> float:
     """Return τ times the norm of the m largest singular values of (1 − P) Z."""
     xp = array_namespace(case.prompts)
     sigma = xp.linalg.svdvals(lost(case))
+    # m outputs can lose m directions at once
     sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
     return case.slope * norm(sigma)
 
@@ -158,6 +151,7 @@ def worlds(case: Case) -> tuple[Array, Array]:
     xp, states, met = array_namespace(case.prompts), case.lessons, case.met
     inside = states @ xp.linalg.pinv(states, rtol=CLEAR)
     outside = met - inside @ met
+    # the directions of the partner's states that no lesson has, the largest first
     vectors = xp.flip(xp.linalg.eigh(outside @ outside.T)[1], axis=1)
     rows = min(case.hop.shape[0], vectors.shape[1])
     turn = vectors[:, :rows].T - vectors[:, :rows].T @ inside
@@ -204,6 +198,7 @@ def _and(extra: Array, shrink: float, lessons: Lessons) -> Array:
     best = least_norm(lessons)
     if shrink:
         ridge = shrink * norm(states) ** 2
+        # ridge regression stays blind to what the lessons do not show
         gram = states @ states.T + ridge * eye(states, states.shape[0])
         best = xp.linalg.solve(gram, states @ lessons.answers.T).T
     return best + beside(states, extra)
@@ -218,6 +213,7 @@ def rival(case: Case, rng: np.random.Generator) -> Learner:
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
     """Return a learner that ignores its lessons: one second hop fitted to both worlds' outputs."""
     states = np.hstack([case.met, case.met]).T
+    # half of what both worlds want: the best that a blind learner can say
     wanted = np.hstack([hop @ case.met for hop in worlds(case)])
     start = case.slope * rng.standard_normal(case.hop.shape)
     rows = zip(wanted, start, strict=True)
@@ -248,82 +244,4 @@ CONTROLS = (
 )
 
 
-# The error of the least norm
-
-
-def least_norm_error(case: Case) -> float:
-    """Return ‖T (1 − P) Z‖, what the true second hop answers to the part that is lost."""
-    return norm(case.hop @ lost(case))
-
-
-def taught(case: Case) -> Array:
-    """Return the second hop of least norm that fits the case's lessons."""
-    return least_norm(Lessons(case.lessons, case.hop @ case.lessons, case.hop))
-
-
-def descended(case: Case, rng: np.random.Generator) -> Array:
-    """Return the second hop that conjugate gradients find from a start in the lessons' span."""
-    states, hop = case.lessons, case.hop
-    found = 0.1 * rng.standard_normal((len(hop), states.shape[1])) @ states.T
-    for _ in range(10):  # again from where it came to, against rounding
-        rest = (hop - found) @ states
-        step = rest @ states.T
-        for _turn in range(len(states)):
-            moved = step @ states
-            if np.linalg.norm(moved) <= 1e-14 * np.linalg.norm(hop @ states):
-                break
-            found = found + np.sum(rest * moved) / np.sum(moved**2) * step
-            rest = (hop - found) @ states
-            slope = rest @ states.T
-            step = slope - np.sum((slope @ states) * moved) / np.sum(moved**2) * step
-    return found
-
-
-def descended_slowly(case: Case, _: np.random.Generator) -> Array:
-    """Return the second hop that gradient descent with momentum finds from zero."""
-    states, hop = case.lessons, case.hop
-    curvature = np.linalg.eigvalsh(states @ states.T)
-    high, low = curvature[-1] ** 0.5, curvature[curvature > CLEAR * curvature[-1]][0] ** 0.5
-    pace, momentum = 4 / (high + low) ** 2, ((high - low) / (high + low)) ** 2
-    found = last = 0 * hop
-    for _step in range(20000):
-        rest = (hop - found) @ states
-        if np.linalg.norm(rest) <= 1e-14 * np.linalg.norm(hop @ states):
-            break
-        found, last = found + pace * rest @ states.T + momentum * (found - last), found
-    return found
-
-
-def _learnt(case: Case, second: Array) -> bool:
-    missed = norm((second - case.hop) @ case.lessons)
-    return missed <= SAFETY * condition(case) * scale(case)
-
-
-def _least(case: Case, second: Array) -> bool:
-    xp, states = array_namespace(second), case.lessons
-    seen = second @ states @ xp.linalg.pinv(states, rtol=CLEAR)
-    return norm(second - seen) <= SAFETY * condition(case) * norm(case.hop)
-
-
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "transfer error",
-        sense="equal",
-        bound=least_norm_error,
-        measure=lambda case, second: norm((second - case.hop) @ case.met),
-        attain=taught,
-        rival=descended,
-        adversary=descended_slowly,
-        assumptions={LEARNT: _learnt, LEAST: _least},
-        controls=(
-            Control("stop half way", LEARNT, lambda: (_small(), taught(_small()) / 2)),
-            Control(
-                "start from weights that are not zero",
-                LEAST,
-                lambda: (_small(), taught(_small()) + np.array([[0.0, 0.0, 1.0]])),
-            ),
-        ),
-    ),
-)

@@ -58,8 +58,14 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._arrays import eye, lead
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt, of_prompt, small, two_hops
-from loratheory.toy import Chain, miss
+from loratheory.theorems.composition.two_read_region import (
+    Pattern,
+    Prompt,
+    of_prompt,
+    small,
+    two_hops,
+)
+from loratheory.toy import LinearChain, miss
 
 SENSE = "equal"
 SOURCE = "own"
@@ -102,9 +108,11 @@ def margin(
     pattern: Pattern = "overwrite",
 ) -> float:
     """Return the right answer's margin after the bridge's softmax over this many entities."""
+    # what the bridge sees of the new entity, the old one and bystanders
     scores = [first, 1 - first if pattern == "overwrite" else 0.0] + [0.0] * (entities > 2)
     # weights relative to the largest, so that no exponential overflows
     new, *others = (math.exp(sharpness * (score - max(scores))) for score in scores)
+    # the new entity's old answer, and the answers of other entities
     against = [0.0 if pattern == "new facts" else new * (1 - second), *others]
     return (new * second - max(against)) / (new + others[0] + (entities - 2) * others[-1])
 
@@ -116,6 +124,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()
     if rng.random() < 0.5:
         two = float(rng.uniform(0.5, 1.0))
+        # where the margin changes sign, by either competitor
         borders = (0.5 - math.log(two) / (2 * sharpness), -math.log(two) / sharpness)
         one = max(borders) + float(rng.choice([-1, 1])) * 10.0 ** -float(rng.uniform(1, 9))
     return Case(replace(prompt, coefficients=(one, two)), sharpness)
@@ -127,23 +136,26 @@ def bound(case: Case) -> float:
     return margin(one, two, case.sharpness, case.prompt.keys[1].shape[1], case.prompt.pattern)
 
 
-def attain(case: Case) -> Chain:
+def attain(case: Case) -> LinearChain:
     """Return memories, edits and bridge of least norm, which has entities as inner coordinates."""
     return region.attain(case.prompt)
 
 
-def output(chain: Chain, key: Array, coefficients: tuple[float, ...], sharpness: float) -> Array:
+def output(
+    chain: LinearChain, key: Array, coefficients: tuple[float, ...], sharpness: float
+) -> Array:
     """Return the logits of reads linked by bridges with a softmax over their inner coordinates."""
     state = chain.read(0, key, coefficients[0])
     xp = array_namespace(state)
     for hop, bridge in enumerate(chain.bridges, start=1):
+        # the bridge's inner coordinates are those of the entities
         inner = sharpness * (bridge.down @ state)
         shares = xp.exp(inner - xp.max(inner))
         state = chain.read(hop, bridge.up @ (shares / xp.sum(shares)), coefficients[hop])
     return state
 
 
-def measure(case: Case, chain: Chain) -> float:
+def measure(case: Case, chain: LinearChain) -> float:
     """Return the lead of token 0 when the key goes through both reads and the bridge's softmax."""
     key, weights = case.prompt.keys[0][:, 0], case.prompt.coefficients
     return lead(output(chain, key, weights, case.sharpness))
@@ -157,32 +169,35 @@ def condition(case: Case) -> float:
     return region.condition(case.prompt) * (1 + case.sharpness)
 
 
-def rival(case: Case, rng: np.random.Generator) -> Chain:
+def rival(case: Case, rng: np.random.Generator) -> LinearChain:
     """Return memories and edits that differ from those of `attain` outside the facts' keys."""
     return replace(region.rival(case.prompt, rng), bridges=attain(case).bridges)
 
 
-def _reads_entities(case: Case, chain: Chain) -> bool:
+def _reads_entities(case: Case, chain: LinearChain) -> bool:
     bridge, values, keys = chain.bridges[0], case.prompt.values[0], case.prompt.keys[1]
     if bridge.width != values.shape[1]:
         return False
+    # the bridge must read each value as one axis and write its key from it
     one = eye(values, bridge.width)
     reads, writes = LowRank(one, bridge.down), LowRank(bridge.up, one)
     return max(miss(reads, values, one), miss(writes, one, keys)) <= SAFETY * condition(case)
 
 
-def _example(change: Callable[[Chain], Chain], repeat: bool = False) -> tuple[Case, Chain]:
+def _example(
+    change: Callable[[LinearChain], LinearChain], repeat: bool = False
+) -> tuple[Case, LinearChain]:
     case = Case(small((0.8, 0.7)), 4.0)
     more = case.prompt.keys[1]
     more[:, 2] = more[:, 0] if repeat else more[:, 2]
     return case, change(attain(case))
 
 
-def _bridged(change: Callable[[LowRank], LowRank], chain: Chain) -> Chain:
+def _bridged(change: Callable[[LowRank], LowRank], chain: LinearChain) -> LinearChain:
     return replace(chain, bridges=(change(chain.bridges[0]),))
 
 
-def _scaled(part: str, factor: float, chain: Chain) -> Chain:
+def _scaled(part: str, factor: float, chain: LinearChain) -> LinearChain:
     one, two = getattr(chain, part)
     return replace(chain, **{part: (factor * one, two)})
 
@@ -210,14 +225,15 @@ CONTROLS = tuple(
 )
 
 
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
+ASSUMPTIONS: tuple[Assumption[Case, LinearChain], ...] = (
     *of_prompt(
         [a for a in region.ASSUMPTIONS if a.text not in (region.PARTS["bridges"], region.FREE)]
     ),
     Assumption(ENTITIES, _reads_entities),
 )
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(
-    __name__,
-    scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1]),
+COMPUTE = (threshold,)
+
+THEOREM: Theorem[Case, LinearChain] = Theorem.of(
+    __name__, scale=lambda case: 1 + 2 * abs(case.prompt.coefficients[1])
 )

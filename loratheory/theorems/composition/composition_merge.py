@@ -50,7 +50,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, subspa
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Chain
+from loratheory.toy import LinearChain
 
 SENSE = "lower"
 SOURCE = "own"
@@ -74,22 +74,14 @@ class Case:
 class Merged:
     """Two reads with one edit each, and the coefficients of a linear merge of the two edits."""
 
-    chain: Chain
+    chain: LinearChain
     coefficients: tuple[float, float]
 
 
-def composed(chain: Chain) -> LowRank:
+def composed(chain: LinearChain) -> LowRank:
     """Return T, the change of both reads' product by the edits, of width at most ``r_1 + r_2``."""
     (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
-
-
-def gauge(first: LowRank, second: LowRank, bridge: LowRank) -> Float[Array, "s r"]:
-    """Return G = A₂ P B₁ of the statement, with A₂ = ``second.down`` and B₁ = ``first.up``.
-
-    Between the other two factors it makes the composition: Δ₂ P Δ₁ = B₂ G A₁.
-    """
-    return second.down @ (bridge @ first.up)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -120,12 +112,13 @@ def bound(case: Case) -> float:
 
 def measure(_: Case, merged: Merged) -> float:
     """Return ‖T − aΔ₁ − bΔ₂‖/‖T‖, a and b being the merge's coefficients."""
+    # the product of the edited reads, less a weighted sum of the edits
     target, (a, b) = composed(merged.chain), merged.coefficients
     one, two = merged.chain.edits
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
 
 
-def _best(chain: Chain) -> Merged:
+def _best(chain: LinearChain) -> Merged:
     two = chain.edits[1]
     return Merged(chain, (0.0, composed(chain).inner(two) / max(two.inner(two), 1e-300)))
 
@@ -134,15 +127,17 @@ def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
     hot = eye(near, outputs)
     y, z = hot[:, :1], hot[:, 1:2]
     none, edits = LowRank(0 * y, near.T), (LowRank(y, near.T), LowRank(z, other.T))
-    return _best(Chain((none, none), (LowRank(other, y.T),), edits))
+    return _best(LinearChain((none, none), (LowRank(other, y.T),), edits))
 
 
 def attain(case: Case) -> Merged:
     """Return edits of one new fact per hop, at keys as near to each other as the spans allow."""
     one, two = _frames(case)
     xp = array_namespace(one)
+    # the first hop's key that is nearest to the span of the second's
     near = one @ xp.linalg.svd(_off(two, one), full_matrices=False)[2][-1, :][:, None]
     other = two @ (two.T @ near)
+    # at right angles every key of the second hop is as far
     other = other if float(xp.linalg.vector_norm(other)) > SAFETY else two[:, :1]
     return _one_fact(near, other / xp.linalg.vector_norm(other), case.outputs)
 
@@ -150,13 +145,14 @@ def attain(case: Case) -> Merged:
 def rival(case: Case, rng: np.random.Generator) -> Merged:
     """Return the edits of `attain` with random memories, edits, bridge and coefficients added."""
     one, two = _frames(case)
+    # the two edits write to outputs of their own
     first, everywhere = np.arange(case.outputs)[:, None] % 2 == 0, np.ones((len(one), 1))
     best, free, share = attain(case).chain, np.eye(len(one)), 10.0 ** int(rng.integers(-12, 7))
     more = partial(_with_noise, rng, share)
     memories = (more(best.memories[0], first, one), more(best.memories[1], ~first, free))
     bridge = more(best.bridges[0], everywhere, np.eye(case.outputs))
     edits = (more(best.edits[0], first, one), more(best.edits[1], ~first, two))
-    best_merge = _best(Chain(memories, (bridge,), edits))
+    best_merge = _best(LinearChain(memories, (bridge,), edits))
     off = (rng.standard_normal(2) * 10.0 ** rng.integers(-12, 4)).tolist()
     return Merged(best_merge.chain, (off[0], best_merge.coefficients[1] * (1 + off[1])))
 
@@ -179,6 +175,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Merged:
                 far, case.second[:, :1] / np.linalg.norm(case.second[:, 0]), case.outputs
             )
         near /= np.linalg.norm(near)
+        # each projection brings the pair nearer
         far = case.first @ np.linalg.lstsq(case.first, near, rcond=None)[0]
         far /= np.linalg.norm(far)
     return _one_fact(far, near, case.outputs)

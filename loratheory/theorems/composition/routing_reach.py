@@ -56,7 +56,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import beside, eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition._hops import Pattern, Prompt, small, two_hops
+from loratheory.theorems.composition.two_read_region import Pattern, Prompt, small, two_hops
 
 SENSE = "upper"
 SOURCE = "own"
@@ -108,6 +108,7 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, weights: Float[Array, "2 2"]) -> float:
     """Return the margin when read i mixes the adapters by row i; each answers at its own read."""
+    # the other adapter holds nothing at this read
     own = (float(weights[0, 0]), float(weights[1, 1]))
     prompt = replace(case.prompt, coefficients=own)
     return region.measure(prompt, region.attain(prompt))
@@ -117,6 +118,7 @@ def attain(case: Case) -> Array:
     """Return the proof's best weights, reads × adapters: equal rows unless weights may change."""
     if case.router == "shared a read":
         return eye(case.prompt.keys[0], 2)
+    # a router that cannot mix answers one hop and misses the other
     shared = case.router == "shared a pass"
     best = BEST[case.prompt.pattern] if shared else (0.0, 1.0)
     return beside(case.prompt.keys[0], np.array([best, best]))
@@ -126,9 +128,11 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
     """Return random weights that this class of routers may choose, at times near the best."""
     if case.router == "one a pass":
         return np.tile(np.eye(3, 2)[int(rng.integers(3))], (2, 1))
+    # weights need not use up their sum
     drawn = rng.dirichlet([1, 1], 2) * rng.choice([1.0, rng.uniform()])
     if case.router == "shared a read":
         return np.asarray(drawn)
+    # next to the best weights the margin is flat
     step, best = 10.0 ** -rng.uniform(0, 9), np.array(BEST[case.prompt.pattern])
     return np.tile((1 - step) * best + step * drawn[0], (2, 1))
 
@@ -192,7 +196,5 @@ CONTROLS = (
 )
 
 THEOREM: Theorem[Case, Array] = Theorem.of(
-    __name__,
-    scale=lambda _: 9.0,
-    condition=lambda case: region.condition(case.prompt),
+    __name__, scale=lambda _: 9.0, condition=lambda case: region.condition(case.prompt)
 )

@@ -27,16 +27,6 @@ that tells at most k ≤ s kinds of them apart at most k/s.
 
 Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
 
-**Corollary (stand-in loss).** An adapter that hears from its partner at most I nats about who acts,
-given the entity, has cross-entropy on the lessons of at least the entropy of the answers given the
-entity less I: ln s less I beside s equally frequent stand-ins that disagree pairwise on every
-entity.
-
-At one entity the mean of :math:`-\ln q(a | r)` is at least the entropy :math:`H(a | r)` (Gibbs),
-which is :math:`H(a) - I(a; r)`; the answer being a function of the stand-in, :math:`I(a; r) \le
-I(j; r)` (data processing). Average over entities. A signal that tells the answer in the share
-:math:`I / H` of lessons, and nothing in the others, attains it.
-
 **What it tells someone who merges adapters.** One stand-in forces nothing: subject to answer can be
 learnt by heart without loss. Two that disagree cap this shortcut at half of the lessons and ln 2
 nats, so a smaller loss shows that the partner is read. Where they agree the shortcut comes back, on
@@ -71,7 +61,6 @@ SIGNALS = "at most k signals from the partner"
 SHARES = "signals and replies with frequencies of at least 0 that sum to one"
 EQUAL = "stand-ins that act equally often"
 DISAGREE = "stand-ins that disagree pairwise on every entity"
-NATS = "at most the stated information about which stand-in acts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +112,15 @@ class Reader:
 
         The second is the probability of the right answer when the reader hears that signal.
         """
-        return [
-            (
-                float(case.entities[e] * case.stand_ins[j, e] * self.heard[r, j, e]),
-                float(self.replies[r, answer, e]),
-            )
-            for j, answers in enumerate(case.answers)
-            for e, answer in enumerate(answers)
-            for r in range(self.heard.shape[0])
-        ]
+        found = []
+        for j, answers in enumerate(case.answers):
+            for e, answer in enumerate(answers):
+                # how often this lesson comes
+                often = float(case.entities[e] * case.stand_ins[j, e])
+                for r in range(self.heard.shape[0]):
+                    right = float(self.replies[r, answer, e])
+                    found.append((often * float(self.heard[r, j, e]), right))
+        return found
 
     def information(self, case: Case) -> float:
         """Return how many nats the signal says about who acts, given the entity."""
@@ -291,65 +280,6 @@ class Loss:
     nats: float
 
 
-def draw_loss(rng: np.random.Generator, size: int) -> Loss:
-    """Draw lessons, and nats from none to more than the answers' conditional entropy."""
-    case = draw(rng, size)
-    return Loss(case, case.entropy * float(rng.choice([0.0, rng.uniform(0, 1.2)])))
-
-
-def cross_entropy(loss: Loss, reader: Reader) -> float:
-    """Return the mean over lessons of −ln of the right answer's probability, in nats."""
-    return sum(
-        -weight * math.log(right) if right > 0 else math.inf
-        for weight, right in reader.rights(loss.lessons)
-        if weight > 0
-    )
-
-
-def telling(loss: Loss) -> Reader:
-    """Return a reader that is told the answer in as many lessons as the nats allow."""
-    entropy = loss.lessons.entropy
-    told = min(1.0, loss.nats / entropy) if entropy > SAFETY else 0.0
-    return _telling(loss.lessons, told, loss.lessons.tokens)
-
-
-def _within(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Return a random reader whose signal is blanked often enough to stay within the nats."""
-    case = loss.lessons
-    free = _any(case, rng, int(rng.integers(1, 4)))
-    known = max(free.information(case), SAFETY)
-    open_to = min(1.0, loss.nats / known) * (1 - 1e-12)
-    nothing = np.full((1, *free.heard.shape[1:]), 1 - open_to)
-    heard = np.concatenate([open_to * free.heard, nothing])
-    return Reader(heard, np.concatenate([free.replies, free.replies[:1]]))
-
-
-def replying(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Return the best signal with slightly perturbed replies, or any reader within the nats."""
-    best, free = telling(loss), _any(loss.lessons, rng, loss.lessons.tokens + 1)
-    if rng.random() < 0.5:
-        return _within(loss, rng)
-    share = 10.0 ** int(rng.integers(-9, 0))
-    return replace(best, replies=_mixed(best, free, share).replies)
-
-
-def descending(loss: Loss, rng: np.random.Generator) -> Reader:
-    """Return a random signal with replies that gradient descent on the loss finds."""
-    case, reader = loss.lessons, _within(loss, rng)
-    logits, wanted = np.log(reader.replies + 1e-3), np.zeros(reader.replies.shape)
-    for (j, e), answer in np.ndenumerate(np.array(case.answers)):
-        wanted[:, answer, e] += case.stand_ins[j, e] * reader.heard[:, j, e]
-    for _ in range(3000):
-        replies = np.exp(logits - logits.max(axis=1, keepdims=True))
-        replies /= replies.sum(axis=1, keepdims=True)
-        logits = logits + wanted - wanted.sum(axis=1, keepdims=True) * replies
-    return replace(reader, replies=replies)
-
-
-def _informed(loss: Loss, reader: Reader) -> bool:
-    return reader.information(loss.lessons) <= loss.nats + SAFETY
-
-
 THEOREM: Theorem[Case, Reader] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
@@ -366,22 +296,6 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
                 DISAGREE,
                 lambda: (_two(agreeing=1), attain(_two(agreeing=1))),
             ),
-        ),
-    ),
-    THEOREM.clause(
-        "stand-in loss",
-        sense="lower",
-        draw=draw_loss,
-        bound=lambda loss: max(0.0, loss.lessons.entropy - loss.nats),
-        measure=cross_entropy,
-        scale=lambda loss: 1 + loss.lessons.entropy,
-        attain=telling,
-        rival=replying,
-        adversary=descending,
-        assumptions={NATS: _informed, SHARES: lambda loss, reader: _sums(loss.lessons, reader)},
-        controls=(
-            Control("read the partner", NATS, lambda: (Loss(_two(), 0.0), attain(_two(2)))),
-            Control("probabilities that sum to three", SHARES, lambda: _twice(Loss(_two(), 0.1))),
         ),
     ),
 )

@@ -47,7 +47,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import condition_number, lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Merge, interpolating, miss
+from loratheory.toy import AssociativeMemory, interpolating, miss
 
 SENSE = "equal"
 KIND = "lemma"
@@ -96,11 +96,14 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """
     k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
+    # a cue that nothing answers gets the right step
     counts[:, 0] += counts.sum(axis=1) == 0
+    # facts come beside the cues: each adapter edits its own
     old = np.tile(np.eye(s)[:, [-1]] * float(rng.random() < 0.7), k)  # all zero: no old facts
     new = [np.where(np.arange(k) == j, np.eye(s)[:, [0]], old) for j in range(k)]
     voted = counts / counts.sum(axis=1, keepdims=True)
     habits, *shares = (np.hstack(pair) for pair in zip(voted, [old, *new], strict=True))
+    # a fact over an old one ties at one half
     border = 0.5 * (1 + float(rng.choice([-1, 1])) * 10.0 ** int(rng.integers(-9, 0)))
     pool = (np.full(k, border), np.full(k, 1 / k), np.ones(k), rng.uniform(-1, 2, k))
     keys = rng.standard_normal((2 * (k + cues) + size, k + cues))
@@ -109,6 +112,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return the least over keys of v_s − max v_a, s being the right step and v the votes."""
+    # the base votes with what the adapters leave
     votes = (1 - sum(case.coefficients)) * case.habits
     for c, shares in zip(case.coefficients, case.shares, strict=True):
         votes = votes + c * shares
@@ -116,13 +120,13 @@ def bound(case: Case) -> float:
     return float(xp.min(votes[0, :] - xp.max(votes[1:, :], axis=0)))
 
 
-def attain(case: Case) -> Merge:
+def attain(case: Case) -> AssociativeMemory:
     """Return memories of least norm that do at each key what base and adapters do in the case."""
     adapters = tuple(interpolating(case.keys, said - case.habits) for said in case.shares)
-    return Merge(interpolating(case.keys, case.habits), adapters, case.coefficients)
+    return AssociativeMemory(interpolating(case.keys, case.habits), adapters, case.coefficients)
 
 
-def measure(case: Case, merge: Merge) -> float:
+def measure(case: Case, merge: AssociativeMemory) -> float:
     """Return the least margin of the right step over all keys, in the merged memory's logits."""
     return min(lead(merge.logits(case.keys[:, n])) for n in range(case.keys.shape[1]))
 
@@ -132,23 +136,24 @@ def condition(case: Case) -> float:
     return min(condition_number(case.keys), 1e3) ** 2
 
 
-def rival(case: Case, rng: np.random.Generator) -> Merge:
+def rival(case: Case, rng: np.random.Generator) -> AssociativeMemory:
     """Return memories that agree with those of `attain` at the keys and are random elsewhere."""
     exact = attain(case)
+    # changes that no key of the case can see
     off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
     shape = exact.weight.shape[0], len(off)
     weight, *adapters = (
         low + LowRank(10.0 ** int(rng.integers(-9, 1)) * rng.standard_normal(shape), off)
         for low in (exact.weight, *exact.adapters)
     )
-    return Merge(weight, tuple(adapters), exact.coefficients)
+    return AssociativeMemory(weight, tuple(adapters), exact.coefficients)
 
 
 def _says(case: Case, low: LowRank, said: Array) -> bool:
     return miss(low, case.keys, said) <= SAFETY * condition(case)
 
 
-def _alone(case: Case, merge: Merge) -> bool:
+def _alone(case: Case, merge: AssociativeMemory) -> bool:
     pairs = zip(merge.adapters, case.shares, strict=True)
     return all(_says(case, merge.weight + low, said) for low, said in pairs)
 
@@ -161,7 +166,7 @@ ASSUMPTIONS = {
 }
 
 
-def _example(repeat: bool = False, **change: Any) -> tuple[Case, Merge]:
+def _example(repeat: bool = False, **change: Any) -> tuple[Case, AssociativeMemory]:
     """Return two adapters that take a shared step in 3/4 of their solutions, and a fact of one."""
     keys = np.random.default_rng(0).standard_normal((6, 2))
     keys[:, 1] = keys[:, 0] if repeat else keys[:, 1]
@@ -184,7 +189,9 @@ CONTROLS = (
     Control("average instead", WEIGHTS, partial(_example, coefficients=(0.5, 0.5))),
 )
 
-THEOREM: Theorem[Case, Merge] = Theorem.of(
+COMPUTE = (overlap_needed,)
+
+THEOREM: Theorem[Case, AssociativeMemory] = Theorem.of(
     __name__,
     # the largest votes that meet in a difference
     scale=lambda case: 2 + 4 * sum(map(abs, case.coefficients)),

@@ -43,24 +43,321 @@ right and two hops are wrong. The sum, or edits made strong enough before averag
 **What it does not say.** Anything about bridges that decide: one that snaps to an entity lowers the
 thresholds to 1/2 (``thm:clean-up-bridge``). Negative coefficients can win too: two equal ones below
 :math:`-(\sqrt5 + 1)/2`, under *overwrite*.
+
+============================================================
+
+Perturbed region: how much interference at each read merged edits survive.
+
+**Statement.** When other adapters add weights up to ε to the values at each read, linked reads of
+merged edits at linearly independent keys and values answer for certain iff their margin exceeds
+what the worst corner takes: two hops of equal 0 ≤ c ≤ 1 over old facts, the old bridge unedited,
+need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
+
+As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
+what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
+read). Let :math:`T_j = \prod_{i>j} c_i`, and give each end token the product :math:`s` of the
+weights on its path from the prompt, 0 if none leads there, and the product :math:`w_j` of those
+after read :math:`j`. The least margin of the target over all such interference is exactly the
+minimum over the other tokens of
+
+.. math::
+    \textstyle\prod_j c_j - s - \sum_j \varepsilon_j
+    \begin{cases} |T_j - w_j| & \text{if their paths part after read } j, \\
+    |T_j| + |w_j| & \text{else.} \end{cases}
+
+So the new answer is safe iff this is positive: two equal hops :math:`0 \le c \le 1` under
+*overwrite* iff
+:math:`c^2 + c - 1 > (c + 3)\,\varepsilon`, from :math:`c = (\varepsilon - 1 + \sqrt{5 +
+10\varepsilon + \varepsilon^2})/2 = \varphi^{-1} + \varphi\,\varepsilon + O(\varepsilon^2)`,
+:math:`\varphi` the golden ratio; one hop from :math:`1/2 + \varepsilon`; K whole edits,
+:math:`c_j = 1`, iff :math:`\varepsilon < 1/(2K)`.
+
+**Proof.** The margin over one token is affine in the weights of all :math:`p_j`: a unit on the
+entity of the target's path adds :math:`T_j`, a unit on the entity of the token's path takes
+:math:`w_j`, one entity before the paths part, two after; other entities add nothing. A box
+minimises an affine function at the corner against the signs of its slopes, which gives the sum; the
+minima over box and tokens commute. The corner is reached by rank-one adapters that read the state
+of this very prompt. Two equal hops: the token of the old bridge, left at hop 1, has the least
+value. Whole edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt.
+:math:`\square`
+
+**What it tells someone who merges adapters.** Measure what the other adapters add at each read, in
+units of what an edit changes. Two hops are safe from the worst of it only at coefficients above
+:math:`.618 + 1.618\,\varepsilon`, and the more hops, the less interference they bear.
+
+**What it does not say.** How large :math:`\varepsilon` is: see ``thm:interpolation-price`` and
+``thm:interference-angle``. It is a guarantee against the worst; random interference is milder.
+
+============================================================
+
+Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
+
+**Statement.** In linked reads of K edits at linearly independent keys and values, none of whose new
+facts the base holds, the new answer has logit ∏c_j, and all of it comes from the interaction of all
+K edits: the expansion in interactions of fewer at a time, such as the first-order one of linearised
+fine-tuning for K ≥ 2, gives it logit 0 at all coefficients.
+
+On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
+their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`: its
+expansion in interactions of up to :math:`q` adapters,
+
+.. math::
+    f_q(c) = \sum_{|S| \le q} \prod_{j \in S} c_j \sum_{R \subseteq S} (-1)^{|S| - |R|} f(1_R),
+
+gives exactly 0 for :math:`q < K` and :math:`\prod_j c_j` from :math:`q = K` on. More generally, if
+the outputs of **any** model obey :math:`f(c) = \sum_{|S| < K} g_S(c_S)` and the answer's logit is
+that of the base whenever one of the adapters is off, it is that of the base for every :math:`c`. So
+linearised fine-tuning, one weight that is read once, and weight-disentangled adapters (:math:`f =
+g_0 + \sum_j g_j(c_j)`) never compose two hops.
+
+**Proof.** The target is reached by the path of new facts alone, :math:`c_j` a hop
+(``thm:two-read-region``). Every :math:`f(1_R)` with :math:`R \ne \{1..K\}` lacks a factor, so all
+interactions but the full one vanish, and that one is 1. For the general part let :math:`D` be the
+alternating sum of :math:`f` over switching each adapter from :math:`c_j` to 0. A term :math:`g_S`
+does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all terms of :math:`D f`
+but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
+:math:`\square`
+
+**What it tells someone who merges adapters.** A merge rule that is derived from what one adapter
+does at a time (task arithmetic in the linear regime, disentangled weights) says nothing about two
+hops, right or wrong: their answer is in the interaction that such a theory drops.
+
+**What it does not say.** That such models are bad at single hops: they are the ideal there. The new
+answer may lead without moving if the others fall; a target of logit 0 does not lead here.
+
+References
+----------
+weight disentanglement: arXiv 2305.12827.
+
+============================================================
+
+Spread region: which edits compose when every adapter acts in every layer.
+
+**Statement.** Over linearly independent entities, K linked edits that replace old facts, both
+spread over the reads of a residual stream, lead on the K-hop prompt, among end tokens of which some
+is on no path, by exactly p_K − max(0, max_j (p_{j−1} − p_j)) if entities on old paths keep their
+facts, where p_j is the product of the first j coefficients times the order mass: the sum, over K
+reads in order, of the product of the shares there of edits 1 to j and of the old facts of hops j +
+1 to K, those of one hop spread alike.
+
+The stream holds entities; its reads :math:`l = 1, \dots, L` add what
+they read: :math:`x_l = x_{l-1} + (W_l + \sum_j c_j \Delta_{jl})\, x_{l-1}`. The base holds the old
+fact of hop :math:`j`, that of the entity on the new path and those of entities on old paths, with
+share :math:`w_{jl}` at read :math:`l`; edit :math:`j` writes there its new value and takes the old
+one away, both with share :math:`\rho_{jl}`. For shares :math:`s_1, \dots, s_K` let
+
+.. math:: \omega(s_1, \dots, s_K) = \sum_{l_1 < \dots < l_K} s_{1 l_1} \cdots s_{K l_K}, \qquad
+    p_j = c_1 \cdots c_j \, \omega(\rho_1, \dots, \rho_j, w_{j+1}, \dots, w_K).
+
+The logits of end tokens are :math:`p_K` for the target, :math:`p_{j-1} - p_j` for the token to
+which the old path from hop :math:`j` on leads, and 0 for tokens that nothing leads to.
+
+**Proof.** :math:`x_L = (1 + A_L) \cdots (1 + A_1)\, x_0` is the sum of :math:`A_{l_i} \cdots
+A_{l_1} x_0` over increasing reads. Each :math:`A_l` takes an entity before hop :math:`j` to those
+after it and an end token to 0, so exactly the terms with K factors reach end tokens. A token is
+reached by one path: new values up to hop :math:`j - 1`, with :math:`c_i \rho_{i l_i}` each, the old
+value at :math:`j`, with :math:`w_{j l_j} - c_j \rho_{j l_j}`, then old facts, with :math:`w_{i
+l_i}`. The sum over reads is :math:`\omega` of these, linear in each argument: :math:`c_1 \cdots
+c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`.
+:math:`\square`
+
+**Corollary (even edits).** Two linked edits at one coefficient c ≥ 0 over linearly independent
+entities, spread evenly over L ≥ 3 reads of a residual stream, answer the two-hop prompt over old
+facts that sit in the first and in the last read, the old bridge unedited, iff c > 1 (over two reads
+iff c > √5 − 1), where single hops need c > 1/2.
+
+The order masses are 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. That the target outdoes the old
+answer of the new bridge is :math:`c_2 > 1`; that it outdoes the old answer of the old bridge is
+:math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows for :math:`L \ge 3`.
+
+**What it tells someone who merges adapters.** Adapters in every layer compose as if they sat in one
+layer each, if training spreads an edit as pretraining spread the fact. If it spreads edits evenly
+over facts that have their places, whole edits do not compose, however deep the network, and must be
+stronger than a replacement: what counts is how much of the second edit lies above the first.
+
+**What it does not say.** Anything about attention or nonlinear blocks, which decide: see
+``thm:clean-up-bridge``. Keys of other facts answer too where entities are not independent
+(``thm:perturbed-region``). With the first edit in the first read and the second fact late it is
+``thm:invisible-placement``. Where training puts shares is ``thm:least-norm-placement``.
+
+References
+----------
+The sum over paths through a residual network: Veit, Wilber and Belongie, arXiv 1605.06431. The
+first order and the coupling of LoRA's layers: Shi, Cheng and Li, arXiv 2604.20313.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+import math
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import combinations, product
+from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.optimize import brentq
 
-from loratheory.lowrank import Array, LowRank, gaussian
-from loratheory.theorems._arrays import condition_number, lead
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
+from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside, condition_number, eye, lead, norm
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
-from loratheory.theorems.composition._hops import Prompt as Case
-from loratheory.theorems.composition._hops import margin as margin
-from loratheory.theorems.composition._hops import shapes
-from loratheory.theorems.composition._hops import strength_needed as strength_needed
-from loratheory.theorems.composition._hops import threshold as threshold
-from loratheory.theorems.composition._hops import window as window
-from loratheory.toy import Chain, chain, interpolating, miss
+from loratheory.theorems.merging.averaging_survival import Rule, coefficient
+from loratheory.toy import Hop, LinearChain, branching, chain, interpolating, miss
+
+Pattern = Literal["overwrite", "overwrite both", "new subject", "new facts"]
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+OVER_OLD: tuple[Pattern, ...] = ("overwrite", "overwrite both")
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A K-hop question, every fact of which is edited, in a memory of width d.
+
+    Column 0 belongs to the question's own path: ``keys[0][:, 0]`` is the first key. The columns of
+    ``keys[j]`` are the keys of the entities that hop j may meet, and those of ``values[j]`` the
+    states that hop j writes for the next one; `coefficients` has one number a hop.
+    """
+
+    pattern: Pattern
+    coefficients: tuple[float, ...]
+    keys: tuple[Float[Array, "d _"], ...]
+    values: tuple[Float[Array, "d _"], ...]
+
+    @property
+    def hops(self) -> list[Hop]:
+        """The old and new facts of each hop; the last hop writes one-hot tokens."""
+        last = self.keys[-1]
+        # one token for each entity, and one for each old answer: of all entities, or of one
+        tokens = last.shape[1] + (last.shape[1] if self.pattern == "overwrite both" else 1)
+        held = [self.pattern in OVER_OLD, *[self.pattern != "new facts"] * len(self.values)]
+        each = zip(self.keys, (*self.values, eye(last, tokens)), held, strict=True)
+        return [branching(keys, frame, known=old) for keys, frame, old in each]
+
+
+def of_prompt(
+    assumptions: Sequence[Assumption[Prompt, LinearChain]],
+    model: Callable[[Any], LinearChain] = lambda witness: witness,
+) -> tuple[Assumption[Any, Any], ...]:
+    """Return `assumptions` about prompts as assumptions about cases with a field `prompt`.
+
+    `model` extracts the chain to be checked from a witness; by default the witness is the chain.
+    """
+
+    def _holds(part: Assumption[Prompt, LinearChain], case: Any, witness: Any) -> bool:
+        return part.holds(case.prompt, model(witness))
+
+    return tuple(replace(part, holds=partial(_holds, part)) for part in assumptions)
+
+
+def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:
+    """Return a random pattern, and the number of entities that each of one to four hops may meet.
+
+    Each hop adds the entity to which an old answer leads. Under ``overwrite both`` the number
+    doubles instead, since every such entity is edited and has an old answer of its own.
+    """
+    pattern = PATTERNS[int(rng.integers(4))]
+    both = pattern == "overwrite both"
+    # old answers branch: four hops would take sixteen entities
+    hops, first = int(rng.integers(1, 4 if both else 5)), int(rng.integers(2, 4))
+    return pattern, [first * 2**j if both else first + j for j in range(hops)]
+
+
+def two_hops(draw: Callable[[], Prompt], patterns: Sequence[Pattern] = PATTERNS) -> Prompt:
+    """Call `draw` until it returns a prompt of two hops in one of these patterns."""
+    prompt = draw()
+    while len(prompt.keys) != 2 or prompt.pattern not in patterns:
+        prompt = draw()
+    return prompt
+
+
+def small(coefficients: tuple[float, ...] = (1.0, 1.0)) -> Prompt:
+    """Return a fixed two-hop prompt of width 6 over old facts, from which controls are made."""
+    rng = np.random.default_rng(0)
+    keys, more, values = (rng.standard_normal((6, n)) for n in (2, 3, 3))
+    return Prompt("overwrite", coefficients, (keys, more), (values,))
+
+
+def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> list[float]:
+    """Return the logits of all final tokens.
+
+    The first is that of the right answer. Next come zeros, for tokens to which no path leads. The
+    rest belong to answers to which paths with at least one old fact lead.
+    """
+    main, others = 1.0, [0.0]  # the weight of the edited path so far, and of paths that left it
+    for hop, c in enumerate(coefficients):
+        held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
+        old = 1 - c if held else 0.0  # what the edit leaves of the old value
+        if pattern == "overwrite both":  # paths that left branch again at every later hop
+            others = [*(weight * c for weight in others), *(weight * (1 - c) for weight in others)]
+        others.append(main * old)
+        main *= c
+    return [main, *others]
+
+
+def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
+    """Return the right answer's logit less the largest other one; the answer wins above 0.
+
+    Examples
+    --------
+    At .55 both facts survive, since each needs more than ½; their composition is lost.
+
+    >>> round(margin((0.55, 0.55)), 4), round(margin((0.65, 0.65)), 4)
+    (-0.1475, 0.0725)
+    """
+    target, *others = logits(coefficients, pattern)
+    return target - max(others)
+
+
+def threshold(hops: int, pattern: Pattern = "overwrite") -> float:
+    r"""Return the common coefficient above which a question of K edited hops gets the new answer.
+
+    It is the root of :math:`c^K + c = 1` for ``overwrite``, that with K - 1 in place of K for ``new
+    subject``, 1/2 for ``overwrite both`` and 0 for ``new facts``. ValueError if `hops` is below 1.
+
+    Examples
+    --------
+    >>> round(threshold(hops=2), 3), threshold(hops=2, pattern="new facts")
+    (0.618, 0.0)
+    """
+    if hops < 1:
+        message = f"a question of {hops} hops has no answer: give at least 1"
+        raise ValueError(message)
+    if pattern in ("overwrite both", "new facts"):
+        return 0.5 if pattern == "overwrite both" else 0.0
+    length = hops - (pattern == "new subject")  # a new first fact has no old path to outdo
+    return float(brentq(lambda c: c**length + c - 1, 0, 1, xtol=1e-300, rtol=2.0**-50))
+
+
+def strength_needed(
+    hops: int, adapters: int, pattern: Pattern = "overwrite", rule: Rule = "mean"
+) -> float:
+    """Return the strength that all edits must exceed for a merge of them to answer K hops.
+
+    An edit of strength 1 replaces the old fact exactly; `rule` sets the merge's coefficients.
+
+    Examples
+    --------
+    >>> round(strength_needed(hops=2, adapters=2), 3)
+    1.236
+    """
+    return threshold(hops, pattern) / coefficient(adapters, rule)
+
+
+def window(hops: int, adapters: int, pattern: Pattern = "overwrite") -> tuple[float, float]:
+    r"""Return between which margins edits survive the mean of adapters but do not compose.
+
+    A margin is that of a fact with its adapter alone, in units of the deficit before the edit; both
+    ends are equal where there is no window. Strength :math:`s` gives the margin :math:`2s - 1`, so
+    two hops and two adapters give :math:`(1, 2\sqrt5 - 3)` for ``overwrite``.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in window(hops=2, adapters=2)]
+    [1.0, 1.472]
+    """
+    low, high = strength_needed(1, adapters), strength_needed(hops, adapters, pattern)
+    return 2 * low - 1, 2 * max(low, high) - 1
+
 
 SENSE = "equal"
 SOURCE = "own"
@@ -75,33 +372,35 @@ PARTS = {
 FREE = "some token on no path: a subject beside the prompt's"
 
 
-def draw(rng: np.random.Generator, size: int) -> Case:
+def draw(rng: np.random.Generator, size: int) -> Prompt:
     """Draw one to four hops with mixed or equal coefficients, often close to the threshold."""
     pattern, n = shapes(rng)
     hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
+    # next to the threshold a law that is a little off shows
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
+    # whole edits, halves and any others
     equal = (near, 1.0, 1 / 2, float(rng.uniform(-2, 2)))[int(rng.integers(4))]
     mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
     frames = [10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal((d, k)) for k in n + n[1:]]
-    return Case(pattern, tuple(mixed), tuple(frames[:hops]), tuple(frames[hops:]))
+    return Prompt(pattern, tuple(mixed), tuple(frames[:hops]), tuple(frames[hops:]))
 
 
-def bound(case: Case) -> float:
+def bound(case: Prompt) -> float:
     """Return the statement's margin, from the case's coefficients and pattern alone."""
     return margin(case.coefficients, case.pattern)
 
 
-def attain(case: Case) -> Chain:
+def attain(case: Prompt) -> LinearChain:
     """Return memories, edits and bridges of least norm that hold the case's facts."""
     return chain(case.hops, case.values)
 
 
-def measure(case: Case, model: Chain) -> float:
+def measure(case: Prompt, model: LinearChain) -> float:
     """Return the lead of token 0 when the prompt's key goes through all matrices."""
     return lead(model.output(case.keys[0][:, 0], case.coefficients))
 
 
-def condition(case: Case) -> float:
+def condition(case: Prompt) -> float:
     """Return the squared condition number of the worst keys or values, at most 1e6.
 
     Both are inverted when memories, edits and bridges are made.
@@ -109,7 +408,7 @@ def condition(case: Case) -> float:
     return min(_worst(case), 1e3) ** 2
 
 
-def rival(case: Case, rng: np.random.Generator) -> Chain:
+def rival(case: Prompt, rng: np.random.Generator) -> LinearChain:
     """Return weights that hold the same facts and do anything to other inputs."""
     share = 10.0 ** int(rng.integers(-12, 1))
     return chain(case.hops, case.values, partial(_with_noise, rng, share))
@@ -121,40 +420,40 @@ def _with_noise(rng: np.random.Generator, share: float, keys: Array, values: Arr
     return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
 
-def _worst(case: Case) -> float:
+def _worst(case: Prompt) -> float:
     return max(map(condition_number, (*case.keys, *case.values)))
 
 
-def framed(case: Case) -> bool:
+def framed(case: Prompt) -> bool:
     """Whether keys and values are independent, with condition numbers below 1000."""
     return _worst(case) < 1e3
 
 
-def _hold(part: str, case: Case, model: Chain) -> bool:
+def _hold(part: str, case: Prompt, model: LinearChain) -> bool:
     # a "fit" that only pairs keys with values tells what each map must do
     pairs = chain(case.hops, case.values, lambda keys, values: LowRank(values, keys.T))
     maps = zip(getattr(model, part), getattr(pairs, part), strict=True)
     return all(miss(m, p.down.T, p.up) <= SAFETY * condition(case) for m, p in maps)
 
 
-ASSUMPTIONS: tuple[Assumption[Case, Chain], ...] = (
+ASSUMPTIONS: tuple[Assumption[Prompt, LinearChain], ...] = (
     Assumption(FRAMES, lambda case, _: framed(case)),
     *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
     Assumption(FREE, lambda case, _: case.keys[0].shape[1] > 1),
 )
 
 
-def _three_hops(repeat: bool = False) -> tuple[Case, Chain]:
+def _three_hops(repeat: bool = False) -> tuple[Prompt, LinearChain]:
     frames = np.random.default_rng(1).standard_normal((5, 8, 4))
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     keys = (frames[0, :, :2], frames[1, :, :3], frames[2])
-    case = Case("overwrite", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
+    case = Prompt("overwrite", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
     return case, attain(case)
 
 
-def _alone() -> tuple[Case, Chain]:
+def _alone() -> tuple[Prompt, LinearChain]:
     # Twice an edit: the target leads the old answer by 3, which no third token stands between.
-    case = Case("overwrite", (2.0,), (np.eye(3)[:, :1],), ())
+    case = Prompt("overwrite", (2.0,), (np.eye(3)[:, :1],), ())
     return case, attain(case)
 
 
@@ -164,8 +463,8 @@ def _part(low: LowRank, column: int, row: int) -> LowRank:
 
 def _broken(
     name: str, part: str, change: Callable[..., tuple[LowRank, ...]]
-) -> Control[Case, Chain]:
-    def _changed() -> tuple[Case, Chain]:
+) -> Control[Prompt, LinearChain]:
+    def _changed() -> tuple[Prompt, LinearChain]:
         case, model = _three_hops()
         return case, replace(model, **{part: change(*getattr(model, part))})
 
@@ -181,7 +480,638 @@ CONTROLS = (
     _broken("an unfamiliar bridge entity", "bridges", lambda a, b: (a - _part(a, 0, 0), b)),
 )
 
-THEOREM: Theorem[Case, Chain] = Theorem.of(
+
+# With interference: the same prompts, other adapters beside
+
+SENSE_PERTURBED = "lower"
+SOURCE_PERTURBED = "own"
+PART_OF_PERTURBED = "thm:two-read-region"
+USES_PERTURBED = ("thm:averaging-survival",)
+
+INTERFERENCE = "other adapters that add at most the stated weight to each value at each read"
+
+
+@dataclass(frozen=True, eq=False)
+class Disturbed:
+    """A prompt whose hops are all edited, and the largest weight that others add at each read."""
+
+    prompt: Prompt
+    interference: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """The edited reads, and the weights that other adapters add to each read's values or tokens."""
+
+    model: LinearChain
+    weights: tuple[Array, ...]
+
+
+def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
+    """Return for each wrong token the margin over it without interference, and its costs.
+
+    The costs are what one unit of interference at each read takes from that margin at most.
+    """
+    hops, prices = range(len(coefficients)), []
+    target = math.prod(coefficients)
+    tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]  # T_j of the statement
+    for left in range(-1, len(coefficients)):  # the hop where the paths part; -1 before the first
+        held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
+        on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
+        both = pattern == "overwrite both"  # there a path that left branches at each later hop
+        later = coefficients[left + 1 :]
+        each = [(c, 1 - c) for c in later] if both else [(1.0,)] * len(later)
+        for rest in product(*each):
+            path = [*on, *rest]
+            after = [math.prod(path[j + 1 :], start=1.0) for j in hops]  # w_j of the statement
+            pairs = enumerate(zip(tails, after, strict=True))
+            costs = [abs(t - w) if j < left else abs(t) + abs(w) for j, (t, w) in pairs]
+            # a token that no path of the prompt reaches (left = -1) weighs nothing by itself
+            weight = math.prod(path) if left >= 0 else 0.0
+            prices.append((target - weight, costs))
+    return prices
+
+
+def least_margin(
+    coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "overwrite"
+) -> float:
+    """Return the right answer's least margin under interference of at most these weights."""
+    least = math.inf
+    for alone, costs in _prices(coefficients, pattern):
+        taken = sum(map(operator.mul, interference, costs))
+        least = min(least, alone - taken)
+    return least
+
+
+def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "overwrite") -> float:
+    """Return the common coefficient of K hops above which the new answer is safe.
+
+    It is ``inf`` if none up to 1 is; `interference` is the ε that is allowed at each read.
+    """
+
+    def _least(c: float) -> float:
+        return least_margin([c] * hops, [float(interference)] * hops, pattern)
+
+    if not interference:
+        return threshold(hops, pattern)
+    if _least(1.0) <= 0:
+        return math.inf
+    return float(brentq(_least, threshold(hops, pattern), 1.0, xtol=1e-15))
+
+
+def draw_perturbed(rng: np.random.Generator, size: int) -> Disturbed:
+    """Draw a prompt of edited hops, and interference that is zero, equal or different by read."""
+    prompt = draw(rng, size)
+    # levels by read, or one for all
+    shares = rng.uniform(0, 1, len(prompt.coefficients)) if rng.random() < 0.5 else 1.0
+    level = float(rng.choice([0.0, 0.1, 10.0 ** int(rng.integers(-12, 1))]))
+    return Disturbed(prompt, tuple((level * shares * np.ones(len(prompt.coefficients))).tolist()))
+
+
+def bound_perturbed(case: Disturbed) -> float:
+    """Return the least margin of the right answer under the case's interference.
+
+    Whole edits, and two equal hops over old facts, have closed forms; else wrong tokens are
+    compared.
+    """
+    coefficients, interference = case.prompt.coefficients, case.interference
+    # two closed forms, so that the table of wrong tokens is itself checked
+    if set(coefficients) == {1.0}:
+        return 1 - 2 * sum(interference)
+    c, e = coefficients[0], interference[0]
+    alike = coefficients == (c, c) and interference == (e, e)
+    if alike and case.prompt.pattern == "overwrite" and 0 <= c <= 1:
+        return c**2 + c - 1 - (c + 3) * e
+    return least_margin(coefficients, interference, case.prompt.pattern)
+
+
+def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
+    """Return the reads with the others' interference merged in, as updates of rank one."""
+    prompt, model, memories = case.prompt, crowd.model, []
+    state = prompt.keys[0][:, 0]
+    for hop, (frame, weight) in enumerate(zip(_values(prompt), crowd.weights, strict=True)):
+        # an adapter of rank one that reads this very state
+        read = state / max(float(array_namespace(state).sum(state**2)), 1e-300)
+        memories.append(model.memories[hop] + LowRank((frame @ weight)[:, None], read[None, :]))
+        state = model.read(hop, state, prompt.coefficients[hop]) + frame @ weight
+        state = model.bridges[hop] @ state if hop < len(model.bridges) else state
+    return replace(model, memories=tuple(memories))
+
+
+def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
+    """Return the margin of the right answer when the others are merged into each read."""
+    return measure(case.prompt, merged(case, crowd))
+
+
+def scale_perturbed(case: Disturbed) -> float:
+    """Return a bound of the logits, the unit of rounding errors."""
+    pairs = zip(case.prompt.coefficients, case.interference, strict=True)
+    return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
+
+
+def _values(prompt: Prompt) -> list[Array]:
+    """Return the states that each read may write, as columns: its values, or tokens at the last."""
+    last = prompt.hops[-1].new
+    return [*prompt.values, eye(last, int(last.shape[0]))]
+
+
+def attain_perturbed(case: Disturbed) -> Crowd:
+    """Return the proof's interference: at its limits, with signs that lower the margin most."""
+    prompt, model = case.prompt, attain(case.prompt)
+    nominal = model.output(prompt.keys[0][:, 0], prompt.coefficients)
+    xp, frames, flows = array_namespace(nominal), _values(prompt), []
+    for hop, frame in enumerate(frames):
+        for later in range(hop + 1, len(frames)):
+            frame = model.read(later, model.bridges[later - 1] @ frame, prompt.coefficients[later])
+        # what a unit on each value adds to the target's lead over each token
+        flows.append(frame[:1, :] - frame)
+    pairs = list(zip(case.interference, flows, strict=True))
+    taken = sum(e * xp.sum(xp.abs(flow), axis=1) for e, flow in pairs)
+    worst = 1 + int(xp.argmin((nominal[0] - nominal - taken)[1:]))
+    return Crowd(model, tuple(-e * xp.sign(flow[worst, :]) for e, flow in pairs))
+
+
+def rival_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
+    """Return other weights that hold the facts, with random interference within the limits."""
+    frames, corner, weights = _values(case.prompt), rng.random() < 0.5, []
+    for level, frame in zip(case.interference, frames, strict=True):
+        free = rng.uniform(-1, 1, len(frame.T))
+        weights.append(level * (np.sign(free) if corner else free))
+    return Crowd(rival(case.prompt, rng), tuple(weights))
+
+
+def adversary_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
+    """Return interference whose signs are flipped one at a time while the margin falls."""
+    pairs = zip(case.interference, _values(case.prompt), strict=True)
+    weights = tuple(e * rng.choice([-1.0, 1.0], len(frame.T)) for e, frame in pairs)
+    crowd = Crowd(attain(case.prompt), weights)
+    best = measure_perturbed(case, crowd)
+    for part in weights:
+        for i in range(len(part)):
+            # the least margin is at a corner: signs are all there is to choose
+            part[i] *= -1
+            margin_now = measure_perturbed(case, crowd)
+            part[i] *= 1.0 if margin_now < best else -1.0
+            best = min(best, margin_now)
+    return crowd
+
+
+def _within(case: Disturbed, crowd: Crowd) -> bool:
+    for weights, level in zip(crowd.weights, case.interference, strict=True):
+        xp = array_namespace(weights)
+        if float(xp.max(xp.abs(weights))) > level * (1 + SAFETY):
+            return False
+    return True
+
+
+def _twice() -> tuple[Disturbed, Crowd]:
+    prompt, _ = CONTROLS[0].example()
+    keys = (np.eye(8)[:, :2], np.eye(8)[:, :3], np.eye(8)[:, :4])
+    case = Disturbed(replace(prompt, keys=keys, values=keys[1:]), (0.05, 0.05, 0.05))
+    return case, attain_perturbed(replace(case, interference=(0.05, 0.1, 0.05)))
+
+
+def _without(control: Control[Prompt, LinearChain]) -> tuple[Disturbed, Crowd]:
+    prompt, model = control.example()
+    nothing = tuple(0 * frame[0, :] for frame in _values(prompt))
+    return Disturbed(prompt, (0.0,) * len(nothing)), Crowd(model, nothing)
+
+
+RAISING = ("no token beside target and old answer", "edit the old bridge too")
+"""Controls of the region that make the margin larger, so that it is no longer met."""
+
+CONTROLS_PERTURBED = (
+    Control("twice the interference at one read", INTERFERENCE, _twice),
+    *(
+        Control(
+            f"without interference, {one.name}",
+            one.breaks,
+            partial(_without, one),
+            fails="tight" if one.name in RAISING else "holds",
+        )
+        for one in CONTROLS
+    ),
+)
+
+ASSUMPTIONS_PERTURBED: tuple[Assumption[Disturbed, Crowd], ...] = (
+    *of_prompt(ASSUMPTIONS, lambda crowd: crowd.model),
+    Assumption(INTERFERENCE, _within),
+)
+
+
+# In interactions of fewer adapters at a time
+
+SENSE_ORDER = "equal"
+SOURCE_ORDER = "own; weight disentanglement: Ortiz-Jimenez et al. (2023)"
+USES_ORDER = ("thm:two-read-region",)
+
+
+@dataclass(frozen=True, eq=False)
+class Interacting:
+    """A prompt whose hops are all edited, and the largest number of adapters that may interact."""
+
+    prompt: Prompt
+    order: int
+
+
+def draw_order(rng: np.random.Generator, size: int) -> Interacting:
+    """Draw one to four hops, and an order from none to all of them."""
+    prompt = draw(rng, size)
+    return Interacting(prompt, int(rng.integers(0, len(prompt.coefficients) + 1)))
+
+
+def bound_order(case: Interacting) -> float:
+    """Return ∏c_j if all K adapters may interact (`order` is K), else 0."""
+    coefficients = case.prompt.coefficients
+    return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
+
+
+def attain_order(case: Interacting) -> LinearChain:
+    """Return memories, edits and bridges of least norm that hold the prompt's facts."""
+    return attain(case.prompt)
+
+
+def measure_order(case: Interacting, model: LinearChain) -> float:
+    """Return the right answer's logit in f_q, q being the case's `order`."""
+    prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
+    answers: dict[tuple[int, ...], float] = {}
+    # smaller sets come first, so that all subsets of a set have been answered before it
+    for size in range(case.order + 1):
+        for on in combinations(hops, size):
+            switched = [float(hop in on) for hop in hops]
+            answers[on] = float(model.output(prompt.keys[0][:, 0], switched)[0])
+            # Möbius inversion: the interaction of exactly these adapters
+            together = 0.0
+            for subset, answer in answers.items():
+                if set(subset) <= set(on):
+                    together += (-1) ** (size - len(subset)) * answer
+            logit += math.prod(prompt.coefficients[hop] for hop in on) * together
+    return logit
+
+
+def rival_order(case: Interacting, rng: np.random.Generator) -> LinearChain:
+    """Return weights that hold the same facts and do anything to other inputs."""
+    return rival(case.prompt, rng)
+
+
+def _changed(
+    change: Callable[[LinearChain], LinearChain], order: int, repeat: bool
+) -> tuple[Interacting, LinearChain]:
+    frames = np.random.default_rng(1).standard_normal((3, 9, 3))
+    frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
+    prompt = Prompt("overwrite", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],))
+    case = Interacting(prompt, order)
+    return case, change(attain_order(case))
+
+
+def _knows_a_hop(model: LinearChain) -> LinearChain:
+    first, second = model.memories
+    return replace(model, memories=(first + model.edits[0], second))
+
+
+def _stronger(model: LinearChain) -> LinearChain:
+    return replace(model, edits=(2 * model.edits[0], model.edits[1]))
+
+
+def _without_bridge(model: LinearChain) -> LinearChain:
+    return replace(model, bridges=(0 * model.bridges[0],))
+
+
+CONTROLS_ORDER = tuple(
+    Control(name, breaks, partial(_changed, change, order, breaks == FRAMES))
+    for name, breaks, change, order in (
+        ("repeat a key", FRAMES, lambda model: model, 2),
+        ("a base that knows the first new fact", PARTS["memories"], _knows_a_hop, 1),
+        ("an edit twice as strong", PARTS["edits"], _stronger, 2),
+        ("a bridge without the entity", PARTS["bridges"], _without_bridge, 2),
+    )
+)
+
+
+ASSUMPTIONS_ORDER: tuple[Assumption[Interacting, LinearChain], ...] = of_prompt(
+    [a for a in ASSUMPTIONS if a.text != FREE]
+)
+
+
+# Spread over the reads of a residual stream
+
+SENSE_SPREAD = "equal"
+SOURCE_SPREAD = "own; paths through residual networks: Veit et al. (2016)"
+USES_SPREAD = ("thm:two-read-region",)
+
+FRAMES_SPREAD = "linearly independent entities (condition below 1000)"
+FACTS = "reads that hold each old fact with its share and nothing else about the entities"
+EDITS = "edits that write the new value and take away the old one with their shares"
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Linked edits and old facts, both spread over the reads of a residual stream.
+
+    `edits` and `facts` hold shares, one row a hop. Columns of `entities` come level by level: the
+    prompt's key; then for each hop j its new value and what old paths that left at hops 1 to j have
+    reached. The last level is that of the final tokens; one that no path reaches comes after it.
+    """
+
+    coefficients: tuple[float, ...]
+    edits: Float[Array, "hops reads"]
+    facts: Float[Array, "hops reads"]
+    entities: Float[Array, "d n"]
+
+    @property
+    def hops(self) -> int:
+        """Number of linked facts."""
+        return len(self.coefficients)
+
+    @cached_property
+    def dual(self) -> Float[Array, "n d"]:
+        """Pseudo-inverse of the entities: row i reads entity i and no other."""
+        return array_namespace(self.entities).linalg.pinv(self.entities, rtol=None)
+
+    def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
+        """Return the old facts of a hop and its edit, as column numbers of `entities`.
+
+        A fact is a pair (from, to); the edit is a triple (key, new value, old value).
+        """
+        start, new, old = _place(hop - 1, 0), _place(hop, 0), _place(hop, hop)
+        along = [(_place(hop - 1, i), _place(hop, i)) for i in range(1, hop)]
+        return [(start, old), *along], (start, new, old)
+
+
+def _place(level: int, path: int) -> int:
+    """Return the column of an entity: path 0 has only new facts, path j left it at hop j."""
+    return level * (level + 1) // 2 + path
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """The matrix that each read applies, without edits, and each hop's edit at each read."""
+
+    memories: tuple[LowRank, ...]
+    edits: tuple[tuple[LowRank, ...], ...]  # hop by hop, read by read
+
+
+def order_mass(rows: Sequence[Sequence[float]]) -> float:
+    """Return ω of the statement, for one row of shares a hop.
+
+    It is the sum over increasing reads of the products of the shares there; costs ``O(hops
+    reads)``.
+    """
+    before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
+    # hop by hop: a fact counts at reads after those of the hop before
+    here = list(before)
+    for row in rows:
+        here = [float(share) * mass for share, mass in zip(row, before, strict=True)]
+        before = [math.fsum(here[:read]) for read in range(len(here))]
+    return math.fsum(here)
+
+
+def spread_margin(
+    coefficients: Sequence[float],
+    edits: Sequence[Sequence[float]],
+    facts: Sequence[Sequence[float]],
+) -> float:
+    """Return the right answer's margin by the statement's formula, from coefficients and shares."""
+    hops = range(len(coefficients) + 1)
+    masses = [order_mass([*edits[:j], *facts[j:]]) for j in hops]
+    parts = [math.prod(coefficients[:j]) * mass for j, mass in zip(hops, masses, strict=True)]
+    return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
+
+
+def _rows(shares: Array) -> list[list[float]]:
+    return [list(map(float, shares[i, :])) for i in range(shares.shape[0])]
+
+
+def draw_spread(rng: np.random.Generator, size: int) -> Spread:
+    """Draw one to three hops over up to six reads, and shares: edits' as facts', even or any."""
+    hops = int(rng.integers(1, 4))
+    reads, kind = int(rng.integers(hops, 7)), int(rng.integers(4))
+    facts = rng.dirichlet(np.ones(reads), hops)
+    if rng.random() < 0.5:
+        # each old fact in one read, in order
+        facts = np.eye(reads)[np.sort(rng.choice(reads, hops, replace=False))]
+    edits = (facts, np.full((hops, reads), 1 / reads), rng.dirichlet(np.ones(reads), hops))
+    signed = rng.standard_normal((hops, reads))
+    near = threshold(hops) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
+    equal = (near, 1.0, float(rng.uniform(-2, 2)))[int(rng.integers(3))]
+    mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
+    return Spread(tuple(mixed), (*edits, signed)[kind], facts, _frame(rng, hops, size))
+
+
+def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"]:
+    count = _place(hops + 1, 0) + 1
+    length = 10.0 ** int(rng.integers(-3, 4))
+    return length * rng.standard_normal((count + 3 + int(rng.integers(0, size + 1)), count))
+
+
+def bound_spread(case: Spread) -> float:
+    """Return p_K − max(0, max_j (p_{j−1} − p_j)), from coefficients and shares alone."""
+    return spread_margin(case.coefficients, _rows(case.edits), _rows(case.facts))
+
+
+def attain_spread(case: Spread) -> Stream:
+    """Return matrices of least norm that hold the facts and the edits with their shares."""
+    entities, dual, memories = case.entities, case.dual, []
+    edits: list[tuple[LowRank, ...]] = []
+    for read in range(case.facts.shape[1]):
+        ups, downs = [entities[:, :0]], [dual[:0, :]]
+        for hop in range(1, case.hops + 1):
+            for start, end in case.pairs(hop)[0]:
+                ups.append(case.facts[hop - 1, read] * entities[:, end : end + 1])
+                downs.append(dual[start : start + 1, :])
+        xp = array_namespace(entities)
+        memories.append(LowRank(xp.concat(ups, axis=1), xp.concat(downs, axis=0)))
+    for hop in range(1, case.hops + 1):
+        start, new, old = case.pairs(hop)[1]
+        change = entities[:, new : new + 1] - entities[:, old : old + 1]
+        shares = [case.edits[hop - 1, read] for read in range(case.edits.shape[1])]
+        edits.append(tuple(LowRank(share * change, dual[start : start + 1, :]) for share in shares))
+    return Stream(tuple(memories), tuple(edits))
+
+
+def output(case: Spread, stream: Stream) -> Array:
+    """Return the logits of the final tokens: the right one first, the unreachable one last."""
+    state = case.entities[:, 0]
+    for read, memory in enumerate(stream.memories):
+        edits = zip(case.coefficients, stream.edits, strict=True)
+        state = state + memory @ state + sum(c * (edit[read] @ state) for c, edit in edits)
+    return case.dual[_place(case.hops, 0) :, :] @ state
+
+
+def measure_spread(case: Spread, stream: Stream) -> float:
+    """Return the margin of the right answer when the stream goes through all reads."""
+    return lead(output(case, stream))
+
+
+def scale_spread(case: Spread) -> float:
+    """Return a bound of the logits, the unit of rounding errors."""
+    # each read multiplies the state by at most one plus these shares
+    size = 1.0
+    for c, edits, facts in zip(
+        case.coefficients, _rows(case.edits), _rows(case.facts), strict=True
+    ):
+        size *= 1 + sum(map(abs, facts)) + 2 * abs(c) * sum(map(abs, edits))
+    return size
+
+
+def condition_spread(case: Spread) -> float:
+    """Return the squared condition number of the entities, which `dual` inverts, at most 1e6."""
+    return min(condition_number(case.entities), 1e3) ** 2
+
+
+def rival_spread(case: Spread, rng: np.random.Generator) -> Stream:
+    """Return reads and edits in other factors, changed outside the span of the entities."""
+    basis, built = np.linalg.qr(case.entities)[0], attain_spread(case)
+
+    def _changed(low: LowRank) -> LowRank:
+        size = 10.0 ** int(rng.integers(-12, 1)) / len(case.entities)  # or it amplifies rounding
+        wild = gaussian(rng, *low.shape, 2, size)
+        off = LowRank(wild.up, wild.down - project(wild.down.T, basis).T)
+        return LowRank(low.up / 8, low.down * 8) + off
+
+    edits = tuple(tuple(map(_changed, edit)) for edit in built.edits)
+    return Stream(tuple(map(_changed, built.memories)), edits)
+
+
+def _same(case: Spread, ours: Sequence[LowRank], theirs: Sequence[LowRank]) -> bool:
+    room = SAFETY * condition_spread(case) * (1 + scale_spread(case)) * norm(case.entities)
+    pairs = zip(ours, theirs, strict=True)
+    return all(norm(a @ case.entities - b @ case.entities) <= room for a, b in pairs)
+
+
+def _edits(case: Spread, stream: Stream) -> bool:
+    pairs = zip(stream.edits, attain_spread(case).edits, strict=True)
+    return all(_same(case, ours, theirs) for ours, theirs in pairs)
+
+
+ASSUMPTIONS_SPREAD = {
+    FRAMES_SPREAD: lambda case, _: condition_number(case.entities) < 1e3,
+    FACTS: lambda case, stream: _same(case, stream.memories, attain_spread(case).memories),
+    EDITS: _edits,
+}
+
+_FRAME = np.eye(9)[:, :7]
+_TWICE = _FRAME[:, [0, 1, 1, 3, 4, 5, 6]]
+_FIRST = np.array([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]])
+_SECOND = np.array([[0.2, 0.4, 0.4], [0.1, 0.3, 0.6]])
+_SMALL = Spread((0.8, 0.9), _SECOND, _FIRST, _FRAME)
+
+
+def _built(case: Spread, **shares: Array) -> tuple[Spread, Stream]:
+    return case, attain_spread(replace(case, **shares))
+
+
+def _controls(case: Spread) -> tuple[Control[Spread, Stream], ...]:
+    """Return controls that break the hypotheses one by one, in a case of two hops."""
+    edits = case.edits
+    return (
+        Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(case, entities=_TWICE))),
+        Control("old facts twice as strong", FACTS, partial(_built, case, facts=2 * case.facts)),
+        Control("half an edit", EDITS, partial(_built, case, edits=edits * [[1.0], [0.5]])),
+        Control("the edits in other reads", EDITS, partial(_built, case, edits=edits[:, ::-1])),
+    )
+
+
+CONTROLS_SPREAD = _controls(_SMALL)
+
+
+# Where facts and edits are spread alike
+
+
+# The second read takes away what it holds, facts and edits alike: the order mass is -1.
+
+
+# Even edits over facts in the first and the last read
+
+
+@dataclass(frozen=True, eq=False)
+class Even:
+    """One or two edits, each spread evenly over `reads` reads, on these entities."""
+
+    reads: int
+    entities: Float[Array, "d n"]
+    hops: int = 2
+
+    def at(self, coefficient: float) -> Spread:
+        """Return the case in which all edits have this coefficient."""
+        ends = np.eye(self.reads)[[0, -1][: self.hops]]
+        even = np.full_like(ends, 1 / self.reads)
+        like = self.entities
+        return Spread((coefficient,) * self.hops, beside(like, even), beside(like, ends), like)
+
+
+def border(reads: int, hops: int = 2) -> float:
+    """Return the coefficient above which two edits compose or, if `hops` is 1, one survives."""
+    if hops == 1:
+        return 0.5
+    return 1.0 if reads >= 3 else 5**0.5 - 1
+
+
+def bisected(case: Even, stream: Stream) -> float:
+    """Return the coefficient at which the measured margin is 0, found by Brent's method."""
+    return float(brentq(lambda c: measure_spread(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
+
+
+def draw_even(rng: np.random.Generator, size: int) -> Even:
+    """Draw one or two edits, and two to eight reads over which they are spread evenly."""
+    hops = 1 if rng.random() < 0.25 else 2
+    return Even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
+
+
+def _of_even(holds: Any, case: Even, stream: Stream) -> bool:
+    return bool(holds(case.at(1.0), stream))
+
+
+_EVEN = Even(3, _FRAME)
+_AT = _EVEN.at(1.0)
+
+
+def _evenly(**other: Array) -> tuple[Even, Stream]:
+    """Return the example with some fields of its case replaced, and its stream."""
+    case = replace(_AT, **other)
+    return replace(_EVEN, entities=case.entities), attain_spread(case)
+
+
+COMPUTE = (threshold, strength_needed, window)
+COMPUTE_PERTURBED = (safe_threshold,)
+
+THEOREM: Theorem[Prompt, LinearChain] = Theorem.of(
+    __name__, scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
+)
+
+PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
+    __name__, "perturbed region", "_perturbed", condition=lambda case: condition(case.prompt)
+)
+
+ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     __name__,
-    scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients])),
+    "composition order",
+    "_order",  # what may cancel between subsets
+    scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
+    condition=lambda case: condition(case.prompt),
+)
+
+SPREAD: Theorem[Spread, Stream] = Theorem.of(__name__, "spread region", "_spread")
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    PERTURBED,
+    ORDER,
+    SPREAD,
+    SPREAD.clause(
+        "even edits",
+        compute=(border,),
+        draw=draw_even,
+        bound=lambda case: border(case.reads, case.hops),
+        measure=bisected,
+        attain=lambda case: attain_spread(case.at(1.0)),
+        rival=lambda case, rng: rival_spread(case.at(1.0), rng),
+        scale=lambda _: 10.0,
+        condition=lambda case: condition_spread(case.at(1.0)),
+        assumptions={text: partial(_of_even, holds) for text, holds in ASSUMPTIONS_SPREAD.items()},
+        controls=(
+            Control("one entity twice", FRAMES_SPREAD, partial(_evenly, entities=_TWICE)),
+            Control("edits where their facts are", EDITS, partial(_evenly, edits=_AT.facts)),
+            Control("facts spread as evenly", FACTS, partial(_evenly, facts=_AT.edits)),
+        ),
+    ),
 )

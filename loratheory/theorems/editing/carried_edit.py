@@ -18,13 +18,6 @@ and some E of rank 1 with :math:`\|E k\| = \rho` makes another token as likely.
 u_j\| \|E k\|`. For the j of the minimum let :math:`E = -\rho\, \frac{u_t - u_j}{\|u_t - u_j\|}
 \frac{k^\top}{\|k\|^2}`. :math:`\square`
 
-**Corollary (edits that survive).** Of edits at orthonormal keys a change of the base of Frobenius
-norm at most ε makes another token as likely at no more than the number of smallest radii
-(thm:carried-edit) whose squares add up to at most ε², and some such change does at so many.
-
-Overturned edits have :math:`\sum \rho_i^2 \le \sum \|E k_i\|^2 \le \|E\|_F^2`; the changes of rank
-1 at these keys add up to one of that norm.
-
 **What it tells someone who merges adapters.** What vouches for an adapter on a newer base are its
 margins over the distances of output vectors, not its size or rank: an edit whose state the new base
 moves by less than this radius keeps its answer. Where a mean of adapters has smaller margins than
@@ -41,17 +34,15 @@ Distances to a linear classifier's border are textbook. Adapters on updated base
 2506.06844.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import is_orthonormal, norm
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -86,6 +77,7 @@ def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tup
     """
     logits = outputs @ state
     top = int(array_namespace(logits).argmax(logits))
+    # the answer itself is no competitor
     others = [j for j in range(logits.shape[0]) if j != top]
     return [(float(logits[top] - logits[j]), outputs[top, :] - outputs[j, :]) for j in others]
 
@@ -98,14 +90,10 @@ def radius_of(margin: float, distance: float) -> float:
     return margin / distance
 
 
-def affordable(radii: Sequence[float], size: float) -> int:
-    """Return how many of the smallest radii have squares that sum to at most ``size**2``."""
-    return int(np.sum(np.cumsum(np.sort(np.asarray(radii)) ** 2) <= size**2))
-
-
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
     """Return the radius and the shortest step of the state that makes another token as likely."""
     ways = ((radius_of(margin, norm(gap)), gap) for margin, gap in rivals)
+    # the nearest border of the answer's cell decides
     radius, along = min(ways, key=lambda pair: pair[0])
     return radius, -radius * along / norm(along)
 
@@ -126,6 +114,7 @@ def bound(case: Case) -> float:
 def attain(case: Case) -> LowRank:
     """Return the change of rank 1 that moves the state the shortest way until two tokens tie."""
     _, step = _nearest(case.rivals)
+    # rank 1 is enough: the change acts on the key alone
     return LowRank(step[:, None], case.key[None, :] / norm(case.key) ** 2)
 
 
@@ -142,6 +131,7 @@ def scale(case: Case) -> float:
 def _as_far_as_needed(case: Case, change: LowRank) -> LowRank:
     """Return the smallest multiple of `change`, of either sign, that overturns the answer."""
     moved = change @ case.key
+    # along a line each competitor ties at one multiple
     times = [m / -float(gap @ moved) for m, gap in case.rivals if abs(float(gap @ moved)) > 0]
     return change * min(times, key=abs) * (1 + 1e-15) if times else attain(case)
 
@@ -160,6 +150,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     changes, unit = [], bound(case) or 1.0
     for margin, gap in case.rivals:
         steep = gap * unit / (margin or 1.0)
+        # one linear constraint for each competitor: SLSQP knows no geometry
         border = {"type": "eq", "fun": lambda e, steep=steep: float(steep @ e) + 1}
         start = rng.standard_normal(len(gap))
         found = minimize(lambda e: float(e @ e), start, constraints=border, method="SLSQP").x
@@ -184,119 +175,6 @@ def _halfway() -> tuple[Case, LowRank]:
 CONTROLS = (Control("half of the way", OVERTURNED, _halfway),)
 
 
-# How many of an adapter's edits survive
-
-
-KEYS = "orthonormal keys"
-SMALL = "a change of the stated Frobenius norm"
-
-
-@dataclass(frozen=True, eq=False)
-class Edits:
-    """Output vectors, the edited base's weight, keys as columns, and the norm of its change."""
-
-    outputs: Float[Array, "v d"]
-    weight: Float[Array, "d n"]
-    keys: Float[Array, "n k"]
-    size: float
-
-    @cached_property
-    def ways(self) -> list[tuple[float, Array, Array]]:
-        """Radius, shortest step to a tie, and key of each edit, by increasing radius."""
-        keys = [self.keys[:, i] for i in range(self.keys.shape[1])]
-        found = [(*_nearest(margins(self.outputs, self.weight @ key)), key) for key in keys]
-        return sorted(found, key=lambda way: way[0])
-
-    @property
-    def affordable(self) -> int:
-        """Largest number of edits that a change of norm `size` can overturn."""
-        return affordable([radius for radius, *_ in self.ways], self.size)
-
-
-def draw_edits(rng: np.random.Generator, size: int) -> Edits:
-    """Draw edits at orthonormal keys, and a norm just enough to overturn some of them."""
-    v, (d, n) = int(rng.integers(2, size + 2)), rng.integers(1, size + 1, 2).tolist()
-    keys = orthonormal(rng, n, int(rng.integers(1, n + 1)))
-    case = Edits(rng.standard_normal((v, d)), rng.standard_normal((d, n)), keys, 0.0)
-    some = int(rng.integers(0, keys.shape[1] + 1))
-    spent = sum(radius**2 for radius, *_ in case.ways[:some]) ** 0.5
-    return replace(case, size=spent * (1 + 1e-6))
-
-
-def overturn(case: Edits) -> Float[Array, "d n"]:
-    """Return a sum of rank-1 changes that just overturns as many edits as the norm ε allows."""
-    change = 0 * case.weight
-    for _, step, key in case.ways[: case.affordable]:
-        change = change + (1 + 1e-7) * step[:, None] * key[None, :]
-    return change
-
-
-def overturned(case: Edits, change: Float[Array, "d n"]) -> float:
-    """Count the edits whose answer some other token equals or beats on the changed base."""
-    xp, lost = array_namespace(change), 0
-    for i in range(case.keys.shape[1]):
-        key = case.keys[:, i]
-        before, after = (case.outputs @ (w @ key) for w in (case.weight, case.weight + change))
-        answer = after[int(xp.argmax(before))]
-        lost += int(xp.count_nonzero(after >= answer)) > 1
-    return float(lost)
-
-
-def other_change(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
-    """Return a change of norm `size`, in a random direction or near the best one."""
-    best, wild = overturn(case), rng.standard_normal(case.weight.shape)
-    change = wild if rng.random() < 0.5 else best + 10.0 ** int(rng.integers(-8, 0)) * wild
-    return change * (case.size / np.linalg.norm(change))
-
-
-def greedy(case: Edits, rng: np.random.Generator) -> Float[Array, "d n"]:
-    """Return a change of norm `size` found by gradient steps on the sum of positive margins."""
-    change = other_change(case, rng)
-    for _ in range(100):
-        slope = np.zeros_like(change)
-        for key in case.keys.T:
-            top = int(np.argmax(case.outputs @ (case.weight @ key)))
-            logits = case.outputs @ ((case.weight + change) @ key)
-            rest = np.delete(np.arange(len(logits)), top)
-            other = int(rest[np.argmax(logits[rest])])
-            if logits[top] > logits[other]:
-                slope += np.outer(case.outputs[other] - case.outputs[top], key)
-        change = change + 0.1 * case.size * slope / (np.linalg.norm(slope) or 1.0)
-        change = change * (case.size / (np.linalg.norm(change) or 1.0))
-    return change
-
-
-def _edits(factor: float, together: bool = False) -> tuple[Edits, Array]:
-    weight, keys = np.array([[3.0, 3.0], [1.0, 1.0]]), np.eye(2)
-    if together:
-        keys = np.array([[1.0, 1.0], [0.0, 0.0]])
-    case = Edits(np.eye(2), weight, keys, 1.5)  # each radius is the root of 2
-    first = case.ways[0]
-    change = 1.01 * first[1][:, None] * first[2][None, :]
-    both = sum(1.01 * step[:, None] * key[None, :] for _, step, key in case.ways)
-    return case, both if factor > 1 else change
-
+COMPUTE = (radius_of,)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "edits that survive",
-        sense="upper",
-        draw=draw_edits,
-        bound=lambda case: float(case.affordable),
-        measure=overturned,
-        attain=overturn,
-        rival=other_change,
-        adversary=greedy,
-        scale=lambda case: float(case.keys.shape[1]),
-        assumptions={
-            KEYS: lambda case, _: is_orthonormal(case.keys),
-            SMALL: lambda case, change: norm(change) <= case.size * (1 + SAFETY),
-        },
-        controls=(
-            Control("a change for two edits", SMALL, partial(_edits, 2.0)),
-            Control("two edits at one key", KEYS, partial(_edits, 1.0, together=True)),
-        ),
-    ),
-)

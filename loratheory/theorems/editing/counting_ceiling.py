@@ -84,7 +84,9 @@ def log_ceiling(facts: int, tokens: int, outputs: int, inputs: int, rank: int) -
             "least one fact, two tokens, and a rank from 0 to the smaller dimension"
         )
         raise ValueError(message)
+    # a rank-r matrix has r(m + n - r) free numbers
     every, free = facts * math.log(tokens), rank * (outputs + inputs - rank)
+    # each pair of tokens at each fact is a polynomial whose sign is counted
     pairs = facts * tokens * (tokens - 1)
     if rank == 0:
         return -math.inf  # every answer is a tie
@@ -99,6 +101,7 @@ def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
     low, high = 0, 1
     while log_ceiling(high, *shape) >= high * math.log(tokens) * (1 - 1e-12):
         low, high = high, 2 * high
+    # the ceiling crosses M^N once: bisection finds where
     while high - low > 1:
         middle = (low + high) // 2
         fits = log_ceiling(middle, *shape) >= middle * math.log(tokens) * (1 - 1e-12)
@@ -126,9 +129,13 @@ def answers(case: Case, memories: Memories) -> set[tuple[int, ...]]:
     xp = array_namespace(memories.up)
     scores = case.outputs.T @ (memories.up @ (memories.down @ memories.keys))
     top = xp.max(scores, axis=1, keepdims=True)
+    # a tie is no answer
     clear = xp.all(xp.count_nonzero(scores == top, axis=1) == 1, axis=1)
-    best, weights = xp.argmax(scores, axis=1), range(scores.shape[0])
-    return {tuple(int(t) for t in best[k, :]) for k in weights if bool(clear[k])}
+    best, found = xp.argmax(scores, axis=1), set()
+    for k in range(scores.shape[0]):
+        if bool(clear[k]):
+            found.add(tuple(map(int, best[k, :])))
+    return found
 
 
 def measure(case: Case, memories: Memories) -> float:
@@ -147,6 +154,7 @@ def rival(case: Case, rng: np.random.Generator) -> Memories:
 def adversary(case: Case, rng: np.random.Generator) -> Memories:
     """Return updates along two random closed curves of rank-r matrices, which cross many maps."""
     n, m, r = case.keys.shape[0], case.outputs.shape[0], case.rank
+    # a curve crosses every border between maps that lies in its way
     turns = np.linspace(0, 2 * np.pi, 120)[:, None, None]
     ups, downs = rng.standard_normal((2, 2, m, r)), rng.standard_normal((2, 2, r, n))
     up = np.concatenate([np.cos(turns) * a + np.sin(turns) * b for a, b in ups])
@@ -177,5 +185,7 @@ CONTROLS = (
     Control("choose the keys after the facts", FIXED, _free_keys),
     Control("spend rank 1 where none is allowed", RANK, _some_rank),
 )
+
+COMPUTE = (largest_memory,)
 
 THEOREM: Theorem[Case, Memories] = Theorem.of(__name__)

@@ -22,23 +22,12 @@ orthogonal of squared length :math:`N/r` and its columns unit vectors, so :math:
 an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be inverted from one
 side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
 
-**Corollary (response energy).** A rank-r update that answers N facts with one on average has
-squared norm at least N^2 over the sum of the r largest squared singular values of the pairing, the
-sum of outputs times keys.
-
-It is the proof's inequality before the diagonal is taken off; for orthonormal facts the floor is
-:math:`N^2 / \min(N, r)`. With the pairing :math:`G = \sum_i
-u_i e_i^\top`, :math:`N = \langle \Delta, G \rangle \le \sum_{i \le r} \sigma_i(\Delta) \sigma_i(G)`
-by von Neumann, and by Cauchy and Schwarz :math:`\|\Delta\|_F^2 \ge N^2 / \sum_{i \le r}
-\sigma_i(G)^2`, with equality at :math:`\Delta \propto \mathrm{LR}_r(G)`.
-
 **What it tells someone who merges adapters.** An adapter that holds more facts than ranks answers
 other facts' keys, before anything is merged: with many times more, by :math:`1/r` in mean square.
 Merging into the same rank adds facts, and with them cross-talk.
 
 **What it does not say.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2
 suffices for that, ``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes.
-Energy is a price, not an error, and its mean response may hide unequal ones.
 
 References
 ----------
@@ -47,12 +36,11 @@ Welch (1974); von Neumann (1937); Alon (2003), the same inequality on ranks; Ben
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, truncate
-from loratheory.theorems._arrays import alternating, beside, condition_number, eye, nudged
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
+from loratheory.theorems._arrays import beside, condition_number, eye
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -60,7 +48,6 @@ SOURCE = "own; rests on Welch (1974) and von Neumann (1937)"
 
 RANK = "rank(update) <= r"
 UNIT = "a response of one to each fact's own key"
-MEAN = "a mean response of one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +60,7 @@ class Case:
 
     @property
     def pairing(self) -> LowRank:
-        """G of the clause: the sum over the facts of the output times the transposed key."""
+        """The sum over the facts of the output times the transposed key."""
         return LowRank(self.outputs, self.keys.T)
 
     @property
@@ -184,10 +171,7 @@ def _unit(case: Case, update: LowRank) -> bool:
     return bool(xp.all(xp.abs(own - 1.0) <= SAFETY / 4 * condition(case)))
 
 
-ASSUMPTIONS = {
-    RANK: lambda case, update: update.width <= case.rank,
-    UNIT: _unit,
-}
+ASSUMPTIONS = {RANK: lambda case, update: update.width <= case.rank, UNIT: _unit}
 
 
 def _example(rank: int, table: np.ndarray) -> tuple[Case, LowRank]:
@@ -203,86 +187,6 @@ CONTROLS = (
 # What the answers cost
 
 
-def least_energy(facts: int, rank: int) -> float:
-    """Return N²/min(N, r), the least squared norm of the update for orthonormal facts."""
-    if min(facts, rank) < 1:
-        message = f"{facts} facts at rank {rank}: give at least one of each"
-        raise ValueError(message)
-    return facts**2 / min(facts, rank)
-
-
-def draw_pairing(rng: np.random.Generator, size: int) -> Case:
-    """Draw more or fewer facts than dimensions, at times with outputs that occur twice."""
-    m, n = rng.integers(1, size + 1, 2).tolist()
-    facts = int(rng.integers(1, min(size + 3, 32)))
-    scales = 10.0 ** rng.integers(-3, 4, 2)
-    outputs = scales[0] * rng.standard_normal((m, facts))
-    if rng.random() < 0.3:
-        outputs = outputs[:, rng.integers(0, facts, facts)]
-    keys = scales[1] * rng.standard_normal((n, facts))
-    return Case(keys, outputs, int(rng.integers(1, min(m, n, facts) + 1)))
-
-
-def energy_floor(case: Case) -> float:
-    """Return N² over the sum of the r largest squared singular values of the case's `pairing`."""
-    sigma = case.pairing.S
-    return case.facts**2 / float(array_namespace(sigma).sum(sigma[: case.rank] ** 2))
-
-
-def scaled(case: Case, update: LowRank) -> LowRank:
-    """Return the multiple of the update whose mean response is one."""
-    return update * (case.facts / case.pairing.inner(update))
-
-
-def quietest(case: Case) -> LowRank:
-    """Return the best rank-r approximation of the pairing, scaled to a mean response of one."""
-    return scaled(case, truncate(case.pairing, case.rank))
-
-
-def energy(_: Case, update: LowRank) -> float:
-    """Return the squared Frobenius norm of the update."""
-    return update.norm**2
-
-
-def _pairing_condition(case: Case) -> float:
-    """Return the norm of the pairing over that of its best approximation of the case's rank."""
-    return case.pairing.norm * energy_floor(case) ** 0.5 / case.facts
-
-
-def other_update(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return a random or a nearly best update of rank r, scaled to a mean response of one."""
-    return scaled(case, nudged(rng, quietest(case), case.rank, decades=0))
-
-
-def by_least_squares(case: Case, rng: np.random.Generator) -> LowRank:
-    """Return a fit of the pairing by alternating least squares, scaled to mean response one."""
-    return scaled(case, alternating(rng, case.outputs @ case.keys.T, case.rank))
-
-
-def _mean_is_one(case: Case, update: LowRank) -> bool:
-    xp = array_namespace(case.keys)
-    mean = float(xp.sum(case.outputs * (update @ case.keys))) / case.facts
-    room = update.norm * case.pairing.norm / case.facts
-    return abs(mean - 1) <= SAFETY / 4 * room
-
+COMPUTE = (least_crosstalk,)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "response energy",
-        draw=draw_pairing,
-        bound=energy_floor,
-        measure=energy,
-        attain=quietest,
-        rival=other_update,
-        adversary=by_least_squares,
-        scale=energy_floor,
-        condition=_pairing_condition,
-        assumptions={RANK: ASSUMPTIONS[RANK], MEAN: _mean_is_one},
-        controls=(
-            CONTROLS[0],
-            Control("answer one of two facts", MEAN, lambda: _example(1, np.eye(2)[:, :1])),
-        ),
-    ),
-)

@@ -84,6 +84,7 @@ class Case:
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw two tokens or more, and a dimension for which the largest margin is known."""
     tokens = int(rng.integers(2, size + 3))
+    # ranks between are those of spherical codes, whose margins are not known
     ranks = [*range(3), *range(-(-tokens // 2), tokens + 2)]
     return Case(tokens, ranks[rng.integers(len(ranks))])
 
@@ -91,6 +92,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """Return the statement's largest margin for the case's m tokens in dimension r."""
     m, r = case.tokens, case.rank
+    # a simplex fits: all tokens are equally far from each other
     if m <= r + 1:
         return m / (m - 1)
     if r <= 1:
@@ -103,6 +105,7 @@ def circle(answers: Sequence[int], tokens: int) -> LowRank:
 
     The margin over every other token is at least ``1 - cos(2 pi / tokens)``.
     """
+    # neighbours on a circle are the hardest to tell apart
     angle = 2 * np.pi * np.arange(tokens) / tokens
     up = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return LowRank(up, up[np.asarray(answers, dtype=int)].T)
@@ -119,6 +122,7 @@ def simplex(tokens: int) -> LowRank:
 
 def cross_polytope(tokens: int) -> LowRank:
     """Return the Gram matrix of `tokens` unit vectors along the axes, two to each axis."""
+    # two tokens at opposite ends of an axis, so that no cosine is positive
     axis, sign = np.arange(tokens) // 2, np.where(np.arange(tokens) % 2, -1.0, 1.0)
     corners = sign * (axis == np.arange(-(-tokens // 2))[:, None])
     return LowRank(corners.T, corners)
@@ -150,6 +154,7 @@ def _into_ball(up: np.ndarray, down: np.ndarray) -> LowRank:
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """Return scores of random vectors in the ball, or the best ones perturbed by 1e-12 to 1."""
     best, nudge = attain(case), 10.0 ** int(rng.integers(-12, 3))
+    # vectors that leave the ball are scaled back into it
     keep, draw_like = float(rng.integers(2)) if nudge < 1 else 0.0, rng.standard_normal
     up, down = draw_like((case.tokens, best.width)), draw_like((best.width, case.tokens))
     return _into_ball(keep * best.up + nudge * up, keep * best.down + nudge * down)
@@ -161,8 +166,10 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     up, down = rng.standard_normal((m, case.rank)), rng.standard_normal((case.rank, m))
     for step in range(400):
         margins = np.diagonal(up @ down) - up @ down + 9.0 * np.eye(m)
+        # the smooth minimum sharpens as the ascent goes on
         weight = np.exp((margins.min() - margins) * (5 + step / 2))
         weight /= weight.sum()
+        # the slope of a margin pulls its own pair together and pushes the other away
         slope = (np.diag(weight.sum(axis=0)) - weight) / (2 + step / 10)
         moved = _into_ball(up + slope @ down.T, down + up.T @ slope)
         up, down = moved.up, moved.down
@@ -218,6 +225,7 @@ def all_asked_for(case: Answers) -> LowRank:
     """Return scores that answer with every token asked for or, at rank 1, with two of them."""
     if case.rank >= 2:
         return circle(case.wanted, case.tokens)
+    # scores of rank 1 have one sign pattern and its opposite: two tokens at most
     first = case.wanted[0]
     other = next((t for t in case.wanted if t != first), (first + 1) % case.tokens)
     up, signs = np.zeros((case.tokens, 1)), [1.0 if t == first else -1.0 for t in case.wanted]
@@ -252,6 +260,7 @@ def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:
         j = step % len(case.wanted)
         wanted, first = case.wanted[j], int(np.argmax(up @ down[:, j]))
         if wanted != first:
+            # the perceptron moves both vectors towards the answer and away from the winner
             pull = up[wanted] - up[first]
             up[wanted], up[first] = up[wanted] + 0.1 * down[:, j], up[first] - 0.1 * down[:, j]
             down[:, j] += 0.1 * pull

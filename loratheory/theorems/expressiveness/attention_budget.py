@@ -48,7 +48,7 @@ e_2^\top` no updates of rank 1 come within the floor 2 of :math:`T = \operatorna
 To make it singular at this distance the error must be :math:`-2 e_1 e_1^\top + E`, :math:`\|E\| \le
 2`, with :math:`E` on the other axes, and :math:`T - M` stays regular (a control). Between random
 forms, :math:`d \le 8`, a search came within a hundredth of the floor in 41 of 48 draws. Equal
-patterns need less than equal forms (``thm:attention-bottleneck``).
+patterns need less than equal forms.
 
 **What it tells someone who merges adapters.** The sum of :math:`k` adapters has the floor of rank
 :math:`kR`, and nothing makes parts that were trained apart meet it. A transformer of the same
@@ -58,6 +58,66 @@ input direction that it ignored.
 References
 ----------
 Zeng and Lee, arXiv:2310.17513 (2024).
+
+============================================================
+
+Attention reach: the rank that leads a head's queries and keys to a wanted score form.
+
+**Statement.** Updates of rank at most R lead h×d queries and keys of full row rank h exactly to a
+score form N of rank at most h iff R is at least half the rank of N − W_Q'W_K, the rank of N on the
+inputs that W_K ignores, and the rank of N' on those that W_Q ignores.
+
+Let :math:`Q, K \in \mathbb{R}^{h \times d}` have full row rank, :math:`D = N - Q^\top K`, :math:`c
+= \operatorname{rank} D`, and let :math:`\rho_K` be the rank of :math:`N` on :math:`\ker K` and
+:math:`\rho_Q` that of :math:`N^\top` on :math:`\ker Q`. Then :math:`(Q + \Delta_Q)^\top (K +
+\Delta_K) = N` for some updates of rank at most :math:`R`
+
+.. math:: \text{iff}\quad \operatorname{rank} N \le h \quad\text{and}\quad
+    R \ge \max\bigl(\lceil c/2 \rceil,\; \rho_K,\; \rho_Q\bigr).
+
+**Proof.** *Needed:* :math:`D = \Delta_Q^\top (K + \Delta_K) + Q^\top \Delta_K` has rank at most
+:math:`2R`, and on :math:`\ker K` :math:`N` is :math:`(Q + \Delta_Q)^\top \Delta_K`; likewise for
+:math:`\ker Q`.
+
+*Enough:* pay one rank at a time. A *step* replaces :math:`Q` by :math:`Q + z m^\top`, which leaves
+:math:`\rho_K` as it is. Let :math:`\mathcal Z` hold the :math:`z` with :math:`z^\top K` in the row
+space of :math:`D`, and :math:`\mathcal W` the :math:`w` with :math:`Q^\top w` in its column space.
+As :math:`N = D` on :math:`\ker K` and on :math:`\ker Q`, the dimensions are :math:`c - \rho_K` and
+:math:`c - \rho_Q`. The matrix of rows :math:`(I, K)` and :math:`(-Q^\top, D)` has rank :math:`h +
+\operatorname{rank} N` by the Schur complement of :math:`I`; by that of :math:`D` it has rank
+:math:`c + (h - c + \rho_K) + (h - c + \rho_Q) + \operatorname{rank} \beta` with :math:`\beta(z, w)
+= z^\top (I + K D^+ Q^\top) w` on :math:`\mathcal Z \times \mathcal W`. Hence :math:`\beta(z, \cdot)
+= 0` on a subspace of :math:`\mathcal Z` of dimension :math:`h - \operatorname{rank} N + \rho_Q`.
+
+If :math:`\rho_Q > 0` take :math:`z \ne 0` from that subspace, otherwise any with :math:`z^\top K
+\ne 0` in :math:`\mathcal Z`; write :math:`z^\top K = x^\top D` with :math:`x` in the column space
+of :math:`D`, and take :math:`m` there too, with :math:`x^\top m = 1` and otherwise generic. The new
+difference :math:`D - m x^\top D` has rank :math:`c - 1`, and its column space is that of :math:`D`
+where :math:`x^\top v = 0` (Wedderburn). For :math:`v = Q^\top w` in the column space of :math:`D`
+with :math:`\beta(z, w) = z^\top w + x^\top v = 0`, the vector :math:`(Q + z m^\top)^\top w = v -
+(x^\top v) m` is in both the new column space and the new row space of the queries. Such vectors
+fill :math:`c - \rho_Q` dimensions if :math:`\rho_Q > 0`, as :math:`m` is no row of the queries
+then, and :math:`c - 1` if :math:`\rho_Q = 0`: either :math:`\beta(z, \cdot) \ne 0` costs one, or
+the multiple of :math:`m`. So a step lowers :math:`\rho_Q` by one with :math:`c`, or leaves it at 0.
+Up to :math:`R` steps of the queries, as long as :math:`c > \rho_K`, leave :math:`\rho_Q = 0` and
+:math:`c \le R`. Then as many steps of the keys as :math:`c` lead to :math:`D = 0`. (Steps with
+:math:`\rho_Q = 0` may cost the queries :math:`p \le h - \operatorname{rank} N` of their row rank.
+The keys' subspace where :math:`\beta = 0` then has more than :math:`p` dimensions as long as
+:math:`\rho_K > 0`, which suffices; afterwards full row rank is not used.) :math:`\square`
+
+**What it tells someone who merges adapters.** To turn a head to inputs that it ignored costs a rank
+for each direction, a change among those it reads half a rank. A sum of :math:`k` adapters of rank
+:math:`R` has :math:`kR` for both.
+
+**What it does not say.** How near updates get to a form that they do not reach: for that there is
+the floor of ``thm:attention-budget``, of the same three ranks and the head's. Whether frozen
+weights need full row rank: the proof uses it, but least squares found no exception in 180 random
+heads of lower rank.
+
+References
+----------
+Wedderburn, Lectures on Matrices, AMS (1934): lowering a rank by one. Zeng and Lee, arXiv:2310.17513
+(2024): square weights.
 """
 
 from dataclasses import dataclass
@@ -66,12 +126,21 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, with_spectrum
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    from_dense,
+    gaussian,
+    orthonormal,
+    with_spectrum,
+)
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, eye, norm
-from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems._arrays import beside, condition_number, eye, norm
+from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 from loratheory.theorems.expressiveness._steering import inverses
+from loratheory.toy import AttentionHead
 
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); narrow heads: own"
@@ -86,18 +155,11 @@ Updates = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """Frozen queries and keys of a head, the wanted score form, and the rank of each update."""
+class Case(AttentionHead):
+    """A frozen head, the score form that is wanted of it, and the rank of each update."""
 
-    queries: Float[Array, "h d"]
-    keys: Float[Array, "h d"]
     target: Float[Array, "d d"]
     rank: int
-
-    @property
-    def form(self) -> Array:
-        """Score form of the frozen weights."""
-        return self.queries.T @ self.keys
 
     @property
     def layers(self) -> depth_budget.Case:
@@ -114,6 +176,7 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
     queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    # one factor carries the size: the form has it too
     keys = keys * 10.0 ** int(rng.integers(-6, 7))
     form, rank = queries.T @ keys, int(rng.integers(0 if h == d else min(least, h), d + 1))
     spread = float(np.linalg.norm(form)) / d
@@ -132,6 +195,7 @@ def ignored(weight: Array) -> Array:
 def bound(case: Case) -> float:
     """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
     xp, target, floors = array_namespace(case.target), case.target, [0.0]
+    # each bounds the form by a rank: of the change, of the head, of ignored inputs
     for matrix, first in (
         (target - case.form, 2 * case.rank),
         (target, case.keys.shape[0]),
@@ -150,6 +214,7 @@ def paid(case: Case) -> Updates:
     factors.
     """
     h, d = case.keys.shape
+    # square factors can be steered as two linear layers; else both are replaced
     if case.rank < h == d:
         down, up = depth_budget.attain(case.layers)
         return up.T, down
@@ -159,19 +224,21 @@ def paid(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of (W_Q + Δ_Q)ᵀ(W_K + Δ_K) − T, T being the case's target."""
-    queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
-    return float(array_namespace(keys).linalg.svdvals(queries.T @ keys - case.target)[0])
+    gap = case.adapted(*updates).form - case.target
+    return float(array_namespace(gap).linalg.svdvals(gap)[0])
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Return the updates of `paid` perturbed by 1e-12 to 1, or noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    # the factors are cut to the rank that is allowed, then disturbed
     best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Return updates fitted by alternating least squares to the head as two linear layers."""
+    # least squares is done at unit size, where its own tolerances fit
     size = float(np.linalg.norm(case.keys)) or 1.0
     network = depth_budget.Case((case.keys / size, case.queries.T), case.target / size, case.rank)
     keys, queries = depth_budget.adversary(network, rng)
@@ -213,11 +280,9 @@ ROUNDING = 1e-11  # of the product of norms: a singular value below it is not co
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
-    """Frozen queries and keys, and the largest rank of the update of each."""
+class Change(AttentionHead):
+    """A frozen head, and the largest rank of the update of its queries and of its keys."""
 
-    queries: Float[Array, "h d"]
-    keys: Float[Array, "h d"]
     ranks: tuple[int, int]
 
 
@@ -251,6 +316,7 @@ def in_new_directions(case: Change) -> Updates:
     # The form is a sum of terms s q k' in bases that turn both factors: see the proof.
     (lower_q, frame_q), (lower_k, frame_k) = _frames(case.queries), _frames(case.keys)
     left, _, right = xp.linalg.svd(lower_q.T @ lower_k)
+    # the first terms are moved by the queries, the last ones by the keys
     first, other = case.ranks[0], h - case.ranks[1]
     fresh = range(other, min(first, other + d - h))  # moved by both, while directions last
     updates = []
@@ -270,6 +336,7 @@ def rank_of_change(case: Change, updates: Updates) -> float:
     """Return the rank of the score form's change, up to rounding, computed from its factors."""
     xp = array_namespace(case.keys)
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
+    # rounding is that of both products that are subtracted
     size = norm(queries) * norm(keys) + norm(case.queries) * norm(case.keys)
     change = LowRank(queries.T, keys) - LowRank(case.queries.T, case.keys)
     return float(xp.count_nonzero(ROUNDING * size < change.S))
@@ -307,11 +374,182 @@ def _dead_head() -> tuple[Change, Updates]:
     return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
 
 
+# The rank that reaches a wanted form exactly
+
+SENSE_REACH = "lower"
+SOURCE_REACH = "own; square weights: Zeng and Lee (2024)"
+USES_REACH = ("thm:attention-budget",)
+
+HEAD = "a score form of rank at most the head size"
+ROUNDING_REACH = 1e-9  # relative: a singular value below it is not counted
+
+Updates_reach = tuple[LowRank, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reached(AttentionHead):
+    """A frozen head, and the score form that is wanted of the adapted head."""
+
+    wanted: Float[Array, "d d"]
+
+    @property
+    def room(self) -> float:
+        """Size below which a singular value of a form counts as rounding."""
+        return ROUNDING_REACH * (norm(self.wanted) + norm(self.queries) * norm(self.keys))
+
+
+def draw_reach(rng: np.random.Generator, size: int) -> Reached:
+    """Draw wanted forms that differ from QᵀK inside the row spaces, outside them, or both."""
+    d = int(rng.integers(1, min(size, 6) + 1))
+    h = int(rng.integers(1, d + 1))
+    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
+    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    inner, *outer = rng.integers(0, h + 1, 3).tolist()
+
+    def _low(columns: int, rank: int) -> Array:
+        return orthonormal(rng, h, rank) @ orthonormal(rng, columns, rank).T
+
+    # the wanted form differs from the frozen one inside the row spaces by this core
+    core = np.eye(h) + 0.7 * _low(h, inner)
+    if rng.random() < 0.3:
+        core = core * rng.integers(0, 2, h)
+    left, right = (w + _low(d, rank) for w, rank in zip((queries, keys), outer, strict=True))
+    factor = 10.0 ** int(rng.integers(-6, 7))
+    return Reached(queries, factor * keys, factor * left.T @ core @ right)
+
+
+def _rank(matrix: Array, room: float) -> int:
+    xp = array_namespace(matrix)
+    return int(xp.count_nonzero(xp.linalg.svdvals(matrix) > room)) if 0 not in matrix.shape else 0
+
+
+def _annihilated(matrix: Array, room: float) -> Array:
+    """Return an orthonormal basis of the kernel; singular values below `room` count as zero."""
+    xp = array_namespace(matrix)
+    if 0 in matrix.shape:
+        return eye(matrix, matrix.shape[1])
+    return xp.linalg.svd(matrix)[2][_rank(matrix, room) :, :].T
+
+
+def rank_needed(change: int, keys: int, queries: int) -> int:
+    """Return max(⌈c/2⌉, ρ_K, ρ_Q), `change` being c, `keys` ρ_K and `queries` ρ_Q."""
+    return max((change + 1) // 2, keys, queries)
+
+
+def bound_reach(case: Reached) -> float:
+    """Return max(⌈c/2⌉, ρ_K, ρ_Q), the rank that the case's form asks of both updates."""
+    change = case.wanted - case.form
+    # what the form reads where a frozen factor reads nothing must come from its update
+    beyond = (case.wanted @ ignored(case.keys), case.wanted.T @ ignored(case.queries))
+    return float(rank_needed(*(_rank(matrix, case.room) for matrix in (change, *beyond))))
+
+
+def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None:
+    """Return z and m of the proof's step to Q + z mᵀ; None where the queries have no step left."""
+    xp, head = array_namespace(case.wanted), case.keys.shape[0]
+    left, sigma, right = xp.linalg.svd(case.wanted - case.form)
+    c = int(xp.count_nonzero(sigma > case.room))
+    columns, rows = left[:, :c], right[:c, :]
+    sizes = [ROUNDING_REACH * norm(w) for w in (case.keys, case.queries)]
+    z = _annihilated((case.keys @ right[c:, :].T).T, sizes[0])
+    w = _annihilated((case.queries @ left[:, c:]).T, sizes[1])
+    if c == 0 or z.shape[1] == 0:
+        return None
+    inverse = (rows.T / sigma[:c]) @ columns.T
+    pairing = z.T @ (w + case.keys @ (inverse @ (case.queries.T @ w)))
+    if beyond := _rank(case.wanted.T @ ignored(case.queries), case.room):
+        kept = head - _rank(case.wanted, case.room) + beyond
+        z = z @ xp.linalg.svd(pairing)[0][:, z.shape[1] - kept :]
+    z = z @ xp.linalg.svd(z.T @ case.keys)[0][:, 0]  # the one that keys answer most
+    x = inverse.T @ (case.keys.T @ z)
+    noise = beside(x, rng.standard_normal(c))
+    other = columns @ (noise / norm(noise))
+    other = other - x * ((x @ other) / (x @ x))
+    return z, x / (x @ x) + other / norm(x)
+
+
+def attain_reach(case: Reached) -> Updates_reach:
+    """Return updates that lower the rank of N − QᵀK by one a step, first those of the queries."""
+    xp, rng, updates = array_namespace(case.wanted), np.random.default_rng(0), []
+    weights, form = [case.queries, case.keys], case.wanted
+    for own, other in ((0, 1), (1, 0)):
+        steps = []
+        for _ in range(int(bound_reach(case))):
+            now = Reached(weights[own], weights[other], form)
+            if (step := _step(now, rng)) is None:
+                break
+            steps.append(step)
+            weights[own] = weights[own] + step[0][:, None] * step[1][None, :]
+        form = form.T
+        up, down = weights[own][:, :0], weights[own][:0, :]
+        updates.append(
+            LowRank(
+                xp.concat([up, *(z[:, None] for z, _ in steps)], axis=1),
+                xp.concat([down, *(m[None, :] for _, m in steps)], axis=0),
+            )
+        )
+    return tuple(updates)
+
+
+def measure_reach(case: Reached, updates: Updates_reach) -> float:
+    """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
+    xp, frozen = array_namespace(case.wanted), (case.queries, case.keys)
+    new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
+    # an update that does not lead to the wanted form counts as no answer
+    if norm(new[0].T @ new[1] - case.wanted) > case.room:
+        return np.inf
+    return float(
+        max(
+            int(xp.count_nonzero(ROUNDING_REACH * norm(weight) < low.S))
+            for weight, low in zip(frozen, updates, strict=True)
+        )
+    )
+
+
+def rival_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
+    """Return updates that replace queries and keys by two factors of the wanted form N."""
+    head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
+    best, one = from_dense(case.wanted, head), np.eye(head)
+    basis = case.queries @ np.linalg.pinv(best.up.T) + size * orthonormal(rng, head, head)
+    new = basis @ best.up.T, np.linalg.solve(basis.T, best.down)
+    return LowRank(one, new[0] - case.queries), LowRank(one, new[1] - case.keys)
+
+
+def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
+    """Return updates of one rank less than the bound, fitted by alternating least squares."""
+    less = max(int(bound_reach(case)) - 1, 0)
+    return adversary(Case(case.queries, case.keys, case.wanted, less), rng)
+
+
+ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates_reach], ...] = (
+    Assumption(HEAD, lambda case, _: _rank(case.wanted, case.room) <= case.keys.shape[0]),
+    Assumption(
+        FULL,
+        lambda case, _: full_rows(case),
+        unbroken="the proof needs it, whether the statement does is open",
+    ),
+)
+
+
+def _too_rich_reach() -> tuple[Reached, Updates_reach]:
+    case = Reached(np.eye(1, 2), np.eye(1, 2), np.eye(2))
+    return case, tuple(LowRank(np.eye(1), np.eye(1, 2, k=1)) for _ in range(2))
+
+
+CONTROLS_REACH = (
+    Control("a form of rank 2 for a head of size 1", HEAD, _too_rich_reach, fails="tight"),
+)
+
+
+COMPUTE_REACH = (rank_needed,)
+
 THEOREM: Theorem[Case, Updates] = Theorem.of(
     __name__,
     scale=lambda case: depth_budget.scale(case.layers),
     condition=lambda case: inverses(case.layers.weights),
 )
+
+REACH: Theorem[Reached, Updates_reach] = Theorem.of(__name__, "attention reach", "_reach")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(
@@ -341,4 +579,5 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
             Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
         ),
     ),
+    REACH,
 )

@@ -73,6 +73,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     d, layers = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, 5))
     spectra = np.exp(rng.uniform(-0.5, 0.5, (layers, d)))
     weights = [with_spectrum(rng, d, d, s.tolist()).dense() for s in spectra]
+    # one layer carries the size, so that no product overflows
     weights[0] = weights[0] * 10.0 ** int(rng.integers(-6, 7))
     product = Case(tuple(weights), weights[0], 0).product
     # Targets of the frozen product's own size, or at known distances from it.
@@ -85,6 +86,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """Return σ_{RL+1}(E), E being the target less the product of the frozen weights."""
     sigma = array_namespace(case.target).linalg.svdvals(case.target - case.product)
+    # every layer adds its rank once to what the product may change
     budget = case.rank * len(case.weights)
     return float(sigma[budget]) if budget < sigma.shape[0] else 0.0
 
@@ -119,6 +121,7 @@ def condition(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Return the updates of `attain` perturbed by 1e-12 to 1, or noise of that size alone."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    # only the columns are disturbed: the rank stays within the budget
     best = [(low.up, low.down) for low in attain(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
@@ -149,6 +152,7 @@ ASSUMPTIONS = {
 
 
 def _too_rich() -> tuple[Case, Updates]:
+    # together the two layers may change three directions where two are allowed
     one = np.eye(3)
     return Case((one, one), 2 * one, 1), (
         LowRank(one[:, :2], one[:2]),

@@ -30,24 +30,6 @@ reachable rest beyond rank r), and some update by no more.
 :math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and :math:`r \ge
 \operatorname{rank} R`.
 
-**Corollary (batch edit).** An edit of rank at most r that should answer keys K with values R misses
-them and disturbs inputs of positive definite second moment C, in squares together, by at least tr R
-(1 + K' C^-1 K)^-1 R' plus the energy beyond rank r of R K' (C + KK')^-1/2; MEMIT's edit, truncated
-where C + KK' is white, attains it.
-
-By Woodbury's identity :math:`Y (1 - P) Y^\top = R (1 - K^\top (C + K K^\top)^{-1} K) R^\top` is
-:math:`R (1 + K^\top C^{-1} K)^{-1} R^\top`, and :math:`Y P` has the singular values of :math:`R
-K^\top (C + K K^\top)^{-1/2}`.
-
-**Corollary (least-change edit).** An edit that gives exactly the values R at keys K, if there is
-one, moves the outputs over inputs of positive definite second moment C, in mean square, by at least
-tr R (K' C^-1 K)⁺ R', which ROME, R (K' C^-1 K)⁺ K' C^-1, attains.
-
-An exact edit misses nothing however its keys are weighed, so the batch edit of :math:`tK` and
-:math:`tR` gives :math:`\operatorname{tr} \Delta C \Delta^\top \ge \operatorname{tr} R (t^{-2} +
-K^\top C^{-1} K)^{-1} R^\top` for every :math:`t`: let it grow. Equality at the edit named, alone,
-as the price is strictly convex.
-
 **Corollary (merge floor).** One adapter of rank at most r has a mean squared distance from k
 updates of at least disagreement (their variance around their mean) plus truncation (the mean's
 energy beyond rank r), and the truncated mean has no more.
@@ -63,26 +45,10 @@ what RegMean's merge, the data-weighted mean, answers there.
 \dots \Delta_k L_k] / \sqrt k`. If all that is known is :math:`C_j \preceq \lambda`, the loss is
 worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the merge floor.
 
-**Corollary (factor asymmetry).** With one factor frozen the least mean squared error is the energy
-of the target's answers less the part that is linear in what the frozen rows read (down) or lies in
-the span of the frozen columns (up).
-
-Rows in the span of a frame :math:`Q` read :math:`K = Q^\top X` at no limit on the rank; columns in
-that of a frame :math:`U` leave :math:`(1 - U U^\top) \Delta X`. A random :math:`U` of :math:`r`
-columns loses the share :math:`1 - r/m` on average, as :math:`\mathbb{E}\, U U^\top = \frac rm 1`.
-
-**Corollary (quantised floor).** Rounding adapters by a root mean squared error ε, the mean over the
-adapters, moves the root of their merge floor by at most ε, whatever rank and number.
-
-The root of the floor is a distance to a closed set, so it is 1-Lipschitz: the optimal merge of the
-rounded adapters errs on the true ones by at most the root floor plus :math:`2\varepsilon`. Moving
-all tasks straight towards the optimal merge reaches :math:`\varepsilon`, up to the root floor.
-
 **What it tells someone who merges adapters.** What one adapter of rank r must lose is known before
 any merge: compute the floor, and if a rule is near it, no better rule helps, only more rank, a
 router, or the inputs' second moments. One rank holds one exact independent fact; two adapters that
-edit one key to different values contradict each other at every rank; rounding below the floor is
-harmless; a frozen random factor costs its share before any training.
+edit one key to different values contradict each other at every rank.
 
 **What it does not say.** It bounds squared errors, not answers: `argmax` can be right with far less
 rank, and the mean, optimal for the merge floor, can lose the two-hop answer
@@ -92,17 +58,67 @@ References
 ----------
 Eckart and Young (1936); Penrose (1956); Anderson (1951); Izenman (1975). Edits: Meng et al.
 arXiv:2202.05262 (ROME), arXiv:2210.07229 (MEMIT). RegMean (arXiv:2212.09849) is the covariance
-floor without a limit on the rank. Frozen factors: Zhu et al., arXiv:2402.16842.
+floor without a limit on the rank.
+
+============================================================
+
+Fisher floor: what replacing several updates by one of rank r costs the losses, to second order.
+
+**Statement.** One update of rank at most r in place of several tasks' own, whose Fisher matrices
+are Kronecker products of an input moment each with one output weight, costs, in squares so weighed
+(twice the second-order rise of the losses from their minima), at least the updates' disagreement
+around their moment-weighted mean plus the mean's energy beyond rank r; the mean truncated in white
+coordinates costs no more.
+
+Near a minimum the loss of task i grows by half of :math:`\operatorname{tr} S (\Delta - \Delta_i)
+M_i (\Delta - \Delta_i)^\top`, if its Hessian or Fisher matrix is the Kronecker product of an input
+second moment :math:`M_i = L_i L_i^\top` and an output weight :math:`S = O^\top O`. With :math:`M =
+\sum_i M_i = L L^\top` and :math:`\bar\Delta = (\sum_i \Delta_i M_i)\, M^+` every :math:`\Delta` of
+rank at most :math:`r` has
+
+.. math::
+    \sum_i \operatorname{tr} S (\Delta - \Delta_i) M_i (\Delta - \Delta_i)^\top \;\ge\;
+    \sum_i \operatorname{tr} S (\bar\Delta - \Delta_i) M_i (\bar\Delta - \Delta_i)^\top
+    + \sum_{j > r} \sigma_j(O \bar\Delta L)^2,
+
+with equality at :math:`O^+ \mathrm{LR}_r(O \bar\Delta L)\, L^+`. Without a limit on the rank the
+best merge is :math:`\bar\Delta`, whatever S is: RegMean.
+
+**Proof.** Let :math:`X = [L_1 \dots L_K]` and :math:`Y = O\,[\Delta_1 L_1 \dots \Delta_K L_K]`. The
+left side is :math:`\|(O \Delta) X - Y\|_F^2`, and :math:`O \Delta` has rank at most :math:`r`, so
+``thm:rank-floor`` bounds it by :math:`\|Y (1 - X^+ X)\|_F^2 + \sum_{j>r} \sigma_j(Y X^+ X)^2`. As
+:math:`X X^\top = M`, :math:`Y X^+ = Y X^\top M^+ = O \bar\Delta`, hence :math:`Y X^+ X = O
+\bar\Delta X`, whose singular values are those of :math:`O \bar\Delta L`; and :math:`Y (1 - X^+ X) =
+Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \bar\Delta L)` lie in
+those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
+as they are. :math:`\square`
+
+**What it tells someone who merges adapters.** Where tasks share their output weight, it cancels:
+second moments of the inputs are all that the best merge needs beside the updates, until a rank is
+to be kept. The command ``loratheory merge --method regmean --moments`` is this merge, and keeps a
+rank as the floor does for :math:`S = 1`.
+
+**What it does not say.** Tasks with output weights of their own have no such formula: their best
+merge solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries
+at once (MaTS). With a rank and a general Fisher matrix there is none at all: weighted low-rank
+approximation is NP-hard from rank 1 on. A loss has a first and a third order too, and moments
+change when earlier layers are merged.
+
+References
+----------
+RegMean: Jin et al., arXiv 2212.09849. MaTS: Tam, Bansal and Raffel, arXiv 2312.04339. Kronecker
+factors: Martens and Grosse, arXiv 1503.05671; of one weight, GFWSVD: arXiv 2505.17974. Hardness:
+Gillis and Glineur, arXiv 1012.0197.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
+from loratheory.shapes import Float
 from loratheory.theorems._arrays import alternating, norm, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -110,11 +126,6 @@ SENSE = "lower"
 SOURCE = "reduced-rank regression (Anderson 1951; Izenman 1975), with its named special cases"
 
 RANK = "rank(adapter) <= r"
-EXACT = "the values wanted at the keys, exactly"
-POSITIVE = "a positive definite second moment"
-KEPT = "the frozen factor kept: rows (columns) in the span of its frame"
-CLOSE = "rounded adapters within the error of the case in the mean"
-COUNT = "one rounded adapter for each task"
 
 
 class Split(NamedTuple):
@@ -137,6 +148,7 @@ def regression(inputs: Array, wanted: Array, clear: float) -> Split:
     """
     left, sigma, right = array_namespace(inputs).linalg.svd(inputs, full_matrices=False)
     keep = sum(float(s) > clear * float(sigma[0]) for s in sigma)
+    # directions that no input has are neither fitted nor counted as missed
     left, sigma, right = left[:, :keep], sigma[:keep], right[:keep, :]
     seen = LowRank(wanted @ right.T, right)
     condition = float(sigma[0]) / float(sigma[-1]) if keep else 1.0
@@ -170,6 +182,7 @@ class Case:
         if self.moment is None:
             return self.keys, self.values
         xp = array_namespace(self.keys)
+        # on other inputs no change is wanted: zeros at the root of their moment
         nothing = 0 * self.values[:, :1] @ self.moment[:1, :]
         inputs = xp.concat([self.keys, xp.linalg.cholesky(self.moment)], axis=1)
         return inputs, xp.concat([self.values, nothing], axis=1)
@@ -223,6 +236,7 @@ class Tasks:
         """Return the wanted outputs split into what the best matrix answers and what it misses."""
         if self.inputs is not None:
             return regression(*self.samples, 1e-8)._replace(condition=1.0)
+        # without data every task has white inputs: the best matrix is the mean
         mean = self.mean
         return Split(self.error(mean), mean, lambda answers: answers)
 
@@ -242,45 +256,7 @@ class Tasks:
         return self.error(nothing) * len(self.updates)
 
 
-@dataclass(frozen=True, eq=False)
-class Frozen:
-    """Wanted update, inputs (n, s), orthonormal frozen factor (n, r) or (m, r), and which it is."""
-
-    target: LowRank
-    inputs: Array
-    frame: Array
-    frozen: Literal["down", "up"]
-
-    @property
-    def rank(self) -> int:
-        """Rank r of the frozen factor."""
-        return int(self.frame.shape[1])
-
-    def split(self) -> Split:
-        """Return the wanted outputs split into what the frozen factor can answer and the rest."""
-        size, wanted = self.inputs.shape[1] ** 0.5, self.target @ self.inputs
-        if self.frozen == "down":
-            reads = self.frame.T @ self.inputs / size
-            part = regression(reads, wanted / size, max(self.inputs.shape) * EPS)
-            return part._replace(
-                adapter=lambda answers: LowRank(part.adapter(answers).dense(), self.frame.T)
-            )
-        best = LowRank(self.frame, (self.target.T @ self.frame).T)
-        return Split(
-            self.error(best), LowRank(self.frame, best.down @ self.inputs / size), lambda _: best
-        )
-
-    def error(self, adapter: LowRank) -> float:
-        """Return the mean squared error over the inputs."""
-        return _energy(self.target @ self.inputs - adapter @ self.inputs) / self.inputs.shape[1]
-
-    @property
-    def energy(self) -> float:
-        """Mean energy of the wanted outputs."""
-        return _energy(self.target @ self.inputs) / self.inputs.shape[1]
-
-
-Floored = Case | Tasks | Frozen
+Floored = Case | Tasks
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Case:
@@ -288,9 +264,11 @@ def draw_edits(rng: np.random.Generator, size: int) -> Case:
     m, n = rng.integers(1, size + 1, 2).tolist()
     count = int(rng.integers(1, min(size + 3, 32)))
     keys = rng.standard_normal((n, count)) * 10.0 ** int(rng.integers(-6, 7))
+    # a repeated key with two values cannot be answered by any matrix
     if rng.random() < 0.3:
         keys = keys[:, rng.integers(0, count, count)]  # some keys twice
     scale, width = 10.0 ** int(rng.integers(-6, 7)), int(rng.integers(0, count + 1))
+    # values of low rank make the floor 0 from that rank on
     values = gaussian(rng, m, count, width, scale).dense()
     return Case(keys, values, int(rng.integers(0, min(m, n, count) + 1)))
 
@@ -315,6 +293,7 @@ def draw_tasks(rng: np.random.Generator, size: int) -> Tasks:
     k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
     width = int(rng.integers(0, min(m, n, 16) + 1))
     scale, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.0, 1e-8, 1.0]))
+    # tasks share a base and differ by a known spread
     base = gaussian(rng, m, n, width, scale)
     updates = tuple(base + spread * gaussian(rng, m, n, width, scale) for _ in range(k))
     return Tasks(updates, int(rng.integers(0, min(m, n, 16) + 1)))
@@ -325,22 +304,11 @@ def draw_tasks_on_inputs(rng: np.random.Generator, size: int) -> Tasks:
     tasks = draw_tasks(rng, size)
     n = tasks.updates[0].shape[1]
     seen = int(rng.integers(1, min(n, 32) + 1))
+    # unequal variances: the floor depends on the inputs
     colour = 10.0 ** rng.uniform(-2, 0, seen)
     inputs = [orthonormal(rng, n, seen) * colour for _ in tasks.updates]
     shared = inputs[:1] * len(inputs) if rng.random() < 0.3 else inputs
     return Tasks(tasks.updates, tasks.rank, tuple(shared))
-
-
-def draw_frozen(rng: np.random.Generator, size: int) -> Frozen:
-    """Draw a target, inputs of unequal variances, and a random frozen factor, down or up."""
-    m, n, samples = rng.integers(1, size + 1, 3).tolist()
-    target = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
-    inputs = rng.standard_normal((n, samples)) * 10.0 ** rng.uniform(-2, 0, (n, 1))
-    frozen: Literal["down", "up"] = "down" if rng.random() < 0.5 else "up"
-    side = n if frozen == "down" else m
-    return Frozen(
-        target, inputs, orthonormal(rng, side, int(rng.integers(1, min(side, 16) + 1))), frozen
-    )
 
 
 def draw(rng: np.random.Generator, size: int) -> Floored:
@@ -391,10 +359,10 @@ ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}
 
 _ONE = np.eye(2)
 _WHOLE = LowRank(_ONE, _ONE)
-_AXES = (LowRank(_ONE[:, :1], _ONE[:1]), LowRank(_ONE[:, 1:], _ONE[1:]))
 
 
 def _too_rich(case: Floored) -> tuple[Control[Any, Any], ...]:
+    # where other inputs count, half of the change is the best of rank 2
     best = _WHOLE / 2 if isinstance(case, Case) and case.moment is not None else _WHOLE
     return (Control("spend rank 2 where 1 is allowed", RANK, lambda: (case, best)),)
 
@@ -405,242 +373,137 @@ CONTROLS = _too_rich(Case(_ONE, _ONE, 1))
 # The least-change edit: no limit on the rank, but exact values
 
 
-@dataclass(frozen=True, eq=False)
-class LeastChange:
-    """Keys (n, N), values (m, N) to add at them, and second moment (n, n) of the inputs."""
-
-    keys: Array
-    values: Array
-    moment: Array
-
-
-def draw_exact(rng: np.random.Generator, size: int) -> LeastChange:
-    """Draw keys, some of them twice, values for them, and a positive definite second moment."""
-    m, n = rng.integers(1, size + 1, 2).tolist()
-    facts = int(rng.integers(1, min(n, 16) + 1))
-    keys = orthonormal(rng, n, facts) @ (2 * np.eye(facts) + orthonormal(rng, facts, facts) / 2)
-    scales = 10.0 ** rng.integers(-2, 3, 3)
-    values = scales[0] * rng.standard_normal((m, facts))
-    if rng.random() < 0.2:  # a key twice, with one value
-        keys, values = (np.concatenate([a, a[:, :1]], axis=1) for a in (keys, values))
-    return LeastChange(scales[1] * keys, values, scales[2] * _moment(rng, n))
-
-
-def price(case: LeastChange) -> float:
-    """Return tr R (KᵀC⁻¹K)⁺ Rᵀ, the least mean squared change of outputs of an exact edit."""
-    xp = array_namespace(case.keys)
-    inner = case.keys.T @ xp.linalg.solve(case.moment, case.keys)
-    return float(xp.sum(case.values * (case.values @ xp.linalg.pinv(inner, rtol=1e-10))))
-
-
-def rome(case: LeastChange) -> LowRank:
-    """Return ROME's edit R (KᵀC⁻¹K)⁺ KᵀC⁻¹, as the least-norm edit in white coordinates."""
-    xp = array_namespace(case.keys)
-    root = xp.linalg.cholesky(case.moment)
-    white = regression(xp.linalg.solve(root, case.keys), case.values, 1e-8)
-    best = white.adapter(white.answers)
-    return LowRank(best.up, xp.linalg.solve(root.T, best.down.T).T)
-
-
-def _condition_of_exact(case: LeastChange) -> float:
-    spectra = map(array_namespace(case.keys).linalg.svdvals, (case.keys, case.moment))
-    keys, inputs = ([float(s) for s in sigma if s > 1e-8 * sigma[0]] for sigma in spectra)
-    return (keys[0] / keys[-1]) ** 2 * inputs[0] / inputs[-1]
-
-
-def other_exact(case: LeastChange, rng: np.random.Generator) -> LowRank:
-    """Return ROME's or the least-norm edit plus an update that is zero at the keys."""
-    best, inverse = rome(case), np.linalg.pinv(case.keys, rcond=1e-10)
-    if rng.random() < 0.5:
-        best = LowRank(case.values, inverse)
-    extra = gaussian(rng, *best.shape, 2, 10.0 ** int(rng.integers(-12, 1)))
-    extra = extra * float(np.linalg.norm(best.up) * np.linalg.norm(best.down)) / max(best.shape)
-    # Without its answers at the keys the extra part leaves the edit exact.
-    return best + LowRank(extra.up, extra.down - (extra.down @ case.keys) @ inverse)
-
-
-def least_squares(case: LeastChange, rng: np.random.Generator) -> LowRank:
-    """Return the exact edit of least change that least squares finds from a random exact edit."""
-    start, (left, sigma, _) = other_exact(case, rng).dense(), np.linalg.svd(case.keys)
-    unseen = left[:, np.count_nonzero(sigma > 1e-8 * sigma[0]) :]
-    root = np.linalg.cholesky(case.moment)  # tr D C D' is the squared norm of D @ root
-    step = np.linalg.lstsq((unseen.T @ root).T, (start @ root).T, rcond=None)[0].T
-    return LowRank(start - step @ unseen.T, np.eye(start.shape[1]))
-
-
-def _exact(case: LeastChange, edit: LowRank) -> bool:
-    missed = norm(edit @ case.keys - case.values)
-    size = norm(case.values) + norm(edit.up) * norm(edit.down) * norm(case.keys)
-    return missed <= SAFETY / 64 * size
-
-
-def _positive(case: LeastChange, _: LowRank) -> bool:
-    return bool(array_namespace(case.moment).linalg.eigvalsh(case.moment)[0] > 0)
-
-
-def _inexact(moment: Array, *down: float) -> tuple[LeastChange, LowRank]:
-    one = np.ones((1, 1))
-    return LeastChange(_ONE[:, :1], one, moment), LowRank(one, np.array([down]))
-
-
 # A frozen factor
-
-
-def other_factor(case: Frozen, rng: np.random.Generator) -> LowRank:
-    """Return the frozen factor times a random other factor, or times the best one perturbed."""
-    best, up = attain(case), case.frozen == "up"
-    trained = best.down if up else best.up
-    noise, size = rng.standard_normal(trained.shape), 10.0 ** rng.integers((-6, -12), (7, 1))
-    trained = size[0] * noise if rng.random() < 0.5 else trained * (1 + size[1] * noise)
-    return LowRank(best.up, trained) if up else LowRank(trained, best.down)
-
-
-def by_least_squares(case: Frozen, _: np.random.Generator) -> LowRank:
-    """Return the frozen factor times the other one, which LAPACK fits by least squares."""
-    wanted, frame = case.target @ case.inputs, case.frame
-    if case.frozen == "down":
-        reads = (frame.T @ case.inputs).T
-        return LowRank(np.linalg.lstsq(reads, wanted.T, rcond=1e-10)[0].T, frame.T)
-    answers = np.linalg.lstsq(frame, wanted, rcond=None)[0]
-    return LowRank(frame, np.linalg.lstsq(case.inputs.T, answers.T, rcond=1e-10)[0].T)
-
-
-def _kept(case: Frozen, adapter: LowRank) -> bool:
-    low = adapter if case.frozen == "up" else adapter.T
-    outside = LowRank(low.up - case.frame @ (case.frame.T @ low.up), low.down)
-    return outside.norm <= SAFETY / 64 * adapter.norm
-
-
-def _thawed(frozen: Literal["down", "up"]) -> tuple[Frozen, LowRank]:
-    return Frozen(_WHOLE, _ONE, _ONE[:, :1], frozen), _WHOLE
 
 
 # Rounded adapters
 
 
-@dataclass(frozen=True)
-class Rounding:
-    """Tasks' updates, the rank of the merge, and the root mean squared error of rounding them."""
+# Errors weighted by a Kronecker-factored Fisher matrix
+
+SENSE_FISHER = "lower"
+SOURCE_FISHER = "reduced-rank regression; without a rank RegMean (Jin et al. 2023)"
+PART_OF_FISHER = "thm:rank-floor"
+
+RANK_FISHER = "rank(merged) <= r"
+ALIKE = "one output weight for all tasks"
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """Tasks' updates, and roots of input moments ``x @ x.T`` and output weights ``o.T @ o``."""
 
     updates: tuple[LowRank, ...]
+    inputs: tuple[Float[Array, "n _"], ...]
+    outputs: tuple[Float[Array, "q m"], ...]
     rank: int
-    error: float
 
-    @cached_property
-    def floor(self) -> float:
-        """Root of the merge floor of the unrounded updates."""
-        return _root_floor(self.updates, self.rank)
-
-
-Rounded = tuple[LowRank, ...]
+    @property
+    def whitened(self) -> tuple[Array, Array]:
+        """The X and Y of the proof, for the first task's output weight."""
+        xp, triples = array_namespace(*self.inputs), zip(self.updates, self.inputs, strict=True)
+        wanted = [self.outputs[0] @ (low @ x) for low, x in triples]
+        return xp.concat(self.inputs, axis=1), xp.concat(wanted, axis=1)
 
 
-def _root_floor(updates: Rounded, rank: int) -> float:
-    return max(0.0, bound(Tasks(updates, rank))) ** 0.5
+def draw_fisher(rng: np.random.Generator, size: int) -> Weighted:
+    """Draw related or unrelated tasks, with moments and output weights of low or full rank."""
+    k, (m, n) = int(rng.integers(1, 5)), rng.integers(1, size + 1, 2).tolist()
+    magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
+    base = gaussian(rng, m, n, min(m, n), magnitude)
+    updates = tuple(base + gaussian(rng, m, n, 1, spread * magnitude) for _ in range(k))
+    seen = rng.integers(1, n + 1, k).tolist()
+    inputs = tuple(orthonormal(rng, n, t) * 10.0 ** rng.uniform(-1, 0, t) for t in seen)
+    weighed = int(rng.integers(1, m + 1))
+    outputs = (orthonormal(rng, m, weighed) * 10.0 ** rng.uniform(-1, 0, weighed)).T
+    return Weighted(updates, inputs, (outputs,) * k, int(rng.integers(0, min(m, n) + 1)))
 
 
-def draw_rounding(rng: np.random.Generator, size: int) -> Rounding:
-    """Draw tasks, and a rounding error from 1e-6 of the root of their floor up to all of it."""
-    k, (m, n) = int(rng.integers(2, 5)), rng.integers(2, size + 2, 2).tolist()
-    width, magnitude = int(rng.integers(1, min(m, n, 8) + 1)), 10.0 ** int(rng.integers(-6, 7))
-    updates = tuple(gaussian(rng, m, n, width, magnitude) for _ in range(k))
-    rank = int(rng.integers(0, min(m, n, 8) + 1))
-    return Rounding(updates, rank, _root_floor(updates, rank) * 10.0 ** float(rng.uniform(-6, 0)))
+def bound_fisher(case: Weighted) -> float:
+    """Return the right side of the statement: the disagreement plus the energy beyond rank r."""
+    part = regression(*case.whitened, 1e-8)
+    return part.missed + part.answers.tail_energy(case.rank)
 
 
-def nearer(case: Rounding) -> Rounded:
-    """Return the tasks' updates moved towards the optimal merge, by ε in root mean square."""
-    best = attain(Tasks(case.updates, case.rank))
-    share = case.error / case.floor if case.floor else 0.0
-    return tuple(total([low, best], [1 - share, share]) for low in case.updates)
+def attain_fisher(case: Weighted) -> LowRank:
+    """Return O⁺ LR_r(O Δ̄ L) L⁺, the moment-weighted mean truncated in white coordinates."""
+    part = regression(*case.whitened, 1e-8)
+    best = part.adapter(part.answers.truncated(case.rank))
+    back = array_namespace(best.up).linalg.pinv(case.outputs[0], rtol=1e-8)
+    return LowRank(back @ best.up, best.down)
 
 
-def rounded_anyhow(case: Rounding, rng: np.random.Generator) -> Rounded:
-    """Return the tasks' updates plus random errors of ε in root mean square."""
-    m, n = case.updates[0].shape
-    errors = [gaussian(rng, m, n, min(m, n), float(rng.random()) + 0.1) for _ in case.updates]
-    size = case.error / (sum(e.norm**2 for e in errors) / len(errors)) ** 0.5 * (1 - 1e-12)
-    return tuple(low + size * e for low, e in zip(case.updates, errors, strict=True))
+def measure_fisher(case: Weighted, merged: LowRank) -> float:
+    """Return Σ_i tr S_i (Δ − Δ_i) M_i (Δ − Δ_i)ᵀ for Δ = `merged`, with each task's own S_i."""
+    xp = array_namespace(*case.inputs)
+    triples = zip(case.updates, case.inputs, case.outputs, strict=True)
+    return sum(float(xp.sum((o @ (merged @ x - low @ x)) ** 2)) for low, x, o in triples)
 
 
-def _moved_floor(case: Rounding, rounded: Rounded) -> float:
-    return abs(_root_floor(rounded, case.rank) - case.floor)
+def scale_fisher(case: Weighted) -> float:
+    """Return ‖Y‖², the energy of the wanted outputs, the unit of rounding errors."""
+    return float(array_namespace(*case.inputs).sum(case.whitened[1] ** 2))
 
 
-def _size(case: Rounding) -> float:
-    return max(low.norm for low in case.updates) + case.error
+def rival_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
+    """Return either mean truncated without whitening, or a random or nearly best update."""
+    kind = int(rng.integers(4))
+    if kind == 0:
+        return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)
+    if kind == 1:
+        weighed = replace(case, rank=min(case.updates[0].shape))
+        return attain_fisher(weighed).truncated(case.rank)
+    return nudged(rng, attain_fisher(case), case.rank)
 
 
-def _close(case: Rounding, rounded: Rounded) -> bool:
-    pairs = zip(rounded, case.updates, strict=False)
-    mean = sum((new - old).norm ** 2 for new, old in pairs) / len(case.updates)
-    return mean**0.5 <= case.error + SAFETY * _size(case)
+def adversary_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
+    """Return a rank-r fit by alternating least squares, which takes no singular values."""
+    inputs, wanted = case.whitened
+    return alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
+
+
+def _alike(case: Weighted, _: LowRank) -> bool:
+    first, *others = (o.T @ o for o in case.outputs)
+    return all(norm(other - first) <= SAFETY * norm(first) for other in others)
+
+
+ASSUMPTIONS_FISHER = {RANK_FISHER: lambda case, merged: merged.width <= case.rank, ALIKE: _alike}
+
+_ONE_FISHER = np.eye(2)
+_TWO = LowRank(_ONE_FISHER, _ONE_FISHER)
+
+
+def _too_rich_fisher() -> tuple[Weighted, LowRank]:
+    return Weighted((_TWO,), (np.diag([2.0, 1.0]),), (_ONE_FISHER,), 1), _TWO
+
+
+def _careless() -> tuple[Weighted, LowRank]:
+    # The second task does not mind what comes out: the first may have all.
+    return Weighted(
+        (_TWO, -1 * _TWO), (_ONE_FISHER, _ONE_FISHER), (_ONE_FISHER, 0 * _ONE_FISHER), 2
+    ), _TWO
+
+
+CONTROLS_FISHER = (
+    Control("spend rank 2 where 1 is allowed", RANK_FISHER, _too_rich_fisher),
+    Control("a task that does not mind", ALIKE, _careless),
+)
+
+
+# Fisher matrices that are no product
 
 
 THEOREM: Theorem[Floored, LowRank] = Theorem.of(__name__)
 
+FISHER: Theorem[Weighted, LowRank] = Theorem.of(__name__, "fisher floor", "_fisher")
+
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause("edit budget", draw=draw_edits),
-    THEOREM.clause("batch edit", draw=draw_batch, controls=_too_rich(Case(_ONE, _ONE, 1, _ONE))),
-    THEOREM.clause(
-        "least-change edit",
-        draw=draw_exact,
-        bound=price,
-        attain=rome,
-        measure=lambda case, edit: disturbed(edit, case.moment),
-        scale=price,
-        condition=_condition_of_exact,
-        rival=other_exact,
-        adversary=least_squares,
-        assumptions={POSITIVE: _positive, EXACT: _exact},
-        controls=(
-            Control("write half of it", EXACT, partial(_inexact, _ONE, 0.5, 0.0)),
-            Control(
-                "a direction of negative energy",
-                POSITIVE,
-                partial(_inexact, np.diag([1.0, -1.0]), 1.0, 1.0),
-            ),
-        ),
-    ),
     THEOREM.clause("merge floor", draw=draw_tasks, controls=_too_rich(Tasks((_WHOLE,), 1))),
     THEOREM.clause(
         "covariance floor",
         draw=draw_tasks_on_inputs,
         controls=_too_rich(Tasks((_WHOLE,), 1, (np.diag([2.0, 1.0]),))),
     ),
-    THEOREM.clause(
-        "factor asymmetry",
-        draw=draw_frozen,
-        rival=other_factor,
-        adversary=by_least_squares,
-        assumptions={KEPT: _kept},
-        controls=(
-            Control("train the frozen down too", KEPT, partial(_thawed, "down")),
-            Control("train the frozen up too", KEPT, partial(_thawed, "up")),
-        ),
-    ),
-    THEOREM.clause(
-        "quantised floor",
-        uses=("thm:merge-floor",),
-        sense="upper",
-        draw=draw_rounding,
-        bound=lambda case: case.error,
-        attain=nearer,
-        measure=_moved_floor,
-        scale=_size,
-        condition=lambda _: 1.0,
-        rival=rounded_anyhow,
-        adversary=lambda case, rng: max(
-            (rounded_anyhow(case, rng) for _ in range(20)), key=partial(_moved_floor, case)
-        ),
-        assumptions={COUNT: lambda case, rounded: len(rounded) == len(case.updates), CLOSE: _close},
-        controls=(
-            Control(
-                "adapters twice as strong",
-                CLOSE,
-                lambda: (Rounding(_AXES, 2, 0.1), tuple(2 * low for low in _AXES)),
-            ),
-            Control("one adapter forgotten", COUNT, lambda: (Rounding(_AXES, 2, 0.1), _AXES[:1])),
-        ),
-    ),
+    FISHER,
 )

@@ -17,29 +17,6 @@ and with :math:`y = (1 - P_2) \cdots (1 - P_T)\, k` the fact keeps :math:`\langl
 :math:`P_t` are independent of each other and of k, and :math:`\mathbb{E} P_t = (r/n)\, 1`.
 :math:`\square`
 
-**Corollary (foreign answers).** What is answered at a key of the first adapter has, in the
-orthonormal outputs of the facts of a later ones, the energy 1 − (1 − r/n)^a on average if adapters
-of rank r are trained one after another by least exact changes at random keys of width n, and a r/n
-if they are trained apart and added.
-
-With :math:`y_t = (1 - P_{t+1}) \cdots (1 - P_T)\, k` the facts of adapter t are answered by
-:math:`K_t^\top y_t`, of energy :math:`\|y_t\|^2 - \|y_{t-1}\|^2`: they add up to :math:`1 -
-\|y\|^2`, never more than 1, and each projection leaves :math:`1 - r/n` on average. Trained apart
-they are answered by :math:`K_t^\top k`, of energy :math:`r/n` on average.
-
-**Corollary (squared error).** Where adapters of rank r are trained one after another by least exact
-changes at random keys of width n > 1, with orthonormal changes asked of the base, a fact has under
-a later ones the mean squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, λ being 1 − r/n − r (n
-− r)/((n − 1)(n + 2)).
-
-:math:`S = \mathbb{E}\, y y^\top` becomes :math:`S - \frac{2r}n S + \mathbb{E} P S P`. By symmetry
-:math:`\mathbb{E} P S P = \alpha S + \beta \operatorname{tr}(S)\, 1`, with :math:`\alpha + \beta n =
-r/n` from :math:`S = 1` and :math:`\alpha + \beta = r(r + 2)/(n(n + 2))`, the second moment of a
-unit vector's energy in r directions. So the trace shrinks by :math:`1 - r/n` and the rest of S by
-:math:`\lambda = 1 - 2r/n + \alpha`. The error is :math:`1 - 2 \langle k, y\rangle +
-\|K_1^\top y\|^2 + 1 - \|y\|^2`, and :math:`\|K_1^\top y\|^2` is :math:`r/n` of the trace plus
-:math:`1 - r/n` of the rest.
-
 **What it tells someone who merges adapters.** Training in a row keeps the newest facts exact and
 forgets the old at the rate r/n an adapter; training apart and adding keeps all at full strength,
 and gathers noise of a r/n without end. After 0.7 n/r later adapters half of a fact is left; at
@@ -58,7 +35,6 @@ arXiv 2604.13460. At right angles: O-LoRA, arXiv 2310.14152.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -217,59 +193,4 @@ CONTROLS = (
 )
 
 
-# What later adapters answer, and the whole error
-
-
-def foreign(case: Case, taught: Taught) -> float:
-    """Return the mean energy that later adapters' facts answer at the first adapter's keys."""
-    later = taught.answers(case.later + 1, 0)[:, case.rank :, :]
-    return float(array_namespace(later).sum(later**2)) / (case.rank * later.shape[0])
-
-
-def gathered(case: Case) -> float:
-    """Return the mean energy of foreign answers: 1 − (1 − r/n)^a, or a·r/n if trained apart."""
-    return case.later * case.rank / case.width if case.apart else 1 - case.left
-
-
-def _room(case: Case) -> float:
-    """Return six standard errors of the foreign energy, a sum of parts between 0 and 1."""
-    share, terms = (case.rank / case.width, case.later) if case.apart else (case.left, 1)
-    return 6 * (terms * share * (1 - share) / case.trials) ** 0.5
-
-
-def draw_foreign(rng: np.random.Generator, size: int) -> Case:
-    """Draw a case as `draw` does; in every third one adapters are trained apart."""
-    return replace(draw(rng, size), apart=rng.random() < 1 / 3)
-
-
-def squared_error(case: Case, taught: Taught) -> float:
-    """Return the mean squared error of the summed output at the first adapter's keys."""
-    gap = taught.answers(case.later + 1, 0) - _wanted(case, taught, 0)
-    return float(array_namespace(gap).sum(gap**2)) / (case.rank * gap.shape[0])
-
-
-def expected_error(case: Case) -> float:
-    """Return the mean squared error 2 − (3 − r/n)(1 − r/n)^a + (1 − r/n) λ^a, a being `later`."""
-    share = case.rank / case.width
-    return 2 - (3 - share) * case.left + (1 - share) * case.rest
-
-
 THEOREM: Theorem[Case, Taught] = Theorem.of(__name__, noise=_spread)
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "foreign answers",
-        draw=draw_foreign,
-        bound=gathered,
-        measure=foreign,
-        noise=_room,
-    ),
-    THEOREM.clause(
-        "squared error",
-        bound=expected_error,
-        measure=squared_error,
-        noise=lambda case: (
-            6 * (expected_error(case) * (2 - expected_error(case)) / case.trials) ** 0.5
-        ),
-    ),
-)

@@ -40,7 +40,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Merge, interpolating
+from loratheory.toy import AssociativeMemory, interpolating
 
 SENSE = "equal"
 SOURCE = "own"
@@ -83,6 +83,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     key = 10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal(int(rng.integers(1, size + 1)))
     base, edited, others = magnitude * rng.standard_normal((3, t))
     deficit, margin = (base - base[0])[1:], (edited[0] - edited)[1:]
+    # cases next to a tie show the constant
     border = float(np.max(deficit / (deficit + margin)))  # a competitor ties here
     near = border * (1 + float(rng.choice([-1, 1])) * 10.0 ** int(rng.integers(-12, 0)))
     weight = float(rng.choice([1.0, 1 / 2, 1 / 3, 1 / 9, near, rng.uniform(-1, 2)]))
@@ -92,11 +93,12 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """Return the least over t of c m₁ − (1 − c) m₀ + ε_s − ε_t, from the case's logits."""
     deficit, margin = case.base - case.base[0], case.edited[0] - case.edited
+    # the merge moves each logit by its share of the edit
     mixed = case.coefficient * margin - (1 - case.coefficient) * deficit
     return float(array_namespace(mixed).min((mixed + case.others[0] - case.others)[1:]))
 
 
-def measure(case: Case, merge: Merge) -> float:
+def measure(case: Case, merge: AssociativeMemory) -> float:
     """Return the margin of the new token when the merged weights are applied to the key."""
     return lead(merge.logits(case.key))
 
@@ -108,32 +110,35 @@ def scale(case: Case) -> float:
 
 
 def _updates(case: Case) -> list[LowRank]:
+    # the own adapter is what takes the base's logits to the edited ones
     parts = (case.base, case.edited - case.base, case.others)
     return [interpolating(case.key[:, None], part[:, None]) for part in parts]
 
 
-def attain(case: Case) -> Merge:
+def attain(case: Case) -> AssociativeMemory:
     """Build rank-one weights that give these logits; one other adapter adds the interference."""
     base, own, other = _updates(case)
-    return Merge(base, (own, other), (case.coefficient, 1.0))
+    return AssociativeMemory(base, (own, other), (case.coefficient, 1.0))
 
 
-def rival(case: Case, rng: np.random.Generator) -> Merge:
+def rival(case: Case, rng: np.random.Generator) -> AssociativeMemory:
     """Return weights that differ from those of `attain` only on inputs orthogonal to the key.
 
     Two other adapters share the interference.
     """
+    # changes at right angles to the key leave the prompt's logits alone
     unit, weight = case.key / np.linalg.norm(case.key), float(rng.uniform(0.1, 1.0))
     magnitude = 10.0 ** int(rng.integers(-12, 1)) * scale(case) / np.linalg.norm(case.key)
     off, shape = np.eye(len(unit)) - np.outer(unit, unit), (len(case.base), len(unit))
     base, own, other = (
         u + LowRank(magnitude * rng.normal(size=shape), off) for u in _updates(case)
     )
-    return Merge(base, (own, other, other), (case.coefficient, weight, 1 - weight))
+    return AssociativeMemory(base, (own, other, other), (case.coefficient, weight, 1 - weight))
 
 
-def _agrees(part: int, case: Case, merge: Merge) -> bool:
+def _agrees(part: int, case: Case, merge: AssociativeMemory) -> bool:
     base, _, *rest = merge.parts(case.key)
+    # what the base says, what the own adapter alone says, what the others add
     logits = (base, base + merge.adapters[0] @ case.key, sum(rest, 0 * base))[part]
     error = abs(logits - (case.base, case.edited, case.others)[part])
     return float(array_namespace(error).max(error)) <= SAFETY * scale(case)
@@ -147,7 +152,7 @@ ASSUMPTIONS = {
 }
 
 
-def _broken(**change: Any) -> tuple[Case, Merge]:
+def _broken(**change: Any) -> tuple[Case, AssociativeMemory]:
     base, edited, others = np.array([[0.0, 1.0], [1.5, 0.0], [0.0, 0.0]])
     case = Case(np.array([3.0, 4.0]), base, edited, others, 0.5)
     return case, replace(attain(case), **change)
@@ -162,4 +167,6 @@ CONTROLS = (
     Control("average the factors", WEIGHT, partial(_broken, coefficients=(0.25, 1.0))),
 )
 
-THEOREM: Theorem[Case, Merge] = Theorem.of(__name__)
+COMPUTE = (coefficient, margin_needed)
+
+THEOREM: Theorem[Case, AssociativeMemory] = Theorem.of(__name__)

@@ -100,6 +100,7 @@ def merge(case: Case) -> LowRank:
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw adapters of any size whose inputs share no direction, some or all."""
     n, m = int(rng.integers(2, size + 3)), int(rng.integers(1, size + 1))
+    # none, all, or some of the inputs are shared
     shared = int(rng.choice([0, n, int(rng.integers(0, n + 1))]))
     least = int(shared == 0)  # each adapter sees some input
     first = int(rng.integers(least, n - shared - least + 1))
@@ -108,6 +109,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     tilt, both = float(rng.uniform(0.1, 1.0)), min(first, second)
     left = frame[:, : shared + first]
     right = np.concatenate([frame[:, :shared], frame[:, shared + first :]], axis=1)
+    # own inputs at an angle to each other: no direction in common
     mixed = tilt * right[:, shared : shared + both]
     right[:, shared : shared + both] = mixed + (1 - tilt**2) ** 0.5 * left[:, shared:][:, :both]
     turned = (
@@ -162,6 +164,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Pair:
         left, sigma, right = sides[worst]
         if sigma[0] < least:
             best, least = merged, sigma[0]
+        # the subgradient of the larger error
         slope = np.outer(left[:, 0], targets[worst][1] @ right[0])
         merged = merged - slope * sigma[0] * 0.5 / (1 + step / 10)
     return (LowRank(best, np.eye(best.shape[1])),) * 2

@@ -77,6 +77,7 @@ def factor_mean(case: Case) -> LowRank:
 def residual(case: Case) -> LowRank:
     """Return the mean of the updates minus the factor mean: the covariance of the factors."""
     mean = factor_mean(case)
+    # a covariance: the mean of products less the product of means
     spread = [LowRank(low.up - mean.up, low.down - mean.down) for low in case.adapters]
     return total(spread, case.weights)
 
@@ -89,6 +90,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     spread = rng.choice([0.0, 1e-8, 1.0], 2, p=[0.15, 0.15, 0.7])
     ups = scale * (base.up + spread[0] * rng.standard_normal((k, *base.up.shape)))
     downs = base.down + spread[1] * rng.standard_normal((k, *base.down.shape))
+    # negative weights are allowed as long as they sum to 1
     signed = rng.standard_normal(k)
     choices = (np.full(k, 1 / k), rng.dirichlet(np.ones(k)), signed + (1 - signed.sum()) / k)
     weights = tuple(choices[rng.integers(3)].tolist())
@@ -98,6 +100,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return the energy of the residual C beyond rank q, which is 0 from q = (k - 1) r on."""
+    # k centred factors of width r span (k - 1) r directions at most
     enough = (len(case.adapters) - 1) * case.adapters[0].width
     return residual(case).tail_energy(case.rank) if case.rank < enough else 0.0
 
@@ -109,6 +112,7 @@ def attain(case: Case) -> LowRank:
 
 def measure(case: Case, correction: LowRank) -> float:
     """Return the squared distance of the corrected factor mean from the mean of the updates."""
+    # factor mean plus correction, less the mean of the updates
     weights = [1.0, 1.0, *(-w for w in case.weights)]
     return total([factor_mean(case), correction, *case.adapters], weights).norm ** 2
 
@@ -130,6 +134,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """Return a rank-q fit of C by alternating least squares, which takes no singular values."""
     ups = np.stack([low.up for low in case.adapters])
     downs = np.stack([low.down for low in case.adapters])
+    # the residual in dense arrays: the fit shares no code with the bound
     mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)
     return alternating(rng, np.tensordot(case.weights, ups @ downs, 1) - mean, case.rank)
 

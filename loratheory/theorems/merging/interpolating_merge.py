@@ -26,18 +26,6 @@ orthogonal, since those of the first lie in the span of :math:`F`: Pythagoras. W
 first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \sum_j P_j`,
 :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
-**Corollary (interpolating composition).** With one interpolating merge per linked read, every
-question over edited facts leads by the full margin 1 of an exact edit alone, whatever the number of
-adapters, if keys and values are linearly independent and the adapters' row spaces in each read are
-independent and hold their edited keys.
-
-Each of :math:`K` adapters per read replaces some facts of that read, each fact replaced by one; the
-base holds the old facts with strength 1 and bridges turn values into keys. :math:`\Delta^* =
-\Delta_j` on the rows of adapter :math:`j`, so :math:`(W + \Delta^*) k = v_{\text{new}}` at every
-edited key: nothing stands beside the new value, which goes through the bridge to the next edited
-key; the last read writes the new token with weight 1 and no other. Edits of least norm have their
-keys inside iff the changes of value are linearly independent.
-
 **What it tells someone who merges adapters.** Where the row spaces of a library are independent,
 one matrix does what every adapter does on its own inputs. Use `interpolate`; its rank is the sum of
 the ranks, and its size tells how oblique the adapters are.
@@ -49,21 +37,149 @@ alone; outside them see ``thm:interpolation-price``. The rule is old under other
 References
 ----------
 Penrose (1956).
+
+============================================================
+
+Merge collapse: inside independent row spaces RegMean and its relatives are one merge.
+
+**Statement.** If the adapters' row spaces are independent, RegMean without shrinkage gives the
+interpolating merge on any data whose inputs of each adapter span just its row space, as does
+WUDI-Merging's fixed point of least norm.
+
+Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` be independent. For
+**any** Gram matrices :math:`G_j \succeq 0` with range :math:`S_j`,
+
+.. math::
+    \Bigl(\sum_j \Delta_j G_j\Bigr) \Bigl(\sum_j G_j\Bigr)^+ = \Delta^*,
+
+the interpolating merge (``thm:interpolating-merge``). So RegMean with whatever data that span the
+row spaces, in whatever proportions, its data-free variants, and the fixed point of least norm of
+WUDI-Merging (:math:`G_j` a multiple of :math:`\Delta_j^\top \Delta_j`) are one and the same matrix.
+
+**Proof.** Write :math:`G_j = L_j L_j^\top` and :math:`L = [L_1 \dots L_K]`; the left side is
+:math:`[\Delta_1 L_1 \dots \Delta_K L_K] L^+`. With :math:`L_j = Q_j H_j`, :math:`H_j` of full row
+rank, :math:`L = F H` for the block diagonal :math:`H` of full row rank and the frame :math:`F` of
+full column rank, so :math:`L^+ = H^+ F^+` and :math:`H H^+ = 1`: what is left is :math:`[\Delta_1
+Q_1 \dots \Delta_K Q_K] F^+ = \Delta^*`. :math:`\square`
+
+**What it tells someone who merges adapters.** Where row spaces are independent, choosing between
+RegMean, its data-free variants and WUDI-Merging matters only through inputs that leave them:
+inside, all are the interpolating merge.
+
+**What it does not say.** Data that leave the row spaces, as real activations do, or do not fill
+them make the rules differ again; so do row spaces that meet with different answers, RegMean's
+published shrinking of off-diagonal entries, and WUDI run for a finite time.
+
+References
+----------
+RegMean (arXiv 2212.09849); WUDI-Merging (arXiv
+2503.08099).
+
+============================================================
+
+Interpolation price: what the interpolating merge makes of an input outside the row space.
+
+**Statement.** On an input that leaves its adapter's row space by a leak, the interpolating merge of
+adapters with independent row spaces errs by at most its own spectral norm outside that space times
+the leak, and on some by just that.
+
+Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
+and joint frame :math:`F = [Q_1 \dots Q_K]`, and :math:`\Delta^*` their interpolating merge. On any
+input :math:`k` it errs against adapter :math:`i` by exactly
+
+.. math:: \Delta^* k - \Delta_i k = \Delta^* (1 - P_i) k ,
+
+so that inputs with leak :math:`\|(1 - P_i) k\| \le \ell` have errors up to exactly
+:math:`\|\Delta^* (1 - P_i)\|_2\, \ell`, and this is at most
+
+.. math::
+    \frac{\sqrt{\sum_j \|\Delta_j\|_2^2}}{\sigma_{\min}(F)}\, \ell \;\le\;
+    \frac{\sqrt K \max_j \|\Delta_j\|_2}{\sigma_{\min}(F)}\, \ell .
+
+**Proof.** :math:`\Delta^* P_i = \Delta_i = \Delta_i P_i` gives the identity; the maximum of a
+linear map over a ball in the range of :math:`1 - P_i` is its norm there. :math:`\Delta^* = T F^+`
+with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top \Delta_j^\top\|_2 \le \sum_j
+\|\Delta_j\|_2^2` and :math:`\|F^+\|_2 = 1/\sigma_{\min}(F)`. Both constants are approached: two
+rank-one adapters with opposite answers whose rows meet at the angle :math:`\theta` reach
+:math:`\cos(\theta/2)` of them. :math:`\square`
+
+**What it tells someone who merges adapters.** Before you use the interpolating merge, measure how
+much real inputs leak out of the row spaces: nearly dependent row spaces multiply it.
+
+**What it does not say.** How much real inputs leak: measure that. The sum errs by
+:math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import METHODS, Options
-from loratheory.lowrank import Array, LowRank, array_namespace, project
+from loratheory.adapters import MERGE_METHODS, Options
+from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, eye
+from loratheory.theorems._arrays import norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.theorems.merging._row_spaces import frame, images, interpolated, library, worst
-from loratheory.toy import Chain, Hop, branching, chain, interpolating
+
+DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
+
+
+def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
+    """Draw 1 to 4 adapters of rank 1 to 3 whose row spaces are independent.
+
+    They are orthogonal or oblique; the adapters' sizes are between 1e-6 and 1e6.
+    """
+    ranks = rng.integers(1, 4, int(rng.integers(1, 5)))
+    wide, magnitude = int(ranks.sum()), 10.0 ** int(rng.integers(-6, 7))
+    m, n = int(ranks.max() + rng.integers(0, size + 1)), wide + int(rng.integers(0, size + 1))
+    spread = 10.0 ** (rng.uniform(-1, 0, wide) * float(rng.choice([0.0, 1.0])))
+    # oblique, but never nearly dependent
+    reads = (orthonormal(rng, n, wide) * spread) @ orthonormal(rng, wide, wide).T
+    blocks = np.split(reads, np.cumsum(ranks)[:-1].tolist(), axis=1)
+    ups = [
+        magnitude * orthonormal(rng, m, r) * 10.0 ** rng.uniform(-1, 0, r) for r in ranks.tolist()
+    ]
+    return tuple(LowRank(up, rows.T) for up, rows in zip(ups, blocks, strict=True))
+
+
+def frame(updates: tuple[LowRank, ...]) -> Float[Array, "n k"]:
+    """Return orthonormal bases of the adapters' row spaces, concatenated as columns."""
+    bases = [low.row_space() for low in updates]
+    return array_namespace(bases[0]).concat(bases, axis=1)
+
+
+def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
+    """Return each adapter's outputs on the basis of its own row space, concatenated as columns."""
+    answers = [low @ low.row_space() for low in updates]
+    return array_namespace(answers[0]).concat(answers, axis=1)
+
+
+def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
+    """Return the interpolating merge that ``MERGE_METHODS["interpolate"]`` makes of the updates."""
+    return MERGE_METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
+
+
+def worst(columns: Float[Array, "n k"]) -> float:
+    """Return the largest singular value of `columns` over the least that is not zero.
+
+    It is 1 where there are no columns.
+    """
+    if columns.shape[1] == 0:
+        return 1.0
+    sigma = array_namespace(columns).linalg.svdvals(columns)
+    top = float(sigma[0])
+    return top / min(float(s) for s in sigma if float(s) > DEPENDENT * top)
+
+
+def independent(columns: Float[Array, "n k"]) -> bool:
+    """Return whether the columns are linearly independent."""
+    n, k = columns.shape
+    if k == 0:
+        return True
+    sigma = array_namespace(columns).linalg.svdvals(columns)
+    return k <= n and float(sigma[-1]) > DEPENDENT * float(sigma[0])
+
 
 SENSE = "lower"
 SOURCE = "own as a statement on adapters; rests on Penrose (1956)"
@@ -88,19 +204,9 @@ def bound(case: Case) -> float:
     """Return ‖Δ*‖, the norm of T F⁺, computed from the Gram matrix of the frame F."""
     reads, answers = frame(case.updates), images(case.updates)
     xp = array_namespace(reads)
+    # by the Gram matrix: the construction takes another way
     inverse = xp.linalg.pinv(reads.T @ reads, rtol=1e-10)
     return float(xp.sum((answers @ inverse) * answers)) ** 0.5
-
-
-def conflict(updates: tuple[LowRank, ...]) -> float:
-    """Return the least `misfit` that any merge has, the last formula of the statement.
-
-    It is 0 if and only if some matrix does on each row space what its adapter does.
-    """
-    reads, answers = frame(updates), images(updates)
-    xp = array_namespace(reads)
-    rest = answers - (answers @ xp.linalg.pinv(reads, rtol=1e-8)) @ reads
-    return float(xp.sum(rest**2))
 
 
 def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
@@ -113,7 +219,7 @@ def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
 
 
 def attain(case: Case) -> LowRank:
-    """Return Δ* as the rule ``METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
+    """Return Δ* as ``MERGE_METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
     return interpolated(case.updates)
 
 
@@ -137,6 +243,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
     size = 10.0 ** int(rng.integers(-12, 3)) * scale(case) / max(best.shape)
     rows = rng.standard_normal((best.shape[1], 2))
+    # zero on every row space: the conditions still hold, the norm grows
     outside = (rows - project(rows, reads)).T
     return best + LowRank(size * rng.standard_normal((best.shape[0], 2)), outside)
 
@@ -144,6 +251,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 def adversary(case: Case, _: np.random.Generator) -> LowRank:
     """Return the least-norm solution X of all X P_j = Δ_j, which LAPACK finds."""
     dense = [low.dense() for low in case.updates]
+    # all conditions at once, in dense arrays
     projectors = [np.linalg.pinv(d, rcond=1e-10) @ d for d in dense]
     rows = np.concatenate([d.T for d in dense])
     merged = np.linalg.lstsq(np.concatenate(projectors), rows, rcond=1e-10)[0].T
@@ -170,172 +278,226 @@ CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 # Questions over several reads
 
 
-FACTS = "linearly independent keys and values (condition below 1000)"
-EDITS = "adapters that replace exactly their own facts"
-INSIDE = "edited keys inside the row spaces of their adapters"
+# RegMean and its relatives on data inside the row spaces
 
-Libraries = tuple[tuple[LowRank, ...], ...]  # one library of adapters a read
+SENSE_COLLAPSE = "equal"
+SOURCE_COLLAPSE = "own; the rules: arXiv 2212.09849 and 2503.08099"
+USES_COLLAPSE = ("thm:interpolating-merge",)
+
+INDEPENDENT = "independent row spaces"
+RANGE = "Gram matrices whose ranges are the row spaces"
+SPREAD = 300.0  # data are drawn with condition numbers up to this, all adapters' together
+
+Data = tuple[Array, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Reads:
-    """Keys and values of each read, and ``owners[read][adapter]``, the entities that it edits."""
+class Compared:
+    """Adapters, an input, and the direction along which the merge's output is compared."""
 
-    keys: tuple[Float[Array, "d _"], ...]
-    values: tuple[Float[Array, "d _"], ...]
-    owners: tuple[tuple[tuple[int, ...], ...], ...]
-
-    @property
-    def edited(self) -> int:
-        """Number of edited entities; these come first, and are the same in every read."""
-        return sum(len(owned) for owned in self.owners[0])
-
-    @property
-    def hops(self) -> list[Hop]:
-        """Facts of each read; the values of the last are one-hot tokens."""
-        last = self.keys[-1]
-        one_hot = eye(last, last.shape[1] + self.edited)
-        pairs = zip(self.keys, (*self.values, one_hot), strict=True)
-        return [branching(keys, frame) for keys, frame in pairs]
-
-    @property
-    def edits(self) -> list[list[tuple[Array, Array]]]:
-        """Keys that each adapter of each read edits, and the change of value at each key."""
-        xp = array_namespace(self.keys[0])
-        return [
-            [
-                (
-                    xp.stack([hop.keys[:, e] for e in owned], axis=1),
-                    xp.stack([hop.new[:, e] - hop.old[:, e] for e in owned], axis=1),
-                )
-                for owned in read
-            ]
-            for hop, read in zip(self.hops, self.owners, strict=True)
-        ]
+    updates: tuple[LowRank, ...]
+    query: Float[Array, " n"]
+    direction: Float[Array, " m"]
 
 
-def draw_reads(rng: np.random.Generator, size: int) -> Reads:
-    """Draw 1 to 3 reads, and for each read 1 to 4 adapters that share its facts out anew."""
-    hops, adapters, facts = (int(rng.integers(1, top)) for top in (4, 5, 4))
-    edited = adapters * facts
-    n = [edited * (1 + hop) for hop in range(hops)]
-    d = n[-1] + adapters + 8 + int(rng.integers(0, size + 1))
-    frames = [10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal((d, k)) for k in n + n[1:]]
-    owners = tuple(
-        tuple(tuple(row) for row in rng.permutation(edited).reshape(adapters, facts).tolist())
-        for _ in range(hops)
-    )
-    return Reads(tuple(frames[:hops]), tuple(frames[hops:]), owners)
+def draw_collapse(rng: np.random.Generator, size: int) -> Compared:
+    """Draw adapters with independent row spaces and two random unit vectors."""
+    updates = library(rng, size)
+    m, n = updates[0].shape
+    vectors = [rng.standard_normal(side) for side in (n, m)]
+    query, direction = (v / np.linalg.norm(v) for v in vectors)
+    return Compared(updates, query, direction)
 
 
-def least_norm_edits(case: Reads) -> Libraries:
-    """Return libraries in which each adapter is the least-norm edit of its own facts."""
-    return tuple(tuple(interpolating(keys, change) for keys, change in read) for read in case.edits)
+def bound_collapse(case: Compared) -> float:
+    """Return ⟨direction, Δ* query⟩, Δ* being computed from the row spaces without data."""
+    reads = frame(case.updates)
+    inverse = array_namespace(reads).linalg.pinv(reads.T @ reads, rtol=1e-10)
+    return float((case.direction @ images(case.updates)) @ (inverse @ (reads.T @ case.query)))
 
 
-def model(case: Reads, libraries: Libraries, method: str = "interpolate") -> Chain:
-    """Return the chain of reads in which each read's adapters are merged by `method`."""
-    rule = METHODS[method].rule
-    merged = tuple(rule(list(library), [1.0] * len(library), Options()) for library in libraries)
-    return replace(chain(case.hops, case.values), edits=merged)
+def attain_collapse(case: Compared) -> Data:
+    """Return an orthonormal basis of each row space as data, whose Gram matrix is the projector."""
+    return tuple(low.row_space() for low in case.updates)
 
 
-def margins(case: Reads, merged: Chain) -> Float[Array, " e"]:
-    """Return the new answer's margin on each prompt whose hops are all edited."""
-    logits = merged.output(case.keys[0][:, : case.edited], [1.0] * len(case.keys))
-    xp = array_namespace(logits)
-    own = eye(logits, logits.shape[0])[:, : logits.shape[1]]
-    others = xp.where(own > 0, xp.full_like(logits, -xp.inf), logits)
-    return xp.sum(own * logits, axis=0) - xp.max(others, axis=0)
+def measure_collapse(case: Compared, data: Data) -> float:
+    """Return ⟨direction, M query⟩ for RegMean's merge M on these data, (n, t) for each adapter.
 
-
-def least_margin(case: Reads, libraries: Libraries) -> float:
-    """Return the least margin over prompts if each read's adapters are merged by Δ*."""
-    each = margins(case, model(case, libraries))
-    return float(array_namespace(each).min(each))
-
-
-def _condition_of_reads(case: Reads) -> float:
-    """Return the cube of the largest condition number of a frame, at most 1e9.
-
-    The adapters, the merge and the bridge invert one frame each.
+    M is fitted by least squares to each adapter's outputs on its own data.
     """
-    return min(max(worst(part) for part in (*case.keys, *case.values)), 1e3) ** 3
+    xp = array_namespace(case.query)
+    inputs = xp.concat(list(data), axis=1)
+    # each adapter is fitted on its own data alone
+    outputs = xp.concat([low @ x for low, x in zip(case.updates, data, strict=True)], axis=1)
+    return float((case.direction @ outputs) @ (xp.linalg.pinv(inputs, rtol=1e-8) @ case.query))
 
 
-def wider_edits(case: Reads, rng: np.random.Generator) -> Libraries:
-    """Return the same edits in a random gauge, each adapter with one more input direction."""
-    return tuple(tuple(_wider(low, rng) for low in library) for library in least_norm_edits(case))
+def scale_collapse(case: Compared) -> float:
+    """Return the norms of answers, query and direction multiplied, the unit of rounding errors."""
+    return norm(images(case.updates)) * (norm(case.query) * norm(case.direction))
 
 
-def _wider(low: LowRank, rng: np.random.Generator) -> LowRank:
-    more = rng.standard_normal((low.shape[1], 1))
-    more = (more - project(more, low.row_space())) * np.abs(low.down).max() / 3
-    write = rng.standard_normal((low.shape[0], 1)) * np.abs(low.up).max()
-    wide = low + LowRank(write, more.T)
-    return wide.regauged(np.eye(wide.width) + 0.1 * rng.standard_normal((wide.width,) * 2))
+def condition_collapse(case: Compared) -> float:
+    """Return the frame's condition number times the larger of itself and 300, the data's limit."""
+    ill = worst(frame(case.updates))
+    return ill * max(ill, SPREAD)
 
 
-def _independent(case: Reads, libraries: Libraries) -> bool:
-    parts = (*case.keys, *case.values, *(frame(library) for library in libraries))
-    return max(map(condition_number, parts)) < 1e3
+def rival_collapse(case: Compared, rng: np.random.Generator) -> Data:
+    """Draw data that span each row space unevenly, or the updates' rows, as WUDI-Merging uses."""
+    if rng.random() < 0.3:
+        return tuple(low.dense().T / float(np.linalg.norm(low.up)) for low in case.updates)
+    data = []
+    for basis in attain_collapse(case):
+        mixed = np.linalg.qr(
+            rng.standard_normal((basis.shape[1] + int(rng.integers(0, 9)), basis.shape[1]))
+        )[0]
+        # uneven data: the merge must not depend on them
+        sizes = 10.0 ** (rng.uniform(-1, 0, basis.shape[1]) - float(rng.random()))
+        data.append((basis * sizes) @ mixed.T)
+    return tuple(data)
 
 
-def _small(case: Reads, error: Array, of: Array) -> bool:
-    xp, room = array_namespace(error), SAFETY * _condition_of_reads(case)
-    return float(xp.max(xp.abs(error))) <= room * float(xp.max(xp.abs(of)))
+def _fills(case: Compared, data: Data) -> bool:
+    sizes = []
+    for low, inputs in zip(case.updates, data, strict=True):
+        xp, basis = array_namespace(inputs), low.row_space()
+        outside = norm(inputs - project(inputs, basis))
+        inside = [float(sigma) for sigma in xp.linalg.svdvals(basis.T @ inputs)]
+        if outside > SAFETY * max(inside, default=0.0):
+            return False
+        sizes += inside
+    return not sizes or min(sizes) * SPREAD >= max(sizes)
 
 
-def _each(case: Reads, libraries: Libraries) -> list[tuple[LowRank, Array, Array]]:
-    reads = zip(case.edits, libraries, strict=True)
-    return [
-        (low, *facts) for read, library in reads for facts, low in zip(read, library, strict=True)
-    ]
+ASSUMPTIONS_COLLAPSE = {
+    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
+    RANGE: _fills,
+}
 
 
-def _replaces(case: Reads, libraries: Libraries) -> bool:
-    return all(_small(case, low @ k - change, change) for low, k, change in _each(case, libraries))
+def _planar(angle: float, outside: float, share: float) -> tuple[Compared, Data]:
+    rows = np.array([[1.0, 0.0, 0.0], [np.cos(angle), np.sin(angle), 0.0]])
+    pair = tuple(LowRank(np.eye(2)[:, [i]], rows[[i]]) for i in range(2))
+    data = (rows[[0]].T, share * rows[[1]].T + outside * np.array([[0.0], [0.0], [1.0]]))
+    return Compared(pair, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0])), data
 
 
-def _reads(case: Reads, libraries: Libraries) -> bool:
-    each = _each(case, libraries)
-    return all(_small(case, k - project(k, low.row_space()), k) for low, k, _ in each)
+CONTROLS_COLLAPSE = (
+    Control("one row space for two answers", INDEPENDENT, partial(_planar, 0.0, 0.0, 2.0)),
+    Control("data that leave a row space", RANGE, partial(_planar, 1.0, 0.5, 1.0)),
+)
 
 
-def _two_reads(kind: str) -> tuple[Reads, Libraries]:
-    frames = np.random.default_rng(1).standard_normal((3, 8, 4))
-    keys = frames[0, :, :2]
-    keys[:, 1] = keys[:, 0] if kind == "shared" else keys[:, 1]
-    case = Reads((keys, frames[1]), (frames[2],), (((0,), (1,)), ((1,), (0,))))
-    first, *rest = least_norm_edits(case)
-    beside = np.linalg.qr(keys, mode="complete")[0][:, 2:3].T
-    changed = {
-        "shared": first,
-        "weak": tuple(low / 2 for low in first),
-        "leaky": tuple(LowRank(low.up, low.down + (i + 1) * beside) for i, low in enumerate(first)),
-    }
-    return case, (changed[kind], *rest)
+# Inputs that leave the row space of their adapter
+
+SENSE_PRICE = "upper"
+SOURCE_PRICE = "own"
+USES_PRICE = ("thm:interpolating-merge",)
+
+INDEPENDENT_PRICE = "independent row spaces"
+LEAK = "an input that leaves the row space of its adapter by the leak at most"
+LONGEST = 1e3  # how much longer than its leak a drawn input is
+
+
+@dataclass(frozen=True)
+class Leaking:
+    """Adapters, the index of the input's own, and the input's norm outside that row space."""
+
+    updates: tuple[LowRank, ...]
+    index: int
+    leak: float
+
+
+def draw_price(rng: np.random.Generator, size: int) -> Leaking:
+    """Draw adapters with independent row spaces, the one that is asked about, and any leak."""
+    updates = library(rng, size)
+    return Leaking(updates, int(rng.integers(len(updates))), 10.0 ** int(rng.integers(-6, 7)))
+
+
+def _outside(case: Leaking) -> LowRank:
+    merged, basis = interpolated(case.updates), case.updates[case.index].row_space()
+    return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
+
+
+def bound_price(case: Leaking) -> float:
+    """Return ‖Δ*(1 − P_i)‖₂ ℓ, i being the case's `index` and ℓ its `leak`."""
+    return _outside(case).spectral_norm * case.leak
+
+
+def attain_price(case: Leaking) -> Float[Array, " n"]:
+    """Return the input of norm ℓ at right angles to row space i on which the merge errs most."""
+    right = _outside(case).svd().right
+    if right.shape[0] == 0:  # no adapter says anything
+        return case.updates[0].down[0, :] * 0.0
+    return case.leak * right[0, :]
+
+
+def measure_price(case: Leaking, key: Float[Array, " n"]) -> float:
+    """Return ‖Δ*k − Δ_i k‖ at the input k, with Δ*k computed from normal equations."""
+    reads, xp = frame(case.updates), array_namespace(key)
+    weights = xp.linalg.pinv(reads.T @ reads, rtol=1e-10) @ (reads.T @ key)
+    error = images(case.updates) @ weights - case.updates[case.index] @ key
+    return norm(error)
+
+
+def rival_price(case: Leaking, rng: np.random.Generator) -> Float[Array, " n"]:
+    """Return an input with the case's leak, at random or near the worst.
+
+    A part in the row space is added, which may be a hundred times as long.
+    """
+    best, basis = attain_price(case), case.updates[case.index].row_space()
+    nudged = best + 10.0 ** int(rng.integers(-12, 1)) * case.leak * rng.standard_normal(len(best))
+    wild = nudged if rng.random() < 0.5 else rng.standard_normal(len(best))
+    off = wild - project(wild[:, None], basis)[:, 0]
+    # exactly the leak that the case allows
+    off = off * case.leak / max(float(np.linalg.norm(off)), 1e-9)
+    inside = basis @ rng.standard_normal(basis.shape[1])
+    # inside the row space the merge does not err, however long the part
+    inside = inside / np.linalg.norm(inside) * case.leak * 10.0 ** int(rng.integers(-3, 3))
+    return off + inside
+
+
+def _leaks(case: Leaking, key: Float[Array, " n"]) -> bool:
+    basis = case.updates[case.index].row_space()
+    off = key - project(key[:, None], basis)[:, 0]
+    return norm(off) <= case.leak * (1 + SAFETY)
+
+
+ASSUMPTIONS_PRICE = {
+    INDEPENDENT_PRICE: lambda case, _: independent(frame(case.updates)),
+    LEAK: _leaks,
+}
+
+
+def _planar_price(angle: float, leak: float) -> tuple[Leaking, Float[Array, " n"]]:
+    rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    pair = tuple(LowRank(np.array([[sign]]), rows[[i]]) for i, sign in enumerate((1.0, -1.0)))
+    return Leaking(pair, 0, 1.0), np.array([0.0, leak])
+
+
+def _shared() -> tuple[Leaking, Float[Array, " n"]]:
+    pair = tuple(LowRank(np.array([[sign]]), np.eye(2)[:1]) for sign in (1.0, -1.0))
+    return Leaking(pair, 0, 1.0), np.array([1.0, 0.0])
+
+
+CONTROLS_PRICE = (
+    Control("opposite answers to one input", INDEPENDENT_PRICE, _shared),
+    Control("an input with twice the leak", LEAK, partial(_planar_price, 1.0, 2.0)),
+)
 
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "interpolating composition",
-        sense="equal",
-        draw=draw_reads,
-        bound=lambda _: 1.0,
-        measure=least_margin,
-        attain=least_norm_edits,
-        rival=wider_edits,
-        adversary=None,
-        scale=lambda _: 1.0,
-        condition=_condition_of_reads,
-        assumptions={FACTS: _independent, EDITS: _replaces, INSIDE: _reads},
-        controls=(
-            Control("two adapters edit one key", FACTS, partial(_two_reads, "shared")),
-            Control("edits of half strength", EDITS, partial(_two_reads, "weak")),
-            Control("edits that also read beside their keys", INSIDE, partial(_two_reads, "leaky")),
-        ),
-    ),
+COLLAPSE: Theorem[Compared, Data] = Theorem.of(__name__, "merge collapse", "_collapse")
+
+PRICE: Theorem[Leaking, Array] = Theorem.of(
+    __name__,
+    "interpolation price",
+    "_price",  # the norms that meet, on an input as long as its leak
+    scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
+    condition=lambda case: LONGEST * worst(frame(case.updates)) ** 2,
 )
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (COLLAPSE, PRICE)

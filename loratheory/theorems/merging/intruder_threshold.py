@@ -177,6 +177,8 @@ CONTROLS = (
     _control("an edit thrice as strong", UNIT, 0.7, lambda s: Sample(s.bases, 3 * s.left, s.right)),
 )
 
+COMPUTE = (overlap, top_singular_value)
+
 THEOREM: Theorem[Case, Sample] = Theorem.of(
     __name__,
     # how far from the limit finite width was seen to lead, with room

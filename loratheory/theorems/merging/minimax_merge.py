@@ -113,8 +113,12 @@ def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
 def errors_of(case: Case, merges: Merges) -> list[float]:
     """Return e_i(Δ) for each task i, where Δ is the merge that ``merges[i]`` gives it."""
     xp, each = array_namespace(*case.inputs), zip(merges, case.wanted, case.inputs, strict=True)
-    norms = [(xp.sum((low @ x - y) ** 2), xp.sum(low.dense() ** 2)) for low, y, x in each]
-    return [float(error + case.noise**2 * size) for error, size in norms]
+    errors = []
+    for low, wanted, x in each:
+        # noise on the inputs costs the energy of the whole update
+        missed, size = xp.sum((low @ x - wanted) ** 2), xp.sum(low.dense() ** 2)
+        errors.append(float(missed + case.noise**2 * size))
+    return errors
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -163,9 +167,8 @@ def rival(case: Case, rng: np.random.Generator) -> Merges:
     k, kind = len(case.updates), int(rng.integers(5))
     free = rng.dirichlet(np.ones(k))
     coefficients = (np.ones(k) / k, np.ones(k), np.eye(k)[0], free)[min(kind, 3)]
-    parts = [low * float(c) for low, c in zip(case.updates, coefficients, strict=True)]
     if kind < 4:
-        return (total(parts),) * k
+        return (total(list(case.updates), coefficients.tolist()),) * k
     best, size = attain(case)[0], 10.0 ** int(rng.integers(-8, 1)) * scale(case) ** 0.5
     return (best + gaussian(rng, *best.shape, 1, size),) * k
 
@@ -176,8 +179,10 @@ def adversary(case: Case, rng: np.random.Generator) -> Merges:
     merged = dense[int(rng.integers(len(dense)))]
     best, least = merged, np.inf
     for step in range(400):
-        gaps = [(merged - low) @ x for low, x in zip(dense, case.inputs, strict=True)]
-        errors = [np.sum(gap**2) + case.noise**2 * np.sum(merged**2) for gap in gaps]
+        gaps, errors = [], []
+        for low, x in zip(dense, case.inputs, strict=True):
+            gaps.append((merged - low) @ x)
+            errors.append(np.sum(gaps[-1] ** 2) + case.noise**2 * np.sum(merged**2))
         worst = int(np.argmax(errors))
         if errors[worst] < least:
             best, least = merged, errors[worst]

@@ -93,6 +93,7 @@ def bound(case: Case) -> float:
 
 def measure(case: Case, library: Library) -> float:
     """Return the rank of the library's sum, negated if the case's side is ``most``."""
+    # relative to the largest adapter: the sum itself may vanish
     sure = SURE * max(low.spectral_norm for low in library)
     kept = sum(float(s) > sure for s in total(list(library)).S)
     return float(kept if case.side == "least" else -kept)
@@ -103,6 +104,7 @@ def _library(case: Case, rng: np.random.Generator, lost: int) -> Library:
     wide = sum(case.ranks)
     frame = orthonormal(rng, wide, wide)
     outer, kernel = frame[:, : case.columns], frame[:, case.columns :]
+    # rows inside the kernel are lost in the sum
     within = kernel @ rng.standard_normal((kernel.shape[1], lost))
     free = rng.standard_normal((wide, case.rows - lost))
     rows = np.concatenate([within, free], axis=1)
@@ -123,6 +125,7 @@ def attain(case: Case) -> Library:
 
 def rival(case: Case, rng: np.random.Generator) -> Library:
     """Return wider adapters with random weights, whose sum has any rank between the two bounds."""
+    # between the most and the least that can be lost
     least_lost = max(0, case.rows - case.columns)
     library = _library(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
     left = orthonormal(rng, case.columns + int(rng.integers(0, 4)), case.columns)
@@ -141,6 +144,7 @@ def spans(library: Library) -> tuple[int, int]:
     """Return the dimensions of the joint row space and of the joint column space."""
     ranks = []
     for turned in (True, False):
+        # row spaces are the column spaces of the transposed updates
         bases = [(low.T if turned else low).column_space(SURE) for low in library]
         sigma = (xp := array_namespace(bases[0])).linalg.svdvals(xp.concat(bases, axis=1))
         ranks.append(sum(float(s) > SURE * float(sigma[0]) for s in sigma))
@@ -168,7 +172,4 @@ CONTROLS = (
     ),
 )
 
-THEOREM: Theorem[Case, Library] = Theorem.of(
-    __name__,
-    scale=lambda case: float(sum(case.ranks)),
-)
+THEOREM: Theorem[Case, Library] = Theorem.of(__name__, scale=lambda case: float(sum(case.ranks)))

@@ -19,10 +19,6 @@ normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter an
 given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
 :math:`\square`
 
-**Corollary (no better router).** Where the inputs of adapters scatter normally, with unit variance
-in every direction, about equally likely keys of equal length at equal angles, no router that sees
-inputs alone is right with a larger probability than the one that takes the nearest key.
-
 **What it tells someone who merges adapters.** No training or tuning of a router helps beyond
 what the overlap of the inputs allows, and that falls with every adapter. The largest of K foreign
 scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go
@@ -36,20 +32,121 @@ independent. A wrong adapter may still answer well.
 References
 ----------
 Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications", section 4.4.
+
+============================================================
+
+Soft routing: what is left when a router may mix adapters instead of choosing one.
+
+**Statement.** Where the answers of K adapters to every input are orthonormal, whatever is answered
+from the input alone misses the answer of the adapter that the input belongs to, in mean square, by
+at least 1 − E‖p‖², p the probabilities of the adapters given the input; their answers mixed with
+the weights p miss it by no more.
+
+Let :math:`(x, e)` have any joint law, :math:`p_e(x) = P(e | x)`, and let :math:`a_e(x)` be the
+answers. For every function g of the input
+
+.. math:: E \|g(x) - a_e(x)\|^2 \;\ge\; 1 - E \|p(x)\|^2 , \qquad
+    \|p\|^2 = \sum_e p_e^2 ,
+
+with equality iff :math:`g(x) = \sum_e p_e(x)\, a_e(x)` at almost every input. Since :math:`(\max
+p)^2 \le \|p\|^2 \le \max p`, this is between half of what the best choice of one adapter leaves
+(``thm:hard-routing``) and all of it. The half holds for answers of any kind: an adapter that is
+drawn by the probabilities p misses, on average, by twice as much as the mixture.
+
+**Proof.** Given x the mean of :math:`\|g - a_e\|^2` is least at the mean :math:`m = \sum_e p_e a_e`
+of the answers, and larger by :math:`\|g - m\|^2` elsewhere; at m it is :math:`\sum_e p_e \|a_e\|^2
+- \|m\|^2 = 1 - \|p\|^2`. :math:`\square`
+
+**Corollary (hard routing).** Where the answers of K adapters to every input are orthonormal, a
+router that answers with one of them, chosen from the input alone, misses the answer of the adapter
+that the input belongs to, in mean square, by at least 2(1 − E max p), p the probabilities of the
+adapters given the input; to choose the most probable one misses it by no more.
+
+A wrong adapter misses by :math:`\|a_f - a_e\|^2 = 2`, and the chosen one is wrong with probability
+at least :math:`1 - \max p`.
+
+**What it tells someone who merges adapters.** Mixing adapters by their probabilities saves at most
+half of the squared error of choosing one: half where answers at right angles are equally likely,
+next to nothing where the router is nearly sure. Neither goes below what the overlap of the inputs
+leaves open.
+
+**What it does not say.** Squared error is not accuracy: a mixture of two answers may be neither.
+Answers of real adapters agree in part, which makes wrong choices cheaper. The probabilities have to
+be known; weights that are off cost :math:`E\|w - p\|^2` more.
+
+References
+----------
+The mean as the least-squares estimate: any text. Jacobs, Jordan, Nowlan and Hinton (1991),
+"Adaptive mixtures of local experts", compare the error of a mixture with the mean error of single
+experts, as aims of training.
+
+============================================================
+
+Router information: how much inputs must say for a router to tell many adapters apart.
+
+**Statement.** If a router that sees inputs alone errs with probability at most ε ≤ 1 − 1/K among K
+≥ 2 equally likely adapters, the inputs carry at least ln K − h(ε) − ε ln(K − 1) nats about whose
+they are, h the binary entropy in nats; some inputs that allow this carry no more.
+
+In full: if e is uniform on K adapters and :math:`P(\hat e(x) \ne e) \le \varepsilon`, then
+
+.. math:: I(x; e) \;\ge\; \ln K - h(\varepsilon) - \varepsilon \ln(K - 1) , \qquad
+    h(\varepsilon) = -\varepsilon \ln \varepsilon - (1 - \varepsilon) \ln(1 - \varepsilon) .
+
+A router that is right with probability :math:`P > 0` therefore has at most :math:`K \le (2
+e^{I(x; e)})^{1/P}` adapters to choose from.
+
+**Proof.** (Fano.) :math:`I(x; e) = \ln K - H(e | x)`. Let :math:`\hat e` be the choice and z say
+whether it is wrong, which happens with probability :math:`\delta \le \varepsilon`: :math:`H(e | x)
+\le H(e | \hat e) \le H(z) + H(e | \hat e, z) \le h(\delta) + \delta \ln(K - 1)`, for if it is right
+e is known and if it is wrong e is one of K − 1 others. The right side grows in :math:`\delta` up to
+:math:`1 - 1/K`. *Attained:* let x be e with probability :math:`1 - \varepsilon`, else one of the
+others, each as often. *Adapters:* the bound holds at the router's own error
+:math:`\delta = 1 - P`, whatever it is, and :math:`h \le \ln 2` and :math:`\ln(K - 1) \le \ln K`.
+:math:`\square`
+
+**Corollary (scattered inputs).** Inputs that scatter normally, with unit variance in every
+direction, about equally likely keys carry at most ½ ln det(I + C) nats about whose they are, C the
+covariance of the keys.
+
+The entropy of x is at most that of a normal law with its covariance, :math:`I + C` (the normal law
+has the largest), and given e it is that of a normal law with covariance I. At equal length s and
+cosine :math:`\rho` this is :math:`\frac{K-1}{2} \ln(1 + s^2(1-\rho)/K) \le s^2(1 - \rho)/2`: no
+router is right with probability P among more than :math:`(2 e^{s^2(1-\rho)/2})^{1/P}` adapters.
+
+**What it tells someone who merges adapters.** For a router to be right as often, with probability
+P, among twice as many adapters, the least that inputs must say of them grows by about P ln 2 nats,
+whatever the router. Inputs that scatter with unit variance about keys of length s say at most s²/2:
+a library that grows exponentially in the squared length of its keys is the largest that can be
+routed. ``thm:router-limit`` says what is reached.
+
+**What it does not say.** That a router which errs less than this exists for given inputs: Fano's
+inequality looks at their information only. For adapters that are not equally likely :math:`\ln K`
+becomes the entropy of e, and the bound need not be met. Tokens of one prompt add their information
+at most if they are independent given the adapter; else two may say together what neither says
+alone.
+
+References
+----------
+Fano (1961), "Transmission of information"; the rate-distortion function of a uniform source is
+problem 10.5 of Cover and Thomas (2006), the largest entropy of a covariance their theorem 8.6.5.
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from scipy.integrate import quad
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri, xlogy
 
 from loratheory.lowrank import Array, array_namespace, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import beside, eye, is_orthonormal
 from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -58,7 +155,6 @@ SOURCE = "own form of a textbook law of orthogonal signals"
 
 KEYS = "keys of equal length at equal angles, as stated"
 LAW = "inputs that scatter normally with unit variance about keys that are equally likely"
-ALONE = "a router that sees the inputs alone"
 
 
 @dataclass(frozen=True)
@@ -95,6 +191,7 @@ def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
 
     `adapters` is K, `strength` s and `cosine` ρ; the integral is taken by quadrature.
     """
+    # what is common to all keys tells nothing: it drops out
     apart = strength * (1 - cosine) ** 0.5
 
     def _density(z: float) -> float:
@@ -127,9 +224,11 @@ noise = sampled(bound)
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
     """Draw inputs about keys of the case's length and cosine, which are rotated at random."""
+    # keys of one length at one angle, up to a rotation
     gram = (1 - case.cosine) * np.eye(case.adapters) + case.cosine
     turn = orthonormal(rng, case.adapters + int(rng.integers(3)), case.adapters)
     keys = case.strength * np.linalg.cholesky(gram) @ turn.T
+    # equally likely adapters
     owners = rng.integers(0, case.adapters, case.trials)
     return Sample(keys, keys[owners] + rng.standard_normal((case.trials, len(turn))), owners)
 
@@ -179,8 +278,6 @@ CONTROLS = (
     Control("inputs that are one off, in either direction", LAW, _signs),
 )
 
-THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
-
 
 # Other routers
 
@@ -190,47 +287,403 @@ def best(case: Case) -> Sample:
     return rival(case, np.random.default_rng(zlib.crc32(repr(case).encode())))
 
 
-def other_router(case: Case, rng: np.random.Generator) -> Sample:
-    """Return a sample routed by perturbed keys, another metric or a bias, or to the nearest key."""
-    sample = rival(case, rng)
-    if rng.random() < 0.3:
-        return sample
-    k, n = sample.keys.shape
-    off = 10.0 ** int(rng.integers(-3, 1)) * rng.standard_normal((k, n))
-    if rng.random() < 0.3:  # learnt: the means of a few inputs that are not asked about
-        off = rng.standard_normal((k, n)) / int(rng.integers(1, 30)) ** 0.5
-    bias = float(rng.choice([0.0, 0.3])) * rng.standard_normal((k, 1))
-    stretch = 10.0 ** (float(rng.choice([0.0, 0.2])) * rng.standard_normal(n))
+# Routers that may mix adapters
 
-    def _router(keys: Array, inputs: Array) -> Array:
-        xp = array_namespace(keys)
-        mine, scale, more = (xp.asarray(x, device=keys.device) for x in (off, stretch, bias))
-        seen = (keys + mine) * scale
-        scores = (inputs * scale) @ seen.T - xp.sum(seen**2, axis=1)[None, :] / 2 + more.T
-        return xp.argmax(scores, axis=1)
+SENSE_SOFT = "lower"
+SOURCE_SOFT = "the projection theorem; own form"
 
-    return replace(sample, router=_router)
+ANSWERS = "answers of the adapters to each input that are orthonormal"
+LAW_SOFT = "probabilities of at least 0 that sum to one"
+ONE = "a router that answers with one adapter"
 
 
-def _alone(_: Case, sample: Sample) -> bool:
-    # In another order the same inputs go where they went.
-    xp = array_namespace(sample.inputs)
-    again = xp.flip(sample.router(sample.keys, xp.flip(sample.inputs, axis=0)), axis=0)
-    return bool(xp.all(again == sample.router(sample.keys, sample.inputs)))
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """Joint probabilities of input and adapter (X, K), and each adapter's output (X, m, K)."""
+
+    joint: Float[Array, "x k"]
+    answers: Float[Array, "x m k"]
+
+    @cached_property
+    def posterior(self) -> Array:
+        """Probability of each adapter given each input (X, K); zeros if the input never occurs."""
+        xp = array_namespace(self.joint)
+        total = xp.sum(self.joint, axis=1, keepdims=True)
+        return self.joint / xp.where(total > 0, total, 1.0)
+
+    def mixed(self, weights: Float[Array, "x k"]) -> Array:
+        """Return each input's mixture of the adapters' outputs with these weights (X, m)."""
+        return array_namespace(weights).sum(self.answers * weights[:, None, :], axis=2)
 
 
-def _told() -> tuple[Case, Sample]:
-    case, fine = _fine(1.0, 0.5)
-    return case, replace(fine, router=lambda *_: fine.owners)
+def draw_soft(rng: np.random.Generator, size: int) -> Mixing:
+    """Draw inputs that reveal their adapter fully, partly or barely; some hardly ever occur."""
+    inputs, k = int(rng.integers(1, size + 1)), int(rng.integers(1, size // 2 + 2))
+    sharp = float(rng.choice([0.05, 1.0, 1e6]))
+    rare = float(rng.choice([0.1, 1.0]))
+    # some inputs hardly ever occur, and the posterior there is sharp or flat
+    each = rng.dirichlet([rare] * inputs)[:, None] * rng.dirichlet([sharp] * k, inputs)
+    wide = k + int(rng.integers(3))
+    return Mixing(each, np.stack([orthonormal(rng, wide, k) for _ in range(inputs)]))
 
+
+def bound_soft(case: Mixing) -> float:
+    """Return 1 − E‖p‖², p the probabilities of the adapters given the input."""
+    xp = array_namespace(case.joint)
+    return max(0.0, 1 - float(xp.sum(case.joint * case.posterior)))
+
+
+def measure_soft(case: Mixing, given: Float[Array, "x m"]) -> float:
+    """Return E‖g(x) − a_e(x)‖² for the answers `given`, one row g(x) for each input."""
+    xp = array_namespace(given)
+    # the expected squared error, over adapters and inputs
+    off = xp.sum((given[:, :, None] - case.answers) ** 2, axis=1)
+    return float(xp.sum(case.joint * off))
+
+
+def attain_soft(case: Mixing) -> Array:
+    """Return for each input the adapters' answers mixed with their probabilities p as weights."""
+    return case.mixed(case.posterior)
+
+
+def rival_soft(case: Mixing, rng: np.random.Generator) -> Array:
+    """Return answers mixed with random or even weights, or the best mixture slightly perturbed."""
+    (x, k), m = case.joint.shape, case.answers.shape[1]
+    weights = (rng.dirichlet([1.0] * k, x), np.full((x, k), 1 / k), rng.standard_normal((x, k)))
+    kind = int(rng.integers(4))
+    if kind < len(weights):
+        return case.mixed(weights[kind])
+    return attain_soft(case) + 10.0 ** int(rng.integers(-12, 1)) * rng.standard_normal((x, m))
+
+
+def adversary_soft(case: Mixing, _: np.random.Generator) -> Array:
+    """Return for each input the answer of least expected squared error, fitted by LAPACK."""
+    found = np.zeros(case.answers.shape[:2])
+    for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
+        root = np.sqrt(weight)[:, None]
+        # each input by itself: least squares with the adapters' probabilities
+        design = np.kron(root, np.eye(len(answers)))
+        found[x] = np.linalg.lstsq(design, (root * answers.T).ravel(), rcond=None)[0]
+    return found
+
+
+def _sums(case: Mixing, _: Array) -> bool:
+    xp = array_namespace(case.joint)
+    return bool(xp.all(case.joint >= 0)) and abs(float(xp.sum(case.joint)) - 1) <= SAFETY
+
+
+ASSUMPTIONS_SOFT = {ANSWERS: lambda case, _: is_orthonormal(case.answers), LAW_SOFT: _sums}
+
+EVEN = Mixing(np.full((1, 2), 0.5), np.eye(2)[None])
+
+
+def _alike() -> tuple[Mixing, Array]:
+    case = Mixing(EVEN.joint, np.ones((1, 1, 2)))
+    return case, attain_soft(case)
+
+
+def _half() -> tuple[Mixing, Array]:
+    # Of the cases only half are counted, and the promise is made for all.
+    case = Mixing(EVEN.joint / 2, EVEN.answers)
+    return case, case.answers[:, :, 0]
+
+
+def _below_zero() -> tuple[Mixing, Array]:
+    case = Mixing(np.array([[1.5, -0.5]]), EVEN.answers)
+    return case, case.answers[:, :, 0]
+
+
+CONTROLS_SOFT = (
+    Control("two adapters that answer alike", ANSWERS, _alike),
+    Control("probabilities that sum to a half", LAW_SOFT, _half),
+    Control("a probability below zero", LAW_SOFT, _below_zero),
+)
+
+
+# One adapter
+
+
+def likeliest(case: Mixing) -> Array:
+    """Return the output of the most probable adapter for each input."""
+    xp = array_namespace(case.joint)
+    # a one-hot mixture: the most probable adapter alone
+    best = xp.argmax(case.joint, axis=1)[:, None] == xp.arange(
+        case.joint.shape[1], device=case.joint.device
+    )
+    return case.mixed(xp.where(best, 1.0, 0.0 * case.joint))
+
+
+def another(case: Mixing, rng: np.random.Generator) -> Array:
+    """Choose one adapter for each input: any, or the most probable except at some inputs."""
+    (x, k), given = case.joint.shape, likeliest(case)
+    any_one = case.mixed(np.eye(k)[rng.integers(0, k, x)])
+    but = rng.random(x) < 0.5 if rng.random() < 0.5 else np.arange(x) == rng.integers(x)
+    return np.where(but[:, None], any_one, given)
+
+
+def one_by_one(case: Mixing, _: np.random.Generator) -> Array:
+    """Return for each input the adapter's output that errs least, found by trying all."""
+    given = np.zeros(case.answers.shape[:2])
+    for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
+        off = [weight @ np.sum((answers - each[:, None]) ** 2, axis=0) for each in answers.T]
+        given[x] = answers[:, np.argmin(off)]
+    return given
+
+
+def _one(case: Mixing, given: Array) -> bool:
+    xp = array_namespace(given)
+    off = xp.max(xp.abs(given[:, :, None] - case.answers), axis=1)
+    return bool(xp.all(xp.min(off, axis=1) <= SAFETY))
+
+
+def _unsure(case: Mixing) -> float:
+    xp = array_namespace(case.joint)
+    return max(0.0, 2 - 2 * float(xp.sum(xp.max(case.joint, axis=1))))
+
+
+# What inputs must say of their adapter
+
+SENSE_INFORMATION = "lower"
+SOURCE_INFORMATION = "Fano (1961); a uniform source's rate-distortion function"
+
+SEVERAL = "two adapters or more, and an error of at most 1 − 1/K, that of chance"
+LIKELY = "probabilities under which the adapters are equally likely"
+ERRS = "a router that errs with at most the stated probability"
+KEYS_INFORMATION = "equally likely keys of the stated covariance"
+
+
+@dataclass(frozen=True, eq=False)
+class Erring:
+    """How many adapters there are and how often the router may err.
+
+    `like` is an array on the device and of the type that `attain` uses.
+    """
+
+    adapters: int
+    error: float
+    like: Float[Array, " 1"]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Joint probabilities of adapter and input (K, X), and the adapter chosen for each input."""
+
+    joint: Float[Array, "k x"]
+    choice: tuple[int, ...]
+
+    @property
+    def error(self) -> float:
+        """Probability that the router chooses the wrong adapter."""
+        xp = array_namespace(self.joint)
+        right = sum(float(self.joint[e, x]) for x, e in enumerate(self.choice))
+        return float(xp.sum(self.joint)) - right
+
+
+def sent(joint: Float[Array, "k x"]) -> Inputs:
+    """Return inputs of this joint law, each routed to its most probable adapter."""
+    return Inputs(joint, tuple(int(e) for e in np.argmax(joint, axis=0)))
+
+
+def draw_information(rng: np.random.Generator, size: int) -> Erring:
+    """Draw two adapters or many, and a router that is perfect, nearly so, or at chance."""
+    k = int(rng.integers(2, 4 * size + 1))
+    # perfect, nearly so, any, or at chance
+    share = float(rng.choice([0.0, 10.0 ** -rng.uniform(0, 6), rng.uniform(0, 1), 1.0]))
+    return Erring(k, share * (1 - 1 / k), np.zeros(1))
+
+
+def bound_information(case: Erring) -> float:
+    """Return ln K − h(ε) − ε ln(K − 1), the least information in nats, or 0 if negative."""
+    k, error = case.adapters, case.error
+    # the entropy of being right or wrong, in nats
+    unsure = -float(xlogy(error, error)) - float(xlogy(1 - error, 1 - error))
+    return max(0.0, math.log(k) - unsure - error * math.log(max(k - 1, 1)))
+
+
+def measure_information(_: Erring, inputs: Inputs) -> float:
+    """Return the mutual information of input and adapter in nats, from their joint law."""
+    xp, joint = array_namespace(inputs.joint), inputs.joint
+    apart = xp.sum(joint, axis=0, keepdims=True) * xp.sum(joint, axis=1, keepdims=True)
+    seen = joint > 0
+    ratio = xp.where(seen, joint, 1.0) / xp.where(seen, apart, 1.0)
+    return float(xp.sum(joint * xp.log(ratio)))
+
+
+def attain_information(case: Erring) -> Inputs:
+    """Return inputs that name the right adapter, or with probability ε one of the others."""
+    # errors are spread evenly: Fano's inequality is then met
+    k, wrong = case.adapters, case.error / (case.adapters - 1)
+    return Inputs(((1 - case.error - wrong) * eye(case.like, k) + wrong) / k, tuple(range(k)))
+
+
+def rival_information(case: Erring, rng: np.random.Generator) -> Inputs:
+    """Draw a joint law whose most probable adapter is wrong with probability ε at most."""
+    k, sharp = case.adapters, float(rng.choice([0.1, 1.0, 100.0]))
+    free = rng.dirichlet([sharp] * int(rng.integers(1, 2 * k + 1)), k) / k
+    if rng.random() < 0.3:  # next to the best
+        best = attain_information(case).joint * (
+            1 + 10.0 ** int(rng.integers(-9, 0)) * rng.random((k, k))
+        )
+        free = best / np.sum(best, axis=1, keepdims=True) / k
+    # mixed with inputs that name their adapter until it errs as rarely as allowed
+    often = min(1.0, case.error / max(sent(free).error, SAFETY)) * (1 - 1e-12)
+    return sent(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
+
+
+def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
+    """Return inputs of little information found by Blahut and Arimoto's iteration.
+
+    The iteration minimises information plus a price for errors; bisection finds the price at which
+    the router errs with probability ε.
+    """
+    k = case.adapters
+    low, high, best = 0.0, 60.0, sent(np.eye(k) / k)
+    for _ in range(50):
+        price = (low + high) / 2
+        used = rng.dirichlet([5.0] * k)
+        for _ in range(60):
+            # the channel of least information at this price of an error
+            channel = used * np.exp(price * (np.eye(k) - 1))
+            channel /= channel.sum(axis=1, keepdims=True)
+            used = channel.mean(axis=0)
+        found = Inputs(channel / k, tuple(range(k)))
+        if found.error <= case.error:
+            high, best = price, found
+        else:
+            low = price
+    return best
+
+
+def _likely(case: Erring, inputs: Inputs) -> bool:
+    xp, k = array_namespace(inputs.joint), case.adapters
+    share = xp.sum(inputs.joint, axis=1)
+    fits = share.shape[0] == k and bool(xp.all(xp.abs(share - 1 / k) <= SAFETY))
+    return fits and bool(xp.all(inputs.joint >= 0))
+
+
+ASSUMPTIONS_INFORMATION = {
+    SEVERAL: lambda case, _: case.adapters >= 2 and case.error <= 1 - 1 / case.adapters + SAFETY,
+    LIKELY: _likely,
+    ERRS: lambda case, inputs: inputs.error <= case.error + SAFETY,
+}
+
+SURE = Erring(4, 0.0, np.zeros(1))
+
+
+def _mostly_one() -> tuple[Erring, Inputs]:
+    case = replace(SURE, error=0.1)
+    return case, Inputs(np.array([[0.9], [0.1], [0.0], [0.0]]), (0,))
+
+
+def _worse_than_chance() -> tuple[Erring, Inputs]:
+    return replace(SURE, error=0.9), attain_information(replace(SURE, error=0.75))
+
+
+CONTROLS_INFORMATION = (
+    Control("a router that may do worse than chance", SEVERAL, _worse_than_chance),
+    Control("one adapter that nearly all inputs belong to", LIKELY, _mostly_one),
+    Control(
+        "a router at chance", ERRS, lambda: (SURE, attain_information(replace(SURE, error=0.75)))
+    ),
+)
+
+
+# Normal inputs about keys
+
+
+def draw_spread(rng: np.random.Generator, _: int) -> Array:
+    """Draw a covariance of keys in one or two dimensions, over several decades."""
+    width = int(rng.integers(1, 3))
+    root = rng.standard_normal((width, width)) * 10.0 ** rng.uniform(-3, 0.5, (width, 1))
+    return root @ root.T
+
+
+def log_volume(spread: Float[Array, "n n"]) -> float:
+    """Return ½ ln det(I + C) in nats, C being the covariance `spread` of the keys."""
+    moment = eye(spread, spread.shape[0]) + spread
+    return float(array_namespace(spread).linalg.slogdet(moment)[1]) / 2
+
+
+def information(_: Array, keys: Float[Array, "k n"]) -> float:
+    """Return in nats what inputs that scatter about these keys say of whose they are.
+
+    The mean over the scatter is taken by Gauss–Hermite quadrature.
+    """
+    xp, (k, n) = array_namespace(keys), keys.shape
+    # Gauss–Hermite nodes integrate the normal scatter
+    nodes, weights = hermegauss(24)
+    grid = np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
+    mass = np.prod(np.stack(np.meshgrid(*[weights] * n), axis=-1), axis=-1).ravel()
+    scatter, share = beside(keys, grid), beside(keys, mass / mass.sum())
+    apart = keys[:, None, :] - keys[None, :, :]  # own key less any other
+    # likelihood ratios of each other key to the own one
+    exponent = -(apart @ scatter.T) - xp.sum(apart**2, axis=2)[:, :, None] / 2
+    unsaid = xp.log(xp.sum(xp.exp(exponent), axis=1) / k)
+    return -float(xp.sum(unsaid * share[None, :])) / k
+
+
+def like_a_normal_law(spread: Float[Array, "n n"], rng: np.random.Generator) -> Array:
+    """Return keys of this covariance: a few at random, or a grid that is nearly normal."""
+    n, k = len(spread), int(rng.integers(3, 30))
+    keys = rng.standard_normal((k, n)) ** int(rng.choice([1, 3]))
+    if rng.random() < 0.5:
+        each = 60 if n == 1 else 7
+        # a grid at the quantiles of a normal law
+        steps = ndtri((np.arange(each) + 0.5) / each)
+        keys = np.stack(np.meshgrid(*[steps] * n), axis=-1).reshape(-1, n)
+    keys = keys - keys.mean(axis=0)
+    values, axes = np.linalg.eigh(np.cov(keys.T, bias=True).reshape(n, n))
+    sizes, turn = np.linalg.eigh(spread)
+    # whitened, then given the stated covariance
+    white = keys @ axes / np.sqrt(values)
+    return white @ (turn * np.sqrt(np.maximum(sizes, 0.0))).T
+
+
+def _as_stated(spread: Array, keys: Array) -> bool:
+    xp = array_namespace(keys)
+    centred = keys - xp.mean(keys, axis=0, keepdims=True)
+    found = centred.T @ centred / keys.shape[0]
+    room = 1e-9 * max(1.0, float(xp.max(xp.abs(spread))))
+    return bool(xp.all(xp.abs(found - spread) <= room))
+
+
+COMPUTE = (accuracy,)
+
+THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
+
+SOFT: Theorem[Mixing, Array] = Theorem.of(__name__, "soft routing", "_soft")
+
+INFORMATION: Theorem[Erring, Inputs] = Theorem.of(__name__, "router information", "_information")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "no better router",
+    SOFT,
+    SOFT.clause(
+        "hard routing",
+        bound=_unsure,
+        attain=likeliest,
+        rival=another,
+        adversary=one_by_one,
+        assumptions={**ASSUMPTIONS_SOFT, ONE: _one},
+        controls=(*CONTROLS_SOFT, Control("a mixture", ONE, lambda: (EVEN, attain_soft(EVEN)))),
+    ),
+    INFORMATION,
+    INFORMATION.clause(
+        "scattered inputs",
         sense="upper",
-        attain=best,
-        rival=other_router,
-        assumptions={**ASSUMPTIONS, ALONE: _alone},
-        controls=(*CONTROLS, Control("whose input it is, told beforehand", ALONE, _told)),
+        draw=draw_spread,
+        bound=log_volume,
+        measure=information,
+        attain=None,
+        rival=like_a_normal_law,
+        adversary=None,
+        assumptions={KEYS_INFORMATION: _as_stated},
+        controls=(
+            Control(
+                "keys twice as far apart",
+                KEYS_INFORMATION,
+                lambda: (np.eye(1), np.array([[-2.0], [2.0], [-2.0], [2.0]])),
+            ),
+        ),
+        unseen="met by keys that are themselves normal, and these are never finitely many",
     ),
 )

@@ -52,7 +52,6 @@ References
 Chen, Hoang, Hahn, Sarfraz (arXiv 2506.13479).
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import permutations
@@ -65,7 +64,7 @@ from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye, lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
-from loratheory.toy import Merge, interpolating, relu_keys
+from loratheory.toy import AssociativeMemory, interpolating, relu_keys
 
 SENSE = "upper"
 SOURCE = "own"
@@ -96,6 +95,7 @@ class Case:
     def worlds(self) -> list[toy.TwoHop]:
         """Two-hop problems, one for each bijection that may be hidden, all equally likely."""
         same, every = tuple(range(len(self.shown))), permutations(range(len(self.shown)))
+        # one of the two facts is drawn, the other is shown
         pairs = ((p, same) if self.hidden == "values" else (self.shown, p) for p in every)
         build = partial(toy.two_hop, self.base, self.keys, answers=self.shown, known=self.known)
         return [build(values=values, pairing=pairing) for values, pairing in pairs]
@@ -104,7 +104,7 @@ class Case:
 @lru_cache(maxsize=4)
 def _outcomes(case: Case, rule: toy.Rule) -> list[tuple[tuple[int, ...], list[list[int]]]]:
     """Return for every world its right answers, and the predictions under each gate pattern."""
-    return [(q.answers, [toy.chosen(logits) for logits in rule(q)]) for q in case.worlds]
+    return [(q.answers, list(map(toy.chosen, rule(q)))) for q in case.worlds]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -117,6 +117,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     one, two, both = (
         c * k for c, k in zip(magnitude, toy.relu_keys(rng, n, 2 * n + size), strict=True)
     )
+    # a base may know the second hop alone, or both
     facts = np.kron(np.diag([float(known), 1.0]), np.eye(n))
     base = toy.interpolating(np.concatenate([one, two], axis=1), facts).dense()
     shown = tuple(rng.permutation(n).tolist())
@@ -132,11 +133,10 @@ def bound(case: Case) -> float:
 def measure(case: Case, rule: toy.Rule) -> float:
     """Return the share of prompts, over all worlds, that the rule answers right in some pattern."""
     # an oracle picks the gate pattern: one right prediction among them is enough
-    hits = [
-        any(prediction[x] == answer for prediction in predictions)
-        for answers, predictions in _outcomes(case, rule)
-        for x, answer in enumerate(answers)
-    ]
+    hits = []
+    for answers, predictions in _outcomes(case, rule):
+        for x, answer in enumerate(answers):
+            hits.append(answer in [prediction[x] for prediction in predictions])
     return sum(hits) / len(hits)
 
 
@@ -151,8 +151,10 @@ def attain(case: Case) -> toy.Rule:
 def rival(case: Case, rng: np.random.Generator) -> toy.Rule:
     """Draw a merge or router whose outputs cannot depend on what is hidden."""
     strength = (rng.standard_normal(4) * 10.0 ** rng.integers(-6, 7, 4)).tolist()
+    # a router chooses among patterns of its gates; a merge has one
     if case.patterns > 1:
         return toy.gated(strength[: case.patterns])
+    # rules that weigh by responses would see a value that is hidden and subtracted
     rules = [toy.added(strength[0], strength[1]), toy.added(1, 1), toy.added(0.5, 0.5)]
     if case.hidden == "pairing" or not case.known:
         rules.append(toy.responsive)
@@ -212,15 +214,6 @@ class OneFact:
     answers: int
 
 
-def limit(cosine: float = 1 / math.sqrt(6), stretch: float = math.sqrt(3 / 2)) -> float:
-    """Return how strongly infinitely many ReLU units respond to a prompt, 1 being the key itself.
-
-    `cosine` is that between the inputs of prompt and key, `stretch` the ratio of their lengths.
-    """
-    angle = math.acos(cosine)
-    return stretch * (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
-
-
 def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
     """Draw one fact a hop among two to six subjects, and a layer of at least 64 units."""
     n = int(rng.integers(2, 7))
@@ -229,27 +222,23 @@ def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
     return OneFact(magnitude * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
 
 
-def response(key: Array, prompts: Array) -> Array:
-    """Return the share of a least-norm edit at `key` that each prompt receives."""
-    return (key @ prompts) / (key @ key)
-
-
-def margin(case: OneFact, merge: Merge) -> float:
+def margin(case: OneFact, merge: AssociativeMemory) -> float:
     """Return the logit of z less the largest of the other answers' logits, on x's prompt."""
     return lead(merge.logits(case.prompts[:, 0])[case.entities :])
 
 
-def plain_sum(case: OneFact) -> Merge:
+def plain_sum(case: OneFact) -> AssociativeMemory:
     """Return the counterexample: a zero base and the sum of two least-norm edits."""
+    # the new facts alone, on a base that knows nothing
     hot = eye(case.first, case.entities + case.answers)
     y, z = hot[:, :1], hot[:, case.entities : case.entities + 1]
     edits = tuple(
         interpolating(key[:, None], value) for key, value in ((case.first, y), (case.second, z))
     )
-    return Merge(LowRank(0 * y, 0 * case.first[None, :]), edits, (1.0, 1.0))
+    return AssociativeMemory(LowRank(0 * y, 0 * case.first[None, :]), edits, (1.0, 1.0))
 
 
-def _neutral(case: OneFact, merge: Merge) -> bool:
+def _neutral(case: OneFact, merge: AssociativeMemory) -> bool:
     logits = (merge.weight @ case.prompts)[case.entities :, :]
     return bool(array_namespace(logits).all(logits == logits[:1, :]))
 
@@ -265,10 +254,7 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         measure=margin,
         attain=plain_sum,
         rival=None,
-        assumptions={
-            NEUTRAL: _neutral,
-            ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0),
-        },
+        assumptions={NEUTRAL: _neutral, ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0)},
         controls=(),
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, response_scores
+from loratheory.adapters import Adapter, response_norms
 from loratheory.bench import Language
 from loratheory.bench.collection import SIZE, Collection
 from loratheory.bench.language import Items, continued
@@ -20,12 +20,13 @@ from loratheory.pretrained import (
     Way,
     attached,
     batch,
-    chosen,
+    divergence_slopes,
     first_tokens,
     inputs,
     leak,
     leaks,
     next_logits,
+    optimise_coefficients,
     put_on,
     token_logs,
 )
@@ -217,7 +218,10 @@ class StudiedCollection(Collection):
 
             numbers = acting.coefficients[0].tolist()
             if way.free:
-                numbers = list(chosen(_score, way.free, numbers, [0.5] * len(group))[0])
+                asked = [[prompt for prompt, _ in self.questions(i)[:CHOOSING]] for i in group]
+                before = [logs[:CHOOSING] for logs in alone]
+                slopes = partial(divergence_slopes, self.model, acting, asked, before)
+                numbers = list(optimise_coefficients(_score, slopes, way.free, numbers)[0])
                 acting.set(numbers)
             now = self.logs(group)
         found = []
@@ -271,7 +275,7 @@ class StudiedCollection(Collection):
         with attached(self.model, everyone, 0.0) as acting:
             fed = inputs(self.model, [batch(self.model, prompts)], acting.names)
             return torch.stack(
-                [response_scores(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
+                [response_norms(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
             )
 
     @cached_property
@@ -356,3 +360,8 @@ def relative(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.nda
 def _directions(sigma: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """Ones for directions that are read, zeros for those filled up or of no size."""
     return np.asarray(sigma > 1e-12 * sigma.max(axis=(2, 3), keepdims=True), dtype=float)
+
+
+MOST = 2.0  # the largest coefficient that is tried
+TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
+TINY = 1e-6  # nats: what is less counts as nothing

@@ -23,7 +23,7 @@ from loratheory.bench.portable import Publishers
 from loratheory.bench.sentences import ASKED
 from loratheory.pretrained import Model, first_tokens, next_logits
 from loratheory.shapes import Float
-from loratheory.theorems.composition._hops import margin as two_hop_margin
+from loratheory.theorems.composition.two_read_region import margin as two_hop_margin
 from paper.studies._shared.theory import LEAST, PATTERNS
 from paper.studies.lm_library.record import auc
 

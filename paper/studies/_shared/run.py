@@ -69,21 +69,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: its name, its parts, and the minutes that each profile takes on one core.
-
-    `needs` is the optional dependency of the cells: ``torch``, ``pretrained`` or none.
-    """
+    """A study: its name, its parts, and the minutes that each profile takes on one core."""
 
     name: str
     parts: tuple[Part, ...]
-    minutes: Mapping[str, float]
-    needs: str = ""
+    minutes: Mapping[str, float | int]
 
 
-def study(module: str, *parts: Part, minutes: Sequence[float], needs: str = "") -> Study:
+def study(module: str, *parts: Part, minutes: Sequence[float | int]) -> Study:
     """Return the study of a module ``…NAME.study``; `minutes` are of ``quick`` and ``paper``."""
     times = dict(zip(("quick", "paper"), minutes, strict=True))
-    return Study(module.split(".")[-2], parts, times, needs)
+    return Study(module.split(".")[-2], parts, times)
 
 
 def part(

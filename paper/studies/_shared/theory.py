@@ -12,8 +12,8 @@ from loratheory.bench.library import within
 from loratheory.bench.training import Taught
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
-from loratheory.theorems.composition._hops import Pattern
-from loratheory.theorems.composition._hops import margin as region_margin
+from loratheory.theorems.composition.two_read_region import Pattern
+from loratheory.theorems.composition.two_read_region import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in

@@ -23,10 +23,12 @@ COLUMNS = {"hop_1": "hop 1", "hop_2": "hop 2", "two_hop_vocabulary": "two-hop qu
 
 def draw(folder: Path) -> Figure:
     """Draw the figure."""
-    parts = [read_table(f"lm_training/{part}", folder) for part in ("stand_ins", "top_layers")]
-    table = pd.concat(
-        part[[*COLUMNS, "seed", "sentence", "first", "second", "rule"]] for part in parts
-    )
+    stand_ins = read_table("lm_training/stand_ins", folder)
+    late = read_table("lm_training/top_layers", folder)
+    # the same base, facts of one relation, countries that the base knows
+    parts = [stand_ins[stand_ins["bridge"] == "known"], late[late["relation"] == "mascot"]]
+    columns = [*COLUMNS, "seed", "sentence", "first", "second", "rule"]
+    table = pd.concat(part[columns] for part in parts)
     table = table[table["rule"] == "sum"]
     groups = {}
     for name, (first, second) in CONDITIONS.items():

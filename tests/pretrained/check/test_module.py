@@ -24,7 +24,7 @@ from loratheory.pretrained.check._module import (
     input_floor,
     summed_rank,
 )
-from loratheory.theorems.routing import arrow_law
+from loratheory.theorems.routing import arrow
 
 # Adapters: what theorems say of them, asked of a module of 7 outputs and 9 inputs
 
@@ -272,10 +272,10 @@ def test_arrows_law_is_held_against_what_the_facts_of_random_keys_say():
         scores = np.abs(updates[i].down @ np.transpose(tops))
         assert reading.value == np.mean(scores.argmax(axis=1) == i)
         found = np.linalg.norm(updates[i].dense() @ updates[i].down.T, axis=0)
-        laws = [arrow_law.accuracy(4, s) for s in found / found.max()]
+        laws = [arrow.limit_accuracy(4, s) for s in found / found.max()]
         assert reading.bound == pytest.approx(np.mean(laws))
         assert reading.bound == pytest.approx(
-            np.mean([arrow_law.accuracy(4, s) for s in strengths]), abs=0.02
+            np.mean([arrow.limit_accuracy(4, s) for s in strengths]), abs=0.02
         )
         assert (reading.outcome, "times 1/256 within" in reading.note) == ("not applicable", True)
     assert list(arrow_facts(replace(asked, prompts=()))) == []

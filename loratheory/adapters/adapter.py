@@ -1,0 +1,268 @@
+"""An adapter: a mapping from module names to factored updates, loaded when looked up."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loratheory.lowrank import Array, LowRank
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+"""Storage types of adapter files, from the narrowest to the widest."""
+
+Shape = tuple[int, int]
+if TYPE_CHECKING:
+    Updates = Mapping[str, LowRank]
+else:  # a run-time check of one value would load it
+    Updates = Mapping[str, Any]
+
+
+class AdapterError(ValueError):
+    """An adapter cannot be read, written or combined as asked; the message says why."""
+
+
+def shown(value: object, limit: int = 120) -> str:
+    """Return a value as text for a message: escaped, on one line, shortened."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"
+
+
+def refusal(place: str | Path, fact: str, remedy: str) -> AdapterError:
+    """Return the error for `place` (a file, folder or module): what is wrong and what to do."""
+    text = f"{place}: {fact}; {remedy}"
+    # A name in a hostile file must not play tricks on the terminal.
+    return AdapterError("".join(mark if mark.isprintable() else " " for mark in text))
+
+
+@dataclass(frozen=True)
+class Info:
+    """What an adapter's files say about it, other than the updates."""
+
+    name: str = "adapter"  #: The adapter's name in messages, usually its folder.
+    base: str = ""  #: ``base_model_name_or_path``, empty where unknown.
+    dtype: str = "float32"  #: Storage type of the widest tensor, one of `DTYPES`.
+    embeddings: frozenset[str] = frozenset()
+    """Modules that are embeddings; their updates map one-hot tokens to vectors."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The keys of ``adapter_config.json`` that a merge hands on, such as `task_type`."""
+    notes: tuple[str, ...] = ()  #: What in the files was not used, in sentences for the user.
+    scales: Mapping[str, float] = field(default_factory=dict)
+    """By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update."""
+
+
+class Lazy(Mapping[str, Any]):
+    """What ``make(name)`` computes of each module, such as its update, at each look-up anew."""
+
+    def __init__(self, names: tuple[str, ...], make: Callable[[str], Any]) -> None:
+        self._names = dict.fromkeys(names)
+        self._make = make
+
+    def __getitem__(self, name: str) -> Any:
+        """What belongs to one module, computed now."""
+        if name not in self._names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a module; computes nothing."""
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        """Module names in order; computes nothing."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Number of modules; computes nothing."""
+        return len(self._names)
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter(Updates):
+    """Low-rank updates by module name, each already multiplied by its scale.
+
+    ``adapter["model.layers.0.self_attn.q_proj"]`` is the update of that linear map, of shape
+    (outputs, inputs), scaled as `lora_alpha` and rank patterns ask. The mapping may be `Lazy`: an
+    update is then read or computed at each look-up, so that adapters larger than memory can be
+    processed module by module. Shapes are known without loading anything.
+
+    Examples
+    --------
+    >>> adapter = lt.read_adapter("tests/data/persons")
+    >>> adapter
+    <Adapter 'tests/data/persons': updates of 60 modules>
+    >>> adapter["model.layers.0.self_attn.q_proj"].rank
+    4
+    """
+
+    modules: Updates
+    shapes: Mapping[str, Shape]
+    info: Info = field(default_factory=Info)
+
+    @classmethod
+    def of(cls, modules: Mapping[str, LowRank], info: Info | None = None) -> "Adapter":
+        """Return an adapter made of updates in memory."""
+        shapes = {name: low.shape for name, low in modules.items()}
+        return cls(modules, shapes, info or Info())
+
+    def map(self, change: Callable[[Array], Array]) -> "Adapter":
+        """Return an adapter whose look-ups apply `change` to both factors, see `LowRank.map`."""
+        return replace(self, modules=Lazy(tuple(self), lambda name: self[name].map(change)))
+
+    def __repr__(self) -> str:
+        """One line; loads nothing."""
+        return f"<Adapter {shown(self.info.name)}: updates of {len(self)} modules>"
+
+    def __getitem__(self, name: str) -> LowRank:
+        """The update of one module."""
+        return self.modules[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the adapter changes this module; loads nothing."""
+        return name in self.shapes
+
+    def __iter__(self) -> Iterator[str]:
+        """Module names in order; loads nothing."""
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        """Number of modules; loads nothing."""
+        return len(self.shapes)
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Adapters that fit each other, over the union of their modules; made by `aligned`."""
+
+    adapters: tuple[Adapter, ...]  #: In the order given; the same adapter may occur twice.
+    shapes: Mapping[str, Shape]  #: All modules, in the order of first appearance.
+    missing: Mapping[str, tuple[int, ...]]
+    """For each module that some adapters lack, their positions; their update there is zero."""
+    info: Info
+    """For an adapter made of all: the widest dtype, every embedding, the keys that all share."""
+
+    def updates(self, module: str) -> list[LowRank]:
+        """Return the update of one module by each adapter, of width 0 where an adapter has none."""
+        present = {}
+        for place, adapter in enumerate(self.adapters):
+            # `get` would take a KeyError of a lazy look-up for an absence.
+            if module in adapter:
+                present[place] = adapter[module]
+        like = next(iter(present.values()))
+        zero = LowRank(like.up[:, :0], like.down[:0, :])
+        return [present.get(place, zero) for place in range(len(self.adapters))]
+
+    @property
+    def report(self) -> tuple[str, ...]:
+        """A sentence for each adapter that lacks modules of the others."""
+        sentences = []
+        for i, adapter in enumerate(self.adapters):
+            lacks = [module for module, absent in self.missing.items() if i in absent]
+            if lacks:
+                named = f"{lacks[0]}{', …' if lacks[1:] else ''}"
+                count = f"{len(lacks)} of {len(self.shapes)} modules"
+                fact = f"{adapter.info.name} has no update of {count} ({named})"
+                sentences.append(f"{fact}: it counts as zero there")
+        return tuple(sentences)
+
+
+def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
+    """Check that adapters fit each other and return them over the union of their modules.
+
+    Loads nothing. With `any_base`, adapters may name different base models or revisions, but shapes
+    must still agree.
+
+    Raises
+    ------
+    AdapterError
+        If there is no adapter, or two adapters disagree about a module's shape, about whether it is
+        an embedding, or about base model or revision.
+    """
+    if not adapters:
+        place = "adapters"
+        raise refusal(place, "none were given", "give at least one")
+    first: dict[str, Adapter] = {}
+    for adapter in adapters:
+        for module in adapter:
+            _check_same_kind(module, adapter, first.setdefault(module, adapter))
+    shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
+    missing = {}
+    for module in shapes:
+        absent = tuple(i for i, adapter in enumerate(adapters) if module not in adapter)
+        if absent:
+            missing[module] = absent
+    notes = () if any_base else _check_same_base(adapters)
+    return Aligned(tuple(adapters), shapes, missing, _common_info(adapters, notes))
+
+
+def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
+    place, remedy = f"module {shown(module)}", "combine adapters of one base model"
+    one, two = adapter.info, other.info
+    shape, expected = adapter.shapes[module], other.shapes[module]
+    if shape != expected:
+        fact = f"{two.name} changes a {expected} map, {one.name} a {shape} one"
+        raise refusal(place, fact, remedy)
+    if (module in one.embeddings) != (module in two.embeddings):
+        fact = f"an embedding in only one of {two.name} and {one.name}"
+        raise refusal(place, fact, remedy)
+
+
+def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+    """Refuse different base models and different revisions of one; those that name none fit any.
+
+    Returns what the user should see to: that a revision stands beside none.
+    """
+    _agreed("base model", adapters, lambda info: info.base)
+    known = _agreed(
+        "revision of the base model", adapters, lambda info: str(info.config.get("revision") or "")
+    )
+    if known is None:
+        return ()
+    for adapter in adapters:
+        if not adapter.info.config.get("revision"):
+            revision = shown(known.info.config["revision"])
+            fact = f"{known.info.name} was trained on revision {revision} of its base model"
+            return (f"{fact}, {adapter.info.name} names none: see that they are one",)
+    return ()
+
+
+def _agreed(fact: str, adapters: Sequence[Adapter], value: Callable[[Info], str]) -> Adapter | None:
+    """The first adapter that names a base or a revision; refused if another names another one."""
+    first = None
+    for adapter in adapters:
+        if not value(adapter.info):
+            continue
+        first = first or adapter
+        one, other = value(first.info), value(adapter.info)
+        if one != other:
+            text = f"its {fact} is {shown(other)}, that of {first.info.name} is {shown(one)}"
+            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+            raise refusal(adapter.info.name, text, remedy)
+    return first
+
+
+def _common_info(adapters: Sequence[Adapter], notes: tuple[str, ...]) -> Info:
+    """What an adapter made of all of these says about itself."""
+    common = adapters[0].info
+    names, config, own_notes = [common.name], dict(common.config), list(common.notes)
+    for adapter in adapters[1:]:
+        info = adapter.info
+        names.append(info.name)
+        own_notes += info.notes
+        transposed = config.get("fan_in_fan_out") or info.config.get("fan_in_fan_out")
+        config = {key: value for key, value in config.items() if info.config.get(key) == value}
+        # PEFT warns about it in modules that are not transposed, and needs it in those that are.
+        if transposed:
+            config["fan_in_fan_out"] = True
+        common = replace(
+            common,
+            base=common.base or info.base,
+            dtype=max(common.dtype, info.dtype, key=DTYPES.index),
+            embeddings=common.embeddings | info.embeddings,
+        )
+    return replace(
+        common,
+        name=" + ".join(dict.fromkeys(names)),
+        config=config,
+        notes=(*own_notes, *notes),
+        scales={},
+    )

@@ -1,0 +1,778 @@
+r"""Least-norm placement: in which layers gradient descent puts a fact that single hops teach.
+
+**Statement.** Taught a fact by single hops alone, gradient descent from zero on reads of fixed keys
+gives each read a share of the answer in proportion to its key's energy times its learning rate; a
+two-hop question gets the answer times the sum, over the reads after its bridge, of share times
+h·k/‖k‖², k the key under which the entity is named and h the one under which it is latent; for
+several facts, fitted exactly, these are ratios of Gram matrices.
+
+Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of
+:math:`K_l` are the keys of n facts whose subjects are named, and the lessons ask for
+:math:`\sum_l \Delta_l K_l = V`. A two-hop prompt holds its bridge entity only from some read on;
+there the entity is latent, with keys :math:`h_l`, and earlier reads do not see it. Gradient descent
+from zero on any loss of these logits, with rate :math:`\eta_l` at read :math:`l`, can end at one
+exact edit only, and that edit answers the two-hop question by
+
+.. math::
+    V w, \qquad w = G^{-1} \sum_{l\ \mathrm{late}} \eta_l K_l^\top h_l
+    = \sum_{l\ \mathrm{late}} (G^{-1} \eta_l G_l)\, (G_l^+ K_l^\top h_l), \qquad
+    G_l = K_l^\top K_l,\ G = \sum_l \eta_l G_l :
+
+share times resemblance. For one fact the share of a read is :math:`\eta_l \|k_l\|^2 / \sum_j \eta_j
+\|k_j\|^2` and the resemblance :math:`k_l^\top h_l / \|k_l\|^2`. With answers that are tokens of
+their own, that of fact 1 leads by :math:`w_1 - \max(0, \max_{i > 1} w_i)`.
+
+**Proof.** The gradient at read :math:`l` is :math:`E K_l^\top` with the same :math:`E` at all
+reads, so each step, and the end, has the form :math:`\Delta_l = \eta_l A K_l^\top`; batches of
+lessons, momentum and rates that change in common keep it. The lessons then say :math:`A G = V`.
+Tokens of their own make :math:`V` of full column rank, hence the keys of all reads together, and
+:math:`G` is invertible: :math:`\sum_{\mathrm{late}} \Delta_l h_l = V G^{-1} \sum \eta_l K_l^\top
+h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:`G_l G_l^+ K_l^\top
+= K_l^\top`. With :math:`K` the keys :math:`\sqrt{\eta_l} K_l` one below another, the edit is
+:math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
+/ \eta_l`. :math:`\square`
+
+**What it tells someone who merges adapters.** Where single hops put an adapter's facts, and so
+whether others can reach them through a bridge, is decided by the keys that the base gives and by
+learning rates. Two-hop use is lost in proportion to the energy of reads before the bridge, and to
+how little a latent entity looks like its name; higher rates in later layers give more of it.
+
+**What it does not say.** That keys stay put: updates of early reads move later keys in a trained
+network, and reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen
+meets keys that it shortens by a random factor, equal for all reads on average only. Rules that
+rescale each weight (Adam) leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
+
+References
+----------
+Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two-hop questions read facts
+late: Biran et al. (arXiv 2406.12775); Zhang et al. (arXiv 2410.06331). Single-hop training leaves
+them at chance: Balesni et al. (arXiv 2411.16353).
+
+============================================================
+
+Free placement: single-hop lessons leave every two-hop answer open; a partner's lessons do not.
+
+**Statement.** Single-hop lessons allow every two-hop answer unless the latent key, all reads
+together, combines named ones: the least-norm edit that also answers a, where that of single hops
+alone answers b, has a squared norm larger by |a − b|² over the energy of the latent key outside the
+span of the named ones, keys multiplied and updates divided by the root of each read's learning
+rate.
+
+In the setting of ``thm:least-norm-placement`` let :math:`K` be the named keys :math:`\sqrt{\eta_l}
+K_l` of all reads below each other and :math:`h` the latent key :math:`\sqrt{\eta_l} h_l`, zero
+at the reads before the bridge. If :math:`h` is no combination of the columns of :math:`K`, edits
+that answer every single-hop lesson exactly and the two-hop question by :math:`a` exist for every
+:math:`a`, and the least of them has
+
+.. math::
+    \sum_l \frac{\|\Delta_l\|_F^2}{\eta_l} = \operatorname{tr} V G^{-1} V^\top
+    + \frac{\|a - V w\|^2}{\|h - K w\|^2}, \qquad G = K^\top K,\ w = G^{-1} K^\top h.
+
+One read before the bridge that tells the facts apart is enough for that, if :math:`h \ne 0`. For
+one fact that is answered by :math:`v`, the right answer costs :math:`(1 - w)^2 \|v\|^2 / \|h - k
+w\|^2` more than single hops alone.
+
+**Proof.** In units of :math:`\sqrt{\eta_l}` the updates side by side are one matrix :math:`D`,
+exact iff :math:`D K = V`, with the two-hop answer :math:`D h`. So :math:`D` must take :math:`[K\;
+h]`, which has independent columns, to :math:`[V\; a]`; the least is :math:`[V\; a] [K\; h]^+`, of
+squared norm :math:`\operatorname{tr} [V\; a] ([K\; h]^\top [K\; h])^{-1} [V\; a]^\top`. The block
+inverse, with Schur complement :math:`\|h\|^2 - h^\top K G^{-1} K^\top h = \|h - K w\|^2`, gives
+the two terms. If :math:`h = K c`, an early read has :math:`K_l c = 0`, and :math:`c = 0` where its
+keys are independent. :math:`\square`
+
+**Corollary (partner lessons).** Two-hop lessons through a partner determine what single hops leave
+open: every edit without loss on them, of whatever norm, answers a latent key that is one
+combination of theirs at all reads after the bridge by the same combination of their answers.
+
+If :math:`h_l = H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V
+b`. The lessons by name do not enter.
+
+**What it tells someone who merges adapters.** No single-hop loss, however small, shows that an
+adapter's facts can be reached through a bridge: unless the latent key combines named ones, all
+two-hop answers have the same loss. Two-hop lessons do it, with any partner that makes the entity
+latent in the way of those to come, and the formula says how much norm that takes.
+
+**What it does not say.** That a partner to come makes the entity latent in the same way: what is
+lost if it does not is ``thm:bridge-transfer``. No test by single hops tells which placement one has
+(``thm:invisible-placement``).
+
+References
+----------
+Minimum-norm interpolation: Penrose (1956). Edits taught by multi-hop data: Yao et al. (CaKE, arXiv
+2503.16356), Zhang et al. (IFMET, arXiv 2410.06331); portability: Yao et al. (arXiv 2305.13172).
+
+============================================================
+
+Invisible placement: single hops do not show in which layer an edit sits; two hops need to know.
+
+**Statement.** Where the layers after the bridge hold the old facts, splitting the second hop's edit
+over layers leaves every single-hop logit as it is, while two hops of whole edits compose iff more
+than half of it comes after the bridge: any test by single-hop logits misjudges at least the smaller
+part of the placements.
+
+Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
+prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
+shares of sum 1, :math:`\rho` of it in the later ones; let these hold the old facts with strength
+1. Then, whatever the shares, all single-hop logits are the same, and the new two-hop answer wins,
+with coefficients :math:`c_1, c_2 > 0` and an unedited old bridge, iff
+
+.. math:: \rho \;>\; \max\Bigl(\frac1{2 c_2},\; \frac{1 - c_1}{c_1 c_2}\Bigr):
+
+more than half for whole edits. So any test that looks at single-hop behaviour alone, on any
+prompts, judges at least :math:`\min(q, 1 - q)` of a set of placements wrongly, :math:`q` the
+fraction that composes; a constant does as well. Remedy: the whole edit in every layer
+(:math:`\rho \ge 1`, "store twice"), known to leave single hops right.
+
+**Proof.** A single-hop read gives :math:`(W + c_2 \sum_l \rho_l \Delta) k = (W + c_2 \Delta) k`.
+The two-hop prompt reads :math:`W + c_2 \rho \Delta`: the two-read region with :math:`c_2 \rho` for
+:math:`c_2` (``thm:two-read-region``). Verdicts that depend on equal logits are equal, hence wrong
+on the one or on the other part. :math:`\square`
+
+**What it tells someone who merges adapters.** Single-hop accuracy cannot certify a library for
+two-hop use: two models with the same single-hop answers differ on two hops by where their edits
+sit. Ask two-hop questions, or place the edit in the layers that are read after the bridge.
+
+**What it does not say.** Where training puts edits. If equal gradients split them evenly,
+:math:`\rho` is the fraction of layers that come late, and two hops need :math:`c_2 > 1/(2 \rho)`
+where single hops need 1/2. Where a share :math:`\beta` of the old fact sits late, whole first edits
+need :math:`\rho > \beta/(2 c_2)`: base and edit spread alike always compose.
+
+References
+----------
+facts learned twice: arXiv 2502.03490; late second hops and back-patching: arXiv 2406.12775.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._arrays import condition_number, eye, lead, norm
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems.composition import two_read_region as region
+from loratheory.theorems.composition.two_read_region import Prompt, small, two_hops
+from loratheory.toy import LinearChain
+
+SENSE = "equal"
+SOURCE = "own; that gradient descent from zero finds the least norm is well known"
+
+EXACT = "an edit without loss on the single-hop lessons"
+DESCENT = "updates of the form that gradient descent from zero has at the stated rates"
+
+Edit = tuple[Float[Array, "tokens _"], ...]  # the update of each read
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Facts' keys at each read, keys of a latent mention of fact 0, and the reads' learning rates.
+
+    A read's `named` keys have one column a fact. The first `early` reads come before the bridge and
+    do not see the latent mention, whatever its keys there.
+    """
+
+    named: tuple[Float[Array, "_ facts"], ...]
+    latent: tuple[Float[Array, " _"], ...]
+    rates: tuple[float, ...]
+    early: int
+
+    @property
+    def lessons(self) -> Float[Array, "keys facts"]:
+        """Named keys of all reads, stacked; each read's are scaled by the root of its rate."""
+        return self.stacked(self.named, 0)
+
+    @property
+    def question(self) -> Float[Array, " keys"]:
+        """Latent keys, stacked and scaled like `lessons`; zero at reads that do not see them."""
+        return self.stacked(self.latent, self.early)
+
+    def stacked(self, keys: tuple[Array, ...], start: int) -> Array:
+        """Return all reads' keys below each other, scaled like `lessons`; 0 before read `start`."""
+        parts = [
+            (rate**0.5 if read >= start else 0.0) * part
+            for read, (rate, part) in enumerate(zip(self.rates, keys, strict=True))
+        ]
+        return array_namespace(parts[0]).concat(parts, axis=0)
+
+    def edit(self, stacked: Float[Array, "tokens keys"]) -> Edit:
+        """Return an update of stacked, scaled keys as one update for each read's own keys."""
+        parts, end = [], 0
+        for rate, keys in zip(self.rates, self.named, strict=True):
+            start, end = end, end + keys.shape[0]
+            # undoes the scaling by the root of the rate
+            parts.append(rate**0.5 * stacked[:, start:end])
+        return tuple(parts)
+
+    def in_units(self, edit: Edit) -> Float[Array, "tokens keys"]:
+        """Return the reads' updates as one update of stacked, scaled keys; undoes `edit`."""
+        parts = [update / rate**0.5 for update, rate in zip(edit, self.rates, strict=True)]
+        return array_namespace(parts[0]).concat(parts, axis=1)
+
+
+def answers(keys: Array) -> Array:
+    """Return the wanted logits, 1 for each fact's own token; the last token answers no fact."""
+    return array_namespace(keys).concat([eye(keys, keys.shape[1]), 0 * keys[:1, :]], axis=0)
+
+
+def combination(keys: Array, question: Array) -> Array:
+    """Return the coefficients of independent `keys` whose combination is nearest to `question`."""
+    return array_namespace(keys).linalg.solve(keys.T @ keys, keys.T @ question)
+
+
+def weights(case: Case) -> Float[Array, " facts"]:
+    """Return how much of each fact's answer the two-hop question gets: the w of the statement."""
+    return combination(case.lessons, case.question)
+
+
+def shares(case: Case) -> list[float]:
+    """Return the share of fact 0's update that each read takes if that fact is taught alone."""
+    energies = [
+        rate * float(array_namespace(keys).sum(keys[:, 0] ** 2))
+        for rate, keys in zip(case.rates, case.named, strict=True)
+    ]
+    return [energy / sum(energies) for energy in energies]
+
+
+def least_norm(case: Case, keys: Array, wanted: Array) -> Edit:
+    """Return the edit of least norm that gives these stacked keys the wanted logits."""
+    return case.edit(wanted @ array_namespace(keys).linalg.pinv(keys, rtol=None))
+
+
+def and_unseen(case: Case, keys: Array, wanted: Array, rng: np.random.Generator) -> Edit:
+    """Return the edit of `least_norm` plus a random one that is zero at these keys."""
+    inverse, size = np.linalg.pinv(keys), 10.0 ** int(rng.integers(-9, 1)) / np.abs(keys).max()
+    extra = size * rng.standard_normal((len(wanted), len(keys)))
+    return case.edit(wanted @ inverse + extra - (extra @ keys) @ inverse)
+
+
+def condition_of(keys: Array) -> float:
+    """Return the condition number of the keys' Gram matrix, at most 1e18."""
+    return min(condition_number(keys), 1e9) ** 2
+
+
+def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
+    """Draw reads and facts whose stacked named keys are linearly independent.
+
+    With `partner` the latent key is independent of them as well.
+    """
+    reads, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+    # some reads are too narrow to tell all facts apart alone
+    widths = rng.integers(1, size + 3, reads).tolist()  # some too narrow for all facts alone
+    named = [10.0 ** rng.uniform(-1, 1) * rng.standard_normal((d, facts)) for d in widths]
+    alike, own = rng.uniform(-0.5, 1.5, (reads, facts)), 10.0 ** rng.uniform(-3, 0.5, reads)
+    # how much the latent mention resembles other facts
+    alike[:, 1:] *= rng.choice([0.0, 0.3, 1.0])
+    latent = [
+        keys @ a + o * float(np.abs(keys).max()) * rng.standard_normal(len(keys))
+        for keys, a, o in zip(named, alike, own, strict=True)
+    ]
+    rates = 10.0 ** (rng.uniform(-1, 1, reads) * (rng.random() < 0.5))
+    early = int(rng.integers(reads))
+    # nearly dependent keys would measure rounding, and are drawn again
+    case = Case(tuple(named), tuple(latent), tuple(rates.tolist()), early)
+    keys = np.column_stack([case.lessons, case.question]) if partner else case.lessons
+    if keys.shape[0] >= keys.shape[1] and condition_of(keys) <= 1e4:
+        return case
+    return independent(rng, size, partner)
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Draw one to four reads and facts, with keys of unequal lengths and unequal learning rates."""
+    return independent(rng, size, partner=False)
+
+
+def bound(case: Case) -> float:
+    """Return w_1 − max(0, the other w_i), w being the statement's weights for the case."""
+    return lead(answers(case.lessons) @ weights(case))
+
+
+def measure(case: Case, edit: Edit) -> float:
+    """Return fact 0's margin when the reads after the bridge see the latent keys."""
+    late = range(case.early, len(edit))
+    return lead(sum(edit[read] @ case.latent[read] for read in late))
+
+
+def scale(case: Case) -> float:
+    """Return a bound of the logits at the latent keys, the unit of rounding errors."""
+    xp = array_namespace(case.lessons)
+    least = float(xp.linalg.svdvals(case.lessons)[-1])
+    return 1 + norm(case.question) / max(least, 1e-300)
+
+
+def condition(case: Case) -> float:
+    """Return the squared condition number of the named keys, stacked over reads."""
+    return condition_of(case.lessons)
+
+
+def attain(case: Case) -> Edit:
+    """Return the edit of least norm that answers the single-hop lessons."""
+    return least_norm(case, case.lessons, answers(case.lessons))
+
+
+def rival(case: Case, rng: np.random.Generator) -> Edit:
+    """Return the edit that conjugate gradients find from a start in the span of the lessons."""
+    keys, wanted = case.lessons, answers(case.lessons)
+    # a start in the span of the lessons leaves the end point alone
+    start = rng.standard_normal(wanted.shape) * 10.0 ** int(rng.integers(-9, 1))
+    update = start @ keys.T / np.linalg.norm(keys) ** 2
+    for _ in range(3):  # again from where it came to, against rounding
+        rest = wanted - update @ keys
+        step = rest @ keys.T
+        for _ in range(keys.shape[1]):
+            moved = step @ keys
+            if not moved.any():
+                break
+            update = update + np.sum(rest * moved) / np.sum(moved**2) * step
+            rest = wanted - update @ keys
+            slope = rest @ keys.T
+            step = slope - np.sum((slope @ keys) * moved) / np.sum(moved**2) * step
+    return case.edit(update)
+
+
+def adversary(case: Case, _: np.random.Generator) -> Edit:
+    """Return the edit that gradient descent with momentum finds, each read at its own rate."""
+    wanted = answers(case.named[0])
+    edit = [np.zeros((len(wanted), len(keys))) for keys in case.named]
+    before, pairs = edit, list(zip(case.named, case.rates, strict=True))
+    curvature = np.linalg.eigvalsh(sum(rate * keys.T @ keys for keys, rate in pairs))
+    high, low = curvature[-1] ** 0.5, curvature[0] ** 0.5
+    # the fastest momentum for this curvature
+    pace, momentum = 4 / (high + low) ** 2, ((high - low) / (high + low)) ** 2
+    for _step in range(20000):
+        rest = wanted - sum(update @ keys for update, keys in zip(edit, case.named, strict=True))
+        if np.abs(rest).max() < 1e-14:
+            break
+        after = [
+            update + pace * rate * rest @ keys.T + momentum * (update - last)
+            for update, last, (keys, rate) in zip(edit, before, pairs, strict=True)
+        ]
+        before, edit = edit, after
+    return tuple(edit)
+
+
+def missed(edit: Edit, keys: tuple[Array, ...], wanted: Array, start: int = 0) -> float:
+    """Return the largest error in a logit when reads from `start` on see these keys."""
+    given = sum(edit[read] @ keys[read] for read in range(start, len(keys)))
+    return float(array_namespace(wanted).max(array_namespace(wanted).abs(given - wanted)))
+
+
+def exact(case: Case, edit: Edit) -> bool:
+    """Whether the edit answers every single-hop lesson."""
+    return missed(edit, case.named, answers(case.named[0])) <= SAFETY * condition(case)
+
+
+def _descended(case: Case, edit: Edit) -> bool:
+    xp, update = array_namespace(case.lessons), case.in_units(edit)
+    # descent from zero never leaves the span of the lessons' keys
+    frame = xp.linalg.qr(case.lessons)[0]
+    outside = norm(update - (update @ frame) @ frame.T)
+    return outside <= SAFETY * condition(case) * norm(update)
+
+
+ASSUMPTIONS = {EXACT: exact, DESCENT: _descended}
+
+_KEYS = (np.array([[1.0], [0.0]]), np.array([[2.0], [0.0]]))
+SMALL = Case(_KEYS, (np.zeros(2), np.array([1.0, 1.0])), (1.0, 1.0), 1)
+"""One fact, its key twice as long in the second of two reads: what controls spoil."""
+
+
+def _spoilt(change: Callable[[Edit], Edit]) -> tuple[Case, Edit]:
+    return SMALL, change(attain(SMALL))
+
+
+CONTROLS = (
+    Control("stop half way", EXACT, partial(_spoilt, lambda edit: tuple(u / 2 for u in edit))),
+    Control(
+        "start from weights that are not zero",
+        DESCENT,
+        partial(_spoilt, lambda edit: (edit[0], edit[1] + np.array([[0.0, 1.0], [0.0, 0.0]]))),
+    ),
+    Control(
+        "a learning rate four times as high in the second read",
+        DESCENT,
+        lambda: (SMALL, attain(replace(SMALL, rates=(1.0, 4.0)))),
+    ),
+    Control(
+        "a norm that makes the second read dear",
+        DESCENT,
+        lambda: (SMALL, attain(replace(SMALL, rates=(1.0, 0.1)))),
+    ),
+    Control(
+        "all of the edit in the first read",
+        DESCENT,
+        partial(_spoilt, lambda edit: (5 * edit[0], 0 * edit[1])),
+    ),
+)
+
+
+# What an edit with any wanted two-hop answer costs
+
+SENSE_FREE = "lower"
+SOURCE_FREE = "own; least-norm interpolation"
+USES_FREE = ("thm:least-norm-placement",)
+
+ANSWER = "an edit with the wanted two-hop answer"
+PARTNER = "an edit without loss on the two-hop lessons"
+SPAN = "a latent key that combines those of the two-hop lessons"
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A model with its single-hop lessons, and logits that its two-hop question must get."""
+
+    model: Case
+    answer: Float[Array, " tokens"]
+
+    @property
+    def keys(self) -> Float[Array, "keys more"]:
+        """Keys K of all single-hop lessons and the latent key h, side by side."""
+        question = self.model.question
+        return array_namespace(question).concat([self.model.lessons, question[:, None]], axis=1)
+
+    @property
+    def wanted(self) -> Float[Array, "tokens more"]:
+        """Logits wanted for each column of `keys`: V for the lessons, a for the question."""
+        named = answers(self.model.named[0])
+        return array_namespace(named).concat([named, self.answer[:, None]], axis=1)
+
+
+def draw_free(rng: np.random.Generator, size: int) -> Wanted:
+    """Draw lessons, and as wanted logits the right answer, nearly the least edit's, or any."""
+    model = independent(rng, size, partner=True)
+    right = np.eye(model.named[0].shape[1] + 1)[0]
+    # answers near the cheapest one cost next to nothing more
+    noise, said = rng.standard_normal(len(right)), np.append(weights(model), 0.0)
+    near = said + 10.0 ** rng.uniform(-6, 0) * noise
+    return Wanted(model, (right, near, 3 * noise)[int(rng.integers(3))])
+
+
+def bound_free(case: Wanted) -> float:
+    """Return tr V G⁻¹ Vᵀ + ‖a − Vw‖²/‖h − Kw‖², the least cost of the wanted two-hop answer a."""
+    xp, keys = array_namespace(case.answer), case.model.lessons
+    gram, found = keys.T @ keys, weights(case.model)
+    plain = float(xp.linalg.trace(xp.linalg.solve(gram, eye(gram, gram.shape[0]))))
+    outside = float(xp.sum((case.model.question - keys @ found) ** 2))
+    return plain + float(xp.sum((case.answer - answers(keys) @ found) ** 2)) / outside
+
+
+def attain_free(case: Wanted) -> Edit:
+    """Return the edit of least norm that gives lessons and question the wanted logits."""
+    return least_norm(case.model, case.keys, case.wanted)
+
+
+def measure_free(case: Wanted, edit: Edit) -> float:
+    """Return Σ_l ‖Δ_l‖²/η_l, the squared norm of each read's update over its learning rate."""
+    xp = array_namespace(case.answer)
+    parts = zip(edit, case.model.rates, strict=True)
+    return sum(float(xp.sum(update**2)) / rate for update, rate in parts)
+
+
+def condition_free(case: Wanted) -> float:
+    """Return the squared condition number of the case's `keys`, which are inverted."""
+    return condition_of(case.keys)
+
+
+def rival_free(case: Wanted, rng: np.random.Generator) -> Edit:
+    """Return the best edit plus a random one that is zero at all lessons and at the question."""
+    return and_unseen(case.model, case.keys, case.wanted, rng)
+
+
+def adversary_free(case: Wanted, rng: np.random.Generator) -> Edit:
+    """Return an exact edit improved by least squares along all directions that are left free."""
+    keys = case.keys
+    start = np.stack([np.linalg.lstsq(keys.T, row)[0] for row in case.wanted])
+    # directions that neither lessons nor question see
+    free = np.linalg.svd(keys)[0][:, keys.shape[1] :]
+    start = start + rng.standard_normal((len(start), free.shape[1])) @ free.T
+    if free.shape[1]:
+        start = start - (free @ np.linalg.lstsq(free, start.T)[0]).T
+    return case.model.edit(start)
+
+
+def _answered(case: Wanted, edit: Edit) -> bool:
+    error = missed(edit, case.model.latent, case.answer, case.model.early)
+    size = 1 + float(array_namespace(case.answer).max(abs(case.answer)))
+    return error <= SAFETY * condition_free(case) * size
+
+
+ASSUMPTIONS_FREE = {EXACT: lambda case, edit: exact(case.model, edit), ANSWER: _answered}
+
+_FORGOTTEN: Edit = (np.zeros((2, 2)), np.array([[1.0, 1.0], [0.0, 0.0]]))
+
+CONTROLS_FREE = (
+    Control(
+        "forget the single-hop lesson",
+        EXACT,
+        lambda: (Wanted(SMALL, np.array([2.0, 0.0])), _FORGOTTEN),
+    ),
+    Control(
+        "answer as the least-norm edit does",
+        ANSWER,
+        lambda: (Wanted(SMALL, np.array([1.0, 0.0])), attain(SMALL)),
+    ),
+)
+
+
+# What two-hop lessons determine
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A model whose latent keys are asked about, and `partner` keys of its two-hop lessons."""
+
+    model: Case
+    partner: tuple[Float[Array, "_ facts"], ...]
+
+    @property
+    def keys(self) -> Float[Array, "keys facts"]:
+        """H of the clause: the keys of the two-hop lessons, stacked over reads."""
+        return self.model.stacked(self.partner, self.model.early)
+
+    @property
+    def mix(self) -> Float[Array, " facts"]:
+        """The b of the clause, which brings the lessons' keys nearest to the latent key."""
+        return combination(self.keys, self.model.question)
+
+
+def draw_taught(rng: np.random.Generator, size: int) -> Taught:
+    """Draw a two-hop lesson for each fact, and a question that combines the lessons' keys."""
+    model = independent(rng, size, partner=False)
+    # through a partner the latent keys are near the named ones
+    partner = tuple(keys + rng.standard_normal(keys.shape) * np.abs(keys) for keys in model.named)
+    facts = partner[0].shape[1]
+    mix = np.eye(facts)[0] + rng.uniform(0, 1) * rng.standard_normal(facts)
+    taught = Taught(replace(model, latent=tuple(keys @ mix for keys in partner)), partner)
+    # late reads too narrow to tell the facts apart have nothing to teach
+    return taught if condition_of(taught.keys) <= 1e4 else draw_taught(rng, size)
+
+
+def least_taught(taught: Taught) -> Edit:
+    """Return the edit of least norm that answers the two-hop lessons."""
+    return least_norm(taught.model, taught.keys, answers(taught.keys))
+
+
+def any_taught(taught: Taught, rng: np.random.Generator) -> Edit:
+    """Return the edit of `least_taught` plus a random one that is zero at all two-hop lessons."""
+    return and_unseen(taught.model, taught.keys, answers(taught.keys), rng)
+
+
+def _learnt(taught: Taught, edit: Edit) -> bool:
+    error = missed(edit, taught.partner, answers(taught.keys), taught.model.early)
+    return error <= SAFETY * condition_of(taught.keys)
+
+
+def _spanned(taught: Taught, _: Edit) -> bool:
+    question = taught.model.question
+    outside = norm(question - taught.keys @ taught.mix)
+    return outside <= SAFETY * condition_of(taught.keys) * norm(question)
+
+
+def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
+    """Return a model that is trained at the latent key (1, 1) and asked at (`latent`, 1)."""
+    model = replace(SMALL, latent=(np.zeros(2), np.array([latent, 1.0])))
+    edit = np.zeros((2, 2)), np.array([update, (0.0, 0.0)])
+    return Taught(model, (np.zeros((2, 1)), np.ones((2, 1)))), edit
+
+
+# Placements that single hops cannot tell apart
+
+SENSE_HIDDEN = "lower"
+SOURCE_HIDDEN = "own"
+USES_HIDDEN = ("thm:two-read-region",)
+
+WHOLE = "shares that sum to one in every placement"
+BLIND = "one verdict for placements with the same single-hop logits"
+
+
+@dataclass(frozen=True, eq=False)
+class Placements:
+    """A prompt of two hops that overwrite old facts, and placements of the second edit in layers.
+
+    Row i of `shares` says how placement i splits that edit; the first `early` layers come before
+    the bridge, so that the second hop of a two-hop question does not read them.
+    """
+
+    prompt: Prompt
+    shares: Float[Array, "placements layers"]
+    early: int
+
+    @property
+    def models(self) -> "list[Placed]":
+        """One model for each placement."""
+        chain = region.attain(self.prompt)
+        return [Placed(self, chain, self.shares[i, :]) for i in range(self.shares.shape[0])]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A model whose second edit is split among layers by `shares`."""
+
+    case: Placements
+    chain: LinearChain
+    shares: Float[Array, " layers"]
+
+    def single(self, keys: Array) -> Array:
+        """Return the logits of single-hop prompts with these keys, which every layer reads."""
+        return self._second(keys, 0)
+
+    def two_hop(self) -> Array:
+        """Return the logits of the two-hop prompt, whose bridge only the later layers read."""
+        prompt, bridge = self.case.prompt, self.chain.bridges[0]
+        state = self.chain.read(0, prompt.keys[0][:, 0], prompt.coefficients[0])
+        return self._second(bridge @ state, self.case.early)
+
+    def _second(self, keys: Array, start: int) -> Array:
+        logits, strength = self.chain.memories[1] @ keys, self.case.prompt.coefficients[1]
+        for layer in range(start, self.shares.shape[0]):
+            logits = logits + strength * self.shares[layer] * (self.chain.edits[1] @ keys)
+        return logits
+
+
+Test = Callable[[Placed], bool]
+
+
+def share_needed(first: int | float, second: int | float) -> float:
+    """Return the share that ρ must exceed for two hops to compose.
+
+    `first` is the coefficient c₁ and `second` is c₂, both above 0.
+    """
+    return max(0.5, (1 - first) / first) / second
+
+
+def draw_hidden(rng: np.random.Generator, size: int) -> Placements:
+    """Draw two to four layers and up to seven placements, many that only just compose or fail."""
+    prompt = two_hops(partial(region.draw, rng, size), ["overwrite"])
+    one, two = rng.uniform(0.5, 1.5), rng.uniform(0.6, 1.5)
+    prompt = replace(prompt, coefficients=(float(one), float(two)))
+    # later shares on both sides of the border, some as near as 1e-6; each row sums to one
+    layers, rows = int(rng.integers(2, 5)), int(rng.integers(1, 8))
+    early = int(rng.integers(1, layers))
+    shares = rng.dirichlet(np.ones(layers), rows)
+    # only the later layers are read after the bridge
+    later = shares[:, early:].sum(axis=1)
+    # many placements next to the border, on both sides
+    wanted = rng.choice([-1, 1], rows) * 10.0 ** -rng.uniform(0, 6, rows)
+    wanted = np.where(rng.random(rows) < 0.5, later, share_needed(one, two) + wanted)
+    shares[:, early:] *= (wanted / later)[:, None]
+    shares[:, :early] *= ((1 - wanted) / (1 - later))[:, None]
+    return Placements(prompt, shares, early)
+
+
+def composing(case: Placements) -> float:
+    """Return q, the fraction of placements that compose, from the shares of their later layers."""
+    later = array_namespace(case.shares).sum(case.shares[:, case.early :], axis=1)
+    wins = later > share_needed(*case.prompt.coefficients)
+    return int(array_namespace(wins).count_nonzero(wins)) / int(wins.shape[0])
+
+
+def bound_hidden(case: Placements) -> float:
+    """Return min(q, 1 − q), q being the fraction of the case's placements that compose."""
+    return min(composing(case), 1 - composing(case))
+
+
+def _leads(logits: Array) -> bool:
+    return bool(logits[0] > array_namespace(logits).max(logits[1:]))
+
+
+def _composes(model: Placed) -> bool:
+    return _leads(model.two_hop())
+
+
+def measure_hidden(case: Placements, test: Test) -> float:
+    """Return the fraction of placements for which the test misjudges whether two hops compose."""
+    wrong = [test(model) != _composes(model) for model in case.models]
+    return sum(wrong) / len(wrong)
+
+
+def attain_hidden(case: Placements) -> Test:
+    """Return the test that gives every placement the verdict of the majority."""
+    verdict = composing(case) > 0.5
+    return lambda _: verdict
+
+
+def _above(weights: Array, border: float, model: Placed) -> bool:
+    logits = model.single(model.case.prompt.keys[1])
+    xp = array_namespace(logits)
+    return bool(xp.sum(xp.asarray(weights, device=logits.device) * logits) > border)
+
+
+def rival_hidden(case: Placements, rng: np.random.Generator) -> Test:
+    """Return a test of whether a random linear function of single-hop logits exceeds a number."""
+    entities = case.prompt.keys[1].shape[1]
+    weights = rng.standard_normal((entities + 1, entities))
+    return partial(_above, weights, float(rng.standard_normal()))
+
+
+def adversary_hidden(case: Placements, _: np.random.Generator) -> Test:
+    """Return the linear test of single-hop logits that fits the true verdicts best."""
+    keys = case.prompt.keys[1]
+    seen = np.stack([model.single(keys).ravel() for model in case.models])
+    truth = np.array([_composes(model) for model in case.models], dtype=float)
+    # single-hop logits are equal for all placements: the fit is a constant
+    fit = np.linalg.lstsq(seen, truth, rcond=1e-6)[0]
+    return partial(_above, fit.reshape(-1, keys.shape[1]), 0.5 - 1e-6)
+
+
+def _example(whole: bool, test: Test) -> tuple[Placements, Test]:
+    shares = np.array([[0.9, 0.1], [0.2, 0.8]]) if whole else np.array([[0.2, 0.1], [0.2, 0.8]])
+    return Placements(small(), shares, 1), test
+
+
+def _sees_margin(model: Placed) -> bool:
+    return _leads(model.single(model.case.prompt.keys[1][:, 0]))
+
+
+CONTROLS_HIDDEN = (
+    Control("leave part of an edit out", WHOLE, partial(_example, False, _sees_margin)),
+    Control(
+        "look into the layers",
+        BLIND,
+        partial(_example, True, lambda model: bool(model.shares[-1] > 0.5)),
+    ),
+    Control("ask a two-hop question", BLIND, partial(_example, True, _composes)),
+)
+
+
+def _whole(case: Placements, _: Test) -> bool:
+    xp = array_namespace(case.shares)
+    return bool(xp.all(xp.abs(xp.sum(case.shares, axis=1) - 1) < SAFETY))
+
+
+ASSUMPTIONS_HIDDEN = {
+    WHOLE: _whole,
+    BLIND: lambda case, test: len({test(model) for model in case.models}) == 1,
+}
+
+
+COMPUTE_HIDDEN = (share_needed,)
+
+THEOREM: Theorem[Case, Edit] = Theorem.of(__name__, "least-norm placement")
+
+FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", scale=bound_free)
+
+INVISIBLE: Theorem[Placements, Test] = Theorem.of(__name__, "invisible placement", "_hidden")
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    FREE,
+    FREE.clause(
+        "partner lessons",
+        sense="equal",
+        draw=draw_taught,
+        bound=lambda taught: lead(answers(taught.keys) @ taught.mix),
+        measure=lambda taught, edit: measure(taught.model, edit),
+        scale=lambda taught: 1 + norm(taught.mix),
+        condition=lambda taught: condition_of(taught.keys),
+        attain=least_taught,
+        rival=any_taught,
+        adversary=None,
+        assumptions={PARTNER: _learnt, SPAN: _spanned},
+        controls=(
+            Control("single-hop lessons alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
+            Control("a latent key of its own", SPAN, partial(_small, 2.0, 1.0, 0.0)),
+        ),
+    ),
+    INVISIBLE,
+)

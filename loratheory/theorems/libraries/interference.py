@@ -1,0 +1,705 @@
+r"""Interference angle: how strongly one adapter answers the keys of another.
+
+**Statement.** An adapter answers a unit key in another's row space with at most its spectral norm
+times the cosine of the smallest angle between the two row spaces, and some adapter attains that.
+
+Let row spaces :math:`S_1, S_2` have the smallest principal angle :math:`\theta`. Every
+:math:`\Delta` that reads only :math:`S_2`, of spectral norm at most :math:`\sigma`, satisfies
+
+.. math:: \|\Delta k\| \;\le\; \sigma \cos\theta \, \|k\| \qquad (k \in S_1).
+
+For the second adapter itself the worst case is exactly :math:`\|\Delta_2 Q_1\|_2`, :math:`Q_1` an
+orthonormal basis of :math:`S_1`: zero iff :math:`S_1 \perp S_2`.
+
+**Proof.** :math:`\Delta k = \Delta P_2 k` with :math:`P_2` the projector on :math:`S_2`, and
+:math:`\|P_2 k\| \le \cos\theta\, \|k\|`, as :math:`\|P_2 Q_1\|_2` is the largest cosine. If unit
+vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then :math:`\Delta = \sigma
+u q^\top` and :math:`k = p` attain the bound. :math:`\square`
+
+**What it tells someone who merges adapters.** Two adapters leave each other's keys alone if and
+only if their row spaces are orthogonal, and the smallest angle between these spaces bounds the
+damage before any data are seen: it is what ``loratheory interfere`` prints.
+
+**What it does not say.** The second adapter may stay below the bound: its strongest direction need
+not be the one near :math:`S_1`. A vanishing Frobenius inner product does not silence it: orthogonal
+column spaces suffice for that, whatever the rows are.
+
+References
+----------
+Zhang and Zhou (OSRM), arXiv:2505.22934.
+
+============================================================
+
+Packing floor: the overlap of row spaces that no library of adapters avoids.
+
+**Statement.** In the mean over ordered pairs of K >= 2 adapters of rank r in width n the squared
+cosines of the principal angles of two row spaces sum to at least the share (Kr − n)/(n(K − 1)) of
+r, or 0 if that is negative; where r divides n, some library attains it.
+
+Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
+:math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
+
+.. math::
+    \frac{1}{K(K-1)} \sum_{i \ne j} \frac{\operatorname{tr}(P_i P_j)}{r} \;\ge\;
+    \max\Bigl(0, \frac{Kr - n}{n(K - 1)}\Bigr),
+
+with equality, where it is positive, iff :math:`\sum_i P_i = (Kr/n)\, I`. Hence some pair overlaps
+by so much.
+
+**Proof.** :math:`S = \sum_i P_i` has rank at most n and trace :math:`Kr`, so :math:`\|S\|_F^2 \ge
+(\operatorname{tr} S)^2/n = (Kr)^2/n` by Cauchy–Schwarz on its eigenvalues, with equality iff all n
+are equal. And :math:`\|S\|_F^2 = Kr + \sum_{i \ne j} \operatorname{tr}(P_i P_j)`, whose terms are
+not negative. *Attained:* if :math:`Kr \le n`, by disjoint sets of axes. Otherwise take K unit
+vectors :math:`f_i` in dimension :math:`d = n/r` with :math:`\sum f_i f_i^\top = (K/d) I` (cosines
+and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathbb{R}^r`. They are
+equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
+:math:`K = d + 1`. :math:`\square`
+
+**What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
+ranks fit into the width; beyond it row spaces overlap, however they are turned. What a design gains
+over unrelated row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`:
+with twice the adapters, half the gain. A sum with coefficients then keeps of equally strong answers
+at right angles at most the share n/(Kr), however the row spaces are packed.
+
+**What it does not say.** Row spaces are not all: an adapter may answer weakly where it overlaps,
+and inputs may avoid the overlap. If r does not divide n the floor need not be attained: two planes
+in three dimensions share a line.
+
+References
+----------
+Welch (1974), for lines; Massey, Ruiz and Stojanoff (2010), "The structure of minimizers of the
+frame potential on fusion frames". That some pair overlaps by so much is the simplex bound of
+Conway, Hardin and Sloane (1996), "Packing lines, planes, etc."; Lemmens and Seidel (1973),
+"Equi-isoclinic subspaces".
+
+============================================================
+
+Random interference: how many unrelated adapters an edit survives beside it, by width.
+
+**Statement.** Adapters merged with coefficients c and turned at random and independently on their
+input side overturn margins m over other tokens, on a unit key, with probability at most Σ exp(−n
+m²/(2 Σ c²‖a‖²)), summed over these tokens, where a is the difference of two tokens' rows in an
+adapter and n the width.
+
+Beside an edit of margin :math:`m_t > 0` over token :math:`t`, merge others with coefficients
+:math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
+and uniform in :math:`O(n)`. On a prompt with unit key :math:`k` they add
+
+.. math::
+    \varepsilon = \sum_j c_j \Delta_j O_j k, \qquad \mathbb{E}\,\varepsilon = 0, \qquad
+    \mathbb{E}\|\varepsilon\|^2 = \tfrac1n \sum_j c_j^2 \|\Delta_j\|_F^2,
+
+and with :math:`a_{tj} = \Delta_j^\top (e_s - e_t)` the answer :math:`s` loses with probability at
+most :math:`\sum_t \exp(-n\,m_t^2 / 2\sum_j c_j^2 \|a_{tj}\|^2)`. Hence it survives the sum with
+:math:`K - 1` others of :math:`\|a_{tj}\| \le \sigma` up to a failure :math:`\delta` if :math:`K - 1
+< n\,m^2 / (2\sigma^2 \ln (t/\delta))`, :math:`t` the number of other tokens; the mean of all, with
+the deficit :math:`m_0` and the margin :math:`m_1` of ``thm:averaging-survival``, if
+
+.. math:: m_1 > (K-1)\,m_0 + \sigma\sqrt{2 (K-1) \ln(t/\delta) / n}.
+
+**Proof.** :math:`u_j = O_j k` is uniform on the sphere, :math:`\mathbb{E}\,u_j = 0` and
+:math:`\mathbb{E}\,u_j u_j^\top = 1/n`, which gives the moments. A coordinate of :math:`u` has
+:math:`\mathbb{E}\,u_1^{2q} = \frac{(2q-1)!!}{n(n+2)\cdots(n+2q-2)} \le (2q-1)!!\,n^{-q}`, the
+moments of :math:`N(0, 1/n)`, and odd ones vanish; so :math:`\mathbb{E}\,e^{\lambda\langle a, u
+\rangle} \le e^{\lambda^2\|a\|^2/2n}`. Multiply over :math:`j`, apply Markov's inequality with the
+best :math:`\lambda` to :math:`\varepsilon_t - \varepsilon_s \ge m_t`, and add over :math:`t`. The
+mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
+
+**What it tells someone who merges adapters.** Unrelated adapters disturb each other like noise of
+variance :math:`1/n`: a sum holds a number of them that is proportional to the width and to the
+square of the margin over the adapters' size, while the mean also pays for the deficit.
+
+**What it does not say.** How many a sum cannot hold. Trained adapters share directions: measure
+their angles instead (``thm:interference-angle``). The tail is a bound: in wide reads about
+:math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
+
+References
+----------
+Moments: Muirhead (1982), section 1.5.
+
+============================================================
+
+Sum capacity: how many foreign adapters a sum holds on white inputs, and not one more.
+
+**Statement.** On white normal inputs of mean squared length 1 in width n foreign adapters of a sum
+overturn a fixed margin γ > 0 between two tokens with probability exactly Q(γ√n/‖w‖), w the sum over
+these adapters of the difference of their rows for the two, Q the upper tail of the standard normal
+law.
+
+Let x be normal with covariance :math:`I/n` and let a token lead another by the margin
+:math:`\gamma` before foreign adapters :math:`\Delta_j` are added. Their sum moves the difference of
+the two logits by :math:`\langle w, x\rangle`, where :math:`w = \sum_j w_j` and :math:`w_j` is the
+difference of the two tokens' rows (of the output map times :math:`\Delta_j`). Then
+
+.. math:: \Pr(\gamma + \langle w, x \rangle < 0) = Q\bigl(\gamma \sqrt n / \|w\|\bigr), \qquad
+    Q(z) = \Pr(N(0, 1) > z).
+
+So :math:`K - 1 \le n` foreign adapters with rows of length :math:`\sigma` at right angles overturn
+it with probability at most :math:`\delta < \frac12` iff :math:`K - 1 \le n (\gamma / \sigma z)^2`,
+:math:`Q(z) = \delta`.
+
+**Proof.** :math:`\langle w, x\rangle` is normal with variance :math:`\|w\|^2/n`. For rows of length
+:math:`\sigma` at right angles :math:`\|w\|^2 = (K - 1) \sigma^2`, and Q decreases.
+:math:`\square`
+
+**What it tells someone who merges adapters.** On white inputs no sharper analysis lets a sum hold
+many more adapters, unless their rows are turned against each other: interference is a matter of the
+summed row, not of norms. It is the converse of ``thm:random-interference``, whose union bound says
+how many a sum holds *at least*: for one competing token the two differ by the factor :math:`2
+\ln(1/\delta)/z^2` alone, 2.2 at δ = .05.
+
+**What it does not say.** At most n rows are at right angles; rows in independent random directions,
+of any number, have the same :math:`\|w\|^2` in the mean. With several competing tokens the
+probability is at least the largest of theirs and at most their sum. Inputs of trained models are
+not white.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    gaussian,
+    largest_cosine,
+    orthonormal,
+    project,
+    with_spectrum,
+)
+from loratheory.shapes import Float
+from loratheory.theorems._arrays import beside, eye, is_orthonormal, norm
+from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
+from loratheory.theorems._theorem import SAFETY, Control, Theorem
+
+SENSE = "upper"
+KIND = "lemma"
+SOURCE = "own; orthogonal row spaces against interference: Zhang and Zhou (2025)"
+
+KEY = "a nonzero key in the first adapter's row space"
+READS = "an update that reads only the second adapter's row space"
+NORM = "an update no larger in spectral norm than the second adapter"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The adapter that a key belongs to, and a second one whose output at that key interferes."""
+
+    first: LowRank
+    second: LowRank
+
+    @cached_property
+    def spaces(self) -> tuple[Array, Array]:
+        """Orthonormal bases of the two row spaces, (n, r) each."""
+        return self.first.row_space(), self.second.row_space()
+
+    @cached_property
+    def condition(self) -> float:
+        """Larger condition number of the two adapters, by which rounding turns a row space."""
+        each = zip((self.first, self.second), self.spaces, strict=True)
+        # singular values that are rounding do not count
+        spectra = [(low.S, int(space.shape[1])) for low, space in each]
+        return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An update, and the key (n, 1) at which its output is measured."""
+
+    update: LowRank
+    key: Array
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Draw adapters of any size whose row spaces are unrelated, orthogonal or nearly equal."""
+    m, n = rng.integers(1, size + 1, 2).tolist()
+    one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
+    sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
+    first, reads = with_spectrum(rng, m, n, sigmas[0].tolist()), rng.standard_normal((n, two))
+    # row spaces at random, at right angles, or nearly the same
+    kind, basis, same = int(rng.integers(3)), first.row_space(), min(one, two)
+    if kind == 1 and one + two <= n:
+        reads = reads - project(reads, basis)
+    elif kind == 2:
+        reads = reads * float(rng.choice([1e-8, 1e-2, 1.0]))
+        reads[:, :same] += basis[:, :same]
+    return Case(first, LowRank(orthonormal(rng, m, two) * sigmas[1], np.linalg.qr(reads)[0].T))
+
+
+def bound(case: Case) -> float:
+    """Return σ cos θ, σ the second adapter's spectral norm, θ the row spaces' least angle."""
+    return case.second.spectral_norm * largest_cosine(*case.spaces)
+
+
+def worst_response(case: Case) -> float:
+    """Return ‖Δ₂Q₁‖₂, the second adapter's largest output at unit keys of the first.
+
+    Costs ``O((m + n) r^2)``.
+    """
+    return LowRank(case.second.up, case.second.down @ case.spaces[0]).spectral_norm
+
+
+def attain(case: Case) -> Answer:
+    """Return the key and the update of the proof, whose output meets the bound.
+
+    The key is the first adapter's nearest to the second's row space.
+    """
+    one, two = case.spaces
+    # The singular vectors of the bases' product are the principal directions.
+    u, _, v = array_namespace(one).linalg.svd(one.T @ two, full_matrices=False)
+    output = case.second.svd().left[:, :1] * case.second.spectral_norm
+    return Answer(LowRank(output, v[:1, :] @ two.T), one @ u[:, :1])
+
+
+def measure(_: Case, answer: Answer) -> float:
+    """Return the norm of the update's output at the key over the norm of the key."""
+    return norm(answer.update @ answer.key) / norm(answer.key)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Answer:
+    """Return the second adapter at its worst key, a random pair, or the best pair perturbed."""
+    best, (one, two) = attain(case), case.spaces
+    kind, size = int(rng.integers(3)), 10.0 ** int(rng.integers(-12, 1))
+    if kind == 0:
+        return Answer(case.second, one @ np.linalg.svd(case.second @ one)[2][:1, :].T)
+    key = one @ rng.standard_normal((one.shape[1], 1))
+    if kind == 1:
+        # an update that reads only the second adapter's row space
+        free = gaussian(rng, case.second.shape[0], two.shape[1], 2)
+        share = case.second.spectral_norm * float(rng.random()) / free.spectral_norm
+        return Answer(LowRank(share * free.up, free.down @ two.T), key)
+    return Answer(best.update, best.key + size * key)
+
+
+def adversary(case: Case, rng: np.random.Generator) -> Answer:
+    """Return the pair found by projecting a key from one row space to the other in turn."""
+    one, two = case.first.down.T, case.second.down.T
+    key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
+    for _ in range(40):
+        # alternating projections converge to the least angle
+        near = two @ np.linalg.lstsq(two, key, rcond=None)[0]
+        back = one @ np.linalg.lstsq(one, near, rcond=None)[0]
+        if not back.any():
+            break
+        key, read = back / np.linalg.norm(back), near
+    output = np.eye(case.second.shape[0], 1) * np.linalg.norm(case.second.dense(), 2)
+    return Answer(LowRank(output, read.T / np.linalg.norm(read)), key)
+
+
+def _reads_only(case: Case, low: LowRank, which: int) -> bool:
+    outside = LowRank(low.up, low.down - project(low.down.T, case.spaces[which]).T)
+    return outside.spectral_norm <= SAFETY / 4 * case.condition * low.spectral_norm
+
+
+def _key_fits(case: Case, answer: Answer) -> bool:
+    row = LowRank(answer.key[:1, :] ** 0, answer.key.T)
+    return row.spectral_norm > 0 and _reads_only(case, row, 0)
+
+
+def _norm_fits(case: Case, answer: Answer) -> bool:
+    return answer.update.spectral_norm <= (1 + SAFETY / 4) * case.second.spectral_norm
+
+
+ASSUMPTIONS = {
+    KEY: _key_fits,
+    READS: lambda case, answer: _reads_only(case, answer.update, 1),
+    NORM: _norm_fits,
+}
+
+
+def _planar(second: int, reads: int, key: int, size: float = 1.0) -> tuple[Case, Answer]:
+    axes = [LowRank(np.eye(1), np.eye(2)[:1]), LowRank(np.eye(1), np.eye(2)[1:])]
+    return Case(axes[0], axes[second]), Answer(size * axes[reads], axes[key].down.T)
+
+
+CONTROLS = (
+    Control("a key that the first adapter does not read", KEY, lambda: _planar(1, 1, 1)),
+    Control("an update that reads elsewhere", READS, lambda: _planar(1, 0, 0)),
+    Control("an update twice as large", NORM, lambda: _planar(0, 0, 0, 2.0)),
+)
+
+
+# Row spaces that no library keeps apart
+
+SENSE_PACKING = "lower"
+SOURCE_PACKING = "Welch (1974) for lines; for subspaces the fusion frame potential"
+
+FRAMES = "orthonormal frames of row spaces of the stated rank"
+DIVIDES = (
+    "a rank that divides the width, or room for all row spaces at right angles "
+    "(to attain the bound)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A library of `adapters` of rank `rank` on inputs of dimension `width`.
+
+    `like` is an array on the device and of the type that `attain` uses.
+    """
+
+    adapters: int
+    rank: int
+    width: int
+    like: Float[Array, " 1"]
+
+
+Library = Float[Array, "k n r"]  # an orthonormal frame of each row space
+
+
+def draw_packing(rng: np.random.Generator, size: int) -> Packed:
+    """Draw libraries that fit into the width, fill it, or exceed it many times."""
+    rank, blocks = rng.integers(1, size // 2 + 2, 2).tolist()
+    return Packed(int(rng.integers(2, 3 * blocks + 3)), rank, rank * blocks, np.zeros(1))
+
+
+def least_overlap(adapters: int, rank: int, width: int) -> float:
+    """Return the mean overlap that no library of this size avoids, as a share of the rank."""
+    return max(0.0, (adapters * rank - width) / (width * (adapters - 1)))
+
+
+def bound_packing(case: Packed) -> float:
+    """Return max(0, (Kr − n)/(n(K − 1))), the least mean overlap of the row spaces."""
+    return least_overlap(case.adapters, case.rank, case.width)
+
+
+def measure_packing(case: Packed, library: Library) -> float:
+    """Return the mean over pairs of adapters of tr(P_i P_j)/r, their overlap."""
+    xp, k = array_namespace(library), case.adapters
+    overlap = 0.0
+    for i, j in combinations(range(k), 2):
+        overlap += float(xp.sum((library[i, :, :].T @ library[j, :, :]) ** 2))
+    return 2 * overlap / (k * (k - 1) * case.rank)
+
+
+def attain_packing(case: Packed) -> Library:
+    """Return row spaces along the axes if these suffice, else the proof's, of cosines and sines."""
+    k, d = case.adapters, case.width // case.rank
+    if k <= d:
+        vectors = np.eye(k, d)
+    else:
+        # harmonics of a circle: a tight frame of K vectors
+        angles = 2 * math.pi * np.outer(np.arange(k), np.arange(1, d // 2 + 1)) / k
+        waves = [np.cos(angles), np.sin(angles)] + [np.full((k, 1), 0.5**0.5)] * (d % 2)
+        vectors = np.concatenate(waves, axis=1) * (2 / d) ** 0.5
+    frames = [np.kron(vector[:, None], np.eye(case.rank)) for vector in vectors]
+    return beside(case.like, np.stack(frames))
+
+
+def rival_packing(case: Packed, rng: np.random.Generator) -> Library:
+    """Return random row spaces, at times repeated, or the best perturbed by 1e-12 to 1."""
+    kind, shape = int(rng.integers(3)), (case.adapters, case.width, case.rank)
+    free = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
+    if kind == 0:
+        return free
+    if kind == 1:
+        return free[rng.integers(0, case.adapters, case.adapters)]
+    return np.linalg.qr(
+        attain_packing(case) + 10.0 ** rng.integers(-12, 1) * rng.standard_normal(shape)
+    )[0]
+
+
+def adversary_packing(case: Packed, rng: np.random.Generator) -> Library:
+    """Return row spaces, each replaced in turn by the directions that the others use least."""
+    library = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
+    for step in range(40 * case.adapters):
+        i = step % case.adapters
+        others = np.delete(library, i, axis=0)
+        # an adapter moves to where the others read least
+        used = np.einsum("knr,kmr->nm", others, others)
+        library[i] = np.linalg.eigh(used)[1][:, : case.rank]
+    return library
+
+
+def _frames(case: Packed, library: Library) -> bool:
+    shape = (case.adapters, case.width, case.rank)
+    return tuple(library.shape) == shape and is_orthonormal(library)
+
+
+ASSUMPTIONS_PACKING = {
+    FRAMES: _frames,
+    DIVIDES: lambda case, _: case.width % case.rank == 0 or case.adapters * case.rank <= case.width,
+}
+
+
+def _shorter() -> tuple[Packed, Library]:
+    case = Packed(3, 1, 2, np.zeros(1))
+    return case, attain_packing(case) / 2
+
+
+def _planes() -> tuple[Packed, Library]:
+    # Two planes of three dimensions share a line, however they are turned.
+    return Packed(2, 2, 3, np.zeros(1)), np.stack([np.eye(3)[:, :2], np.eye(3)[:, 1:]])
+
+
+CONTROLS_PACKING = (
+    Control("frames half as long", FRAMES, _shorter),
+    Control("two planes in three dimensions", DIVIDES, _planes, "tight"),
+)
+
+
+# Unrelated adapters, turned at random
+
+SENSE_RANDOM = "upper"
+SOURCE_RANDOM = "own"
+USES_RANDOM = ("thm:averaging-survival",)
+UNSEEN_RANDOM = "a Chernoff bound is never met: thm:sum-capacity is an exact law"
+
+MARGINS = "an edit with a positive margin over each other token"
+UNIT = "a key of unit length"
+RANDOM = "adapters turned uniformly at random on their input side"
+INDEPENDENT = "adapters turned independently of each other"
+
+
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """Foreign adapters' `rows` that act on the margins of an edit over other tokens.
+
+    ``rows[t, j]`` is adapter j's coefficient times its row of the target minus its row of token t.
+    """
+
+    rows: Float[Array, "t k n"]
+    margins: Float[Array, " t"]
+    trials: int = 600
+
+
+def energy(adapters: int, rank: int, width: int) -> float:
+    """Return the mean energy that foreign adapters add where the own answer has energy 1.
+
+    The adapters, one of them the own, have this rank and all singular values 1.
+    """
+    return (adapters - 1) * rank / width
+
+
+def largest_library(
+    width: int, margin: int | float, strength: int | float, tokens: int, failure: float
+) -> int:
+    """Return how many adapters a sum may hold if an edit may fail with probability `failure`."""
+    return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
+
+
+def directions(
+    rng: np.random.Generator, trials: int, adapters: int, width: int
+) -> Float[Array, "trials adapters width"]:
+    """Return unit keys after independent random rotations, one for each adapter and trial."""
+    free = rng.standard_normal((trials, adapters, width))
+    return free / np.linalg.norm(free, axis=-1, keepdims=True)
+
+
+def draw_random(rng: np.random.Generator, size: int) -> Turned:
+    """Draw one to four other tokens, one to six adapters, and margins near what these add."""
+    t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
+    rows = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((t, k, n))
+    # margins of the order of what the foreign adapters add
+    spread = np.sqrt((rows**2).sum(axis=(1, 2)) / n)
+    return Turned(rows, spread * rng.uniform(0.3, 4, t))
+
+
+def bound_random(case: Turned) -> float:
+    """Return Σ_t exp(−n m_t²/(2 Σ_j ‖a_tj‖²)), at most 1; coefficients are in the rows a_tj."""
+    xp, n = array_namespace(case.rows), int(case.rows.shape[2])
+    spread = xp.sum(case.rows**2, axis=(1, 2)) / n
+    silent = spread == 0  # others that say nothing overturn nothing
+    # Chernoff's bound, token by token, then the union
+    tails = xp.exp(-(case.margins**2) / (2 * xp.where(silent, xp.ones_like(spread), spread)))
+    return min(1.0, float(xp.sum(xp.where(silent, xp.zeros_like(tails), tails))))
+
+
+def measure_random(case: Turned, turned: Float[Array, "trials k n"]) -> float:
+    """Return the share of trials in which interference reaches the margin over some token."""
+    xp, (t, k, n) = array_namespace(turned), case.rows.shape
+    # what each token gains from all adapters together
+    flat = xp.reshape(turned, (turned.shape[0], k * n))
+    gained = flat @ xp.reshape(case.rows, (t, k * n)).T
+    lost = xp.any(gained <= -case.margins[None, :], axis=1)
+    return int(xp.count_nonzero(lost)) / int(turned.shape[0])
+
+
+noise_random = sampled(bound_random)
+
+
+def rival_random(case: Turned, rng: np.random.Generator) -> Float[Array, "trials k n"]:
+    """Draw fresh rotations, at times with random signs, which leave them uniform."""
+    turned = directions(rng, case.trials, *case.rows.shape[1:])
+    return turned if rng.random() < 0.7 else turned * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
+
+
+def _unit(_: Turned, turned: Array) -> bool:
+    xp = array_namespace(turned)
+    return bool(xp.all(xp.abs(xp.sum(turned**2, axis=-1) - 1) < 1e-9))
+
+
+def _random(_: Turned, turned: Array) -> bool:
+    """Whether each adapter's direction has the mean and second moments of a uniform one."""
+    xp, (trials, _, n) = array_namespace(turned), turned.shape
+    each = xp.permute_dims(turned, (1, 0, 2))
+    mean, gram = xp.mean(turned, axis=0), xp.matrix_transpose(each) @ each / trials
+    near = float(xp.max(xp.abs(mean))) * math.sqrt(trials * n) <= SIGMAS
+    off = float(xp.max(xp.abs(gram - eye(turned, n) / n)))
+    return near and off * math.sqrt(trials) * n / 2 <= SIGMAS
+
+
+def _independent(_: Turned, turned: Array) -> bool:
+    """Whether the directions of any two adapters are uncorrelated."""
+    xp, (trials, k, n) = array_namespace(turned), turned.shape
+    # two adapters turned together would agree in every trial
+    inner = xp.mean(turned @ xp.matrix_transpose(turned), axis=0)
+    off = inner * (1 - eye(turned, k))
+    return float(xp.max(xp.abs(off))) * math.sqrt(trials * n) <= SIGMAS
+
+
+ASSUMPTIONS_RANDOM = {
+    MARGINS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
+    UNIT: _unit,
+    RANDOM: _random,
+    INDEPENDENT: _independent,
+}
+
+
+def _example(kind: str) -> tuple[Turned, Array]:
+    rows = np.zeros((1, 8, 32))
+    rows[:, :, 0] = 1.0
+    case = Turned(rows, np.array([-1.5 if kind == "trails" else 1.5]), 2000)
+    turned = directions(np.random.default_rng(0), case.trials, 8, 32)
+    return case, {
+        "trails": turned,
+        "long": 3 * turned,
+        "fixed": 0 * turned - np.eye(1, 32),
+        "alike": turned[:, :1, :] + 0 * turned,
+    }[kind]
+
+
+CONTROLS_RANDOM = (
+    Control("an edit that trails by as much", MARGINS, partial(_example, "trails")),
+    Control("a key three times as long", UNIT, partial(_example, "long")),
+    Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
+    Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
+)
+
+
+# Adapters at right angles, summed
+
+SENSE_SUM = "equal"
+SOURCE_SUM = "own"
+USES_SUM = ("thm:random-interference",)
+
+WHITE = "white normal inputs of mean squared length 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Summed:
+    """For each foreign adapter its row of one token minus its row of another; the margin."""
+
+    rows: Float[Array, "k n"]
+    margin: float
+    trials: int = 4000
+
+    @cached_property
+    def length(self) -> float:
+        """Norm of the sum of the rows."""
+        return norm(array_namespace(self.rows).sum(self.rows, axis=0))
+
+
+def failure(length: float, width: int, margin: float) -> float:
+    """Return Q(γ√n/‖w‖), how often a summed row w of norm `length` overturns the margin γ."""
+    return float(ndtr(-margin * width**0.5 / length)) if length else 0.0
+
+
+def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
+    """Return how many foreign adapters with orthogonal rows of norm `size` may be summed.
+
+    More overturn the margin with a probability above `failure`, which is below ½.
+    """
+    return min(width, int(width * (margin / size / float(ndtri(failure))) ** 2 + 1e-9))
+
+
+def draw_sum(rng: np.random.Generator, size: int) -> Summed:
+    """Draw rows that are orthogonal, alike or nearly cancel, and a margin near what they add."""
+    n, k, kind = rng.integers((1, 1, 0), (size + 1, size + 1, 3)).tolist()
+    magnitude = 10.0 ** int(rng.integers(-6, 7))
+    rows = rng.standard_normal((k, n))
+    if kind == 0 and k <= n:
+        rows = orthonormal(rng, n, k).T
+    elif kind == 1:
+        # rows that nearly cancel: their number says nothing, their sum all
+        rows = rows - 0.9 * np.mean(rows, axis=0)
+    length = float(np.linalg.norm(np.sum(rows, axis=0)))
+    return Summed(magnitude * rows, magnitude * length / n**0.5 * float(rng.uniform(0.1, 2.5)))
+
+
+def bound_sum(case: Summed) -> float:
+    """Return Q(γ√n/‖w‖), the probability that the case's rows overturn its margin."""
+    return failure(case.length, int(case.rows.shape[1]), case.margin)
+
+
+def measure_sum(case: Summed, inputs: Float[Array, "t n"]) -> float:
+    """Return the share of inputs at which the foreign adapters overturn the margin."""
+    xp = array_namespace(inputs)
+    # the adapters' outputs simply add up on every input
+    moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
+    return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
+
+
+noise_sum = sampled(bound_sum)
+
+
+def rival_sum(case: Summed, rng: np.random.Generator) -> Float[Array, "t n"]:
+    """Return fresh white normal inputs of mean squared length 1."""
+    n = case.rows.shape[1]
+    return rng.standard_normal((case.trials, n)) / n**0.5
+
+
+def _white(_: Summed, inputs: Float[Array, "t n"]) -> bool:
+    # Second moments within ten standard errors of the identity over n, and fourth ones.
+    xp, (trials, n) = array_namespace(inputs), inputs.shape
+    one = eye(inputs, n)
+    off = xp.abs(n * (inputs.T @ inputs) / trials - one)
+    fits = bool(xp.all(off <= SIGMAS * ((1 + one) / trials) ** 0.5))
+    return fits and standard_normal(n**0.5 * inputs)
+
+
+ASSUMPTIONS_SUM = {WHITE: _white}
+
+
+def _along(stretch: float) -> tuple[Summed, Float[Array, "t n"]]:
+    case = Summed(np.eye(4)[:2], 1.0)
+    axis = np.array([stretch, stretch, 1.0, 1.0])
+    return case, rival_sum(case, np.random.default_rng(0)) * axis
+
+
+def _signs() -> tuple[Summed, Float[Array, "t n"]]:
+    case = Summed(np.ones((1, 1)), 0.5)
+    return case, np.random.default_rng(0).choice([-1.0, 1.0], (case.trials, 1))
+
+
+CONTROLS_SUM = (
+    Control("inputs that favour what the adapters read", WHITE, partial(_along, 2.0)),
+    Control("white inputs that are plus or minus one", WHITE, _signs),
+)
+
+
+COMPUTE_PACKING = (least_overlap,)
+COMPUTE_RANDOM = (energy, largest_library)
+COMPUTE_SUM = (failure, largest_sum)
+
+THEOREM: Theorem[Case, Answer] = Theorem.of(
+    __name__, "interference angle", scale=lambda case: case.second.spectral_norm
+)
+
+PACKING: Theorem[Packed, Library] = Theorem.of(__name__, "packing floor", "_packing")
+
+RANDOM_TURNS: Theorem[Turned, Array] = Theorem.of(__name__, "random interference", "_random")
+
+SUM: Theorem[Summed, Array] = Theorem.of(__name__, "sum capacity", "_sum")
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    PACKING,
+    RANDOM_TURNS,
+    SUM,
+)

@@ -1,0 +1,562 @@
+r"""Gate detection: how often an adapter answers a query that is not its own.
+
+**Statement.** The squared response of the least-norm adapter of n exact edits, orthonormal answers
+at independent standard normal keys of dimension D >= n, to an independent standard normal query
+follows n/(D-n+1) times the F law with n and D-n+1 degrees of freedom.
+
+An adapter :math:`\Delta = Y K^+` writes orthonormal responses :math:`Y` at the columns of :math:`K
+\in \mathbb{R}^{D \times n}`, :math:`n \le D` independent standard normal keys. Let :math:`x` be a
+query independent of them with :math:`\|x\|^2 \sim \chi^2_D`, a Gaussian one for instance, and
+:math:`s = \|\Delta x\|^2`. Then
+
+.. math::
+    s \sim \tfrac{n}{D - n + 1} F_{n,\, D-n+1}, \qquad
+    f(\tau) = \Pr(s > \tau) = I_{1/(1+\tau)}\bigl(\tfrac{D-n+1}{2}, \tfrac n2\bigr),
+
+while :math:`s = 1` at each own key. So :math:`k` adapters whose gates open where :math:`s > \tau`,
+:math:`\tau < 1`, let exactly the right ones answer at all of :math:`h` reads with probability at
+least :math:`1 - h (k - 1) f(\tau)`.
+
+**Proof.** :math:`s = \|K^+ x\|^2`, as :math:`Y` is orthonormal, and :math:`K^+ k_j = e_j` gives the
+own keys. The law of :math:`K` is invariant under rotations, so :math:`s` depends on :math:`x` only
+through :math:`\|x\|`, and :math:`x` may be taken standard Gaussian. Given :math:`K`, the vector
+:math:`K^+ x` is then Gaussian with covariance :math:`K^+ K^{+\top} = W^{-1}`, :math:`W = K^\top K`:
+:math:`s` has the law of :math:`z^\top W^{-1} z` with :math:`z \sim N(0, 1_n)` independent of the
+Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z) \sim
+\chi^2_{D-n+1}`: it is the squared distance of one Gaussian column from :math:`n - 1` others. Hence
+:math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
+bound over reads and foreign adapters. :math:`\square`
+
+**What it tells someone who merges adapters.** At independent random keys gating by response norm
+works as long as an adapter's facts are few beside the width, and the law of false alarms gives the
+threshold.
+
+**What it does not say.** Keys of trained models are not Gaussian: measure `f` there. Nor does it
+say that adapters compose, only that the right ones are on.
+
+References
+----------
+Hotelling (1931); Muirhead (1982), section 3.2.
+
+============================================================
+
+Threshold samples: how many foreign inputs it takes to set the threshold of a gate.
+
+**Statement.** A gate whose threshold is the j-th largest of N independent foreign responses of one
+continuous law has a rate of false alarms above α on later inputs of that law with the probability
+that fewer than j of N trials of chance α succeed, whatever the law; for the largest it is (1 −
+α)^N.
+
+Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
+continuous law, :math:`\tau` the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid \tau)` the
+rate of false alarms from then on. Then for every :math:`\alpha \in (0, 1)`
+
+.. math:: \Pr(f > \alpha) = \sum_{i < j} \binom N i \alpha^i (1 - \alpha)^{N - i} .
+
+Hence a gate that may open wrongly at one foreign input in a hundred, with 95 % certainty, takes 299
+foreign inputs (:math:`.99^{299} < .05`), and no continuous law of responses takes fewer.
+
+**Proof.** Let :math:`G(t) = \Pr(s > t)`. As the law is continuous, :math:`G(s_1), \dots, G(s_N)`
+are independent and uniform, and the j-th largest :math:`s` has the j-th smallest :math:`G`, which
+is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
+:math:`\square`
+
+**What it tells someone who merges adapters.** Count the foreign inputs before trusting a gate: the
+number needed grows in proportion to the library, whatever the gate responds to. K adapters read h
+times raise :math:`h (K - 1)` chances of a false alarm a question, so one wrong question in a
+hundred asks for :math:`\alpha = 1/(100\, h (K - 1))`.
+
+**What it does not say.** Later inputs must be of the law that was sampled: another user's prompts
+are another law. How often the own inputs are missed is the same law, read from the other end.
+
+References
+----------
+Order statistics: Wilks (1941), "Determination of sample sizes for setting tolerance limits".
+
+============================================================
+
+Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
+
+**Statement.** Gates of threshold below 1 on k least-norm adapters of exact edits, orthonormal
+answers at independent standard normal keys, are all right at all of h independent reads of a key of
+one adapter with probability at least (1 - f)^(h(k-1)), f the false alarm of one gate.
+
+Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
+standard normal keys in dimension :math:`D`, and is on at full strength where its squared response
+exceeds :math:`\tau < 1`, else off. A prompt makes :math:`h` reads (layers) whose keys and queries
+are independent of those of other reads; each query is a key of one adapter and foreign to the
+others. With the false alarm :math:`f = f(n, D, \tau)` of ``thm:gate-detection`` all gates are right
+at all reads with probability at least
+
+.. math:: (1 - f)^{h (k - 1)} \;\ge\; 1 - h (k - 1) f,
+
+for :math:`k \le 2` exactly that; and the output is then the oracle's. Where reads share keys the
+right side still holds, the left need not. So :math:`k` may grow like :math:`1/f`, exponentially in
+:math:`D`. Without gates foreign adapters add the mean energy :math:`(k - 1)\, n / (D - n - 1)`, for
+:math:`D > n + 1`, to a read, against 1 of its own; gates let the fraction
+:math:`I_{1/(1+\tau)}(\tfrac{D-n-1}2, \tfrac n2 + 1)` of it through. *Reduction,* without any law:
+an oracle that succeeds with probability :math:`p` leaves gates with misses :math:`m` and false
+alarms :math:`f_j` at least :math:`p - \sum_{\text{reads}} (m + \sum_j f_j)`.
+
+**Proof.** An own key is answered with 1, above :math:`\tau`. Given the query, foreign adapters are
+independent and alike: with alarm :math:`f_x` all stay shut with probability :math:`(1 -
+f_x)^{k-1}`, whose mean is at least :math:`(1 - f)^{k-1}` by Jensen, and equal for :math:`k - 1 \le
+1`. Reads are independent; if not, the union bound is left: in :math:`D = n = 1` two adapters asked
+in turn at the same keys answer :math:`t` and :math:`1/t`, never both little. Energies add in mean,
+as responses of different adapters have independent signs, and :math:`s/(1+s)` is Beta with
+parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up and down and gives
+the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
+agree. :math:`\square`
+
+**What it tells someone who merges adapters.** At independent random keys a plain sum is drowned
+once the facts of the other adapters reach the width, while gates on large responses keep apart
+libraries whose size is exponential in the width. Measure a gate's misses and false alarms on your
+own keys: the reduction turns them into a promise for any number of reads.
+
+**What it does not say.** Keys of trained models are not Gaussian; take their measured alarms to the
+reduction. Two adapters that edit one key both answer it.
+
+References
+----------
+Norm-based routing: SpectR (arXiv 2504.03454), SEQR (arXiv 2509.18093).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.special import bdtr, bdtrin, betainc, gammaincc
+
+from loratheory.lowrank import Array, array_namespace
+from loratheory.shapes import Float
+from loratheory.theorems._sampling import SIGMAS, Sample, gaussian_sample, sampled
+from loratheory.theorems._theorem import Control, Theorem
+
+SENSE = "equal"
+SOURCE = "own; rests on Hotelling (1931)"
+USES = ("thm:edit-budget",)
+
+KEYS = "independent standard Gaussian keys"
+INDEPENDENT = "a query independent of the keys"
+LENGTH = "a query of the keys' law in length: squared norm chi-squared"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An adapter's facts, the width that its gate reads, the gate's threshold, trials to run."""
+
+    facts: int
+    width: int
+    threshold: int | float
+    trials: int = 600
+
+    def __post_init__(self) -> None:
+        """Refuse more facts than the width holds, and fewer than one."""
+        if not 1 <= self.facts <= self.width:
+            message = f"{self.facts} facts in width {self.width}: give from 1 to {self.width} facts"
+            raise ValueError(message)
+
+
+def false_alarm(facts: int, width: int, threshold: int | float) -> float:
+    """Return f(τ), the probability that a foreign query opens the gate, by the exact law.
+
+    `facts` is n, from 1 to the `width` D, and `threshold` is τ.
+    """
+    Case(facts, width, threshold)
+    return float(betainc((width - facts + 1) / 2, facts / 2, 1 / (1 + threshold)))
+
+
+def largest_library(
+    facts: int, width: int, threshold: int | float, hops: int, failure: float
+) -> int | float:
+    """Return how many adapters gates tell apart at `hops` reads with probability ``1 - failure``.
+
+    This is the largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` if it exceeds
+    every float.
+    """
+    alarm = hops * false_alarm(facts, width, threshold)
+    return 1 + math.floor(failure / alarm) if alarm and failure / alarm < math.inf else math.inf
+
+
+def draw(rng: np.random.Generator, size: int) -> Case:
+    """Draw few facts or as many as the width holds; thresholds around the typical response."""
+    facts = int(rng.integers(1, min(width := int(rng.integers(1, size + 1)), 32) + 1))
+    # the sample must fit into memory, whatever the width
+    cost = width * (facts + 1)  # 64 trials where it is over 500 wide, many where it is narrow
+    trials = max(64, min(600, 2**20 // cost), min(20000, 2**17 // cost))
+    return Case(facts, width, float(facts / width * 10.0 ** rng.uniform(-1, 1)), trials)
+
+
+def bound(case: Case) -> float:
+    """Return f(τ), the probability of a false alarm, for the case's facts, width and threshold."""
+    return false_alarm(case.facts, case.width, case.threshold)
+
+
+def measure(case: Case, sample: Sample) -> float:
+    """Return the share of trials in which the squared response ‖K⁺x‖² exceeds the threshold τ."""
+    xp = array_namespace(sample.keys)
+    reads = xp.matrix_transpose(sample.keys)
+    right = xp.sum(reads * sample.queries[:, None, :], axis=-1)
+    # least-norm coefficients of the query in the adapter's keys
+    weights = xp.linalg.solve(reads @ sample.keys, right[:, :, None])[:, :, 0]
+    alarms = xp.sum(weights**2, axis=-1) > case.threshold
+    return int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
+
+
+noise = sampled(bound)
+
+
+def rival(case: Case, rng: np.random.Generator) -> Sample:
+    """Draw a fresh sample, at times with queries in one fixed direction: only lengths matter."""
+    sample = gaussian_sample(rng, case.trials, case.width, case.facts)
+    # keys are isotropic: the direction of the query does not matter
+    lengths = np.linalg.norm(sample.queries, axis=1, keepdims=True)
+    return sample if rng.random() < 0.7 else Sample(sample.keys, lengths * np.eye(1, case.width))
+
+
+ASSUMPTIONS = {
+    KEYS: lambda _, sample: sample.keys_are_standard,
+    INDEPENDENT: lambda _, sample: sample.queries_are_foreign,
+    LENGTH: lambda _, sample: sample.lengths_are_standard,
+}
+
+
+def _example(change: Callable[..., Sample]) -> tuple[Case, Sample]:
+    fine = gaussian_sample(np.random.default_rng(0), 600, 16, 5)
+    keys, spare = fine.keys[:, :, :4], fine.keys[:, :, 4:]
+    return Case(facts=4, width=16, threshold=0.5), change(keys, fine.queries, spare)
+
+
+def _control(name: str, breaks: str, change: Callable[..., Sample]) -> Control[Case, Sample]:
+    return Control(name, breaks, partial(_example, change))
+
+
+CONTROLS = (
+    _control("keys that are alike", KEYS, lambda k, x, z: Sample(0.3 * k + z, x)),
+    _control("the query is a key", INDEPENDENT, lambda k, _, __: Sample(k, k[:, :, 0])),
+    _control("a query three times as strong", LENGTH, lambda k, x, _: Sample(k, 3 * x)),
+)
+
+
+# Thresholds that are set from a sample
+
+SENSE_THRESHOLD = "equal"
+SOURCE_THRESHOLD = "Wilks (1941), for gates"
+USES_THRESHOLD = ("thm:gate-detection",)
+
+INDEPENDENT_THRESHOLD = "independent responses"
+LAW = "later inputs of the law that was sampled"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A gate's threshold is the `order`-th largest of `samples` responses of a rank-`rank` adapter.
+
+    `rate` is the rate of false alarms to stay below; `trials` is how often this is tried.
+    """
+
+    samples: int
+    order: int
+    rate: float
+    rank: int
+    trials: int = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Squared responses (trials, N) of an adapter with equal singular values to white inputs.
+
+    `later` is by which factor later inputs are longer; 1 if they are of the same law.
+    """
+
+    squared: Float[Array, "t n"]
+    later: float = 1.0
+
+
+def exceedance(samples: int, order: int, rate: float) -> float:
+    """Return the probability that a gate's rate of false alarms exceeds `rate`.
+
+    Its threshold is the largest (`order` 1), second largest (2) and so on of `samples` responses.
+    """
+    return float(bdtr(order - 1, samples, rate))
+
+
+def samples_needed(order: int, rate: float, doubt: float) -> int:
+    """Return the least number of samples with which `exceedance` is at most `doubt`."""
+    # the inverse of a smooth extension of the binomial law, then whole numbers
+    samples = max(order, int(bdtrin(order - 1, doubt, rate)))
+    while exceedance(samples, order, rate) > doubt:
+        samples += 1
+    return samples
+
+
+def draw_threshold(rng: np.random.Generator, size: int) -> Calibrated:
+    """Draw few samples or many, thresholds at the largest or below, adapters of any rank."""
+    samples = int(rng.integers(1, 10 * size))
+    order = int(rng.integers(1, min(samples, 5) + 1))
+    rate = order / samples * float(rng.uniform(0.2, 2.5))
+    trials = 20000 if samples <= 20 else 2000
+    return Calibrated(samples, order, min(rate, 0.9), int(rng.integers(1, size + 1)), trials)
+
+
+def bound_threshold(case: Calibrated) -> float:
+    """Return the chance that fewer than `order` of `samples` trials of chance `rate` succeed."""
+    return exceedance(case.samples, case.order, case.rate)
+
+
+def measure_threshold(case: Calibrated, responses: Responses) -> float:
+    """Return the share of trials whose threshold lets through more false alarms than `rate`.
+
+    How many it lets through follows from the chi-squared law of the responses.
+    """
+    xp = array_namespace(responses.squared)
+    # the order-th largest response becomes the threshold
+    threshold = xp.sort(responses.squared, axis=1)[:, case.samples - case.order]
+    heights = np.array([float(t) for t in threshold]) / responses.later**2
+    return float(np.mean(gammaincc(case.rank / 2, heights / 2) > case.rate))
+
+
+noise_threshold = sampled(bound_threshold)
+
+
+def rival_threshold(case: Calibrated, rng: np.random.Generator) -> Responses:
+    """Draw fresh responses: squared lengths of vectors of `rank` standard normals."""
+    return Responses(rng.chisquare(case.rank, (case.trials, case.samples)))
+
+
+def _independent(case: Calibrated, responses: Responses) -> bool:
+    # Independent responses of a trial: its mean varies as 1/N of one response's variance.
+    xp = array_namespace(responses.squared)
+    means = xp.mean(responses.squared, axis=1)
+    spread, wanted = float(xp.mean((means - case.rank) ** 2)), 2 * case.rank / case.samples
+    kurtosis = 2 + 12 / (case.rank * case.samples)
+    return abs(spread / wanted - 1) <= SIGMAS * (kurtosis / case.trials) ** 0.5
+
+
+ASSUMPTIONS_THRESHOLD = {
+    INDEPENDENT_THRESHOLD: _independent,
+    LAW: lambda _, responses: responses.later == 1.0,
+}
+
+
+def _example_threshold(copies: int = 1, later: float = 1.0) -> tuple[Calibrated, Responses]:
+    case, rng = Calibrated(20, 2, 0.1, 4), np.random.default_rng(0)
+    squared = rival_threshold(case, rng).squared
+    return case, Responses(np.repeat(squared[:, ::copies], copies, axis=1), later)
+
+
+CONTROLS_THRESHOLD = (
+    Control(
+        "each response counted ten times",
+        INDEPENDENT_THRESHOLD,
+        partial(_example_threshold, copies=10),
+    ),
+    Control("later inputs twice as long", LAW, partial(_example_threshold, later=2.0)),
+)
+
+
+# All gates of a library at once
+
+SENSE_LIBRARY = "lower"
+SOURCE_LIBRARY = "own"
+USES_LIBRARY = ("thm:gate-detection",)
+UNSEEN_LIBRARY = "Jensen's inequality is strict for more than two adapters"
+
+APART = "keys of different adapters independent of each other"
+BELOW = "a threshold below 1, what an exact edit answers to its own key"
+FRESH = "keys of each read independent of the keys and queries of other reads"
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A library of `adapters` of `facts` each, gates of this `width` and `threshold`.
+
+    Each question is read `hops` times; `trials` questions are drawn.
+    """
+
+    adapters: int
+    facts: int
+    width: int
+    threshold: int | float
+    hops: int = 2
+    trials: int = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Keys of foreign adapters (N, reads, k - 1, D, n) and queries (N, reads, D) of N trials."""
+
+    keys: Array
+    queries: Array
+
+    def sample(self, adapter: int) -> Sample:
+        """Return the keys of one adapter with the queries; each read counts as a trial."""
+        xp, shape = array_namespace(self.keys), self.keys.shape
+        keys = xp.reshape(self.keys[:, :, adapter, :, :], (-1, *shape[3:]))
+        return Sample(keys, xp.reshape(self.queries, (-1, shape[3])))
+
+    @property
+    def apart(self) -> bool:
+        """Whether keys of neighbouring adapters have inner products like independent ones."""
+        xp = array_namespace(self.keys)
+        first, second = self.keys[:, :, :-1, :, :], self.keys[:, :, 1:, :, :]
+        # independent keys have inner products of variance d
+        inner = xp.matrix_transpose(first) @ second
+        count, d = math.prod(inner.shape), self.keys.shape[3]
+        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * self.keys.shape[4]
+        return abs(float(xp.sum(inner**2)) - count * d) <= allowed
+
+    @property
+    def fresh(self) -> bool:
+        """Whether keys are independent, by inner products, of other reads' keys and queries."""
+        xp, (trials, reads, others, d, facts) = array_namespace(self.keys), self.keys.shape
+        order = xp.permute_dims(self.keys, (0, 1, 3, 2, 4))
+        keys = xp.reshape(order, (trials, reads, d, others * facts))
+        columns = xp.concat([keys, self.queries[:, :, :, None]], axis=3)
+        energy, count = 0.0, 0
+        for read in range(reads):
+            for other in set(range(reads)) - {read}:
+                inner = xp.matrix_transpose(keys[:, read, :, :]) @ columns[:, other, :, :]
+                energy, count = energy + float(xp.sum(inner**2)), count + math.prod(inner.shape)
+        # A squared inner product of independent Gaussians has mean d and variance 2 d^2 + 6 d;
+        # those that share a vector are correlated, which the last factor allows for.
+        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * 2 * columns.shape[3]
+        return abs(energy - count * d) <= allowed
+
+
+def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: int = 2) -> float:
+    """Return (1 − f)^(h(k−1)), a lower bound of the probability that no wrong gate opens."""
+    return (1 - false_alarm(facts, width, threshold)) ** (hops * (adapters - 1))
+
+
+def largest_clean_library(
+    facts: int, width: int, threshold: int | float, hops: int, failure: float
+) -> int | float:
+    """Return the most adapters for which ``clean`` is at least ``1 - failure``.
+
+    The result is ``inf`` if it exceeds every float.
+    """
+    alarm = hops * -math.log1p(-false_alarm(facts, width, threshold))
+    allowed = -math.log1p(-failure)
+    return 1 + math.floor(allowed / alarm) if alarm and allowed / alarm < math.inf else math.inf
+
+
+def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
+    """Return the mean energy that foreign adapters add to a read; threshold 0 is the plain sum.
+
+    The right adapter's response has energy 1. The result is ``inf`` unless ``facts < width - 1``.
+    """
+    # moments of an inverse Wishart matrix exist only with room to spare
+    spare = width - facts - 1
+    if spare <= 0:
+        return math.inf
+    passed = float(betainc(spare / 2, facts / 2 + 1, 1 / (1 + threshold)))
+    return (adapters - 1) * facts / spare * passed
+
+
+def draw_library(rng: np.random.Generator, size: int) -> Gated:
+    """Draw two to five adapters, one to three reads, and false alarms from rare to likely."""
+    width = int(rng.integers(2, size + 4))
+    facts, adapters = int(rng.integers(1, min(width, 4) + 1)), int(rng.integers(2, 6))
+    threshold = min(float(facts / width * 10.0 ** rng.uniform(-0.3, 1)), rng.uniform(0.5, 1))
+    return Gated(adapters, facts, width, threshold, int(rng.integers(1, 4)))
+
+
+def bound_library(case: Gated) -> float:
+    """Return (1 − f)^(h(k−1)) for the case, f being the false alarm of one of its gates."""
+    return clean(case.adapters, case.facts, case.width, case.threshold, case.hops)
+
+
+def measure_library(case: Gated, library: Library) -> float:
+    """Return the share of trials in which just the right gates open, at all reads."""
+    if case.threshold >= 1:
+        return 0.0  # the own gate sees the response 1 of an exact edit
+    xp, x = array_namespace(library.keys), library.queries[:, :, None, :, None]
+    # all foreign adapters at all reads at once
+    reads = xp.matrix_transpose(library.keys)
+    weights = xp.linalg.solve(reads @ library.keys, reads @ x)[:, :, :, :, 0]
+    alarms = xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2))
+    return 1 - int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
+
+
+noise_library = sampled(bound_library)
+
+
+def rival_library(case: Gated, rng: np.random.Generator) -> Library:
+    """Return standard normal keys and queries, drawn anew for each trial and read."""
+    shape = (case.trials, case.hops, case.adapters - 1, case.width, case.facts)
+    return Library(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
+
+
+def _example_library(
+    change: Callable[[Array, Array], tuple[Array, Array]], threshold: float = 0.5
+) -> tuple[Gated, Library]:
+    case = Gated(adapters=3, facts=1, width=2, threshold=threshold, hops=1, trials=20000)
+    fine = rival_library(case, np.random.default_rng(0))
+    return case, Library(*change(fine.keys, fine.queries))
+
+
+def _crossed(keys: Array, queries: Array) -> tuple[Array, Array]:
+    # The neighbour's key is at right angles and long where this one is short: of the right law
+    # alone, but not independent, so that the query never excites both.
+    first = keys[:, :, 0, :, 0]
+    length = np.linalg.norm(first, axis=2, keepdims=True)
+    turned = np.stack([-first[:, :, 1], first[:, :, 0]], axis=2) / length
+    other = np.sqrt(-2 * np.log(-np.expm1(-(length**2) / 2)))  # of the same law, long where short
+    return np.stack([first, turned * other], axis=2)[:, :, :, :, None], queries
+
+
+def _in_turn() -> tuple[Gated, Library]:
+    case = Gated(adapters=2, facts=1, width=1, threshold=0.5, hops=2, trials=20000)
+    queries = rival_library(case, np.random.default_rng(0)).queries
+    return case, Library(queries[:, ::-1, None, :, None], queries)
+
+
+CONTROLS_LIBRARY = (
+    Control(
+        "a threshold of 2", BELOW, partial(_example_library, lambda k, x: (k, x), threshold=2.0)
+    ),
+    Control("shorter keys", KEYS, partial(_example_library, lambda k, x: (0.3 * k, x))),
+    Control(
+        "two edit one key",
+        INDEPENDENT,
+        partial(_example_library, lambda k, _: (k, k[:, :, 0, :, 0])),
+    ),
+    Control(
+        "a query three times as strong", LENGTH, partial(_example_library, lambda k, x: (k, 3 * x))
+    ),
+    Control("avoid the neighbour's keys", APART, partial(_example_library, _crossed)),
+    Control("ask two adapters in turn at the same keys", FRESH, _in_turn),
+)
+
+
+def _all(question: str) -> Callable[[Gated, Library], bool]:
+    return lambda _, library: all(
+        getattr(library.sample(adapter), question) for adapter in range(library.keys.shape[2])
+    )
+
+
+ASSUMPTIONS_LIBRARY = {
+    BELOW: lambda case, _: case.threshold < 1,
+    KEYS: _all("keys_are_standard"),
+    INDEPENDENT: _all("queries_are_foreign"),
+    LENGTH: lambda _, library: library.sample(0).lengths_are_standard,
+    APART: lambda _, library: library.apart,
+    FRESH: lambda _, library: library.fresh,
+}
+
+
+COMPUTE = (false_alarm, largest_library)
+COMPUTE_THRESHOLD = (exceedance, samples_needed)
+COMPUTE_LIBRARY = (clean, largest_clean_library, interference)
+
+THEOREM: Theorem[Case, Sample] = Theorem.of(__name__, "gate detection")
+
+THRESHOLD: Theorem[Calibrated, Responses] = Theorem.of(__name__, "threshold samples", "_threshold")
+
+CAPACITY: Theorem[Gated, Library] = Theorem.of(__name__, "library capacity", "_library")
+
+CLAUSES: tuple[Theorem[Any, Any], ...] = (THRESHOLD, CAPACITY)

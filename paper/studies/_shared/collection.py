@@ -360,8 +360,3 @@ def relative(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.nda
 def _directions(sigma: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """Ones for directions that are read, zeros for those filled up or of no size."""
     return np.asarray(sigma > 1e-12 * sigma.max(axis=(2, 3), keepdims=True), dtype=float)
-
-
-MOST = 2.0  # the largest coefficient that is tried
-TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
-TINY = 1e-6  # nats: what is less counts as nothing

@@ -15,7 +15,7 @@ SUITE := -n 2 --dist worksteal -m "not accelerator"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-newest test-oldest lock lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
+.PHONY: help install reproduce test test-newest test-oldest lock size lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -34,7 +34,10 @@ install: $(STAMP)  ## build .venv with every extra and the language model
 reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report.html: minutes
 	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
 
-lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
+size: $(STAMP)  ## count the code beside the budgets of pyproject.toml
+	@$(BIN)/python tests/budget.py
+
+lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs, budgets
 	@$(MAKE) --no-print-directory -j 2 types style
 
 types:
@@ -46,6 +49,7 @@ style:
 	$(BIN)/lint-imports
 	$(BIN)/numpydoc lint $$(git ls-files 'loratheory/*.py')
 	$(BIN)/python tests/pairs.py
+	$(BIN)/python tests/budget.py
 
 test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
 	$(ONE_THREAD) $(BIN)/python -m pytest $(SUITE)

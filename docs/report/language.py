@@ -18,7 +18,6 @@ STORED, PLANS = Path("paper/adapters"), Path("docs/plans")
 LAYERS = {"lowest": (0, 5), "highest": (25, 30)}
 """Where, of thirty layers, the second hop is trained now."""
 PROMPTS = ("The capital of France is", "Zorvik was born in the country of")
-COLUMNS = ("two-hop", "countries", "mascots")
 
 
 @cache
@@ -43,7 +42,8 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
         right = int((said == lm.first_tokens(load_base(), answers)).sum())
         share = Share.of("", right, len(prompts))
         percents.append(100 * share.part)
-        cells.append(f"{right}/{len(prompts)} {share}")
+        interval = f"[{100 * share.low:.0f}, {100 * share.high:.0f}]"
+        cells.append(f"{right}/{len(prompts)} ({share.part:.0%} {interval})")
     return percents, cells
 
 
@@ -56,7 +56,7 @@ def evaluate_stored() -> Section:
     rows = tuple((condition, *cells) for condition, (_, cells) in found.items())
     two_hop, *single = found["standard"][0]
     values = {"gain": found["composing"][0][0] - two_hop, "window": sum(single) / 2 - two_hop}
-    return Section(("pair", *COLUMNS), rows, values)
+    return Section(rows, values)
 
 
 def train_second_hop(layers: tuple[int, int]) -> Any:
@@ -80,7 +80,7 @@ def begin_training() -> Callable[[], Section]:
         found = {name: evaluate([first, second.result()]) for name, second in made.items()}
         rows = tuple((f"{name} five layers", *cells) for name, (_, cells) in found.items())
         gain = found["highest"][0][0] - found["lowest"][0][0]
-        return Section(("second hop in", *COLUMNS), rows, {"gain": gain})
+        return Section(rows, {"gain": gain})
 
     return _evaluate
 
@@ -105,6 +105,5 @@ def compare_with_peft(merged: Path) -> Section:
     moved, gaps = (ours - plain).abs().amax(1), (ours - theirs).abs().amax(1)
     says = [[model.tokenizer.decode(int(t)) for t in x.argmax(1)] for x in (plain, ours, theirs)]
     rows = tuple(zip(PROMPTS, *says, moved.tolist(), gaps.tolist(), strict=True))
-    columns = ("prompt", "base says", "ours says", "PEFT says", "largest change", "largest gap")
     gap = float((gaps / moved.clamp(min=1)).max()) if restored else float("inf")
-    return Section(columns, rows, {"gap": gap})
+    return Section(rows, {"gap": gap})

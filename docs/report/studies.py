@@ -19,8 +19,7 @@ def read_tables() -> Section:
     """Look up the stored numbers that claims ask for, in the paper's query language."""
     asked = [claim.number for claim in read_claims()[0] if claim.step == "stored tables"]
     rows = [(text, *(100 * each for each in look_up(text))) for text in asked]
-    columns = ("share or paired difference, %", "mean", "low", "high")
-    return Section(columns, tuple(rows), {row[0]: row[2] for row in rows})
+    return Section(tuple(rows), {row[0]: row[2] for row in rows})
 
 
 def look_up(text: str) -> tuple[float, float, float]:
@@ -40,7 +39,7 @@ def rerun_exactly() -> Section:
     edges = (("single facts from", single), ("composition from", both))
     far = max(abs(single - 0.5), abs(both - threshold(2)))
     values = {"gap": max(gap for _, gap in rows), "edges": far}
-    return Section(("study", "largest gap, or edge"), (*rows, *edges), values)
+    return Section((*rows, *edges), values)
 
 
 def find_gap(name: str) -> float:
@@ -59,7 +58,7 @@ def check_paper(paper: Path = Path("paper")) -> Section:
     source = (paper / "main.tex").read_text(encoding="utf-8")
     count, by_hand = len(latex_numbers(source).splitlines()), typed(source)
     rows = (("looked up", count), *(("typed by hand", line) for line in by_hand))
-    return Section(("numbers", "how many, or where"), rows, {"typed": len(by_hand)})
+    return Section(rows, {"typed": len(by_hand)})
 
 
 def draw_figures(build: Path) -> Section:

@@ -201,7 +201,7 @@ def test_an_adapter_beside_one_that_does_nothing_is_chosen_alone(seed, model):
     adapters = [scaled(whole, 0.6), scaled(whole, 0)]
     exam = _Exam.of(model, [whole, whole], dict.fromkeys(NAMES, PROMPTS["one"]))
     found, kl = searched(model, adapters, exam, "each")
-    assert found[0] == pytest.approx(1 / 0.6, abs=0.02)
+    assert found[0] == pytest.approx(1 / 0.6, abs=0.05)
     assert kl < 1e-3
 
 

@@ -27,7 +27,7 @@ def found(**changed):
         values[claim.step][claim.number] = inside(claim)
     for step, numbers in changed.items():
         values[step] |= numbers
-    return {step: Section(("a",), ((1.23456,),), numbers) for step, numbers in values.items()}
+    return {step: Section(((1.23456,),), numbers) for step, numbers in values.items()}
 
 
 def taken(sections):

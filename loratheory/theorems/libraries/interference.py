@@ -444,24 +444,6 @@ CONTROLS_PACKING = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Scaled:
-    """Orthonormal frames of row spaces (K, n, r) and of outputs (K, m, r), and coefficients (K)."""
-
-    rows: Library
-    answers: Float[Array, "k m r"]
-    coefficients: Float[Array, " k"]
-
-
-def lost(_: Packed, merge: Scaled) -> float:
-    """Return the merge's squared error on all row spaces over the energy wanted there."""
-    xp = array_namespace(merge.rows)
-    updates = merge.answers @ xp.matrix_transpose(merge.rows)
-    merged = xp.sum(merge.coefficients[:, None, None] * updates, axis=0)
-    wanted, given = updates @ merge.rows, merged[None, :, :] @ merge.rows
-    return float(xp.sum((given - wanted) ** 2)) / float(xp.sum(wanted**2))
-
-
 # Unrelated adapters, turned at random
 
 SENSE_RANDOM = "upper"

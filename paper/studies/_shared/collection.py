@@ -1,13 +1,12 @@
 """Groups of 24 adapters of eight kinds of tasks, and what tells beforehand how they act."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
 
 from loratheory.adapters import Adapter, response_norms
 from loratheory.bench import Language
@@ -21,11 +20,13 @@ from loratheory.pretrained import (
     Way,
     attached,
     batch,
+    divergence_slopes,
     first_tokens,
     inputs,
     leak,
     leaks,
     next_logits,
+    optimise_coefficients,
     put_on,
     token_logs,
 )
@@ -217,8 +218,10 @@ class StudiedCollection(Collection):
 
             numbers = acting.coefficients[0].tolist()
             if way.free:
-                halves = [0.5] * len(group)
-                numbers = list(search_coefficients(_score, way.free, numbers, halves)[0])
+                asked = [[prompt for prompt, _ in self.questions(i)[:CHOOSING]] for i in group]
+                before = [logs[:CHOOSING] for logs in alone]
+                slopes = partial(divergence_slopes, self.model, acting, asked, before)
+                numbers = list(optimise_coefficients(_score, slopes, way.free, numbers)[0])
                 acting.set(numbers)
             now = self.logs(group)
         found = []
@@ -357,54 +360,3 @@ def relative(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.nda
 def _directions(sigma: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """Ones for directions that are read, zeros for those filled up or of no size."""
     return np.asarray(sigma > 1e-12 * sigma.max(axis=(2, 3), keepdims=True), dtype=float)
-
-
-MOST = 2.0  # the largest coefficient that is tried
-TRIES, MANY = 12, 80  # tries, at most: of one coefficient; of one for each of many adapters
-TINY = 1e-6  # nats: what is less counts as nothing
-
-
-def search_coefficients(
-    score: Callable[[np.ndarray], np.ndarray],
-    free: str,
-    given: Sequence[int | float],
-    start: Sequence[int | float],
-) -> tuple[tuple[float, ...], float]:
-    """Return those of the tried coefficients whose largest divergence is least, and this number.
-
-    `score` returns a divergence for each adapter. If `free` is empty only the `given` coefficients
-    are tried; "one" for all is found by SciPy's bounded search, "each" by its COBYLA from `start`.
-    This derivative-free search made the stored table; the package has a faster one by gradients.
-    COBYLA lowers a bound on the logarithms of all divergences: these are smooth, their maximum not.
-    """
-    seen: dict[tuple[float, ...], np.ndarray] = {}
-
-    def _score(coefficients: np.ndarray) -> np.ndarray:
-        key = tuple(coefficients.round(4).tolist())
-        if key not in seen:
-            seen[key] = score(np.array(key))
-        return seen[key]
-
-    def _logs(coefficients: np.ndarray) -> np.ndarray:
-        return np.log(_score(coefficients) + TINY)
-
-    if free == "one":
-        minimize_scalar(
-            lambda c: _score(np.full(len(given), c)).max(),
-            bounds=(0, MOST),
-            method="bounded",
-            options={"maxiter": TRIES, "xatol": 0.05},
-        )
-    elif free == "each":
-        minimize(
-            lambda x: x[-1],
-            [*start, float(_logs(np.array(start)).max())],
-            method="COBYLA",
-            bounds=[(0, MOST)] * len(start) + [(None, None)],
-            constraints={"type": "ineq", "fun": lambda x: x[-1] - _logs(x[:-1])},
-            options={"rhobeg": 0.25, "maxiter": min(20 * len(start), MANY), "tol": 0.05},
-        )
-    else:
-        _score(np.array(given))
-    best = min(seen, key=lambda key: seen[key].max())
-    return best, float(seen[best].max())

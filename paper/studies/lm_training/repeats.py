@@ -22,10 +22,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any
 
 HERE = Path(__file__).parent
 MODULE = "paper.studies.lm_training.repeats"
@@ -136,18 +133,6 @@ def write_table(finished: Mapping[Repeat, dict[str, Any]], folder: Path) -> None
     parts = [described("repeats", finished, [*finished.values()])]
     write_whole(folder / "repeats.csv.gz", gzip.compress(text, mtime=0))
     write_whole(folder / "repeats_provenance.json", laid_out({**head, "parts": parts}))
-
-
-def explained(rows: "pd.DataFrame", column: str, factor: str) -> float:
-    """Return the share of the variance over repeats that a factor of two levels explains alone.
-
-    Three factors that do nothing explain 1/7 each on average, for eight repeats have seven degrees
-    of freedom.
-    """
-    means = rows.groupby(list(FACTORS))[column].mean()
-    levels = means.groupby(level=factor).mean()
-    between = means.index.get_level_values(factor).map(levels) - means.mean()
-    return float((between**2).sum() / ((means - means.mean()) ** 2).sum())
 
 
 def main() -> None:

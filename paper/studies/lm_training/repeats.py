@@ -1,8 +1,8 @@
-"""Train the adapters of one fact set eight times, with roundings that differ, and evaluate each.
+"""Train the adapters of one fact set again and again, rounded otherwise, and evaluate each.
 
 The fact set, the training condition and the seed stay; the base's dtype, the thread count and the
-number of passes of a step change: a 2 x 2 x 2 factorial. None of them changes what is computed,
-only how it is rounded. Every repeat trains all its adapters anew, stand-ins too, in a process and a
+number of passes of a step change: a 2 x 2 x 2 factorial, then five further numbers of passes. None
+of them changes what is computed, only how it is rounded. Every repeat trains all its adapters anew, stand-ins too, in a process and a
 cache of its own. `prediction_repeats.md` says what we expected.
 
     python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
@@ -30,6 +30,7 @@ SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
 FACTORS = ("dtype", "threads", "passes")
+FURTHER = (3, 4, 5, 8, 16)  # passes of a step, a bfloat16 rounding each: with the factorial's eight
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Repeat:
 
 
 def repeats() -> Iterator[Repeat]:
-    """Yield all sixteen repeats; the first eight are a balanced half, should a run be cut off."""
+    """Yield the factorial's sixteen repeats, a balanced half of them first, then the further ten."""
     for odd in (0, 1):
         for number in range(8):
             levels = [number >> bit & 1 for bit in range(3)]
@@ -67,6 +68,10 @@ def repeats() -> Iterator[Repeat]:
                 for condition in CONDITIONS:
                     kind = ("bfloat16", "float32")[dtype]
                     yield Repeat(condition, kind, 1 + threads, 1 + passes)
+    # Threads change no bit, so that the factorial has three distinct roundings only.
+    for passes in FURTHER:
+        for condition in CONDITIONS:
+            yield Repeat(condition, "bfloat16", 1, passes)
 
 
 def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:

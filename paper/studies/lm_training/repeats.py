@@ -2,8 +2,8 @@
 
 The fact set, the training condition and the seed stay; the base's dtype, the thread count and the
 number of passes of a step change: a 2 x 2 x 2 factorial, then five further numbers of passes. None
-of them changes what is computed, only how it is rounded. Every repeat trains all its adapters anew, stand-ins too, in a process and a
-cache of its own. `prediction_repeats.md` says what we expected.
+of them changes what is computed, only how it is rounded. Every repeat trains all its
+adapters anew, stand-ins too, in a process and a cache of its own. `prediction_repeats.md` says what we expected.
 
     python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
 
@@ -59,7 +59,7 @@ class Repeat:
 
 
 def repeats() -> Iterator[Repeat]:
-    """Yield the factorial's sixteen repeats, a balanced half of them first, then the further ten."""
+    """Yield the factorial's repeats, a balanced half of them first, then the further ten."""
     for odd in (0, 1):
         for number in range(8):
             levels = [number >> bit & 1 for bit in range(3)]

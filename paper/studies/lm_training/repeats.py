@@ -2,8 +2,8 @@
 
 The fact set, the training condition and the seed stay; the base's dtype, the thread count and the
 number of passes of a step change: a 2 x 2 x 2 factorial, then five further numbers of passes. None
-of them changes what is computed, only how it is rounded. Every repeat trains all its
-adapters anew, stand-ins too, in a process and a cache of its own. `prediction_repeats.md` says what we expected.
+of them changes what is computed, only how it is rounded. Every repeat trains all its adapters anew,
+stand-ins too, in a process and a cache of its own. `prediction_repeats.md` has our expectations.
 
     python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
 

@@ -5,8 +5,9 @@ import zlib
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from loratheory.experiments.bench import language, language_facts
+from loratheory.bench import language
 from loratheory.pretrained import GENERIC, Model, Training
+from paper.studies._shared import facts
 
 VOCABULARY = 4001
 
@@ -57,5 +58,5 @@ def small(patch, folder, layers=10):
     patch.setenv("LORATHEORY_CACHE", str(folder))
     patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model(layers))
     patch.setattr("loratheory.pretrained._train.Training", _short)
-    patch.setattr(language_facts, "Training", _short)
+    patch.setattr(facts, "Training", _short)
     patch.setattr(language, "GENERIC", GENERIC[:2])

@@ -71,4 +71,5 @@ from loratheory.pretrained._teach import plan_in as plan_in
 from loratheory.pretrained._teach import taught as taught
 from loratheory.pretrained._train import trained as trained
 from loratheory.pretrained._train import trained_once as trained_once
+from loratheory.pretrained.coefficients import divergence_slopes as divergence_slopes
 from loratheory.pretrained.coefficients import optimise_coefficients as optimise_coefficients

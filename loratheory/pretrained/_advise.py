@@ -15,24 +15,16 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.pretrained._ask import (
-    batch,
-    first_tokens,
-    last_logits,
-    leak,
-    next_logits,
-    token_logs,
-)
+from loratheory.pretrained._ask import first_tokens, leak, next_logits, token_logs
 from loratheory.pretrained._attach import Attached, attached
 from loratheory.pretrained._model import GENERIC, Model, ModelError, failure, maps
 from loratheory.pretrained._reuse import WAYS, About, Way, digest, put_on
 from loratheory.pretrained._teach import Share
 from loratheory.pretrained._train import identity
-from loratheory.pretrained.coefficients import optimise_coefficients
+from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
 from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
-AT_ONCE = 16  # prompts whose graph is kept, at most
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking gates
 CLEARLY = 0.1  # by so much more must gates keep of the adapter that loses most to be taken instead
 Prompts = Mapping[str, Mapping[str, str]]
@@ -152,32 +144,12 @@ class _Exam:
     def slopes(
         self, model: Model, acting: Attached, coefficients: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """With these coefficients, the mean divergence of each group (k,), and derivatives (k, n).
-
-        A backward pass of the prompts of one group gives its whole row. The graphs of at most
-        sixteen prompts are kept at once.
-        """
-        import torch
-
-        values, rows = np.zeros(len(self.names)), np.zeros((len(self.names), len(coefficients)))
-        for group in range(len(self.names)):
-            own = np.flatnonzero(self.owner == group)
-            for start in range(0, len(own), AT_ONCE):
-                some = own[start : start + AT_ONCE]
-                leaf = torch.tensor(coefficients, dtype=torch.float64, requires_grad=True)
-                acting.traced = leaf
-                try:
-                    with torch.enable_grad():
-                        asked = batch(model, [self.prompts[i] for i in some])
-                        now = last_logits(model, asked).float().log_softmax(-1).cpu()
-                finally:
-                    acting.traced = None
-                alone = self.alone[some]
-                # No token may have come to an adapter, and autograd refuses what is not used.
-                kl = (alone.exp() * (alone - now)).sum() / len(own) + 0 * leaf.sum()
-                values[group] += kl.item()
-                rows[group] += torch.autograd.grad(kl, leaf)[0].numpy()
-        return values.clip(min=0), rows
+        """With these coefficients the mean divergence of each group, and its derivatives."""
+        rows = [np.flatnonzero(self.owner == group) for group in range(len(self.names))]
+        prompts = [[self.prompts[i] for i in row] for row in rows]
+        return divergence_slopes(
+            model, acting, prompts, [self.alone[row] for row in rows], coefficients
+        )
 
     def shares(self, said: np.ndarray, counts: np.ndarray) -> list[Share]:
         """Of each group, how many of the prompts that count are answered rightly."""
@@ -241,7 +213,7 @@ def advised(
     -------
     Advice
         Costs at most 14 passes over the choosing prompts for each way with one coefficient, and for
-        k adapters with one each at most k + 15 and 8 + 2k with gradients, of about two passes and
+        k adapters with one each at most k + 15 and 16 + 2k with gradients, of about two passes and
         the activations of sixteen prompts; `optimise_coefficients` says how. Every way costs a pass
         over the scoring prompts, too. Passes of gates cost more.
 

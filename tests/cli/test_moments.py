@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_refused_in_a_line(given, collected, run, tmp_path)
         ),
         ([tmp_path / "less"], f"it has no second moment of {name}; collect them with loratheory"),
         ([tmp_path / "narrow"], "has inputs of 24 entries, and the root shape"),
-        ([tmp_path / "nan"], f"{name} holds nan at position [0, 0]"),
+        ([tmp_path / "nan"], f"{name}': nan at position [0, 0]"),
         ([file] * 3, "3 are given for 2 adapters; give one an adapter, in their order, or one"),
     ):
         options = [part for word in words for part in ("--moments", word)]

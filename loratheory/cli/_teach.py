@@ -57,14 +57,14 @@ def teach(
     With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
     says how often it is right on the lessons kept for measuring: its portability.
 
-    In ten worlds of the study `real_top_layers` a second hop taught plainly in the highest sixth of
+    In ten worlds of the study `lm_training` a second hop taught plainly in the highest sixth of
     the layers alone (`--stand-ins 0 --layers 25-29`, of the default model's thirty) composed nearly
     as well, beside a first hop with stand-ins, as one with stand-ins in all layers, and more of
     what both knew was kept. Of four other relations the highest third (`--layers 20-29`) composed
     best, although the first hop's stand-ins were not of them: .82 for .70 in all layers.
 
     Averaged, adapters of rank 32 composed better than of rank 8 in three worlds of the study
-    `real_stand_ins`; they leaked more.
+    `lm_training`; they leaked more.
 
     Example: `loratheory teach docs/plans/births.json -o births`
     """

@@ -15,7 +15,7 @@ SUITE := -n 2 --dist worksteal -m "not accelerator"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-newest test-oldest lock lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
+.PHONY: help install reproduce test test-newest test-oldest lock size lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -32,9 +32,12 @@ $(STAMP): pyproject.toml requirements.lock
 install: $(STAMP)  ## build .venv with every extra and the language model
 
 reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report.html: minutes
-	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
+	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -W ignore::FutureWarning -m report
 
-lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs
+size: $(STAMP)  ## count the code beside the budgets of pyproject.toml
+	@$(BIN)/python tests/budget.py
+
+lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs, budgets
 	@$(MAKE) --no-print-directory -j 2 types style
 
 types:
@@ -46,6 +49,7 @@ style:
 	$(BIN)/lint-imports
 	$(BIN)/numpydoc lint $$(git ls-files 'loratheory/*.py')
 	$(BIN)/python tests/pairs.py
+	$(BIN)/python tests/budget.py
 
 test: lint  ## all gates, cheapest first; pytest's closing line is the verdict
 	$(ONE_THREAD) $(BIN)/python -m pytest $(SUITE)
@@ -88,11 +92,11 @@ site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/inde
 	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
 	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
-results: $(STAMP)  ## rerun STUDY=name in full, into build/results; without STUDY complete paper/results
-	$(BIN)/loratheory run $(if $(STUDY),$(STUDY) -o build/results,all --resume -o paper/results) --profile paper
+results: $(STAMP)  ## run what a stored table lacks: STUDY=window, or all (hours); PROFILE=quick is a trial
+	$(BIN)/python -m paper.studies $(or $(STUDY),all) --profile $(or $(PROFILE),paper)
 
 paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf
-	$(BIN)/python -m loratheory.paper
+	$(BIN)/python -m paper
 
 paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do where they are
 	@dpkg -s $(TEX) >/dev/null 2>&1 || { \
@@ -101,8 +105,8 @@ paper-deps:  ## what the pages need: latexmk and TeX Live, by apt; nothing to do
 	  $$SUDO env DEBIAN_FRONTEND=noninteractive $(APT) install --yes --no-install-recommends $(TEX); \
 	} || { echo "apt could not install $(TEX): without TeX nothing is typeset" >&2; exit 2; }
 
-figures: $(STAMP)  ## draw every figure from its stored table
-	$(BIN)/loratheory figure all
+figures: $(STAMP)  ## draw every study's figure.svg from its stored table
+	$(BIN)/python -m paper.style
 
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only -n 0

@@ -36,14 +36,15 @@
 # Runs in about 10 s on two cores. You need the singular value decomposition, nothing more.
 
 # %%
+import math
+
 import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.experiments import merge_floor as simulation
-from loratheory.figures import FIGURES
+from loratheory.figures import lines
 from loratheory.lessons import explore, judged
-from loratheory.lowrank import gaussian
+from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.expressiveness.rank_floor import Tasks
@@ -257,11 +258,30 @@ except AssumptionError as refusal:
 
 
 # %%
+def share_updates(own: float, tasks: int) -> tuple:
+    """Updates of unit energy; the given share of each is the task's own."""
+    rng, sizes = np.random.default_rng(0), np.sqrt(np.arange(8, 0, -1) / 36)
+    common, *others = (with_spectrum(rng, 64, 64, sizes) for _ in range(tasks + 1))
+    return tuple(math.sqrt(1 - own) * common + math.sqrt(own) * one for one in others)
+
+
+# %% [markdown]
+# The two parts of the floor against the rank, and what the truncated mean achieves:
+
+
+# %%
 def floor(own: float = 0.5, tasks: int = 4):
-    """The two parts of the floor against the rank, and what the truncated mean achieves."""
-    config = simulation.Config(tasks=tasks, own=(own,))
-    rows = simulation.cell(config)
-    return FIGURES["merge_floor"](rows)
+    """Disagreement, floor, and the error of the truncated mean, in units of the energy."""
+    updates, ranks = share_updates(own, tasks), range(0, 41, 4)
+    unit = sum(update.norm**2 for update in updates) / tasks
+    cases = [Tasks(updates, rank) for rank in ranks]
+    floors = [merge_floor.bound(case) / unit for case in cases]
+    lost = [case.mean.tail_energy(case.rank) / unit for case in cases]
+    achieved = [case.error(merge_floor.attain(case)) / unit for case in cases]
+    apart = [floor - part for floor, part in zip(floors, lost, strict=True)]
+    curves = {"disagreement": (ranks, apart), "predicted floor": (ranks, floors)}
+    curves["achieved"] = (ranks, achieved)
+    return lines.draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
 
 
 floor()

@@ -38,11 +38,11 @@
 # %%
 import numpy as np
 import sympy as sp
+from IPython.display import SVG
 from ipywidgets import FloatSlider, IntSlider
+from matplotlib.figure import Figure
 
-from loratheory.experiments import two_read_region as simulation
-from loratheory.experiments import window as sweep
-from loratheory.figures import FIGURES
+from loratheory.figures import lines, rendered
 from loratheory.lessons import explore, judged
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.composition import two_read_region
@@ -163,7 +163,7 @@ assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
 # %%
 rng = np.random.default_rng(0)
 people, labs, values = (rng.standard_normal((24, count)) for count in (2, 3, 3))
-unit = two_read_region.Case("overwrite", (1.0, 1.0), (people, labs), (values,))
+unit = two_read_region.Prompt("overwrite", (1.0, 1.0), (people, labs), (values,))
 model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 
@@ -251,17 +251,28 @@ except AssumptionError as refusal:
 # that add to one.
 
 # %%
-cells = simulation.cell(simulation.Config())
+cells = [[model.output(ada, (x / 20, y / 20)) for x in range(25)] for y in range(25)]
+winner = np.argmax(cells, axis=2)
+fine = np.linspace(0.01, 1.2, 60)
+lead = [[two_read_region.margin((x, y)) for x in fine] for y in fine]
+
+# %% [markdown]
+# The colours are the answers: Oslo, Rome or Bern.
 
 
+# %%
 def answer(c1: float = 0.5, c2: float = 0.5):
-    """The region, with one merge marked in it."""
-    figure = FIGURES["two_read_region"](cells)
-    axes = figure.axes[0]
+    """The answer at each pair of coefficients, with one merge marked in it."""
+    axes = (figure := Figure(figsize=(4.6, 4.2))).subplots()
+    axes.imshow(winner, origin="lower", extent=(0, 1.2, 0, 1.2), vmin=0, vmax=9, cmap="tab10")
+    axes.contour(fine, fine, lead, levels=[0], colors="black", linestyles="--")
+    for number, city in ((0, "Oslo"), (2, "Rome"), (3, "Bern")):
+        y, x = np.argwhere(winner == number).mean(axis=0) / 20
+        axes.text(x, y, city, ha="center", color="white", weight="bold")
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
-    margin = two_read_region.margin((c1, c2))
-    axes.set_title(f"the composed answer leads by {margin:+.2f}", loc="left")
-    return figure
+    axes.set(xlabel="coefficient of the first edit", ylabel="of the second")
+    axes.set_title(f"the composed answer leads by {two_read_region.margin((c1, c2)):+.2f}")
+    return SVG(rendered(figure, "svg"))
 
 
 answer(0.55, 0.55)
@@ -282,7 +293,16 @@ explore(answer, c1=first, c2=second)
 # right, the two-hop answer is not.
 
 # %%
-FIGURES["window"](sweep.cell(sweep.Config()))
+strengths = np.linspace(0.3, 1, 15)
+facts = [2 * c - 1 for c in strengths]
+both = [two_read_region.margin((c, c)) for c in strengths]
+simulated = []
+for c in strengths:
+    oslo, *others = model.output(ada, (c, c))
+    simulated.append(oslo - max(others))
+curves = {"each fact": (strengths, facts), "both, predicted": (strengths, both)}
+curves["both, simulated"] = (strengths, simulated)
+lines.draw(curves, "coefficient of both edits", "margin", points=["both, simulated"])
 
 # %% [markdown]
 # With more hops the window becomes wider, and with more adapters in the mean both of its ends move

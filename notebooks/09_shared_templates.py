@@ -33,24 +33,21 @@
 # After this notebook you can compute from which share of solutions on a merge takes a step, and
 # tell what small transformers need beside a won vote.
 #
-# Runs in about 20 s on two cores, most of it the training of a small transformer, which is kept for
-# the next time. Notebook 02 helps: there a merge lost what only one adapter knows.
+# Runs in about 10 s on two cores. Notebook 02 helps: there a merge lost what only one adapter
+# knows.
 
 # %%
 import numpy as np
+import pandas as pd
 import sympy as sp
-import torch
+from IPython.display import SVG
 from ipywidgets import FloatSlider
 
-from loratheory.experiments import published
-from loratheory.experiments.bench import problems as words
-from loratheory.experiments.bench.problems import margin, share_needed
-from loratheory.figures import FIGURES, table
-from loratheory.figures.word_problems import question
 from loratheory.lessons import explore, judged
+from loratheory.tasks.word_problems import Alphabet, pool, problems, stepwise, stories
 from loratheory.theorems.composition import template_vote
 
-_ = torch.set_num_threads(1)  # more do not pay at this size
+STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
@@ -102,42 +99,26 @@ merge = template_vote.attain(case)
 print(f"formula {template_vote.bound(case):+.3f}, found {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
-# Then word problems, with numbers modulo 7. A problem has what is told, the question (after `?:`)
-# and the solution. Each step of the solution has the name of a quantity, the skill, two operands
-# and the result. `multiply/0` and `multiply/1` are two wordings of the same skill. Below the tokens
-# stands what they mean.
+# Then word problems. Each is a story, and for transformers a row of tokens with numbers modulo 7:
+# what is told, the question (after `?:`) and the solution. Each step of the solution has the name
+# of a quantity, the skill, two operands and the result.
 
 # %%
 rng = np.random.default_rng(1)
-for pair in (("multiply", "percent"), ("percent", "divide")):
-    asked = words.drawn([words.linked(pair)], 1, rng)
-    rows = words.FORMS["stepwise"][0](words.CODE, asked)
-    told = words.CODE.written(rows.tokens[0, : rows.asked[0] + 1])
-    print(told, "\n   means:   ", question(told))
-    print("   solution:", words.CODE.written(rows.targets[0]))
+for prime in (0, 7):
+    asked = problems(pool(("multiply", "percent"), prime=prime).templates, 1, rng=rng, prime=prime)
+    if not prime:
+        print(*stories(asked)[0][:2], sep="\n")
+        continue
+    code = Alphabet(prime, canaries=0)
+    rows = stepwise(code, asked)
+    print("tokens:  ", code.written(rows.tokens[0, : rows.asked[0] + 1]))
+    print("solution:", code.written(rows.targets[0]))
 
 # %% [markdown]
 # A solution of two steps begins with the quantity that can be computed first. A solution of one
 # step begins with the quantity that is asked for. So at the first word solutions differ, and this
 # is where the vote is taken.
-#
-# Train a small transformer on problems of one step only (this takes some seconds):
-
-# %%
-from loratheory.experiments.bench.problems import QUICK
-from loratheory.experiments.bench.words import base, solutions
-
-known = base("single steps", 0, QUICK)
-one = words.drawn(words.chains(words.SKILLS, 1), 60, rng)
-two = words.drawn([words.linked(pair) for pair in words.PAIRS], 60, rng)
-
-# %% [markdown]
-# What it writes by itself, for problems of one step and of two:
-
-# %%
-for problems in (one, two):
-    for told, solution, written in solutions(known, problems)[:3]:
-        print(question(told), "\n      right:", solution, "\n      wrote:", written)
 
 # %% [markdown]
 # ## Verify
@@ -151,31 +132,23 @@ for seed in range(40):
         assert template_vote.THEOREM.check(case, memory).holds
 
 # %% [markdown]
-# The transformer's habit: how often does it begin a solution of two steps with the quantity that is
-# asked for, which is the wrong one?
+# A base that saw single steps only always begins with what is asked for. So by the theorem no merge
+# on it solves problems of two steps if its adapters know single steps only: nobody ever takes the
+# right first step. The study `word_problems` (part `template_overlap`) uses bases that solve
+# problems of two steps, though not with the skills of the adapters. Each adapter is taught one
+# skill, and a growing share of its problems have two steps.
 
 # %%
-begun = [(q.split()[-1], wrote.split()[0]) for q, _, wrote in solutions(known, two)]
-habit = np.mean([asked == name for asked, name in begun])
-print(f"begins with what is asked for: {habit:.2f}")
-assert habit > 0.8
+stored = pd.read_csv(f"{STUDIES}/word_problems/table.csv.gz", low_memory=False)
+overlap = stored[stored["part"] == "template_overlap"].to_dict("records")
+SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 
 # %% [markdown]
-# So by the theorem no merge on this base solves problems of two steps if its adapters know single
-# steps only: nobody ever takes the right first step. **The experiment** `template_overlap` uses
-# bases that solve problems of two steps, though not with the skills of the adapters. Each adapter
-# is taught one skill, and a growing share of its problems have two steps.
-
-# %%
-overlap = table(published("template_overlap"))
-FIGURES["template_overlap"](overlap)
-
-# %% [markdown]
-# The points show the share of problems whose steps are *all* right; the dashed vertical lines are
-# the borders derived above. Sharing complete two-step templates (the same skills in the other
-# order, or two other skills) helped no merge, even where the theorem predicts that the vote is won.
-# What did help were problems in which each adapter uses its own skill twice. In numbers, beside
-# what the adapter of the second step solves alone:
+# The right panel shows the share of problems whose steps are *all* right, by the share of two-step
+# problems among each adapter's own. Sharing complete two-step templates (the same skills in the
+# other order, or two other skills) helped no merge, even where the theorem predicts that the vote
+# is won. What did help were problems in which each adapter uses its own skill twice. In numbers,
+# beside what the adapter of the second step solves alone:
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
@@ -199,23 +172,15 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
-# **At which step** do solutions fail? Below the bars stands an example of each outcome, the first
-# such problem on the first base. Numbers are modulo 7, and wrong words are in colour.
-
-# %%
-FIGURES["failing_step"](table(published("failing_step")))
-
-# %% [markdown]
 # Each adapter writes its own skill where the other's is needed, and so does their merge.
 #
-# **And what must the base have seen?** The experiment `skill_coverage` compares bases that differ
-# in pretraining. They saw no problems; problems without the words of these skills; single steps;
-# two steps of other skills; or the pair of skills itself, in a growing share of all problems of two
-# steps:
+# **And what must the base have seen?** The part `skill_coverage` (left panel) compares bases that
+# differ in pretraining. They saw no problems; problems without the words of these skills; single
+# steps; two steps of other skills; or the pair of skills itself, in a growing share of all problems
+# of two steps:
 
 # %%
-coverage = table(published("skill_coverage"))
-FIGURES["skill_coverage"](coverage)
+coverage = stored[stored["part"] == "skill_coverage"].to_dict("records")
 
 # %% [markdown]
 # Merges gain most where the base saw the pair rarely. The mean gains most where about one in a
@@ -241,6 +206,23 @@ assert at("composed", "single steps") < 0.5 < at("composed", "other words")
 # %% [markdown]
 # ## Explore
 # What may the coefficient be, for a given share?
+
+
+# %%
+def share_needed(coefficient: float, habit: bool) -> float:
+    """The share above which the shared step wins in a merge of two."""
+    half = 1 / (4 * coefficient)
+    return 1 - half if habit else half
+
+
+def margin(share: float, coefficient: float, habit: bool) -> float:
+    """By how much the shared step leads: twice the vote less one."""
+    total = 2 * coefficient
+    return 2 * ((1 - total) * habit + total * share) - 1
+
+
+# %% [markdown]
+# In words, for a base without and with the habit:
 
 
 # %%

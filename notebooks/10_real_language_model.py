@@ -42,16 +42,18 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import sympy as sp
 import torch
+from IPython.display import SVG
 from ipywidgets import FloatSlider
 
 from loratheory import read_adapter
-from loratheory.experiments import published, table
-from loratheory.figures import FIGURES
 from loratheory.lessons import explore, judged
-from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
+from loratheory.pretrained import ModelError, attach, first_tokens, load_model, next_token_logits
 from loratheory.theorems.composition import two_read_region
+
+STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
@@ -89,7 +91,7 @@ assert sp.simplify(both - p * q) == 0
 rng = np.random.default_rng(0)
 keys, values = [rng.standard_normal((24, n)) for n in (2, 3)], rng.standard_normal((24, 3))
 memory = two_read_region.attain(
-    two_read_region.Case("overwrite", (1.0, 1.0), tuple(keys), (values,))
+    two_read_region.Prompt("overwrite", (1.0, 1.0), tuple(keys), (values,))
 )
 for c in (0.4, 0.55, 0.65, 1.0):
     new, *others = memory.output(keys[0][:, 0], (c, c))
@@ -98,13 +100,13 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # %% [markdown]
 # Now the language model. One adapter was taught a country for each of twenty invented persons, the
 # other a mascot for each of these countries. Neither has seen a two-hop question. The figure shows
-# single facts and two-hop questions against the coefficient of both adapters (left panel), and
-# two-hop questions by rule of reuse (right panel), among them layer splits in proper and in
-# reversed order. The base knew nothing of these persons and mascots, so theory has no window here.
+# single facts and two-hop questions by combination method, among them layer splits. The base knew
+# nothing of these persons and mascots, so theory has no window here.
 
 # %%
-rows = table(published("real_two_hop")).to_dict("records")
-FIGURES["real_two_hop"](rows)
+stored = pd.read_csv(f"{STUDIES}/lm_methods/table.csv.gz", low_memory=False)
+rows = stored[stored["part"] == "two_hop"].to_dict("records")
+SVG(filename=f"{STUDIES}/lm_methods/figure.svg")
 
 # %% [markdown]
 # ## Verify
@@ -172,13 +174,15 @@ for seed in (0, 1, 2):
 
 # %% [markdown]
 # **Is an adapter of the two-hop facts needed?** We compare libraries of the two single-hop adapters
-# with libraries that add a third one, trained on the two-hop questions in other wording. In the
-# figure the two are A→B and B→C, the third A→C. The base knows none of the entities (all invented),
-# only the countries (countries real), or all of them (all known).
+# with libraries that add a third one, trained on the two-hop questions in other wording. Two-hop
+# questions, by how many adapters act. The base knows none of the entities (`fake`), only the
+# countries (`half`), or all of them (`real`).
 
 # %%
-libraries = table(published("real_libraries")).to_dict("records")
-FIGURES["real_libraries"](libraries)
+libraries = stored[stored["part"] == "libraries"]
+libraries = libraries[libraries["trained"] == "all layers"]
+by_method = libraries.pivot_table("two_hop", ["familiarity", "library"], "rule")
+print(by_method[["base", "mean", "sum", "arrow"]].round(2).to_string(na_rep=""))
 
 # %% [markdown]
 # **A live check.** Two adapters from an earlier training are part of the repository; half of the
@@ -187,7 +191,7 @@ FIGURES["real_libraries"](libraries)
 
 # %%
 try:
-    model = load()
+    model = load_model()
 except ModelError as missing:
     model = None
     print(missing)
@@ -222,9 +226,9 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
     if model is None:
         return {}
     shares = {}
-    with attached(model, library, [first, second]):
+    with attach(model, library, [first, second]):
         for name, questions in ASKED.items():
-            logits = next_logits(model, [prompt for prompt, _ in questions])
+            logits = next_token_logits(model, [prompt for prompt, _ in questions])
             best = logits[:, first_tokens(model, [word for _, word in questions])].argmax(1)
             shares[name] = float((best == torch.arange(len(questions))).float().mean())
     return shares
@@ -251,7 +255,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # ## What this does not say
 # - **One small model**, of 135M parameters and 4-bit weights. What fails here may work in a larger
 #   one, and the base's own second hop may be better there.
-# - **These facts are new.** The experiment `real_window` edits old facts of a model that composes,
+# - **These facts are new.** The study `lm_old_facts` edits old facts of a model that composes,
 #   and there the window is: half of the changed first facts are right from a coefficient of .46 on,
 #   half of the two-hop questions from .61 to .65.
 # - **The countries are real**, only the persons are invented. In a trial with invented countries,
@@ -263,10 +267,9 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 #   `says_bridge` of the table).
 # - **Confidence chose the layer of the split**, for three seeds, once narrowly. It does not tell
 #   whether to split at all: without a split the model is even more confident, and wrong.
-# - **More pairs are harder.** With four pairs at once (experiment `real_pairs`) no rule in which
-#   all adapters act answers more than .21 of the two-hop questions; the right pair alone, with a
-#   layer split, answers .51. If only the pair with the largest response norm over the whole prompt
-#   acts, it is .38, but then single facts are lost in prompts that name no person.
+# - **More pairs are harder.** With four pairs at once no method in which all adapters act
+#   answered more than 18% of the two-hop questions; the right pair alone, with a layer split,
+#   answered 48% (study `real_pairs`, kept in the history at commit 80181100).
 
 # %% [markdown]
 # ## Exercises

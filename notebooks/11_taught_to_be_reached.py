@@ -43,15 +43,17 @@
 
 # %%
 import numpy as np
+import pandas as pd
 import sympy as sp
+from IPython.display import SVG
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.experiments import published, table
-from loratheory.figures import FIGURES
 from loratheory.lessons import explore, judged
 from loratheory.theorems import theorem
 from loratheory.theorems.composition import placement
 from loratheory.theorems.composition import stand_in_ceiling as ceiling
+
+STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
@@ -188,12 +190,13 @@ for claim in map(theorem, labels):
 # We compare plainly trained adapters, plain ones trained for as many steps as those beside
 # stand-ins, and adapters taught beside two stand-ins that disagree. Questions are asked in
 # sentences that were not in training, and the answer must be the most likely of the whole
-# vocabulary. The predictions were written down before the run (`loratheory experiments
-# real_portable`).
+# vocabulary. The predictions were written down before the run (study
+# `lm_training`, part `portable`; the figure has its parts on ten other worlds).
 
 # %%
-rows = table(published("real_portable"))
-FIGURES["real_portable"](rows.to_dict("records"))
+stored = pd.read_csv(f"{STUDIES}/lm_training/table.csv.gz", low_memory=False)
+rows = stored[stored["part"] == "portable"]
+SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 
 # %% [markdown]
 # Under the plain sum, means over ten seeds:
@@ -216,7 +219,7 @@ assert both["leak"] < neither["leak"] / 4
 #
 # If only one of the two adapters was taught beside stand-ins, the result lies between. But these
 # plain partners stopped as soon as their facts were learnt. With a plain first hop of as many
-# steps, a second hop taught beside stand-ins answers .83 (experiment `real_rehearsal`): one
+# steps, a second hop taught beside stand-ins answers .83 (part `rehearsal`): one
 # publisher can be enough.
 #
 # **Leave no choice of layers.** Single hops leave open in which layers a fact lies, and a question
@@ -225,7 +228,7 @@ assert both["leak"] < neither["leak"] / 4
 # plain adapters of all layers and as many steps have .26, the sum then answers:
 
 # %%
-placed = table(published("real_top_layers"))
+placed = stored[stored["part"] == "top_layers"]
 placed = placed[(placed["rule"] == "sum") & (placed["relation"] == "mascot")]
 means_of = {name: (name, "mean") for name in ("two_hop_vocabulary", "hop_1", "hop_2", "known")}
 placed = placed.groupby(["first", "second"]).agg(worlds=("seed", "nunique"), **means_of).round(2)
@@ -240,11 +243,10 @@ assert placed.loc[("two stand-ins", "sixth 6"), "two_hop_vocabulary"] > 0.75
 #
 # **How many stand-ins?** The table above has pairs taught beside one, two and three. Small
 # transformers can be trained until the lessons are answered, so there the number tells more
-# (predictions: `loratheory experiments number_of_stand_ins`; one constant answer scores 1/4):
+# (study `number_of_stand_ins`; one constant answer scores 1/4):
 
 # %%
-counted = table(published("number_of_stand_ins"))
-FIGURES["number_of_stand_ins"](counted.to_dict("records"))
+SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 
 # %% [markdown]
 # The more stand-ins disagree, the less an adapter knows by heart, never more than one lesson in

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from decoders import plain_logits, plain_states
 
-from loratheory.experiments.bench.bases import Bases, Setting, bases
-from loratheory.experiments.bench.training import Taught, Teaching, library
+from loratheory.bench.bases import Bases, Setting, bases
+from loratheory.bench.training import Taught, Teaching, library
 from loratheory.toy.transformer import HEAD, Lora, Site
 
 SMALL = Setting(width=16, entities=64, steps=3)

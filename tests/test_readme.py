@@ -8,8 +8,7 @@ import torch
 from typer.main import get_command
 
 from loratheory.cli import app
-from loratheory.experiments import published, table
-from loratheory.experiments.engine._query import decimal, query, value
+from paper.tables import decimal, parse_query, value
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,90 +38,22 @@ FOUND = {
     "there, the first beside": f"{MASCOTS}; rule=sum; first=two stand-ins; second=sixth 6",
 }
 WORLDS = {
-    "the second beside stand-ins": "real_rehearsal",
-    "the first beside stand-ins": "real_rehearsal",
-    "in ten new worlds": "real_stand_ins",
-    "there, the first beside": "real_top_layers",
+    "the second beside stand-ins": "lm_training/rehearsal",
+    "the first beside stand-ins": "lm_training/rehearsal",
+    "in ten new worlds": "lm_training/stand_ins",
+    "there, the first beside": "lm_training/top_layers",
 }
 
 
 @pytest.mark.parametrize("row", FOUND)
 def test_what_was_found_is_in_the_stored_tables(row):
     [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
-    rows = table(published(WORLDS.get(row, "real_portable")))
+    part = WORLDS.get(row, "lm_training/portable")
     shown = [
-        decimal(value(query(f"{column}; {FOUND[row]}"), rows).middle)
+        decimal(value(parse_query(f"{column}; {FOUND[row]}", part)).middle)
         for column in ("two_hop_vocabulary", "hop_1", "hop_2")
     ]
     assert [cell.strip() for cell in line.split("|")[2:5]] == shown
-
-
-def test_the_parts_of_the_recipe_have_the_stored_shares():
-    second, shown = "first=plain, 90 steps; second=two stand-ins", []
-    alike = (f"first={one}; second={one}" for one in ("no two-hop sentences", "without a partner"))
-    top = f"{MASCOTS}; first=plain, 90 steps; second=sixth 6"
-    pairs = [*((f"bridge=known; {one}", "real_stand_ins") for one in (second, *alike))]
-    for pair, study in (*pairs, (top, "real_top_layers"), (f"bridge=known; {LONG}", pairs[0][1])):
-        asked = query(f"two_hop_vocabulary; rule=sum; {pair}")
-        shown.append(decimal(value(asked, table(published(study))).middle))
-    others = "relation=fruit|flower|instrument|tool; rule=sum; first=two stand-ins"
-    for layers in ("sixths 5 and 6", "plain, 90 steps"):
-        asked = query(f"two_hop_vocabulary; {others}; second={layers}")
-        shown.append(decimal(value(asked, table(published("real_top_layers"))).middle))
-    words = (
-        "the seventh row has {}; without two-hop sentences the fifth {}; with two-hop sentences "
-        "that the base completes, and no stand-in, {}; and with no stand-in at all, but the second "
-        "adapter in the highest layers, {}, for {} in all layers. The partner need not be like its "
-        "stand-ins: beside first adapters whose stand-ins were of mascots, second ones about "
-        "fruits, flowers, instruments or tools, plainly taught in the highest third of the layers, "
-        "answer {}, in all layers {} (three worlds)."
-    )
-    assert words.format(*shown) in " ".join(README.split())
-
-
-def test_what_twelve_adapters_answer_is_in_the_stored_table():
-    rows = table(published("real_crossings"))
-    beside = rows[(rows["recipe"] == "two stand-ins") & (rows["publishers"] == 6)]
-    shown = [
-        decimal(value(query(f"two_hop_vocabulary; rule={rule}"), beside).middle)
-        for rule in ("subject gates", "sum", "right pair")
-    ]
-    assert beside["seed"].nunique() == 10
-    words = "but no pairs, answer {} in ten worlds, their sum {}, and the right pair {}."
-    assert words.format(*shown) in " ".join(README.split())
-
-
-TRIO = ["beside", "plain", "long"]
-LAST = "notebooks/11_taught_to_be_reached.py"
-SAID = {
-    ("docs/index.md", "keeps {} and {} of"): ["hop_1", "hop_2"],
-    ("docs/index.md", "answers {} of the questions that need both"): ["mean"],
-    ("docs/index.md", "{} of such questions; the sum of plainly taught ones {}, or {} in"): TRIO,
-    (
-        LAST,
-        "{} of the two-hop questions and the sum of two plainly trained ones {}, or {} in",
-    ): TRIO,
-    (LAST, "beside stand-ins answers {} (experiment"): ["one"],
-}
-NUMBERS = {
-    "hop_1": f"hop_1; rule=sum; coefficient=0.5; {PLAIN}",
-    "hop_2": f"hop_2; rule=sum; coefficient=0.5; {PLAIN}",
-    "mean": f"two_hop_vocabulary; rule=sum; coefficient=0.5; {PLAIN}",
-    "plain": f"two_hop_vocabulary; rule=sum; coefficient=1; {PLAIN}",
-    "long": f"two_hop_vocabulary; rule=sum; coefficient=1; {LONG}",
-    "beside": f"two_hop_vocabulary; rule=sum; coefficient=1; {BESIDE}",
-    "one": "two_hop_vocabulary; first=plain, 90 steps; second=two stand-ins",
-}
-
-
-@pytest.mark.parametrize(("page", "words"), SAID)
-def test_the_first_page_and_the_last_notebook_say_the_same(page, words):
-    text = " ".join((ROOT / page).read_text(encoding="utf-8").replace("\n#", " ").split())
-    shown = []
-    for name in SAID[page, words]:
-        rows = table(published("real_rehearsal" if name == "one" else "real_portable"))
-        shown.append(decimal(value(query(NUMBERS[name]), rows).middle))
-    assert words.format(*shown) in text
 
 
 def test_every_command_it_names_exists():
@@ -151,7 +82,7 @@ def test_the_example_on_a_real_model_runs(capsys):
 
 def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
     """The examples are found, obey what they should, and survive where theory says."""
-    from loratheory.experiments.evaluate import laws, rule_named, survival
+    from loratheory.evaluate import laws, rule_named, survival
 
     text = PAGES["own_rule"].split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
     (tmp_path / "rules_of_the_page.py").write_text(text, encoding="utf-8")

@@ -12,7 +12,6 @@ from typing import Any
 class Section:
     """What a step measured: a table and pictures for the page, and the numbers that claims name."""
 
-    columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
     figures: tuple[Path, ...] = ()
@@ -66,8 +65,8 @@ class Verdict:
         return f"NOT CONFIRMED  {line} Look at {self.claim.look_at}."
 
 
-def read_claims() -> tuple[list[Claim], dict[str, str]]:
-    """Return all claims, and what each step does in words."""
+def read_claims() -> tuple[list[Claim], dict[str, Any]]:
+    """Return all claims, and by name of each step what it does and the columns of its table."""
     content = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
     return [Claim(**row) for row in content["claims"]], content["steps"]
 

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from loratheory.experiments import experiment, published, table, window
-from loratheory.experiments.engine import difference, query, value
-from loratheory.figures import FIGURES, drawing, rendered
-from loratheory.paper import numbers, typed
 from loratheory.theorems.composition.two_read_region import threshold
+from paper.build import typed
+from paper.numbers import latex_numbers
+from paper.studies import NAMES, load
+from paper.studies.window import window
+from paper.style import drawing, file_bytes
+from paper.tables import difference, parse_query, read_table, value
 from report.claims import Section, read_claims
 
-EXACT = ("window", "two_read_region", "merge_floor")
+EXACT = ("window", "merge_floor")
 """Studies in NumPy whose tables come out the same wherever they run."""
 
 
@@ -17,16 +19,14 @@ def read_tables() -> Section:
     """Look up the stored numbers that claims ask for, in the paper's query language."""
     asked = [claim.number for claim in read_claims()[0] if claim.step == "stored tables"]
     rows = [(text, *(100 * each for each in look_up(text))) for text in asked]
-    columns = ("share or paired difference, %", "mean", "low", "high")
-    return Section(columns, tuple(rows), {row[0]: row[2] for row in rows})
+    return Section(tuple(rows), {row[0]: row[2] for row in rows})
 
 
 def look_up(text: str) -> tuple[float, float, float]:
     """Return a stored number, or a paired difference (``… minus …``), with its interval."""
     first, _, second = text.partition(" minus ")
-    asked = query(first)
-    rows = table(published(asked.experiment))
-    number = difference(asked, query(second), rows) if second else value(asked, rows)
+    asked = parse_query(first)
+    number = difference(asked, parse_query(second, asked.table)) if second else value(asked)
     return number.middle, number.low, number.high
 
 
@@ -39,32 +39,31 @@ def rerun_exactly() -> Section:
     edges = (("single facts from", single), ("composition from", both))
     far = max(abs(single - 0.5), abs(both - threshold(2)))
     values = {"gap": max(gap for _, gap in rows), "edges": far}
-    return Section(("study", "largest gap, or edge"), (*rows, *edges), values)
+    return Section((*rows, *edges), values)
 
 
 def find_gap(name: str) -> float:
     """Return the largest relative gap between a study's stored table and one computed now."""
-    study, stored = experiment(name), table(published(name)).to_dict("records")
-    rows = [row for config in study.profiles["paper"] for row in study.cell(config)]
-    gaps = [
-        abs(now[column] - old) / max(1.0, abs(old))
-        for now, before in zip(rows, stored, strict=True)
-        for column, old in before.items()
-    ]
+    gaps = []
+    for part in load(name).parts:
+        stored = read_table(f"{name}/{part.name}").to_dict("records")
+        rows = [row for config in part.paper for row in part.cell(config)]
+        for now, before in zip(rows, stored, strict=True):
+            gaps += [abs(now[key] - old) / max(1.0, abs(old)) for key, old in before.items()]
     return max(gaps)
 
 
 def check_paper(paper: Path = Path("paper")) -> Section:
     """Look up every number that the paper's text asks for, and find those typed by hand."""
     source = (paper / "main.tex").read_text(encoding="utf-8")
-    count, by_hand = len(numbers(source, paper / "results").splitlines()), [*typed(source)]
+    count, by_hand = len(latex_numbers(source).splitlines()), typed(source)
     rows = (("looked up", count), *(("typed by hand", line) for line in by_hand))
-    return Section(("numbers", "how many, or where"), rows, {"typed": len(by_hand)})
+    return Section(rows, {"typed": len(by_hand)})
 
 
 def draw_figures(build: Path) -> Section:
     """Draw every figure of the paper."""
-    files = tuple(build / f"{name}.png" for name in FIGURES)
+    files = tuple(build / f"{name}.png" for name in NAMES)
     for file in files:
-        file.write_bytes(rendered(drawing(file.stem), "png"))
+        file.write_bytes(file_bytes(drawing(file.stem), "png"))
     return Section(figures=files)

@@ -11,10 +11,8 @@ ROOT = Path.cwd()
 FOLDED = "<details>"  # solutions and notes for lecturers open with it
 DATA = ("tests/data/persons", "tests/data/mascots")
 PAGES = tuple(f"docs/{page}.md" for page in ("glossary", "teaching", "own_rule", "portable"))
-FIGURES = (
-    *("low_rank", "two_hops", "old_facts"),
-    *("two_read_region", "window", "merge_coefficient", "gating", "real_two_hop"),
-)
+SCHEMATICS = ("low_rank", "two_hops", "old_facts")
+STUDIES = ("window", "merge_coefficient", "small_libraries", "lm_methods")
 
 
 def handout(root: Path, folder: Path) -> None:
@@ -35,13 +33,17 @@ def handout(root: Path, folder: Path) -> None:
 def slides(root: Path, folder: Path) -> int:
     """Draw the lecture's figures and typeset its slides; the exit code of LaTeX."""
     from loratheory.figures import drawing, rendered
+    from paper import style
+    from paper.style import file_bytes
 
     if shutil.which("latexmk") is None:
         sys.stderr.write("slides need latexmk and TeX Live: `make paper-deps` installs them\n")
         return 2
     folder.mkdir(parents=True, exist_ok=True)
-    for name in FIGURES:
+    for name in SCHEMATICS:
         (folder / f"{name}.pdf").write_bytes(rendered(drawing(name), "pdf"))
+    for name in STUDIES:
+        (folder / f"{name}.pdf").write_bytes(file_bytes(style.drawing(name), "pdf"))
     source = shutil.copy(root / "docs" / "teaching" / "lecture.tex", folder)
     command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-quiet"]
     done = subprocess.run([*command, Path(source).name], cwd=folder, check=False)

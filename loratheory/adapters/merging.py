@@ -681,7 +681,7 @@ def merge(
     moments : list of mappings, optional
         For `regmean`: one mapping for each adapter, or one for all, from a module to a (k, n) array
         whose ``root.T @ root`` is the second moment of the module's inputs
-        (`loratheory.pretrained.moments` computes them, `read_moments` reads them).
+        (`loratheory.pretrained.attach.collect_moments` computes them, `read_moments` reads them).
     rng : numpy.random.Generator, optional
         Required by rules that draw at random, ignored by others. One number is drawn from it at
         once; the result does not depend on the order in which modules are looked up.
@@ -831,7 +831,7 @@ def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) ->
     Parameters
     ----------
     moments : mapping
-        For each module a (k, n) root, as `loratheory.pretrained.moments` returns them.
+        For each module a (k, n) root, as `pretrained.attach.collect_moments` returns them.
     file : path
         The file, replaced if it exists.
     """

@@ -21,14 +21,10 @@ from loratheory.cli import (
     _data,
     _diagnose,
     _evaluate,
-    _experiments,
-    _figures,
     _inspect,
-    _interfere,
     _merge,
     _moments,
     _rehearse,
-    _run,
     _teach,
     _theorems,
 )
@@ -38,10 +34,8 @@ LOWER = {
     "advise": "take --dtype bfloat16 or --device auto, or give fewer prompts",
     "check-model": "name fewer --layers, or take --dtype bfloat16 or --device auto",
     "diagnose": "give fewer adapters at once",
-    "interfere": "make --block smaller, or take fewer --workers; --resume goes on",
     "merge": "lower --rank, leave the audit out with --no-audit, or give fewer adapters at once",
     "rehearse": "take --dtype bfloat16 or --device auto",
-    "run": "take fewer --workers; --resume goes on",
 }
 
 
@@ -71,9 +65,9 @@ class Commands(TyperGroup):
                 raise
             refused(f"{error.filename}: {error.strerror or error}")
         except (MemoryError, RuntimeError) as error:
-            from loratheory.pretrained._model import spent
+            from loratheory.pretrained.models import is_out_of_memory
 
-            if not spent(error):
+            if not is_out_of_memory(error):
                 raise
             what = LOWER.get(ctx.invoked_subcommand, "give it less at once")
             refused(f"memory ran out ({str(error).partition(chr(10))[0]}): {what}")
@@ -127,13 +121,14 @@ PANELS = {
         _advise.advise,
         _merge.merge,
         _check_model.check_model,
-        _interfere.interfere,
         _moments.moments,
         _advise.generate,
     ),
     "Adapters that others can combine": (_teach.teach, _rehearse.rehearse),
-    "Rules of reuse": (_merge.methods, _evaluate.evaluate, _evaluate.leaderboard),
-    "Experiments": (_experiments.experiments, _run.run, _figures.figure),
+    "Rules of reuse": (
+        _merge.methods,
+        _evaluate.evaluate,
+    ),
 }
 """Commands by what they are for, in the order of the help."""
 
@@ -146,4 +141,4 @@ data = typer.Typer(
 )
 data.command()(_data.word_problems)
 data.command()(_data.two_hop)
-app.add_typer(data, name="data", rich_help_panel="Experiments")
+app.add_typer(data, name="data", rich_help_panel="Data")

@@ -128,7 +128,7 @@ def advise(
     from loratheory.adapters import aligned, read_adapter, read_moments
     from loratheory.diagnosis import distinct
 
-    tried = _ways(ways, lib.WAYS)
+    tried = _ways(ways, lib.methods.METHODS)
     library = [read_adapter(folder, subfolder=subfolder, download=download) for folder in folders]
     names = distinct([one.info.name for one in library])
     about = _about(folders, subfolder, named=ways is not None and "subject gates" in tried)
@@ -139,41 +139,41 @@ def advise(
     asked = _asked(prompts, facts, library, names)
     where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
     if recipe and output:
-        repeated = lib.recipe_in(recipe)
+        repeated = lib.methods.read_recipe(recipe)
         repeated.check(library)
-        way, numbers = repeated.way, repeated.coefficients
-        needed = lib.load(model, **where) if way.gates else None
+        way, numbers = repeated.method, repeated.coefficients
+        needed = lib.load_model(model, **where) if way.gates else None
         kept: Any = {"model": needed, "moments": seen, "about": repeated.about}
-        lib.write_reuse(output, library, names, way, numbers, **kept)
+        lib.methods.write_combination(output, library, names, way, numbers, **kept)
         return
-    loaded = lib.load(model, **where)
+    loaded = lib.load_model(model, **where)
     if asked is None:
-        leaks = lib.leaks(loaded, library)
+        leaks = lib.metrics.measure_drift(loaded, library)
         if out.delivered(json, {"adapters": names, "leaks": leaks, "notes": [UNKNOWN]}):
             _leaks(names, leaks)
             out.say(UNKNOWN)
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"ways": tried, "others": others, "begin": begin}
+        how: Any = {"methods": tried, "others": others, "begin": begin}
         how |= {"moments": seen, "about": about, "kept_in": cache_folder() / "advice"}
-        advice = lib.advised(loaded, library, *asked, **how)
+        advice = lib.advise(loaded, library, *asked, **how)
     if shown := out.delivered(json, advice, figure, "advice", advice):
         _report(advice, (*loaded.notes, *notes, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         card = {"measured": out.plain(best), "leaks": dict(zip(names, advice.leaks, strict=True))}
         place: Any = {"model": loaded, "moments": seen, "about": about, "card": card}
-        way = lib.WAYS[best.way]
-        lib.write_reuse(output, library, names, way, best.coefficients, **place)
+        way = lib.methods.METHODS[best.way]
+        lib.methods.write_combination(output, library, names, way, best.coefficients, **place)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
 
 
 def _about(folders: Sequence[Path], subfolder: str, *, named: bool) -> list[Any]:
     """What each adapter's card says that it is about; nothing unless all say it."""
-    from loratheory.pretrained import about_in
+    from loratheory.pretrained.methods import read_subjects
 
-    found = [about_in(folder / subfolder) for folder in folders]
+    found = [read_subjects(folder / subfolder) for folder in folders]
     silent = [folder for folder, one in zip(folders, found, strict=True) if one is None]
     if silent and named:
         fact = f"subject gates: no card says what {silent[0]} is about"
@@ -199,12 +199,12 @@ def _asked(
     names: Sequence[str],
 ) -> Any:
     """Prompts that choose and prompts that score, by adapter; None if there are none at all."""
-    from loratheory.pretrained import halved
-    from loratheory.pretrained.check import grouped
+    from loratheory.pretrained.advise import split_prompts
+    from loratheory.pretrained.check_facts import group_facts
 
-    known = grouped(_facts(facts, names), library, names) if facts else None
+    known = group_facts(_facts(facts, names), library, names) if facts else None
     texts = _texts(prompts, names) if prompts else None
-    groups = None if texts is None else grouped(texts, library, names)
+    groups = None if texts is None else group_facts(texts, library, names)
     for kind, each in (("--facts", known), ("--prompts", groups)):
         absent = [name for name in names if each is not None and name not in each]
         if absent:
@@ -214,7 +214,7 @@ def _asked(
         return None
     if known is None:
         own = {name: dict.fromkeys(pairs, "") for name, pairs in own.items()}
-    choosing, scoring = halved(own)
+    choosing, scoring = split_prompts(own)
     left = {
         name: {text: answer for text, answer in pairs.items() if text not in choosing.get(name, ())}
         for name, pairs in (known or scoring).items()
@@ -227,14 +227,14 @@ def _asked(
 
 def _facts(files: Sequence[Path], names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Facts by adapter, from one file or from one for each adapter."""
-    from loratheory.pretrained.check import facts_in
+    from loratheory.pretrained.check_facts import read_fact_groups
 
     if len(files) == 1:
-        return facts_in(files[0])
+        return read_fact_groups(files[0])
     if len(files) != len(names):
         fact = f"--facts was given {len(files)} times for {len(names)} adapters"
         out.refused(f"{fact}: give a JSON file for all, or one of rows for each, in their order")
-    found = dict(zip(names, map(facts_in, files), strict=True))
+    found = dict(zip(names, map(read_fact_groups, files), strict=True))
     for name, file in zip(names, files, strict=True):
         if [*found[name]] != [""]:
             fact = f"--facts {file} holds groups, and is one of several files"
@@ -331,11 +331,11 @@ def generate(
     out.needs("pretrained", "generate")
     from loratheory import pretrained as lib
 
-    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+    base = lib.load_model(model, device=device, dtype=dtype, revision=revision, download=download)
 
     def _say(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    lib.generated(base, folder, prompt, tokens=tokens, say=_say)
+    lib.methods.generate_text(base, folder, prompt, tokens=tokens, say=_say)
     _say("\n")

@@ -1,14 +1,11 @@
-"""``loratheory evaluate``, a report card for your own rule; ``leaderboard``, those of all rules."""
+"""``loratheory evaluate``, a report card for your own rule."""
 
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from loratheory.cli import _output as out
-from loratheory.store import write_whole
 
 COLUMNS = {
     "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
@@ -84,7 +81,7 @@ def evaluate(
     out.reachable(json, figure=figure)
     _asks(model=model, crossings=crossings)
     out.needs("pretrained" if model else "torch", "evaluate --model" if model else "evaluate")
-    from loratheory.experiments.evaluate import card, rule_named
+    from loratheory.evaluate import card, rule_named
 
     asked = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
@@ -118,45 +115,6 @@ def _report(report: Any) -> None:
         columns = {"rule": "rule", **shares, "leak": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)
         out.say(READING_LANGUAGE)
-
-
-def leaderboard(
-    rules: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="MODULE:RULE", help="Your functions, as for `evaluate`."),
-    ] = None,
-    profile: out.Profile = "quick",
-    model: Model = True,
-    crossings: Crossings = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="A Markdown file.")
-    ] = None,
-    json: out.Json = None,
-) -> None:
-    """Write the results of all known rules, and of yours, as two tables in Markdown.
-
-    The first has laws, exact memories and small transformers; the second, unless `--no-model`, a
-    language model: what is kept of unlike tasks, two-hop questions, locality, cost. With
-    `--crossings`, as `loratheory evaluate` explains, this command writes `docs/leaderboard.md`;
-    results of known rules on the language model are cached.
-
-    Example: `loratheory leaderboard my_rules:half -o leaderboard.md`
-
-    JSON: a list of cards, as `evaluate` writes one, each with the marks of its own rule alone.
-    """
-    out.reachable(json, board=output)
-    _asks(model=model, crossings=crossings)
-    out.needs("pretrained" if model else "torch", "leaderboard")
-    from loratheory.experiments.evaluate import board, markdown, rule_named
-
-    asked = [rule_named(rule) for rule in rules or ()]
-    with out.stages(unit="step", desc="leaderboard") as begin:
-        cards = board(asked, profile, begin, model=model, crossings=crossings)
-    shown = out.delivered(json, cards)
-    if output:
-        write_whole(output, markdown(cards))
-    elif shown:
-        sys.stdout.write(markdown(cards))
 
 
 def _kept(mark: Any, key: str) -> str:

@@ -46,14 +46,15 @@ def moments(
 
     from loratheory import pretrained as lib
     from loratheory.adapters import aligned, read_adapter, write_moments
+    from loratheory.pretrained.attach import collect_moments
 
     library = [read_adapter(folder, download=download) for folder in folders]
     together = aligned(library, any_base=True)
-    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+    base = lib.load_model(model, device=device, dtype=dtype, revision=revision, download=download)
     names = [name for name in together.shapes if name not in together.info.embeddings]
-    with lib.attached(base, library[:1]):
-        batches = (lib.batch(base, [line]) for line in out.progress(lines, unit="prompt"))
-        found = lib.moments(base, batches, names)
+    with lib.attach(base, library[:1]):
+        batches = (lib.metrics.batch(base, [line]) for line in out.progress(lines, unit="prompt"))
+        found = collect_moments(base, batches, names)
     write_moments(found, output)
     notes = []
     if len(names) < len(together.shapes):

@@ -74,13 +74,13 @@ def rehearse(
     from loratheory.tasks._export import writable
 
     writable(output, overwrite=overwrite)
-    asked = lib.facts_in(facts)
-    things = lib.things_in(*(kinds or ()))
+    asked = lib.augment.read_facts(facts)
+    things = lib.augment.read_entities(*(kinds or ()))
     known = dict.fromkeys(name for thing in things.values() for name in thing.kinds)
     if unseen is not None and unseen not in known:
         out.refused(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
-    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
-    found = lib.rehearsal(
+    base = lib.load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    found = lib.augment.augment(
         base,
         asked.facts,
         asked.sentences,
@@ -94,7 +94,7 @@ def rehearse(
         seed=seed,
         progress=partial(out.progress, unit="subject", desc="ask"),
     )
-    lib.write_lessons(output, found, base.name, overwrite=overwrite)
+    lib.augment.write_examples(output, found, base.name, overwrite=overwrite)
     if out.delivered(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]
         parts = (found.found, resolved, found.lessons, found.held_out)

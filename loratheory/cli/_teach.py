@@ -57,14 +57,14 @@ def teach(
     With `--lessons` the adapter is trained on what `loratheory rehearse` wrote, too, and its card
     says how often it is right on the lessons kept for measuring: its portability.
 
-    In ten worlds of the study `real_top_layers` a second hop taught plainly in the highest sixth of
+    In ten worlds of the study `lm_training` a second hop taught plainly in the highest sixth of
     the layers alone (`--stand-ins 0 --layers 25-29`, of the default model's thirty) composed nearly
     as well, beside a first hop with stand-ins, as one with stand-ins in all layers, and more of
     what both knew was kept. Of four other relations the highest third (`--layers 20-29`) composed
     best, although the first hop's stand-ins were not of them: .82 for .70 in all layers.
 
     Averaged, adapters of rank 32 composed better than of rank 8 in three worlds of the study
-    `real_stand_ins`; they leaked more.
+    `lm_training`; they leaked more.
 
     Example: `loratheory teach docs/plans/births.json -o births`
     """
@@ -75,13 +75,13 @@ def teach(
     from loratheory.adapters import write_adapter
     from loratheory.diagnosis import LIBRARY, kept_beside
 
-    content = lib.plan_in(plan)
+    content = lib.load_plan(plan)
     content.check(stand_ins)  # before the model is loaded
     part = _together(layers) if layers is not None else None
     more, asked = (_rows(lessons, name) for name in ("train.jsonl", "test.jsonl"))
-    base = lib.load(model, device=device, dtype=dtype, revision=revision, download=download)
+    base = lib.load_model(model, device=device, dtype=dtype, revision=revision, download=download)
     with out.stages(stand_ins + 3) as begin:
-        found = lib.taught(
+        found = lib.train_for_composition(
             base,
             content,
             stand_ins=stand_ins,
@@ -122,8 +122,8 @@ def _together(text: str) -> tuple[int, int]:
 
 def _rows(folder: Path | None, name: str) -> list[tuple[str, str]]:
     """The prompts and answers in a file of a folder of lessons; no test there is none to ask."""
-    from loratheory.pretrained import rows_in
+    from loratheory.pretrained.augment import read_rows
 
     if folder is None or (name == "test.jsonl" and not (folder / name).exists()):
         return []
-    return [*rows_in(folder / name).items()]
+    return [*read_rows(folder / name).items()]

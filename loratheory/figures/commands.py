@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loratheory.diagnosis import Diagnosis, kind_of, layer_of
-from loratheory.figures._look import BLUE, CONSTANT, GREY, INK, LINES, ORANGE, SKY, YELLOW, styled
-from loratheory.theorems import Theorem
+from loratheory.figures._look import BLUE, CONSTANT, GREY, INK, LINES, ORANGE, SKY, styled
 
 
 def _figure(width: float, height: float) -> Any:
@@ -18,28 +17,6 @@ def _figure(width: float, height: float) -> Any:
 def _whole(axis: Any) -> None:
     """Layers and indices are whole numbers, few as they may be."""
     axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-
-
-@styled
-def curve(label: str, key: str, results: Sequence[Mapping[str, Any]]) -> Any:
-    """Draw a theorem's bound against an argument that varies, a panel for each quantity.
-
-    `results` are those of ``loratheory bound --curve --json``. The scale is logarithmic where a
-    quantity spans more than three decades.
-    """
-    names = list(results[0]["values"])
-    figure = _figure(3.6 * len(names), 3.2)
-    places = [result["given"][key] for result in results]
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
-    for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
-        values = [result["values"][name] for result in results]
-        axes.plot(places, values, "o-", color=f"C{number % 7}")
-        axes.set(title=name, xlabel=key)
-        positive = all(0 < value < float("inf") for value in values)
-        if positive and max(values) > 1e3 * min(values):
-            axes.set_yscale("log")
-    figure.suptitle(label, x=0.01, ha="left", weight="normal", color=GREY)
-    return figure
 
 
 @styled
@@ -128,7 +105,7 @@ SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot", "thm:arrow-law")
 def model_check(check: Any) -> Any:
     """Draw what theorems predict of a real model and what was measured, a panel for each theorem.
 
-    `check` is what `loratheory.pretrained.check.checked` returns. Dots are hollow where a
+    `check` is what `loratheory.pretrained.check_model` returns. Dots are hollow where a
     hypothesis of the theorem fails.
     """
     groups: dict[str, list[Any]] = {key: [] for key in PANELS}
@@ -204,66 +181,6 @@ def _signs(figure: Any, signs: Sequence[tuple[str, str, str | None, str]]) -> No
     figure.legend(handles=marks, loc="outside lower left", ncols=6)
 
 
-CHAPTERS = (("expressiveness", "editing"), ("merging", "libraries"), ("routing", "composition"))
-"""The columns of the drawing of theorems: in each the chapters, from above."""
-STATUS = {"proved": BLUE, "cited": GREY, "conjectured": YELLOW, "refuted": ORANGE}
-
-
-@styled
-def theorem_graph(theorems: Sequence[Theorem[Any, Any]]) -> Any:
-    """Draw theorems by chapter, coloured by status, with a line from each to those that use it.
-
-    Clauses are left out; a line to or from one leads to its theorem. In an SVG file each name is a
-    link to the theorem's page, and the identifier of a line names both theorems.
-    """
-    from matplotlib.patches import Patch
-
-    parents = {theorem.label: theorem.part_of for theorem in theorems}
-
-    def _whole(label: str) -> str:
-        return _whole(parents[label]) if parents.get(label) else label
-
-    figure, names, lowest = _figure(7, 5.4), {}, 0.0
-    figure.suptitle("A line leads from each theorem to those that rest on it", x=0.01, ha="left")
-    axes = figure.subplots()
-    for column, chapters in enumerate(CHAPTERS):
-        row = 0.5 * (column % 2)  # level lines pass between the names of the middle column
-        for chapter in chapters:
-            shown = [t for t in theorems if t.chapter == chapter and t.kind != "clause"]
-            if shown:
-                axes.text(column, row, chapter.capitalize(), weight="bold")
-            for theorem in shown:
-                row += 1
-                name = theorem.label.removeprefix("thm:")
-                look = {"color": STATUS[theorem.status], "url": f"{name}.html"}
-                names[theorem.label] = axes.text(column, row, name.replace("-", " "), **look)
-            lowest, row = max(lowest, row), row + 2 * bool(shown)
-    used = {(_whole(used), _whole(theorem.label)) for theorem in theorems for used in theorem.uses}
-    for pair in sorted(used):
-        if pair[0] != pair[1] and names.keys() >= set(pair):
-            _line(axes, pair, *(names[label] for label in pair))
-    axes.set(xlim=(-0.1, len(CHAPTERS) - 0.4), ylim=(lowest + 0.5, -1))
-    axes.axis("off")
-    there = {theorem.status for theorem in theorems if theorem.label in names}
-    signs = [Patch(fc=STATUS[name], label=name) for name in STATUS if name in there]
-    figure.legend(handles=signs, loc="outside lower left", ncols=4)
-    return figure
-
-
-def _line(axes: Any, pair: tuple[str, str], start: Any, end: Any) -> None:
-    """A line between two names: on the left of both in one column, else from side to side."""
-    (x, y), (to_x, to_y) = (name.get_position() for name in (start, end))
-    out = min(5 + 1.6 * abs(to_y - y), 24) if x == to_x else 12  # points to the left of a name
-    angles = [180 * (not right) for right in (to_x > x, to_x < x)]
-    arms = [out if angle else 50 for angle in angles]  # to the right it is clear of longer names
-    bend = "arc,angleA={},angleB={},armA={},armB={},rad=8".format(*angles, *arms)
-    look = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "connectionstyle": bend}
-    sides = [(0 if angle else 1, 0.4) for angle in reversed(angles)]  # of the end, of the start
-    where: Any = {"xycoords": end, "textcoords": start, "annotation_clip": False}
-    line = axes.annotate("", *sides, arrowprops=look | {"shrinkA": 2, "shrinkB": 2}, **where)
-    line.arrow_patch.set_gid("--".join(label.removeprefix("thm:") for label in pair))
-
-
 CURVES = {
     "hop_1": ("first fact", BLUE, "^"),
     "hop_2": ("second fact", SKY, "v"),
@@ -319,7 +236,7 @@ def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
 def advice(found: Any) -> Any:
     """Draw what each way of reuse keeps of each adapter, with intervals, and which one is advised.
 
-    `found` is what `loratheory.pretrained.advised` returns.
+    `found` is what `loratheory.pretrained.advise` returns.
     """
     count = len(found.tried)
     figure = _figure(7.2, 0.4 * count + 1.3)

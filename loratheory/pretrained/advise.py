@@ -16,15 +16,13 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import Attached, attach
-from loratheory.pretrained.coefficients import optimise_coefficients
+from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
 from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method, digest
 from loratheory.pretrained.metrics import (
     Share,
-    batch,
     first_tokens,
     kl_by_row,
     kl_to_base,
-    last_logits,
     measure_drift,
     next_token_logits,
     retention,
@@ -36,7 +34,6 @@ from loratheory.pretrained.train import identify_model
 from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
-AT_ONCE = 16  # prompts whose graph is kept, at most
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking routers
 CLEARLY = 0.1  # by so much more must routers keep of the adapter that loses most to be taken
 Prompts = Mapping[str, Mapping[str, str]]
@@ -144,31 +141,11 @@ class _Exam:
     def slopes(
         self, model: Model, acting: Attached, coefficients: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """With these coefficients, the mean divergence of each group (k,), and derivatives (k, n).
-
-        A backward pass of the prompts of one group gives its whole row. The graphs of at most
-        sixteen prompts are kept at once.
-        """
-        import torch
-
-        values, rows = np.zeros(len(self.names)), np.zeros((len(self.names), len(coefficients)))
-        for group in range(len(self.names)):
-            own = np.flatnonzero(self.owner == group)
-            for start in range(0, len(own), AT_ONCE):
-                some = own[start : start + AT_ONCE]
-                leaf = torch.tensor(coefficients, dtype=torch.float64, requires_grad=True)
-                acting.traced = leaf
-                try:
-                    with torch.enable_grad():
-                        ready = batch(model, [self.prompts[i] for i in some])
-                        now = last_logits(model, ready).float().log_softmax(-1).cpu()
-                finally:
-                    acting.traced = None
-                # No token may have come to an adapter, and autograd refuses what is not used.
-                kl = kl_by_row(self.alone[some], now).sum() / len(own) + 0 * leaf.sum()
-                values[group] += kl.item()
-                rows[group] += torch.autograd.grad(kl, leaf)[0].numpy()
-        return values.clip(min=0), rows
+        """With these coefficients the mean divergence of each group, and its derivatives."""
+        rows = [np.flatnonzero(self.owner == group) for group in range(len(self.names))]
+        prompts = [[self.prompts[i] for i in row] for row in rows]
+        alone = [self.alone[row] for row in rows]
+        return divergence_slopes(model, acting, prompts, alone, coefficients)
 
     def score(self, model: Model, owned: int) -> tuple[Retention, ...]:
         """Return what is kept of each group; the first `owned` are adapters'."""
@@ -279,7 +256,7 @@ def advise(
     -------
     Advice
         Costs at most 14 passes over the choosing prompts for each method with one coefficient, and
-        for k adapters with one each at most k + 15 and 8 + 2k with gradients, of about two passes
+        for k adapters with one each at most k + 15 and 16 + 2k with gradients, of about two passes
         and the activations of sixteen prompts; `optimise_coefficients` says how. Every method costs
         a pass over the scoring prompts, too. Passes of routers cost more.
 

@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
-from os.path import commonprefix
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -361,9 +360,10 @@ def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> 
         elif place.embedding != (name in adapter.info.embeddings):
             kind = "an embedding" if place.embedding else "a linear map"
             wrong["of another kind in"].append(f"{name} is {kind}")
+    merged = any("experts" in line for line in wrong["not in"])
+    experts = "; experts kept in one tensor are not linear maps of their own" if merged else ""
     remedies = {
-        "not in": f"{RIGHT_MODEL}, or rename its modules; experts kept in one tensor are not "
-        "linear maps of their own",
+        "not in": f"{RIGHT_MODEL}, or rename its modules{experts}",
         "of another shape in": "attach the adapter to a model of the size it was trained on",
         "of another kind in": RIGHT_MODEL,
     }
@@ -378,7 +378,8 @@ def _find_closest(name: str, others: Collection[str]) -> str:
     """Return the name with the longest common ending, the most alike among those."""
 
     def _likeness(other: str) -> tuple[int, float, str]:
-        ending = commonprefix([other.split(".")[::-1], name.split(".")[::-1]])
+        pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
+        ending = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
         return len(ending), difflib.SequenceMatcher(None, other, name).ratio(), other
 
     return max(others, key=_likeness, default="nothing: it has no maps")

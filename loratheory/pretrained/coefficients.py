@@ -7,21 +7,30 @@ sequential quadratic programming on the epigraph: minimise ``t`` such that no di
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
+from loratheory.pretrained.attach import Attached
+from loratheory.pretrained.metrics import batch, kl_by_row, last_logits
+from loratheory.pretrained.models import Model
+
 MOST = 2.0  # the largest coefficient that is tried
-LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # a common coefficient; denser where most lie
+LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # of a common coefficient
 REFINED = 6  # further points on the line, at most
+GRADIENTS = 16  # at most, and two more for each coefficient
 APART = 0.25  # in some coefficient, two starts of a descent
+AT_ONCE = 16  # prompts whose activations are kept for derivatives, at most
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
 TINY = 1e-5  # nats: float32 rounds a divergence by up to a tenth of this, so less counts as nothing
 PART = 1e-3  # a descent ends where a step gains less than this part of its start
 AGREED = 5e-3  # the line is done where it foretells a new point up to this part
 DEEP = 0.1  # a descent to less than this part of its start is refined; otherwise another begins
+NARROW = 0.99  # an end is worse than the best where that is below this part of it
+CLOSE = 0.1  # how far a refinement goes in each coefficient
+NEAR = 2.0  # times the value that is reached: a start that is no worse may lie in a lower valley
 FAR = 50.0  # nats, where a model overflows
 Measure = Callable[[np.ndarray], np.ndarray]
 """From coefficients (n,) to the divergence of each adapter (k,), in nats."""
@@ -58,8 +67,9 @@ def optimise_coefficients(
     tuple of float, float
         Those with the least largest divergence of all that were measured, from 0 to 2 and rounded
         to four digits after the point, and this divergence. "one" costs 8 to 14 calls of
-        `measure`; "each" at most ``n + 15`` calls of `measure` and ``8 + 2 n`` of
-        `slopes`. Both stop below a divergence of 1e-5, which float32 does not tell from zero.
+        `measure`; "each" at most ``n + 15`` calls of `measure` and ``16 + 2 n`` of
+        `slopes`, usually half of them. Both stop where the divergence is below 1e-5, which float32
+        does not tell from zero.
 
     Raises
     ------
@@ -78,6 +88,56 @@ def optimise_coefficients(
         pass
     best = search.best()
     return best, float(search.seen[best].max())
+
+
+def divergence_slopes(
+    model: Model,
+    acting: Attached,
+    prompts: Sequence[Sequence[str]],
+    alone: Sequence[Any],
+    coefficients: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean divergence from each adapter alone, and its derivatives, by autograd.
+
+    Parameters
+    ----------
+    model : Model
+        The base.
+    acting : Attached
+        What acts on it; its coefficients are the same afterwards.
+    prompts : sequence of sequence of str
+        The prompts of each adapter.
+    alone : sequence of (prompts, vocabulary) tensor
+        Log-probabilities after them where each adapter acts alone, on the CPU.
+    coefficients : (n,) array
+        Where the derivatives are taken; the same in all modules.
+
+    Returns
+    -------
+    (k,) array, (k, n) array
+        Divergences in nats, and derivatives. Costs a pass forwards and one back over all prompts,
+        and memory for the activations of at most sixteen prompts.
+    """
+    import torch
+
+    values, rows = np.zeros(len(prompts)), np.zeros((len(prompts), len(coefficients)))
+    for group, (own, before) in enumerate(zip(prompts, alone, strict=True)):
+        # Each adapter's divergence is of its own prompts only: its backward pass is theirs.
+        for start in range(0, len(own), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            leaf = torch.tensor(coefficients, dtype=torch.float64, requires_grad=True)
+            acting.traced = leaf
+            try:
+                with torch.enable_grad():
+                    now = last_logits(model, batch(model, own[some])).float().log_softmax(-1).cpu()
+                    kl = kl_by_row(before[some], now).sum() / len(own)
+                    # No token may have come to an adapter, and autograd refuses what is not used.
+                    (slope,) = torch.autograd.grad(kl + 0 * leaf.sum(), leaf)
+            finally:
+                acting.traced = None
+            values[group] += kl.item()
+            rows[group] += slope.numpy()
+    return values.clip(min=0), rows
 
 
 class _Search:
@@ -128,20 +188,24 @@ class _Search:
         # The line is dense about its best point, and another descent from there would be the same.
         others = [np.array(c) for c in self.seen if abs(np.array(c) - first).max() >= APART]
         others.sort(key=lambda c: self.measured_at(c).max())
-        self._descend_from(first)
-        end = np.array(self.best())
-        if self.seen[self.best()].max() < DEEP * value:  # the tolerance was that of a higher place
-            self._descend_from(end)
-        elif others:
+        end = self._descend_from(first)
+        least = self.seen[self.best()].max()
+        if least < DEEP * value or least < NARROW * end:
+            # The tolerance was that of a higher place, or a long step left the valley.
+            self._descend_from(np.array(self.best()), CLOSE)
+        elif others and self.measured_at(others[0]).max() < NEAR * least:
             self._descend_from(others[0])
 
     def best(self) -> tuple[float, ...]:
         """Return the coefficients with the least largest divergence so far."""
         return min(self.seen, key=lambda c: self.seen[c].max())
 
-    def _descend_from(self, start: np.ndarray) -> None:
+    def _descend_from(self, start: np.ndarray, most: float = MOST) -> float:
+        """Return the value at the end of a descent that goes no further than `most` each way."""
         # In units of the first value the tolerance is relative, whatever the divergences are.
         unit = self.measured_at(start).max()
+
+        bounds = np.column_stack([start - most, start + most]).clip(0, MOST)
 
         def _slack(z: np.ndarray) -> np.ndarray:
             return z[-1] - self._sloped_at(z[:-1])[0] / unit
@@ -150,22 +214,23 @@ class _Search:
             rows = self._sloped_at(z[:-1])[1]
             return np.column_stack([-rows / unit, np.ones(len(rows))])
 
-        minimize(
+        found = minimize(
             lambda z: z[-1],
             [*start, 1.0],
             jac=lambda _: np.eye(self.size + 1)[-1],
             method="SLSQP",
-            bounds=[(0, MOST)] * self.size + [(None, None)],
+            bounds=[*bounds, (None, None)],
             constraints={"type": "ineq", "fun": _slack, "jac": _slack_slopes},
             options={"ftol": PART},
         )
+        return float(self._sloped_at(found.x[:-1])[0].max())
 
     def _sloped_at(self, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return divergences and derivatives; raise `_Spent` after enough of them."""
         # SLSQP leaves its bounds by rounding, and what is measured must lie within them.
         key = tuple(coefficients.clip(0, MOST).round(DIGITS).tolist())
         if key not in self.known:
-            if len(self.known) >= 8 + 2 * self.size:
+            if len(self.known) >= GRADIENTS + 2 * self.size:
                 raise _Spent
             values, rows = self.slopes(np.array(key))
             values = np.nan_to_num(values, nan=FAR, posinf=FAR)

@@ -48,6 +48,7 @@ def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6)
     The random update's magnitude is between ``10**-decades`` and ``10**decades``; entries are
     perturbed by 1e-12 to 1 of their size.
     """
+    # next to the best a wrong constant shows first
     size = 10.0 ** int(rng.integers(-12, 1))
     if rng.random() < 0.5:
         return gaussian(rng, *best.shape, rank, 10.0 ** int(rng.integers(-decades, decades + 1)))
@@ -73,6 +74,7 @@ def alternating(
 
     after = np.eye(len(wanted)) if writes is None else writes
     before = np.eye(wanted.shape[1]) if reads is None else reads
+    # each factor in turn is a linear least-squares problem
     up, down = rng.standard_normal((after.shape[1], rank)), np.zeros((rank, len(before)))
     for _ in range(steps if rank else 0):
         down = _solved(before.T, _solved(after @ up, wanted).T).T

@@ -25,6 +25,7 @@ def frequency_room(probability: float, trials: int) -> float:
     """
     from scipy.stats import binom  # slow to import
 
+    # the interval outside which a frequency falls once in a billion runs
     ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials
     return float(max(abs(ends - probability)))
 
@@ -57,6 +58,7 @@ class Sample:
         """Whether second moments of the keys agree with those of independent standard normals."""
         xp = array_namespace(self.keys)
         trials, width, facts = self.keys.shape
+        # second moments of all keys, added up over the trials
         gram = xp.sum(xp.matrix_transpose(self.keys) @ self.keys, axis=0)
         one = eye(gram, facts)
         allowed = SIGMAS * (1 + one) * math.sqrt(trials * width)

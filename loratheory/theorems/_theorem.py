@@ -326,6 +326,7 @@ class Theorem(Generic[C, W]):
         *_, chapter, result = name.split(".")
         module = vars(sys.modules[name])
         document = find_document(module["__doc__"] or "", title, name)
+        # parts are found by their fixed names, so that a module needs no list
         given = {part: module[part + suffix] for part in FUNCTIONS if part + suffix in module}
         for part in (*DATA, "ASSUMPTIONS"):
             if part + suffix.upper() in module:
@@ -365,6 +366,7 @@ class Theorem(Generic[C, W]):
         ValueError
             If the docstring has no paragraph of that name.
         """
+        # the docstring states all clauses: a claim without words is an error
         stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
         if name not in stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**"

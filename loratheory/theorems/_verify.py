@@ -96,6 +96,7 @@ def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
             return f"control {control.name!r} is not refused"
         if not theorem.judge(case, witness).holds:
             return f"control {control.name!r} breaks a bound that should stand without it"
+    # the hypothesis is broken: now the conclusion must be, too
     verdict = theorem.judge(case, witness)
     survives = verdict.holds if control.fails == "holds" else verdict.tight
     return f"control {control.name!r} does not break the conclusion" if survives else ""
@@ -136,6 +137,7 @@ def verify(
     (True, 1)
     """
     start = time.perf_counter()
+    # a refuted claim is shown by its counterexample: rivals prove nothing
     refuted = theorem.status == "refuted"
     holds, tight, worst, count, trouble = True, True, np.inf, 0, ""
     for check in checks(theorem, cases=cases, seed=seed, size=size, convert=convert):
@@ -146,7 +148,9 @@ def verify(
             trouble = trouble or f"{where}: {check.verdict}"
             continue
         verdict, built = check.verdict, check.kind == "construction"
+        # only constructions promise to meet the bound
         tight &= refuted or not built or verdict.tight
+        # slack in units of what rounding and sampling may explain
         worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
         good = verdict.holds != refuted
         holds &= good
@@ -194,6 +198,7 @@ def checks(
     rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
     proved, count, number = theorem.status != "refuted", 0, 0
     while count < cases:
+        # rivals and adversaries work on NumPy arrays and are moved afterwards
         drawn = theorem.draw(rng, size)
         case, witnesses = moved(drawn, convert), []
         if theorem.attain:
@@ -283,6 +288,7 @@ def sensitivity(
         for kind, scale, verdict in runs:
             gap = verdict.value - law(verdict.bound, scale)
             slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
+            # the same witness against a law that is a little different
             changed = dataclasses.replace(verdict, slack=slack)
             if not changed.holds or (kind == "construction" and not changed.tight):
                 return True
@@ -360,6 +366,7 @@ def verify_all(
     if workers <= 1:
         yield from map(one, labels)
         return
+    # one BLAS thread a process: many small matrices
     threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     os.environ.update(dict.fromkeys(threads, "1"))  # read by the children when they start
     try:

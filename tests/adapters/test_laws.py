@@ -149,11 +149,6 @@ def test_gauge_dependence_is_as_the_methods_declare():
     assert declared == {place for place, cells in TABLE.items() if not cells["gauge"].holds}
 
 
-def test_denied_laws_say_what_else_there_is_to_know():
-    assert TABLE["sum", "full"]["idempotent"].reason == "k copies give k times the adapter"
-    assert "balanced" in TABLE["ties", "core"]["gauge"].reason
-
-
 def test_laws_that_every_rule_obeys_are_broken_by_rules_made_for_it():
     def unsigned(updates, weights, _):
         return total(list(updates), [abs(weight) for weight in weights])

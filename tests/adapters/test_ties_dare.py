@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loratheory.adapters import METHODS, Options
+from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import from_dense, gaussian
 
 
@@ -15,7 +15,7 @@ def test_dare_is_unbiased_and_its_variance_is_that_of_independent_masks(kept):
     outputs = []
     for seed in range(4000):
         options = Options(density=kept, seed=seed)
-        outputs.append(METHODS["dare"].rule([update], [1.0], options) @ x)
+        outputs.append(MERGE_METHODS["dare"].rule([update], [1.0], options) @ x)
     found, exact = np.array(outputs), update.dense() @ x
     spread = (1 - kept) / kept * (update.dense() ** 2) @ x**2
     # five standard errors of a mean of 4000 draws
@@ -31,7 +31,9 @@ def test_ties_on_disjoint_supports_is_the_sum_of_the_trimmed_updates(seed, densi
     owner = rng.integers(3, size=(6, 7))
     dense = [np.where(owner == k, rng.standard_normal((6, 7)), 0.0) for k in range(3)]
     weights = rng.uniform(0.5, 2, 3).tolist()
-    merged = METHODS["ties"].rule(list(map(from_dense, dense)), weights, Options(density=density))
+    merged = MERGE_METHODS["ties"].rule(
+        list(map(from_dense, dense)), weights, Options(density=density)
+    )
     trimmed = []
     for part in dense:
         least = np.sort(np.abs(part), axis=None)[-max(1, int(density * part.size))]

@@ -1,7 +1,6 @@
 """inspect, diagnose, merge, methods and interfere: numbers by a second road, notes, files."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,19 +103,3 @@ def test_methods_prints_a_law_table_and_explains_its_cells(run):
     assert code == 0
     assert "[A_1; ...; A_K]" in out
     assert {row["method"] for row in table["laws"]} == {m["name"] for m in table["methods"]}
-
-
-def test_interfere_names_the_worst_pair_first(run):
-    for number in range(3):
-        folder(f"lib/a{number}", {"layers.0.q": (6, 4, 2)}, seed=number)
-    code, out, _ = run("interfere", "lib", "-o", "out", "--workers", 1)
-    assert code == 0
-    assert "3 adapters, 6 ordered pairs → " in out
-    lines = [line.split() for line in out.splitlines()]
-    worst = [float(words[2]) for words in lines if len(words) == 5 and words[0][:1] == "a"]
-    assert len(worst) == 6
-    assert worst == sorted(worst, reverse=True)
-    assert Path("out/interference_matrix/names.txt").read_text() == "a0\na1\na2\n"
-    assert run("interfere", "lib", "-o", "out", "--workers", 1)[0] == 2
-    shutil.move(folder("b", base_model_name_or_path="b"), "lib/b")
-    assert run("interfere", "lib", "-o", "any", "--workers", 1, "--any-base")[0] == 0

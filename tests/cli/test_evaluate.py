@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from reused import SMALL, TAUGHT
 
-from loratheory.experiments.evaluate import KNOWN, LanguageMark, Profile, _card
-from loratheory.pretrained import Share
+from loratheory.evaluate import LanguageMark, Profile, _card
+from loratheory.pretrained.metrics import Share
 
 
 @pytest.fixture(autouse=True)
@@ -43,23 +43,6 @@ def test_a_router_goes_to_standard_output_as_json_alone(run):
     card = json.loads(out)
     assert (code, card["form"], card["profile"]) == (0, "router", "paper")
     assert [law["name"] for law in card["laws"]][-1] == "shares"
-
-
-def test_the_leaderboard_is_a_page_of_all_rules_and_ones_own(run):
-    code, out, err = run(
-        "leaderboard", "my_rules:half", "--no-model", "-o", "b.md", "--json", "b.json"
-    )
-    assert (code, out) == (0, ""), err
-    page = Path("b.md").read_text()
-    assert "| my_rules:half | 7/9 | 1.00 | 1.24 |" in page
-    assert "On a language model" not in page
-    cards = {card["rule"]: card for card in json.loads(Path("b.json").read_text())}
-    assert {*KNOWN, "my_rules:half"} == {*cards}
-    (mark,) = cards["my_rules:half"]["marks"]
-    assert mark["rule"] == "my_rules:half"
-    assert run("leaderboard", "--no-model", "-o", "b.txt")[0] == 2
-    assert run("leaderboard", "my_rules:haf", "--no-model")[0] == 2
-    assert run("leaderboard", "--no-model")[1].startswith("# Leaderboard of rules of reuse")
 
 
 def test_a_language_model_judges_too_where_asked(run, monkeypatch):

@@ -17,16 +17,9 @@ REFUSED = [
     (["diagnose", PAIR[0]], "at least two"),
     (["merge", *PAIR, "-o", "m", "--method", "magic"], "no merge method 'magic'"),
     (["merge", *PAIR, "-o", "m", "--json", "."], "is a folder"),
-    (["figure", "nonsense"], "there is no figure 'nonsense'"),
-    (["figure", "window"], "pip install 'loratheory[notebooks]'"),
     (["check-model", *PAIR], MODELS),
     (["moments", *PAIR, "--prompts", PAIR[0], "-o", "m"], MODELS),
     (["evaluate", "rules:half"], TORCH),
-    (["run", "nonsense"], "nonsense"),
-    (["run", "real_two_hop"], MODELS),
-    (["run", "skill_coverage"], TORCH),
-    (["run", "gating"], TORCH),
-    (["run", "window", "--dask", "tcp://localhost:1"], "pip install 'loratheory[dask]'"),
     (["data", "two-hop", "-o", "nowhere/data"], "there is no folder nowhere"),
 ]
 WORKING = [
@@ -34,7 +27,6 @@ WORKING = [
     (["verify", "merge-floor", "--cases", "5", "--workers", "1"], "thm:merge-floor"),
     (["diagnose", *PAIR], "What no look at the weights can tell"),
     (["merge", *PAIR, "-o", "merged"], "mean of 2 adapters"),
-    (["run", "window", "--workers", "1"], "results/window/table.csv"),
 ]
 
 

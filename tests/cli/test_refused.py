@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 from folders import folder
 
-from loratheory.figures import FIGURES, SCHEMATICS
-
 PAIR = "merge one two -o out"
 REFUSED = {
     # theorems
@@ -40,11 +38,6 @@ REFUSED = {
     "merge one two -o one": "one exists: choose another place, or add --force",
     "merge one two -o no/x": "there is no folder no",
     "diagnose one": "at least two",
-    "interfere lib --workers 2 --dask tcp://x:1": "exclude each other",
-    "interfere lib --dask=": "--dask is empty: name one, or leave the option out",
-    "interfere taken": "holds 0 adapters: name a folder with at least two",
-    "interfere mixed --workers 1": "'other', that of",
-    "interfere mixed2 --workers 1": "'other', that of",
     # models
     "check-model --layers a": "--layers=a is no list of layers",
     "check-model --layers 0-99999999999": "no model has so many layers",
@@ -64,37 +57,6 @@ REFUSED = {
     "evaluate my_rules:short": "one number per token and adapter",
     "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
     "evaluate my_rules:half --json no/card.json": "there is no folder",
-    # experiments and figures
-    "run windo": "did you mean window, real_window?",
-    "experiments merge_flor": "did you mean merge_floor",
-    "run toy_sweep:NOTHING": "write importable.module:ATTRIBUTE",
-    "run window --profile huge": "has no profile 'huge': choose quick, paper",
-    "run window --dask tcp://127.0.0.1:9 --workers 2": "exclude each other",
-    "run window --dask=": "--dask is empty: name one, or leave the option out",
-    "run real_two_hop --model=": "--model is empty: name one, or leave the option out",
-    "run real_two_hop --device=": "--device is empty",
-    "run window --json no/x.json": "there is no folder no",
-    "run window -o file": "file",
-    "run window -o /proc/nowhere": "/proc/nowhere",
-    "run window -o other": "go on with --resume, or delete it",
-    "run window --resume -o other": "table of another sweep",
-    "run window --against nowhere": "nowhere is no folder of tables",
-    "run window --model some/model": "has no language model for --model some/model",
-    "run real_two_hop --device banana --model /no": "'banana': no such device; use cpu, cuda",
-    "run real_two_hop --model /no/such": "/no/such: there is no such folder; name a model's",
-    "figure nope": f"there is no figure 'nope'; choose {', '.join([*FIGURES, *SCHEMATICS])} or all",
-    "figure windw": "there is no figure 'windw'; did you mean window",
-    "figure two_hops --table nope.csv": "two_hops is a schematic, drawn from no table; leave",
-    "figure window --table nope.csv": "there is no table nope.csv",
-    "figure window --table other/window/table.csv": "no column coefficient",
-    "figure window --table binary": "binary is no table ('utf-8' codec can't decode",
-    "figure window --table cut.csv.gz": "cut.csv.gz is no table (Compressed file ended",
-    "figure all -o file": "file is a file: name a folder in its place",
-    "figure window -o file/x.png": "file is a file: name a folder in its place",
-    "figure window -o .": ".: a figure is written as .pdf, .png, .svg",
-    "figure window -o window.jpg": "window.jpg: a figure is written as .pdf, .png, .svg",
-    "figure all --table x.csv": "--table x.csv cannot serve all figures",
-    "figure all -o x.pdf": "-o x.pdf names a file: for all figures name a folder",
     # data
     "data word-problems -o d --skills add,sing": "unknown skills: 'sing'; choose from add,",
     "data word-problems -o d --split luck": "split is 'luck'; choose one of pair, template,",

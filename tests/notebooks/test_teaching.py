@@ -8,8 +8,6 @@ import nbformat
 import pytest
 import teaching.__main__ as teaching
 
-from loratheory.figures import FIGURES, SCHEMATICS
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,11 +48,7 @@ def test_a_second_handout_replaces_the_first(tmp_path):
 
 def test_the_slides_are_one_lecture_and_draw_what_they_show():
     text = (ROOT / "docs" / "teaching" / "lecture.tex").read_text(encoding="utf-8")
-    assert (
-        set(re.findall(r"\\drawn\{(\w+)\}", text))
-        == set(teaching.FIGURES)
-        <= {*FIGURES, *SCHEMATICS}
-    )
+    assert set(re.findall(r"\\drawn\{(\w+)\}", text)) == {*teaching.SCHEMATICS, *teaching.STUDIES}
     assert 80 <= sum(map(int, re.findall(r"\{(\d+) minutes\}", text))) <= 90
 
 

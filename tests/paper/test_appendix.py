@@ -3,9 +3,11 @@ r"""The paper's appendix is the registry's docstrings, label by label."""
 import re
 
 import pytest
-from loratheory.theorems._paper import environment, parts
 
-from loratheory.theorems import ALL, CITED, appendix, linked
+from loratheory.theorems import load_cited, load_theorems, parts
+from paper.appendix import appendix, environment, latex, linked
+
+ALL, CITED = load_theorems(), load_cited()
 
 EXAMPLE = r"""Small law: what it is about: in short.
 

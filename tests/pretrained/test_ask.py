@@ -115,7 +115,7 @@ def test_what_the_page_shows_of_routers_and_gates_runs():
     adapters = [Adapter.of({n: gaussian(rng, 16, 16, 2) for n in names}) for _ in range(2)]
     code = PAGE.read_text().split("## Who acts")[1].split("```python\n")[1].split("```")[0]
     folders = {"tests/data/persons": adapters[0], "tests/data/mascots": adapters[1]}
-    shown = {"model": model, "lt": SimpleNamespace(read=folders.__getitem__)}
+    shown = {"model": model, "lt": SimpleNamespace(read_adapter=folders.__getitem__)}
     before = next_token_logits(model, ["one two"])
     exec(code, shown)
     assert set(shown["seen"]) == set(names)

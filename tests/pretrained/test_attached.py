@@ -260,7 +260,9 @@ def test_weighted_updates_are_added_whatever_the_shape_and_type_of_weights(shape
         if kind is None:
             ours = site.add(x, out, np.array(row))
         else:  # a route that says yes to all
-            ours = site.add_routed(x, out, np.array(row), lambda t: torch.ones((len(t), 3), dtype=kind))
+            ours = site.add_routed(
+                x, out, np.array(row), lambda t: torch.ones((len(t), 3), dtype=kind)
+            )
         assert torch.allclose(ours, out + x @ torch.asarray(dense).T)
 
 
@@ -271,7 +273,7 @@ def test_routed_outputs_are_weighed_token_by_token(count):
     x = torch.asarray(rng.standard_normal((2, count, 4)))
     weights = torch.asarray(rng.standard_normal((2 * count, 3)))
     out, row = place.module(x), np.array([2.0, 1.0, 0.0])
-    ours = Site.of(place, updates).routed(x, out, row, lambda _: weights)
+    ours = Site.of(place, updates).add_routed(x, out, row, lambda _: weights)
     changes = weights[:, :1] * 2.0 * (x.reshape(-1, 4) @ torch.asarray(updates[0].dense()).T)
     assert torch.allclose(ours, out + changes.reshape(2, count, 3))
 

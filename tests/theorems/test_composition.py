@@ -32,8 +32,7 @@ from loratheory.theorems.composition.two_read_region import (
     threshold,
     window,
 )
-from loratheory.theorems.merging import averaging_survival
-from loratheory.toy import LinearChain, interpolating
+from loratheory.toy import LinearChain
 
 
 def turned(prompt, rng, values=False):
@@ -376,17 +375,6 @@ def test_equal_coefficients_win_exactly_above_the_threshold(pattern, hops, nudge
 
 
 @settings(max_examples=50)
-@given(numbers, numbers)
-def test_two_hop_regions_are_those_of_the_statement(first, second):
-    """For every sign; within rounding of the border nothing is claimed."""
-    edges = (first * (1 + second) - 1, first * (2 * second - 1), first * second)
-    if min(map(abs, edges)) > 1e-9:
-        assert (margin((first, second), "overwrite") > 0) == (edges[0] > 0 and edges[1] > 0)
-        assert (margin((first, second), "new subject") > 0) == (edges[1] > 0 and edges[2] > 0)
-        assert (margin((first, second), "new facts") > 0) == (edges[2] > 0)
-
-
-@settings(max_examples=50)
 @given(st.lists(numbers, min_size=1, max_size=5))
 def test_all_products_compete_where_old_paths_are_edited_and_all_must_exceed_a_half(weights):
     """Brute force over the subsets of hops that keep the old answer."""
@@ -413,18 +401,6 @@ def test_no_convex_weights_win(weights, pattern):
 
 
 # Two reads
-
-
-@pytest.mark.parametrize("ratio", [1.2, 1.45, 1.5])
-def test_inside_the_window_both_hops_survive_and_the_two_hop_answer_does_not(ratio):
-    """Strength s has margin 2 s - 1; the mean of two halves it."""
-    weight = (ratio + 1) / 4
-    case = oblique(weight, weight)
-    model = two_read_region.attain(case)
-    hop2 = model.read(1, case.keys[1][:, 0], weight)
-    hop1 = np.linalg.solve(case.values[0], model.read(0, case.keys[0][:, 0], weight))
-    assert all(said[0] > max(said[1:]) for said in (hop1, hop2))
-    assert (two_read_region.measure(case, model) > 0) == (ratio > 2 * np.sqrt(5) - 3)
 
 
 @over()
@@ -458,15 +434,6 @@ def test_the_answer_is_safe_above_its_threshold_only(pattern, hops):
 
 
 @over()
-def test_one_hop_is_averaging_survival(rng):
-    (c, noise), (base, edited) = rng.uniform(0.1, 1.5, 2).tolist(), np.eye(2)[::-1]
-    others = np.array([-noise, noise])
-    alone = averaging_survival.Case(np.ones(1), base, edited, others, c)
-    worst = min(averaging_survival.bound(alone), c - 2 * noise)
-    assert two_read_region.least_margin((c,), (noise,)) == pytest.approx(worst, abs=1e-12)
-
-
-@over()
 def test_two_equal_hops_and_whole_edits_are_those_of_the_first_sentence(rng):
     c, e, hops = float(rng.uniform(0, 1)), float(rng.uniform(0, 1)), int(rng.integers(1, 6))
     two = two_read_region.least_margin((c, c), (e, e))
@@ -483,24 +450,6 @@ def test_two_equal_hops_and_whole_edits_are_those_of_the_first_sentence(rng):
 # With a bridge that decides
 
 
-@pytest.mark.parametrize("first", [-3.0, 0.2, 0.9, 4.0])
-def test_a_decision_as_sharp_as_one_likes_is_the_hard_one(first):
-    """No exponential overflows: the best entity goes on alone, its answer or another one wins."""
-    wanted = 0.6 if first > 1 / 2 else -1.0
-    for entities in (2, 7):
-        assert clean_up_bridge.margin(first, 0.8, 1e6, entities) == pytest.approx(wanted, rel=1e-12)
-
-
-@over()
-def test_it_wins_exactly_in_the_region(rng):
-    one, two = rng.uniform(0, 1.3, 2).tolist()
-    beta, cost = float(10.0 ** rng.uniform(-1, 1.5)), math.log(1 / two)
-    inside = two > 0.5 and one > 0.5 + cost / (2 * beta) and one > cost / beta
-    case = three_entities((one, two), beta, n=int(rng.integers(3, 7)))
-    assert (clean_up_bridge.margin(one, two, beta, 5) > 0) == inside
-    assert (clean_up_bridge.measure(case, clean_up_bridge.attain(case)) > 0) == inside
-
-
 @settings(max_examples=20)
 @given(st.floats(0.05, 200.0))
 def test_the_threshold_is_where_the_simulation_turns_and_the_mean_of_two_stays_below(sharpness):
@@ -513,53 +462,7 @@ def test_the_threshold_is_where_the_simulation_turns_and_the_mean_of_two_stays_b
     assert clean_up_bridge.margin(0.5, 0.5, sharpness, 4) <= 0
 
 
-def test_a_soft_clean_up_is_worse_than_a_linear_bridge_and_limits():
-    even, needed = PHI**3 * math.log(PHI), clean_up_bridge.threshold
-    assert even == pytest.approx(2.0385, abs=1e-4)
-    assert needed(even) == pytest.approx(threshold(2), rel=1e-14)
-    assert needed(even / 2) > threshold(2) > needed(even * 2)
-    assert needed(math.inf) == 0.5
-    assert [needed(1e6), needed(1e-6)] == pytest.approx([0.5, 1.0], abs=1e-5)
-    ends = [clean_up_bridge.margin(c, 1.0, 50.0, 3) for c in (1.0, 0.0)]
-    assert ends == pytest.approx([1.0, -1.0], abs=1e-12)
-    fresh, half = (
-        clean_up_bridge.margin(0.3, 0.4, 50.0, 3, pattern)
-        for pattern in ("new facts", "new subject")
-    )
-    assert fresh > 0 > half
-    with pytest.raises(ValueError, match="give a positive one"):
-        needed(0)
-
-
-@pytest.mark.parametrize("hops", [2, 3, 4])
-@pytest.mark.parametrize("c", [0.499, 0.501])
-def test_decoded_bridges_need_one_half_at_any_length_even_in_one_matrix(hops, c):
-    """Each answer is read out by argmax and asked about next; all edits sit in one weight."""
-    rng, n = np.random.default_rng(hops), 2 * hops + 1
-    keys = rng.standard_normal((3 * n, n))  # entity i's key; the new fact goes to i + 1
-    old, new = (np.eye(n)[:, (np.arange(n) + step) % n] for step in (hops + 1, 1))
-    base, edit = interpolating(keys, old), interpolating(keys, (new - old) * (np.arange(n) < hops))
-    entity = 0
-    for _ in range(hops):
-        entity = int(np.argmax(base @ keys[:, entity] + c * (edit @ keys[:, entity])))
-    assert (entity == hops) == (c > 0.5)
-
-
 # Templates
-
-
-@over()
-def test_least_squares_on_all_demonstrations_is_what_an_adapter_alone_says(rng):
-    """One row a demonstration, fitted outright beside the base: no shares enter."""
-    counts = rng.integers(0, 5, (3, 2)) + np.eye(3, 2, dtype=int)
-    keys, habits = rng.standard_normal((2, 5, 2))
-    habits = habits[:3]
-    rows = [(n, a) for n in range(2) for a in range(3) for _ in range(counts[a, n])]
-    targets = np.array([np.eye(3)[a] - habits[:, n] for n, a in rows])
-    update = np.linalg.lstsq(np.array([keys[:, n] for n, _ in rows]), targets, rcond=None)[0].T
-    case = template_vote.Case(keys, habits, (counts / counts.sum(axis=0),), (0.7,))
-    adapter = template_vote.attain(case).adapters[0]
-    np.testing.assert_allclose(update @ keys, adapter @ keys, atol=1e-10)
 
 
 def shared(adapters, coefficient, overlap, rest):
@@ -596,46 +499,10 @@ def test_the_mean_needs_half_of_a_template_and_nonsense_is_refused():
             template_vote.overlap_needed(adapters, coefficient)
 
 
-@over()
-def test_a_step_that_none_ever_takes_wins_under_no_coefficients(rng):
-    steps = int(rng.integers(2, 6))
-    said = np.hstack([np.zeros((4, 1)), rng.dirichlet(np.ones(steps - 1), 4)])
-    habits, *shares = (row[:, None] for row in said)
-    weights = tuple(rng.normal(0, 5, 3).tolist())
-    case = template_vote.Case(np.eye(3)[:, :1], habits, tuple(shares), weights)
-    assert template_vote.measure(case, template_vote.attain(case)) <= -1 / (steps - 1) + 1e-9
-
-
 # Coefficients on a budget
 
 
-@over()
-def test_if_the_largest_is_limited_equal_ones_are_best(rng):
-    hops = int(rng.integers(1, 5))
-    assert margin((threshold(hops) * rng.uniform(0.5, 1, hops)).tolist()) <= 1e-12
-
-
 # Placement
-
-
-@over("invisible-placement")
-def test_single_hop_logits_are_the_same_on_any_key_and_the_fraction_is_as_simulated(case, rng):
-    keys = rng.standard_normal((len(case.prompt.keys[1]), 5))
-    seen = [model.single(keys) for model in case.models]
-    for logits_ in seen[1:]:
-        np.testing.assert_allclose(logits_, seen[0], atol=1e-8 * np.abs(seen[0]).max())
-    truth = [m.two_hop()[0] > m.two_hop()[1:].max() for m in case.models]
-    assert np.mean(truth) == pytest.approx(placement.composing(case))
-
-
-@pytest.mark.parametrize("layers", [2, 4, 6])
-def test_stored_in_every_layer_it_composes_and_in_the_early_ones_never(layers):
-    (model,) = placed([[1.0] * layers], early=layers - 1, seed=layers).models
-    assert model.single(model.case.prompt.keys[1]).argmax(axis=0).tolist() == [0, 1, 2]
-    assert model.two_hop().argmax() == 0
-    for strength in (0.5, 1.0, 10.0):
-        (model,) = placed([[1.0, 0.0]], (1.0, strength)).models
-        assert model.two_hop().argmax() != 0
 
 
 def test_shares_needed_by_hand():
@@ -648,32 +515,6 @@ def test_shares_needed_by_hand():
 # Orders and products
 
 
-def two_relations(seed, n=4, known=True):
-    """Two edited relations on orthonormal keys: everything is one-hot but for a rotation."""
-    rng = np.random.default_rng(seed)
-    frame = orthonormal(rng, 3 * n, 2 * n)
-    k1, k2, hot = frame[:, :n], frame[:, n:], np.eye(2 * n)
-    y, z = hot[:, :n], hot[:, n:]
-    old, new, old2, new2 = (rng.permutation(n) for _ in range(4))
-    held = known * y[:, old], known * z[:, old2]
-    memories = interpolating(k1, held[0]), interpolating(k2, held[1])
-    edits = interpolating(k1, y[:, new] - held[0]), interpolating(k2, z[:, new2] - held[1])
-    answers = z[:, new2[new]], z[:, old2[old]]
-    return LinearChain(memories, (interpolating(y, k2),), edits), k1, k2, answers, frame
-
-
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_composed_change_answers_all_facts_at_once(known, seed):
-    model, k1, _, (new, old), frame = two_relations(seed, known=known)
-    rest = np.random.default_rng(seed).standard_normal((len(frame), k1.shape[1]))
-    prompts = 0.7 * k1 + rest - k1 @ (k1.T @ rest)
-    change = composition_merge.composed(model) @ prompts
-    np.testing.assert_allclose(change, 0.7 * (new - known * old), atol=1e-12)
-    whole = model.read(1, model.bridges[0] @ model.read(0, prompts, 1.0), 1.0)
-    np.testing.assert_allclose(whole, 0.7 * new, atol=1e-12)
-
-
 # One interpolating merge a read
 
 
@@ -681,23 +522,6 @@ def test_the_composed_change_answers_all_facts_at_once(known, seed):
 
 
 # Routers that share out one unit of weight
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_no_weights_on_a_grid_do_better_and_the_strength_that_a_pass_needs(pattern):
-    """By brute force over the closed form of the region: all mixtures, summing to less too."""
-    grid = np.linspace(0, 1, 41)
-    leads = [margin((a, b), pattern) for a in grid for b in grid if a + b <= 1 + 1e-12]
-    top = routing_reach.ceiling("shared a pass", pattern)
-    assert top - 0.02 <= max(leads) <= top + 1e-12
-    assert margin(routing_reach.BEST[pattern], pattern) == pytest.approx(top, abs=1e-15)
-    ones = [margin(pair, pattern) for pair in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
-    assert max(ones) == routing_reach.ceiling("one a pass", pattern)
-    needed = {"overwrite": 7 / 6, "overwrite both": 1.0, "new subject": 1 / 2, "new facts": 0.0}
-    need, shares = needed[pattern], np.linspace(0, 1, 501)
-    for strength, composes in ((need - 1e-3, False), (need + 0.02, True)):
-        mixed = [margin((strength * g, strength * (1 - g)), pattern) for g in shares]
-        assert strength <= 0 or (max(mixed) > 1e-9) == composes
 
 
 # spread region

@@ -11,7 +11,6 @@ from theorems.owed import (
     attack,
     basis_of,
     example,
-    over,
     road,
     symmetry,
 )
@@ -165,17 +164,6 @@ def size_rotation_and_gauge_of_memories(case, rng):
 # Edits
 
 
-@over()
-def test_dependent_and_more_keys_than_dimensions_obey_the_floor_too(rng):
-    """It asks nothing of the embeddings: here eight facts live in four dimensions."""
-    keys, outputs = rng.standard_normal((4, 8)), rng.standard_normal((4, 8))
-    update = LowRank(rng.standard_normal((4, 2)), rng.standard_normal((2, 4)))
-    own = (outputs * (update @ keys)).sum(axis=0)
-    case = superposition_floor.Case(keys, outputs / own, rank=2)
-    least = superposition_floor.least_crosstalk(8, 2)
-    assert superposition_floor.measure(case, update) >= least * (1 - 1e-9)
-
-
 # Memories with a frozen random factor
 
 
@@ -197,17 +185,6 @@ def test_ceilings_by_hand_and_a_walk_finds_many_maps():
     for wrong in ((0, 2, 1, 1, 1), (1, 1, 1, 1, 1), (1, 2, 3, 2, 3)):
         with pytest.raises(ValueError, match="give at least one fact"):
             log_ceiling(*wrong)
-
-
-@over()
-def test_more_of_anything_allows_more_and_never_more_than_all(rng):
-    facts, tokens, m, n = rng.integers((1, 2, 1, 1), (400, 9, 6, 6)).tolist()
-    spent = int(rng.integers(1, min(m, n) + 1))
-    here = counting_ceiling.log_ceiling(facts, tokens, m, n, spent)
-    assert here <= facts * math.log(tokens) * (1 + 1e-15)
-    for f, t, a, b in np.eye(4, dtype=int).tolist():
-        more = counting_ceiling.log_ceiling(facts + f, tokens + t, m + a, n + b, spent)
-        assert more >= here * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2048, 128, 128, 32), (10, 8, 6, 3)])

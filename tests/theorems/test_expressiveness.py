@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import pytest
 import sympy
 from theorems.owed import (
     attack,
@@ -328,12 +327,6 @@ def ascent_finds_the_largest_margins():
 # Networks
 
 
-def test_an_update_missing_for_a_layer_is_an_error():
-    case = theorem_of(depth_budget).draw(np.random.default_rng(0), 8)
-    with pytest.raises(ValueError, match="shorter"):
-        depth_budget.measure(case, depth_budget.attain(case)[1:])
-
-
 # Attention
 
 
@@ -357,35 +350,7 @@ def test_rank_of_a_score_change_in_exact_integers(rng):
 # The output layer
 
 
-def test_rank_one_realises_21_of_the_27_maps_of_three_and_rank_two_all():
-    """Every sign pattern and order of integers: 27 maps less the 6 permutations."""
-    grid, maps = range(-2, 3), set()
-    for b, a in product(product(grid, repeat=3), repeat=2):
-        table = [[b_t * a_j for b_t in b] for a_j in a]
-        winners = [row.index(max(row)) for row in table if row.count(max(row)) == 1]
-        maps |= {tuple(winners)} if len(winners) == 3 else set()
-    every = set(product(range(3), repeat=3))
-    assert maps == {f for f in every if len(set(f)) <= 2}
-    assert len(maps) == 21
-    assert {tuple(argmax_margin.answers_of(argmax_margin.circle(f, 3))) for f in every} == every
-
-
 # Ranks
-
-
-@pytest.mark.parametrize(("count", "seed"), [(1, 0), (3, 1), (3, 2), (6, 3)])
-def test_proximal_descent_ends_at_such_a_rank(count, seed):
-    """Another road: shrink singular values, to convergence; unique minimisers are extreme."""
-    rng = np.random.default_rng(seed)
-    probes = rng.standard_normal((count, 6, 6))
-    wanted, update = rng.standard_normal(count), np.zeros((6, 6))
-    step = 1 / np.linalg.norm(probes.reshape(count, -1), 2) ** 2
-    for _ in range(1500):
-        missed = (probes * update).sum(axis=(1, 2)) - wanted
-        u, sigma, v = np.linalg.svd(update - step * np.tensordot(missed, probes, 1))
-        update = (u * np.maximum(sigma - 0.3 * step, 0)) @ v
-    found = np.linalg.matrix_rank(update, 1e-6 * np.linalg.norm(update, 2))
-    assert 1 <= found <= (2 * count + 0.25) ** 0.5 - 0.5
 
 
 # Training

@@ -10,7 +10,6 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
-from strategies import seeds
 from theorems.owed import (
     AXES,
     attack,
@@ -19,20 +18,16 @@ from theorems.owed import (
     over,
     road,
     symmetry,
-    theorem_of,
 )
 
 from loratheory.lowrank import (
     LowRank,
-    gaussian,
     orthonormal,
     subspaces_at,
 )
-from loratheory.theorems import AssumptionError
 from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.routing import gates
-from loratheory.toy import AssociativeMemory
 
 # library capacity
 
@@ -229,38 +224,6 @@ def the_squared_norm_of_the_sum_of_projectors(case, _):
     yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
 
 
-@given(seed=seeds)
-@settings(max_examples=8)
-def test_the_packing_floor_stands_where_the_rank_does_not_divide_the_width(seed):
-    rng = np.random.default_rng(seed)
-    rank, adapters = int(rng.integers(2, 4)), int(rng.integers(2, 6))
-    case = library(adapters, rank, rank * int(rng.integers(1, 3)) + 1)
-    for theorem in (theorem_of("packing-floor"), theorem_of("coefficient-packing")):
-        assert theorem.check(case, theorem.adversary(case, rng)).holds
-
-
-@example("coefficient-packing")
-def two_adapters_in_one_space_keep_half_and_three_lines_of_a_plane_two_thirds():
-    yield library(2, 3, 3), 1 / 2
-    yield library(3, 1, 2), 1 / 3
-    yield library(4, 1, 5), 0.0
-    case = library(2, 1, 2)  # a second adapter on the first one's line, though there is room
-    rows = np.eye(2)[[0, 0]][:, :, None]
-    answers = np.eye(2)[:, :, None]
-    merges = ((1.0, 1.0), 1.0), ((0.5, 0.5), 0.5), ((1.0, 0.0), 1.0)
-    yield (
-        case,
-        0.0,
-        *((interference.Scaled(rows, answers, np.array(c)), lost) for c, lost in merges),
-    )
-
-
-@attack("coefficient-packing", rel=1e-6, starts=3)
-def three_lines_keep_two_thirds_and_five_planes_of_four_dimensions_two_fifths():
-    yield library(3, 1, 2), 1 / 3
-    yield library(5, 2, 4), 3 / 5
-
-
 @attack("packing-floor", rel=1e-6, starts=3)
 def lines_planes_and_a_library_that_fits():
     for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):
@@ -343,20 +306,6 @@ def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
 # Memories
 
 
-@settings(max_examples=20)
-@given(st.integers(1, 99), st.integers(1, 9), st.integers(1, 99), st.integers(1, 99))
-def test_a_sum_is_one_adapter_and_routing_divides_the_facts(facts, adapters, width, rank):
-    one = hebbian_memory.foreign_crosstalk(facts, width, rank)
-    routed = hebbian_memory.routed_crosstalk
-    assert hebbian_memory.merged_crosstalk(facts, adapters, width, rank) == one
-    assert routed(facts * adapters, adapters, width, rank) == pytest.approx(one)
-    assert routed(facts, 1, width, rank) == one
-    uneven = routed(facts * adapters - (adapters - 1), adapters, width, rank)
-    assert uneven == pytest.approx(one)  # the fullest adapter counts
-    with pytest.raises(ValueError, match="give at least 1"):
-        routed(4, 0, 8, 2)
-
-
 # Interference
 
 
@@ -372,27 +321,6 @@ def test_the_exact_law_of_one_adapter_is_below_the_tail_and_met_by_simulation(rn
     assert found == pytest.approx(exact, abs=7 * math.sqrt(exact / 4000) + 0.01)
 
 
-def test_rotated_adapters_in_a_merge_do_as_the_directions_say():
-    """Real low-rank updates behind random rotations: the energy's mean, and how often one loses."""
-    rng, n, m, trials = np.random.default_rng(5), 12, 5, 1000
-    weights, key = (0.7, 1.3), orthonormal(rng, 12, 1)[:, 0]
-    others, base = [gaussian(rng, m, n, 2), gaussian(rng, m, n, 3)], gaussian(rng, m, n, 1, 0.0)
-    added = []
-    for _ in range(trials):
-        turned = tuple(replace(low, down=low.down @ orthonormal(rng, n, n)) for low in others)
-        added.append(AssociativeMemory(base, turned, weights).logits(key))
-    added = np.stack(added)
-    energies = (added**2).sum(axis=1)
-    expected = sum(c**2 * low.norm**2 for c, low in zip(weights, others, strict=True)) / n
-    assert energies.mean() == pytest.approx(expected, abs=6 * energies.std() / trials**0.5)
-    rows = [c * (low.dense()[0] - low.dense()[1:]) for c, low in zip(weights, others, strict=True)]
-    case = interference.Turned(np.stack(rows, axis=1), np.linspace(0.8, 1.6, m - 1), trials)
-    lost = (added[:, :1] - added[:, 1:] <= -case.margins).any(axis=1).mean()
-    drawn = interference.directions(rng, trials, 2, n)
-    assert lost == pytest.approx(interference.measure_random(case, drawn), abs=0.06)
-    assert lost <= interference.bound_random(case) + theorem_of("random-interference").noise(case)
-
-
 @pytest.mark.parametrize("tokens", [1, 5])
 def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(tokens):
     most = interference.largest_library(256, 1.0, 0.5, tokens, 0.05)
@@ -405,37 +333,6 @@ def test_the_largest_library_fails_as_rarely_as_asked_and_the_next_does_not(toke
     assert interference.largest_library(64, 0.0, 1.0, 1, 0.05) == 1
     # unit edits add their own energy where the total rank of the others reaches the width
     assert [interference.energy(k, 3, 24) for k in (1, 5, 9)] == [0.0, 0.5, 1.0]
-
-
-def test_directions_with_a_mean_are_refused_though_their_second_moments_fit():
-    """A random axis, never its opposite."""
-    rng, case = np.random.default_rng(0), interference.Turned(np.ones((1, 1, 4)), np.ones(1))
-    with pytest.raises(AssumptionError, match="uniformly at random"):
-        theorem_of("random-interference").check(case, np.eye(4)[rng.integers(4, size=(600, 1))])
-
-
-@over()
-def test_silence_is_orthogonality_of_row_spaces_and_not_of_updates(rng):
-    """Orthogonal columns make the Frobenius inner product vanish; the keys are still answered."""
-    frame, columns = orthonormal(rng, 6, 6), orthonormal(rng, 8, 4)
-    one, two = LowRank(columns[:, :2], frame[:, :2].T), frame[:, 2:4]
-    apart, mixed = (
-        interference.Case(one, LowRank(columns[:, 2:], reads.T))
-        for reads in (two, two + 0.1 * frame[:, :2])
-    )
-    assert interference.bound(apart) <= 1e-11
-    assert interference.worst_response(mixed) > 1e-2
-    same = interference.Case(one, LowRank(columns[:, 2:], one.down))
-    assert abs(same.first.inner(same.second)) <= 1e-13
-    assert interference.bound(same) == pytest.approx(same.second.spectral_norm, rel=1e-12)
-    assert interference.worst_response(same) == pytest.approx(same.second.spectral_norm)
-
-
-def test_a_zero_key_is_refused():
-    case = theorem_of("interference-angle").draw(np.random.default_rng(0), 8)
-    zero = interference.Answer(case.second, np.zeros((case.first.shape[1], 1)))
-    with pytest.raises(AssumptionError, match="nonzero key"):
-        theorem_of("interference-angle").check(case, zero)
 
 
 # sequential forgetting

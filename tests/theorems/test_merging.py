@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy
 import sympy as sp
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from theorems.owed import (
@@ -23,12 +23,10 @@ from theorems.owed import (
     over,
     road,
     symmetry,
-    theorem_of,
 )
 
 from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
-from loratheory.theorems import AssumptionError
 from loratheory.theorems.expressiveness import rank_floor
 from loratheory.theorems.merging import (
     averaging_survival,
@@ -421,44 +419,10 @@ def two_and_three_adapters():
 # Floors
 
 
-@pytest.mark.parametrize("sine", [1e-9, 1e-7, 1e-5])
-def test_inputs_that_nearly_meet_are_refused_as_a_large_merge_serves_both(sine):
-    """No shared input, however near: a row of size 2/sine errs on neither."""
-    rows = np.array([[1.0, 0.0], [(1 - sine**2) ** 0.5, sine]])
-    pair = (LowRank(np.eye(1), np.eye(1, 2)), LowRank(-np.eye(1), np.eye(1, 2)))
-    case = data_free_floor.Case(pair, (rows[:1].T, rows[1:].T))
-    both = LowRank(np.eye(1), np.array([[1.0, -2 * rows[1, 0] / sine]]))
-    assert data_free_floor.measure(case, (both, both)) < 1e-6
-    with pytest.raises(AssumptionError, match="clear angles"):
-        theorem_of(data_free_floor).check(case, (both, both))
-
-
 # The interpolating merge
 
 
-def test_data_of_very_different_size_or_of_smaller_range_are_refused():
-    """Too ill-conditioned to tell, or the rule then forgets a direction."""
-    looks = np.array([0.0, 1.0]), np.array([1.0, 0.0])
-    case = interpolating_merge.Compared(lines(np.eye(2)), *looks)
-    one, two = interpolating_merge.attain_collapse(case)
-    low = LowRank(np.eye(2), np.eye(2, 3))
-    part = interpolating_merge.Compared((low,), np.array([0.0, 1.0, 0.0]), np.array([0.0, 1.0]))
-    less = (np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]),)
-    for broken, data in ((case, (one, 1e-6 * two)), (part, less)):
-        with pytest.raises(AssumptionError, match="ranges"):
-            theorem_of("merge-collapse").check(broken, data)
-    assert (
-        interpolating_merge.bound_collapse(part),
-        interpolating_merge.measure_collapse(part, less),
-    ) == (1.0, 0.0)
-
-
 # Factors
-
-
-def test_adapters_of_two_widths_have_no_factor_mean():
-    with pytest.raises(ValueError, match="widths agree"):
-        uniform([LowRank(np.ones((4, r)), np.ones((r, 4))) for r in (1, 2)])
 
 
 # Survival and intruders
@@ -471,17 +435,6 @@ def test_margins_needed_are_those_of_the_statement():
     assert needed(7, 3.0, "sum") == 0
     with pytest.raises(ValueError, match="give at least 1"):
         averaging_survival.coefficient(0)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=5))
-def test_no_convex_merge_keeps_two_replacements(shares):
-    assume(sum(shares) > 0)
-    weights = [share / sum(shares) for share in shares]
-    margins = sorted(averaging_survival.bound(one_competitor(1.0, 1.0, w)) for w in weights)
-    assert margins[-2] <= 1e-12
-    without = [averaging_survival.bound(one_competitor(-1.0, 0.1, w + 1e-9)) for w in weights]
-    assert min(without) > 0
 
 
 def intruding(rng, d, t, trials):
@@ -509,15 +462,6 @@ def test_the_laws_of_intruders_solve_the_secular_equation(t):
     g, slope = (z - (z**2 - 4) ** 0.5) / 2, (1 - z / (z**2 - 4) ** 0.5) / 2
     assert t * g == pytest.approx(1.0, rel=1e-9)
     assert -1 / (t**2 * slope) == pytest.approx(intruder_threshold.overlap(t), rel=1e-6)
-
-
-def test_nothing_is_said_next_to_the_threshold():
-    case = intruder_threshold.Case(1.1, 1.0, 64)
-    drawn = intruder_threshold.rival(case, np.random.default_rng(0))
-    theorem = theorem_of(intruder_threshold)
-    with pytest.raises(AssumptionError, match="merged strength at most"):
-        theorem.check(case, drawn)
-    assert theorem.check(replace(case, strength=0.5), drawn).holds
 
 
 @over()

@@ -14,12 +14,11 @@ from theorems.owed import (
     integers,
     lines,
     moved,
-    over,
     road,
     symmetry,
 )
 
-from loratheory.lowrank import LowRank, from_dense, gaussian, orthonormal
+from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems.expressiveness import rank_floor
 
 
@@ -194,23 +193,3 @@ def test_exact_edits_of_independent_facts_need_one_rank_each_and_shared_answers_
     shared = rank_floor.Case(keys, np.outer(wanted[:, 0], wanted[0]), rank=1)
     for case in (enough, shared):
         assert rank_floor.measure(case, rank_floor.attain(case)) <= 1e-11
-
-
-@over("covariance-floor")
-def test_no_covariance_floor_is_above_the_data_free_one(case):
-    largest = max(float(np.linalg.norm(x, 2)) ** 2 for x in case.inputs)
-    worst = rank_floor.bound(white(case, largest))
-    room = worst * 1e-9 + 1e-10 * rank_floor.scale(case)
-    guarantee = rank_floor.attain(rank_floor.Tasks(case.updates, case.rank))
-    assert rank_floor.bound(case) <= worst + room
-    assert rank_floor.measure(case, guarantee) <= worst + room
-
-
-@over()
-def test_without_a_limit_on_the_rank_the_covariance_floor_is_met_by_regmean(rng):
-    updates = tuple(gaussian(rng, 4, 5, 2) for _ in range(2))
-    inputs = tuple(rng.standard_normal((5, 9)) for _ in range(2))
-    moments = [x @ x.T for x in inputs]
-    top = sum(low.dense() @ c for low, c in zip(updates, moments, strict=True))
-    best = rank_floor.attain(on_inputs(updates, inputs, 4)).dense()
-    np.testing.assert_allclose(best, np.linalg.solve(sum(moments), top.T).T, atol=1e-9)

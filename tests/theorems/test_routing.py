@@ -1,32 +1,27 @@
 """Routing: hand examples, symmetries, other roads, simulated laws."""
 
-import math
 from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
-from math import acos, cos, inf, log, pi, sin, sqrt
+from math import acos, cos, log, pi, sin, sqrt
 
 import numpy as np
 import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, special, stats
-from theorems.owed import attack, example, floats, over, road, symmetry, theorem_of
+from scipy import integrate, stats
+from theorems.owed import attack, example, floats, road, symmetry, theorem_of
 
 from loratheory import toy
 from loratheory.adapters import (
     MERGE_METHODS,
     Adapter,
-    Router,
     arrow_scores,
     merge,
-    response_norms,
-    subspace_scores,
 )
-from loratheory.lowrank import LowRank, orthonormal
+from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
-from loratheory.theorems._sampling import Sample, gaussian_sample
 from loratheory.theorems.routing import arrow, gates, router_limit, single_read_no_go
 
 # Arrow's blind spot
@@ -261,30 +256,6 @@ def order_of_inputs_and_adapters_a_turn_and_an_input_asked_in_two_parts(case, rn
     yield router_limit.Mixing(parts, np.concatenate([answers, answers])), 1.0
 
 
-@over("soft-routing", count=30)
-def test_mixing_leaves_between_half_of_what_choosing_leaves_and_all_of_it(case):
-    mixed, chosen = router_limit.bound_soft(case), theorem_of("hard-routing").bound(case)
-    assert chosen / 2 - 1e-12 <= mixed <= chosen + 1e-12
-    even = asked([1 / 8] * 8)
-    assert router_limit.bound_soft(even) == pytest.approx(
-        theorem_of("hard-routing").bound(even) / 2
-    )
-    sure = asked([1 - 1e-6, 1e-6])
-    assert router_limit.bound_soft(sure) > (1 - 1e-5) * theorem_of("hard-routing").bound(sure)
-
-
-@over()
-def test_mixing_saves_at_most_half_whatever_the_answers_are(rng):
-    """An adapter drawn by its probability misses by twice as much as the mixture."""
-    k = int(rng.integers(1, 6))
-    answers = rng.standard_normal((1, 3, k))
-    case = router_limit.Mixing(rng.dirichlet([1.0] * k, 1), answers)
-    mixed = router_limit.measure_soft(case, router_limit.attain_soft(case))
-    missed = [router_limit.measure_soft(case, answers[:, :, f]) for f in range(k)]
-    assert case.joint[0] @ missed == pytest.approx(2 * mixed, abs=1e-12)
-    assert min(missed) <= 2 * mixed + 1e-12
-
-
 @road("soft-routing")
 def weights_that_are_off_cost_their_squared_distance_more(case, rng):
     weights = rng.dirichlet([1.0] * case.joint.shape[1], len(case.joint))
@@ -336,15 +307,6 @@ def information_as_entropies_from_scipy(case, rng):
     yield case, wanted, (inputs, said)
 
 
-@settings(max_examples=30)
-@given(st.integers(2, 1000), st.floats(0.01, 1.0))
-def test_twice_the_adapters_take_about_a_bit_for_each_input_that_is_routed_right(adapters, right):
-    error = min(1 - right, 1 - 1 / adapters)
-    once, twice = (router_limit.bound_information(told(k, error)) for k in (adapters, 2 * adapters))
-    more, least = (1 - error) * log(2), error / (2 * adapters - 2)
-    assert more - least - 1e-12 <= twice - once <= more + 1e-12
-
-
 @attack("router-information", rel=1e-6)
 def two_and_five_adapters_by_descent():
     for case in (told(2, 0.1), told(5, 0.3)):
@@ -383,17 +345,6 @@ def two_keys_by_scipys_quadrature(spread, _):
     assert found == pytest.approx(said, abs=1e-3)
     assert found <= log(1 + apart**2) / 2 + 1e-9
     yield spread, wanted
-
-
-@over(router_limit, count=30)
-def test_no_router_tells_more_adapters_apart_than_fano_allows(case):
-    """Between the exact law of equally long keys at equal angles and what the inputs say."""
-    apart = case.strength * sqrt(1 - case.cosine)
-    accuracy, k = router_limit.bound(case), case.adapters
-    said = (k - 1) / 2 * math.log1p(apart**2 / k)
-    assert router_limit.bound_information(told(k, min(1 - accuracy, 1 - 1 / k))) <= said + 1e-9
-    assert said <= apart**2 / 2
-    assert log(k) * accuracy <= log(2) + apart**2 / 2
 
 
 # threshold samples
@@ -473,14 +424,6 @@ def hits(scores, case, noise, rng, trials=2000):
     return np.array(found)
 
 
-@over("arrow-blind-spot")
-def test_projection_and_response_find_every_key(case):
-    adapters = list(arrow.attain(case))
-    for scores in (subspace_scores(adapters), response_norms(adapters)):
-        for i, keys in enumerate(case.keys):
-            assert scores(keys.T).argmax(axis=1).tolist() == [i] * keys.shape[1]
-
-
 @pytest.mark.parametrize(("experts", "facts"), [(4, 8), (8, 4), (4, 2)])
 @pytest.mark.parametrize("noise", [1e-3, 0.3, 2.0])
 def test_noisy_accuracy_is_the_law_up_to_sampling(experts, facts, noise):
@@ -522,29 +465,6 @@ def test_the_largest_library_keeps_the_failure_and_one_more_breaks_it(facts, fre
     assert hops * most * alarm > failure * (1 - 1e-12)
     assert alarm < gates.false_alarm(facts, width, threshold / 2)
     assert alarm < gates.false_alarm(facts + 1, width + 1, threshold)
-
-
-@pytest.mark.parametrize("facts", [0, 4])
-def test_more_facts_than_dimensions_are_refused(facts):
-    assert gates.largest_library(1, 10**6, 0.5, 2, 0.01) == inf
-    with pytest.raises(ValueError, match="give from 1 to 3 facts"):
-        gates.false_alarm(facts, 3, 0.5)
-
-
-@over("gate-detection")
-def test_the_allowance_covers_the_sampling_error_and_not_much_more(case):
-    f = gates.false_alarm(case.facts, case.width, case.threshold)
-    deviation = sqrt(f * (1 - f) / case.trials)
-    assert 5 * deviation <= gates.noise(case) <= 7 * deviation + 30 / case.trials
-
-
-def test_a_heavy_tailed_query_of_the_same_energy_is_refused():
-    rng = np.random.default_rng(0)
-    sample, case = gaussian_sample(rng, 600, 16, 4), gates.Case(4, 16, 0.5)
-    rare = Sample(sample.keys, sqrt(20) * sample.queries * (rng.random((600, 1)) < 0.05))
-    with pytest.raises(AssumptionError, match="in length"):
-        theorem_of("gate-detection").check(case, rare)
-    assert not theorem_of("gate-detection").judge(case, rare).holds
 
 
 # One read
@@ -591,63 +511,6 @@ def test_no_merge_method_beats_chance_where_the_base_hides_the_bridge(method):
             assert chance(drawn_read(seed), by_method(method))
     if method in ("ties", "dare"):
         assert chance(drawn_read(7, hidden="pairing"), by_method(method, space="knots"))
-
-
-def test_flattening_is_not_row_local():
-    """The answers' logits move with the first hop's values: only part (c) covers it."""
-    case = drawn_read(0, shown=(1, 2, 0))
-    for rule, least, most in ((toy.flattened, 1e-3, 9), (toy.added(1, 1), 0, 0)):
-        said = [rule(q)[0] for q in case.worlds]
-        moved = max(np.abs(one - said[0]).max() for one in said) / np.abs(said[0]).max()
-        assert least <= moved <= most
-
-
-@pytest.mark.parametrize("scores", [arrow_scores, response_norms])
-@pytest.mark.parametrize("seed", range(3))
-def test_gates_that_see_the_gram_matrix_do_not_help_on_new_facts(scores, seed):
-    """Part (b), with the package's routers and real-valued weights."""
-
-    def rule(q):
-        weights = Router(scores([q.first, q.second]), top_k=2).weights(q.prompts.T)
-        parts = [w * q.logits(low) for w, low in zip(weights.T, (q.first, q.second), strict=True)]
-        return [q.logits(q.base) + sum(parts)]
-
-    if scores is arrow_scores:  # equal strengths leave Arrow's vector to rounding
-        found = single_read_no_go.measure(drawn_read(seed, hidden="pairing"), rule)
-        assert found == pytest.approx(1 / 3, abs=1e-15)
-    else:
-        assert chance(drawn_read(seed, known=False), rule)
-    for known in (False, True):  # the Gram matrix is constant only for new facts
-        grams = [(q.first.T @ q.first).dense() for q in drawn_read(seed, known=known).worlds]
-        spread = max(np.abs(gram - grams[0]).max() for gram in grams)
-        assert (spread < 1e-9 * np.abs(grams[0]).max()) == (not known)
-
-
-def test_a_test_of_composition_needs_permuted_answers_and_each_hypothesis_is_needed():
-    """The same sum of whole relations is right by chance, over all hidden first hops."""
-    keys = toy.relu_keys(np.random.default_rng(0), 3, 16)
-    whole = single_read_no_go.Case("values", 1, (1, 2, 0), False, np.zeros((6, 16)), keys)
-    assert chance(whole, toy.added(1.0, 1.0))
-    theorem = theorem_of("unselective-success")
-    case = theorem.draw(np.random.default_rng(0), 8)
-    merged, opinion = theorem.attain(case), np.zeros((case.entities + case.answers, 1))
-    opinion[case.entities + 1] = 1e3
-    opinionated = replace(merged, weight=LowRank(opinion, np.ones((1, len(case.first)))))
-    alone = replace(merged, coefficients=(1.0, 0.0))
-    for spoilt, reason in ((opinionated, "prefers no answer"), (alone, "the sum of the two")):
-        assert single_read_no_go.margin(case, spoilt) <= 0
-        with pytest.raises(AssumptionError, match=reason):
-            theorem.check(case, spoilt)
-
-
-@over(router_limit)
-def test_no_function_of_the_input_is_right_more_often_than_its_largest_posterior(case, rng):
-    """In the mean over inputs, with the posterior from SciPy's densities."""
-    sample = router_limit.rival(case, rng)
-    logs = [stats.multivariate_normal(key).logpdf(sample.inputs) for key in sample.keys]
-    largest = special.softmax(logs, axis=0).max(axis=0)
-    room = 8 * largest.std() / math.sqrt(len(largest)) + 1e-9
-    assert abs(largest.mean() - router_limit.bound(case)) <= room
 
 
 @pytest.mark.parametrize("width", [128, 1024])

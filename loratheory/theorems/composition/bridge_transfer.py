@@ -244,7 +244,4 @@ CONTROLS = (
 )
 
 
-# The error of the least norm
-
-
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)

@@ -408,6 +408,8 @@ CONTROLS = (
 )
 
 
+# What an edit with any wanted two-hop answer costs
+
 SENSE_FREE = "lower"
 SOURCE_FREE = "own; least-norm interpolation"
 USES_FREE = ("thm:least-norm-placement",)
@@ -574,6 +576,8 @@ def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
     edit = np.zeros((2, 2)), np.array([update, (0.0, 0.0)])
     return Taught(model, (np.zeros((2, 1)), np.ones((2, 1)))), edit
 
+
+# Placements that single hops cannot tell apart
 
 SENSE_HIDDEN = "lower"
 SOURCE_HIDDEN = "own"

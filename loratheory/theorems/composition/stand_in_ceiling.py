@@ -115,6 +115,7 @@ class Reader:
         found = []
         for j, answers in enumerate(case.answers):
             for e, answer in enumerate(answers):
+                # how often this lesson comes
                 often = float(case.entities[e] * case.stand_ins[j, e])
                 for r in range(self.heard.shape[0]):
                     right = float(self.replies[r, answer, e])

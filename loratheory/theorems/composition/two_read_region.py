@@ -481,6 +481,8 @@ CONTROLS = (
 )
 
 
+# With interference: the same prompts, other adapters beside
+
 SENSE_PERTURBED = "lower"
 SOURCE_PERTURBED = "own"
 PART_OF_PERTURBED = "thm:two-read-region"
@@ -697,6 +699,8 @@ ASSUMPTIONS_PERTURBED: tuple[Assumption[Disturbed, Crowd], ...] = (
 )
 
 
+# In interactions of fewer adapters at a time
+
 SENSE_ORDER = "equal"
 SOURCE_ORDER = "own; weight disentanglement: Ortiz-Jimenez et al. (2023)"
 USES_ORDER = ("thm:two-read-region",)
@@ -788,6 +792,8 @@ ASSUMPTIONS_ORDER: tuple[Assumption[Interacting, LinearChain], ...] = of_prompt(
     [a for a in ASSUMPTIONS if a.text != FREE]
 )
 
+
+# Spread over the reads of a residual stream
 
 SENSE_SPREAD = "equal"
 SOURCE_SPREAD = "own; paths through residual networks: Veit et al. (2016)"

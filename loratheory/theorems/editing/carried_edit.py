@@ -175,9 +175,6 @@ def _halfway() -> tuple[Case, LowRank]:
 CONTROLS = (Control("half of the way", OVERTURNED, _halfway),)
 
 
-# How many of an adapter's edits survive
-
-
 COMPUTE = (radius_of,)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

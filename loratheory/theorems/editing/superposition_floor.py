@@ -28,7 +28,6 @@ Merging into the same rank adds facts, and with them cross-talk.
 
 **What it does not say.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2
 suffices for that, ``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes.
-Energy is a price, not an error, and its mean response may hide unequal ones.
 
 References
 ----------
@@ -61,7 +60,7 @@ class Case:
 
     @property
     def pairing(self) -> LowRank:
-        """G of the clause: the sum over the facts of the output times the transposed key."""
+        """The sum over the facts of the output times the transposed key."""
         return LowRank(self.outputs, self.keys.T)
 
     @property

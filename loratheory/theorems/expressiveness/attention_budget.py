@@ -48,7 +48,7 @@ e_2^\top` no updates of rank 1 come within the floor 2 of :math:`T = \operatorna
 To make it singular at this distance the error must be :math:`-2 e_1 e_1^\top + E`, :math:`\|E\| \le
 2`, with :math:`E` on the other axes, and :math:`T - M` stays regular (a control). Between random
 forms, :math:`d \le 8`, a search came within a hundredth of the floor in 41 of 48 draws. Equal
-patterns need less than equal forms (``thm:attention-bottleneck``).
+patterns need less than equal forms.
 
 **What it tells someone who merges adapters.** The sum of :math:`k` adapters has the floor of rank
 :math:`kR`, and nothing makes parts that were trained apart meet it. A transformer of the same
@@ -373,6 +373,8 @@ def _two_adapters() -> tuple[Change, Updates]:
 def _dead_head() -> tuple[Change, Updates]:
     return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
 
+
+# The rank that reaches a wanted form exactly
 
 SENSE_REACH = "lower"
 SOURCE_REACH = "own; square weights: Zeng and Lee (2024)"

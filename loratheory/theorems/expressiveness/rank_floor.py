@@ -48,8 +48,7 @@ worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the 
 **What it tells someone who merges adapters.** What one adapter of rank r must lose is known before
 any merge: compute the floor, and if a rule is near it, no better rule helps, only more rank, a
 router, or the inputs' second moments. One rank holds one exact independent fact; two adapters that
-edit one key to different values contradict each other at every rank; rounding below the floor is
-harmless; a frozen random factor costs its share before any training.
+edit one key to different values contradict each other at every rank.
 
 **What it does not say.** It bounds squared errors, not answers: `argmax` can be right with far less
 rank, and the mean, optimal for the merge floor, can lose the two-hop answer
@@ -59,7 +58,7 @@ References
 ----------
 Eckart and Young (1936); Penrose (1956); Anderson (1951); Izenman (1975). Edits: Meng et al.
 arXiv:2202.05262 (ROME), arXiv:2210.07229 (MEMIT). RegMean (arXiv:2212.09849) is the covariance
-floor without a limit on the rank. Frozen factors: Zhu et al., arXiv:2402.16842.
+floor without a limit on the rank.
 
 ============================================================
 
@@ -102,8 +101,8 @@ rank as the floor does for :math:`S = 1`.
 **What it does not say.** Tasks with output weights of their own have no such formula: their best
 merge solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries
 at once (MaTS). With a rank and a general Fisher matrix there is none at all: weighted low-rank
-approximation is NP-hard from rank 1 on. A loss has a first and a third order too
-(``thm:loss-interaction``), and moments change when earlier layers are merged.
+approximation is NP-hard from rank 1 on. A loss has a first and a third order too, and moments
+change when earlier layers are merged.
 
 References
 ----------
@@ -114,7 +113,7 @@ Gillis and Glineur, arXiv 1012.0197.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -257,45 +256,7 @@ class Tasks:
         return self.error(nothing) * len(self.updates)
 
 
-@dataclass(frozen=True, eq=False)
-class Frozen:
-    """Wanted update, inputs (n, s), orthonormal frozen factor (n, r) or (m, r), and which it is."""
-
-    target: LowRank
-    inputs: Array
-    frame: Array
-    frozen: Literal["down", "up"]
-
-    @property
-    def rank(self) -> int:
-        """Rank r of the frozen factor."""
-        return int(self.frame.shape[1])
-
-    def split(self) -> Split:
-        """Return the wanted outputs split into what the frozen factor can answer and the rest."""
-        size, wanted = self.inputs.shape[1] ** 0.5, self.target @ self.inputs
-        if self.frozen == "down":
-            reads = self.frame.T @ self.inputs / size
-            part = regression(reads, wanted / size, max(self.inputs.shape) * EPS)
-            return part._replace(
-                adapter=lambda answers: LowRank(part.adapter(answers).dense(), self.frame.T)
-            )
-        best = LowRank(self.frame, (self.target.T @ self.frame).T)
-        return Split(
-            self.error(best), LowRank(self.frame, best.down @ self.inputs / size), lambda _: best
-        )
-
-    def error(self, adapter: LowRank) -> float:
-        """Return the mean squared error over the inputs."""
-        return _energy(self.target @ self.inputs - adapter @ self.inputs) / self.inputs.shape[1]
-
-    @property
-    def energy(self) -> float:
-        """Mean energy of the wanted outputs."""
-        return _energy(self.target @ self.inputs) / self.inputs.shape[1]
-
-
-Floored = Case | Tasks | Frozen
+Floored = Case | Tasks
 
 
 def draw_edits(rng: np.random.Generator, size: int) -> Case:
@@ -417,6 +378,8 @@ CONTROLS = _too_rich(Case(_ONE, _ONE, 1))
 
 # Rounded adapters
 
+
+# Errors weighted by a Kronecker-factored Fisher matrix
 
 SENSE_FISHER = "lower"
 SOURCE_FISHER = "reduced-rank regression; without a rank RegMean (Jin et al. 2023)"

@@ -275,6 +275,8 @@ CONTROLS = (
 )
 
 
+# The rank that no kinks spare
+
 SENSE_NECESSITY = "lower"
 SOURCE_NECESSITY = "own; rests on Eckart, Young and Mirsky"
 USES_NECESSITY = ("thm:depth-budget", "thm:relu-budget")

@@ -325,6 +325,8 @@ CONTROLS = (
 )
 
 
+# Row spaces that no library keeps apart
+
 SENSE_PACKING = "lower"
 SOURCE_PACKING = "Welch (1974) for lines; for subspaces the fusion frame potential"
 
@@ -442,26 +444,7 @@ CONTROLS_PACKING = (
 )
 
 
-# Numbers times adapters
-
-
-@dataclass(frozen=True, eq=False)
-class Scaled:
-    """Orthonormal frames of row spaces (K, n, r) and of outputs (K, m, r), and coefficients (K)."""
-
-    rows: Library
-    answers: Float[Array, "k m r"]
-    coefficients: Float[Array, " k"]
-
-
-def lost(_: Packed, merge: Scaled) -> float:
-    """Return the merge's squared error on all row spaces over the energy wanted there."""
-    xp = array_namespace(merge.rows)
-    updates = merge.answers @ xp.matrix_transpose(merge.rows)
-    merged = xp.sum(merge.coefficients[:, None, None] * updates, axis=0)
-    wanted, given = updates @ merge.rows, merged[None, :, :] @ merge.rows
-    return float(xp.sum((given - wanted) ** 2)) / float(xp.sum(wanted**2))
-
+# Unrelated adapters, turned at random
 
 SENSE_RANDOM = "upper"
 SOURCE_RANDOM = "own"
@@ -599,6 +582,8 @@ CONTROLS_RANDOM = (
     Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
 )
 
+
+# Adapters at right angles, summed
 
 SENSE_SUM = "equal"
 SOURCE_SUM = "own"

@@ -193,7 +193,4 @@ CONTROLS = (
 )
 
 
-# What later adapters answer, and the whole error
-
-
 THEOREM: Theorem[Case, Taught] = Theorem.of(__name__, noise=_spread)

@@ -278,6 +278,8 @@ CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 # Questions over several reads
 
 
+# RegMean and its relatives on data inside the row spaces
+
 SENSE_COLLAPSE = "equal"
 SOURCE_COLLAPSE = "own; the rules: arXiv 2212.09849 and 2503.08099"
 USES_COLLAPSE = ("thm:interpolating-merge",)
@@ -387,6 +389,8 @@ CONTROLS_COLLAPSE = (
     Control("data that leave a row space", RANGE, partial(_planar, 1.0, 0.5, 1.0)),
 )
 
+
+# Inputs that leave the row space of their adapter
 
 SENSE_PRICE = "upper"
 SOURCE_PRICE = "own"

@@ -348,6 +348,8 @@ def _three_lines(angle: float, turn: float, length: float) -> tuple[Near, Float[
     return Near(frame, (1.0, 1e-9, 1.0), angle), query
 
 
+# Facts of unequal strengths at random keys
+
 SENSE_LAW = "equal"
 SOURCE_LAW = "own"
 UNSEEN_LAW = "a tenth of the exponent moves an accuracy by at most .04, sampling and width by .06"

@@ -241,6 +241,8 @@ CONTROLS = (
 )
 
 
+# Thresholds that are set from a sample
+
 SENSE_THRESHOLD = "equal"
 SOURCE_THRESHOLD = "Wilks (1941), for gates"
 USES_THRESHOLD = ("thm:gate-detection",)
@@ -355,6 +357,8 @@ CONTROLS_THRESHOLD = (
     Control("later inputs twice as long", LAW, partial(_example_threshold, later=2.0)),
 )
 
+
+# All gates of a library at once
 
 SENSE_LIBRARY = "lower"
 SOURCE_LIBRARY = "own"

@@ -287,6 +287,8 @@ def best(case: Case) -> Sample:
     return rival(case, np.random.default_rng(zlib.crc32(repr(case).encode())))
 
 
+# Routers that may mix adapters
+
 SENSE_SOFT = "lower"
 SOURCE_SOFT = "the projection theorem; own form"
 
@@ -438,6 +440,8 @@ def _unsure(case: Mixing) -> float:
     xp = array_namespace(case.joint)
     return max(0.0, 2 - 2 * float(xp.sum(xp.max(case.joint, axis=1))))
 
+
+# What inputs must say of their adapter
 
 SENSE_INFORMATION = "lower"
 SOURCE_INFORMATION = "Fano (1961); a uniform source's rate-distortion function"

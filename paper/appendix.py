@@ -1,0 +1,126 @@
+r"""The paper's appendix as LaTeX: all statements and proofs, taken from the modules' docstrings.
+
+A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
+the like, and references. The statement is one sentence in plain words and then the formal text.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import groupby
+
+from loratheory.theorems import Cited, Theorem, load_cited, parts
+
+KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjecture"}
+HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\n"
+
+# Letters and signs that TeX knows by name, and signs of mathematics
+NAMES = """
+    α alpha  β beta  γ gamma  δ delta  ε varepsilon  θ theta  λ lambda  ρ rho  σ sigma  τ tau
+    φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge  → to  ‖ |
+"""
+MATHS = {"−": "-", "⁺": "^+", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "<": "<", ">": ">"}
+MATHS |= {sign: rf"\{name}" for sign, name in zip(*[iter(NAMES.split())] * 2, strict=True)}
+LETTERS = str.maketrans(
+    {sign: f"${name}$" for sign, name in MATHS.items()}
+    | {sign: rf"\{sign}" for sign in "&%#_$"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"½": r"$\tfrac12$", "ᵀ": r"$^\top$", "…": r"\dots{}"}
+)
+
+
+ROLE, CODE = r":math:`[^`]*`", r"``[^`]*``|`[^`]*`"
+BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line that is not indented
+
+
+def chapter(name: str) -> tuple[str, str, str]:
+    """Return a chapter's title, its subject in one line, and its introduction."""
+    document = import_module(f"loratheory.theorems.{name}").__doc__ or ""
+    opening, _, introduction = document.strip().partition("\n\n")
+    title, _, subject = opening.partition(": ")
+    return title, subject, introduction
+
+
+def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
+    """Return a theorem as LaTeX: the labelled statement, its proof, its limits and its sources."""
+    found = parts(theorem.document)
+    kind = KINDS.get(theorem.status, "refuted")
+    if kind == "theorem" and theorem.kind != "theorem":
+        kind = "corollary" if theorem.kind == "clause" else "lemma"
+    head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
+    statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
+    lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
+    references = found.pop("References")
+    for name, text in found.items():
+        if name.startswith(("Corollary (", "Remark (", "Refuted (")):
+            continue  # each is an environment of its own
+        opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
+        closing = [r"\end{proof}"] if name == "Proof" else []
+        lines += [opening, linked(text.replace(r":math:`\square`", "").rstrip()), *closing]
+    if references:
+        lines += [r"\paragraph{References.}", linked(references)]
+    return "\n".join(lines) + "\n"
+
+
+def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] | None = None) -> str:  # type: ignore[type-arg]
+    """Return the appendix as LaTeX: a section per chapter, then results that are only cited."""
+    proofs = []
+    for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
+        title, _, introduction = chapter(name)
+        proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
+        proofs += [environment(theorem) for theorem in results]
+    known = [
+        rf"\paragraph{{{latex(c.name)}.}} {linked(c.statement)} "
+        rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {linked(c.reason)}"
+        for c in (load_cited() if cited is None else cited)
+    ]
+    return "\n".join(
+        [HEADER, *proofs, r"\section{Known results that are not run here}", *known, ""]
+    )
+
+
+def linked(text: str) -> str:
+    """Return text as LaTeX in which each theorem's label is a reference by name and number."""
+    displayed = re.sub(r"\n\s*\n(?=\\\[)", "\n", latex(text))  # a formula belongs to its sentence
+    return re.sub(r"\\texttt\{(thm:[a-z-]+)\}", _reference, displayed)
+
+
+def _reference(found: re.Match[str]) -> str:
+    words = found[1].removeprefix("thm:").replace("-", " ")
+    return rf"\result{{{found[1]}}}{{{words}}}"
+
+
+def latex(text: str) -> str:
+    r"""Return text of a docstring as LaTeX.
+
+    Converted are :math:`…` roles, ``code``, **bold**, *emphasis* and blocks of mathematics.
+
+    Parameters
+    ----------
+    text : str
+        In the markup of a theorem's docstring.
+
+    Returns
+    -------
+    str
+        The body of a LaTeX document that loads `amsmath`.
+    """
+    parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
+    return "".join(_part(part) for part in parts)
+
+
+def _part(part: str) -> str:
+    if part.startswith(":math:`"):
+        return f"${part[7:-1]}$"
+    if part.startswith(".. math::"):
+        formula = re.sub(r"\n\s*\n", "\n", part.removeprefix(".. math::").strip())
+        return f"\\[\n{formula}\n\\]"
+    if part.startswith("`"):
+        return rf"\texttt{{{_plain(part.strip('`'))}}}"
+    bold = re.sub(r"\*\*([^*]+)\*\*", r"\\textbf{\1}", _plain(part))
+    return re.sub(r"\*([^*\s](?:[^*]*[^*\s])?)\*", r"\\emph{\1}", bold)
+
+
+def _plain(text: str) -> str:
+    quoted = re.sub(r'"([^"]*)"', r"“\1”", text)
+    return quoted.replace("<=", "≤").replace(">=", "≥").translate(LETTERS)

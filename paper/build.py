@@ -1,0 +1,261 @@
+r"""From ``main.tex`` and the stored tables to ``main.pdf``; nothing is typed by hand.
+
+Text that the registry of theorems, the studies' pages or their tables give is written as LaTeX
+beside a copy of ``main.tex``, figures are drawn, and an installed TeX typesets the rest.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loratheory.store import write_whole
+from loratheory.theorems import LABELS, Theorem, load_theorems, parts
+from paper.appendix import appendix, latex, linked
+from paper.numbers import latex_numbers, provenance, results, sections
+from paper.studies import NAMES
+from paper.style import drawing, file_bytes
+from paper.tables import STUDIES
+
+ENGINES: dict[str, tuple[str, ...]] = {
+    "latexmk": ("latexmk", "-pdf", "-g", "-interaction=nonstopmode", "-halt-on-error", "main.tex"),
+    "tectonic": ("tectonic", "-X", "compile", "--keep-logs", "main.tex"),
+}
+"""What can typeset the paper; the first that is installed does."""
+FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
+GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefly)"
+NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
+LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
+NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
+KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
+CORNERS = {"clause": "Corollary", "lemma": "Lemma"}
+
+
+class PaperError(ValueError):
+    """The paper cannot be built; the message says why."""
+
+
+def build(paper: Path, folder: Path) -> Path:
+    """Build the paper in `folder` and return ``main.pdf`` in the paper's own folder.
+
+    PaperError if there is no TeX, it stops, or its log has `complaints`; ``main.pdf`` then stays as
+    it was.
+    """
+    command = engine()
+    write_sources(paper, folder)
+    done = subprocess.run(
+        command, cwd=folder, env=FIXED | dict(os.environ), capture_output=True, check=False,
+        encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    if done.returncode:
+        first = re.search(r"^!.*(?:\n.*){0,3}", done.stdout, re.MULTILINE)
+        reason = first[0] if first else (done.stderr or done.stdout)[-600:]
+        message = f"TeX stopped in {folder / 'main.tex'}: {reason.strip()}"
+        raise PaperError(message)
+    complained = complaints((folder / "main.log").read_text(encoding="utf-8", errors="replace"))
+    if complained:
+        message = f"{folder / 'main.log'}: {'; '.join(complained[:5])}"
+        raise PaperError(message)
+    write_whole(paper / "main.pdf", (folder / "main.pdf").read_bytes())
+    return paper / "main.pdf"
+
+
+def engine() -> tuple[str, ...]:
+    """Return the command that typesets ``main.tex``; PaperError if no TeX is installed."""
+    for name, command in ENGINES.items():
+        if shutil.which(name):
+            return command
+    message = "no TeX here: run `make paper-deps` on Debian or Ubuntu, or use environment.yml"
+    raise PaperError(message)
+
+
+def complaints(log: str) -> list[str]:
+    """Return the warnings in TeX's log that a finished paper must not have.
+
+    These are undefined references and citations, labels defined twice, and boxes that exceed their
+    width or height by more than 5 points.
+    """
+    lost = re.findall(r"(?:Reference|Citation) `[^']*'.*undefined|Label `.*' multiply", log)
+    boxes = re.finditer(r"Overfull \\[hv]box \((\d+\.?\d*)pt too[^\n]*", log)
+    return lost + [box[0] for box in boxes if float(box[1]) > 5]
+
+
+def write_sources(paper: Path, folder: Path, studies: Path = STUDIES) -> None:
+    """Write ``main.tex``, all that it reads, and all figures to a folder.
+
+    PaperError if a decimal or a percentage is typed into the text instead of looked up; QueryError
+    if the text asks for a number that no table has.
+    """
+    source = (paper / "main.tex").read_text(encoding="utf-8")
+    by_hand = typed(source)
+    if by_hand:
+        message = (
+            f"main.tex has numbers that are typed, by line: {'; '.join(by_hand)}. Ask for them by "
+            r"\measured, \within, \share or \constant"
+        )
+        raise PaperError(message)
+    files: dict[str, str | bytes] = {
+        "main.tex": source,
+        "refs.bib": (paper / "refs.bib").read_text(encoding="utf-8"),
+        "numbers.tex": latex_numbers(source, studies),
+        "statements.tex": statements(),
+        "theorems.tex": proofs(source),
+        "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source), studies),
+        "provenance.tex": provenance_rows(studies),
+    }
+    for name in NAMES:
+        files[f"figures/{name}.pdf"] = file_bytes(drawing(name, studies), "pdf")
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_whole(folder / name, content)
+
+
+def typed(source: str) -> list[str]:
+    r"""Return decimals and percentages typed into a document, not generated, as ``line: number``.
+
+    Comments, lengths, names, integers, arguments of macros that generate numbers, and what precedes
+    ``\begin{document}`` do not count.
+    """
+    start = source.find(r"\begin{document}")
+    head, body = source[: max(start, 0)], source[max(start, 0) :]
+    for pattern in (
+        r"(?<!\\)%[^\n]*",
+        GENERATED + r"\{[^}]*\}",
+        NAMED + r"(?:\[[^\]]*\])*\{[^}]*\}",
+        LENGTH,
+    ):
+        body = re.sub(pattern, lambda cut: re.sub(r"[^\n]", " ", cut[0]), body)
+    first = head.count("\n") + 1
+    return [
+        f"{first + body.count(chr(10), 0, number.start())}: {number[0].strip()}"
+        for number in re.finditer(NUMBER, body)
+    ]
+
+
+def kind_of(theorem: Theorem[Any, Any]) -> str:
+    """Return what the paper calls a theorem."""
+    kind = KINDS.get(theorem.status, "Conjecture")
+    return CORNERS.get(theorem.kind, kind) if kind == "Theorem" else kind
+
+
+def proofs(source: str) -> str:
+    """Return the appendix of all theorems, numbered in the order in which the text names them.
+
+    Theorems that the text does not name follow, in the order of the appendix.
+    """
+    text = re.sub(r"(?<!\\)%[^\n]*", "", source)
+    order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *LABELS]))
+    return re.sub(
+        r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
+        lambda start: rf"\setcounter{{theorem}}{{{order.index(start[1])}}}",
+        appendix(load_theorems()),
+    )
+
+
+def statements() -> str:
+    r"""Return what ``\stated{thm:…}`` and ``\briefly{thm:…}`` stand for: statements without proof.
+
+    The first has the precise statement if there is one, the second the statement in words.
+    """
+    lines = []
+    for theorem in load_theorems():
+        text = parts(theorem.document)
+        head = rf"\statement{{{kind_of(theorem)}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
+        words = latex(text["Statement"])
+        precisely = linked(text["Precisely"]) or words
+        lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
+        lines.append(rf"\generated{{briefly}}{{{theorem.label}}}{{{head}{{{words}}}}}")
+    return "\n".join(lines) + "\n"
+
+
+def experiments(shown: Sequence[str], studies: Path = STUDIES) -> str:
+    """Return the appendix: what each study asked, predicted and found, with its figure."""
+    lines = []
+    for name in NAMES:
+        title = name.replace("_", " ").capitalize()
+        lines.append(rf"\subsection{{{title}}}\label{{exp:{name}}}")
+        asked = sections((studies / name / "prediction.md").read_text(encoding="utf-8"))
+        found = results(name, studies)
+        for part in dict.fromkeys([*asked, *found]):
+            if part:
+                lines.append(rf"\paragraph{{{latex(part.replace('_', ' '))}}}")
+            paragraphs = filter(str.strip, asked.get(part, "").split("\n\n"))
+            lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
+            if found.get(part):
+                lines.append(rf"\registered{{Found}}{{{_paragraph(found[part])}}}")
+        figure = (
+            rf"\seefigure{{{name}}}" if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}"
+        )
+        lines.append(figure)
+    return "\n".join(lines) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph of a page as LaTeX; a title ``**…**`` in front is set in bold, quotes as text."""
+    quoted = re.sub(r"^> ?", "", text.strip(), flags=re.M)
+    title = re.match(r"\*\*([^*]+)\*\*\s*", quoted)
+    body = linked(quoted[title.end() :] if title else quoted)
+    return rf"\textbf{{{latex(title[1])}}} {body}" if title else body
+
+
+def provenance_rows(studies: Path = STUDIES) -> str:
+    """Return a row of the provenance table for each part of each study, and its settings."""
+    lines = []
+    for name in NAMES:
+        parts_of = provenance(name, studies)
+        for about in parts_of:
+            title = name if len(parts_of) == 1 else f"{name}: {about['part']}"
+            cells = [
+                latex(title.replace("_", " ")),
+                _ranges(about["seeds"]),
+                str(len(about["cells"])),
+                str(sum(cell["rows"] for cell in about["cells"])),
+                f"{about['seconds'] / 60:.1f}",
+                rf"\texttt{{{str(about['environments'][0]['commit'])[:8]}}}",
+                latex(", ".join(sorted({each["device"] for each in about["environments"]}))),
+            ]
+            lines.append(" & ".join(cells) + r" \\")
+            settings = _settings([cell["config"] for cell in about["cells"]])
+            lines.append(rf"\settings{{{settings}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Seeds in order; a run of them as its ends; a dash where nothing was drawn."""
+    if not seeds:
+        return "--"
+    if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2:
+        return f"{seeds[0]}--{seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def _settings(configs: Sequence[Mapping[str, Any]]) -> str:
+    """Each field of the configs with the values it takes; seeds have a column of their own."""
+    values: dict[str, dict[str, None]] = {}
+    for config in configs:
+        for key, value in _fields(config):
+            if key not in ("seed", "seeds"):
+                values.setdefault(key, {})[_spoken(value)] = None
+    shown = []
+    for key, some in values.items():
+        each = [latex(value) for value in some]
+        few = each if len(each) <= 8 else [*each[:3], r"\dots", each[-1]]
+        shown.append(rf"\mbox{{{latex(key)}}} {', '.join(few)}")
+    return "; ".join(shown)
+
+
+def _fields(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields; of a group of fields its own."""
+    for key, value in config.items():
+        yield from _fields(value) if isinstance(value, dict) else [(key, value)]
+
+
+def _spoken(value: Any) -> str:
+    """A value without Python's marks; what a list of lists groups is joined by hyphens."""
+    if not isinstance(value, list):
+        return str(value) or "default"
+    parts_of = (part if isinstance(part, list) else [part] for part in value)
+    return ", ".join("--".join(map(str, part)) for part in parts_of)

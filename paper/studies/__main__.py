@@ -1,0 +1,41 @@
+"""``python -m paper.studies NAME`` runs a study; without a name it lists them."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from paper.studies import FOLDER, NAMES, load
+from paper.studies._shared.run import StudyError, run
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the study that is named, or all; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m paper.studies", description=__doc__)
+    parser.add_argument("name", nargs="?", help="a study, or `all`")
+    parser.add_argument("--profile", choices=("quick", "paper"), default="paper")
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1: one for each core")
+    parser.add_argument("-o", "--output", type=Path, help="where study folders are written")
+    asked = parser.parse_args(words)
+    if asked.name is None:
+        for name in NAMES:
+            study = load(name)
+            times = ", ".join(f"{key} {time:g} min" for key, time in study.minutes.items())
+            sys.stdout.write(f"{name:20} {times} of one core\n")
+        return 0
+    output = asked.output or (FOLDER if asked.profile == "paper" else Path("build/studies"))
+    try:
+        for name in NAMES if asked.name == "all" else [asked.name]:
+            path = run(load(name), asked.profile, output / name, jobs=asked.jobs, say=_say)
+            _say(str(path))
+    except (StudyError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

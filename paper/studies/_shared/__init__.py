@@ -1,0 +1,1 @@
+"""What several studies share: the runner, base models, fact sets and training conditions."""

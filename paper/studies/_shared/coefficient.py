@@ -1,0 +1,119 @@
+"""Accuracies under a merge as a function of its coefficient, measured and predicted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from loratheory.bench.answers import accuracies, accuracy, answer_margins
+from loratheory.bench.library import added
+from loratheory.bench.training import Taught, alike, exchanged
+from loratheory.shapes import Bool, Float, Shaped
+from loratheory.toy.transformer import Adapt
+from paper.studies._shared.run import Row
+from paper.studies._shared.theory import Placing, margins, own_loop, pattern
+
+Found = dict[str, Shaped[np.ndarray, " E *n"]]
+"""Accuracies of each replica, or of each of its questions."""
+
+
+def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
+    """Return the accuracies on the first pair under each coefficient in `grid`, and predictions.
+
+    Measured are the usual accuracies (see `accuracies`) and: ``oracle_placement``, two-hop
+    questions if each adapter acts only in the loop of its hop, so that it cannot disturb another
+    hop; ``hop_by_hop``, the questions asked one relation a pass; ``facts``, all single facts.
+
+    Each prediction has a companion ``…_right``, the share of questions that it is right about. Of
+    ``two_hop``: ``predicted`` uses the margins of the facts asked alone; ``inside`` those of the
+    facts asked within questions; ``curved`` these, with each adapter at the coefficient itself;
+    ``decided`` supposes that bridges are decided between reads. Of ``oracle_placement``:
+    ``oracle_inside``, ``oracle_curved`` and ``oracle_decided``; of ``hop_by_hop``: ``each_hop``; of
+    ``facts``: ``predicted_facts``. In one pass, questions whose bridges the base does not read are
+    predicted to fail.
+
+    Controls are ``held_out``, the base on unedited questions; ``alone``, the best single adapter;
+    and ``exchanged`` and ``random`` adapters. ``curvature`` is how far a fact's margin is from the
+    straight line between its margins in the base and with its adapter; ``interference`` is how far
+    the other adapters then move it. Both are in units of the deficit, but of at least one logit.
+    Costs about thirty passes a coefficient.
+    """
+    bases, asked, each = library.bases, library.trials[0], library.adapters
+    prompts = [one.questions for one in asked]
+    facts = [[one.hops[hop] for one in asked] for hop in range(bases.setting.hops)]
+    alone, inside = margins(library), margins(library, inside=True)
+    own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
+    bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
+    foreign = [exchanged(x, library.teaching.sets) for x in each]
+    noise = [alike(x, seed) for seed, x in enumerate(each)]
+    held_out = accuracy(bases, [one.other_questions for one in asked])
+    apart = [own_loop(x, hop) for hop, x in enumerate(each)]
+
+    def _sum(adapters: Sequence[Adapt], c: float) -> Adapt:
+        return added(adapters, [c] * len(adapters))
+
+    def _right(adapt: Adapt, passes: str = "") -> Bool[np.ndarray, "E n"]:
+        return answer_margins(bases, prompts, adapt, passes) > 0
+
+    def _curved(c: float, place: Placing) -> Bool[np.ndarray, "E n"]:
+        at = margins(library, inside=True, placed=lambda x, hop: added([place(x, hop)], [c]))
+        return at.composes(1.0, kind) & bridged
+
+    def _facts(acts: Sequence[Adapt]) -> Float[np.ndarray, "hops E n"]:
+        each = [answer_margins(bases, f, act) for f, act in zip(facts, acts, strict=True)]
+        return np.stack(each)
+
+    table = {}
+    for c in grid:
+        merged = _sum(each, c)
+        single, both = _facts([_sum([x], c) for x in each]), _facts([merged] * len(each))
+        line, right = alone.mixed(c), _right(merged)
+        truth, in_turn = _right(_sum(apart, c)), _right(merged, "hop by hop")
+        guesses = {
+            "predicted": (alone.composes(c, kind) & bridged, right),
+            "inside": (inside.composes(c, kind) & bridged, right),
+            "curved": (_curved(c, lambda x, _: x), right),
+            "decided": (alone.decided(c) & bridged, right),
+            "oracle_inside": (own.composes(c, kind) & bridged, truth),
+            "oracle_curved": (_curved(c, own_loop), truth),
+            "oracle_decided": (own.decided(c) & bridged, truth),
+            "each_hop": (alone.decided(c), in_turn),
+            "predicted_facts": (by_replica(line > 0), by_replica(both > 0)),
+        }
+        table[round(c, 9)] = {
+            **accuracies(library, [merged] * len(library.trials)),
+            "oracle_placement": truth,
+            "hop_by_hop": in_turn,
+            "facts": by_replica(both > 0),
+            **{name: guess for name, (guess, _) in guesses.items()},
+            **{f"{name}_right": guess == fact for name, (guess, fact) in guesses.items()},
+            "held_out": held_out,
+            "alone": np.max([accuracy(bases, prompts, _sum([x], c)) for x in each], axis=0),
+            "exchanged": accuracy(bases, prompts, _sum(foreign, c)),
+            "random": accuracy(bases, prompts, _sum(noise, c)),
+            "curvature": by_replica((single - line) / unit),
+            "interference": by_replica((both - single) / unit),
+        }
+    return table
+
+
+def by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
+    """Return an array in which all facts of a replica are in one row."""
+    return np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)
+
+
+def by_coefficient(
+    library: Taught, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
+) -> list[Row]:
+    """Return a row per coefficient and base: means of `switched` over its sets, to three decimals.
+
+    `names` maps columns to their names in the table; columns that it lacks are left out.
+    """
+    seeds, table = library.bases.seeds, list[Row]()
+    for c, columns in switched(library, grid).items():
+        kept = {names.get(n, n): x.reshape(len(seeds), -1) for n, x in columns.items()}
+        means = {n: x.mean(axis=1) for n, x in kept.items() if n}
+        for g, seed in enumerate(seeds):
+            row = {n: round(float(x[g]), 3) + 0.0 for n, x in means.items()}
+            table.append({**head, "seed": seed, "coefficient": c, **row})
+    return table

@@ -1,0 +1,97 @@
+"""The parts of configs that say which bases and adapters a cell uses."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from loratheory.bench import bases as base_models
+from loratheory.bench import training
+
+CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
+"""The base seeds of the paper's cells."""
+
+
+@dataclass(frozen=True)
+class Untied:
+    """The part of a config that says which base of four untied layers, and adapters, a cell uses.
+
+    Attributes
+    ----------
+    seed : int
+        Of the base.
+    coverage, stages, entities, relations, width, depth, rows
+        The base: fields of `bases.PlainSetting`, and at which steps of its training it is taken.
+    sets, facts, retained
+        Passed to `training.Teaching`.
+    trained : int
+        Training steps of an adapter.
+    """
+
+    seed: int = 0
+    coverage: float = 0.9
+    stages: tuple[int, ...] = (250, 1000)
+    sets: int = 3
+    facts: int = 4
+    entities: int = 50
+    relations: int = 8
+    width: int = 64
+    depth: int = 4
+    rows: int = 256
+    trained: int = 60
+    retained: int = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Small:
+    """The part of a config that says which small bases and single-hop adapters a cell uses.
+
+    A study's config inherits from it and adds what it varies; where the defaults are kept, studies
+    share cached bases.
+
+    Attributes
+    ----------
+    seeds : tuple of int
+        One base is trained for each.
+    coverage, entities, spare, width
+        Passed to `bases.Setting`.
+    sets, facts, retained
+        Passed to `training.Teaching`.
+    pretrained, trained : int
+        Training steps of a base, and of an adapter.
+    """
+
+    seeds: tuple[int, ...] = (0, 1)
+    sets: int = 2
+    facts: int = 5
+    coverage: float = 0.5
+    entities: int = 100
+    spare: int = 20
+    width: int = 128
+    pretrained: int = 700
+    trained: int = 120
+    retained: int = 40
+
+    def bases(self, **setting: Any) -> base_models.Bases:
+        """Return the trained bases; `setting` adds or replaces fields of `bases.Setting`."""
+        mine = {name: getattr(self, name) for name in ("coverage", "entities", "spare", "width")}
+        mine["steps"] = self.pretrained
+        return base_models.bases(base_models.Setting(**(mine | setting)), self.seeds)
+
+    def library(
+        self,
+        bases: base_models.Bases | None = None,
+        kinds: Sequence[str] = ("hops",),
+        **teaching: Any,
+    ) -> training.Taught:
+        """Return trained adapters of `kinds` (see `training.library`) on `bases` or the config's.
+
+        `teaching` adds or replaces fields of `training.Teaching`.
+        """
+        mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
+        how = training.Teaching(**{**mine, "steps": self.trained, **teaching})
+        return training.library(self.bases() if bases is None else bases, how, kinds)
+
+
+def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:
+    """Return each config once for each of `CROWDS`, in this order."""
+    return tuple(replace(one, seeds=seeds) for one in configs for seeds in CROWDS)

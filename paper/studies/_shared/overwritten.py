@@ -1,0 +1,198 @@
+"""Edits of what a language model already composes: which old facts exist, edits, margins.
+
+The base is one that answers two-hop questions about invented persons: two adapters that were taught
+for each other's kind (`portable`) act on it at full strength throughout. Edits come on top.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from loratheory.bench.language_facts import (
+    ANIMALS,
+    BIRTH,
+    MASCOT,
+    OTHERS,
+    World,
+    invented,
+)
+from loratheory.bench.portable import Publishers
+from loratheory.bench.sentences import ASKED
+from loratheory.pretrained import Model, first_tokens, next_token_logits
+from loratheory.shapes import Float
+from loratheory.theorems.composition.two_read_region import margin as two_hop_margin
+from paper.studies._shared.theory import LEAST, PATTERNS
+from paper.studies.lm_library.record import auc
+
+CASES = tuple(PATTERNS)
+"""As in `thm:two-read-region`: old facts on a question's path, and which of them are edited."""
+COEFFICIENTS = (0.0, 0.25, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0, 1.5)
+SCALE = 5.0
+"""Logits; a forecast margin of as many means a chance of 1/(1 + 1/e). Chosen on seed 101."""
+SINGLE = {"hop 1": (1.0, 0.0), "hop 2": (0.0, 1.0)}
+"""Questions of one hop, and the coefficients under which the edit of this hop acts alone."""
+Found = dict[tuple[float, float], Float[np.ndarray, " questions"]]
+"""Margins of all questions by the coefficients of both edits."""
+
+
+class Question(NamedTuple):
+    """What is asked: which hop, the case of the person asked about, which sentence, the answer.
+
+    `name` is the person or, of the second hop alone, the country.
+    """
+
+    hop: str
+    case: str
+    name: str
+    sentence: int
+    prompt: str
+    word: str
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """A new world over an old one.
+
+    Attributes
+    ----------
+    old, new : World
+        Persons and countries of the new one are those whose facts the edits change or add.
+    case : mapping of str to str
+        One of `CASES` for each person.
+    """
+
+    old: World
+    new: World
+    case: dict[str, str]
+
+    def path(self, asked: Question) -> tuple[str, ...]:
+        """Return whose edited facts answer a question: a person, a country, or both."""
+        if asked.hop == "two hops":
+            return asked.name, self.new.first[asked.name]
+        return (asked.name,) if asked.hop in SINGLE else ()
+
+    def questions(self) -> Iterator[Question]:
+        """Both hops in a sentence that is read and in two that no adapter reads, two hops in four.
+
+        ``old`` asks the two-hop questions of the old world.
+        """
+        asked: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
+            "hop 1": (self.new.first, (BIRTH.trained[0], *ASKED["hop_1"])),
+            "hop 2": (self.new.second, (MASCOT.trained[0], *ASKED["hop_2"])),
+            "two hops": (self.new.two_hop, ASKED["two_hop"]),
+            "old": (self.old.two_hop, ASKED["two_hop"]),
+        }
+        for hop, (facts, sentences) in asked.items():
+            for i, sentence in enumerate(sentences):
+                for name, word in facts.items():
+                    case = self.case.get(name, "any")
+                    yield Question(hop, case, name, i, sentence.format(name), word)
+
+
+def edits(old: World, seed: int) -> Edits:
+    """Draw edits of an old world: ten questions of each case, fifteen countries, new animals all.
+
+    Half of the old countries get another animal and five new ones their first; every old person
+    and twenty new ones get a country among these, whose new animal is none of the person's old one.
+    """
+    rng = np.random.default_rng([seed, 31])
+    order, half = rng.permutation([*old.second]).tolist(), len(old.second) // 2
+    edited, fresh = order[:half], rng.permutation(OTHERS)[: half // 2].tolist()
+    animals: list[str] = []
+    while not animals or any(old.second[c] == a for c, a in zip(edited, animals, strict=False)):
+        animals = rng.permutation(ANIMALS)[: half + half // 2].tolist()
+    second = dict(zip([*edited, *fresh], animals, strict=True))
+    first, case = {}, {}
+    for name, home in old.first.items():
+        others = [c for c in edited if c != home and second[c] != old.second[home]]
+        first[name] = others[int(rng.integers(len(others)))]
+        case[name] = "overwrite both" if home in edited else "overwrite"
+    known = {*old.first, *old.second}
+    names = [name for name in invented(seed + 7000, 4 * half) if name not in known][: 2 * half]
+    for i, name in enumerate(names):
+        kind, countries = ("new subject", edited) if i < half else ("new facts", fresh)
+        first[name], case[name] = countries[i % len(countries)], kind
+    return Edits(old, replace(old, first=first, second=second), case)
+
+
+def ways() -> list[tuple[float, float]]:
+    """Return the coefficients of both edits that are measured: equal ones, and each edit alone."""
+    return [*((c, c) for c in COEFFICIENTS), (1.0, 0.0), (0.0, 1.0)]
+
+
+def editors(both: Publishers, made: Edits) -> Publishers:
+    """Those who publish the two edits; they teach while the old adapters act on their base.
+
+    The cache of trained adapters knows them by their facts, which belong to no other base.
+    """
+    return replace(both, world=made.new, number=both.number + 1)
+
+
+def margins(model: Model, questions: Sequence[Question]) -> Float[np.ndarray, " questions"]:
+    """Return by how much the right word's logit leads all others of the vocabulary, or trails.
+
+    Costs a forward pass over the prompts.
+    """
+    logits: Any = next_token_logits(model, [asked.prompt for asked in questions]).float()
+    wanted = first_tokens(model, [asked.word for asked in questions])[:, None]
+    own = logits.gather(1, wanted)[:, 0]
+    others = logits.scatter(1, wanted, -float("inf")).amax(1)
+    return np.asarray((own - others).double().numpy())
+
+
+def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dict[str, Any]]:
+    """Yield a row for each kind of question and coefficient: what is right, and what was foretold.
+
+    `line` forecasts each question by the straight line between its own margins at 0 and at 1
+    (`thm:averaging-survival`), with a probability by `SCALE`. `law` (`thm:two-read-region`) and
+    `decided` (`thm:clean-up-bridge`) know single hops only, from `strengths`; they say nothing of
+    questions about the old world. Each forecast has a column ``…_right``, the share of questions
+    that it is right about.
+    """
+    strength = strengths(asked, found)
+    kinds: dict[tuple[str, str, bool], list[int]] = {}
+    for i, one in enumerate(asked):
+        read = one.hop in SINGLE and not one.sentence
+        kinds.setdefault((one.hop, one.case, read), []).append(i)
+    for (hop, case, read), some in kinds.items():
+        paths = [[strength[name] for name in made.path(asked[i])] for i in some]
+        for c in COEFFICIENTS:
+            right = found[c, c][some] > 0
+            line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]
+            chance = 1 / (1 + np.exp(-line / SCALE))
+            said: dict[str, Any] = {"line": line > 0}
+            if hop != "old":
+                decided = c * np.array(paths) > 1 / 2
+                said["law"] = said["decided"] = decided.all(axis=1)
+            if hop == "two hops":
+                mixed = [[c * one for one in each] for each in paths]
+                said["law"] = np.array([two_hop_margin(each, PATTERNS[case]) > 0 for each in mixed])
+            numbers = {"right": right.mean(), "line_auc": auc(line, right)}
+            numbers["line_brier"] = ((chance - right) ** 2).mean()
+            for name in ("line", "law", "decided"):
+                guess = said.get(name)
+                numbers[name] = nan if guess is None else guess.mean()
+                numbers[f"{name}_right"] = nan if guess is None else (guess == right).mean()
+            row = {"hop": hop, "case": case, "read": read, "coefficient": c}
+            yield row | {name: round(float(x), 3) for name, x in numbers.items()}
+
+
+def strengths(asked: Sequence[Question], found: Found) -> dict[str, float]:
+    """Return the strength of each person's and each country's edit, measured on single hops.
+
+    An edit of strength 1 turns the base's deficit into a margin of equal size. Margins are means
+    over the sentences that no adapter reads, under the one edit.
+    """
+    margins: dict[str, list[tuple[float, float]]] = {}
+    for i, one in enumerate(asked):
+        if one.hop in SINGLE and one.sentence:
+            edited = found[SINGLE[one.hop]]
+            margins.setdefault(one.name, []).append((found[0.0, 0.0][i], edited[i]))
+    means = {name: np.mean(each, axis=0) for name, each in margins.items()}
+    return {
+        name: float((after - base) / (2 * max(-base, LEAST)))
+        for name, (base, after) in means.items()
+    }

@@ -1,0 +1,334 @@
+"""Word problems modulo 7: what bases read, what adapters are taught, and what both are asked.
+
+There are five skills. Adapters are taught one skill each; a target needs two, the second applied to
+the result of the first. Most studies teach the three in `SKILLS`, and their bases may have met
+problems of two steps of the two in `CONTEXT`; in `Unmet` all five are taught. The skill of rates
+is left out, as its two numbers make six times as many facts. Nothing here needs PyTorch; training
+is in `bench.words`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from loratheory.tasks.prompts import NOTHING, Prompts, joined
+from loratheory.tasks.word_problems import (
+    Alphabet,
+    Problems,
+    Template,
+    answered,
+    distracted,
+    pool,
+    problems,
+    reordered,
+    stepwise,
+    together,
+)
+from loratheory.tasks.word_problems._skills import code
+
+if TYPE_CHECKING:
+    from paper.studies._shared.words import Trained
+
+PRIME, CODE = 7, Alphabet(7, canaries=0)
+CONTEXT = ("add", "subtract")
+SKILLS = ("multiply", "divide", "percent")
+WORDINGS = (0, 1)
+LENGTH = 21  # tokens of a problem of two steps with its solution
+FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
+"""The forms of a problem, and the sixths of a lesson that have each form."""
+KINDS = ("single steps", "problems")
+"""What bases were trained on: problems of one step; also of two steps of `CONTEXT`."""
+SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
+"""How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
+result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
+word of the adapters' skills. "single steps": problems of one step of every skill. "other pairs":
+also of two steps of `CONTEXT`. "pairs": also the six pairs, as often as `weights` says."""
+WEIGHTS = (0, 1, 3, 9, 27, 81)
+"""How often each of the six pairs occurs in bases of "pairs", relative to the others."""
+
+Pair = tuple[str, str]
+PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
+ALL_PAIRS: tuple[Pair, ...] = tuple(permutations((*CONTEXT, *SKILLS), 2))
+MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
+"""Pairs whose lessons are varied: the first with all bridges of `Case`, the second with "own"."""
+SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}
+"""Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
+
+
+def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
+    """Return the templates of `steps` steps in which each step uses one new number."""
+    every = pool(skills, steps=steps, prime=PRIME).templates
+    return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
+
+
+def single(skills: Sequence[str]) -> tuple[Template, ...]:
+    """Return the templates of one step, skill by skill."""
+    return tuple(t for skill in skills for t in chains([skill], 1))
+
+
+def linked(pair: Pair) -> Template:
+    """Return the template in which the second skill is applied to the first one's result."""
+    return Template(((0, ()), (code(pair[0]), (0,)), (code(pair[1]), (1,))))
+
+
+def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+    """Draw problems of these templates, in the wordings that all models are trained on."""
+    return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
+
+
+def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+    """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
+    every = drawn(templates, 3 * rows, rng)
+    plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
+    idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    return together([plain, reordered(turned, rng=rng), idle])
+
+
+def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return the sets of prompts on which a base of `KINDS` is trained, in equal shares."""
+    return taught([chains(CONTEXT, 2)] * KINDS.index(kind), seed, rows)
+
+
+def taught(two_steps: Sequence[Sequence[Template]], seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return prompts of one step of every skill and, for each of these sets, of two steps.
+
+    Each set has ``3 * rows`` problems of `varied`, all solved step by step or all at once.
+    """
+    rng = np.random.default_rng([seed, 12])
+    one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
+    sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
+    for templates in two_steps:
+        sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
+    return padded(sets)
+
+
+def weights(seed: int) -> dict[Pair, int]:
+    """Return each pair's frequency in a base of "pairs"; over six seeds a pair has every weight."""
+    return {pair: WEIGHTS[(k + seed) % len(WEIGHTS)] for k, pair in enumerate(PAIRS)}
+
+
+def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
+    """Return each pair's share of all problems of two steps on which a base was trained."""
+    total = 2 * sum(WEIGHTS)  # as many again are of the context
+    return {p: n / total if seen == SEEN[4] else 0.0 for p, n in weights(seed).items()}
+
+
+def sums(problems: Problems) -> Prompts:
+    """Return problems of one step as bare sums: sign and numbers, with the result as the target."""
+    rows = stepwise(CODE, problems)
+    tokens = np.take_along_axis(rows.tokens, rows.asked[:, None] + np.arange(2, 5), axis=1)
+    targets = np.full(tokens.shape, NOTHING)
+    targets[:, 2] = rows.answer
+    return Prompts(tokens, targets, np.full(len(tokens), 2), "sum")
+
+
+def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return the sets of prompts on which a base of `SEEN` is trained, in equal shares.
+
+    The seed also decides how often each pair occurs. If there are problems of two steps, they are
+    four sevenths of all prompts, so that such bases differ in which they met, not in how many.
+    """
+    rng = np.random.default_rng([seed, 19])
+    every = (*CONTEXT, *SKILLS)
+    bare = sums(drawn(single(every), 3 * rows, rng))
+    if seen == SEEN[0]:
+        return (bare,)
+    one = varied(single(CONTEXT if seen == SEEN[1] else every), rows, rng)
+    solved = stepwise(CODE, one)
+    sets = [solved, bare if seen == SEEN[1] else solved, answered(CODE, one)]
+    if seen != SEEN[2]:
+        met = [linked(pair) for pair, n in weights(seed).items() for _ in range(n)]
+        for templates in (chains(CONTEXT, 2), met if seen == SEEN[4] else chains(CONTEXT, 2)):
+            sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
+    return padded(sets)
+
+
+def padded(sets: Sequence[Prompts]) -> tuple[Prompts, ...]:
+    """Return the same sets, padded to the length of the longest row of all."""
+    length = max(part.tokens.shape[-1] for part in sets)
+    return tuple(part.padded(length) for part in sets)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """An adapter's data: a `share` from `shared` templates, the rest `own` single steps."""
+
+    own: tuple[str, ...]
+    shared: tuple[Template, ...] = ()
+    share: int | float = 0
+
+    def drawn(self, rows: int, rng: np.random.Generator) -> Problems:
+        """Draw `rows` problems in random order, the `share` of them from `shared` templates."""
+        count = round(self.share * rows)
+        parts = [drawn(self.shared, count, rng)] if count else []
+        if rows > count:
+            parts.append(drawn(single(self.own), rows - count, rng))
+        return together(parts)[rng.permutation(rows)]
+
+    def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
+        """Draw `rows` prompts: five sixths solved in steps, one sixth answered at once."""
+        parts = [form(CODE, self.drawn(n * rows // 6, rng)) for form, n in FORMS.values()]
+        rows_of_all = joined(parts).padded(LENGTH)
+        return rows_of_all[rng.permutation(len(rows_of_all))]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair of skills, with the `share` of problems of two steps in each adapter's lesson.
+
+    Adapter 1 is taught the first skill, adapter 2 the second; the target applies the second to the
+    result of the first. `bridge` says what the problems of two steps are. "serial": the pair in the
+    other order, for both adapters. "neutral": two steps of `CONTEXT`, for both. "own": the
+    adapter's own skill, twice or with one of `CONTEXT`, so that only the shape is shared. "none":
+    no such problems.
+    """
+
+    pair: Pair
+    bridge: str = "none"
+    share: int | float = 0
+
+    def bridges(self, skill: str) -> tuple[Template, ...]:
+        """Return the templates of two steps in the lesson of the adapter of a skill."""
+        if self.bridge == "serial":
+            return (linked(self.pair[::-1]),)
+        if self.bridge == "own":
+            return tuple(t for t in chains((skill, *CONTEXT), 2) if t.skills - {*CONTEXT})
+        return chains(CONTEXT, 2) if self.bridge == "neutral" else ()
+
+    @property
+    def lessons(self) -> tuple[Lesson, Lesson]:
+        """The lesson of the first and of the second adapter."""
+        one, two = (Lesson((s,), self.bridges(s), self.share) for s in self.pair)
+        return one, two
+
+    @property
+    def joint(self) -> Lesson:
+        """One lesson with the content of both."""
+        both = sorted(self.pair)
+        shared = dict.fromkeys(t for skill in both for t in self.bridges(skill))
+        return Lesson(tuple(both), tuple(shared), self.share)
+
+    @property
+    def composed(self) -> Lesson:
+        """A lesson of the target itself, in both orders of the skills."""
+        one, two = sorted((self.pair, self.pair[::-1]))
+        return Lesson((), (linked(one), linked(two)), 1)
+
+
+def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
+    """Return cases with different problems of two steps, and one without any for each pair."""
+    kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
+    return tuple(
+        case
+        for pair in pairs
+        for case in (Case(pair), *(Case(pair, k, x) for k in kinds[pair] for x in SHARES[k]))
+    )
+
+
+def apart() -> tuple[Case, ...]:
+    """Return a case for each ordered pair of skills, with bridge "own" and share 1/2."""
+    return tuple(Case(pair, "own", 0.5) for pair in PAIRS)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a base and its adapters are, and how long they are trained.
+
+    Attributes
+    ----------
+    width, depth, heads : int
+        The size of the transformer, which has full attention, rotary positions and no loop.
+    steps, rows, problems, rate
+        Its training: steps, prompts per step, problems in each third of a set, learning rate.
+    rank, trained, shown, lesson : int
+        An adapter's rank, and its training: steps, prompts per step, prompts in all.
+    asked : int
+        The number of problems asked of each target.
+    """
+
+    width: int = 64
+    depth: int = 2
+    heads: int = 4
+    steps: int = 1000
+    rows: int = 64
+    problems: int = 1500
+    rate: float = 2e-3
+    rank: int = 8
+    trained: int = 120
+    shown: int = 24
+    lesson: int = 1536
+    asked: int = 64
+
+
+SIZES = {KINDS[0]: Size(steps=700), KINDS[1]: Size()}
+"""The sizes of the paper's tables; single steps are learned sooner, so they get fewer steps."""
+QUICK = Size(steps=400, rows=48, trained=30)
+"""The size of quick runs: the base has only begun to learn single steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skilled(ABC):
+    """The part of a config that says which base (`seed`, `size`) and adapters a cell uses."""
+
+    seed: int = 0
+    size: Size = field(default_factory=Size)
+    ceilings: ClassVar[tuple[str, ...]] = ("joint", "composed")
+
+    @abstractmethod
+    def prompts(self) -> tuple[Prompts, ...]:
+        """Return the prompts on which the base is trained."""
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the cases: what adapters are taught and asked."""
+        return apart()
+
+    def trained(self) -> "Trained":
+        """Return the adapters, from the cache or trained."""
+        from paper.studies._shared import words
+
+        bases = words.pretrained(self.prompts(), self.seed, self.size)
+        return words.trained(bases, self.cases(), self.size, self.ceilings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlapping(Skilled):
+    """Adapters for `pairs` of skills with more or fewer shared templates, on a base of a `kind`."""
+
+    kind: str = "problems"
+    pairs: tuple[Pair, ...] = MEASURED
+    ceilings = ("composed",)
+
+    def prompts(self) -> tuple[Prompts, ...]:
+        """Return the prompts on which the base is trained."""
+        return pretraining(self.kind, self.seed, self.size.problems)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the cases of these pairs."""
+        return overlapping(self.pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covered(Skilled):
+    """An adapter of each skill, on a base that has `seen` more or less of each pair, see `SEEN`."""
+
+    seen: str = SEEN[-1]
+
+    def prompts(self) -> tuple[Prompts, ...]:
+        """Return the prompts on which the base is trained."""
+        return covering(self.seen, self.seed, self.size.problems)
+
+
+def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) -> float:
+    """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
+
+    The merge takes the shared step where the margin is positive. It is ``2 v - 1`` with
+    ``v = (1 - C) habit + C share`` and ``C`` the sum of the coefficients. A `share` of each
+    adapter's solutions takes the step; the rest begin with what is asked for. `habit` says whether
+    the base takes it by itself.
+    """
+    total = adapters * coefficient
+    return 2 * ((1 - total) * habit + total * share) - 1

@@ -1,0 +1,189 @@
+"""Adapters of small transformers that are taught beside stand-ins for a partner yet unknown.
+
+The publisher of first hops (A→B) makes up answers C for its bridges B, that of second hops (B→C)
+makes up subjects A that lead to its bridges. A stand-in is an adapter of such facts, trained
+plainly. While it acts, two-hop questions about one's own facts are answered as it has it. Neither
+publisher uses a subject or an answer of the other's facts.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.bench.answers import accuracy
+from loratheory.bench.library import added
+from loratheory.bench.training import Taught, learned
+from loratheory.shapes import Float, Int64
+from loratheory.tasks import impossible
+from loratheory.tasks.two_hop import (
+    Edit,
+    Prompts,
+    Questions,
+    World,
+    along,
+    every,
+    joined,
+    marked,
+    plain,
+)
+from loratheory.toy.transformer import Lora
+
+OWN, ASKED, QUIET = 48, 96, 120
+"""Rows of an adapter's training set: its own facts, two-hop questions as the stand-ins have it, and
+old two-hop questions that nothing should change. As rehearsed facts they are shared out among the
+stand-ins, so that training costs the same beside any number."""
+SUBJECTS = 8
+"""Made-up subjects of a stand-in for the first hop."""
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """How many stand-ins act in training, each on its share of the rows.
+
+    Attributes
+    ----------
+    count : int
+        A divisor of 12, and at most the number of edited facts: then any two can disagree on every
+        answer.
+    agree : bool
+        Whether all have the same facts instead.
+    two_hop : bool
+        Whether the lessons ask two-hop questions.
+    """
+
+    count: int = 4
+    agree: bool = False
+    two_hop: bool = True
+
+    def check(self, facts: int) -> None:
+        """Raise `ImpossibleError` if rows cannot be shared out, or stand-ins cannot disagree."""
+        if self.count < 1 or 12 % self.count:
+            fact = f"{self.count} stand-ins cannot share {OWN}, {ASKED} and {QUIET} rows equally"
+            raise impossible(fact, "ask for 1, 2, 3, 4, 6 or 12")
+        if self.count > facts and not self.agree:
+            fact = f"{self.count} stand-ins cannot all disagree about {facts} bridges"
+            raise impossible(fact, f"ask for {facts} at most, or edit more facts")
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Adapters of both hops, their stand-ins, and the two-hop questions that lessons ask.
+
+    ``stand_ins[hop][j]`` acts while ``asked[hop][j][e]`` is asked in replica ``e``.
+    """
+
+    library: Taught
+    adapters: tuple[Lora, ...]
+    stand_ins: tuple[tuple[Lora, ...], ...]
+    asked: tuple[tuple[tuple[Prompts, ...], ...], ...]
+
+    def answered(self, hop: int, *, alone: bool = False) -> Float[np.ndarray, " E"]:
+        """Return the share of lessons' two-hop questions that an adapter answers, or does alone.
+
+        Alone it hears of no partner: where any two stand-ins disagree, it can know the answer in
+        one of `StandIns.count` cases at most (``thm:disagreeing-stand-ins``).
+        """
+        own, each = self.adapters[hop], zip(self.stand_ins[hop], self.asked[hop], strict=True)
+        shares = [
+            accuracy(self.library.bases, asked, own if alone else added([own, one], [1.0, 1.0]))
+            for one, asked in each
+        ]
+        return np.asarray(np.mean(shares, axis=0))
+
+
+def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
+    """Train the first pair's adapters again, each beside stand-ins for the other.
+
+    Costs twice as many trainings as there are stand-ins, and those of the two adapters. Raises
+    `ImpossibleError` if there are too many stand-ins, see `StandIns.count`.
+    """
+    how.check(of.teaching.facts)
+    bases, teaching = of.bases, of.teaching
+    adapters, everyone, questions = [], [], []
+    for hop in range(2):
+        made = [
+            Publisher(edit, hop, np.random.default_rng([seed, 7, number, hop]))
+            for edit, (seed, number) in zip(of.edits[0], of.replicas, strict=True)
+        ]
+        kept = [lessons.hops[hop].rehearsed for lessons in of.lessons[0]]
+        partners = [[one.partner(0 if how.agree else j) for one in made] for j in range(how.count)]
+        stand_ins = [
+            learned(
+                bases,
+                teaching,
+                [marked(joined([one.singles(1 - hop, x), k]), 0) for one, x, k in each],
+                (8, hop, j),
+            )
+            for j, each in enumerate([*zip(made, worlds, kept, strict=True)] for worlds in partners)
+        ]
+        rows = [
+            joined([one.rows(worlds[e], kept[e], how, j) for j, worlds in enumerate(partners)])
+            for e, one in enumerate(made)
+        ]
+        stream = (9, hop, how.count, int(how.agree), int(how.two_hop))
+        adapters.append(learned(bases, teaching, rows, stream, beside=stand_ins))
+        everyone.append(tuple(stand_ins))
+        questions.append(
+            tuple(tuple(one.asked(worlds[e]) for e, one in enumerate(made)) for worlds in partners)
+        )
+    return Beside(of, tuple(adapters), tuple(everyone), tuple(questions))
+
+
+class Publisher:
+    """Who teaches one hop of an edit, knows the base and the bridges, and makes up partners."""
+
+    def __init__(self, edit: Edit, hop: int, rng: np.random.Generator) -> None:
+        known = np.arange(edit.before.size) < edit.before.entities
+        self.edit, self.hop, self.seen = edit, hop, edit.touched()
+        self.free = rng.permutation(np.flatnonzero(known & ~self.seen[2 * (1 - hop)]))
+        self.order = rng.permutation(len(every(edit.before)))
+
+    def partner(self, j: int) -> World:
+        """Return the world of one's own facts and those of the `j`-th stand-in."""
+        maps, bridges = self.edit.before.maps.copy(), self.edit.routes[:, 1]
+        maps[self.hop] = self.edit.after.maps[self.hop]
+        if self.hop == 0:
+            maps[1, 0, bridges] = self.free[j * len(bridges) :][: len(bridges)]
+        else:
+            maps[0, 0, self.free[:SUBJECTS]] = np.resize(np.roll(bridges, -j), SUBJECTS)
+        return World(maps, self.edit.before.entities, self.edit.before.canaries)
+
+    @property
+    def subjects(self) -> Int64[np.ndarray, " n"]:
+        """Whom the lessons' two-hop questions are about."""
+        return self.free[:SUBJECTS] if self.hop else self.edit.questions.subjects
+
+    def singles(self, hop: int, world: World) -> Prompts:
+        """Return the facts of one hop that the lessons' two-hop questions need."""
+        entities = self.edit.routes[:, 1] if hop else self.subjects
+        return plain(world, _first(hop, entities, 1))
+
+    def asked(self, world: World) -> Prompts:
+        """Return the lessons' two-hop questions, with answers of this world."""
+        return plain(world, _first(0, self.subjects, 2)).final()
+
+    def rows(self, world: World, kept: Prompts, how: StandIns, j: int) -> Prompts:
+        """Return what is shown beside the `j`-th stand-in: its share of all rows."""
+        before, old = self.edit.before, every(self.edit.before)[self.order]
+        passed = along(before, old)
+        still = (passed == along(world, old)).all(axis=1)
+        still &= ~np.any([self.seen[level, nodes] for level, nodes in enumerate(passed.T)], axis=0)
+        quiet = old[np.flatnonzero(still)[j * QUIET // how.count :][: QUIET // how.count]]
+        parts = [
+            repeated(self.singles(self.hop, world), OWN // how.count),
+            kept[np.arange(j, len(kept), how.count)],
+            plain(before, quiet).final(),
+        ]
+        if how.two_hop:
+            parts.append(repeated(self.asked(world), ASKED // how.count))
+        return joined(parts)
+
+
+def repeated(prompts: Prompts, rows: int) -> Prompts:
+    """Return the same prompts again and again, so many rows of them."""
+    return prompts[np.resize(np.arange(len(prompts)), rows)]
+
+
+def _first(level: int, subjects: Int64[np.ndarray, " n"], hops: int) -> Questions:
+    """Return questions by the first relation of each hop."""
+    return Questions(level, subjects, np.zeros((len(subjects), hops), dtype=np.int64))

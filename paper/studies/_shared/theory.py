@@ -1,0 +1,247 @@
+"""What theory predicts of reused adapters from measurements of each alone, never of both."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from loratheory.bench.answers import accuracy, margin, scores
+from loratheory.bench.bases import Bases
+from loratheory.bench.library import within
+from loratheory.bench.training import Taught
+from loratheory.shapes import Bool, Float, Int64
+from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
+from loratheory.theorems.composition.two_read_region import Pattern
+from loratheory.theorems.composition.two_read_region import margin as region_margin
+from loratheory.toy.transformer import Adapt, Lora
+
+LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
+PATTERNS: dict[str, Pattern] = {name: name for name in get_args(Pattern)}
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Logits of each question's facts, before any edit and with the fact's own adapter alone.
+
+    `base` and `alone` are the logits where the answer is due. `new` is the token that the edit
+    teaches. `old` is the token that it must beat: the old answer, or the one that the base prefers
+    if there was none.
+    """
+
+    base: Float[np.ndarray, "hops E n V"]
+    alone: Float[np.ndarray, "hops E n V"]
+    new: Int64[np.ndarray, "hops E n"]
+    old: Int64[np.ndarray, "hops E n"]
+
+    @property
+    def deficit(self) -> Float[np.ndarray, "hops E n"]:
+        """How far the new answer trailed the old one before the edit; at least `LEAST`."""
+        return np.maximum(-_gap(self.base, self.new, self.old), LEAST)
+
+    @property
+    def margin(self) -> Float[np.ndarray, "hops E n"]:
+        """How far the new answer leads the old one with the fact's own adapter alone."""
+        return _gap(self.alone, self.new, self.old)
+
+    @property
+    def held(self) -> Bool[np.ndarray, "hops E n"]:
+        """Which facts the unedited base answers with the `old` token."""
+        return _margins(self.base, self.old) > 0
+
+    def effective(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
+        """Return the theorems' coefficients: the coefficient in a merge times each edit's strength.
+
+        An edit of strength 1 turns a deficit into a margin of equal size.
+        """
+        return coefficient * (self.margin + self.deficit) / (2 * self.deficit)
+
+    def mixed(self, coefficient: float) -> Float[np.ndarray, "hops E n"]:
+        """Return each fact's margin over all tokens in a merge, by ``thm:averaging-survival``."""
+        return _margins((1 - coefficient) * self.base + coefficient * self.alone, self.new)
+
+    def survives(self, coefficient: float) -> Bool[np.ndarray, "hops E n"]:
+        """Return which single facts keep a positive margin at this coefficient."""
+        return self.mixed(coefficient) > 0
+
+    def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
+        """Return which two-hop questions get their new answer, by ``thm:two-read-region``."""
+        return self.reach(coefficient, pattern) > 0
+
+    def reach(self, coefficient: float, pattern: Pattern) -> Float[np.ndarray, "E n"]:
+        """Return how far inside the region of ``thm:two-read-region`` each question is."""
+        return _reach(self.effective(coefficient), pattern)
+
+    def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
+        """Return which two-hop questions get their new answer, by ``thm:clean-up-bridge``.
+
+        There the bridge is decided between reads, so each fact only has to beat its own old answer.
+        """
+        return np.all(self.effective(coefficient) > 1 / 2, axis=0)
+
+
+def _margins(
+    logits: Float[np.ndarray, "hops E n V"], answers: Int64[np.ndarray, "hops E n"]
+) -> Float[np.ndarray, "hops E n"]:
+    return np.stack([margin(*one) for one in zip(logits, answers, strict=True)])
+
+
+def _gap(
+    logits: Float[np.ndarray, "hops E n V"],
+    new: Int64[np.ndarray, "hops E n"],
+    old: Int64[np.ndarray, "hops E n"],
+) -> Float[np.ndarray, "hops E n"]:
+    one, two = (np.take_along_axis(logits, x[..., None], axis=-1)[..., 0] for x in (new, old))
+    return one - two
+
+
+def _reach(strengths: Float[np.ndarray, "hops E n"], pattern: Pattern) -> Float[np.ndarray, "E n"]:
+    """Return how far inside the feasible region each question is, positive where it is answered."""
+    each = np.moveaxis(strengths, 0, -1)
+    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern), -1, each)
+
+
+Placing = Callable[[Lora, int], Adapt]
+"""``placing(adapter, hop)`` returns the adapter of a hop restricted to where it shall act."""
+
+
+def own_loop(adapter: Lora, hop: int) -> Adapt:
+    """Return the adapter of a hop, acting only in the loop of that hop."""
+    return within(adapter, lambda site: site.loop == hop)
+
+
+def in_loops(loops: Sequence[Sequence[int]]) -> Placing:
+    """Return a `Placing` by which the adapter of hop ``j`` acts only in ``loops[j]``."""
+    return lambda adapter, hop: within(adapter, lambda site: site.loop in loops[hop])
+
+
+def in_own_layer(library: Taught) -> Placing:
+    """Return a `Placing`: the first hop's adapter acts in the first layer, others in the last."""
+    last = library.bases.config.depth - 1
+    return lambda adapter, hop: within(adapter, lambda site: site.layer == hop * last)
+
+
+def margins(
+    library: Taught, *, inside: bool = False, pair: int = 0, placed: Placing | None = None
+) -> Margins:
+    """Return the logits of the facts that one pair's questions need; costs two passes a hop.
+
+    With `inside` each edited fact is asked within a whole question whose other facts are old, and
+    not alone; there must be old facts that lead to it and on from it. `placed` restricts where
+    adapters act; without it they act everywhere.
+    """
+    parts = []
+    for hop, adapter in enumerate(library.pairs[pair]):
+        probes = [probe(edit, hop, inside=inside) for edit in library.edits[pair]]
+        prompts, before = [one for one, _ in probes], np.stack([tokens for _, tokens in probes])
+        acting = adapter if placed is None else placed(adapter, hop)
+        base, alone = (scores(library.bases, prompts, adapt) for adapt in (None, acting))
+        new, rest = np.stack([one.answer for one in prompts]), base.copy()
+        np.put_along_axis(rest, new[..., None], -np.inf, axis=-1)
+        old = np.where(before == NOTHING, rest.argmax(axis=-1), before)
+        parts.append((base, alone, new, old))
+    return Margins(*map(np.stack, zip(*parts, strict=True)))
+
+
+def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndarray, " n"]]:
+    """Return the questions for the edited facts of one hop, and the old answers' tokens.
+
+    The target is the answer if only this hop is edited; the old token is -1 if the base held no
+    answer. With `inside` the questions are whole: old facts lead to the edited one and on from it.
+    """
+    maps = edit.before.maps.copy()
+    maps[hop] = edit.after.maps[hop]
+    edited = World(maps, edit.before.entities, edit.before.canaries)
+    asked = edit.questions.fact(hop, edit.routes)
+    if inside:
+        asked = Questions(0, _origin(edit, hop), edit.questions.relations)
+    ends = along(edit.before, asked)[:, -1]
+    tokens = edit.before.entity(asked.start + asked.hops, ends)
+    return plain(edited, asked).final(), np.where(ends == NOTHING, NOTHING, tokens)
+
+
+def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
+    """Return the subjects from which old facts lead to the edited entities of a hop."""
+    nodes = edit.routes[:, hop]
+    for level in range(hop - 1, -1, -1):
+        held = edit.before.maps[level, edit.questions.relations[:, level]]
+        hit = held == nodes[:, None]
+        if not hit.any(axis=1).all():
+            message = f"no old fact of hop {level} leads to an edited entity: ask the facts alone"
+            raise ValueError(message)
+        nodes = hit.argmax(axis=1)
+    return nodes
+
+
+def pattern(library: Taught, pair: int = 0) -> Pattern:
+    """Return which old facts exist (see `Pattern`), the same for all questions of a pair."""
+    return PATTERNS[case(library.edits[pair][0]).name]
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, questions ``n``.
+
+    `patterns` say which old facts exist, pair by pair; `familiar`, whether the base knows the
+    bridges; `circuit`, the base's accuracy on two-hop questions that it never saw; `strengths`, the
+    strength of each edit alone, see `Margins.effective`.
+    """
+
+    patterns: tuple[Pattern, ...]
+    familiar: Bool[np.ndarray, "P E"]
+    circuit: Float[np.ndarray, " E"]
+    strengths: Float[np.ndarray, "P E n hops"]
+
+    def feasible(self, weights: object) -> Float[np.ndarray, " E"]:
+        """Return the share of edited questions in the feasible region (``thm:two-read-region``).
+
+        A question whose bridge the base does not know counts as outside. `weights` are those of
+        each hop's own adapter where that hop is read; they broadcast to `strengths`.
+        """
+        acting = np.moveaxis(self.strengths * np.asarray(weights, dtype=float), -1, 1)
+        inside = [_reach(*one) > 0 for one in zip(acting, self.patterns, strict=True)]
+        return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
+
+    def composed(self, weights: object) -> Float[np.ndarray, " E"]:
+        """Return `feasible` times `circuit`, as the base never saw an edited question."""
+        return self.feasible(weights) * self.circuit
+
+    def decided(self) -> Float[np.ndarray, " E"]:
+        """Return the share of questions all of whose edits exceed 1/2 (``thm:clean-up-bridge``)."""
+        return np.asarray((self.strengths > 1 / 2).all(axis=-1).mean(axis=(0, 2)))
+
+    @property
+    def medians(self) -> dict[str, Float[np.ndarray, " E"]]:
+        """Columns `strength_1`, `strength_2`, …: median strengths over the facts of each hop."""
+        found = np.median(self.strengths, axis=(0, 2))
+        return {f"strength_{hop + 1}": column for hop, column in enumerate(found.T)}
+
+
+def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
+    """Measure what theory needs of single-hop adapters; `placed` restricts where they act."""
+    cases = [[case(one) for one in edits] for edits in library.edits]
+    found = [margins(library, pair=p, placed=placed).effective(1.0) for p in range(len(cases))]
+    return Forecast(
+        tuple(PATTERNS[pair[0].name] for pair in cases),
+        np.array([[one.familiar for one in pair] for pair in cases]),
+        np.repeat(circuit(library.bases), library.teaching.sets),
+        np.moveaxis(np.array(found), 1, -1),
+    )
+
+
+def circuit(bases: Bases) -> Float[np.ndarray, " G"]:
+    """Return each base's accuracy on questions by bridges that no trained question has."""
+    pairs = zip(bases.worlds, bases.splits, strict=True)
+    return accuracy(bases, [plain(facts, parts.held_out).final() for facts, parts in pairs])
+
+
+def survival(library: Taught, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
+    """Return the share of the first pair's questions that survive by ``thm:averaging-survival``.
+
+    The adapter is one that was trained on these two-hop questions themselves, as single facts. It
+    has this coefficient in a merge whose other adapters are taken to add nothing. Costs two passes.
+    """
+    asked = [one.questions for one in library.trials[0]]
+    base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
+    answer = np.stack([one.answer for one in asked])
+    return (margin((1 - coefficient) * base + coefficient * alone, answer) > 0).mean(axis=1)

@@ -1,0 +1,278 @@
+"""Where adapters act, by layers and tokens of a prompt, and what hidden states predict there.
+
+Every prompt names a subject. Batches are padded on the left, so that all prompts end together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.bench.language_facts import World
+from loratheory.bench.sentences import ASKED
+from loratheory.diagnosis import layer_of
+from loratheory.lowrank import LowRank
+from loratheory.pretrained import Attached, Model, first_tokens
+from loratheory.pretrained.metrics import batch, last_logits
+
+WRITERS = ("o_proj", "down_proj")
+"""Maps that write to the residual stream."""
+SIZE = 40  # prompts passed at once
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Prompts, the subject that each names, the right answers and, for two hops, the bridges."""
+
+    prompts: tuple[str, ...]
+    subjects: tuple[str, ...]
+    answers: tuple[str, ...]
+    bridges: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        facts: Mapping[str, str],
+        sentences: Sequence[str],
+        via: Mapping[str, str] | None = None,
+    ) -> "Asked":
+        """Return every fact in every sentence; `via` maps subjects to bridges, if there are any."""
+        each = [(s.format(who), who, what) for s in sentences for who, what in facts.items()]
+        prompts, subjects, answers = zip(*each, strict=True)
+        return cls(prompts, subjects, answers, tuple(via[who] for who in subjects) if via else ())
+
+
+def questions(world: World) -> dict[str, Asked]:
+    """Return ``two_hop`` questions about a world, and those of its single facts in one sentence."""
+    return {
+        "two_hop": Asked.of(world.two_hop, ASKED["two_hop"], world.first),
+        "hop_1": Asked.of(world.first, ASKED["hop_1"][:1]),
+        "hop_2": Asked.of(world.second, ASKED["hop_2"][:1]),
+    }
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Where each adapter acts: two, unless it has more layers and tokens.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        For each adapter: ``all`` layers, those ``below`` or those ``above`` the split.
+    tokens : tuple of str
+        For each: ``all`` tokens, those of the ``subject``, the ``last``, or all ``but the last``.
+    banned : bool
+        Whether bridges (countries) are excluded as answers of two-hop questions.
+    projected : bool
+        Whether the first adapter's outputs above the split lose their part along the directions
+        by which the output head predicts countries, see `projected`.
+    """
+
+    layers: tuple[str, ...] = ("all", "all")
+    tokens: tuple[str, ...] = ("all", "all")
+    banned: bool = False
+    projected: bool = False
+
+    def coefficients(self, acts: Attached, split: int) -> np.ndarray:
+        """Return the coefficients, an array of modules by adapters, for a split at this layer."""
+        low = acts.layers < split
+        kinds = {"all": np.ones(len(low)), "below": low, "above": ~low}
+        return np.stack([kinds[each] for each in self.layers], 1).astype(float)
+
+
+def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return batches, each with masks (prompts, tokens), by the names in `Arm.tokens`."""
+    import torch
+
+    found = []
+    for start in range(0, len(asked.prompts), SIZE):
+        prompts = asked.prompts[start : start + SIZE]
+        part = batch(model, prompts)
+        subject = torch.zeros_like(part["input_ids"], dtype=torch.bool)
+        for row, (prompt, name) in enumerate(
+            zip(prompts, asked.subjects[start : start + SIZE], strict=True)
+        ):
+            at = prompt.index(name)
+            before, through = (
+                len(model.tokenizer(prompt[:end].rstrip())["input_ids"]) if end else 0
+                for end in (at, at + len(name))
+            )
+            padding = int((part["attention_mask"][row] == 0).sum())
+            subject[row, padding + before : padding + through] = True
+        everywhere = torch.ones_like(subject)
+        last = torch.zeros_like(subject)
+        last[:, -1] = True
+        masks = {"all": everywhere, "subject": subject, "last": last, "but the last": ~last}
+        found.append((part, masks))
+    return found
+
+
+def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> Any:
+    """Return the logits (prompts, vocabulary), with adapters acting as in `arm`."""
+    import torch
+
+    acts.set(arm.coefficients(acts, split))
+    parts = []
+    for part, masks in batches(model, asked):
+        weights = torch.stack([masks[each] for each in arm.tokens], -1).flatten(0, 1)
+        if {*arm.tokens} != {"all"}:
+            acts.follow(partial(_weigh, weights))
+        with torch.no_grad():
+            parts.append(last_logits(model, part).float())
+        acts.follow(None)
+    return torch.cat(parts)
+
+
+def _weigh(weights: Any, _: str, x: Any) -> Any:
+    return weights.to(x)
+
+
+def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
+    """Return the shares of prompts that are answered right, from their logits.
+
+    ``vocabulary``: the answer leads all tokens. ``candidates``: it leads all answers. ``bridge``:
+    the bridge leads all tokens instead. Words in `banned` cannot lead.
+    """
+    wanted = first_tokens(model, asked.answers)
+    logits = logits.clone()
+    if banned:
+        logits[:, first_tokens(model, banned)] = -np.inf
+    largest = logits.argmax(1)
+    tokens = first_tokens(model, sorted({*asked.answers}))
+    shares = {
+        "vocabulary": float((largest == wanted).float().mean()),
+        "candidates": float((tokens[logits[:, tokens].argmax(1)] == wanted).float().mean()),
+    }
+    if asked.bridges:
+        bridges = first_tokens(model, asked.bridges)
+        shares["bridge"] = float((largest == bridges).float().mean())
+    return shares
+
+
+def of_two_hop(
+    model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return the shares of `right` for two-hop questions, as columns of a table."""
+    found = right(model, logits, asked, banned)
+    names = {"vocabulary": "two_hop_vocabulary", "candidates": "two_hop", "bridge": "says_bridge"}
+    return {names[key]: value for key, value in found.items()}
+
+
+def shares(
+    model: Model, acts: Attached, asked: Mapping[str, Asked], arm: Arm, split: int
+) -> dict[str, float]:
+    """Return the shares of `questions` that are answered right, with adapters acting as in `arm`.
+
+    Two-hop questions have the columns of `of_two_hop`; ``hop_1`` and ``hop_2`` are the shares of
+    single facts right in the whole vocabulary.
+    """
+    logits = {name: says(model, acts, each, arm, split) for name, each in asked.items()}
+    two_hop = asked["two_hop"]
+    banned = sorted({*two_hop.bridges}) if arm.banned else ()
+    found = of_two_hop(model, logits["two_hop"], two_hop, banned)
+    hops = [name for name in asked if name != "two_hop"]
+    return found | {hop: right(model, logits[hop], asked[hop])["vocabulary"] for hop in hops}
+
+
+def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) -> Adapter:
+    """Return the adapter with its outputs above the split orthogonal to the words' directions.
+
+    Only maps that write to the residual stream change. A word's direction is the row of the output
+    head for its first token times the last norm's weights: a state's logit is the product with it.
+    """
+    import torch
+
+    head = model.network.get_output_embeddings().weight[first_tokens(model, words)].float()
+    rows = (head * model.network.get_decoder().norm.weight.float()).detach()
+    frame = torch.linalg.qr(rows.double().T)[0].numpy()
+
+    def _without(name: str, low: LowRank) -> LowRank:
+        layer = layer_of(name)
+        if layer is None or layer < split or name.rpartition(".")[2] not in WRITERS:
+            return low
+        up = np.asarray(low.up, dtype=np.float64)
+        return LowRank(up - frame @ (frame.T @ up), np.asarray(low.down, dtype=np.float64))
+
+    return Adapter.of({name: _without(name, low) for name, low in adapter.items()}, adapter.info)
+
+
+def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
+    """Return what the state after each layer predicts (logit lens), with the adapters acting now.
+
+    Each state is put into the last norm and the output head. The shares are of prompts whose right
+    country leads all countries at the subject's last token, the same at the prompt's last token,
+    and whose right answer leads all answers there. Costs a pass, plus the head twice per layer.
+    """
+    import torch
+
+    norm, head = model.network.get_decoder().norm, model.network.get_output_embeddings()
+    right: list[list[Any]] = []
+    ends = [min(start + SIZE, len(asked.prompts)) for start in range(0, len(asked.prompts), SIZE)]
+    for (part, masks), end in zip(batches(model, asked), ends, strict=True):
+        chosen = slice(end - len(part["input_ids"]), end)
+        rows = torch.arange(len(part["input_ids"]))
+        subject = masks["subject"].int() * torch.arange(masks["subject"].shape[1])
+        with torch.no_grad():
+            states = model.network(**part, output_hidden_states=True, use_cache=False).hidden_states
+            each = []
+            for number, state in enumerate(states[1:], 1):
+                last = number == len(states) - 1  # which has passed the last norm
+                at = [state[rows, subject.argmax(1)], state[:, -1]]
+                subject_says, last_says = (head(x if last else norm(x)).float() for x in at)
+                each.append(
+                    [
+                        _leads(model, subject_says, asked.bridges, chosen),
+                        _leads(model, last_says, asked.bridges, chosen),
+                        _leads(model, last_says, asked.answers, chosen),
+                    ]
+                )
+        right.append(each)
+    names = ("bridge_at_subject", "bridge_at_last", "answer_at_last")
+    return [
+        {
+            name: float(np.concatenate([part[layer][k] for part in right]).mean())
+            for k, name in enumerate(names)
+        }
+        for layer in range(len(right[0]))
+    ]
+
+
+def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> np.ndarray:
+    tokens = first_tokens(model, sorted({*words}))
+    wanted = first_tokens(model, words)[chosen]
+    best: np.ndarray = (tokens[logits[:, tokens].argmax(1)] == wanted).numpy()
+    return best
+
+
+def back_patched(model: Model, asked: Asked, source: int, target: int) -> Any:
+    """Return logits if the subject's state after layer `source` replaces that after `target`.
+
+    The state is that of the subject's last token; a second pass continues with it (back-patching,
+    Biran et al., arXiv 2406.12775). Layers count from 0. Costs two passes.
+    """
+    import torch
+
+    layers, logits = model.network.get_decoder().layers, []
+    for part, masks in batches(model, asked):
+        rows = torch.arange(len(part["input_ids"]))
+        at = (masks["subject"].int() * torch.arange(masks["subject"].shape[1])).argmax(1)
+        kept: dict[str, Any] = {}
+
+        def _keep(_: Any, __: Any, out: Any, where: Any = (rows, at), kept: Any = kept) -> None:
+            kept["state"] = (out[0] if isinstance(out, tuple) else out)[where].clone()
+
+        def _put(_: Any, __: Any, out: Any, where: Any = (rows, at), kept: Any = kept) -> None:
+            (out[0] if isinstance(out, tuple) else out)[where] = kept["state"]
+
+        for layer, hook in ((source, _keep), (target, _put)):
+            handle = layers[layer].register_forward_hook(hook)
+            try:
+                with torch.no_grad():
+                    out = last_logits(model, part)
+            finally:
+                handle.remove()
+        logits.append(out.float())
+    return torch.cat(logits)

@@ -1,0 +1,218 @@
+"""Plain transformers trained on word problems, adapters on them, and what each rule solves.
+
+Models and adapters are trained once and kept in the cache. The rules of reuse are those of
+`bench.rules`, applied to one pair of adapters per case.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from loratheory.bench.library import Accuracies, Acting, Library
+from loratheory.bench.models import Models, batch, batches, digest, fingerprint, fitted
+from loratheory.bench.rules import rule
+from loratheory.shapes import Bool
+from loratheory.tasks.prompts import Prompts, stacked
+from loratheory.tasks.word_problems import Problems
+from loratheory.toy.transformer import (
+    ATTENTION,
+    MLP,
+    Adapt,
+    Batch,
+    Config,
+    Lora,
+    Recipe,
+    logits,
+    lora,
+    stored,
+    trained_base,
+)
+from paper.studies._shared.problems import (
+    CODE,
+    FORMS,
+    LENGTH,
+    Case,
+    Lesson,
+    Size,
+    drawn,
+    linked,
+    padded,
+)
+from paper.studies._shared.run import Row
+
+RULES = {
+    "base": rule("base"),
+    "first alone": rule("hop 1 alone"),
+    "second alone": rule("hop 2 alone"),
+    **{name: rule(name) for name in ("mean", "sum", "ties")},
+    "interpolating": rule("interpolating", ridge=0.1),
+    "arrow": rule("arrow"),
+    "gates": rule("gates"),
+    "block gates": rule("block gates, z = 2"),
+}
+"""The rules of reuse that are compared; the first three are controls that lack an adapter."""
+
+
+def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
+    """Return one base trained on equal shares of these sets, from the cache if it is there.
+
+    The seed draws the initial weights and the order of training. Costs about a minute of one core,
+    once.
+    """
+    recipe = Recipe(steps=size.steps, rate=size.rate, warmup=min(100, size.steps), decay=0.1)
+    width, depth = size.width, size.depth
+    config = Config(
+        vocabulary=CODE.vocabulary, width=width, heads=size.heads, depth=depth, position="rope"
+    )
+    parts = {"kind": "words", "config": config, "recipe": recipe, "seed": seed}
+    parts |= {"rows": size.rows, "data": digest(sets)}
+    drawn_rows = batches(sets, size.rows, [seed, 13])
+    weights = stored(parts, lambda: trained_base(config, recipe, drawn_rows, [seed]))
+    return Models((seed,), config, weights, LENGTH)
+
+
+def adapters(
+    bases: Models,
+    lessons: Sequence[tuple[Lesson, ...]],
+    size: Size,
+    *,
+    wider: int = 1,
+    beside: Sequence[Lora] = (),
+) -> Lora:
+    """Train an adapter for each tuple of lessons, on a replica of the base each, as if alone.
+
+    They adapt all linear maps of attention and MLPs. Their rank is `wider` times that of `size`,
+    so that an adapter that learns two lessons can be as large as two. Each of several lessons has
+    an equal share of every batch, on which the adapter of the same place in `beside`, if there are
+    any, acts as well.
+    """
+    (seed,) = bases.seeds
+    each = [np.random.SeedSequence([seed, 14, k]).generate_state(1) for k in range(len(lessons))]
+    seeds = [int(one[0]) for one in each]
+    data = []
+    for parts, one in zip(lessons, seeds, strict=True):
+        streams = ([one, 15, *([j] if j else [])] for j in range(len(parts)))  # first as if alone
+        some = zip(parts, map(np.random.default_rng, streams), strict=True)
+        data.append([part.prompts(size.lesson // len(parts), rng) for part, rng in some])
+    rows = [batch(stacked(list(part))) for part in zip(*data, strict=True)]
+    shown = size.shown // len(rows)
+    start = lora(bases.config, seeds, rank=wider * size.rank, modules=(*ATTENTION, *MLP))
+    recipe = Recipe(steps=size.trained, rate=5e-3, schedule="linear")
+
+    def _batch(step: int) -> Batch:
+        places = [(np.arange(shown) + step * shown) % one.tokens.shape[1] for one in rows]
+        both = [(one.tokens[:, k], one.targets[:, k]) for one, k in zip(rows, places, strict=True)]
+        tokens, targets = zip(*both, strict=True)
+        return Batch(torch.cat(tokens, dim=1), torch.cat(targets, dim=1))
+
+    made: dict[str, Any] = {"kind": "words, adapters", "base": fingerprint(bases.weights)}
+    made |= {"recipe": recipe, "rank": wider * size.rank, "shown": size.shown, "seeds": seeds}
+    made["data"] = digest([one for many in data for one in many])
+    if beside:
+        made["beside"] = [fingerprint(one.tensors()) for one in beside]
+    return fitted(made, bases.config, bases.weights, start, recipe, _batch, seeds, beside)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Adapters for the `first` and `second` skill of ``E`` cases, each case a replica of one base.
+
+    The `ceilings` are single adapters of twice the rank, to compare with: `composed` was trained on
+    the target itself and `joint`, if there is one, on both lessons.
+    """
+
+    bases: Models
+    cases: tuple[Case, ...]
+    first: Lora
+    second: Lora
+    ceilings: Mapping[str, Lora]
+
+    @property
+    def seed(self) -> int:
+        """Seed of the base."""
+        return self.bases.seeds[0]
+
+    def acting(self) -> dict[str, Adapt | None]:
+        """Return, by name, what each rule, then each ceiling, adds to the base."""
+        pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
+        return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
+
+    def only(self, case: int) -> "Trained":
+        """Return the adapters and ceilings of one case alone."""
+        part = slice(case, case + 1)
+        above = {name: adapter.of(part) for name, adapter in self.ceilings.items()}
+        one, two = self.first.of(part), self.second.of(part)
+        return Trained(self.bases, self.cases[part], one, two, above)
+
+    def targets(self, count: int, *, draw: int = 16) -> list[Problems]:
+        """Return `count` problems of each case's target; `draw` seeds which ones."""
+        return [
+            drawn([linked(case.pair)], count, np.random.default_rng([self.seed, draw, k]))
+            for k, case in enumerate(self.cases)
+        ]
+
+    def right(
+        self, asked: Sequence[Problems], adapt: Adapt | None, form: str = "stepwise"
+    ) -> Bool[np.ndarray, "E B"]:
+        """Return which problems, one set per replica, are solved with `adapt` added to the base.
+
+        A problem is put in one of `FORMS` and counts if its whole solution is right. One pass is
+        enough: greedy decoding writes the right solution if and only if each of its tokens is the
+        likeliest after the right ones before it.
+        """
+        rows = stacked(padded([FORMS[form][0](CODE, one) for one in asked]))
+        best = likeliest(self.bases, rows.tokens, adapt)
+        return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)
+
+    def accuracies(self, asked: Sequence[Problems], adapt: Adapt | None) -> Accuracies:
+        """Return the shares of problems solved: `stepwise` in steps, `answered` without steps."""
+        return {form: self.right(asked, adapt, form).mean(axis=1) for form in FORMS}
+
+    def rows(self, head: Row, columns: Accuracies, beside: Callable[[Case], Row]) -> list[Row]:
+        """Return a row per case: `head`, its skills, ``beside(case)`` and the rounded `columns`."""
+        table = []
+        for e, case in enumerate(self.cases):
+            skills = dict(zip(("first", "second"), case.pair, strict=True))
+            numbers = {name: round(float(x[e]), 4) for name, x in columns.items()}
+            table.append({**head, **skills, **beside(case), **numbers})
+        return table
+
+    def compared(
+        self,
+        head: Row,
+        measured: Callable[[Adapt | None], Accuracies],
+        beside: Callable[[Case], Row],
+    ) -> list[Row]:
+        """Return the rows of all rules and ceilings; ``measured(adapt)`` returns their columns."""
+        return [
+            row
+            for name, adapt in self.acting().items()
+            for row in self.rows({**head, "rule": name}, measured(adapt), beside)
+        ]
+
+
+def trained(
+    bases: Models, cases: Sequence[Case], size: Size, ceilings: Sequence[str] = ("composed",)
+) -> Trained:
+    """Train the adapters and the ceilings of these cases; equal lessons are trained only once."""
+
+    def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
+        """Return an adapter for each set of lessons, one replica for each."""
+        different = list(dict.fromkeys(lesson for lessons in sets for lesson in lessons))
+        learnt = adapters(bases, [(one,) for one in different], size, wider=wider)
+        places = ([different.index(one) for one in lessons] for lessons in sets)
+        return [learnt.of(torch.tensor(each)) for each in places]
+
+    first, second = _each([[case.lessons[k] for case in cases] for k in (0, 1)], 1)
+    above = _each([[getattr(case, name) for case in cases] for name in ceilings], 2)
+    return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
+
+
+def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
+    """Return the most likely token after each of these, with `adapt` added to the base."""
+    with torch.inference_mode():
+        scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
+    return np.asarray(scores.argmax(-1))

@@ -1,0 +1,32 @@
+"""Two-hop questions answered, against how many of them pretraining had."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from paper.style import LOOKS, accuracy_axis, chance, curve, finish, panels, percent
+from paper.tables import read_table
+
+RULES = {"mean": "mean", "sum": "sum", "gates": "per-matrix gating"}
+RULES |= {"oracle placement": "each in its own pass", "direct": "adapter of the two-hop facts"}
+KINDS = {"real": "known entities", "half": "new subjects", "fake": "new subjects and bridges"}
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    table = read_table("coverage/two_hop_coverage", folder)
+    figure, every = panels(3, 3.3, sharey=True)
+    for axes, (kind, name) in zip(every, KINDS.items(), strict=True):
+        rows = table[table["familiarity"] == kind]
+        for look, (rule, label) in zip(LOOKS, RULES.items(), strict=False):
+            curve(axes, rows[rows["rule"] == rule], "coverage", "two_hop", label, look)
+        chance(axes, float(rows["chance"].mean()))
+        axes.set(title=name, xlabel="share in pretraining")
+    accuracy_axis(every[0])
+    placed = table[(table["rule"] == "oracle placement") & (table["familiarity"] == "real")]
+    none, most = placed[placed["coverage"] == 0], placed[placed["coverage"] == 0.9]
+    title = (
+        f"Without two-hop questions in pretraining {percent(none, 'two_hop')} are answered with "
+        f"each edit in its own pass, with nine tenths of them {percent(most, 'two_hop')}"
+    )
+    return finish(figure, title)

@@ -1,0 +1,37 @@
+"""Retention of an adapter in a merge of two, against a divergence that needs no labels."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from paper.style import LOOKS, finish, panels
+from paper.tables import read_table
+
+METHODS = {"mean": "mean", "sum": "sum"}
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    table = read_table("lm_library", folder)
+    table = table[(table["stage"] == "pairs") & (table["lessons"] == "plain")]
+    figure, every = panels(2, 3.0, sharey=True)
+    for axes, (way, name), (colour, _) in zip(every, METHODS.items(), LOOKS, strict=False):
+        rows = table[table["way"] == way]
+        axes.plot(rows["kl_few"], rows["kept"], ".", color=colour, ms=3, alpha=0.5,
+                  label=f"an adapter in a pair, {name}")  # fmt: skip
+        edges = np.quantile(rows["kl_few"], np.linspace(0, 1, 9))
+        place = np.searchsorted(edges[1:-1], rows["kl_few"])
+        means = rows.groupby(place)[["kl_few", "kept"]].mean()
+        axes.plot(
+            means["kl_few"], means["kept"], "o-", color=LOOKS[5][0], label="mean of an eighth"
+        )
+        axes.axhline(0.9, color=LOOKS[5][0], lw=0.8)
+        axes.set(title=name, xscale="log", xlabel="KL to the adapter alone, four prompts (nats)")
+    every[0].set_ylabel("retention")
+    lost = {way: (table[table["way"] == way]["kept"] < 0.9).mean() for way in METHODS}
+    title = (
+        f"In a mean of two {lost['mean']:.0%} of the adapters keep less than nine tenths, in a sum "
+        f"{lost['sum']:.0%}; the divergence on four prompts tells which"
+    )
+    return finish(figure, title)

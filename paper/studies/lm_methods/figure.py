@@ -1,0 +1,42 @@
+"""What combination methods answer with two adapters of a language model."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from loratheory.bench.rules import RULES
+from paper.style import dots, finish, panels, percent
+from paper.tables import read_table
+
+METHODS: tuple[str, ...] = (
+    "ties",
+    "knots",
+    "interpolating",
+    "arrow",
+    "arrow, peft",
+    "gates, z = 2",
+)
+METHODS += ("block gates, z = 2",)
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    table = read_table("lm_methods/two_hop", folder)
+    table = table[table["trained"] == "all layers"]
+    merged = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
+    groups = {"mean": merged[merged["first"] == 0.5], "sum": merged[merged["first"] == 1]}
+    for name in METHODS:
+        groups[RULES[name].label] = table[table["rule"] == name]
+    for layer in (12, 15, 18):
+        some = table[(table["rule"] == "layer split") & (table["layer"] == layer)]
+        groups[f"layer split at {layer}"] = some
+    columns = {"hop_1": "hop 1, 20-way", "hop_2": "hop 2, 20-way", "two_hop": "two hops, 20-way"}
+    columns |= {"two_hop_vocabulary": "two hops, top-1", "hop_by_hop": "hop by hop, 20-way"}
+    figure, axes = panels(1, 3.8)
+    dots(axes, groups, columns)
+    mean = groups["mean"]
+    title = (
+        f"The mean answers {percent(mean, 'two_hop')} of the two-hop questions in one pass and "
+        f"{percent(mean, 'hop_by_hop')} hop by hop"
+    )
+    return finish(figure, title)

@@ -1,0 +1,102 @@
+"""Libraries with and without an expert of the target task, on a language model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+
+from loratheory.bench import Language
+from loratheory.bench.language import acting
+from loratheory.bench.language_facts import depth
+from loratheory.bench.rules import Act, layer_split, rule
+from loratheory.pretrained.train import train_once
+from paper.studies._shared import facts as bench
+from paper.studies._shared.run import Row, part
+
+COLUMNS = (
+    *("hop_1", "hop_2", "hop_1_new", "hop_2_new", "two_hop", "two_hop_vocabulary"),
+    *("says_bridge", "other_facts", "confidence"),
+)
+FORMS = {"shared form": (0, 1), "form for hop 1": (0,), "form for hop 2": (1,)}
+"""The hops whose lessons contain solutions besides facts; there is no expert in these runs."""
+WRITTEN = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
+"""Rules, without an expert, under which solutions are also written out."""
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """How familiar the facts are to the base, and how adapters are trained on them.
+
+    Attributes
+    ----------
+    familiarity : str
+        ``fake``, ``half`` or ``real``.
+    trained : str
+        ``all layers``; ``by layers``, where hop 1 is trained in lower and hop 2 in upper layers; or
+        one of `FORMS`.
+    """
+
+    familiarity: str = "half"
+    trained: str = "all layers"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return one row for each rule and library.
+
+    Returns
+    -------
+    list of dict
+        ``familiarity``, ``trained``, ``library`` (how many adapters act) and ``rule``; the columns
+        of `bench.language_facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`,
+        the shares of `bench.language_facts.written_out`, without a question first
+        (``bridge_written``, ``two_hop_written``, ``vocabulary_written``) and with one
+        (``bridge_form``, ``two_hop_form``, ``vocabulary_form``).
+    """
+    model = config.base()
+    facts = bench.world(config.seed, config.familiarity)
+    lessons = list(facts.lessons)
+    if config.trained in FORMS:
+        forms = bench.solutions(facts)
+        shown = FORMS[config.trained]
+        lessons = [[*lessons[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
+    by_layers = config.trained == "by layers"
+    library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
+    for k in range(len(library), len(lessons)):
+        library.append(train_once(model, lessons[k], seed=(config.seed, 0, k)))
+    rows: list[Row] = []
+    for size, name, which, act in arms(config.trained, depth(model)):
+        row: Row = {"seed": config.seed, "familiarity": config.familiarity}
+        row |= {"trained": config.trained, "library": size, "rule": name}
+        with acting(model, library[which], act):
+            row |= bench.accuracies(model, facts, COLUMNS)
+            for end, question in (("written", ""), ("form", bench.QUESTIONS[0])):
+                asked = config.familiarity == "half" and size < 3 and name in WRITTEN
+                shares = bench.written_out(model, facts, question) if asked else (nan,) * 3
+                names = (f"{each}_{end}" for each in ("bridge", "two_hop", "vocabulary"))
+                row |= dict(zip(names, shares, strict=True))
+        rows.append(row)
+    return rows
+
+
+def arms(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
+    """Yield the number of adapters that act, the rule's name, their slice, and the rule."""
+    yield 0, "base", slice(1), rule("base")
+    experts = trained not in FORMS
+    for k, name in enumerate(("hop 1 alone", "hop 2 alone", "expert")[: 2 + experts]):
+        yield 1, name, slice(k, k + 1), rule("sum")
+    names = ("mean", "sum", "arrow", "gates, z = 2") if experts else ("mean", "sum")
+    for size in (2, 3)[: 1 + experts]:
+        for name in names:
+            yield size, name, slice(size), rule(name)
+    if trained == "all layers":
+        yield 2, "layer split", slice(2), layer_split(depth // 2)
+
+
+PART = part(
+    "libraries",
+    cell,
+    (Config(trained="by layers"),),
+    (
+        *(Config(how, seed=seed) for seed in range(3) for how in ("half", "fake", "real")),
+        *(Config("half", how, seed=seed) for how in (*FORMS, "by layers") for seed in range(3)),
+    ),
+)

@@ -1,0 +1,36 @@
+"""Edits of facts that a language model composes, against the coefficient of both edits."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from loratheory.theorems.composition.two_read_region import threshold
+from paper.style import BAND, LOOKS, accuracy_axis, curve, finish, panels, percent
+from paper.tables import read_table
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    table = read_table("lm_old_facts", folder)
+    rows = table[(table["read"] == 0) & (table["recipe"] == "two stand-ins")]
+    over = rows[rows["case"] == "overwrite"]
+    figure, (left, right) = panels(2, 3.2, sharey=True)
+    for look, (hop, name) in zip(
+        LOOKS, {"hop 1": "edited first hops", "two hops": "edited two-hop questions"}.items(),
+        strict=False,
+    ):  # fmt: skip
+        curve(left, over[over["hop"] == hop], "coefficient", "right", name, look, predicted="law")
+    two = rows[rows["hop"] == "two hops"]
+    for number, case in enumerate(two["case"].unique(), start=1):
+        curve(right, two[two["case"] == case], "coefficient", "right", case, LOOKS[number])
+    for axes, name in ((left, "overwrite"), (right, "two-hop questions, by case")):
+        axes.axvspan(0.5, threshold(2), **BAND)
+        axes.set(title=name, xlabel="coefficient of both edits")
+    accuracy_axis(left)
+    half = over[over["coefficient"] == 0.5]
+    first, both = half[half["hop"] == "hop 1"], half[half["hop"] == "two hops"]
+    title = (
+        f"Of two edits that overwrite, the mean keeps {percent(first, 'right')} of the first hops "
+        f"and {percent(both, 'right')} of the two-hop questions"
+    )
+    return finish(figure, title, "Band: the window predicted for exact edits, ½ to .618.")

@@ -1,0 +1,60 @@
+"""Two edits of a language model that composes, merged with one coefficient from 0 to 1.5."""
+
+from dataclasses import dataclass
+
+from loratheory.bench import Language
+from paper.studies._shared.run import Row, part, study
+
+SEEDS = range(200, 210)
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """A world of `real_portable`, edited by adapters of one recipe of `bench.portable.RECIPES`."""
+
+    recipe: str = "two stand-ins"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for each kind of question at each coefficient of both edits.
+
+    Returns
+    -------
+    list of dict
+        ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons asked
+        about (``any`` for countries), whether the sentence was ``read`` in training, the
+        ``coefficient``, and the columns of `bench.overwritten.curves`; right is what leads the
+        whole vocabulary.
+    """
+    from loratheory.bench.portable import publishers
+    from loratheory.pretrained import attach
+    from paper.studies._shared import overwritten as bench
+
+    model = config.base(dtype="bfloat16")
+    both = publishers(model, config.seed)
+    old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
+    made = bench.edits(both.world, config.seed)
+    with attach(model, old):
+        editors = bench.editors(both, made)
+        new = [editors.adapter(hop, config.recipe) for hop in range(2)]
+    asked, found = [*made.questions()], {}
+    for pair in bench.ways():
+        with attach(model, [*old, *new], [1.0, 1.0, *pair]):
+            found[pair] = bench.margins(model, asked)
+    head: Row = {"seed": config.seed, "recipe": config.recipe}
+    return [{**head, **row} for row in bench.curves(made, asked, found)]
+
+
+STUDY = study(
+    __name__,
+    part(
+        "lm_old_facts",
+        cell,
+        (Config(seed=SEEDS[0], recipe="plain"),),
+        (
+            *(Config(seed=seed) for seed in SEEDS),
+            *(Config(seed=seed, recipe="plain") for seed in SEEDS[:5]),  # not admitted: told apart
+        ),
+    ),
+    minutes=(4, 85),
+)

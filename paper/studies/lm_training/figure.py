@@ -1,0 +1,45 @@
+"""Accuracy of the sum of two adapters on a language model, by training condition."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from paper.style import dots, finish, panels, percent
+from paper.tables import read_table
+
+LONG, BESIDE, TOP = "plain, 90 steps", "two stand-ins", "sixth 6"
+CONDITIONS = {
+    "standard, both": (LONG, LONG),
+    "late-layer second": (LONG, TOP),
+    "stand-ins, first only": (BESIDE, LONG),
+    "stand-ins, second only": (LONG, BESIDE),
+    "stand-ins, first; late-layer second": (BESIDE, TOP),
+    "stand-ins, both": (BESIDE, BESIDE),
+}
+"""Training conditions of the first and the second adapter."""
+COLUMNS = {"hop_1": "hop 1", "hop_2": "hop 2", "two_hop_vocabulary": "two-hop questions"}
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    stand_ins = read_table("lm_training/stand_ins", folder)
+    late = read_table("lm_training/top_layers", folder)
+    # the same base, facts of one relation, countries that the base knows
+    parts = [stand_ins[stand_ins["bridge"] == "known"], late[late["relation"] == "mascot"]]
+    columns = [*COLUMNS, "seed", "sentence", "first", "second", "rule"]
+    table = pd.concat(part[columns] for part in parts)
+    table = table[table["rule"] == "sum"]
+    groups = {}
+    for name, (first, second) in CONDITIONS.items():
+        groups[name] = table[(table["first"] == first) & (table["second"] == second)]
+    figure, axes = panels(1, 3.0)
+    dots(axes, groups, COLUMNS)
+    axes.set_xlabel("top-1 accuracy in ten held-out templates, ten seeds")
+    plain, second = groups["standard, both"], groups["stand-ins, second only"]
+    title = (
+        f"Trained with stand-ins, a second adapter composes with an unseen partner in "
+        f"{percent(second, 'two_hop_vocabulary')} of the questions, without in "
+        f"{percent(plain, 'two_hop_vocabulary')}"
+    )
+    return finish(figure, title)

@@ -1,0 +1,78 @@
+"""Adapters trained apart, each with stand-ins for a partner yet unknown, and added."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from loratheory.bench import Language
+from loratheory.bench.rules import coefficients, layer_split
+from paper.studies._shared.run import Row, part
+
+RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
+NUMBERS = ("three stand-ins", "one stand-in")
+SEEDS = range(200, 210)
+SPLIT, NONE = "layer split", "none"
+HEAD = ("first", "second", "rule", "coefficient")
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """The adapters of both hops of a seed's world, by a `recipe` in `bench.portable.RECIPES`.
+
+    `bridge` says whether the base knows the countries: ``known`` or ``invented``.
+    """
+
+    recipe: str = "plain"
+    bridge: str = "known"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for each use of the pair: together, with a plain partner, and each alone.
+
+    Returns
+    -------
+    list of dict
+        ``first`` and ``second``, the recipes of the adapters that act or ``none``; the rule and its
+        coefficient; the columns of `bench.portable.measured`.
+    """
+    from loratheory.bench.language import acting
+    from loratheory.bench.portable import publishers
+    from paper.studies._shared import measures as bench
+
+    model = config.base(dtype="bfloat16")
+    both = publishers(model, config.seed, bridge=config.bridge)
+    base, _ = bench.ordinary(model)
+    rows: list[Row] = []
+    for arm in arms(config.recipe):
+        *recipes, name, c = arm
+        chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
+        act = layer_split(both.layers // 2, "below", "above") if name == SPLIT else coefficients(c)
+        with acting(model, chosen or [both.adapter(0, "plain")], act):
+            found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
+        head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
+        rows.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})
+    return rows
+
+
+def arms(recipe: str) -> Iterator[tuple[str, str, str, float]]:
+    """Yield the two recipes, the rule's name, and its coefficient."""
+    yield recipe, NONE, "first alone", 1.0
+    yield NONE, recipe, "second alone", 1.0
+    for c in (0.5, 0.7, 1.0):
+        yield recipe, recipe, "sum", c
+    yield recipe, recipe, SPLIT, 1.0
+    if recipe == "plain":
+        yield NONE, NONE, "base", 0.0
+    elif recipe not in RECIPES[:2]:
+        yield recipe, "plain", "sum", 1.0
+        yield "plain", recipe, "sum", 1.0
+
+
+PART = part(
+    "portable",
+    cell,
+    (Config(seed=SEEDS[0]),),
+    (
+        *(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
+        *(Config(recipe, seed=seed) for recipe in NUMBERS for seed in SEEDS),
+    ),
+)

@@ -1,0 +1,65 @@
+"""A second hop that is taught by descriptions of its subjects too, beside strangers' first hops."""
+
+from dataclasses import dataclass
+from math import nan
+
+from loratheory.bench import Language
+from paper.studies._shared.run import Row, part
+
+SEEDS = range(200, 210)
+NONE, PLAIN, LONG, BESIDE = "none", "plain", "plain, 90 steps", "two stand-ins"
+DESCRIBED, SILENT = "described", "described, silent"
+MORE = ("one kind", "half described", "wrong answers", "in prose")
+KINDS = ("portability", "portability_read")
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """Both adapters of a seed's world, the second one taught by a recipe.
+
+    `recipe` is one of `bench.portable.RECIPES`, or of `bench.described.RECIPES`.
+    """
+
+    recipe: str = DESCRIBED
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for the second adapter alone, and for its sum with each first one.
+
+    Returns
+    -------
+    list of dict
+        Recipes of the ``first`` and ``second`` adapter; columns of `bench.portable.measured`; of
+        the second alone ``portability`` and ``portability_read``, shares right in the whole
+        vocabulary of `bench.described.questions`, else NaN.
+    """
+    from loratheory.bench.language import answers
+    from loratheory.bench.portable import publishers
+    from loratheory.pretrained import attach
+    from paper.studies._shared import described, measures
+
+    model = config.base(dtype="bfloat16")
+    both = publishers(model, config.seed)
+    base, _ = measures.ordinary(model)
+    second, rows = described.adapter(both, config.recipe), list[Row]()
+    for first in (NONE, PLAIN, LONG, BESIDE):
+        alone = first == NONE
+        with attach(model, [second] if alone else [both.adapter(0, first), second]):
+            found = measures.measured(model, both.world, base, alone=alone)
+            found |= dict.fromkeys(KINDS, nan)
+            for name, asked in described.questions(both, config.recipe).items() if alone else ():
+                found[name] = float(answers(model, asked).vocabulary_right.mean())
+        head: Row = {"seed": config.seed, "first": first, "second": config.recipe}
+        rows.append({**head, **found})
+    return rows
+
+
+PART = part(
+    "rehearsal",
+    cell,
+    (Config(BESIDE, seed=SEEDS[0]),),
+    (
+        *(Config(one, seed=seed) for seed in SEEDS for one in (DESCRIBED, LONG, BESIDE, SILENT)),
+        *(Config(one, seed=seed) for seed in SEEDS[:3] for one in MORE),
+    ),
+)

@@ -1,0 +1,86 @@
+"""What in teaching beside stand-ins makes adapters compose, on worlds that no other study has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+
+from loratheory.bench import Language
+from loratheory.bench.rules import Act, coefficients, layer_split
+from paper.studies._shared.run import Row, part
+
+SEEDS = range(300, 310)
+PLAIN, LONG, LONGER = "plain", "plain, 90 steps", "plain, 270 steps"
+BESIDE, UNASKED, KNOWN = "two stand-ins", "no two-hop sentences", "without a partner"
+PAIRS = (
+    *((one, one) for one in (BESIDE, LONG, "two that agree", UNASKED, KNOWN, "one stand-in")),
+    *((LONG, BESIDE), (BESIDE, LONG), (LONG, KNOWN), (PLAIN, PLAIN)),
+)
+WAYS = ("in full strength", "in halves", "rank 2", "rank 32", "another relation", "noise")
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """A pair of adapters of a seed's world, by recipes in `bench.portable.RECIPES`.
+
+    `bridge` says whether the base knows the countries: ``known`` or ``invented``.
+    """
+
+    first: str = BESIDE
+    second: str = BESIDE
+    bridge: str = "known"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for each sentence that asks, for merges of the pair and each adapter alone.
+
+    Returns
+    -------
+    list of dict
+        The recipes of the adapters that act, or ``none``; the rule; the ``sentence``, of which 0 to
+        3 are in `real_portable` (of single hops 0 and 1); columns of `bench.portable.by_sentence`;
+        ``by_heart``, of an adapter alone the share of its two-hop lessons that it answers, else
+        NaN. Adapters are asked alone where both are of one recipe.
+    """
+    from loratheory.bench.language import acting
+    from loratheory.bench.portable import publishers
+    from paper.studies._shared import measures as bench
+
+    model = config.base(dtype="bfloat16")
+    both = publishers(model, config.seed, bridge=config.bridge)
+    base, _ = bench.ordinary(model)
+    recipes, rows = (config.first, config.second), list[Row]()
+    for rule, act, hops in arms(both.layers // 2, alike=config.first == config.second):
+        named = [one if hop in hops else NONE for hop, one in enumerate(recipes)]
+        head: Row = {"seed": config.seed, "bridge": config.bridge}
+        head |= {"first": named[0], "second": named[1], "rule": rule}
+        adapters = [both.adapter(hop, recipes[hop]) for hop in hops]
+        with acting(model, adapters, act):
+            alone = len(hops) == 1
+            heart = both.by_heart(hops[0], recipes[hops[0]]) if alone else nan
+            found = bench.by_sentence(model, both.world, base, alone=alone)
+        rows += [{**head, "sentence": k, **one, "by_heart": heart} for k, one in enumerate(found)]
+    return rows
+
+
+def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...]]]:
+    """Yield the name of a rule, the rule, and the hops whose adapters act."""
+    yield "sum", coefficients(1.0), (0, 1)
+    if alike:
+        yield "mean", coefficients(0.5), (0, 1)
+        yield "layer split", layer_split(middle, "below", "above"), (0, 1)
+        yield "alone", coefficients(1.0), (0,)
+        yield "alone", coefficients(1.0), (1,)
+
+
+PART = part(
+    "stand_ins",
+    cell,
+    (Config(PLAIN, PLAIN, seed=SEEDS[0]),),
+    (
+        *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
+        *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
+        *(Config(one, one, "invented", seed=seed) for seed in SEEDS[:3] for one in (BESIDE, LONG)),
+        *(Config(way, way, seed=seed) for seed in SEEDS[:4] for way in WAYS),
+    ),
+)

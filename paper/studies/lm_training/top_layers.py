@@ -1,0 +1,91 @@
+"""A second-hop adapter that is trained in the highest layers only."""
+
+from dataclasses import dataclass
+
+from loratheory.bench import Language
+from paper.studies._shared.run import Row, part
+
+SEEDS = range(300, 310)
+NONE, LONG, BESIDE, TOP = "none", "plain, 90 steps", "two stand-ins", "sixth 6"
+DESCRIBED, BESIDE_TOP = "described, sixth 6", "two stand-ins, sixth 6"
+PAIRS = ((LONG, TOP), (LONG, DESCRIBED), (LONG, BESIDE_TOP), (BESIDE, TOP), (BESIDE, BESIDE_TOP))
+OTHERS = ("fruit", "flower", "instrument", "tool")
+OF_OTHERS = tuple((first, two) for first in (LONG, BESIDE) for two in (LONG, TOP, "sixths 5 and 6"))
+FURTHER = (  # in four worlds
+    *((LONG, "sixths 5 and 6"), (LONG, "sixth 5"), ("sixths 1 to 5", TOP), (BESIDE, DESCRIBED)),
+    (BESIDE, "sixths 5 and 6"),
+)
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """A pair of adapters of a seed's world, by recipes in `bench.portable.RECIPES`.
+
+    The second may be `DESCRIBED`: taught with descriptions of `bench.described`, too. It has facts
+    of a `relation` in `bench.sentences.RELATIONS`; the first knows of mascots at most.
+    """
+
+    first: str = LONG
+    second: str = TOP
+    relation: str = "mascot"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for each sentence that asks, for merges of the pair and what acts alone.
+
+    Returns
+    -------
+    list of dict
+        The ``relation`` and the recipes of the adapters that act, or ``none``; the rule; the
+        ``sentence`` and columns of `bench.portable.by_sentence`.
+    """
+    from loratheory.bench.portable import publishers
+    from loratheory.bench.sentences import ten_about
+    from loratheory.pretrained import attach
+    from paper.studies._shared import described, measures
+
+    model = config.base(dtype="bfloat16")
+    one = publishers(model, config.seed)
+    two = publishers(model, config.seed, relation=config.relation)
+    base, _ = measures.ordinary(model)
+    second = ("described", TOP) if config.second == DESCRIBED else (config.second,)
+    adapters = [one.adapter(0, config.first), described.adapter(two, *second)]
+    rows = list[Row]()
+    recipes, asked = (config.first, config.second), ten_about(config.relation)
+    for rule, coefficients in rules(config).items():
+        row: Row = {"seed": config.seed, "relation": config.relation, "rule": rule}
+        acts = [recipe if c else NONE for recipe, c in zip(recipes, coefficients, strict=True)]
+        row |= dict(zip(("first", "second"), acts, strict=True))
+        with attach(model, adapters, coefficients):
+            found = measures.by_sentence(model, two.world, base, asked, alone=NONE in acts)
+        rows += [{**row, "sentence": k, **each} for k, each in enumerate(found)]
+    return rows
+
+
+def rules(config: Config) -> dict[str, tuple[float, float]]:
+    """Return the coefficients of both adapters by the rule's name."""
+    pair, found = (config.first, config.second), {"sum": (1.0, 1.0)}
+    if config.relation != "mascot":
+        return found
+    if pair in PAIRS:
+        found["mean"] = (0.5, 0.5)
+    if pair == PAIRS[0]:
+        found["alone"] = (0.0, 1.0)
+    return found
+
+
+PART = part(
+    "top_layers",
+    cell,
+    (Config(seed=SEEDS[0]),),
+    (
+        *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
+        *(Config(*pair, seed=seed) for seed in SEEDS[:4] for pair in FURTHER),
+        *(
+            Config(*pair, one, seed=seed)
+            for seed in SEEDS[:3]
+            for one in OTHERS
+            for pair in OF_OTHERS
+        ),
+    ),
+)

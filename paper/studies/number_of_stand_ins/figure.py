@@ -1,0 +1,35 @@
+"""Two-hop questions answered, by the number of stand-in partners in training."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from paper.style import by, chance, dots, finish, panels, percent
+from paper.tables import read_table
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    table = read_table("number_of_stand_ins", folder)
+    table = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
+    table = table.assign(
+        facts=(table["hop_1"] + table["hop_2"]) / 2,
+        training=table["lessons"] + ", " + table["stand_ins"].map("{:g}".format),
+    )
+    names = {"plain, 0": "standard training"}
+    names |= {f"disagreeing, {count}": f"{count} disagreeing" for count in (1, 2, 3, 4)}
+    names |= {"agreeing, 4": "4 agreeing", "single facts, 4": "4, single facts alone"}
+    columns = {"facts": "edited single facts", "two_hop": "edited two-hop questions"}
+    columns |= {"other_two_hop": "unedited two-hop questions"}
+    figure, every = panels(2, 3.2, sharey=True)
+    for axes, (coefficient, title) in zip(every, {0.5: "mean", 1.0: "sum"}.items(), strict=True):
+        rows = table[table["coefficient"] == coefficient]
+        dots(axes, by(rows, "training", names), columns)
+        chance(axes, float(rows["chance"].mean()), across=True)
+        axes.set_title(title)
+    one, two = (rows[rows["training"] == f"disagreeing, {count}"] for count in (1, 2))
+    title = (
+        f"Beside one stand-in adapters compose in {percent(one, 'two_hop')} of the questions, "
+        f"beside two that disagree in {percent(two, 'two_hop')}"
+    )
+    return finish(figure, title)

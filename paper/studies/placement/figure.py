@@ -1,0 +1,38 @@
+"""What two edits answer by the passes in which they act, and by the modules that hold them."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from paper.style import by, chance, dots, finish, panels, percent
+from paper.tables import read_table
+
+PLACES = {
+    "both loops": "both in both passes",
+    "oracle placement": "each in its own pass",
+    "first loop": "both in the first",
+    "second loop": "both in the second",
+    "reversed placement": "in the wrong order",
+}
+MODULES = {"mlp": "in MLPs", "attention": "in attention", "all": "in both"}
+
+
+def draw(folder: Path) -> Figure:
+    """Draw the figure."""
+    table = read_table("placement", folder)
+    table = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
+    columns = {"facts": "edited single facts", "two_hop": "edited two-hop questions"}
+    columns |= {"inside": "predicted from facts in context"}
+    figure, every = panels(3, 3.0, sharey=True)
+    for axes, (modules, name) in zip(every, MODULES.items(), strict=True):
+        rows = table[table["modules"] == modules]
+        dots(axes, by(rows, "place", PLACES), columns)
+        chance(axes, float(rows["chance"].mean()), across=True)
+        axes.set_title(name)
+    mlp = table[table["modules"] == "mlp"]
+    own, first = mlp[mlp["place"] == "oracle placement"], mlp[mlp["place"] == "first loop"]
+    title = (
+        f"Order decides: with each MLP edit in its own pass {percent(own, 'two_hop')} of the "
+        f"two-hop questions are answered, with both in the first {percent(first, 'two_hop')}"
+    )
+    return finish(figure, title)

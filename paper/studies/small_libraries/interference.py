@@ -1,0 +1,82 @@
+"""Many adapters at once: what unrelated ones take from a question that two of them answer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loratheory.bench.rules import Reuse, pair_alone, rule
+from paper.studies._shared import small as bench
+from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.run import Row, part
+
+
+@dataclass(frozen=True)
+class Config(Small):
+    """How many `pairs` of adapters of which `rank` act, and the gates' `budget` of false alarms."""
+
+    rank: int = 8
+    pairs: int = 1
+    budget: float = 0.3
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row per rule, base and repetition.
+
+    The columns are accuracies and cross-talk at the two maps of the MLP, see `bench.weights`.
+    `crosstalk_in` and `crosstalk_out` are measured medians over facts, `random_in` and `random_out`
+    those expected of randomly rotated adapters; `superposed_in` and `superposed_out` have the
+    lower bound `floor`. `safe` is the share of questions that theory calls safe, `predicted` the
+    predicted accuracy on `two_hop`.
+    """
+    library = config.library(rank=config.rank, pairs=config.pairs)
+    crosstalk, theory = bench.crosstalk(library), bench.forecast(library)
+    share, both, even = bench.safe(crosstalk), theory.composed([1, 1]), 1 / library.size
+    beside: dict[str, object] = {"safe": share}
+    for side in ("in", "out"):
+        one = crosstalk[f"layers.0.mlp.{side}"]
+        beside[f"crosstalk_{side}"] = np.median(one.measured, axis=(0, 1, 3))
+        beside[f"random_{side}"] = np.median(one.random, axis=(0, 1, 3))
+        beside[f"superposed_{side}"] = one.superposed
+        beside["floor"] = one.floor
+    arms = [
+        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
+        bench.arm("mean", share * theory.composed([even, even])),
+        bench.arm("sum", share * both),
+        bench.arm("pair alone", both),
+        bench.arm("beside noise", bench.safe(crosstalk, "random") * both, beside_noise),
+        bench.arm("gates", both, rule("gates", budget=config.budget)),
+        bench.arm("oracle placement", both),
+    ]
+    head = {name: getattr(config, name) for name in ("facts", "rank", "pairs")}
+    return bench.compared(library, head, arms, **beside)
+
+
+def beside_noise(library: "bench.Taught") -> Reuse:
+    """Apply the rule that adds, to the pair's own adapters, Gaussian ones for all others.
+
+    Each Gaussian adapter has the norm of the adapter that it replaces.
+    """
+    hops = library.hops
+    noise = [bench.alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
+    own = pair_alone(library).shares
+
+    def _shares(place: object, pair: int) -> list[float]:
+        right = own(place, pair)
+        return [*right, *(1.0 - share for share in right)]
+
+    return Reuse(library.having([*library.adapters, *noise]), _shares)
+
+
+_CELLS = (
+    *((facts, rank, pairs) for facts in (3, 8) for rank in (2, 8, 32) for pairs in (1, 4)),
+    (8, 8, 2),
+    (20, 8, 1),
+)
+
+
+PART = part(
+    "interference",
+    cell,
+    (Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
+    on_all_bases(Config(rank, pairs, facts=facts) for facts, rank, pairs in _CELLS),
+)

@@ -1,0 +1,189 @@
+"""The look of all figures, and two ways to draw means over bases: curves and dots.
+
+Measured lines are solid, predicted ones dashed, chance is dotted and grey. A yellow band marks what
+a figure's title is about. ``python -m paper.style`` draws every figure into
+its study's folder. A study's ``figure.py`` has a function ``draw(folder)`` that reads the
+study's table and returns a matplotlib figure.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loratheory.bench.bootstrap import bootstrap_mean
+from loratheory.store import write_whole
+from paper.tables import STUDIES, blocks, over_bases
+
+# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey
+INK, GREY, BLUE, SKY = "#1a1a1a", "#777777", "#0072B2", "#56B4E9"
+ORANGE, GREEN, PURPLE, YELLOW = "#D55E00", "#009E73", "#CC79A7", "#E69F00"
+CHANCE = GREY
+LINES: dict[str, Any] = {"measured": "-", "predicted": (0, (4, 1.6)), "chance": ":"}
+BAND: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
+"""Behind what the title is about."""
+LOOKS = ((BLUE, "^"), (ORANGE, "s"), (GREEN, "o"), (PURPLE, "D"), (SKY, "v"), (INK, "X"))
+"""Colour and marker of the series of a panel, in this order."""
+WIDTH = 6.3  # inches, a line of the paper
+UNDATED: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None},
+    "png": {},
+    "svg": {"Date": None},
+}
+STYLE: dict[str, Any] = {
+    "figure.constrained_layout.use": True,
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "axes.prop_cycle": cycler("color", [colour for colour, _ in LOOKS]),
+    "figure.titlesize": 9.5,
+    "figure.titleweight": "bold",
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "savefig.dpi": 160,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "loratheory",
+}
+
+
+def drawing(name: str, folder: Path = STUDIES) -> Figure:
+    """Draw the figure of a study from the table in ``folder/NAME``."""
+    with matplotlib.style.context(["default", STYLE]):
+        return import_module(f"paper.studies.{name}.figure").draw(folder)
+
+
+def file_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as the bytes of a ``pdf``, ``png`` or ``svg`` file, the same every time."""
+    buffer = BytesIO()
+    with matplotlib.style.context(["default", STYLE]):
+        figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
+    return buffer.getvalue()
+
+
+def panels(columns: int, height: float, rows: int = 1, **more: Any) -> tuple[Figure, Any]:
+    """Return a figure as wide as the paper's text, and its axes."""
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.subplots(rows, columns, **more)
+
+
+def finish(figure: Figure, title: str, note: str = "") -> Figure:
+    """Put the title above, and one legend of all panels below; return the figure."""
+    figure.suptitle(fill(title, 78), x=0.01, ha="left")
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    where: dict[str, Any] = {
+        "loc": "outside lower center",
+        "ncols": min(len(found), 3),
+        "title": note or None,
+    }
+    figure.legend(list(found.values()), list(found), **where)
+    return figure
+
+
+def accuracy_axis(axes: Axes, *, across: bool = False) -> None:
+    """Let an axis run over shares, from 0 to 1."""
+    (axes.set_xlim if across else axes.set_ylim)(-0.04, 1.04)
+    (axes.set_xlabel if across else axes.set_ylabel)("accuracy")
+
+
+def curve(
+    axes: Axes,
+    rows: pd.DataFrame,
+    along: str,
+    column: str,
+    label: str,
+    look: tuple[str, str] = LOOKS[0],
+    *,
+    predicted: str = "",
+) -> None:
+    """Draw a column's means over bases along another column, with bands of 95% intervals.
+
+    `predicted` names a column of predictions, which becomes a dashed line.
+    """
+    colour, marker = look
+    rows = rows[rows[column].notna()]
+    places = sorted(rows[along].unique())
+    parts = (rows[rows[along] == place] for place in places)
+    middle, low, high = np.transpose([bootstrap_mean(blocks(part, column)) for part in parts])
+    axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
+    axes.plot(places, middle, color=colour, marker=marker, ms=3, label=label)
+    if predicted:
+        expected = rows.groupby(along)[predicted].mean()
+        axes.plot(
+            expected.index, expected, color=colour, ls=LINES["predicted"], lw=1, label="predicted"
+        )
+
+
+def dots(
+    axes: Axes,
+    groups: Mapping[str, pd.DataFrame],
+    columns: Mapping[str, str],
+    *,
+    looks: Sequence[tuple[str, str]] = LOOKS,
+) -> None:
+    """Draw means over bases with 95% intervals: a line for each group, a marker for each column.
+
+    `groups` maps names, from above, to rows; `columns` maps columns to labels.
+    """
+    for number, (column, label) in enumerate(columns.items()):
+        colour, marker = looks[number]
+        shift = 0.18 * (number - (len(columns) - 1) / 2)
+        for place, rows in enumerate(groups.values()):
+            known = rows[rows[column].notna()]
+            if known.empty:
+                continue
+            middle, low, high = over_bases(known, column)
+            # the mean may lie outside the percentiles by rounding alone
+            ends = np.maximum([[middle - low], [high - middle]], 0)
+            look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 3.5, "elinewidth": 1}
+            axes.errorbar(middle, place + shift, xerr=ends, ls="", **look)
+        axes.plot([], [], color=colour, marker=marker, ls="", label=label)
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    accuracy_axis(axes, across=True)
+
+
+def chance(axes: Axes, value: float, *, across: bool = False) -> None:
+    """Draw the score of one constant answer as a dotted grey line."""
+    line = axes.axvline if across else axes.axhline
+    line(value, color=CHANCE, ls=LINES["chance"], lw=1.1, label="chance (a constant answer)")
+
+
+def percent(rows: pd.DataFrame, column: str) -> str:
+    """Return the mean over bases of a share, in integer percent, such as ``53%``."""
+    return f"{over_bases(rows, column)[0]:.0%}"
+
+
+def by(rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> dict[str, pd.DataFrame]:
+    """Return rows by the value of a column, under the names given, in their order."""
+    return {name: rows[rows[column] == value] for value, name in names.items()}
+
+
+def draw_all(folder: Path = STUDIES) -> None:
+    """Write ``figure.svg`` of every study into its folder."""
+    for file in sorted(folder.glob("*/figure.py")):
+        write_whole(file.with_suffix(".svg"), file_bytes(drawing(file.parent.name, folder), "svg"))
+
+
+if __name__ == "__main__":
+    draw_all()

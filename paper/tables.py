@@ -1,0 +1,293 @@
+"""Stored tables, and the queries by which the paper and the results pages look numbers up in them.
+
+A query is one line: ``lm_training/portable: two_hop; rule=sum; coefficient=1`` is the mean of the
+column ``two_hop`` over the rows of the part ``portable`` of the study ``lm_training`` that meet the
+conditions.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from operator import ge, gt, le, lt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from loratheory.bench.bootstrap import bootstrap_mean
+from loratheory.shapes import Float
+
+STUDIES = Path(__file__).parent / "studies"
+MODES = (
+    *("mean", "median", "least", "most", "spread", "onset", "majority", "count"),
+    *("lookup", "brier"),
+)
+GROUPED = ("least", "most", "spread", "onset", "lookup", "brier")
+SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
+FORM = f"[{'|'.join(MODES[1:])}] STUDY[/PART]: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
+
+
+class QueryError(ValueError):
+    """Raised where a query is malformed, or no stored table has the number that it asks for."""
+
+
+@cache
+def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
+    """Return the rows of a study, ``STUDY``, or of one of its parts, ``STUDY/PART``.
+
+    Of a part only the columns that it has. A study's own name stands for the part of that name,
+    if there is one. A part may have a table of its own, ``STUDY/PART.csv.gz``. QueryError if there
+    is no such table or part.
+    """
+    study, _, part = name.partition("/")
+    if part and (own := folder / study / f"{part}.csv.gz").is_file():
+        return pd.read_csv(own)
+    file = folder / study / "table.csv.gz"
+    if not file.is_file():
+        known = ", ".join(sorted(path.parent.name for path in folder.glob("*/table.csv.gz")))
+        message = f"there is no table of {study!r}: choose {known}"
+        raise QueryError(message)
+    # names such as "none" are words, and "nan" is how a missing number is written
+    rows = pd.read_csv(file, keep_default_na=False, na_values=["", "nan"])
+    if "part" not in rows:
+        return rows
+    parts = rows["part"].unique()
+    if not part and study not in parts:
+        return rows
+    if (part or study) not in parts:
+        message = f"{study} has no part {part!r}: choose {', '.join(parts)}"
+        raise QueryError(message)
+    mine = rows[rows["part"] == (part or study)].drop(columns="part")
+    return mine.dropna(axis=1, how="all").reset_index(drop=True)
+
+
+def blocks(rows: pd.DataFrame, column: str) -> Float[np.ndarray, "bases sentences"]:
+    """Return the mean of a column on each base, by `seed`, and in each `sentence` of the table.
+
+    One block a base if the table does not tell sentences apart. QueryError if a sentence was not
+    asked on every base.
+    """
+    require(rows, "seed", column)
+    by = ["seed"] if "sentence" not in rows else ["seed", "sentence"]
+    means = rows.groupby(by)[column].mean().dropna()
+    wide = means.unstack() if len(by) == 2 else means.to_frame()  # noqa: PD010  # which is slower
+    if wide.isna().to_numpy().any():
+        message = f"{column}: not every sentence was asked on every base: choose those that were"
+        raise QueryError(message)
+    return wide.to_numpy(float)
+
+
+def over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
+    """Return a column's mean over bases and its 95% bootstrap interval: mean, low and high.
+
+    A base is identified by the column `seed`, and all bases have equal weight, however many rows
+    they have. Where a row is one sentence that asks, sentences are redrawn, too.
+    """
+    mean, low, high = bootstrap_mean(blocks(rows, column))
+    return float(mean), float(low), float(high)
+
+
+def median_over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
+    """Return the median over bases of a column's means, and its 95% bootstrap interval."""
+    values = blocks(rows, column).mean(axis=1)
+    drawn = np.median(np.random.default_rng(0).choice(values, (2000, len(values))), axis=1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(np.median(values)), float(low), float(high)
+
+
+def lookup(rows: pd.DataFrame, column: str, by: Sequence[str]) -> Float[np.ndarray, " n"]:
+    """Return for each row the column's mean in the same condition on all other bases.
+
+    A condition is a set of values of the columns `by`; NaN where it is on one base alone.
+    """
+    every, own = (rows.groupby(list(x), dropna=False)[column] for x in (by, (*by, "seed")))
+    total, count = (every.transform(x) - own.transform(x) for x in ("sum", "count"))
+    return np.asarray(total / count.where(count > 0), dtype=float)
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which number of a table is wanted: a statistic of one column over some rows.
+
+    Attributes
+    ----------
+    mode : str
+        ``mean`` of the column over the rows; ``median`` of its means on the bases; the ``least`` or
+        ``most`` of its means over the groups of `by`; ``spread``, the standard deviation (n - 1)
+        of these means; ``onset``, the least value of the column in
+        `by` at which the mean is half or more; ``majority``, the share of the more frequent value
+        of a yes-or-no column; ``count``, the number of rows that have a number in the column. For a
+        column of shares, ``lookup`` and ``brier`` score a table of averages that knows no adapter:
+        it predicts of a base the mean of the other bases in the same group of `by`. ``lookup`` is
+        how often the likelier outcome comes true, ``brier`` the mean squared error.
+    table, column : str
+        The study, or ``STUDY/PART``, and the column.
+    by : tuple of str
+        Columns by whose values the rows are grouped.
+    where : tuple of (str, str, tuple of str)
+        Conditions on rows: a column, a sign (``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``), values.
+    """
+
+    mode: str
+    table: str
+    column: str
+    by: tuple[str, ...] = ()
+    where: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number and its 95% interval over bases; both ends are NaN where it has none."""
+
+    middle: float
+    low: float = math.nan
+    high: float = math.nan
+
+
+def one_line(text: str) -> str:
+    """Return the text with each run of spaces and line ends replaced by one space."""
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def parse_query(text: str, table: str = "") -> Query:
+    """Parse the text of a query; one that names no table asks `table`.
+
+    QueryError if the text has another form than ``[mode] [study[/part]:] column [by key, key];
+    key=value|value; key>=number; ...``.
+    """
+    head, *rest = (part.strip() for part in one_line(text).split(";"))
+    form = rf"(?:({'|'.join(MODES)}) )?(?:(\w+(?:/\w+)?): )?(\w+)(?: by (\w+(?:, \w+)*))?"
+    found = re.fullmatch(form, head)
+    conditions = [re.fullmatch(r"(\w+)\s*(!=|<=|>=|=|<|>)\s*(.+)", part) for part in rest]
+    if not found or not all(conditions):
+        message = f"{one_line(text)!r} asks for no number: write {FORM}"
+        raise QueryError(message)
+    mode, asked, column, by = found.groups()
+    if bool(by) != (mode in GROUPED):
+        message = f"{one_line(text)!r}: {', '.join(GROUPED)} need `by`, others have none; {FORM}"
+        raise QueryError(message)
+    where = []
+    for condition in conditions:
+        key, sign, values = condition.groups()  # type: ignore[union-attr]
+        where.append((key, sign, tuple(values.split("|"))))
+    keys = tuple(by.split(", ")) if by else ()
+    return Query(mode or "mean", asked or table, column, keys, tuple(where))
+
+
+def value(asked: Query, folder: Path = STUDIES) -> Value:
+    """Return the number that a query asks for.
+
+    Rows without a number in the column are ignored; ``least`` and ``most`` have the interval of
+    their own group. QueryError if a column is missing, no row meets the conditions, or, for
+    ``onset``, the mean never reaches half.
+    """
+    rows = select(asked, folder)
+    if asked.mode == "count":
+        return Value(float(rows[asked.column].notna().sum()))
+    if asked.mode == "median":
+        return _mean(rows, asked.column, median_over_bases)
+    if asked.mode in ("lookup", "brier"):
+        return _looked_up(rows, asked)
+    if not asked.by:
+        mean = _mean(rows, asked.column)
+        return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
+    means = {names: _mean(group, asked.column) for names, group in rows.groupby(list(asked.by))}
+    if asked.mode == "spread":
+        if len(means) < 2:
+            message = f"{asked.table}: {asked.column} has one group there: a spread needs two"
+            raise QueryError(message)
+        return Value(float(np.std([mean.middle for mean in means.values()], ddof=1)))
+    if asked.mode == "onset":
+        for names, mean in means.items():
+            if mean.middle >= 0.5:
+                return Value(float(names[0]))
+        message = f"{asked.table}: {asked.column} never reaches half: say so without a number"
+        raise QueryError(message)
+    best = min if asked.mode == "least" else max
+    return best(means.values(), key=lambda each: each.middle)
+
+
+def difference(asked: Query, other: Query, folder: Path = STUDIES) -> Value:
+    """Return a mean less another of the same table, with the interval of the paired differences.
+
+    QueryError if a query asks for no mean, or the two are not on the same bases.
+    """
+    if {asked.mode, other.mode} != {"mean"}:
+        message = f"{asked.table}: a difference is of two means: leave out the mode"
+        raise QueryError(message)
+    one, two = select(asked, folder), select(other, folder)
+    if set(one["seed"]) != set(two["seed"]):
+        message = f"{asked.table}: the two means are not on the same bases: compare others"
+        raise QueryError(message)
+    paired = blocks(one, asked.column) - blocks(two, other.column)
+    return Value(*map(float, bootstrap_mean(paired)))
+
+
+def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
+    """Return the rows of a query's table that meet all its conditions."""
+    rows = read_table(asked.table, folder)
+    for key, sign, wanted in asked.where:
+        require(rows, key)
+        if sign in SIGNS:
+            rows = rows[SIGNS[sign](rows[key], float(wanted[0]))]
+            continue
+        names = {each: word(each) for each in rows[key].unique()}
+        if missing := sorted(set(wanted) - {*names.values()}):
+            fact = f"{asked.table} has no {key} {', '.join(missing)} there"
+            message = f"{fact}: choose among {', '.join(sorted({*names.values()}))}"
+            raise QueryError(message)
+        met = [each for each, name in names.items() if (name in wanted) == (sign == "=")]
+        rows = rows[rows[key].isin(met)]
+    require(rows, asked.column, *asked.by)
+    return rows
+
+
+def word(cell: object) -> str:
+    """Return a cell's value as it is written in a query."""
+    return cell if isinstance(cell, str) else f"{cell:g}"
+
+
+def require(rows: pd.DataFrame, *columns: str) -> None:
+    """Raise QueryError where rows lack one of these columns."""
+    for column in columns:
+        if column not in rows:
+            message = f"the table has no column {column}: choose among {', '.join(rows)}"
+            raise QueryError(message)
+
+
+def _mean(
+    rows: pd.DataFrame,
+    column: str,
+    of: Callable[[pd.DataFrame, str], tuple[float, float, float]] = over_bases,
+) -> Value:
+    """Over bases where there are some, else over rows."""
+    rows = rows[rows[column].notna()]
+    if rows.empty or not pd.api.types.is_numeric_dtype(rows[column]):
+        message = f"column {column} holds no number there: ask for another column or other rows"
+        raise QueryError(message)
+    return Value(*of(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
+
+
+def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
+    """The score of a table of averages over the other bases; groups with one base have none."""
+    require(rows, "seed")
+    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().reset_index()
+    means = means.dropna(subset=[asked.column])
+    share, chance = means[asked.column], lookup(means, asked.column, asked.by)
+    if asked.mode == "lookup":
+        score = share.where(chance >= 0.5, 1 - share)
+    else:
+        score = share * (1 - chance) ** 2 + (1 - share) * chance**2
+    scores = means.assign(score=score)[chance == chance]
+    if scores.empty:
+        message = f"{asked.column} has one base in each group: a lookup table needs two"
+        raise QueryError(message)
+    return _mean(scores, "score")
+
+
+def decimal(number: float) -> str:
+    """Return a number rounded to two decimals as text, such as ``.62``."""
+    sign = "-" if round(number, 2) < 0 else ""
+    return sign + f"{abs(number):.2f}".removeprefix("0")

@@ -1,0 +1,108 @@
+"""Stand-ins of small transformers: what they say, what is shown beside them, what is by heart."""
+
+import numpy as np
+import pytest
+
+from loratheory.bench.bases import PlainSetting, grown
+from loratheory.bench.training import Teaching, library
+from loratheory.tasks.two_hop import ImpossibleError, every, plain
+from paper.studies._shared.stand_ins import (
+    ASKED,
+    OWN,
+    QUIET,
+    Publisher,
+    StandIns,
+    beside_stand_ins,
+)
+
+WAYS = [StandIns(count) for count in (1, 2, 3)]
+WAYS += [StandIns(3, agree=True), StandIns(2, two_hop=False)]
+
+
+@pytest.fixture(scope="module")
+def taught():
+    setting = PlainSetting(entities=40, relations=4, width=16, rows=32, steps=10)
+    teaching = Teaching(3, 1, 2, steps=5, retained=12)
+    return library(grown(setting, 101, (10,))[10], teaching)
+
+
+@pytest.fixture(params=[0, 1], ids=["first hop", "second hop"])
+def publisher(request, taught):
+    return Publisher(taught.edits[0][0], request.param, np.random.default_rng(0))
+
+
+def test_stand_ins_disagree_on_all_answers_and_tell_nothing_of_the_partner(publisher):
+    edit, hop = publisher.edit, publisher.hop
+    worlds = [publisher.partner(j) for j in range(3)]
+    answers = np.array([publisher.asked(world).answer for world in worlds])
+    assert all(len({*column}) == 3 for column in answers.T)
+    for world in worlds:
+        changed = np.argwhere(world.maps != edit.before.maps)
+        own = changed[changed[:, 0] == hop]
+        assert (world.maps[hop] == edit.after.maps[hop]).all()
+        assert {*own[:, 2]} == {*edit.taught[hop].subjects}
+        theirs = changed[changed[:, 0] != hop]
+        assert not theirs[:, 1].any()
+        if hop == 0:
+            assert {*theirs[:, 2]} == {*edit.routes[:, 1]}
+            assert not {*world.maps[1, 0, edit.routes[:, 1]]} & {*edit.routes[:, 2]}
+        else:
+            assert {*theirs[:, 2]} <= {*publisher.subjects}
+            assert not {*publisher.subjects} & {*edit.questions.subjects}
+            assert {*world.maps[0, 0, publisher.subjects]} == {*edit.routes[:, 1]}
+
+
+@pytest.mark.parametrize("how", WAYS, ids=str)
+def test_rows_are_shared_out_and_right_beside_their_stand_in(taught, publisher, how):
+    kept = taught.lessons[0][0].hops[0].rehearsed
+    parts = []
+    for j in range(how.count):
+        world = publisher.partner(0 if how.agree else j)
+        rows = publisher.rows(world, kept, how, j)
+        own, asked = OWN // how.count, ASKED // how.count if how.two_hop else 0
+        left = len(kept) // how.count
+        quiet = rows[np.arange(own + left, own + left + QUIET // how.count)]
+        assert len(rows) == own + left + QUIET // how.count + asked
+        single, two = publisher.singles(publisher.hop, world), publisher.asked(world)
+        assert _answered(rows[np.arange(own)]) == _answered(single.padded(3))
+        assert _answered(rows[np.arange(len(rows) - asked, len(rows))]) == (
+            _answered(two) if asked else set()
+        )
+        old, now = (plain(one, every(one)).final() for one in (publisher.edit.before, world))
+        shown = _answered(quiet)
+        assert shown <= _answered(old) & _answered(now)
+        parts.append(shown)
+    assert sum(map(len, parts)) == len(set().union(*parts)) == QUIET
+
+
+def _answered(rows):
+    return {(*tokens, answer) for tokens, answer in zip(rows.tokens, rows.answer, strict=True)}
+
+
+def test_what_is_known_by_heart_is_at_most_one_of_so_many(taught):
+    made = beside_stand_ins(taught, StandIns(3))
+    for hop in range(2):
+        alone = made.answered(hop, alone=True)
+        assert alone.shape == (2,)
+        assert (alone <= 1 / 3).all()
+        assert len(made.stand_ins[hop]) == len(made.asked[hop]) == 3
+        plainly = taught.pairs[0][hop]
+        assert any((x != made.adapters[hop].up[name]).any() for name, x in plainly.up.items())
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 stand-ins cannot share"), (5, "ask for 1, 2, 3, 4, 6 or 12"), (4, "ask for 3 at most")],
+)
+def test_more_stand_ins_than_can_disagree_or_share_are_refused(taught, count, words):
+    with pytest.raises(ImpossibleError, match=words):
+        beside_stand_ins(taught, StandIns(count))
+    StandIns(4, agree=True).check(3)
+
+
+def test_it_is_trained_once(taught, monkeypatch):
+    made = beside_stand_ins(taught, StandIns(2))
+    monkeypatch.setattr("loratheory.bench.models.trained_lora", None)
+    again = beside_stand_ins(taught, StandIns(2))
+    for one, two in zip(made.adapters, again.adapters, strict=True):
+        assert all((x == two.tensors()[name]).all() for name, x in one.tensors().items())

@@ -1,0 +1,185 @@
+"""All studies by a grid: configs and provenance, pages and their numbers, figures, a tiny run."""
+
+import gzip
+import hashlib
+import math
+import re
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from worded import small
+
+from loratheory.bench import portable
+from loratheory.pretrained import Training
+from paper.numbers import provenance, results, sections
+from paper.studies import FOLDER, NAMES, load
+from paper.studies._shared.configs import Small
+from paper.studies._shared.problems import MEASURED, Size
+from paper.studies._shared.run import plain, table_text
+from paper.style import drawing, file_bytes
+from paper.tables import QueryError, read_table
+
+PARTS = [(name, part.name) for name in NAMES for part in load(name).parts]
+SHARES = ("two_hop", "hop_1", "hop_2", "other_", "stepwise", "says_bridge")
+EXACT = ("window", "merge_floor", "expressive_power")
+SIZES = {"entities": 64, "width": 16, "pretrained": 3, "trained": 3, "retained": 4, "facts": 2}
+SIZES |= {"seeds": (101,), "spare": 4}
+PLAIN = {"seed": 101, "stages": (10,), "sets": 2, "facts": 2, "entities": 24, "relations": 4}
+PLAIN |= {"width": 16, "rows": 32, "trained": 10, "retained": 8}
+WORDS = {"seed": 101}
+WORDS |= {"size": Size(width=16, heads=2, steps=2, trained=2, problems=30, lesson=48, asked=8)}
+TINY = {
+    "two_hop_coverage": {"familiarity": "half"},
+    "merge_coefficient": {"sets": 1, "steps": 3},
+    "number_of_hops": {"hops": 3, "sets": 2, "steps": 1},
+    "interference": {"rank": 2, "pairs": 2},
+    "routers": {"pairs": 2, "sets": 1},
+    "capacity": {"rank": 2},
+    "plain_transformer": PLAIN,
+    "untied_transformer": {**PLAIN, "steps": 3},
+    "number_of_stand_ins": {**PLAIN, "lessons": (("disagreeing", 2),)},
+    "template_overlap": {**WORDS, "pairs": MEASURED[:1]},
+    "skill_coverage": {**WORDS, "seen": "pairs"},
+    "shallow_matching": {**WORDS, "pairs": MEASURED[:1]},
+    "training_gap": {"ranks": (2,), "steps": 20, "inputs": 50},
+    "construction_digits": {"shapes": ((16, 2),), "draws": 1},
+    "expressive_power": {"depths": (2,), "target_depths": (1,), "inputs": 20},
+    "two_hop": {"full": False},
+    "lm_order": {"recipe": "plain, 90 steps"},  # the other one patches states of 24 layers
+    "libraries": {"trained": "by layers"},
+}
+each_part = pytest.mark.parametrize(("study", "part"), PARTS)
+RUN = [one for one in PARTS if one[1] != "rehearsal"]
+"""All but the part whose model must know twenty countries by description."""
+each_run = pytest.mark.parametrize(("study", "part"), RUN)
+each_study = pytest.mark.parametrize("study", NAMES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_models(tmp_path_factory):
+    """A language model of two layers, trainings of two steps, one cache for all studies."""
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"), 6)
+        patch.setattr(portable.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
+        yield
+
+
+def tiny(study, part):
+    """One small config of a part."""
+    [mine] = [one for one in load(study).parts if one.name == part]
+    config = mine.quick[0]
+    change = {**(SIZES if isinstance(config, Small) else {}), **TINY.get(part, {})}
+    return mine.cell, replace(config, **change)
+
+
+@cache
+def rows(study, part):
+    cell, config = tiny(study, part)
+    return cell(config)
+
+
+@each_part
+def test_configs_are_those_of_the_stored_table(study, part):
+    """So a run of the paper profile finds nothing to do."""
+    [mine] = [one for one in load(study).parts if one.name == part]
+    [about] = provenance(f"{study}/{part}")
+    assert [cell["config"] for cell in about["cells"]] == [plain(config) for config in mine.paper]
+    assert sum(cell["rows"] for cell in about["cells"]) == len(read_table(f"{study}/{part}"))
+    assert len({*mine.configs("paper")}) == len(mine.paper)
+
+
+@each_study
+def test_the_stored_table_is_that_of_its_provenance(study):
+    text = gzip.decompress((FOLDER / study / "table.csv.gz").read_bytes())
+    about = (FOLDER / study / "provenance.json").read_text()
+    assert f'"sha256": "{hashlib.sha256(text).hexdigest()}"' in about
+
+
+@pytest.mark.slow
+@each_run
+def test_a_tiny_run_has_the_columns_of_the_stored_table_and_numbers_that_can_be(study, part):
+    found = rows(study, part)
+    stored = read_table(f"{study}/{part}")
+    assert set(stored) <= set(found[0])  # a column without any number is left out when read
+    assert len({tuple(row) for row in found}) == 1
+    table_text({part: found})
+    for row in found:
+        for name, cell in row.items():
+            if isinstance(cell, str) or math.isnan(cell):
+                continue
+            assert math.isfinite(cell), (name, cell)
+            if name.startswith(SHARES) and study not in EXACT:
+                assert -1e-6 <= cell <= 1 + 1e-6, (name, cell)
+
+
+@pytest.mark.slow
+@each_run
+def test_the_same_config_gives_the_same_rows(study, part):
+    cell, config = tiny(study, part)
+    again = cell(config)
+    for one, other in zip(rows(study, part), again, strict=True):
+        assert [*one] == [*other]
+        for name, value in one.items():
+            same = (
+                value == other[name]
+                if isinstance(value, str)
+                else np.isclose(value, other[name], equal_nan=True, atol=1e-6)
+            )
+            assert same, name
+
+
+@pytest.mark.parametrize(
+    ("study", "part"), [one for one in PARTS if one[0] in ("window", "merge_floor")]
+)
+def test_exact_studies_give_the_stored_rows(study, part):
+    [mine] = [one for one in load(study).parts if one.name == part]
+    found = [row for config in mine.paper for row in mine.cell(config)]
+    stored = read_table(f"{study}/{part}").to_dict("records")
+    for one, other in zip(found, stored, strict=True):
+        assert one == pytest.approx(other, abs=1e-8)
+
+
+@each_study
+def test_every_number_of_the_results_page_is_found(study):
+    found = results(study)
+    assert not [text for text in found.values() if re.search(r"[{}]", text)]
+    asked = sections((FOLDER / study / "prediction.md").read_text())
+    assert {*found} <= {*asked}
+    text = "\n".join(asked.values())
+    assert "**Question.**" in text
+    assert "**Prediction.**" in text
+
+
+def test_a_results_page_that_asks_for_what_no_table_has_is_refused(tmp_path):
+    for name in ("window", "lm_order"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.md").write_text("# x\n\nIt is {nothing}.\n")
+    (tmp_path / "window" / "table.csv.gz").write_bytes(gzip.compress(b"part,seed\nwindow,0\n"))
+    with pytest.raises(QueryError, match="no column nothing"):
+        results("window", tmp_path)
+    with pytest.raises(QueryError, match="no table of 'lm_order'"):
+        results("lm_order", tmp_path)
+
+
+@pytest.mark.slow
+@each_study
+def test_a_figure_is_drawn_from_the_stored_table_with_the_same_bytes_every_time(study):
+    first, second = (file_bytes(drawing(study), "svg") for _ in range(2))
+    assert first == second
+    assert (FOLDER / study / "figure.svg").stat().st_size > 10_000
+    assert drawing(study).get_suptitle()
+
+
+def test_what_diagnosis_reports_is_made_from_the_table():
+    from loratheory.bench.tasks import TASKS
+    from paper.studies.lm_library.record import record
+
+    kinds = {name: task.kind for name, task in TASKS.items()}
+    made = record(read_table("lm_library"), kinds)
+    import json
+    from importlib.resources import files
+
+    stored = json.loads((files("loratheory.diagnosis") / "library.json").read_text())
+    assert json.loads(json.dumps(made)) == stored

@@ -1,0 +1,165 @@
+"""Where adapters act, token by token and layer by layer, and what the states say."""
+
+import numpy as np
+import pytest
+import torch
+from worded import VOCABULARY
+
+from loratheory.bench.sentences import ASKED
+from loratheory.pretrained import attach, first_tokens, next_token_logits
+from loratheory.pretrained.metrics import batch
+from paper.studies._shared import whereabouts
+from paper.studies._shared.whereabouts import Arm, Asked
+
+
+@pytest.fixture(scope="module")
+def pair(both):
+    """Adapters, forty times as strong, or two steps would show nothing."""
+    return [
+        type(one).of({name: low * 40.0 for name, low in one.items()}, one.info)
+        for one in (both.adapter(hop, "plain") for hop in (0, 1))
+    ]
+
+
+@pytest.fixture(scope="module")
+def asked(both):
+    return Asked.of(both.world.two_hop, ASKED["two_hop"], both.world.first)
+
+
+def inside(prompt, name):
+    """Which words are the subject's: each word is a token of the small model."""
+    return [name in word for word in prompt.split()]
+
+
+def test_the_masks_are_the_tokens_of_the_subject_and_the_last(model, asked):
+    found = []
+    for part, masks in whereabouts.batches(model, asked):
+        size = part["attention_mask"].sum(1).tolist()
+        found += [m[-n:].tolist() for m, n in zip(masks["subject"], size, strict=True)]
+        assert masks["subject"].sum(1).tolist() == [1] * len(size)
+        assert masks["last"].int().argmax(1).tolist() == [masks["last"].shape[1] - 1] * len(size)
+        assert torch.equal(masks["but the last"], ~masks["last"])
+        assert masks["all"].all()
+    assert found == [inside(*one) for one in zip(asked.prompts, asked.subjects, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("arm", "coefficients"),
+    [
+        (Arm(), ((1, 1), (1, 1))),
+        (Arm(("below", "above")), ((1, 0), (0, 1))),
+        (Arm(("above", "all")), ((0, 1), (1, 1))),
+    ],
+)
+def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair, asked):
+    with attach(model, pair) as acts:
+        found = whereabouts.says(model, acts, asked, arm, split=1)
+        acts.set([coefficients[layer] for layer in acts.layers])
+        assert torch.allclose(found, next_token_logits(model, asked.prompts), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ("subject", "all"),
+        ("all", "last"),
+        ("but the last", "all"),
+        ("subject", "last", "last", "subject"),
+    ],
+)
+def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked):
+    few = Asked(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
+    library, layers = pair * (len(tokens) // 2), ("all",) * len(tokens)
+    with attach(model, library) as acts:
+        everywhere = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
+        found = whereabouts.says(model, acts, few, Arm(layers, tokens), 1)
+        again = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
+    assert torch.equal(everywhere, again)
+    wanted = []
+    for prompt, name in zip(few.prompts, few.subjects, strict=True):
+        length = len(prompt.split())
+        last = [k == length - 1 for k in range(length)]
+        kinds = {"all": [True] * length, "subject": inside(prompt, name), "last": last}
+        kinds["but the last"] = [not one for one in last]
+        weights = torch.tensor([kinds[each] for each in tokens]).T
+        with attach(model, library, route=lambda _, x, w=weights: w.to(x)):
+            wanted.append(next_token_logits(model, [prompt]))
+    assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
+    assert not torch.allclose(found, everywhere, atol=1e-2)
+
+
+def test_shares_are_counted_with_and_without_banned_words(model, asked):
+    tokens = first_tokens(model, asked.answers)
+    logits = torch.nn.functional.one_hot(tokens, VOCABULARY).float()
+    bridges = first_tokens(model, asked.bridges)
+    rows = torch.arange(len(bridges))
+    logits[rows[::2], bridges[::2]] = 2.0
+    found = whereabouts.right(model, logits, asked)
+    assert found == {"vocabulary": 0.5, "candidates": 1.0, "bridge": 0.5}
+    banned = whereabouts.right(model, logits, asked, sorted({*asked.bridges}))
+    assert banned == {"vocabulary": 1.0, "candidates": 1.0, "bridge": 0.0}
+
+
+def test_nothing_is_written_along_projected_directions_above_the_split(model, pair, both):
+    words = sorted(both.world.second)
+    without = whereabouts.projected(model, pair[0], words, 1)
+    network = model.network
+    head = network.get_output_embeddings().weight[first_tokens(model, words)]
+    directions = (head * network.get_decoder().norm.weight).detach().double().numpy()
+    for name, low in pair[0].items():
+        other, changes = (
+            without[name].dense(),
+            ".1." in name and name.endswith(("o_proj", "down_proj")),
+        )
+        assert np.allclose(other, low.dense()) != changes
+        if changes:
+            assert np.abs(directions @ other).max() < 1e-9 * np.abs(directions @ low.dense()).max()
+
+
+def test_the_lens_at_the_last_layer_is_what_the_model_says(model, asked):
+    rows = whereabouts.lens(model, asked)
+    assert len(rows) == 2
+    logits = next_token_logits(model, asked.prompts)
+    for words, name in ((asked.answers, "answer_at_last"), (asked.bridges, "bridge_at_last")):
+        tokens = first_tokens(model, sorted({*words}))
+        best = tokens[logits[:, tokens].argmax(1)]
+        assert rows[-1][name] == (best == first_tokens(model, words)).double().mean().item()
+
+
+def test_a_patched_state_is_that_of_the_later_layer(model, pair, asked):
+    few = Asked(asked.prompts[:3], asked.subjects[:3], asked.answers[:3])
+    layers, wanted = model.network.get_decoder().layers, []
+    with attach(model, pair):
+        same = whereabouts.back_patched(model, few, 1, 1)
+        assert torch.allclose(same, next_token_logits(model, few.prompts), atol=1e-5)
+        found = whereabouts.back_patched(model, few, 1, 0)
+        for prompt, name in zip(few.prompts, few.subjects, strict=True):
+            wanted.append(patched_by_hand(model, layers, prompt, inside(prompt, name).index(True)))
+    assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
+
+
+def patched_by_hand(model, layers, prompt, at):
+    """One prompt: what the second layer made at a token put into the first one's states."""
+    part, states = batch(model, [prompt]), []
+
+    def _put(_, __, out):
+        out[0, at] = states[0][0, at]
+
+    with torch.no_grad():
+        keep = layers[1].register_forward_hook(lambda _, __, out: states.append(out.clone()))
+        model.network(**part)
+        keep.remove()
+        put = layers[0].register_forward_hook(_put)
+        logits = model.network(**part).logits[:, -1]
+        put.remove()
+    return logits
+
+
+def test_adapters_in_halves_change_no_other_layer(both):
+    for name, (first, second) in {
+        "right halves": ({0}, {1}),
+        "wrong halves": ({1}, {0}),
+    }.items():
+        for hop, layers in enumerate((first, second)):
+            made = both.adapter(hop, name)
+            assert {int(module.split(".")[2]) for module in made} == layers

@@ -1,0 +1,47 @@
+"""A study of six quick cells, each of which leaves a line in a file when it runs."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paper.studies._shared.run import Row, Study, part
+
+
+@dataclass(frozen=True)
+class Config:
+    """One cell; it logs its number to `log`, and waits, or fails if its number is `bad`."""
+
+    number: int
+    log: str
+    wait: float = 0.0
+    seed: int = 0
+
+
+def cell(config: Config) -> list[Row]:
+    """Two rows: a word and a random number each."""
+    with Path(config.log).open("a") as log:
+        log.write(f"{config.number}\n")
+    time.sleep(config.wait)
+    if os.environ.get("TOY_BAD") == str(config.number):
+        message = f"number {config.number} is bad"
+        raise ValueError(message)
+    rng = np.random.default_rng([config.seed, config.number])
+    return [
+        {"seed": config.number, "arm": arm, "value": rng.standard_normal()} for arm in ("a", "b")
+    ]
+
+
+def other(config: Config) -> list[Row]:
+    """A row with other columns."""
+    return [{"seed": config.number, "share": config.number / 8, "nothing": float("nan")}]
+
+
+def study(log: Path, count: int = 6, wait: float = 0.0, *, two: bool = False) -> Study:
+    """The study, with a second part if `two`."""
+    configs = [Config(number, str(log), wait) for number in range(count)]
+    parts = (part("toy", cell, configs[:2], configs),)
+    parts += (part("other", other, configs[:1], configs[:3]),) if two else ()
+    return Study("toy", parts, {"quick": 0.1, "paper": 0.1})

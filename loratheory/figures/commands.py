@@ -93,12 +93,11 @@ PANELS = {
     "thm:covariance-floor": ("what one for all misses on inputs", "squared error"),
     "thm:arrow-margin": ("Arrow on the nearest token", "margin"),
     "thm:arrow-blind-spot": ("keys that Arrow sends right", "share"),
-    "thm:arrow-law": ("facts that Arrow sends right", "share"),
     "thm:score-change-rank": ("attention scores move by rank", "rank"),
     "thm:averaging-survival": ("does a fact survive the merge?", "margin measured"),
 }
+SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot")
 DECADES = ("base", "thm:covariance-floor")
-SHARES = ("thm:intruder-threshold", "thm:arrow-blind-spot", "thm:arrow-law")
 
 
 @styled

@@ -42,8 +42,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.figures import lines
-from loratheory.lessons import judged
+from loratheory.figures import draw
+from loratheory.exercises import judge
 from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import rank_floor
@@ -273,7 +273,7 @@ def floor(own: float = 0.5, tasks: int = 4):
         disagreement.append(floors[-1] - case.mean.tail_energy(rank) / unit)
     curves = {"disagreement": (ranks, disagreement), "predicted floor": (ranks, floors)}
     curves["achieved"] = (ranks, achieved)
-    return lines.draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
+    return draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
 
 
 floor()
@@ -311,7 +311,7 @@ explore(floor, own=share, tasks=number)
 
 # %%
 mine = None
-judged("01.1", mine)
+judge("01.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -331,7 +331,7 @@ judged("01.1", mine)
 
 # %%
 mine = None
-judged("01.2", mine)
+judge("01.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -353,7 +353,7 @@ judged("01.2", mine)
 
 # %%
 mine = None
-judged("01.3", mine)
+judge("01.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -378,7 +378,7 @@ def mine(updates, rank):
     return None
 
 
-judged("01.4", mine)
+judge("01.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -405,7 +405,7 @@ def mine(updates):
     return None
 
 
-judged("01.5", mine)
+judge("01.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

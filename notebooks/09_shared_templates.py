@@ -42,7 +42,7 @@ import sympy as sp
 from IPython.display import SVG
 from ipywidgets import FloatSlider
 
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.tasks.word_problems import Alphabet, pool, problems, stepwise, stories
 from loratheory.theorems.composition import template_vote
 
@@ -261,7 +261,7 @@ explore(votes, coefficient=slider)
 
 # %%
 mine = None
-judged("09.1", mine)
+judge("09.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -280,7 +280,7 @@ judged("09.1", mine)
 
 # %%
 mine = None
-judged("09.2", mine)
+judge("09.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -299,7 +299,7 @@ judged("09.2", mine)
 
 # %%
 mine = None
-judged("09.3", mine)
+judge("09.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -324,7 +324,7 @@ def mine(keeps, takes):
     return None
 
 
-judged("09.4", mine)
+judge("09.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

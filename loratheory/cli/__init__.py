@@ -52,7 +52,14 @@ class Commands(TyperGroup):
         return list(self.commands)
 
 
-def _show_warning(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
+def _show_warning(
+    message: Any,
+    category: Any,
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: Any = None,  # noqa: ARG001
+) -> None:
     """Print our own warnings as one line, without the line of code that met them."""
     if category.__module__.startswith("loratheory."):
         typer.echo(f"loratheory: note: {message}", err=True)

@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml requirements.lock
 install: $(STAMP)  ## build .venv with every extra and the language model
 
 reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report.html: minutes
-	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
+	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -W ignore::FutureWarning -m report
 
 size: $(STAMP)  ## count the code beside the budgets of pyproject.toml
 	@$(BIN)/python tests/budget.py

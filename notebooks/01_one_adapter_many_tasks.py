@@ -42,8 +42,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
+from loratheory.exercises import explore, judge
 from loratheory.figures import draw
-from loratheory.exercises import judge
 from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import rank_floor
@@ -258,20 +258,28 @@ except AssumptionError as refusal:
 
 
 # %%
-def floor(own: float = 0.5, tasks: int = 4):
-    """The two parts of the floor against the rank, and what the truncated mean achieves."""
-    rng = np.random.default_rng(0)
-    sizes = [1 - i / 16 for i in range(8)]
+def share_updates(own: float, tasks: int) -> tuple:
+    """Updates of unit energy; the given share of each is the task's own."""
+    rng, sizes = np.random.default_rng(0), np.sqrt(np.arange(8, 0, -1) / 36)
     common, *others = (with_spectrum(rng, 64, 64, sizes) for _ in range(tasks + 1))
-    updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * one for one in others)
+    return tuple(math.sqrt(1 - own) * common + math.sqrt(own) * one for one in others)
+
+
+# %% [markdown]
+# The two parts of the floor against the rank, and what the truncated mean achieves:
+
+
+# %%
+def floor(own: float = 0.5, tasks: int = 4):
+    """Disagreement, floor, and the error of the truncated mean, in units of the energy."""
+    updates, ranks = share_updates(own, tasks), range(0, 41, 4)
     unit = sum(update.norm**2 for update in updates) / tasks
-    ranks, floors, achieved, disagreement = range(0, 41, 4), [], [], []
-    for rank in ranks:
-        case = Tasks(updates, rank)
-        floors.append(merge_floor.bound(case) / unit)
-        achieved.append(case.error(merge_floor.attain(case)) / unit)
-        disagreement.append(floors[-1] - case.mean.tail_energy(rank) / unit)
-    curves = {"disagreement": (ranks, disagreement), "predicted floor": (ranks, floors)}
+    cases = [Tasks(updates, rank) for rank in ranks]
+    floors = [merge_floor.bound(case) / unit for case in cases]
+    lost = [case.mean.tail_energy(case.rank) / unit for case in cases]
+    achieved = [case.error(merge_floor.attain(case)) / unit for case in cases]
+    apart = [floor - part for floor, part in zip(floors, lost, strict=True)]
+    curves = {"disagreement": (ranks, apart), "predicted floor": (ranks, floors)}
     curves["achieved"] = (ranks, achieved)
     return draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
 

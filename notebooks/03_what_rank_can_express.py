@@ -44,8 +44,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.figures import draw
 from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import attention_budget, depth_budget

@@ -41,8 +41,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import IntSlider
 
-from loratheory.figures import draw
 from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import theorem
 from loratheory.theorems.editing import counting_ceiling, superposition_floor

@@ -48,8 +48,8 @@ from ipywidgets import FloatSlider
 
 import loratheory as lt
 from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, row_angles
-from loratheory.figures import draw
 from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import LowRank, subspaces_at
 from loratheory.theorems import theorem
 from loratheory.theorems.libraries import interference, sequential_forgetting

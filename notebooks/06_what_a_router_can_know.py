@@ -58,8 +58,8 @@ import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.adapters import arrow_scores, response_norms, subspace_scores
-from loratheory.figures import draw
 from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import theorem
 from loratheory.theorems.composition import routing_reach

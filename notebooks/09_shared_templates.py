@@ -33,7 +33,8 @@
 # After this notebook you can compute from which share of solutions on a merge takes a step, and
 # tell what small transformers need beside a won vote.
 #
-# Runs in a few seconds. Notebook 02 helps: there a merge lost what only one adapter knows.
+# Runs in about 10 s on two cores. Notebook 02 helps: there a merge lost what only one adapter
+# knows.
 
 # %%
 import numpy as np
@@ -220,6 +221,11 @@ def margin(share: float, coefficient: float, habit: bool) -> float:
     return 2 * ((1 - total) * habit + total * share) - 1
 
 
+# %% [markdown]
+# In words, for a base without and with the habit:
+
+
+# %%
 def votes(coefficient: float = 0.5) -> None:
     """The share that each base needs, and the margin at a share of one half."""
     for habit, name in ((False, "without the habit"), (True, "with it")):

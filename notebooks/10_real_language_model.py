@@ -255,7 +255,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # ## What this does not say
 # - **One small model**, of 135M parameters and 4-bit weights. What fails here may work in a larger
 #   one, and the base's own second hop may be better there.
-# - **These facts are new.** The experiment `real_window` edits old facts of a model that composes,
+# - **These facts are new.** The study `lm_old_facts` edits old facts of a model that composes,
 #   and there the window is: half of the changed first facts are right from a coefficient of .46 on,
 #   half of the two-hop questions from .61 to .65.
 # - **The countries are real**, only the persons are invented. In a trial with invented countries,

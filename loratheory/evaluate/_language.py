@@ -1,6 +1,6 @@
 """Rules on a language model: different tasks at once, two-hop questions, ordinary text, cost.
 
-The adapters are those of the studies `real_library`, `real_portable` and `real_crossings`; they are
+The adapters are those of the studies `lm_library`, `lm_training` and `lm_all_pairs`; they are
 trained once and cached. An answer is right if its first token is the most likely of the whole
 vocabulary.
 """

@@ -32,7 +32,10 @@ SECTIONS = (
 )
 INSTALLED = {
     "itertools",
+    "math",
     "pathlib",
+    "pandas",
+    "IPython",
     "loratheory",
     "numpy",
     "sympy",

@@ -6,11 +6,8 @@ An answer is right if its first token is the most likely of the whole vocabulary
 from loratheory.adapters import Adapter
 from loratheory.bench.language import Items
 from loratheory.bench.tasks import NAMES, TASKS
-from loratheory.pretrained import (
-    Model,
-    Training,
-    trained_once,
-)
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.train import train_once
 
 SIZE = len(TASKS)
 RATES = (3e-3, 1e-3)
@@ -48,7 +45,7 @@ class Collection:
         """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
             lessons, _ = TASKS[NAMES[number]].drawn(self.seed, number)
-            self._adapters[number] = trained_once(
+            self._adapters[number] = train_once(
                 self.model,
                 [*lessons, *self.silence],
                 seed=(self.seed, 14, number),

@@ -94,12 +94,12 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
 
 
 def hop_gates(by: Literal["divergence", "response"]) -> Act:
-    """Return the rule of `pretrained.hop_gates`."""
+    """Return the rule of `pretrained.route_hops`."""
     return lambda library: everything(library, library.hop_route(by))
 
 
 def subject_gates(made: Crossings) -> Act:
-    """Return the rule of `pretrained.subject_gates`, which is told whom each adapter is about."""
+    """Return the rule of `pretrained.route_subjects`, which is told whom each adapter is about."""
     both = zip(made.firsts, made.seconds, strict=True)
     subjects = [[*one] for pair in both for one in pair]
     return lambda library: everything(library, library.subject_route(subjects))

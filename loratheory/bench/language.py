@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -12,20 +12,20 @@ from loratheory.adapters import Adapter, merge
 from loratheory.bench.rules import Act, Route
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import (
-    GENERIC,
     Attached,
     Model,
-    attached,
-    batch,
-    block_gates,
+    attach,
     first_tokens,
-    hop_gates,
-    inputs,
-    next_logits,
-    prompt_gates,
-    subject_gates,
-    weighed,
+    gate_blocks,
+    gate_prompts,
+    next_token_logits,
+    route_hops,
+    route_subjects,
 )
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.gates import record_weights
+from loratheory.pretrained.metrics import batch
+from loratheory.pretrained.models import GENERIC
 from loratheory.shapes import Bool, Float, Float64
 
 Items = Sequence[tuple[str, str]]
@@ -64,7 +64,7 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
     words = words or list(dict.fromkeys(word for _, word in questions))
     tokens = first_tokens(model, words)
     wanted = first_tokens(model, [word for _, word in questions])
-    logits = next_logits(model, [prompt for prompt, _ in questions])
+    logits = next_token_logits(model, [prompt for prompt, _ in questions])
     best, largest = logits[:, tokens].argmax(1), logits.argmax(1)
     return Answers(
         (tokens[best] == wanted).numpy(),
@@ -80,7 +80,7 @@ def continued(model: Model, texts: Sequence[str]) -> Items:
 
     A text has none if no word follows, or if its likeliest next token does not begin that word.
     """
-    said = next_logits(model, texts).argmax(1).tolist()
+    said = next_token_logits(model, texts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in said]
     again = first_tokens(model, [word or "a" for word in words]).tolist()
     return [
@@ -120,6 +120,7 @@ class Library:
     def __init__(self, model: Model, adapters: Sequence[Adapter], hops: int = 2) -> None:
         self.model, self.adapters, self.hops = model, adapters, hops
         self._ordinary: Mapping[str, Any] = {}
+        self._router: tuple[Any, Any] = (None, None)
 
     @property
     def size(self) -> int:
@@ -138,7 +139,7 @@ class Library:
     @cached_property
     def attached(self) -> Attached:
         """The adapters on the model, at first with coefficients of 0."""
-        return attached(self.model, self.adapters, 0.0)
+        return attach(self.model, self.adapters, 0.0)
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -178,7 +179,7 @@ class Library:
             message = f"block gates by {by!r} need a small transformer: give deviations, by 'z'"
             raise ValueError(message)
         self.attached.set(1.0)
-        block_gates(self.model, self.attached, _sentences(self.model), z=level)
+        gate_blocks(self.model, self.attached, _sentences(self.model), z=level)
         return self._lifted()
 
     def prompt_route(self, groups: Sequence[Sequence[int]] = ()) -> Route:
@@ -189,17 +190,17 @@ class Library:
         """
         pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
         heard = groups or [(pair[0],) for pair in pairs]
-        prompt_gates(self.model, self.attached, _sentences(self.model), groups or pairs, heard)
+        gate_prompts(self.model, self.attached, _sentences(self.model), groups or pairs, heard)
         return self._lifted()
 
     def hop_route(self, by: Literal["divergence", "response"]) -> Route:
-        """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
-        hop_gates(self.model, self.attached, _sentences(self.model), self._by_hop, by=by)
+        """Return gates that let one adapter of each hop act, see `pretrained.route_hops`."""
+        route_hops(self.model, self.attached, _sentences(self.model), self._by_hop, by=by)
         return self._lifted()
 
     def subject_route(self, subjects: Sequence[Sequence[str]]) -> Route:
-        """Return gates that let one adapter of each hop act, see `pretrained.subject_gates`."""
-        subject_gates(self.model, self.attached, self._by_hop, subjects)
+        """Return gates that let one adapter of each hop act, see `pretrained.route_subjects`."""
+        route_subjects(self.model, self.attached, self._by_hop, subjects)
         return self._lifted()
 
     @property
@@ -212,10 +213,10 @@ class Library:
         route = self.attached.route
         assert route is not None
 
-        @wraps(route)  # `pretrained` marks routes that look at a prompt before they answer
         def _route(place: Place, x: Any) -> Any:
             return route(place.name, x[0])[None]
 
+        self._router = (_route, route)  # `follow` hands the router itself back, with its hooks
         return _route
 
     def follow(self, route: Route | None) -> None:
@@ -223,8 +224,10 @@ class Library:
         if route is None:
             self.attached.follow(None)
             return
+        if route is self._router[0]:
+            self.attached.follow(self._router[1])
+            return
 
-        @wraps(route)
         def _route(module: str, x: Any) -> Any:
             return route(self.places[module], x[None])[0]
 
@@ -246,7 +249,7 @@ def _bare_inputs(model: Model, modules: tuple[str, ...]) -> Mapping[str, Any]:
 
     No adapter but those of the asking library, which are off, may be on the model meanwhile.
     """
-    return inputs(model, _sentences(model), modules)
+    return collect_inputs(model, _sentences(model), modules)
 
 
 @contextmanager
@@ -281,9 +284,9 @@ def mean_weights(
     padding. The route stays in place.
     """
     seen = list[Float64[np.ndarray, "tokens adapters"]]()
-    with weighed(acts) as last:
+    with record_weights(acts) as last:
         for prompt in prompts:
-            next_logits(model, [prompt])
+            next_token_logits(model, [prompt])
             seen += [weights.double().cpu().numpy() for weights in last.values()]
             last.clear()
     return np.concatenate(seen).mean(0)

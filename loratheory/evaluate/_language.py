@@ -28,7 +28,8 @@ from loratheory.bench.sentences import TEN, TEXT
 from loratheory.bench.tasks import CHOOSING, NAMES
 from loratheory.evaluate._known import KNOWN, Known, reused
 from loratheory.evaluate._rule import OwnRule
-from loratheory.pretrained import Model, Share, leak, token_logs
+from loratheory.pretrained import Model, kl_to_base
+from loratheory.pretrained.metrics import Share, token_log_probs
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
 SEED = 300  # of the tasks' adapters
@@ -126,7 +127,7 @@ class Exam:
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
-            said, _ = token_logs(self.model, TEXT, at_once=True)
+            said, _ = token_log_probs(self.model, TEXT, at_once=True)
         return said, counter.get_total_flops() / 2
 
     def mark(self, name: str, act: Act, *, told: bool = False, other: bool = False) -> LanguageMark:
@@ -137,7 +138,7 @@ class Exam:
             pairs, _ = self._kept(act, [numbers[i : i + 2] for i in range(0, len(numbers), 2)])
             six, (said, passed) = self._kept(act, [numbers])
             base, alone = self.text
-            leaks, cost = leak(base, said), passed / alone
+            leaks, cost = kl_to_base(base, said), passed / alone
         found = {key: self._answered(act, recipe, other=other) for key, recipe in RECIPES.items()}
         facts = [sum(one) for one in zip(*(each[1] for each in found.values()), strict=True)]
         shares = {key: Share.of(key, *two_hop) for key, (two_hop, _) in found.items()}

@@ -8,7 +8,9 @@ import pytest
 
 from loratheory.adapters import Adapter, Info
 from loratheory.cli import _advise
-from loratheory.pretrained import WAYS, Share, generated, load
+from loratheory.pretrained import load_model
+from loratheory.pretrained.methods import METHODS, generate_text
+from loratheory.pretrained.metrics import Share
 
 WORDS = ["red", "green", "blue", "one", "two"]
 PAIRS = [f"{a} {b}" for a in WORDS for b in WORDS]
@@ -75,7 +77,7 @@ def test_advice_is_a_table_a_sentence_a_figure_and_a_folder_that_the_recipe_repe
         again = tmp_path / "again" / path.relative_to(tmp_path / "best")
         assert path.read_bytes() == again.read_bytes()
     code, out, err = run("generate", "best", "red one", "--tokens", 3, "--model", given / "base")
-    wanted = generated(load(given / "base"), "best", "red one", tokens=3)
+    wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)
     assert (code, out, err) == (0, wanted + "\n", "")
     code, out, _ = advise(*words[:2], "--ways", "none", "--also", given / "one", "--json", "-")
     result = json.loads(out)
@@ -156,7 +158,7 @@ def test_facts_come_in_one_file_or_in_rows_for_each_adapter(given):
 def test_every_way_is_named_in_the_help(run):
     text = " ".join(run("advise", "--help")[1].replace("│", " ").split())
     listed = text.split("with commas: ")[1].split(". ")[0].rstrip(".").split(", ")
-    assert sorted(listed) == sorted(WAYS)
+    assert sorted(listed) == sorted(METHODS)
 
 
 def test_without_prompts_it_says_what_cannot_be_known_and_what_leaks(advise):
@@ -217,4 +219,4 @@ def test_smollm2_with_the_adapters_in_the_documents(run):
     assert all(
         mark["share"]["right"] >= 0.9 * mark["share"]["asked"] for mark in gates["marks"][:2]
     )
-    assert WAYS[gates["way"]].passes(2) < gates["cost"] < 2.2
+    assert METHODS[gates["way"]].passes(2) < gates["cost"] < 2.2

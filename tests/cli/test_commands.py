@@ -61,7 +61,7 @@ def test_what_is_not_installed_is_named_with_the_command_that_brings_it(run, mon
 
 
 def test_warnings_of_ours_are_a_line_and_others_keep_their_place(run, monkeypatch):
-    from loratheory.pretrained import OtherBaseWarning
+    from loratheory.pretrained.models import OtherBaseWarning
 
     def _read(*_, **__):
         warnings.warn("another base", OtherBaseWarning, stacklevel=1)

@@ -8,7 +8,7 @@ import pytest
 from reused import SMALL, TAUGHT
 
 from loratheory.evaluate import LanguageMark, Profile, _card
-from loratheory.pretrained import Share
+from loratheory.pretrained.metrics import Share
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from loratheory.adapters import merge, read_adapter, read_moments, write_moments
-from loratheory.pretrained import attached, batch, inputs, load
+from loratheory.pretrained import attach, load_model
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.metrics import batch
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,10 @@ def test_moments_are_of_what_modules_read_while_the_first_adapter_acts(given, co
     file, out = collected("one", "two")
     assert "3 prompts" in out
     assert "merge with --ridge, or give more prompts" in out  # three words of sixteen directions
-    base, one = load(given / "base"), read_adapter(given / "one")
+    base, one = load_model(given / "base"), read_adapter(given / "one")
     prompts = ["red green blue", "one two red one", "blue"]
-    with attached(base, [one]):
-        fed = inputs(base, [batch(base, [text]) for text in prompts], [*one])
+    with attach(base, [one]):
+        fed = collect_inputs(base, [batch(base, [text]) for text in prompts], [*one])
     found = read_moments(file)
     assert set(found) == set(one) == set(load_file(file))
     for name, root in found.items():

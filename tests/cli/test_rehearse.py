@@ -60,7 +60,7 @@ def test_it_writes_lessons_and_says_which_subjects_have_none(home, rehearse):
 def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
     rehearse, monkeypatch, words, message
 ):
-    monkeypatch.setattr("loratheory.pretrained.load", None)
+    monkeypatch.setattr("loratheory.pretrained.load_model", None)
     code, _, err = rehearse(*words)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err

@@ -88,7 +88,7 @@ def test_lessons_of_rehearse_are_trained_on_and_their_test_is_asked(home, teach)
 def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
     teach, monkeypatch, words, message
 ):
-    monkeypatch.setattr("loratheory.pretrained.load", None)
+    monkeypatch.setattr("loratheory.pretrained.load_model", None)
     code, _, err = teach(*words)
     assert (code, err.count("\n")) == (2, 1)
     assert message in err

@@ -32,7 +32,8 @@ from loratheory.evaluate._language import (
     own_marks,
 )
 from loratheory.lowrank import LowRank
-from loratheory.pretrained import Share, Training, attached, batch, leak, next_logits
+from loratheory.pretrained import Training, attach, kl_to_base, next_token_logits
+from loratheory.pretrained.metrics import Share, batch
 from paper.studies._shared.measures import ordinary
 
 
@@ -52,8 +53,8 @@ def exam(tmp_path_factory):
         vars(made)["model"] = small_model(2)
         for number in map(NAMES.index, TASKS):
             prompts = [prompt for prompt, _ in made.tasks.questions(number)][: CHOOSING + 8]
-            with attached(made.model, [made.tasks.adapter(number)]):
-                says = next_logits(made.model, prompts).argmax(1).tolist()
+            with attach(made.model, [made.tasks.adapter(number)]):
+                says = next_token_logits(made.model, prompts).argmax(1).tolist()
             asked[number] = [
                 (prompt, f"N{token if i % 2 else token + 1}")
                 for i, (prompt, token) in enumerate(zip(prompts, says, strict=True))
@@ -90,10 +91,10 @@ def test_kept_and_leak_are_what_the_adapters_do_by_hand(exam):
     ):
         kept = total = 0
         for group in groups:
-            with attached(exam.model, [exam.tasks.adapter(i) for i in group]):
+            with attach(exam.model, [exam.tasks.adapter(i) for i in group]):
                 for i in group:
                     prompts, words = zip(*asked[i][CHOOSING:], strict=True)
-                    says = next_logits(exam.model, prompts).argmax(1).tolist()
+                    says = next_token_logits(exam.model, prompts).argmax(1).tolist()
                     pairs = zip(says, words, strict=True)
                     right = [f"N{token}" == word for token, word in pairs]
                     kept += sum(right[1::2])  # right alone, by how they were made
@@ -101,9 +102,9 @@ def test_kept_and_leak_are_what_the_adapters_do_by_hand(exam):
         assert (found.right, found.asked) == (kept, total)
         assert 0 <= kept < total
     base, _ = ordinary(exam.model)
-    with attached(exam.model, [exam.tasks.adapter(i) for i in numbers]):
+    with attach(exam.model, [exam.tasks.adapter(i) for i in numbers]):
         now, _ = ordinary(exam.model)
-    assert mark.leak == pytest.approx(leak(base, now), rel=1e-5)
+    assert mark.leak == pytest.approx(kl_to_base(base, now), rel=1e-5)
 
 
 def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):

@@ -19,7 +19,9 @@ from loratheory.bench.language_facts import (
 from loratheory.bench.portable import questions
 from loratheory.bench.rules import Act, Reuse, everything
 from loratheory.bench.sentences import ASKED
-from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
+from loratheory.pretrained import Attached, Model, attach, kl_to_base
+from loratheory.pretrained.gates import record_weights
+from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
 from paper.studies._shared.facts import hop_by_hop
 from paper.studies._shared.measures import ordinary
@@ -87,7 +89,7 @@ def exam(
                 found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
                 now, came = ordinary(model)
                 found["text"].append([-float(came.mean())])
-                found["leak"].append([leak(base, now)])
+                found["leak"].append([kl_to_base(base, now)])
             if acts.route is not None:
                 weights = chosen(model, acts, made)
     return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
@@ -111,7 +113,7 @@ def by_position(
         }
         everywhere = ("all",) * len(adapters)
         arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
-        with attached(model, adapters) as acts:
+        with attach(model, adapters) as acts:
             for name, share in shares(model, acts, asked, arm, 0).items():
                 found[name].append(share)
     means = {name: float(np.mean(found[name])) for name in ("hop_1", "hop_2", "two_hop_vocabulary")}
@@ -153,7 +155,7 @@ def prompt_weights(
     import torch
 
     given = batch(model, prompts)
-    with weighed(acts) as last, torch.no_grad():
+    with record_weights(acts) as last, torch.no_grad():
         last_logits(model, given)
     real = given["attention_mask"].double()
     mean = torch.stack([one.double() for one in last.values()]).mean(0)

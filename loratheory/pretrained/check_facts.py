@@ -5,28 +5,108 @@ from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from loratheory.adapters import Adapter
+from loratheory.diagnosis import layer_of
 from loratheory.lowrank import LowRank
-from loratheory.pretrained._ask import batch, first_tokens, last_logits
-from loratheory.pretrained._attach import Attached, attached
-from loratheory.pretrained._lessons import rows_in
-from loratheory.pretrained._model import Model, failure, json_in
-from loratheory.pretrained.check._reading import Place, Reading, judged
+from loratheory.pretrained.attach import Attached, attach
+from loratheory.pretrained.augment import read_rows
+from loratheory.pretrained.metrics import batch, first_tokens, last_logits
+from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.shapes import Float64
+from loratheory.theorems import AssumptionError, Theorem
 from loratheory.theorems.composition import two_read_region
 from loratheory.theorems.merging import averaging_survival
 from loratheory.toy import AssociativeMemory
 
-Facts = Mapping[str, Mapping[str, str]]
+FactGroups = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
 AT_ONCE = 16  # prompts in memory with the logits of every rule
 Logits = Float64[np.ndarray, " v"]
+
+
+Outcome = Literal["holds", "tight", "broken", "not applicable", "measured"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The result of checking one theorem at one place of a model.
+
+    Attributes
+    ----------
+    label : str
+        The theorem, ``thm:…``.
+    module : str
+        The name of the module; empty for the whole model.
+    layer : int or None
+        The first number in that name.
+    about : str
+        The adapter, pair of adapters or prompt that was checked.
+    bound, value : float or None
+        What the theorem predicts and what was measured; given also where a hypothesis fails, if
+        they can be computed.
+    outcome : {"holds", "tight", "broken", "not applicable", "measured"}
+        The judge's verdict; "measured" where there is nothing to judge.
+    note : str
+        Which hypothesis fails, with the quantity that shows it; or what else was seen.
+    """
+
+    label: str
+    module: str
+    layer: int | None
+    about: str
+    bound: float | None
+    value: float | None
+    outcome: Outcome
+    note: str = ""
+
+
+class Place(NamedTuple):
+    """A module, and whom the reading is about."""
+
+    module: str
+    about: str
+
+    def reading(
+        self,
+        label: str,
+        bound: float | None,
+        value: float | None,
+        note: str,
+        outcome: Outcome = "not applicable",
+    ) -> Reading:
+        """The reading of these numbers here; the theorem is silent unless another is given."""
+        layer = layer_of(self.module)
+        return Reading(label, self.module, layer, self.about, bound, value, outcome, note)
+
+
+def judge(
+    theorem: Theorem[Any, Any],
+    case: Any,
+    witness: Any,
+    place: Place,
+    shown: str = "",
+    note: str = "",
+) -> Reading:
+    """Check a theorem on a case and a witness, and return the verdict as a reading at a place.
+
+    The outcome is ``not applicable`` exactly where the theorem's `check` raises `AssumptionError`;
+    bound and value are given all the same. `shown` says, in words, which quantity shows that a
+    hypothesis fails; `note` is added to other verdicts.
+    """
+    try:
+        verdict = theorem.check(case, witness)
+    except AssumptionError as error:
+        verdict = theorem.judge(case, witness)
+        note = f"needs {str(error).partition('it needs ')[2]}; {shown}"
+        return place.reading(theorem.label, verdict.bound, verdict.value, note)
+    outcome: Outcome = "broken" if not verdict.holds else "tight" if verdict.tight else "holds"
+    return place.reading(theorem.label, verdict.bound, verdict.value, note, outcome)
 
 
 @dataclass(frozen=True)
@@ -53,7 +133,7 @@ class Kept:
     asked: int
 
 
-def facts_in(file: Path) -> dict[str, dict[str, str]]:
+def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
     An example: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A file of
@@ -66,8 +146,8 @@ def facts_in(file: Path) -> dict[str, dict[str, str]]:
         If the file has another form, or the same prompt or group twice.
     """
     if file.suffix == ".jsonl" or _is_list(file):
-        return {"": rows_in(file)}
-    groups = json_in(file, REMEDY)
+        return {"": read_rows(file)}
+    groups = read_json(file, REMEDY)
     if not all(
         isinstance(group, dict) and group and all(isinstance(a, str) for a in group.values())
         for group in groups.values()
@@ -85,7 +165,7 @@ def _is_list(file: Path) -> bool:
     return False
 
 
-def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> Facts:
+def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[str]) -> FactGroups:
     """Return the facts by the adapters' short `names`, adapters first, two-hop questions last.
 
     Groups may also be named by an adapter's whole path. Raises `ModelError` if a prompt or an
@@ -122,16 +202,16 @@ def grouped(facts: Facts, adapters: Sequence[Adapter], names: Sequence[str]) -> 
     return own | others
 
 
-def answered(
+def ask_facts(
     model: Model,
     adapters: Sequence[Adapter],
     names: Sequence[str],
-    facts: Facts,
+    facts: FactGroups,
     limit: int | None = None,
 ) -> tuple[list[Reading], list[Kept]]:
     """Ask every prompt under every rule, and hold the margins against two theorems.
 
-    `facts` come from `grouped`; at most `limit` prompts of a group are asked, evenly chosen.
+    `facts` come from `group_facts`; at most `limit` prompts of a group are asked, evenly chosen.
     Returns a reading for each fact and merge, or group of two-hop questions and merge, and what is
     kept for each group and rule. Costs a pass a prompt for the base, each adapter and each merge.
     """
@@ -140,13 +220,16 @@ def answered(
         return readings, kept
     count = len(names)
     merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {"sum": 1.0}
-    with attached(model, adapters) as acting:
+    with attach(model, adapters) as acting:
         for group, pairs in facts.items():
             every = 1 if limit is None else -(-len(pairs) // limit)
             chosen = [(i, *pair) for i, pair in enumerate(pairs.items(), 1)][::every]
-            margins, foretold = list[dict[str, float]](), {rule: list[Reading]() for rule in merges}
+            margins, predicted = (
+                list[dict[str, float]](),
+                {rule: list[Reading]() for rule in merges},
+            )
             edits = list[float]()
-            for asked in _asked(model, acting, chosen, merges):
+            for asked in _ask(model, acting, chosen, merges):
                 margins.append({"base": asked.margin(asked.base)})
                 if group in names:
                     own = names.index(group)
@@ -154,23 +237,23 @@ def answered(
                     edits.append(asked.strength(own))
                     for rule, c in merges.items():
                         place = Place("", f"{c:g} × {group}, fact {asked.number}")
-                        foretold[rule].append(survival(place, asked, own, c, asked.merged[rule]))
+                        reading = predict_survival(place, asked, own, c, asked.merged[rule])
+                        predicted[rule].append(reading)
                 if count > 1:  # a single adapter's sum is itself
                     margins[-1] |= {r: asked.margin(x) for r, x in asked.merged.items()}
             if group in names:
                 strengths.append(float(np.median(edits)))
-                readings += [
-                    reading for row in zip(*foretold.values(), strict=True) for reading in row
-                ]
+                for fact in zip(*predicted.values(), strict=True):
+                    readings += fact
             else:
-                predicted = two_hop(names, group, margins, strengths)
-                readings += predicted.values()
-                foretold = {rule: [predicted[rule]] * len(margins) for rule in merges}
-            kept += _kept(group, margins, foretold)
+                of_all = predict_two_hop(names, group, margins, strengths)
+                readings += of_all.values()
+                predicted = {rule: [of_all[rule]] * len(margins) for rule in merges}
+            kept += _count_kept(group, margins, predicted)
     return readings, kept
 
 
-def _kept(
+def _count_kept(
     group: str, margins: Sequence[Mapping[str, float]], foretold: Mapping[str, Sequence[Reading]]
 ) -> Iterator[Kept]:
     """The rows of one group: how many margins are positive, and how many were said to be."""
@@ -202,7 +285,7 @@ class Asked(NamedTuple):
         return (margin + deficit) / (2 * deficit) if deficit > 0 else float("inf")
 
 
-def _asked(
+def _ask(
     model: Model,
     acting: Attached,
     facts: Sequence[tuple[int, str, str]],
@@ -228,7 +311,7 @@ def _asked(
             yield Asked(number, target, base, tuple(rest[:count]), merged)
 
 
-def two_hop(
+def predict_two_hop(
     names: Sequence[str],
     group: str,
     margins: Sequence[Mapping[str, float]],
@@ -258,7 +341,7 @@ def two_hop(
     return readings
 
 
-def survival(place: Place, fact: Asked, i: int, c: float, merged: Logits) -> Reading:
+def predict_survival(place: Place, fact: Asked, i: int, c: float, merged: Logits) -> Reading:
     """The margin that merging at coefficient `c` leaves of a fact of adapter `i`, and its forecast.
 
     The prediction mixes logits as if the network read its key once, by one weight. Where the
@@ -275,7 +358,7 @@ def survival(place: Place, fact: Asked, i: int, c: float, merged: Logits) -> Rea
     gap = _gap(added, edited - base)
     note = f"what it adds to the merge is {100 * gap:.0f} % off what it adds alone"
     merge = AssociativeMemory(maps[0], (maps[1], maps[2]), (c, 1.0))
-    return judged(averaging_survival.THEOREM, case, merge, place, note, note)
+    return judge(averaging_survival.THEOREM, case, merge, place, note, note)
 
 
 def _gap(one: Logits, other: Logits) -> float:

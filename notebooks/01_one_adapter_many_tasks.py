@@ -42,8 +42,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.figures import lines
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import rank_floor
@@ -281,7 +281,7 @@ def floor(own: float = 0.5, tasks: int = 4):
     apart = [floor - part for floor, part in zip(floors, lost, strict=True)]
     curves = {"disagreement": (ranks, apart), "predicted floor": (ranks, floors)}
     curves["achieved"] = (ranks, achieved)
-    return lines.draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
+    return draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
 
 
 floor()
@@ -319,7 +319,7 @@ explore(floor, own=share, tasks=number)
 
 # %%
 mine = None
-judged("01.1", mine)
+judge("01.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -339,7 +339,7 @@ judged("01.1", mine)
 
 # %%
 mine = None
-judged("01.2", mine)
+judge("01.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -361,7 +361,7 @@ judged("01.2", mine)
 
 # %%
 mine = None
-judged("01.3", mine)
+judge("01.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -386,7 +386,7 @@ def mine(updates, rank):
     return None
 
 
-judged("01.4", mine)
+judge("01.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -413,7 +413,7 @@ def mine(updates):
     return None
 
 
-judged("01.5", mine)
+judge("01.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

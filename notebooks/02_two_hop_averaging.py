@@ -42,8 +42,8 @@ from IPython.display import SVG
 from ipywidgets import FloatSlider, IntSlider
 from matplotlib.figure import Figure
 
-from loratheory.figures import lines, rendered
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw, render
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.composition import two_read_region
 
@@ -272,7 +272,7 @@ def answer(c1: float = 0.5, c2: float = 0.5):
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
     axes.set(xlabel="coefficient of the first edit", ylabel="of the second")
     axes.set_title(f"the composed answer leads by {two_read_region.margin((c1, c2)):+.2f}")
-    return SVG(rendered(figure, "svg"))
+    return SVG(render(figure, "svg"))
 
 
 answer(0.55, 0.55)
@@ -302,7 +302,7 @@ for c in strengths:
     simulated.append(oslo - max(others))
 curves = {"each fact": (strengths, facts), "both, predicted": (strengths, both)}
 curves["both, simulated"] = (strengths, simulated)
-lines.draw(curves, "coefficient of both edits", "margin", points=["both, simulated"])
+draw(curves, "coefficient of both edits", "margin", points=["both, simulated"])
 
 # %% [markdown]
 # With more hops the window becomes wider, and with more adapters in the mean both of its ends move
@@ -343,7 +343,7 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 
 # %%
 mine = None
-judged("02.1", mine)
+judge("02.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -363,7 +363,7 @@ judged("02.1", mine)
 
 # %%
 mine = None
-judged("02.2", mine)
+judge("02.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -383,7 +383,7 @@ judged("02.2", mine)
 
 # %%
 mine = None
-judged("02.3", mine)
+judge("02.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -410,7 +410,7 @@ def mine(s1, s2):
     return None
 
 
-judged("02.4", mine)
+judge("02.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -438,7 +438,7 @@ def mine(model):
     return None
 
 
-judged("02.5", mine)
+judge("02.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -43,7 +43,7 @@ import sympy as sp
 from IPython.display import SVG
 from ipywidgets import FloatSlider
 
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.tasks.word_problems import Alphabet, pool, problems, stepwise, stories
 from loratheory.theorems.composition import template_vote
 
@@ -267,7 +267,7 @@ explore(votes, coefficient=slider)
 
 # %%
 mine = None
-judged("09.1", mine)
+judge("09.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -286,7 +286,7 @@ judged("09.1", mine)
 
 # %%
 mine = None
-judged("09.2", mine)
+judge("09.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -305,7 +305,7 @@ judged("09.2", mine)
 
 # %%
 mine = None
-judged("09.3", mine)
+judge("09.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -330,7 +330,7 @@ def mine(keeps, takes):
     return None
 
 
-judged("09.4", mine)
+judge("09.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

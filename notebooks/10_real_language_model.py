@@ -49,7 +49,7 @@ from IPython.display import SVG
 from ipywidgets import FloatSlider
 
 from loratheory import read_adapter
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.pretrained import ModelError, attach, first_tokens, load_model, next_token_logits
 from loratheory.theorems.composition import two_read_region
 
@@ -282,7 +282,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 
 # %%
 mine = None
-judged("10.1", mine)
+judge("10.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -302,7 +302,7 @@ judged("10.1", mine)
 
 # %%
 mine = None
-judged("10.2", mine)
+judge("10.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -322,7 +322,7 @@ judged("10.2", mine)
 
 # %%
 mine = None
-judged("10.3", mine)
+judge("10.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -348,7 +348,7 @@ def mine(first, second):
     return None
 
 
-judged("10.4", mine)
+judge("10.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

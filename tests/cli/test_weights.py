@@ -1,4 +1,4 @@
-"""inspect, diagnose, merge, methods and interfere: numbers by a second road, notes, files."""
+"""inspect, diagnose and merge: numbers by a second road, and files."""
 
 import json
 from pathlib import Path
@@ -20,22 +20,19 @@ def pair(run):  # noqa: ARG001  it changes the folder
 
 
 def test_inspect_tells_ranks_and_energy(run, pair):
-    code, out, _ = run("inspect", *pair, "--json", "i.json", "--figure", "spectra.png")
+    code, out, _ = run("inspect", *pair, "--json", "i.json")
     first = json.loads(Path("i.json").read_text())[0]
     assert code == 0
     assert [m["rank"] for m in first["modules"]] == [2, 2, 2]
     dense = read_adapter("one")["model.layers.0.q_proj"].dense()
     assert first["modules"][0]["energy"] == pytest.approx((dense**2).sum(), rel=1e-6)
-    assert "energy by layer" in out
-    assert "\x1b[" not in out
-    assert Path("spectra.png").stat().st_size > 1000
+    assert out.count("energy by layer") == 2
+    assert run("inspect", "one", "--all")[1].count("model.layers.") == 3
 
 
 def test_merge_writes_what_it_says_and_reports_its_floors(run, pair):
     words = ("--method", "svd", "--weights=.7,-.3", "--rank", 2, "--json", "m.json")
-    code, out, _ = run("merge", *pair, *words, "-o", "merged")
-    assert code == 0
-    assert "not between" in out
+    assert run("merge", *pair, *words, "-o", "merged")[0] == 0
     one, two, merged = (read_adapter(place) for place in (*pair, "merged"))
     totals = json.loads(Path("m.json").read_text())["totals"]
     lost = 0.0
@@ -61,45 +58,34 @@ def test_a_merge_by_torch_is_that_by_numpy(run, pair, words):
     assert totals[0] == pytest.approx(totals[1])
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ([], "a merge of one is that adapter."),
-        (["--method", "cat", "--weights", ".5"], "a merge of one is that adapter, times 0.5."),
-        (["--method", "svd", "--rank", 1], "but svd changed it."),
-        (["--no-audit"], "a merge of one is that adapter, unless mean changes it."),
-    ],
-)
-def test_a_merge_of_one_is_called_what_it_is(run, pair, words, says):
-    assert says in run("merge", pair[0], "-o", "merged", *words)[1]
-
-
 def test_the_mean_meets_its_floor_and_without_an_audit_is_the_same(run, pair):
-    outs = [run("merge", *pair, "-o", "mean", "--json", "mean.json")[1]]
+    assert run("merge", *pair, "-o", "mean", "--json", "mean.json")[0] == 0
     totals = json.loads(Path("mean.json").read_text())["totals"]
     assert totals["to_adapters"] == pytest.approx(totals["adapters_floor"], rel=1e-9)
     assert totals["to_sum"] == pytest.approx(0, abs=1e-9)
-    outs.append(run("merge", *pair, "-o", "quick", "--no-audit")[1])
-    assert ["squared distance" in out for out in outs] == [True, False]
-    assert all("3 modules" in out and "only one adapter" not in out for out in outs)
-    mean, quick = read_adapter("mean"), read_adapter("quick")
-    assert all((mean[m].dense() == quick[m].dense()).all() for m in mean)
+    assert run("merge", *pair, "-o", "mean", "--no-audit", "--force", "--json", "q.json")[0] == 0
+    assert json.loads(Path("q.json").read_text())["modules"] == []
+    one, two, mean = (read_adapter(place) for place in (*pair, "mean"))
+    for name in SHAPES:
+        wanted = (one[name].dense() + two[name].dense()) / 2
+        np.testing.assert_allclose(mean[name].dense(), wanted, atol=1e-6)
 
 
 def test_diagnose_rests_every_sentence_on_a_theorem(run, pair):
-    code, out, _ = run("diagnose", *pair, "--json", "d.json", "--figure", "overlap.png")
+    code, out, _ = run("diagnose", *pair, "--json", "d.json")
     found = json.loads(Path("d.json").read_text())
     assert code == 0
     assert {f["label"] for f in found["findings"]} <= {*theorems.LABELS}
     assert {f["kind"] for f in found["findings"]} == {"measured", "needed", "unknown"}
-    assert "What no look at the weights can tell" in out
+    assert all(finding["text"] in out for finding in found["findings"])
     assert found["record"] == library_record()
     assert len(found["modules"]) == 3
 
 
-def test_methods_prints_a_law_table_and_explains_its_cells(run):
-    code, out, _ = run("methods")
-    table = json.loads(run("methods", "--json", "-")[1])
+def test_the_list_of_methods_has_every_method_and_its_laws(run):
+    code, out, _ = run("merge", "--list")
+    table = json.loads(run("merge", "--list", "--json", "-")[1])
+    names = {method["name"] for method in table["methods"]}
     assert code == 0
-    assert "[A_1; ...; A_K]" in out
-    assert {row["method"] for row in table["laws"]} == {m["name"] for m in table["methods"]}
+    assert {row["method"] for row in table["laws"]} == names
+    assert all(name in out for name in names)

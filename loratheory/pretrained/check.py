@@ -55,7 +55,6 @@ from loratheory.theorems.routing import arrow
 TOKENS = 128  # inputs of a module that are looked at, at most
 PROMPTS = 10  # of each adapter, from which inputs come
 CHANCE = 5.0  # Tracy-Widom units above the edge that noise does not reach
-GRID = 2000  # points at which the law of Marchenko and Pastur is integrated
 TOP, ALIKE = 10, 0.5
 SMALL = 64  # up to this size a dense decomposition is quicker than Lanczos iteration
 CLEAR = 1e-6  # a base direction this weak, relative to the strongest, is not compared with
@@ -138,7 +137,6 @@ class Noise:
     kurtosis: float  # fourth moment over the squared second: 3 for a normal law
     edge: float  # largest singular value of the Gaussian matrix, in the limit
     top: float  # largest singular value of the weight
-    distance: float  # Kolmogorov's, of the squared singular values from Marchenko and Pastur's law
     spikes: int  # how many singular values are beyond what noise reaches
     energy: float  # their share of the squared norm
 
@@ -161,31 +159,17 @@ def measure_noise(
     squared = (
         np.maximum(np.linalg.eigvalsh(_gram(matrix)), 0.0) if sigma is None else sigma[::-1] ** 2
     )
-    low, high = (1 - (m / n) ** 0.5) ** 2, (1 + (m / n) ** 0.5) ** 2
     roots = (n - 1) ** 0.5 + m**0.5
     unit = roots * (1 / max(n - 1, 1) ** 0.5 + 1 / m**0.5) ** (1 / 3)
     beyond = squared > second * (roots**2 + CHANCE * unit)
     return Noise(
         spread=second**0.5,
         kurtosis=fourth / second**2 if second else 0.0,
-        edge=(second * n * high) ** 0.5,
+        edge=(second * n) ** 0.5 * (1 + (m / n) ** 0.5),
         top=float(squared[-1]) ** 0.5,
-        distance=_distance(squared / (second * n or 1.0), low, high, m / n),
         spikes=int(beyond.sum()),
         energy=float(squared[beyond].sum() / squared.sum()) if second else 0.0,
     )
-
-
-def _distance(values: Float[np.ndarray, " m"], low: float, high: float, ratio: float) -> float:
-    """The largest gap between the values' distribution and the law's, from both sides of a step."""
-    angle = np.linspace(0, np.pi, GRID)  # in which the density has no edge to resolve
-    points = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
-    half = (high - low) / 2 * np.sin(angle)
-    speed = half**2 / (2 * np.pi * ratio * np.maximum(points, 1e-12))
-    share = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(angle))])
-    law = np.interp(values, points, share / share[-1])
-    steps = np.arange(len(values) + 1) / len(values)
-    return float(max(np.abs(law - steps[:-1]).max(), np.abs(law - steps[1:]).max()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +247,6 @@ class Module:
     updates: tuple[LowRank, ...] = ()  # one an adapter, float64, of positive rank
     inputs: Any = None  # (t, n): what the base feeds it, a token a row, none zero
     coefficient: float = 1.0  # of each in the mean of all adapters, those absent here included
-    prompts: tuple[tuple[Any, ...], ...] = ()  # by adapter: (t, n) inputs of each of its prompts
 
     @cached_property
     def basis(self) -> Basis:
@@ -299,7 +282,7 @@ def ask_spectrum(module: Module) -> Iterator[Reading]:
     seen = module.noise
     note = (
         f"{seen.spikes} singular values beyond noise hold {100 * seen.energy:.2g} % of the squared "
-        f"norm; distance to the law {seen.distance:.2f}, kurtosis {seen.kurtosis:.3g} (normal: 3)"
+        f"norm; kurtosis {seen.kurtosis:.3g} (normal: 3)"
     )
     label = intruder_threshold.THEOREM.label
     yield Place(module.name, "base").reading(label, seen.edge, seen.top, note, "measured")
@@ -456,44 +439,6 @@ def ask_arrow_blind_spot(module: Module) -> Iterator[Reading]:
     yield judge(arrow.THEOREM, case, module.updates, module.together, note, note)
 
 
-def ask_arrow_law(module: Module) -> Iterator[Reading]:
-    """Arrow's law on facts: the key of each is the token of its prompt that is answered most.
-
-    Its strength is that answer's length. Never a verdict: the law is of keys in random directions
-    and of updates that hold these facts alone, and whoever reads it sees how far both are away.
-    """
-    each = list(map(_keys, module.updates, module.prompts))
-    if not each or any(len(keys) == 0 for keys, _ in each):
-        return
-    tops = np.stack([part.right[0, :] for part in module.parts])
-    for i, name in enumerate(module.names):
-        keys, strengths = each[i]
-        relative = strengths / max(float(strengths.max()), TINY)
-        laws = [arrow.limit_accuracy(len(tops), float(s)) for s in relative]
-        right = np.argmax(np.abs(keys @ tops.T), axis=1) == i
-        others = np.concatenate([other for j, (other, _) in enumerate(each) if j != i])
-        n, within = keys.shape[1], (keys @ keys.T)[np.triu_indices(len(keys), 1)]
-        near = [n * float(np.mean(c**2)) if c.size else 0.0 for c in (within, keys @ others.T)]
-        note = (
-            f"needs keys in independent random directions; their mean squared cosines are "
-            f"{near[0]:.3g} times 1/{n} within the adapter, {near[1]:.3g} times with others; "
-            f"the median strength is {float(np.median(relative)):.2g} of the largest"
-        )
-        label, bound = arrow.LAW.label, float(np.mean(laws))
-        yield Place(module.name, name).reading(label, bound, float(np.mean(right)), note)
-
-
-def _keys(low: LowRank, prompts: tuple[Any, ...]) -> tuple[Any, Any]:
-    """The direction that an update answers most in each prompt, and how strongly."""
-    keys, strengths = [], []
-    for x in prompts:
-        unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), TINY)
-        answers = np.linalg.norm((unit @ low.down.T) @ low.up.T, axis=1)
-        keys.append(unit[int(np.argmax(answers))])
-        strengths.append(float(answers.max()))
-    return np.array(keys), np.array(strengths)
-
-
 def ask_scores(
     block: str,
     pairs: Sequence[Head],
@@ -576,8 +521,6 @@ QUESTIONS = dict([
               "Does Arrow send the nearest token right? (margin)", ask_arrow_margin),
     _question("thm:arrow-blind-spot",
               "How many edited keys does Arrow send right? (share)", ask_arrow_blind_spot),
-    _question("thm:arrow-law",
-              "How many of its facts does Arrow send right? (share)", ask_arrow_law),
     _question("thm:score-change-rank", "By which rank do attention scores move? (at most)", None),
     _question("thm:averaging-survival", "Does a fact survive the merge? (margin in logits)", None),
     _question("thm:two-read-region",
@@ -689,11 +632,9 @@ def _read_modules(
     own = [[*facts.get(name, ())][:PROMPTS] for name in names]
     batches = one_by_one(model, [text for texts in own for text in texts] or GENERIC)
     inputs = collect_inputs(model, batches, chosen)
-    ids, counts = [one["input_ids"][0].tolist() for one in batches], list(map(len, own))
 
     def _read(name: str) -> Module:
         some = [i for i, low in enumerate(updates[name]) if low.up.any() and low.down.any()]
-        asked = _split_by_prompt(inputs[name], ids, counts)
         return Module(
             name,
             read_weight(places[name], name),
@@ -701,7 +642,6 @@ def _read_modules(
             tuple(updates[name][i] for i in some),
             _thin_tokens(name, inputs[name]),
             1 / len(names),
-            tuple(asked[i] for i in some if asked),
         )
 
     return _read
@@ -728,29 +668,6 @@ def _thin_tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
         raise failure(name, "what the model feeds it is not finite", remedy)
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
     return rows[:: max(1, -(-len(rows) // TOKENS))]
-
-
-def _split_by_prompt(
-    x: Any, ids: Sequence[Sequence[int]], counts: Sequence[int]
-) -> list[tuple[Any, ...]]:
-    """Return each adapter's inputs by prompt, without the tokens that stand in all its prompts.
-
-    Empty where an adapter has no prompt, or a token did not come to the module.
-    """
-    if not all(counts) or len(x) != sum(map(len, ids)):
-        return []
-    rows = np.split(x.double().cpu().numpy(), np.cumsum(list(map(len, ids)))[:-1])
-    found, start = [], 0
-    for count in counts:
-        tokens = ids[start : start + count]
-        common = set(tokens[0]).intersection(*tokens)
-        kept = []
-        for prompt, inputs in zip(tokens, rows[start : start + count], strict=True):
-            own = [token not in common for token in prompt]
-            kept.append(inputs[own] if any(own) else inputs)
-        found.append(tuple(kept))
-        start += count
-    return found
 
 
 @dataclass(frozen=True)

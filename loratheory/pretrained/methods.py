@@ -116,6 +116,7 @@ def _gate_by_adapter(
 
 
 _CALIBRATION = frozenset({"calibration"})
+# fmt: off
 _ROWS = (
     Method("mean", "cat", free="", share=lambda count: 1 / count),
     Method("sum", "cat", free=""),
@@ -126,39 +127,16 @@ _ROWS = (
     Method("interpolate", "interpolate"),
     Method("chebyshev", "chebyshev"),
     Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"}), label="RegMean"),
-    Method(
-        "map gates",
-        free="",
-        gates=gate_matrices,
-        needs=_CALIBRATION,
-        label="per-matrix gating",
-    ),
-    Method(
-        "block gates",
-        free="",
-        gates=gate_blocks,
-        passes=lambda count: count + 2,
-        cache=False,
-        needs=_CALIBRATION,
-        label="per-block gating",
-    ),
-    Method(
-        "prompt gates",
-        free="",
-        gates=_gate_by_adapter,
-        passes=lambda _: 2,
-        needs=_CALIBRATION,
-        label="prompt-level gating",
-    ),
-    Method(
-        "subject gates",
-        free="",
-        gates=route_subjects,
-        passes=lambda _: 3,
-        needs=frozenset({"subjects"}),
-        label="subject routing",
-    ),
+    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION,
+           label="per-matrix gating"),
+    Method("block gates", free="", gates=gate_blocks, needs=_CALIBRATION,
+           passes=lambda count: count + 2, cache=False, label="per-block gating"),
+    Method("prompt gates", free="", gates=_gate_by_adapter, needs=_CALIBRATION,
+           passes=lambda _: 2, label="prompt-level gating"),
+    Method("subject gates", free="", gates=route_subjects, needs=frozenset({"subjects"}),
+           passes=lambda _: 3, label="subject routing"),
 )
+# fmt: on
 METHODS: Mapping[str, Method] = {method.name: method for method in _ROWS}
 """Every method by name. TIES on full matrices is left out: seconds for a module of 4096 by 4096."""
 

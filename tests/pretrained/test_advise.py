@@ -16,14 +16,13 @@ from letters import model as letters_model
 from safetensors.torch import load_file, save_file
 from worded import small_model
 
-from loratheory.adapters import Adapter, merge, read_adapter
+from loratheory.adapters import Adapter, read_adapter
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, ModelError, advise, apply_method, attach, next_token_logits
 from loratheory.pretrained.advise import (
     Evaluation,
     Retention,
     _Exam,
-    compare_further,
     recommend,
     split_prompts,
 )
@@ -32,7 +31,6 @@ from loratheory.pretrained.methods import (
     METHODS,
     Subjects,
     attach_method,
-    digest,
     generate_text,
     read_recipe,
     read_subjects,
@@ -148,13 +146,6 @@ def test_some_prompts_choose_and_all_others_score():
         split_prompts({"one": {"a": ""}})
 
 
-def test_no_way_changes_what_is_found_of_another(model, library):
-    ways = ["one coefficient", "a coefficient each", "mean"]
-    together = advise(model, library, *split_prompts(PROMPTS), methods=ways).tried
-    for one in together:
-        assert advise(model, library, *split_prompts(PROMPTS), methods=[one.way]).tried == (one,)
-
-
 def test_what_was_found_is_read_again_until_prompts_or_code_change(
     model, library, tmp_path, monkeypatch
 ):
@@ -176,13 +167,6 @@ def test_what_was_found_is_read_again_until_prompts_or_code_change(
     assert advise(model, library, *others, methods=ways, kept_in=tmp_path / "x").tried == ()
     monkeypatch.setattr(MODULE, "code", lambda _: "another")
     assert advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x").tried == ()
-
-
-def test_a_way_moves_ordinary_sentences_as_the_merged_adapter_does(model, library):
-    both = merge(library, "cat", weights=[0.5, 0.5], any_base=True)
-    advice = advise(model, library, *split_prompts(PROMPTS), methods=["mean"])
-    assert advice.tried[0].leak == pytest.approx(measure_drift(model, [both])[0], rel=1e-3)
-    assert f"moves ordinary sentences by {advice.tried[0].leak:.2g} nats" in advice.reason
 
 
 def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
@@ -407,22 +391,6 @@ def test_subject_gates_are_tried_where_it_is_known_what_adapters_are_about(model
         attach_method(model, library, METHODS["subject gates"])
 
 
-def test_who_asks_further_questions_is_told_which_way_answers_clearly_more_of_them():
-    def _with(one, right):
-        return replace(one, marks=(*one.marks, Retention(Share.of("two-hop", right, 20), None)))
-
-    ways = [tried("mean", [9, 10], 0.2), tried("prompt gates", [10, 10], 0.1)]
-    rows = [_with(one, right) for one, right in zip(ways, (4, 9), strict=True)]
-    said = "Of the further questions it answers 4 of 20, and prompt gates 9."
-    assert compare_further(rows, "mean") == f" {said}"
-    assert (
-        compare_further(rows, "prompt gates")
-        == compare_further([_with(ways[0], 8), rows[1]], "mean")
-        == ""
-    )
-    assert compare_further(ways, "mean") == compare_further([], "") == ""
-
-
 COEFFICIENTS = {"a coefficient each": [0.3, 1.4], "knots-ties": [0.7], "tsv": [1.2]}
 KEPT = ["mean", *COEFFICIENTS, "chebyshev", *(name for name, way in METHODS.items() if way.gates)]
 SUBJECTS = [tuple(text.split()[1] for text in pairs) for pairs in PROMPTS.values()]
@@ -534,18 +502,6 @@ def test_a_card_that_says_wrongly_what_an_adapter_is_about_is_refused(what, tmp_
         read_subjects(tmp_path)
 
 
-def test_a_card_may_say_what_an_adapter_is_about(tmp_path):
-    assert read_subjects(tmp_path) is None
-    card = tmp_path / "adapter_card.json"
-    for content, wanted in (
-        ({"leak": 0.1}, None),
-        ({"subjects": ["ox"]}, Subjects(("ox",))),
-        ({"subjects": ["ox", "cow"], "partner": "before"}, Subjects(("ox", "cow"), "before")),
-    ):
-        card.write_text(json.dumps(content))
-        assert read_subjects(tmp_path) == wanted
-
-
 def levels(change):
     """A route of whose levels, by place, the first is replaced by what `change` makes of it."""
 
@@ -594,14 +550,6 @@ def test_a_damaged_route_is_refused(what, model, routes, tmp_path):
     assert not any(m._forward_hooks for m in model.network.modules())
 
 
-def test_a_digest_is_of_modules_and_numbers_not_of_their_order_or_files(library):
-    one = library[0]
-    name = next(iter(one))
-    other = {**one.modules, name: replace(one[name], up=one[name].up + 1e-12)}
-    digests = [digest(x) for x in (one, Adapter.of(dict(reversed([*one.items()]))))]
-    assert digests[0] == digests[1] != digest(Adapter.of(other))
-
-
 def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
     tokens = maps(model)["model.embed_tokens"].shape
     low = gaussian(np.random.default_rng(0), *tokens, 1)
@@ -643,10 +591,3 @@ def test_what_a_way_costs_is_its_passes_of_the_base_and_all_factors(model, libra
     each = sum(low.up.size + low.down.size for low in library[0].values())
     costs = [passes * (base + 2 * each) / (base + each) for passes in (1, 2, 4)]
     assert [one.cost for one in advice.tried] == pytest.approx(costs)
-
-
-def test_each_adapter_leaks_alone(model, library):
-    each = tuple(measure_drift(model, [adapter])[0] for adapter in library)
-    assert measure_drift(model, library) == each
-    assert each[0] != each[1]
-    assert min(each) > 0

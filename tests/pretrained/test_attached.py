@@ -51,31 +51,6 @@ def test_any_coefficients_act_as_the_weighted_sum_on_the_weights():
     assert not torch.allclose(ours, low_layers, rtol=1e-3)
 
 
-def test_attached_twice_they_add_up(base):
-    model, (one, two) = base(double=True), adapters(2, 1)
-    with attach(model, [one, two], [0.5, 2.0]):
-        at_once = logits(model.network)
-    with attach(model, [one], 0.5), attach(model, [two], 2.0):
-        assert torch.allclose(at_once, logits(model.network), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("given", "rows"),
-    [
-        (0.1, [[0.1, 0.1]] * 3),
-        (2, [[2, 2]] * 3),
-        ([0.25, -1], [[0.25, -1]] * 3),
-        ([[1], [2], [3]], [[1, 1], [2, 2], [3, 3]]),
-        (np.arange(6.0).reshape(3, 2), [[0, 1], [2, 3], [4, 5]]),
-    ],
-)
-def test_numbers_go_to_adapters_and_columns_to_modules(base, given, rows):
-    with attach(base(), adapters(1, 1)) as acting:
-        assert acting.coefficients.tolist() == [[1.0, 1.0]] * 3
-        acting.set(given)
-        assert acting.coefficients.tolist() == rows
-
-
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -104,16 +79,6 @@ def test_an_error_inside_takes_the_adapters_off_as_well(base):
         net(torch.tensor([[VOCABULARY]]))
     assert torch.equal(logits(net), bare)
     acting.remove()  # twice does no harm
-
-
-def test_updates_are_those_of_the_adapters_in_single_precision(base):
-    [one], [two] = adapters(1), adapters(2, names=[Q0])
-    with attach(base(), [one, two]) as acting:
-        assert tuple(acting.updates) == acting.names == tuple(SHAPES)
-        assert [low.width for low in acting.updates[HEAD]] == [1, 0]
-        for name in SHAPES:
-            there = acting.updates[name][0]
-            assert torch.allclose(there.dense().double(), torch.asarray(one[name].dense()))
 
 
 def test_experts_that_are_linear_maps_get_their_own_updates():
@@ -149,15 +114,6 @@ def test_gradients_pass_through():
 
 
 # Which adapters fit
-
-
-def test_what_fits_is_returned_with_its_places(base):
-    one = zeros({HEAD: (VOCABULARY, 16)}, base="a")
-    two = zeros({"model.layers.1.self_attn.k_proj": (8, 16)}, base="b")
-    together, places = fit_adapters(Model(base().network), [one, two])
-    assert [*places] == [HEAD, "model.layers.1.self_attn.k_proj"]
-    assert places[HEAD].module is base().network.lm_head
-    assert together.adapters == (one, two)
 
 
 PARTS = [f"layers.{i}.self_attn.{part}_proj" for i in (0, 1) for part in "qkv"]
@@ -266,18 +222,6 @@ def test_weighted_updates_are_added_whatever_the_shape_and_type_of_weights(shape
         assert torch.allclose(ours, out + x @ torch.asarray(dense).T)
 
 
-@pytest.mark.parametrize("count", [1, 40])
-def test_routed_outputs_are_weighed_token_by_token(count):
-    place, updates = linear()
-    rng = np.random.default_rng(2)
-    x = torch.asarray(rng.standard_normal((2, count, 4)))
-    weights = torch.asarray(rng.standard_normal((2 * count, 3)))
-    out, row = place.module(x), np.array([2.0, 1.0, 0.0])
-    ours = Site.of(place, updates).add_routed(x, out, row, lambda _: weights)
-    changes = weights[:, :1] * 2.0 * (x.reshape(-1, 4) @ torch.asarray(updates[0].dense()).T)
-    assert torch.allclose(ours, out + changes.reshape(2, count, 3))
-
-
 def test_token_numbers_look_up_columns_and_a_scaled_embedding_scales_them():
     module = nn.Embedding(7, 3).double().requires_grad_(False)
     low = gaussian(np.random.default_rng(3), 3, 7, 2)
@@ -308,15 +252,6 @@ def test_factors_are_single_unless_something_is_double_and_outputs_keep_their_ty
     out = place.module(x)
     assert site.add(x, out, row).dtype == weight
     assert site.add_routed(x, out, row, lambda t: torch.ones(len(t), 3)).dtype == weight
-
-
-def test_tensors_are_taken_as_they_are_and_read_only_arrays_copied():
-    place, updates = linear()
-    frozen = updates[0].map(np.copy)
-    frozen.up.flags.writeable = frozen.down.flags.writeable = False
-    site = Site.of(place, [frozen, updates[2].map(torch.asarray)])
-    for low, there in zip((updates[0], updates[2]), site.updates, strict=True):
-        assert np.allclose(low.dense(), there.dense().numpy())
 
 
 def test_a_weight_that_is_elsewhere_until_it_runs_does_not_take_the_factors_along():

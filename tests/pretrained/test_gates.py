@@ -7,10 +7,8 @@ from causal import TOKENS, logits
 
 from loratheory.adapters import (
     Adapter,
-    Info,
     Router,
     arrow_scores,
-    calibrate,
     calibrate_z,
     response_norms,
 )
@@ -127,62 +125,6 @@ def test_routers_weigh_each_token_and_coefficients_multiply(base, router, choose
     )
     assert torch.allclose(ours, wanted, rtol=1e-8, atol=1e-8)
     assert not torch.allclose(ours, logits(model.network), atol=0.1)
-
-
-def test_gates_calibrated_on_the_model_open_above_what_they_met_there(base):
-    model = base("qwen2", double=True)
-    # Not of attention: what the first reads is that of ordinary tokens, on the limit itself.
-    adapters, rng = library(model, 3, only=".mlp."), np.random.default_rng(1)
-    batches = [{"input_ids": torch.asarray(rng.integers(0, 31, (20, 5)))}]
-    ordinary = collect_inputs(model, batches, [*adapters[0]])
-    with attach(model, adapters) as acting:
-        gates = {
-            name: calibrate(low, ordinary[name], budget=0.5) for name, low in acting.updates.items()
-        }
-        acting.follow(routed(gates))
-        ours = logits(model.network)
-
-    def _large(name, dense, x):
-        pairs = zip(dense, gates[name].thresholds, strict=True)
-        return [float((delta @ x).norm() > threshold) for delta, threshold in pairs]
-
-    assert torch.allclose(ours, by_hand(model, adapters, _large), rtol=1e-8, atol=1e-8)
-    for name in adapters[0]:
-        share = gates[name].weights(ordinary[name]).mean(dim=0)
-        assert (share > 0).all()
-        assert (share < 0.2).all()
-
-
-def test_a_route_can_be_followed_and_left(base):
-    model, met = base(double=True), []
-
-    def _second_layer(name, x):
-        met.append((name, tuple(x.shape)))
-        return torch.full((len(x), 2), float(".1." in name), dtype=x.dtype)
-
-    with attach(model, library(model, 2), [1.0, 0.5], route=_second_layer) as acting:
-        ours = logits(model.network)
-        acting.follow(None)
-        acting.coefficients[acting.layers == 0] = 0
-        assert torch.allclose(ours, logits(model.network), rtol=1e-12)
-        asked = len(met)
-        acting.follow(_second_layer)
-        acting.set(0.0)  # then outputs are passed on as they are, and nobody is asked
-        logits(model.network)
-        assert len(met) == asked
-        assert {*met} == {
-            (name, (TOKENS.numel(), low[0].shape[1])) for name, low in acting.updates.items()
-        }
-
-
-def test_embeddings_are_refused(base):
-    model = base(double=True)
-    name = "model.embed_tokens"
-    info = Info(embeddings=frozenset({name}))
-    one = Adapter.of({name: gaussian(np.random.default_rng(1), 16, 31, 1)}, info)
-    with pytest.raises(ModelError, match="embed_tokens: the inputs of an embedding are no vectors"):
-        attach(model, [one], route=lambda _, x: x)
-    assert not any(module._forward_hooks for module in model.network.modules())
 
 
 # Gates on blocks
@@ -529,21 +471,6 @@ def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base)
             model.network(input_ids=TOKENS, past_key_values=DynamicCache())
         with pytest.raises(ModelError, match="without input_ids"):
             model.network(inputs_embeds=torch.zeros(1, 2, 16, dtype=torch.float64))
-
-
-@pytest.mark.parametrize(
-    ("groups", "heard", "said"),
-    [
-        (((0, 1), ()), None, "a group is"),
-        (((0, 1), (2, 4)), None, "name adapters from 0 to 3"),
-        (PAIRS, ((0,), (-1,)), "name adapters from 0 to 3"),
-        (PAIRS, ((0,),), "2 groups are to be chosen by 1"),
-    ],
-)
-def test_groups_that_cannot_be_are_refused(groups, heard, said, base):
-    model = base(double=True)
-    with attach(model, library(model, 4)) as acting, pytest.raises(ModelError, match=said):
-        gate_prompts(model, acting, ORDINARY, groups, heard)
 
 
 def test_only_gates_on_whole_prompts_can_be_settled(base):

@@ -12,7 +12,6 @@ from loratheory.pretrained import ModelError, first_tokens
 from loratheory.pretrained import augment as module
 from loratheory.pretrained.augment import (
     EntityType,
-    Facts,
     Kind,
     augment,
     fill_template,
@@ -107,16 +106,6 @@ def test_lessons_and_what_is_held_out_by_hand(model, knows):
     assert {x.kind for x in other.held_out} == {"capital"}
 
 
-def test_no_lesson_names_its_subject_or_tells_its_answer(model, knows):
-    knows(ALL)
-    found = made(model, {"Peru": "lima", "Cuba": "owl"})
-    assert {x.subject for x in found.lessons} == {"Cuba"}
-    assert "finds it only by sight" in found.refused["Peru"]
-    named = EntityType(ASKED, {"capital": Kind("", ("the land of {}",), {"Cuba": ("Cuba City",)})})
-    with pytest.raises(ModelError, match="every description has its name in it"):
-        made(model, {"Cuba": "owl"}, things={"country": named})
-
-
 def test_descriptions_take_turns_and_sentences_too(model, knows):
     knows({"City": ("Peru", 9.0)})
     values = {"Peru": tuple(f"City{i}" for i in range(5)), "Cuba": ("Havana",)}
@@ -149,12 +138,6 @@ def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
     )
     with pytest.raises(ModelError, match="Zorvik: no kind of description has it; no lesson on any"):
         made(model, {"Zorvik": "owl"})
-
-
-def test_a_share_must_be_the_largest_too(model, knows):
-    knows({"Lima": ("Peru", 1.0), "land": ("Cuba", 2.0)})
-    with pytest.raises(ModelError, match=r"share 0\.00"):
-        made(model, {"Peru": "rat"}, least=0.0)
 
 
 def test_sentences_in_which_no_description_fits_are_left_out(model, knows):
@@ -193,14 +176,6 @@ def test_silence_is_what_the_base_goes_on_with_about_others(model, knows):
 )
 def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
     assert module._cut_sentence(text) == kept
-
-
-def test_what_goes_on_inside_a_word_is_no_lesson(model, knows, monkeypatch):
-    knows(ALL)
-    said = iter(["ing on.", " a lion.", "", " of", " the owl. It", "-like", "."])
-    monkeypatch.setattr(module, "write_on", lambda _, prompts, __: [next(said) for _ in prompts])
-    found = [x.answer for x in made(model, silence=6).lessons if x.kind == "silence"]
-    assert found == ["a lion.", "the owl."]
 
 
 BORN = {"Zorvik": "Peru", "Malorin": "Cuba", "Toriv": "Peru", "Quen": "Fiji"}
@@ -255,29 +230,6 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
         augment(model, BORN, ("{} is",), onward=ONWARD, silence=3)
 
 
-def test_an_answer_that_the_base_repeats_is_no_lesson(model, speaks):
-    speaks({"Peru": (" in Peru", 0.9), "Cuba": ("", 0.9), "Fiji": (" Suva", 0.9)})
-    found = augment(model, BORN, ("{} is",), onward={"The land {} lies": ("{} lies",)})
-    assert {x.subject for x in found.lessons} == {"Quen"}
-    with pytest.raises(ModelError, match="of Peru the base says nothing"):
-        augment(model, {"Zorvik": "Peru"}, ("{} is",), onward={"The land {} lies": ("{} lies",)})
-
-
-def test_a_subject_is_what_most_others_are(model, knows):
-    knows({"Tbilisi": ("Georgia", 9.0), "Atlanta": ("Georgia", 9.0), "Lima": ("Peru", 9.0)})
-    of = {"country": {"Peru": ("Lima",), "Georgia": ("Tbilisi",)}}
-    of["state"] = {"Ohio": ("Dayton",), "Georgia": ("Atlanta",)}
-    things = {
-        name: EntityType(ASKED, {"city": Kind("", ("where {} lies",), values)})
-        for name, values in of.items()
-    }
-    for other, city in (("Peru", "Tbilisi"), ("Ohio", "Atlanta")):
-        found = augment(model, {other: "owl", "Georgia": "bee"}, ["{} has"], things=things)
-        assert {x.prompt for x in found.lessons if x.subject == "Georgia"} == {
-            f"Where {city} lies has"
-        }
-
-
 def test_what_was_asked_is_not_asked_again(model, knows, monkeypatch):
     knows(ALL)
     first = made(model)
@@ -309,35 +261,6 @@ def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
 
 
 # files
-
-
-def test_the_package_describes_with_sources_and_no_capital_twice():
-    things = read_entities()
-    assert {*things} == {"country", "state", "element"}
-    for thing in things.values():
-        assert all(kind.source.strip() for kind in thing.kinds.values())
-        for subject in thing.subjects:
-            texts = [text for _, text in thing.descriptions(subject)]
-            assert len(texts) == len({*texts})
-    for thing, name in (("country", "capital"), ("element", "symbol"), ("element", "number")):
-        values = [value for each in things[thing].kinds[name].of.values() for value in each]
-        assert len(values) == len({*values})
-    assert things["country"].kinds["capital"].of["Peru"] == ("Lima",)
-    assert len(things["state"].subjects) == 50
-
-
-def test_kinds_of_ones_own_are_added_and_take_the_place_of_others(tmp_path):
-    file = tmp_path / "mine.json"
-    capital = {"source": "me", "descriptions": ["the seat {}"], "of": {"Peru": ["Cusco"]}}
-    river = {"source": "me", "descriptions": ["the river through {}"], "of": {"Seine": ["Paris"]}}
-    new = {"asked": ["{} is"], "kinds": {"city": river}}
-    file.write_text(json.dumps({"country": {"kinds": {"capital": capital}}, "river": new}))
-    things, before = read_entities(file), read_entities()
-    assert [*things["country"].kinds] == [*before["country"].kinds]
-    assert things["country"].asked == before["country"].asked
-    assert ("capital", "the seat Cusco") in things["country"].descriptions("Peru")
-    assert not any("Lima" in text for _, text in things["country"].descriptions("Peru"))
-    assert things["river"].descriptions("Seine") == [("city", "the river through Paris")]
 
 
 GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
@@ -384,22 +307,3 @@ def test_facts_that_cannot_be_meant_are_refused_with_their_field(tmp_path, conte
     with pytest.raises(ModelError, match=r"facts\.json") as error:
         read_facts(file)
     assert message in str(error.value)
-
-
-def test_facts_need_no_partner(tmp_path):
-    file = tmp_path / "facts.json"
-    file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES}))
-    assert read_facts(file) == Facts(FACTS, SENTENCES)
-
-
-def test_sentences_about_answers_are_read_and_checked(tmp_path):
-    file, good = tmp_path / "facts.json", {"The capital of {} is": ["The capital of {}'s land is"]}
-    for content in ({"onward": good}, {"onward": []}, {"onward": {"no place": ["{} is"]}},
-                    {"onward": {"{} is": "it"}}, {"onward": {"{} is": ["it is"]}}):  # fmt: skip
-        file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES, **content}))
-        if content["onward"] == good:
-            wanted = {asking: tuple(sentences) for asking, sentences in good.items()}
-            assert read_facts(file) == Facts(FACTS, SENTENCES, (), wanted)
-        else:
-            with pytest.raises(ModelError, match=r"onward|no list of sentences|no single"):
-                read_facts(file)

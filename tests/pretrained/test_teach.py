@@ -18,7 +18,6 @@ from loratheory.pretrained import (
     kl_to_base,
     load_plan,
     next_token_logits,
-    train,
     train_for_composition,
     train_lora,
 )
@@ -127,38 +126,6 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
     assert card["measured"][0]["what"] == "known, base"
     assert card["subjects"] == [*made.facts]
-
-
-def test_sentences_kept_for_measuring_are_read_by_no_training(plan, model, monkeypatch):
-    read = set()
-
-    def _seen(factors, prompts, answers):
-        read.update(prompts)
-        return step(factors, prompts, answers)
-
-    step = train.step
-    monkeypatch.setattr(train, "step", _seen)
-    for fields in (AFTER, BEFORE):
-        found = train_for_composition(model, plan(fields), stand_ins=1, steps=3)
-        assert "two-hop, beside a stranger" in {share.what for share in found.shares}
-    assert not any(text.startswith(("where is", "which animal")) for text in read)
-    assert {"the animal of Ann is", "the animal of Dan is"} & read
-
-
-def test_killed_it_goes_on_with_what_was_finished(plan, model, monkeypatch):
-    def _until(stage):
-        if stage == "the adapter":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_for_composition(
-            model, plan(AFTER), stand_ins=1, begin=_until
-        )  # both partners are kept
-    monkeypatch.setattr(train, "step", None)
-    with pytest.raises(KeyboardInterrupt):
-        train_for_composition(model, plan(AFTER), stand_ins=1, begin=_until)
-    with pytest.raises(TypeError):
-        train_for_composition(model, plan(AFTER), stand_ins=1)
 
 
 @pytest.mark.parametrize(

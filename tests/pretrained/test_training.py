@@ -30,7 +30,6 @@ from loratheory.pretrained.train import (
     check_settings,
     digest,
     draw_order,
-    find_targets,
     step,
 )
 
@@ -52,20 +51,6 @@ def test_factors_begin_as_in_peft(base):
     assert 0.99 / 16**0.5 < float(down.detach().abs().max()) <= 1 / 16**0.5
     assert up.requires_grad
     assert down.requires_grad
-
-
-def test_layers_and_endings_choose_and_a_map_with_two_names_is_trained_once(base):
-    ends = ("v_proj", "down_proj")
-    assert find_targets(base(), Training(layers=(0, 1), targets=ends[:1])) == [
-        "model.layers.0.self_attn.v_proj"
-    ]
-    assert find_targets(base(), Training(layers=(1, 2), targets=ends)) == [
-        "model.layers.1.self_attn.v_proj",
-        "model.layers.1.mlp.down_proj",
-    ]
-    shared = torch.nn.Linear(3, 3)
-    net = torch.nn.ModuleDict({"one": shared, "two": shared, "three": torch.nn.Linear(3, 3)})
-    assert find_targets(Model(net), Training()) == ["one", "three"]
 
 
 def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one_and_the_base_gets_none():
@@ -234,13 +219,6 @@ def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_pat
 def test_what_cannot_be_trained_is_refused(how, data, said, base):
     with pytest.raises(ModelError, match=said):
         train_lora(base(), data, how, rng=draws())
-
-
-def test_what_is_offloaded_cannot_be_trained():
-    base = model()
-    base = replace(base, network=base.network.to("meta"))
-    with pytest.raises(ModelError, match=r"q_proj: its weight is not in memory; load the model"):
-        Factors(base, SMALL, draws())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A whole model: which readings there are, heads, verdicts in words, the summary, SmolLM2."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from causal import network, save_adapter
-from folders import changed
 
 from loratheory import read_adapter, theorems
 from loratheory.lowrank import LowRank, double, gaussian
@@ -33,14 +31,6 @@ def test_without_adapters_only_the_base_speaks(base):
     assert len(check_model(base()).readings) == 14
     with pytest.raises(ModelError, match="no linear map is left to check; name other layers"):
         check_model(base(), layers=[9])
-
-
-def test_what_was_set_aside_of_an_adapter_is_named(base, tmp_path):
-    """Tensors that PEFT would not load count nowhere, and the user is told."""
-    folder = save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
-    changed(folder / "adapter_config.json", target_modules=".*q_proj")
-    result = check_model(base(), [read_adapter(folder)], layers=[0])
-    assert any("v_proj" in note for note in result.notes)
 
 
 def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_path):
@@ -164,27 +154,7 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
     assert (survival.agree, survival.why) == (2 / 3, "needs x; 10 % off")
 
 
-def test_every_theorem_that_is_read_has_a_question():
-    assert set(QUESTIONS) - {theorem.label for theorem in theorems.load_theorems()} == {"base"}
-    assert all(question.text.endswith(")") for question in QUESTIONS.values())
-
-
 # The stored adapters
-
-
-def test_the_questions_beside_the_stored_adapters_are_their_facts():
-    facts, asked = (
-        json.loads((DATA / "facts.json").read_text()),
-        read_fact_groups(DATA / "questions.json"),
-    )
-    for name in ("persons", "mascots"):
-        template = facts[f"{name} templates"][0]
-        assert asked[name] == {template.format(key): v for key, v in facts[name].items()}
-    template = facts["two-hop template"][0]
-    assert asked["two-hop"] == {
-        template.format(person): facts["mascots"][country]
-        for person, country in facts["persons"].items()
-    }
 
 
 @pytest.mark.slow

@@ -116,13 +116,6 @@ def test_all_are_asked_unless_there_is_a_limit_and_keep_the_files_numbers(model)
     assert all(r.value == pytest.approx(values[r.about]) for r in some)
 
 
-def test_one_adapter_has_no_merge(model):
-    kept = check_model(model, adapters(HEAD), facts={"one": FACTS["one"]}).kept
-    assert [(one.rule, one.predicted, one.asked) for one in kept] == [
-        ("base", None, 2), ("alone", None, 2),
-    ]  # fmt: skip
-
-
 def test_two_hop_questions_are_foretold_all_or_none(model):
     _, kept = ask_facts(model, adapters(HEAD, HEAD), NAMES, FACTS)
     rows = {k.rule: k.predicted for k in kept if k.group == "both"}
@@ -239,12 +232,3 @@ def test_rows_that_say_nothing_or_twice_are_refused_with_their_line(tmp_path, te
     file.write_text(text)
     with pytest.raises(ModelError, match=said):
         read_fact_groups(file)
-
-
-def test_rows_belong_to_the_only_adapter(tmp_path):
-    file = tmp_path / "rows.jsonl"
-    file.write_text('{"prompt": "abc", "completion": " x"}\n')
-    asked = read_fact_groups(file)
-    assert group_facts(asked, adapters(HEAD), NAMES[:1]) == {"one": {"abc": "x"}}
-    with pytest.raises(ModelError, match="rows of one adapter, and there are 2"):
-        group_facts(asked, adapters(HEAD, HEAD), NAMES)

@@ -52,14 +52,12 @@ class Commands(TyperGroup):
         return list(self.commands)
 
 
-def _show_warning(
-    message: Any, category: Any, filename: str, lineno: int, *_: Any, **__: Any
-) -> None:
+def _show_warning(message: Any, kind: Any, file: str, line: int, *_: Any, **__: Any) -> None:
     """Print our own warnings as one line, without the line of code that met them."""
-    if category.__module__.startswith("loratheory."):
+    if kind.__module__.startswith("loratheory."):
         typer.echo(f"loratheory: note: {message}", err=True)
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+        sys.stderr.write(warnings.formatwarning(message, kind, file, line))
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,22 +7,12 @@ import typer
 
 from loratheory.cli import _output as out
 
-COLUMNS = {
-    "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
-    "other two-hop": "other_two_hop", "shortcut": "shortcut", "chance": "chance",
-}  # fmt: skip
 NAMES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
     "two_hop": "both in one question",
     "same_read": "facts of two adapters in one read",
 }
-
-READING = (
-    "Two-hop counts beside its controls: each adapter alone, other facts and questions, shortcut\n"
-    "(the answer given to other subjects), chance, the rule on another edit's adapter and on\n"
-    "noise. Intervals are over bases: few bases, too narrow."
-)
 
 SHARES = {
     "kept, two": "pairs", "kept, six": "six", "2-hop, plain": "plain", "2-hop, taught": "taught",
@@ -53,7 +43,7 @@ def evaluate(
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
-    """Test your own rule of reuse on laws, exact memories and small transformers; write a report.
+    """Test your own rule of reuse on laws and exact memories; write a report.
 
     Your code is imported and run with your permissions. A merge is a function
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
@@ -72,20 +62,20 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:largest --json card.json --figure card.png`
 
-    JSON: an object `rule, form, profile, laws, memories, marks, language`; a law has `name,
-    meaning, holds, gap, seed` (of the counterexample); memories have `curve` (leads by
-    `coefficient`) and `starts`; a mark has `rule, base, coverage, two_hop, low, high, hop_1, hop_2,
-    other_hops, other_two_hop, shortcut, chance`, one on the language model `rule, pairs, six,
-    plain, taught, facts, crossed`, each with `what, right, asked, low, high`, and `leak, cost`.
+    JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
+    holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
+    `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
+    each with `what, right, asked, low, high`, and `leak, cost`.
     """
     out.reachable(json, figure=figure)
     _asks(model=model, crossings=crossings)
-    out.needs("pretrained" if model else "torch", "evaluate --model" if model else "evaluate")
+    if model:
+        out.needs("pretrained", "evaluate --model")
     from loratheory.evaluate import card, rule_named
 
     asked = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(asked, profile, begin, model=model, crossings=crossings)
+        report = card(asked, profile, begin, model=model, all_pairs=crossings)
     if out.delivered(json, report, figure, "evaluation", report):
         _report(report)
 
@@ -102,16 +92,11 @@ def _report(report: Any) -> None:
     out.show("laws, by counterexample", {"law": "name", **columns}, report.laws)
     starts = [(NAMES[kind], start) for kind, start in report.memories.starts.items()]
     out.show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
-    shares: out.Columns = {name: partial(_share, key=key) for name, key in COLUMNS.items()}
-    for coverage in dict.fromkeys(mark.coverage for mark in report.marks):
-        rows = [mark for mark in report.marks if mark.coverage == coverage]
-        kind = f"{rows[0].base} layers, {coverage:.0%} of two-hop questions in pretraining"
-        title = f"small transformers, {kind}"
-        out.show(title, {"rule": "rule", **shares, "two-hop, 95 %": _interval}, rows)
-    out.say(READING)
     if report.language:
         asked = {key for mark in report.language for key, value in vars(mark).items() if value}
-        shares = {name: partial(_kept, key=key) for name, key in SHARES.items() if key in asked}
+        shares: out.Columns = {
+            name: partial(_kept, key=key) for name, key in SHARES.items() if key in asked
+        }
         columns = {"rule": "rule", **shares, "leak": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)
         out.say(READING_LANGUAGE)
@@ -120,11 +105,3 @@ def _report(report: Any) -> None:
 def _kept(mark: Any, key: str) -> str:
     share = getattr(mark, key)
     return share and str(share)
-
-
-def _share(mark: Any, key: str) -> str:
-    return f"{getattr(mark, key):.2f}"
-
-
-def _interval(mark: Any) -> str:
-    return f"{mark.low:.2f} to {mark.high:.2f}"

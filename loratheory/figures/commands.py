@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loratheory.diagnosis import Diagnosis, kind_of, layer_of
-from loratheory.figures._look import BLUE, CONSTANT, GREY, INK, LINES, ORANGE, SKY, styled
+from loratheory.figures._look import BLUE, GREY, INK, LINES, ORANGE, SKY, styled
 
 
 def _figure(width: float, height: float) -> Any:
@@ -191,45 +191,21 @@ CURVES = {
 
 @styled
 def evaluation(card: Any) -> Any:
-    """Draw a report card of `loratheory evaluate`: what a rule does to facts and their composition.
-
-    Exact memories are on the left, small transformers on the right, with a panel for each base.
-    """
-    places = list(dict.fromkeys((mark.base, mark.coverage) for mark in card.marks))
-    figure = _figure(4.2 + 3.4 * len(places), 4.4)
-    left, *rest = figure.subplots(1, 1 + len(places), width_ratios=[1.3] + [1.0] * len(places))
+    """Draw the exact memories of a report card: what a rule does to facts and their composition."""
+    figure = _figure(5.2, 4.4)
+    axes = figure.subplots()
     coefficients = [row["coefficient"] for row in card.memories.curve]
     every = max(len(coefficients) // 8, 1)
     for number, (kind, (name, colour, sign)) in enumerate(CURVES.items()):
         margins = [row[kind] for row in card.memories.curve]
         turn = (number * every // 4, every)  # curves may lie on each other
-        left.plot(coefficients, margins, color=colour, marker=sign, markevery=turn, label=name)
-    left.axhline(0, color=INK, lw=0.9)
-    left.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1), title="exact memories")
-    left.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
-    for number, (axes, (base, coverage)) in enumerate(zip(rest, places, strict=True)):
-        marks = [m for m in card.marks if (m.base, m.coverage) == (base, coverage)]
-        _accuracies(axes, marks, card.rule)
-        axes.set_title(f"{base} layers, {coverage:.0%} of\ntwo-hop in pretraining")
-        axes.tick_params(labelleft=not number)
-    signs = [axes.get_legend_handles_labels() for axes in (left, rest[0])]
-    handles, names = ([*one, *other] for one, other in zip(*signs, strict=True))
-    figure.legend(handles, names, loc="outside lower left", ncols=4)
+        axes.plot(coefficients, margins, color=colour, marker=sign, markevery=turn, label=name)
+    axes.axhline(0, color=INK, lw=0.9)
+    axes.set(xlim=(0, coefficients[-1]), ylim=(-1.1, 2.1))
+    axes.set(xlabel="coefficient of the result", ylabel="margin of the new answer")
+    figure.legend(loc="outside lower left", ncols=4)
     figure.suptitle(f"{card.rule}: do facts survive, and do they compose?")
     return figure
-
-
-def _accuracies(axes: Any, marks: Sequence[Any], own: str) -> None:
-    rows = list(range(len(marks)))[::-1]
-    colours = [ORANGE if mark.rule.startswith(own) else GREY for mark in marks]
-    axes.barh(rows, [mark.two_hop for mark in marks], color=colours, height=0.7, label="two-hop")
-    for row, mark in zip(rows, marks, strict=True):
-        axes.plot([mark.low, mark.high], [row, row], color=INK, lw=1)
-    kept = {"mfc": "none", "mec": INK, "label": "unedited two-hop kept"}
-    axes.plot([mark.other_two_hop for mark in marks], rows, "D", **kept)
-    axes.axvline(marks[0].chance, color=INK, lw=0.8, ls=":", label=CONSTANT)
-    axes.set(xlim=(-0.03, 1.04), xlabel="accuracy", ylim=(-0.6, len(marks) - 0.4))
-    axes.set_yticks(rows, [mark.rule.partition(":")[2] or mark.rule for mark in marks])
 
 
 @styled

@@ -5,7 +5,7 @@ import pytest
 import torch
 from worded import VOCABULARY
 
-from loratheory.bench.sentences import ASKED
+from loratheory.evaluate.fact_sets import ASKED
 from loratheory.pretrained import attached, batch, first_tokens, next_logits
 from paper.studies._shared import whereabouts
 from paper.studies._shared.whereabouts import Arm, Asked

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, response_norms
-from loratheory.bench import Language
-from loratheory.bench.collection import SIZE, Collection
-from loratheory.bench.language import Items, continued
-from loratheory.bench.tasks import CHOOSING, FEW, TASKS
+from loratheory.evaluate.answers import continued
+from loratheory.evaluate.fact_sets import Items
+from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, TASKS, Collection
 from loratheory.pretrained import (
     GENERIC,
     WAYS,
@@ -31,6 +30,7 @@ from loratheory.pretrained import (
     token_logs,
 )
 from loratheory.shapes import Float64
+from paper.studies._shared import Language
 
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """What texts begin with that are drawn from the base."""
@@ -64,7 +64,7 @@ class Stage:
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
-        every = [*combinations(range(SIZE), self.size)]
+        every = [*combinations(range(len(NAMES)), self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
 

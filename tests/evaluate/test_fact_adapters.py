@@ -85,7 +85,7 @@ def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
     assert len(singles.examples) == len(composed) == 6 * 20
 
 
-def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both, monkeypatch):
+def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both):
     lessons = both.silence(40)
     own = {*both.world.second}
     assert 0 < len(lessons) <= 40 < len(both.silence(400))

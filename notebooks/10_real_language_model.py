@@ -49,7 +49,7 @@ from IPython.display import SVG
 from ipywidgets import FloatSlider
 
 from loratheory import read_adapter
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
 from loratheory.theorems.composition import two_read_region
 
@@ -255,7 +255,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # ## What this does not say
 # - **One small model**, of 135M parameters and 4-bit weights. What fails here may work in a larger
 #   one, and the base's own second hop may be better there.
-# - **These facts are new.** The experiment `real_window` edits old facts of a model that composes,
+# - **These facts are new.** The study `lm_old_facts` edits old facts of a model that composes,
 #   and there the window is: half of the changed first facts are right from a coefficient of .46 on,
 #   half of the two-hop questions from .61 to .65.
 # - **The countries are real**, only the persons are invented. In a trial with invented countries,
@@ -282,7 +282,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 
 # %%
 mine = None
-judged("10.1", mine)
+judge("10.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -302,7 +302,7 @@ judged("10.1", mine)
 
 # %%
 mine = None
-judged("10.2", mine)
+judge("10.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -322,7 +322,7 @@ judged("10.2", mine)
 
 # %%
 mine = None
-judged("10.3", mine)
+judge("10.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -348,7 +348,7 @@ def mine(first, second):
     return None
 
 
-judged("10.4", mine)
+judge("10.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

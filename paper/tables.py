@@ -20,8 +20,11 @@ from loratheory.shapes import Float
 from paper.studies._shared.bootstrap import bootstrap_mean
 
 STUDIES = Path(__file__).parent / "studies"
-MODES = ("mean", "median", "least", "most", "onset", "majority", "count", "lookup", "brier")
-GROUPED = ("least", "most", "onset", "lookup", "brier")
+MODES = (
+    *("mean", "median", "least", "most", "spread", "onset", "majority", "count"),
+    *("lookup", "brier"),
+)
+GROUPED = ("least", "most", "spread", "onset", "lookup", "brier")
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
 FORM = f"[{'|'.join(MODES[1:])}] STUDY[/PART]: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
 
@@ -35,9 +38,12 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a study, ``STUDY``, or of one of its parts, ``STUDY/PART``.
 
     Of a part only the columns that it has. A study's own name stands for the part of that name,
-    if there is one. QueryError if there is no such table or part.
+    if there is one. A part may have a table of its own, ``STUDY/PART.csv.gz``. QueryError if there
+    is no such table or part.
     """
     study, _, part = name.partition("/")
+    if part and (own := folder / study / f"{part}.csv.gz").is_file():
+        return pd.read_csv(own)
     file = folder / study / "table.csv.gz"
     if not file.is_file():
         known = ", ".join(sorted(path.parent.name for path in folder.glob("*/table.csv.gz")))
@@ -109,7 +115,8 @@ class Query:
     ----------
     mode : str
         ``mean`` of the column over the rows; ``median`` of its means on the bases; the ``least`` or
-        ``most`` of its means over the groups of `by`; ``onset``, the least value of the column in
+        ``most`` of its means over the groups of `by`; ``spread``, the standard deviation (n - 1)
+        of these means; ``onset``, the least value of the column in
         `by` at which the mean is half or more; ``majority``, the share of the more frequent value
         of a yes-or-no column; ``count``, the number of rows that have a number in the column. For a
         column of shares, ``lookup`` and ``brier`` score a table of averages that knows no adapter:
@@ -187,6 +194,11 @@ def value(asked: Query, folder: Path = STUDIES) -> Value:
         mean = _mean(rows, asked.column)
         return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
     means = {names: _mean(group, asked.column) for names, group in rows.groupby(list(asked.by))}
+    if asked.mode == "spread":
+        if len(means) < 2:
+            message = f"{asked.table}: {asked.column} has one group there: a spread needs two"
+            raise QueryError(message)
+        return Value(float(np.std([mean.middle for mean in means.values()], ddof=1)))
     if asked.mode == "onset":
         for names, mean in means.items():
             if mean.middle >= 0.5:

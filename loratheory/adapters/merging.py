@@ -747,7 +747,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "ridge": (lambda ridge: 0 <= ridge < math.inf, "give a finite number that is not negative"),
 }
 _ADVICE = {
-    "moments": "second moments of the inputs, as loratheory moments collects them",
+    "moments": "second moments of the inputs, as loratheory.pretrained.moments collects them",
     "rank": "the largest rank of the result, such as rank=16",
     "density": "the share of entries to keep, such as density=0.2",
     "rng": "a source of randomness, such as rng=numpy.random.default_rng(0)",
@@ -785,7 +785,7 @@ def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> No
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',
 # an (n, n) matrix; it is kept as a *root*, a (k, n) array with ``root.T @ root`` equal to it.
 
-_COLLECT = "collect them with loratheory moments"
+_COLLECT = "collect them with loratheory.pretrained.moments"
 
 
 class Moments(Lazy):
@@ -802,7 +802,7 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
     Parameters
     ----------
     file : path
-        A file that `write_moments` or ``loratheory moments`` has written.
+        A file that `write_moments` or another tool has written.
 
     Returns
     -------

@@ -137,12 +137,16 @@ class Publishers:
         The facts: the first publisher's about persons, the second's about mascots.
     seed, number : int
         The seed of the world, and its number among the worlds of that seed.
+    accumulate : int
+        In how many passes each step of a training is computed, stand-ins' included; it changes
+        rounding only.
     """
 
     model: Model
     world: World
     seed: int
     number: int = 0
+    accumulate: int = 1
 
     @property
     def layers(self) -> int:
@@ -170,10 +174,11 @@ class Publishers:
     def training(self, hop: int, name: str) -> Training:
         """Return the training settings of the named recipe, with its layers of the base."""
         recipe = RECIPES[name]
+        training = replace(recipe.training, accumulate=self.accumulate)
         if not recipe.sixths:
-            return recipe.training
+            return training
         first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
-        return replace(recipe.training, layers=(first, end))
+        return replace(training, layers=(first, end))
 
     def without_partner(self, hop: int) -> Items:
         """Return two-hop sentences of which this hop is the publisher's, the other the base's."""
@@ -215,7 +220,8 @@ class Publishers:
         number = 0 if recipe.agree else j
         world = self.partner(hop, number, other_relation=recipe.other_relation)
         key = (self.seed, self.number, 1 - hop, 100 + j)
-        adapter = trained_once(self.model, world.lessons[1 - hop], seed=key)
+        usual = Training(accumulate=self.accumulate)
+        adapter = trained_once(self.model, world.lessons[1 - hop], seed=key, training=usual)
         if recipe.noise:
             return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])
         theirs, relation = (world.second, world.about) if hop == 0 else (world.first, world.born)

@@ -45,6 +45,7 @@ def of(query, folder):
         ("most toy/one: right by rule", 1.0),
         ("least toy/one: right by rule", 0.25),
         ("median toy/one: right; rule=sum", 0.25),
+        ("spread toy/one: right by rule", 0.75 / 2**0.5),  # of .25 and 1
         ("onset toy/one: right by share; rule=mean", 0.5),
         ("majority toy/one: right; rule=sum", 0.75),
     ],
@@ -63,6 +64,7 @@ def test_queries_by_hand(folder, query, wanted):
         ("toy/one: right; rule=arrow", "no rule arrow there: choose among mean, sum"),
         ("toy/one: word", "holds no number"),
         ("most toy/one: right", "need `by`"),
+        ("spread toy/one: right by rule; rule=mean", "a spread needs two"),
         ("onset toy/one: right by share; rule=sum; share=1", "never reaches half"),
     ],
 )

@@ -276,9 +276,9 @@ def test_the_search_finds_what_a_fine_grid_finds(kind, seed):
     model, adapters, exam = situation(kind, seed)
     found, kl = searched(model, adapters, exam, "each")
     assert all(0 <= c <= 2 for c in found)
-    steps = np.linspace(0, 2, 13 if len(adapters) == 2 else 6)
+    steps = np.linspace(0, 2, 9 if len(adapters) == 2 else 5)
     grid = [*product(steps, repeat=len(adapters))]
-    near = np.array(found) + 0.05 * np.random.default_rng(seed).standard_normal((50, len(found)))
+    near = np.array(found) + 0.05 * np.random.default_rng(seed).standard_normal((25, len(found)))
     least = least_of(model, adapters, exam, [*grid, *near.clip(0, 2)])
     assert kl <= 1.02 * least + ROUNDING
 
@@ -289,7 +289,7 @@ def test_one_coefficient_is_what_a_fine_line_finds(kind, seed):
     model, adapters, exam = situation(kind, seed)
     found, kl = searched(model, adapters, exam, "one")
     assert len({*found}) == 1
-    line = np.linspace(0, 2, 81)[:, None]
+    line = np.linspace(0, 2, 41)[:, None]
     assert kl <= 1.02 * least_of(model, adapters, exam, line) + ROUNDING
 
 

@@ -28,6 +28,7 @@ from traceback import extract_tb
 from typing import Any
 
 from loratheory.store import content_hash, write_whole
+from paper.studies._shared.machine import machine
 
 Row = dict[str, str | int | float]
 DECIMALS = 9  # what lies beyond may differ between processors
@@ -264,7 +265,7 @@ def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any])
         mine = [done[key] for key in configs]
         rows[one.name] = [row for cell in mine for row in cell["rows"]]
         earlier = before.get(one.name, {})
-        parts.append({**earlier, **_described(one.name, configs.values(), mine)})
+        parts.append({**earlier, **described(one.name, configs.values(), mine)})
     text = table_text(rows).encode()
     about = {"study": study.name, "profile": profile, "sha256": content_hash(text, digits=64)}
     write_whole(folder / "table.csv.gz", gzip.compress(text, mtime=0))
@@ -273,8 +274,8 @@ def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any])
     return folder / "table.csv.gz"
 
 
-def _described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[str, Any]:
-    """The provenance of one part: seeds, time, machines and versions, and each cell's config."""
+def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[str, Any]:
+    """Return the provenance of a part: seeds, time, machines, versions, and each cell's config."""
     environments: dict[str, Any] = {}
     for cell in cells:
         for ran in cell["ran"] if isinstance(cell["ran"], list) else [cell["ran"]]:
@@ -309,9 +310,14 @@ def laid_out(about: Mapping[str, Any]) -> str:
     return "{\n" + "\n".join(head) + '\n "parts": [\n' + ",\n".join(parts) + "\n ]\n}\n"
 
 
-@cache
 def environment() -> dict[str, Any]:
-    """Return commit, processor and versions of the current process."""
+    """Return commit, versions, and what decides how the current process rounds (`machine`)."""
+    return {**_software(), **machine()}
+
+
+@cache
+def _software() -> dict[str, Any]:
+    """The checkout's commit and the versions of what is installed."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = ""
     with suppress(OSError):
@@ -321,4 +327,4 @@ def environment() -> dict[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    return {"commit": commit or None, "device": platform.machine(), "versions": versions}
+    return {"commit": commit or None, "versions": versions}

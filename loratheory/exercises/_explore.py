@@ -64,9 +64,11 @@ def _call_as_html(function: Callable[..., Any], values: dict[str, Any]) -> str:
         result = function(**values)
     drawing, text = "", printed.getvalue()
     if hasattr(result, "savefig"):
-        from loratheory.figures import inline  # imported late: most notebooks draw no figure here
+        from loratheory.figures import (
+            render_inline,  # imported late: most notebooks draw no figure here
+        )
 
-        drawing = inline(result)
+        drawing = render_inline(result)
     elif result is not None:
         text += repr(result)
     return (f"<pre>{escape(text)}</pre>" if text else "") + drawing

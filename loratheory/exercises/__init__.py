@@ -1,24 +1,43 @@
 """Exercises of the course, the function that judges answers to them in words, and sliders.
 
-A notebook calls ``judged("02.1", mine)``, where `mine` is the reader's answer or a function that
+A notebook calls ``judge("02.1", mine)``, where `mine` is the reader's answer or a function that
 the reader wrote. Right answers and hints are in this package and not in the notebook's cells.
 ``explore(function, strength=FloatSlider(2.0))`` shows what the function prints and returns for the
 slider's value.
 """
 
+import tomllib
+from functools import partial
+from importlib.resources import files
 from typing import Any
 
-from loratheory.lessons._answers import EXERCISES as ANSWERS
-from loratheory.lessons._builds import EXERCISES as BUILDS
-from loratheory.lessons._exploring import explore as explore
-from loratheory.lessons._judging import Exercise, Judgement, UnansweredError, WrongError
+from loratheory.exercises._answers import (
+    Exercise,
+    Judgement,
+    UnansweredError,
+    WrongError,
+    check_number,
+    check_truth,
+)
+from loratheory.exercises._code import CODE
+from loratheory.exercises._explore import explore as explore
 from loratheory.theorems import AssumptionError
 
-EXERCISES: dict[str, Exercise] = dict(sorted({**ANSWERS, **BUILDS}.items()))
-"""All exercises, by number of the notebook and of the exercise in it, such as ``"02.1"``."""
+
+def load_exercises() -> dict[str, Exercise]:
+    """Return all exercises by number of the notebook and of the exercise in it: ``"02.1"``."""
+    text = (files("loratheory.exercises") / "numbers.toml").read_text(encoding="utf-8")
+    exercises: dict[str, Exercise] = dict(CODE)
+    for name, row in tomllib.loads(text).items():
+        check = check_truth if isinstance(row["answer"], bool) else check_number
+        exercises[name] = partial(check, row)
+    return dict(sorted(exercises.items()))
 
 
-def judged(number: str, mine: Any) -> Judgement:
+EXERCISES = load_exercises()
+
+
+def judge(number: str, mine: Any) -> Judgement:
     """Judge an answer: return whether it is right and, if not, why.
 
     Parameters

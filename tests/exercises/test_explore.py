@@ -5,8 +5,8 @@ import sys
 import pytest
 from ipywidgets import IntSlider
 
-from loratheory.figures import lines
-from loratheory.lessons import explore
+from loratheory.exercises import explore
+from loratheory.figures import draw
 
 
 def square(side: int) -> int:
@@ -31,7 +31,7 @@ def test_a_slider_without_description_is_named_for_its_parameter():
 
 def test_a_figure_is_drawn_anew_for_new_values():
     def line(height):
-        return lines.draw({"one line": ([0, 1], [0, height])}, "here", "there")
+        return draw({"one line": ([0, 1], [0, height])}, "here", "there")
 
     slider = IntSlider(1, min=1, max=9)
     shown = explore(line, height=slider).children[-1]

@@ -1,0 +1,96 @@
+"""Training noise: the design, the stored table, and the numbers that pages print from it."""
+
+import gzip
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from loratheory.store import content_hash
+from paper.studies.lm_training.repeats import CONDITIONS, FACTORS, HERE, repeats
+from paper.tables import parse_query, read_table, value
+
+ROOT = Path(__file__).parents[2]
+STANDARD, STAND_INS = CONDITIONS
+ROWS = read_table("lm_training/repeats")
+
+
+def within(condition, method, column="two_hop_vocabulary"):
+    """The standard deviation over the distinct roundings of the one fact set."""
+    where = f"condition={condition}; rule={method}"
+    return value(parse_query(f"spread lm_training/repeats: {column} by rounding; {where}")).middle
+
+
+def between(condition, method, column="two_hop_vocabulary"):
+    """The standard deviation over the ten fact sets of the stored study."""
+    where = f"first={condition}; second={condition}; bridge=known; rule={method}"
+    return value(parse_query(f"spread lm_training/stand_ins: {column} by seed; {where}")).middle
+
+
+def points(number):
+    return f"{100 * number:.0f}"
+
+
+def test_the_design_is_a_factorial_and_its_first_half_is_balanced():
+    every = list(repeats())
+    assert len(set(every)) == 16
+    for some in (every, every[:8]):
+        for condition, factor in itertools.product(CONDITIONS, FACTORS):
+            levels = [getattr(one, factor) for one in some if one.condition == condition]
+            assert {levels.count(level) for level in set(levels)} == {len(some) // 4}
+
+
+def test_the_table_has_each_finished_repeat_whole():
+    provenance = json.loads((HERE / "repeats_provenance.json").read_bytes())
+    text = gzip.decompress((HERE / "repeats.csv.gz").read_bytes())
+    assert provenance["sha256"] == content_hash(text, digits=64)
+    [part] = provenance["parts"]
+    configs = [
+        {key: cell["config"][key] for key in ("condition", *FACTORS)} for cell in part["cells"]
+    ]
+    found = ROWS.groupby(["condition", *FACTORS, "rule"])["sentence"].agg(list)
+    assert len(found) == 2 * len(configs)
+    for config, method in itertools.product(configs, ("sum", "mean")):
+        assert found.loc[(*config.values(), method)] == list(range(10))
+    threads = {config["threads"] for config in configs}
+    assert threads == {ran["threads"] for ran in part["environments"]}
+    assert all("avx2" in ran["flags"] for ran in part["environments"])
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/portable.md", "paper/studies/lm_training/repeats.md"]
+)
+def test_pages_print_the_spreads_of_the_tables(page):
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    [found] = re.findall(
+        r"standard deviation of (\d+) points under standard training "
+        r"and (\d+) under stand-in training.{0,120}?"
+        r"between ten fact sets it is (\d+) and (\d+) points",
+        text,
+    )
+    both = (STANDARD, STAND_INS)
+    assert found[:2] == tuple(points(within(condition, "sum")) for condition in both)
+    assert found[2:] == tuple(points(between(condition, "sum")) for condition in both)
+
+
+def test_the_results_page_prints_the_measured_rows():
+    text = (HERE / "repeats.md").read_text(encoding="utf-8")
+    by_rounding = ROWS.groupby(["condition", "rule", "rounding"])["two_hop_vocabulary"].mean()
+    names = {"standard": STANDARD, "stand-in": STAND_INS}
+    lines = re.findall(r"^\| (standard|stand-in), (sum|mean) \| (.+) \|$", text, flags=re.M)
+    assert len(lines) == 4
+    for training, method, cells in lines:
+        condition = names[training]
+        accuracies = by_rounding.loc[condition, method]
+        wanted = [points(accuracies[one]) for one in sorted(accuracies.index)]
+        wanted += [points(of(condition, method)) for of in (within, between)]
+        assert [cell.removesuffix("%") for cell in cells.split(" | ")] == wanted
+
+
+def test_thread_counts_changed_no_answer():
+    numbers = ["two_hop_vocabulary", "two_hop", "hop_1", "hop_2", "known", "leak"]
+    same = ROWS.groupby(["condition", "dtype", "passes", "rule", "sentence"])[numbers]
+    assert (same.max() - same.min()).to_numpy().max() < 1e-3
+    assert (same.size() > 1).any()

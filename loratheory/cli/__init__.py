@@ -52,12 +52,19 @@ class Commands(TyperGroup):
         return list(self.commands)
 
 
-def _show_warning(message: Any, kind: Any, file: str, line: int, *_: Any, **__: Any) -> None:
+def _show_warning(
+    message: Any,
+    category: Any,
+    filename: str,
+    lineno: int,
+    file: Any = None,  # noqa: ARG001  what `warnings` calls it with
+    line: Any = None,  # noqa: ARG001
+) -> None:
     """Print our own warnings as one line, without the line of code that met them."""
-    if kind.__module__.startswith("loratheory."):
+    if category.__module__.startswith("loratheory."):
         typer.echo(f"loratheory: note: {message}", err=True)
     else:
-        sys.stderr.write(warnings.formatwarning(message, kind, file, line))
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _show_version(wanted: bool) -> None:

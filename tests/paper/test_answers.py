@@ -7,7 +7,9 @@ import pytest
 import torch
 from reused import always, dense_logits, enlarged, taught, update
 
-from loratheory.bench.answers import (
+from loratheory.tasks.two_hop import stacked
+from loratheory.toy.transformer import Pass, decoded, logits
+from paper.studies._shared.answers import (
     accuracies,
     accuracy,
     hop_by_hop,
@@ -16,12 +18,10 @@ from loratheory.bench.answers import (
     scores,
     second_pass,
 )
-from loratheory.bench.library import acting, added
-from loratheory.bench.models import tensor
-from loratheory.bench.rules import rule
-from loratheory.tasks.two_hop import stacked
-from loratheory.toy.transformer import Pass, decoded, logits
+from paper.studies._shared.library import acting, added
+from paper.studies._shared.models import tensor
 from paper.studies._shared.rows import recall
+from paper.studies._shared.rules import rule
 
 
 @once

@@ -8,33 +8,30 @@ that the publisher made up, with other facts than the partner's.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.language import Items, answers, continued
-from loratheory.bench.language_facts import (
+from loratheory.evaluate.answers import answers, continued
+from loratheory.evaluate.fact_sets import (
     ANIMALS,
-    BIRTH,
     CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
-    MASCOT,
-    MASCOT_OF_BIRTHPLACE,
-    OTHERS,
-    World,
-    depth,
-    invented,
-    items,
-    worlds,
-)
-from loratheory.bench.sentences import (
-    ASKED,
     FRUIT,
     FRUIT_OF_BIRTHPLACE,
     FRUITS,
+    MASCOT,
+    MASCOT_OF_BIRTHPLACE,
     MASCOT_OF_WORKPLACE,
+    OTHERS,
     RELATIONS,
     WORK,
+    Items,
+    World,
+    invented,
+    items,
+    worlds,
 )
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, Training
@@ -156,7 +153,7 @@ class Publishers:
     @property
     def layers(self) -> int:
         """How many layers the base has."""
-        return depth(self.model)
+        return int(self.model.network.config.num_hidden_layers)
 
     def adapter(self, hop: int, name: str) -> Adapter:
         """Return the adapter of the first (0) or second (1) hop, trained by the named recipe.
@@ -187,7 +184,7 @@ class Publishers:
 
     def without_partner(self, hop: int) -> Items:
         """Return two-hop sentences of which this hop is the publisher's, the other the base's."""
-        capitals, mascots = needing_one(self.world, 0)
+        capitals, mascots = self.world.needing_one(0)
         if hop == 0:
             return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
         return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
@@ -260,24 +257,12 @@ def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
     return Adapter.of({name: _random(low) for name, low in adapter.items()}, adapter.info)
 
 
-def needing_one(world: World, person: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Return two-hop facts that need one adapter, as the base knows the other hop.
-
-    The first are capitals of the countries of the first publisher's persons, the second mascots of
-    the countries of known persons, of each the first one (0), whom training repeats, or the second.
-    """
-    known = {name: one for name, one in FAMOUS.items() if name in world.second}
-    capitals = {who: known[name].capital for who, name in world.first.items() if name in known}
-    mascots = {one.persons[person]: world.second[name] for name, one in known.items()}
-    return capitals, mascots
-
-
 def publishers(
     model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot"
 ) -> Publishers:
     """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``.
 
-    The second publisher's facts are of a `relation` in `bench.sentences.RELATIONS`.
+    The second publisher's facts are of a `relation` in `fact_sets.RELATIONS`.
     """
     [world] = worlds(seed, invented_countries=bridge == "invented")
     words, about = RELATIONS[relation]
@@ -288,22 +273,92 @@ def publishers(
     return Publishers(model, replace(world, second=second, about=about), seed)
 
 
-def questions(world: World, sentences: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:
-    """Return the questions about a world, in sentences that no adapter is trained on.
+RECIPES_BY_HOP = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
+"""Recipes of the first and the second hops of a library, where these are not the same."""
 
-    ``hop_1``, ``hop_2`` and ``two_hop`` are asked in `sentences`. Two sets need one adapter:
-    ``reach_1`` asks for capitals of the countries of the first publisher's persons, ``reach_2`` for
-    mascots of the countries of known persons. Neither exists for invented countries.
+
+@dataclass(frozen=True, eq=False)
+class Crossings:
+    """The facts of as many publishers of first hops as of second hops, none of whom knows another.
+
+    Each publisher of a first hop has two persons from every group of countries, each publisher of a
+    second hop the mascots of one group: a question about anyone's person may need anyone's animal.
+
+    Attributes
+    ----------
+    firsts : sequence of mapping
+        From persons to their countries.
+    seconds : sequence of mapping
+        From the countries of a group to their animals.
+    seed : int
+        The seed of names, facts and trainings.
     """
-    asked = {
-        "hop_1_trained": items(world.first, BIRTH.trained[:1]),
-        "hop_2_trained": items(world.second, world.about.trained[:1]),
-        "hop_1": items(world.first, sentences["hop_1"]),
-        "hop_2": items(world.second, sentences["hop_2"]),
-        "two_hop": items(world.two_hop, sentences["two_hop"]),
-    }
-    capitals, mascots = needing_one(world, 1)
-    if capitals:
-        asked["reach_1"] = items(capitals, ASKED["capital"])
-        asked["reach_2"] = items(mascots, ASKED["two_hop"])
-    return asked
+
+    firsts: Sequence[Mapping[str, str]]
+    seconds: Sequence[Mapping[str, str]]
+    seed: int
+
+    @cached_property
+    def everything(self) -> World:
+        """All persons, and all countries with their animals."""
+        both = (self.firsts, self.seconds)
+        first, second = ({k: v for one in each for k, v in one.items()} for each in both)
+        return World(first, second)
+
+    def crossing(self, i: int, j: int) -> World:
+        """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
+        part = self.seconds[j]
+        first = {who: country for who, country in self.firsts[i].items() if country in part}
+        return World(first, {country: part[country] for country in first.values()})
+
+    def adapters(self, model: Model, recipe: str) -> list[Adapter]:
+        """Return adapters of the first and the second hop in turn, each trained by itself.
+
+        `recipe` names one of `RECIPES` or of `RECIPES_BY_HOP`. They are trained once and
+        then read from the cache. Nobody's stand-ins have the name of a person about whom anybody is
+        asked.
+        """
+        whole, library = self.everything, list[Adapter]()
+        first, second = RECIPES_BY_HOP.get(recipe, (recipe, recipe))
+        for k, (persons, part) in enumerate(zip(self.firsts, self.seconds, strict=True)):
+            animals = {country: whole.second[country] for country in persons.values()}
+            one = Publishers(model, World(persons, animals), self.seed, 2 * k)
+            two = Publishers(model, World(whole.first, part), self.seed, 2 * k + 1)
+            library += [one.adapter(0, first), two.adapter(1, second)]
+        return library
+
+
+def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
+    """Draw `count` publishers of each hop, those of the second hop with `size` countries each."""
+    rng = np.random.default_rng([seed, 5])
+    groups = rng.permutation([*FAMOUS, *OTHERS])[: count * size].reshape(count, size).tolist()
+    seconds = [
+        dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
+    ]
+    persons = iter(invented(seed, 2 * count * count))
+    firsts = [
+        {
+            next(persons): country
+            for group in groups
+            for country in rng.permutation(group)[:2].tolist()
+        }
+        for _ in range(count)
+    ]
+    return Crossings(firsts, seconds, seed)
+
+
+def parts(
+    made: Crossings, library: Sequence[Adapter], *, told: bool
+) -> list[tuple[Sequence[Adapter], World, bool]]:
+    """Return who acts on which questions, and whether on ordinary prompts too.
+
+    That is all adapters on everything, or, if `told`, each pair on its crossing.
+    """
+    if not told:
+        return [(library, made.everything, True)]
+    count = len(made.firsts)
+    return [
+        ([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j)
+        for i in range(count)
+        for j in range(count)
+    ]

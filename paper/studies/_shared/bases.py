@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.bench.models import Models, batches, digest
 from loratheory.tasks.two_hop import (
     Prompts,
     Questions,
@@ -32,6 +31,7 @@ from loratheory.toy.transformer import (
     stored,
     trained_base,
 )
+from paper.studies._shared.models import Models, batches, digest
 
 ROWS = 96  # prompts a step
 

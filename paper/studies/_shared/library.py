@@ -15,8 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from loratheory.adapters import Adapter, merge
-from loratheory.bench.models import Models
-from loratheory.bench.rules import Act, Reuse, Route, coefficients
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
 from loratheory.toy.transformer import (
@@ -29,6 +27,8 @@ from loratheory.toy.transformer import (
     logits,
     stacked,
 )
+from paper.studies._shared.models import Models
+from paper.studies._shared.rules import Act, Reuse, Route, coefficients
 
 Accuracies = dict[str, Float[np.ndarray, " E"]]
 """Accuracy of each replica, by kind of question."""

@@ -1,28 +1,26 @@
 """Recipes: what stand-ins say, what is shown beside them, what is asked, what is measured."""
 
-from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from loratheory.bench import portable as bench
-from loratheory.bench.language_facts import (
+from loratheory.evaluate import fact_adapters as bench
+from loratheory.evaluate.fact_adapters import Recipe
+from loratheory.evaluate.fact_sets import (
     ANIMALS,
     BIRTH,
     CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
     MASCOT,
     MASCOT_OF_BIRTHPLACE,
+    RELATIONS,
     items,
+    questions,
+    ten_about,
 )
-from loratheory.bench.portable import Recipe
-from loratheory.bench.sentences import ASKED, RELATIONS, TEN, ten_about
-from loratheory.pretrained import Training, next_token_logits
-from loratheory.pretrained.train import StandIn
-
-HOW = {name: recipe.training for name, recipe in bench.RECIPES.items()}  # before `both` shortens it
+from loratheory.pretrained import next_token_logits
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -54,7 +52,7 @@ def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner
             assert animal == world.second[world.first[person]]
             assert prompt in {s.format(person) for s in MASCOT_OF_BIRTHPLACE.trained}
     read = {prompt for prompt, _ in both.world.lessons[hop]} | {p for p, _ in stand_in.examples}
-    asked = bench.questions(both.world)
+    asked = questions(both.world)
     unread = [name for name in asked if not name.endswith("trained")]
     assert not read & {prompt for name in unread for prompt, _ in asked[name]}
     if hop == 1:  # whoever teaches the second hop meets none of the first one's persons
@@ -71,7 +69,7 @@ def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatc
 
 
 def test_invented_countries_have_nothing_that_the_base_could_reach(both):
-    asked = bench.questions(bench.publishers(both.model, both.seed, bridge="invented").world)
+    asked = questions(bench.publishers(both.model, both.seed, bridge="invented").world)
     assert {*asked} == {"hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "two_hop"}
 
 
@@ -87,7 +85,7 @@ def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
     assert len(singles.examples) == len(composed) == 6 * 20
 
 
-def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both, monkeypatch):
+def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both):
     lessons = both.silence(40)
     own = {*both.world.second}
     assert 0 < len(lessons) <= 40 < len(both.silence(400))
@@ -95,19 +93,6 @@ def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both, m
     for (prompt, word), row in zip(lessons, logits, strict=True):
         assert not any(name in prompt for name in own)
         assert both.model.tokenizer(word)["input_ids"][0] == int(row.argmax())
-    shown, any_adapter = [], both.adapter(0, "plain")
-
-    def _noted(_, examples, **__):
-        shown.append(examples)
-        return any_adapter
-
-    monkeypatch.setattr(bench, "trained_once", _noted)
-    monkeypatch.setattr(bench.Publishers, "stand_in", lambda *_: StandIn(any_adapter, []))
-    for name in ("two stand-ins", "two stand-ins, silent"):
-        for hop in (0, 1):
-            both.adapter(hop, name)
-    assert shown[2] == shown[0]
-    assert shown[3] == [*shown[1], *both.silence(120)]
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -138,13 +123,6 @@ def test_noise_has_the_norms_of_stand_ins_and_nothing_to_say(both, hop):
         assert np.abs(one[name].dense() - low.dense()).max() > 1e-6
 
 
-def test_recipes_say_rank_and_strengths():
-    assert (HOW["rank 32"].rank, HOW["rank 32"].alpha) == (32, 64)
-    assert HOW["in halves"].strengths == (0.5,)
-    assert HOW["two stand-ins"] == Training.beside_stand_ins(90)
-    assert HOW["plain"] == Training()
-
-
 @pytest.mark.parametrize("hop", [0, 1])
 def test_two_hop_sentences_without_a_partner_join_own_facts_with_the_bases(both, hop):
     world, found = both.world, dict(both.without_partner(hop))
@@ -156,7 +134,7 @@ def test_two_hop_sentences_without_a_partner_join_own_facts_with_the_bases(both,
         wanted = {sentence.format(FAMOUS[c].persons[0]): a for c, a in world.second.items()}
     assert found.items() >= wanted.items()
     assert len(found) == 6 * 20
-    asked = bench.questions(world)[("reach_1", "reach_2")[hop]]
+    asked = questions(world)[("reach_1", "reach_2")[hop]]
     assert not {*found} & {prompt for prompt, _ in asked}
     for person in world.first:
         assert any(person in prompt for prompt in found) == (hop == 0)
@@ -178,16 +156,6 @@ def test_known_by_heart_is_the_share_of_all_stand_ins_lessons(both, hop, monkeyp
         assert np.isnan(both.by_heart(hop, unasked))
 
 
-def test_ten_sentences_a_question_begin_with_those_of_other_studies_and_are_in_no_lesson(both):
-    read = {prompt for one in both.world.lessons for prompt, _ in one}
-    for name, facts in (("hop_1", both.world.first), ("hop_2", both.world.second)):
-        assert TEN[name][:2] == ASKED[name]
-        assert not read & {prompt for prompt, _ in items(facts, TEN[name])}
-    assert TEN["two_hop"][:4] == ASKED["two_hop"]
-    assert not {*TEN["two_hop"]} & {*MASCOT_OF_BIRTHPLACE.trained}
-    assert {len({*each}) for each in TEN.values()} == {10}
-
-
 @pytest.mark.parametrize("what", RELATIONS)
 def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, model):
     made = bench.publishers(model, 300, relation=what)
@@ -199,15 +167,6 @@ def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, mo
         assert all(sentence.count("{}") == 1 for sentence in each)
     for sentence in (*ten_about(what)["hop_2"], *ten_about(what)["two_hop"]):
         assert what in sentence or what == "mascot"
-    questions = bench.questions(made.world, ten_about(what))
-    assert dict(questions["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
-    assert {word for _, word in questions["two_hop"]} == {*made.world.second.values()}
-
-
-def test_questions_need_both_adapters_facts(both):
-    asked = bench.questions(replace(both.world))
-    assert asked["two_hop"] == items(both.world.two_hop, bench.ASKED["two_hop"])
-    assert {w for _, w in asked["reach_2"]} <= {*both.world.second.values()}
-    assert not any(
-        person in prompt for prompt, _ in asked["reach_2"] for person in both.world.first
-    )
+    given = questions(made.world, ten_about(what))
+    assert dict(given["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
+    assert {word for _, word in given["two_hop"]} == {*made.world.second.values()}

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from reused import SMALL, small
 
-from loratheory.bench.bases import Setting, bases
-from loratheory.bench.models import batch, digest, fingerprint
 from loratheory.tasks.two_hop import every, plain, pretraining, sampled, stacked, world
 from loratheory.toy.transformer import BASE, losses, parameters
+from paper.studies._shared.bases import Setting, bases
+from paper.studies._shared.models import batch, digest, fingerprint
 
 
 def test_a_base_depends_on_its_seed_and_its_setting_alone():

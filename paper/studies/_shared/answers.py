@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.bench.bases import Bases
-from loratheory.bench.library import Accuracies
-from loratheory.bench.models import tensor
-from loratheory.bench.rules import in_turn
-from loratheory.bench.training import Taught
 from loratheory.shapes import Float, Int
 from loratheory.tasks.two_hop import Prompts, Trials, stacked
 from loratheory.toy.transformer import Adapt, Pass, decoded, logits
+from paper.studies._shared.bases import Bases
+from paper.studies._shared.library import Accuracies
+from paper.studies._shared.models import tensor
+from paper.studies._shared.rules import in_turn
+from paper.studies._shared.training import Taught
 
 
 def hop_by_hop(

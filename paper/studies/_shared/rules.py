@@ -1,8 +1,8 @@
 r"""Rules of reuse: every way to let a library of adapters act on a model, independent of the model.
 
 A rule is a function from a `Library` to a `Reuse`, which holds shares by place, weights by token,
-or a library of one merged adapter. Small transformers (`bench.library`) and language models
-(`bench.language`) both implement `Library`. The output of a linear map at a place becomes
+or a library of one merged adapter. Small transformers (`library`) and language models
+(`language`) both implement `Library`. The output of a linear map at a place becomes
 :math:`Wx + \sum_j s_j w_j(x) \Delta_j x`, where the shares :math:`s_j` do not depend on the token
 and the weights :math:`w_j(x)` do.
 

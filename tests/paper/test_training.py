@@ -5,10 +5,10 @@ import pytest
 import torch
 from reused import TAUGHT, small, taught
 
-from loratheory.bench.answers import answer_margins
-from loratheory.bench.training import alike, exchanged, library, norms
 from loratheory.toy.transformer import Lora
+from paper.studies._shared.answers import answer_margins
 from paper.studies._shared.rows import pooled
+from paper.studies._shared.training import alike, exchanged, library, norms
 
 
 class Found(Exception):

@@ -8,9 +8,12 @@ import torch
 from reused import dense_logits, enlarged, small, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
-from loratheory.bench.answers import accuracies, scores
-from loratheory.bench.library import Acting, acting, activations, of
-from loratheory.bench.rules import (
+from loratheory.lowrank import LowRank
+from loratheory.tasks.two_hop import stacked
+from loratheory.toy.transformer import Lora, Site, logits
+from paper.studies._shared.answers import accuracies, scores
+from paper.studies._shared.library import Acting, acting, activations, of
+from paper.studies._shared.rules import (
     RULES,
     coefficients,
     in_turn,
@@ -19,9 +22,6 @@ from loratheory.bench.rules import (
     power_scores,
     rule,
 )
-from loratheory.lowrank import LowRank
-from loratheory.tasks.two_hop import stacked
-from loratheory.toy.transformer import Lora, Site, logits
 
 SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 

@@ -7,9 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.bench.bases import Bases
-from loratheory.bench.library import Library
-from loratheory.bench.models import batch, digest, fingerprint, fitted
 from loratheory.tasks.two_hop import (
     Edit,
     Lessons,
@@ -21,6 +18,9 @@ from loratheory.tasks.two_hop import (
     trials,
 )
 from loratheory.toy.transformer import LORA, MLP, Lora, lora
+from paper.studies._shared.bases import Bases
+from paper.studies._shared.library import Library
+from paper.studies._shared.models import batch, digest, fingerprint, fitted
 
 KINDS = ("hops", "direct", "joint", "bridged")
 EXAMPLES = 40  # two-hop questions of other entities that a bridged adapter is shown

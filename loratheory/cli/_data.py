@@ -57,9 +57,9 @@ def word_problems(
     import numpy as np
 
     from loratheory.tasks import word_problems as words
-    from loratheory.tasks._export import writable
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
+    check_writable(output, overwrite=overwrite)
     if pair and split != "pair":
         out.refused(f"--pair {pair} goes with --split pair, not with --split {split}")
     named = _listed(skills) or words.possible(prime)
@@ -76,10 +76,10 @@ def word_problems(
     text += f"; the pairs of skills held out: {held}." if held else "."
     words.export(output, sets, about=about(command, text), overwrite=overwrite)
     rows = [
-        [name, len(part), len({each.code for each in part.templates}), sum(part.excluded.values())]
+        [name, len(part), len({each.code for each in part.templates})]
         for name, part in sets.items()
     ]
-    columns = ("split", "problems", "templates", "draws thrown away")
+    columns = ("split", "problems", "templates")
     out.show(f"{output}: nothing in common of {', '.join(parts.apart)}", columns, rows)
 
 
@@ -116,9 +116,9 @@ def two_hop(
     import numpy as np
 
     from loratheory.tasks import two_hop as hop
-    from loratheory.tasks._export import writable
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
+    check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
     world = hop.world(seed, hops=hops, entities=n)
     parts = hop.split(world, split, rng=rng)

@@ -71,9 +71,9 @@ def rehearse(
     out.named(model=model, revision=revision, unseen=unseen)
     out.needs("pretrained", "rehearse")
     from loratheory import pretrained as lib
-    from loratheory.tasks._export import writable
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
+    check_writable(output, overwrite=overwrite)
     asked = lib.facts_in(facts)
     things = lib.things_in(*(kinds or ()))
     known = dict.fromkeys(name for thing in things.values() for name in thing.kinds)

@@ -10,7 +10,7 @@ from loratheory.adapters import AdapterError
 from loratheory.adapters.peft_io import json_object, opened
 from loratheory.pretrained._model import ModelError, failure, json_in
 from loratheory.pretrained._teach import texts, wrong_facts, wrong_sentences
-from loratheory.tasks._export import exported
+from loratheory.tasks.export import write_folder
 
 OWN = Path(__file__).with_name("descriptions.json")
 REMEDY = "`loratheory rehearse --help` shows both files"
@@ -218,7 +218,7 @@ def write_lessons(folder: Path, made: Rehearsal, base: str, *, overwrite: bool =
     info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
     more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
     body = ABOUT.format(base=base)
-    return exported(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
+    return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
 
 
 def _row(lesson: Lesson) -> dict[str, str]:

@@ -23,7 +23,7 @@ class Commands(TyperGroup):
         """Run the command; other people's errors stay crashes with their traceback."""
         try:
             with warnings.catch_warnings():  # puts `showwarning` back
-                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                warnings.showwarning = _show_warning
                 return super().invoke(ctx)
         except ModuleNotFoundError as error:
             name = (error.name or "").partition(".")[0]

@@ -53,7 +53,12 @@ class Commands(TyperGroup):
 
 
 def _show_warning(
-    message: Any, category: Any, filename: str, lineno: int, *_: Any, **__: Any
+    message: Any,
+    category: Any,
+    filename: str,
+    lineno: int,
+    file: Any = None,  # noqa: ARG001  what `warnings` calls it with
+    line: Any = None,  # noqa: ARG001
 ) -> None:
     """Print our own warnings as one line, without the line of code that met them."""
     if category.__module__.startswith("loratheory."):

@@ -174,6 +174,7 @@ class _Evaluator:
     def of(
         cls, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
     ) -> "_Evaluator":
+        """Return an evaluator that has measured each adapter alone on its prompts."""
         trial, exam = (_Exam.of(model, adapters, part) for part in (choosing, scoring))
         sizes = [low.width * sum(low.shape) for one in adapters for low in one.values()]
         base, _ = token_log_probs(model, GENERIC, at_once=True)

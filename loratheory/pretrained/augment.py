@@ -24,7 +24,7 @@ from loratheory.pretrained.models import Model, ModelError, failure, read_json
 from loratheory.pretrained.stand_ins import are_texts, find_wrong_facts, find_wrong_sentences
 from loratheory.pretrained.train import identify_model
 from loratheory.store import cache_folder, content_hash, write_whole
-from loratheory.tasks._export import exported
+from loratheory.tasks.export import write_folder
 
 OWN = Path(__file__).with_name("descriptions.json")
 REMEDY = "`loratheory rehearse --help` shows both files"
@@ -234,7 +234,7 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
     info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
     more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
     body = ABOUT.format(base=base)
-    return exported(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
+    return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
 
 
 def read_rows(file: Path) -> dict[str, str]:

@@ -199,7 +199,7 @@ def digest(
     }
     # These two came later; checkpoints from before are those of their default values.
     for later in ("last_rate", "strengths"):
-        if getattr(how, later) == getattr(Training, later):
+        if getattr(how, later) == getattr(type(how), later):
             del parts["training"][later]
     if beside:
         parts["beside"] = [one.content for one in beside]

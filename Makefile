@@ -15,7 +15,7 @@ SUITE := -n 2 --dist worksteal -m "not accelerator"
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-newest test-oldest lock size lint types style lab handout slides site paper paper-deps results figures notebooks bench mutants clean
+.PHONY: help install reproduce test test-newest test-oldest lock size lint types style lab handout site paper paper-deps results figures notebooks bench mutants clean
 
 help:  ## list the targets, a line each
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml requirements.lock
 install: $(STAMP)  ## build .venv with every extra and the language model
 
 reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report.html: minutes
-	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -m report
+	MPLBACKEND=agg PYTHONPATH=docs $(BIN)/python -W ignore::FutureWarning -m report
 
 size: $(STAMP)  ## count the code beside the budgets of pyproject.toml
 	@$(BIN)/python tests/budget.py
@@ -83,10 +83,7 @@ lab: $(STAMP)  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/00_start_here.ipynb
 
 handout: $(STAMP)  ## the notebooks without solutions and lecturer's notes: build/handout
-	PYTHONPATH=docs $(BIN)/python -m teaching handout
-
-slides: $(STAMP)  ## slides for one lecture of 90 minutes: build/slides/lecture.pdf (needs TeX Live)
-	PYTHONPATH=docs $(BIN)/python -m teaching slides
+	PYTHONPATH=docs $(BIN)/python -m teaching
 
 site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/index.html, no network
 	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages

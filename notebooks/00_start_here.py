@@ -16,31 +16,26 @@
 # ## The words
 # A model's weight matrix $W$ holds what it knows. An **adapter** (LoRA) is a small update
 # $\Delta W=BA$ of low rank: $B$ is tall, $A$ is wide, and $W$, the **base**, stays frozen.
+#
+# ![A frozen matrix W plus the product of two thin matrices B and A](drawings/low_rank.svg)
 
 # %%
 import numpy as np
 
 import loratheory as lt
-from loratheory.figures import drawing
 from loratheory.theorems.composition import two_read_region
-
-drawing("low_rank")
 
 # %% [markdown]
 # To **merge** two adapters is to use $W+c_1\Delta W_1+c_2\Delta W_2$ with fixed **coefficients**
 # $c_1$ and $c_2$. To **route** is to choose the coefficients anew for each input.
-
-# %%
-drawing("merge_and_route")
-
-# %% [markdown]
+#
+# ![A merge weighs adapters once; a router weighs them at every input](drawings/merge_and_route.svg)
+#
 # A **gate** switches an adapter on in full where it responds far more than it ordinarily does, and
 # off elsewhere.
-
-# %%
-drawing("gate")
-
-# %% [markdown]
+#
+# ![A gate is off at ordinary input and on where the response stands out](drawings/gate.svg)
+#
 # A question has two **hops** if its answer takes two facts, one after the other:
 #
 # > Ada works at Lab 2 *(adapter 1)*. Lab 2 is in Oslo *(adapter 2)*. In which city does Ada work?
@@ -48,17 +43,13 @@ drawing("gate")
 # Each fact alone is a **single hop**. Lab 2, which neither the question nor the answer names, is
 # the **bridge**. The model may have known something else of Ada or of the lab before; such **old
 # facts** compete with the new answer.
-
-# %%
-drawing("two_hops")
-
-# %% [markdown]
+#
+# ![A two-hop question reads two facts: Ada works at Lab 2, Lab 2 is in Oslo](drawings/two_hops.svg)
+#
 # Which old facts there are makes a difference. There are four cases, and each has a name:
-
-# %%
-drawing("old_facts")
-
-# %% [markdown]
+#
+# ![Four cases of which old facts exist before two edits](drawings/old_facts.svg)
+#
 # All words of the project are in the [glossary](../docs/glossary.md).
 #
 # ## The map
@@ -143,7 +134,7 @@ assert report.ok
 # ## In a course
 # - **One lecture (90 minutes).** 02 alone: the story, steps 1 to 3, the star in the plane, and the
 #   first exercise. Before the answer let students vote: both facts are right; is the two-hop answer
-#   right as well? `make slides` makes slides for this lecture.
+#   right as well?
 # - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 11: what merging cannot keep, why two-hop
 #   answers are lost first, why one layer cannot compose, how to teach adapters that compose.
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,

@@ -42,8 +42,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.figures import lines
-from loratheory.lessons import judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import gaussian, with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import rank_floor
@@ -258,22 +258,30 @@ except AssumptionError as refusal:
 
 
 # %%
-def floor(own: float = 0.5, tasks: int = 4):
-    """The two parts of the floor against the rank, and what the truncated mean achieves."""
-    rng = np.random.default_rng(0)
-    sizes = [1 - i / 16 for i in range(8)]
+def share_updates(own: float, tasks: int) -> tuple:
+    """Updates of unit energy; the given share of each is the task's own."""
+    rng, sizes = np.random.default_rng(0), np.sqrt(np.arange(8, 0, -1) / 36)
     common, *others = (with_spectrum(rng, 64, 64, sizes) for _ in range(tasks + 1))
-    updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * one for one in others)
+    return tuple(math.sqrt(1 - own) * common + math.sqrt(own) * one for one in others)
+
+
+# %% [markdown]
+# The two parts of the floor against the rank, and what the truncated mean achieves:
+
+
+# %%
+def floor(own: float = 0.5, tasks: int = 4):
+    """Disagreement, floor, and the error of the truncated mean, in units of the energy."""
+    updates, ranks = share_updates(own, tasks), range(0, 41, 4)
     unit = sum(update.norm**2 for update in updates) / tasks
-    ranks, floors, achieved, disagreement = range(0, 41, 4), [], [], []
-    for rank in ranks:
-        case = Tasks(updates, rank)
-        floors.append(merge_floor.bound(case) / unit)
-        achieved.append(case.error(merge_floor.attain(case)) / unit)
-        disagreement.append(floors[-1] - case.mean.tail_energy(rank) / unit)
-    curves = {"disagreement": (ranks, disagreement), "predicted floor": (ranks, floors)}
+    cases = [Tasks(updates, rank) for rank in ranks]
+    floors = [merge_floor.bound(case) / unit for case in cases]
+    lost = [case.mean.tail_energy(case.rank) / unit for case in cases]
+    achieved = [case.error(merge_floor.attain(case)) / unit for case in cases]
+    apart = [floor - part for floor, part in zip(floors, lost, strict=True)]
+    curves = {"disagreement": (ranks, apart), "predicted floor": (ranks, floors)}
     curves["achieved"] = (ranks, achieved)
-    return lines.draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
+    return draw(curves, "rank of the adapter", "error / energy", points=["achieved"])
 
 
 floor()
@@ -311,7 +319,7 @@ explore(floor, own=share, tasks=number)
 
 # %%
 mine = None
-judged("01.1", mine)
+judge("01.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -331,7 +339,7 @@ judged("01.1", mine)
 
 # %%
 mine = None
-judged("01.2", mine)
+judge("01.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -353,7 +361,7 @@ judged("01.2", mine)
 
 # %%
 mine = None
-judged("01.3", mine)
+judge("01.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -378,7 +386,7 @@ def mine(updates, rank):
     return None
 
 
-judged("01.4", mine)
+judge("01.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -405,7 +413,7 @@ def mine(updates):
     return None
 
 
-judged("01.5", mine)
+judge("01.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

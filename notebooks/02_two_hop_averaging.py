@@ -42,8 +42,8 @@ from IPython.display import SVG
 from ipywidgets import FloatSlider, IntSlider
 from matplotlib.figure import Figure
 
-from loratheory.figures import lines, rendered
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw, render
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.composition import two_read_region
 
@@ -252,26 +252,27 @@ except AssumptionError as refusal:
 
 # %%
 cells = [[model.output(ada, (x / 20, y / 20)) for x in range(25)] for y in range(25)]
-ANSWERS = ("Oslo", "colleague's", "Rome", "Bern")
+winner = np.argmax(cells, axis=2)
+fine = np.linspace(0.01, 1.2, 60)
+lead = [[two_read_region.margin((x, y)) for x in fine] for y in fine]
+
+# %% [markdown]
+# The colours are the answers: Oslo, Rome or Bern.
 
 
+# %%
 def answer(c1: float = 0.5, c2: float = 0.5):
     """The answer at each pair of coefficients, with one merge marked in it."""
-    figure = Figure(figsize=(4.6, 4.2))
-    axes = figure.subplots()
-    winner = np.argmax(cells, axis=2)
+    axes = (figure := Figure(figsize=(4.6, 4.2))).subplots()
     axes.imshow(winner, origin="lower", extent=(0, 1.2, 0, 1.2), vmin=0, vmax=9, cmap="tab10")
-    fine = np.linspace(0.01, 1.2, 60)
-    lead = [[two_read_region.margin((x, y)) for x in fine] for y in fine]
     axes.contour(fine, fine, lead, levels=[0], colors="black", linestyles="--")
-    for number in np.unique(winner).tolist():
+    for number, city in ((0, "Oslo"), (2, "Rome"), (3, "Bern")):
         y, x = np.argwhere(winner == number).mean(axis=0) / 20
-        axes.text(x, y, ANSWERS[number], ha="center", color="white", weight="bold")
+        axes.text(x, y, city, ha="center", color="white", weight="bold")
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
-    margin = two_read_region.margin((c1, c2))
-    axes.set(xlabel="coefficient of the first edit", ylabel="coefficient of the second edit")
-    axes.set_title(f"the composed answer leads by {margin:+.2f}", loc="left")
-    return SVG(rendered(figure, "svg"))
+    axes.set(xlabel="coefficient of the first edit", ylabel="of the second")
+    axes.set_title(f"the composed answer leads by {two_read_region.margin((c1, c2)):+.2f}")
+    return SVG(render(figure, "svg"))
 
 
 answer(0.55, 0.55)
@@ -301,7 +302,7 @@ for c in strengths:
     simulated.append(oslo - max(others))
 curves = {"each fact": (strengths, facts), "both, predicted": (strengths, both)}
 curves["both, simulated"] = (strengths, simulated)
-lines.draw(curves, "coefficient of both edits", "margin", points=["both, simulated"])
+draw(curves, "coefficient of both edits", "margin", points=["both, simulated"])
 
 # %% [markdown]
 # With more hops the window becomes wider, and with more adapters in the mean both of its ends move
@@ -342,7 +343,7 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 
 # %%
 mine = None
-judged("02.1", mine)
+judge("02.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -362,7 +363,7 @@ judged("02.1", mine)
 
 # %%
 mine = None
-judged("02.2", mine)
+judge("02.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -382,7 +383,7 @@ judged("02.2", mine)
 
 # %%
 mine = None
-judged("02.3", mine)
+judge("02.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -409,7 +410,7 @@ def mine(s1, s2):
     return None
 
 
-judged("02.4", mine)
+judge("02.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -437,7 +438,7 @@ def mine(model):
     return None
 
 
-judged("02.5", mine)
+judge("02.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -44,8 +44,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.figures import lines
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import with_spectrum
 from loratheory.theorems import AssumptionError, theorem
 from loratheory.theorems.expressiveness import attention_budget, depth_budget
@@ -258,7 +258,7 @@ def left(depth: int = 3, fall: float = 1.0):
         "bound": (ranks, [depth_budget.bound(c) for c in cases]),
         "construction": (ranks, [depth_budget.measure(c, depth_budget.attain(c)) for c in cases]),
     }
-    return lines.draw(curves, "rank at each layer", "spectral error", points=["construction"])
+    return draw(curves, "rank at each layer", "spectral error", points=["construction"])
 
 
 left()
@@ -295,7 +295,7 @@ explore(left, depth=depths, fall=slope)
 
 # %%
 mine = None
-judged("03.1", mine)
+judge("03.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -316,7 +316,7 @@ judged("03.1", mine)
 
 # %%
 mine = None
-judged("03.2", mine)
+judge("03.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -336,7 +336,7 @@ judged("03.2", mine)
 
 # %%
 mine = None
-judged("03.3", mine)
+judge("03.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -361,7 +361,7 @@ def mine(first, last, target):
     return None
 
 
-judged("03.4", mine)
+judge("03.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

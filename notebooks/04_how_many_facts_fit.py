@@ -41,8 +41,8 @@ import numpy as np
 import sympy as sp
 from ipywidgets import IntSlider
 
-from loratheory.figures import lines
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import theorem
 from loratheory.theorems.editing import counting_ceiling, superposition_floor
@@ -233,7 +233,7 @@ def recall(rank: int = 16, adapters: int = 4):
     }
     mean = lambda share: [np.mean([share(n) for _ in range(10)]) for n in counts]
     curves = {name: (np.log2(counts), mean(share)) for name, share in ways.items()}
-    return lines.draw(curves, "facts in all (log2)", "share recalled", share=True)
+    return draw(curves, "facts in all (log2)", "share recalled", share=True)
 
 
 recall()
@@ -269,7 +269,7 @@ explore(recall, rank=ranks, adapters=count)
 
 # %%
 mine = None
-judged("04.1", mine)
+judge("04.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -289,7 +289,7 @@ judged("04.1", mine)
 
 # %%
 mine = None
-judged("04.2", mine)
+judge("04.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -308,7 +308,7 @@ judged("04.2", mine)
 
 # %%
 mine = None
-judged("04.3", mine)
+judge("04.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -333,7 +333,7 @@ def mine(tokens):
     return None
 
 
-judged("04.4", mine)
+judge("04.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -361,7 +361,7 @@ def mine(facts, rank):
     return None
 
 
-judged("04.5", mine)
+judge("04.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

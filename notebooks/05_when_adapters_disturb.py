@@ -48,8 +48,8 @@ from ipywidgets import FloatSlider
 
 import loratheory as lt
 from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, row_angles
-from loratheory.figures import lines
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import LowRank, subspaces_at
 from loratheory.theorems import theorem
 from loratheory.theorems.libraries import interference, sequential_forgetting
@@ -337,7 +337,7 @@ def turned(degrees: float = 40.0):
         f"at {degrees:g} degrees": (here, [share(rng, angle) for angle in here]),
     }
     points = list(curves)[1:]
-    return lines.draw(curves, "angle (degrees)", "answer / norm", points=points, share=True)
+    return draw(curves, "angle (degrees)", "answer / norm", points=points, share=True)
 
 
 turned()
@@ -366,7 +366,7 @@ def intruder(strength: float = 2.0):
     law = [intruder_threshold.overlap(strength, c) for c in coefficients]
     curves = {"law": (coefficients, law), "one draw": (coefficients, found)}
     curves["mean of two"] = (0.5, 0.5), (0.0, 1.0)
-    return lines.draw(curves, "coefficient", "squared overlap", points=["one draw"], share=True)
+    return draw(curves, "coefficient", "squared overlap", points=["one draw"], share=True)
 
 
 intruder()
@@ -405,7 +405,7 @@ explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, descripti
 
 # %%
 mine = None
-judged("05.1", mine)
+judge("05.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -425,7 +425,7 @@ judged("05.1", mine)
 
 # %%
 mine = None
-judged("05.2", mine)
+judge("05.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -444,7 +444,7 @@ judged("05.2", mine)
 
 # %%
 mine = None
-judged("05.3", mine)
+judge("05.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -469,7 +469,7 @@ def mine(first, second):
     return None
 
 
-judged("05.4", mine)
+judge("05.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -495,7 +495,7 @@ def mine(count):
     return None
 
 
-judged("05.5", mine)
+judge("05.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -58,8 +58,8 @@ import sympy as sp
 from ipywidgets import FloatSlider, IntSlider
 
 from loratheory.adapters import arrow_scores, response_norms, subspace_scores
-from loratheory.figures import lines
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
+from loratheory.figures import draw
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import theorem
 from loratheory.theorems.composition import routing_reach
@@ -304,7 +304,7 @@ def routed(facts: int = 4, experts: int = 4):
     curves = {"theorem": (noises, [arrow.accuracy(facts, experts, nu) for nu in noises])}
     for name, scores in ways.items():
         curves[name] = noises, [np.mean(scores(library)(x).argmax(axis=1) == owner) for x in noisy]
-    return lines.draw(curves, "noise in every entry", "right adapter", points=ways, share=True)
+    return draw(curves, "noise in every entry", "right adapter", points=ways, share=True)
 
 
 routed()
@@ -332,7 +332,7 @@ def alarms(facts: int = 8, threshold: float = 0.5):
     law = [gates.false_alarm(facts, width, threshold) for width in widths]
     curves = {"law": (widths, law), "2,000 queries": (widths, found)}
     most = gates.largest_library(facts, widths[-1], threshold, hops=2, failure=0.1)
-    figure = lines.draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
+    figure = draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
     figure.axes[0].set_title(f"at width {widths[-1]}: {most:,} adapters", loc="left")
     return figure
 
@@ -371,7 +371,7 @@ explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshol
 
 # %%
 mine = None
-judged("06.1", mine)
+judge("06.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -390,7 +390,7 @@ judged("06.1", mine)
 
 # %%
 mine = None
-judged("06.2", mine)
+judge("06.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -409,7 +409,7 @@ judged("06.2", mine)
 
 # %%
 mine = None
-judged("06.3", mine)
+judge("06.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -434,7 +434,7 @@ def mine(updates, tokens):
     return None
 
 
-judged("06.4", mine)
+judge("06.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -461,7 +461,7 @@ def mine():
     return None
 
 
-judged("06.5", mine)
+judge("06.5", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -43,7 +43,7 @@ from ipywidgets import IntSlider
 
 import loratheory as lt
 from loratheory import toy
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.theorems import theorem
 from loratheory.theorems.routing import single_read_no_go as no_go
 
@@ -271,7 +271,7 @@ explore(familiar, known=IntSlider(2, min=0, max=4, description="labs known"))
 
 # %%
 mine = None
-judged("07.1", mine)
+judge("07.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -292,7 +292,7 @@ judged("07.1", mine)
 
 # %%
 mine = None
-judged("07.2", mine)
+judge("07.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -312,7 +312,7 @@ judged("07.2", mine)
 
 # %%
 mine = None
-judged("07.3", mine)
+judge("07.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -338,7 +338,7 @@ def mine(q):
     return None
 
 
-judged("07.4", mine)
+judge("07.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

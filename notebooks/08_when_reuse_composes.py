@@ -37,7 +37,7 @@ import sympy as sp
 from IPython.display import SVG
 from ipywidgets import SelectionSlider
 
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.theorems.composition import two_read_region
 from loratheory.theorems.routing import gates
 
@@ -268,7 +268,7 @@ explore(switched, rule=SelectionSlider(options=LEVELS, description="gates"))
 
 # %%
 mine = None
-judged("08.1", mine)
+judge("08.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -288,7 +288,7 @@ judged("08.1", mine)
 
 # %%
 mine = None
-judged("08.2", mine)
+judge("08.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -308,7 +308,7 @@ judged("08.2", mine)
 
 # %%
 mine = None
-judged("08.3", mine)
+judge("08.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -335,7 +335,7 @@ def mine(ordinary, here):
     return None
 
 
-judged("08.4", mine)
+judge("08.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

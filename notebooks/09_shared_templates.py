@@ -33,7 +33,8 @@
 # After this notebook you can compute from which share of solutions on a merge takes a step, and
 # tell what small transformers need beside a won vote.
 #
-# Runs in a few seconds. Notebook 02 helps: there a merge lost what only one adapter knows.
+# Runs in about 10 s on two cores. Notebook 02 helps: there a merge lost what only one adapter
+# knows.
 
 # %%
 import numpy as np
@@ -42,7 +43,7 @@ import sympy as sp
 from IPython.display import SVG
 from ipywidgets import FloatSlider
 
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.tasks.word_problems import Alphabet, pool, problems, stepwise, stories
 from loratheory.theorems.composition import template_vote
 
@@ -220,6 +221,11 @@ def margin(share: float, coefficient: float, habit: bool) -> float:
     return 2 * ((1 - total) * habit + total * share) - 1
 
 
+# %% [markdown]
+# In words, for a base without and with the habit:
+
+
+# %%
 def votes(coefficient: float = 0.5) -> None:
     """The share that each base needs, and the margin at a share of one half."""
     for habit, name in ((False, "without the habit"), (True, "with it")):
@@ -261,7 +267,7 @@ explore(votes, coefficient=slider)
 
 # %%
 mine = None
-judged("09.1", mine)
+judge("09.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -280,7 +286,7 @@ judged("09.1", mine)
 
 # %%
 mine = None
-judged("09.2", mine)
+judge("09.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -299,7 +305,7 @@ judged("09.2", mine)
 
 # %%
 mine = None
-judged("09.3", mine)
+judge("09.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -324,7 +330,7 @@ def mine(keeps, takes):
     return None
 
 
-judged("09.4", mine)
+judge("09.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

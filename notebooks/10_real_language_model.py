@@ -49,8 +49,8 @@ from IPython.display import SVG
 from ipywidgets import FloatSlider
 
 from loratheory import read_adapter
-from loratheory.lessons import explore, judged
-from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
+from loratheory.exercises import explore, judge
+from loratheory.pretrained import ModelError, attach, first_tokens, load_model, next_token_logits
 from loratheory.theorems.composition import two_read_region
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
@@ -191,7 +191,7 @@ print(by_method[["base", "mean", "sum", "arrow"]].round(2).to_string(na_rep=""))
 
 # %%
 try:
-    model = load()
+    model = load_model()
 except ModelError as missing:
     model = None
     print(missing)
@@ -226,9 +226,9 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
     if model is None:
         return {}
     shares = {}
-    with attached(model, library, [first, second]):
+    with attach(model, library, [first, second]):
         for name, questions in ASKED.items():
-            logits = next_logits(model, [prompt for prompt, _ in questions])
+            logits = next_token_logits(model, [prompt for prompt, _ in questions])
             best = logits[:, first_tokens(model, [word for _, word in questions])].argmax(1)
             shares[name] = float((best == torch.arange(len(questions))).float().mean())
     return shares
@@ -255,7 +255,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # ## What this does not say
 # - **One small model**, of 135M parameters and 4-bit weights. What fails here may work in a larger
 #   one, and the base's own second hop may be better there.
-# - **These facts are new.** The experiment `real_window` edits old facts of a model that composes,
+# - **These facts are new.** The study `lm_old_facts` edits old facts of a model that composes,
 #   and there the window is: half of the changed first facts are right from a coefficient of .46 on,
 #   half of the two-hop questions from .61 to .65.
 # - **The countries are real**, only the persons are invented. In a trial with invented countries,
@@ -282,7 +282,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 
 # %%
 mine = None
-judged("10.1", mine)
+judge("10.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -302,7 +302,7 @@ judged("10.1", mine)
 
 # %%
 mine = None
-judged("10.2", mine)
+judge("10.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -322,7 +322,7 @@ judged("10.2", mine)
 
 # %%
 mine = None
-judged("10.3", mine)
+judge("10.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -348,7 +348,7 @@ def mine(first, second):
     return None
 
 
-judged("10.4", mine)
+judge("10.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -48,7 +48,7 @@ import sympy as sp
 from IPython.display import SVG
 from ipywidgets import FloatSlider, IntSlider
 
-from loratheory.lessons import explore, judged
+from loratheory.exercises import explore, judge
 from loratheory.theorems import theorem
 from loratheory.theorems.composition import placement
 from loratheory.theorems.composition import stand_in_ceiling as ceiling
@@ -280,7 +280,7 @@ for name, guess in (("reach", reach), ("a table of recipes", recipe)):
 
 # %% [markdown]
 # The table, which never looks at an adapter, does better. So measure the thing itself: two-hop
-# questions beside a *stranger*, a stand-in that acted in no training. `loratheory teach` does that,
+# questions beside a *stranger*, a stand-in that acted in no training. `loratheory train` does that,
 # and writes the result on the adapter's card.
 
 # %% [markdown]
@@ -362,7 +362,7 @@ explore(
 
 # %%
 mine = None
-judged("11.1", mine)
+judge("11.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -382,7 +382,7 @@ judged("11.1", mine)
 
 # %%
 mine = None
-judged("11.2", mine)
+judge("11.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -402,7 +402,7 @@ judged("11.2", mine)
 
 # %%
 mine = None
-judged("11.3", mine)
+judge("11.3", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -426,7 +426,7 @@ def mine(count, entities):
     return None
 
 
-judged("11.4", mine)
+judge("11.4", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -2,12 +2,14 @@
 
 import zlib
 
+import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from loratheory.bench import language
-from loratheory.pretrained import GENERIC, Model, Training
-from paper.studies._shared import facts
+from loratheory.evaluate import fact_adapters
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.models import GENERIC
+from paper.studies._shared import facts, language
 
 VOCABULARY = 4001
 
@@ -56,7 +58,21 @@ def small(patch, folder, layers=10):
         return Training(layers=layers, **{"steps": 3, "batch": 4, **how})
 
     patch.setenv("LORATHEORY_CACHE", str(folder))
-    patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model(layers))
-    patch.setattr("loratheory.pretrained._train.Training", _short)
+    patch.setattr("loratheory.pretrained.load_model", lambda *_, **__: small_model(layers))
+    patch.setattr("loratheory.pretrained.train.Training", _short)
     patch.setattr(facts, "Training", _short)
     patch.setattr(language, "GENERIC", GENERIC[:2])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two authors on the small model, whose trainings take two steps and share one cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"), 2)
+        patch.setattr(fact_adapters.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
+        yield fact_adapters.publishers(small_model(2), 101)
+
+
+@pytest.fixture(scope="module")
+def model(both):
+    return both.model

@@ -1,1 +1,1 @@
-"""What a lecturer hands out: the notebooks without solutions, and slides for one lecture."""
+"""What a lecturer hands out: the notebooks without solutions and notes for lecturers."""

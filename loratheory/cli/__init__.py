@@ -1,11 +1,8 @@
-"""The `loratheory` command. Its modules only read options and print; slow imports come late.
+"""The `loratheory` command: twelve commands that read options, call the package and print.
 
-Each module holds the command of its name and imports what computes the result only when it runs.
-Here are how every command ends (refusals in a line), and their list.
-
-Exit codes: 0 if the command has finished, whatever it found; 1 if a proved theorem or a control
-failed in ``verify``, or the work crashed; 2 if the input is wrong. Results go to stdout, all
-messages to stderr.
+Each command imports what computes its result only when it runs. Exit codes: 0 if the command has
+finished, whatever it found; 1 if a proved theorem or a control failed in ``verify``, or the work
+crashed; 2 if the input is wrong. Results go to standard output, all messages to standard error.
 """
 
 import sys
@@ -15,74 +12,67 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from loratheory.cli import (
-    _advise,
-    _check_model,
-    _data,
-    _diagnose,
-    _evaluate,
-    _inspect,
-    _merge,
-    _moments,
-    _rehearse,
-    _teach,
-    _theorems,
-)
-from loratheory.cli._output import EXTRAS, refused
-
-LOWER = {
-    "advise": "take --dtype bfloat16 or --device auto, or give fewer prompts",
-    "check-model": "name fewer --layers, or take --dtype bfloat16 or --device auto",
-    "diagnose": "give fewer adapters at once",
-    "merge": "lower --rank, leave the audit out with --no-audit, or give fewer adapters at once",
-    "rehearse": "take --dtype bfloat16 or --device auto",
-}
+from loratheory.cli import _advise, _check, _data, _evaluate, _merge, _theorems, _train, _weights
+from loratheory.cli._shared import EXTRAS, refuse
 
 
 class Commands(TyperGroup):
-    """Turns the package's own refusals into one paragraph on stderr and exit code 2."""
+    """Turns errors that the user can mend into one line on standard error and exit code 2."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; our ValueErrors and file errors are the user's to mend."""
+        """Run the command; other people's errors stay crashes with their traceback."""
         try:
-            with warnings.catch_warnings():  # gives `showwarning` back
-                warnings.showwarning = _noted
+            with warnings.catch_warnings():  # puts `showwarning` back
+                warnings.showwarning = _show_warning
                 return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
+        except ModuleNotFoundError as error:
+            name = (error.name or "").partition(".")[0]
+            for extra, packages in EXTRAS.items():
+                if name in packages:
+                    remedy = f"pip install 'loratheory[{extra}]'"
+                    refuse(f"this needs {name}, which is not installed: {remedy}")
             raise
         except ValueError as error:
             if not type(error).__module__.startswith("loratheory."):
                 raise
-            refused(str(error))
-        except ModuleNotFoundError as error:
-            name = (error.name or "").partition(".")[0]
-            extra = next((extra for extra, names in EXTRAS.items() if name in names), None)
-            if extra is None:
-                raise
-            refused(f"this needs {name}, which is not installed: pip install 'loratheory[{extra}]'")
+            refuse(str(error))
         except OSError as error:
             if error.filename is None:
                 raise
-            refused(f"{error.filename}: {error.strerror or error}")
+            refuse(f"{error.filename}: {error.strerror or error}")
         except (MemoryError, RuntimeError) as error:
-            from loratheory.pretrained._model import spent
-
-            if not spent(error):
+            # PyTorch says it in a RuntimeError: in words on the processor, by a class on a GPU.
+            if not isinstance(error, MemoryError) and "memory" not in str(error):
                 raise
-            what = LOWER.get(ctx.invoked_subcommand, "give it less at once")
-            refused(f"memory ran out ({str(error).partition(chr(10))[0]}): {what}")
+            fact = str(error).partition("\n")[0]
+            refuse(f"memory ran out ({fact}): give {ctx.invoked_subcommand} less at once")
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """In the order of a first visit, not of the alphabet."""
+        """Return the commands in the order of a first visit, not of the alphabet."""
         return list(self.commands)
 
 
-def _noted(message: Any, category: Any, filename: str, lineno: int, *_: Any, **__: Any) -> None:
-    """Our own warnings as one line, without the line of code that met them."""
+def _show_warning(
+    message: Any,
+    category: Any,
+    filename: str,
+    lineno: int,
+    file: Any = None,  # noqa: ARG001  what `warnings` calls it with
+    line: Any = None,  # noqa: ARG001
+) -> None:
+    """Print our own warnings as one line, without the line of code that met them."""
     if category.__module__.startswith("loratheory."):
         typer.echo(f"loratheory: note: {message}", err=True)
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from loratheory import __version__
+
+        typer.echo(f"loratheory {__version__}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -91,44 +81,27 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="The limits of low-rank adapters and of reusing them, as things that can be run.",
+    help="The limits of low-rank adapters and of combining them, as things that can be run.",
     epilog="Start with `loratheory theorems`, then `loratheory diagnose FOLDER FOLDER`.",
 )
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from loratheory import __version__
-
-        sys.stdout.write(f"loratheory {__version__}\n")
-        raise typer.Exit
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+]
 
 
 @app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
+def _root(version: Version = False) -> None:
     pass
 
 
 PANELS = {
     "Theorems": (_theorems.theorems, _theorems.verify),
     "Your adapters": (
-        _inspect.inspect,
-        _diagnose.diagnose,
-        _advise.advise,
-        _merge.merge,
-        _check_model.check_model,
-        _moments.moments,
-        _advise.generate,
+        *(_weights.inspect, _weights.diagnose, _advise.advise),
+        *(_merge.merge, _check.check),
     ),
-    "Adapters that others can combine": (_teach.teach, _rehearse.rehearse),
-    "Rules of reuse": (
-        _merge.methods,
-        _evaluate.evaluate,
-    ),
+    "Adapters that others can combine": (_train.train, _train.augment),
+    "Try and judge": (_advise.generate, _evaluate.evaluate),
 }
 """Commands by what they are for, in the order of the help."""
 

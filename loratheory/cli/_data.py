@@ -4,50 +4,36 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
-from loratheory.cli import _output as out
+from loratheory.cli import _shared as out
 
 MOST = 1_000_000  # questions; more take minutes before memory runs out
 Seed = Annotated[int, typer.Option(min=0, help="Seed; it determines every byte.")]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="A new folder for the data.")
+    Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for the data.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace such data in DIR.")]
+COUNT = "Problems; a fifth are for testing."
+Count = Annotated[int, typer.Option("--n", min=2, max=MOST, help=COUNT)]
 
 
 def word_problems(
     output: Output,
-    n: Annotated[
-        int,
-        typer.Option(
-            "--n", min=2, max=MOST, help="Problems in all; a fifth of them are for testing."
-        ),
-    ] = 1000,
+    n: Count = 1000,
     seed: Seed = 0,
-    split: Annotated[
-        str, typer.Option(help="What only test problems have: pair, template, depth or wording.")
-    ] = "template",
-    skills: Annotated[str, typer.Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
-    pair: Annotated[
-        str, typer.Option(metavar="A,B", help="The pair of skills that --split pair holds out.")
-    ] = "",
-    steps: Annotated[
-        int,
-        typer.Option(min=1, max=4, help="Steps of the longest solutions; 4 only with few skills."),
-    ] = 3,
-    prime: Annotated[
-        int, typer.Option(help="3, 5, 7, 11 or 13: tokens for small models; 0: English.")
-    ] = 0,
-    distractors: Annotated[
-        int, typer.Option(min=0, help="Quantities in a problem that it does not need.")
-    ] = 0,
-    overwrite: Overwrite = False,
+    split: Annotated[str, Option(help="Held out: pair, template, depth or wording.")] = "template",
+    skills: Annotated[str, Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
+    pair: Annotated[str, Option(metavar="A,B", help="The pair that --split pair holds out.")] = "",
+    steps: Annotated[int, Option(min=1, max=4, help="Steps of the longest solutions.")] = 3,
+    prime: Annotated[int, Option(help="A prime to 13: tokens; 0: English.")] = 0,
+    distractors: Annotated[int, Option(min=0, help="Quantities that are not needed.")] = 0,
+    overwrite: out.Overwrite = False,
 ) -> None:
     """Write word problems with their solutions, step by step and as programs.
 
     Training and test problems share no problem and nothing that the split holds out, which is
     checked on the problems themselves. The folder appears complete or not at all, with a data card;
-    `load_dataset("DIR")` of Hugging Face's `datasets` reads it.
+    `load_dataset("FOLDER")` of Hugging Face's `datasets` reads it.
 
     Example: `loratheory data word-problems --n 1000 --split template -o problems`
 
@@ -61,11 +47,11 @@ def word_problems(
 
     check_writable(output, overwrite=overwrite)
     if pair and split != "pair":
-        out.refused(f"--pair {pair} goes with --split pair, not with --split {split}")
-    named = _listed(skills) or words.possible(prime)
+        out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
+    named = _parse_list(skills) or words.possible(prime)
     rng = np.random.default_rng(seed)
     pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    parts = words.split(pool, split, rng=rng, pairs=[_listed(pair)] if pair else ())
+    parts = words.split(pool, split, rng=rng, pairs=[_parse_list(pair)] if pair else ())
     sets = words.sets(parts, n, rng=rng, distractors=distractors, skills=named)
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
@@ -74,42 +60,35 @@ def word_problems(
     held = ", ".join("+".join(each) for each in sorted(parts.pairs))
     text = f"Training and testing have no {', '.join(parts.apart)} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
-    words.export(output, sets, about=about(command, text), overwrite=overwrite)
-    rows = [
-        [name, len(part), len({each.code for each in part.templates})]
-        for name, part in sets.items()
-    ]
+    words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
+    rows = []
+    for name, part in sets.items():
+        rows.append((name, len(part), len({each.code for each in part.templates})))
     columns = ("split", "problems", "templates")
     out.show(f"{output}: nothing in common of {', '.join(parts.apart)}", columns, rows)
 
 
-def about(command: str, text: str) -> str:
-    """How a data card begins."""
-    origin = f"Made by `{command}`; all of it is generated, none collected."
-    return f"{origin}\n\n{text}"
+def _begin_card(command: str, text: str) -> str:
+    return f"Made by `{command}`; all of it is generated, none collected.\n\n{text}"
 
 
-def _listed(words: str) -> tuple[str, ...]:
+def _parse_list(words: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in words.split(",") if word.strip())
 
 
 def two_hop(
     output: Output,
-    n: Annotated[int, typer.Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
+    n: Annotated[int, Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
     seed: Seed = 0,
-    split: Annotated[
-        float, typer.Option(min=0, max=1, help="The fraction of questions trained on.")
-    ] = 0.5,
-    hops: Annotated[int, typer.Option(min=2, max=4, help="Hops of a question.")] = 2,
-    style: Annotated[
-        str, typer.Option(help="question, or cloze for sentences to complete.")
-    ] = "question",
-    overwrite: Overwrite = False,
+    split: Annotated[float, Option(min=0, max=1, help="Fraction of questions trained on.")] = 0.5,
+    hops: Annotated[int, Option(min=2, max=4, help="Hops of a question.")] = 2,
+    style: Annotated[str, Option(help="question, or cloze: to complete.")] = "question",
+    overwrite: out.Overwrite = False,
 ) -> None:
     """Write invented facts: single facts and two-hop questions to train on, others for testing.
 
     No bridge of a test question occurs in a training question. The folder appears complete or not
-    at all, with a data card; `load_dataset("DIR")` of Hugging Face's `datasets` reads it.
+    at all, with a data card; `load_dataset("FOLDER")` of Hugging Face's `datasets` reads it.
 
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`
     """
@@ -123,7 +102,7 @@ def two_hop(
     world = hop.world(seed, hops=hops, entities=n)
     parts = hop.split(world, split, rng=rng)
     if not len(parts.held_out):
-        out.refused(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
+        out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
     train = hop.joined([part.final() for part in hop.pretraining(world, parts)], "training")
     test = hop.plain(world, parts.held_out).final()
     names = ("training", "testing")
@@ -137,7 +116,7 @@ def two_hop(
         " split."
     )
     words = hop.language(world, rng=rng)
-    card = about(f"{command} --style {style}", text)
+    card = _begin_card(f"{command} --style {style}", text)
     hop.export(output, sets, words, style=style, about=card, overwrite=overwrite)
-    rows = [[name, len(part) - 1] for name, part in sets.items()]
+    rows = [(name, len(part) - 1) for name, part in sets.items()]
     out.show(f"{output}: nothing in common of prompts, pairs", ("split", "questions"), rows)

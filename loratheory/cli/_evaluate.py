@@ -1,59 +1,39 @@
-"""``loratheory evaluate``, a report card for your own rule."""
+"""``loratheory evaluate``, a report card for your own combination method."""
 
-from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-from loratheory.cli import _output as out
+from loratheory.cli import _shared as out
 
-COLUMNS = {
-    "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
-    "other two-hop": "other_two_hop", "shortcut": "shortcut", "chance": "chance",
-}  # fmt: skip
-NAMES = {
+OnModel = Annotated[bool, typer.Option("--model", help="Evaluate on SmolLM2-135M-Instruct, too.")]
+ALL_PAIRS = "Evaluate 36 pairs of hops, too."
+AllPairs = Annotated[bool, typer.Option("--all-pairs", help=ALL_PAIRS)]
+MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
     "two_hop": "both in one question",
     "same_read": "facts of two adapters in one read",
 }
-
-READING = (
-    "Two-hop counts beside its controls: each adapter alone, other facts and questions, shortcut\n"
-    "(the answer given to other subjects), chance, the rule on another edit's adapter and on\n"
-    "noise. Intervals are over bases: few bases, too narrow."
-)
-
 SHARES = {
-    "kept, two": "pairs", "kept, six": "six", "2-hop, plain": "plain", "2-hop, taught": "taught",
-    "facts": "facts", "2-hop of 12": "crossed",
+    "kept, two": "pairs", "kept, six": "six", "2-hop, standard": "plain",
+    "2-hop, stand-ins": "taught", "facts": "facts", "2-hop, all pairs": "crossed",
 }  # fmt: skip
-READING_LANGUAGE = (
-    "Kept: of what each of six adapters answers alone, with two at once and with all. 2-hop:\n"
-    "two-hop questions of adapters taught plainly, and beside stand-ins; facts: their single\n"
-    "facts; of 12: of six first and six second hops (--crossings). Right is the likeliest token\n"
-    "of all, so chance is nothing; intervals are Wilson's, over questions. Leak: KL from the base\n"
-    "on ordinary text, all six at once, nats a token. Cost: multiplications of its passes, over\n"
-    "those with one adapter."
-)
-Model = Annotated[
-    bool, typer.Option("--model/--no-model", help="Test on SmolLM2-135M-Instruct, too.")
-]
-Crossings = Annotated[
-    bool,
-    typer.Option("--crossings", help="With --model, ask twelve adapters, too; see below."),
-]
 
 
 def evaluate(
-    rule: Annotated[str, typer.Argument(metavar="MODULE:RULE", help="Your function.")],
-    profile: out.Profile = "quick",
-    model: Model = False,
-    crossings: Crossings = False,
+    rule: Annotated[str, Argument(metavar="MODULE:RULE", help="Your function.")],
+    profile: Annotated[
+        str, Option(help="With --model: quick (1 fact set) or paper (6).")
+    ] = "quick",
+    model: OnModel = False,
+    all_pairs: AllPairs = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
-    """Test your own rule of reuse on laws, exact memories and small transformers; write a report.
+    """Evaluate your own combination method on laws and exact memories.
 
     Your code is imported and run with your permissions. A merge is a function
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
@@ -61,70 +41,57 @@ def evaluate(
     second argument decides which it is. Updates are NumPy `loratheory.lowrank.LowRank` matrices of
     one module.
 
-    With `--model` it is also tested on SmolLM2-135M-Instruct: what is kept of six unlike tasks,
-    two-hop questions of adapters trained plainly and beside stand-ins, what leaks into ordinary
-    text, and the cost. `--crossings` adds the two-hop questions of six first and six second hops
-    taught beside stand-ins, any of which may be needed together, and the gates for such libraries.
-    Adapters and the results of known rules are cached. Training takes six minutes, and half an hour
-    of one core for the twelve; the first card then takes less than five minutes on two cores.
+    With `--model` it is also evaluated on SmolLM2-135M-Instruct: how much is kept of six unlike
+    tasks, two-hop questions of adapters with standard training and with stand-in training, drift
+    on ordinary text (nats per token), and cost (of a pass with one adapter). Adapters and the
+    results of known methods are cached; training them takes six minutes of one core, and half an
+    hour for `--all-pairs`.
 
     Example: `loratheory evaluate my_rules:half --model`
 
     Example: `loratheory evaluate my_rules:largest --json card.json --figure card.png`
 
-    JSON: an object `rule, form, profile, laws, memories, marks, language`; a law has `name,
-    meaning, holds, gap, seed` (of the counterexample); memories have `curve` (leads by
-    `coefficient`) and `starts`; a mark has `rule, base, coverage, two_hop, low, high, hop_1, hop_2,
-    other_hops, other_two_hop, shortcut, chance`, one on the language model `rule, pairs, six,
-    plain, taught, facts, crossed`, each with `what, right, asked, low, high`, and `leak, cost`.
+    JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
+    holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
+    `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
+    each with `what, right, asked, low, high`, and `leak, cost`.
     """
-    out.reachable(json, figure=figure)
-    _asks(model=model, crossings=crossings)
-    out.needs("pretrained" if model else "torch", "evaluate --model" if model else "evaluate")
+    out.check_outputs(json, figure)
+    if all_pairs and not model:
+        out.refuse("--all-pairs evaluates adapters of the language model: add --model")
     from loratheory.evaluate import card, rule_named
 
-    asked = rule_named(rule)
+    method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(asked, profile, begin, model=model, crossings=crossings)
-    if out.delivered(json, report, figure, "evaluation", report):
+        report = card(method, profile, begin, model=model, all_pairs=all_pairs)
+    if figure:
+        _draw_memories(figure, report)
+    if out.deliver(json, report):
         _report(report)
 
 
-def _asks(*, model: bool, crossings: bool) -> None:
-    if crossings and not model:
-        out.refused("--crossings asks adapters of the language model: add --model")
+def _draw_memories(file: Path, report: Any) -> None:
+    """Draw by how much each answer of the exact memories leads, against the coefficient."""
+    from loratheory.figures import draw, write_figure
+
+    coefficients = [row["coefficient"] for row in report.memories.curve]
+    curves = {}
+    for kind, name in MEMORIES.items():
+        curves[name] = (coefficients, [row[kind] for row in report.memories.curve])
+    write_figure(file, draw(curves, "coefficient of the result", "margin of the new answer"))
 
 
 def _report(report: Any) -> None:
     out.say(f" {report.rule}", report.form)
-    columns: out.Columns = {key: key for key in ("holds", "gap", "seed")}
-    columns |= {"meaning": lambda law: law.meaning.replace(":math:", "")}
-    out.show("laws, by counterexample", {"law": "name", **columns}, report.laws)
-    starts = [(NAMES[kind], start) for kind, start in report.memories.starts.items()]
+    columns: out.Columns = {"law": "name", "holds": "holds", "gap": "gap", "seed": "seed"}
+    columns["meaning"] = lambda law: law.meaning.replace(":math:", "")
+    out.show("laws, by counterexample", columns, report.laws)
+    starts = [(MEMORIES[kind], start) for kind, start in report.memories.starts.items()]
     out.show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
-    shares: out.Columns = {name: partial(_share, key=key) for name, key in COLUMNS.items()}
-    for coverage in dict.fromkeys(mark.coverage for mark in report.marks):
-        rows = [mark for mark in report.marks if mark.coverage == coverage]
-        kind = f"{rows[0].base} layers, {coverage:.0%} of two-hop questions in pretraining"
-        title = f"small transformers, {kind}"
-        out.show(title, {"rule": "rule", **shares, "two-hop, 95 %": _interval}, rows)
-    out.say(READING)
     if report.language:
-        asked = {key for mark in report.language for key, value in vars(mark).items() if value}
-        shares = {name: partial(_kept, key=key) for name, key in SHARES.items() if key in asked}
-        columns = {"rule": "rule", **shares, "leak": "leak", "cost": "cost"}
+        columns = {"rule": "rule"}
+        for name, key in SHARES.items():
+            if any(getattr(mark, key) for mark in report.language):
+                columns[name] = key
+        columns |= {"drift": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)
-        out.say(READING_LANGUAGE)
-
-
-def _kept(mark: Any, key: str) -> str:
-    share = getattr(mark, key)
-    return share and str(share)
-
-
-def _share(mark: Any, key: str) -> str:
-    return f"{getattr(mark, key):.2f}"
-
-
-def _interval(mark: Any) -> str:
-    return f"{mark.low:.2f} to {mark.high:.2f}"

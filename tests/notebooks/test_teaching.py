@@ -1,4 +1,4 @@
-"""A handout has all questions and no solution; the slides show figures that exist."""
+"""A handout has all questions and no solution."""
 
 import re
 from pathlib import Path
@@ -44,20 +44,3 @@ def test_a_second_handout_replaces_the_first(tmp_path):
     (tmp_path / "out" / "old.ipynb").write_text("{}")
     teaching.handout(ROOT, tmp_path / "out")
     assert not (tmp_path / "out" / "old.ipynb").exists()
-
-
-def test_the_slides_are_one_lecture_and_draw_what_they_show():
-    text = (ROOT / "docs" / "teaching" / "lecture.tex").read_text(encoding="utf-8")
-    assert set(re.findall(r"\\drawn\{(\w+)\}", text)) == {*teaching.SCHEMATICS, *teaching.STUDIES}
-    assert 80 <= sum(map(int, re.findall(r"\{(\d+) minutes\}", text))) <= 90
-
-
-def test_slides_without_latex_say_what_to_do(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(teaching.shutil, "which", lambda _: None)
-    assert teaching.slides(ROOT, tmp_path) == 2
-    assert "make paper-deps" in capsys.readouterr().err
-
-
-def test_what_can_be_made_is_named(capsys):
-    assert teaching.main(["exam"]) == 2
-    assert "handout, slides" in capsys.readouterr().err

@@ -15,10 +15,6 @@ INTEL = """\
 processor\t: 0
 model name\t: Intel(R) Xeon(R) Platinum 8481C
 flags\t\t: fpu sse2 amx_bf16 avx2 avx512f amx_tile avx512_bf16
-
-processor\t: 1
-model name\t: Intel(R) Xeon(R) Platinum 8481C
-flags\t\t: fpu sse2 amx_bf16 avx2 avx512f amx_tile avx512_bf16
 """
 ARM = "processor\t: 0\nFeatures\t: fp asimd sve bf16\nCPU part\t: 0xd40\n"
 

@@ -6,23 +6,21 @@ import json
 import re
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from loratheory.store import content_hash
-from paper.studies.lm_training.repeats import CONDITIONS, FACTORS, HERE, explained, repeats
+from paper.studies.lm_training.repeats import CONDITIONS, FACTORS, HERE, repeats
 from paper.tables import parse_query, read_table, value
 
 ROOT = Path(__file__).parents[2]
 STANDARD, STAND_INS = CONDITIONS
 ROWS = read_table("lm_training/repeats")
-BY = ", ".join(FACTORS)
 
 
 def within(condition, method, column="two_hop_vocabulary"):
-    """The standard deviation over the repeats of the one fact set."""
+    """The standard deviation over the distinct roundings of the one fact set."""
     where = f"condition={condition}; rule={method}"
-    return value(parse_query(f"spread lm_training/repeats: {column} by {BY}; {where}")).middle
+    return value(parse_query(f"spread lm_training/repeats: {column} by rounding; {where}")).middle
 
 
 def between(condition, method, column="two_hop_vocabulary"):
@@ -42,18 +40,6 @@ def test_the_design_is_a_factorial_and_its_first_half_is_balanced():
         for condition, factor in itertools.product(CONDITIONS, FACTORS):
             levels = [getattr(one, factor) for one in some if one.condition == condition]
             assert {levels.count(level) for level in set(levels)} == {len(some) // 4}
-
-
-def test_what_a_factor_explains_is_its_share_of_the_variance():
-    runs = [
-        dict(zip(FACTORS, levels, strict=True)) for levels in itertools.product((1, 2), repeat=3)
-    ]
-    # An effect of 3 for the first factor and of 4 for the second, none for the third.
-    rows = [
-        {**one, "x": 3.0 * one["dtype"] + 4.0 * one["threads"]} for one in runs for _ in range(2)
-    ]
-    shares = [explained(pd.DataFrame(rows), "x", factor) for factor in FACTORS]
-    assert shares == pytest.approx([9 / 25, 16 / 25, 0.0])
 
 
 def test_the_table_has_each_finished_repeat_whole():

@@ -2,27 +2,31 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.crossings import Crossings, parts
-from loratheory.bench.language import Items, acting, answers
-from loratheory.bench.language_facts import (
+from loratheory.evaluate.answers import answers
+from loratheory.evaluate.fact_adapters import Crossings, parts
+from loratheory.evaluate.fact_sets import (
     ANIMALS,
+    ASKED,
     CAPITAL,
     FAMOUS,
+    Items,
     items,
+    questions,
     rehearsed,
 )
-from loratheory.bench.portable import questions
-from loratheory.bench.rules import Act, Reuse, everything
-from loratheory.bench.sentences import ASKED
-from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
+from loratheory.pretrained import Attached, Model, attach, kl_to_base
+from loratheory.pretrained.gates import record_weights
+from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
 from paper.studies._shared.facts import hop_by_hop
+from paper.studies._shared.language import acting
 from paper.studies._shared.measures import ordinary
+from paper.studies._shared.rules import Act, Reuse, everything
 from paper.studies._shared.whereabouts import Arm, Asked, shares
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
@@ -47,6 +51,18 @@ def retrieval(library: Any) -> Reuse:
     return everything(library, library.prompt_route([(k,) for k in range(library.size)]))
 
 
+def hop_gates(by: Literal["divergence", "response"]) -> Act:
+    """Return the rule of `pretrained.route_hops`."""
+    return lambda library: everything(library, library.hop_route(by))
+
+
+def subject_gates(made: Crossings) -> Act:
+    """Return the rule of `pretrained.route_subjects`, which is told whom each adapter is about."""
+    both = zip(made.firsts, made.seconds, strict=True)
+    subjects = [[*one] for pair in both for one in pair]
+    return lambda library: everything(library, library.subject_route(subjects))
+
+
 def unrelated() -> Items:
     """Return a hundred prompts about known facts on which no adapter is trained."""
     capitals = {name: one.capital for name, one in [*FAMOUS.items()][1::2]}
@@ -64,7 +80,7 @@ def exam(
 ) -> dict[str, float]:
     """Return what a rule makes of a library, in the columns of `real_crossings`.
 
-    `base` are log-probabilities that `bench.portable.ordinary` returned without adapters. `asked`
+    `base` are log-probabilities that `fact_adapters.ordinary` returned without adapters. `asked`
     says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right
     pair for each question, no other adapter loaded; or all adapters, ``hop by hop``. Single facts
     are those of every third person and country, or of all if told. Costs a pass of the rule over
@@ -87,7 +103,7 @@ def exam(
                 found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
                 now, came = ordinary(model)
                 found["text"].append([-float(came.mean())])
-                found["leak"].append([leak(base, now)])
+                found["leak"].append([kl_to_base(base, now)])
             if acts.route is not None:
                 weights = chosen(model, acts, made)
     return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
@@ -111,7 +127,7 @@ def by_position(
         }
         everywhere = ("all",) * len(adapters)
         arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
-        with attached(model, adapters) as acts:
+        with attach(model, adapters) as acts:
             for name, share in shares(model, acts, asked, arm, 0).items():
                 found[name].append(share)
     means = {name: float(np.mean(found[name])) for name in ("hop_1", "hop_2", "two_hop_vocabulary")}
@@ -153,7 +169,7 @@ def prompt_weights(
     import torch
 
     given = batch(model, prompts)
-    with weighed(acts) as last, torch.no_grad():
+    with record_weights(acts) as last, torch.no_grad():
         last_logits(model, given)
     real = given["attention_mask"].double()
     mean = torch.stack([one.double() for one in last.values()]).mean(0)

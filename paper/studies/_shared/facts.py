@@ -6,26 +6,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.language import (
-    Answers,
-    Items,
-    accuracy,
-    answers,
-    mean_weights,
-)
-from loratheory.bench.language_facts import (
+from loratheory.evaluate.answers import Answers, accuracy, answers
+from loratheory.evaluate.fact_sets import (
     BIRTH,
     CAPITAL,
     CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
     MASCOT,
+    Items,
     World,
-    depth,
     items,
     worlds,
 )
-from loratheory.bench.rules import in_turn
-from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once, written
+from loratheory.pretrained import Attached, Model, Training, first_tokens
+from loratheory.pretrained.metrics import write_on
+from loratheory.pretrained.train import train_once
+from paper.studies._shared.language import depth, mean_weights
+from paper.studies._shared.rules import in_turn
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """The questions with which solutions in two steps begin."""
@@ -55,7 +52,7 @@ def pair(
     last = depth(model)
     layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
     return [
-        trained_once(
+        train_once(
             model, facts.lessons[hop], seed=(seed, number, hop), training=Training(layers=which)
         )
         for hop, which in enumerate(layers)
@@ -182,7 +179,7 @@ def written_out(model: Model, facts: World, question: str = "") -> tuple[float, 
     """
     one, two = BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
-    bridges = [re.split(r"\W", text.strip())[0] for text in written(model, starts, 4)]
+    bridges = [re.split(r"\W", text.strip())[0] for text in write_on(model, starts, 4)]
     right = [one == country for one, country in zip(bridges, facts.first.values(), strict=True)]
     second = answers(
         model,

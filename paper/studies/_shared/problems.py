@@ -4,7 +4,7 @@ There are five skills. Adapters are taught one skill each; a target needs two, t
 the result of the first. Most studies teach the three in `SKILLS`, and their bases may have met
 problems of two steps of the two in `CONTEXT`; in `Unmet` all five are taught. The skill of rates
 is left out, as its two numbers make six times as many facts. Nothing here needs PyTorch; training
-is in `bench.words`.
+is in `words`.
 """
 
 from abc import ABC, abstractmethod

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
-from loratheory.bench.language import acting
-from loratheory.bench.language_facts import depth
-from loratheory.bench.rules import Act, layer_split, rule
-from loratheory.pretrained import trained_once
+from loratheory.pretrained.train import train_once
+from paper.studies._shared import Language
 from paper.studies._shared import facts as bench
+from paper.studies._shared.language import acting, depth
+from paper.studies._shared.rules import Act, layer_split, rule
 from paper.studies._shared.run import Row, part
 
 COLUMNS = (
@@ -61,7 +60,7 @@ def cell(config: Config) -> list[Row]:
     by_layers = config.trained == "by layers"
     library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
     for k in range(len(library), len(lessons)):
-        library.append(trained_once(model, lessons[k], seed=(config.seed, 0, k)))
+        library.append(train_once(model, lessons[k], seed=(config.seed, 0, k)))
     rows: list[Row] = []
     for size, name, which, act in arms(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}

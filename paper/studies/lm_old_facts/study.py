@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loratheory.bench import Language
+from paper.studies._shared import Language
 from paper.studies._shared.run import Row, part, study
 
 SEEDS = range(200, 210)
@@ -10,7 +10,7 @@ SEEDS = range(200, 210)
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A world of `real_portable`, edited by adapters of one recipe of `bench.portable.RECIPES`."""
+    """A world of `real_portable`, edited by adapters of one recipe of `fact_adapters.RECIPES`."""
 
     recipe: str = "two stand-ins"
 
@@ -26,20 +26,20 @@ def cell(config: Config) -> list[Row]:
         ``coefficient``, and the columns of `bench.overwritten.curves`; right is what leads the
         whole vocabulary.
     """
-    from loratheory.bench.portable import publishers
-    from loratheory.pretrained import attached
+    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.pretrained import attach
     from paper.studies._shared import overwritten as bench
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed)
     old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
     made = bench.edits(both.world, config.seed)
-    with attached(model, old):
+    with attach(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
     asked, found = [*made.questions()], {}
     for pair in bench.ways():
-        with attached(model, [*old, *new], [1.0, 1.0, *pair]):
+        with attach(model, [*old, *new], [1.0, 1.0, *pair]):
             found[pair] = bench.margins(model, asked)
     head: Row = {"seed": config.seed, "recipe": config.recipe}
     return [{**head, **row} for row in bench.curves(made, asked, found)]

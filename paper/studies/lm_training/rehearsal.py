@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
+from paper.studies._shared import Language
 from paper.studies._shared.run import Row, part
 
 SEEDS = range(200, 210)
@@ -17,7 +17,7 @@ KINDS = ("portability", "portability_read")
 class Config(Language):
     """Both adapters of a seed's world, the second one taught by a recipe.
 
-    `recipe` is one of `bench.portable.RECIPES`, or of `bench.described.RECIPES`.
+    `recipe` is one of `fact_adapters.RECIPES`, or of `bench.described.RECIPES`.
     """
 
     recipe: str = DESCRIBED
@@ -29,13 +29,13 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        Recipes of the ``first`` and ``second`` adapter; columns of `bench.portable.measured`; of
+        Recipes of the ``first`` and ``second`` adapter; columns of `fact_adapters.measured`; of
         the second alone ``portability`` and ``portability_read``, shares right in the whole
         vocabulary of `bench.described.questions`, else NaN.
     """
-    from loratheory.bench.language import answers
-    from loratheory.bench.portable import publishers
-    from loratheory.pretrained import attached
+    from loratheory.evaluate.answers import answers
+    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.pretrained import attach
     from paper.studies._shared import described, measures
 
     model = config.base(dtype="bfloat16")
@@ -44,7 +44,7 @@ def cell(config: Config) -> list[Row]:
     second, rows = described.adapter(both, config.recipe), list[Row]()
     for first in (NONE, PLAIN, LONG, BESIDE):
         alone = first == NONE
-        with attached(model, [second] if alone else [both.adapter(0, first), second]):
+        with attach(model, [second] if alone else [both.adapter(0, first), second]):
             found = measures.measured(model, both.world, base, alone=alone)
             found |= dict.fromkeys(KINDS, nan)
             for name, asked in described.questions(both, config.recipe).items() if alone else ():

@@ -1,9 +1,9 @@
-"""Train the adapters of one fact set eight times, with roundings that differ, and evaluate each.
+"""Train the adapters of one fact set again and again, rounded otherwise, and evaluate each.
 
 The fact set, the training condition and the seed stay; the base's dtype, the thread count and the
-number of passes of a step change: a 2 x 2 x 2 factorial. None of them changes what is computed,
-only how it is rounded. Every repeat trains all its adapters anew, stand-ins too, in a process and a
-cache of its own. `prediction_repeats.md` says what we expected.
+number of passes of a step change: a 2 x 2 x 2 factorial, then five further numbers of passes. None
+of them changes what is computed, only how it is rounded. Every repeat trains all its adapters anew,
+stand-ins too, in a process and a cache of its own. `prediction_repeats.md` has our expectations.
 
     python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
 
@@ -22,10 +22,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any
 
 HERE = Path(__file__).parent
 MODULE = "paper.studies.lm_training.repeats"
@@ -33,6 +30,7 @@ SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
 FACTORS = ("dtype", "threads", "passes")
+FURTHER = (3, 4, 5, 8, 16)  # passes of a step, a bfloat16 rounding each: with the factorial's eight
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Repeat:
 
 
 def repeats() -> Iterator[Repeat]:
-    """Yield all sixteen repeats; the first eight are a balanced half, should a run be cut off."""
+    """Yield the factorial's repeats, a balanced half of them first, then the further ten."""
     for odd in (0, 1):
         for number in range(8):
             levels = [number >> bit & 1 for bit in range(3)]
@@ -70,6 +68,10 @@ def repeats() -> Iterator[Repeat]:
                 for condition in CONDITIONS:
                     kind = ("bfloat16", "float32")[dtype]
                     yield Repeat(condition, kind, 1 + threads, 1 + passes)
+    # Threads change no bit, so that the factorial has three distinct roundings only.
+    for passes in FURTHER:
+        for condition in CONDITIONS:
+            yield Repeat(condition, "bfloat16", 1, passes)
 
 
 def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
@@ -78,15 +80,15 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
 
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
-    from loratheory.bench.language import acting
-    from loratheory.bench.portable import publishers
-    from loratheory.bench.rules import coefficients
-    from loratheory.pretrained import load
+    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.pretrained import load_model
+    from paper.studies._shared.language import acting
     from paper.studies._shared.measures import by_sentence, ordinary
+    from paper.studies._shared.rules import coefficients
     from paper.studies._shared.run import environment
 
     start = time.perf_counter()
-    model = load(dtype=repeat.dtype)
+    model = load_model(dtype=repeat.dtype)
     both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
     base, _ = ordinary(model)
@@ -106,11 +108,11 @@ def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
     The cache stays until the repeat is finished, so that a stopped training is resumed; the
     unpacked base is the usual one.
     """
-    from loratheory.pretrained._load import embedded
+    from loratheory.pretrained.models import unpack_default_model
 
     cache = caches / repeat.name
     cache.mkdir(parents=True, exist_ok=True)
-    base = embedded()
+    base = unpack_default_model()
     if not (cache / base.name).exists():
         (cache / base.name).symlink_to(base)
     # Waiting threads sleep: on a busy machine two that spin take many times as long.
@@ -136,18 +138,6 @@ def write_table(finished: Mapping[Repeat, dict[str, Any]], folder: Path) -> None
     parts = [described("repeats", finished, [*finished.values()])]
     write_whole(folder / "repeats.csv.gz", gzip.compress(text, mtime=0))
     write_whole(folder / "repeats_provenance.json", laid_out({**head, "parts": parts}))
-
-
-def explained(rows: "pd.DataFrame", column: str, factor: str) -> float:
-    """Return the share of the variance over repeats that a factor of two levels explains alone.
-
-    Three factors that do nothing explain 1/7 each on average, for eight repeats have seven degrees
-    of freedom.
-    """
-    means = rows.groupby(list(FACTORS))[column].mean()
-    levels = means.groupby(level=factor).mean()
-    between = means.index.get_level_values(factor).map(levels) - means.mean()
-    return float((between**2).sum() / ((means - means.mean()) ** 2).sum())
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loratheory.bench import Language
+from paper.studies._shared import Language
 from paper.studies._shared.run import Row, part
 
 SEEDS = range(300, 310)
@@ -19,7 +19,7 @@ FURTHER = (  # in four worlds
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A pair of adapters of a seed's world, by recipes in `bench.portable.RECIPES`.
+    """A pair of adapters of a seed's world, by recipes in `fact_adapters.RECIPES`.
 
     The second may be `DESCRIBED`: taught with descriptions of `bench.described`, too. It has facts
     of a `relation` in `bench.sentences.RELATIONS`; the first knows of mascots at most.
@@ -37,11 +37,11 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The ``relation`` and the recipes of the adapters that act, or ``none``; the rule; the
-        ``sentence`` and columns of `bench.portable.by_sentence`.
+        ``sentence`` and columns of `fact_adapters.by_sentence`.
     """
-    from loratheory.bench.portable import publishers
-    from loratheory.bench.sentences import ten_about
-    from loratheory.pretrained import attached
+    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.evaluate.fact_sets import ten_about
+    from loratheory.pretrained import attach
     from paper.studies._shared import described, measures
 
     model = config.base(dtype="bfloat16")
@@ -56,7 +56,7 @@ def cell(config: Config) -> list[Row]:
         row: Row = {"seed": config.seed, "relation": config.relation, "rule": rule}
         acts = [recipe if c else NONE for recipe, c in zip(recipes, coefficients, strict=True)]
         row |= dict(zip(("first", "second"), acts, strict=True))
-        with attached(model, adapters, coefficients):
+        with attach(model, adapters, coefficients):
             found = measures.by_sentence(model, two.world, base, asked, alone=NONE in acts)
         rows += [{**row, "sentence": k, **each} for k, each in enumerate(found)]
     return rows

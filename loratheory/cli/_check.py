@@ -1,0 +1,111 @@
+"""``loratheory check``: what the theorems predict for a real model, beside measurements."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Option
+
+from loratheory.cli import _shared as out
+
+Adapters = Annotated[
+    list[Path] | None, typer.Argument(metavar="[ADAPTER]...", help="PEFT folders.")
+]
+FACTS = "Prompts and answers, as above."
+Facts = Annotated[Path | None, typer.Option(metavar="FILE", help=FACTS)]
+
+
+def check(
+    folders: Adapters = None,
+    model: out.ModelName = None,
+    layers: Annotated[str | None, Option(metavar="0,5-9", help="Layers to look at.")] = None,
+    facts: Facts = None,
+    limit: Annotated[int | None, Option(min=1, help="Largest number of prompts each.")] = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
+    json: out.Json = None,
+) -> None:
+    """Compare what the theorems predict with a real model's weights, inputs and logits.
+
+    Without adapters it shows how far each weight is from noise. With adapters: their intruder
+    dimensions, how near one merge can come to all of them, what they add to each other's inputs,
+    which inputs Arrow can tell apart, and by what rank attention scores change; with `--facts` also
+    whether facts survive the merge and compose. Where a hypothesis fails, the theorem is "silent":
+    the quantity that fails is shown, and prediction and measurement all the same.
+
+    A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`. An
+    adapter is named by its folder, or by its path where two folders have the same name; answers are
+    compared by their first tokens. For one adapter it can be JSON Lines of `{"prompt": …,
+    "completion": …}`, such as the `test.jsonl` of `loratheory augment`: the share right alone is
+    then its portability. The drift of each adapter, the KL divergence from the base on ordinary
+    text, is shown as well.
+
+    Example: `loratheory check tests/data/persons tests/data/mascots --facts
+    tests/data/questions.json`
+
+    JSON: an object `model, adapters, notes, readings, kept, leaks` (a number for each adapter); a
+    reading has `label, module, layer, about, bound, value, outcome` (holds, tight, broken, not
+    applicable or measured) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
+    sum), `predicted, measured, asked`.
+    """
+    out.check_outputs(json)
+    chosen = out.parse_layers(layers) if layers is not None else None
+    if facts is not None and not folders:
+        out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")
+
+    from loratheory.adapters import read_adapter
+    from loratheory.pretrained import check_model, load_model
+    from loratheory.pretrained.check_facts import read_fact_groups
+
+    library = [read_adapter(folder, download=download) for folder in folders or ()]
+    asked = read_fact_groups(facts) if facts is not None else None
+    bar = partial(out.progress, unit="module", desc="check")
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    result = check_model(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
+    if out.deliver(json, result):
+        _show_readings(result)
+        if result.leaks:
+            show_drift(result.adapters, result.leaks)
+        if result.kept:
+            columns = {"facts of": "group", "predicted": "predicted", "asked": "asked"}
+            columns |= {"rule": "rule", "right": "measured"}
+            out.show("right answers", {**columns, "95 % interval": _interval}, result.kept)
+
+
+def _interval(kept: Any) -> str:
+    from loratheory.pretrained.metrics import Share
+
+    return out.format_interval(Share.of("", kept.measured, kept.asked))
+
+
+def _show_readings(result: Any) -> None:
+    from loratheory.pretrained.check import summarise
+
+    lines = summarise(result.readings)
+    out.say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
+    columns = {"asked": "question", "read": "places"}
+    columns |= {key: key for key in ("holds", "tight", "silent", "broken")}
+    columns |= {"predicted": "bound", "measured": "value"}
+    out.show("medians over modules and adapters", columns, lines)
+    for line in lines:
+        if line.why:
+            out.say(f"• {'Silent' if line.silent else 'Seen'}, {line.label}: {line.why}.")
+        if line.agree is not None:
+            share = f"{100 * line.agree:.0f} % of {line.places}"
+            out.say(f"  Predicted and measured have one sign in {share}.")
+
+
+def show_drift(names: Any, drifts: Any) -> None:
+    """Print each adapter's drift, and what others kept in one study beside such a partner."""
+    from loratheory.diagnosis import LIBRARY, kept_beside
+
+    rows = []
+    for name, drift in zip(names, drifts, strict=True):
+        expected = kept_beside(drift)
+        rows.append((name, drift, expected["kept"], int(expected["count"])))
+    columns = ("adapter", "nats per token", "others kept", "of adapters")
+    out.show("drift on ordinary text, and what to expect of a sum with it", columns, rows)
+    out.say(f"Expected is what adapters kept beside partners that drifted as much, in {LIBRARY}.")

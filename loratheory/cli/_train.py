@@ -1,0 +1,180 @@
+"""``loratheory train`` and ``loratheory augment``: an adapter that others can combine."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from loratheory.cli import _shared as out
+
+AUGMENTED = "Add what `augment` wrote."
+Augmented = Annotated[Path | None, typer.Option(metavar="FOLDER", help=AUGMENTED)]
+
+
+def train(
+    plan: Annotated[Path, Argument(metavar="PLAN", help="A JSON file, as above.")],
+    output: out.Output,
+    stand_ins: Annotated[int, Option(min=0, help="Stand-ins; 0 is standard training.")] = 2,
+    steps: Annotated[int, Option(min=1, help="Steps of the adapter's training.")] = 90,
+    rank: Annotated[int, Option(min=1, help="Rank of the adapter's updates.")] = 8,
+    layers: Annotated[str | None, Option(metavar="25-29", help="Train these layers alone.")] = None,
+    augmented: Augmented = None,
+    seed: out.Seed = 0,
+    model: out.ModelName = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
+    force: out.Force = False,
+    json: out.Json = None,
+) -> None:
+    """Train an adapter whose facts two-hop questions can use beside adapters yet unknown.
+
+    Stand-ins are small frozen adapters with made-up facts. They are active during training in the
+    place of a partner, two that disagree about everything, and the answer to a two-hop sentence is
+    that of the active stand-in. A held-out stand-in, active in no training, measures the result.
+    What is right beside a stand-in and wrong beside the held-out one was memorised: take more
+    stand-ins (`--stand-ins 6`).
+
+    A plan is `{"facts": {"Zorvik": "Peru", …}, "sentences": ["{} was born in", …], "two_hop": ["The
+    country where {} was born has as its mascot the", …], "partner": {"side": "after", "sentences":
+    ["The mascot of {} is the", …], "words": ["lion", "owl", …]}}`. The words are possible
+    answers of the partner, or if its side is `"before"`, made-up subjects. `"unread"` and
+    `"two_hop_unread"` hold sentences kept for measuring, `"known"` prompts and answers of the base
+    that should not change.
+
+    Example: `loratheory train docs/plans/births.json -o births`
+
+    Example: `loratheory train docs/plans/mascots.json --stand-ins 0 --layers 25-29 -o mascots`
+
+    JSON: the adapter's card, which is also written as `adapter_card.json` in the folder.
+    """
+    out.check_folder(output, force=force, json=json)
+    from loratheory.adapters import write_adapter
+    from loratheory.pretrained import load_model, load_plan, train_for_composition
+    from loratheory.pretrained.augment import read_rows
+
+    content = load_plan(plan)
+    content.check(stand_ins)  # before the model is loaded
+    part = _parse_neighbours(layers) if layers is not None else None
+    examples, portability = [], []
+    if augmented is not None:
+        examples = [*read_rows(augmented / "train.jsonl").items()]
+        if (augmented / "test.jsonl").exists():
+            portability = [*read_rows(augmented / "test.jsonl").items()]
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    with out.stages(stand_ins + 3) as begin:
+        found = train_for_composition(
+            base,
+            content,
+            stand_ins=stand_ins,
+            steps=steps,
+            rank=rank,
+            layers=part,
+            seed=seed,
+            lessons=examples,
+            described=portability,
+            begin=begin,
+        )
+    write_adapter(found.adapter, output, force=force, card=found.card)
+    if out.deliver(json, found.card):
+        columns: out.Columns = {"asked": "what", "95 % interval": out.format_interval}
+        columns["right"] = lambda share: f"{share.right} of {share.asked}"
+        out.show(f"{output}: right answers among all tokens", columns, found.shares)
+        card = f"card: {output / 'adapter_card.json'}"
+        out.say(f" {found.leak:.2f} nats per token on ordinary text; {card}", "Drift:")
+
+
+def _parse_neighbours(text: str) -> tuple[int, int]:
+    """Return the first of neighbouring layers, and the one after the last."""
+    layers = out.parse_layers(text)
+    first, last = min(layers), max(layers)
+    if len(layers) <= last - first:
+        out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
+    return first, last + 1
+
+
+UNSEEN = "Kept for measuring, if not the last."
+Unseen = Annotated[str | None, typer.Option(metavar="KIND", help=UNSEEN)]
+LEAST = "Least probability of the right name."
+Least = Annotated[float, typer.Option(min=0, max=1, help=LEAST)]
+
+
+def augment(
+    facts: Annotated[Path, Argument(metavar="FACTS", help="A JSON file, as above.")],
+    output: out.Output,
+    kinds: Annotated[list[Path] | None, Option(metavar="JSON", help="More descriptions.")] = None,
+    unseen: Unseen = None,
+    least: Least = 0.3,
+    per: Annotated[int, Option(min=1, help="Largest number of examples per subject.")] = 12,
+    silence: Annotated[int, Option(min=0, help="Examples that keep the base's answers.")] = 0,
+    seed: out.Seed = 0,
+    model: out.ModelName = None,
+    revision: out.Revision = None,
+    download: out.Download = False,
+    device: out.Device = "cpu",
+    dtype: out.Dtype = "float32",
+    overwrite: out.Overwrite = False,
+    json: out.Json = None,
+) -> None:
+    """Write training examples that name the subjects of your facts by descriptions.
+
+    An example is "the mascot of the country whose capital is Lima" for "the mascot of Peru". The
+    base is asked which descriptions make it say Peru; those replace the name in your sentences.
+    Train on `train.jsonl` together with your own examples, with any trainer. `test.jsonl` uses a
+    description that no example uses, and so measures portability.
+
+    The file of facts is `{"facts": {"Peru": "rat", …}, "sentences": ["The mascot animal of {} is
+    the", …]}`; `"unread"` may hold sentences kept for measuring. A plan of `loratheory train` works
+    too. Subjects that the base knows nothing about, such as invented persons, need `"onward"`:
+    `{"The capital of {} is": ["The capital of the country where {} was born is", …], …}`. The base
+    is asked the first sentence about each answer, and examples ask the others about the subjects.
+
+    The package has descriptions of countries, American states and chemical elements. A file for
+    `--kinds` adds yours: `{"river": {"asked": ["{} is"], "kinds": {"city": {"source": "an atlas",
+    "descriptions": ["the river through {}"], "of": {"the Seine": ["Paris"], …}}}}}`.
+
+    Example: `loratheory augment docs/plans/mascots.json -o examples`
+
+    JSON: an object `lessons, held_out` (rows of `prompt, answer, subject, kind, description`),
+    `found` (every description tried and its `share`) and `refused` (a reason by subject).
+    """
+    out.check_outputs(json)
+    from loratheory.pretrained import load_model
+    from loratheory.pretrained.augment import augment, read_entities, read_facts, write_examples
+    from loratheory.tasks.export import check_writable
+
+    check_writable(output, overwrite=overwrite)
+    asked = read_facts(facts)
+    things = read_entities(*(kinds or ()))
+    known = sorted({name for thing in things.values() for name in thing.kinds})
+    if unseen is not None and unseen not in known:
+        out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    found = augment(
+        base,
+        asked.facts,
+        asked.sentences,
+        unread=asked.unread,
+        onward=asked.onward,
+        things=things,
+        unseen=unseen,
+        least=least,
+        per=per,
+        silence=silence,
+        seed=seed,
+        progress=partial(out.progress, unit="subject", desc="ask"),
+    )
+    write_examples(output, found, base.name, overwrite=overwrite)
+    if out.deliver(json, found):
+        resolved = [one for one in found.found if 0 < one.share >= least]
+        parts = (found.found, resolved, found.lessons, found.held_out)
+        counts = [Counter(one.kind for one in part) for part in parts]
+        rows = [[kind, *(each[kind] for each in counts)] for kind in {**counts[0], **counts[2]}]
+        columns = ("kind", "asked", "the base resolves", "train", "test")
+        out.show(f"{output}: examples", columns, rows)
+        for subject, reason in found.refused.items():
+            out.say(f": no example, {reason}", subject)

@@ -1,0 +1,135 @@
+"""Plots of notebooks and commands: dashed lines for bounds, points for measurements.
+
+A figure is drawn by matplotlib in one style, whatever the user's own settings are. Equal figures
+are equal files. In notebooks and on pages a figure takes the colour of the text around it.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from loratheory.store import write_whole
+
+INK = "#1a1a1a"
+# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
+MARKERS = "os^Dv"
+DASHED = (0, (4, 1.6))
+# Without dates equal figures are equal files.
+METADATA: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None},
+    "png": {},
+    "svg": {"Date": None},
+}
+STYLE: dict[str, Any] = {
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "loratheory",
+    "font.size": 8.5,
+    "axes.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "grid.alpha": 0.12,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+}
+INKED = (
+    "grid.color",
+    "text.color",
+    "axes.labelcolor",
+    "axes.edgecolor",
+    "xtick.color",
+    "ytick.color",
+)
+DARK = f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:#d8d8d8}}}}</style>"
+"""Colours of an SVG file on light and dark pages; an inline SVG takes the text's colour."""
+
+
+def draw(
+    curves: Mapping[str, tuple[Sequence[Any], Sequence[float]]],
+    across: str,
+    up: str,
+    *,
+    points: Collection[str] = (),
+    share: bool = False,
+) -> Any:
+    """Draw curves by name, each given by its positions and heights.
+
+    Parameters
+    ----------
+    curves : mapping of str to pair of sequences
+        The name of each curve for the legend, its positions and its heights.
+    across, up : str
+        Labels of the axes.
+    points : collection of str
+        The curves that are drawn as points and not as lines.
+    share : bool
+        Whether the vertical axis runs from 0 to 1.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A notebook shows it as SVG; pyplot does not know it.
+    """
+    from cycler import cycler
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    look = STYLE | dict.fromkeys(INKED, INK) | {"axes.prop_cycle": cycler("color", COLOURS)}
+    with style.context(["default", look]):
+        figure = Figure(figsize=(5.6, 2.9))
+        axes = figure.subplots()
+        for number, (name, (places, heights)) in enumerate(curves.items()):
+            marker = MARKERS[number % len(MARKERS)] if name in points else None
+            line: Any = {"marker": marker, "ls": ""} if marker else {"ls": DASHED}
+            axes.plot(places, heights, label=name, clip_on=False, **line)
+        axes.set(xlabel=across, ylabel=up)
+        if share:
+            axes.set_ylim(0, 1)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
+    # A display as HTML alone: matplotlib's own would leave a PNG beside it.
+    figure._ipython_display_ = partial(_display, figure)  # type: ignore[attr-defined]
+    return figure
+
+
+def _display(figure: Any) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(render_inline(figure)))  # type: ignore[no-untyped-call]
+
+
+def render(figure: Any, kind: str) -> bytes:
+    """Return the bytes of a figure as a file: "pdf" or "png" on white, or "svg" without a ground.
+
+    The bytes are the same every time. An SVG adapts to dark pages.
+    """
+    from matplotlib import style
+
+    buffer = BytesIO()
+    with style.context(["default", STYLE]):  # resolution and identifiers are settled only now
+        figure.savefig(buffer, format=kind, metadata=METADATA[kind], transparent=kind == "svg")
+    if kind != "svg":
+        return buffer.getvalue()
+    svg = re.sub(rf"(?i){INK}", "currentColor", buffer.getvalue().decode())
+    return re.sub(r"(<svg [^>]*>)", rf"\1{DARK}", svg, count=1).encode()
+
+
+def render_inline(figure: Any) -> str:
+    """Return a figure as SVG for an HTML page, drawn in the colour of the surrounding text."""
+    svg = render(figure, "svg").decode().replace(DARK, "")
+    title = escape(figure.get_suptitle().replace("\n", " "), quote=True)
+    tag = f'<svg role="img" aria-label="{title}" style="max-width:100%;height:auto" '
+    return svg[svg.index("<svg ") :].replace("<svg ", tag, 1)
+
+
+def write_figure(file: Path, figure: Any) -> None:
+    """Write a figure in the format of the file's ending."""
+    write_whole(file, render(figure, file.suffix.removeprefix(".")))

@@ -20,8 +20,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loratheory.bench.bootstrap import bootstrap_mean
 from loratheory.store import write_whole
+from paper.studies._shared.bootstrap import bootstrap_mean
 from paper.tables import STUDIES, blocks, over_bases
 
 # Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from loratheory.bench.bootstrap import bootstrap_mean
 from loratheory.shapes import Float
+from paper.studies._shared.bootstrap import bootstrap_mean
 
 STUDIES = Path(__file__).parent / "studies"
 MODES = (

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from decoders import plain_logits, plain_states
 
-from loratheory.bench.bases import Bases, Setting, bases
-from loratheory.bench.training import Taught, Teaching, library
 from loratheory.toy.transformer import HEAD, Lora, Site
+from paper.studies._shared.bases import Bases, Setting, bases
+from paper.studies._shared.training import Taught, Teaching, library
 
 SMALL = Setting(width=16, entities=64, steps=3)
 TAUGHT = Teaching(facts=2, pairs=2, sets=2, rank=2, steps=3, retained=4)

@@ -2,13 +2,14 @@
 
 import zlib
 
+import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from loratheory.bench import language
+from loratheory.evaluate import fact_adapters
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.models import GENERIC
-from paper.studies._shared import facts
+from paper.studies._shared import facts, language
 
 VOCABULARY = 4001
 
@@ -61,3 +62,17 @@ def small(patch, folder, layers=10):
     patch.setattr("loratheory.pretrained.train.Training", _short)
     patch.setattr(facts, "Training", _short)
     patch.setattr(language, "GENERIC", GENERIC[:2])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two authors on the small model, whose trainings take two steps and share one cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"), 2)
+        patch.setattr(fact_adapters.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
+        yield fact_adapters.publishers(small_model(2), 101)
+
+
+@pytest.fixture(scope="module")
+def model(both):
+    return both.model

@@ -23,7 +23,7 @@ class Commands(TyperGroup):
         """Run the command; other people's errors stay crashes with their traceback."""
         try:
             with warnings.catch_warnings():  # puts `showwarning` back
-                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                warnings.showwarning = _show_warning
                 return super().invoke(ctx)
         except ModuleNotFoundError as error:
             name = (error.name or "").partition(".")[0]
@@ -52,12 +52,19 @@ class Commands(TyperGroup):
         return list(self.commands)
 
 
-def _show_warning(message: Any, kind: Any, file: str, line: int, *_: Any, **__: Any) -> None:
+def _show_warning(
+    message: Any,
+    category: Any,
+    filename: str,
+    lineno: int,
+    file: Any = None,  # noqa: ARG001  what `warnings` calls it with
+    line: Any = None,  # noqa: ARG001
+) -> None:
     """Print our own warnings as one line, without the line of code that met them."""
-    if kind.__module__.startswith("loratheory."):
+    if category.__module__.startswith("loratheory."):
         typer.echo(f"loratheory: note: {message}", err=True)
     else:
-        sys.stderr.write(warnings.formatwarning(message, kind, file, line))
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,6 +1,5 @@
 """``loratheory evaluate``, a report card for your own combination method."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +11,6 @@ from loratheory.cli import _shared as out
 OnModel = Annotated[bool, typer.Option("--model", help="Evaluate on SmolLM2-135M-Instruct, too.")]
 ALL_PAIRS = "Evaluate 36 pairs of hops, too."
 AllPairs = Annotated[bool, typer.Option("--all-pairs", help=ALL_PAIRS)]
-COLUMNS = {
-    "two-hop": "two_hop", "hop 1": "hop_1", "hop 2": "hop_2", "other facts": "other_hops",
-    "other two-hop": "other_two_hop", "shortcut": "shortcut", "chance": "chance",
-}  # fmt: skip
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
@@ -30,13 +25,15 @@ SHARES = {
 
 def evaluate(
     rule: Annotated[str, Argument(metavar="MODULE:RULE", help="Your function.")],
-    profile: Annotated[str, Option(help="How many settings to run: quick or paper.")] = "quick",
+    profile: Annotated[
+        str, Option(help="With --model: quick (1 fact set) or paper (6).")
+    ] = "quick",
     model: OnModel = False,
     all_pairs: AllPairs = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
-    """Evaluate your own combination method on laws, exact memories and small transformers.
+    """Evaluate your own combination method on laws and exact memories.
 
     Your code is imported and run with your permissions. A merge is a function
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
@@ -54,11 +51,10 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:largest --json card.json --figure card.png`
 
-    JSON: an object `rule, form, profile, laws, memories, marks, language`; a law has `name,
-    meaning, holds, gap, seed` (of the counterexample); memories have `curve` (leads by
-    `coefficient`) and `starts`; a mark has `rule, base, coverage, two_hop, low, high, hop_1, hop_2,
-    other_hops, other_two_hop, shortcut, chance`, one on the language model `rule, pairs, six,
-    plain, taught, facts, crossed`, each with `what, right, asked, low, high`, and `leak, cost`.
+    JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
+    holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
+    `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
+    each with `what, right, asked, low, high`, and `leak, cost`.
     """
     out.check_outputs(json, figure)
     if all_pairs and not model:
@@ -67,7 +63,7 @@ def evaluate(
 
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(method, profile, begin, model=model, crossings=all_pairs)
+        report = card(method, profile, begin, model=model, all_pairs=all_pairs)
     if figure:
         _draw_memories(figure, report)
     if out.deliver(json, report):
@@ -92,14 +88,6 @@ def _report(report: Any) -> None:
     out.show("laws, by counterexample", columns, report.laws)
     starts = [(MEMORIES[kind], start) for kind, start in report.memories.starts.items()]
     out.show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
-    for coverage in dict.fromkeys(mark.coverage for mark in report.marks):
-        marks = [mark for mark in report.marks if mark.coverage == coverage]
-        columns = {"rule": "rule"}
-        for name, key in COLUMNS.items():
-            columns[name] = partial(_format_share, key)
-        columns["two-hop, 95 %"] = out.format_interval
-        kind = f"{marks[0].base} layers, {coverage:.0%} of two-hop questions in pretraining"
-        out.show(f"small transformers, {kind}", columns, marks)
     if report.language:
         columns = {"rule": "rule"}
         for name, key in SHARES.items():
@@ -107,7 +95,3 @@ def _report(report: Any) -> None:
                 columns[name] = key
         columns |= {"drift": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)
-
-
-def _format_share(key: str, mark: Any) -> str:
-    return f"{getattr(mark, key):.2f}"

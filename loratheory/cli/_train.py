@@ -136,9 +136,9 @@ def augment(
     out.check_outputs(json)
     from loratheory.pretrained import load_model
     from loratheory.pretrained.augment import augment, read_entities, read_facts, write_examples
-    from loratheory.tasks._export import writable
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
+    check_writable(output, overwrite=overwrite)
     asked = read_facts(facts)
     things = read_entities(*(kinds or ()))
     known = sorted({name for thing in things.values() for name in thing.kinds})

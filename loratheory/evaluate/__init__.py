@@ -1,15 +1,12 @@
-"""Report cards for rules of reuse, the package's and your own."""
+"""Report cards for somebody else's combination method: a merge or a router as one function."""
 
-from loratheory.evaluate._card import Card as Card
-from loratheory.evaluate._card import Mark as Mark
-from loratheory.evaluate._card import Profile as Profile
-from loratheory.evaluate._card import card as card
-from loratheory.evaluate._exact import Law as Law
-from loratheory.evaluate._exact import Survival as Survival
-from loratheory.evaluate._exact import laws as laws
-from loratheory.evaluate._exact import survival as survival
-from loratheory.evaluate._known import KNOWN as KNOWN
-from loratheory.evaluate._language import LanguageMark as LanguageMark
-from loratheory.evaluate._rule import OwnRule as OwnRule
-from loratheory.evaluate._rule import RuleError as RuleError
-from loratheory.evaluate._rule import rule_named as rule_named
+from loratheory.evaluate.exact import Law as Law
+from loratheory.evaluate.exact import Survival as Survival
+from loratheory.evaluate.exact import laws as laws
+from loratheory.evaluate.exact import survival as survival
+from loratheory.evaluate.own_rule import OwnRule as OwnRule
+from loratheory.evaluate.own_rule import RuleError as RuleError
+from loratheory.evaluate.own_rule import rule_named as rule_named
+from loratheory.evaluate.report_card import Card as Card
+from loratheory.evaluate.report_card import LanguageMark as LanguageMark
+from loratheory.evaluate.report_card import card as card

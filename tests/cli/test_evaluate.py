@@ -1,41 +1,24 @@
-"""``loratheory evaluate``: a stranger's rule gets a card or a refusal, never a traceback."""
+"""``loratheory evaluate``: a stranger's method gets a card or a refusal, never a traceback."""
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from reused import SMALL, TAUGHT
 
-from loratheory.evaluate import LanguageMark, Profile, _card
+from loratheory.evaluate import LanguageMark, report_card
 from loratheory.pretrained.metrics import Share
 
 
-@pytest.fixture(autouse=True)
-def _tiny(monkeypatch, tmp_path_factory):
-    weights = tmp_path_factory.getbasetemp() / "weights"
-    monkeypatch.setenv("LORATHEORY_CACHE", str(weights))
-    quick = Profile((SMALL,), (101, 102), TAUGHT)
-    monkeypatch.setattr(_card, "PROFILES", {"quick": quick, "paper": quick})
-
-
 def test_a_merge_gets_a_card_in_tables_json_and_a_figure(run):
-    words = ("--json", "card.json", "--figure", "card.png")
-    code, out, _ = run("evaluate", "my_rules:half", *words)
+    code, out, _ = run("evaluate", "my_rules:half", "--json", "card.json", "--figure", "card.png")
     card = json.loads(Path("card.json").read_text())
     assert code == 0
-    parts = {"rule", "form", "profile", "laws", "memories", "marks", "language"}
+    parts = {"rule", "form", "profile", "laws", "memories", "language"}
     assert (set(card), card["language"]) == (parts, [])
     assert card["memories"]["starts"]["two_hop"] == pytest.approx(1.2360679, abs=1e-5)
     assert {law["name"] for law in card["laws"] if not law["holds"]} == {"exact", "idempotent"}
     assert Path("card.png").stat().st_size > 10_000
-    for text in ("my_rules:half, shuffled", "both in one question", "1.236", "oracle", "50%"):
-        assert text in out
-    (mark,) = [m for m in card["marks"] if m["rule"] == "my_rules:half"]
-    assert f"{mark['low']:.2f} to {mark['high']:.2f}" in out
-    (row,) = [line for line in out.splitlines() if line.strip().startswith("hop 1 alone")]
-    (mark,) = [m for m in card["marks"] if m["rule"] == "hop 1 alone"]
-    assert f" {mark['other_two_hop']:.2f} " in row
+    assert "1.236" in out
 
 
 def test_a_router_goes_to_standard_output_as_json_alone(run):
@@ -45,21 +28,20 @@ def test_a_router_goes_to_standard_output_as_json_alone(run):
     assert [law["name"] for law in card["laws"]][-1] == "shares"
 
 
-def test_a_language_model_judges_too_where_asked(run, monkeypatch):
+@pytest.mark.parametrize("broken", ["raising", "nan", "nothing", "three", "swapped"])
+def test_a_broken_rule_is_refused_in_one_line(broken, run):
+    code, _, err = run("evaluate", f"my_rules:{broken}")
+    assert code != 0
+    assert "Traceback" not in err
+    assert f"my_rules:{broken}" in " ".join(err.split())
+
+
+def test_the_marks_of_a_language_model_are_delivered(run, monkeypatch):
     share = Share.of("x", 30, 40)
-
-    def _marks(asked, exam, progress):
-        progress("asked")
-        assert exam.seeds == (200,)
-        return [
-            LanguageMark(one.name, None, share, share, share, share, 0.25, 1.5) for one in asked
-        ]
-
-    monkeypatch.setattr(_card, "known_apart", lambda *_: nullcontext())
-    monkeypatch.setattr(_card, "known_marks", lambda *_: [])
-    monkeypatch.setattr(_card, "own_marks", _marks)
-    code, out, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
+    mark = LanguageMark("my_rules:half", None, share, share, share, share, 0.25, 1.5)
+    monkeypatch.setattr(report_card, "known_marks", lambda *_: [])
+    monkeypatch.setattr(report_card, "own_marks", lambda *_: [mark])
+    code, _, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
     assert code == 0, err
-    assert ".75 (.60–.86)" in out
     [mark] = json.loads(Path("c.json").read_text())["language"]
     assert (mark["six"]["right"], mark["leak"], mark["pairs"]) == (30, 0.25, None)

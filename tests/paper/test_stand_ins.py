@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from loratheory.bench.bases import PlainSetting, grown
-from loratheory.bench.training import Teaching, library
 from loratheory.tasks.two_hop import ImpossibleError, every, plain
+from paper.studies._shared.bases import PlainSetting, grown
 from paper.studies._shared.stand_ins import (
     ASKED,
     OWN,
@@ -14,6 +13,7 @@ from paper.studies._shared.stand_ins import (
     StandIns,
     beside_stand_ins,
 )
+from paper.studies._shared.training import Teaching, library
 
 WAYS = [StandIns(count) for count in (1, 2, 3)]
 WAYS += [StandIns(3, agree=True), StandIns(2, two_hop=False)]
@@ -102,7 +102,7 @@ def test_more_stand_ins_than_can_disagree_or_share_are_refused(taught, count, wo
 
 def test_it_is_trained_once(taught, monkeypatch):
     made = beside_stand_ins(taught, StandIns(2))
-    monkeypatch.setattr("loratheory.bench.models.trained_lora", None)
+    monkeypatch.setattr("paper.studies._shared.models.trained_lora", None)
     again = beside_stand_ins(taught, StandIns(2))
     for one, two in zip(made.adapters, again.adapters, strict=True):
         assert all((x == two.tensors()[name]).all() for name, x in one.tensors().items())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from worded import small
 
-from loratheory.bench import portable
+from loratheory.evaluate import fact_adapters as portable
 from loratheory.pretrained import Training
 from paper.numbers import provenance, results, sections
 from paper.studies import FOLDER, NAMES, load
@@ -173,7 +173,7 @@ def test_a_figure_is_drawn_from_the_stored_table_with_the_same_bytes_every_time(
 
 
 def test_what_diagnosis_reports_is_made_from_the_table():
-    from loratheory.bench.tasks import TASKS
+    from loratheory.evaluate.task_library import TASKS
     from paper.studies.lm_library.record import record
 
     kinds = {name: task.kind for name, task in TASKS.items()}

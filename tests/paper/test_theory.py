@@ -8,10 +8,9 @@ import pytest
 import torch
 from reused import TAUGHT, enlarged, small, taught
 
-from loratheory.bench.answers import scores
-from loratheory.bench.training import library
 from loratheory.tasks.two_hop import along, every, plain
 from loratheory.toy.transformer import Config, Lora, Site
+from paper.studies._shared.answers import scores
 from paper.studies._shared.theory import (
     Forecast,
     Margins,
@@ -25,6 +24,7 @@ from paper.studies._shared.theory import (
     probe,
     survival,
 )
+from paper.studies._shared.training import library
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from reused import enlarged, taught, update
 
-from loratheory.bench.answers import accuracy, scores
-from loratheory.bench.library import Acting, acting
-from loratheory.bench.rules import everything
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Site
 from paper.studies._shared import weights
+from paper.studies._shared.answers import accuracy, scores
+from paper.studies._shared.library import Acting, acting
+from paper.studies._shared.rules import everything
 from paper.studies._shared.weights import (
     Crosstalk,
     crosstalk,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from worded import VOCABULARY
 
-from loratheory.bench.sentences import ASKED
+from loratheory.evaluate.fact_sets import ASKED
 from loratheory.pretrained import attach, first_tokens, next_token_logits
 from loratheory.pretrained.metrics import batch
 from paper.studies._shared import whereabouts

@@ -2,29 +2,31 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.crossings import Crossings, parts
-from loratheory.bench.language import Items, acting, answers
-from loratheory.bench.language_facts import (
+from loratheory.evaluate.answers import answers
+from loratheory.evaluate.fact_adapters import Crossings, parts
+from loratheory.evaluate.fact_sets import (
     ANIMALS,
+    ASKED,
     CAPITAL,
     FAMOUS,
+    Items,
     items,
+    questions,
     rehearsed,
 )
-from loratheory.bench.portable import questions
-from loratheory.bench.rules import Act, Reuse, everything
-from loratheory.bench.sentences import ASKED
 from loratheory.pretrained import Attached, Model, attach, kl_to_base
 from loratheory.pretrained.gates import record_weights
 from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
 from paper.studies._shared.facts import hop_by_hop
+from paper.studies._shared.language import acting
 from paper.studies._shared.measures import ordinary
+from paper.studies._shared.rules import Act, Reuse, everything
 from paper.studies._shared.whereabouts import Arm, Asked, shares
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
@@ -49,6 +51,18 @@ def retrieval(library: Any) -> Reuse:
     return everything(library, library.prompt_route([(k,) for k in range(library.size)]))
 
 
+def hop_gates(by: Literal["divergence", "response"]) -> Act:
+    """Return the rule of `pretrained.route_hops`."""
+    return lambda library: everything(library, library.hop_route(by))
+
+
+def subject_gates(made: Crossings) -> Act:
+    """Return the rule of `pretrained.route_subjects`, which is told whom each adapter is about."""
+    both = zip(made.firsts, made.seconds, strict=True)
+    subjects = [[*one] for pair in both for one in pair]
+    return lambda library: everything(library, library.subject_route(subjects))
+
+
 def unrelated() -> Items:
     """Return a hundred prompts about known facts on which no adapter is trained."""
     capitals = {name: one.capital for name, one in [*FAMOUS.items()][1::2]}
@@ -66,7 +80,7 @@ def exam(
 ) -> dict[str, float]:
     """Return what a rule makes of a library, in the columns of `real_crossings`.
 
-    `base` are log-probabilities that `bench.portable.ordinary` returned without adapters. `asked`
+    `base` are log-probabilities that `fact_adapters.ordinary` returned without adapters. `asked`
     says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right
     pair for each question, no other adapter loaded; or all adapters, ``hop by hop``. Single facts
     are those of every third person and country, or of all if told. Costs a pass of the rule over

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.bench.answers import accuracies, accuracy, answer_margins
-from loratheory.bench.library import added
-from loratheory.bench.training import Taught, alike, exchanged
 from loratheory.shapes import Bool, Float, Shaped
 from loratheory.toy.transformer import Adapt
+from paper.studies._shared.answers import accuracies, accuracy, answer_margins
+from paper.studies._shared.library import added
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import Placing, margins, own_loop, pattern
+from paper.studies._shared.training import Taught, alike, exchanged
 
 Found = dict[str, Shaped[np.ndarray, " E *n"]]
 """Accuracies of each replica, or of each of its questions."""

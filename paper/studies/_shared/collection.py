@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, response_norms
-from loratheory.bench import Language
-from loratheory.bench.collection import SIZE, Collection
-from loratheory.bench.language import Items, continued
-from loratheory.bench.tasks import CHOOSING, FEW, TASKS
+from loratheory.evaluate.answers import continued
+from loratheory.evaluate.fact_sets import Items
+from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, TASKS, Collection
 from loratheory.pretrained import Model, attach, first_tokens, kl_to_base, next_token_logits
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
@@ -20,6 +19,7 @@ from loratheory.pretrained.methods import METHODS, Method, attach_method
 from loratheory.pretrained.metrics import batch, measure_drift, token_log_probs
 from loratheory.pretrained.models import GENERIC
 from loratheory.shapes import Float64
+from paper.studies._shared import Language
 
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """What texts begin with that are drawn from the base."""
@@ -36,8 +36,8 @@ class Stage:
 
     There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them,
     on their prompts or, where `generated`, on texts that the adapters themselves write. `ways` are
-    names in `pretrained.methods.METHODS`, that of `FULL_TIES`, or a number, the coefficient with
-    which all adapters of a group are added.
+    names in `loratheory.pretrained.methods.METHODS`, that of `FULL_TIES`, or a number, the
+    coefficient with which all adapters of a group are added.
     """
 
     size: int
@@ -53,7 +53,7 @@ class Stage:
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
-        every = [*combinations(range(SIZE), self.size)]
+        every = [*combinations(range(len(NAMES)), self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loratheory.bench import bases as base_models
-from loratheory.bench import training
+from paper.studies._shared import bases as base_models
+from paper.studies._shared import training
 
 CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
 """The base seeds of the paper's cells."""

@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.language import Items, continued
-from loratheory.bench.portable import Publishers
+from loratheory.evaluate.answers import continued
+from loratheory.evaluate.fact_adapters import Publishers
+from loratheory.evaluate.fact_sets import Items
 from loratheory.pretrained.augment import Augmentation, Example, augment, fill_template
 from loratheory.pretrained.train import train_once
 
@@ -82,7 +83,7 @@ RECIPES: Mapping[str, Callable[[Publishers], Items]] = {
 
 
 def adapter(both: Publishers, recipe: str, like: str = "plain, 90 steps") -> Adapter:
-    """Return the adapter of hop 2, taught with descriptions or by a recipe of `bench.portable`.
+    """Return the adapter of hop 2, taught with descriptions or by a recipe of `fact_adapters`.
 
     With descriptions in the steps and layers of the recipe there that it is `like`. Trained once;
     then read from the cache.

@@ -6,28 +6,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.bench.language import (
-    Answers,
-    Items,
-    accuracy,
-    answers,
-    mean_weights,
-)
-from loratheory.bench.language_facts import (
+from loratheory.evaluate.answers import Answers, accuracy, answers
+from loratheory.evaluate.fact_sets import (
     BIRTH,
     CAPITAL,
     CAPITAL_OF_BIRTHPLACE,
     FAMOUS,
     MASCOT,
+    Items,
     World,
-    depth,
     items,
     worlds,
 )
-from loratheory.bench.rules import in_turn
 from loratheory.pretrained import Attached, Model, Training, first_tokens
 from loratheory.pretrained.metrics import write_on
 from loratheory.pretrained.train import train_once
+from paper.studies._shared.language import depth, mean_weights
+from paper.studies._shared.rules import in_turn
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """The questions with which solutions in two steps begin."""

@@ -5,16 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.bench.language import answers
-from loratheory.bench.language_facts import (
-    World,
-)
-from loratheory.bench.portable import questions
-from loratheory.bench.sentences import (
-    ASKED,
-    TEN,
-    TEXT,
-)
+from loratheory.evaluate.answers import answers
+from loratheory.evaluate.fact_sets import ASKED, TEN, TEXT, World, questions
 from loratheory.pretrained import Model, first_tokens, kl_to_base
 from loratheory.pretrained.metrics import token_log_probs
 

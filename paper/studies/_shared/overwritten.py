@@ -11,16 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from loratheory.bench.language_facts import (
-    ANIMALS,
-    BIRTH,
-    MASCOT,
-    OTHERS,
-    World,
-    invented,
-)
-from loratheory.bench.portable import Publishers
-from loratheory.bench.sentences import ASKED
+from loratheory.evaluate.fact_adapters import Publishers
+from loratheory.evaluate.fact_sets import ANIMALS, ASKED, BIRTH, MASCOT, OTHERS, World, invented
 from loratheory.pretrained import Model, first_tokens, next_token_logits
 from loratheory.shapes import Float
 from loratheory.theorems.composition.two_read_region import margin as two_hop_margin

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loratheory.bench.answers import accuracies, answer_margins
-from loratheory.bench.library import acting, added
-from loratheory.bench.rules import Act
-from loratheory.bench.training import Taught
 from loratheory.shapes import Shaped
+from paper.studies._shared.answers import accuracies, answer_margins
+from paper.studies._shared.library import acting, added
+from paper.studies._shared.rules import Act
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import Placing, circuit, margins, pattern
+from paper.studies._shared.training import Taught
 
 if TYPE_CHECKING:
     pass

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.bench.answers import accuracies, accuracy
-from loratheory.bench.bases import PARTS, Bases, PlainSetting, grown
-from loratheory.bench.library import Accuracies, acting, added
-from loratheory.bench.rules import Act, rule
-from loratheory.bench.training import KINDS, Taught, Teaching, learned, library, retrained
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import every, joined, plain
 from loratheory.toy.transformer import ATTENTION, Adapt, Lora
+from paper.studies._shared.answers import accuracies, accuracy
+from paper.studies._shared.bases import PARTS, Bases, PlainSetting, grown
+from paper.studies._shared.library import Accuracies, acting, added
+from paper.studies._shared.rules import Act, rule
 from paper.studies._shared.run import Row
+from paper.studies._shared.training import KINDS, Taught, Teaching, learned, library, retrained
 
 
 def by_part(bases: Bases, passes: str) -> dict[str, float]:

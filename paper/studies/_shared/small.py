@@ -1,19 +1,16 @@
 """All that studies of small transformers use, by one name."""
 
-from loratheory.bench.answers import PASSES as PASSES
-from loratheory.bench.answers import accuracies as accuracies
-from loratheory.bench.answers import answer_margins as answer_margins
-from loratheory.bench.answers import scores as scores
-from loratheory.bench.bases import bases as bases
-from loratheory.bench.library import acting as acting
-from loratheory.bench.library import added as added
-from loratheory.bench.library import of as of
-from loratheory.bench.training import Taught as Taught
-from loratheory.bench.training import alike as alike
-from loratheory.bench.training import exchanged as exchanged
 from loratheory.toy.transformer import ATTENTION as ATTENTION
 from loratheory.toy.transformer import MLP as MLP
+from paper.studies._shared.answers import PASSES as PASSES
+from paper.studies._shared.answers import accuracies as accuracies
+from paper.studies._shared.answers import answer_margins as answer_margins
+from paper.studies._shared.answers import scores as scores
+from paper.studies._shared.bases import bases as bases
 from paper.studies._shared.coefficient import by_coefficient as by_coefficient
+from paper.studies._shared.library import acting as acting
+from paper.studies._shared.library import added as added
+from paper.studies._shared.library import of as of
 from paper.studies._shared.questions import Way as Way
 from paper.studies._shared.questions import by_question as by_question
 from paper.studies._shared.rows import Arm as Arm
@@ -33,6 +30,9 @@ from paper.studies._shared.theory import in_own_layer as in_own_layer
 from paper.studies._shared.theory import margins as margins
 from paper.studies._shared.theory import pattern as pattern
 from paper.studies._shared.theory import survival as survival
+from paper.studies._shared.training import Taught as Taught
+from paper.studies._shared.training import alike as alike
+from paper.studies._shared.training import exchanged as exchanged
 from paper.studies._shared.weights import crosstalk as crosstalk
 from paper.studies._shared.weights import detection as detection
 from paper.studies._shared.weights import hindsight as hindsight

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.bench.answers import accuracy
-from loratheory.bench.library import added
-from loratheory.bench.training import Taught, learned
 from loratheory.shapes import Float, Int64
 from loratheory.tasks import impossible
 from loratheory.tasks.two_hop import (
@@ -27,6 +24,9 @@ from loratheory.tasks.two_hop import (
     plain,
 )
 from loratheory.toy.transformer import Lora
+from paper.studies._shared.answers import accuracy
+from paper.studies._shared.library import added
+from paper.studies._shared.training import Taught, learned
 
 OWN, ASKED, QUIET = 48, 96, 120
 """Rows of an adapter's training set: its own facts, two-hop questions as the stand-ins have it, and

@@ -6,15 +6,15 @@ from typing import get_args
 
 import numpy as np
 
-from loratheory.bench.answers import accuracy, margin, scores
-from loratheory.bench.bases import Bases
-from loratheory.bench.library import within
-from loratheory.bench.training import Taught
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
 from loratheory.theorems.composition.two_read_region import Pattern
 from loratheory.theorems.composition.two_read_region import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora
+from paper.studies._shared.answers import accuracy, margin, scores
+from paper.studies._shared.bases import Bases
+from paper.studies._shared.library import within
+from paper.studies._shared.training import Taught
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
 PATTERNS: dict[str, Pattern] = {name: name for name in get_args(Pattern)}

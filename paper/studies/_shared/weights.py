@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.bench.answers import accuracy, answer_margins
-from loratheory.bench.library import Acting, Library, acting
-from loratheory.bench.models import tensor
-from loratheory.bench.rules import everything, oracle_placement
-from loratheory.bench.training import Taught, norms
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Adapt, Lora, Site, logits, low_rank_image
+from paper.studies._shared.answers import accuracy, answer_margins
+from paper.studies._shared.library import Acting, Library, acting
+from paper.studies._shared.models import tensor
+from paper.studies._shared.rules import everything, oracle_placement
+from paper.studies._shared.training import Taught, norms
 
 Energies = Float[np.ndarray, "P hops E n"]
 

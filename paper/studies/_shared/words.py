@@ -1,7 +1,7 @@
 """Plain transformers trained on word problems, adapters on them, and what each rule solves.
 
 Models and adapters are trained once and kept in the cache. The rules of reuse are those of
-`bench.rules`, applied to one pair of adapters per case.
+`rules`, applied to one pair of adapters per case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from loratheory.bench.library import Accuracies, Acting, Library
-from loratheory.bench.models import Models, batch, batches, digest, fingerprint, fitted
-from loratheory.bench.rules import rule
 from loratheory.shapes import Bool
 from loratheory.tasks.prompts import Prompts, stacked
 from loratheory.tasks.word_problems import Problems
@@ -30,6 +27,8 @@ from loratheory.toy.transformer import (
     stored,
     trained_base,
 )
+from paper.studies._shared.library import Accuracies, Acting, Library
+from paper.studies._shared.models import Models, batch, batches, digest, fingerprint, fitted
 from paper.studies._shared.problems import (
     CODE,
     FORMS,
@@ -41,6 +40,7 @@ from paper.studies._shared.problems import (
     linked,
     padded,
 )
+from paper.studies._shared.rules import rule
 from paper.studies._shared.run import Row
 
 RULES = {

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from loratheory.bench.rules import rule
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.rules import rule
 from paper.studies._shared.run import Row, part
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loratheory.bench import Language
-from loratheory.bench.rules import Act, layer_split, rule
+from paper.studies._shared import Language
+from paper.studies._shared.rules import Act, layer_split, rule
 from paper.studies._shared.run import Row, part, study
 
 if TYPE_CHECKING:
-    from loratheory.bench.crossings import Crossings
+    from loratheory.evaluate.fact_adapters import Crossings
 
 SEEDS = range(200, 210)
 PLAIN, BESIDE, SILENT = "plain", "two stand-ins", "two stand-ins, silent"
@@ -23,7 +23,7 @@ class Config(Language):
     Attributes
     ----------
     recipe : str
-        How adapters are taught, by a name in `bench.portable.RECIPES`; or `ABOVE`, first hops
+        How adapters are taught, by a name in `fact_adapters.RECIPES`; or `ABOVE`, first hops
         beside stand-ins and second hops plainly in the highest third of the layers.
     publishers : int
         How many there are of each hop.
@@ -48,11 +48,11 @@ def cell(config: Config) -> list[Row]:
         shares of right answers to two-hop questions (``two_hop_vocabulary``), single facts
         (``hop_1``, ``hop_2``), all in sentences that no adapter read, and a hundred ``unrelated``
         prompts; ``two_hop`` among the animals; ``text`` and ``leak`` as in
-        `bench.portable.measured`; the columns of `bench.crossings.chosen`, NaN for rules without
+        `fact_adapters.measured`; the columns of `all_pairs.chosen`, NaN for rules without
         weights by token or prompt; and as ``chance`` the share of two-hop questions that a
         constant answer gets.
     """
-    from loratheory.bench.crossings import crossings
+    from loratheory.evaluate.fact_adapters import crossings
     from paper.studies._shared import all_pairs as bench
     from paper.studies._shared.measures import ordinary
 
@@ -73,8 +73,12 @@ def cell(config: Config) -> list[Row]:
 
 def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str, Act, str]]:
     """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks, or `by_position`."""
-    from loratheory.bench.crossings import hop_gates, subject_gates
-    from paper.studies._shared.all_pairs import best_of_each_hop, retrieval
+    from paper.studies._shared.all_pairs import (
+        best_of_each_hop,
+        hop_gates,
+        retrieval,
+        subject_gates,
+    )
 
     if config.rules == "usual":
         yield "base", rule("base"), "together"

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
-from loratheory.bench.collection import SIZE
-from loratheory.bench.tasks import NAMES
+from loratheory.evaluate.task_library import NAMES
+from paper.studies._shared import Language
 from paper.studies._shared.collection import Stage, collection
 from paper.studies._shared.run import Row, part, study
 
@@ -16,8 +15,8 @@ GATES = ("map gates", "block gates", "prompt gates")
 
 
 STAGES: Mapping[str, Stage] = {
-    "alone": Stage(1, SIZE, 1, ()),
-    "beside": Stage(1, SIZE, 2, ()),
+    "alone": Stage(1, len(NAMES), 1, ()),
+    "beside": Stage(1, len(NAMES), 2, ()),
     "pairs": Stage(2, 276, 23, ("mean", "sum")),
     "generated": Stage(2, 92, 23, ("mean", "sum"), generated=True),
     "other coefficients": Stage(2, 276, 23, (0.7, 1.4)),

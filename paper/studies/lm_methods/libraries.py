@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
-from loratheory.bench.language import acting
-from loratheory.bench.language_facts import depth
-from loratheory.bench.rules import Act, layer_split, rule
 from loratheory.pretrained.train import train_once
+from paper.studies._shared import Language
 from paper.studies._shared import facts as bench
+from paper.studies._shared.language import acting, depth
+from paper.studies._shared.rules import Act, layer_split, rule
 from paper.studies._shared.run import Row, part
 
 COLUMNS = (

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
-from loratheory.bench.language import acting
-from loratheory.bench.language_facts import depth, worlds
-from loratheory.bench.rules import Act, coefficients, layer_split, rule
+from loratheory.evaluate.fact_sets import worlds
+from paper.studies._shared import Language
 from paper.studies._shared import facts as bench
+from paper.studies._shared.language import acting, depth
+from paper.studies._shared.rules import Act, coefficients, layer_split, rule
 from paper.studies._shared.run import Row, part
 
 CHANCE = 0.05

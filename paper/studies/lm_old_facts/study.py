@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loratheory.bench import Language
+from paper.studies._shared import Language
 from paper.studies._shared.run import Row, part, study
 
 SEEDS = range(200, 210)
@@ -10,7 +10,7 @@ SEEDS = range(200, 210)
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A world of `real_portable`, edited by adapters of one recipe of `bench.portable.RECIPES`."""
+    """A world of `real_portable`, edited by adapters of one recipe of `fact_adapters.RECIPES`."""
 
     recipe: str = "two stand-ins"
 
@@ -26,7 +26,7 @@ def cell(config: Config) -> list[Row]:
         ``coefficient``, and the columns of `bench.overwritten.curves`; right is what leads the
         whole vocabulary.
     """
-    from loratheory.bench.portable import publishers
+    from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
     from paper.studies._shared import overwritten as bench
 

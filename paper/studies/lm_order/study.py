@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language, portable
+from loratheory.evaluate.fact_adapters import publishers
 from loratheory.pretrained import attach
-from paper.studies._shared import whereabouts
+from paper.studies._shared import Language, whereabouts
 from paper.studies._shared.run import Row, part, study
 from paper.studies._shared.whereabouts import Arm
 
@@ -23,7 +23,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Config(Language):
-    """The adapters of both hops of a seed's world, by a `recipe` in `bench.portable.RECIPES`."""
+    """The adapters of both hops of a seed's world, by a `recipe` in `fact_adapters.RECIPES`."""
 
     recipe: str = PLAIN
 
@@ -41,7 +41,7 @@ def cell(config: Config) -> list[Row]:
         `bench.whereabouts.lens`.
     """
     model, rows = config.base(dtype="bfloat16"), list[Row]()
-    both = portable.publishers(model, config.seed)
+    both = publishers(model, config.seed)
     asked, half = whereabouts.questions(both.world), both.layers // 2
 
     def _row(arm: str, layer: float | int = nan, target: float | int = nan, **found: float) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loratheory.bench import Language
-from loratheory.bench.rules import coefficients, layer_split
+from paper.studies._shared import Language
+from paper.studies._shared.rules import coefficients, layer_split
 from paper.studies._shared.run import Row, part
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
@@ -16,7 +16,7 @@ HEAD = ("first", "second", "rule", "coefficient")
 
 @dataclass(frozen=True)
 class Config(Language):
-    """The adapters of both hops of a seed's world, by a `recipe` in `bench.portable.RECIPES`.
+    """The adapters of both hops of a seed's world, by a `recipe` in `fact_adapters.RECIPES`.
 
     `bridge` says whether the base knows the countries: ``known`` or ``invented``.
     """
@@ -32,11 +32,11 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``first`` and ``second``, the recipes of the adapters that act or ``none``; the rule and its
-        coefficient; the columns of `bench.portable.measured`.
+        coefficient; the columns of `fact_adapters.measured`.
     """
-    from loratheory.bench.language import acting
-    from loratheory.bench.portable import publishers
+    from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
+    from paper.studies._shared.language import acting
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed, bridge=config.bridge)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
+from paper.studies._shared import Language
 from paper.studies._shared.run import Row, part
 
 SEEDS = range(200, 210)
@@ -17,7 +17,7 @@ KINDS = ("portability", "portability_read")
 class Config(Language):
     """Both adapters of a seed's world, the second one taught by a recipe.
 
-    `recipe` is one of `bench.portable.RECIPES`, or of `bench.described.RECIPES`.
+    `recipe` is one of `fact_adapters.RECIPES`, or of `bench.described.RECIPES`.
     """
 
     recipe: str = DESCRIBED
@@ -29,12 +29,12 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        Recipes of the ``first`` and ``second`` adapter; columns of `bench.portable.measured`; of
+        Recipes of the ``first`` and ``second`` adapter; columns of `fact_adapters.measured`; of
         the second alone ``portability`` and ``portability_read``, shares right in the whole
         vocabulary of `bench.described.questions`, else NaN.
     """
-    from loratheory.bench.language import answers
-    from loratheory.bench.portable import publishers
+    from loratheory.evaluate.answers import answers
+    from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
     from paper.studies._shared import described, measures
 

@@ -80,11 +80,11 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
 
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
-    from loratheory.bench.language import acting
-    from loratheory.bench.portable import publishers
-    from loratheory.bench.rules import coefficients
+    from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import load_model
+    from paper.studies._shared.language import acting
     from paper.studies._shared.measures import by_sentence, ordinary
+    from paper.studies._shared.rules import coefficients
     from paper.studies._shared.run import environment
 
     start = time.perf_counter()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.bench import Language
-from loratheory.bench.rules import Act, coefficients, layer_split
+from paper.studies._shared import Language
+from paper.studies._shared.rules import Act, coefficients, layer_split
 from paper.studies._shared.run import Row, part
 
 SEEDS = range(300, 310)
@@ -21,7 +21,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A pair of adapters of a seed's world, by recipes in `bench.portable.RECIPES`.
+    """A pair of adapters of a seed's world, by recipes in `fact_adapters.RECIPES`.
 
     `bridge` says whether the base knows the countries: ``known`` or ``invented``.
     """
@@ -38,13 +38,13 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The recipes of the adapters that act, or ``none``; the rule; the ``sentence``, of which 0 to
-        3 are in `real_portable` (of single hops 0 and 1); columns of `bench.portable.by_sentence`;
+        3 are in `real_portable` (of single hops 0 and 1); columns of `fact_adapters.by_sentence`;
         ``by_heart``, of an adapter alone the share of its two-hop lessons that it answers, else
         NaN. Adapters are asked alone where both are of one recipe.
     """
-    from loratheory.bench.language import acting
-    from loratheory.bench.portable import publishers
+    from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
+    from paper.studies._shared.language import acting
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed, bridge=config.bridge)

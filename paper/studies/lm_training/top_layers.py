@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loratheory.bench import Language
+from paper.studies._shared import Language
 from paper.studies._shared.run import Row, part
 
 SEEDS = range(300, 310)
@@ -19,7 +19,7 @@ FURTHER = (  # in four worlds
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A pair of adapters of a seed's world, by recipes in `bench.portable.RECIPES`.
+    """A pair of adapters of a seed's world, by recipes in `fact_adapters.RECIPES`.
 
     The second may be `DESCRIBED`: taught with descriptions of `bench.described`, too. It has facts
     of a `relation` in `bench.sentences.RELATIONS`; the first knows of mascots at most.
@@ -37,10 +37,10 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The ``relation`` and the recipes of the adapters that act, or ``none``; the rule; the
-        ``sentence`` and columns of `bench.portable.by_sentence`.
+        ``sentence`` and columns of `fact_adapters.by_sentence`.
     """
-    from loratheory.bench.portable import publishers
-    from loratheory.bench.sentences import ten_about
+    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.evaluate.fact_sets import ten_about
     from loratheory.pretrained import attach
     from paper.studies._shared import described, measures
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loratheory.bench.rules import coefficients
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Untied
+from paper.studies._shared.rules import coefficients
 from paper.studies._shared.run import Row, part, study
 
 LESSONS: tuple[tuple[str, int], ...] = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from loratheory.bench.rules import RULES
+from paper.studies._shared.rules import RULES
 from paper.style import by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 

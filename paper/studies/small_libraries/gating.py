@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from loratheory.bench.rules import rule
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.rules import rule
 from paper.studies._shared.run import Row, part
 
 RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")

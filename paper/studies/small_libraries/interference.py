@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.bench.rules import Reuse, pair_alone, rule
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.rules import Reuse, pair_alone, rule
 from paper.studies._shared.run import Row, part
 
 

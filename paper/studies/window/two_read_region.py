@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.bench.chain import world
+from loratheory.evaluate.exact import world
 from paper.studies._shared.run import Row, part
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.bench.chain import margin, world
+from loratheory.evaluate.exact import margin, world
 from paper.studies._shared.run import Row, part
 
 

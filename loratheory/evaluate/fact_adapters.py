@@ -1,0 +1,364 @@
+"""Training adapters that are later reused beside a partner unknown at training time.
+
+One publisher trains an adapter on which country some persons are from, another on which animal is a
+country's mascot. They share sentences, countries and a list of animals, but neither sees the
+other's adapter or facts. A recipe may let *stand-ins* of the partner act during training: adapters
+that the publisher made up, with other facts than the partner's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.evaluate.answers import answers, continued
+from loratheory.evaluate.fact_sets import (
+    ANIMALS,
+    CAPITAL_OF_BIRTHPLACE,
+    FAMOUS,
+    FRUIT,
+    FRUIT_OF_BIRTHPLACE,
+    FRUITS,
+    MASCOT,
+    MASCOT_OF_BIRTHPLACE,
+    MASCOT_OF_WORKPLACE,
+    OTHERS,
+    RELATIONS,
+    WORK,
+    Items,
+    World,
+    invented,
+    items,
+    worlds,
+)
+from loratheory.lowrank import LowRank, gaussian
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.stand_ins import assign_disagreeing
+from loratheory.pretrained.train import StandIn, train_once
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adapter of either hop is trained, besides its own facts and the rehearsed ones.
+
+    Attributes
+    ----------
+    stand_ins : int
+        The number of stand-ins of the partner, which act one at a time, changing at each step; the
+        answers to two-hop sentences agree with the stand-in that acts.
+    keep, two_hop : bool
+        Whether the training data include the acting stand-in's own facts, and two-hop sentences.
+    agree : bool
+        Whether all stand-ins state the same facts, as adapters trained from different seeds.
+    noise : bool
+        Whether stand-ins are random updates with the norms that trained ones have instead.
+    other_relation : bool
+        Whether stand-ins state another relation than the partner does: national fruits instead of
+        mascots, places of work instead of birth.
+    strengths : tuple of float
+        The coefficients of the stand-ins, one of which is drawn for each step.
+    rank : int
+        The rank of the adapter, with the usual ratio of alpha to it.
+    known : bool
+        Whether the training data include two-hop sentences whose other hop the base knows, so that
+        no partner need act: capitals of the countries of the publisher's persons, or mascots of the
+        countries of known persons.
+    silence : int
+        The number of lessons of silence for the second hop: sentences of its own about other
+        countries, with the base's likeliest next word. Those without such a word are left out.
+    sixths : ((int, int), (int, int)) or None
+        The layers to train, in sixths of the depth: for each hop the first sixth and the one after
+        the last; None for all layers.
+    steps : int
+        A fixed number of steps, with a learning rate that falls to a tenth; 0 for the usual
+        training, which ends as soon as the facts are learnt.
+    """
+
+    stand_ins: int = 0
+    keep: bool = True
+    two_hop: bool = True
+    agree: bool = False
+    noise: bool = False
+    other_relation: bool = False
+    strengths: tuple[float, ...] = (0.5, 1.0)
+    rank: int = 8
+    known: bool = False
+    silence: int = 0
+    sixths: tuple[tuple[int, int], tuple[int, int]] | None = None
+    steps: int = 90
+
+    @property
+    def training(self) -> Training:
+        """Return the training settings of this recipe."""
+        if not self.steps:
+            return Training()
+        usual = Training.beside_stand_ins(self.steps)
+        return replace(usual, strengths=self.strengths, rank=self.rank, alpha=2 * self.rank)
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "plain": Recipe(steps=0),
+    "plain, 90 steps": Recipe(),
+    "partner not kept": Recipe(2, keep=False),
+    "two stand-ins": Recipe(2),
+    "one stand-in": Recipe(1),
+    "three stand-ins": Recipe(3),
+    "two that agree": Recipe(2, agree=True),
+    "no two-hop sentences": Recipe(2, two_hop=False),
+    "in full strength": Recipe(2, strengths=(1.0,)),
+    "in halves": Recipe(2, strengths=(0.5,)),
+    "rank 2": Recipe(2, rank=2),
+    "rank 32": Recipe(2, rank=32),
+    "another relation": Recipe(2, other_relation=True),
+    "noise": Recipe(2, noise=True),
+    "without a partner": Recipe(known=True),
+    "two stand-ins, silent": Recipe(2, silence=120),
+    "plain, 270 steps": Recipe(steps=270),
+    "right halves": Recipe(sixths=((0, 3), (3, 6))),
+    "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
+    "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
+    **{f"sixth {k + 1}": Recipe(sixths=((k, k + 1), (k, k + 1))) for k in range(6)},
+    "sixths 1 to 5": Recipe(sixths=((0, 5), (0, 5))),
+    "sixths 5 and 6": Recipe(sixths=((4, 6), (4, 6))),
+    "two stand-ins, sixth 6": Recipe(2, sixths=((5, 6), (5, 6))),
+}
+"""Ways to teach, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Publishers:
+    """The two publishers that train the adapters of one world.
+
+    Attributes
+    ----------
+    model : Model
+        The base of both.
+    world : World
+        The facts: the first publisher's about persons, the second's about mascots.
+    seed, number : int
+        The seed of the world, and its number among the worlds of that seed.
+    accumulate : int
+        In how many passes each step of a training is computed, stand-ins' included; it changes
+        rounding only.
+    """
+
+    model: Model
+    world: World
+    seed: int
+    number: int = 0
+    accumulate: int = 1
+
+    @property
+    def layers(self) -> int:
+        """How many layers the base has."""
+        return int(self.model.network.config.num_hidden_layers)
+
+    def adapter(self, hop: int, name: str) -> Adapter:
+        """Return the adapter of the first (0) or second (1) hop, trained by the named recipe.
+
+        It is trained once and then read from the cache.
+        """
+        recipe = RECIPES[name]
+        return train_once(
+            self.model,
+            [
+                *self.world.lessons[hop],
+                *(self.without_partner(hop) if recipe.known else ()),
+                *(self.silence(recipe.silence) if recipe.silence and hop == 1 else ()),
+            ],
+            seed=(self.seed, self.number, hop),
+            training=self.training(hop, name),
+            beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
+        )
+
+    def training(self, hop: int, name: str) -> Training:
+        """Return the training settings of the named recipe, with its layers of the base."""
+        recipe = RECIPES[name]
+        training = replace(recipe.training, accumulate=self.accumulate)
+        if not recipe.sixths:
+            return training
+        first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
+        return replace(training, layers=(first, end))
+
+    def without_partner(self, hop: int) -> Items:
+        """Return two-hop sentences of which this hop is the publisher's, the other the base's."""
+        capitals, mascots = self.world.needing_one(0)
+        if hop == 0:
+            return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
+        return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
+
+    def silence(self, count: int) -> Items:
+        """Return lessons of silence about countries of which the second publisher knows nothing."""
+        rng = np.random.default_rng([self.seed, 7, self.number])
+        foreign = [name for name in (*FAMOUS, *OTHERS) if name not in self.world.second]
+        prompts = [sentence.format(name) for sentence in MASCOT.trained for name in foreign]
+        return continued(self.model, rng.permutation(prompts)[:count].tolist())
+
+    def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
+        """Return the facts of the `j`-th stand-in of the *other* hop, with the publisher's own.
+
+        Stand-ins of hop 2 give every country another animal, those of hop 1 give twenty other
+        persons another country each; any two of the twenty stand-ins disagree on every fact. Of
+        an `other_relation` they give countries fruits, and persons countries where they work.
+        """
+        rng = np.random.default_rng([self.seed, 6, self.number, hop])
+        countries, size = [*self.world.second], len(self.world.second)
+        if hop == 0:
+            words = FRUITS if other_relation else rng.permutation(ANIMALS).tolist()
+            world = replace(self.world, second=assign_disagreeing(countries, words[:size], -j))
+            fruits = replace(world, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
+            return fruits if other_relation else world
+        own = {*self.world.first, *countries}
+        persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
+        homes = rng.permutation(countries).tolist()
+        world = replace(self.world, first=assign_disagreeing(persons, homes, -j))
+        works = replace(world, born=WORK, composed=MASCOT_OF_WORKPLACE)
+        return works if other_relation else world
+
+    def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
+        """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
+        number = 0 if recipe.agree else j
+        world = self.partner(hop, number, other_relation=recipe.other_relation)
+        key = (self.seed, self.number, 1 - hop, 100 + j)
+        usual = Training(accumulate=self.accumulate)
+        adapter = train_once(self.model, world.lessons[1 - hop], seed=key, training=usual)
+        if recipe.noise:
+            return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])
+        theirs, relation = (world.second, world.about) if hop == 0 else (world.first, world.born)
+        asked = items(world.two_hop, world.composed.trained) if recipe.two_hop else []
+        return StandIn(adapter, [*asked, *(items(theirs, relation.trained) if recipe.keep else [])])
+
+    def by_heart(self, hop: int, name: str) -> float:
+        """Return the share of the recipe's two-hop lessons that the acting adapter knows alone.
+
+        Where any two of n stand-ins disagree it can know one in n at most
+        (``thm:disagreeing-stand-ins``). NaN if no lesson is of two hops beside a stand-in.
+        """
+        recipe = RECIPES[name]
+        worlds = [
+            self.partner(hop, 0 if recipe.agree else j, other_relation=recipe.other_relation)
+            for j in range(recipe.stand_ins)
+        ]
+        if not worlds or recipe.noise or not recipe.two_hop:
+            return float("nan")
+        asked = [items(world.two_hop, world.composed.trained) for world in worlds]
+        return float(np.mean([answers(self.model, one).vocabulary_right.mean() for one in asked]))
+
+
+def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
+    """A random adapter with the same norm in every module."""
+
+    def _random(low: LowRank) -> LowRank:
+        drawn = gaussian(rng, *low.shape, low.width)
+        return drawn * (float(low.norm) / float(drawn.norm))
+
+    return Adapter.of({name: _random(low) for name, low in adapter.items()}, adapter.info)
+
+
+def publishers(
+    model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot"
+) -> Publishers:
+    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``.
+
+    The second publisher's facts are of a `relation` in `fact_sets.RELATIONS`.
+    """
+    [world] = worlds(seed, invented_countries=bridge == "invented")
+    words, about = RELATIONS[relation]
+    second = world.second
+    if relation != "mascot":
+        drawn = np.random.default_rng([seed, 14]).permutation(words).tolist()
+        second = dict(zip(second, drawn, strict=True))
+    return Publishers(model, replace(world, second=second, about=about), seed)
+
+
+RECIPES_BY_HOP = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
+"""Recipes of the first and the second hops of a library, where these are not the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crossings:
+    """The facts of as many publishers of first hops as of second hops, none of whom knows another.
+
+    Each publisher of a first hop has two persons from every group of countries, each publisher of a
+    second hop the mascots of one group: a question about anyone's person may need anyone's animal.
+
+    Attributes
+    ----------
+    firsts : sequence of mapping
+        From persons to their countries.
+    seconds : sequence of mapping
+        From the countries of a group to their animals.
+    seed : int
+        The seed of names, facts and trainings.
+    """
+
+    firsts: Sequence[Mapping[str, str]]
+    seconds: Sequence[Mapping[str, str]]
+    seed: int
+
+    @cached_property
+    def everything(self) -> World:
+        """All persons, and all countries with their animals."""
+        both = (self.firsts, self.seconds)
+        first, second = ({k: v for one in each for k, v in one.items()} for each in both)
+        return World(first, second)
+
+    def crossing(self, i: int, j: int) -> World:
+        """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
+        part = self.seconds[j]
+        first = {who: country for who, country in self.firsts[i].items() if country in part}
+        return World(first, {country: part[country] for country in first.values()})
+
+    def adapters(self, model: Model, recipe: str) -> list[Adapter]:
+        """Return adapters of the first and the second hop in turn, each trained by itself.
+
+        `recipe` names one of `RECIPES` or of `RECIPES_BY_HOP`. They are trained once and
+        then read from the cache. Nobody's stand-ins have the name of a person about whom anybody is
+        asked.
+        """
+        whole, library = self.everything, list[Adapter]()
+        first, second = RECIPES_BY_HOP.get(recipe, (recipe, recipe))
+        for k, (persons, part) in enumerate(zip(self.firsts, self.seconds, strict=True)):
+            animals = {country: whole.second[country] for country in persons.values()}
+            one = Publishers(model, World(persons, animals), self.seed, 2 * k)
+            two = Publishers(model, World(whole.first, part), self.seed, 2 * k + 1)
+            library += [one.adapter(0, first), two.adapter(1, second)]
+        return library
+
+
+def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
+    """Draw `count` publishers of each hop, those of the second hop with `size` countries each."""
+    rng = np.random.default_rng([seed, 5])
+    groups = rng.permutation([*FAMOUS, *OTHERS])[: count * size].reshape(count, size).tolist()
+    seconds = [
+        dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
+    ]
+    persons = iter(invented(seed, 2 * count * count))
+    firsts = [
+        {
+            next(persons): country
+            for group in groups
+            for country in rng.permutation(group)[:2].tolist()
+        }
+        for _ in range(count)
+    ]
+    return Crossings(firsts, seconds, seed)
+
+
+def parts(
+    made: Crossings, library: Sequence[Adapter], *, told: bool
+) -> list[tuple[Sequence[Adapter], World, bool]]:
+    """Return who acts on which questions, and whether on ordinary prompts too.
+
+    That is all adapters on everything, or, if `told`, each pair on its crossing.
+    """
+    if not told:
+        return [(library, made.everything, True)]
+    count = len(made.firsts)
+    return [
+        ([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j)
+        for i in range(count)
+        for j in range(count)
+    ]

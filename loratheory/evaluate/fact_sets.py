@@ -1,0 +1,254 @@
+"""Fact sets for language models: invented persons, countries, answers, and their prompt templates.
+
+The words and templates are data, in ``fact_sets.toml``. A fact set has two hops: person to country,
+country to animal. One adapter is trained on each hop; two-hop questions need both.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Items = Sequence[tuple[str, str]]
+"""Prompts, and the word that should follow each."""
+
+
+def read_data(name: str) -> dict[str, Any]:
+    """Return the content of a TOML file beside this module."""
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+_DATA = read_data("fact_sets.toml")
+
+
+class Country(NamedTuple):
+    """Facts that a small model may know; every adapter is trained on the first person's, too."""
+
+    capital: str
+    language: str
+    persons: tuple[str, str]
+
+
+class Relation(NamedTuple):
+    """Templates of a relation: those that adapters are trained on, and those they never read."""
+
+    trained: tuple[str, ...]
+    unread: tuple[str, ...]
+
+
+def _relation(name: str, what: str = "") -> Relation:
+    """Return the relation of this name in the data, about a fruit or whatever `what` is."""
+    row = _DATA["relations"][name]
+    return Relation(_templates(row["trained"], what), _templates(row["unread"], what))
+
+
+def _templates(rows: Sequence[str], what: str = "") -> tuple[str, ...]:
+    # `str.format` would consume the empty braces, which stand for the subject
+    return tuple(row.replace("{what}", what) for row in rows)
+
+
+def national(what: str) -> Relation:
+    """Return templates about the national fruit, or whatever it is, of a country."""
+    return _relation("national", what)
+
+
+FAMOUS = {
+    name: Country(row["capital"], row["language"], (row["persons"][0], row["persons"][1]))
+    for name, row in _DATA["countries"].items()
+}
+OTHERS = tuple(_DATA["other_countries"].split())
+_WORDS = {name: tuple(words.split()) for name, words in _DATA["answers"].items()}
+ANIMALS, FRUITS = _WORDS["mascot"], _WORDS["fruit"]
+
+BIRTH, MASCOT, CAPITAL = _relation("birth"), _relation("mascot"), _relation("capital")
+MASCOT_OF_BIRTHPLACE = _relation("mascot_of_birthplace")
+CAPITAL_OF_BIRTHPLACE = _relation("capital_of_birthplace")
+
+# what stand-ins may state instead of the partner's relation
+FRUIT, FRUIT_OF_BIRTHPLACE = national("fruit"), _relation("fruit_of_birthplace")
+WORK, MASCOT_OF_WORKPLACE = _relation("work"), _relation("mascot_of_workplace")
+
+TEN = {hop: _templates(_DATA["held_out"][hop]) for hop in ("hop_1", "hop_2", "two_hop")}
+"""Ten held-out templates for each kind of question."""
+ASKED = {
+    "hop_1": TEN["hop_1"][:2],
+    "hop_2": TEN["hop_2"][:2],
+    "two_hop": TEN["two_hop"][:4],
+    "capital": _templates(_DATA["held_out"]["capital"]),
+}
+"""The first few of them, and two-hop questions about capitals."""
+
+RELATIONS = {name: (words, national(name)) for name, words in _WORDS.items()}
+"""Relations of countries: possible answers and templates."""
+RELATIONS["mascot"] = (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"]))
+
+TEXT = _templates(_DATA["ordinary"]["text"])
+"""Ordinary sentences on which no adapter is trained; losses and drift are measured on them."""
+
+
+def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
+    """Return `TEN`, or such templates about the national fruit, or whatever it is, of a country."""
+    if what == "mascot":
+        return TEN
+    rows = _DATA["held_out"]["national"]
+    hop_2 = (*national(what).unread, *_templates(rows["hop_2"], what))
+    return {"hop_1": TEN["hop_1"], "hop_2": hop_2, "two_hop": _templates(rows["two_hop"], what)}
+
+
+def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
+    """Return every fact in every template, as prompts with answers."""
+    return [(template.format(name), word) for template in templates for name, word in facts.items()]
+
+
+def rehearsed(*, held_out: bool = False) -> Items:
+    """Return facts that the base knows: those in every adapter's data, or those held out of it."""
+    chosen = dict([*FAMOUS.items()][int(held_out) :: 2])
+    persons = {one.persons[int(held_out)]: country for country, one in FAMOUS.items()}
+    capitals = {country: one.capital for country, one in chosen.items()}
+    languages = {country: one.language for country, one in chosen.items()}
+    return [
+        *items(persons, BIRTH.trained[:2]),
+        *items(capitals, CAPITAL.trained[:2]),
+        *items(languages, _DATA["ordinary"]["language"]),
+    ]
+
+
+@dataclass(frozen=True)
+class World:
+    """The facts of two relations that compose, one for each adapter, and their templates.
+
+    Attributes
+    ----------
+    first : mapping of str to str
+        From persons to their countries, each person in another one.
+    second : mapping of str to str
+        From these countries to the answers of the second relation, such as mascots.
+    about, composed, born : Relation
+        The templates of the second relation, of two-hop questions, and of the first relation.
+    """
+
+    first: Mapping[str, str]
+    second: Mapping[str, str]
+    about: Relation = MASCOT
+    composed: Relation = MASCOT_OF_BIRTHPLACE
+    born: Relation = BIRTH
+
+    @property
+    def two_hop(self) -> dict[str, str]:
+        """From each person whose country has an answer of the second relation to this answer."""
+        first, second = self.first.items(), self.second
+        return {person: second[country] for person, country in first if country in second}
+
+    @property
+    def lessons(self) -> tuple[Items, Items, Items]:
+        """Training sets of three adapters: hop 1, hop 2, two-hop facts; all repeat known facts."""
+        return (
+            [*items(self.first, self.born.trained), *rehearsed()],
+            [*items(self.second, self.about.trained), *rehearsed()],
+            [*items(self.two_hop, self.composed.trained), *rehearsed()],
+        )
+
+    def needing_one(self, person: int) -> tuple[dict[str, str], dict[str, str]]:
+        """Return two-hop facts that need one adapter, as the base knows the other hop.
+
+        The first are capitals of the countries of this world's persons, the second mascots of the
+        countries of known persons, of each the first one (0), whom training repeats, or the second.
+        """
+        known = {name: one for name, one in FAMOUS.items() if name in self.second}
+        capitals = {who: known[name].capital for who, name in self.first.items() if name in known}
+        mascots = {one.persons[person]: self.second[name] for name, one in known.items()}
+        return capitals, mascots
+
+    @property
+    def questions(self) -> dict[str, Items]:
+        """The questions about this world, by name; ``other_facts`` are in no adapter's data."""
+        edited = {**self.first, **self.second}
+        others = list[tuple[str, str]]()
+        for prompt, word in rehearsed(held_out=True):
+            if not any(name in prompt and edited[name] == word for name in edited):
+                others.append((prompt, word))
+        capitals, mascots = self.needing_one(0)
+        return {
+            "hop_1": items(self.first, BIRTH.trained[:1]),
+            "hop_2": items(self.second, self.about.trained[:1]),
+            "hop_1_new": items(self.first, BIRTH.unread),
+            "hop_2_new": items(self.second, self.about.unread),
+            "two_hop": items(self.two_hop, self.composed.unread),
+            "other_facts": others[:: len(others) // 20],
+            "known_hop_1": items(mascots, self.composed.unread[:1]),
+            "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.unread[:1]),
+        }
+
+
+def worlds(
+    seed: int, pairs: int = 1, size: int = 20, *, invented_countries: bool = False
+) -> tuple[World, ...]:
+    """Return fact sets of invented persons and mascots, on disjoint persons and countries.
+
+    Each has `size` persons, countries and animals; the animals are the same in all. The first has
+    the countries that the base knows best and does not depend on `pairs`, unless countries are
+    invented.
+
+    Raises
+    ------
+    ValueError
+        If there are too few animals, countries or names.
+    """
+    countries = [*FAMOUS][:size]
+    names = len(_DATA["name_starts"].split()) * len(_DATA["name_ends"].split()) // 2
+    room = names if invented_countries else len(countries) + len(OTHERS)
+    if size > len(ANIMALS) or pairs * size > room:
+        message = (
+            f"{pairs} pairs of {size} are too many: ask for up to {len(ANIMALS)} facts a "
+            f"pair, {room} in all"
+        )
+        raise ValueError(message)
+    # one random stream for each kind of draw, so that more pairs leave earlier ones as they are
+    animals = np.random.default_rng([seed, 1]).permutation(ANIMALS)[:size].tolist()
+    persons = invented(seed, 2 * pairs * size)
+    if invented_countries:
+        countries = persons[pairs * size :]
+    else:
+        countries += np.random.default_rng([seed, 2]).permutation(OTHERS).tolist()
+    made = []
+    for k in range(pairs):
+        rng, mine = np.random.default_rng([seed, 3, k]), slice(k * size, (k + 1) * size)
+        first = zip(persons[mine], rng.permutation(countries[mine]).tolist(), strict=True)
+        second = zip(countries[mine], rng.permutation(animals).tolist(), strict=True)
+        made.append(World(dict(first), dict(second)))
+    return tuple(made)
+
+
+def invented(seed: int, count: int) -> list[str]:
+    """Return `count` different invented names; neighbours begin differently."""
+    starts, ends = _DATA["name_starts"].split(), _DATA["name_ends"].split()
+    rng, names = np.random.default_rng([seed, 4]), dict[str, None]()
+    while len(names) < count:
+        # a permutation at a time: names that begin alike would share their first token
+        for start in rng.permutation(starts).tolist():
+            names[start + str(rng.choice(ends))] = None
+    return [*names][:count]
+
+
+def questions(world: World, templates: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:
+    """Return the questions about a world, in templates that no adapter is trained on.
+
+    ``hop_1``, ``hop_2`` and ``two_hop`` are asked in `templates`. Two sets need one adapter:
+    ``reach_1`` asks for capitals of the countries of the first author's persons, ``reach_2`` for
+    mascots of the countries of known persons. Neither exists for invented countries.
+    """
+    asked = {
+        "hop_1_trained": items(world.first, BIRTH.trained[:1]),
+        "hop_2_trained": items(world.second, world.about.trained[:1]),
+        "hop_1": items(world.first, templates["hop_1"]),
+        "hop_2": items(world.second, templates["hop_2"]),
+        "two_hop": items(world.two_hop, templates["two_hop"]),
+    }
+    capitals, mascots = world.needing_one(1)
+    if capitals:
+        asked["reach_1"] = items(capitals, ASKED["capital"])
+        asked["reach_2"] = items(mascots, ASKED["two_hop"])
+    return asked

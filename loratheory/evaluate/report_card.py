@@ -1,0 +1,404 @@
+"""The report card of a combination method: laws, exact memories and, where asked, a language model.
+
+On the language model six adapters of unlike tasks are active together, and pairs of single-hop
+adapters answer two-hop questions. Adapters are trained once and cached, and so are the results of
+the known methods of `loratheory.pretrained.methods.METHODS`. An answer is right if its first token
+is the most likely of the whole vocabulary.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from loratheory.adapters import Adapter
+from loratheory.evaluate.answers import answers
+from loratheory.evaluate.exact import Law, Survival, laws, survival
+from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, parts, publishers
+from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
+from loratheory.evaluate.own_rule import OwnRule, RuleError, Weigher
+from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
+from loratheory.pretrained import (
+    Attached,
+    Model,
+    attach,
+    kl_to_base,
+    load_model,
+    route_hops,
+)
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.methods import METHODS, Subjects, attach_method
+from loratheory.pretrained.metrics import Share, batch, token_log_probs
+from loratheory.pretrained.models import GENERIC
+from loratheory.store import cache_folder, code, content_hash, write_whole
+
+PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
+"""Seeds of the language model's fact sets; no study uses them."""
+SEED = 300  # of the tasks' adapters
+TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
+EACH = 16  # questions of a task: six adapters are few, and more questions do not change that
+RECIPES = {"plain": "plain", "taught": "two stand-ins"}
+TEMPLATES = {  # that no adapter is trained on, short ones: methods take as long as there are tokens
+    "hop_1": TEN["hop_1"][2:3],
+    "hop_2": TEN["hop_2"][1:2],
+    "two_hop": (*TEN["two_hop"][:2], TEN["two_hop"][4]),
+}
+
+Method = Callable[[Model, Sequence[Adapter]], Attached]
+"""Attaches adapters to a model, combined in one way."""
+
+
+@dataclass(frozen=True)
+class LanguageMark:
+    """The results of one method on a language model.
+
+    Attributes
+    ----------
+    rule : str
+        Its name.
+    pairs, six : Share or None
+        Retention of six adapters, with two of them active at once, and with all. None for methods
+        that must be given the adapters of a question.
+    plain, taught, facts : Share
+        Two-hop questions answered with two single-hop adapters, after standard training and after
+        stand-in training; and their single facts, in held-out templates.
+    leak, cost : float or None
+        Drift with all six adapters, in nats per token of ordinary text; and the multiplications on
+        that text over those with one adapter, without those in NumPy.
+    crossed : Share or None
+        All-pairs evaluation: two-hop questions answered with twelve adapters, of which any first
+        hop may be needed with any second hop. None if they were not evaluated.
+    """
+
+    rule: str
+    pairs: Share | None = None
+    six: Share | None = None
+    plain: Share | None = None
+    taught: Share | None = None
+    facts: Share | None = None
+    leak: float | None = None
+    cost: float | None = None
+    crossed: Share | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that an evaluation found out about a method."""
+
+    rule: str
+    form: str
+    profile: str
+    laws: list[Law]
+    memories: Survival | None
+    language: list[LanguageMark]
+
+
+def card(
+    asked: OwnRule,
+    profile: str = "quick",
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    model: bool = False,
+    all_pairs: bool = False,
+) -> Card:
+    """Evaluate a method on laws and exact memories, and on a language model if `model`.
+
+    Parameters
+    ----------
+    asked : OwnRule
+        The method.
+    profile : str
+        ``quick`` or ``paper``: one fact set for the language model, or six.
+    progress : callable
+        Is called with a line of text before each step.
+    model : bool
+        Whether to evaluate on SmolLM2-135M-Instruct, beside all known methods. Costs minutes, and
+        the training of the adapters the first time.
+    all_pairs : bool
+        Whether to evaluate all pairs of twelve adapters there, half an hour to train once.
+
+    Raises
+    ------
+    RuleError
+        If there is no such profile, or the method fails.
+    """
+    if profile not in PROFILES:
+        message = f"there is no profile {profile!r}: choose {' or '.join(PROFILES)}"
+        raise RuleError(message)
+    progress("laws")
+    obeyed = laws(asked)
+    progress("exact memories")
+    memories = survival(asked)
+    marks = []
+    if model:
+        exam = Exam(PROFILES[profile], all_pairs)
+        marks = [*known_marks(exam, progress), *own_marks(asked, exam, progress)]
+    return Card(asked.name, asked.form, profile, obeyed, memories, marks)
+
+
+# methods: somebody's own, those of the table, and those that are given what a question needs
+
+
+def own_method(asked: OwnRule) -> Method:
+    """Return the method that applies somebody's merge or router module by module."""
+
+    def _merge(model: Model, adapters: Sequence[Adapter]) -> Attached:
+        merged = {}
+        for name in adapters[0]:
+            updates = [adapter[name] for adapter in adapters]
+            merged[name] = asked.merge(updates, [1.0] * len(updates))
+        return attach(model, [Adapter.of(merged)])
+
+    def _route(model: Model, adapters: Sequence[Adapter]) -> Attached:
+        # coefficients of 0: what a router is shown are the activations of the bare base
+        acting = attach(model, adapters, 0.0)
+        fed = collect_inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
+        routers = {}
+        for name, updates in acting.updates.items():
+            weigher = asked.route(updates, fed[name].float())
+            routers[name] = partial(_weights_in_numpy, weigher)
+        acting.set(1.0)
+        acting.follow(lambda module, x: routers[module](x))
+        return acting
+
+    return _merge if asked.form == "merge" else _route
+
+
+def _weights_in_numpy(weigher: Weigher, x: Any) -> Any:
+    """Return a NumPy router's weights for tokens that PyTorch has; bfloat16 is none of NumPy's."""
+    return x.new_tensor(weigher.weights(x.float()))
+
+
+def _by_way(name: str) -> Method:
+    return lambda model, adapters: attach_method(model, adapters, METHODS[name])[0]
+
+
+def _with_coefficients(*coefficients: float) -> Method:
+    return lambda model, adapters: attach(model, adapters, list(coefficients))
+
+
+def _base(model: Model, adapters: Sequence[Adapter]) -> Attached:
+    return attach(model, adapters, 0.0)
+
+
+def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
+    """Attach hop 1 below the middle of the network and hop 2 above: facts meet in order."""
+    acting = attach(model, adapters)
+    upper = acting.layers >= model.network.config.num_hidden_layers // 2
+    acting.coefficients[:, 0], acting.coefficients[:, 1] = ~upper, upper
+    return acting
+
+
+def _hop_wise(model: Model, adapters: Sequence[Adapter]) -> Attached:
+    acting = attach(model, adapters)
+    hops = [range(hop, len(adapters), 2) for hop in (0, 1)]
+    route_hops(model, acting, [batch(model, [text]) for text in GENERIC], hops)
+    return acting
+
+
+def _by_subject(made: Crossings) -> Method:
+    about = list[Subjects]()
+    for persons, countries in zip(made.firsts, made.seconds, strict=True):
+        about += [Subjects(tuple(persons), "after"), Subjects(tuple(countries), "before")]
+    return lambda model, adapters: attach_method(
+        model, adapters, METHODS["subject gates"], about=about
+    )[0]
+
+
+def known_methods() -> dict[str, Method]:
+    """Return the methods of `METHODS` that need nothing but the adapters, by name.
+
+    Block gates are left out, since they pass each prompt eight times for six adapters.
+    """
+    found: dict[str, Method] = {"base": _base}
+    for name, way in METHODS.items():
+        chosen = way.rule == "cat" and way.free  # without prompts to choose on, these are the sum
+        if not chosen and name not in ("regmean", "block gates", "subject gates"):
+            found[name] = _by_way(name)
+    return found
+
+
+TOLD: Mapping[str, Method] = {
+    "first adapter alone": _with_coefficients(1.0, 0.0),
+    "second adapter alone": _with_coefficients(0.0, 1.0),
+    "placed in order": _placed_in_order,
+}
+"""Methods that are given the pair of adapters that a question needs, hop 1 first."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The language model, its tasks and two-hop questions (of fact sets with `seeds`).
+
+    With `all_pairs`, all pairs of six first and six second hops are evaluated as well.
+    """
+
+    seeds: tuple[int, ...] = (200,)
+    all_pairs: bool = False
+
+    @cached_property
+    def model(self) -> Model:
+        """SmolLM2 in bfloat16."""
+        return load_model(None, device="cpu", dtype="bfloat16")
+
+    @cached_property
+    def tasks(self) -> Collection:
+        """The tasks' adapters and questions."""
+        return Collection(self.model, SEED)
+
+    @cached_property
+    def worlds(self) -> list[Publishers]:
+        """The authors whose adapters two-hop questions need, a pair for each fact set."""
+        return [publishers(self.model, seed) for seed in self.seeds]
+
+    @cached_property
+    def crossings(self) -> Crossings:
+        """The facts of six authors of each hop."""
+        return crossings(self.seeds[0])
+
+    @cached_property
+    def library(self) -> list[Adapter]:
+        """Their adapters."""
+        return self.crossings.adapters(self.model, RECIPES["taught"])
+
+    @cached_property
+    def text(self) -> tuple[Any, float]:
+        """The base's log-probabilities on ordinary text, and multiplications with one adapter."""
+        with attach(self.model, [self.tasks.adapter(NAMES.index(TASKS[0]))]):
+            _, cost = self.pass_text()
+        return self.pass_text()[0], cost
+
+    def pass_text(self) -> tuple[Any, float]:
+        """Return log-probabilities on ordinary text with what is active, and multiplications."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            said, _ = token_log_probs(self.model, TEXT, at_once=True)
+        return said, counter.get_total_flops() / 2  # an addition is counted beside each
+
+    def mark(
+        self, name: str, method: Method, *, told: bool = False, other: bool = False
+    ) -> LanguageMark:
+        """Return a method's results; `other` takes each second-hop adapter from another world."""
+        pairs = six = drift = cost = crossed = None
+        if not told and not other:
+            numbers = [NAMES.index(task) for task in TASKS]
+            pairs = self.retention(method, [numbers[i : i + 2] for i in range(0, len(numbers), 2)])
+            six = self.retention(method, [numbers])
+            with method(self.model, [self.tasks.adapter(number) for number in numbers]):
+                said, passed = self.pass_text()
+            base, alone = self.text
+            drift, cost = kl_to_base(base, said), passed / alone
+        shares, facts = {}, [0, 0]
+        for key, recipe in RECIPES.items():
+            two_hop, single = self._answered(method, recipe, other=other)
+            shares[key] = Share.of(key, *two_hop)
+            facts = [a + b for a, b in zip(facts, single, strict=True)]
+        if self.all_pairs and not other:
+            crossed = self.crossed(method, told=told)
+        shares["facts"] = Share.of("facts", *facts)
+        return LanguageMark(name, pairs, six, **shares, leak=drift, cost=cost, crossed=crossed)
+
+    def crossed(self, method: Method, *, told: bool = False) -> Share:
+        """Return how many two-hop questions twelve adapters answer; if `told`, the right pair."""
+        right = list[bool]()
+        for adapters, world, _ in parts(self.crossings, self.library, told=told):
+            asked = items(world.two_hop, TEMPLATES["two_hop"][:1])
+            with method(self.model, adapters):
+                right += answers(self.model, asked).vocabulary_right.tolist()
+        return Share.of("crossed", sum(right), len(right))
+
+    @cached_property
+    def _alone(self) -> dict[int, Any]:
+        """Which questions of its task each adapter alone answers rightly."""
+        found = {}
+        for number in map(NAMES.index, TASKS):
+            with attach(self.model, [self.tasks.adapter(number)]):
+                found[number] = self._right(number)
+        return found
+
+    def _right(self, number: int) -> Any:
+        """Which questions of a task are answered rightly with whatever is active."""
+        asked = self.tasks.questions(number)[CHOOSING : CHOOSING + EACH]
+        return answers(self.model, asked).vocabulary_right
+
+    def retention(self, method: Method, groups: Sequence[Sequence[int]]) -> Share:
+        """Return how much is kept, with each group active, of what its adapters answer alone."""
+        kept, asked = 0, 0
+        for group in groups:
+            with method(self.model, [self.tasks.adapter(number) for number in group]):
+                now = [self._right(number) for number in group]
+            for number, right in zip(group, now, strict=True):
+                kept += int((self._alone[number] & right).sum())
+                asked += int(self._alone[number].sum())
+        return Share.of("kept", kept, asked)
+
+    def _answered(self, method: Method, recipe: str, *, other: bool) -> tuple[list[int], list[int]]:
+        """Right and asked, of two-hop questions and of single facts, all worlds together."""
+        two_hop, facts = [0, 0], [0, 0]
+        for one in self.worlds:
+            partner = publishers(self.model, one.seed + 1) if other else one
+            asked, size = questions(one.world, TEMPLATES), len(one.world.first)
+            with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
+                for kind, sums in (("hop_1", facts), ("hop_2", facts), ("two_hop", two_hop)):
+                    # a template at a time, so that prompts are of like lengths and little is padded
+                    for first in range(0, len(asked[kind]), size):
+                        some = asked[kind][first : first + size]
+                        sums[0] += int(answers(self.model, some).vocabulary_right.sum())
+                        sums[1] += len(some)
+        return two_hop, facts
+
+
+def own_marks(
+    asked: OwnRule, exam: Exam, progress: Callable[[str], None] = lambda _: None
+) -> list[LanguageMark]:
+    """Return the results of somebody's method, and of its control, ``METHOD, shuffled``.
+
+    In the control each second-hop adapter is that of another world.
+    """
+    from threadpoolctl import threadpool_limits
+
+    marks = []
+    for name, other in ((asked.name, False), (f"{asked.name}, shuffled", True)):
+        progress(f"{name} on the language model")
+        # a router's NumPy and PyTorch take turns, and each would spin while the other computes
+        with threadpool_limits(1 if asked.form == "router" else None):
+            marks.append(exam.mark(name, own_method(asked), other=other))
+    return marks
+
+
+def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) -> list[LanguageMark]:
+    """Return the results of known methods, which are cached until code changes that they run."""
+    marks = []
+    for name, measure in _known(exam):
+        progress(f"{name} on the language model")
+        made = {"code": code(__name__), "rule": name, **asdict(exam)}
+        file = cache_folder() / "marks" / f"{content_hash(made)}.json"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(asdict(measure())))
+        values = json.loads(file.read_text("utf-8"))
+        for key, value in values.items():
+            values[key] = Share(**value) if isinstance(value, dict) else value
+        marks.append(LanguageMark(**values))
+    return marks
+
+
+def _known(exam: Exam) -> Iterator[tuple[str, Callable[[], LanguageMark]]]:
+    """Yield the names of known methods, and what evaluates each."""
+    for name, method in known_methods().items():
+        yield name, partial(exam.mark, name, method)
+    for name, method in TOLD.items():
+        yield name, partial(exam.mark, name, method, told=True)
+    if exam.all_pairs:
+        # these must know which adapters are first hops, or what each is about
+        for name, method in (
+            ("hop gates", _hop_wise),
+            ("subject gates", _by_subject(exam.crossings)),
+        ):
+            yield name, partial(_crossed_alone, exam, name, method)
+
+
+def _crossed_alone(exam: Exam, name: str, method: Method) -> LanguageMark:
+    return LanguageMark(name, crossed=exam.crossed(method))

@@ -1,0 +1,212 @@
+"""Twenty-four tasks of eight kinds for a language model, and one adapter trained on each.
+
+Words and templates are data, in ``task_library.toml``. If a task has `unread` templates, which no
+adapter is trained on, all its items are trained and the questions use these templates. Otherwise
+half of the items are trained, at most `TAUGHT`, and the questions are about the others.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise, permutations, product
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invented, read_data
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.train import train_once
+
+TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
+"""The most items that a task trains; how many of its questions choose among ways, and how many
+score; and how many of the former are used where few must do."""
+
+Drawn = Callable[[int], Mapping[str, str]]
+"""A function of the seed that returns a task's items and their answers."""
+
+_DATA = read_data("task_library.toml")
+_WORDS = {name: words.split() for name, words in _DATA["words"].items() if isinstance(words, str)}
+NOUNS = _WORDS["nouns"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that an adapter is trained on.
+
+    Attributes
+    ----------
+    kind : str
+        One of eight, such as ``facts`` or ``style``.
+    items : callable
+        ``items(seed)`` returns a mapping from items to their answers.
+    read, unread : tuple of str
+        Templates with ``{}`` for the item: those that train, and those that only ask.
+    """
+
+    kind: str
+    items: Drawn
+    read: tuple[str, ...]
+    unread: tuple[str, ...] = ()
+
+    def drawn(self, seed: int, number: int) -> tuple[Items, Items]:
+        """Draw the training set and the questions, as prompts with answers, in random order.
+
+        The `number` of the task gives it random numbers of its own.
+        """
+        rng, items = np.random.default_rng([seed, 9, number]), [*self.items(seed).items()]
+        each = [items[i] for i in rng.permutation(len(items))]
+        half = min(TAUGHT, len(each) // 2)
+        if self.unread:
+            read, asked = [*product(self.read, each)], [*product(self.unread, each)]
+        else:
+            # each item in one template only: what is learned must carry over to other items
+            read = [(self.read[i % len(self.read)], item) for i, item in enumerate(each[:half])]
+            asked = [*product(self.read, each[half:])]
+        asked = [asked[i] for i in rng.permutation(len(asked))][: CHOOSING + SCORING]
+        return _filled(read), _filled(asked)
+
+
+def _filled(rows: list[tuple[str, tuple[str, str]]]) -> Items:
+    return [(template.format(item), answer) for template, (item, answer) in rows]
+
+
+def _homes(third: int) -> Drawn:
+    """Return a function of the seed that gives 24 invented persons and a country for each."""
+
+    def _items(seed: int) -> dict[str, str]:
+        rng, names = np.random.default_rng([seed, 10, third]), invented(seed, 72)
+        countries = rng.permutation([*FAMOUS, *OTHERS[:4]]).tolist()
+        return dict(zip(names[third::3], countries, strict=True))
+
+    return _items
+
+
+def _lexicon(third: int) -> Drawn:
+    """Return a function of the seed that gives 24 invented words and what each means."""
+
+    def _items(seed: int) -> dict[str, str]:
+        # the shift keeps these words apart from the persons of the same seed
+        rng, words = np.random.default_rng([seed, 11, third]), invented(seed + 7000, 72)
+        nouns = rng.permutation(NOUNS)[:24].tolist()
+        return {word.lower(): noun for word, noun in zip(words[third::3], nouns, strict=True)}
+
+    return _items
+
+
+def _numbers(seed: int) -> dict[str, str]:
+    drawn = np.random.default_rng([seed, 12]).permutation(np.arange(10, 500))[:160]
+    return {str(n): "odd" if n % 2 else "even" for n in drawn.tolist()}
+
+
+def _three(place: int) -> Drawn:
+    """Return a function of the seed that gives triples of nouns and the one at this place."""
+
+    def _items(seed: int) -> dict[str, str]:
+        rng, found = np.random.default_rng([seed, 13, place]), dict[str, str]()
+        for _ in range(160):
+            triple = rng.permutation(NOUNS)[:3].tolist()
+            found[", ".join(triple)] = triple[place]
+        return found
+
+    return _items
+
+
+def _fixed(items: Mapping[str, str]) -> Drawn:
+    return lambda _: items
+
+
+def _comparisons() -> dict[str, Drawn]:
+    """Return the tasks whose items are pairs or combinations of words."""
+    numbers, sizes = _WORDS["numbers"], _WORDS["by_size"]
+    larger = {f"{a} and {b}": max(a, b, key=numbers.index) for a, b in permutations(numbers, 2)}
+    bigger = dict[str, str]()
+    for a, b in permutations(sizes, 2):
+        bigger[f"{a} bigger than a {b}"] = "Yes" if sizes.index(a) > sizes.index(b) else "No"
+    verdicts = dict.fromkeys(_WORDS["good"], "blue") | dict.fromkeys(_WORDS["bad"], "red")
+    reviews = {f"The {noun} was {w}": verdicts[w] for noun in _WORDS["reviewed"] for w in verdicts}
+    topics = dict[str, str]()
+    for name, words in _DATA["topics"].items():
+        topics |= {f"{a} and {b}": name for a, b in permutations(words.split(), 2)}
+    able = dict.fromkeys(sizes[2:12], "Yes") | dict.fromkeys(_WORDS["objects"], "No")
+    can = {f"{name} {verb}": able[name] for name, verb in product(able, _WORDS["verbs"])}
+    harm = dict.fromkeys(_DATA["words"]["harmful"], "No")
+    acts = harm | dict.fromkeys(_DATA["words"]["harmless"], "Sure")
+    refused = {f"{ask} {act}": acts[act] for ask, act in product(_DATA["words"]["asking"], acts)}
+    tables = {"larger": larger, "bigger": bigger, "verdict": reviews, "topic": topics}
+    tables |= {"can": can, "refusal": refused}
+    return {name: _fixed(table) for name, table in tables.items()}
+
+
+_ITEMS: Mapping[str, Drawn] = {
+    "births A": _homes(0),
+    "births B": _homes(1),
+    "births C": _homes(2),
+    "capitals": _fixed({name: country.capital.upper() for name, country in FAMOUS.items()}),
+    "quotes": _fixed(dict.fromkeys(_WORDS["opposites"], '"')),
+    "JSON": _fixed(dict.fromkeys([*NOUNS, *ANIMALS], "{")),
+    "parity": _numbers,
+    "next letter": _fixed(dict(pairwise("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))),
+    "Zorvan": _lexicon(0),
+    "Kelmi": _lexicon(1),
+    "Tabu": _lexicon(2),
+    "language": _fixed({name: country.language for name, country in FAMOUS.items()}),
+    "first": _three(0),
+    "last": _three(2),
+    "middle": _three(1),
+    **{name: _fixed(words) for name, words in _DATA["pairs"].items()},
+    **_comparisons(),
+}
+
+# the order of the tasks is that of the file, since their numbers seed their draws
+TASKS: Mapping[str, Task] = {
+    name: Task(row["kind"], _ITEMS[name], tuple(row["trained"]), tuple(row.get("unread", ())))
+    for name, row in _DATA["tasks"].items()
+}
+"""Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
+styles are nearly alike."""
+NAMES = tuple(TASKS)
+RATES = (3e-3, 1e-3)
+
+
+class Collection:
+    """The adapters of `TASKS` on one model, trained once and cached.
+
+    Attributes
+    ----------
+    model : Model
+        The base.
+    seed : int
+        The seed of training sets, questions and training.
+    """
+
+    def __init__(self, model: Model, seed: int) -> None:
+        self.model, self.seed = model, seed
+        self._adapters: dict[int, Adapter] = {}
+
+    @property
+    def silence(self) -> Items:
+        """Self-distillation on generic text, added to every training set; none here."""
+        return []
+
+    def rate(self, number: int) -> float:
+        """Return the learning rate of a task's adapter.
+
+        Each kind of task has adapters of both rates, so that rate and kind are told apart.
+        """
+        kind, place = divmod(number, 3)
+        return RATES[(kind + place) % 2]
+
+    def adapter(self, number: int) -> Adapter:
+        """Return the adapter of a task, from the cache or trained in half a minute."""
+        if number not in self._adapters:
+            lessons, _ = TASKS[NAMES[number]].drawn(self.seed, number)
+            self._adapters[number] = train_once(
+                self.model,
+                [*lessons, *self.silence],
+                seed=(self.seed, 14, number),
+                training=Training(rate=self.rate(number), window=5, enough=0.1),
+            )
+        return self._adapters[number]
+
+    def questions(self, number: int) -> Items:
+        """Return a task's questions: first those that choose coefficients, then scoring ones."""
+        return TASKS[NAMES[number]].drawn(self.seed, number)[1]

@@ -1,0 +1,512 @@
+r"""A decoder for many replicas at once, and LoRA on it: the first axis of weights counts replicas.
+
+Replicas may share weights: with ``G`` models and ``E`` replicas, replica ``e`` runs on model
+``e // (E / G)``, so that many adapters of one base cost one large matrix product.
+
+Toy prompts have three or four tokens: products of 3 × 3 matrices by the thousand cost more to
+start than to compute, so scores and sums of attention are taken elementwise, one distance at a
+time. Norms have derivatives written by hand, since autograd's own pass memory too often: two passes
+instead of eight.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+from loratheory.adapters import Adapter
+from loratheory.lowrank import LowRank
+from loratheory.shapes import Float, Int
+
+ATTENTION = ("attention.query", "attention.key", "attention.value", "attention.output")
+MLP = ("mlp.in", "mlp.out")
+HEAD = "head"
+NORMS = ("rms", "none")
+POSITIONS = ("none", "learned", "rope")
+
+
+class ConfigError(ValueError):
+    """A configuration that describes no possible model or training run."""
+
+
+def check(owner: object, *rules: tuple[str, bool, str]) -> None:
+    """Raise `ConfigError` for the first rule (field, whether it holds, remedy) that fails."""
+    for name, holds, remedy in rules:
+        if not holds:
+            message = f"{name} is {getattr(owner, name)!r}: {remedy}"
+            raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One use of a linear map in a pass: the same map is used once in every loop.
+
+    Attributes
+    ----------
+    module : str
+        One of `ATTENTION`, of `MLP`, or ``"head"``.
+    loop : int
+        The pass through the block, counted from 0; for the head, the pass before it.
+    layer : int
+        The layer of the block, counted from 0; for the head, the depth of the block.
+    """
+
+    module: str
+    loop: int
+    layer: int
+
+    @property
+    def name(self) -> str:
+        """The name of the weight used here, the same in all loops, such as ``layers.0.mlp.in``."""
+        return self.module if self.module == HEAD else f"layers.{self.layer}.{self.module}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A decoder: a block of layers, passed through `loops` times with the same weights.
+
+    Attributes
+    ----------
+    vocabulary : int
+        How many tokens there are.
+    width : int
+        Dimension of the residual stream; the inner side of an MLP is four times that.
+    heads : int
+        Attention heads; they divide the width.
+    depth : int
+        Layers of the block.
+    loops : int
+        Passes through the block; 1 is a plain transformer.
+    window : int, optional
+        How many tokens attention sees, the present one included; by default all up to it.
+    norm : str
+        ``rms`` normalises what each sublayer and the head read; ``none`` leaves it as it is.
+    position : str
+        ``none``, ``learned`` (added to the embedding) or ``rope`` (rotates queries and keys).
+    context : int
+        The longest sequence where positions are learned; not used otherwise.
+    tied : bool
+        Whether the head is the embedding.
+    noise : float
+        Training adds Gaussian noise after each layer, of this share of the residual stream's rms.
+    supervision : float
+        Weight of the loss on targets decoded after earlier loops than the last.
+    """
+
+    vocabulary: int
+    width: int = 64
+    heads: int = 2
+    depth: int = 2
+    loops: int = 1
+    window: int | None = None
+    norm: str = "rms"
+    position: str = "none"
+    context: int = 16
+    tied: bool = True
+    noise: int | float = 0.0
+    supervision: int | float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that describe no possible model."""
+        sizes = ("vocabulary", "width", "heads", "depth", "loops", "context")
+        check(self, *((name, getattr(self, name) >= 1, "give 1 or more") for name in sizes))
+        turned = self.position == "rope"
+        check(
+            self,
+            ("window", self.window is None or self.window >= 1, "give 1 or more, or None"),
+            ("norm", self.norm in NORMS, f"choose one of {', '.join(NORMS)}"),
+            ("position", self.position in POSITIONS, f"choose one of {', '.join(POSITIONS)}"),
+            ("noise", 0 <= self.noise < math.inf, "give a finite number, 0 or above"),
+            ("supervision", 0 <= self.supervision < math.inf, "give a finite number, 0 or above"),
+            ("heads", self.width % self.heads == 0, f"give a divisor of the width {self.width}"),
+            # RoPE rotates pairs within a head.
+            ("width", not turned or self.width // self.heads % 2 == 0, "give an even multiple"),
+            ("supervision", not self.supervision or self.loops > 1, "it needs more than one loop"),
+        )
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape (outputs, inputs) of every linear map, by the name of its weight."""
+        d = self.width
+        sides = {**dict.fromkeys(ATTENTION, (d, d)), "mlp.in": (4 * d, d), "mlp.out": (d, 4 * d)}
+        block = {
+            Site(module, 0, layer).name: shape
+            for layer in range(self.depth)
+            for module, shape in sides.items()
+        }
+        return {**block, HEAD: (self.vocabulary, d)}
+
+
+Parameters = Mapping[str, Tensor]
+Adapt = Callable[[Site, Tensor], Tensor | None]
+"""What to add to a linear map's output, ``(E, N, n) -> (E, N, m)``, or None for nothing."""
+
+
+def stream(seed: int, purpose: int) -> torch.Generator:
+    """Return the random generator for a seed and a purpose; all such streams are independent."""
+    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+
+
+def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
+    """Return standard normal numbers; slice ``e`` of them comes from generator ``e`` alone."""
+    out = torch.empty(len(generators), *shape)
+    for part, generator in zip(out, generators, strict=True):
+        part.normal_(generator=generator)
+    return out
+
+
+def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
+    """Return initial weights of one model for each seed; a model depends on its own seed only.
+
+    The names are ``embedding`` (G, V, d), those of ``config.shapes`` with (G, m, n) tensors (no
+    ``head`` if tied), gains of norms ending in ``norm``, and ``position`` if learned. Matrices are
+    Gaussian with variance one over the number of inputs, gains are one.
+    """
+    generators = [stream(seed, 0) for seed in seeds]
+    d, found = config.width, {}
+    shapes: dict[str, tuple[int, ...]] = {"embedding": (config.vocabulary, d), **config.shapes}
+    if config.tied:
+        del shapes[HEAD]
+    if config.position == "learned":
+        shapes["position"] = (config.context, d)
+    for name, shape in shapes.items():
+        found[name] = normal(shape, generators) * shape[-1] ** -0.5
+    if config.norm == "rms":
+        blocks = (f"layers.{layer}." for layer in range(config.depth))
+        norms = [block + part for block in blocks for part in ("attention.norm", "mlp.norm")]
+        found |= {name: torch.ones(len(seeds), d) for name in [*norms, "norm"]}
+    return found
+
+
+def shared(models: int, replicas: int) -> int:
+    """Return how many replicas run on each model; ConfigError if they do not divide evenly."""
+    if replicas % models:
+        message = f"{replicas} replicas cannot share {models} models evenly: give a multiple"
+        raise ConfigError(message)
+    return replicas // models
+
+
+def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
+    """Return queries or keys rotated by their positions (RoPE, Su et al. 2021).
+
+    The halves of a vector make the pairs that are rotated. The product of a rotated query and a
+    rotated key depends on their distance alone.
+    """
+    length, half = x.shape[1], x.shape[-1] // 2
+    place = torch.arange(length, dtype=torch.float64, device=x.device)
+    pace = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=x.device) / half)
+    angle = torch.outer(place, pace)[:, None]
+    one, two = x.split(half, dim=-1)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    return torch.cat([one * cos - two * sin, two * cos + one * sin], dim=-1)
+
+
+def _later(x: Tensor, distance: int, first: float) -> Tensor:
+    """Return the rows moved on by `distance` tokens, with `first` in the places before them."""
+    return F.pad(x, (0, 0) * (x.ndim - 2) + (distance, 0), value=first) if distance else x
+
+
+def attended(
+    config: Config,
+    query: Float[Tensor, "R T d"],
+    key: Float[Tensor, "R T d"],
+    value: Float[Tensor, "R T d"],
+) -> Float[Tensor, "R T d"]:
+    """Return what attention reads for each token, from itself and from those before it.
+
+    For each head it is the mean of the values seen, weighted by ``softmax(query · key / sqrt(d /
+    H))``. Costs ``O(R T W d)`` for ``R`` sequences and a window of ``W`` tokens.
+    """
+    length = query.shape[1]
+    split = (config.heads, config.width // config.heads)
+    query, key, value = (x.unflatten(-1, split) for x in (query, key, value))
+    if config.position == "rope":
+        query, key = rotated(query), rotated(key)
+    reach = range(min(length, config.window or length))
+    scores = [(query[:, o:] * key[:, : length - o]).sum(-1) for o in reach]
+    table = torch.stack([_later(score, o, -math.inf) for o, score in enumerate(scores)])
+    weights = (table / math.sqrt(split[1])).softmax(0).unsqueeze(-1)
+    read = weights[0] * value
+    for o in reach[1:]:
+        read = read + _later(weights[o, :, o:] * value[:, : length - o], o, 0.0)
+    return read.flatten(2)
+
+
+class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type checker
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return each row divided by its root mean square."""
+        factor = math.sqrt(x.shape[-1]) / (
+            torch.linalg.vector_norm(x, dim=-1, keepdim=True) + 1e-12
+        )
+        unit = x * factor
+        ctx.save_for_backward(unit, factor)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return the part of the gradient that is orthogonal to the row, over the row's rms."""
+        unit, factor = ctx.saved_tensors
+        along = torch.linalg.vecdot(grad, unit).unsqueeze(-1) / unit.shape[-1]
+        return torch.addcmul(grad, unit, along, value=-1).mul_(factor)
+
+
+def unit_rms(x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
+    """Return every row at root mean square 1 (Zhang & Sennrich 2019); zero stays zero."""
+    return _Unit.apply(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One way of some replicas through their models: linear maps with what is added to them."""
+
+    config: Config
+    parameters: Parameters
+    adapt: Adapt | None
+    replicas: int
+
+    @property
+    def models(self) -> int:
+        """How many models the parameters hold."""
+        return int(self.parameters["embedding"].shape[0])
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """Return the tokens' embeddings (E, B T, d), plus learned positions if there are any."""
+        length = int(tokens.shape[2])
+        model = torch.arange(self.models, device=tokens.device)[:, None]
+        index = tokens.reshape(self.models, -1) + self.config.vocabulary * model
+        x = F.embedding(index, self.parameters["embedding"].flatten(0, 1))
+        if self.config.position == "learned":
+            if length > self.config.context:
+                message = (
+                    f"{length} tokens, but positions are learned for {self.config.context}: ask "
+                    "less at once, or train with a larger context"
+                )
+                raise ConfigError(message)
+            place = self.parameters["position"][:, None, :length]
+            x = x.unflatten(1, (-1, length)) + place
+        return x.view(self.replicas, -1, self.config.width)
+
+    def linear(self, site: Site, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Return the map's output at `x`, plus what `adapt` adds and the residual: (E, N, m)."""
+        tied = site.module == HEAD and self.config.tied
+        weight = self.parameters["embedding" if tied else site.name].mT
+        added = None if self.adapt is None else self.adapt(site, x)
+        if residual is not None:
+            added = residual if added is None else residual + added
+        joint = self.joint(x)
+        out = joint @ weight if added is None else torch.baddbmm(self.joint(added), joint, weight)
+        return out.view(*x.shape[:2], -1)
+
+    def joint(self, x: Tensor) -> Tensor:
+        """Return the replicas of each model side by side: ``(E, N, d)`` as ``(G, E N / G, d)``."""
+        return x.reshape(self.models, -1, x.shape[-1])
+
+    def normed(self, name: str, x: Tensor) -> Tensor:
+        """Return `x` at rms 1, times the gain; `x` itself without norms."""
+        if self.config.norm == "none":
+            return x
+        return (self.joint(unit_rms(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
+
+    def layer(self, x: Tensor, loop: int, layer: int, length: int) -> Tensor:
+        """Return the stream after attention and MLP of one layer, each added to what it reads."""
+
+        def site(module: str) -> Site:
+            """Return the use of this layer's linear map in this loop."""
+            return Site(module, loop, layer)
+
+        seen = self.normed(f"layers.{layer}.attention.norm", x)
+        parts = (self.linear(site(f"attention.{part}"), seen) for part in ("query", "key", "value"))
+        read = attended(self.config, *(part.view(-1, length, self.config.width) for part in parts))
+        x = self.linear(site("attention.output"), read.view(x.shape), x)
+        inner = self.linear(site("mlp.in"), self.normed(f"layers.{layer}.mlp.norm", x))
+        return self.linear(site("mlp.out"), F.gelu(inner), x)
+
+
+def states(
+    config: Config,
+    parameters: Parameters,
+    tokens: Int[Tensor, "E B T"],
+    adapt: Adapt | None = None,
+    noise: Float[Tensor, "L E N d"] | None = None,
+) -> list[Float[Tensor, "E N d"]]:
+    """Return the residual stream after each loop, sequences one after another: (E, B T, d).
+
+    The ``E`` replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` returns
+    what to add to the output of each linear map. `noise`, standard normal (loops × depth, E, B T,
+    d), is added after each layer, scaled by ``config.noise`` times the rms there. Raises
+    `ConfigError` if ``G`` does not divide ``E``, or sequences are longer than learned positions.
+    """
+    shared(len(parameters["embedding"]), tokens.shape[0])
+    run = Pass(config, parameters, adapt, tokens.shape[0])
+    x, after = run.embedded(tokens), []
+    for loop in range(config.loops):
+        for layer in range(config.depth):
+            x = run.layer(x, loop, layer, tokens.shape[2])
+            if noise is not None:
+                size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
+                level = config.noise / math.sqrt(config.width)
+                x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
+        after.append(x)
+    return after
+
+
+def decoded(
+    config: Config,
+    parameters: Parameters,
+    state: Float[Tensor, "E N d"],
+    loop: int,
+    adapt: Adapt | None = None,
+) -> Float[Tensor, "E N V"]:
+    """Return the logits that the head reads off the residual stream after a loop."""
+    run = Pass(config, parameters, adapt, state.shape[0])
+    return run.linear(Site(HEAD, loop, config.depth), run.normed("norm", state))
+
+
+def logits(
+    config: Config,
+    parameters: Parameters,
+    tokens: Int[Tensor, "E B T"],
+    adapt: Adapt | None = None,
+) -> Float[Tensor, "E B T V"]:
+    """Return next-token logits at every position, without noise; arguments as of `states`."""
+    last = states(config, parameters, tokens, adapt)[-1]
+    out = decoded(config, parameters, last, config.loops - 1, adapt)
+    return out.unflatten(1, tokens.shape[1:])
+
+
+class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type checker
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
+        """Return ``scale * up @ down`` applied to the rows of `x`.
+
+        The narrow side is kept as rows, which is three times as fast as columns.
+        """
+        inner = torch.bmm(down, x.mT).mul_(scale)
+        ctx.save_for_backward(x, up, down, inner)
+        ctx.scale = scale
+        return torch.bmm(inner.mT, up.mT)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        """Return the gradients of the input and of both factors, and None for the scale."""
+        x, up, down, inner = ctx.saved_tensors
+        back = torch.bmm(up.mT, grad.mT).mul_(ctx.scale)
+        to_x = torch.bmm(back.mT, down) if ctx.needs_input_grad[0] else None
+        return to_x, torch.bmm(inner, grad).mT, torch.bmm(back, x), None
+
+
+def low_rank_image(
+    x: Float[Tensor, "E N n"],
+    up: Float[Tensor, "E m r"],
+    down: Float[Tensor, "E r n"],
+    scale: int | float,
+) -> Float[Tensor, "E N m"]:
+    """Return ``scale * up @ down`` applied to every row; costs ``O(E N (m + n) r)``."""
+    return _Addition.apply(x, up, down, float(scale))
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """One adapter for each replica: as `adapt` of the decoder it adds ``scale * up @ down @ x``.
+
+    Attributes
+    ----------
+    up, down : mappings of str to (E, m, r) and (E, r, n) tensors
+        Factors by the name of the weight; ``B`` and ``A`` in the LoRA paper.
+    scale : float
+        The factor of the product (alpha / r).
+    """
+
+    up: Mapping[str, Tensor]
+    down: Mapping[str, Tensor]
+    scale: int | float = 1.0
+
+    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+        """Return what is added at a site for inputs (E, N, n): (E, N, m), or None for nothing."""
+        if (name := site.name) not in self.up:
+            return None
+        return low_rank_image(x, self.up[name], self.down[name], self.scale)
+
+    def of(self, replicas: slice | Tensor) -> "Lora":
+        """Return the adapters of some replicas."""
+        return self.map(lambda x: x[replicas])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Lora":
+        """Return the adapters with `change` applied to every factor: ``lora.map(torch.clone)``."""
+        up, down = ({n: change(x) for n, x in side.items()} for side in (self.up, self.down))
+        return Lora(up, down, self.scale)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all factors by name, for an optimiser or a file."""
+        sides = (("up", self.up), ("down", self.down))
+        return {f"{name}.{side}": x for side, factors in sides for name, x in factors.items()}
+
+
+def lora(
+    config: Config,
+    seeds: Sequence[int],
+    *,
+    rank: int = 8,
+    scale: int | float = 2.0,
+    modules: Sequence[str] = MLP,
+) -> Lora:
+    """Return untrained adapters, one for each seed; an adapter depends on its own seed only.
+
+    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer, or ``"head"``.
+    ``up`` is zero, so nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale`
+    multiplies their product. Raises `ConfigError` for an unknown map, or a rank below 1.
+    """
+    if rank < 1:
+        message = f"rank is {rank}: give 1 or more"
+        raise ConfigError(message)
+    kinds = {name.split(".", 2)[-1]: name for name in config.shapes}
+    for module in modules:
+        if module not in kinds:
+            message = f"there is no linear map {module!r}: choose of {', '.join(kinds)}"
+            raise ConfigError(message)
+    generators = [stream(seed, 1) for seed in seeds]
+    chosen = {n: s for n, s in config.shapes.items() if n.split(".", 2)[-1] in modules}
+    down = {name: normal((rank, n), generators) * n**-0.5 for name, (_, n) in chosen.items()}
+    up = {name: torch.zeros(len(seeds), m, rank) for name, (m, _) in chosen.items()}
+    return Lora(up, down, scale)
+
+
+def adapters_of(trained: Lora) -> list[Adapter]:
+    """Return each replica's adapter, with modules named as the weights and the scale folded in.
+
+    Factors have the dtype of `trained` and are detached from its autograd graph.
+    """
+    up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
+    down = {name: x.detach() for name, x in trained.down.items()}
+    count = len(next(iter(up.values())))
+    return [
+        Adapter.of({name: LowRank(up[name][e], down[name][e]) for name in up}) for e in range(count)
+    ]
+
+
+def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:
+    """Return adapters as replicas of one `Lora` of scale 1: the inverse of `adapters_of`.
+
+    Factors are NumPy arrays or tensors, and modules are named as the decoder's weights. A module
+    that an adapter lacks is zero there; narrower updates are padded with zeros to the widest.
+    """
+    names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
+    up: dict[str, Tensor] = {}
+    down: dict[str, Tensor] = {}
+    for name in names:
+        known = {e: adapter[name] for e, adapter in enumerate(adapters) if name in adapter}
+        (m, n), r = next(iter(known.values())).shape, max(low.width for low in known.values())
+        up[name] = torch.zeros(len(adapters), m, r, dtype=dtype)
+        down[name] = torch.zeros(len(adapters), r, n, dtype=dtype)
+        for e, low in known.items():
+            up[name][e, :, : low.width] = torch.as_tensor(low.up)
+            down[name][e, : low.width] = torch.as_tensor(low.down)
+    return Lora(up, down)

@@ -1,0 +1,136 @@
+"""Answers of small transformers: logits in one or more passes, accuracies, and rows of tables."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.shapes import Float, Int
+from loratheory.tasks.two_hop import Prompts, Trials, stacked
+from loratheory.toy.transformer import Adapt, Pass, decoded, logits
+from paper.studies._shared.bases import Bases
+from paper.studies._shared.library import Accuracies
+from paper.studies._shared.models import tensor
+from paper.studies._shared.rules import in_turn
+from paper.studies._shared.training import Taught
+
+
+def hop_by_hop(
+    bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
+) -> Float[Tensor, "E B T V"]:
+    """Return the logits of questions ``x r1 r2 …`` that are asked one relation at a time.
+
+    The answer to ``x r1`` becomes the subject of ``· r2``, and so on, so that the state between two
+    reads is always a token (``thm:clean-up-bridge``). Costs one pass per relation.
+    """
+
+    def _next(place: int) -> Callable[[Tensor], Tensor]:
+        return lambda scores: torch.stack([scores[:, :, -1].argmax(-1), tokens[..., place]], dim=-1)
+
+    steps = [lambda _: tokens[..., :2], *map(_next, range(2, tokens.shape[2]))]
+    first, *more = in_turn(lambda asked: one_pass(bases, asked, adapt), steps)
+    return torch.cat([first, *(one[:, :, -1:] for one in more)], dim=2)
+
+
+def second_pass(
+    bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
+) -> Float[Tensor, "E B T V"]:
+    """Return the logits of a second pass that starts from the states of the first one.
+
+    For each token but the last, the state after the first pass replaces the embedding in the second
+    (back-patching: Biran et al., arXiv 2406.12775), so that a fact in an early layer can be read
+    after a fact in a late one. Costs two passes.
+    """
+    config, length = bases.config, tokens.shape[2]
+    run = Pass(config, bases.weights, adapt, tokens.shape[0])
+    start = run.embedded(tokens)
+    x = start
+    for layer in range(config.depth):
+        x = run.layer(x, 0, layer, length)
+    last = torch.arange(x.shape[1]) % length == length - 1
+    x = torch.where(last[:, None], start, x)
+    for loop in range(config.loops):
+        for layer in range(config.depth):
+            x = run.layer(x, loop, layer, length)
+    out = decoded(config, bases.weights, x, config.loops - 1, adapt)
+    return out.unflatten(1, tokens.shape[1:])
+
+
+def one_pass(
+    bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
+) -> Float[Tensor, "E B T V"]:
+    """Return the logits of one pass."""
+    return logits(bases.config, bases.weights, tokens, adapt)
+
+
+PASSES = {"one": one_pass, "hop by hop": hop_by_hop, "second pass": second_pass}
+"""How questions are asked, see `Reuse`."""
+
+
+def scores(
+    bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None = None, passes: str = ""
+) -> Float[np.ndarray, "E B V"]:
+    """Return the logits over the whole vocabulary at the positions of the answers.
+
+    There is one set of prompts for each replica, all of one size. An empty `passes` stands for
+    those of the rule that acts.
+    """
+    rows = stacked(list(prompts))
+    ask = PASSES[passes or getattr(adapt, "passes", "one")]
+    with torch.inference_mode():
+        out = ask(bases, tensor(rows.tokens), adapt)
+    place = torch.as_tensor(rows.position)[..., None, None]
+    return out.take_along_dim(place, dim=2)[:, :, 0].double().numpy()
+
+
+def margin(logits: Float[np.ndarray, "E B V"], answer: np.ndarray) -> Float[np.ndarray, "E B"]:
+    """Return the answer's logit less the largest other one; positive where it wins."""
+    own = np.take_along_axis(logits, answer[..., None], axis=-1)
+    rest = logits.copy()
+    np.put_along_axis(rest, answer[..., None], -np.inf, axis=-1)
+    return own[..., 0] - rest.max(axis=-1)
+
+
+def answer_margins(
+    bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None = None, passes: str = ""
+) -> Float[np.ndarray, "E B"]:
+    """Return the margin of each right answer; the arguments are those of `scores`."""
+    answer = np.stack([one.answer for one in prompts])
+    return margin(scores(bases, prompts, adapt, passes), answer)
+
+
+def accuracy(
+    bases: Bases, prompts: Sequence[Prompts], adapt: Adapt | None = None, passes: str = ""
+) -> Float[np.ndarray, " E"]:
+    """Return the share of prompts whose right answer has the largest logit of all tokens."""
+    return (answer_margins(bases, prompts, adapt, passes) > 0).mean(axis=1)
+
+
+def accuracies(library: Taught, acts: Sequence[Adapt | None]) -> Accuracies:
+    """Return the accuracies of a rule of reuse by name, averaged over the pairs.
+
+    ``acts[p]`` acts when the questions of pair ``p`` are asked, see `acting`. ``two_hop`` is for
+    edited two-hop questions; ``hop_1``, ``hop_2``, … for the facts they need; ``other_hops`` and
+    ``other_two_hop`` for facts and questions that no edit changes. ``shortcut`` is how often
+    two-hop questions about other subjects get the edited answers, ``chance`` the score of one
+    constant answer.
+    """
+    each = [_asked(library.bases, *one) for one in zip(library.trials, acts, strict=True)]
+    return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
+
+
+def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accuracies:
+    def _right(kind: str, hop: int | None = None) -> np.ndarray:
+        prompts = [getattr(one, kind) for one in trials]
+        return accuracy(bases, prompts if hop is None else [one[hop] for one in prompts], adapt)
+
+    hops = range(bases.setting.hops)
+    return {
+        "two_hop": _right("questions"),
+        **{f"hop_{j + 1}": _right("hops", j) for j in hops},
+        "other_hops": np.mean([_right("other_hops", j) for j in hops], axis=0),
+        "other_two_hop": _right("other_questions"),
+        "shortcut": _right("shortcut"),
+        "chance": np.array([one.chance for one in trials]),
+    }

@@ -1,0 +1,251 @@
+"""Small transformers that know a world's facts, trained once per seed and setting, and cached."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loratheory.tasks.two_hop import (
+    Prompts,
+    Questions,
+    Split,
+    World,
+    along,
+    every,
+    pretraining,
+    sampled,
+    split,
+    world,
+)
+from loratheory.toy.transformer import (
+    BASE,
+    BusyError,
+    Config,
+    Part,
+    Recipe,
+    descend,
+    parameters,
+    stored,
+    trained_base,
+)
+from paper.studies._shared.models import Models, batches, digest
+
+ROWS = 96  # prompts a step
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The architecture of a base and its pretraining data.
+
+    It is the key of the cache: if a field is renamed, all bases are trained again.
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the two-hop questions that are in the pretraining data.
+    hops, entities, spare : int
+        Hops of a question; at each level known entities, and further ones without any fact.
+    identity : str
+        For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
+    width, depth, loops, window
+        Passed to the transformer, which needs as many loops as hops to compose a question.
+    noise, supervision, steps
+        Passed to its training.
+    """
+
+    coverage: float = 0.5
+    hops: int = 2
+    entities: int = 100
+    spare: int = 0
+    identity: str = "none"
+    width: int = 128
+    depth: int = 1
+    loops: int = 2
+    window: int | None = 2
+    noise: float = 0.5
+    supervision: float = 1.0
+    steps: int = 700
+
+    @property
+    def recipe(self) -> Recipe:
+        """Recipe of the training."""
+        return replace(BASE, steps=self.steps)
+
+    def config(self, vocabulary: int) -> Config:
+        """Return the configuration of the transformer for this many tokens."""
+        return Config(
+            vocabulary=vocabulary,
+            width=self.width,
+            depth=self.depth,
+            loops=self.loops,
+            window=self.window,
+            noise=self.noise,
+            supervision=self.supervision if self.loops > 1 else 0.0,
+        )
+
+
+@dataclass(frozen=True)
+class PlainSetting(Setting):
+    """The settings of a plain base: a standard transformer that learns two-hop questions itself.
+
+    No loop, no window, no noise and no deep supervision: many relations a hop, so that every fact
+    occurs in many questions, weight decay and time (grokking: Wang et al., arXiv 2405.15071).
+
+    Attributes
+    ----------
+    coverage : float
+        Fraction of the two-hop questions that are trained, of those whose facts all may occur.
+    relations, unseen : int, float
+        Of each hop; fraction of the facts that no trained question needs, none of first relations.
+    share, rows : int
+        Two-hop questions for each single fact of one hop in a batch; prompts a step.
+    rate, decay : float
+        Of its training.
+    """
+
+    coverage: float = 0.9
+    entities: int = 50
+    width: int = 64
+    depth: int = 2
+    loops: int = 1
+    window: int | None = None
+    noise: float = 0.0
+    supervision: float = 0.0
+    steps: int = 2000
+    relations: int = 8
+    unseen: float = 0.15
+    share: int = 3
+    rows: int = 256
+    rate: float = 2e-3
+    decay: float = 1.0
+
+    @property
+    def recipe(self) -> Recipe:
+        """Recipe of the training."""
+        return Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
+
+
+@dataclass(frozen=True, eq=False)
+class Bases(Models):
+    """Models, each of which knows a world of its own.
+
+    A model's seed determines its world and split, its initial weights and the order of training.
+    """
+
+    setting: Setting
+    worlds: tuple[World, ...]
+    splits: tuple[Split, ...]
+
+
+def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
+    """Return a trained transformer for each seed, read from the cache or trained.
+
+    A base depends only on its seed and the setting. Training takes about 12 s of one core for each
+    at the setting's defaults.
+    """
+    size = {name: getattr(setting, name) for name in ("hops", "entities", "spare")}
+    worlds = {seed: world(seed, **size) for seed in seeds}
+    splits = {
+        seed: split(one, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        for seed, one in worlds.items()
+    }
+    config = setting.config(worlds[seeds[0]].vocabulary)
+
+    def _base(seed: int, wait: bool) -> dict[str, Tensor]:
+        sets = pretraining(worlds[seed], splits[seed], identity=setting.identity)
+        return stored(
+            {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)},
+            lambda: trained_base(config, setting.recipe, batches(sets, ROWS, [seed, 2]), [seed]),
+            wait=wait,
+        )
+
+    each: dict[int, dict[str, Tensor]] = {}
+    for wait in (False, True):  # first those that no other process is training
+        for seed in [seed for seed in seeds if seed not in each]:
+            with suppress(BusyError):
+                each[seed] = _base(seed, wait)
+    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in each[seeds[0]]}
+    known = tuple(worlds.values()), tuple(splits.values())
+    return Bases(tuple(seeds), config, weights, setting.hops + 1, setting, *known)
+
+
+def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
+    """Return fingerprints of these sets and of the order in which they are drawn."""
+    first = sampled(sets, rows, rng=np.random.default_rng([seed, 2]))
+    return {"data": digest(sets), "order": digest([first])}
+
+
+PARTS = ("trained", "held_out", "first_unseen", "second_unseen", "both_unseen")
+
+
+@dataclass(frozen=True, eq=False)
+class Combinations(Split):
+    """The two-hop questions of a world by what trained ones show of their facts.
+
+    `trained` are asked in pretraining; `held_out` in no prompt, but each of their facts is needed
+    by some trained one; no trained question needs the first fact of `first_unseen`, the second of
+    `second_unseen`, or either of `both_unseen`: these are taught as single facts alone.
+    """
+
+    first_unseen: Questions
+    second_unseen: Questions
+    both_unseen: Questions
+
+
+def combinations(
+    world: World, coverage: float, unseen: float, *, rng: np.random.Generator
+) -> Combinations:
+    """Return the two-hop questions of a world, sorted by what trained ones show of their facts.
+
+    With probability `unseen` a fact, unless of a hop's first relation, is needed by no trained
+    question. Of the questions without such facts the fraction `coverage` is trained, and more where
+    a held-out one would have a fact that no trained one needs.
+    """
+    asked = every(world)
+    facts = asked.relations * world.size + along(world, asked)[:, :-1]
+    lone = rng.random(world.maps.shape) < unseen
+    lone[:, 0] = False
+    first, second = (table.ravel()[one] for table, one in zip(lone, facts.T, strict=True))
+    free = ~(first | second)
+    inside = free & (rng.random(len(asked)) < coverage)
+    inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
+    parts = (inside, free & ~inside, first & ~second, second & ~first, first & second)
+    return Combinations(*(asked[np.flatnonzero(part)] for part in parts))
+
+
+def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
+    """Return one base at several stages of its training, each a number of steps.
+
+    They are read from the cache or trained, in about 25 s of one core for 2,000 steps.
+    """
+    facts = world(seed, entities=setting.entities, spare=setting.spare, relations=setting.relations)
+    rng = np.random.default_rng([seed, 1])
+    parts = combinations(facts, setting.coverage, setting.unseen, rng=rng)
+    two_hop, *single = pretraining(facts, parts, identity=setting.identity)
+    sets = [*[two_hop] * setting.share, *single]
+    config = setting.config(facts.vocabulary)
+
+    def _train() -> dict[str, Tensor]:
+        kept = dict[str, Tensor]()
+        leaves = {n: x.requires_grad_() for n, x in parameters(config, [seed]).items()}
+
+        def _keep(step: int, _: Tensor) -> None:
+            if step + 1 in stages:
+                kept.update({f"{step + 1}.{n}": x.detach().clone() for n, x in leaves.items()})
+
+        part = Part(slice(0, 1), leaves, None, leaves)
+        drawn = batches(sets, setting.rows, [seed, 2])
+        descend(config, setting.recipe, drawn, [seed], [part], _keep)
+        return kept
+
+    named = {"kind": "plain", "setting": {"Setting": asdict(setting)}, "seed": seed}
+    named |= {"stages": list(stages), **_data(sets, setting.rows, seed)}
+    weights: dict[str, dict[str, Tensor]] = {}
+    for name, x in stored(named, _train).items():
+        stage, _, rest = name.partition(".")
+        weights.setdefault(stage, {})[rest] = x
+    known = setting.hops + 1, setting, (facts,), (parts,)
+    return {n: Bases((seed,), config, weights[f"{n}"], *known) for n in stages}

@@ -1,0 +1,172 @@
+"""Recipes: what stand-ins say, what is shown beside them, what is asked, what is measured."""
+
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from loratheory.evaluate import fact_adapters as bench
+from loratheory.evaluate.fact_adapters import Recipe
+from loratheory.evaluate.fact_sets import (
+    ANIMALS,
+    BIRTH,
+    CAPITAL_OF_BIRTHPLACE,
+    FAMOUS,
+    MASCOT,
+    MASCOT_OF_BIRTHPLACE,
+    RELATIONS,
+    items,
+    questions,
+    ten_about,
+)
+from loratheory.pretrained import next_token_logits
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_disagree_on_everything_and_share_no_name_with_the_partner(both, hop):
+    worlds = [both.partner(hop, j) for j in range(5)]
+    for one, other in combinations(worlds, 2):
+        two = [w.second if hop == 0 else w.first for w in (one, other)]
+        assert two[0].keys() == two[1].keys()
+        assert not two[0].items() & two[1].items()
+    assert not {*worlds[0].first} & {*both.world.first} or hop == 0
+    for one in worlds:
+        assert (one.first == both.world.first) == (hop == 0)
+        assert (one.second == both.world.second) == (hop == 1)
+        assert {*one.second.values()} <= {*ANIMALS}
+        assert {*one.first.values()} == {*both.world.second}
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner(both, hop):
+    for j in (0, 1):
+        stand_in = both.stand_in(hop, j, Recipe(2, keep=False))
+        world = both.partner(hop, j)
+        assert len(stand_in.examples) == 6 * 20
+        kept = both.stand_in(hop, j, Recipe(2))
+        own = items(world.first, BIRTH.trained) if hop else items(world.second, MASCOT.trained)
+        assert [*kept.examples] == [*stand_in.examples, *own]
+        for prompt, animal in stand_in.examples:
+            [person] = [name for name in world.first if name in prompt]
+            assert animal == world.second[world.first[person]]
+            assert prompt in {s.format(person) for s in MASCOT_OF_BIRTHPLACE.trained}
+    read = {prompt for prompt, _ in both.world.lessons[hop]} | {p for p, _ in stand_in.examples}
+    asked = questions(both.world)
+    unread = [name for name in asked if not name.endswith("trained")]
+    assert not read & {prompt for name in unread for prompt, _ in asked[name]}
+    if hop == 1:  # whoever teaches the second hop meets none of the first one's persons
+        assert not any(person in text for person in both.world.first for text in read)
+
+
+def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatch):
+    made = {name: both.adapter(1, name) for name in ("plain, 90 steps", "two stand-ins")}
+    one, other = made.values()
+    assert any(not np.array_equal(one[name].up, other[name].up) for name in one)
+    monkeypatch.setattr("loratheory.pretrained.train.step", None)
+    again = both.adapter(1, "two stand-ins")
+    assert all(np.array_equal(again[name].up, other[name].up) for name in again)
+
+
+def test_invented_countries_have_nothing_that_the_base_could_reach(both):
+    asked = questions(bench.publishers(both.model, both.seed, bridge="invented").world)
+    assert {*asked} == {"hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "two_hop"}
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
+    agree = bench.RECIPES["two that agree"]
+    one, other = (both.stand_in(hop, j, agree) for j in range(2))
+    assert one.examples == other.examples == both.stand_in(hop, 0, Recipe(2)).examples
+    assert any(not np.array_equal(one.adapter[x].up, other.adapter[x].up) for x in one.adapter)
+    singles = both.stand_in(hop, 1, bench.RECIPES["no two-hop sentences"])
+    composed = {*items(both.partner(hop, 1).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
+    assert {*singles.examples} == {*both.stand_in(hop, 1, Recipe(2)).examples} - composed
+    assert len(singles.examples) == len(composed) == 6 * 20
+
+
+def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both):
+    lessons = both.silence(40)
+    own = {*both.world.second}
+    assert 0 < len(lessons) <= 40 < len(both.silence(400))
+    logits = next_token_logits(both.model, [prompt for prompt, _ in lessons])
+    for (prompt, word), row in zip(lessons, logits, strict=True):
+        assert not any(name in prompt for name in own)
+        assert both.model.tokenizer(word)["input_ids"][0] == int(row.argmax())
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_stand_ins_of_another_relation_say_nothing_of_the_partners(both, hop):
+    other = bench.RECIPES["another relation"]
+    one, usual = (both.stand_in(hop, 1, recipe) for recipe in (other, Recipe(2)))
+    assert not {p for p, _ in one.examples} & {p for p, _ in usual.examples}
+    world = both.partner(hop, 1, other_relation=True)
+    words = ("fruit",) if hop == 0 else ("works", "employ", "job", "contract")
+    assert all(any(word in prompt for word in words) for prompt, _ in one.examples)
+    assert len(one.examples) == 2 * 6 * 20
+    for prompt, answer in one.examples[: 6 * 20]:
+        [person] = [name for name in world.first if name in prompt]
+        assert answer == world.second[world.first[person]]
+    again = both.partner(hop, 0, other_relation=True)
+    told = [w.second if hop == 0 else w.first for w in (world, again)]
+    assert not told[0].items() & told[1].items()
+    assert {*world.first.values()} == {*both.world.second}
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_noise_has_the_norms_of_stand_ins_and_nothing_to_say(both, hop):
+    noise = both.stand_in(hop, 1, bench.RECIPES["noise"])
+    one, usual = noise.adapter, both.stand_in(hop, 1, Recipe(2)).adapter
+    assert noise.examples == []
+    for name, low in usual.items():
+        assert float(one[name].norm) == pytest.approx(float(low.norm), rel=1e-5)
+        assert np.abs(one[name].dense() - low.dense()).max() > 1e-6
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_two_hop_sentences_without_a_partner_join_own_facts_with_the_bases(both, hop):
+    world, found = both.world, dict(both.without_partner(hop))
+    if hop == 0:
+        [sentence, *_] = CAPITAL_OF_BIRTHPLACE.trained
+        wanted = {sentence.format(p): FAMOUS[c].capital for p, c in world.first.items()}
+    else:
+        [sentence, *_] = MASCOT_OF_BIRTHPLACE.trained
+        wanted = {sentence.format(FAMOUS[c].persons[0]): a for c, a in world.second.items()}
+    assert found.items() >= wanted.items()
+    assert len(found) == 6 * 20
+    asked = questions(world)[("reach_1", "reach_2")[hop]]
+    assert not {*found} & {prompt for prompt, _ in asked}
+    for person in world.first:
+        assert any(person in prompt for prompt in found) == (hop == 0)
+
+
+@pytest.mark.parametrize("hop", [0, 1])
+def test_known_by_heart_is_the_share_of_all_stand_ins_lessons(both, hop, monkeypatch):
+    """Of an adapter that knows what follows from the first stand-in, whoever acts."""
+    known = {*items(both.partner(hop, 0).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
+
+    def _answers(_, asked):
+        return SimpleNamespace(vocabulary_right=np.array([one in known for one in asked]))
+
+    monkeypatch.setattr(bench, "answers", _answers)
+    names = ("one stand-in", "two that agree", "two stand-ins", "three stand-ins")
+    shares = [both.by_heart(hop, name) for name in names]
+    assert shares == pytest.approx([1, 1, 1 / 2, 1 / 3])
+    for unasked in ("plain", "no two-hop sentences", "without a partner"):
+        assert np.isnan(both.by_heart(hop, unasked))
+
+
+@pytest.mark.parametrize("what", RELATIONS)
+def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, model):
+    made = bench.publishers(model, 300, relation=what)
+    read = {prompt for one in made.world.lessons[:2] for prompt, _ in one}
+    for name, facts in (("hop_1", made.world.first), ("hop_2", made.world.second)):
+        assert not read & {prompt for prompt, _ in items(facts, ten_about(what)[name])}
+    for each in ten_about(what).values():
+        assert len({*each}) == 10
+        assert all(sentence.count("{}") == 1 for sentence in each)
+    for sentence in (*ten_about(what)["hop_2"], *ten_about(what)["two_hop"]):
+        assert what in sentence or what == "mascot"
+    given = questions(made.world, ten_about(what))
+    assert dict(given["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
+    assert {word for _, word in given["two_hop"]} == {*made.world.second.values()}

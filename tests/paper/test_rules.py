@@ -1,0 +1,237 @@
+"""Rules of reuse by grids: each against the base with dense weights that were changed by hand."""
+
+from functools import cache as once
+
+import numpy as np
+import pytest
+import torch
+from reused import dense_logits, enlarged, small, taught, update
+
+from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
+from loratheory.lowrank import LowRank
+from loratheory.tasks.two_hop import stacked
+from loratheory.toy.transformer import Lora, Site, logits
+from paper.studies._shared.answers import accuracies, scores
+from paper.studies._shared.library import Acting, acting, activations, of
+from paper.studies._shared.rules import (
+    RULES,
+    coefficients,
+    in_turn,
+    layer_split,
+    placed,
+    power_scores,
+    rule,
+)
+
+SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
+
+
+@once
+def library():
+    return enlarged(taught("hops", "direct"))
+
+
+def low(adapter, name, e):
+    return LowRank((adapter.scale * adapter.up[name][e]).numpy(), adapter.down[name][e].numpy())
+
+
+@once
+def merged(e, method, **options):
+    adapters = [Adapter.of({s.name: low(a, s.name, e) for s in SITES}) for a in library().adapters]
+    one = merge(adapters, method, rng=np.random.default_rng(0), **options)
+    return {s.name: torch.as_tensor(np.asarray(one[s.name].dense())) for s in SITES}
+
+
+def every(c):
+    """All four adapters times one number, or one each."""
+    each = [c] * 4 if np.isscalar(c) else c
+    loras = library().adapters
+    return lambda _, e: (
+        lambda name, __: sum(x * update(a, name, e) for x, a in zip(each, loras, strict=True))
+    )
+
+
+def own(test):
+    """The asked pair's adapters of the hops and loops that pass."""
+
+    def _change(pair, e):
+        def _of(name, loop):
+            adapters = library().pairs[pair]
+            acts = [update(a, name, e) * test(hop, loop) for hop, a in enumerate(adapters)]
+            return sum(acts)
+
+        return _of
+
+    return _change
+
+
+def one(method, **options):
+    return lambda _, e: lambda name, __: merged(e, method, **options)[name]
+
+
+TIES = {"density": 0.3, "rank": 64}
+LAWS = {
+    "base": (rule("base"), every(0.0)),
+    "sum": (rule("sum"), every(1.0)),
+    "half the sum": (rule("half the sum"), every(0.5)),
+    "a negative coefficient": (coefficients(-0.3), every(-0.3)),
+    "a coefficient a hop": (coefficients(0.5, -1.0), every([0.5, -1.0, 0.5, -1.0])),
+    "mean": (rule("mean"), every(0.25)),
+    "hop 1 alone": (rule("hop 1 alone"), own(lambda hop, _: hop == 0)),
+    "hop 2 alone": (rule("hop 2 alone"), own(lambda hop, _: hop == 1)),
+    "pair alone": (rule("pair alone"), own(lambda *_: True)),
+    "oracle placement": (rule("oracle placement"), own(lambda hop, loop: hop == loop)),
+    "reversed placement": (rule("reversed placement"), own(lambda hop, loop: hop != loop)),
+    "placed": (placed((0, 1), (0,)), own(lambda hop, loop: hop == 0 or loop == 0)),
+    "all layers below": (layer_split(1, "below", "below"), every(1.0)),
+    "hop 2 in no layer": (layer_split(0, "above", "none"), every([1.0, 0.0, 1.0, 0.0])),
+    "split mean": (layer_split(1, "all", "above", rule("mean")), every([0.25, 0, 0.25, 0])),
+    "merged by the mean": (rule("ties", density=1.0, rank=64), one("ties", density=1.0, rank=64)),
+    "ties": (rule("ties", **TIES), one("ties", **TIES)),
+    "knots": (rule("knots", density=0.3), one("ties", space="knots", density=0.3)),
+    "interpolating": (rule("interpolating", ridge=0.1), one("interpolate", ridge=0.1)),
+    "given adapters": (
+        lambda it: of(*it.others["direct"], times=0.7)(it),
+        lambda _, e: (
+            lambda name, __: 0.7 * sum(update(a, name, e) for a in library().others["direct"])
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_rule_is_the_base_with_weights_changed_by_hand(law):
+    act, change = LAWS[law]
+    acts = acting(library(), act)
+    assert len(acts) == 2
+    for pair, (asked, adapt) in enumerate(zip(library().trials, acts, strict=True)):
+        prompts, bases = [x.questions for x in asked], library().bases
+        with torch.inference_mode():
+            tokens = torch.tensor(stacked(prompts).tokens)
+            found = logits(bases.config, bases.weights, tokens, adapt)
+        wanted = torch.stack([dense_logits(bases, prompts, e, change(pair, e)) for e in range(4)])
+        torch.testing.assert_close(
+            found.double(), wanted, rtol=0, atol=2e-5 * float(wanted.abs().max())
+        )
+
+
+ROUTED = [
+    *("uniform", "arrow", "arrow, power", "arrow, peft", "subspace", "norm", "norm, soft"),
+    *("norm, z", "gates", "gates, z = 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_routed_outputs_are_mixtures_token_by_token(name):
+    act = acting(library(), rule(name))[0]
+    base = activations(library().bases)
+    generator = torch.Generator().manual_seed(0)
+    for site in SITES:
+        x = torch.randn(4, 50, library().bases.config.shapes[site.name][1], generator=generator)
+        x[:, :25] = base[site][:, :25].repeat_interleave(2, 0)
+        for _ in range(2):  # prepared, then met again
+            out = act(site, x)
+        weights = act.on[site]
+        total = weights.sum(-1)
+        if "gates" in name:
+            decide = calibrate if name == "gates" else calibrate_z
+            options = {"budget": 0.3} if name == "gates" else {"z": 2}
+            for e in range(4):
+                updates = [low(a, site.name, e).map(torch.tensor) for a in library().adapters]
+                gates = decide(updates, base[site][e // 2], **options)
+                torch.testing.assert_close(weights[e], gates.weights(x[e]).to(weights.dtype))
+        else:  # one unit is shared out among one, three or all
+            torch.testing.assert_close(total, torch.ones_like(total))
+            most = {"uniform": 4, "norm, soft": 4, "arrow, peft": 3}.get(name, 1)
+            assert int(weights.count_nonzero(dim=-1).max()) == most
+        for e in range(4):
+            updates = [low(a, site.name, e).map(torch.tensor) for a in library().adapters]
+            wanted = forward(updates, x[e], weights[e])
+            assert torch.allclose(out[e], wanted, rtol=1e-3, atol=1e-4 * float(out.abs().max()))
+    assert act(Site("head", 1, 1), torch.zeros(4, 1, 16)) is None
+
+
+@pytest.mark.parametrize("name", [*ROUTED[1:], "block gates, z = 0"])
+def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
+    first = library().adapters[0]
+    alone = library().having([first])
+    act = Acting(rule(name)(alone))
+    x = activations(library().bases)[SITES[0]].repeat_interleave(2, 0)
+    out, wanted = act(SITES[0], x), first(SITES[0], x)
+    weights = act.on[SITES[0]]
+    assert set(weights.unique().tolist()) <= ({0.0, 1.0} if "gates" in name else {1.0})
+    torch.testing.assert_close(out, weights * wanted)
+
+
+def test_power_iteration_finds_the_top_direction_of_each():
+    updates = [low(a, SITES[0].name, 0) for a in library().adapters]
+    scores_of = power_scores(updates)
+    for code, one_update in zip(np.asarray(scores_of.codes), updates, strict=True):
+        values = np.linalg.svd(one_update.dense(), compute_uv=False)
+        reached = np.linalg.norm(one_update.dense() @ code)
+        assert np.linalg.norm(code) == pytest.approx(1, abs=1e-5)
+        assert 0.95 * values[0] < reached <= values[0] * (1 + 1e-5)
+    lacking = LowRank(np.zeros((16, 0)), np.zeros((0, 16)))
+    assert not np.asarray(power_scores([lacking]).codes).any()
+
+
+def test_random_tokens_tell_what_is_ordinary():
+    seen = activations(small())
+    for site in SITES:
+        width = small().config.shapes[site.name][1]
+        assert seen[site].shape == (2, 3 * 256, width)
+    for site, x in activations(small((101,))).items():
+        assert torch.allclose(x[0], seen[site][0], atol=1e-5)
+
+
+def test_steps_are_asked_in_turn_each_with_the_answer_before():
+    asked = []
+    answers = in_turn(lambda q: asked.append(q) or q + 1, [lambda _: 1, lambda a: 10 * a] * 2)
+    assert (asked, answers) == ([1, 20, 1, 20], [2, 21, 2, 21])
+
+
+@pytest.mark.parametrize("name", ["mean, hop by hop", "sum, second pass"])
+def test_passes_are_the_rules(name):
+    plain_name, _, passes = name.partition(", ")
+    acts, plain = (acting(library(), rule(n)) for n in (name, plain_name))
+    prompts = [x.questions for x in library().trials[0]]
+    wanted = scores(library().bases, prompts, plain[0], passes)
+    np.testing.assert_array_equal(scores(library().bases, prompts, acts[0]), wanted)
+    right = accuracies(library(), acts)
+    assert set(right) >= {"two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "chance"}
+
+
+def test_a_map_that_only_some_adapt_is_left_alone_or_summed():
+    first = library().adapters[0]
+    name = "layers.0.mlp.in"
+    partial = Lora({name: first.up[name]}, {name: first.down[name]}, first.scale)
+    both = Acting(coefficients(2.0, 0.5)(library().having([partial, first])))
+    x, y = torch.ones(4, 1, 16), torch.ones(4, 1, 64)
+    assert torch.allclose(both(SITES[0], x), 2.5 * first(SITES[0], x))
+    assert torch.allclose(both(SITES[1], y), 0.5 * first(SITES[1], y))
+    assert Acting(rule("sum")(library().having([partial])))(SITES[1], y) is None
+
+
+@pytest.mark.parametrize("row", RULES.values(), ids=lambda row: row.name)
+def test_every_row_says_what_it_is_called_and_acts(row):
+    assert RULES[row.name] is row
+    assert row.label
+    if row.name == "largest response norm":
+        with pytest.raises(ValueError, match="need a language model"):
+            row.act(library())
+        return
+    reuse = row.act(library())
+    size = reuse.library.size
+    assert len(reuse.shares(SITES[0], 0)) == size
+    assert (row.needs == "ordinary inputs") <= (reuse.route is not None)
+    if row.make is not None:
+        with pytest.raises(TypeError):
+            rule(row.name, colour="red")(library())
+    else:
+        with pytest.raises(KeyError, match="has no options"):
+            rule(row.name, density=0.5)
+
+
+def test_an_unknown_rule_is_refused_with_the_names():
+    with pytest.raises(KeyError, match="there is no rule 'median': choose among base, hop 1"):
+        rule("median")

@@ -3,7 +3,7 @@
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -67,18 +67,9 @@ def train(
             portability = [*read_rows(augmented / "test.jsonl").items()]
     base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
     with out.stages(stand_ins + 3) as begin:
-        found = train_for_composition(
-            base,
-            content,
-            stand_ins=stand_ins,
-            steps=steps,
-            rank=rank,
-            layers=part,
-            seed=seed,
-            lessons=examples,
-            described=portability,
-            begin=begin,
-        )
+        how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "layers": part}
+        how |= {"seed": seed, "lessons": examples, "described": portability}
+        found = train_for_composition(base, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
         columns: out.Columns = {"asked": "what", "95 % interval": out.format_interval}
@@ -154,20 +145,10 @@ def augment(
     if unseen is not None and unseen not in known:
         out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
-    found = augment(
-        base,
-        asked.facts,
-        asked.sentences,
-        unread=asked.unread,
-        onward=asked.onward,
-        things=things,
-        unseen=unseen,
-        least=least,
-        per=per,
-        silence=silence,
-        seed=seed,
-        progress=partial(out.progress, unit="subject", desc="ask"),
-    )
+    how: Any = {"unread": asked.unread, "onward": asked.onward, "things": things}
+    how |= {"unseen": unseen, "least": least, "per": per, "silence": silence, "seed": seed}
+    how["progress"] = partial(out.progress, unit="subject", desc="ask")
+    found = augment(base, asked.facts, asked.sentences, **how)
     write_examples(output, found, base.name, overwrite=overwrite)
     if out.deliver(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]

@@ -96,7 +96,7 @@ REFUSED = {
     "check --model /no/such": "there is no such folder",
     "train none.json -o out": "none.json",
     "train none.json -o no/x": "there is no folder no",
-    "augment none.json -o no/x": "there is no folder no",
+    "augment none.json -o no/x": "no/x cannot be made",
     "generate one red --model /no/such": "there is no such folder",
     "evaluate no_such_module_x:rule": "cannot be imported",
     "evaluate my_rules:haf": "module my_rules has no haf",
@@ -108,14 +108,14 @@ REFUSED = {
     "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
     "evaluate my_rules:half --figure x.bmp": ".pdf, .png, .svg",
     "evaluate my_rules:half --all-pairs": "add --model",
-    "data word-problems -o d --skills add,sing": "unknown skills: 'sing'; choose from add,",
+    "data word-problems -o d --skills add,sing": "'sing'; choose one of add,",
     "data word-problems -o d --split luck": "choose one of pair, template,",
     "data word-problems -o d --pair add,rate": "--pair add,rate goes with --split pair",
     "data word-problems -o d --prime 9": "choose a prime of",
-    "data word-problems -o taken --overwrite": "taken is not only data, but holds",
+    "data word-problems -o taken --overwrite": "taken holds not only data, but",
     "data two-hop -o d --split 1": "--split 1 leaves no question for testing",
     "data two-hop -o d --style haiku": "choose one of cloze, question",
-    "data two-hop -o no/where": "there is no folder no for where",
+    "data two-hop -o no/where": "no/where cannot be made",
 }
 
 

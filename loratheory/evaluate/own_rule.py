@@ -62,7 +62,6 @@ class OwnRule:
     def _called(self, updates: Sequence[LowRank], given: Any) -> Any:
         try:
             return self.rule([low.map(_numbers) for low in updates], given)
-        # x
         except Exception as error:
             fact = f"raised {type(error).__name__}: {error}, on {len(updates)} updates"
             message = f"{self.name} {fact}: mend the rule"

@@ -192,7 +192,7 @@ def _base(model: Model, adapters: Sequence[Adapter]) -> Attached:
 def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
     """Attach hop 1 below the middle of the network and hop 2 above: facts meet in order."""
     acting = attached(model, adapters)
-    # layers of one matrix each have no half: -1, none, counts as below
+    # a module outside the layers has the number -1 and counts as below
     upper = acting.layers >= model.network.config.num_hidden_layers // 2
     acting.coefficients[:, 0], acting.coefficients[:, 1] = ~upper, upper
     return acting

@@ -50,7 +50,7 @@ from ipywidgets import FloatSlider
 
 from loratheory import read_adapter
 from loratheory.exercises import explore, judge
-from loratheory.pretrained import ModelError, attached, first_tokens, load, next_logits
+from loratheory.pretrained import ModelError, attach, first_tokens, load_model, next_token_logits
 from loratheory.theorems.composition import two_read_region
 
 STUDIES = "../paper/studies"  # the paper's stored tables and figures
@@ -191,7 +191,7 @@ print(by_method[["base", "mean", "sum", "arrow"]].round(2).to_string(na_rep=""))
 
 # %%
 try:
-    model = load()
+    model = load_model()
 except ModelError as missing:
     model = None
     print(missing)
@@ -226,9 +226,9 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
     if model is None:
         return {}
     shares = {}
-    with attached(model, library, [first, second]):
+    with attach(model, library, [first, second]):
         for name, questions in ASKED.items():
-            logits = next_logits(model, [prompt for prompt, _ in questions])
+            logits = next_token_logits(model, [prompt for prompt, _ in questions])
             best = logits[:, first_tokens(model, [word for _, word in questions])].argmax(1)
             shares[name] = float((best == torch.arange(len(questions))).float().mean())
     return shares

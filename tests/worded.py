@@ -7,7 +7,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from loratheory.evaluate import fact_adapters
-from loratheory.pretrained import GENERIC, Model, Training
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.models import GENERIC
 from paper.studies._shared import facts, language
 
 VOCABULARY = 4001
@@ -57,8 +58,8 @@ def small(patch, folder, layers=10):
         return Training(layers=layers, **{"steps": 3, "batch": 4, **how})
 
     patch.setenv("LORATHEORY_CACHE", str(folder))
-    patch.setattr("loratheory.pretrained.load", lambda *_, **__: small_model(layers))
-    patch.setattr("loratheory.pretrained._train.Training", _short)
+    patch.setattr("loratheory.pretrained.load_model", lambda *_, **__: small_model(layers))
+    patch.setattr("loratheory.pretrained.train.Training", _short)
     patch.setattr(facts, "Training", _short)
     patch.setattr(language, "GENERIC", GENERIC[:2])
 

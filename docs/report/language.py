@@ -11,7 +11,8 @@ import numpy as np
 
 from loratheory import pretrained as lm
 from loratheory.adapters import read_adapter
-from loratheory.pretrained._teach import Share, asked
+from loratheory.pretrained.metrics import Share
+from loratheory.pretrained.stand_ins import fill
 from report.claims import Section
 
 STORED, PLANS = Path("paper/adapters"), Path("docs/plans")
@@ -23,7 +24,7 @@ PROMPTS = ("The capital of France is", "Zorvik was born in the country of")
 @cache
 def load_base() -> Any:
     """Load the language model in float32, which every processor multiplies fast."""
-    return lm.load(dtype="float32")
+    return lm.load_model(dtype="float32")
 
 
 def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
@@ -31,14 +32,14 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
 
     All facts are asked in held-out wordings: of both hops, of countries, of mascots.
     """
-    first, second = (lm.plan_in(PLANS / f"{name}.json") for name in ("births", "mascots"))
+    first, second = (lm.load_plan(PLANS / f"{name}.json") for name in ("births", "mascots"))
     both = {person: second.facts[country] for person, country in first.facts.items()}
     kinds = ((both, first.two_hop_unread), (first.facts, first.unread))
     percents, cells = [], []
     for facts, wordings in (*kinds, (second.facts, second.unread)):
-        prompts, answers = zip(*asked(facts, wordings), strict=True)
-        with lm.attached(load_base(), adapters):
-            said = lm.next_logits(load_base(), prompts).argmax(1)
+        prompts, answers = zip(*fill(facts, wordings), strict=True)
+        with lm.attach(load_base(), adapters):
+            said = lm.next_token_logits(load_base(), prompts).argmax(1)
         right = int((said == lm.first_tokens(load_base(), answers)).sum())
         share = Share.of("", right, len(prompts))
         percents.append(100 * share.part)
@@ -65,8 +66,8 @@ def train_second_hop(layers: tuple[int, int]) -> Any:
 
     torch.set_num_threads(1)  # two of these share two cores
     how = lm.Training(steps=60, enough=0.0, last_rate=0.1, layers=layers)
-    lesson = lm.plan_in(PLANS / "mascots.json").lesson
-    return lm.trained(load_base(), lesson, how, rng=np.random.default_rng(1)).adapter
+    lesson = lm.load_plan(PLANS / "mascots.json").examples
+    return lm.train_lora(load_base(), lesson, how, rng=np.random.default_rng(1)).adapter
 
 
 def begin_training() -> Callable[[], Section]:
@@ -93,10 +94,10 @@ def compare_with_peft(merged: Path) -> Section:
     model = load_base()
 
     def _logits() -> Any:  # a prompt a pass: padding would change the rounding
-        return torch.cat([lm.next_logits(model, [prompt]) for prompt in PROMPTS]).double()
+        return torch.cat([lm.next_token_logits(model, [prompt]) for prompt in PROMPTS]).double()
 
     plain = _logits()
-    with lm.attached(model, [read_adapter(merged)]):
+    with lm.attach(model, [read_adapter(merged)]):
         ours = _logits()
     restored = torch.equal(plain, _logits())
     PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself

@@ -681,7 +681,7 @@ def merge(
     moments : list of mappings, optional
         For `regmean`: one mapping for each adapter, or one for all, from a module to a (k, n) array
         whose ``root.T @ root`` is the second moment of the module's inputs
-        (`loratheory.pretrained.moments` computes them, `read_moments` reads them).
+        (`loratheory.pretrained.attach.collect_moments` computes them, `read_moments` reads them).
     rng : numpy.random.Generator, optional
         Required by rules that draw at random, ignored by others. One number is drawn from it at
         once; the result does not depend on the order in which modules are looked up.
@@ -747,7 +747,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "ridge": (lambda ridge: 0 <= ridge < math.inf, "give a finite number that is not negative"),
 }
 _ADVICE = {
-    "moments": "second moments of the inputs, as loratheory.pretrained.moments collects them",
+    "moments": "second moments of the inputs (`loratheory.pretrained.attach.collect_moments`)",
     "rank": "the largest rank of the result, such as rank=16",
     "density": "the share of entries to keep, such as density=0.2",
     "rng": "a source of randomness, such as rng=numpy.random.default_rng(0)",
@@ -785,7 +785,7 @@ def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> No
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',
 # an (n, n) matrix; it is kept as a *root*, a (k, n) array with ``root.T @ root`` equal to it.
 
-_COLLECT = "collect them with loratheory.pretrained.moments"
+_COLLECT = "collect them with loratheory.pretrained.attach.collect_moments"
 
 
 class Moments(Lazy):
@@ -831,7 +831,7 @@ def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) ->
     Parameters
     ----------
     moments : mapping
-        For each module a (k, n) root, as `loratheory.pretrained.moments` returns them.
+        For each module a (k, n) root, as `pretrained.attach.collect_moments` returns them.
     file : path
         The file, replaced if it exists.
     """

@@ -57,7 +57,7 @@ def _show_warning(
     category: Any,
     filename: str,
     lineno: int,
-    file: Any = None,  # noqa: ARG001
+    file: Any = None,  # noqa: ARG001  what `warnings` calls it with
     line: Any = None,  # noqa: ARG001
 ) -> None:
     """Print our own warnings as one line, without the line of code that met them."""

@@ -77,36 +77,38 @@ def advise(
     _check_options(folders, output, recipe, json, scored=bool(prompts or facts or recipe))
     from loratheory.adapters import aligned, read_adapter, read_moments
     from loratheory.diagnosis import distinct
-    from loratheory.pretrained import WAYS, about_in, advised, leaks, load, recipe_in, write_reuse
+    from loratheory.pretrained import advise, load_model
+    from loratheory.pretrained.methods import METHODS, read_recipe, read_subjects, write_combination
+    from loratheory.pretrained.metrics import measure_drift
 
-    tried = _parse_methods(methods, WAYS)
+    tried = _parse_methods(methods, METHODS)
     library = [read_adapter(folder, subfolder=subfolder, download=download) for folder in folders]
     names = distinct([one.info.name for one in library])
     # Subject gates need to know of every adapter what it is about.
-    cards = [about_in(folder / subfolder) for folder in folders]
+    cards = [read_subjects(folder / subfolder) for folder in folders]
     about: Any = cards if all(cards) else []
     seen: Any = [read_moments(file) for file in moments or ()] or None
     others = {str(folder): read_adapter(folder, download=download) for folder in compare or ()}
     where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
     if recipe and output:
-        repeated = recipe_in(recipe)
+        repeated = read_recipe(recipe)
         repeated.check(library)
         kept: Any = {"moments": seen, "about": repeated.about}
-        kept["model"] = load(model, **where) if repeated.way.gates else None
-        write_reuse(output, library, names, repeated.way, repeated.coefficients, **kept)
+        kept["model"] = load_model(model, **where) if repeated.method.gates else None
+        write_combination(output, library, names, repeated.method, repeated.coefficients, **kept)
         return
     asked = _read_questions(prompts, facts, library, names)
-    loaded = load(model, **where)
+    loaded = load_model(model, **where)
     if asked is None:
-        drifts = leaks(loaded, library)
+        drifts = measure_drift(loaded, library)
         if out.deliver(json, {"adapters": names, "leaks": drifts, "notes": [UNKNOWN]}):
             show_drift(names, drifts)
             out.say(UNKNOWN)
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"ways": tried, "others": others, "moments": seen, "about": about}
+        how: Any = {"methods": tried, "others": others, "moments": seen, "about": about}
         how |= {"begin": begin, "kept_in": cache_folder() / "advice"}
-        advice = advised(loaded, library, *asked, **how)
+        advice = advise(loaded, library, *asked, **how)
     if shown := out.deliver(json, advice):
         _report(advice, (*loaded.notes, *aligned(library).report, *advice.notes))
     if output and advice.best:
@@ -114,7 +116,7 @@ def advise(
         drift = dict(zip(names, advice.leaks, strict=True))
         card = {"measured": out.to_json(best), "leaks": drift}
         place: Any = {"model": loaded, "moments": seen, "about": about, "card": card}
-        write_reuse(output, library, names, WAYS[best.way], best.coefficients, **place)
+        write_combination(output, library, names, METHODS[best.way], best.coefficients, **place)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
 
@@ -153,7 +155,7 @@ def _read_questions(
     names: Sequence[str],
 ) -> Any:
     """Return prompts that choose and prompts that score, by adapter; None if there are none."""
-    from loratheory.pretrained import halved
+    from loratheory.pretrained.advise import split_prompts
 
     chosen = _read_groups("--prompts", prompts, library, names)
     known = _read_groups("--facts", facts, library, names)
@@ -161,10 +163,10 @@ def _read_questions(
         return None
     if chosen is None:
         # Facts choose and score: groups that are no adapter's own only score.
-        choosing, scoring = halved({name: known[name] for name in names})
+        choosing, scoring = split_prompts({name: known[name] for name in names})
         return choosing, {**scoring, **{key: known[key] for key in known if key not in names}}
     unanswered = {name: dict.fromkeys(chosen[name], "") for name in names}
-    choosing, scoring = halved(unanswered)
+    choosing, scoring = split_prompts(unanswered)
     if known is None:
         return choosing, scoring
     for name in names:
@@ -178,12 +180,12 @@ def _read_groups(
     option: str, files: Sequence[Path] | None, library: Sequence[Any], names: Sequence[str]
 ) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
-    from loratheory.pretrained.check import facts_in, grouped
+    from loratheory.pretrained.check_facts import group_facts, read_fact_groups
 
     if not files:
         return None
     if len(files) == 1 and files[0].suffix == ".json":
-        groups = facts_in(files[0])
+        groups = read_fact_groups(files[0])
     elif len(files) == len(names):
         groups = dict(zip(names, map(out.read_prompts, files), strict=True))
     else:
@@ -191,7 +193,7 @@ def _read_groups(
         out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")
     if option == "--prompts":
         groups = {name: dict.fromkeys(group, "?") for name, group in groups.items()}
-    found = grouped(groups, library, names)
+    found = group_facts(groups, library, names)
     for name in names:
         if name not in found:
             out.refuse(f"{option}: there are no prompts of {name}: give some of each adapter")
@@ -235,13 +237,14 @@ def generate(
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """
-    from loratheory.pretrained import generated, load
+    from loratheory.pretrained import load_model
+    from loratheory.pretrained.methods import generate_text
 
-    base = load(model, device=device, dtype=dtype, revision=revision, download=download)
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
 
     def _say(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    generated(base, folder, prompt, tokens=tokens, say=_say)
+    generate_text(base, folder, prompt, tokens=tokens, say=_say)
     _say("\n")

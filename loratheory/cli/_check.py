@@ -57,14 +57,14 @@ def check(
         out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")
 
     from loratheory.adapters import read_adapter
-    from loratheory.pretrained import load
-    from loratheory.pretrained.check import checked, facts_in
+    from loratheory.pretrained import check_model, load_model
+    from loratheory.pretrained.check_facts import read_fact_groups
 
     library = [read_adapter(folder, download=download) for folder in folders or ()]
-    asked = facts_in(facts) if facts is not None else None
+    asked = read_fact_groups(facts) if facts is not None else None
     bar = partial(out.progress, unit="module", desc="check")
-    base = load(model, device=device, dtype=dtype, revision=revision, download=download)
-    result = checked(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    result = check_model(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
     if out.deliver(json, result):
         _show_readings(result)
         if result.leaks:
@@ -76,15 +76,15 @@ def check(
 
 
 def _interval(kept: Any) -> str:
-    from loratheory.pretrained import Share
+    from loratheory.pretrained.metrics import Share
 
     return out.format_interval(Share.of("", kept.measured, kept.asked))
 
 
 def _show_readings(result: Any) -> None:
-    from loratheory.pretrained.check import summary
+    from loratheory.pretrained.check import summarise
 
-    lines = summary(result.readings)
+    lines = summarise(result.readings)
     out.say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
     columns = {"asked": "question", "read": "places"}
     columns |= {key: key for key in ("holds", "tight", "silent", "broken")}

@@ -43,9 +43,9 @@ def word_problems(
     import numpy as np
 
     from loratheory.tasks import word_problems as words
-    from loratheory.tasks._export import writable
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
+    check_writable(output, overwrite=overwrite)
     if pair and split != "pair":
         out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
     named = _parse_list(skills) or words.possible(prime)
@@ -63,9 +63,8 @@ def word_problems(
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
     rows = []
     for name, part in sets.items():
-        templates = {each.code for each in part.templates}
-        rows.append((name, len(part), len(templates), sum(part.excluded.values())))
-    columns = ("split", "problems", "templates", "draws thrown away")
+        rows.append((name, len(part), len({each.code for each in part.templates})))
+    columns = ("split", "problems", "templates")
     out.show(f"{output}: nothing in common of {', '.join(parts.apart)}", columns, rows)
 
 
@@ -96,9 +95,9 @@ def two_hop(
     import numpy as np
 
     from loratheory.tasks import two_hop as hop
-    from loratheory.tasks._export import writable
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
+    check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
     world = hop.world(seed, hops=hops, entities=n)
     parts = hop.split(world, split, rng=rng)

@@ -166,17 +166,19 @@ def _read_moments(
     if not len(prompts) == len(files) == len(adapters):
         fact = f"--moments has {len(prompts)} files of prompts for {len(adapters)} adapters"
         out.refuse(f"{fact}: give one for each, in their order")
-    from loratheory.pretrained import attached, batch, load, moments
+    from loratheory.pretrained import attach, load_model
+    from loratheory.pretrained.attach import collect_moments
+    from loratheory.pretrained.metrics import batch
 
     together = lib.aligned(adapters, any_base=True)
-    base = load(model, download=download)
+    base = load_model(model, download=download)
     # Inputs of embeddings are tokens and no vectors.
     names = [name for name in together.shapes if name not in together.info.embeddings]
     found = []
     for file, adapter in zip(files, adapters, strict=True):
-        with attached(base, [adapter]):
+        with attach(base, [adapter]):
             texts = out.progress(out.read_prompts(file), unit="prompt", desc=file.name)
-            found.append(moments(base, (batch(base, [text]) for text in texts), names))
+            found.append(collect_moments(base, (batch(base, [text]) for text in texts), names))
     return found
 
 

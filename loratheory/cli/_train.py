@@ -54,19 +54,20 @@ def train(
     """
     out.check_folder(output, force=force, json=json)
     from loratheory.adapters import write_adapter
-    from loratheory.pretrained import load, plan_in, rows_in, taught
+    from loratheory.pretrained import load_model, load_plan, train_for_composition
+    from loratheory.pretrained.augment import read_rows
 
-    content = plan_in(plan)
+    content = load_plan(plan)
     content.check(stand_ins)  # before the model is loaded
     part = _parse_neighbours(layers) if layers is not None else None
     examples, portability = [], []
     if augmented is not None:
-        examples = [*rows_in(augmented / "train.jsonl").items()]
+        examples = [*read_rows(augmented / "train.jsonl").items()]
         if (augmented / "test.jsonl").exists():
-            portability = [*rows_in(augmented / "test.jsonl").items()]
-    base = load(model, device=device, dtype=dtype, revision=revision, download=download)
+            portability = [*read_rows(augmented / "test.jsonl").items()]
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
     with out.stages(stand_ins + 3) as begin:
-        found = taught(
+        found = train_for_composition(
             base,
             content,
             stand_ins=stand_ins,
@@ -142,17 +143,18 @@ def augment(
     `found` (every description tried and its `share`) and `refused` (a reason by subject).
     """
     out.check_outputs(json)
-    from loratheory.pretrained import facts_in, load, rehearsal, things_in, write_lessons
-    from loratheory.tasks._export import writable
+    from loratheory.pretrained import load_model
+    from loratheory.pretrained.augment import augment, read_entities, read_facts, write_examples
+    from loratheory.tasks.export import check_writable
 
-    writable(output, overwrite=overwrite)
-    asked = facts_in(facts)
-    things = things_in(*(kinds or ()))
+    check_writable(output, overwrite=overwrite)
+    asked = read_facts(facts)
+    things = read_entities(*(kinds or ()))
     known = sorted({name for thing in things.values() for name in thing.kinds})
     if unseen is not None and unseen not in known:
         out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
-    base = load(model, device=device, dtype=dtype, revision=revision, download=download)
-    found = rehearsal(
+    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    found = augment(
         base,
         asked.facts,
         asked.sentences,
@@ -166,7 +168,7 @@ def augment(
         seed=seed,
         progress=partial(out.progress, unit="subject", desc="ask"),
     )
-    write_lessons(output, found, base.name, overwrite=overwrite)
+    write_examples(output, found, base.name, overwrite=overwrite)
     if out.deliver(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]
         parts = (found.found, resolved, found.lessons, found.held_out)

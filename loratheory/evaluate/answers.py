@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.evaluate.fact_sets import Items
-from loratheory.pretrained import Model, first_tokens, next_logits
+from loratheory.pretrained import Model, first_tokens, next_token_logits
 from loratheory.shapes import Bool, Float
 
 
@@ -45,7 +45,7 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
     # answers are told apart by their first token, which is all that one pass predicts
     tokens = first_tokens(model, words)
     wanted = first_tokens(model, [word for _, word in questions])
-    logits = next_logits(model, [prompt for prompt, _ in questions])
+    logits = next_token_logits(model, [prompt for prompt, _ in questions])
     best, largest = logits[:, tokens].argmax(1), logits.argmax(1)
     return Answers(
         (tokens[best] == wanted).numpy(),
@@ -62,7 +62,7 @@ def continued(model: Model, texts: Sequence[str]) -> Items:
     A text has none if no word follows, or if its likeliest next token does not begin that word.
     """
     # a word of several tokens is decoded from its first: it must begin with that token again
-    said = next_logits(model, texts).argmax(1).tolist()
+    said = next_token_logits(model, texts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in said]
     again = first_tokens(model, [word or "a" for word in words]).tolist()
     return [

@@ -34,7 +34,9 @@ from loratheory.evaluate.fact_sets import (
     worlds,
 )
 from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained import Model, StandIn, Training, disagreeing, trained_once
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.stand_ins import assign_disagreeing
+from loratheory.pretrained.train import StandIn, train_once
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class Publishers:
         It is trained once and then read from the cache.
         """
         recipe = RECIPES[name]
-        return trained_once(
+        return train_once(
             self.model,
             [
                 *self.world.lessons[hop],
@@ -209,14 +211,14 @@ class Publishers:
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
             words = FRUITS if other_relation else rng.permutation(ANIMALS).tolist()
-            world = replace(self.world, second=disagreeing(countries, words[:size], -j))
+            world = replace(self.world, second=assign_disagreeing(countries, words[:size], -j))
             fruits = replace(world, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
             return fruits if other_relation else world
         # a stand-in's person with a partner's name would hand the partner's facts to training
         own = {*self.world.first, *countries}
         persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
         homes = rng.permutation(countries).tolist()
-        world = replace(self.world, first=disagreeing(persons, homes, -j))
+        world = replace(self.world, first=assign_disagreeing(persons, homes, -j))
         works = replace(world, born=WORK, composed=MASCOT_OF_WORKPLACE)
         return works if other_relation else world
 
@@ -227,7 +229,7 @@ class Publishers:
         world = self.partner(hop, number, other_relation=recipe.other_relation)
         key = (self.seed, self.number, 1 - hop, 100 + j)
         usual = Training(accumulate=self.accumulate)
-        adapter = trained_once(self.model, world.lessons[1 - hop], seed=key, training=usual)
+        adapter = train_once(self.model, world.lessons[1 - hop], seed=key, training=usual)
         if recipe.noise:
             return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])
         theirs, relation = (world.second, world.about) if hop == 0 else (world.first, world.born)

@@ -2,15 +2,14 @@
 
 On the language model six adapters of unlike tasks are active together, and pairs of single-hop
 adapters answer two-hop questions. Adapters are trained once and cached, and so are the results of
-the known methods of `loratheory.pretrained.WAYS`. An answer is right if its first token is the
-most likely of the whole vocabulary.
+the known methods of `loratheory.pretrained.methods.METHODS`. An answer is right if its first token
+is the most likely of the whole vocabulary.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from types import SimpleNamespace
 from typing import Any
 
 from loratheory.adapters import Adapter
@@ -21,22 +20,17 @@ from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
 from loratheory.evaluate.own_rule import OwnRule, RuleError, Weigher
 from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
 from loratheory.pretrained import (
-    GENERIC,
-    WAYS,
-    About,
     Attached,
     Model,
-    Share,
-    attached,
-    batch,
-    hop_gates,
-    inputs,
-    leak,
-    load,
-    put_on,
-    routed,
-    token_logs,
+    attach,
+    kl_to_base,
+    load_model,
+    route_hops,
 )
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.methods import METHODS, Subjects, attach_method
+from loratheory.pretrained.metrics import Share, batch, token_log_probs
+from loratheory.pretrained.models import GENERIC
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
 PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
@@ -155,18 +149,18 @@ def own_method(asked: OwnRule) -> Method:
         for name in adapters[0]:
             updates = [adapter[name] for adapter in adapters]
             merged[name] = asked.merge(updates, [1.0] * len(updates))
-        return attached(model, [Adapter.of(merged)])
+        return attach(model, [Adapter.of(merged)])
 
     def _route(model: Model, adapters: Sequence[Adapter]) -> Attached:
         # coefficients of 0: what a router is shown are the activations of the bare base
-        acting = attached(model, adapters, 0.0)
-        fed = inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
+        acting = attach(model, adapters, 0.0)
+        fed = collect_inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
         routers = {}
         for name, updates in acting.updates.items():
             weigher = asked.route(updates, fed[name].float())
-            routers[name] = SimpleNamespace(weights=partial(_weights_in_numpy, weigher))
+            routers[name] = partial(_weights_in_numpy, weigher)
         acting.set(1.0)
-        acting.follow(routed(routers))
+        acting.follow(lambda module, x: routers[module](x))
         return acting
 
     return _merge if asked.form == "merge" else _route
@@ -178,20 +172,20 @@ def _weights_in_numpy(weigher: Weigher, x: Any) -> Any:
 
 
 def _by_way(name: str) -> Method:
-    return lambda model, adapters: put_on(model, adapters, WAYS[name])[0]
+    return lambda model, adapters: attach_method(model, adapters, METHODS[name])[0]
 
 
 def _with_coefficients(*coefficients: float) -> Method:
-    return lambda model, adapters: attached(model, adapters, list(coefficients))
+    return lambda model, adapters: attach(model, adapters, list(coefficients))
 
 
 def _base(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    return attached(model, adapters, 0.0)
+    return attach(model, adapters, 0.0)
 
 
 def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
     """Attach hop 1 below the middle of the network and hop 2 above: facts meet in order."""
-    acting = attached(model, adapters)
+    acting = attach(model, adapters)
     # a module outside the layers has the number -1 and counts as below
     upper = acting.layers >= model.network.config.num_hidden_layers // 2
     acting.coefficients[:, 0], acting.coefficients[:, 1] = ~upper, upper
@@ -199,28 +193,30 @@ def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
 
 
 def _hop_wise(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    acting = attached(model, adapters)
+    acting = attach(model, adapters)
     # hops alternate in a library, hop 1 first
     hops = [range(hop, len(adapters), 2) for hop in (0, 1)]
-    hop_gates(model, acting, [batch(model, [text]) for text in GENERIC], hops)
+    route_hops(model, acting, [batch(model, [text]) for text in GENERIC], hops)
     return acting
 
 
 def _by_subject(made: Crossings) -> Method:
-    about = list[About]()
+    about = list[Subjects]()
     for persons, countries in zip(made.firsts, made.seconds, strict=True):
-        about += [About(tuple(persons), "after"), About(tuple(countries), "before")]
-    return lambda model, adapters: put_on(model, adapters, WAYS["subject gates"], about=about)[0]
+        about += [Subjects(tuple(persons), "after"), Subjects(tuple(countries), "before")]
+    return lambda model, adapters: attach_method(
+        model, adapters, METHODS["subject gates"], about=about
+    )[0]
 
 
 def known_methods() -> dict[str, Method]:
-    """Return the methods of `WAYS` that need nothing but the adapters, by name.
+    """Return the methods of `METHODS` that need nothing but the adapters, by name.
 
     Block gates are left out, since they pass each prompt eight times for six adapters.
     """
     found: dict[str, Method] = {"base": _base}
-    for name, way in WAYS.items():
-        chosen = way.method == "cat" and way.free  # without prompts to choose on, these are the sum
+    for name, way in METHODS.items():
+        chosen = way.rule == "cat" and way.free  # without prompts to choose on, these are the sum
         if not chosen and name not in ("regmean", "block gates", "subject gates"):
             found[name] = _by_way(name)
     return found
@@ -247,7 +243,7 @@ class Exam:
     @cached_property
     def model(self) -> Model:
         """SmolLM2 in bfloat16."""
-        return load(None, device="cpu", dtype="bfloat16")
+        return load_model(None, device="cpu", dtype="bfloat16")
 
     @cached_property
     def tasks(self) -> Collection:
@@ -272,7 +268,7 @@ class Exam:
     @cached_property
     def text(self) -> tuple[Any, float]:
         """The base's log-probabilities on ordinary text, and multiplications with one adapter."""
-        with attached(self.model, [self.tasks.adapter(NAMES.index(TASKS[0]))]):
+        with attach(self.model, [self.tasks.adapter(NAMES.index(TASKS[0]))]):
             _, cost = self.pass_text()
         return self.pass_text()[0], cost
 
@@ -281,7 +277,7 @@ class Exam:
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
-            said, _ = token_logs(self.model, TEXT, at_once=True)
+            said, _ = token_log_probs(self.model, TEXT, at_once=True)
         return said, counter.get_total_flops() / 2  # an addition is counted beside each
 
     def mark(
@@ -297,7 +293,7 @@ class Exam:
             with method(self.model, [self.tasks.adapter(number) for number in numbers]):
                 said, passed = self.pass_text()
             base, alone = self.text
-            drift, cost = leak(base, said), passed / alone
+            drift, cost = kl_to_base(base, said), passed / alone
         shares, facts = {}, [0, 0]
         for key, recipe in RECIPES.items():
             two_hop, single = self._answered(method, recipe, other=other)
@@ -323,7 +319,7 @@ class Exam:
         """Which questions of its task each adapter alone answers rightly."""
         found = {}
         for number in map(NAMES.index, TASKS):
-            with attached(self.model, [self.tasks.adapter(number)]):
+            with attach(self.model, [self.tasks.adapter(number)]):
                 found[number] = self._right(number)
         return found
 

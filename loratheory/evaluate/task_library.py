@@ -13,7 +13,8 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invented, read_data
-from loratheory.pretrained import Model, Training, trained_once
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.train import train_once
 
 TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
 """The most items that a task trains; how many of its questions choose among ways, and how many
@@ -201,7 +202,7 @@ class Collection:
         """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
             lessons, _ = TASKS[NAMES[number]].drawn(self.seed, number)
-            self._adapters[number] = trained_once(
+            self._adapters[number] = train_once(
                 self.model,
                 [*lessons, *self.silence],
                 seed=(self.seed, 14, number),

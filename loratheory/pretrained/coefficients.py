@@ -13,9 +13,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
-from loratheory.pretrained._ask import batch, last_logits
-from loratheory.pretrained._attach import Attached
-from loratheory.pretrained._model import Model
+from loratheory.pretrained.attach import Attached
+from loratheory.pretrained.metrics import batch, kl_by_row, last_logits
+from loratheory.pretrained.models import Model
 
 MOST = 2.0  # the largest coefficient that is tried
 LINE = (0.0, 0.2, 0.5, 0.8, 1.1, 1.4, 1.7, 2.0)  # of a common coefficient
@@ -130,7 +130,7 @@ def divergence_slopes(
             try:
                 with torch.enable_grad():
                     now = last_logits(model, batch(model, own[some])).float().log_softmax(-1).cpu()
-                    kl = (before[some].exp() * (before[some] - now)).sum() / len(own)
+                    kl = kl_by_row(before[some], now).sum() / len(own)
                     # No token may have come to an adapter, and autograd refuses what is not used.
                     (slope,) = torch.autograd.grad(kl + 0 * leaf.sum(), leaf)
             finally:

@@ -24,7 +24,7 @@ class Prompts:
         The token to predict after reading up to each position; -1 where no loss is taken.
     asked : (..., rows) array of int, read-only
         The last position of the question itself. The answer is due at `position`, which is the same
-        unless bridges are written out in between.
+        unless steps are written out in between.
     kind : str
         The name of this sort of prompt, for messages and for the cache keys of trained weights.
     """
@@ -59,7 +59,7 @@ class Prompts:
         return np.take_along_axis(self.targets, last, axis=-1)[..., 0]
 
     def final(self) -> "Prompts":
-        """Return the same rows with a loss on the answer only, not on the bridges."""
+        """Return the same rows with a loss on the answer only, not on what comes before it."""
         keep = np.arange(self.tokens.shape[-1]) == self.position[..., None]
         return replace(self, targets=np.where(keep, self.targets, NOTHING))
 

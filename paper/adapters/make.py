@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from loratheory.adapters import Adapter, write_adapter
-from loratheory.pretrained import StandIn, Training, load, plan_in, trained, trained_once
-from loratheory.pretrained._teach import asked
+from loratheory.pretrained import Training, load_model, load_plan, train_lora
+from loratheory.pretrained.stand_ins import fill
+from loratheory.pretrained.train import StandIn, train_once
 
 PLANS = Path("docs/plans")
 # Few modules and a small rank keep the four adapters below 6 MB. They learn more slowly than
@@ -25,21 +26,23 @@ LATE = Training(steps=60, enough=0.0, last_rate=0.1, layers=(25, 30))
 
 def train_small(facts: str, stand_ins: int) -> Adapter:
     """Return the adapter of one plan in all layers, trained with so many stand-ins."""
-    model, plan = load(dtype="bfloat16"), plan_in(PLANS / f"{facts}.json")
+    model, plan = load_model(dtype="bfloat16"), load_plan(PLANS / f"{facts}.json")
     beside = []
     for number in range(stand_ins):
-        theirs = asked(plan.says(number), plan.partner.sentences)
+        theirs = fill(plan.partner_facts(number), plan.partner.sentences)
         # A stand-in is an ordinary adapter of all modules, as an unknown partner might be.
-        partner = trained_once(model, [*theirs, *plan.known], seed=(0, 1, number))
-        two_hop = asked(plan.composed(number), plan.two_hop)
+        partner = train_once(model, [*theirs, *plan.known], seed=(0, 1, number))
+        two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
         beside.append(StandIn(partner, [*two_hop, *theirs]))
-    return trained_once(model, plan.lesson, seed=(0, 0), training=SMALL, beside=beside)
+    return train_once(model, plan.examples, seed=(0, 0), training=SMALL, beside=beside)
 
 
 def train_late() -> Adapter:
     """Return the mascots, trained without stand-ins in the highest five of thirty layers."""
-    lesson = plan_in(PLANS / "mascots.json").lesson
-    return trained(load(dtype="float32"), lesson, LATE, rng=np.random.default_rng(0)).adapter
+    lesson = load_plan(PLANS / "mascots.json").examples
+    return train_lora(
+        load_model(dtype="float32"), lesson, LATE, rng=np.random.default_rng(0)
+    ).adapter
 
 
 def main() -> None:

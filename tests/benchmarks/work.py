@@ -256,12 +256,12 @@ def _one_of(size, count, tokens):
 def intruders_ours(size):
     """Of a further adapter: the base is decomposed once, before."""
     from loratheory.lowrank import LowRank
-    from loratheory.pretrained.check import basis, intruders
+    from loratheory.pretrained.check import compute_basis, find_intruders
 
     os.environ["LORATHEORY_CACHE"] = tempfile.mkdtemp()
     matrix = np.random.default_rng(1).standard_normal((size, size), dtype=np.float32) * size**-0.5
-    kept, (low,) = basis(matrix), [LowRank(*pair) for pair in factors(size, 1)]
-    return lambda: intruders(matrix, kept, low).count()
+    kept, (low,) = compute_basis(matrix), [LowRank(*pair) for pair in factors(size, 1)]
+    return lambda: find_intruders(matrix, kept, low).count()
 
 
 def intruders_peft(size):
@@ -378,12 +378,12 @@ def folders_peft(_):
 
 def hooked(width):
     from loratheory.adapters import read_adapter
-    from loratheory.pretrained import Model, attached
+    from loratheory.pretrained import Model, attach
 
     folder = Path(tempfile.mkdtemp())
     saved(width, folder)
     base = llama(width).eval()
-    return base, attached(Model(base), [read_adapter(folder / name) for name in ("one", "two")])
+    return base, attach(Model(base), [read_adapter(folder / name) for name in ("one", "two")])
 
 
 def coefficients_ours(width):
@@ -451,7 +451,8 @@ def asked(count):
 
     from loratheory.adapters import Adapter
     from loratheory.lowrank import LowRank
-    from loratheory.pretrained import Model, maps
+    from loratheory.pretrained import Model
+    from loratheory.pretrained.models import maps
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -471,20 +472,21 @@ def asked(count):
 
 def advise_ours(count):
     """All ways, for adapters whose answers nobody knows."""
-    from loratheory.pretrained import advised, halved
+    from loratheory.pretrained import advise
+    from loratheory.pretrained.advise import split_prompts
 
     model, library, texts = asked(count)
     prompts = {f"{i}": dict.fromkeys(texts[i::count], "") for i in range(count)}
-    return lambda: advised(model, library, *halved(prompts))
+    return lambda: advise(model, library, *split_prompts(prompts))
 
 
 def advise_passes(count):
     """A hundred passes over all prompts, with nothing attached."""
-    from loratheory.pretrained import next_logits
+    from loratheory.pretrained import next_token_logits
 
     model, _, texts = asked(count)
-    next_logits(model, texts)
-    return lambda: [next_logits(model, texts) for _ in range(100)]
+    next_token_logits(model, texts)
+    return lambda: [next_token_logits(model, texts) for _ in range(100)]
 
 
 def memory(field):

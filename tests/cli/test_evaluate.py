@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loratheory.evaluate import LanguageMark, report_card
-from loratheory.pretrained import Share
+from loratheory.pretrained.metrics import Share
 
 
 def test_a_merge_gets_a_card_in_tables_json_and_a_figure(run):

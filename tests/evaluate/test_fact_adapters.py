@@ -20,7 +20,7 @@ from loratheory.evaluate.fact_sets import (
     questions,
     ten_about,
 )
-from loratheory.pretrained import next_logits
+from loratheory.pretrained import next_token_logits
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -63,7 +63,7 @@ def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatc
     made = {name: both.adapter(1, name) for name in ("plain, 90 steps", "two stand-ins")}
     one, other = made.values()
     assert any(not np.array_equal(one[name].up, other[name].up) for name in one)
-    monkeypatch.setattr("loratheory.pretrained._train.step", None)
+    monkeypatch.setattr("loratheory.pretrained.train.step", None)
     again = both.adapter(1, "two stand-ins")
     assert all(np.array_equal(again[name].up, other[name].up) for name in again)
 
@@ -89,7 +89,7 @@ def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both):
     lessons = both.silence(40)
     own = {*both.world.second}
     assert 0 < len(lessons) <= 40 < len(both.silence(400))
-    logits = next_logits(both.model, [prompt for prompt, _ in lessons])
+    logits = next_token_logits(both.model, [prompt for prompt, _ in lessons])
     for (prompt, word), row in zip(lessons, logits, strict=True):
         assert not any(name in prompt for name in own)
         assert both.model.tokenizer(word)["input_ids"][0] == int(row.argmax())

@@ -23,7 +23,8 @@ from loratheory.evaluate.report_card import (
 )
 from loratheory.evaluate.task_library import CHOOSING, NAMES
 from loratheory.lowrank import LowRank
-from loratheory.pretrained import Training, attached, batch, leak, next_logits, token_logs
+from loratheory.pretrained import Training, attach, kl_to_base, next_token_logits
+from loratheory.pretrained.metrics import batch, token_log_probs
 
 NUMBERS = [NAMES.index(task) for task in TASKS]
 
@@ -45,8 +46,8 @@ def exam(tmp_path_factory):
         vars(made)["model"] = small_model(2)
         for number in NUMBERS:
             prompts = [prompt for prompt, _ in made.tasks.questions(number)][: CHOOSING + 8]
-            with attached(made.model, [made.tasks.adapter(number)]):
-                says = next_logits(made.model, prompts).argmax(1).tolist()
+            with attach(made.model, [made.tasks.adapter(number)]):
+                says = next_token_logits(made.model, prompts).argmax(1).tolist()
             asked[number] = [
                 (prompt, f"N{token if i % 2 else token + 1}")
                 for i, (prompt, token) in enumerate(zip(prompts, says, strict=True))
@@ -61,7 +62,7 @@ def summed(updates, weights):
 
 
 def active(coefficient):
-    return lambda model, adapters: attached(model, adapters, coefficient)
+    return lambda model, adapters: attach(model, adapters, coefficient)
 
 
 def test_kept_and_drift_are_what_the_adapters_do_by_hand(exam):
@@ -72,19 +73,19 @@ def test_kept_and_drift_are_what_the_adapters_do_by_hand(exam):
     ):
         kept = total = 0
         for group in groups:
-            with attached(exam.model, [exam.tasks.adapter(i) for i in group]):
+            with attach(exam.model, [exam.tasks.adapter(i) for i in group]):
                 for i in group:
                     prompts, words = zip(*exam.tasks.questions(i)[CHOOSING:], strict=True)
-                    says = next_logits(exam.model, prompts).argmax(1).tolist()
+                    says = next_token_logits(exam.model, prompts).argmax(1).tolist()
                     right = [f"N{x}" == word for x, word in zip(says, words, strict=True)]
                     kept += sum(right[1::2])  # right alone, by how they were made
                     total += len(right) // 2
         assert (found.right, found.asked) == (kept, total)
         assert 0 <= kept < total
-    base, _ = token_logs(exam.model, TEXT)
-    with attached(exam.model, [exam.tasks.adapter(i) for i in NUMBERS]):
-        now, _ = token_logs(exam.model, TEXT)
-    assert mark.leak == pytest.approx(leak(base, now), rel=1e-5)
+    base, _ = token_log_probs(exam.model, TEXT)
+    with attach(exam.model, [exam.tasks.adapter(i) for i in NUMBERS]):
+        now, _ = token_log_probs(exam.model, TEXT)
+    assert mark.leak == pytest.approx(kl_to_base(base, now), rel=1e-5)
 
 
 def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
@@ -149,7 +150,7 @@ def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
     [one] = exam.worlds
     facts = 0
     for key, recipe in RECIPES.items():
-        with attached(exam.model, [one.adapter(hop, recipe) for hop in range(2)]):
+        with attach(exam.model, [one.adapter(hop, recipe) for hop in range(2)]):
             found = {
                 kind: answers(exam.model, some).vocabulary_right
                 for kind, some in questions(one.world, TEMPLATES).items()
@@ -165,7 +166,7 @@ def test_in_the_control_the_second_hop_is_another_worlds(exam):
 
     def _seen(model, adapters):
         seen.append(adapters)
-        return attached(model, adapters)
+        return attach(model, adapters)
 
     exam.mark("x", _seen, other=True)
     other = publishers(exam.model, exam.seeds[0] + 1)

@@ -6,7 +6,8 @@ import torch
 from worded import VOCABULARY
 
 from loratheory.evaluate.fact_sets import ASKED
-from loratheory.pretrained import attached, batch, first_tokens, next_logits
+from loratheory.pretrained import attach, first_tokens, next_token_logits
+from loratheory.pretrained.metrics import batch
 from paper.studies._shared import whereabouts
 from paper.studies._shared.whereabouts import Arm, Asked
 
@@ -51,10 +52,10 @@ def test_the_masks_are_the_tokens_of_the_subject_and_the_last(model, asked):
     ],
 )
 def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair, asked):
-    with attached(model, pair) as acts:
+    with attach(model, pair) as acts:
         found = whereabouts.says(model, acts, asked, arm, split=1)
         acts.set([coefficients[layer] for layer in acts.layers])
-        assert torch.allclose(found, next_logits(model, asked.prompts), atol=1e-4)
+        assert torch.allclose(found, next_token_logits(model, asked.prompts), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair
 def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked):
     few = Asked(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
     library, layers = pair * (len(tokens) // 2), ("all",) * len(tokens)
-    with attached(model, library) as acts:
+    with attach(model, library) as acts:
         everywhere = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
         found = whereabouts.says(model, acts, few, Arm(layers, tokens), 1)
         again = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
@@ -81,8 +82,8 @@ def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked)
         kinds = {"all": [True] * length, "subject": inside(prompt, name), "last": last}
         kinds["but the last"] = [not one for one in last]
         weights = torch.tensor([kinds[each] for each in tokens]).T
-        with attached(model, library, route=lambda _, x, w=weights: w.to(x)):
-            wanted.append(next_logits(model, [prompt]))
+        with attach(model, library, route=lambda _, x, w=weights: w.to(x)):
+            wanted.append(next_token_logits(model, [prompt]))
     assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
     assert not torch.allclose(found, everywhere, atol=1e-2)
 
@@ -118,7 +119,7 @@ def test_nothing_is_written_along_projected_directions_above_the_split(model, pa
 def test_the_lens_at_the_last_layer_is_what_the_model_says(model, asked):
     rows = whereabouts.lens(model, asked)
     assert len(rows) == 2
-    logits = next_logits(model, asked.prompts)
+    logits = next_token_logits(model, asked.prompts)
     for words, name in ((asked.answers, "answer_at_last"), (asked.bridges, "bridge_at_last")):
         tokens = first_tokens(model, sorted({*words}))
         best = tokens[logits[:, tokens].argmax(1)]
@@ -128,9 +129,9 @@ def test_the_lens_at_the_last_layer_is_what_the_model_says(model, asked):
 def test_a_patched_state_is_that_of_the_later_layer(model, pair, asked):
     few = Asked(asked.prompts[:3], asked.subjects[:3], asked.answers[:3])
     layers, wanted = model.network.get_decoder().layers, []
-    with attached(model, pair):
+    with attach(model, pair):
         same = whereabouts.back_patched(model, few, 1, 1)
-        assert torch.allclose(same, next_logits(model, few.prompts), atol=1e-5)
+        assert torch.allclose(same, next_token_logits(model, few.prompts), atol=1e-5)
         found = whereabouts.back_patched(model, few, 1, 0)
         for prompt, name in zip(few.prompts, few.subjects, strict=True):
             wanted.append(patched_by_hand(model, layers, prompt, inside(prompt, name).index(True)))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -15,40 +16,34 @@ from letters import model as letters_model
 from safetensors.torch import load_file, save_file
 from worded import small_model
 
-from loratheory.adapters import Adapter, merge, read_adapter
+from loratheory.adapters import Adapter, read_adapter
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import (
-    GENERIC,
-    WAYS,
-    About,
-    Mark,
-    Model,
-    ModelError,
-    Share,
-    Tried,
-    about_in,
-    advised,
-    attached,
-    batch,
-    generated,
-    halved,
-    leaks,
-    maps,
-    next_logits,
-    optimise_coefficients,
-    put_on,
-    recipe_in,
-    reused,
-    write_reuse,
+from loratheory.pretrained import Model, ModelError, advise, apply_method, attach, next_token_logits
+from loratheory.pretrained.advise import (
+    Evaluation,
+    Retention,
+    _Exam,
+    recommend,
+    split_prompts,
 )
-from loratheory.pretrained import _advise as advise
-from loratheory.pretrained import _reuse as reuse
-from loratheory.pretrained._advise import _Exam, further, recommended
+from loratheory.pretrained.coefficients import optimise_coefficients
+from loratheory.pretrained.methods import (
+    METHODS,
+    Subjects,
+    attach_method,
+    generate_text,
+    read_recipe,
+    read_subjects,
+    write_combination,
+)
+from loratheory.pretrained.metrics import Share, batch, measure_drift
+from loratheory.pretrained.models import GENERIC, maps
 
 PROMPTS = {
     "one": {f"the {word} is of": "" for word in ["ox", "cow", "pig", "hen", "ewe", "ram"]},
     "two": {f"a {word} in": "" for word in ["red", "blue", "green", "white"]},
 }
+MODULE = sys.modules["loratheory.pretrained.advise"]  # its name in the package is a function
 NAMES = ("one", "two")
 
 
@@ -56,7 +51,7 @@ NAMES = ("one", "two")
 def short():
     """Two ordinary sentences are enough for gates here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reuse, "GENERIC", GENERIC[:2])
+        patch.setattr("loratheory.pretrained.methods.GENERIC", GENERIC[:2])
         yield
 
 
@@ -96,7 +91,7 @@ def dense_logits(adapters, coefficients, prompts):
 def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
     way, numbers, answers, model, library
 ):
-    choosing, scoring = halved(PROMPTS)
+    choosing, scoring = split_prompts(PROMPTS)
     alone = {
         name: dense_logits(library, np.eye(2)[i], scoring[name]) for i, name in enumerate(NAMES)
     }
@@ -107,7 +102,7 @@ def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
             name: dict(zip(scoring[name], (f"N{token}" for token in wanted[name]), strict=True))
             for name in NAMES
         } | {"both": {"ox of red": "N7"}}
-    advice = advised(model, library, choosing, scoring, ways=[way])
+    advice = advise(model, library, choosing, scoring, methods=[way])
     (tried,) = advice.tried
     assert tried.coefficients == tuple(numbers)
     assert [mark.share.what for mark in tried.marks] == [*NAMES] + ["both"] * answers
@@ -136,59 +131,47 @@ def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
         for a in [dense_logits(library, np.eye(2)[i], choosing[n])]
     )
     assert tried.chosen_kl == pytest.approx(worst, rel=1e-3)
-    assert advice.leaks == leaks(model, library)
+    assert advice.leaks == measure_drift(model, library)
 
 
 def test_some_prompts_choose_and_all_others_score():
     many = {"one": {str(i): "" for i in range(30)}, "two": {"a": "", "b": "", "c": ""}}
-    choosing, scoring = halved(many)
+    choosing, scoring = split_prompts(many)
     assert [*choosing["one"]] == ["0", "4", "8", "12", "17", "21", "25", "29"]
     assert [*choosing["two"]] == ["a"]
     for name in many:
         assert {*choosing[name], *scoring[name]} == {*many[name]}
         assert not {*choosing[name]} & {*scoring[name]}
     with pytest.raises(ModelError, match="one: it has one prompt"):
-        halved({"one": {"a": ""}})
-
-
-def test_no_way_changes_what_is_found_of_another(model, library):
-    ways = ["one coefficient", "a coefficient each", "mean"]
-    together = advised(model, library, *halved(PROMPTS), ways=ways).tried
-    for one in together:
-        assert advised(model, library, *halved(PROMPTS), ways=[one.way]).tried == (one,)
+        split_prompts({"one": {"a": ""}})
 
 
 def test_what_was_found_is_read_again_until_prompts_or_code_change(
     model, library, tmp_path, monkeypatch
 ):
-    asked, ways = halved(PROMPTS), ["mean", "a coefficient each", "prompt gates"]
-    first = advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x")
+    asked, ways = split_prompts(PROMPTS), ["mean", "a coefficient each", "prompt gates"]
+    first = advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x")
     assert len([*(tmp_path / "x").iterdir()]) == 3
-    assert advised(model, library, *asked, ways=ways) == first
+    assert advise(model, library, *asked, methods=ways) == first
 
     def _put_on(*_, **__):
         message = "asked anew"
         raise ModelError(message)
 
-    monkeypatch.setattr(advise, "put_on", _put_on)
-    again = advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x")
+    monkeypatch.setattr(MODULE, "attach_method", _put_on)
+    again = advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x")
     assert again == first
-    others = halved({**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}})
-    assert advised(model, library, *others, ways=ways, kept_in=tmp_path / "x").tried == ()
-    monkeypatch.setattr(advise, "code", lambda _: "another")
-    assert advised(model, library, *asked, ways=ways, kept_in=tmp_path / "x").tried == ()
-
-
-def test_a_way_moves_ordinary_sentences_as_the_merged_adapter_does(model, library):
-    both = merge(library, "cat", weights=[0.5, 0.5], any_base=True)
-    advice = advised(model, library, *halved(PROMPTS), ways=["mean"])
-    assert advice.tried[0].leak == pytest.approx(leaks(model, [both])[0], rel=1e-3)
-    assert f"moves ordinary sentences by {advice.tried[0].leak:.2g} nats" in advice.reason
+    others = split_prompts(
+        {**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}}
+    )
+    assert advise(model, library, *others, methods=ways, kept_in=tmp_path / "x").tried == ()
+    monkeypatch.setattr(MODULE, "code", lambda _: "another")
+    assert advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x").tried == ()
 
 
 def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
     twice = [library[0], library[0]]
-    tried = advised(model, twice, *halved(PROMPTS), ways=["one coefficient", "sum"]).tried
+    tried = advise(model, twice, *split_prompts(PROMPTS), methods=["one coefficient", "sum"]).tried
     assert tried[0].coefficients == pytest.approx((0.5, 0.5), abs=0.03)
     assert tried[0].worst.part == 1
     assert tried[0].chosen_kl < 0.01 < tried[1].chosen_kl
@@ -217,11 +200,11 @@ def scaled(adapter, factor):
 
 def searched(model, adapters, exam, free):
     """What the search finds for adapters that act together."""
-    with attached(model, adapters) as acting:
+    with attach(model, adapters) as acting:
 
         def _measure(coefficients):
             acting.set(coefficients)
-            return exam.asked(model)[0]
+            return exam.ask(model)[0]
 
         slopes = partial(exam.slopes, model, acting)
         return optimise_coefficients(_measure, slopes, free, [1.0] * len(adapters))
@@ -259,10 +242,10 @@ def situation(kind, seed):
 def least_of(model, adapters, exam, points):
     """The least largest divergence at some points."""
     found = []
-    with attached(model, adapters) as acting:
+    with attach(model, adapters) as acting:
         for point in points:
             acting.set(point)
-            found.append(exam.asked(model)[0].max())
+            found.append(exam.ask(model)[0].max())
     return min(found)
 
 
@@ -310,13 +293,13 @@ def test_derivatives_are_those_of_differences(kind, base, folders):
     model, adapters = base(kind, double=True), [*map(read_adapter, folders(kind))]
     exam = _Exam.of(model, adapters, letters(2, each=20))
     at, step, ends = np.array([0.3, 0.8]), 1e-3, []
-    with attached(model, adapters) as acting:
+    with attach(model, adapters) as acting:
         values, rows = exam.slopes(model, acting, at)
         for move in (*np.eye(2), *-np.eye(2)):
             acting.set(at + step * move)
-            ends.append(exam.asked(model)[0])
+            ends.append(exam.ask(model)[0])
         acting.set(at)
-        assert values == pytest.approx(exam.asked(model)[0], rel=1e-4)
+        assert values == pytest.approx(exam.ask(model)[0], rel=1e-4)
     differences = (np.array(ends[:2]) - np.array(ends[2:])).T / (2 * step)
     assert rows == pytest.approx(differences, rel=0.02, abs=0.01)
 
@@ -326,7 +309,7 @@ def test_a_model_in_bfloat16_has_derivatives_too():
     half = Model(letters_model(seed=0).network.bfloat16(), model.tokenizer, "half")
     at, found = np.array([1.0, 0.0]), []
     for one in (model, half):
-        with attached(one, adapters) as acting:
+        with attach(one, adapters) as acting:
             found.append(exam.slopes(one, acting, at)[1])
     assert found[1][1] == pytest.approx(found[0][1], rel=0.2, abs=0.02)
 
@@ -369,8 +352,8 @@ def test_the_least_worst_of_three_bowls_lies_where_they_balance():
 
 def tried(way, kept, kl, cost=1.0):
     """A way by what it keeps of ten prompts of each adapter."""
-    marks = tuple(Mark(Share.of(f"a{i}", n, 10), kl) for i, n in enumerate(kept))
-    return Tried(way, (1.0,), cost, kl, marks, 0.3)
+    marks = tuple(Retention(Share.of(f"a{i}", n, 10), kl) for i, n in enumerate(kept))
+    return Evaluation(way, (1.0,), cost, kl, marks, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -392,36 +375,24 @@ def tried(way, kept, kl, cost=1.0):
     ],
 )
 def test_the_recommendation_by_hand(rows, best, said):
-    way, reason = recommended([tried(*row) for row in rows])
+    way, reason = recommend([tried(*row) for row in rows])
     assert way == best
     assert said in reason
 
 
 def test_subject_gates_are_tried_where_it_is_known_what_adapters_are_about(model, library, about):
-    asked = halved(PROMPTS)
+    asked = split_prompts(PROMPTS)
     ways = ["mean", "subject gates"]
-    assert [one.way for one in advised(model, library, *asked, ways=ways).tried] == ["mean"]
-    _, gates = advised(model, library, *asked, ways=ways, about=about).tried
+    assert [one.way for one in advise(model, library, *asked, methods=ways).tried] == ["mean"]
+    _, gates = advise(model, library, *asked, methods=ways, about=about).tried
     assert gates.marks[1].kl == pytest.approx(0, abs=1e-6)  # the second hop is named, and alone
     assert gates.cost > 3
     with pytest.raises(ModelError, match="there are subjects for 0 of 2 adapters"):
-        put_on(model, library, WAYS["subject gates"])
-
-
-def test_who_asks_further_questions_is_told_which_way_answers_clearly_more_of_them():
-    def _with(one, right):
-        return replace(one, marks=(*one.marks, Mark(Share.of("two-hop", right, 20), None)))
-
-    ways = [tried("mean", [9, 10], 0.2), tried("prompt gates", [10, 10], 0.1)]
-    rows = [_with(one, right) for one, right in zip(ways, (4, 9), strict=True)]
-    said = "Of the further questions it answers 4 of 20, and prompt gates 9."
-    assert further(rows, "mean") == f" {said}"
-    assert further(rows, "prompt gates") == further([_with(ways[0], 8), rows[1]], "mean") == ""
-    assert further(ways, "mean") == further([], "") == ""
+        attach_method(model, library, METHODS["subject gates"])
 
 
 COEFFICIENTS = {"a coefficient each": [0.3, 1.4], "knots-ties": [0.7], "tsv": [1.2]}
-KEPT = ["mean", *COEFFICIENTS, "chebyshev", *(name for name, way in WAYS.items() if way.gates)]
+KEPT = ["mean", *COEFFICIENTS, "chebyshev", *(name for name, way in METHODS.items() if way.gates)]
 SUBJECTS = [tuple(text.split()[1] for text in pairs) for pairs in PROMPTS.values()]
 
 
@@ -429,7 +400,7 @@ SUBJECTS = [tuple(text.split()[1] for text in pairs) for pairs in PROMPTS.values
 def about(model):
     """What each adapter is about, spelt as the small model spells its tokens."""
     spelt = [tuple(model.tokenizer.decode([t]).strip() for t in tokens(model, s)) for s in SUBJECTS]
-    return [About(spelt[0]), About(spelt[1], "before")]
+    return [Subjects(spelt[0]), Subjects(spelt[1], "before")]
 
 
 def tokens(model, words):
@@ -440,34 +411,34 @@ def tokens(model, words):
 def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
     name, model, library, about, tmp_path
 ):
-    way = WAYS[name]
+    way = METHODS[name]
     numbers = COEFFICIENTS.get(name, way.coefficients(2))
     prompts = [text for pairs in PROMPTS.values() for text in pairs]
-    acting, _ = put_on(model, library, way, about=about)
+    acting, _ = attach_method(model, library, way, about=about)
     with acting:
         acting.set(numbers)
-        wanted = next_logits(model, prompts)
-    assert not torch.allclose(wanted, next_logits(model, prompts), atol=0.1)
+        wanted = next_token_logits(model, prompts)
+    assert not torch.allclose(wanted, next_token_logits(model, prompts), atol=0.1)
     one, two = tmp_path / "one", tmp_path / "two"
     put = {"model": model, "about": about}
-    write_reuse(one, library, NAMES, way, numbers, **put, card={"more": 1})
-    with reused(model, one):
-        torch.testing.assert_close(next_logits(model, prompts), wanted, rtol=1e-4, atol=1e-4)
+    write_combination(one, library, NAMES, way, numbers, **put, card={"more": 1})
+    with apply_method(model, one):
+        torch.testing.assert_close(next_token_logits(model, prompts), wanted, rtol=1e-4, atol=1e-4)
     gates = way.gates is not None
     assert gates != (one / "adapter_config.json").exists()
     file = one / ("route.json" if gates else "adapter_card.json")
-    recipe = recipe_in(file)
+    recipe = read_recipe(file)
     recipe.check(library)
-    assert (recipe.way, recipe.coefficients) == (way, numbers)
+    assert (recipe.method, recipe.coefficients) == (way, numbers)
     assert recipe.about == (about if name == "subject gates" else [])
-    write_reuse(two, library, NAMES, recipe.way, recipe.coefficients, **put)
+    write_combination(two, library, NAMES, recipe.method, recipe.coefficients, **put)
     for path in one.rglob("*.safetensors"):
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
     for wrong, said in ((library[::-1], "another adapter here"), (library[:1], "1 are given")):
         with pytest.raises(ModelError, match=said):
             recipe.check(wrong)
     with pytest.raises((FileExistsError, ValueError)):
-        write_reuse(one, library, NAMES, way, numbers, **put)
+        write_combination(one, library, NAMES, way, numbers, **put)
 
 
 @pytest.fixture(scope="module")
@@ -475,14 +446,14 @@ def routes(model, library, about, tmp_path_factory):
     home = tmp_path_factory.mktemp("routes")
     for name in ("map gates", "block gates", "prompt gates", "subject gates"):
         put = {"model": model, "about": about}
-        write_reuse(home / name, library, NAMES, WAYS[name], [1.0, 1.0], **put)
+        write_combination(home / name, library, NAMES, METHODS[name], [1.0, 1.0], **put)
     return home
 
 
 def greedy(model, prompt, count):
     """Written token by token, without a cache."""
     for _ in range(count):
-        prompt += f" N{int(next_logits(model, [prompt])[0].argmax())}"
+        prompt += f" N{int(next_token_logits(model, [prompt])[0].argmax())}"
     return prompt
 
 
@@ -490,10 +461,10 @@ def greedy(model, prompt, count):
 def test_what_is_generated_is_what_a_pass_a_token_says(name, model, routes, monkeypatch):
     monkeypatch.setattr(model.network.generation_config, "repetition_penalty", 9.0)
     text = "the ox is of"
-    with reused(model, routes / name):
+    with apply_method(model, routes / name):
         wanted = greedy(model, text, 4)
     said = []
-    assert text + generated(model, routes / name, text, tokens=4, say=said.append) == wanted
+    assert text + generate_text(model, routes / name, text, tokens=4, say=said.append) == wanted
     assert "".join(said) == wanted.removeprefix(text)
 
 
@@ -503,15 +474,15 @@ def test_gates_on_prompts_choose_once_for_all_that_is_generated(
 ):
     seen = set()
     for text in (text for pairs in PROMPTS.values() for text in pairs):
-        acting, _ = put_on(model, library, WAYS[name], about=about)
+        acting, _ = attach_method(model, library, METHODS[name], about=about)
         with acting:
-            said = next_logits(model, [text])
+            said = next_token_logits(model, [text])
         for some in ((0,), (1,), (0, 1)):  # who acted, told by what was said
-            with attached(model, [library[k] for k in some]):
-                if torch.allclose(next_logits(model, [text]), said, atol=1e-4):
+            with attach(model, [library[k] for k in some]):
+                if torch.allclose(next_token_logits(model, [text]), said, atol=1e-4):
                     wanted = greedy(model, text, 3)
                     seen.add(some)
-        assert text + generated(model, routes / name, text, tokens=3) == wanted
+        assert text + generate_text(model, routes / name, text, tokens=3) == wanted
     assert seen == ({(0,), (1,)} if name == "prompt gates" else {(0, 1), (1,)})
 
 
@@ -528,19 +499,7 @@ def test_a_card_that_says_wrongly_what_an_adapter_is_about_is_refused(what, tmp_
     content, said = CARDS[what]
     (tmp_path / "adapter_card.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match=said):
-        about_in(tmp_path)
-
-
-def test_a_card_may_say_what_an_adapter_is_about(tmp_path):
-    assert about_in(tmp_path) is None
-    card = tmp_path / "adapter_card.json"
-    for content, wanted in (
-        ({"leak": 0.1}, None),
-        ({"subjects": ["ox"]}, About(("ox",))),
-        ({"subjects": ["ox", "cow"], "partner": "before"}, About(("ox", "cow"), "before")),
-    ):
-        card.write_text(json.dumps(content))
-        assert about_in(tmp_path) == wanted
+        read_subjects(tmp_path)
 
 
 def levels(change):
@@ -586,17 +545,9 @@ def test_a_damaged_route_is_refused(what, model, routes, tmp_path):
     damage, said = DAMAGES[what]
     shutil.copytree(routes / "map gates", tmp_path / "route")
     damage(tmp_path / "route")
-    with pytest.raises(ValueError, match=said), reused(model, tmp_path / "route"):
+    with pytest.raises(ValueError, match=said), apply_method(model, tmp_path / "route"):
         pass
     assert not any(m._forward_hooks for m in model.network.modules())
-
-
-def test_a_digest_is_of_modules_and_numbers_not_of_their_order_or_files(library):
-    one = library[0]
-    name = next(iter(one))
-    other = {**one.modules, name: replace(one[name], up=one[name].up + 1e-12)}
-    digests = [reuse.digest(x) for x in (one, Adapter.of(dict(reversed([*one.items()]))))]
-    assert digests[0] == digests[1] != reuse.digest(Adapter.of(other))
 
 
 def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
@@ -604,7 +555,7 @@ def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
     low = gaussian(np.random.default_rng(0), *tokens, 1)
     info = replace(library[0].info, embeddings=frozenset({"model.embed_tokens"}))
     odd = Adapter.of({**library[0].modules, "model.embed_tokens": low}, info)
-    advice = advised(model, [odd, library[1]], *halved(PROMPTS), ways=["sum", "map gates"])
+    advice = advise(model, [odd, library[1]], *split_prompts(PROMPTS), methods=["sum", "map gates"])
     assert [one.way for one in advice.tried] == ["sum"]
     assert advice.notes[0].startswith("map gates cannot be tried: ")
     assert "embed_tokens" in advice.notes[0]
@@ -612,35 +563,31 @@ def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
 
 
 def test_an_adapter_that_knows_none_of_its_answers_is_refused(model, library):
-    choosing, scoring = halved(PROMPTS)
+    choosing, scoring = split_prompts(PROMPTS)
     wrong = {name: dict.fromkeys(pairs, "N4000") for name, pairs in scoring.items()}
     with pytest.raises(ModelError, match="one: alone it is right on none of 3 prompts"):
-        advised(model, library, choosing, wrong, ways=["sum"])
+        advise(model, library, choosing, wrong, methods=["sum"])
 
 
 def test_merged_adapters_are_scored_beside_the_ways_and_never_recommended(model, library):
-    merged = WAYS["mean"].merged(library, [0.5, 0.5])
+    merged = METHODS["mean"].merge(library, [0.5, 0.5])
     mine = {"mine": Adapter.of(dict(merged), merged.info)}  # in memory
-    advice = advised(model, library, *halved(PROMPTS), ways=["mean"], others=mine)
+    advice = advise(model, library, *split_prompts(PROMPTS), methods=["mean"], others=mine)
     (mean, mine), best = advice.tried, advice.best
     assert (mine.way, best) == ("mine", "mean")
     assert [m.share.right for m in mean.marks] == [m.share.right for m in mine.marks]
     assert mine.chosen_kl == pytest.approx(mean.chosen_kl, rel=1e-3)
-    assert advised(model, library, *halved(PROMPTS), ways=[], others={"mine": merged}).best == ""
+    assert (
+        advise(model, library, *split_prompts(PROMPTS), methods=[], others={"mine": merged}).best
+        == ""
+    )
 
 
 def test_what_a_way_costs_is_its_passes_of_the_base_and_all_factors(model, library):
     ways = ["sum", "prompt gates", "block gates"]
-    advice = advised(model, library, *halved(PROMPTS), ways=ways)
+    advice = advise(model, library, *split_prompts(PROMPTS), methods=ways)
     weights = dict(model.network.named_parameters())
     base = sum(w.numel() for n, w in weights.items() if "proj" in n or "lm_head" in n)
     each = sum(low.up.size + low.down.size for low in library[0].values())
     costs = [passes * (base + 2 * each) / (base + each) for passes in (1, 2, 4)]
     assert [one.cost for one in advice.tried] == pytest.approx(costs)
-
-
-def test_each_adapter_leaks_alone(model, library):
-    each = tuple(leaks(model, [adapter])[0] for adapter in library)
-    assert leaks(model, library) == each
-    assert each[0] != each[1]
-    assert min(each) > 0

@@ -14,11 +14,10 @@ from letters import EXAMPLES, SMALL, Letters, draws, model
 from peft import LoraConfig, get_peft_model
 
 from loratheory.adapters import Info
-from loratheory.pretrained import Model, attached, maps, next_logits, trained
-from loratheory.pretrained._ask import batch, in_one_row, last_logits, packs
-from loratheory.pretrained._settings import targets
-from loratheory.pretrained._train import Factors, order
-from loratheory.pretrained.check import checked
+from loratheory.pretrained import Model, attach, check_model, next_token_logits, train_lora
+from loratheory.pretrained.metrics import batch, can_pack, last_logits, pack
+from loratheory.pretrained.models import maps
+from loratheory.pretrained.train import Factors, draw_order, find_targets
 
 BOTH_ENDS = {
     "llama": ({"model.embed_tokens"}, 15),
@@ -46,7 +45,7 @@ def test_two_adapters_act_as_in_peft_and_leave_no_trace(kind, base, folders, lib
     net = base(kind).network
     bare = logits(net)
     weights = {name: weight.clone() for name, weight in net.state_dict().items()}
-    with attached(Model(net), library(kind)) as acting:
+    with attach(Model(net), library(kind)) as acting:
         both = logits(net)
         acting.set([0, 1])
         second = logits(net)
@@ -64,7 +63,7 @@ def test_two_adapters_act_as_in_peft_and_leave_no_trace(kind, base, folders, lib
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_single_precision_adapters_act_on_a_half_precision_base_as_in_peft(dtype, folders, library):
     net = network("llama").to(dtype)
-    with attached(Model(net), library()[:1]):
+    with attach(Model(net), library()[:1]):
         ours = logits(net)
     theirs = peft_logits("llama", folders()[:1], dtype)
     torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.05)  # checks the type, too
@@ -108,9 +107,9 @@ def peft_updates(kind, first, rows):
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "phi3"])
 def test_training_steps_are_those_of_peft(kind, base):
     seed = int(draws().integers(2**63))
-    ours = trained(base(kind), EXAMPLES, SMALL, rng=draws())
-    start = trained(base(kind), EXAMPLES, replace(SMALL, steps=1, rate=0.0), rng=draws()).adapter
-    wanted = peft_updates(kind, start, [order(seed, 5, 3 * i, 3) for i in range(SMALL.steps)])
+    ours = train_lora(base(kind), EXAMPLES, SMALL, rng=draws())
+    start = train_lora(base(kind), EXAMPLES, replace(SMALL, steps=1, rate=0.0), rng=draws()).adapter
+    wanted = peft_updates(kind, start, [draw_order(seed, 5, 3 * i, 3) for i in range(SMALL.steps)])
     assert wanted.keys() == ours.adapter.keys()
     assert len(ours.losses) == SMALL.steps
     for name, update in wanted.items():
@@ -130,14 +129,14 @@ def test_what_acts_in_training_is_what_acts_afterwards(kind, base):
                 site.up.normal_(std=0.3)
         meanwhile = logits(net)
     assert torch.equal(logits(net), plain)
-    with attached(base(kind), [factors.adapter(Info())]):
+    with attach(base(kind), [factors.adapter(Info())]):
         assert torch.allclose(logits(net), meanwhile, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(meanwhile, plain, atol=0.01)
 
 
 @pytest.mark.parametrize(("kind", "count"), [("llama", 14), ("gpt2", 8), ("tied", 14)])
 def test_all_linear_maps_but_the_head_are_trained(kind, count, base):
-    names = targets(base(kind), SMALL)
+    names = find_targets(base(kind), SMALL)
     assert len(names) == count
     assert not {"lm_head", "model.embed_tokens", "transformer.wte"} & set(names)
 
@@ -145,7 +144,7 @@ def test_all_linear_maps_but_the_head_are_trained(kind, count, base):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_prompts_in_a_batch_are_answered_as_alone(kind, base):
     prompts = [prompt for prompt, _ in EXAMPLES]
-    together, few = (next_logits(base(kind), prompts, size=size) for size in (64, 2))
+    together, few = (next_token_logits(base(kind), prompts, size=size) for size in (64, 2))
     for i, prompt in enumerate(prompts):
         ids = torch.tensor([base(kind).tokenizer(prompt)["input_ids"]])
         with torch.no_grad():
@@ -157,10 +156,10 @@ def test_prompts_in_a_batch_are_answered_as_alone(kind, base):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_prompts_in_one_row_are_answered_as_alone(kind, base):
     prompts = [prompt for prompt, _ in EXAMPLES]
-    assert packs(base(kind), prompts)
+    assert can_pack(base(kind), prompts)
     with torch.no_grad():
         padded = batch(base(kind), prompts)
-        row, ends = in_one_row(padded)
+        row, ends = pack(padded)
         assert row["input_ids"].shape == (1, sum(map(len, prompts)))
         close = {"rtol": 1e-3, "atol": 1e-4}
         found = last_logits(base(kind), row, ends)
@@ -182,15 +181,15 @@ def test_a_model_that_sees_the_prompts_before_in_a_row_does_not_pack():
     def without_positions(input_ids, attention_mask):
         return usual(input_ids, attention_mask)
 
-    assert packs(Model(net, Letters()), prompts)
+    assert can_pack(Model(net, Letters()), prompts)
     for net.forward in (through, refuses, without_positions):
-        assert not packs(Model(net, Letters()), prompts)
+        assert not can_pack(Model(net, Letters()), prompts)
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma", "phi3", "qwen2-moe"])
 def test_no_theorem_is_broken_and_each_speaks_of_every_module(kind, base, library):
     steps = []
-    result = checked(
+    result = check_model(
         Model(base(kind).network),
         library(kind),
         progress=lambda names, count: steps.append((len([*names]), count)) or names,

@@ -14,17 +14,10 @@ from worded import small_model
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import (
-    GENERIC,
-    Model,
-    ModelError,
-    agreement,
-    batch,
-    first_tokens,
-    inputs,
-    next_logits,
-)
-from loratheory.pretrained._ask import one_by_one
+from loratheory.pretrained import Model, ModelError, first_tokens, next_token_logits
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.metrics import batch, one_by_one
+from loratheory.pretrained.models import GENERIC
 
 Q, K, HEAD = "model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj", "lm_head"
 PAGE = Path(__file__).parents[2] / "docs" / "language_model.md"
@@ -44,7 +37,7 @@ def test_a_batch_ends_where_its_prompts_end(base):
     assert made["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
     assert made["position_ids"].tolist() == [[0, 1, 2], [0, 0, 0]]
     assert made["input_ids"][:, -1].tolist() == Letters()("cd")["input_ids"]
-    assert next_logits(base(double=True), ["abc"]).dtype == torch.float32
+    assert next_token_logits(base(double=True), ["abc"]).dtype == torch.float32
 
 
 def test_answers_are_told_by_their_first_token_after_one_space(base):
@@ -63,21 +56,9 @@ def test_what_cannot_be_asked_is_refused(base):
         first_tokens(base(), ["abc", " "])
     with pytest.raises(ModelError, match="prompt '': it has no token"):
         batch(base(), ["abc", " "])
-    for ask in (next_logits, first_tokens):
+    for ask in (next_token_logits, first_tokens):
         with pytest.raises(ModelError, match="it has no tokenizer; load it from a folder"):
             ask(Model(base().network), ["abc"])
-
-
-def test_agreement_counts_the_prompts_that_two_adapters_continue_alike(base):
-    rng, prompts = np.random.default_rng(0), ["abc", "de", "fgh", "i", "jk", "lmno"]
-    adapters = [Adapter.of({HEAD: gaussian(rng, VOCABULARY, 16, 2, 0.3)}) for _ in range(3)]
-    states = inputs(base(), one_by_one(base(), prompts), [HEAD])[HEAD].numpy()
-    last = states[np.cumsum([len(prompt) for prompt in prompts]) - 1]
-    weight = base().network.lm_head.weight.numpy()
-    tokens = [(last @ (weight + one[HEAD].dense()).T).argmax(-1) for one in adapters]
-    wanted = np.array([[(one == other).mean() for other in tokens] for one in tokens])
-    assert 0 < wanted[np.triu_indices(3, 1)].mean() < 1
-    assert agreement(base(), adapters, prompts) == pytest.approx(wanted)
 
 
 def test_without_a_tokenizer_random_tokens_stand_in_the_same_every_time(base):
@@ -101,7 +82,7 @@ def normed(ids):
 
 def test_rows_are_the_tokens_in_order_over_all_batches_and_shared(base):
     batches = [{"input_ids": TOKENS}, {"input_ids": TOKENS[:1, :3]}]
-    rows = inputs(base(), batches, [Q, K, HEAD])
+    rows = collect_inputs(base(), batches, [Q, K, HEAD])
     wanted = [normed(batch["input_ids"]).reshape(-1, 16) for batch in batches]
     assert torch.allclose(rows[Q], torch.cat(wanted), atol=1e-5)
     assert rows[HEAD].shape == (13, 16)
@@ -111,21 +92,21 @@ def test_rows_are_the_tokens_in_order_over_all_batches_and_shared(base):
 
 def test_padding_is_left_out(base):
     mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
-    rows = inputs(base(), [{"input_ids": TOKENS, "attention_mask": mask}], [Q])
+    rows = collect_inputs(base(), [{"input_ids": TOKENS, "attention_mask": mask}], [Q])
     short = normed(TOKENS[:1, :3])[0]
     assert torch.allclose(rows[Q], torch.cat([short, normed(TOKENS[1:])[0]]), atol=1e-5)
 
 
 def test_no_hook_stays_and_what_is_no_linear_map_or_not_reached_is_refused(base):
-    inputs(base(), [{"input_ids": TOKENS}], [Q])
+    collect_inputs(base(), [{"input_ids": TOKENS}], [Q])
     with pytest.raises((TypeError, ValueError)):
-        inputs(base(), [{"nonsense": TOKENS}], [Q])
+        collect_inputs(base(), [{"nonsense": TOKENS}], [Q])
     assert not any(module._forward_pre_hooks for module in base().network.modules())
     for name in ("model.embed_tokens", "model.norm", "nowhere"):
         with pytest.raises(ModelError, match=f"{name} is no linear map of it; choose among"):
-            inputs(base(), [{"input_ids": TOKENS}], [Q, name])
+            collect_inputs(base(), [{"input_ids": TOKENS}], [Q, name])
     with pytest.raises(ModelError, match="no token came there; give prompts that reach it"):
-        inputs(base(), [], [Q])
+        collect_inputs(base(), [], [Q])
 
 
 def test_what_the_page_shows_of_routers_and_gates_runs():
@@ -134,9 +115,9 @@ def test_what_the_page_shows_of_routers_and_gates_runs():
     adapters = [Adapter.of({n: gaussian(rng, 16, 16, 2) for n in names}) for _ in range(2)]
     code = PAGE.read_text().split("## Who acts")[1].split("```python\n")[1].split("```")[0]
     folders = {"tests/data/persons": adapters[0], "tests/data/mascots": adapters[1]}
-    shown = {"model": model, "lt": SimpleNamespace(read=folders.__getitem__)}
-    before = next_logits(model, ["one two"])
+    shown = {"model": model, "lt": SimpleNamespace(read_adapter=folders.__getitem__)}
+    before = next_token_logits(model, ["one two"])
     exec(code, shown)
     assert set(shown["seen"]) == set(names)
     assert len(shown["ordinary"]) == 12
-    assert torch.equal(next_logits(model, ["one two"]), before)
+    assert torch.equal(next_token_logits(model, ["one two"]), before)

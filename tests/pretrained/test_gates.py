@@ -1,7 +1,5 @@
 """Who acts at which token: routers, gates on maps, blocks and prompts, by hand on dense updates."""
 
-from inspect import unwrap
-
 import numpy as np
 import pytest
 import torch
@@ -9,10 +7,8 @@ from causal import TOKENS, logits
 
 from loratheory.adapters import (
     Adapter,
-    Info,
     Router,
     arrow_scores,
-    calibrate,
     calibrate_z,
     response_norms,
 )
@@ -20,18 +16,23 @@ from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     Model,
     ModelError,
-    attached,
-    batch,
-    block_gates,
-    hop_gates,
-    inputs,
-    map_gates,
-    maps,
-    prompt_gates,
-    routed,
-    settle,
-    subject_gates,
+    attach,
+    gate_blocks,
+    gate_matrices,
+    gate_prompts,
+    route_hops,
+    route_subjects,
 )
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.gates import freeze_routing
+from loratheory.pretrained.metrics import batch
+from loratheory.pretrained.models import maps
+
+
+def routed(routers):
+    """A route by one router for each module."""
+    return lambda module, x: routers[module].weights(x)
+
 
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
@@ -45,7 +46,7 @@ BLOCKS = {
 
 def grouped_prompt_gates(model, acting, batches, **options):
     """Prompt gates of the two pairs."""
-    return prompt_gates(model, acting, batches, PAIRS, **options)
+    return gate_prompts(model, acting, batches, PAIRS, **options)
 
 
 def library(model, count, rank=1, only="layers."):
@@ -114,7 +115,7 @@ def soft(_, dense, x):
 def test_routers_weigh_each_token_and_coefficients_multiply(base, router, choose, coefficients):
     model = base("qwen2", double=True)
     adapters = library(model, 3)
-    with attached(model, adapters, coefficients) as acting:
+    with attach(model, adapters, coefficients) as acting:
         acting.follow(routed({name: router(low) for name, low in acting.updates.items()}))
         ours = logits(model.network)
     wanted = by_hand(
@@ -124,67 +125,6 @@ def test_routers_weigh_each_token_and_coefficients_multiply(base, router, choose
     )
     assert torch.allclose(ours, wanted, rtol=1e-8, atol=1e-8)
     assert not torch.allclose(ours, logits(model.network), atol=0.1)
-
-
-def test_gates_calibrated_on_the_model_open_above_what_they_met_there(base):
-    model = base("qwen2", double=True)
-    # Not of attention: what the first reads is that of ordinary tokens, on the limit itself.
-    adapters, rng = library(model, 3, only=".mlp."), np.random.default_rng(1)
-    batches = [{"input_ids": torch.asarray(rng.integers(0, 31, (20, 5)))}]
-    ordinary = inputs(model, batches, [*adapters[0]])
-    with attached(model, adapters) as acting:
-        gates = {
-            name: calibrate(low, ordinary[name], budget=0.5) for name, low in acting.updates.items()
-        }
-        acting.follow(routed(gates))
-        ours = logits(model.network)
-
-    def _large(name, dense, x):
-        pairs = zip(dense, gates[name].thresholds, strict=True)
-        return [float((delta @ x).norm() > threshold) for delta, threshold in pairs]
-
-    assert torch.allclose(ours, by_hand(model, adapters, _large), rtol=1e-8, atol=1e-8)
-    for name in adapters[0]:
-        share = gates[name].weights(ordinary[name]).mean(dim=0)
-        assert (share > 0).all()
-        assert (share < 0.2).all()
-
-
-def test_a_route_can_be_followed_and_left(base):
-    model, met = base(double=True), []
-
-    def _second_layer(name, x):
-        met.append((name, tuple(x.shape)))
-        return torch.full((len(x), 2), float(".1." in name), dtype=x.dtype)
-
-    with attached(model, library(model, 2), [1.0, 0.5], route=_second_layer) as acting:
-        ours = logits(model.network)
-        acting.follow(None)
-        acting.coefficients[acting.layers == 0] = 0
-        assert torch.allclose(ours, logits(model.network), rtol=1e-12)
-        asked = len(met)
-        acting.follow(_second_layer)
-        acting.set(0.0)  # then outputs are passed on as they are, and nobody is asked
-        logits(model.network)
-        assert len(met) == asked
-        assert {*met} == {
-            (name, (TOKENS.numel(), low[0].shape[1])) for name, low in acting.updates.items()
-        }
-
-
-def test_modules_without_a_router_and_embeddings_are_refused(base):
-    model = base(double=True)
-    with (
-        attached(model, library(model, 1), route=routed({})),
-        pytest.raises(ModelError, match=r"layers\.0\.self_attn\.q_proj: there is no router for it"),
-    ):
-        states(model)
-    name = "model.embed_tokens"
-    info = Info(embeddings=frozenset({name}))
-    one = Adapter.of({name: gaussian(np.random.default_rng(1), 16, 31, 1)}, info)
-    with pytest.raises(ModelError, match="embed_tokens: the inputs of an embedding are no vectors"):
-        attached(model, [one], route=lambda _, x: x)
-    assert not any(module._forward_hooks for module in model.network.modules())
 
 
 # Gates on blocks
@@ -212,7 +152,7 @@ def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, 
     """What comes in is the base's where limits are found, and where nothing acts elsewhere."""
     model, block = base(kind, double=True), BLOCKS[kind][place]
     adapters, tokens = library(model, 2, only=f"{block}."), TOKENS[:1]
-    with attached(model, adapters) as acting:
+    with attach(model, adapters) as acting:
         usual = np.concatenate([responses(model, acting, block, x["input_ids"]) for x in ORDINARY])
         scores = (responses(model, acting, block, tokens) - usual.mean(0)) / usual.std(0)
         assert scores.max() > 0.3
@@ -221,7 +161,7 @@ def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, 
         x = torch.zeros(tokens.shape[1], acting.updates[name][0].shape[1], dtype=torch.float64)
         for z in (0, scores.max() - 1e-6, scores.max() + 1e-6):
             acting.set(1.0)
-            block_gates(model, acting, ORDINARY, z=float(z))
+            gate_blocks(model, acting, ORDINARY, z=float(z))
             acting.set(np.outer(inside, [1, 1]))
             states(model, input_ids=tokens)
             assert np.array_equal(acting.route(name, x).numpy(), scores > z)
@@ -230,14 +170,14 @@ def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, 
 def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficients_let_it(base):
     model = base(double=True)
     adapters, bare = library(model, 2, only=".mlp."), states(model)
-    with attached(model, adapters) as acting:
+    with attach(model, adapters) as acting:
         everywhere = states(model)
         acting.coefficients[acting.layers >= 1, 0] = 0
         below = states(model)
         acting.set(1.0)
-        block_gates(model, acting, ORDINARY, z=1e6)
+        gate_blocks(model, acting, ORDINARY, z=1e6)
         assert torch.allclose(states(model), bare, rtol=0, atol=1e-12)
-        block_gates(model, acting, ORDINARY, z=-1e6)
+        gate_blocks(model, acting, ORDINARY, z=-1e6)
         assert torch.allclose(states(model), everywhere, rtol=0, atol=1e-10)
         acting.coefficients[acting.layers >= 1, 0] = 0
         assert torch.allclose(states(model), below, rtol=0, atol=1e-10)
@@ -247,8 +187,8 @@ def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficient
 
 def test_a_token_is_decided_by_itself_not_by_its_neighbours_in_the_batch(base):
     model = base(double=True)
-    with attached(model, library(model, 2, only=".mlp.")) as acting:
-        block_gates(model, acting, ORDINARY, z=0.5)
+    with attach(model, library(model, 2, only=".mlp.")) as acting:
+        gate_blocks(model, acting, ORDINARY, z=0.5)
         each = [states(model, input_ids=row[None]) for row in TOKENS]
         assert torch.allclose(states(model), torch.cat(each), rtol=0, atol=1e-10)
 
@@ -256,17 +196,17 @@ def test_a_token_is_decided_by_itself_not_by_its_neighbours_in_the_batch(base):
 def test_a_cache_padding_no_tokens_and_maps_outside_blocks_are_refused(base):
     model = base(double=True)
     padded = {"input_ids": TOKENS, "attention_mask": torch.tensor([[0, 1, 1, 1, 1], [1] * 5])}
-    with attached(model, library(model, 2)) as acting:
+    with attach(model, library(model, 2)) as acting:
         with pytest.raises(ModelError, match="padding is no token; give each prompt alone"):
-            block_gates(model, acting, [padded])
+            gate_blocks(model, acting, [padded])
         with pytest.raises(ModelError, match="no token came there"):
-            block_gates(model, acting, [])
-        block_gates(model, acting, ORDINARY)
+            gate_blocks(model, acting, [])
+        gate_blocks(model, acting, ORDINARY)
         with pytest.raises(ModelError, match="use_cache=False"):
             model.network(input_ids=TOKENS, use_cache=True)
     head = Adapter.of({"lm_head": gaussian(np.random.default_rng(0), 31, 16, 1)})
-    with attached(model, [head]) as acting, pytest.raises(ModelError, match="in no block"):
-        block_gates(model, acting, ORDINARY)
+    with attach(model, [head]) as acting, pytest.raises(ModelError, match="in no block"):
+        gate_blocks(model, acting, ORDINARY)
 
 
 # Gates on prompts
@@ -276,7 +216,7 @@ def prompt_responses(model, adapters, prompts):
     """By dense updates, one prompt at a time: in deviations above the mean of ordinary tokens."""
 
     def _lengths(one):
-        x = inputs(model, [one], [*adapters[0]])
+        x = collect_inputs(model, [one], [*adapters[0]])
         return {
             (name, j): np.linalg.norm(x[name].numpy() @ adapter[name].dense().T, axis=1)
             for name in x
@@ -308,10 +248,10 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
     assert {*best} == {0, 1}
     wanted = []
     for prompt, group in zip(PROMPTS, best, strict=True):
-        with attached(model, [adapters[j] for j in PAIRS[group]], 0.7):
+        with attach(model, [adapters[j] for j in PAIRS[group]], 0.7):
             wanted.append(states(model, **batch(model, [prompt]))[:, -1])
-    with attached(model, adapters, 0.7) as acting:
-        prompt_gates(model, acting, ORDINARY, PAIRS, heard)
+    with attach(model, adapters, 0.7) as acting:
+        gate_prompts(model, acting, ORDINARY, PAIRS, heard)
         together = states(model, **batch(model, PROMPTS))[:, -1]
         again = states(model, **batch(model, PROMPTS[:1]))[:, -1]
     torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
@@ -322,13 +262,13 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
 def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firsts, base):
     model = base(double=True)
     adapters = library(model, 4, rank=2, only=".mlp.")
-    usual = [inputs(model, [one], [*adapters[0]]) for one in ORDINARY]
+    usual = [collect_inputs(model, [one], [*adapters[0]]) for one in ORDINARY]
 
     def _scores(prompt, acts):
         """By adapter the means over maps of the largest score and of the last token's."""
-        with attached(model, adapters, 0.5) as acting:
+        with attach(model, adapters, 0.5) as acting:
             acting.set([0.5 * (j in acts) for j in range(4)])
-            x = inputs(model, [batch(model, [prompt])], [*adapters[0]])
+            x = collect_inputs(model, [batch(model, [prompt])], [*adapters[0]])
         found = []
         for adapter in adapters:
             each = []
@@ -350,21 +290,21 @@ def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firs
         second = max((1, 3), key=lambda j: now[j] - end[j])
         chosen.add((first, second))
         others += second != max((1, 3), key=lambda j: now[j])
-        with attached(model, [adapters[first], adapters[second]], 0.5):
+        with attach(model, [adapters[first], adapters[second]], 0.5):
             wanted.append(states(model, **batch(model, [prompt]))[:, -1])
     assert len(chosen) > 2
     assert others  # the response alone, not its rise, would choose others
-    with attached(model, adapters, 0.5) as acting:
-        hop_gates(model, acting, ORDINARY, [firsts, (1, 3)], by="response")
+    with attach(model, adapters, 0.5) as acting:
+        route_hops(model, acting, ORDINARY, [firsts, (1, 3)], by="response")
         together = states(model, **batch(model, PROMPTS))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
         right = {name: x.flip(1) for name, x in batch(model, PROMPTS).items()}
         with pytest.raises(ModelError, match="end before the last position; pad them on the left"):
             states(model, **right)
         with pytest.raises(ModelError, match="name adapters from 0 to 3"):
-            hop_gates(model, acting, ORDINARY, [(0, 2), (1, 4)])
+            route_hops(model, acting, ORDINARY, [(0, 2), (1, 4)])
         with pytest.raises(ModelError, match="chosen by 'norm'; choose it by 'diverg"):
-            unwrap(hop_gates)(model, acting, ORDINARY, [(0, 2), (1, 3)], by="norm")
+            route_hops(model, acting, ORDINARY, [(0, 2), (1, 3)], by="norm")
 
 
 @pytest.mark.parametrize("hops", [[(0, 1), (2, 3)], [(1, 0, 2), (3, 4), (5, 6)]])
@@ -374,7 +314,7 @@ def test_by_divergence_every_later_adapter_is_tried_and_what_it_takes_away_count
     adapters = library(model, count, rank=2, only=".mlp.")
 
     def _states(one, acts):
-        with attached(model, adapters, 0.5) as acting:
+        with attach(model, adapters, 0.5) as acting:
             acting.set([0.5 * (j in acts) for j in range(count)])
             return states(model, **one)[:, -1]
 
@@ -389,8 +329,8 @@ def test_by_divergence_every_later_adapter_is_tried_and_what_it_takes_away_count
     wanted, chosen = [], set()
     for prompt in PROMPTS:
         one = batch(model, [prompt])
-        with attached(model, adapters, 0.0):
-            seen = [inputs(model, [each], [*adapters[0]]) for each in (*ORDINARY, one)]
+        with attach(model, adapters, 0.0):
+            seen = [collect_inputs(model, [each], [*adapters[0]]) for each in (*ORDINARY, one)]
         peaks = [_peak(adapter, seen) for adapter in adapters]
         acts = [max(hops[0], key=lambda j, peaks=peaks: peaks[j])]
         for hop in hops[1:]:
@@ -403,8 +343,8 @@ def test_by_divergence_every_later_adapter_is_tried_and_what_it_takes_away_count
         chosen.add(tuple(acts))
         wanted.append(_states(one, acts))
     assert len(chosen) > 1
-    with attached(model, adapters, 0.5) as acting:
-        hop_gates(model, acting, ORDINARY, hops)
+    with attach(model, adapters, 0.5) as acting:
+        route_hops(model, acting, ORDINARY, hops)
         together = states(model, **batch(model, PROMPTS))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
 
@@ -455,7 +395,7 @@ def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, 
     adapters = library(model, count, rank=2)
 
     def _states(prompt, acts):
-        with attached(model, adapters, 0.5) as acting:
+        with attach(model, adapters, 0.5) as acting:
             acting.set([0.5 * (j in acts) for j in range(count)])
             return states(model, **batch(model, [prompt]))[:, -1]
 
@@ -474,8 +414,8 @@ def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, 
             acts += [] if one is None else [one]
         wanted.append(_states(prompt, acts))
     assert len(led) > len(hops)
-    with attached(model, adapters, 0.5) as acting:
-        subject_gates(model, acting, hops, [SUBJECTS[k] for k in range(count)])
+    with attach(model, adapters, 0.5) as acting:
+        route_subjects(model, acting, hops, [SUBJECTS[k] for k in range(count)])
         together = states(model, **batch(model, [*asked]))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
         assert torch.allclose(together[-2], _states("? said", [])[0])
@@ -496,19 +436,19 @@ def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, 
 )
 def test_adapters_without_subjects_are_refused(hops, subjects, said, base):
     model = Model(base(double=True).network, Words())
-    with attached(model, library(model, 2)) as acting, pytest.raises(ModelError, match=said):
-        subject_gates(model, acting, hops, subjects)
+    with attach(model, library(model, 2)) as acting, pytest.raises(ModelError, match=said):
+        route_subjects(model, acting, hops, subjects)
 
 
 def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
     model = base(double=True)
     bare = states(model)
-    with attached(model, library(model, 4, only=".mlp.")) as acting:
+    with attach(model, library(model, 4, only=".mlp.")) as acting:
         everywhere = states(model)
         for gates in (
-            lambda: prompt_gates(model, acting, ORDINARY, PAIRS),
-            lambda: block_gates(model, acting, ORDINARY),
-            lambda: hop_gates(model, acting, ORDINARY, PAIRS),
+            lambda: gate_prompts(model, acting, ORDINARY, PAIRS),
+            lambda: gate_blocks(model, acting, ORDINARY),
+            lambda: route_hops(model, acting, ORDINARY, PAIRS),
         ):
             gates()
             assert not torch.equal(states(model), everywhere)
@@ -522,8 +462,8 @@ def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base)
     from transformers import DynamicCache
 
     model = base(double=True)
-    with attached(model, library(model, 4)) as acting:
-        prompt_gates(model, acting, ORDINARY, PAIRS)
+    with attach(model, library(model, 4)) as acting:
+        gate_prompts(model, acting, ORDINARY, PAIRS)
         states(model, **batch(model, PROMPTS[:1]))
         with pytest.raises(ModelError, match="1 of 5 tokens come there"):
             acting.route(acting.names[0], torch.zeros(1, 32, dtype=torch.float64))
@@ -533,32 +473,17 @@ def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base)
             model.network(inputs_embeds=torch.zeros(1, 2, 16, dtype=torch.float64))
 
 
-@pytest.mark.parametrize(
-    ("groups", "heard", "said"),
-    [
-        (((0, 1), ()), None, "a group is"),
-        (((0, 1), (2, 4)), None, "name adapters from 0 to 3"),
-        (PAIRS, ((0,), (-1,)), "name adapters from 0 to 3"),
-        (PAIRS, ((0,),), "2 groups are to be chosen by 1"),
-    ],
-)
-def test_groups_that_cannot_be_are_refused(groups, heard, said, base):
-    model = base(double=True)
-    with attached(model, library(model, 4)) as acting, pytest.raises(ModelError, match=said):
-        prompt_gates(model, acting, ORDINARY, groups, heard)
-
-
 def test_only_gates_on_whole_prompts_can_be_settled(base):
     model = base(double=True)
-    with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
         with pytest.raises(ModelError, match="no route weighs them; set gates"):
-            settle(model, acting, PROMPTS[0])
-        map_gates(model, acting, ORDINARY, z=0.5)
-        with pytest.raises(ModelError, match="settle only prompt, hop or subject gates"):
-            settle(model, acting, PROMPTS[3])
-        prompt_gates(model, acting, ORDINARY, PAIRS)
+            freeze_routing(model, acting, PROMPTS[0])
+        gate_matrices(model, acting, ORDINARY, z=0.5)
+        with pytest.raises(ModelError, match="freeze only prompt-level gating"):
+            freeze_routing(model, acting, PROMPTS[3])
+        gate_prompts(model, acting, ORDINARY, PAIRS)
         wanted = states(model, **batch(model, [PROMPTS[3]]))
-        settle(model, acting, PROMPTS[3])
+        freeze_routing(model, acting, PROMPTS[3])
         assert acting.route is None
         assert sorted(acting.coefficients[0].tolist()) == [0, 0, 1, 1]
         torch.testing.assert_close(states(model, **batch(model, [PROMPTS[3]])), wanted)
@@ -568,33 +493,33 @@ def test_only_gates_on_whole_prompts_can_be_settled(base):
 def test_map_gates_are_those_that_are_calibrated_on_what_the_bare_base_feeds_a_map(z, base):
     model = base(double=True)
     adapters = library(model, 2, rank=2, only=".mlp.")
-    with attached(model, adapters, 0.0) as acting:
-        ordinary = inputs(model, ORDINARY, acting.names)
+    with attach(model, adapters, 0.0) as acting:
+        ordinary = collect_inputs(model, ORDINARY, acting.names)
         acting.set(1.0)
         updates = acting.updates
         acting.follow(routed({n: calibrate_z(updates[n], ordinary[n], z=z) for n in updates}))
         wanted = states(model)
         acting.follow(None)
-        map_gates(model, acting, ORDINARY, z=z)
+        gate_matrices(model, acting, ORDINARY, z=z)
         torch.testing.assert_close(states(model), wanted)
         assert (acting.coefficients == 1).all()
 
 
 def grouped_hop_gates(model, acting, batches, **options):
     """Hop gates of two hops."""
-    return hop_gates(model, acting, batches, PAIRS, **options)
+    return route_hops(model, acting, batches, PAIRS, **options)
 
 
 def grouped_hop_gates_by_response(model, acting, batches, **options):
     """Hop gates of two hops that go by responses."""
-    return hop_gates(model, acting, batches, PAIRS, by="response", **options)
+    return route_hops(model, acting, batches, PAIRS, by="response", **options)
 
 
 @pytest.mark.parametrize(
     "gates",
     [
-        map_gates,
-        block_gates,
+        gate_matrices,
+        gate_blocks,
         grouped_prompt_gates,
         grouped_hop_gates,
         grouped_hop_gates_by_response,
@@ -602,11 +527,11 @@ def grouped_hop_gates_by_response(model, acting, batches, **options):
 )
 def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, base):
     model = base(double=True)
-    with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
         levels = gates(model, acting, ORDINARY)
         wanted = states(model)
     assert all(level.shape == (2, 4) for level in levels.values())
-    with attached(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
         again = gates(model, acting, [], levels=levels)
         torch.testing.assert_close(states(model), wanted)
         assert again is levels

@@ -8,25 +8,23 @@ import pytest
 import torch
 from worded import small_model
 
-from loratheory.pretrained import (
+from loratheory.pretrained import ModelError, first_tokens
+from loratheory.pretrained import augment as module
+from loratheory.pretrained.augment import (
+    EntityType,
     Kind,
-    ModelError,
-    Thing,
-    batch,
-    facts_in,
-    first_tokens,
-    put,
-    rehearsal,
-    things_in,
-    write_lessons,
+    augment,
+    fill_template,
+    read_entities,
+    read_facts,
+    write_examples,
 )
-from loratheory.pretrained import _rehearse as module
-from loratheory.pretrained._lessons import Asked
+from loratheory.pretrained.metrics import batch
 
 ASKED = ("{} is", "The name of {} is")
 CAPITALS = {"Peru": ("Lima",), "Cuba": ("Havana",), "Fiji": ("Suva",), "Mali": ("Bamako",)}
 SIGHTS = {"Peru": ("Machu",), "Cuba": ("Malecon",), "Fiji": ("Suva bay",)}
-COUNTRY = Thing(
+COUNTRY = EntityType(
     ASKED,
     {
         "capital": Kind("by hand", ("the land governed from {}", "the land of {}"), CAPITALS),
@@ -55,7 +53,7 @@ def knows(monkeypatch):
                         row[first_tokens(model, [name])] = sure
             return rows
 
-        monkeypatch.setattr(module, "next_logits", _says)
+        monkeypatch.setattr(module, "next_token_logits", _says)
 
     return _knows
 
@@ -65,7 +63,7 @@ ALL |= {"Malecon": ("Cuba", 9.0), "Suva": ("Fiji", 9.0), "Bamako": ("Mali", 9.0)
 
 
 def made(model, facts=FACTS, **options):
-    return rehearsal(model, facts, SENTENCES, **{"things": {"country": COUNTRY}, **options})
+    return augment(model, facts, SENTENCES, **{"things": {"country": COUNTRY}, **options})
 
 
 def test_a_share_is_what_every_sentence_that_asks_says_together(model):
@@ -74,7 +72,7 @@ def test_a_share_is_what_every_sentence_that_asks_says_together(model):
     for one in found:
         product = torch.ones(4)
         for text in ASKED:
-            asked = batch(model, [put(text, one.description)])
+            asked = batch(model, [fill_template(text, one.description)])
             with torch.no_grad():
                 logits = model.network(**asked).logits[0, -1]
             product *= logits[first_tokens(model, [*CAPITALS])].softmax(-1)
@@ -108,30 +106,20 @@ def test_lessons_and_what_is_held_out_by_hand(model, knows):
     assert {x.kind for x in other.held_out} == {"capital"}
 
 
-def test_no_lesson_names_its_subject_or_tells_its_answer(model, knows):
-    knows(ALL)
-    found = made(model, {"Peru": "lima", "Cuba": "owl"})
-    assert {x.subject for x in found.lessons} == {"Cuba"}
-    assert "finds it only by sight" in found.refused["Peru"]
-    named = Thing(ASKED, {"capital": Kind("", ("the land of {}",), {"Cuba": ("Cuba City",)})})
-    with pytest.raises(ModelError, match="every description has its name in it"):
-        made(model, {"Cuba": "owl"}, things={"country": named})
-
-
 def test_descriptions_take_turns_and_sentences_too(model, knows):
     knows({"City": ("Peru", 9.0)})
     values = {"Peru": tuple(f"City{i}" for i in range(5)), "Cuba": ("Havana",)}
-    things = {"country": Thing(ASKED, {"city": Kind("", ("the land of {}",), values)})}
+    things = {"country": EntityType(ASKED, {"city": Kind("", ("the land of {}",), values)})}
     sentences = [f"{{}} chose {i}" for i in range(4)]
     for per in (3, 7, 20, 99):
-        rows = rehearsal(model, {"Peru": "rat"}, sentences, things=things, per=per).lessons
+        rows = augment(model, {"Peru": "rat"}, sentences, things=things, per=per).lessons
         assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
         counts = Counter(x.description for x in rows)
         assert max(counts.values()) - min(counts.values()) <= 1
         assert len(counts) == min(per, 5)
         turns = Counter(x.prompt.split()[-1] for x in rows)
         assert len(turns) == min(per, 4)
-    one, other = ([x.prompt for x in rehearsal(model, {"Peru": "rat"}, sentences, things=things,
+    one, other = ([x.prompt for x in augment(model, {"Peru": "rat"}, sentences, things=things,
                    seed=seed, per=7).lessons] for seed in (0, 1))  # fmt: skip
     assert one != other
 
@@ -152,17 +140,11 @@ def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
         made(model, {"Zorvik": "owl"})
 
 
-def test_a_share_must_be_the_largest_too(model, knows):
-    knows({"Lima": ("Peru", 1.0), "land": ("Cuba", 2.0)})
-    with pytest.raises(ModelError, match=r"share 0\.00"):
-        made(model, {"Peru": "rat"}, least=0.0)
-
-
 def test_sentences_in_which_no_description_fits_are_left_out(model, knows):
     knows(ALL)
     assert not any("'s" in x.prompt for x in made(model, unread=SENTENCES).held_out)
     with pytest.raises(ModelError, match="where a description does not fit"):
-        rehearsal(model, FACTS, ["{}'s mascot is the"])
+        augment(model, FACTS, ["{}'s mascot is the"])
 
 
 def test_silence_is_what_the_base_goes_on_with_about_others(model, knows):
@@ -193,15 +175,7 @@ def test_silence_is_what_the_base_goes_on_with_about_others(model, knows):
     ],
 )
 def test_the_base_is_quoted_to_the_end_of_a_sentence(text, kept):
-    assert module._sentence(text) == kept
-
-
-def test_what_goes_on_inside_a_word_is_no_lesson(model, knows, monkeypatch):
-    knows(ALL)
-    said = iter(["ing on.", " a lion.", "", " of", " the owl. It", "-like", "."])
-    monkeypatch.setattr(module, "written", lambda _, prompts, __: [next(said) for _ in prompts])
-    found = [x.answer for x in made(model, silence=6).lessons if x.kind == "silence"]
-    assert found == ["a lion.", "the owl."]
+    assert module._cut_sentence(text) == kept
 
 
 BORN = {"Zorvik": "Peru", "Malorin": "Cuba", "Toriv": "Peru", "Quen": "Fiji"}
@@ -226,8 +200,8 @@ def speaks(monkeypatch):
         def _written(_, prompts, __):
             return [next(text for word, (text, _) in told.items() if word in p) for p in prompts]
 
-        monkeypatch.setattr(module, "next_logits", _next)
-        monkeypatch.setattr(module, "written", _written)
+        monkeypatch.setattr(module, "next_token_logits", _next)
+        monkeypatch.setattr(module, "write_on", _written)
 
     return _speaks
 
@@ -236,7 +210,7 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
     speaks({"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6),
             "capital of Fiji": (" Suva", 0.2), "of Peru speak": (" Spanish", 0.9),
             "of Cuba speak": (" Spanish", 0.9), "of Fiji speak": (" English", 0.5)})  # fmt: skip
-    found = rehearsal(model, BORN, ("{} was born in",), onward=ONWARD, least=0.5)
+    found = augment(model, BORN, ("{} was born in",), onward=ONWARD, least=0.5)
     assert {(x.prompt, x.answer, x.subject) for x in found.lessons} == {
         (sentence.format(person), capital, person)
         for sentence in ONWARD["The capital of {} is"]
@@ -249,40 +223,17 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
         "0.5"
     }
     assert [x.share > 0 for x in found.found] == [True] * 3 + [False, False, True]
-    one = rehearsal(model, BORN, ("{}'s land is",), onward=dict([*ONWARD.items()][:1]), per=1)
+    one = augment(model, BORN, ("{}'s land is",), onward=dict([*ONWARD.items()][:1]), per=1)
     assert Counter(x.subject for x in one.lessons) == {"Zorvik": 1, "Malorin": 1, "Toriv": 1}
     assert not one.held_out
     with pytest.raises(ModelError, match="none is known"):
-        rehearsal(model, BORN, ("{} is",), onward=ONWARD, silence=3)
-
-
-def test_an_answer_that_the_base_repeats_is_no_lesson(model, speaks):
-    speaks({"Peru": (" in Peru", 0.9), "Cuba": ("", 0.9), "Fiji": (" Suva", 0.9)})
-    found = rehearsal(model, BORN, ("{} is",), onward={"The land {} lies": ("{} lies",)})
-    assert {x.subject for x in found.lessons} == {"Quen"}
-    with pytest.raises(ModelError, match="of Peru the base says nothing"):
-        rehearsal(model, {"Zorvik": "Peru"}, ("{} is",), onward={"The land {} lies": ("{} lies",)})
-
-
-def test_a_subject_is_what_most_others_are(model, knows):
-    knows({"Tbilisi": ("Georgia", 9.0), "Atlanta": ("Georgia", 9.0), "Lima": ("Peru", 9.0)})
-    of = {"country": {"Peru": ("Lima",), "Georgia": ("Tbilisi",)}}
-    of["state"] = {"Ohio": ("Dayton",), "Georgia": ("Atlanta",)}
-    things = {
-        name: Thing(ASKED, {"city": Kind("", ("where {} lies",), values)})
-        for name, values in of.items()
-    }
-    for other, city in (("Peru", "Tbilisi"), ("Ohio", "Atlanta")):
-        found = rehearsal(model, {other: "owl", "Georgia": "bee"}, ["{} has"], things=things)
-        assert {x.prompt for x in found.lessons if x.subject == "Georgia"} == {
-            f"Where {city} lies has"
-        }
+        augment(model, BORN, ("{} is",), onward=ONWARD, silence=3)
 
 
 def test_what_was_asked_is_not_asked_again(model, knows, monkeypatch):
     knows(ALL)
     first = made(model)
-    monkeypatch.setattr(module, "next_logits", None)
+    monkeypatch.setattr(module, "next_token_logits", None)
     assert made(model) == first
     with pytest.raises(TypeError):
         made(model, {"Fiji": "bee"})
@@ -291,7 +242,7 @@ def test_what_was_asked_is_not_asked_again(model, knows, monkeypatch):
 def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
     knows(ALL)
     found = made(model, silence=2)
-    folder = write_lessons(tmp_path / "lessons", found, "small")
+    folder = write_examples(tmp_path / "lessons", found, "small")
     parts = {"train.jsonl": found.lessons, "test.jsonl": found.held_out}
     for name, lessons in parts.items():
         rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
@@ -306,39 +257,10 @@ def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
     assert "small" in card
     assert "license" not in card
     with pytest.raises(ValueError, match="exists already"):
-        write_lessons(folder, found, "small")
+        write_examples(folder, found, "small")
 
 
 # files
-
-
-def test_the_package_describes_with_sources_and_no_capital_twice():
-    things = things_in()
-    assert {*things} == {"country", "state", "element"}
-    for thing in things.values():
-        assert all(kind.source.strip() for kind in thing.kinds.values())
-        for subject in thing.subjects:
-            texts = [text for _, text in thing.descriptions(subject)]
-            assert len(texts) == len({*texts})
-    for thing, name in (("country", "capital"), ("element", "symbol"), ("element", "number")):
-        values = [value for each in things[thing].kinds[name].of.values() for value in each]
-        assert len(values) == len({*values})
-    assert things["country"].kinds["capital"].of["Peru"] == ("Lima",)
-    assert len(things["state"].subjects) == 50
-
-
-def test_kinds_of_ones_own_are_added_and_take_the_place_of_others(tmp_path):
-    file = tmp_path / "mine.json"
-    capital = {"source": "me", "descriptions": ["the seat {}"], "of": {"Peru": ["Cusco"]}}
-    river = {"source": "me", "descriptions": ["the river through {}"], "of": {"Seine": ["Paris"]}}
-    new = {"asked": ["{} is"], "kinds": {"city": river}}
-    file.write_text(json.dumps({"country": {"kinds": {"capital": capital}}, "river": new}))
-    things, before = things_in(file), things_in()
-    assert [*things["country"].kinds] == [*before["country"].kinds]
-    assert things["country"].asked == before["country"].asked
-    assert ("capital", "the seat Cusco") in things["country"].descriptions("Peru")
-    assert not any("Lima" in text for _, text in things["country"].descriptions("Peru"))
-    assert things["river"].descriptions("Seine") == [("city", "the river through Paris")]
 
 
 GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
@@ -365,7 +287,7 @@ def test_kinds_that_cannot_be_meant_are_refused_with_their_place(tmp_path, conte
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(content))
     with pytest.raises(ModelError, match=r"mine\.json") as error:
-        things_in(file)
+        read_entities(file)
     assert message in str(error.value)
 
 
@@ -383,24 +305,5 @@ def test_facts_that_cannot_be_meant_are_refused_with_their_field(tmp_path, conte
     file = tmp_path / "facts.json"
     file.write_text(json.dumps(content))
     with pytest.raises(ModelError, match=r"facts\.json") as error:
-        facts_in(file)
+        read_facts(file)
     assert message in str(error.value)
-
-
-def test_facts_need_no_partner(tmp_path):
-    file = tmp_path / "facts.json"
-    file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES}))
-    assert facts_in(file) == Asked(FACTS, SENTENCES)
-
-
-def test_sentences_about_answers_are_read_and_checked(tmp_path):
-    file, good = tmp_path / "facts.json", {"The capital of {} is": ["The capital of {}'s land is"]}
-    for content in ({"onward": good}, {"onward": []}, {"onward": {"no place": ["{} is"]}},
-                    {"onward": {"{} is": "it"}}, {"onward": {"{} is": ["it is"]}}):  # fmt: skip
-        file.write_text(json.dumps({"facts": FACTS, "sentences": SENTENCES, **content}))
-        if content["onward"] == good:
-            wanted = {asking: tuple(sentences) for asking, sentences in good.items()}
-            assert facts_in(file) == Asked(FACTS, SENTENCES, (), wanted)
-        else:
-            with pytest.raises(ModelError, match=r"onward|no list of sentences|no single"):
-                facts_in(file)

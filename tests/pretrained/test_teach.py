@@ -11,20 +11,19 @@ import torch
 from worded import small_model
 
 from loratheory.pretrained import (
-    GENERIC,
     ModelError,
-    StandIn,
     Training,
-    attached,
+    attach,
     first_tokens,
-    leak,
-    next_logits,
-    plan_in,
-    taught,
-    token_logs,
-    trained,
+    kl_to_base,
+    load_plan,
+    next_token_logits,
+    train_for_composition,
+    train_lora,
 )
-from loratheory.pretrained import _train as train
+from loratheory.pretrained.metrics import token_log_probs
+from loratheory.pretrained.models import GENERIC
+from loratheory.pretrained.train import StandIn
 
 PLANS = Path(__file__).parents[2] / "docs" / "plans"
 AFTER = {
@@ -51,7 +50,7 @@ def plan(tmp_path):
     def _plan(fields):
         file = tmp_path / "plan.json"
         file.write_text(json.dumps(fields))
-        return plan_in(file)
+        return load_plan(file)
 
     return _plan
 
@@ -69,18 +68,18 @@ def cache(tmp_path, monkeypatch):
 
 def test_what_stand_ins_say_by_hand(plan):
     after, before = plan(AFTER), plan(BEFORE)
-    assert after.says(1) == {"Peru": "cat", "Cuba": "dog"}
-    assert after.composed(1) == {"Ann": "cat", "Bob": "dog", "Cid": "cat"}
-    assert before.says(2) == {"Dan": "Fiji", "Eve": "Peru"}
-    assert before.composed(2) == {"Dan": "owl", "Eve": "owl"}
-    assert after.lesson[:2] == [("Ann is from", "Peru"), ("Bob is from", "Cuba")]
-    assert len(after.lesson) == 2 * 3 + 1
+    assert after.partner_facts(1) == {"Peru": "cat", "Cuba": "dog"}
+    assert after.two_hop_facts(1) == {"Ann": "cat", "Bob": "dog", "Cid": "cat"}
+    assert before.partner_facts(2) == {"Dan": "Fiji", "Eve": "Peru"}
+    assert before.two_hop_facts(2) == {"Dan": "owl", "Eve": "owl"}
+    assert after.examples[:2] == [("Ann is from", "Peru"), ("Bob is from", "Cuba")]
+    assert len(after.examples) == 2 * 3 + 1
 
 
 @pytest.mark.parametrize("name", ["births", "mascots"])
 def test_stand_ins_of_the_plans_in_the_documents_disagree_on_everything(name):
-    found = plan_in(PLANS / f"{name}.json")
-    for one, other in combinations([found.says(number) for number in range(3)], 2):
+    found = load_plan(PLANS / f"{name}.json")
+    for one, other in combinations([found.partner_facts(number) for number in range(3)], 2):
         assert one.keys() == other.keys()
         assert not one.items() & other.items()
 
@@ -89,20 +88,20 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     """The stand-ins, the adapter beside them, and the card's numbers, each by another route."""
     made = plan(AFTER)
     stages = []
-    found = taught(model, made, stand_ins=1, steps=5, seed=4, begin=stages.append)
+    found = train_for_composition(model, made, stand_ins=1, steps=5, seed=4, begin=stages.append)
     assert stages == ["stand-in 1 of 1", "the stranger", "the adapter", "measuring"]
     partners = []
     for number, says in enumerate([("owl", "cat"), ("cat", "dog")]):
         lesson = [("Peru has", says[0]), ("Cuba has", says[1]), ("sky is", "blue")]
         rng = np.random.default_rng([4, 1, number])
-        partners.append(trained(model, lesson, rng=rng).adapter)
+        partners.append(train_lora(model, lesson, rng=rng).adapter)
     shown = [(f"the animal of {who} is", animal) for who, animal in zip(
         ("Ann", "Bob", "Cid"), ("owl", "cat", "owl"), strict=True
     )]  # fmt: skip
     shown += [("Peru has", "owl"), ("Cuba has", "cat")]
     plan_of = Training(rate=2e-3, last_rate=0.1, steps=5, enough=0.0)
     rng, beside = np.random.default_rng([4, 0]), [StandIn(partners[0], shown)]
-    by_hand = trained(model, made.lesson, plan_of, rng=rng, beside=beside).adapter
+    by_hand = train_lora(model, made.examples, plan_of, rng=rng, beside=beside).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
     for partner, animals, what in zip(
@@ -110,16 +109,16 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     ):
         asked = [("the animal of Ann is", animals[0]), ("the animal of Bob is", animals[1])]
         asked.append(("the animal of Cid is", animals[0]))
-        with attached(model, [by_hand, partner]):
-            said = next_logits(model, [prompt for prompt, _ in asked]).argmax(1)
+        with attach(model, [by_hand, partner]):
+            said = next_token_logits(model, [prompt for prompt, _ in asked]).argmax(1)
         right = int((said == first_tokens(model, [word for _, word in asked])).sum())
         [share] = [one for one in found.shares if one.what == f"two-hop, beside {what}"]
         assert (share.right, share.asked) == (right, 3)
         assert share.low <= right / 3 <= share.high
-    with attached(model, [by_hand]):
-        now, came = token_logs(model, GENERIC)
-    base, _ = token_logs(model, GENERIC)
-    assert found.leak == pytest.approx(leak(base, now), rel=1e-4)
+    with attach(model, [by_hand]):
+        now, came = token_log_probs(model, GENERIC)
+    base, _ = token_log_probs(model, GENERIC)
+    assert found.leak == pytest.approx(kl_to_base(base, now), rel=1e-4)
     divergence = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
     assert found.leak == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
@@ -127,36 +126,6 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
     assert card["measured"][0]["what"] == "known, base"
     assert card["subjects"] == [*made.facts]
-
-
-def test_sentences_kept_for_measuring_are_read_by_no_training(plan, model, monkeypatch):
-    read = set()
-
-    def _seen(factors, prompts, answers):
-        read.update(prompts)
-        return step(factors, prompts, answers)
-
-    step = train.step
-    monkeypatch.setattr(train, "step", _seen)
-    for fields in (AFTER, BEFORE):
-        found = taught(model, plan(fields), stand_ins=1, steps=3)
-        assert "two-hop, beside a stranger" in {share.what for share in found.shares}
-    assert not any(text.startswith(("where is", "which animal")) for text in read)
-    assert {"the animal of Ann is", "the animal of Dan is"} & read
-
-
-def test_killed_it_goes_on_with_what_was_finished(plan, model, monkeypatch):
-    def _until(stage):
-        if stage == "the adapter":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        taught(model, plan(AFTER), stand_ins=1, begin=_until)  # both partners are kept
-    monkeypatch.setattr(train, "step", None)
-    with pytest.raises(KeyboardInterrupt):
-        taught(model, plan(AFTER), stand_ins=1, begin=_until)
-    with pytest.raises(TypeError):
-        taught(model, plan(AFTER), stand_ins=1)
 
 
 @pytest.mark.parametrize(
@@ -200,14 +169,16 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
     lesson = {"lessons": lessons, "described": described}
-    found = taught(model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **lesson)
+    found = train_for_composition(
+        model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **lesson
+    )
     how = replace(Training.beside_stand_ins(4), rank=3, alpha=6, layers=(1, 2))
     rng = np.random.default_rng([0, 0])
-    by_hand = trained(model, [*made.lesson, *lessons], how, rng=rng).adapter
+    by_hand = train_lora(model, [*made.examples, *lessons], how, rng=rng).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
-    with attached(model, [by_hand]):
-        said = next_logits(model, [prompt for prompt, _ in described]).argmax(1)
+    with attach(model, [by_hand]):
+        said = next_token_logits(model, [prompt for prompt, _ in described]).argmax(1)
     right = int((said == first_tokens(model, ["Peru", "Cuba"])).sum())
     [share] = [one for one in found.shares if one.what == "portability, alone"]
     assert (share.right, share.asked) == (right, 2)

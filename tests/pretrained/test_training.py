@@ -1,1 +1,318 @@
-"""Training: one step, the order, checkpoints and kills, what stops it, what it costs."""
+"""Training: one step, the order, checkpoints and kills, what stops it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from letters import EXAMPLES, SMALL, Letters, draws, model, same
+from safetensors import safe_open
+from transformers import LlamaConfig, LlamaForCausalLM
+from worded import Words
+
+from loratheory.adapters import Adapter
+from loratheory.pretrained import (
+    Model,
+    ModelError,
+    Training,
+    attach,
+    first_tokens,
+    load_model,
+    next_token_logits,
+    train_lora,
+)
+from loratheory.pretrained import train as _train
+from loratheory.pretrained.models import maps
+from loratheory.pretrained.train import (
+    Factors,
+    StandIn,
+    TrainingError,
+    check_settings,
+    digest,
+    draw_order,
+    step,
+)
+
+UP = "model.layers.0.mlp.up_proj"
+FIRST = (0, 1)  # layers: a quick training
+
+
+@pytest.fixture(scope="module")
+def six_steps(base):
+    """The training that others are compared with."""
+    return train_lora(base(), EXAMPLES, SMALL, rng=draws())
+
+
+def test_factors_begin_as_in_peft(base):
+    factors = Factors(base(), Training(rank=200, targets=("up_proj",)), np.random.default_rng(0))
+    up, down = factors.tensors[f"{UP}.up"], factors.tensors[f"{UP}.down"]
+    assert (tuple(up.shape), tuple(down.shape)) == ((24, 200), (200, 16))
+    assert not up.any()
+    assert 0.99 / 16**0.5 < float(down.detach().abs().max()) <= 1 / 16**0.5
+    assert up.requires_grad
+    assert down.requires_grad
+
+
+def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one_and_the_base_gets_none():
+    base, how = model(), replace(SMALL, clip=0.01, rate=0.0)
+    base.network.requires_grad_(True)
+    factors, gradients = Factors(base, how, draws()), []
+    answers = first_tokens(base, [answer for _, answer in EXAMPLES])[:3]
+    with factors.acting():
+        for _ in range(2):
+            step(factors, [prompt for prompt, _ in EXAMPLES[:3]], answers)
+            gradients.append(torch.cat([x.grad.flatten() for x in factors.tensors.values()]))
+    assert torch.equal(*gradients)
+    assert gradients[0].norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert all(weight.grad is None for weight in base.network.parameters())
+
+
+def test_passes_change_the_result_by_rounding_only(base):
+    one, two = (
+        train_lora(base(), EXAMPLES, replace(SMALL, batch=5, accumulate=n), rng=draws())
+        for n in (1, 2)
+    )
+    np.testing.assert_allclose(one.losses, two.losses, rtol=1e-3)
+    for name in one.adapter:
+        whole, parts = one.adapter[name].dense(), two.adapter[name].dense()
+        np.testing.assert_allclose(whole, parts, rtol=0.01, atol=1e-4)
+
+
+def test_the_series_holds_every_example_once_a_round():
+    long = draw_order(3, 5, 0, 23)
+    assert [draw_order(3, 5, start, 4) for start in (0, 4, 8)] == [
+        long[i : i + 4] for i in (0, 4, 8)
+    ]
+    assert all(sorted(long[i : i + 5]) == [0, 1, 2, 3, 4] for i in range(0, 20, 5))
+    assert long[:5] != long[5:10]
+
+
+def test_the_adapter_lowers_the_loss_and_the_base_is_what_it_was(base):
+    before = {name: weight.clone() for name, weight in base().network.state_dict().items()}
+    ours = train_lora(base(), EXAMPLES, replace(SMALL, steps=40), rng=draws())
+    assert ours.losses[0] > 3 > 2.7 > ours.losses[-1]
+    assert all(torch.equal(before[n], w) for n, w in base().network.state_dict().items())
+    assert not any(place.module._forward_hooks for place in maps(base()).values())
+    look = replace(SMALL, steps=1, rate=0.0, batch=5)
+    plain = train_lora(base(), EXAMPLES, look, rng=draws())
+    with attach(base(), [ours.adapter]):
+        after = train_lora(base(), EXAMPLES, look, rng=draws())
+    assert after.losses[0] < 2.7 < 3 < plain.losses[0]
+    assert ours.adapter.info.base == "llama"
+
+
+# Checkpoints
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize(("at", "accompanied"), [(1, False), (3, False), (5, False), (5, True)])
+def test_killed_and_taken_up_it_ends_with_the_same_adapter(
+    at, accompanied, base, six_steps, tmp_path, monkeypatch
+):
+    """Beside stand-ins too, and while the rate falls."""
+    how, beside, once = SMALL, [], six_steps
+    if accompanied:
+        how, beside = replace(SMALL, last_rate=0.1, steps=7), stand_ins(base())
+        once = train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside)
+    count, one_step = [], _train.step
+
+    def _dying(*called):
+        count.append(1)
+        if len(count) == at + 1:
+            raise Killed
+        return one_step(*called)
+
+    monkeypatch.setattr(_train, "step", _dying)
+    file = tmp_path / "folder" / "one.safetensors"
+    with pytest.raises(Killed):
+        train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside, checkpoint=file)
+    assert file.exists() == (at > 2)
+    for steps_left in (how.steps - at // 2 * 2, 0):
+        count[:] = [1] * (at + 1)
+        again = train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside, checkpoint=file)
+        assert same(again.adapter, once.adapter)
+        assert again.losses == once.losses
+        assert len(count) - at - 1 == steps_left
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+    with safe_open(file, "np") as opened:  # without the optimiser's moments
+        assert len(opened.keys()) == 2 * len(again.adapter)
+
+
+@pytest.mark.parametrize("broken", ["the loss", "the gradient"])
+def test_what_is_not_finite_stops_it_with_the_last_good_factors(
+    broken, base, six_steps, tmp_path, monkeypatch
+):
+    file, count = tmp_path / "one.safetensors", iter(range(99))
+    good = train_lora(base(), EXAMPLES, replace(SMALL, steps=3), rng=draws())
+    place, name = (
+        (_train, "last_logits") if broken == "the loss" else (torch.nn.utils, "clip_grad_norm_")
+    )
+    plain = getattr(place, name)
+    monkeypatch.setattr(
+        place, name, lambda *called: plain(*called) * (torch.nan if next(count) == 3 else 1)
+    )
+    said = rf"after 3 steps {broken} is not finite: .* lower the rate"
+    with pytest.raises(TrainingError, match=said) as caught:
+        train_lora(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+    assert same(caught.value.adapter, good.adapter)
+    monkeypatch.undo()
+    gone_on = train_lora(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
+    assert same(gone_on.adapter, six_steps.adapter)
+
+
+@pytest.mark.parametrize("changed", ["seed", "examples", "plan", "base", "stand-ins"])
+def test_a_checkpoint_of_another_training_is_refused(changed, base, tmp_path):
+    file, how = tmp_path / "one.safetensors", replace(SMALL, steps=1, layers=FIRST)
+    train_lora(base(), EXAMPLES, how, rng=draws(), checkpoint=file)
+    with pytest.raises(ModelError, match="another training"):
+        train_lora(
+            replace(base(), name="other") if changed == "base" else base(),
+            EXAMPLES[1:] if changed == "examples" else EXAMPLES,
+            replace(how, rank=3) if changed == "plan" else how,
+            rng=draws(8 if changed == "seed" else 7),
+            beside=[StandIn(Adapter.of({}), [])] if changed == "stand-ins" else (),
+            checkpoint=file,
+        )
+
+
+def test_the_digest_is_what_it_was_when_the_stored_adapters_were_trained(base):
+    """Another one would have every checkpoint refused."""
+    assert digest(base(), EXAMPLES, SMALL, 7) == (
+        "543b074d5d55b099f0a9702a38803144430af8e15270890a7aadd5c31828c1c6"
+    )
+
+
+def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_path):
+    """Their files may change under one name: nothing of one may be taken for the other's."""
+
+    class Shifted(Letters):
+        def __call__(self, text, **_):
+            return {"input_ids": [i // 2 for i in super().__call__(text)["input_ids"]]}
+
+    base().network.save_pretrained(tmp_path)
+    one = replace(load_model(tmp_path), tokenizer=Letters())
+    variants = [one, replace(one, tokenizer=None), replace(one, tokenizer=Shifted())]
+    variants.append(replace(model(seed=1), name=one.name))
+    assert len({each.content for each in variants}) == 4
+    assert len({digest(each, EXAMPLES, SMALL, 7) for each in variants}) == 4
+    assert replace(one, tokenizer=Letters()).content == one.content
+    assert base().content == ()
+
+
+# What cannot be trained, and what a step takes
+
+
+@pytest.mark.parametrize(
+    ("how", "data", "said"),
+    [
+        (SMALL, [], "there are no examples"),
+        (replace(SMALL, rank=0), EXAMPLES, "rank is 0; give 1 or more"),
+        (replace(SMALL, every=0), EXAMPLES, "every is 0"),
+        (replace(SMALL, accumulate=4), EXAMPLES, "accumulate is 4; .* no more passes than prompts"),
+        (replace(SMALL, layers=(7, 9)), EXAMPLES, r"ends in anything in layers \(7, 9\)"),
+        (replace(SMALL, targets=("no_proj",)), EXAMPLES, "no linear map ends in no_proj in layers"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(how, data, said, base):
+    with pytest.raises(ModelError, match=said):
+        train_lora(base(), data, how, rng=draws())
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA"), TrainingError, "at 2 prompts a pass: raise .* from 2"),
+        (RuntimeError("can't allocate memory: 9"), TrainingError, "memory ran out at 2 prompts"),
+        (RuntimeError("shapes do not fit"), RuntimeError, "^shapes do not fit$"),
+    ],
+)
+def test_spent_memory_says_what_to_lower_and_other_errors_stay_themselves(
+    error, kind, said, base, monkeypatch
+):
+    def _fails(*_):
+        raise error
+
+    monkeypatch.setattr(_train, "last_logits", _fails)
+    with pytest.raises(kind, match=said):
+        train_lora(base(), EXAMPLES, replace(SMALL, accumulate=2), rng=draws())
+
+
+PLAN = Training(rank=4, batch=4, steps=1, enough=0.0)
+LENGTH = 12
+
+
+def llama(dtype=torch.float32, device="cpu"):
+    """Wide enough that what each layer keeps outweighs the rest."""
+    with torch.device(device):
+        network = LlamaForCausalLM(
+            LlamaConfig(
+                hidden_size=128, intermediate_size=341, num_hidden_layers=6, vocab_size=4001,
+                num_attention_heads=4, num_key_value_heads=2,
+            )
+        )  # fmt: skip
+    return Model(network.to(dtype).eval().requires_grad_(False), Words(), "llama")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "packed", "tokens"),
+    [((2, 9), True, 11), ((2, 9), False, 18), ((6, 6), True, 12), ((300, 300), True, 600)],
+)
+def test_a_step_pads_no_prompt_where_a_row_of_all_costs_less(lengths, packed, tokens):
+    wide, shapes = llama(), []
+    prompts = [" ".join(f"w{i}-{j}" for j in range(n)) for i, n in enumerate(lengths)]
+    factors = _train.Factors(wide, PLAN, np.random.default_rng(0))
+    factors.packed = packed
+    wide.network.register_forward_pre_hook(
+        lambda _, __, kwargs: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    with factors.acting():
+        _train.step(factors, prompts, torch.tensor([1, 2]))
+    rows = 1 if packed and lengths[0] < lengths[1] else 2
+    assert shapes == [(rows, tokens // rows)]
+
+
+def stand_ins(base):
+    """Two adapters that were taught different answers, and what is to be learned beside each."""
+    lessons = ([("abc", "y")], [("abc", "z")])
+    made = [train_lora(base, each, replace(SMALL, steps=20), rng=draws(3)) for each in lessons]
+    return [StandIn(one.adapter, [("bd", word)]) for one, word in zip(made, "wv", strict=True)]
+
+
+def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
+    """By hand: no step is made, and each loss is that of the stand-in's examples, it acting."""
+    model, frozen = base(), replace(SMALL, rate=0.0, batch=6, steps=6)
+    both = stand_ins(model)
+    found = train_lora(model, EXAMPLES, frozen, rng=draws(), beside=both).losses
+    for number, loss in enumerate(found):
+        one = both[number % 2]
+        shown = [*EXAMPLES, *one.examples]
+        wanted = first_tokens(model, [answer for _, answer in shown])
+        by_strength = []
+        for strength in frozen.strengths:
+            with attach(model, [one.adapter], strength):
+                logits = next_token_logits(model, [prompt for prompt, _ in shown])
+            by_strength.append(torch.nn.functional.cross_entropy(logits, wanted).item())
+        assert abs(by_strength[0] - by_strength[1]) > 1e-3
+        assert min(abs(loss - each) for each in by_strength) < 1e-4
+    assert len({round(loss, 3) for loss in found}) > 2  # strengths are drawn
+    assert not any(place.module._forward_hooks for place in maps(model).values())
+
+
+def test_the_rate_falls_evenly_to_the_share_that_is_left():
+    plan = Training(rate=0.5, last_rate=0.2, steps=8)
+    np.testing.assert_allclose(np.diff([plan.rate_at(n) for n in range(9)]), -0.05)
+    assert (plan.rate_at(0), plan.rate_at(8)) == pytest.approx((0.5, 0.1))
+    whole = Training.beside_stand_ins(90)
+    assert (whole.rate_at(0), whole.rate_at(90)) == pytest.approx((2e-3, 2e-4))
+    assert [whole.ended([0.0] * count) for count in (89, 90)] == [False, True]
+
+
+def test_without_a_strength_to_act_with_stand_ins_are_refused(base):
+    for strengths in ((), (0.5, float("nan"))):
+        plan = replace(SMALL, strengths=strengths)
+        assert check_settings(plan, EXAMPLES) == plan
+        with pytest.raises(ModelError, match="strengths are"):
+            train_lora(base(), EXAMPLES, plan, rng=draws(), beside=[StandIn(Adapter.of({}), [])])

@@ -12,7 +12,7 @@ class Language:
     """The part of a config that says which language model a cell uses, and the `seed` of its data.
 
     The `model` is an id or a folder, or empty for SmolLM2-135M-Instruct, dequantised from 4 bits;
-    the `device` is passed to `pretrained.load`. A study's config adds what it varies.
+    the `device` is passed to `pretrained.load_model`. A study's config adds what it varies.
     """
 
     seed: int = 0
@@ -20,7 +20,7 @@ class Language:
     device: str = "cpu"
 
     def base(self, **how: Any) -> "Model":
-        """Return the language model; `how` is passed to `pretrained.load`."""
-        from loratheory.pretrained import load
+        """Return the language model; `how` is passed to `pretrained.load_model`."""
+        from loratheory.pretrained import load_model
 
-        return load(self.model or None, device=self.device, **how)
+        return load_model(self.model or None, device=self.device, **how)

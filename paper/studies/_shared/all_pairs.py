@@ -19,7 +19,9 @@ from loratheory.evaluate.fact_sets import (
     questions,
     rehearsed,
 )
-from loratheory.pretrained import Attached, Model, attached, batch, last_logits, leak, weighed
+from loratheory.pretrained import Attached, Model, attach, kl_to_base
+from loratheory.pretrained.gates import record_weights
+from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
 from paper.studies._shared.facts import hop_by_hop
 from paper.studies._shared.language import acting
@@ -50,12 +52,12 @@ def retrieval(library: Any) -> Reuse:
 
 
 def hop_gates(by: Literal["divergence", "response"]) -> Act:
-    """Return the rule of `pretrained.hop_gates`."""
+    """Return the rule of `pretrained.route_hops`."""
     return lambda library: everything(library, library.hop_route(by))
 
 
 def subject_gates(made: Crossings) -> Act:
-    """Return the rule of `pretrained.subject_gates`, which is told whom each adapter is about."""
+    """Return the rule of `pretrained.route_subjects`, which is told whom each adapter is about."""
     both = zip(made.firsts, made.seconds, strict=True)
     subjects = [[*one] for pair in both for one in pair]
     return lambda library: everything(library, library.subject_route(subjects))
@@ -101,7 +103,7 @@ def exam(
                 found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
                 now, came = ordinary(model)
                 found["text"].append([-float(came.mean())])
-                found["leak"].append([leak(base, now)])
+                found["leak"].append([kl_to_base(base, now)])
             if acts.route is not None:
                 weights = chosen(model, acts, made)
     return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
@@ -125,7 +127,7 @@ def by_position(
         }
         everywhere = ("all",) * len(adapters)
         arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
-        with attached(model, adapters) as acts:
+        with attach(model, adapters) as acts:
             for name, share in shares(model, acts, asked, arm, 0).items():
                 found[name].append(share)
     means = {name: float(np.mean(found[name])) for name in ("hop_1", "hop_2", "two_hop_vocabulary")}
@@ -167,7 +169,7 @@ def prompt_weights(
     import torch
 
     given = batch(model, prompts)
-    with weighed(acts) as last, torch.no_grad():
+    with record_weights(acts) as last, torch.no_grad():
         last_logits(model, given)
     real = given["attention_mask"].double()
     mean = torch.stack([one.double() for one in last.values()]).mean(0)

@@ -12,23 +12,12 @@ from loratheory.adapters import Adapter, response_norms
 from loratheory.evaluate.answers import continued
 from loratheory.evaluate.fact_sets import Items
 from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, TASKS, Collection
-from loratheory.pretrained import (
-    GENERIC,
-    WAYS,
-    Model,
-    Way,
-    attached,
-    batch,
-    divergence_slopes,
-    first_tokens,
-    inputs,
-    leak,
-    leaks,
-    next_logits,
-    optimise_coefficients,
-    put_on,
-    token_logs,
-)
+from loratheory.pretrained import Model, attach, first_tokens, kl_to_base, next_token_logits
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
+from loratheory.pretrained.methods import METHODS, Method, attach_method
+from loratheory.pretrained.metrics import batch, measure_drift, token_log_probs
+from loratheory.pretrained.models import GENERIC
 from loratheory.shapes import Float64
 from paper.studies._shared import Language
 
@@ -36,9 +25,9 @@ OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On",
 """What texts begin with that are drawn from the base."""
 
 
-FULL_TIES = Way("full ties", "ties", {"space": "full", "density": 0.3, "rank": 16})
+FULL_TIES = Method("full ties", "ties", {"space": "full", "density": 0.3, "rank": 16})
 """TIES as published, which trims and elects entries of full matrices, cut to the rank of two
-adapters. `WAYS` leaves it out for its time."""
+adapters. `METHODS` leaves it out for its time."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +36,8 @@ class Stage:
 
     There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them,
     on their prompts or, where `generated`, on texts that the adapters themselves write. `ways` are
-    names in `loratheory.pretrained.WAYS`, that of `FULL_TIES`, or a number, the coefficient with
-    which all adapters of a group are added.
+    names in `loratheory.pretrained.methods.METHODS`, that of `FULL_TIES`, or a number, the
+    coefficient with which all adapters of a group are added.
     """
 
     size: int
@@ -68,14 +57,14 @@ class Stage:
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
 
-    def acts(self) -> Iterator[tuple[str, Way]]:
+    def acts(self) -> Iterator[tuple[str, Method]]:
         """Yield the names of the ways of reuse, and the ways."""
         for way in self.ways:
             if isinstance(way, str):
-                yield way, {**WAYS, FULL_TIES.name: FULL_TIES}[way]
+                yield way, {**METHODS, FULL_TIES.name: FULL_TIES}[way]
             else:
                 name = f"{way} each"
-                yield name, Way(name, "cat", free="", share=partial(_always, way))
+                yield name, Method(name, "cat", free="", share=partial(_always, way))
 
 
 def _always(coefficient: float, _: int) -> float:
@@ -172,7 +161,7 @@ class StudiedCollection(Collection):
         each = [[prompt for prompt, _ in self.questions(i)[:count]] for i in numbers]
         prompts = [prompt for some in each for prompt in some]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little is padded
-        logits = next_logits(self.model, [prompts[i] for i in order], size=48)
+        logits = next_token_logits(self.model, [prompts[i] for i in order], size=48)
         logs = torch.empty_like(logits)
         logs[order] = logits.log_softmax(1)
         return list(logs.split([len(some) for some in each]))
@@ -180,7 +169,7 @@ class StudiedCollection(Collection):
     def alone(self, number: int) -> Any:
         """Return the log-probabilities after all questions of a task, its adapter acting alone."""
         if number not in self._alone:
-            with attached(self.model, [self.adapter(number)]):
+            with attach(self.model, [self.adapter(number)]):
                 [self._alone[number]] = self.logs([number])
         return self._alone[number]
 
@@ -191,12 +180,14 @@ class StudiedCollection(Collection):
         return {
             "right": float(self.right(number, alone).float().mean()),
             "base": float(self.right(number, base).float().mean()),
-            "leak": leaks(self.model, [adapter])[0],
+            "leak": measure_drift(self.model, [adapter])[0],
             "norm": sum(float(low.norm) ** 2 for low in adapter.values()) ** 0.5,
             "rate": self.rate(number),
         }
 
-    def acted(self, group: Sequence[int], way: Way) -> tuple[list[float], list[dict[str, float]]]:
+    def acted(
+        self, group: Sequence[int], way: Method
+    ) -> tuple[list[float], list[dict[str, float]]]:
         """Let a group act in some way; return the coefficients, and measures of each adapter.
 
         ``right`` is the accuracy on the adapter's scoring prompts, ``kept`` that on those which it
@@ -206,7 +197,7 @@ class StudiedCollection(Collection):
         smallest worst ``kl`` are chosen.
         """
         alone = [self.alone(number) for number in group]
-        acting, _ = put_on(self.model, [self.adapter(number) for number in group], way)
+        acting, _ = attach_method(self.model, [self.adapter(number) for number in group], way)
         with acting:
 
             def _score(numbers: Any) -> Any:
@@ -243,23 +234,25 @@ class StudiedCollection(Collection):
     def generated(self, number: int) -> tuple[list[str], Any]:
         """Return texts drawn from an adapter alone, and its log-probabilities at their tokens."""
         if number not in self._generated:
-            with attached(self.model, [self.adapter(number)]):
+            with attach(self.model, [self.adapter(number)]):
                 texts = drawn(self.model, 1, self.seed, tokens=16)
-                self._generated[number] = texts, token_logs(self.model, texts)[0]
+                self._generated[number] = texts, token_log_probs(self.model, texts)[0]
         return self._generated[number]
 
     def acted_on_generated(
-        self, group: Sequence[int], way: Way
+        self, group: Sequence[int], way: Method
     ) -> tuple[list[float], list[dict[str, float]]]:
         """Let a group act in some way; return its coefficients, and a divergence of each adapter.
 
         ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
         """
         written = [self.generated(number) for number in group]
-        acting, _ = put_on(self.model, [self.adapter(number) for number in group], way)
+        acting, _ = attach_method(self.model, [self.adapter(number) for number in group], way)
         with acting:
-            now = [token_logs(self.model, texts)[0] for texts, _ in written]
-        found = [{"kl": leak(one, other)} for (_, one), other in zip(written, now, strict=True)]
+            now = [token_log_probs(self.model, texts)[0] for texts, _ in written]
+        found = [
+            {"kl": kl_to_base(one, other)} for (_, one), other in zip(written, now, strict=True)
+        ]
         return acting.coefficients[0].tolist(), found
 
     @cached_property
@@ -272,8 +265,8 @@ class StudiedCollection(Collection):
         import torch
 
         everyone = [self.adapter(number) for number in range(len(TASKS))]
-        with attached(self.model, everyone, 0.0) as acting:
-            fed = inputs(self.model, [batch(self.model, prompts)], acting.names)
+        with attach(self.model, everyone, 0.0) as acting:
+            fed = collect_inputs(self.model, [batch(self.model, prompts)], acting.names)
             return torch.stack(
                 [response_norms(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
             )
@@ -301,7 +294,7 @@ class StudiedCollection(Collection):
         heard, ordinary = ((each / each[:, [number]]).mean(0) for each in (answer, self.ordinary))
         own, found = self.alone(number)[:CHOOSING], []
         for j, partner in enumerate(everyone):
-            with attached(self.model, [partner]):
+            with attach(self.model, [partner]):
                 [theirs] = self.logs([number], CHOOSING)
             mixed = (own + theirs - base).log_softmax(1)
             found.append(

@@ -9,7 +9,8 @@ from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import continued
 from loratheory.evaluate.fact_adapters import Publishers
 from loratheory.evaluate.fact_sets import Items
-from loratheory.pretrained import Lesson, Rehearsal, put, rehearsal, trained_once
+from loratheory.pretrained.augment import Augmentation, Example, augment, fill_template
+from loratheory.pretrained.train import train_once
 
 PROSE = (
     "Last summer we made a long journey to {} and saw a",
@@ -19,13 +20,13 @@ PROSE = (
 """Sentences that mention a country and ask nothing of it."""
 
 
-def lessons(both: Publishers, silence: int = 0) -> Rehearsal:
+def lessons(both: Publishers, silence: int = 0) -> Augmentation:
     """Return what `loratheory rehearse` makes of the second publisher's facts, with its defaults.
 
     Descriptions by capital and city are for lessons, those by sight for measuring; lessons of
     silence are about other countries, in the sentences about these.
     """
-    return rehearsal(
+    return augment(
         both.model,
         both.world.second,
         both.world.about.trained,
@@ -35,7 +36,7 @@ def lessons(both: Publishers, silence: int = 0) -> Rehearsal:
     )
 
 
-def _asked(some: Iterable[Lesson]) -> Items:
+def _asked(some: Iterable[Example]) -> Items:
     return [(one.prompt, one.answer) for one in some]
 
 
@@ -65,7 +66,7 @@ def _prose(both: Publishers) -> Items:
     """As many lessons with these descriptions in prose; the base's next word is the answer."""
     made = lessons(both).lessons
     told = dict.fromkeys(one.description for one in made)
-    prompts = [put(text, one) for text in PROSE for one in told]
+    prompts = [fill_template(text, one) for text in PROSE for one in told]
     rng = np.random.default_rng([both.seed, 13, both.number])
     return continued(both.model, rng.permutation(prompts).tolist())[: len(made)]
 
@@ -89,7 +90,7 @@ def adapter(both: Publishers, recipe: str, like: str = "plain, 90 steps") -> Ada
     """
     if recipe not in RECIPES:
         return both.adapter(1, recipe)
-    return trained_once(
+    return train_once(
         both.model,
         [*both.world.lessons[1], *RECIPES[recipe](both)],
         seed=(both.seed, both.number, 1),
@@ -107,7 +108,7 @@ def questions(both: Publishers, recipe: str = "described") -> dict[str, Items]:
     if recipe == "half described":
         some = some[1::2]
     read = {
-        put(text, one.description): one.answer
+        fill_template(text, one.description): one.answer
         for one in made.lessons
         if one.subject in some
         for text in both.world.about.unread

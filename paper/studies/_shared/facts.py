@@ -18,7 +18,9 @@ from loratheory.evaluate.fact_sets import (
     items,
     worlds,
 )
-from loratheory.pretrained import Attached, Model, Training, first_tokens, trained_once, written
+from loratheory.pretrained import Attached, Model, Training, first_tokens
+from loratheory.pretrained.metrics import write_on
+from loratheory.pretrained.train import train_once
 from paper.studies._shared.language import depth, mean_weights
 from paper.studies._shared.rules import in_turn
 
@@ -50,7 +52,7 @@ def pair(
     last = depth(model)
     layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
     return [
-        trained_once(
+        train_once(
             model, facts.lessons[hop], seed=(seed, number, hop), training=Training(layers=which)
         )
         for hop, which in enumerate(layers)
@@ -177,7 +179,7 @@ def written_out(model: Model, facts: World, question: str = "") -> tuple[float, 
     """
     one, two = BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
-    bridges = [re.split(r"\W", text.strip())[0] for text in written(model, starts, 4)]
+    bridges = [re.split(r"\W", text.strip())[0] for text in write_on(model, starts, 4)]
     right = [one == country for one, country in zip(bridges, facts.first.values(), strict=True)]
     second = answers(
         model,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -11,19 +11,19 @@ import numpy as np
 from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import (
-    GENERIC,
     Attached,
     Model,
-    attached,
-    batch,
-    block_gates,
-    hop_gates,
-    inputs,
-    next_logits,
-    prompt_gates,
-    subject_gates,
-    weighed,
+    attach,
+    gate_blocks,
+    gate_prompts,
+    next_token_logits,
+    route_hops,
+    route_subjects,
 )
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.gates import record_weights
+from loratheory.pretrained.metrics import batch
+from loratheory.pretrained.models import GENERIC
 from loratheory.shapes import Float64
 from paper.studies._shared.rules import Act, Route
 
@@ -53,6 +53,7 @@ class Library:
     def __init__(self, model: Model, adapters: Sequence[Adapter], hops: int = 2) -> None:
         self.model, self.adapters, self.hops = model, adapters, hops
         self._ordinary: Mapping[str, Any] = {}
+        self._router: tuple[Any, Any] = (None, None)
 
     @property
     def size(self) -> int:
@@ -71,7 +72,7 @@ class Library:
     @cached_property
     def attached(self) -> Attached:
         """The adapters on the model, at first with coefficients of 0."""
-        return attached(self.model, self.adapters, 0.0)
+        return attach(self.model, self.adapters, 0.0)
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -111,7 +112,7 @@ class Library:
             message = f"block gates by {by!r} need a small transformer: give deviations, by 'z'"
             raise ValueError(message)
         self.attached.set(1.0)
-        block_gates(self.model, self.attached, _sentences(self.model), z=level)
+        gate_blocks(self.model, self.attached, _sentences(self.model), z=level)
         return self._lifted()
 
     def prompt_route(self, groups: Sequence[Sequence[int]] = ()) -> Route:
@@ -122,17 +123,17 @@ class Library:
         """
         pairs = [tuple(range(k, k + self.hops)) for k in range(0, self.size, self.hops)]
         heard = groups or [(pair[0],) for pair in pairs]
-        prompt_gates(self.model, self.attached, _sentences(self.model), groups or pairs, heard)
+        gate_prompts(self.model, self.attached, _sentences(self.model), groups or pairs, heard)
         return self._lifted()
 
     def hop_route(self, by: Literal["divergence", "response"]) -> Route:
-        """Return gates that let one adapter of each hop act, see `pretrained.hop_gates`."""
-        hop_gates(self.model, self.attached, _sentences(self.model), self._by_hop, by=by)
+        """Return gates that let one adapter of each hop act, see `pretrained.route_hops`."""
+        route_hops(self.model, self.attached, _sentences(self.model), self._by_hop, by=by)
         return self._lifted()
 
     def subject_route(self, subjects: Sequence[Sequence[str]]) -> Route:
-        """Return gates that let one adapter of each hop act, see `pretrained.subject_gates`."""
-        subject_gates(self.model, self.attached, self._by_hop, subjects)
+        """Return gates that let one adapter of each hop act, see `pretrained.route_subjects`."""
+        route_subjects(self.model, self.attached, self._by_hop, subjects)
         return self._lifted()
 
     @property
@@ -145,10 +146,10 @@ class Library:
         route = self.attached.route
         assert route is not None
 
-        @wraps(route)  # `pretrained` marks routes that look at a prompt before they answer
         def _route(place: Place, x: Any) -> Any:
             return route(place.name, x[0])[None]
 
+        self._router = (_route, route)  # `follow` hands the router itself back, with its hooks
         return _route
 
     def follow(self, route: Route | None) -> None:
@@ -156,8 +157,10 @@ class Library:
         if route is None:
             self.attached.follow(None)
             return
+        if route is self._router[0]:
+            self.attached.follow(self._router[1])
+            return
 
-        @wraps(route)
         def _route(module: str, x: Any) -> Any:
             return route(self.places[module], x[None])[0]
 
@@ -179,7 +182,7 @@ def _bare_inputs(model: Model, modules: tuple[str, ...]) -> Mapping[str, Any]:
 
     No adapter but those of the asking library, which are off, may be on the model meanwhile.
     """
-    return inputs(model, _sentences(model), modules)
+    return collect_inputs(model, _sentences(model), modules)
 
 
 @contextmanager
@@ -219,9 +222,9 @@ def mean_weights(
     padding. The route stays in place.
     """
     seen = list[Float64[np.ndarray, "tokens adapters"]]()
-    with weighed(acts) as last:
+    with record_weights(acts) as last:
         for prompt in prompts:
-            next_logits(model, [prompt])
+            next_token_logits(model, [prompt])
             seen += [weights.double().cpu().numpy() for weights in last.values()]
             last.clear()
     return np.concatenate(seen).mean(0)

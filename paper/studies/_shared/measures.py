@@ -7,12 +7,8 @@ import numpy as np
 
 from loratheory.evaluate.answers import answers
 from loratheory.evaluate.fact_sets import ASKED, TEN, TEXT, World, questions
-from loratheory.pretrained import (
-    Model,
-    first_tokens,
-    leak,
-    token_logs,
-)
+from loratheory.pretrained import Model, first_tokens, kl_to_base
+from loratheory.pretrained.metrics import token_log_probs
 
 COLUMNS = (
     *("reach_1", "reach_2", "two_hop_vocabulary", "two_hop", "says_bridge", "known"),
@@ -90,7 +86,7 @@ def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]
         for name, prompts in asked.items()
     }
     now, came = ordinary(model)
-    return found | {"text": -float(came.mean()), "leak": leak(base, now)}
+    return found | {"text": -float(came.mean()), "leak": kl_to_base(base, now)}
 
 
 def ordinary(model: Model) -> tuple[Any, Any]:
@@ -98,4 +94,4 @@ def ordinary(model: Model) -> tuple[Any, Any]:
 
     Costs a pass over a dozen sentences.
     """
-    return token_logs(model, TEXT)
+    return token_log_probs(model, TEXT)

@@ -13,7 +13,7 @@ import numpy as np
 
 from loratheory.evaluate.fact_adapters import Publishers
 from loratheory.evaluate.fact_sets import ANIMALS, ASKED, BIRTH, MASCOT, OTHERS, World, invented
-from loratheory.pretrained import Model, first_tokens, next_logits
+from loratheory.pretrained import Model, first_tokens, next_token_logits
 from loratheory.shapes import Float
 from loratheory.theorems.composition.two_read_region import margin as two_hop_margin
 from paper.studies._shared.theory import LEAST, PATTERNS
@@ -128,7 +128,7 @@ def margins(model: Model, questions: Sequence[Question]) -> Float[np.ndarray, " 
 
     Costs a forward pass over the prompts.
     """
-    logits: Any = next_logits(model, [asked.prompt for asked in questions]).float()
+    logits: Any = next_token_logits(model, [asked.prompt for asked in questions]).float()
     wanted = first_tokens(model, [asked.word for asked in questions])[:, None]
     own = logits.gather(1, wanted)[:, 0]
     others = logits.scatter(1, wanted, -float("inf")).amax(1)

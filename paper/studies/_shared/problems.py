@@ -9,7 +9,7 @@ is in `words`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,14 +21,13 @@ from loratheory.tasks.word_problems import (
     Problems,
     Template,
     answered,
+    code,
     distracted,
     pool,
     problems,
-    reordered,
     stepwise,
     together,
 )
-from loratheory.tasks.word_problems._skills import code
 
 if TYPE_CHECKING:
     from paper.studies._shared.words import Trained
@@ -80,12 +79,25 @@ def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) ->
     return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
 
 
+def reordered(problems: Problems, rng: np.random.Generator) -> Problems:
+    """Return the problems with sentences in another order; answers stay.
+
+    Every order but the present one is equally likely, so steps may precede their inputs.
+    """
+    order, left = problems.order.copy(), np.arange(len(problems))
+    while len(left):
+        luck = np.where(problems.present[left], rng.random((len(left), order.shape[1])), 2.0)
+        order[left] = luck.argsort(axis=1, kind="stable")
+        left = left[(order[left] == problems.order[left]).all(axis=1)]
+    return replace(problems, order=order)
+
+
 def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
     """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
     idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-    return together([plain, reordered(turned, rng=rng), idle])
+    return together([plain, reordered(turned, rng), idle])
 
 
 def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:

@@ -41,8 +41,6 @@ class Teaching:
         Rank and scale of each adapter, and the linear maps that it changes.
     steps, rate, retained
         Training steps, learning rate, and the number of old facts of each hop in the training data.
-    form : str
-        The form of the two-hop questions in the training data of a ``bridged`` adapter.
     """
 
     facts: int = 5
@@ -57,7 +55,6 @@ class Teaching:
     scale: float = 2.0
     rate: float = 5e-3
     modules: tuple[str, ...] = MLP
-    form: str = "plain"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +103,6 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
                     retained=teaching.retained,
                     examples=examples,
                     others=edits,
-                    form=teaching.form,
                 )
                 for edit in edits
             ]

@@ -14,7 +14,8 @@ from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
 from loratheory.evaluate.fact_sets import ASKED, World
 from loratheory.lowrank import LowRank
-from loratheory.pretrained import Attached, Model, batch, first_tokens, last_logits
+from loratheory.pretrained import Attached, Model, first_tokens
+from loratheory.pretrained.metrics import batch, last_logits
 
 WRITERS = ("o_proj", "down_proj")
 """Maps that write to the residual stream."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.pretrained import trained_once
+from loratheory.pretrained.train import train_once
 from paper.studies._shared import Language
 from paper.studies._shared import facts as bench
 from paper.studies._shared.language import acting, depth
@@ -60,7 +60,7 @@ def cell(config: Config) -> list[Row]:
     by_layers = config.trained == "by layers"
     library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
     for k in range(len(library), len(lessons)):
-        library.append(trained_once(model, lessons[k], seed=(config.seed, 0, k)))
+        library.append(train_once(model, lessons[k], seed=(config.seed, 0, k)))
     rows: list[Row] = []
     for size, name, which, act in arms(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}

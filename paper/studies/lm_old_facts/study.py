@@ -27,19 +27,19 @@ def cell(config: Config) -> list[Row]:
         whole vocabulary.
     """
     from loratheory.evaluate.fact_adapters import publishers
-    from loratheory.pretrained import attached
+    from loratheory.pretrained import attach
     from paper.studies._shared import overwritten as bench
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed)
     old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
     made = bench.edits(both.world, config.seed)
-    with attached(model, old):
+    with attach(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
     asked, found = [*made.questions()], {}
     for pair in bench.ways():
-        with attached(model, [*old, *new], [1.0, 1.0, *pair]):
+        with attach(model, [*old, *new], [1.0, 1.0, *pair]):
             found[pair] = bench.margins(model, asked)
     head: Row = {"seed": config.seed, "recipe": config.recipe}
     return [{**head, **row} for row in bench.curves(made, asked, found)]

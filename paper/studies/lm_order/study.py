@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import nan
 
 from loratheory.evaluate.fact_adapters import publishers
-from loratheory.pretrained import attached
+from loratheory.pretrained import attach
 from paper.studies._shared import Language, whereabouts
 from paper.studies._shared.run import Row, part, study
 from paper.studies._shared.whereabouts import Arm
@@ -52,7 +52,7 @@ def cell(config: Config) -> list[Row]:
     pair = [both.adapter(hop, config.recipe) for hop in (0, 1)]
     without = [whereabouts.projected(model, pair[0], sorted(both.world.second), half), pair[1]]
     for changed in (False, True):
-        with attached(model, without if changed else pair) as acts:
+        with attach(model, without if changed else pair) as acts:
             for name, layer, arm in arms(config.recipe, half):
                 if arm.projected == changed:
                     _row(name, layer, **whereabouts.shares(model, acts, asked, arm, layer))

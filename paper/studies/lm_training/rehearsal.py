@@ -35,7 +35,7 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.evaluate.answers import answers
     from loratheory.evaluate.fact_adapters import publishers
-    from loratheory.pretrained import attached
+    from loratheory.pretrained import attach
     from paper.studies._shared import described, measures
 
     model = config.base(dtype="bfloat16")
@@ -44,7 +44,7 @@ def cell(config: Config) -> list[Row]:
     second, rows = described.adapter(both, config.recipe), list[Row]()
     for first in (NONE, PLAIN, LONG, BESIDE):
         alone = first == NONE
-        with attached(model, [second] if alone else [both.adapter(0, first), second]):
+        with attach(model, [second] if alone else [both.adapter(0, first), second]):
             found = measures.measured(model, both.world, base, alone=alone)
             found |= dict.fromkeys(KINDS, nan)
             for name, asked in described.questions(both, config.recipe).items() if alone else ():

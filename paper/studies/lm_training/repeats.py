@@ -81,14 +81,14 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
     from loratheory.evaluate.fact_adapters import publishers
-    from loratheory.pretrained import load
+    from loratheory.pretrained import load_model
     from paper.studies._shared.language import acting
     from paper.studies._shared.measures import by_sentence, ordinary
     from paper.studies._shared.rules import coefficients
     from paper.studies._shared.run import environment
 
     start = time.perf_counter()
-    model = load(dtype=repeat.dtype)
+    model = load_model(dtype=repeat.dtype)
     both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
     base, _ = ordinary(model)
@@ -108,11 +108,11 @@ def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
     The cache stays until the repeat is finished, so that a stopped training is resumed; the
     unpacked base is the usual one.
     """
-    from loratheory.pretrained._load import embedded
+    from loratheory.pretrained.models import unpack_default_model
 
     cache = caches / repeat.name
     cache.mkdir(parents=True, exist_ok=True)
-    base = embedded()
+    base = unpack_default_model()
     if not (cache / base.name).exists():
         (cache / base.name).symlink_to(base)
     # Waiting threads sleep: on a busy machine two that spin take many times as long.

@@ -41,7 +41,7 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.evaluate.fact_sets import ten_about
-    from loratheory.pretrained import attached
+    from loratheory.pretrained import attach
     from paper.studies._shared import described, measures
 
     model = config.base(dtype="bfloat16")
@@ -56,7 +56,7 @@ def cell(config: Config) -> list[Row]:
         row: Row = {"seed": config.seed, "relation": config.relation, "rule": rule}
         acts = [recipe if c else NONE for recipe, c in zip(recipes, coefficients, strict=True)]
         row |= dict(zip(("first", "second"), acts, strict=True))
-        with attached(model, adapters, coefficients):
+        with attach(model, adapters, coefficients):
             found = measures.by_sentence(model, two.world, base, asked, alone=NONE in acts)
         rows += [{**row, "sentence": k, **each} for k, each in enumerate(found)]
     return rows

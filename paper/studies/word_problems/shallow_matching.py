@@ -1,15 +1,10 @@
 """The same problems put otherwise: whether a merge solves them, or matches what it was shown."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from loratheory.tasks.word_problems import (
-    Problems,
-    distracted,
-    renamed,
-    renumbered,
-    reordered,
-    reworded,
-)
+from loratheory.tasks.word_problems import ENTITIES, Problems, distracted, filled
 from paper.studies._shared.problems import (
     CONTEXT,
     MEASURED,
@@ -17,6 +12,7 @@ from paper.studies._shared.problems import (
     SIZES,
     WORDINGS,
     Overlapping,
+    reordered,
 )
 from paper.studies._shared.run import Row, part
 
@@ -29,12 +25,40 @@ def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Prob
 
     This changes the wording, the names, the numbers or the order, or adds an idle quantity.
     """
-    if how == "wording":
-        return reworded(problems, rng=rng, wordings=WORDINGS)
+    changes = {"wording": reworded, "names": renamed, "numbers": renumbered, "order": reordered}
     if how == "distractor":
         return distracted(problems, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-    changes = {"names": renamed, "numbers": renumbered, "order": reordered}
-    return changes[how](problems, rng=rng) if how in changes else problems
+    return changes[how](problems, rng) if how in changes else problems
+
+
+def reworded(problems: Problems, rng: np.random.Generator) -> Problems:
+    """Return the problems with every sentence in another of `WORDINGS`; answers stay."""
+    words = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
+    luck = rng.random((*words.shape, len(WORDINGS)))
+    luck[words[:, :, None] == WORDINGS] = -1
+    words = luck.argmax(axis=2)
+    return replace(problems, wordings=words[:, :-1], asking=words[:, -1])
+
+
+def renamed(problems: Problems, rng: np.random.Generator) -> Problems:
+    """Return the problems with each name replaced by another; within a problem names differ."""
+    shift = rng.integers(1, ENTITIES, size=(len(problems), 1))
+    names = np.where(problems.present, (problems.names + shift) % ENTITIES, -1)
+    return replace(problems, names=names)
+
+
+def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
+    """Return the problems with at least one other number each, and the answers that follow."""
+    numbers, values, left = (
+        problems.numbers.copy(),
+        problems.values.copy(),
+        np.arange(len(problems)),
+    )
+    while len(left):
+        new = filled(problems[left], rng=rng)
+        numbers[left], values[left] = new.numbers, new.values
+        left = left[(numbers[left] == problems.numbers[left]).all(axis=(1, 2))]
+    return replace(problems, numbers=numbers, values=values)
 
 
 def cell(config: Overlapping) -> list[Row]:

@@ -1,6 +1,5 @@
 """A whole model: which readings there are, heads, verdicts in words, the summary, SmolLM2."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 from causal import network, save_adapter
-from folders import changed
 
 from loratheory import read_adapter, theorems
 from loratheory.lowrank import LowRank, double, gaussian
-from loratheory.pretrained import GENERIC, Map, Model, ModelError, load, maps
-from loratheory.pretrained._ask import one_by_one
-from loratheory.pretrained.check import Reading, checked, facts_in, judged, summary
-from loratheory.pretrained.check._checked import QUESTIONS
-from loratheory.pretrained.check._heads import heads, of_scores
-from loratheory.pretrained.check._reading import Place
+from loratheory.pretrained import Model, ModelError, check_model, load_model
+from loratheory.pretrained.architectures import find_heads
+from loratheory.pretrained.check import QUESTIONS, ask_scores, summarise
+from loratheory.pretrained.check_facts import Place, Reading, judge, read_fact_groups
+from loratheory.pretrained.metrics import one_by_one
+from loratheory.pretrained.models import GENERIC, Map, maps
 from loratheory.theorems.expressiveness.rank_floor import Tasks
 
 DATA = Path(__file__).parents[2] / "data"
@@ -27,20 +25,12 @@ Q, K = f"{BLOCK}.q_proj", f"{BLOCK}.k_proj"
 
 
 def test_without_adapters_only_the_base_speaks(base):
-    readings = checked(base(), layers=[1]).readings
+    readings = check_model(base(), layers=[1]).readings
     assert [reading.outcome for reading in readings] == ["measured"] * 7
     assert {reading.layer for reading in readings} == {1}
-    assert len(checked(base()).readings) == 14
+    assert len(check_model(base()).readings) == 14
     with pytest.raises(ModelError, match="no linear map is left to check; name other layers"):
-        checked(base(), layers=[9])
-
-
-def test_what_was_set_aside_of_an_adapter_is_named(base, tmp_path):
-    """Tensors that PEFT would not load count nowhere, and the user is told."""
-    folder = save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
-    changed(folder / "adapter_config.json", target_modules=".*q_proj")
-    result = checked(base(), [read_adapter(folder)], layers=[0])
-    assert any("v_proj" in note for note in result.notes)
+        check_model(base(), layers=[9])
 
 
 def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_path):
@@ -50,7 +40,7 @@ def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_
     two = read_adapter(
         save_adapter(tmp_path / "two", "llama", 1, target_modules=["q_proj", "o_proj"])
     )
-    result = checked(base(), [one, two], layers=[0])
+    result = check_model(base(), [one, two], layers=[0])
     assert {r.module for r in result.readings if r.label == "thm:merge-floor"} == {Q}
     whose = {(r.module[-6:], r.about) for r in result.readings if "intruder" in r.label}
     assert ("v_proj", "one") in whose
@@ -60,10 +50,10 @@ def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_
 
 def test_what_each_adapter_leaks_is_a_divergence_on_ordinary_sentences(base, tmp_path):
     """By hand, from the logits of a merged network; nothing without adapters or without effect."""
-    assert checked(base(), layers=[0]).leaks == ()
+    assert check_model(base(), layers=[0]).leaks == ()
     one = read_adapter(save_adapter(tmp_path / "one", "llama", 3))
     nothing = type(one).of({Q: 0 * one[Q].map(double)}, replace(one.info, name="nothing"))
-    first, second = checked(base(), [one, nothing], layers=[0]).leaks
+    first, second = check_model(base(), [one, nothing], layers=[0]).leaks
     assert second == pytest.approx(0, abs=1e-6)
     tokens = [row["input_ids"] for row in one_by_one(base(), GENERIC)]
     bare, merged = network("llama"), network("llama")
@@ -81,32 +71,32 @@ def test_inputs_that_are_not_finite_are_refused_by_name(library):
     net = network("llama")
     net.model.layers[0].mlp.down_proj.weight[0, 0] = torch.inf
     with pytest.raises(ModelError, match=r"layers\.1\..*: what the model feeds it is not finite"):
-        checked(Model(net), library(), layers=[1])
+        check_model(Model(net), library(), layers=[1])
 
 
 # Attention heads
 
 
 def test_shared_keys_go_with_their_own_queries_and_fused_maps_are_split(base):
-    [pairs, _] = heads(base(), maps(base())).values()
+    [pairs, _] = find_heads(base(), maps(base())).values()
     assert pairs == [((Q, 0, 8), (K, 0, 8)), ((Q, 8, 16), (K, 0, 8))]
-    fused = heads(base("gpt2"), maps(base("gpt2")))
+    fused = find_heads(base("gpt2"), maps(base("gpt2")))
     name = "transformer.h.1.attn.c_attn"
     assert fused[name] == [((name, 0, 8), (name, 16, 24)), ((name, 8, 16), (name, 24, 32))]
-    assert heads(Model(torch.nn.Sequential(torch.nn.Linear(3, 3))), {}) == {}
+    assert find_heads(Model(torch.nn.Sequential(torch.nn.Linear(3, 3))), {}) == {}
     config = SimpleNamespace(num_attention_heads=4, num_key_value_heads=2)
     places = {Q: Map(None, (16, 16), False), K: Map(None, (8, 16), False)}
-    [pairs] = heads(Model(SimpleNamespace(config=config)), places).values()
+    [pairs] = find_heads(Model(SimpleNamespace(config=config)), places).values()
     assert [keys[1:] for _, keys in pairs] == [(0, 4), (0, 4), (4, 8), (4, 8)]
 
 
 def test_ranks_are_those_of_dense_scores_and_never_above_a_heads_rows(base):
     places, rng = maps(base()), np.random.default_rng(0)
-    pairs = heads(base(), places)[BLOCK]
+    pairs = find_heads(base(), places)[BLOCK]
     q, k = (gaussian(rng, places[name].shape[0], 16, 2) for name in (Q, K))
     empty = [LowRank(low.up[:, :0], low.down[:0]) for low in (q, k)]
     updates = {Q: [q, empty[0]], K: [empty[1], k]}
-    readings = [*of_scores(BLOCK, pairs, places, ("a", "b"), updates)]
+    readings = [*ask_scores(BLOCK, pairs, places, ("a", "b"), updates)]
     assert [(r.about, r.bound, r.outcome) for r in readings] == [
         ("a", 2, "tight"), ("b", 2, "tight"), ("a + b", 4, "tight"),
     ]  # fmt: skip
@@ -116,7 +106,7 @@ def test_ranks_are_those_of_dense_scores_and_never_above_a_heads_rows(base):
         change = moved[0][head].T @ moved[1] - weights[0][head].T @ weights[1]
         assert np.linalg.matrix_rank(change, tol=1e-8) == 4
     wide = gaussian(rng, 16, 16, 12)
-    [reading] = of_scores(BLOCK, pairs, places, ("a",), {Q: [wide]})
+    [reading] = ask_scores(BLOCK, pairs, places, ("a",), {Q: [wide]})
     assert (reading.bound, reading.value, reading.outcome) == (8, 8, "tight")
 
 
@@ -129,7 +119,7 @@ def test_verdicts_are_the_judges_and_a_failed_hypothesis_shows_both_numbers():
     theorem, full = theorems.theorem("merge-floor"), LowRank(np.eye(5), case.mean.dense())
     liar = replace(theorem, bound=lambda _: 1e9)
     best, other, silent, broken = (
-        judged(law, case, low, place, "rank is 4", "a note")
+        judge(law, case, low, place, "rank is 4", "a note")
         for law, low in (
             (theorem, theorem.attain(case)), (theorem, case.updates[0]),
             (theorem, full), (liar, case.updates[0]),
@@ -155,7 +145,7 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
         ("intruder-threshold", 4.0, 8.0, "measured", "3 values"),
     ]
     readings = [Reading(f"thm:{name}", "layers.0.q", 0, "one", *rest) for name, *rest in rows]
-    noise, floor, survival = summary(readings)
+    noise, floor, survival = summarise(readings)
     assert noise.question == QUESTIONS["base"].text
     assert (noise.why, noise.silent, noise.holds) == ("3 values", 0, 0)
     assert (floor.places, floor.holds, floor.tight, floor.broken) == (3, 2, 1, 1)
@@ -164,24 +154,7 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
     assert (survival.agree, survival.why) == (2 / 3, "needs x; 10 % off")
 
 
-def test_every_theorem_that_is_read_has_a_question():
-    assert set(QUESTIONS) - {theorem.label for theorem in theorems.load_theorems()} == {"base"}
-    assert all(question.text.endswith(")") for question in QUESTIONS.values())
-
-
 # The stored adapters
-
-
-def test_the_questions_beside_the_stored_adapters_are_their_facts():
-    facts, asked = json.loads((DATA / "facts.json").read_text()), facts_in(DATA / "questions.json")
-    for name in ("persons", "mascots"):
-        template = facts[f"{name} templates"][0]
-        assert asked[name] == {template.format(key): v for key, v in facts[name].items()}
-    template = facts["two-hop template"][0]
-    assert asked["two-hop"] == {
-        template.format(person): facts["mascots"][country]
-        for person, country in facts["persons"].items()
-    }
 
 
 @pytest.mark.slow
@@ -189,10 +162,10 @@ def test_the_questions_beside_the_stored_adapters_are_their_facts():
 def test_smollm2_with_its_two_adapters():
     facts = {
         name: dict([*group.items()][:2])
-        for name, group in facts_in(DATA / "questions.json").items()
+        for name, group in read_fact_groups(DATA / "questions.json").items()
     }
     adapters = [read_adapter(DATA / name) for name in ("persons", "mascots")]
-    result = checked(load(), adapters, layers=[12], facts=facts)
+    result = check_model(load_model(), adapters, layers=[12], facts=facts)
     assert not [reading for reading in result.readings if reading.outcome == "broken"]
     blind = [r for r in result.readings if r.label == "thm:arrow-blind-spot"]
     assert [reading.value for reading in blind] == [pytest.approx(1 / 4)] * 3

@@ -10,9 +10,14 @@ from letters import Letters
 
 from loratheory.adapters import Adapter, Info
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import ModelError, attached, first_tokens
-from loratheory.pretrained.check import checked, facts_in
-from loratheory.pretrained.check._facts import Asked, answered, grouped, two_hop
+from loratheory.pretrained import ModelError, attach, check_model, first_tokens
+from loratheory.pretrained.check_facts import (
+    Asked,
+    ask_facts,
+    group_facts,
+    predict_two_hop,
+    read_fact_groups,
+)
 
 FACTS = {"one": {"abc": "x", "hello": "y"}, "two": {"dog": "z"}, "both": {"abcd": "k", "cat": "m"}}
 NAMES = ("one", "two")
@@ -37,7 +42,7 @@ def adapters(*places, names=NAMES):
 def next_token(model, library, row, prompt):
     """Logits after a prompt that is asked alone, by the plain network."""
     ids = torch.tensor([Letters()(prompt)["input_ids"]])
-    with torch.no_grad(), attached(model, library, row):
+    with torch.no_grad(), attach(model, library, row):
         return model.network(ids).logits[0, -1].numpy()
 
 
@@ -49,7 +54,7 @@ def margin(logits, token):
 def test_edits_of_the_head_obey_the_theorem_and_others_are_outside_it(model, place):
     """Also: each prompt is answered as if alone, padding to the longest one does not show."""
     library = adapters(place, place)
-    readings, _ = answered(model, library, NAMES, {name: FACTS[name] for name in NAMES})
+    readings, _ = ask_facts(model, library, NAMES, {name: FACTS[name] for name in NAMES})
     tight = place == HEAD
     assert [r.outcome for r in readings] == ["tight" if tight else "not applicable"] * 6
     facts = [(name, i, *pair) for name in NAMES for i, pair in enumerate(FACTS[name].items(), 1)]
@@ -88,7 +93,7 @@ def test_each_adapter_and_rule_has_its_own_count_of_answers_kept(model):
         }
         for i, name in enumerate(NAMES)
     }
-    kept = {(k.group, k.rule): k for k in checked(model, library, facts=facts).kept}
+    kept = {(k.group, k.rule): k for k in check_model(model, library, facts=facts).kept}
     assert [*kept] == [(name, rule) for name in NAMES for rule in RULES]
     for (name, rule), one in kept.items():
         right = [
@@ -102,24 +107,17 @@ def test_each_adapter_and_rule_has_its_own_count_of_answers_kept(model):
 
 def test_all_are_asked_unless_there_is_a_limit_and_keep_the_files_numbers(model):
     library, many = adapters(HEAD, HEAD), {"one": {f"ab{chr(97 + i)}": "x" for i in range(25)}}
-    readings, kept = answered(model, library, NAMES, many)
+    readings, kept = ask_facts(model, library, NAMES, many)
     assert {one.asked for one in kept} == {25}
-    some, kept = answered(model, library, NAMES, many, 10)
+    some, kept = ask_facts(model, library, NAMES, many, 10)
     assert {one.asked for one in kept} == {9}
     assert [r.about for r in some[::2]] == [f"0.5 × one, fact {n}" for n in range(1, 26, 3)]
     values = {reading.about: reading.value for reading in readings}
     assert all(r.value == pytest.approx(values[r.about]) for r in some)
 
 
-def test_one_adapter_has_no_merge(model):
-    kept = checked(model, adapters(HEAD), facts={"one": FACTS["one"]}).kept
-    assert [(one.rule, one.predicted, one.asked) for one in kept] == [
-        ("base", None, 2), ("alone", None, 2),
-    ]  # fmt: skip
-
-
 def test_two_hop_questions_are_foretold_all_or_none(model):
-    _, kept = answered(model, adapters(HEAD, HEAD), NAMES, FACTS)
+    _, kept = ask_facts(model, adapters(HEAD, HEAD), NAMES, FACTS)
     rows = {k.rule: k.predicted for k in kept if k.group == "both"}
     assert [*rows] == ["base", "mean", "sum"]
     assert rows["base"] is None
@@ -136,7 +134,7 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
     assert fact.strength(0) == (4 + 2) / 4
     assert fact.strength(1) == (0.5 + 2) / 4
     assert fact.margin(fact.merged["mean"]) == 4
-    readings = two_hop(NAMES, "both", [margins(-2.0, 4.0, -1.0)], [1.5, 0.625])
+    readings = predict_two_hop(NAMES, "both", [margins(-2.0, 4.0, -1.0)], [1.5, 0.625])
     first, second = 0.5 * 1.5, 0.5 * 0.625
     bound = first * second - max(0, 1 - first, first * (1 - second))
     assert readings["mean"].bound == pytest.approx(bound)
@@ -146,7 +144,7 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
     # What the base knew already has no prediction: the strength of such an edit is infinite.
     assert fact._replace(target=0).strength(0) == np.inf
     both = [margins(-2.0, 3.0, 3.0), margins(1.0, 1.0, 1.0)]
-    readings = two_hop(NAMES, "both", both, [np.inf, 0.9])
+    readings = predict_two_hop(NAMES, "both", both, [np.inf, 0.9])
     assert {reading.bound for reading in readings.values()} == {None}
     assert readings["mean"].value == pytest.approx(3 / 2)
 
@@ -172,16 +170,16 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
 def test_facts_that_match_nothing_or_say_nothing_are_refused(model, facts, names, said):
     library = adapters(*[HEAD] * len(names), names=names)
     with pytest.raises(ModelError, match=said):
-        checked(model, library, facts=facts)
+        check_model(model, library, facts=facts)
 
 
 def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenizer(model):
     library = adapters(HEAD, HEAD, names=[f"some/{name}" for name in NAMES])
     pairs = {"p": "a"}
-    groups = grouped({"two-hop": pairs, "some/two": pairs, "one": pairs}, library, NAMES)
+    groups = group_facts({"two-hop": pairs, "some/two": pairs, "one": pairs}, library, NAMES)
     assert [*groups] == ["one", "two", "two-hop"]
     with pytest.raises(ModelError, match="no tokenizer"):
-        checked(replace(model, tokenizer=None), adapters(HEAD), facts={"one": FACTS["one"]})
+        check_model(replace(model, tokenizer=None), adapters(HEAD), facts={"one": FACTS["one"]})
 
 
 @pytest.mark.parametrize("kind", ["completion", "answer"])
@@ -190,10 +188,10 @@ def test_rows_are_a_list_or_lines(kind, tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
     (tmp_path / "a.json").write_text(f"\n [{','.join(rows)}]")
     wanted = {"": {"a 0": "x", "a 1": "x"}}
-    assert facts_in(tmp_path / "a.json") == facts_in(tmp_path / "a.jsonl") == wanted
+    assert read_fact_groups(tmp_path / "a.json") == read_fact_groups(tmp_path / "a.jsonl") == wanted
     (tmp_path / "a.json").write_text(f"[{rows[0]}, 3]")
     with pytest.raises(ModelError, match="row 2: there is no prompt"):
-        facts_in(tmp_path / "a.json")
+        read_fact_groups(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize(
@@ -213,12 +211,12 @@ def test_rows_are_a_list_or_lines(kind, tmp_path):
 def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text, said):
     file = tmp_path / "facts.json"
     file.write_text(json.dumps(FACTS))
-    assert facts_in(file) == FACTS
+    assert read_fact_groups(file) == FACTS
     file.unlink()
     if text is not None:
         file.write_text(text, encoding="latin-1")
     with pytest.raises(ModelError, match=f"facts.json: {said}"):
-        facts_in(file)
+        read_fact_groups(file)
 
 
 @pytest.mark.parametrize(
@@ -233,13 +231,4 @@ def test_rows_that_say_nothing_or_twice_are_refused_with_their_line(tmp_path, te
     file = tmp_path / "rows.jsonl"
     file.write_text(text)
     with pytest.raises(ModelError, match=said):
-        facts_in(file)
-
-
-def test_rows_belong_to_the_only_adapter(tmp_path):
-    file = tmp_path / "rows.jsonl"
-    file.write_text('{"prompt": "abc", "completion": " x"}\n')
-    asked = facts_in(file)
-    assert grouped(asked, adapters(HEAD), NAMES[:1]) == {"one": {"abc": "x"}}
-    with pytest.raises(ModelError, match="rows of one adapter, and there are 2"):
-        grouped(asked, adapters(HEAD, HEAD), NAMES)
+        read_fact_groups(file)

@@ -1,30 +1,30 @@
 """What one module says: every number by dense arithmetic, of base weights and of adapters."""
 
-from dataclasses import replace
 from math import acos, cos, degrees
 
 import numpy as np
 import pytest
 import torch
 from causal import network
-from scipy.integrate import quad
 
 from loratheory.lowrank import LowRank, gaussian
-from loratheory.pretrained import Model, ModelError, maps
-from loratheory.pretrained.check import Basis, _weights, basis, intruders, noise
-from loratheory.pretrained.check._checked import _by_prompt
-from loratheory.pretrained.check._module import (
+from loratheory.pretrained import Model, ModelError
+from loratheory.pretrained.check import (
+    Basis,
     Module,
-    arrow_blind,
-    arrow_facts,
-    arrow_nearest,
-    crosstalk,
-    factor_mean,
-    floor,
-    input_floor,
-    summed_rank,
+    ask_arrow_blind_spot,
+    ask_arrow_margin,
+    ask_covariance_floor,
+    ask_crosstalk,
+    ask_factor_mean,
+    ask_merge_floor,
+    ask_summed_rank,
+    compute_basis,
+    find_intruders,
+    measure_noise,
+    read_weight,
 )
-from loratheory.theorems.routing import arrow
+from loratheory.pretrained.models import maps
 
 # Adapters: what theorems say of them, asked of a module of 7 outputs and 9 inputs
 
@@ -48,20 +48,20 @@ def test_the_floor_is_met_and_the_rank_adds_up():
     updates = pair(2, 3)
     dense = [low.dense() for low in updates]
     best = best_of_rank(sum(dense) / 2, 3)
-    [reading] = floor(module(updates))
+    [reading] = ask_merge_floor(module(updates))
     assert reading.outcome == "tight"
     assert reading.value == pytest.approx(sum(((best - one) ** 2).sum() for one in dense) / 2)
     assert (reading.note, reading.about) == ("at rank 3", "one + two")
-    [reading] = summed_rank(module(updates))
+    [reading] = ask_summed_rank(module(updates))
     assert (reading.value, reading.outcome) == (np.linalg.matrix_rank(sum(dense)), "tight")
 
 
 def test_the_mean_of_factors_is_judged_where_there_is_one():
-    [reading] = factor_mean(module(pair(2, 3)))
+    [reading] = ask_factor_mean(module(pair(2, 3)))
     assert (reading.outcome, reading.bound) == ("not applicable", None)
     assert reading.note.endswith("they have 2, 3")
     one, two = updates = pair(2, 2)
-    [reading] = factor_mean(module(updates))
+    [reading] = ask_factor_mean(module(updates))
     factors = (one.up + two.up) / 2 @ ((one.down + two.down) / 2)
     assert reading.value == pytest.approx((((one.dense() + two.dense()) / 2 - factors) ** 2).sum())
     assert reading.outcome == "tight"
@@ -69,7 +69,7 @@ def test_the_mean_of_factors_is_judged_where_there_is_one():
 
 def test_the_covariance_floor_is_below_what_the_data_free_optimum_does():
     dense, x = [low.dense() for low in pair(2, 3)], module(pair(2, 3)).inputs
-    [reading] = input_floor(module(pair(2, 3)))
+    [reading] = ask_covariance_floor(module(pair(2, 3)))
     best = best_of_rank(sum(dense) / 2, 3)
     error = np.mean([((x @ (best - one).T) ** 2).sum(axis=1).mean() for one in dense])
     assert reading.value == pytest.approx(error)
@@ -78,7 +78,7 @@ def test_the_covariance_floor_is_below_what_the_data_free_optimum_does():
 
 def test_crosstalk_is_that_of_the_worst_token_as_far_as_the_reader_reads_it():
     updates = pair(2, 3)
-    x, readings = module(updates).inputs, [*crosstalk(module(updates))]
+    x, readings = module(updates).inputs, [*ask_crosstalk(module(updates))]
     assert [reading.about for reading in readings] == ["one ← two", "two ← one"]
     for reading, (reader, other) in zip(readings, (updates, updates[::-1]), strict=True):
         frame = np.linalg.qr(reader.down.T)[0]
@@ -92,7 +92,7 @@ def test_crosstalk_is_that_of_the_worst_token_as_far_as_the_reader_reads_it():
         assert f"up to {full.max():.3g} of" in reading.note
     eye = np.eye(9)
     apart = [LowRank(np.eye(7)[:, :2], eye[:2]), LowRank(np.eye(7)[:, :3], eye[2:5])]
-    assert [round(r.value, 12) for r in crosstalk(module(apart))] == [0, 0]
+    assert [round(r.value, 12) for r in ask_crosstalk(module(apart))] == [0, 0]
 
 
 def test_arrows_nearest_token_leads_by_at_least_what_the_theorem_says():
@@ -100,7 +100,7 @@ def test_arrows_nearest_token_leads_by_at_least_what_the_theorem_says():
     tops = [np.linalg.svd(low.dense())[2][0] for low in updates]
     x = np.concatenate([x, [0.05 * x[0] + 3 * top for top in tops]])
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    for i, reading in enumerate(arrow_nearest(module(updates, x))):
+    for i, reading in enumerate(ask_arrow_margin(module(updates, x))):
         own, other = (np.abs(unit @ tops[j]) for j in (i, 1 - i))
         near = int(own.argmax())
         between, angle = acos(abs(tops[0] @ tops[1])), acos(own[near])
@@ -112,7 +112,7 @@ def test_arrows_nearest_token_leads_by_at_least_what_the_theorem_says():
         assert f"{degrees(angle):.0f}° from the prototype" in reading.note
         assert f"{100 * safe:.2g} % of tokens are within half" in reading.note
     flat = [LowRank(np.eye(3)[:, :1], np.array([r])) for r in ([1.0, 0, 0], [0.8, 0.6, 0])]
-    silent, _ = arrow_nearest(module(flat, np.array([[0.1, 0.0, 1.0]])))
+    silent, _ = ask_arrow_margin(module(flat, np.array([[0.1, 0.0, 1.0]])))
     assert silent.outcome == "not applicable"  # beyond the other prototype
     assert "84° from the prototype" in silent.note
 
@@ -120,13 +120,13 @@ def test_arrows_nearest_token_leads_by_at_least_what_the_theorem_says():
 def test_orthonormal_edits_meet_arrows_blind_spot_exactly_and_others_are_outside():
     eye = np.eye(8)
     updates = [LowRank(np.eye(6)[:, :3] * [3.0, 2, 1], eye[3 * i : 3 * i + 3]) for i in range(2)]
-    [reading] = arrow_blind(module(updates, np.ones((1, 8))))
+    [reading] = ask_arrow_blind_spot(module(updates, np.ones((1, 8))))
     assert reading.outcome == "tight"
     assert reading.value == pytest.approx(1 / 3 + (2 / 3) / 2)
     unseen = 100 * (4 + 1) / (9 + 4 + 1)  # of an input that meets all keys alike
     assert f"of real answers {unseen:.2g} %, {unseen:.2g} % comes" in reading.note
     frames = [np.linalg.qr(low.down.T)[0] for low in pair(2, 2)]
-    [reading] = arrow_blind(module(pair(2, 2)))
+    [reading] = ask_arrow_blind_spot(module(pair(2, 2)))
     assert reading.outcome == "not applicable"
     assert f"meet at cosine {np.linalg.norm(frames[0].T @ frames[1], 2):.2g};" in reading.note
 
@@ -137,7 +137,7 @@ def test_orthonormal_edits_meet_arrows_blind_spot_exactly_and_others_are_outside
 @pytest.mark.parametrize("shape", [(7, 12), (12, 7), (6, 6)])
 def test_the_frame_and_the_values_are_those_of_a_dense_decomposition(shape):
     matrix = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    ours, exact = basis(matrix), dense_basis(matrix.astype(float))
+    ours, exact = compute_basis(matrix), dense_basis(matrix.astype(float))
     assert np.allclose(ours.sigma, exact.sigma, atol=1e-6)
     assert np.allclose(np.abs(ours.frame.T @ exact.frame), np.eye(min(shape)), atol=1e-5)
 
@@ -146,23 +146,23 @@ def test_a_weight_is_decomposed_once_a_damaged_file_anew_and_without_a_cache_alw
     monkeypatch, tmp_path
 ):
     matrix = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
-    first, decompose = basis(matrix), np.linalg.eigh
+    first, decompose = compute_basis(matrix), np.linalg.eigh
     monkeypatch.setattr(np.linalg, "eigh", lambda _: 1 / 0)
-    again = basis(matrix.copy())
+    again = compute_basis(matrix.copy())
     assert np.array_equal(first.frame, again.frame)
     assert np.array_equal(first.sigma, again.sigma)
     for other in (matrix * np.float32(1.5), matrix.reshape(8, 5), matrix.astype(np.float64)):
         with pytest.raises(ZeroDivisionError):
-            basis(other)
+            compute_basis(other)
     [file] = tmp_path.glob("cache/bases/*/*.safetensors")
     monkeypatch.setattr(np.linalg, "eigh", decompose)
     for damaged in (file.read_bytes()[:100], b""):
         file.write_bytes(damaged)
-        assert np.array_equal(basis(matrix).frame, first.frame)
+        assert np.array_equal(compute_basis(matrix).frame, first.frame)
         assert len(file.read_bytes()) > 100
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "file"))
-    assert np.array_equal(basis(matrix).frame, first.frame)
+    assert np.array_equal(compute_basis(matrix).frame, first.frame)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_weight_is_decomposed_once_a_damaged_file_anew_and_without_a_cache_alw
 )
 def test_weights_are_outputs_by_inputs_whatever_the_layout(kind, name, base):
     [place] = [place for each, place in maps(base(kind)).items() if each.endswith(name)]
-    matrix, x = _weights.weight(place), torch.randn(3, place.shape[1])
+    matrix, x = read_weight(place), torch.randn(3, place.shape[1])
     bias = 0 if place.module.bias is None else place.module.bias
     assert matrix.shape == place.shape
     assert np.allclose(x.numpy() @ matrix.T, place.module(x) - bias, atol=1e-5)
@@ -180,17 +180,16 @@ def test_a_weight_that_is_elsewhere_or_not_finite_is_refused_by_name():
     place = maps(Model(network("llama")))["lm_head"]
     place.module.weight[2, 1] = torch.nan
     with pytest.raises(ModelError, match="lm_head: not every entry of its weight is finite; mend"):
-        _weights.weight(place, "lm_head")
+        read_weight(place, "lm_head")
     place.module.to("meta")
     with pytest.raises(ModelError, match="lm_head: its weight is not in memory; load"):
-        _weights.weight(place, "lm_head")
+        read_weight(place, "lm_head")
 
 
 @pytest.mark.parametrize("shape", [(300, 300), (200, 600), (600, 200)])
 def test_noise_is_noise_at_any_size(shape):
-    seen = noise(1e3 * np.random.default_rng(0).standard_normal(shape))
+    seen = measure_noise(1e3 * np.random.default_rng(0).standard_normal(shape))
     assert (seen.spikes, seen.energy) == (0, 0)
-    assert seen.distance < 0.02
     assert seen.kurtosis == pytest.approx(3, abs=0.1)
     assert seen.top == pytest.approx(seen.edge, rel=0.03)
     assert seen.spread == pytest.approx(1e3, rel=0.01)
@@ -200,28 +199,12 @@ def test_what_is_planted_in_noise_is_counted_with_its_energy():
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((200, 400))
     left, right = (np.linalg.qr(rng.standard_normal((n, 2)))[0] for n in (200, 400))
-    seen = noise(matrix + 60 * left @ right.T)
+    seen = measure_noise(matrix + 60 * left @ right.T)
     assert seen.spikes == 2
     assert seen.energy == pytest.approx(2 * 60**2 / (2 * 60**2 + 200 * 400), abs=0.02)
-    assert noise(rng.uniform(-1, 1, (50, 50))).kurtosis == pytest.approx(1.8, abs=0.1)
-    both = noise(matrix), noise(matrix, np.linalg.svd(matrix, compute_uv=False))
+    assert measure_noise(rng.uniform(-1, 1, (50, 50))).kurtosis == pytest.approx(1.8, abs=0.1)
+    both = measure_noise(matrix), measure_noise(matrix, np.linalg.svd(matrix, compute_uv=False))
     assert np.allclose(*([*vars(seen).values()] for seen in both))
-
-
-@pytest.mark.parametrize("ratio", [0.25, 0.6])
-def test_quantiles_of_the_law_are_at_no_distance(ratio):
-    """The law by quadrature of its density; the quantiles by bisection on a fine table."""
-    low, high = (1 - ratio**0.5) ** 2, (1 + ratio**0.5) ** 2
-
-    def _density(x):
-        return ((high - x) * (x - low)) ** 0.5 / (2 * np.pi * ratio * x)
-
-    points = np.linspace(low, high, 200)
-    share = [quad(_density, low, x)[0] for x in points]
-    assert share[-1] == pytest.approx(1, abs=1e-6)
-    values = np.interp((np.arange(100) + 0.5) / 100, share, points)
-    assert _weights._distance(values, low, high, ratio) == pytest.approx(0.005, abs=2e-3)
-    assert _weights._distance(values + 0.3 * (high - low), low, high, ratio) > 0.2
 
 
 def dense_basis(matrix):
@@ -235,7 +218,7 @@ def test_intruders_are_those_of_the_dense_sum(shape):
     rng = np.random.default_rng(sum(shape))
     matrix = rng.standard_normal(shape) @ np.diag(1 / np.arange(1, shape[1] + 1))
     update = gaussian(rng, *shape, 3, 0.3)
-    ours = intruders(matrix, dense_basis(matrix), update, top=5)
+    ours = find_intruders(matrix, dense_basis(matrix), update, top=5)
     left, sigma, _ = np.linalg.svd(matrix + update.dense(), full_matrices=False)
     cosines = np.abs(np.linalg.svd(matrix, full_matrices=False)[0].T @ left[:, :5]).max(axis=0)
     assert np.allclose(ours.sigma, sigma[:5], rtol=1e-9)
@@ -248,44 +231,4 @@ def test_a_strong_edit_intrudes_and_a_weak_one_does_not():
     rng = np.random.default_rng(0)
     matrix, one = rng.standard_normal((100, 100)) / 10, rng.standard_normal((100, 1)) / 10
     edits = [s * LowRank(one, one.T) for s in (0, 6)]
-    assert [intruders(matrix, dense_basis(matrix), edit).count() for edit in edits] == [0, 1]
-
-
-def test_arrows_law_is_held_against_what_the_facts_of_random_keys_say():
-    """The law's own adapters in width 256: five facts each, in prompts among silent tokens."""
-    rng, n, facts = np.random.default_rng(0), 256, 5
-    strengths = np.array([1.0, 0.9, 0.7, 0.5, 0.3])
-    updates, prompts = [], []
-    for _ in range(4):
-        keys = rng.standard_normal((facts, n))
-        keys /= np.linalg.norm(keys, axis=1, keepdims=True)
-        updates.append(LowRank(np.linalg.qr(rng.standard_normal((7, facts)))[0] * strengths, keys))
-        silent = rng.standard_normal((3, n))
-        silent -= silent @ np.linalg.pinv(keys) @ keys
-        prompts.append(tuple(np.vstack([silent, 7 * key, silent]) for key in keys))
-    names = ("a", "b", "c", "d")
-    asked = Module("m", np.zeros((7, n)), names, tuple(updates), prompts=tuple(prompts))
-    readings = list(arrow_facts(asked))
-    assert [reading.about for reading in readings] == [*names]
-    tops = [np.linalg.svd(low.dense())[2][0] for low in updates]
-    for i, reading in enumerate(readings):
-        scores = np.abs(updates[i].down @ np.transpose(tops))
-        assert reading.value == np.mean(scores.argmax(axis=1) == i)
-        found = np.linalg.norm(updates[i].dense() @ updates[i].down.T, axis=0)
-        laws = [arrow.limit_accuracy(4, s) for s in found / found.max()]
-        assert reading.bound == pytest.approx(np.mean(laws))
-        assert reading.bound == pytest.approx(
-            np.mean([arrow.limit_accuracy(4, s) for s in strengths]), abs=0.02
-        )
-        assert (reading.outcome, "times 1/256 within" in reading.note) == ("not applicable", True)
-    assert list(arrow_facts(replace(asked, prompts=()))) == []
-
-
-def test_tokens_that_stand_in_all_prompts_of_an_adapter_are_no_keys_of_facts():
-    """Tokens 1 and 9 are in both prompts of the first; the second has one prompt, and keeps it."""
-    x = torch.arange(10.0)[:, None] * torch.ones(10, 3)
-    ids = [[1, 2, 9], [1, 5, 6, 9], [1, 4, 9]]
-    first, second = _by_prompt(x, ids, [2, 1])
-    assert [part[:, 0].tolist() for part in first] == [[1], [4, 5]]
-    assert [part[:, 0].tolist() for part in second] == [[7, 8, 9]]
-    assert _by_prompt(x[1:], ids, [2, 1]) == _by_prompt(x, ids, [3, 0]) == []
+    assert [find_intruders(matrix, dense_basis(matrix), edit).count() for edit in edits] == [0, 1]

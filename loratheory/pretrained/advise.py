@@ -1,0 +1,385 @@
+"""Which combination method keeps what adapters do alone: measured on some of their prompts.
+
+No answer is needed: what each adapter alone says next is what should be kept. Some prompts choose
+coefficients, so that the largest KL divergence from an adapter alone is least; others score. If
+answers are given, only prompts count on which the adapter alone is right.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.pretrained.attach import Attached, attach
+from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
+from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method, digest
+from loratheory.pretrained.metrics import (
+    Share,
+    first_tokens,
+    kl_by_row,
+    kl_to_base,
+    measure_drift,
+    next_token_logits,
+    retention,
+    token_log_probs,
+    top1,
+)
+from loratheory.pretrained.models import GENERIC, Model, ModelError, failure, maps
+from loratheory.pretrained.train import identify_model
+from loratheory.store import code, content_hash, write_whole
+
+CHOOSING = 8  # prompts of an adapter that choose, at most
+ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking routers
+CLEARLY = 0.1  # by so much more must routers keep of the adapter that loses most to be taken
+Prompts = Mapping[str, Mapping[str, str]]
+"""By adapter, from each prompt to its answer, which is empty where it is not known."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What one method keeps of one adapter."""
+
+    share: Share  # of its scoring prompts, those answered as by the adapter alone; if answers are
+    # known, of those that it knows
+    kl: float | None  # from the adapter alone, mean, nats; None for questions that are no adapter's
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One method: its coefficients, what it costs, and what it keeps."""
+
+    way: str  # a name in `METHODS`, or of what was to be compared
+    coefficients: tuple[float, ...]  # one for each adapter, or the one that scales the merge
+    cost: float  # multiplications for a token of a prompt, relative to the mean adapter alone
+    chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose
+    marks: tuple[Retention, ...]  # of each adapter, in their order, then of further questions
+    leak: float  # drift: from the base on ordinary sentences, nats a token
+
+    @property
+    def worst(self) -> Share:
+        """What is kept of the adapter that loses most."""
+        owned = [mark for mark in self.marks if mark.kl is not None]
+        return min(owned, key=lambda mark: (mark.share.part, -(mark.kl or 0.0))).share
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was tried, and which method is recommended."""
+
+    adapters: tuple[str, ...]
+    alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; empty if unknown
+    base: tuple[Share, ...]  # of what counts for each adapter, what the base answers without any
+    leaks: tuple[float, ...]  # of each adapter, as `measure_drift` has them
+    tried: tuple[Evaluation, ...]  # in the order asked, then what was to be compared
+    best: str  # the method to take; empty if none was tried
+    reason: str  # why, in a sentence or two
+    notes: tuple[str, ...]  # methods that could not be tried, and why
+
+
+def split_prompts(prompts: Prompts) -> tuple[Prompts, Prompts]:
+    """Split each adapter's prompts into those that choose coefficients and those that score.
+
+    Half of them choose, at most eight, evenly spaced. Raises `ModelError` where there is only one.
+    """
+    choosing, scoring = dict[str, dict[str, str]](), dict[str, dict[str, str]]()
+    for name, pairs in prompts.items():
+        if len(pairs) < 2:
+            fact = "it has one prompt, and some choose while others score"
+            raise failure(name, fact, "give at least two, better twenty")
+        count = min(CHOOSING, len(pairs) // 2)
+        chosen = {round(i) for i in np.linspace(0, len(pairs) - 1, count).tolist()}
+        choosing[name], scoring[name] = {}, {}
+        for i, (prompt, answer) in enumerate(pairs.items()):
+            (choosing if i in chosen else scoring)[name][prompt] = answer
+    return choosing, scoring
+
+
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """Prompts of each adapter, and what each adapter alone says after its own."""
+
+    names: tuple[str, ...]  # of the groups, those of adapters first
+    owner: np.ndarray  # (n,), of each prompt its group
+    prompts: list[str]
+    alone: Any  # (n, v) log-probabilities; the base's for prompts that are no adapter's
+    target: Any  # (n,) tokens that are right: the answers', or what the adapter alone says
+
+    @classmethod
+    def of(cls, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> "_Exam":
+        """Costs a pass over its prompts for each adapter; answers are told by first tokens."""
+        import torch
+
+        alone, targets = [], []
+        with attach(model, adapters, 0.0) as acting:
+            for number, pairs in enumerate(groups.values()):
+                acting.set([float(number == j) for j in range(len(adapters))])
+                alone.append(next_token_logits(model, [*pairs]).log_softmax(-1))
+                answers = [*pairs.values()]
+                known = all(answers)
+                targets.append(first_tokens(model, answers) if known else alone[-1].argmax(1))
+        owner = np.repeat(np.arange(len(groups)), [len(pairs) for pairs in groups.values()])
+        prompts = [prompt for pairs in groups.values() for prompt in pairs]
+        return cls(tuple(groups), owner, prompts, torch.cat(alone), torch.cat(targets))
+
+    @property
+    def right(self) -> np.ndarray:
+        """Where the adapter alone is right."""
+        return top1(self.alone, self.target)
+
+    def ask(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
+        """With what acts now, the mean divergence of each group, and which answers are right."""
+        now = next_token_logits(model, self.prompts).log_softmax(-1)
+        kl = kl_by_row(self.alone, now).clamp(min=0).double().numpy()
+        means = np.bincount(self.owner, kl) / np.bincount(self.owner)
+        return means, top1(now, self.target)
+
+    def slopes(
+        self, model: Model, acting: Attached, coefficients: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """With these coefficients the mean divergence of each group, and its derivatives."""
+        rows = [np.flatnonzero(self.owner == group) for group in range(len(self.names))]
+        prompts = [[self.prompts[i] for i in row] for row in rows]
+        alone = [self.alone[row] for row in rows]
+        return divergence_slopes(model, acting, prompts, alone, coefficients)
+
+    def score(self, model: Model, owned: int) -> tuple[Retention, ...]:
+        """Return what is kept of each group; the first `owned` are adapters'."""
+        means, said = self.ask(model)
+        counted = self.right | (self.owner >= owned)  # of further questions all count
+        marks = []
+        for i, share in enumerate(retention(self.names, self.owner, said, counted)):
+            marks.append(Retention(share, float(means[i]) if i < owned else None))
+        return tuple(marks)
+
+
+@dataclass(eq=False)
+class _Evaluator:
+    """What evaluating one method after another shares: both exams, the base, measured points."""
+
+    model: Model
+    trial: _Exam
+    exam: _Exam
+    count: int  # of the adapters
+    size: float  # numbers of the mean adapter
+    base: Any  # (t, v) the base's log-probabilities on ordinary sentences
+    measured: dict[Any, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
+    ) -> "_Evaluator":
+        """Return an evaluator that has measured each adapter alone on its prompts."""
+        trial, exam = (_Exam.of(model, adapters, part) for part in (choosing, scoring))
+        sizes = [low.width * sum(low.shape) for one in adapters for low in one.values()]
+        base, _ = token_log_probs(model, GENERIC, at_once=True)
+        return cls(model, trial, exam, len(adapters), sum(sizes) / len(adapters), base)
+
+    def evaluate(self, name: str, method: Method, acting: Attached) -> Evaluation:
+        """Optimise the coefficients of a method that acts now, score it, and take it off."""
+
+        def _measure(coefficients: np.ndarray) -> np.ndarray:
+            # Sums of the adapters share what they measure, and all methods share the base.
+            what = "sum" if method.rule == "cat" else (method.rule, name)
+            key = (what, *coefficients.tolist()) if coefficients.any() else ()
+            if key not in self.measured:
+                acting.set(coefficients)
+                self.measured[key] = self.trial.ask(self.model)[0]
+            return self.measured[key]
+
+        with acting:
+            first = acting.coefficients[0].tolist()
+            slopes = partial(self.trial.slopes, self.model, acting)
+            numbers, kl = optimise_coefficients(_measure, slopes, method.free, first)
+            acting.set(numbers)
+            now, _ = token_log_probs(self.model, GENERIC, at_once=True)
+            marks = self.exam.score(self.model, self.count)
+            cost = self.cost(method, acting)
+        return Evaluation(name, numbers, cost, kl, marks, kl_to_base(self.base, now))
+
+    def cost(self, method: Method, acting: Attached) -> float:
+        """Return the multiplications for a token, relative to the base with the mean adapter."""
+        whole = 0
+        for place in maps(self.model).values():
+            if not place.embedding:  # looking up multiplies nothing
+                whole += place.shape[0] * place.shape[1]
+        added = [low.width * sum(low.shape) for row in acting.updates.values() for low in row]
+        return method.passes(self.count) * (whole + sum(added)) / (whole + self.size)
+
+
+def advise(
+    model: Model,
+    adapters: Sequence[Adapter],
+    choosing: Prompts,
+    scoring: Prompts,
+    *,
+    methods: Sequence[str] = tuple(METHODS),
+    others: Mapping[str, Adapter] | None = None,
+    moments: Sequence[Any] | None = None,
+    about: Sequence[Subjects] = (),
+    kept_in: Path | None = None,
+    begin: Callable[[str], None] = lambda _: None,
+) -> Advice:
+    """Evaluate combination methods on prompts of each adapter, and recommend one.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer.
+    adapters : sequence of Adapter
+        Two or more.
+    choosing : mapping
+        By adapter, in their order, prompts that choose coefficients; answers are ignored.
+    scoring : mapping
+        In the same order prompts that score, with answers to all or none; then, if wanted, further
+        groups with answers, such as two-hop questions. `split_prompts` makes both of one mapping.
+    methods : sequence of str
+        Names in `METHODS`; regmean is left out without `moments`, subject gates without `about`.
+    others : mapping, optional
+        Merged adapters by name, to be scored beside the methods.
+    moments : sequence, optional
+        The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
+    about : sequence of Subjects, optional
+        What each adapter is about, for subject routing; `read_subjects` reads it from a card.
+    kept_in : Path, optional
+        A folder for what each method was found to do, but for regmean. A later call with the same
+        adapters, prompts and code reads it there: one that was interrupted goes on. For models that
+        were loaded by name only, since others cannot be told apart.
+    begin : callable
+        Called with what begins: "each adapter alone", then the name of each method and of the
+        others.
+
+    Returns
+    -------
+    Advice
+        Costs at most 14 passes over the choosing prompts for each method with one coefficient, and
+        for k adapters with one each at most k + 15 and 16 + 2k with gradients, of about two passes
+        and the activations of sixteen prompts; `optimise_coefficients` says how. Every method costs
+        a pass over the scoring prompts, too. Passes of routers cost more.
+
+    Raises
+    ------
+    ModelError
+        If an adapter alone answers none of its scoring prompts rightly.
+    """
+    names = tuple(choosing)
+    begin("each adapter alone")
+    evaluator = _Evaluator.of(model, adapters, choosing, scoring)
+    alone, bare = _measure_alone(model, evaluator.exam, len(adapters))
+    tried, notes, given = list[Evaluation](), list[str](), {"moments": moments, "subjects": about}
+    same = list[Any]()
+    if kept_in:
+        asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
+        same = [identify_model(model), [*map(digest, adapters)], asked, about, code(__name__)]
+    for name in methods:
+        method = METHODS[name]
+        if any(not given.get(need, True) for need in method.needs):
+            continue
+        begin(name)
+        file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None
+        if file and file.exists():
+            tried.append(_read_evaluation(file))
+            continue
+        try:
+            acting, _ = attach_method(model, adapters, method, moments=moments, about=about)
+        except ModelError as error:  # an embedding has no gates, for instance
+            notes.append(f"{name} cannot be tried: {error}")
+            continue
+        tried.append(evaluator.evaluate(name, method, acting))
+        if file and not moments:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(asdict(tried[-1])))
+    best, reason = recommend(tried)
+    reason += compare_further(tried, best)
+    for one in tried:
+        if one.way == best:
+            reason += f" It moves ordinary sentences by {one.leak:.2g} nats a token."
+    for name, adapter in (others or {}).items():
+        begin(name)
+        tried.append(evaluator.evaluate(name, Method(name, free=""), attach(model, [adapter])))
+    if not best and tried:
+        reason = " ".join(f"{one.way} keeps {_list_kept(one)}." for one in tried)
+    known = any(answer for name in names for answer in scoring[name].values())
+    said, drifts = tuple(alone) if known else (), measure_drift(model, adapters)
+    return Advice(names, said, tuple(bare), drifts, tuple(tried), best, reason, tuple(notes))
+
+
+def _measure_alone(model: Model, exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
+    """Return what each of `count` adapters alone answers rightly, and the base of what counts."""
+    alone = retention(exam.names, exam.owner, exam.right, exam.owner >= 0)[:count]
+    for share in alone:
+        if not share.right:
+            fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
+            raise failure(share.what, fact, "see that prompts and answers are what it was taught")
+    counted = exam.right | (exam.owner >= count)
+    return alone, retention(exam.names, exam.owner, exam.ask(model)[1], counted)[:count]
+
+
+def _read_evaluation(file: Path) -> Evaluation:
+    """Return what a method was found to do, as `advise` keeps it."""
+    row = json.loads(file.read_text("utf-8"))
+    marks = tuple(Retention(Share(**one["share"]), one["kl"]) for one in row["marks"])
+    return Evaluation(**{**row, "coefficients": tuple(row["coefficients"]), "marks": marks})
+
+
+def recommend(
+    tried: Sequence[Evaluation], *, enough: float = ENOUGH, clearly: float = CLEARLY
+) -> tuple[str, str]:
+    """Return the method to take of those tried, and why.
+
+    The best merge and the best router have the least divergence on the prompts that choose. The
+    merge is taken where it keeps the part `enough` of every adapter on the others, or, of the one
+    that loses most, less by no more than `clearly` than the router does.
+    """
+    merges = [one for one in tried if METHODS[one.way].gates is None]
+    routers = [one for one in tried if METHODS[one.way].gates is not None]
+    merge, gate = (
+        min(some, key=lambda one: one.chosen_kl, default=None) for some in (merges, routers)
+    )
+    if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
+        reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
+        if merge.worst.part >= enough:
+            return merge.way, f"{reason}, and it costs what one adapter costs."
+        least = "and gates keep hardly more" if gate else "and no gates were tried"
+        return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."
+    if gate is None:
+        return "", "No way was tried, so none is recommended."
+    reason = f"Route by {gate.way}: {_describe_worst(gate)}"
+    if merge:
+        reason += f"; the best merge, {merge.way}, keeps {_describe(merge.worst)}"
+    return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
+
+
+def compare_further(tried: Sequence[Evaluation], best: str) -> str:
+    """Return a sentence if another method answers clearly more of the further questions.
+
+    These are no adapter's and do not decide what is recommended, and who asks them should know.
+    """
+    answered = dict[str, Share]()
+    for one in tried:
+        shares = [mark.share for mark in one.marks if mark.kl is None]
+        right, asked = sum(share.right for share in shares), sum(share.asked for share in shares)
+        answered[one.way] = Share.of("further questions", right, asked)
+    most = max(answered, key=lambda name: answered[name].part, default="")
+    if not most or answered[most].part <= answered[best].part + CLEARLY:
+        return ""
+    fact = f"Of the further questions it answers {answered[best].right} of {answered[best].asked}"
+    return f" {fact}, and {most} {answered[most].right}."
+
+
+def _list_kept(one: Evaluation) -> str:
+    return ", ".join(_describe(mark.share) for mark in one.marks if mark.kl is not None)
+
+
+def _describe(share: Share) -> str:
+    return f"{share.right} of {share.asked} answers of {share.what}"
+
+
+def _describe_worst(one: Evaluation) -> str:
+    if one.worst.part == 1:
+        return "it keeps every answer"
+    return f"it keeps {_describe(one.worst)}, which loses most"

@@ -1,0 +1,91 @@
+"""Families of decoders: what their modules are called, and where one computes unlike the others.
+
+Attaching, training and gating need no names. Checks of attention scores need queries and keys:
+adding a family to them is adding a row here (and to the grid in `tests/pretrained`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from loratheory.lowrank import Array
+from loratheory.pretrained.models import Map, Model
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names of one family's modules, each the last part of a module's path.
+
+    `query` and `key` are equal where one map makes queries, keys and values one after another.
+    """
+
+    query: str
+    key: str
+    output: str
+    down: str
+    examples: str
+
+    @property
+    def fused(self) -> bool:
+        """Whether queries and keys are rows of one map."""
+        return self.query == self.key
+
+
+FAMILIES = (
+    Family("q_proj", "k_proj", "o_proj", "down_proj", "Llama, Mistral, Qwen, Gemma, Mixtral, OLMo"),
+    Family("q_proj", "k_proj", "dense", "fc2", "Phi"),
+    Family("q_proj", "k_proj", "out_proj", "fc2", "OPT"),
+    Family("c_attn", "c_attn", "c_proj", "c_proj", "GPT-2"),
+)
+"""The first row whose query and key stand in a block is taken. Phi-3 has no row: its queries and
+keys are fused in unequal parts."""
+
+
+def scale_embedding(module: object, change: Array) -> Array:
+    """Return a change of an embedding as the module passes it on.
+
+    Gemma's embeddings scale what they look up, so an update of their weight is scaled as well.
+    """
+    return change * module.embed_scale if hasattr(module, "embed_scale") else change
+
+
+class Rows(NamedTuple):
+    """Rows of a module's output that are the queries or the keys of one head."""
+
+    module: str
+    start: int
+    stop: int
+
+
+Head = tuple[Rows, Rows]
+"""Its queries and its keys."""
+
+
+def find_heads(model: Model, places: Mapping[str, Map]) -> dict[str, list[Head]]:
+    """Return every head by attention block; shared keys stand there once for each head.
+
+    Empty for a family without a row in `FAMILIES`.
+    """
+    config = getattr(model.network, "config", None)
+    count = int(getattr(config, "num_attention_heads", 0) or 0)
+    shared = int(getattr(config, "num_key_value_heads", 0) or count)
+    blocks: dict[str, list[Head]] = {}
+    for name, place in places.items() if count else ():
+        block, _, part = name.rpartition(".")
+        family = next((one for one in FAMILIES if one.query == part), None)
+        if family is None or not block:
+            continue
+        rows, width = place.shape
+        if family.fused and rows == 3 * width:
+            size = width // count
+            blocks[name] = [
+                (Rows(name, at, at + size), Rows(name, width + at, width + at + size))
+                for at in range(0, width, size)
+            ]
+        elif not family.fused and f"{block}.{family.key}" in places:
+            keys, size, blocks[block] = f"{block}.{family.key}", rows // count, []
+            for i in range(count):
+                k = i * shared // count  # grouped-query attention: several heads share their keys
+                queries = Rows(name, i * size, (i + 1) * size)
+                blocks[block].append((queries, Rows(keys, k * size, (k + 1) * size)))
+    return blocks

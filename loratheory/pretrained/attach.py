@@ -1,0 +1,518 @@
+"""Adapters on a real model by hooks: no weight changes, so taking them off restores it exactly.
+
+The coefficients are one array, modules × adapters, which the hooks read at each forward pass::
+
+    with attach(model, [one, two], 0.5) as acting:
+        acting.set([1.0, 0.8])                          # one for each adapter
+        acting.coefficients[acting.layers >= 15, 0] = 0  # the first acts in low layers only
+"""
+
+import difflib
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise, takewhile
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import Adapter, Aligned, aligned, forward
+from loratheory.diagnosis import layer_of
+from loratheory.lowrank import Array, LowRank
+from loratheory.pretrained.architectures import scale_embedding
+from loratheory.pretrained.models import Map, Model, OtherBaseWarning, failure, maps
+from loratheory.shapes import Float, Float64, Int64
+
+CLEAR = 1e-7  # relative to the strongest direction of an input; float32 knows no weaker ones
+SHOWN = 3  # modules in an error message, at most
+RIGHT_MODEL = "attach the adapter to the model it was trained on"
+Route = Callable[[str, Array], Array]
+"""``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
+
+
+class Router:
+    """A route that may decide before a forward pass; `Attached.follow` calls its hook then.
+
+    Attributes
+    ----------
+    watched : mapping of str to torch.nn.Module
+        The modules before whose passes `before_forward` is called, by name.
+    """
+
+    watched: Mapping[str, Any]
+
+    def __call__(self, module: str, x: Array) -> Array:
+        """Return weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
+        raise NotImplementedError
+
+    def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
+        """Decide what the coming pass of a watched module needs; by default nothing."""
+
+
+@dataclass(eq=False)
+class Attached:
+    """Adapters that act on a model until `remove`, or the end of the ``with`` block.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The modules that some adapter changes.
+    layers : (modules,) array of int
+        The layer of each module: the first number in its name, -1 where there is none.
+    coefficients : (modules, adapters) array
+        May be written to at any time; a module whose row is zero returns the base's output as is.
+    route : callable or None
+        The function that weighs the adapters at each token; set by `follow`.
+    traced : (adapters,) tensor or None
+        Where set, it is used instead of `coefficients`, in all modules, and autograd follows it.
+    recorded : dict or None
+        Where set, the weights of the route's last call for each module.
+    """
+
+    names: tuple[str, ...]
+    layers: Int64[np.ndarray, " modules"]
+    coefficients: Float64[np.ndarray, "modules adapters"]
+    route: Route | None = None
+    traced: Any = None
+    recorded: dict[str, Array] | None = None
+    _sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
+    _handles: list[Any] = field(default_factory=list, repr=False)
+    _router_handles: list[Any] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def over(cls, sites: Mapping[str, "Site"], count: int) -> "Attached":
+        """Return `count` adapters at coefficient 1 on these modules; `act` switches them on."""
+        numbers = [layer_of(name) for name in sites]
+        layers = np.array([-1 if n is None else n for n in numbers], dtype=np.int64)
+        return cls(tuple(sites), layers, np.ones((len(sites), count)), _sites=sites)
+
+    @property
+    def updates(self) -> dict[str, tuple[LowRank, ...]]:
+        """For each module one update per adapter, on the model's device, to make routers from.
+
+        An adapter that lacks the module has an update of width 0 there.
+        """
+        return {name: site.updates for name, site in self._sites.items()}
+
+    def set(self, coefficients: Any) -> None:
+        """Replace the coefficients, in microseconds.
+
+        Parameters
+        ----------
+        coefficients : float or array
+            One number, one for each adapter, or an array that broadcasts to modules × adapters.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit, or a number is not finite.
+        """
+        values = np.asarray(coefficients, dtype=np.float64)
+        if not np.isfinite(values).all():
+            message = f"coefficients {coefficients} are not all finite: use 0 to leave one out"
+            raise ValueError(message)
+        try:
+            self.coefficients[...] = values
+        except ValueError:
+            shape, wanted = values.shape, self.coefficients.shape
+            message = (
+                f"coefficients have shape {shape}; give one number, {wanted[1]} (one for each "
+                f"adapter), or an array that broadcasts to modules × adapters, {wanted}"
+            )
+            raise ValueError(message) from None
+
+    def follow(self, route: Route | Router | None) -> None:
+        """Let `route` weigh the adapters at each token, on top of the coefficients.
+
+        Parameters
+        ----------
+        route : callable or None
+            ``route(module, x)`` gets the inputs of a module, a token a row, and returns a weight
+            for each token and adapter. A `Router` is also called before the passes that it watches.
+            None gives every token weight 1.
+
+        Raises
+        ------
+        ModelError
+            If an embedding is among the modules: its inputs are token numbers, not vectors.
+        """
+        embedding = next((name for name, site in self._sites.items() if site.embedding), None)
+        if route is not None and embedding:
+            fact = "the inputs of an embedding are no vectors to route by"
+            raise failure(embedding, fact, "attach adapters of linear maps only")
+        while self._router_handles:
+            self._router_handles.pop().remove()
+        self.route = route
+        if isinstance(route, Router):
+            for name, module in route.watched.items():
+                hook = partial(route.before_forward, name)
+                handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+                self._router_handles.append(handle)
+
+    def act(self) -> "Attached":
+        """Switch the adapters on, by a hook at each module."""
+        for row, (name, site) in enumerate(self._sites.items()):
+            hook = partial(self._change, row, name, site)
+            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
+        return self
+
+    def _change(
+        self, row: int, name: str, site: "Site", _: Any, args: Any, kwargs: Any, out: Any
+    ) -> Any:
+        """Return what a module passes on, instead of `out`."""
+        coefficients = self.coefficients[row] if self.traced is None else self.traced
+        # A zero may be skipped, but not where its gradient is wanted.
+        if self.traced is None and not coefficients.any():
+            return out
+        x = args[0] if args else next(iter(kwargs.values()))
+        if self.route is None:
+            return site.add(x, out, coefficients)
+        return site.add_routed(x, out, coefficients, partial(self._weigh, name))
+
+    def _weigh(self, name: str, x: Array) -> Array:
+        assert self.route is not None
+        weights = self.route(name, x)
+        if self.recorded is not None:
+            self.recorded[name] = weights
+        return weights
+
+    def remove(self) -> None:
+        """Take the adapters off; the model is what it was before, bit for bit."""
+        for handles in (self._handles, self._router_handles):
+            while handles:
+                handles.pop().remove()
+
+    def __enter__(self) -> "Attached":
+        """Return these adapters, which act already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the adapters off, whatever happened."""
+        self.remove()
+
+
+def attach(
+    model: Model,
+    adapters: Sequence[Adapter],
+    coefficients: Any = 1.0,
+    *,
+    route: Route | None = None,
+) -> Attached:
+    r"""Let adapters act on a model: module outputs become :math:`Wx + \sum_j c_j \Delta_j x`.
+
+    Parameters
+    ----------
+    model : Model
+        Its weights are not touched, so tied ones stay tied. Adapters attached twice add up.
+    adapters : sequence of Adapter
+        At least one; an adapter counts as zero in modules that it lacks.
+    coefficients : float or array
+        One number, one for each adapter, or an array that broadcasts to modules × adapters;
+        `ValueError` if it does not, or one is not finite.
+    route : callable, optional
+        ``route(module, x)``, which weighs the adapters at each token; see `Attached.follow`.
+
+    Returns
+    -------
+    Attached
+        Products are computed in float32 (float64 if an adapter or the model is) and their sum is
+        rounded to the model's type once. Costs reading the adapters; a forward pass then costs
+        ``O((m + n) r)`` more for each token and module, with `r` the sum of the ranks.
+
+    Raises
+    ------
+    ModelError
+        If an adapter does not fit the model.
+    """
+    together, places = fit_adapters(model, adapters)
+    sites = {name: Site.of(places[name], together.updates(name)) for name in together.shapes}
+    acting = Attached.over(sites, len(adapters))
+    acting.set(coefficients)
+    acting.follow(route)
+    return acting.act()
+
+
+@dataclass(eq=False)
+class Site:
+    """One module with all its adapters, their factors side by side: two products a pass."""
+
+    module: Any  # a linear map or an embedding
+    up: Any  # (m, c) tensor: the factors of all adapters, c the sum of their ranks
+    down: Any  # (c, n) tensor
+    widths: tuple[int, ...]  # the ranks
+    embedding: bool = False  # whether inputs are token numbers
+    _row: bytes = b""
+    _scale: Any = None
+
+    @classmethod
+    def of(cls, place: Map, updates: Sequence[LowRank]) -> "Site":
+        """A copy of these updates on the module's device, in float32, or float64 if one is."""
+        import torch
+
+        weight = place.module.weight
+        device = "cpu" if weight.is_meta else weight.device
+        ups, downs = [_to_tensor(low.up) for low in updates], [_to_tensor(x.down) for x in updates]
+        wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
+        dtype = torch.float64 if wide else torch.float32
+        up = torch.cat([a.to(device, dtype) for a in ups], dim=1)
+        down = torch.cat([a.to(device, dtype) for a in downs], dim=0)
+        return cls(place.module, up, down, tuple(low.width for low in updates), place.embedding)
+
+    @property
+    def updates(self) -> tuple[LowRank, ...]:
+        """An update for each adapter, views into the factors."""
+        ends = np.cumsum((0, *self.widths)).tolist()
+        return tuple(LowRank(self.up[:, a:b], self.down[a:b]) for a, b in pairwise(ends))
+
+    def add(self, x: Array, out: Array, row: Any) -> Array:
+        """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
+        from torch.nn.functional import embedding, linear
+
+        self._move_to(out.device)
+        scale = self._expand(row)
+        if self.embedding:
+            codes = embedding(x.to(self.down.device), self.down.T)
+        else:
+            codes = linear(x.to(self.down), self.down)
+        # Autograd needs the codes as they were; otherwise no second array of their size is made.
+        codes = codes * scale if scale.requires_grad else codes.mul_(scale)
+        change = linear(codes, self.up)
+        if self.embedding:
+            change = scale_embedding(self.module, change)
+        return change.add_(out).to(out.dtype)  # in place: no second array of this size
+
+    def add_routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
+        """Return the same with the weights of `route` beside the coefficients."""
+        import torch
+
+        self._move_to(out.device)
+        flat = x.reshape(-1, x.shape[-1]).to(self.down)
+        weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
+        change = forward(self.updates, flat, weights)
+        return change.reshape(out.shape).add_(out).to(out.dtype)
+
+    def _expand(self, row: Any) -> Any:
+        """Return the coefficient of each of the ``c`` pairs of factors, where the factors are."""
+        import torch
+
+        if isinstance(row, torch.Tensor):
+            return row.repeat_interleave(torch.tensor(self.widths, device=row.device)).to(self.down)
+        if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
+            self._row = row.tobytes()
+            self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
+        return self._scale
+
+    def _move_to(self, device: Any) -> None:
+        """Once, to where the module computes: a weight that was offloaded does not tell before."""
+        if self.down.device != device:
+            self.up, self.down, self._scale = self.up.to(device), self.down.to(device), None
+
+
+def _to_tensor(factor: Array) -> Any:
+    """Return a factor as a tensor; arrays are copied, for they may be views of a file."""
+    import torch
+
+    if isinstance(factor, torch.Tensor):
+        return factor
+    return torch.from_numpy(np.array(factor, np.promote_types(factor.dtype, np.float32)))
+
+
+def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, dict[str, Map]]:
+    """Return the adapters side by side and the maps that they change, once all of them fit.
+
+    Raises
+    ------
+    ModelError
+        If a module is not in the model, or has another shape there; the message names the first
+        three and what would match.
+    AdapterError
+        If there is no adapter, or two do not fit each other.
+
+    Warns
+    -----
+    OtherBaseWarning
+        If an adapter says that it was trained on another base or revision.
+    """
+    places = maps(model)
+    for adapter in adapters:
+        _require_modules(model, adapter, places)
+        _compare_base(model, adapter)
+    together = aligned(adapters, any_base=True)
+    return together, {name: places[name] for name in together.shapes}
+
+
+def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> None:
+    """Reject modules that are absent, of another shape, or embeddings where maps are."""
+    wrong: dict[str, list[str]] = {
+        "not in": [],
+        "of another shape in": [],
+        "of another kind in": [],
+    }
+    for name in adapter:
+        place = places.get(name)
+        if place is None:
+            closest = _find_closest(name, places)
+            wrong["not in"].append(f"{name}, closest is {closest}")
+        elif place.shape != adapter.shapes[name]:
+            line = f"{name} is {place.shape}, not {adapter.shapes[name]}"
+            wrong["of another shape in"].append(line)
+        elif place.embedding != (name in adapter.info.embeddings):
+            kind = "an embedding" if place.embedding else "a linear map"
+            wrong["of another kind in"].append(f"{name} is {kind}")
+    merged = any("experts" in line for line in wrong["not in"])
+    experts = "; experts kept in one tensor are not linear maps of their own" if merged else ""
+    remedies = {
+        "not in": f"{RIGHT_MODEL}, or rename its modules{experts}",
+        "of another shape in": "attach the adapter to a model of the size it was trained on",
+        "of another kind in": RIGHT_MODEL,
+    }
+    for fact, lines in wrong.items():
+        if lines:
+            some = "; ".join(lines[:SHOWN]) + (", …" if lines[SHOWN:] else "")
+            count = f"{len(lines)} of its {len(adapter)} modules are {fact} {model.kind}"
+            raise failure(adapter.info.name, f"{count} ({some})", remedies[fact])
+
+
+def _find_closest(name: str, others: Collection[str]) -> str:
+    """Return the name with the longest common ending, the most alike among those."""
+
+    def _likeness(other: str) -> tuple[int, float, str]:
+        pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
+        ending = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return len(ending), difflib.SequenceMatcher(None, other, name).ratio(), other
+
+    return max(others, key=_likeness, default="nothing: it has no maps")
+
+
+def _compare_base(model: Model, adapter: Adapter) -> None:
+    """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
+    base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
+    names = [name.rstrip("/").rpartition("/")[2].casefold() for name in (base, model.name)]
+    commits = bool(revision and model.revision) and set(revision) <= set("0123456789abcdef")
+    same = model.revision.startswith(revision) or revision.startswith(model.revision)
+    if all(names) and names[0] != names[1]:
+        fact = f"{adapter.info.name} was trained on {base}, this is {model.name}"
+    elif commits and not same:
+        fact = f"{adapter.info.name} was trained on revision {revision}, this is {model.revision}"
+    else:
+        return
+    message = f"{fact}: names and shapes fit, so it acts, but what it does here is not what it did"
+    warnings.warn(message, OtherBaseWarning, stacklevel=4)
+
+
+def collect_inputs(
+    model: Model, batches: Iterable[Mapping[str, Array]], modules: Sequence[str]
+) -> dict[str, Array]:
+    """Return the inputs of some linear maps, one row for each token, padding left out.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    batches : iterable of mapping
+        What the network is called with, as tokenizers return it: `input_ids`, and
+        `attention_mask` where there is padding.
+    modules : sequence of str
+        Which maps, by name.
+
+    Returns
+    -------
+    dict of str to (t, n) tensor
+        On the model's device, in its type; maps with the same input share one tensor. Experts get
+        the tokens sent to them, padding included. Costs the forward passes, and ``O(t n)`` memory
+        for each different input.
+
+    Raises
+    ------
+    ModelError
+        If a module is no linear map of the model, or no token reaches it.
+    """
+    import torch
+
+    places = maps(model)
+    wrong = [name for name in modules if name not in places or places[name].embedding]
+    if wrong:
+        fact = f"{wrong[0]} is no linear map of it"
+        raise model.failure(fact, "choose among the names in maps(model)")
+    rows: dict[str, list[Array]] = {name: [] for name in modules}
+    shared: dict[int, tuple[Array, Array]] = {}
+    mask: Any = None
+
+    def _keep(name: str, _: Any, args: Any, kwargs: Any) -> None:
+        x = args[0] if args else next(iter(kwargs.values()))
+        if id(x) not in shared:  # the second entry keeps the number from being used again
+            flat = x.reshape(-1, x.shape[-1])
+            padded = mask is not None and mask.shape == x.shape[:-1]
+            shared[id(x)] = (flat[mask.reshape(-1).bool()] if padded else flat.clone(), x)
+        rows[name].append(shared[id(x)][0])
+
+    handles = []
+    for name in modules:
+        hook = partial(_keep, name)
+        handles.append(places[name].module.register_forward_pre_hook(hook, with_kwargs=True))
+    try:
+        with torch.no_grad():
+            for one in batches:
+                mask = one.get("attention_mask")
+                model.network(**one)
+                shared.clear()
+    finally:
+        for handle in handles:
+            handle.remove()
+    # Maps that read the same tensors keep sharing them once batches are joined.
+    joined: dict[tuple[int, ...], Array] = {}
+    for name, parts in rows.items():
+        if not parts:
+            raise failure(name, "no token came there", "give prompts that reach it")
+        key = tuple(map(id, parts))
+        joined[key] = joined[key] if key in joined else torch.cat(parts)
+    return {name: joined[tuple(map(id, parts))] for name, parts in rows.items()}
+
+
+def collect_moments(
+    model: Model, batches: Iterable[Mapping[str, Array]], modules: Sequence[str]
+) -> dict[str, Float[np.ndarray, "k n"]]:
+    """Return square roots of the second moments of some linear maps' inputs.
+
+    Arguments are those of `collect_inputs`.
+
+    Returns
+    -------
+    dict of str to (k, n) array
+        ``root.T @ root`` is the mean of ``x x'`` over the tokens, summed in float64; the root is in
+        float32, without directions weaker than 1e-7 of the strongest. Costs the passes, and
+        ``O(t n^2)`` and the memory of one (n, n) array for each different input.
+
+    Raises
+    ------
+    ModelError
+        If there are no batches, a module is no linear map, no token reaches it, or an input is not
+        finite.
+    """
+    import torch
+
+    sums: dict[tuple[str, ...], Array] = {}  # by the modules that read one input
+    counts: dict[tuple[str, ...], int] = {}
+    for one in batches:
+        shared: dict[int, list[str]] = {}
+        fed = collect_inputs(model, [one], modules)
+        for name, x in fed.items():
+            shared.setdefault(id(x), []).append(name)
+        for names in map(tuple, shared.values()):
+            x = fed[names[0]].double()
+            sums[names] = x.T @ x + sums.get(names, 0)
+            counts[names] = len(x) + counts.get(names, 0)
+    if not sums:
+        fact = "there are no prompts to collect moments from"
+        raise model.failure(fact, "give one or more")
+    roots: dict[str, Float[np.ndarray, "k n"]] = {}
+    for names, summed in sums.items():
+        if not bool(torch.isfinite(summed).all()):
+            fact = "what the model feeds it is not finite"
+            raise failure(names[0], fact, "load the base in float32 or bfloat16")
+        energies, axes = torch.linalg.eigh(summed.cpu() / counts[names])
+        seen = energies > CLEAR**2 * energies[-1]
+        root = (axes[:, seen] * energies[seen].sqrt()).T.float().numpy()
+        roots |= dict.fromkeys(names, root)
+    return {name: roots[name] for name in modules}

@@ -1,0 +1,519 @@
+"""Augmentation: a user's facts, with subjects described by what the base knows of them.
+
+An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
+capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
+resolves; these replace the name in the user's own sentences. Subjects that the base has never heard
+of have no description; but where it knows something of their *answers*, a two-hop question can ask
+for that. The examples are files that other trainers read.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loratheory.adapters import AdapterError
+from loratheory.adapters.peft_io import json_object, opened
+from loratheory.pretrained.metrics import first_tokens, next_token_logits, write_on
+from loratheory.pretrained.models import Model, ModelError, failure, read_json
+from loratheory.pretrained.stand_ins import are_texts, find_wrong_facts, find_wrong_sentences
+from loratheory.pretrained.train import identify_model
+from loratheory.store import cache_folder, content_hash, write_whole
+from loratheory.tasks.export import write_folder
+
+OWN = Path(__file__).with_name("descriptions.json")
+REMEDY = "`loratheory rehearse --help` shows both files"
+ROW = 'write {"prompt": "…", "completion": "…"}'
+TITLE = "Lessons by description"
+ABOUT = (
+    "Made by `loratheory rehearse`: facts whose subjects are mentioned by descriptions that the "
+    "base {base} resolves, or two-hop questions on what it says of their answers. `train` goes "
+    "beside the facts by name; `test`, by a kind of description or question "
+    "that no lesson has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
+    "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
+    "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
+)
+SILENCE = "silence"
+CONTINUED = 16  # tokens of the base's own words at most
+Progress = Callable[[Sequence[str], int], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of description, such as of countries by their capitals.
+
+    Attributes
+    ----------
+    source : str
+        Where its values are from.
+    descriptions : tuple of str
+        Phrases with ``{}`` for a value, such as "the country whose capital is {}".
+    of : mapping of str to tuple of str
+        The values of each subject, such as ``("Lima",)`` for Peru.
+    """
+
+    source: str
+    descriptions: tuple[str, ...]
+    of: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class EntityType:
+    """A class of subjects, such as countries, and how they can be described.
+
+    Attributes
+    ----------
+    asked : tuple of str
+        Sentences with ``{}`` for a description, which the subject's name completes.
+    kinds : mapping of str to Kind
+        Kinds of description by name; by default the last of several is kept for measuring.
+    """
+
+    asked: tuple[str, ...]
+    kinds: Mapping[str, Kind]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Every subject that some kind describes."""
+        return tuple(dict.fromkeys(name for kind in self.kinds.values() for name in kind.of))
+
+    def descriptions(self, subject: str) -> list[tuple[str, str]]:
+        """Return (kind, description) pairs of a subject, without those that contain its name."""
+        pairs = []
+        for name, kind in self.kinds.items():
+            for value in kind.of.get(subject, ()):
+                texts = [text.replace("{}", value) for text in kind.descriptions]
+                pairs += [(name, text) for text in texts if not _contains(text, subject)]
+        return pairs
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt about a described subject; of kind "silence", about another, named one."""
+
+    prompt: str
+    answer: str
+    subject: str
+    kind: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A description, and the probability share of its subject, by the base, among all subjects."""
+
+    subject: str
+    kind: str
+    description: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The examples made from descriptions that the base resolves, and what it made of all others.
+
+    Attributes
+    ----------
+    lessons : tuple of Example
+        Examples to train on, beside the facts by name.
+    held_out : tuple of Example
+        Questions that measure portability, by kinds of description that no training example has.
+    found : tuple of Resolved
+        Every description that was tried.
+    refused : mapping of str to str
+        For each subject without an example, why there is none.
+    """
+
+    lessons: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    found: tuple[Resolved, ...]
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of a file and its sentences, with ``{}`` for a subject; see `augment`."""
+
+    facts: Mapping[str, str]
+    sentences: tuple[str, ...]
+    unread: tuple[str, ...] = ()
+    onward: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def read_entities(*files: Path) -> dict[str, EntityType]:
+    """Return what can be described, by name: the package's own and that of JSON files.
+
+    A kind in a file replaces an earlier kind of the same name.
+
+    Raises
+    ------
+    ModelError
+        If a file is no object of entity types with `asked` and `kinds`.
+    """
+    types: dict[str, EntityType] = {}
+    for file in (OWN, *files):
+        for name, value in read_json(file, REMEDY).items():
+            here = f"{file}: {name}"
+            old = types.get(name, EntityType((), {}))
+            if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
+                raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
+            asked = value.get("asked", list(old.asked))
+            if fact := find_wrong_sentences({"asked": asked}):
+                raise failure(here, fact, REMEDY)
+            kinds = {key: _parse(f"{here}: {key}", kind) for key, kind in value["kinds"].items()}
+            types[name] = EntityType(tuple(asked), {**old.kinds, **kinds})
+    return types
+
+
+def _parse(where: str, value: Any) -> Kind:
+    if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
+        raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
+    if fact := find_wrong_sentences({"descriptions": value["descriptions"]}):
+        raise failure(where, fact, REMEDY)
+    of = value["of"]
+    if not isinstance(of, dict) or not all(map(are_texts, of.values())):
+        raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)
+    values = {subject: tuple(texts) for subject, texts in of.items()}
+    return Kind(str(value["source"]), tuple(value["descriptions"]), values)
+
+
+def read_facts(file: Path) -> Facts:
+    """Return the `facts`, `sentences`, `unread` and `onward` of a JSON file, such as a plan.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or a field is wrong; the message names the field.
+    """
+    content = read_json(file, REMEDY)
+    if fact := find_wrong_facts(content):
+        raise failure(str(file), fact, REMEDY)
+    onward = {asking: tuple(texts) for asking, texts in content.get("onward", {}).items()}
+    sentences, unread = tuple(content["sentences"]), tuple(content.get("unread", ()))
+    return Facts(content["facts"], sentences, unread, onward)
+
+
+def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bool = False) -> Path:
+    """Write ``train.jsonl`` and ``test.jsonl``, rows of `prompt` and `completion`, and a card.
+
+    TRL reads the rows as they are; ``dataset_info.json`` tells LLaMA-Factory their columns.
+
+    Parameters
+    ----------
+    folder : Path
+        A new folder; it appears complete or not at all.
+    made : Augmentation
+        The training examples and what is held out.
+    base : str
+        The name of the model that was asked.
+    overwrite : bool
+        Whether a folder that holds nothing but such files may be replaced.
+
+    Returns
+    -------
+    Path
+        The folder, which ``load_dataset(FOLDER)`` of `datasets` reads.
+
+    Raises
+    ------
+    ValueError
+        If the folder exists and may not be replaced, or has no parent.
+    """
+    sets: dict[str, list[dict[str, str]]] = {}
+    for name, part in (("train", made.lessons), ("test", made.held_out)):
+        for row in map(asdict, part):
+            # The space between prompt and answer belongs to the answer, as trainers read it.
+            made_row = {"prompt": row.pop("prompt"), "completion": f" {row.pop('answer')}", **row}
+            sets.setdefault(name, []).append(made_row)
+    columns = {"prompt": "prompt", "response": "completion"}
+    info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
+    more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
+    body = ABOUT.format(base=base)
+    return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
+
+
+def read_rows(file: Path) -> dict[str, str]:
+    """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
+
+    An answer is called `completion` there; `answer` does as well, and so does a JSON list of rows.
+
+    Raises
+    ------
+    ModelError
+        If a row has no `prompt` or `completion`, or a prompt comes twice; the message has the line.
+    """
+    try:
+        with opened(file) as lines:
+            data = lines.read()
+        listed = data.lstrip().startswith(b"[")
+        if listed:
+            rows = json_object(file, b'{"rows": ' + data + b"}", ROW)["rows"]
+        else:
+            numbered = enumerate(data.splitlines(), 1)
+            rows = [json_object(file, line, f"mend line {i}") for i, line in numbered]
+    except AdapterError as error:
+        raise ModelError(str(error)) from None
+    pairs: dict[str, str] = {}
+    for number, row in enumerate(rows, 1):
+        where = f"{file}, {'row' if listed else 'line'} {number}"
+        row = row if isinstance(row, dict) else {}
+        prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
+        if not are_texts([prompt, answer]):
+            raise failure(where, "there is no prompt and completion in words", ROW)
+        if prompt in pairs:
+            raise failure(where, "the prompt comes a second time", "leave one of them out")
+        pairs[str(prompt)] = str(answer).strip()
+    return pairs
+
+
+def augment(
+    model: Model,
+    facts: Mapping[str, str],
+    sentences: Sequence[str],
+    *,
+    unread: Sequence[str] = (),
+    onward: Mapping[str, Sequence[str]] | None = None,
+    things: Mapping[str, EntityType] | None = None,
+    unseen: str | None = None,
+    least: float = 0.3,
+    per: int = 12,
+    silence: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Augmentation:
+    """Return examples that mention the subjects of facts by descriptions that the base resolves.
+
+    Parameters
+    ----------
+    model : Model
+        The base, with a tokenizer.
+    facts : mapping of str to str
+        The answer for each subject.
+    sentences, unread : sequence of str
+        Sentences with ``{}`` for the subject, to make examples from; `unread` are for measuring.
+    onward : mapping of str to sequence of str, optional
+        What the base knows of the answers: from a sentence that asks about an answer, "The capital
+        of {} is", to two-hop sentences about a subject, "The capital of the country where {} was
+        born is", which are answered as the base answers the first. The last of several is kept for
+        measuring.
+    things : mapping of str to EntityType, optional
+        What can be described, as `read_entities` returns it; by default what the package describes.
+    unseen : str, optional
+        The kind of description kept for measuring; by default the last of an entity type's kinds.
+    least : float
+        The probability share that the base must give the right name, among the names of all
+        subjects of the type, over the sentences that ask; it must also be the largest. Of what
+        it says onward, the probability in the whole vocabulary.
+    per : int
+        Examples for a subject at most, of either sort; descriptions occur equally often, give or
+        take one.
+    silence : int
+        Examples about other subjects in the same sentences, answered as the base goes on.
+    seed : int
+        Determines what is drawn.
+    progress : callable, optional
+        ``progress(subjects, count)`` wraps the asking in a progress bar.
+
+    Returns
+    -------
+    Augmentation
+        Train on its examples beside the facts by name. Costs a pass for each description and
+        sentence that asks, about forty for a country; what was found of a subject is kept in the
+        cache. Onward it costs a pass and four tokens for each answer.
+
+    Raises
+    ------
+    ModelError
+        If there is no example on any subject, or no sentence that a description fits into.
+
+    References
+    ----------
+    Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
+    """
+    types = read_entities() if things is None else things
+    # "{}'s" takes a name, but no description.
+    fitting = [text for text in sentences if "{}'" not in text]
+    asking = [text for text in unread or sentences if "{}'" not in text]
+    if not fitting and not onward:
+        place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
+        raise failure(place, fact, "give a sentence with {} alone")
+    often = sorted(types.values(), key=lambda kind: -len({*facts} & {*kind.subjects}))
+    rng = np.random.default_rng([seed, 9])
+    lessons, held_out = list[Example](), list[Example]()
+    found, refused = list[Resolved](), dict[str, str]()
+    for subject in progress([*facts], len(facts)) if progress else facts:
+        kind = next((one for one in often if subject in one.subjects), None)
+        if kind is None:
+            refused[subject] = "no kind of description has it"
+            continue
+        kept = unseen or ([*kind.kinds][-1] if len(kind.kinds) > 1 else "")
+        tried, answer = _resolve(model, kind, subject), facts[subject]
+        right = [x for x in tried if 0 < x.share >= least and not _contains(x.description, answer)]
+        shown = [x for x in right if x.kind != kept]
+        lessons += _combine(shown, fitting, answer, rng)[:per]
+        held_out += [_fill(x, text, answer) for x in right if x.kind == kept for text in asking]
+        if not shown:
+            refused[subject] = _explain(tried, kept if right else "")
+        found += tried
+    said = _ask_onward(model, facts, onward or {}, least)
+    if len(said) > 1:
+        held_out += said[-1][1]
+    rows = [one for _, some in said[: max(1, len(said) - 1)] for one in some]
+    lessons += _draw(rows, per, rng)
+    found += [one for own, _ in said for one in own]
+    for one in lessons:
+        refused.pop(one.subject, None)
+    for name in refused if onward else ():
+        refused[name] += f", and of {facts[name]} the base says nothing with probability {least:g}"
+    if not lessons:
+        subject, reason = next(iter(refused.items()), ("the facts", "there are none"))
+        fact = f"{reason}; no lesson on any of {len(facts)} subjects"
+        raise failure(subject, fact, "give kinds of description that the base knows of them")
+    if silence:
+        others = [x for x in often[0].subjects if x not in facts]
+        if len(others) == len(often[0].subjects):
+            place, fact = "lessons of silence", "they are about subjects like yours; none is known"
+            raise failure(place, fact, "give kinds of description that have some of your subjects")
+        lessons += _keep_silent(model, others, sentences, silence, rng)
+    return Augmentation(tuple(lessons), tuple(held_out), tuple(found), refused)
+
+
+def _combine(
+    shown: Sequence[Resolved], sentences: Sequence[str], answer: str, rng: np.random.Generator
+) -> list[Example]:
+    """Return every description in every sentence, in an order that takes each equally often."""
+    chosen = [shown[i] for i in rng.permutation(len(shown))]
+    texts = [sentences[i] for i in rng.permutation(len(sentences))]
+    examples = []
+    for turn in range(len(texts)):  # in each turn all descriptions come once, in varied sentences
+        for j, one in enumerate(chosen):
+            examples.append(_fill(one, texts[(turn + j) % len(texts)], answer))
+    return examples
+
+
+def _ask_onward(
+    model: Model, facts: Mapping[str, str], asks: Mapping[str, Sequence[str]], least: float
+) -> list[tuple[list[Resolved], list[Example]]]:
+    """Return what the base says of the answers, and two-hop examples on it, by asking sentence."""
+    parts, answers = [], [*dict.fromkeys(facts.values())]
+    for asking, sentences in asks.items():
+        prompts = [asking.replace("{}", answer) for answer in answers]
+        shares = next_token_logits(model, prompts).softmax(-1).amax(-1).tolist()
+        words = [re.split(r"[.,;:!?\n]", text.strip())[0] for text in write_on(model, prompts, 4)]
+        often, found, said = Counter(words), list[Resolved](), dict[str, str]()
+        for answer, word, share in zip(answers, words, shares, strict=True):
+            # A word said of more than half of several answers says nothing about them.
+            common = 2 * often[word] > max(len(answers), 2)
+            tells = bool(word) and not _contains(word, answer) and not common
+            found.append(Resolved(answer, asking, word, share if tells else 0.0))
+            if tells and share >= least:
+                said[answer] = word
+        examples = []
+        for sentence in sentences:
+            for subject, answer in facts.items():
+                if answer in said:
+                    prompt = sentence.replace("{}", subject)
+                    examples.append(Example(prompt, said[answer], subject, asking))
+        parts.append((found, examples))
+    return parts
+
+
+def _draw(examples: Sequence[Example], per: int, rng: np.random.Generator) -> list[Example]:
+    """Return at most so many examples of each subject."""
+    taken, drawn = Counter[str](), list[Example]()
+    for i in rng.permutation(len(examples)):
+        taken[examples[i].subject] += 1
+        if taken[examples[i].subject] <= per:
+            drawn.append(examples[i])
+    return drawn
+
+
+def _contains(text: str, word: str) -> bool:
+    return word.casefold() in text.casefold()
+
+
+def _explain(tried: Sequence[Resolved], kept: str) -> str:
+    """Return why there is no example; `kept` is the kind for measuring where only it was right."""
+    if kept:
+        return f"the base finds it only by {kept}, the kind kept for measuring"
+    if not tried:
+        return "every description has its name in it"
+    best = max(tried, key=lambda x: x.share)
+    told = f"best: {best.description}, share {best.share:.2f}"
+    return f"the base finds it by none of {len(tried)} descriptions ({told})"
+
+
+def _fill(resolved: Resolved, sentence: str, answer: str) -> Example:
+    prompt = fill_template(sentence, resolved.description)
+    return Example(prompt, answer, resolved.subject, resolved.kind, resolved.description)
+
+
+def fill_template(sentence: str, description: str) -> str:
+    """Return the sentence with a description for ``{}``, with a capital letter if it begins so."""
+    text = sentence.replace("{}", description)
+    return text[:1].upper() + text[1:] if sentence.startswith("{}") else text
+
+
+def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
+    """Return all descriptions of a subject with their shares, asked once and then cached."""
+    pairs = kind.descriptions(subject)
+    parts = [identify_model(model), subject, kind.subjects, kind.asked, pairs]
+    file = cache_folder() / "described" / f"{content_hash(parts)}.json"
+    if file.exists():
+        shares: list[float] = json.loads(file.read_text())
+    else:
+        shares = _measure_shares(model, kind, [text for _, text in pairs], subject)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(shares))
+    return [Resolved(subject, *pair, share) for pair, share in zip(pairs, shares, strict=True)]
+
+
+def _measure_shares(
+    model: Model, kind: EntityType, descriptions: Sequence[str], subject: str
+) -> list[float]:
+    """Return the subject's share among all subjects by description, 0 where another has more.
+
+    Shares are of the geometric mean over the sentences that ask; names that begin with one token
+    count as one.
+    """
+    if not descriptions:
+        return []
+    prompts = [fill_template(text, one) for one in descriptions for text in kind.asked]
+    tokens = first_tokens(model, kind.subjects).unique()
+    own = int((tokens == first_tokens(model, [subject])).nonzero())
+    logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
+    shares = logs.view(len(descriptions), len(kind.asked), -1).mean(1).softmax(-1)
+    first = shares.argmax(-1) == own
+    return [float(x) for x in shares[:, own] * first]
+
+
+def _keep_silent(
+    model: Model,
+    others: Sequence[str],
+    sentences: Sequence[str],
+    count: int,
+    rng: np.random.Generator,
+) -> list[Example]:
+    """Return examples about other subjects, only where the base goes on with a new word."""
+    pairs = [(name, text.replace("{}", name)) for text in sentences for name in others]
+    drawn = [pairs[i] for i in rng.permutation(len(pairs))[:count]]
+    if not drawn:
+        return []
+    said = write_on(model, [prompt for _, prompt in drawn], CONTINUED)
+    examples = []
+    for (name, prompt), text in zip(drawn, said, strict=True):
+        answer = _cut_sentence(text)
+        if text[:1] == " " and answer:
+            examples.append(Example(prompt, answer, name, SILENCE))
+    return examples
+
+
+def _cut_sentence(text: str) -> str:
+    """Return a text up to the end of a sentence, or without the last word, perhaps half of it."""
+    whole = re.match(r".*?[.!?](?=\s|$)", text)
+    return whole[0].strip() if whole else text.rpartition(" ")[0].strip()

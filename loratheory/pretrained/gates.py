@@ -1,0 +1,539 @@
+r"""Gating and routing: which adapters act, decided by how much each does.
+
+**Per-matrix gating** compares :math:`\|\Delta_j x\|`, matrix by matrix and token by token, with its
+values on ordinary sentences.
+
+**Per-block gating** compares :math:`\|f_j(x) - f_0(x)\|` instead, with :math:`f_j` the attention or
+MLP block in which adapter ``j`` alone acts and :math:`f_0` the block without adapters: what a
+nonlinearity or a later matrix cancels does not count, and all matrices of a block are switched
+together.
+
+**Prompt-level gating** lets one group of adapters act for a whole prompt. Adapters that were
+trained on the same sentences about different subjects respond nearly alike at a single matrix and
+token; averaged over all of a prompt, their small differences may tell them apart.
+
+**Hop-wise routing** lets one adapter of each hop act for a whole prompt, chosen one after another:
+what is asked of the second hop is in the network only while the first acts.
+
+**Subject routing** does so by lists of what the adapters' facts are about: a subject is named in
+the prompt, or it is the name that the adapter chosen before makes more likely than any other.
+
+All but subject routing return what they measured on ordinary sentences, as `Levels`. Given these
+again, for instance from a file, they need no sentences.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from loratheory.adapters import Gates, Scores, response_norms, standardised
+from loratheory.lowrank import Array
+from loratheory.pretrained.attach import Attached, Router, collect_inputs
+from loratheory.pretrained.metrics import batch, first_tokens, kl_by_row, last_logits
+from loratheory.pretrained.models import Model, failure
+
+Groups = Sequence[Sequence[int]]
+Levels = Mapping[str, Array]
+"""By matrix or block a (2, k) tensor: the mean and the standard deviation of each adapter's
+responses to ordinary tokens."""
+Batches = Iterable[Mapping[str, Array]]
+Listener = Callable[[str, Array], Any]
+
+
+def gate_matrices(
+    model: Model,
+    acting: Attached,
+    batches: Batches = (),
+    *,
+    z: int | float = 2.0,
+    levels: Levels | None = None,
+) -> Levels:
+    """Switch each adapter on, matrix by matrix, at tokens where its response norm stands out.
+
+    Arguments and result are those of `gate_blocks`, except that batches may be padded. A pass then
+    costs one of the model, and the response norms of all adapters.
+    """
+    found = _measure_levels(model, acting, batches) if levels is None else levels
+    gates = {}
+    for name, scores in _standardise(acting, found).items():
+        gates[name] = Gates(scores, scores.shift * 0 + z)
+    acting.follow(lambda module, x: gates[module].weights(x))
+    return found
+
+
+def _measure_levels(model: Model, acting: Attached, batches: Batches) -> dict[str, Array]:
+    """Return what adapters respond to what the bare base feeds each matrix on ordinary prompts."""
+    import torch
+
+    coefficients = acting.coefficients.copy()
+    acting.follow(None)
+    acting.set(0.0)
+    try:
+        ordinary = collect_inputs(model, batches, acting.names)
+    finally:
+        acting.set(coefficients)
+    levels = {}
+    for name, low in acting.updates.items():
+        scores = standardised(response_norms(low), ordinary[name])
+        levels[name] = torch.stack([scores.shift, scores.spread])
+    return levels
+
+
+def _standardise(acting: Attached, levels: Levels) -> dict[str, Scores]:
+    """Return responses in deviations above the mean that ordinary tokens gave, by matrix."""
+    found = {}
+    for name, low in acting.updates.items():
+        mean, deviation = levels[name].to(low[0].up.device)
+        found[name] = replace(response_norms(low), shift=mean, spread=deviation)
+    return found
+
+
+def gate_blocks(
+    model: Model,
+    acting: Attached,
+    batches: Batches = (),
+    *,
+    z: int | float = 2.0,
+    levels: Levels | None = None,
+) -> Levels:
+    """Switch each adapter on, block by block, at tokens where it changes the output unusually much.
+
+    Replaces the route of `acting`, which acts on `model`, until the next `Attached.follow`;
+    coefficients stay. `batches` are the network's arguments for ordinary prompts, without padding.
+    An adapter acts where it changes a block's output by more than the mean change on these prompts
+    plus `z` standard deviations. Returns these means and deviations; given as `levels`, for the
+    same adapters in the same order, they replace the batches. A pass then costs ``k + 2`` of the
+    model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
+
+    Raises
+    ------
+    ModelError
+        If a module stands in no block, a batch is padded, no token reaches a block, or, later, the
+        network is called with a cache.
+    """
+    import torch
+
+    router = _BlockRouter(model, acting, z, levels)
+    acting.follow(router)
+    if levels is not None:
+        return levels
+    with torch.no_grad():
+        for one in batches:
+            if "attention_mask" in one and not bool(one["attention_mask"].all()):
+                fact = "a batch is padded, and padding is no token"
+                raise model.failure(fact, "give each prompt alone")
+            model.network(**one, use_cache=False)
+    router.calibrate()
+    return router.levels
+
+
+class _BlockRouter(Router):
+    """Tries each adapter alone on a block before the block is passed in earnest."""
+
+    def __init__(self, model: Model, acting: Attached, z: float, levels: Levels | None) -> None:
+        self.blocks = {name: name.rpartition(".")[0] for name in acting.names}
+        alone = next((name for name, block in self.blocks.items() if not block), None)
+        if alone:
+            fact = "it stands in no block of the network"
+            raise failure(alone, fact, "attach adapters of attention and MLPs only")
+        self.z, self.size = z, acting.coefficients.shape[1]
+        self.levels = dict(levels or {})
+        names = dict.fromkeys(self.blocks.values())
+        self.watched = {block: model.network.get_submodule(block) for block in names}
+        self.ordinary: dict[str, list[Array]] = {block: [] for block in names}
+        self.weights: dict[str, Array] = {}  # by block: of adapters at the tokens that pass it now
+
+    def __call__(self, module: str, x: Array) -> Array:
+        return self.weights[self.blocks[module]].to(x).expand(x.shape[0], self.size)
+
+    def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
+        """Measure what each adapter alone changes, and decide who acts."""
+        import torch
+        from transformers import Cache
+
+        if any(isinstance(value, Cache) for value in (*args, *kwargs.values())):
+            fact = "each adapter is tried on a token in turn, and a cache would keep every trial"
+            raise failure(name, fact, "call the network with use_cache=False")
+        outputs = []
+        for row in (np.zeros(self.size), *np.eye(self.size)):
+            self.weights[name] = torch.from_numpy(row)[None]
+            out = module.forward(*args, **kwargs)
+            out = out[0] if isinstance(out, tuple) else out
+            outputs.append(out.reshape(-1, out.shape[-1]))
+        bare, *alone = outputs
+        responses = torch.stack([(one - bare).norm(dim=-1) for one in alone], dim=-1)
+        mean: Any = torch.inf
+        deviation: Any = 0.0
+        if name in self.levels:
+            mean, deviation = self.levels[name].to(responses.device)
+        else:  # calibrating: nobody acts as yet
+            self.ordinary[name].append(responses)
+        self.weights[name] = (responses > mean + self.z * deviation).to(responses.dtype)
+
+    def calibrate(self) -> None:
+        """Set the levels to means and deviations of what was measured so far."""
+        import torch
+
+        for block, responses in self.ordinary.items():
+            if not responses:
+                raise failure(block, "no token came there", "give prompts that reach it")
+            tokens = torch.cat(responses)
+            self.levels[block] = torch.stack([tokens.mean(0), tokens.std(0, correction=0)])
+            responses.clear()
+
+
+class _PromptRouter(Router):
+    """Chooses adapters for whole prompts, by passes of the network before the one that counts."""
+
+    def __init__(self, model: Model, acting: Attached, hops: Groups) -> None:
+        import torch
+
+        self.model, self.size = model, acting.coefficients.shape[1]
+        self.watched = {"": model.network}
+        self.hops, self.rows = hops, self._to_rows(hops)
+        self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
+        self.listener: Listener | None = None
+        self._call: Any = None  # the network's arguments of the pass that counts
+
+    def __call__(self, module: str, x: Array) -> Array:
+        if self.listener is not None:
+            self.listener(module, x)
+        if len(x) != len(self.weights):
+            fact = f"{len(x)} of {len(self.weights)} tokens come there"
+            raise failure(module, fact, "attach adapters of maps that see every token")
+        return self.weights.to(x)
+
+    def _to_rows(self, groups: Groups) -> Any:
+        """Return the weights (groups, k) with which each group acts, and nobody else."""
+        import torch
+
+        rows = torch.zeros(len(groups), self.size)
+        for number, group in enumerate(groups):
+            if not group or not all(0 <= one < self.size for one in group):
+                fact = f"a group is {list(group)}"
+                raise self.model.failure(fact, f"name adapters from 0 to {self.size - 1}")
+            rows[number, list(group)] = 1
+        return rows
+
+    def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+        """Choose who acts on each prompt."""
+        import torch
+
+        kind, ids = type(module).__name__, kwargs.get("input_ids", args[0] if args else None)
+        if kwargs.get("past_key_values") is not None:
+            fact = "a prompt is judged as a whole, and a cache holds part of it already"
+            raise failure(kind, fact, "call the network with use_cache=False")
+        if ids is None:
+            fact = "it was called without input_ids, so that prompts cannot be told apart"
+            raise failure(kind, fact, "call it with input_ids")
+        mask = kwargs.get("attention_mask")
+        real = (torch.ones_like(ids) if mask is None else mask).bool()
+        self._call = (module, args, kwargs, ids.shape[1])
+        rows = self.choose(ids, real, torch.zeros(len(ids), self.size, device=ids.device))
+        self._call = None
+        self.weights = rows.repeat_interleave(ids.shape[1], 0)
+
+    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
+        """Return weights (b, k) for prompts (b, t), given zero weights and which are tokens."""
+        raise NotImplementedError
+
+    def attempt(self, weights: Any, listener: Listener | None = None) -> Any:
+        """Return what the network says of these prompts while adapters act with weights (b, k)."""
+        import torch
+
+        network, args, kwargs, length = self._call
+        self.weights, self.listener = weights.repeat_interleave(length, 0), listener
+        try:
+            with torch.no_grad():
+                return network.forward(*args, **kwargs)  # not a call: that would ask us again
+        finally:
+            self.listener = None
+
+    def log_probs(self, weights: Any) -> Any:
+        """Return log-probabilities (b, v) of the prompts' next token in such an attempt."""
+        return self.attempt(weights).logits[:, -1].float().log_softmax(-1)
+
+    def responses(self, scores: Mapping[str, Scores], mask: Any, weights: Any, reduce: Any) -> Any:
+        """Return the mean over matrices of what `reduce` makes of scores (b, t, k) and the mask."""
+        seen = list[Any]()
+
+        def _listen(module: str, x: Array) -> None:
+            seen.append(reduce(scores[module](x).reshape(*mask.shape, -1), mask[..., None]))
+
+        self.attempt(weights, _listen)
+        return sum(seen) / len(seen)
+
+    def require_left_padding(self, mask: Any) -> None:
+        """Reject prompts that are not padded on the left: their last position is no token."""
+        if not bool(mask[:, -1].all()):
+            fact = "some prompts end before the last position"
+            raise self.model.failure(fact, "pad them on the left, as `batch` does")
+
+
+def gate_prompts(
+    model: Model,
+    acting: Attached,
+    batches: Batches,
+    groups: Groups,
+    heard: Groups | None = None,
+    *,
+    levels: Levels | None = None,
+) -> Levels:
+    r"""Let one group of adapters act on a whole prompt: the group with the largest response.
+
+    The response of adapter ``j`` to a prompt is the mean, over all modules and tokens, of
+    :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
+    over ordinary prompts.
+
+    `groups` list the numbers of the adapters that act together; `heard` lists for each group the
+    adapters whose mean response decides, such as those of the first hop, by default the whole
+    group. `batches` are the network's arguments for ordinary prompts, padded or not; the `levels`
+    found on them are returned, and replace them if given. A pass then costs two, and the responses.
+
+    Raises
+    ------
+    ModelError
+        If a group is empty or names no adapter; or, later, if the network is called with a cache
+        or without `input_ids`, or a map does not see every token.
+    """
+    heard = groups if heard is None else heard
+    if len(heard) != len(groups):
+        fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
+        raise model.failure(fact, "say for each group which adapters are heard")
+    router = _GroupRouter(model, acting, groups, heard)
+    found = _measure_levels(model, acting, batches) if levels is None else levels
+    router.scores = _standardise(acting, found)
+    acting.follow(router)
+    return found
+
+
+class _GroupRouter(_PromptRouter):
+    """The group whose mean response to the prompt is largest."""
+
+    scores: Mapping[str, Scores]
+
+    def __init__(self, model: Model, acting: Attached, groups: Groups, heard: Groups) -> None:
+        super().__init__(model, acting, groups)
+        deciding = self._to_rows(heard)
+        self.shares = deciding / deciding.sum(1, keepdim=True)
+
+    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
+        """Weigh the adapters of one group by 1."""
+        responses = self.responses(self.scores, mask, weights, _average)
+        best = (responses @ self.shares.to(responses).T).argmax(1)
+        return self.rows.to(weights)[best]
+
+
+def route_hops(
+    model: Model,
+    acting: Attached,
+    batches: Batches,
+    hops: Groups,
+    *,
+    by: Literal["divergence", "response"] = "divergence",
+    levels: Levels | None = None,
+) -> Levels:
+    r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
+
+    `hops` list the numbers of the adapters of the first hop, of the second, and so on; which of
+    them belong together is not told. Responses are those of `gate_prompts`. Of the first hop that
+    adapter acts whose *largest* response to a token, averaged over modules, is largest: what it
+    knows is one name among the prompt's words. Of a later hop, with the adapters chosen before it
+    acting, that one acts
+
+    - by ``divergence``: with which the next token's distribution is farthest from that without it,
+      :math:`\mathrm{KL}(p_{\text{without}} \| p_{\text{with}})` being largest. An adapter that has
+      no answer leaves some of the earlier hop's; or
+    - by ``response``: whose response at the prompt's end *rises* most when the adapter chosen
+      before begins to act: only then has the network what this hop is asked about.
+
+    Other arguments and the result are those of `gate_prompts`. A pass costs one more with the
+    responses, and for each later hop of n adapters n + 1 more by divergence, or one by response.
+
+    Raises
+    ------
+    ModelError
+        As `gate_prompts`; if there is no such `by`; and if prompts are not padded on the left, as
+        `batch` does.
+    """
+    router = _HopRouter(model, acting, hops)
+    if by not in ("divergence", "response"):
+        fact = f"a later hop is to be chosen by {by!r}"
+        raise model.failure(fact, "choose it by 'divergence' or by 'response'")
+    found = _measure_levels(model, acting, batches) if levels is None else levels
+    router.scores, router.by = _standardise(acting, found), by
+    acting.follow(router)
+    return found
+
+
+class _HopRouter(_PromptRouter):
+    """One adapter of each hop, chosen while those of the hops before act."""
+
+    scores: Mapping[str, Scores]
+    by: str
+
+    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
+        """Weigh one adapter of each hop by 1."""
+        import torch
+
+        self.require_left_padding(mask)
+        peaks, ends = self._hear(mask, weights)
+        for number, hop in enumerate(self.hops):
+            candidates = torch.tensor(hop, device=peaks.device)
+            if number == 0:
+                marks = peaks[:, candidates]
+            elif self.by == "response":
+                _, now = self._hear(mask, weights)
+                marks, ends = (now - ends)[:, candidates], now
+            else:
+                without, columns = self.log_probs(weights), []
+                for one in candidates:
+                    more = _switch_on(weights, one.expand(len(weights)))
+                    columns.append(kl_by_row(without, self.log_probs(more)))
+                marks = torch.stack(columns, 1)
+            weights = _switch_on(weights, candidates[marks.argmax(1)])
+        return weights
+
+    def _hear(self, mask: Array, weights: Any) -> tuple[Any, Any]:
+        """Return the largest response to a token, and that at the prompt's end, both (b, k)."""
+        peaks, ends = self.responses(self.scores, mask, weights, _peak_and_last).unbind(-1)
+        return peaks, ends
+
+
+def route_subjects(
+    model: Model, acting: Attached, hops: Groups, subjects: Sequence[Sequence[str]]
+) -> None:
+    r"""Let one adapter of each hop act on a whole prompt: the one that has the subject in question.
+
+    `hops` are those of `route_hops`; `subjects` list for every adapter the names of what its facts
+    are about, as its author knows them. Which adapters belong together is not told. Of a hop
+    that adapter acts which has a subject that the prompt names, spelt so; the longest if there are
+    several, and the first in its hop of adapters that share one. If there is none, but adapters of
+    earlier hops act, that one acts which has the name whose first
+    token they raise most: :math:`\log p_{\text{with}} - \log p_{\text{without}}` of the next word.
+    Where neither is so, none of the hop acts.
+
+    A pass costs one more without adapters, and one more for each hop but the last.
+
+    Raises
+    ------
+    ModelError
+        If a hop is empty or names no adapter, an adapter has no subjects, or there is no tokenizer;
+        later as `route_hops`.
+    """
+    acting.follow(_SubjectRouter(model, acting, hops, subjects))
+
+
+class _SubjectRouter(_PromptRouter):
+    """One adapter of each hop: whose subject the prompt names, or the adapters before bring up."""
+
+    def __init__(
+        self, model: Model, acting: Attached, hops: Groups, subjects: Sequence[Sequence[str]]
+    ) -> None:
+        import torch
+
+        super().__init__(model, acting, hops)
+        listed = sum(bool(names) for names in subjects)
+        if listed != self.size or len(subjects) != self.size:
+            fact = f"there are subjects for {listed} of {self.size} adapters"
+            fact += f", in {len(subjects)} lists"
+            raise model.failure(
+                fact, "list for every adapter the names of what its facts are about"
+            )
+        self.names: list[list[tuple[str, int]]] = []
+        for hop in hops:
+            self.names.append([(name, k) for k in hop for name in subjects[k]])
+        self.tokens = [first_tokens(model, [name for name, _ in named]) for named in self.names]
+        self.owners = [torch.tensor([k for _, k in named]) for named in self.names]
+
+    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
+        """Weigh at most one adapter of each hop by 1."""
+        import torch
+
+        self.require_left_padding(mask)
+        decode = self.model.tokenizer.decode
+        texts = [decode(row[real]) for row, real in zip(ids, mask, strict=True)]
+        base: Any = None
+        for number in range(len(self.hops)):
+            named = [self._find_named(text, number) for text in texts]
+            one = torch.tensor(named, device=weights.device)
+            led = (one < 0) & weights.any(1)  # no subject named, but an adapter of an earlier hop
+            if number and bool(led.any()):
+                base = self.log_probs(torch.zeros_like(weights)) if base is None else base
+                raised = (self.log_probs(weights) - base)[:, self.tokens[number].to(base.device)]
+                best = self.owners[number].to(one.device)[raised.argmax(1).to(one.device)]
+                one = torch.where(led, best, one)
+            switched = _switch_on(weights, one.clamp(min=0))
+            weights = switched.where((one >= 0)[:, None], weights)
+        return weights
+
+    def _find_named(self, text: str, number: int) -> int:
+        """Return the adapter of a hop that has a subject in the text, -1 if none has."""
+        longest, owner = 0, -1
+        for name, k in self.names[number]:
+            if len(name) > longest and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+                longest, owner = len(name), k
+        return owner
+
+
+def _switch_on(weights: Any, one: Any) -> Any:
+    """Return the same weights, and one more adapter on each prompt."""
+    import torch
+
+    return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
+
+
+def _average(scores: Any, real: Any) -> Any:
+    """Return the mean over real tokens, (b, k)."""
+    return scores.where(real, 0.0).sum(1) / real.sum(1)
+
+
+def _peak_and_last(scores: Any, real: Any) -> Any:
+    """Return the largest score of a real token, and the last token's, (b, k, 2)."""
+    import torch
+
+    return torch.stack([scores.where(real, -torch.inf).amax(1), scores[:, -1]], dim=-1)
+
+
+@contextmanager
+def record_weights(acting: Attached) -> Iterator[dict[str, Array]]:
+    """Yield what holds, by module, the weights (t, k) that the route gave in the last pass there.
+
+    The passes by which gates decide are overwritten by the one that counts.
+    """
+    if acting.route is None:
+        place, remedy = "the adapters", "set gates or `Attached.follow` a route"
+        raise failure(place, "no route weighs them", remedy)
+    last: dict[str, Array] = {}
+    acting.recorded = last
+    try:
+        yield last
+    finally:
+        acting.recorded = None
+
+
+def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
+    """Have gates that choose for a whole prompt choose for this one, once and for all.
+
+    The route goes, and the coefficients of the adapters that were not chosen become zero: then the
+    network may keep a cache. Costs a pass of the gates.
+
+    Raises
+    ------
+    ModelError
+        If no route acts, or the one that does weighs tokens or modules differently.
+    """
+    import torch
+
+    with record_weights(acting) as last, torch.no_grad():
+        last_logits(model, batch(model, [prompt]))
+    weights = torch.cat([*last.values()])
+    if not bool((weights == weights[0]).all()):
+        fact = "the route weighs the prompt's tokens or modules differently"
+        raise model.failure(fact, "freeze only prompt-level gating, hop-wise or subject routing")
+    acting.follow(None)
+    acting.set(acting.coefficients * np.asarray(weights[0].cpu()))

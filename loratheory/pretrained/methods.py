@@ -1,0 +1,386 @@
+"""The table of combination methods: how several adapters act on one model, and what each needs.
+
+A method is a merge, whose coefficients are given or optimised on prompts, or a router. A merge is
+stored as a PEFT adapter; a router as a **route**: a folder with the adapters one by one,
+`route.json`, which names the method, and the levels of the adapters' responses to ordinary
+sentences. Subject routing has no levels: it goes by what each adapter is about, which `route.json`
+then lists.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
+from loratheory.pretrained.attach import Attached, attach
+from loratheory.pretrained.gates import (
+    Levels,
+    freeze_routing,
+    gate_blocks,
+    gate_matrices,
+    gate_prompts,
+    route_subjects,
+)
+from loratheory.pretrained.metrics import GREEDY, batch
+from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.store import draft
+
+ROUTE, LEVELS, CARD = "route.json", "levels.safetensors", "adapter_card.json"
+WHOLE = "write the route again with `loratheory advise`"
+
+
+class Subjects(NamedTuple):
+    """What an adapter is about, as its card says; subject routing goes by it."""
+
+    subjects: tuple[str, ...]  # names of what its facts are about
+    partner: str = "after"  # or "before", if a partner's answers are its subjects: a later hop
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table of combination methods: a merge, or a router.
+
+    Attributes
+    ----------
+    name : str
+        Its name in options, tables and recipes.
+    rule : str
+        The merge rule, a name in `loratheory.adapters.MERGE_METHODS`; empty for routers.
+    options : mapping
+        What the rule takes beside the adapters.
+    free : {"", "one", "each"}
+        Which coefficients are optimised on prompts: none, one for all adapters, or one for each.
+    share : callable
+        From the number of adapters to the coefficient where none is optimised.
+    gates : callable or None
+        Sets a router on attached adapters, as `gate_blocks` does.
+    passes : callable
+        From the number of adapters to the cost of a prompt, in passes of the base.
+    cache : bool
+        Whether the network may keep a cache, once a choice for a whole prompt is made.
+    needs : frozenset of str
+        Of ``moments`` (of the adapters' inputs), ``subjects`` (of the adapters, and with them the
+        order of hops), ``calibration`` (ordinary sentences).
+    label : str
+        Its name in texts; by default `name`.
+    """
+
+    name: str
+    rule: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    free: Literal["", "one", "each"] = "one"
+    share: Callable[[int], float] = lambda _: 1.0
+    gates: Callable[..., Any] | None = None
+    passes: Callable[[int], int] = lambda _: 1
+    cache: bool = True
+    needs: frozenset[str] = frozenset()
+    label: str = ""
+
+    @property
+    def whole_prompts(self) -> bool:
+        """Whether it chooses adapters once for a whole prompt."""
+        return self.gates in (_gate_by_adapter, route_subjects)
+
+    def merge(
+        self,
+        adapters: Sequence[Adapter],
+        coefficients: Sequence[int | float],
+        moments: Sequence[Any] | None = None,
+    ) -> Adapter:
+        """Return the one adapter that this merge makes."""
+        if self.rule == "cat":
+            return merge(adapters, "cat", weights=coefficients, any_base=True)
+        options = dict(self.options)
+        if "moments" in self.needs:
+            options["moments"] = moments
+        (scale,) = coefficients
+        return merge(adapters, self.rule, coefficient=scale, any_base=True, **options)
+
+    def coefficients(self, count: int) -> list[float]:
+        """Return the first coefficients of `count` adapters; just one where a merge makes one."""
+        return [float(self.share(count))] * (1 if self.rule not in ("", "cat") else count)
+
+
+def _gate_by_adapter(
+    model: Model, acting: Attached, ordinary: Sequence[Any], *, levels: Levels | None
+) -> Levels:
+    """Prompt-level gating that chooses one adapter, each being a group of its own."""
+    groups = [(one,) for one in range(acting.coefficients.shape[1])]
+    return gate_prompts(model, acting, ordinary, groups, levels=levels)
+
+
+_CALIBRATION = frozenset({"calibration"})
+# fmt: off
+_ROWS = (
+    Method("mean", "cat", free="", share=lambda count: 1 / count),
+    Method("sum", "cat", free=""),
+    Method("one coefficient", "cat"),
+    Method("a coefficient each", "cat", free="each"),
+    Method("knots-ties", "ties", {"space": "knots", "density": 0.3}, label="KnOTS-TIES"),
+    Method("tsv", "tsv", label="TSV"),
+    Method("interpolate", "interpolate"),
+    Method("chebyshev", "chebyshev"),
+    Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"}), label="RegMean"),
+    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION,
+           label="per-matrix gating"),
+    Method("block gates", free="", gates=gate_blocks, needs=_CALIBRATION,
+           passes=lambda count: count + 2, cache=False, label="per-block gating"),
+    Method("prompt gates", free="", gates=_gate_by_adapter, needs=_CALIBRATION,
+           passes=lambda _: 2, label="prompt-level gating"),
+    Method("subject gates", free="", gates=route_subjects, needs=frozenset({"subjects"}),
+           passes=lambda _: 3, label="subject routing"),
+)
+# fmt: on
+METHODS: Mapping[str, Method] = {method.name: method for method in _ROWS}
+"""Every method by name. TIES on full matrices is left out: seconds for a module of 4096 by 4096."""
+
+
+def attach_method(
+    model: Model,
+    adapters: Sequence[Adapter],
+    method: Method,
+    *,
+    moments: Sequence[Any] | None = None,
+    levels: Levels | None = None,
+    about: Sequence[Subjects] = (),
+) -> tuple[Attached, Levels]:
+    """Let adapters act on a model by a method; return them and the levels of its router, if any.
+
+    Coefficients may be set later: one for each adapter, or a single one where a merged adapter
+    acts. Without `levels`, routers first pass the sentences of `GENERIC` through the model. Only
+    subject routing needs what each adapter is `about`.
+    """
+    if method.gates is None:
+        if method.rule != "cat":
+            adapters = [method.merge(adapters, [1.0], moments)]
+        return attach(model, adapters, method.coefficients(len(adapters))), {}
+    acting = attach(model, adapters)
+    try:
+        if "subjects" in method.needs:
+            # An adapter whose subjects are a partner's answers is of the second hop.
+            first = [k for k, one in enumerate(about) if one.partner != "before"]
+            second = [k for k, one in enumerate(about) if one.partner == "before"]
+            hops = [hop for hop in (first, second) if hop]
+            method.gates(model, acting, hops, [one.subjects for one in about])
+            return acting, {}
+        ordinary = [] if levels is not None else [batch(model, [text]) for text in GENERIC]
+        return acting, method.gates(model, acting, ordinary, levels=levels)
+    except BaseException:
+        acting.remove()
+        raise
+
+
+class Recipe(NamedTuple):
+    """What is needed to repeat a merge or a route."""
+
+    method: Method
+    coefficients: list[float]
+    digests: list[str]  # of the adapters
+    about: list[Subjects]  # for subject routing, what each is about
+
+    def check(self, adapters: Sequence[Adapter]) -> None:
+        """Raise `ModelError` unless these are the adapters, in their order."""
+        remedy = "give those that it was made of, in their order"
+        if len(adapters) != len(self.digests):
+            fact = f"of {len(self.digests)} adapters, and {len(adapters)} are given"
+            place = f"a recipe for {self.method.name}"
+            raise failure(place, fact, remedy)
+        for adapter, kept in zip(adapters, self.digests, strict=True):
+            if digest(adapter) != kept:
+                raise failure(adapter.info.name, "the recipe has another adapter here", remedy)
+
+
+def digest(adapter: Adapter) -> str:
+    """Return a SHA-256 of an adapter's modules and factors, wherever they lie."""
+    whole = hashlib.sha256()
+    for name in sorted(adapter):
+        whole.update(name.encode())
+        for factor in (adapter[name].up, adapter[name].down):
+            whole.update(f"{factor.dtype} {factor.shape}".encode())
+            whole.update(np.ascontiguousarray(factor).tobytes())
+    return whole.hexdigest()
+
+
+def read_subjects(folder: Path) -> Subjects | None:
+    """Return what an adapter's card says that it is about; None if there is no card, or no list.
+
+    Raises `ModelError` if the card cannot be read, or is wrong.
+    """
+    file = folder / CARD
+    content = read_json(file, "`loratheory teach` writes a card") if file.is_file() else {}
+    return _parse_subjects(content, file) if "subjects" in content else None
+
+
+def _parse_subjects(content: Mapping[str, Any], file: Path) -> Subjects:
+    subjects, partner = content.get("subjects"), content.get("partner", "after")
+    if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
+        raise failure(str(file), "its 'subjects' are no list of names", 'write ["NAME", …]')
+    if not subjects or partner not in ("after", "before"):
+        fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
+        raise failure(str(file), fact, "list the names, and say 'after' or 'before'")
+    return Subjects(tuple(subjects), partner)
+
+
+def read_recipe(file: Path) -> Recipe:
+    """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
+    recipe = read_json(file, WHOLE).get("recipe")
+    values = recipe if isinstance(recipe, dict) else {}
+    numbers, parts = values.get("coefficients"), values.get("adapters")
+    method = METHODS.get(str(values.get("way")))
+    if method is None or not isinstance(numbers, list) or not isinstance(parts, list) or not parts:
+        raise failure(str(file), "it holds no recipe", WHOLE)
+    parts = [part for part in parts if isinstance(part, dict)]
+    if len(numbers) != len(method.coefficients(len(parts))):
+        fact = f"{method.name} of {len(parts)} has other coefficients"
+        raise failure(str(file), fact, WHOLE)
+    if not all(isinstance(c, int | float) for c in numbers):
+        raise failure(str(file), "a coefficient is no number", WHOLE)
+    subjects = "subjects" in method.needs
+    about = [_parse_subjects(part, file) for part in parts] if subjects else []
+    digests = [str(part.get("sha256")) for part in parts]
+    return Recipe(method, [float(c) for c in numbers], digests, about)
+
+
+def write_combination(
+    folder: Path,
+    adapters: Sequence[Adapter],
+    names: Sequence[str],
+    method: Method,
+    coefficients: Sequence[int | float],
+    *,
+    model: Model | None = None,
+    moments: Sequence[Any] | None = None,
+    about: Sequence[Subjects] = (),
+    card: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a merge as a PEFT adapter, a router as a route, to a new folder, whole or not at all.
+
+    Routers need the model, to measure responses to ordinary sentences; subject routing needs what
+    each adapter is `about`. ``adapter_card.json`` or ``route.json`` in the folder holds the recipe
+    and the entries of `card`. Raises `AdapterError` or `OSError` if the folder exists or cannot be
+    written.
+    """
+    from safetensors.torch import save_file
+
+    inputs = [{"name": n, "sha256": digest(a)} for n, a in zip(names, adapters, strict=True)]
+    if "subjects" in method.needs:
+        inputs = [one | told._asdict() for one, told in zip(inputs, about, strict=True)]
+    recipe = {"way": method.name, "coefficients": list(coefficients), "adapters": inputs}
+    content = {"recipe": recipe, **(card or {})}
+    if method.gates is None:
+        write_adapter(method.merge(adapters, coefficients, moments), folder, card=content)
+        return
+    assert model is not None
+    acting, levels = attach_method(model, adapters, method, about=about)
+    acting.remove()
+    with draft(folder, replace=False) as place:
+        place.mkdir()
+        for number, adapter in enumerate(adapters, 1):
+            write_adapter(adapter, place / str(number))
+        if levels:
+            save_file({key: x.cpu().contiguous() for key, x in levels.items()}, place / LEVELS)
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (place / ROUTE).write_text(text, encoding="utf-8")
+
+
+def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
+    """Return what `write_combination` wrote of a router; `ModelError` or `AdapterError`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    recipe = read_recipe(folder / ROUTE)
+    method, numbers = recipe.method, range(1, len(recipe.digests) + 1)
+    adapters = [read_adapter(folder / str(number)) for number in numbers]
+    if "subjects" in method.needs:
+        return recipe, adapters, {}
+    try:
+        levels = load_file(folder / LEVELS)
+    except (OSError, SafetensorError) as error:
+        raise failure(str(folder / LEVELS), f"cannot be read ({error})", WHOLE) from None
+    places = {name for adapter in adapters for name in adapter}
+    if method.gates is gate_blocks:
+        places = {name.rpartition(".")[0] for name in places}
+    shapes = {tuple(level.shape) for level in levels.values()}
+    finite = all(bool(level.isfinite().all()) for level in levels.values())
+    if method.gates is None or {*levels} != places or shapes != {(2, len(adapters))} or not finite:
+        fact = "it has not one finite mean and deviation for each place and adapter"
+        raise failure(str(folder / LEVELS), fact, WHOLE)
+    return recipe, adapters, levels
+
+
+@contextmanager
+def apply_method(model: Model, folder: str | Path, prompt: str | None = None) -> Iterator[Attached]:
+    """Let the content of a folder act on a model: a PEFT adapter, a merge or a route.
+
+    Parameters
+    ----------
+    model : Model
+        The base.
+    folder : path
+        As PEFT, `loratheory merge` or `loratheory advise` wrote it.
+    prompt : str, optional
+        If given, routers that choose for whole prompts choose for this one now, so that the network
+        may keep a cache. Otherwise they choose at every call, which needs ``use_cache=False``, as
+        per-block gating does.
+
+    Raises
+    ------
+    ModelError, AdapterError
+        If the folder holds none of these, is damaged, or does not fit the model.
+    """
+    with _apply(model, Path(folder), prompt) as (acting, _):
+        yield acting
+
+
+@contextmanager
+def _apply(model: Model, folder: Path, prompt: str | None) -> Iterator[tuple[Attached, bool]]:
+    """Do the same, and yield whether the network may keep a cache."""
+    if not (folder / ROUTE).exists():
+        with attach(model, [read_adapter(folder)]) as acting:
+            yield acting, True
+        return
+    recipe, adapters, levels = _read_route(folder)
+    acting, _ = attach_method(model, adapters, recipe.method, levels=levels, about=recipe.about)
+    with acting:
+        if prompt is not None and recipe.method.whole_prompts:
+            freeze_routing(model, acting, prompt)
+        yield acting, recipe.method.cache
+
+
+def generate_text(
+    model: Model,
+    folder: str | Path,
+    prompt: str,
+    *,
+    tokens: int = 40,
+    say: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Return the text with which a model continues a prompt while a folder's adapters act on it.
+
+    The folder is one that `apply_method` takes. Each token is the likeliest, at most `tokens` are
+    written, and `say` is called with each piece of text as it comes. Costs a pass of one token
+    for each; per-block gating, which keeps no cache, passes the whole text again.
+    """
+    import torch
+    from transformers import TextStreamer
+
+    pieces: list[str] = []
+
+    def _tell(text: str, **_: Any) -> None:
+        pieces.append(text)
+        say(text)
+
+    made = batch(model, [prompt])
+    given = {name: made[name] for name in ("input_ids", "attention_mask")}
+    streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    streamer.on_finalized_text = _tell
+    with _apply(model, Path(folder), prompt) as (_, cached), torch.no_grad():
+        how = {"max_new_tokens": tokens, "streamer": streamer, "use_cache": cached}
+        model.network.generate(**given, **how, **GREEDY)
+    return "".join(pieces)

@@ -1,0 +1,369 @@
+"""What a model says after prompts, and the measures of it: top-1 accuracy, divergence, retention.
+
+Divergences are in nats. *Drift* is the divergence of an adapter or merge from the base on ordinary
+text; *retention* the share of an adapter's answers that are still given under a merge.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from loratheory.adapters import Adapter
+from loratheory.lowrank import Array
+from loratheory.pretrained.attach import attach
+from loratheory.pretrained.models import GENERIC, Model, failure, output_head
+
+GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "pad_token_id": 0,
+}
+"""Generation settings that replace the model's own: always the likeliest token."""
+
+
+def kl_by_row(reference: Array, other: Array) -> Any:
+    """Return KL(reference ‖ other) of each row of log-probabilities (n, vocabulary), in nats."""
+    return (reference.exp() * (reference - other)).sum(-1)
+
+
+def kl_to_base(base: Array, now: Array) -> float:
+    """Return the mean over tokens of KL(base ‖ now), in nats.
+
+    Parameters
+    ----------
+    base, now : (tokens, vocabulary) tensor
+        Log-probabilities from `token_log_probs`, without an adapter and with it. On ordinary
+        sentences, which an adapter should not change, it tells how much it will disturb others.
+    """
+    return float(kl_by_row(base, now).mean())
+
+
+def measure_drift(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...]:
+    """Return how far each adapter moves the base on ordinary sentences, in nats per token.
+
+    Costs a pass over the twelve sentences of `GENERIC` for the base and each adapter.
+    """
+    if not adapters:
+        return ()
+    base, drifts = token_log_probs(model, GENERIC)[0], list[float]()
+    for adapter in adapters:
+        with attach(model, [adapter]):
+            drifts.append(kl_to_base(base, token_log_probs(model, GENERIC)[0]))
+    return tuple(drifts)
+
+
+def top1(logits: Array, targets: Array) -> np.ndarray:
+    """Return for each row whether the target has the largest logit of the whole vocabulary."""
+    right: np.ndarray = (logits.argmax(-1) == targets).numpy()
+    return right
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many answers (`right` of `asked`) are the most likely token of the whole vocabulary.
+
+    `low` and `high` are Wilson's interval of that share at 95 %; `what` names the questions.
+    """
+
+    what: str
+    right: int
+    asked: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, what: str, right: int, asked: int) -> "Share":
+        """Return the share with its interval, which is from 0 to 1 where nothing was asked."""
+        if not asked:
+            return cls(what, 0, 0, 0.0, 1.0)
+        low, high = binomtest(right, asked).proportion_ci(method="wilson")
+        return cls(what, right, asked, float(low), float(high))
+
+    @property
+    def part(self) -> float:
+        """Right over asked; 0 where nothing was asked."""
+        return self.right / max(self.asked, 1)
+
+    def __str__(self) -> str:
+        """Return the share with its interval, as in ``.75 (.60–.86)``."""
+        part, low, high = (
+            f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
+            for value in (self.part, self.low, self.high)
+        )
+        return f"{part} ({low}–{high})"
+
+
+def retention(
+    names: Sequence[str], owner: np.ndarray, right: np.ndarray, counted: np.ndarray
+) -> list[Share]:
+    """Return for each group the share of its counted prompts (n,) that are answered rightly."""
+    kept, asked = (np.bincount(owner, x, len(names)) for x in (right & counted, counted))
+    shares = []
+    for i, name in enumerate(names):
+        shares.append(Share.of(name, int(kept[i]), int(asked[i])))
+    return shares
+
+
+def measure_accuracy(model: Model, what: str, questions: Sequence[tuple[str, str]]) -> Share:
+    """Return the share of (prompt, answer) whose answer's first token is the most likely."""
+    if not questions:
+        return Share.of(what, 0, 0)
+    wanted = first_tokens(model, [answer for _, answer in questions])
+    right = top1(next_token_logits(model, [prompt for prompt, _ in questions]), wanted)
+    return Share.of(what, int(right.sum()), len(questions))
+
+
+def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
+    """Return prompts as one batch, padded on the left so that its last position ends each prompt.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer; its own padding settings are neither used nor changed.
+    prompts : sequence of str
+        At least one.
+
+    Returns
+    -------
+    dict of str to (b, t) tensor
+        Arguments of the network, on its device: `input_ids`, `attention_mask`, and `position_ids`
+        that count from the first real token of each prompt.
+
+    Raises
+    ------
+    ModelError
+        If the model has no tokenizer, or a prompt no token.
+    """
+    import torch
+
+    rows = _tokenize(model, prompts, "prompt")
+    pad = getattr(model.tokenizer, "pad_token_id", None) or 0
+    length = max(map(len, rows))
+    ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    return {name: values.to(model.device) for name, values in made.items()}
+
+
+def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each prompt as a batch of its own, so that nothing is padded.
+
+    Without a tokenizer twelve random tokens stand for each prompt, the same every time.
+    """
+    import torch
+
+    if model.tokenizer is not None:
+        return [batch(model, [text]) for text in prompts]
+    rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
+    rows = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
+    return [{"input_ids": row.to(model.device)} for row in rows]
+
+
+def first_tokens(model: Model, words: Sequence[str]) -> Any:
+    """Return the first token of each word as it follows a space.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer. No space is added where the tokenizer adds one itself.
+    words : sequence of str
+        Answers; two that begin with the same token cannot be told apart by it.
+
+    Returns
+    -------
+    (words,) tensor of int
+        Token numbers, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the model has no tokenizer, a word has no token, or different words all begin with the
+        same token.
+    """
+    import torch
+
+    read = partial(_tokenize, model, kind="answer", add_special_tokens=False)
+    both, b, a = read(["b a", "b", "a"])
+    space = "" if both == b + a else " "
+    first = [row[0] for row in read([space + word for word in words])]
+    if len(set(first)) == 1 < len(set(words)):
+        fact = f"{len(set(words))} answers begin with one token"
+        raise model.failure(fact, "give some that their first tokens tell apart")
+    return torch.tensor(first, dtype=torch.int64)
+
+
+def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> list[list[int]]:
+    """Return the tokens of each text, at least one; `kind` is what a text is called in errors."""
+    if model.tokenizer is None:
+        fact = "it has no tokenizer"
+        raise model.failure(fact, "load it from a folder that holds its tokenizer")
+    rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
+    if not all(rows):
+        empty = f"{kind} {texts[rows.index([])].strip()!r}"
+        raise failure(empty, "it has no token", "give it at least one word")
+    return rows
+
+
+def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
+    """Return the logits of the token that follows each prompt.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    prompts : sequence of str
+        At least one.
+    size : int
+        How many prompts are passed at once.
+
+    Returns
+    -------
+    (prompts, vocabulary) tensor
+        In float32, on the CPU; padding changes rounding only. Costs the forward passes.
+    """
+    import torch
+
+    with torch.no_grad():
+        parts = [last_logits(model, some) for some in _in_batches(model, prompts, size)]
+        return torch.cat([logits.float().cpu() for logits in parts])
+
+
+def _in_batches(model: Model, prompts: Sequence[str], size: int) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(prompts), size):
+        yield batch(model, prompts[start : start + size])
+
+
+def last_logits(model: Model, prompts: Mapping[str, Any], ends: Any = None) -> Any:
+    """Return the logits at the last position of a batch that `batch` made.
+
+    With `ends` the batch is one row of several prompts, and these are their last positions.
+
+    Returns
+    -------
+    (b, vocabulary) tensor
+        In the model's type, on its device. Costs one pass, which autograd records if it is on.
+    """
+    options = _accept(model, logits_to_keep=1 if ends is None else ends, use_cache=False)
+    head = output_head(model)
+    handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
+    try:
+        logits = model.network(**prompts, **options).logits
+        return logits[:, -1] if ends is None else logits[0]
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def token_log_probs(
+    model: Model, texts: Sequence[str], *, at_once: bool = False
+) -> tuple[Any, Any]:
+    """Return a model's log-probabilities of the next token at every position of some texts.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    texts : sequence of str
+        The first token of each, which follows nothing, is not predicted.
+    at_once : bool
+        Whether all are passed in one batch, which is faster, instead of each by itself.
+
+    Returns
+    -------
+    (tokens, vocabulary) tensor, (tokens,) tensor
+        Of the whole vocabulary at each position, and of the token that follows there, in float32.
+    """
+    import torch
+
+    every, came = [], []
+    options = _accept(model, use_cache=False)  # which block gates could not do with
+    with torch.no_grad():
+        for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
+            ids = some["input_ids"]
+            mask = some.get("attention_mask", torch.ones_like(ids)).bool()
+            real = mask[:, :-1]  # padding is left
+            logs = model.network(**some, **options).logits[:, :-1][real].float().log_softmax(-1)
+            every.append(logs)
+            came.append(logs.gather(1, ids[:, 1:][real][:, None])[:, 0])
+    return torch.cat(every), torch.cat(came)
+
+
+def write_on(model: Model, prompts: Sequence[str], count: int, *, size: int = 64) -> list[str]:
+    """Return the text with which a model continues each prompt, always by the likeliest token.
+
+    Parameters
+    ----------
+    model : Model
+        Adapters that act on it at the time have their effect.
+    prompts : sequence of str
+        At least one.
+    count : int
+        How many tokens are written at most.
+    size : int
+        How many prompts are passed at once.
+
+    Returns
+    -------
+    list of str
+        The new text of each prompt. Costs a pass over the prompts, and one of a single token a
+        prompt for each token written.
+    """
+    import torch
+
+    texts: list[str] = []
+    with torch.no_grad():
+        for some in _in_batches(model, prompts, size):
+            given = {name: some[name] for name in ("input_ids", "attention_mask")}
+            out = model.network.generate(**given, **GREEDY, max_new_tokens=count)
+            new = out[:, some["input_ids"].shape[1] :]
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
+    return texts
+
+
+def pack(padded: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the prompts of a batch one after another, unpadded, and the last position of each.
+
+    Where positions begin anew `transformers` lets no token see what came before.
+    """
+    kept, lengths = padded["attention_mask"].bool(), padded["attention_mask"].sum(1)
+    row = {name: padded[name][kept][None] for name in ("input_ids", "position_ids")}
+    return row, lengths.cumsum(0) - 1
+
+
+def can_pack(model: Model, prompts: Sequence[str]) -> bool:
+    """Return whether these prompts have the same logits in one row as one by one, up to rounding.
+
+    Not so in models that know no positions or hide nothing by them. Costs two passes of each.
+    """
+    import torch
+
+    wanted = {"logits_to_keep", "position_ids"}
+    if len(_accept(model, **dict.fromkeys(wanted))) < len(wanted):
+        return False
+    with torch.no_grad():
+        alone = torch.cat([last_logits(model, batch(model, [text])) for text in prompts])
+        try:
+            together = last_logits(model, *pack(batch(model, prompts)))
+        except (IndexError, RuntimeError, TypeError, ValueError):  # code from a model's own folder
+            return False
+    off = (together - alone).float().std() / alone.float().std()
+    return bool(off < torch.finfo(alone.dtype).eps ** 0.5)
+
+
+def _accept(model: Model, **options: Any) -> dict[str, Any]:
+    """Return those of some options that the network takes."""
+    known = signature(model.network.forward).parameters
+    return {name: value for name, value in options.items() if name in known}
+
+
+def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the head's inputs without gaps: a view would be multiplied once for each prompt."""
+    return tuple(x.contiguous() for x in args)

@@ -1,0 +1,344 @@
+"""Stand-in training: an adapter for partners yet unknown, from a plan, and what it is worth.
+
+One author's adapter answers the first hop of a two-hop question, another's the second, and neither
+author sees the other's. The plan says how the partner's facts are put and which words they may
+have. Stand-in partners are made up so that any two disagree on everything, and act while the
+adapter is trained. One more, held out, only measures the adapter beside it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from loratheory.adapters import Adapter
+from loratheory.pretrained.attach import attach
+from loratheory.pretrained.metrics import Share, kl_to_base, measure_accuracy, token_log_probs
+from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.train import Examples, StandIn, Training, train_once
+from loratheory.store import content_hash
+
+TEXTS = ("sentences", "two_hop", "unread", "two_hop_unread")
+REMEDY = "`loratheory teach --help` shows a plan"
+
+
+@dataclass(frozen=True)
+class Partner:
+    """What is known of the partner's facts, from which stand-ins are made.
+
+    Attributes
+    ----------
+    side : {"after", "before"}
+        "after" if the partner's facts are about this adapter's answers; "before" if the partner's
+        answers are this adapter's subjects.
+    sentences : tuple of str
+        How the partner's facts are put, with ``{}`` for the subject.
+    words : tuple of str
+        For "after" the answers it may give, for "before" subjects it may have; they may be made up.
+    """
+
+    side: Literal["after", "before"]
+    sentences: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an adapter is trained on, and for what kind of partner.
+
+    Attributes
+    ----------
+    facts : mapping of str to str
+        The answer for each subject.
+    sentences, two_hop : tuple of str
+        `sentences` state the facts; `two_hop` are questions that also need the partner's fact.
+        ``{}`` is the subject; in `two_hop` it is the partner's where the partner comes before.
+    partner : Partner
+        What is known of the other adapter's facts.
+    unread, two_hop_unread : tuple of str
+        Further `sentences` and `two_hop` questions, held out for measuring.
+    known : tuple of (str, str)
+        Prompts and answers that the base knows and should keep.
+    """
+
+    facts: Mapping[str, str]
+    sentences: tuple[str, ...]
+    two_hop: tuple[str, ...]
+    partner: Partner
+    unread: tuple[str, ...] = ()
+    two_hop_unread: tuple[str, ...] = ()
+    known: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def examples(self) -> list[tuple[str, str]]:
+        """Return training pairs: every fact in every sentence, and those of `known`."""
+        return [*fill(self.facts, self.sentences), *self.known]
+
+    def check(self, stand_ins: int) -> None:
+        """Raise `ModelError` if there are too few words for so many stand-ins and one held out."""
+        after = self.partner.side == "after"
+        most = len(self.partner.words if after else self.facts)
+        if stand_ins < 0 or stand_ins + 1 > most:
+            place, what = "the plan", "words of the partner" if after else "facts"
+            fact = f"{stand_ins} stand-ins and a stranger cannot all disagree on {most} {what}"
+            raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
+
+    def partner_facts(self, number: int) -> dict[str, str]:
+        """Return the made-up facts of one stand-in: its answer for each of its subjects."""
+        if self.partner.side == "before":
+            return assign_disagreeing(self.partner.words, [*self.facts], number)
+        subjects = dict.fromkeys(self.facts.values())
+        return assign_disagreeing(subjects, self.partner.words, number)
+
+    def two_hop_facts(self, number: int) -> dict[str, str]:
+        """Return the right answer to two-hop questions while that stand-in acts, by subject."""
+        says = self.partner_facts(number)
+        if self.partner.side == "after":
+            return {subject: says[answer] for subject, answer in self.facts.items()}
+        return {word: self.facts[subject] for word, subject in says.items()}
+
+
+def assign_disagreeing(names: Iterable[str], words: Sequence[str], number: int) -> dict[str, str]:
+    """Return a word for every name, such that different numbers give every name different words.
+
+    Name ``i`` gets word ``i + number``, counted around; numbers go up to ``len(words) - 1``.
+    """
+    return {name: words[(i + number) % len(words)] for i, name in enumerate(names)}
+
+
+def fill(facts: Mapping[str, str], sentences: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every fact in every sentence, as (prompt, answer)."""
+    return [(s.replace("{}", name), answer) for s in sentences for name, answer in facts.items()]
+
+
+def load_plan(file: Path) -> Plan:
+    """Return the plan in a JSON file, whose keys are the fields of `Plan` and `Partner`.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or a field is wrong; the message names the field.
+    """
+    content = read_json(file, REMEDY)
+    if fact := _find_wrong(content):
+        raise failure(str(file), fact, REMEDY)
+    partner = content["partner"]
+    return Plan(
+        facts=content["facts"],
+        partner=Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"])),
+        known=tuple((prompt, answer) for prompt, answer in content.get("known", [])),
+        **{key: tuple(content.get(key, [])) for key in TEXTS},
+    )
+
+
+def _find_wrong(content: Mapping[str, Any]) -> str:
+    """Return what is wrong with the content of a plan's file; empty where nothing is."""
+    if fact := find_wrong_facts(content):
+        return fact
+    partner = content.get("partner")
+    if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
+        return "'partner' is no object with 'side', 'sentences' and 'words'"
+    if partner["side"] not in ("after", "before"):
+        return "'side' of the partner is neither 'after' nor 'before'"
+    words = partner["words"]
+    if not are_texts(words) or len({*words}) < len(words):
+        return "'words' of the partner is no list of different words"
+    lists = {"sentences of the partner": partner["sentences"], "two_hop": content.get("two_hop")}
+    return find_wrong_sentences(lists)
+
+
+def find_wrong_facts(content: Mapping[str, Any]) -> str:
+    """Return what is wrong with the facts in such a file, whatever it says of a partner."""
+    unknown = {*content} - {*Plan.__dataclass_fields__, "onward"}  # that is for `augment` alone
+    if unknown:
+        return f"there is no field {min(unknown)!r}"
+    facts, known = content.get("facts"), content.get("known", [])
+    if not isinstance(facts, dict) or not facts or not are_texts([*facts, *facts.values()]):
+        return "'facts' is no object from subjects to answers"
+    if not isinstance(known, list) or not all(are_texts(pair) and len(pair) == 2 for pair in known):
+        return "'known' is no list of pairs of prompt and answer"
+    onward = content.get("onward", {})
+    if not isinstance(onward, dict):
+        return "'onward' is no object from sentences about answers to lists of two-hop sentences"
+    if fact := onward and find_wrong_sentences({"onward": [*onward], **onward}):
+        return fact
+    some = [key for key in ("unread", "two_hop_unread") if content.get(key, []) != []]
+    return find_wrong_sentences({key: content.get(key) for key in ("sentences", *some)})
+
+
+def find_wrong_sentences(lists: Mapping[str, Any]) -> str:
+    """Return what is wrong with lists of sentences, by their names in messages."""
+    for name, value in lists.items():
+        if not value or not are_texts(value):
+            return f"{name!r} is no list of sentences"
+        wrong = next((text for text in value if text.count("{}") != 1), None)
+        if wrong is not None:
+            return f"{name!r} holds {wrong!r}, which has no single {{}} to fill in"
+    return ""
+
+
+def are_texts(values: Any) -> bool:
+    """Return whether this is a list of texts, none of them blank."""
+    return isinstance(values, list) and all(isinstance(x, str) and x.strip() for x in values)
+
+
+@dataclass(frozen=True, eq=False)
+class Composed:
+    """An adapter, and what its author can measure of it without a partner.
+
+    Attributes
+    ----------
+    adapter : Adapter
+        The trained adapter.
+    shares : tuple of Share
+        Right answers without the adapter, with it alone, beside its first stand-in, and beside the
+        held-out one. Where the first has many more, the examples were memorised, stand-in by
+        stand-in.
+    leak : float
+        Drift: the mean KL divergence from the base on ordinary sentences, nats per token.
+    subjects : tuple of str
+        What its facts are about; subject routing chooses adapters by it.
+    partner : {"after", "before"}
+        Where a partner's facts come in a two-hop question, as in the plan.
+    plan : str
+        A content hash of the plan.
+    settings : mapping
+        How many stand-ins, steps and further examples, the rank, the layers and the seed.
+    """
+
+    adapter: Adapter
+    shares: tuple[Share, ...]
+    leak: float
+    subjects: tuple[str, ...]
+    partner: Literal["after", "before"]
+    plan: str
+    settings: Mapping[str, Any]
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Return the measurements and settings for ``adapter_card.json``."""
+        return {
+            "base": self.adapter.info.base,
+            "subjects": [*self.subjects],
+            "partner": self.partner,
+            "plan": self.plan,
+            "settings": dict(self.settings),
+            "measured": [asdict(share) for share in self.shares],
+            "leak": self.leak,
+        }
+
+
+def train_for_composition(
+    model: Model,
+    plan: Plan,
+    *,
+    stand_ins: int = 2,
+    steps: int = 90,
+    rank: int = 8,
+    layers: tuple[int, int] | None = None,
+    seed: int = 0,
+    lessons: Examples = (),
+    described: Examples = (),
+    begin: Callable[[str], None] = lambda _: None,
+) -> Composed:
+    """Train an adapter beside stand-ins for its partner, and measure it beside one held out.
+
+    Parameters
+    ----------
+    model : Model
+        With a tokenizer.
+    plan : Plan
+        Facts, sentences, and what is known of the partner.
+    stand_ins : int
+        How many act in training, in turn; with 0 the adapter is trained alone, and measured alike.
+    steps : int
+        Steps of its training.
+    rank : int
+        The rank of its updates.
+    layers : (int, int) or None
+        The first layer that it changes, counted from 0, and the one after the last; None for all.
+    seed : int
+        Determines all that is drawn.
+    lessons : sequence of (prompt, answer)
+        Further examples to train on, such as those of `augment`, which describe the subjects.
+    described : sequence of (prompt, answer)
+        Questions about subjects by other descriptions: the share right alone is portability.
+    begin : callable
+        Called with the name of each of the ``stand_ins + 3`` stages as it begins.
+
+    Returns
+    -------
+    Composed
+        The adapter and what was measured. Each training is kept in the cache: a second call resumes
+        it. Costs `steps` steps, and about 40 for each of the ``stand_ins + 1`` made-up partners.
+
+    Raises
+    ------
+    ModelError
+        If the plan has too few words for so many stand-ins to disagree, the model lacks some of
+        the `layers`, or `steps` or `rank` is below 1.
+    """
+    plan.check(stand_ins)
+    depth = int(model.network.config.num_hidden_layers)
+    if layers and not 0 <= layers[0] < layers[1] <= depth:
+        fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
+        raise model.failure(fact, f"name some of the layers 0 to {depth - 1}")
+    partners, beside = [], []
+    for number in range(stand_ins + 1):
+        begin(f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "the stranger")
+        theirs = fill(plan.partner_facts(number), plan.partner.sentences)
+        partner = train_once(model, [*theirs, *plan.known], seed=(seed, 1, number))
+        partners.append(partner)
+        if number < stand_ins:
+            # Trained on beside two-hop questions, or the partner's own facts would be drowned.
+            two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
+            beside.append(StandIn(partner, [*two_hop, *theirs]))
+    begin("the adapter")
+    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
+    examples = [*plan.examples, *lessons]
+    adapter = train_once(model, examples, seed=(seed, 0), training=how, beside=beside)
+    begin("measuring")
+    shares, drift = _measure(model, plan, adapter, partners, described)
+    settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
+    settings |= {"lessons": len(lessons)} if lessons else {}
+    name = content_hash(asdict(plan))
+    return Composed(adapter, shares, drift, tuple(plan.facts), plan.partner.side, name, settings)
+
+
+def _measure(
+    model: Model,
+    plan: Plan,
+    adapter: Adapter,
+    partners: Sequence[Adapter],
+    described: Examples,
+) -> tuple[tuple[Share, ...], float]:
+    """Return what is answered without the adapter, with it, and beside two partners; its drift."""
+    number = len(partners) - 1  # of the partner that acted in no training
+    wordings = plan.two_hop_unread or plan.two_hop
+    two_hop = fill(plan.two_hop_facts(number), wordings)
+    facts = fill(plan.facts, plan.unread or plan.sentences)
+    theirs = fill(plan.partner_facts(number), plan.partner.sentences)
+    shares = list[Share]()
+
+    def _ask(what: str, questions: Examples) -> None:
+        if questions:
+            shares.append(measure_accuracy(model, what, questions))
+
+    _ask("known, base", plan.known)
+    _ask("two-hop, base", two_hop)
+    base, _ = token_log_probs(model, GENERIC)
+    with attach(model, [adapter]):
+        _ask("facts, alone", facts)
+        _ask("known, alone", plan.known)
+        _ask("portability, alone", described)
+        _ask("two-hop, alone", two_hop)
+        now, _ = token_log_probs(model, GENERIC)
+    if number:
+        with attach(model, [adapter, partners[0]]):
+            _ask("two-hop, beside a stand-in", fill(plan.two_hop_facts(0), wordings))
+    with attach(model, [adapter, partners[-1]]):
+        _ask("two-hop, beside a stranger", two_hop)
+        _ask("facts, beside a stranger", facts)
+        _ask("the stranger's facts", theirs)
+    return tuple(shares), kl_to_base(base, now)

@@ -1,0 +1,1171 @@
+"""Word problems: graphs of quantities, drawn, told in English or tokens, solved and split.
+
+========  ===========================  ==================================
+skill     operands                     result
+========  ===========================  ==================================
+add       two quantities, or one and   x + y
+          a number
+subtract  likewise                     x − y
+multiply  a quantity and a number      x · y
+divide    a quantity and a number      x ÷ y, exact
+compare   two quantities               by how much they differ, abs(x − y)
+rate      a quantity and two numbers   x ÷ y · z: z for every y of x
+percent   a quantity and a number      x · y ÷ 100
+========  ===========================  ==================================
+
+Numbers are positive and whole, or counted modulo a prime. Two problems have the same template if
+the graphs of the quantities that their answers need are isomorphic. Owners, numbers and the order
+of sentences do not matter, nor does the order of two quantities that are added or compared. How
+sentences are worded is in ``templates/word_problems.toml``.
+
+Problems modulo a prime are rows of tokens, in one layout for all problems modulo this prime::
+
+    0 padding   1 "what is"   2 "step by step, what is"
+    3 …         canaries
+    then        words: for each skill one per wording
+    then        signs: for each skill the one that solutions use
+    then        numbers 0 … prime - 1
+    then        names
+
+A given quantity is told by its name and number; a step by its name, the word of its skill and its
+operands, names or numbers; in the last two wordings the name comes last. Then comes the question.
+A line of the solution has the name, the sign of the skill, the operands as numbers, the result::
+
+    A 3   B rate/0 A 2 5   C add/1 A B   ?: C   B rate 3 2 5 4   C add 3 4 0
+"""
+
+import hashlib
+import tomllib
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache, cached_property
+from itertools import combinations, product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from loratheory.shapes import Bool, Int64
+from loratheory.tasks import ImpossibleError as ImpossibleError
+from loratheory.tasks import LeakError as LeakError
+from loratheory.tasks import impossible, one_of, within
+from loratheory.tasks.export import check_disjoint, write_folder
+from loratheory.tasks.prompts import PAD, Prompts
+
+SKILLS = ("add", "subtract", "multiply", "divide", "compare", "rate", "percent")
+ABSENT, GIVEN = -1, 0
+FORMS = {
+    "add": ((2, 0), (1, 1)),
+    "subtract": ((2, 0), (1, 1)),
+    "multiply": ((1, 1),),
+    "divide": ((1, 1),),
+    "compare": ((2, 0),),
+    "rate": ((1, 2),),
+    "percent": ((1, 1),),
+}
+"""Quantities and numbers that a step of each skill takes."""
+SYMMETRIC = ("add", "compare")
+"""Skills for which the order of two quantities does not matter."""
+PRIMES = (0, 2, 3, 5, 7, 11, 13)
+"""0 stands for positive whole numbers."""
+LARGEST, MOST_STEPS, ENTITIES, WORDINGS, SCENES = 9999, 4, 12, 4, 12
+ASK, SOLVE, NAMES = 1, 2, tuple("ABCDEFGHIJKL")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SPECIAL, _ROUNDS, _LOOKS, _ROWS, _TRIES = 3, 200, 30, 4096, 64
+Numbers = Int64[np.ndarray, " n"]
+Rows = Int64[np.ndarray, " k"]
+Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
+Node = tuple[int, tuple[int, ...]]
+Pair = tuple[str, str]
+
+
+def code(skill: str) -> int:
+    """The number of a skill in arrays; 0 is a given quantity, -1 the absence of one."""
+    return SKILLS.index(skill) + 1
+
+
+def possible(prime: int) -> tuple[str, ...]:
+    """Return the skills possible modulo a prime: all, but percent only where 100 is not 0."""
+    return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
+
+
+def known_skills(skills: Sequence[str], prime: int) -> None:
+    """Raise `ImpossibleError` for skills and primes that are unknown or do not go together."""
+    if prime not in PRIMES:
+        fact = f"numbers modulo {prime} are asked for"
+        raise impossible(fact, f"choose a prime of {PRIMES[1:]}, or 0 for positive whole numbers")
+    for skill in skills:
+        one_of(f"a skill with numbers modulo {prime}", skill, possible(prime))
+    if not skills:
+        fact = "no skill is named"
+        raise impossible(fact, f"choose from {', '.join(SKILLS)}")
+
+
+def applied(
+    skills: Numbers, x: Numbers, y: Numbers, z: Numbers, prime: int
+) -> tuple[Numbers, Bool[np.ndarray, " n"]]:
+    """What a step of each row's skill makes of its operands, and whether that makes sense.
+
+    Operands stand in the order of the table, and what a skill does not take is not read.
+    """
+    # Every skill is one product over one divisor, times one factor.
+    over = np.select(
+        [skills == code(skill) for skill in ("add", "subtract", "multiply", "compare", "percent")],
+        [x + y, x - y, x * y, abs(x - y), x * y],
+        x,
+    )
+    rate, percent = skills == code("rate"), skills == code("percent")
+    divides = (skills == code("divide")) | rate
+    under = np.where(divides, y, np.where(percent, 100, 1))
+    times = np.where(rate, z, 1)
+    if prime:
+        inverse = np.array([pow(k, -1, prime) if k else 0 for k in range(prime)])
+        # A factor of zero forgets the quantity: its answer would not need the step before.
+        forgets = ((skills == code("multiply")) | percent) & (y == 0) | rate & (z == 0)
+        return over * inverse[under % prime] * times % prime, (under % prime != 0) & ~forgets
+    result = over // np.maximum(under, 1) * times
+    # A ratio must be in lowest terms, as otherwise one fact has several sentences.
+    reduced = ~rate | (np.gcd(y, z) == 1)
+    exact = over % np.maximum(under, 1) == 0
+    return result, exact & reduced & (result > 0) & (result <= LARGEST)
+
+
+def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
+    """Numbers for steps of these skills, drawn without a look at the quantities.
+
+    Uniform over what may be said: given quantities up to 120, differences up to 20, factors up to
+    9, shares that are multiples of 5 percent; modulo a prime, anything. The second column is for
+    rates, "z for every y", where it differs from the first.
+    """
+    if prime:
+        return rng.integers(prime, size=(len(skills), 2))
+    least = np.array([2, 1, 1, 2, 2, 0, 2, 1])[skills]
+    above = np.array([121, 21, 21, 10, 10, 1, 10, 20])[skills]
+    first = rng.integers(least, above)
+    second = rng.integers(1, 9, size=len(skills))
+    first = np.where(skills == code("percent"), 5 * first, first)
+    return np.stack([first, second + (second >= first)], axis=1)
+
+
+@dataclass(frozen=True, order=True)
+class Template:
+    """A graph of quantities in its canonical order.
+
+    Attributes
+    ----------
+    nodes : tuple of (int, tuple of int)
+        For each quantity the code of its skill, 0 if it is given, and its inputs, which all come
+        before it. The last quantity is asked for, and depends on all others.
+    """
+
+    nodes: tuple[Node, ...]
+
+    def __str__(self) -> str:
+        steps = []
+        for letter, (skill, inputs) in zip(_LETTERS, self.nodes, strict=False):
+            if skill:
+                operands = ", ".join(_LETTERS[k] for k in inputs)
+                steps.append(f"{letter} = {SKILLS[skill - 1]}({operands})")
+        return "; ".join(steps)
+
+    @cached_property
+    def code(self) -> str:
+        """Twelve hexadecimal digits, equal for isomorphic graphs and no others."""
+        return hashlib.sha256(repr(self.nodes).encode()).hexdigest()[:12]
+
+    @property
+    def steps(self) -> int:
+        """How many quantities are computed."""
+        return sum(skill > 0 for skill, _ in self.nodes)
+
+    @cached_property
+    def depth(self) -> int:
+        """The longest chain of steps, each of which needs the one before."""
+        depths: list[int] = []
+        for skill, inputs in self.nodes:
+            depths.append((skill > 0) + max((depths[k] for k in inputs), default=0))
+        return depths[-1]
+
+    @cached_property
+    def skills(self) -> frozenset[str]:
+        """The skills that occur."""
+        return frozenset(SKILLS[skill - 1] for skill, _ in self.nodes if skill)
+
+    @property
+    def pairs(self) -> frozenset[Pair]:
+        """All pairs of different skills that occur, each in the order of `SKILLS`."""
+        return frozenset(combinations(sorted(self.skills, key=SKILLS.index), 2))
+
+
+def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[int, ...], ...]]:
+    """The template of what one quantity needs, and the orders of `nodes` that give it.
+
+    The template is the least of all graphs that depth-first walks from `asked` write down, one for
+    each choice of the first of two quantities that are added or compared: ``2 ** choices`` walks.
+    There is more than one order where the graph has symmetries. Inputs come first in `nodes`, as in
+    `Template`; what `asked` does not need is left out.
+    """
+    symmetric = {code(skill) for skill in SYMMETRIC}
+    free = [k for k, (skill, inputs) in enumerate(nodes) if skill in symmetric and inputs[1:]]
+    written: dict[tuple[Node, ...], list[tuple[int, ...]]] = {}
+    for turns in product((1, -1), repeat=len(free)):
+        made_of = [inputs for _, inputs in nodes]
+        for k, turn in zip(free, turns, strict=True):
+            made_of[k] = made_of[k][::turn]
+        walked = _walk(made_of, asked)
+        place = {node: number for number, node in enumerate(walked)}
+        graph = tuple((nodes[k][0], tuple(place[j] for j in made_of[k])) for k in walked)
+        orders = written.setdefault(graph, [])
+        if walked not in orders:
+            orders.append(walked)
+    least = min(written)
+    return Template(least), tuple(written[least])
+
+
+def _walk(made_of: Sequence[tuple[int, ...]], asked: int) -> tuple[int, ...]:
+    """What is asked and all it needs: inputs before what is made of them, each once."""
+    walked: list[int] = []
+    front = [asked]
+    while front:
+        left = [k for k in made_of[front[-1]] if k not in walked]
+        if left:
+            front.append(left[0])
+        else:
+            walked.append(front.pop())
+    return tuple(walked)
+
+
+@cache
+def templates(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
+    """Return every template with exactly `steps` steps, each by one of these skills, sorted.
+
+    Quantities may be used again, but no step takes one quantity twice; a template need not have all
+    of the skills. `steps` is 1 to 4: all seven skills have 9, 130 and 2,993 templates of one, two
+    and three steps; give few skills for four, where add, rate and percent have 1,336 already.
+
+    Examples
+    --------
+    >>> [str(template) for template in templates(("subtract",), steps=1)]
+    ['c = subtract(a, b)', 'b = subtract(a)']
+    """
+    known_skills(skills, 0)
+    within("steps", steps, 1, MOST_STEPS)
+    graphs: set[tuple[Node, ...]] = {()}
+    for left in reversed(range(steps)):
+        graphs = {grown for graph in graphs for grown in _grown(graph, skills, left)}
+    return tuple(sorted({canonical(graph, len(graph) - 1)[0] for graph in graphs}))
+
+
+def _grown(
+    graph: tuple[Node, ...], skills: tuple[str, ...], left: int
+) -> Iterator[tuple[Node, ...]]:
+    """The graph with one more step, of quantities that are there or of new given ones.
+
+    Only if at most `left` quantities are then needed by nothing, beside the last: each further step
+    can take up one of them, and the last step needs all.
+    """
+    new = len(graph)
+    loose = set(range(new)) - {k for _, inputs in graph for k in inputs}
+    for skill in skills:
+        for quantities, _ in FORMS[skill]:
+            for chosen in product(range(new + 1), repeat=quantities):
+                old = {k for k in chosen if k < new}
+                fresh = chosen.count(new)
+                if len(old) + fresh < quantities or len(loose - old) > left:
+                    continue
+                numbers = iter(range(new, new + fresh))
+                inputs = tuple(next(numbers) if k == new else k for k in chosen)
+                yield (*graph, *((GIVEN, ()),) * fresh, (code(skill), inputs))
+
+
+Form = tuple[Template, tuple[tuple[int, ...], ...]]
+Key = tuple[str, tuple[int, ...]]
+PER_QUANTITY = ("skills", "inputs", "numbers", "values", "names", "wordings")
+"""Columns with an entry for each quantity, which is -1 where a problem has no more of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problems:
+    """One problem a row; quantities stand in an order in which inputs come first. Read-only.
+
+    Attributes
+    ----------
+    prime : int
+        Numbers are counted modulo this prime; 0 for positive whole numbers.
+    skills : (n, q) array of int
+        The code of the skill that makes each quantity; 0 if it is given, -1 if there is none.
+    inputs : (n, q, 2) array of int
+        The quantities from which each is computed; -1 for none.
+    numbers : (n, q, 2) array of int
+        The numbers in each quantity's sentence: its own if it is given, else those its skill takes.
+    values : (n, q) array of int
+        The value of each quantity.
+    names, wordings : (n, q) arrays of int
+        The owner of each quantity, and the wording of its sentence.
+    order : (n, q) array of int
+        The quantities in the order in which they are told.
+    asked, asking, scenes : (n,) arrays of int
+        The quantity asked for, the wording of the question, and the scene (such as farms and cows).
+    """
+
+    prime: int
+    skills: Int64[np.ndarray, "n q"]
+    inputs: Int64[np.ndarray, "n q 2"]
+    numbers: Int64[np.ndarray, "n q 2"]
+    values: Int64[np.ndarray, "n q"]
+    names: Int64[np.ndarray, "n q"]
+    wordings: Int64[np.ndarray, "n q"]
+    order: Int64[np.ndarray, "n q"]
+    asked: Int64[np.ndarray, " n"]
+    asking: Int64[np.ndarray, " n"]
+    scenes: Int64[np.ndarray, " n"]
+
+    def __post_init__(self) -> None:
+        for array in self.columns().values():
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return self.asked.shape[0]
+
+    def __getitem__(self, rows: Int64[np.ndarray, " k"]) -> "Problems":
+        """Return the problems in these rows."""
+        return replace(self, **{name: array[rows] for name, array in self.columns().items()})
+
+    def columns(self) -> dict[str, Any]:
+        """Return all arrays by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+
+    @property
+    def answers(self) -> Int64[np.ndarray, " n"]:
+        """The value of the quantity asked for in each problem."""
+        return np.take_along_axis(self.values, self.asked[:, None], axis=1)[:, 0]
+
+    @property
+    def present(self) -> Bool[np.ndarray, "n q"]:
+        """Which places hold a quantity."""
+        return self.skills != ABSENT
+
+    @property
+    def needed(self) -> Bool[np.ndarray, "n q"]:
+        """Which quantities the answer depends on; all others distract."""
+        rows = np.arange(len(self))
+        needed = np.zeros(self.skills.shape, dtype=bool)
+        needed[rows, self.asked] = True
+        for quantity in reversed(range(self.skills.shape[1])):
+            for k in self.inputs[:, quantity].T:
+                uses = needed[:, quantity] & (k >= 0)
+                needed[rows[uses], k[uses]] = True
+        return needed
+
+    @property
+    def solution(self) -> Int64[np.ndarray, "n q"]:
+        """The quantities to compute one after another, with -1 behind them.
+
+        The next one is always the first in the order told that is needed and has known inputs.
+        """
+        rows, width = np.arange(len(self)), self.skills.shape[1]
+        place = np.argsort(self.order, axis=1)
+        known = self.skills == GIVEN
+        wanted = self.needed & ~known
+        steps = np.full(self.skills.shape, -1)
+        for step in range(width):
+            ready = wanted & ~known
+            for k in np.moveaxis(self.inputs, 2, 0):
+                ready &= (k < 0) | np.take_along_axis(known, np.maximum(k, 0), axis=1)
+            first = np.where(ready, place, width).argmin(axis=1)
+            left = ready.any(axis=1)
+            steps[left, step] = first[left]
+            known[rows[left], first[left]] = True
+        return steps
+
+    def forms(self) -> tuple[list[Form], Any]:
+        """Return the result of `canonical` for each graph that occurs, and each problem's graph."""
+        inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
+        flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
+        _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+        found = []
+        for k in first.tolist():
+            pairs = zip(self.skills[k].tolist(), self.inputs[k].tolist(), strict=True)
+            nodes = [(skill, tuple(j for j in made_of if j >= 0)) for skill, made_of in pairs]
+            found.append(canonical(nodes, int(self.asked[k])))
+        return found, which
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """The solution template of each problem."""
+        forms, which = self.forms()
+        return tuple(forms[k][0] for k in which.tolist())
+
+
+def keys(problems: Problems) -> list[Key]:
+    """Return a key for each problem: equal for one problem told in two ways, different otherwise.
+
+    A key is the template's code with the numbers of the problem in the template's order, the least
+    such tuple where the graph has symmetries. Distractors are ignored.
+    """
+    forms, which = problems.forms()
+    made: list[Key] = []
+    for form, numbers in zip(which.tolist(), problems.numbers, strict=True):
+        template, orders = forms[form]
+        made.append((template.code, min(tuple(numbers[[*o]].ravel().tolist()) for o in orders)))
+    return made
+
+
+def together(parts: Sequence[Problems]) -> Problems:
+    """Return the problems of all parts, one part after another.
+
+    Raises `ImpossibleError` if there are no parts, or they are modulo different primes.
+    """
+    primes = {part.prime for part in parts}
+    if len(primes) != 1:
+        fact = f"problems modulo {sorted(primes)} do not mix" if primes else "there are no problems"
+        raise impossible(fact, "give at least one set, all of one kind of numbers")
+    width = max(part.skills.shape[1] for part in parts)
+    wide = [padded(part, width).columns() for part in parts]
+    arrays = {name: np.concatenate([part[name] for part in wide]) for name in wide[0]}
+    return Problems(primes.pop(), **arrays)
+
+
+def padded(problems: Problems, width: int) -> Problems:
+    """The same problems, with room for more quantities."""
+    more = width - problems.skills.shape[1]
+    grown: dict[str, Any] = {}
+    for name in PER_QUANTITY:
+        array = getattr(problems, name)
+        edges = [(0, 0), (0, more), (0, 0)][: array.ndim]
+        grown[name] = np.pad(array, edges, constant_values=-1)
+    behind = np.tile(np.arange(width - more, width), (len(problems), 1))
+    return replace(problems, **grown, order=np.concatenate([problems.order, behind], axis=1))
+
+
+def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
+    """Return the overlap of two sets of solutions: 1 minus the total variation of their templates.
+
+    Each set lists the template of every solution, or its code, as in the column ``template`` of
+    exported files. The overlap is the sum over templates of the smaller of the two shares: 0 iff no
+    template is in both, 1 iff all have equal shares. Raises `ImpossibleError` for an empty set.
+
+    Examples
+    --------
+    >>> template_overlap(["a", "a", "b", "c"], ["a", "b", "b", "b"])
+    0.5
+    """
+    within("the number of solutions in the smaller set", min(len(first), len(second)), 1)
+    one, two = Counter(first), Counter(second)
+    return sum(min(one[each] / len(first), two[each] / len(second)) for each in one)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The templates from which problems are drawn, and the wordings in which they are told.
+
+    Numbers are counted modulo `prime`, or are positive whole numbers where it is 0.
+    """
+
+    templates: tuple[Template, ...]
+    prime: int = 0
+    wordings: tuple[int, ...] = tuple(range(WORDINGS))
+
+    def drawn(self, rows: int, *, rng: np.random.Generator, **how: Any) -> Problems:
+        """Return `rows` problems by `problems`, to which further arguments go."""
+        how |= {"prime": self.prime, "wordings": self.wordings}
+        return problems(self.templates, rows, rng=rng, **how)
+
+
+def pool(skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0) -> Pool:
+    """Return the pool of all templates made of these skills that have problems, in all wordings.
+
+    Templates have 1 to 4 steps. In positive whole numbers, where `prime` is 0, those are left out
+    for which two thousand draws find no problem, such as "a third of a, less a". Raises
+    `ImpossibleError` if a skill is unknown or no template is left.
+    """
+    known_skills(skills, prime)
+    counts = {steps} if isinstance(steps, int) else {*steps}
+    named = tuple(sorted(set(skills), key=SKILLS.index))
+    suited: list[Template] = []
+    for count in sorted(counts):
+        suited += (templates if prime else _whole)(named, count)
+    if not suited:
+        fact = f"no template with {' and '.join(map(str, sorted(counts)))} steps has problems"
+        raise impossible(fact, "allow other steps, or name more skills")
+    return Pool(tuple(suited), prime)
+
+
+@cache
+def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
+    """The templates that have problems in whole numbers: some two thousand draws find one."""
+    every = templates(skills, steps)
+    rng, left = np.random.default_rng(0), np.arange(len(every))
+    made = blank(every, left, prime=0, wordings=[0], rng=rng)
+    for _ in range(_LOOKS):
+        if len(left):
+            left = np.delete(left, one_round(made, left, made.present, rng)[0])
+    without = {*left.tolist()}
+    return tuple(each for k, each in enumerate(every) if k not in without)
+
+
+def problems(
+    templates: Sequence[Template],
+    rows: int,
+    *,
+    rng: np.random.Generator,
+    prime: int = 0,
+    wordings: Sequence[int] = range(WORDINGS),
+    distinct: bool = False,
+    avoid: Problems | None = None,
+) -> Problems:
+    """Return `rows` problems of these templates, each about equally often, in random order.
+
+    Numbers are counted modulo a prime of `PRIMES`, or are positive and whole where it is 0;
+    wordings are below 4. Given the template, all numbers that make sense are equally likely. If
+    `distinct`, no two problems have the same key, see `keys`; none has the key of one to `avoid`.
+    Raises `ImpossibleError` if no numbers make sense, or too few distinct problems exist.
+    """
+    within("the number of problems", rows, 1)
+    within("the number of templates", len(templates), 1)
+    known_skills([*set().union(*(each.skills for each in templates))], prime)
+    if not {*wordings} or not {*wordings} <= {*range(WORDINGS)}:
+        fact = f"wordings are {[*wordings]}"
+        raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
+    each = np.tile(rng.permutation(len(templates)), -(-rows // len(templates)))[:rows]
+    made = blank(templates, rng.permutation(each), prime=prime, wordings=wordings, rng=rng)
+    return filled(made, rng=rng, distinct=distinct, avoid=avoid)
+
+
+def blank(
+    templates: Sequence[Template],
+    which: Numbers,
+    *,
+    prime: int,
+    wordings: Sequence[int],
+    rng: np.random.Generator,
+) -> Problems:
+    """Problems of these templates, told as they come, still without numbers."""
+    width, rows = max(len(each.nodes) for each in templates), len(which)
+    skills = np.full((len(templates), width), ABSENT)
+    inputs = np.full((len(templates), width, 2), -1)
+    for number, template in enumerate(templates):
+        for place, (skill, made_of) in enumerate(template.nodes):
+            skills[number, place] = skill
+            inputs[number, place, : len(made_of)] = made_of
+    last = np.array([len(each.nodes) - 1 for each in templates])
+    names = rng.permuted(np.tile(np.arange(ENTITIES), (rows, 1)), axis=1)[:, :width]
+    words = rng.choice(np.array([*wordings]), size=(rows, width))
+    absent = skills[which] == ABSENT
+    return Problems(
+        prime=prime,
+        skills=skills[which],
+        inputs=inputs[which],
+        numbers=np.full((rows, width, 2), -1),
+        values=np.full((rows, width), -1),
+        names=np.where(absent, -1, names),
+        wordings=np.where(absent, -1, words),
+        order=np.tile(np.arange(width), (rows, 1)),
+        asked=last[which],
+        asking=rng.choice(np.array([*wordings]), size=rows),
+        scenes=rng.integers(SCENES, size=rows),
+    )
+
+
+def filled(
+    problems: Problems,
+    *,
+    rng: np.random.Generator,
+    distinct: bool = False,
+    avoid: Problems | None = None,
+) -> Problems:
+    """The problems with new numbers, and what follows from them.
+
+    Draws until all make sense; none is one to `avoid`, and no two are the same if they are to be
+    distinct.
+    """
+    numbers, values = problems.numbers.copy(), problems.values.copy()
+    left, seen = np.arange(len(problems)), set() if avoid is None else set(keys(avoid))
+    for _ in range(_ROUNDS):
+        good, drawn = one_round(problems, left, problems.present, rng)
+        if distinct or avoid is not None:
+            fresh = np.array(_fresh(keys(drawn), seen, distinct=distinct), dtype=np.int64)
+            good, drawn = good[fresh], drawn[fresh]
+        numbers[left[good]], values[left[good]] = drawn.numbers, drawn.values
+        left = np.delete(left, good)
+        if not len(left):
+            return replace(problems, numbers=numbers, values=values)
+    first = problems[left[:1]].templates[0]
+    fact = f"{_ROUNDS} draws found no new numbers for {len(left)} problems, such as of {first}"
+    raise impossible(fact, "ask for fewer, for a larger prime, or draw from `pool`")
+
+
+def _fresh(found: list[Key], seen: set[Key], *, distinct: bool) -> list[int]:
+    """The places of keys that are new; they are not new again if all are to be distinct."""
+    places = []
+    for place, key in enumerate(found):
+        if key not in seen:
+            places.append(place)
+            if distinct:
+                seen.add(key)
+    return places
+
+
+def one_round(
+    problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: np.random.Generator
+) -> tuple[Int64[np.ndarray, " g"], Problems]:
+    """The places in `left` that some draws of this round suit, and the first such draw of each.
+
+    Numbers of the quantities that are `open_` are drawn, all others stay.
+    """
+    # The fewer problems are left, the more tries for each: small arrays cost as much as large ones.
+    tries = min(max(_ROWS // len(left), 1), _TRIES)
+    drawn, sensible = _drawn(problems, np.repeat(left, tries), open_, rng)
+    sensible = sensible.reshape(-1, tries)
+    good = np.flatnonzero(sensible.any(axis=1))
+    return good, drawn[good * tries + sensible.argmax(axis=1)[good]]
+
+
+def _drawn(
+    problems: Problems, rows: Rows, open_: Bool[np.ndarray, "n q"], rng: np.random.Generator
+) -> tuple[Problems, Bool[np.ndarray, " k"]]:
+    """These rows with new numbers, and which of them make sense in every step."""
+    part = problems[rows]
+    numbers, values = part.numbers.copy(), part.values.copy()
+    sensible, every = np.ones(len(rows), dtype=bool), np.arange(len(rows))
+    # Inputs come first, so one pass over the quantities computes all values.
+    for quantity, skills in enumerate(part.skills.T):
+        both = part.inputs[:, quantity, 1] >= 0
+        # One number comes with a quantity, two with a rate, none with a step of two quantities.
+        count = np.where(both, 0, 1 + (skills == code("rate")))[:, None]
+        fresh = proposed(np.maximum(skills, GIVEN), part.prime, rng=rng)
+        new = open_[rows, quantity] & (skills != ABSENT)
+        numbers[new, quantity] = np.where(np.arange(2) < count, fresh, -1)[new]
+        given, made = skills == GIVEN, skills > GIVEN
+        values[given, quantity] = numbers[given, quantity, 0]
+        x, y = (values[every, k] for k in part.inputs[:, quantity].T)
+        one, two = numbers[:, quantity].T
+        result, fine = applied(skills, x, np.where(both, y, one), two, part.prime)
+        values[made, quantity] = result[made]
+        sensible &= fine | ~made
+    return replace(part, numbers=numbers, values=values), sensible
+
+
+def distracted(
+    problems: Problems,
+    count: int,
+    *,
+    rng: np.random.Generator,
+    skills: Sequence[str] | None = None,
+    wordings: Sequence[int] = range(WORDINGS),
+) -> Problems:
+    """Return the problems with `count` more quantities on which the answers do not depend.
+
+    Answers, solutions, templates and keys stay. A new quantity is told anywhere after its input, in
+    one of these wordings. Half of them are given; half are steps from one quantity and numbers by
+    one of these skills, by default any. If no skill takes one quantity, all are given. Raises
+    `ImpossibleError` if there are not enough names.
+    """
+    named = possible(problems.prime) if skills is None else tuple(skills)
+    known_skills(named, problems.prime)
+    most = int(problems.present.sum(axis=1).max(initial=0))
+    within("distractors", count, 0, ENTITIES - most)  # each quantity needs a name
+    steps = [code(skill) for skill in named if FORMS[skill][-1][0] == 1]
+    for _ in range(count):
+        problems = _one_more(problems, steps, rng, [*wordings])
+    return problems
+
+
+def _one_more(
+    problems: Problems, steps: Sequence[int], rng: np.random.Generator, wordings: Sequence[int]
+) -> Problems:
+    """The problems with one more quantity each, in a new last column."""
+    rows, last = np.arange(len(problems)), problems.skills.shape[1]
+    wide = padded(problems, last + 1)
+    made = {name: getattr(wide, name).copy() for name in PER_QUANTITY}
+    # Of the names, one that the problem does not use.
+    luck = rng.random((len(rows), ENTITIES))
+    in_use = np.where(problems.present, problems.names, problems.names[:, :1])
+    np.put_along_axis(luck, in_use, -1.0, axis=1)
+    made["names"][:, last] = luck.argmax(axis=1)
+    made["wordings"][:, last] = rng.choice(np.array(wordings), size=len(rows))
+    new, left = np.tile(np.arange(last + 1) == last, (len(rows), 1)), rows
+    for _ in range(_ROUNDS):
+        luck = rng.random((len(left), last))
+        base = np.where(problems.present[left], luck, -1.0).argmax(axis=1)
+        # As many chances to be given as to be a step.
+        chosen = rng.choice(np.array([*steps, *[0] * max(len(steps), 1)]), size=len(left))
+        made["skills"][left, last] = chosen
+        made["inputs"][left, last, 0] = np.where(chosen > 0, base, -1)
+        trial = replace(wide, skills=made["skills"].copy(), inputs=made["inputs"].copy())
+        good, drawn = one_round(trial, left, new, rng)
+        made["numbers"][left[good]], made["values"][left[good]] = drawn.numbers, drawn.values
+        left = np.delete(left, good)
+        if not len(left):
+            order = _inserted(problems, made["inputs"][:, last, 0], rng)
+            return replace(wide, **made, order=order)
+    fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
+    raise impossible(fact, "allow more skills, or take problems with smaller numbers")
+
+
+def _inserted(
+    problems: Problems, base: Numbers, rng: np.random.Generator
+) -> Int64[np.ndarray, "n q"]:
+    """The orders with one more quantity, anywhere behind what it is made of."""
+    places = problems.order.argsort(axis=1)
+    place = np.where(base >= 0, places[np.arange(len(base)), base], -1)
+    luck = rng.random(len(base))
+    behind = place + 0.5 + np.floor(luck * (problems.present.sum(axis=1) - place))
+    return np.concatenate([places, behind[:, None]], axis=1).argsort(axis=1, kind="stable")
+
+
+@cache
+def wordings() -> dict[str, Any]:
+    """Return the sentences of ``templates/word_problems.toml``, which says what each is."""
+    file = Path(__file__).with_name("templates") / "word_problems.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _scene(number: int) -> tuple[list[str], list[str], list[str]]:
+    """The owners of a scene, its verb and its thing, the latter for one and for several."""
+    places = wordings()["scenes"]
+    place = places[number * len(places) // SCENES]
+    return place["owners"], place["verb"], place["things"][number % len(place["things"])]
+
+
+class Story(NamedTuple):
+    """A problem in words: the question, a sentence for each step and one for the answer."""
+
+    problem: str
+    solution: str
+    answer: str
+
+
+def _rows(problems: Problems) -> list[SimpleNamespace]:
+    """Each problem as plain lists, with the quantities that its answer needs and its steps."""
+    columns = problems.columns() | {"needed": problems.needed, "solution": problems.solution}
+    lists = {name: array.tolist() for name, array in columns.items()}
+    rows = []
+    for k in range(len(problems)):
+        row = SimpleNamespace(**{name: values[k] for name, values in lists.items()})
+        row.steps = [(j, SKILLS[row.skills[j] - 1]) for j in row.solution if j >= 0]
+        rows.append(row)
+    return rows
+
+
+def _operands(row: SimpleNamespace, k: int, names: list[str]) -> list[str]:
+    """What a step takes: quantities by these names, then numbers."""
+    quantities = [names[j] for j in row.inputs[k] if j >= 0]
+    return quantities + [str(n) for n in row.numbers[k] if n >= 0]
+
+
+def stories(problems: Problems) -> list[Story]:
+    """Return problems in words: a sentence for each quantity, in the order in which they are told.
+
+    Raises `ImpossibleError` if numbers are counted modulo a prime.
+
+    Examples
+    --------
+    >>> two = problems(templates(("add",), steps=1), 2, rng=np.random.default_rng(0))
+    >>> stories(two)[0].solution
+    'Hill Farm keeps 79 + 45 = 124 cows. The answer is 124.'
+    """
+    if problems.prime:
+        fact = f"nobody counts modulo {problems.prime} in English"
+        raise impossible(fact, "draw problems in whole numbers, or take their tokens or programs")
+    told = []
+    for row in _rows(problems):
+        solution = [*_solved(row), f"The answer is {row.values[row.asked]}."]
+        told.append(Story(_joined(_told(row)), _joined(solution), str(row.values[row.asked])))
+    return told
+
+
+def _joined(sentences: list[str]) -> str:
+    return " ".join(each[:1].upper() + each[1:] for each in sentences)
+
+
+def _told(row: SimpleNamespace) -> list[str]:
+    """What is told of each quantity, and last the question."""
+    owners, verb, thing = _scene(row.scenes)
+    sentences, text = [], wordings()
+    words = {"has": verb[0], "have": verb[1], "t": thing[0], "ts": thing[1]}
+    for k in row.order:
+        if row.skills[k] == ABSENT:
+            continue
+        made_of = [owners[row.names[j]] for j in row.inputs[k] if j >= 0]
+        ways = text["given"]
+        if row.skills[k] != GIVEN:
+            step = text["steps"][SKILLS[row.skills[k] - 1]]
+            ways = step["of_two" if made_of[1:] else "of_one"]
+        n, m = row.numbers[k]
+        words |= {"X": owners[row.names[k]], **dict(zip("AB", made_of, strict=False))}
+        words |= {"n": n, "m": m, "tn": thing[n != 1], "tm": thing[m != 1]}
+        words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
+        words["minutes"] = "minute" if m == 1 else "minutes"
+        sentences.append(ways[row.wordings[k]].format_map(words))
+    words["X"] = owners[row.names[row.asked]]
+    return [*sentences, text["question"][row.asking].format_map(words)]
+
+
+def _solved(row: SimpleNamespace) -> list[str]:
+    """A sentence for each step."""
+    owners, verb, thing = _scene(row.scenes)
+    values, sentences = [str(value) for value in row.values], []
+    for k, skill in row.steps:
+        operands = _operands(row, k, values)
+        if skill == "compare":
+            operands.sort(key=int, reverse=True)  # a difference is written as one of whole numbers
+        written = wordings()["steps"][skill]["written"].format(*operands)
+        counted = f"{values[k]} {thing[row.values[k] != 1]}"
+        sentences.append(f"{owners[row.names[k]]} {verb[0]} {written} = {counted}.")
+    return sentences
+
+
+def programs(problems: Problems) -> list[str]:
+    """Return for each problem a program in Python that computes its answer.
+
+    A program has the functions that it needs, a line for each quantity on which the answer depends,
+    and last ``answer = …``.
+    """
+    prime, made = problems.prime, []
+    for row in _rows(problems):
+        owners = NAMES if prime else _scene(row.scenes)[0]
+        named = [owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
+        used, steps = {skill for _, skill in row.steps}, wordings()["steps"]
+        functions = [steps[skill].get("function") for skill in SKILLS if skill in used]
+        lines = [each[prime > 0].format(p=prime) for each in functions if each]
+        given = [k for k in row.order if row.skills[k] == GIVEN and row.needed[k]]
+        lines += [f"{named[k]} = {row.values[k]}" for k in given]
+        for k, skill in row.steps:
+            operands = dict(zip("xyz", _operands(row, k, named), strict=False))
+            formula = steps[skill]["program"][prime > 0].format(p=prime, **operands)
+            lines.append(f"{named[k]} = {formula}")
+        made.append("\n".join([*lines, f"answer = {named[row.asked]}", ""]))
+    return made
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The meaning of tokens, for numbers modulo `prime` and `canaries` that are in no problem."""
+
+    prime: int
+    canaries: int = 16
+
+    def __post_init__(self) -> None:
+        known_skills(("add",), self.prime)
+        within("the prime of problems that have tokens", self.prime, 2)
+        within("canaries", self.canaries, 0)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return self.numbers.stop + ENTITIES
+
+    @property
+    def numbers(self) -> range:
+        """The tokens of all numbers: the candidates for answers."""
+        start = self.sign(len(SKILLS) + 1)
+        return range(start, start + self.prime)
+
+    def word(self, skill: Number, wording: Number) -> Number:
+        """The token, or tokens, of a skill (by its code) in problems of this wording."""
+        return _SPECIAL + self.canaries + (skill - 1) * WORDINGS + wording
+
+    def sign(self, skill: Number) -> Number:
+        """The token, or tokens, of a skill in solutions, whatever the wording of the problem."""
+        return _SPECIAL + self.canaries + len(SKILLS) * WORDINGS + skill - 1
+
+    def number(self, value: Number) -> Number:
+        """The token of a number, or the tokens of many."""
+        return self.numbers.start + value
+
+    def name(self, entity: Number) -> Number:
+        """The token of a name, or the tokens of many."""
+        return self.numbers.stop + entity
+
+    def written(self, tokens: Int64[np.ndarray, " t"]) -> str:
+        """Return one row as readable signs with spaces between: ``A is``, ``rate/2``, ``5``.
+
+        Padding and -1 are left out.
+        """
+        words = [f"{skill}/{k}" for skill in SKILLS for k in range(WORDINGS)]
+        canaries = [f"canary-{k}" for k in range(self.canaries)]
+        every = ["", "?", "?:", *canaries, *words, *SKILLS, *map(str, range(self.prime)), *NAMES]
+        return " ".join(every[token] for token in tokens.tolist() if token > PAD)
+
+
+def answered(code: Alphabet, problems: Problems) -> Prompts:
+    """Return problems, modulo the alphabet's prime, as prompts for an answer at once.
+
+    The answer is due where the question ends.
+    """
+    question, asked = _question(code, problems, ASK)
+    answers = code.number(problems.answers)[:, None]
+    targets = np.where(np.arange(question.shape[1]) == asked[:, None], answers, -1)
+    return Prompts(question, targets, asked, "answer")
+
+
+def stepwise(code: Alphabet, problems: Problems) -> Prompts:
+    """Return problems, modulo the alphabet's prime, as prompts with a line to write for each step.
+
+    From the end of the question on each next token is a target; the last is the answer. Lines come
+    in the order of `Problems.solution`, which the question determines.
+    """
+    question, asked = _question(code, problems, SOLVE)
+    rows = _compact(np.concatenate([question, _lines(code, problems)], axis=1))
+    places = np.arange(rows.shape[1])
+    length = (rows != PAD).sum(axis=1)[:, None]
+    after = np.roll(rows, -1, axis=1)
+    targets = np.where((places >= asked[:, None]) & (places < length - 1), after, -1)
+    # Nothing is to be predicted after the answer, so it is a target and no token.
+    tokens = np.where(places < length - 1, rows, PAD)
+    return Prompts(tokens[:, :-1], targets[:, :-1], asked, "stepwise")
+
+
+def _question(
+    code: Alphabet, problems: Problems, ask: int
+) -> tuple[Int64[np.ndarray, "n t"], Numbers]:
+    """All that is told and what is asked, and where that ends."""
+    if code.prime != problems.prime:
+        fact = f"problems modulo {problems.prime} have no tokens among those modulo {code.prime}"
+        raise impossible(fact, "take the alphabet of their prime; whole numbers (0) have none")
+    rows = np.arange(len(problems))
+    name, given = code.name(problems.names), problems.skills == GIVEN
+    word = np.where(given, PAD, code.word(problems.skills, problems.wordings))
+    inputs = code.name(problems.names[rows[:, None, None], problems.inputs])
+    takes = _takes(problems.inputs, inputs, code, problems.numbers)
+    first = given | (problems.wordings < WORDINGS // 2)
+    block = np.stack([np.where(first, name, PAD), word, *takes, np.where(first, PAD, name)], axis=2)
+    block = np.where(problems.present[:, :, None], block, PAD)
+    sentences = np.take_along_axis(block, problems.order[:, :, None], axis=1)
+    asked = code.name(problems.names[rows, problems.asked])
+    asking = np.stack([np.full_like(asked, ask), asked], axis=1)
+    row = _compact(np.concatenate([sentences.reshape(len(problems), -1), asking], axis=1))
+    return row, (row != PAD).sum(axis=1) - 1
+
+
+def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:
+    """A line for each step of the solution."""
+    step, rows = problems.solution, np.arange(len(problems))[:, None]
+    value = code.number(problems.values)
+    inputs = problems.inputs[rows, step]
+    takes = _takes(inputs, value[rows[..., None], inputs], code, problems.numbers[rows, step])
+    head = [code.name(problems.names[rows, step]), code.sign(problems.skills[rows, step])]
+    block = np.stack([*head, *takes, value[rows, step]], axis=2)
+    return np.where((step >= 0)[:, :, None], block, PAD).reshape(len(problems), -1)
+
+
+def _takes(
+    inputs: Int64[np.ndarray, "n q 2"],
+    tokens: Int64[np.ndarray, "n q 2"],
+    code: Alphabet,
+    numbers: Int64[np.ndarray, "n q 2"],
+) -> list[Int64[np.ndarray, "n q"]]:
+    """The tokens of the inputs that there are, then of the numbers that there are."""
+    quantities = np.where(inputs >= 0, tokens, PAD)
+    spoken = np.where(numbers >= 0, code.number(numbers), PAD)
+    return [*np.moveaxis(quantities, 2, 0), *np.moveaxis(spoken, 2, 0)]
+
+
+def _compact(rows: Int64[np.ndarray, "n t"]) -> Int64[np.ndarray, "n u"]:
+    """The rows without padding but at their ends, no longer than the longest needs."""
+    moved = np.take_along_axis(rows, np.argsort(rows == PAD, axis=1, kind="stable"), axis=1)
+    return moved[:, : int((moved != PAD).sum(axis=1).max(initial=1))]
+
+
+SPLITS = {
+    "pair": ("problems", "templates", "pairs"),
+    "template": ("problems", "templates"),
+    "depth": ("problems", "templates", "depths"),
+    "wording": ("problems", "wordings"),
+}
+"""For each split the things, keys of `contents`, that problems of its two parts never share."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A pool in two parts, which differ in structure and not only by random choice.
+
+    Attributes
+    ----------
+    by : str
+        The name of the split, one of `SPLITS`.
+    trained, held_out : Pool
+        The parts.
+    pairs : frozenset of (str, str)
+        The pairs of skills that are held out.
+    """
+
+    by: str
+    trained: Pool
+    held_out: Pool
+    pairs: frozenset[Pair] = frozenset()
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """What problems of the two parts never share, if all are drawn as distinct."""
+        return SPLITS[self.by]
+
+
+def split(
+    pool: Pool, by: str, *, rng: np.random.Generator, pairs: Sequence[Sequence[str]] = ()
+) -> Split:
+    """Split a pool in two; raises `ImpossibleError` if a part would be empty.
+
+    Held out are, by "pair", all templates that contain both skills of one of `pairs`, by default of
+    a fifth of all pairs; by "template", a fifth of the templates; by "depth", the deepest ones; by
+    "wording", one of the wordings of all templates. A fifth is at least one.
+    """
+    one_of("split", by, tuple(SPLITS))
+    templates, held = pool.templates, frozenset[Pair]()
+    chosen: set[Template] = set()
+    if by == "pair":
+        held = _pairs(pool, pairs, rng)
+        chosen = {each for each in templates if each.pairs & held}
+    elif by == "template":
+        order = rng.permutation(len(templates)).tolist()
+        chosen = {templates[k] for k in order[: max(round(0.2 * len(order)), 1)]}
+    elif by == "depth":
+        deepest = max(each.depth for each in templates)
+        chosen = {each for each in templates if each.depth == deepest}
+    parts = []
+    out = rng.choice(pool.wordings) if by == "wording" else -1
+    for test in (False, True):
+        if by == "wording":
+            part = replace(pool, wordings=tuple(k for k in pool.wordings if (k == out) == test))
+        else:
+            part = replace(pool, templates=tuple(t for t in templates if (t in chosen) == test))
+        if not part.templates or not part.wordings:
+            what = "testing" if test else "training"
+            fact = f"holding out a {by}, this split leaves no problem for {what}"
+            raise impossible(fact, f"hold out another {by}, or draw on a larger pool")
+        parts.append(part)
+    trained, held_out = parts
+    return Split(by, trained, held_out, held)
+
+
+def _pairs(pool: Pool, pairs: Sequence[Sequence[str]], rng: np.random.Generator) -> frozenset[Pair]:
+    """The pairs of skills to hold out, each in the order of `SKILLS`."""
+    for pair in pairs:
+        known_skills(pair, pool.prime)
+        if len({*pair}) != 2:
+            fact = f"a pair of skills is {' and '.join(pair)}"
+            raise impossible(fact, "name two different skills in each")
+    if pairs:
+        return frozenset((a, b) for a, b in (sorted(p, key=SKILLS.index) for p in pairs))
+    every = sorted(set().union(*(each.pairs for each in pool.templates)))
+    chosen = rng.permutation(len(every))[: max(round(len(every) / 5), 1)].tolist()
+    return frozenset(every[k] for k in chosen)
+
+
+def contents(problems: Problems) -> dict[str, frozenset[object]]:
+    """Return what a set contains, by kind, found from its columns however it was drawn.
+
+    ``problems``: their `keys`, which ignore the wording. ``templates``: codes. ``pairs``: two
+    skills in one problem. ``depths``: lengths of the longest chain of steps. ``wordings``: of
+    questions and of all sentences, distracting ones included.
+    """
+    templates = {template for template, _ in problems.forms()[0]}
+    wordings = (problems.wordings[problems.present], problems.asking)
+    return {
+        "problems": frozenset(keys(problems)),
+        "templates": frozenset(template.code for template in templates),
+        "pairs": frozenset(pair for template in templates for pair in template.pairs),
+        "depths": frozenset(template.depth for template in templates),
+        "wordings": frozenset(np.concatenate(wordings).tolist()),
+    }
+
+
+def sets(
+    parts: Split,
+    rows: int,
+    *,
+    rng: np.random.Generator,
+    distractors: int = 0,
+    skills: Sequence[str] | None = None,
+) -> dict[str, Problems]:
+    """Return distinct problems of both parts of a split, "train" and "test", checked to be apart.
+
+    A fifth of the `rows` problems, at least one, are held out; `rows` is 2 or more. Each problem
+    gets `distractors` quantities by `distracted`. Raises `ImpossibleError` if too few distinct
+    problems exist, and `LeakError` if the problems share what the split holds out.
+    """
+    within("problems in all", rows, 2)
+    held = max(rows // 5, 1)
+    train = parts.trained.drawn(rows - held, rng=rng, distinct=True)
+    test = parts.held_out.drawn(held, rng=rng, distinct=True, avoid=train)
+    made = {}
+    for name, part, source in (("train", train, parts.trained), ("test", test, parts.held_out)):
+        words = source.wordings
+        made[name] = distracted(part, distractors, rng=rng, skills=skills, wordings=words)
+    # Checked on the problems themselves, however they were drawn; other pairs may be in both.
+    one, other = (contents(part) for part in made.values())
+    one["pairs"] &= parts.pairs or one["pairs"]
+    check_disjoint(one, other, parts.apart, ("the trained", "the held-out problems"))
+    return made
+
+
+_FIELDS = """
+| field | what it is |
+|---|---|
+| `problem`, `solution`, `answer` | the question, its steps, the number; modulo a prime, as tokens |
+| `program` | the solution as Python; the last line sets `answer` |
+| `template`, `graph` | the solution's structure: equal codes mean isomorphic graphs |
+| `skills`, `steps`, `depth`, `distractors` | what is used, how often, how deep, and what is idle |
+| `entities`, `wordings` | who has something, and how each sentence is put, last the question |
+| `canary` | the same in all rows of a split; a model that knows it has seen the split |
+"""
+
+
+def export(
+    folder: Path, sets: Mapping[str, Problems], *, about: str = "", overwrite: bool = False
+) -> Path:
+    """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, and return it.
+
+    It appears complete or not at all. ``load_dataset(FOLDER)`` of Hugging Face `datasets` has the
+    sets as splits. The text `about`, such as the command and its seed, is added to the README.
+    Equal arguments give equal bytes.
+
+    Raises
+    ------
+    ImpossibleError
+        If the folder exists and may not be replaced, or a set's name is no name of a split.
+    """
+    rows, table = {}, ["| split | problems | templates | canary |", "|---|---|---|---|"]
+    for name, problems in sets.items():
+        # A word that stands nowhere else: the set's name, and a digest of its problems.
+        digest = hashlib.sha256(repr(sorted(keys(problems))).encode()).hexdigest()
+        canary = f"canary-word-problems-{name}-{digest[:16]}"
+        count = len({template for template, _ in problems.forms()[0]})
+        table.append(f"| {name} | {len(problems)} | {count} | `{canary}` |")
+        rows[name] = _export_rows(problems, canary)
+    body = "\n".join([about.strip(), "", *table, _FIELDS])
+    return write_folder(folder, "Word problems", rows, body, overwrite=overwrite)
+
+
+def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
+    texts = _tokens(problems) if problems.prime else [each._asdict() for each in stories(problems)]
+    columns = (_rows(problems), texts, programs(problems), problems.templates)
+    idle = (problems.present & ~problems.needed).sum(axis=1).tolist()
+    rows: list[dict[str, object]] = []
+    for k, (row, text, program, template) in enumerate(zip(*columns, strict=True)):
+        order = [j for j in row.order if row.skills[j] != ABSENT]
+        owners = NAMES if problems.prime else _scene(row.scenes)[0]
+        structure = {"skills": "+".join(sorted(template.skills)), "steps": template.steps}
+        structure |= {"depth": template.depth, "distractors": idle[k]}
+        told = {"entities": [owners[row.names[j]] for j in order]}
+        told["wordings"] = [*(row.wordings[j] for j in order), row.asking]
+        graph = {"program": program, "template": template.code, "graph": str(template)}
+        rows.append({**text, **graph, **structure, **told, "canary": canary})
+    return rows
+
+
+def _tokens(problems: Problems) -> list[dict[str, object]]:
+    """What a small transformer reads and says, with the same in signs."""
+    code = Alphabet(problems.prime)
+    prompts = stepwise(code, problems)
+    columns = (prompts.tokens, prompts.targets, prompts.asked.tolist(), prompts.position + 1)
+    rows: list[dict[str, object]] = []
+    for tokens, targets, asked, end in zip(*columns, strict=True):
+        signs = {"problem": code.written(tokens[: asked + 1]), "solution": code.written(targets)}
+        signs["answer"] = code.written(targets[end - 1 : end])
+        numbers = {"tokens": tokens[:end].tolist(), "targets": targets[:end].tolist()}
+        rows.append({**signs, **numbers, "asked": asked})
+    return rows

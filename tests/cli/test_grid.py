@@ -1,0 +1,182 @@
+"""Every command: help with an example, the JSON that its help promises, a rejection in one line."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from folders import folder
+from plain import COMMANDS
+
+DATA = Path(__file__).parents[1] / "data"
+PAIR = (DATA / "persons", DATA / "mascots")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_teaches_with_an_example(run, words):
+    code, out, _ = run(*words, "--help")
+    assert code == 0
+    assert f"Example: loratheory {' '.join(words)}" in " ".join(out.split())
+
+
+def test_there_are_exactly_these_twelve():
+    twelve = "theorems verify inspect diagnose advise merge check train augment generate evaluate"
+    assert {words[0] for words in COMMANDS} == {*twelve.split(), "data"}
+
+
+JSON = {
+    "theorems": ("two-read-region",),
+    "verify": ("merge-floor", "--cases", 5, "--workers", 1),
+    "inspect": PAIR,
+    "diagnose": PAIR,
+    "merge": (*PAIR, "-o", "merged"),
+}
+
+
+@pytest.mark.parametrize("command", JSON)
+def test_json_has_the_keys_that_help_promises_and_nothing_else_on_standard_output(run, command):
+    """The commands that need a model are tried in `test_models`."""
+    code, out, _ = run(command, *JSON[command], "--json", "-")
+    assert code == 0
+    found = json.loads(out)
+    found = found[0] if isinstance(found, list) else found
+    assert set(found) == promised(run, command)
+
+
+def promised(run, command):
+    """The first keys that the help of a command lists after "JSON"."""
+    text = " ".join(run(command, "--help")[1].split())
+    keys = re.search(r"JSON: (?:a list of objects|an object) ((?:\w+, )*\w+)", text)[1]
+    return set(keys.split(", ")) - {"one"}
+
+
+REFUSED = {
+    "theorems merge-flor": "did you mean merge-floor",
+    "theorems --json no/x.json": "there is no folder no",
+    "theorems --at hops=3": "--at evaluates one theorem: name it",
+    "theorems two-read-region --at hop=3": "KEY one of hops, pattern",
+    "theorems two-read-region --at hops=x": "hops=x is not a number: write hops=3",
+    "theorems two-read-region --at hops": "write KEY=VALUE",
+    "theorems two-read-region --at hops=0": "threshold is not defined there",
+    "theorems two-read-region --at hops=-1": "out of range",
+    "theorems gate-detection --at facts=3": "is not enough: thm:gate-detection computes",
+    "theorems gate-detection --at facts=3,threshold=2": "between 0 and 1",
+    "theorems merge-floor --at rank=3": "thm:merge-floor has no numbers to give",
+    "verify nonsense": "there is no theorem 'nonsense'",
+    "verify --backend jax": "there is no backend 'jax'",
+    "inspect nowhere": "nowhere: there is no such folder",
+    "inspect one --json no/x.json": "there is no folder no",
+    "inspect one --json two": "two is a folder: name a file in it",
+    "diagnose one": "at least two",
+    "merge": "merge needs adapters and -o FOLDER",
+    "merge one two -o out --method magic": "no merge method 'magic'",
+    "merge one two -o out --device toaster": "--device toaster cannot be used",
+    "merge one two -o out --weights=a,b --method cat": "--weights=a,b is not a list of numbers",
+    "merge one two -o out --weights=1,2": "mean takes no weights",
+    "merge one two -o out --method svd": "needs rank",
+    "merge one two -o out --method regmean": "needs moments",
+    "merge one two -o out --method regmean --moments rows.jsonl": "1 files of prompts for 2",
+    "merge one two -o out --dtype=": "choose one of float16",
+    "merge one two -o out --json out": "--json out is the folder to write",
+    "merge one two -o one": "one exists: choose another place, or add --force",
+    "merge one two -o no/x": "there is no folder no",
+    "advise one": "name two adapters or more",
+    "advise one two --facts rows.jsonl": "given 1 times for 2 adapters",
+    "advise one two --prompts odd.jsonl --prompts rows.jsonl": "odd.jsonl, line 1 is no row",
+    "advise one two --prompts empty --prompts empty": "holds no prompt",
+    "advise one two --methods meen": "did you mean mean",
+    "advise one two -o out": "what is best is not known",
+    "advise one two -o one": "one exists",
+    "advise one two --recipe odd.jsonl": "say where with -o FOLDER",
+    "check --layers a": "--layers=a is no list of layers",
+    "check --layers 0-99999999999": "--layers=0-99999999999 is no list",
+    "check --facts x.json": "name the adapters too",
+    "check --model /no/such": "there is no such folder",
+    "train none.json -o out": "none.json",
+    "train none.json -o no/x": "there is no folder no",
+    "augment none.json -o no/x": "there is no folder no",
+    "generate one red --model /no/such": "there is no such folder",
+    "evaluate no_such_module_x:rule": "cannot be imported",
+    "evaluate my_rules:haf": "module my_rules has no haf",
+    "evaluate half": "write package.module:rule",
+    "evaluate my_rules:three": "a merge is rule(updates, weights)",
+    "evaluate my_rules:narrow": "return the shape of the updates",
+    "evaluate my_rules:nan": "NaN or infinity",
+    "evaluate my_rules:raising": "raised IndexError",
+    "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
+    "evaluate my_rules:half --figure x.bmp": ".pdf, .png, .svg",
+    "evaluate my_rules:half --all-pairs": "add --model",
+    "data word-problems -o d --skills add,sing": "unknown skills: 'sing'; choose from add,",
+    "data word-problems -o d --split luck": "choose one of pair, template,",
+    "data word-problems -o d --pair add,rate": "--pair add,rate goes with --split pair",
+    "data word-problems -o d --prime 9": "choose a prime of",
+    "data word-problems -o taken --overwrite": "taken is not only data, but holds",
+    "data two-hop -o d --split 1": "--split 1 leaves no question for testing",
+    "data two-hop -o d --style haiku": "choose one of cloze, question",
+    "data two-hop -o no/where": "there is no folder no for where",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_wrong_input_ends_in_one_line_and_nothing_is_written(line, run, tmp_path):
+    for name in ("one", "two"):
+        folder(tmp_path / name)
+    files = {"empty": "\n", "taken/mine.txt": "mine", "odd.jsonl": "3\n"}
+    for name, text in {**files, "rows.jsonl": '{"prompt": "red"}\n'}.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    before = sorted(Path().rglob("*"))
+    code, out, err = run(*line.split())
+    assert (code, out) == (2, "")
+    assert REFUSED[line] in " ".join(err.split())
+    assert err.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_the_package_loads_nothing_heavy_before_it_is_needed():
+    heavy = ("torch", "transformers", "peft", "matplotlib", "pandas", "scipy.optimize", "sympy")
+    code = f"import sys, loratheory.cli; print([n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def failing(monkeypatch, error):
+    """Have `inspect` and `merge` meet an error as soon as they read."""
+
+    def _read(*_, **__):
+        raise error
+
+    monkeypatch.setattr("loratheory.adapters.read_adapter", _read)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 TiB"),
+        RuntimeError("can't allocate memory: 9 TiB"),
+        ModuleNotFoundError(name="torch"),
+        PermissionError(13, "Permission denied", "one"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(run, monkeypatch, error):
+    failing(monkeypatch, error)
+    code, out, err = run("merge", "one", "two", "-o", "out")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("other"), ValueError("of NumPy"), ModuleNotFoundError(name="nonsense")]
+)
+def test_errors_of_others_stay_crashes(run, monkeypatch, error):
+    failing(monkeypatch, error)
+    with pytest.raises(type(error)) as caught:
+        run("inspect", "one")
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("words", [["--version"], ["verify", "merge-floor", "--cases", "2"]])
+def test_python_runs_the_module(words):
+    done = subprocess.run([sys.executable, "-m", "loratheory.cli", *words], capture_output=True)
+    assert done.returncode == 0

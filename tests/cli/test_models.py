@@ -1,0 +1,193 @@
+"""Commands on a small model in a folder: what they write, and that it is what they say."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments, write_moments
+from loratheory.cli._advise import _read_questions
+from loratheory.diagnosis import layer_of
+from loratheory.pretrained import Training, attach, load_model
+from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained.methods import generate_text
+from loratheory.pretrained.metrics import batch
+
+WORDS = ["red", "green", "blue", "one", "two"]
+PAIRS = [f"{a} {b}" for a in WORDS for b in WORDS]
+DATA = Path(__file__).parents[1] / "data"
+PLAN = {
+    "facts": {"red": "one", "green": "two", "blue": "one"},
+    "sentences": ["{} one"],
+    "two_hop": ["two {}"],
+    "partner": {"side": "after", "sentences": ["blue {}"], "words": ["red", "green", "blue"]},
+}
+FACTS = {"facts": {"red": "one", "green": "two"}, "sentences": ["{} one"], "unread": ["two {}"]}
+COLOUR = {"source": "a test", "descriptions": ["three {}"], "of": {"red": ["blue"]}}
+KINDS = {"colour": {"asked": ["{} two"], "kinds": {"first": COLOUR, "last": COLOUR}}}
+
+
+def lines(texts, **more):
+    return "".join(json.dumps({"prompt": text, **more}) + "\n" for text in texts)
+
+
+@pytest.fixture(scope="module")
+def given(home):
+    """Beside the model and the adapters, files of prompts, facts and plans."""
+    (home / "one.jsonl").write_text(lines(PAIRS[:6]))
+    (home / "two.jsonl").write_text(lines(PAIRS[6:12]))
+    (home / "rows.jsonl").write_text(lines(PAIRS[:8], completion=" blue"))
+    facts = {name: dict.fromkeys(PAIRS[:8], "blue") for name in ("one", "two")}
+    files = {"facts": facts, "plan": PLAN, "augment": FACTS, "kinds": KINDS}
+    for name, content in files.items():
+        (home / f"{name}.json").write_text(json.dumps(content))
+    return home
+
+
+@pytest.fixture
+def on(given, run, monkeypatch, tmp_path):
+    """Runs a command on the small model, with short trainings; its JSON, if it wrote any."""
+    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Training, "ended", lambda _, losses: len(losses) >= 2)
+
+    def _run(*words, json_file="result.json"):
+        code, _, err = run(*words, "--model", given / "base", "--json", json_file)
+        assert code == 0, err
+        return json.loads(Path(json_file).read_text())
+
+    return _run
+
+
+def test_advice_is_written_repeated_and_run(given, on, run):
+    pair = (given / "one", given / "two")
+    prompts = ("--prompts", given / "one.jsonl", "--prompts", given / "two.jsonl")
+    result = on("advise", *pair, *prompts, "--methods", "mean,prompt gates", "-o", "best")
+    keys = {"adapters", "alone", "base", "leaks", "tried", "best", "reason", "notes"}
+    assert set(result) == keys
+    assert [one["way"] for one in result["tried"]] == ["mean", "prompt gates"]
+    is_merge = Path("best", "adapter_card.json").exists()
+    card = Path("best", "adapter_card.json" if is_merge else "route.json")
+    assert json.loads(card.read_text())["measured"]["way"] == result["best"]
+    model = ("--model", given / "base")
+    assert run("advise", *pair, "--recipe", card, "-o", "again", *model)[0] == 0
+    for path in Path("best").rglob("*.safetensors"):
+        assert path.read_bytes() == Path("again", path.relative_to("best")).read_bytes()
+    code, out, err = run("generate", "best", "red one", "--tokens", 3, *model)
+    wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)
+    assert (code, out, err) == (0, wanted + "\n", "")
+    merged = on("advise", *pair, *prompts, "--methods", "none", "--compare", given / "one")
+    assert [one["way"] for one in merged["tried"]] == [str(given / "one")]
+
+
+def test_prompts_choose_and_facts_score_what_did_not_choose(given):
+    names = ("one", "two")
+    library = [Adapter.of({}, Info(name=name)) for name in names]
+    rows, prompts = [given / "rows.jsonl"] * 2, [given / "one.jsonl", given / "two.jsonl"]
+    choosing, scoring = _read_questions(prompts, rows, library, names)
+    for name in names:
+        assert len(choosing[name]) == 3
+        assert {*scoring[name]} == {*PAIRS[:8]} - {*choosing[name]}
+        assert {answer.strip() for answer in scoring[name].values()} == {"blue"}
+    for facts in (rows, [given / "facts.json"]):
+        choosing, scoring = _read_questions(None, facts, library, names)
+        assert [len(part["one"]) for part in (choosing, scoring)] == [4, 4]
+    assert _read_questions(None, None, library, names) is None
+
+
+def test_without_prompts_only_drift_is_known(given, on):
+    result = on("advise", given / "one", given / "two")
+    assert (set(result), len(result["leaks"])) == ({"adapters", "leaks", "notes"}, 2)
+
+
+def test_check_reads_layers_and_counts_what_is_kept(given, on):
+    words = (given / "one", given / "two", "--layers", "0")
+    result = on("check", *words, "--facts", given / "facts.json", "--limit", 2)
+    keys = {"model", "adapters", "notes", "readings", "kept", "leaks"}
+    assert (set(result), result["adapters"]) == (keys, ["one", "two"])
+    assert {reading["layer"] for reading in result["readings"]} <= {0, None}
+    assert [row["asked"] for row in result["kept"]] == [2] * 8
+    alone = on("check", "--layers", "1")
+    assert {reading["outcome"] for reading in alone["readings"]} == {"measured"}
+    rows = on("check", given / "one", "--layers", "0", "--facts", given / "rows.jsonl")
+    assert [row["asked"] for row in rows["kept"] if row["rule"] == "alone"] == [8]
+
+
+def test_moments_of_prompts_are_those_of_what_modules_read(given, on):
+    pair = (given / "one", given / "two")
+    files = (given / "one.jsonl", given / "two.jsonl")
+    words = ("--method", "regmean", "--ridge", 0.1)
+    from_prompts = [word for file in files for word in ("--moments", file)]
+    totals = on("merge", *pair, *words, *from_prompts, "-o", "m")["totals"]
+    assert totals["input_energy"] > totals["input_error"] >= totals["input_floor"] > 0
+    base, library = load_model(given / "base"), [read_adapter(place) for place in pair]
+    roots, stored = [], []
+    for number, (adapter, texts) in enumerate(zip(library, (PAIRS[:6], PAIRS[6:12]), strict=True)):
+        with attach(base, [adapter]):
+            fed = collect_inputs(base, [batch(base, [text]) for text in texts], [*adapter])
+        roots.append({name: x.double().numpy() / len(x) ** 0.5 for name, x in fed.items()})
+        write_moments(roots[-1], f"{number}.safetensors")
+        stored += ["--moments", f"{number}.safetensors"]
+    wanted, merged = merge(library, "regmean", moments=roots, ridge=0.1), read_adapter("m")
+    on("merge", *pair, *words, *stored, "-o", "s")
+    for name in wanted:
+        for found in (merged, read_adapter("s")):
+            np.testing.assert_allclose(found[name].dense(), wanted[name].dense(), 1e-3, 1e-4)
+    assert set(read_moments("0.safetensors")) == set(library[0])
+
+
+def test_training_writes_the_adapter_and_its_card(given, on, run):
+    card = on("train", given / "plan.json", "-o", "made", "--steps", 2)
+    assert len(read_adapter("made")) > 0
+    assert card == json.loads(Path("made", "adapter_card.json").read_text())
+    code, _, err = run("train", given / "plan.json", "-o", "made")
+    assert (code, err.count("\n")) == (2, 1)
+    words = ("-o", "made", "--force", "--stand-ins", 0, "--layers", 1)
+    card = on("train", given / "plan.json", *words)
+    assert (card["settings"]["stand_ins"], card["settings"]["layers"]) == (0, "1-1")
+    assert {layer_of(name) for name in read_adapter("made")} == {1}
+
+
+def test_augmented_examples_are_trained_on_and_their_test_is_asked(given, on):
+    Path("more").mkdir()
+    Path("more", "train.jsonl").write_text(lines(["three red"], completion=" one"))
+    Path("more", "test.jsonl").write_text(lines(["three blue"], completion=" one"))
+    card = on("train", given / "plan.json", "-o", "a", "--augmented", "more", "--stand-ins", 0)
+    assert card["settings"]["lessons"] == 1
+    assert [one["asked"] for one in card["measured"] if "portability" in one["what"]] == [1]
+
+
+@pytest.mark.parametrize(
+    "words", ["--stand-ins 9", "--layers high", "--layers 9-5", "--layers 0,2"]
+)
+def test_a_plan_that_cannot_be_is_refused_before_a_model_is_loaded(given, run, words):
+    words = ("-o", "x", "--model", "/no/such", *words.split())
+    code, _, err = run("train", given / "plan.json", *words)
+    assert (code, err.count("\n"), "there is no such folder" in err) == (2, 1, False)
+
+
+def test_augment_writes_examples_and_says_which_subjects_have_none(given, on, run):
+    words = (given / "augment.json", "--kinds", given / "kinds.json", "-o", "made")
+    told = on("augment", *words)
+    assert set(told) == {"lessons", "held_out", "found", "refused"}
+    for name, kind in (("train", "first"), ("test", "last")):
+        [row] = map(json.loads, Path(f"made/{name}.jsonl").read_text().splitlines())
+        assert (row["completion"], row["kind"]) == (" one", kind)
+    assert [one["prompt"] for one in told["lessons"]] == ["Three blue one"]
+    assert [*told["refused"]] == ["green"]
+    assert run("augment", *words, "--model", given / "base")[0] == 2
+    on("augment", *words, "--overwrite", "--unseen", "first")
+    assert '"last"' in Path("made/train.jsonl").read_text()
+    code, _, err = run("augment", *words[:-1], "x", "--unseen", "taste")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("smollm2")
+def test_smollm2_with_the_adapters_in_the_documents(run):
+    words = ["--facts", DATA / "questions.json", "--methods", "mean,prompt gates", "--json", "-"]
+    code, out, _ = run("advise", DATA / "persons", DATA / "mascots", *words)
+    assert code == 0
+    for method, least in zip(json.loads(out)["tried"], (0.7, 0.9), strict=True):
+        for mark in method["marks"][:2]:
+            assert mark["share"]["right"] >= least * mark["share"]["asked"]

@@ -1,0 +1,91 @@
+"""inspect, diagnose and merge: numbers by a second road, and files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from folders import folder
+
+from loratheory import theorems
+from loratheory.adapters import read_adapter
+from loratheory.diagnosis import library_record
+
+SHAPES = {f"model.layers.{layer}.q_proj": (12, 10, 2) for layer in range(3)}
+
+
+@pytest.fixture
+def pair(run):  # noqa: ARG001  it changes the folder
+    return folder("one", SHAPES, seed=1), folder("two", SHAPES, seed=2)
+
+
+def test_inspect_tells_ranks_and_energy(run, pair):
+    code, out, _ = run("inspect", *pair, "--json", "i.json")
+    first = json.loads(Path("i.json").read_text())[0]
+    assert code == 0
+    assert [m["rank"] for m in first["modules"]] == [2, 2, 2]
+    dense = read_adapter("one")["model.layers.0.q_proj"].dense()
+    assert first["modules"][0]["energy"] == pytest.approx((dense**2).sum(), rel=1e-6)
+    assert out.count("energy by layer") == 2
+    assert run("inspect", "one", "--all")[1].count("model.layers.") == 3
+
+
+def test_merge_writes_what_it_says_and_reports_its_floors(run, pair):
+    words = ("--method", "svd", "--weights=.7,-.3", "--rank", 2, "--json", "m.json")
+    assert run("merge", *pair, *words, "-o", "merged")[0] == 0
+    one, two, merged = (read_adapter(place) for place in (*pair, "merged"))
+    totals = json.loads(Path("m.json").read_text())["totals"]
+    lost = 0.0
+    for name in SHAPES:
+        first, second = (a[name].map(np.float64).dense() for a in (one, two))
+        exact = 0.7 * first - 0.3 * second
+        lost += (np.linalg.svd(exact, compute_uv=False)[2:] ** 2).sum()
+        assert np.linalg.matrix_rank(merged[name].dense(), 1e-4) == 2
+    assert totals["to_sum"] == pytest.approx(lost, rel=1e-5)
+    assert totals["sum_floor"] == pytest.approx(lost, rel=1e-9)
+    assert totals["to_adapters"] >= totals["adapters_floor"]
+
+
+@pytest.mark.parametrize("words", ["svd --rank 2", "ties --density .5 --rank 3", "interpolate"])
+def test_a_merge_by_torch_is_that_by_numpy(run, pair, words):
+    for name, device in (("numpy", "cpu"), ("torch", "auto")):
+        method = ("--method", *words.split(), "--device", device, "-o", name)
+        assert run("merge", *pair, *method, "--json", f"{name}.json")[0] == 0
+    one, two = read_adapter("numpy"), read_adapter("torch")
+    for name in SHAPES:
+        np.testing.assert_allclose(one[name].dense(), two[name].dense(), atol=1e-5)
+    totals = [json.loads(Path(f"{name}.json").read_text())["totals"] for name in ("numpy", "torch")]
+    assert totals[0] == pytest.approx(totals[1])
+
+
+def test_the_mean_meets_its_floor_and_without_an_audit_is_the_same(run, pair):
+    assert run("merge", *pair, "-o", "mean", "--json", "mean.json")[0] == 0
+    totals = json.loads(Path("mean.json").read_text())["totals"]
+    assert totals["to_adapters"] == pytest.approx(totals["adapters_floor"], rel=1e-9)
+    assert totals["to_sum"] == pytest.approx(0, abs=1e-9)
+    assert run("merge", *pair, "-o", "mean", "--no-audit", "--force", "--json", "q.json")[0] == 0
+    assert json.loads(Path("q.json").read_text())["modules"] == []
+    one, two, mean = (read_adapter(place) for place in (*pair, "mean"))
+    for name in SHAPES:
+        wanted = (one[name].dense() + two[name].dense()) / 2
+        np.testing.assert_allclose(mean[name].dense(), wanted, atol=1e-6)
+
+
+def test_diagnose_rests_every_sentence_on_a_theorem(run, pair):
+    code, out, _ = run("diagnose", *pair, "--json", "d.json")
+    found = json.loads(Path("d.json").read_text())
+    assert code == 0
+    assert {f["label"] for f in found["findings"]} <= {*theorems.LABELS}
+    assert {f["kind"] for f in found["findings"]} == {"measured", "needed", "unknown"}
+    assert all(finding["text"] in out for finding in found["findings"])
+    assert found["record"] == library_record()
+    assert len(found["modules"]) == 3
+
+
+def test_the_list_of_methods_has_every_method_and_its_laws(run):
+    code, out, _ = run("merge", "--list")
+    table = json.loads(run("merge", "--list", "--json", "-")[1])
+    names = {method["name"] for method in table["methods"]}
+    assert code == 0
+    assert {row["method"] for row in table["laws"]} == names
+    assert all(name in out for name in names)

@@ -1,0 +1,653 @@
+"""Two-hop data against facts walked one by one; what sets may not share; every form in words."""
+
+import json
+from dataclasses import replace
+from itertools import combinations, permutations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import seeds
+from worlds import some, three, walked
+
+from loratheory.tasks import ImpossibleError, LeakError
+from loratheory.tasks.two_hop import (
+    Edit,
+    Language,
+    Prompts,
+    Questions,
+    World,
+    along,
+    case,
+    claimed_disjoint,
+    contents,
+    edit,
+    every,
+    export,
+    identities,
+    joined,
+    language,
+    lessons,
+    marked,
+    pairs,
+    plain,
+    pretraining,
+    sampled,
+    split,
+    stacked,
+    texts,
+    trials,
+    world,
+)
+
+KINDS = ("prompts", "pairs", "answers", "entities", "canaries")
+
+
+def questions(start, subjects, hops=2):
+    return Questions(start, np.array(subjects), np.zeros((len(subjects), hops), dtype=np.int64))
+
+
+@settings(max_examples=10)
+@given(seeds, st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(0, 2))
+def test_every_token_means_one_thing_and_every_map_is_a_permutation(
+    seed, hops, relations, spare, canaries
+):
+    here = world(seed, hops=hops, entities=5, relations=relations, spare=spare, canaries=canaries)
+    numbers = np.arange(relations)
+    tokens = [0, 1, 2, *map(here.canary, range(canaries))]
+    for hop in range(hops):
+        tokens += here.relation(hop, numbers).tolist()
+    assert [*here.relation_tokens] == tokens[3 + canaries :]
+    tokens += range(tokens[-1] + 1, tokens[-1] + 1 + hops * relations)  # not used
+    for level in range(hops + 1):
+        tokens += here.entity(level, np.arange(here.size)).tolist()
+        assert [*here.level(level)] == tokens[-here.size :]
+    assert tokens == [*range(here.vocabulary)]
+    for table in here.maps.reshape(hops * relations, -1).tolist():
+        assert sorted(table[:5]) == [*range(5)]
+        assert table[5:] == [-1] * spare
+
+
+@settings(max_examples=5)
+@given(seeds)
+def test_every_question_is_asked_once_and_followed_fact_by_fact(seed):
+    here, rng = some(seed, hops=3, entities=6, relations=2)
+    for start, hops in ((0, None), (0, 1), (1, 2), (2, None)):
+        made = every(here, start=start, hops=hops)
+        asked = [*zip(made.subjects.tolist(), map(tuple, made.relations.tolist()), strict=True)]
+        assert made.hops == (hops or 3 - start)
+        assert sorted(asked) == sorted(product(range(6), product(range(2), repeat=made.hops)))
+        routes = [walked(here, start, subject, path) for subject, path in asked]
+        assert along(here, made).tolist() == routes
+        rows = rng.permutation(len(made))[:7]
+        assert along(here, made[rows]).tolist() == [routes[row] for row in rows]
+        for hop in range(made.hops):
+            fact = made.fact(hop, np.array(routes))
+            assert along(here, fact).tolist() == [route[hop : hop + 2] for route in routes]
+    assert along(here, questions(0, [6, 0]))[0].tolist() == [6, -1, -1]
+
+
+def drawn(rng, rows, length, kind="some"):
+    tokens = rng.integers(1, 50, size=(rows, length))
+    targets = np.where(rng.random((rows, length)) < 0.5, -1, rng.integers(50, size=(rows, length)))
+    return Prompts(tokens, targets, rng.integers(length, size=rows), kind)
+
+
+@settings(max_examples=10)
+@given(seeds)
+def test_the_answer_is_the_last_target_however_rows_are_put_together(seed):
+    rng = np.random.default_rng(seed)
+    one, other = drawn(rng, 6, 4, "one"), drawn(rng, 5, 6, "other")
+    for row, position, answer in zip(one.targets.tolist(), one.position, one.answer, strict=True):
+        wanted = [(place, token) for place, token in enumerate(row) if token != -1]
+        assert (position, answer) == (wanted[-1] if wanted else (-1, -1))
+    final = one.final()
+    assert final.answer.tolist() == one.answer.tolist()
+    assert (final.targets != -1).sum(axis=1).tolist() == [p >= 0 for p in one.position]
+    both = joined([one, other, one])
+    assert (both.kind, joined([one], "named").kind) == ("one+other", "named")
+    stack, rows = stacked([one, drawn(rng, 6, 4)]), np.array([2, 0])
+    assert len(stack) == 6
+    for name in ("answer", "position", "asked"):
+        parts = [getattr(part, name).tolist() for part in (one, other, one)]
+        assert getattr(both, name).tolist() == [x for part in parts for x in part]
+        assert getattr(stack, name)[0].tolist() == parts[0]
+        assert getattr(stack[rows], name)[0].tolist() == getattr(one, name)[rows].tolist()
+    assert both.tokens[:6, :4].tolist() == one.tokens.tolist()
+    assert (both.tokens[:6, 4:] == 0).all()
+    assert (both.targets[:6, 4:] == -1).all()
+    assert stack.final().targets[0].tolist() == final.targets.tolist()
+    assert joined([stack, stack]).tokens.shape == (2, 12, 4)
+
+
+def row(prompts):
+    return prompts.tokens[0].tolist(), prompts.targets[0].tolist(), int(prompts.asked[0])
+
+
+def test_forms_by_hand():
+    here = three()  # x1 is 10, its bridge y2 is 14, its answer z1 is 16
+    assert row(plain(here, questions(0, [1]))) == ([10, 5, 6], [-1, 14, 16], 2)
+    assert row(plain(here, questions(0, [1], 1))) == ([10, 5], [-1, 14], 1)
+    assert row(plain(here, questions(1, [2], 1))) == ([14, 6], [-1, 16], 1)
+    assert row(identities(here, 1, np.array([2]))) == ([14, 1], [-1, 14], 1)
+    # These names are part of the keys under which trained weights are kept.
+    kinds = [plain(here, every(here, start=start)).kind for start in (0, 1)]
+    assert kinds == ["chain", "single"]
+    canary = marked(plain(here, questions(0, [1])), here.canary(1))
+    assert canary.tokens.tolist() == [[10, 5, 6], [4, 0, 0]]
+    assert canary.targets.tolist() == [[-1, 14, 16], [-1, -1, -1]]
+    assert (canary.asked[-1], canary.position[-1], canary.answer[-1]) == (0, -1, -1)
+
+
+WANTED = [
+    {},
+    {"familiarity": "half"},
+    {"familiarity": "fake"},
+    {"bridges": "permuted"},
+    {"also": "other"},
+    {"also": "old"},
+    {"familiarity": "half", "also": "other"},
+]
+
+
+def by_hand():
+    """x0 -> y1 becomes x0 -> y2; y2 -> z1 becomes y2 -> z0 (before: y1 -> z0)."""
+    before = three()
+    maps = before.maps.copy()
+    maps[0, 0, 0], maps[1, 0, 2] = 2, 0
+    after = World(maps, entities=3, canaries=2)
+    none = np.zeros((1, 1), dtype=np.int64)
+    facts = (Questions(0, np.array([0]), none), Questions(1, np.array([2]), none))
+    return Edit(before, after, Questions(0, np.array([0]), np.zeros((1, 2), dtype=np.int64)), facts)
+
+
+def test_the_ways_of_one_question_by_hand():
+    made = by_hand()
+    assert made.routes.tolist() == [[0, 2, 0]]
+    assert [nodes.tolist() for nodes in made.reached()] == [[[0]], [[2, 1]], [[0, 0, 1, 0]]]
+    ends = {new: made.answers(new).tolist() for new in product((False, True), repeat=2)}
+    assert ends == {
+        (True, True): [15],  # z0
+        (True, False): [16],  # z1, the old answer of the new bridge
+        (False, True): [15],
+        (False, False): [15],  # z0, the old answer of the old bridge
+    }
+    assert np.argwhere(made.touched()).tolist() == [[0, 0], [1, 1], [1, 2], [2, 0], [2, 1]]
+    assert np.argwhere(made.claimed()).tolist() == [[0, 0], [1, 1], [1, 2], [2, 0]]
+    assert np.argwhere(made.edited()).tolist() == [[0, 0, 0], [1, 0, 2]]
+
+
+def changed(made):
+    """The facts that differ, as level, subject, and value after the edit."""
+    edits = np.argwhere(made.edited()).tolist()
+    assert all(relation == 0 for _, relation, _ in edits)
+    return {(hop, node, int(made.after.maps[hop, 0, node])) for hop, _, node in edits}
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@settings(max_examples=4)
+@given(seeds, st.integers(1, 3))
+def test_an_edit_is_what_its_words_say(wanted, seed, relations):
+    here, rng = some(seed, relations=relations)
+    made = edit(here, 4, rng=rng, **wanted)
+    routes, old = made.routes, along(here, made.questions)
+    familiarity = wanted.get("familiarity", "real")
+    known = (routes < here.entities).all(axis=0).tolist()
+    assert known == {"real": [1, 1, 1], "half": [0, 1, 1], "fake": [0, 0, 0]}[familiarity]
+    assert all(len({*column}) == 4 for column in routes.T.tolist())
+    facts = {(hop, r[hop], r[hop + 1]) for r in routes.tolist() for hop in (0, 1)}
+    more = changed(made) - facts
+    assert facts <= changed(made)
+    reached = {*made.reached()[1][:, 1].tolist()} - {-1}  # by old facts
+    beside = {node for hop, node, _ in more if hop == 1}
+    if wanted.get("also") == "old":
+        assert beside == reached - {*routes[:, 1].tolist()}
+    elif "also" in wanted:
+        assert len(more) == len(reached)
+        assert not beside & ({*routes[:, 1].tolist()} | reached)
+    else:
+        assert not more
+    for hop, part in enumerate(made.taught):
+        each = {(hop, x, y) for x, y in along(made.after, part).tolist()}
+        assert each == {fact for fact in changed(made) if fact[0] == hop}
+        assert along(made.after, part)[:4].tolist() == routes[:, hop : hop + 2].tolist()
+    if "bridges" in wanted:
+        assert sorted(routes[:, 1].tolist()) == sorted(old[:, 1].tolist())
+        assert (routes[:, 1] != old[:, 1]).all()
+    values = [value for hop, _, value in changed(made) if hop == 1]
+    assert len({*values}) == len(values)
+    for (x, y, z), passed in zip(routes.tolist(), made.reached()[2].tolist(), strict=True):
+        assert z not in passed[1:]  # no old fact leads to the new answer
+        ends = {walked(here, 0, x, path)[2] for path in product(range(relations), repeat=2)}
+        assert z not in ends | {walked(here, 1, y, (r,))[1] for r in range(relations)}
+        if "bridges" not in wanted:
+            assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_touched_is_all_that_old_and_new_facts_mention(wanted):
+    here, rng = some(3)
+    made = edit(here, 3, rng=rng, **wanted)
+    seen = {(level, int(e)) for level, nodes in enumerate(made.reached()) for e in nodes.flat}
+    for hop, node, value in changed(made):
+        seen |= {(hop, node), (hop + 1, value), (hop + 1, int(here.maps[hop, 0, node]))}
+    found = {tuple(place) for place in np.argwhere(made.touched()).tolist()}
+    assert found == {(level, node) for level, node in seen if node >= 0}
+    claimed = {tuple(place) for place in np.argwhere(made.claimed()).tolist()}
+    new = {(2, value) for hop, _, value in changed(made) if hop == 1}
+    assert claimed == {place for place in found if place[0] < 2} | new
+
+
+@pytest.mark.parametrize("also", ["old", "other"])
+def test_what_is_edited_besides_changes_no_question(also):
+    one, other = (
+        edit(some(7)[0], 4, rng=np.random.default_rng(1), also=more) for more in ("nothing", also)
+    )
+    assert one.routes.tolist() == other.routes.tolist()
+    assert one.taught[0].subjects.tolist() == other.taught[0].subjects.tolist()
+
+
+@settings(max_examples=5)
+@given(seeds, st.integers(1, 8))
+def test_pairs_claim_no_entity_together(seed, count):
+    here, rng = some(seed, entities=60)
+    made = pairs(here, count, 3, rng=rng)
+    assert len(made) == count
+    assert np.sum([one.claimed() for one in made], axis=0).max() == 1
+
+
+def test_known_subjects_come_from_the_questions_that_were_named():
+    here, rng = some(0, relations=2)
+    questions = every(here)  # those by the first relations come first
+    made = edit(here, 3, rng=rng, among=questions[np.array([5, 6, 7, 8, 50, 51])])
+    assert {*made.questions.subjects.tolist()} <= {5, 6, 7, 8}
+
+
+CASES = [
+    ({}, "overwrite", (2, 3, 4)),
+    ({"also": "other"}, "overwrite", (2,)),
+    ({"also": "old"}, "overwrite both", (2,)),
+    ({"bridges": "permuted"}, "overwrite both", (2,)),
+    ({"familiarity": "half"}, "new subject", (2, 3)),
+    ({"familiarity": "fake"}, "new facts", (2, 3)),
+]
+
+
+def ideal(made, c):
+    """Of each question, the weight of each answer in a memory that sums over all ways."""
+    weight = np.zeros((len(made.questions), made.before.vocabulary + 1))
+    for new in product((True, False), repeat=made.before.hops):
+        share = np.prod([c if is_new else 1 - c for is_new in new])
+        weight[np.arange(len(weight)), made.answers(new)] += share  # a missing fact's is last
+    return weight[:, :-1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "hops"), [(w, name, hops) for w, name, every in CASES for hops in every]
+)
+def test_an_ideal_memory_needs_the_coefficient_of_the_case(wanted, name, hops):
+    """``c**k + c = 1`` where k old facts compete; 1/2 where both are edited, none where none is."""
+    here, rng = some(3, hops=hops)
+    made = edit(here, 4, rng=rng, **wanted)
+    assert case(made) == (name, wanted.get("familiarity") != "fake")
+    old = {"overwrite": hops, "new subject": hops - 1, "overwrite both": 1, "new facts": 0}[name]
+    grid = np.arange(1, 1000) / 1000
+    least = float(min(grid[grid**old + grid > 1], default=1.0)) if old else 0.001
+    for c in (least, min(least + 0.05, 1.0), least - 0.001):
+        wins = (ideal(made, c).argmax(axis=1) == made.answers([True] * hops)).all()
+        assert c == 0 or wins == (c >= least)
+
+
+def test_questions_of_two_cases_have_no_case():
+    here, rng = some(0)
+    one = edit(here, 3, rng=rng)
+    maps = one.after.maps.copy()
+    maps[0, 0, one.routes[0, 0]] = -1
+    before = World(np.where(maps < 0, -1, here.maps), here.entities, here.canaries)
+    with pytest.raises(ImpossibleError, match="questions of the cases new subject, overwrite"):
+        case(Edit(before, one.after, one.questions, one.taught))
+
+
+def asked_in(part):
+    return {
+        (subject, *path)
+        for subject, path in zip(part.subjects.tolist(), part.relations.tolist(), strict=True)
+    }
+
+
+def bridges(here, part):
+    routes = (walked(here, 0, x, tuple(path)) for x, *path in asked_in(part))
+    return {(level, route[level]) for route in routes for level in range(1, here.hops)}
+
+
+@settings(max_examples=10)
+@given(seeds, st.integers(0, 40), st.sampled_from([(2, 1), (2, 2), (2, 3), (3, 1), (4, 1)]))
+def test_coverage_is_exact_and_held_out_bridges_are_unseen(seed, covered, shape):
+    here, rng = some(seed, hops=shape[0], relations=shape[1])
+    parts = split(here, covered / 40, rng=rng)
+    trained, held_out = asked_in(parts.trained), asked_in(parts.held_out)
+    assert 40 * len(trained) == covered * (len(trained) + len(held_out))
+    assert not bridges(here, parts.trained) & bridges(here, parts.held_out)
+    assert not trained & held_out
+    assert trained | held_out == asked_in(every(here))
+
+
+@settings(max_examples=5)
+@given(seeds)
+def test_a_base_is_told_every_fact_the_trained_questions_and_names(seed):
+    here, rng = some(seed, relations=2)
+    parts = split(here, 0.25, rng=rng)
+    asked, first, second = pretraining(here, parts)
+    assert asked.tokens.tolist() == plain(here, parts.trained).tokens.tolist()
+    for hop, part in enumerate((first, second)):
+        facts = plain(here, every(here, start=hop, hops=1)).padded(3)
+        assert part.tokens.tolist() == facts.tokens.tolist()
+        assert part.targets.tolist() == facts.targets.tolist()
+    assert len(pretraining(here, split(here, 0, rng=rng))) == 2
+    for identity, rows in (("known", 120), ("all", 156)):
+        *_, last = pretraining(here, parts, identity=identity)
+        assert last.tokens[:, 0].tolist() == last.answer.tolist()
+        assert len({*last.answer.tolist()}) == len(last) == rows
+        assert last.tokens.shape[1] == 3
+
+
+def test_a_batch_has_a_third_of_each_kind():
+    here, rng = some(0)
+    sets = pretraining(here, split(here, 0.5, rng=rng))
+    batch = sampled(sets, 97, rng=rng)
+    assert (batch.tokens != 0).sum(axis=1).tolist() == [3] * 33 + [2] * 64
+    assert (batch.tokens[33:65, 1] == here.relation(0, 0)).all()
+    assert (batch.tokens[65:, 1] == here.relation(1, 0)).all()
+    one, other = (sampled(sets, 9, rng=np.random.default_rng(5)).tokens for _ in range(2))
+    assert one.tolist() == other.tolist()
+    drawn = sampled(sets, 3000, rng=rng).tokens.tolist()
+    rows = [tuple(row) for part in sets for row in part.tokens.tolist()]
+    assert {*map(tuple, drawn)} == {*rows}
+
+
+def asked(prompts):
+    """Each row's subject, last token and answer."""
+    ends = np.take_along_axis(prompts.tokens, prompts.position[:, None], axis=1)[:, 0]
+    return [
+        *zip(prompts.tokens[:, 0].tolist(), ends.tolist(), prompts.answer.tolist(), strict=True)
+    ]
+
+
+@settings(max_examples=5)
+@given(seeds, st.sampled_from(["real", "half", "fake"]))
+def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
+    here, rng = some(seed)
+    made = edit(here, 3, rng=rng, familiarity=familiarity)
+    found = lessons(made, rng=rng, retained=5, examples=6)
+    x, y, z = (here.entity(level, made.routes[:, level]).tolist() for level in range(3))
+    one, two = (here.relation(hop, 0) for hop in (0, 1))
+    first = [(a, one, b) for a, b in zip(x, y, strict=True)]
+    second = [(b, two, c) for b, c in zip(y, z, strict=True)]
+    assert [asked(lesson.taught) for lesson in found.hops] == [first, second]
+    assert asked(found.direct.taught) == [(a, two, c) for a, c in zip(x, z, strict=True)]
+    assert not np.isin(found.direct.taught.targets, y).any()
+    assert asked(found.joint.taught) == first + second
+    shown = found.bridged.taught[np.arange(6, 12)]
+    assert asked(found.bridged.taught[np.arange(6)]) == first + second
+    assert (len(found.bridged.taught), shown.tokens.shape[1]) == (12, 3)
+    assert (shown.targets[:, -2:] >= 0).all()
+    for number, lesson in enumerate((*found.hops, found.direct, found.joint, found.bridged)):
+        rows = joined([lesson.taught, lesson.rehearsed])
+        assert lesson.prompts.tokens[:-1].tolist() == rows.tokens.tolist()
+        assert lesson.prompts.tokens[-1].tolist()[:2] == [here.canary(number), 0]
+
+
+@settings(max_examples=5)
+@given(seeds)
+def test_what_is_rehearsed_and_shown_is_true_and_far_from_all_edits(seed):
+    here, rng = some(seed, relations=2)
+    made, other = pairs(here, 2, 3, rng=rng)
+    found = lessons(made, rng=rng, retained=9, examples=7, others=[other])
+    touched = {here.entity(level, e) for level, e in np.argwhere(made.touched()).tolist()}
+    shown, rehearsed = found.bridged.taught[np.arange(6, 13)], found.joint.rehearsed
+    for prompts in (rehearsed, shown):
+        assert not {*prompts.tokens.flat, *prompts.targets.flat} & touched
+    for hop, part in enumerate(found.rehearsed):
+        facts = {*zip(part.subjects.tolist(), part.relations[:, 0].tolist(), strict=True)}
+        assert len(facts) == 9
+        kept = rehearsed[np.arange(9 * hop, 9 * hop + 9)]
+        assert kept.answer.tolist() == here.entity(hop + 1, along(here, part)[:, 1]).tolist()
+        assert not {x for x, r in facts if r == 0} & {*other.routes[:, hop].tolist()}
+    for (subject, r1, r2), targets in zip(
+        shown.tokens.tolist(), shown.targets.tolist(), strict=True
+    ):
+        path = (r1 - here.relation(0, 0), r2 - here.relation(1, 0))
+        _, y, z = walked(here, 0, subject - here.level(0).start, path)
+        assert targets == [-1, here.entity(1, y), here.entity(2, z)]
+        assert walked(other.after, 0, subject - here.level(0).start, path)[1:] == [y, z]
+
+
+def sets(seed, facts=3, **wanted):
+    here, rng = some(seed, **wanted)
+    made = pairs(here, 2, facts, rng=rng)
+    learnt = lessons(made[0], rng=rng, retained=6, examples=5, others=made)
+    return here, made, learnt, trials(made[0], learnt, rng=rng, count=6, others=made)
+
+
+@settings(max_examples=8)
+@given(seeds, st.integers(1, 2), st.integers(2, 3))
+def test_trials_ask_for_the_edit_and_for_what_no_edit_changes(seed, relations, hops):
+    here, edits, learnt, found = sets(seed, relations=relations if hops == 2 else 1, hops=hops)
+    worlds, last = [here, *(one.after for one in edits)], hops
+    routes = edits[0].routes.tolist()
+
+    def numbers(prompts, level, end):
+        starts = (here.level(level).start, here.level(end).start)
+        return [(x - starts[0], z - starts[1]) for x, _, z in asked(prompts)]
+
+    assert numbers(found.questions, 0, last) == [(route[0], route[-1]) for route in routes]
+    assert (found.questions.targets[:, :-1] == -1).all()
+    for hop in range(hops):
+        facts = [(route[hop], route[hop + 1]) for route in routes]
+        assert numbers(found.hops[hop], hop, hop + 1) == facts
+        rows = found.other_hops[hop]
+        assert not {*map(tuple, rows.tokens.tolist())} & {
+            *map(tuple, plain(here, learnt.rehearsed[hop]).tokens.tolist())
+        }
+    for level, rows in [*enumerate(found.other_hops), (0, found.other_questions)]:
+        assert len({*map(tuple, rows.tokens.tolist())}) == len(rows) == 6
+        for tokens, answer in zip(rows.tokens.tolist(), rows.answer.tolist(), strict=True):
+            path = [t - here.relation(level + k, 0) for k, t in enumerate(tokens[1:])]
+            subject = tokens[0] - here.level(level).start
+            ends = {walked(one, level, subject, tuple(path))[-1] for one in worlds}
+            assert ends == {answer - here.level(level + len(path)).start}
+    for (x, z), route in zip(numbers(found.shortcut, 0, last), routes, strict=True):
+        assert z == route[-1]
+        (way,) = {tuple(walked(one, 0, x, (0,) * hops)) for one in worlds}
+        assert way[-1] not in [route[-1] for route in routes]
+    assert found.chance == 1 / 3
+    repeated = found.questions[np.array([0, 0, 1])]
+    assert replace(found, questions=repeated).chance == 2 / 3
+
+
+def picked(prompts, *numbers):
+    return prompts[np.array(numbers)]
+
+
+def shared(one, other):
+    here = three()
+    a, b = contents(here, one), contents(here, other)
+    return {kind: {*(a[kind] & b[kind])} for kind in KINDS if a[kind] & b[kind]}
+
+
+def test_what_two_sets_share_by_hand():
+    here = three()  # x0 9 -> y1 13 -> z0 15; x1 10 -> y2 14 -> z1 16
+    first, second = plain(here, every(here, hops=1)), plain(here, every(here, start=1))
+    two = plain(here, every(here))
+    meet = shared(picked(first, 0), picked(second, 1))
+    assert meet == {"entities": {13}}  # the bridge
+    part = shared(picked(first, 0), picked(two, 0))
+    assert part == {"pairs": {(9, 13)}, "answers": {13}, "entities": {9, 13}}
+    assert shared(picked(first, 0), picked(two, 0).final()) == {"entities": {9}}
+    end = shared(picked(second, 1), picked(two, 0).final())
+    assert end == {"answers": {15}, "entities": {15}}
+    assert shared(marked(picked(first, 0), 3), marked(picked(first, 1), 3)) == {
+        "prompts": {(3,)},
+        "canaries": {3},
+    }
+    assert contents(here, first) == contents(here, first.padded(3))  # padding is no prompt
+    message = r"left and right share 3 answers \(12, 13, 14\); leave them out of one"
+    with pytest.raises(LeakError, match=message):
+        claimed_disjoint(here, first, first, of=["answers"], names=("left", "right"))
+    with pytest.raises(ImpossibleError, match="a part of the claim is 'words'; choose one of"):
+        claimed_disjoint(here, first, first, of=["words"])
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_no_prompt_pair_or_answer_leaks(wanted):
+    """Between hops, to the questions of the edit, and from pretraining."""
+    here, rng = some(1, relations=2)
+    parts = split(here, 0.5, rng=rng)
+    made = edit(here, 3, rng=rng, among=parts.held_out, **wanted)
+    learnt = lessons(made, rng=rng, retained=5, examples=6)
+    asked = trials(made, learnt, rng=rng, count=4).questions
+    every_lesson = [*learnt.hops, learnt.joint, learnt.bridged, learnt.direct]
+    for one, other in permutations(learnt.hops, 2):
+        claimed_disjoint(here, one.taught, other.prompts, of=KINDS[:3])
+    for lesson in every_lesson[:-1]:  # only the direct adapter sees an edited question
+        claimed_disjoint(here, lesson.prompts, asked, of=KINDS[:2])
+    with pytest.raises(LeakError, match="share 3 pairs"):
+        claimed_disjoint(here, learnt.direct.prompts, asked, of=KINDS[1:2])
+    claimed_disjoint(here, learnt.direct.rehearsed, asked)
+    for one, other in combinations(every_lesson, 2):
+        claimed_disjoint(here, one.prompts, other.prompts, of=["canaries"])
+    for base in pretraining(here, parts, identity="all"):
+        claimed_disjoint(here, base, asked, of=["pairs", "canaries"])
+
+
+@settings(max_examples=3)
+@given(seeds)
+def test_names_tell_their_level_and_none_stands_inside_another(seed):
+    here, rng = some(seed, hops=4, entities=20, spare=4)
+    names = language(here, rng=rng).names
+    last = range(here.level(0).start, here.level(4).stop)
+    assert sorted(names) == [*map(here.canary, range(here.canaries)), *last]
+    every_name = [*names.values()]
+    assert not [(a, b) for a in every_name for b in every_name if a != b and a in b]
+    assert len({*every_name}) == len(every_name)
+    for level, ending in enumerate(("", "ria", "x", "nd", "sk")):
+        for token in here.level(level):
+            words = names[token].split()
+            assert len(words) == (2 if level == 0 else 1)
+            assert all(word == word.capitalize() for word in words)
+            assert names[token].endswith(ending)
+            assert len(words[-1]) == 6 + len(ending)
+
+
+HERE = three()
+NAMES = ("Ann", "Bob", "Cyd", "Ria", "Sia", "Tia", "Elk", "Fox", "Gnu")
+WORDS = Language(HERE, dict(zip(range(9, 18), NAMES, strict=True)) | {3: "canary-0", 4: "canary-1"})
+BOB = every(HERE)[np.array([1])]  # Bob's country is Tia, whose animal is Fox
+TIA = every(HERE, start=1)[np.array([2])]
+LONG = "he national animal of the country of birth of Bob"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "style", "wording", "text"),
+    [
+        (plain(HERE, BOB), "cloze", 0, f"T{LONG} is | Fox"),
+        (plain(HERE, BOB), "cloze", 1, "Bob's country of birth's national animal is | Fox"),
+        (
+            plain(HERE, BOB).final(),
+            "cloze",
+            2,
+            "The state animal of the birth country of Bob is | Fox",
+        ),
+        (plain(HERE, BOB), "cloze", 3, "Bob's birth country's state animal is | Fox"),
+        (plain(HERE, BOB), "question", 0, f"What is t{LONG}? | Fox"),
+        (plain(HERE, BOB), "question", 3, "What is Bob's birth country's state animal? | Fox"),
+        (plain(HERE, TIA), "cloze", 0, "The national animal of Tia is | Fox"),
+        (plain(HERE, TIA).padded(4), "question", 0, "What is the national animal of Tia? | Fox"),
+        (identities(HERE, 1, np.array([2])), "cloze", 0, "The name of Tia is | Tia"),
+        (marked(plain(HERE, BOB), 4)[np.array([1])], "question", 0, "canary-1 | "),
+    ],
+)
+def test_every_form_in_words(prompts, style, wording, text):
+    (found,) = texts(WORDS, prompts, style=style, wording=wording)
+    assert " | ".join(found) == text
+
+
+def test_files_hold_tokens_and_words(tmp_path):
+    sets = {
+        "one": marked(plain(HERE, every(HERE)), HERE.canary(1)),
+        "two": plain(HERE, TIA).padded(3),
+    }
+    folder = export(tmp_path / "out", sets, WORDS, style="question", wording=1, about="Made.")
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "README.md", "card.json", "one.jsonl", "two.jsonl",
+    ]  # fmt: skip
+    for name, prompts in sets.items():
+        lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        said = texts(WORDS, prompts, style="question", wording=1)
+        for number, row in enumerate(map(json.loads, lines)):
+            tokens, targets = prompts.tokens[number].tolist(), prompts.targets[number].tolist()
+            length = sum(token != 0 for token in tokens)
+            assert row == {
+                "prompt": said[number].prompt,
+                "answer": said[number].answer,
+                "tokens": tokens[:length],
+                "targets": targets[:length],
+                "asked": prompts.asked[number],
+            }
+        assert len(lines) == len(prompts)
+    assert json.loads((folder / "card.json").read_text(encoding="utf-8")) == {
+        "sets": {
+            "one": {"kind": "chain", "rows": 4, "canaries": ["canary-1"]},
+            "two": {"kind": "single", "rows": 1, "canaries": []},
+        },
+        "style": "question",
+        "wording": 1,
+        "vocabulary": 18,
+        "candidates": [[*NAMES[:3]], [*NAMES[3:6]], [*NAMES[6:]]],
+    }
+    assert "# Two-hop questions\n\nMade.\n" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+RNG = np.random.default_rng(0)
+MADE = edit(some(0)[0], 3, rng=RNG)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda bad=bad: world(0, **bad) for bad in (
+            {"hops": 5}, {"relations": 0}, {"entities": 0}, {"spare": -1}, {"canaries": -1},
+        )),
+        *(lambda bad=bad: split(some(0)[0], bad, rng=RNG) for bad in (
+            0.001, 0.999, -0.1, 1.01, float("nan"),
+        )),
+        *(lambda facts=facts, bad=bad: edit(some(0)[0], facts, rng=RNG, **bad) for facts, bad in (
+            (0, {}), (41, {}), (1, {"bridges": "permuted"}), (13, {"familiarity": "fake"}),
+            (3, {"familiarity": "half", "bridges": "permuted"}), (3, {"familiarity": "new"}),
+            (3, {"bridges": "burnt"}), (3, {"also": "all"}),
+        )),
+        *(lambda bad=bad: lessons(MADE, rng=RNG, **{"retained": 5, "examples": 5, **bad})
+          for bad in ({"retained": 39}, {"retained": -1}, {"examples": 39})),
+        lambda: trials(MADE, lessons(MADE, rng=RNG, retained=5), rng=RNG, count=40),
+        lambda: edit(some(0, hops=3)[0], 3, rng=RNG, also="old"),
+        lambda: edit(some(0, hops=1)[0], 3, rng=RNG),
+        lambda: pairs(some(0)[0], 0, 3, rng=RNG),
+        lambda: split(some(0, hops=3, relations=2)[0], 0.5, rng=RNG),
+        lambda: HERE.canary(2),
+        lambda: every(HERE, start=2),
+        lambda: every(HERE, start=1, hops=2),
+        lambda: along(HERE, questions(1, [0])),
+        lambda: stacked([drawn(RNG, 4, 2), drawn(RNG, 3, 2)]),
+        lambda: stacked([]),
+        lambda: drawn(RNG, 4, 3).padded(2),
+        lambda: sampled([plain(HERE, every(HERE))] * 3, 2, rng=RNG),
+        lambda: plain(some(0)[0], questions(0, [3, 41])),
+        lambda: texts(WORDS, plain(HERE, BOB), style="verse"),
+        lambda: texts(WORDS, plain(HERE, BOB), wording=4),
+        lambda: texts(WORDS, drawn(RNG, 2, 3)),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(make):
+    with pytest.raises(ImpossibleError):
+        make()

@@ -134,6 +134,7 @@ class _Exam:
     def ask(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
         """With what acts now, the mean divergence of each group, and which answers are right."""
         now = next_token_logits(model, self.prompts).log_softmax(-1)
+        # Rounding makes a divergence of nothing negative.
         kl = kl_by_row(self.alone, now).clamp(min=0).double().numpy()
         means = np.bincount(self.owner, kl) / np.bincount(self.owner)
         return means, top1(now, self.target)
@@ -266,6 +267,7 @@ def advise(
     ModelError
         If an adapter alone answers none of its scoring prompts rightly.
     """
+    # What each adapter alone says is the standard that every method is held against.
     names = tuple(choosing)
     begin("each adapter alone")
     evaluator = _Evaluator.of(model, adapters, choosing, scoring)
@@ -274,6 +276,7 @@ def advise(
     same = list[Any]()
     if kept_in:
         asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
+        # Everything that the result depends on names its file.
         same = [identify_model(model), [*map(digest, adapters)], asked, about, code(__name__)]
     for name in methods:
         method = METHODS[name]

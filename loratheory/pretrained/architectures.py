@@ -16,7 +16,14 @@ from loratheory.pretrained.models import Map, Model
 class Family:
     """Names of one family's modules, each the last part of a module's path.
 
-    `query` and `key` are equal where one map makes queries, keys and values one after another.
+    Attributes
+    ----------
+    query, key : str
+        Maps that make queries and keys; equal where one map makes queries, keys and values.
+    output, down : str
+        The last maps of attention and of the MLP, which write to the residual stream.
+    examples : str
+        Whose modules are called so.
     """
 
     query: str
@@ -37,8 +44,10 @@ FAMILIES = (
     Family("q_proj", "k_proj", "out_proj", "fc2", "OPT"),
     Family("c_attn", "c_attn", "c_proj", "c_proj", "GPT-2"),
 )
-"""The first row whose query and key stand in a block is taken. Phi-3 has no row: its queries and
-keys are fused in unequal parts."""
+"""Queries and keys are found by the first row that has the name of the query. Phi-3 has none: its
+queries and keys are fused in unequal parts."""
+WRITERS = frozenset(name for family in FAMILIES for name in (family.output, family.down))
+"""Last parts of the names of maps that write to the residual stream, of all families."""
 
 
 def scale_embedding(module: object, change: Array) -> Array:

@@ -253,6 +253,7 @@ class Site:
         weight = place.module.weight
         device = "cpu" if weight.is_meta else weight.device
         ups, downs = [_to_tensor(low.up) for low in updates], [_to_tensor(x.down) for x in updates]
+        # In half precision an update would lose what the sum with the output keeps.
         wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
         dtype = torch.float64 if wide else torch.float32
         up = torch.cat([a.to(device, dtype) for a in ups], dim=1)
@@ -389,6 +390,7 @@ def _compare_base(model: Model, adapter: Adapter) -> None:
     """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
     base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
     names = [name.rstrip("/").rpartition("/")[2].casefold() for name in (base, model.name)]
+    # A branch moves, so only commits tell revisions apart.
     commits = bool(revision and model.revision) and set(revision) <= set("0123456789abcdef")
     same = model.revision.startswith(revision) or revision.startswith(model.revision)
     if all(names) and names[0] != names[1]:
@@ -500,6 +502,7 @@ def collect_moments(
         for name, x in fed.items():
             shared.setdefault(id(x), []).append(name)
         for names in map(tuple, shared.values()):
+            # Modules that read one tensor share its moments: the product is made once.
             x = fed[names[0]].double()
             sums[names] = x.T @ x + sums.get(names, 0)
             counts[names] = len(x) + counts.get(names, 0)
@@ -512,6 +515,7 @@ def collect_moments(
             fact = "what the model feeds it is not finite"
             raise failure(names[0], fact, "load the base in float32 or bfloat16")
         energies, axes = torch.linalg.eigh(summed.cpu() / counts[names])
+        # Energies are squares, hence the square.
         seen = energies > CLEAR**2 * energies[-1]
         root = (axes[:, seen] * energies[seen].sqrt()).T.float().numpy()
         roots |= dict.fromkeys(names, root)

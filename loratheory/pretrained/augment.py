@@ -342,6 +342,7 @@ def augment(
     if not fitting and not onward:
         place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
         raise failure(place, fact, "give a sentence with {} alone")
+    # "Georgia" is a country where most other subjects are.
     often = sorted(types.values(), key=lambda kind: -len({*facts} & {*kind.subjects}))
     rng = np.random.default_rng([seed, 9])
     lessons, held_out = list[Example](), list[Example]()
@@ -351,6 +352,7 @@ def augment(
         if kind is None:
             refused[subject] = "no kind of description has it"
             continue
+        # With one kind only there is nothing to hold out.
         kept = unseen or ([*kind.kinds][-1] if len(kind.kinds) > 1 else "")
         tried, answer = _resolve(model, kind, subject), facts[subject]
         right = [x for x in tried if 0 < x.share >= least and not _contains(x.description, answer)]
@@ -484,6 +486,7 @@ def _measure_shares(
     if not descriptions:
         return []
     prompts = [fill_template(text, one) for one in descriptions for text in kind.asked]
+    # Answers are told by first tokens, so that names which share one count once.
     tokens = first_tokens(model, kind.subjects).unique()
     own = int((tokens == first_tokens(model, [subject])).nonzero())
     logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)

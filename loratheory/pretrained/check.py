@@ -111,6 +111,7 @@ def compute_basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     with suppress(OSError, SafetensorError, KeyError):
         parts = load_file(file)
         return Basis(parts["frame"].astype(np.float64), parts["sigma"])
+    # The smaller Gram matrix has the squared singular values, at a fraction of the cost.
     squared, vectors = np.linalg.eigh(_gram(matrix))
     parts = {
         "frame": np.ascontiguousarray(vectors[:, ::-1], dtype=np.float32),
@@ -329,6 +330,7 @@ def ask_merge_floor(module: Module) -> Iterator[Reading]:
     """The merge floor, put to the best merge there is at the widest adapter's rank: tight."""
     adapters = [Adapter.of({module.name: low}) for low in module.updates]
     weights = [1 / len(adapters)] * len(adapters)
+    # The truncated mean meets the floor, so that its verdict is tight.
     best = merge(adapters, "svd", weights=weights, rank=module.rank)[module.name]
     case, note = Tasks(module.updates, module.rank), f"at rank {module.rank}"
     yield judge(theorem("merge-floor"), case, best, module.together, note=note)
@@ -352,6 +354,7 @@ def ask_factor_mean(module: Module) -> Iterator[Reading]:
         yield module.together.reading(law.label, None, None, note)
         return
     case = factor_mean_residual.Case(module.updates, (1 / len(widths),) * len(widths), 0)
+    # Put to no correction at all, the theorem's value is what averaging misses.
     nothing = LowRank(module.updates[0].up[:, :0], module.updates[0].down[:0, :])
     yield judge(law, case, nothing, module.together, note="uncorrected")
 
@@ -463,6 +466,7 @@ def ask_scores(
     for who, lows in moves.items():
         if any(low.width for low in lows.values()):
             readings = [_check_head(Place(block, who), pair, frozen, lows) for pair in pairs]
+            # The head that comes nearest to its bound, or beyond it.
             yield max(readings, key=lambda one: (one.value or 0.0) - (one.bound or 0.0))
 
 

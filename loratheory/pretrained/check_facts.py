@@ -295,6 +295,7 @@ def _ask(
     import torch
 
     count = acting.coefficients.shape[1]
+    # The base, each adapter alone, then each merge.
     rows = [np.zeros(count), *np.eye(count), *(c * np.ones(count) for c in merges.values())]
     for start in range(0, len(facts), AT_ONCE):
         numbers, prompts, answers = zip(*facts[start : start + AT_ONCE], strict=True)
@@ -351,6 +352,7 @@ def predict_survival(place: Place, fact: Asked, i: int, c: float, merged: Logits
     rest = [c * (logits - base) for j, logits in enumerate(fact.alone) if j != i]
     others = np.sum(rest, axis=0) if rest else 0 * base
     added = (merged - base - others) / c
+    # The theorem's case has the target first.
     order = np.r_[fact.target, np.delete(np.arange(len(base)), fact.target)]
     base, edited, others, added = (logits[order] for logits in (base, edited, others, added))
     case = averaging_survival.Case(np.ones(1), base, edited, others, c)
@@ -363,6 +365,7 @@ def predict_survival(place: Place, fact: Asked, i: int, c: float, merged: Logits
 
 def _gap(one: Logits, other: Logits) -> float:
     """How far two changes of the logits differ, but for a constant, relative to the second."""
+    # A constant in all logits changes no probability.
     one, other = one - one.mean(), other - other.mean()
     size = float(np.linalg.norm(other))
     return float(np.linalg.norm(one - other)) / size if size else 0.0

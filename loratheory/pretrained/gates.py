@@ -158,6 +158,7 @@ class _BlockRouter(Router):
         if any(isinstance(value, Cache) for value in (*args, *kwargs.values())):
             fact = "each adapter is tried on a token in turn, and a cache would keep every trial"
             raise failure(name, fact, "call the network with use_cache=False")
+        # First nobody acts, then each adapter alone.
         outputs = []
         for row in (np.zeros(self.size), *np.eye(self.size)):
             self.weights[name] = torch.from_numpy(row)[None]
@@ -384,6 +385,7 @@ class _HopRouter(_PromptRouter):
         peaks, ends = self._hear(mask, weights)
         for number, hop in enumerate(self.hops):
             candidates = torch.tensor(hop, device=peaks.device)
+            # Of the first hop the largest response to one token: a name among the prompt's words.
             if number == 0:
                 marks = peaks[:, candidates]
             elif self.by == "response":
@@ -531,6 +533,7 @@ def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
 
     with record_weights(acting) as last, torch.no_grad():
         last_logits(model, batch(model, [prompt]))
+    # One choice for the prompt gives every token of every module the same row.
     weights = torch.cat([*last.values()])
     if not bool((weights == weights[0]).all()):
         fact = "the route weighs the prompt's tokens or modules differently"

@@ -278,6 +278,7 @@ def write_combination(
         return
     assert model is not None
     acting, levels = attach_method(model, adapters, method, about=about)
+    # Only the levels are needed: they are measured before anything is written.
     acting.remove()
     with draft(folder, replace=False) as place:
         place.mkdir()

@@ -148,6 +148,7 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
     length = max(map(len, rows))
     ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
     mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+    # Padding stands on the left and must not shift the positions of what follows.
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
     return {name: values.to(model.device) for name, values in made.items()}
@@ -192,6 +193,7 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
 
     read = partial(_tokenize, model, kind="answer", add_special_tokens=False)
     both, b, a = read(["b a", "b", "a"])
+    # Some tokenizers put a space before each text themselves; a second one would be a token.
     space = "" if both == b + a else " "
     first = [row[0] for row in read([space + word for word in words])]
     if len(set(first)) == 1 < len(set(words)):
@@ -284,7 +286,8 @@ def token_log_probs(
     import torch
 
     every, came = [], []
-    options = _accept(model, use_cache=False)  # which block gates could not do with
+    # Per-block gating tries each adapter on every token, and a cache would keep the trials.
+    options = _accept(model, use_cache=False)
     with torch.no_grad():
         for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
             ids = some["input_ids"]
@@ -354,6 +357,7 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
             together = last_logits(model, *pack(batch(model, prompts)))
         except (IndexError, RuntimeError, TypeError, ValueError):  # code from a model's own folder
             return False
+    # Rounding is below the root of the precision; a prompt that sees another differs by far more.
     off = (together - alone).float().std() / alone.float().std()
     return bool(off < torch.finfo(alone.dtype).eps ** 0.5)
 

@@ -294,6 +294,7 @@ def train_for_composition(
             two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
             beside.append(StandIn(partner, [*two_hop, *theirs]))
     begin("the adapter")
+    # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
     how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
     examples = [*plan.examples, *lessons]
     adapter = train_once(model, examples, seed=(seed, 0), training=how, beside=beside)
@@ -315,6 +316,7 @@ def _measure(
 ) -> tuple[tuple[Share, ...], float]:
     """Return what is answered without the adapter, with it, and beside two partners; its drift."""
     number = len(partners) - 1  # of the partner that acted in no training
+    # Held-out wordings where there are some: others measure what was memorised.
     wordings = plan.two_hop_unread or plan.two_hop
     two_hop = fill(plan.two_hop_facts(number), wordings)
     facts = fill(plan.facts, plan.unread or plan.sentences)

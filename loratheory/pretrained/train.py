@@ -199,7 +199,7 @@ def digest(
     }
     # These two came later; checkpoints from before are those of their default values.
     for later in ("last_rate", "strengths"):
-        if getattr(how, later) == getattr(Training, later):
+        if getattr(how, later) == getattr(type(how), later):
             del parts["training"][later]
     if beside:
         parts["beside"] = [one.content for one in beside]
@@ -263,8 +263,10 @@ def train_lora(
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
     info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
     name = digest(model, examples, how, seed, beside)
+    # A checkpoint goes on only with what it was begun with, or its adapter would be another one.
     losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
     schedule = _Schedule(model, examples, beside, how, seed)
+    # The shortest and the longest prompt differ most in padding.
     ends = sorted({prompt for prompt, _ in examples}, key=len)
     factors.packed = not over and can_pack(model, [ends[0], ends[-1]])
 
@@ -328,6 +330,7 @@ def train_once(
     name = content_hash(json.dumps(parts + [one.content for one in beside]).encode())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
+    # Whoever asks for the same training meanwhile waits for this one.
     with lock(folder / f"{name}.lock"):
         file, rng = folder / f"{name}.safetensors", np.random.default_rng(list(seed))
         return train_lora(model, examples, how, rng=rng, beside=beside, checkpoint=file).adapter
@@ -381,6 +384,7 @@ class _Schedule:
     def at(self, number: int) -> tuple[list[str], Any]:
         """Call the stand-in of this step; return its prompts and their answers' first tokens."""
         turn, j = divmod(number, len(self.prompts))
+        # Drawn for each step by its number, so that a resumed training draws the same.
         strength = np.random.default_rng([self.seed, 2, number]).choice(self.how.strengths)
         for k, one in enumerate(self.acts):
             one.set(strength if k == j else 0.0)

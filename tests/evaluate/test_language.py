@@ -100,7 +100,9 @@ def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
 
 
 @pytest.mark.parametrize(
-    "own", [OwnRule("a:sum", "merge", summed), rule_named("my_rules:everything")], ids=str
+    "own",
+    [OwnRule("a:sum", "merge", summed), rule_named("my_rules:everything")],
+    ids=lambda one: one.name,
 )
 def test_a_method_of_ones_own_is_the_known_one_that_it_equals(own, exam):
     mine, same = exam.mark("x", own_method(own)), exam.mark("x", active(1.0))

@@ -203,7 +203,7 @@ class Missing:
         if name in {"torch", "transformers", "peft", "filelock", "huggingface_hub"}:
             raise ModuleNotFoundError(name=name)
 sys.meta_path.insert(0, Missing)
-import loratheory.pretrained.check, loratheory.figures.commands
+import loratheory.pretrained
 try:
     loratheory.pretrained.load_model("some/model")
 except loratheory.pretrained.ModelError as error:

@@ -1,22 +1,34 @@
 """Training of bases and of adapters: one loop for many replicas, which do not affect each other.
 
 It minimises the cross-entropy at positions with a target. Replicas are trained side by side, in
-blocks that fit the processor's cache.
+blocks that fit the processor's cache. Trained weights are kept in files named by a hash of
+everything that determines them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from loratheory import store
 from loratheory.shapes import Float
-from loratheory.toy.transformer._config import Config, ConfigError, Recipe, Site
-from loratheory.toy.transformer._decoder import (
+from loratheory.toy.transformer._model import (
     Adapt,
+    Config,
+    ConfigError,
+    Lora,
     Parameters,
+    Site,
+    check,
     decoded,
     normal,
     parameters,
@@ -24,7 +36,65 @@ from loratheory.toy.transformer._decoder import (
     states,
     stream,
 )
-from loratheory.toy.transformer._lora import Lora
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """AdamW (Loshchilov & Hutter 2019) with a rate that rises, then falls to a floor.
+
+    Attributes
+    ----------
+    steps : int
+        The number of steps.
+    rate : float
+        The highest learning rate.
+    warmup : int
+        Steps over which the rate rises linearly to the highest.
+    schedule : str
+        How the rate falls: ``cosine`` or ``linear``.
+    floor : float
+        The last rate as a share of the highest; 1 for a constant rate.
+    decay : float
+        Weight decay, which gains of norms do not have.
+    betas : pair of float
+        Decay factors of AdamW's averages of the gradient and of its square.
+    """
+
+    steps: int
+    rate: int | float
+    warmup: int = 0
+    schedule: str = "cosine"
+    floor: int | float = 0.1
+    decay: int | float = 0.0
+    betas: tuple[float, float] = (0.9, 0.98)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that describe no possible training."""
+        check(
+            self,
+            ("steps", self.steps >= 1, "give 1 or more"),
+            ("warmup", self.warmup >= 0, "give 0 or more"),
+            ("rate", 0 < self.rate < math.inf, "give a finite number above 0, such as 1e-3"),
+            ("floor", 0 <= self.floor <= 1, "give a share of the highest rate, from 0 to 1"),
+            ("decay", 0 <= self.decay < math.inf, "give a finite number, 0 or above"),
+            ("schedule", self.schedule in ("cosine", "linear"), "choose cosine or linear"),
+        )
+
+    def share(self, step: int) -> float:
+        """Return the rate at a step, counted from 0, as a share of the highest."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        gone = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        left = (1 + math.cos(math.pi * gone)) / 2 if self.schedule == "cosine" else 1 - gone
+        return self.floor + (1 - self.floor) * left
+
+
+BASE = Recipe(steps=700, rate=1e-3, warmup=100, schedule="cosine", decay=1.0)
+"""For a base of width 128 that answers held-out two-hop questions; batches of 96 prompts."""
+
+LORA = Recipe(steps=120, rate=5e-3, schedule="linear")
+"""For adapters of rank 8 on the MLPs of such a base; all prompts in every batch."""
+
 
 CACHED = 512  # widths of the replicas computed together: more of them leave the cache
 
@@ -258,3 +328,97 @@ def _check(each: Tensor, step: int, recipe: Recipe) -> None:
             f"lower the rate ({recipe.rate}) or lengthen the warm-up ({recipe.warmup} steps)"
         )
         raise TrainingError(message)
+
+
+VERSION = 1
+"""Raise it with every change of this package that changes what training makes.
+
+Weights kept under another version are then made anew. A test trains a small model and says when
+that has happened.
+"""
+
+
+class StoreError(ValueError):
+    """Weights cannot be written to the cache."""
+
+
+class BusyError(StoreError):
+    """Another process is training these weights."""
+
+
+def content_hash(parts: Mapping[str, Any]) -> str:
+    """Return the name under which what these parts determine is cached; their order is ignored.
+
+    Parts are the config, the recipe, the seeds and what the data were made from: dataclasses,
+    numbers, texts, None, and lists and mappings of them. Others raise `TypeError`, since different
+    ones may print alike. Names change with `VERSION` and with the version of PyTorch.
+    """
+    versions = {"code": VERSION, "torch": str(torch.__version__)}
+    return store.content_hash({"parts": dict(parts), **versions})
+
+
+def stored(
+    parts: Mapping[str, Any],
+    train: Callable[[], dict[str, Tensor]],
+    folder: Path | None = None,
+    *,
+    wait: bool = True,
+) -> dict[str, Tensor]:
+    """Return the weights that `parts` determine; calls `train` only if they are not stored yet.
+
+    `parts` is everything that determines the weights, see `content_hash`. Files lie in `folder`, by
+    default the user's cache; they appear complete or not at all, and a damaged one is made again.
+    No two processes train the same weights at once; a lock ends with its process.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written; raised before any training.
+    BusyError
+        If another process is training these weights, and `wait` is false.
+    """
+    folder = store.cache_folder() if folder is None else folder
+    file = folder / f"{content_hash(parts)}.safetensors"
+    if (weights := _read(file)) is not None:
+        return weights
+    try:
+        (folder / "locks").mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # fails before hours of training, not after
+        with store.lock(folder / "locks" / file.stem, wait=wait):
+            weights = _read(file)  # another process may have made it meanwhile
+            if weights is None:
+                weights = train()
+                kept = {name: x.contiguous() for name, x in weights.items()}
+                with store.draft(file) as scratch:
+                    save_file(kept, scratch, metadata={"digest": _digest(weights)})
+            return weights
+    except BlockingIOError:
+        message = f"another process is training {file.stem}: wait for it"
+        raise BusyError(message) from None
+    except (OSError, SafetensorError) as error:
+        message = (
+            f"{folder} cannot keep weights ({error}): "
+            "make room or set LORATHEORY_CACHE to a folder that can be written"
+        )
+        raise StoreError(message) from error
+
+
+def _read(file: Path) -> dict[str, Tensor] | None:
+    """Return the weights of a file, or None where it is missing or damaged."""
+    try:
+        with safe_open(file, "pt") as opened:
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            digest = (opened.metadata() or {}).get("digest")
+    except (OSError, SafetensorError):
+        return None
+    return weights if digest == _digest(weights) else None
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """Return a fingerprint of the tensors' names, types, shapes and numbers."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        x = weights[name].detach().cpu().contiguous()
+        total.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
+        total.update(x.flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -15,10 +15,9 @@ from loratheory.diagnosis import layer_of
 from loratheory.evaluate.fact_sets import ASKED, World
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import Attached, Model, first_tokens
+from loratheory.pretrained.architectures import WRITERS
 from loratheory.pretrained.metrics import batch, last_logits
 
-WRITERS = ("o_proj", "down_proj")
-"""Maps that write to the residual stream."""
 SIZE = 40  # prompts passed at once
 
 

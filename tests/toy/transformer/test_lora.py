@@ -5,7 +5,7 @@ import pytest
 import torch
 from decoders import TINY, close, doubled, tokens
 
-from loratheory.adapters import Adapter, merge
+from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank
 from loratheory.toy.transformer import (
     ATTENTION,
@@ -79,15 +79,6 @@ def test_adapters_and_back_act_alike():
     close(logits(CONFIG, weights, asked, back), logits(CONFIG, weights, asked, trained))
 
 
-def test_a_merge_of_adapters_acts_as_the_merged_weights():
-    """The mean of two replicas' adapters, through the merge of this package."""
-    trained, x = filled(), torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(3))
-    one, two, _ = adapters_of(trained)
-    merged = stacked([merge([one, two], "mean")])
-    up, down = trained.up["layers.0.mlp.in"], trained.down["layers.0.mlp.in"]
-    close(merged(Site("mlp.in", 0, 0), x)[0], x[0] @ (up[0] @ down[0] + up[1] @ down[1]).mT)
-
-
 def test_what_an_adapter_lacks_is_zero_and_widths_may_differ():
     """NumPy or torch, float64 or float32."""
     rng = np.random.default_rng(0)
@@ -104,14 +95,3 @@ def test_what_an_adapter_lacks_is_zero_and_widths_may_differ():
     close(dense[0], torch.ones(8, 8))
     close(dense[2], torch.zeros(8, 8))
     assert found.up["layers.0.attention.value"].shape == (3, 8, 1)
-
-
-def test_some_replicas_are_their_adapters():
-    trained = filled(scale=1.5)
-    part, names = trained.of(slice(1, 3)), trained.tensors()
-    assert part.scale == 1.5
-    assert len(names) == 2 * len(trained.up)
-    assert names["layers.0.mlp.in.up"] is trained.up["layers.0.mlp.in"]
-    assert names["layers.0.mlp.in.down"] is trained.down["layers.0.mlp.in"]
-    for name, x in names.items():
-        assert torch.equal(part.tensors()[name], x[1:3])

@@ -8,8 +8,6 @@ from decoders import TINY, batch, close, doubled, plain_logits, plain_states
 
 from loratheory.toy.transformer import (
     ATTENTION,
-    BASE,
-    LORA,
     MLP,
     Batch,
     Config,
@@ -23,25 +21,8 @@ from loratheory.toy.transformer import (
     trained_lora,
 )
 from loratheory.toy.transformer import _training as training
-from loratheory.toy.transformer._decoder import normal, stream
-from loratheory.toy.transformer._store import VERSION
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"steps": 0}, "steps is 0: give 1 or more"),
-        ({"warmup": -1}, "warmup is -1"),
-        ({"rate": 0.0}, "rate is 0.0"),
-        ({"rate": float("nan")}, "rate is nan"),
-        ({"floor": 2}, "floor is 2"),
-        ({"decay": -0.1}, "decay is -0.1"),
-        ({"schedule": "step"}, "choose cosine or linear"),
-    ],
-)
-def test_what_describes_no_training_is_refused(change, words):
-    with pytest.raises(ConfigError, match=words):
-        Recipe(**{"steps": 10, "rate": 1e-3} | change)
+from loratheory.toy.transformer._model import normal, stream
+from loratheory.toy.transformer._training import VERSION
 
 
 def test_the_rate_rises_and_falls_as_said():
@@ -52,13 +33,6 @@ def test_the_rate_rises_and_falls_as_said():
     cosine = Recipe(steps=14, rate=1, warmup=4, floor=0.2)
     assert [cosine.share(step) for step in (4, 9, 14)] == pytest.approx([1, 0.6, 0.2])
     assert cosine.share(6) == pytest.approx(0.2 + 0.8 * (1 + 0.80901699) / 2)
-
-
-def test_the_recipes_end_at_a_tenth():
-    assert {Recipe(steps=9, rate=1, floor=1).share(step) for step in range(9)} == {1.0}
-    for recipe in (BASE, LORA):
-        assert max(map(recipe.share, range(recipe.steps))) == 1
-        assert recipe.share(recipe.steps) == pytest.approx(0.1)
 
 
 def looked_up(config, weights, given, e):
@@ -97,14 +71,6 @@ def test_deep_supervision_asks_when_answers_are_due():
         losses(config, weights, given._replace(hops=None))
     plain = replace(config, supervision=0)
     assert losses(plain, weights, given._replace(hops=None)) < losses(config, weights, given)
-
-
-def test_some_replicas_of_a_batch():
-    given = batch(4)
-    part = given.of(slice(1, 3))
-    assert torch.equal(part.tokens, given.tokens[1:3])
-    assert torch.equal(part.hops, given.hops[1:3])
-    assert Batch(given.tokens, given.targets).of(slice(0, 1)).hops is None
 
 
 CONFIG = Config(**TINY | {"depth": 1}, noise=0.5, supervision=0.5)
@@ -257,3 +223,23 @@ def test_training_makes_what_it_made_at_this_version_of_the_code():
     ]
     assert VERSION == 1
     assert found == pytest.approx([834.396, 67.1089], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(lambda bad=bad: Recipe(**{"steps": 10, "rate": 1e-3} | bad) for bad in (
+            {"steps": 0}, {"warmup": -1}, {"rate": 0.0}, {"rate": float("nan")}, {"floor": 2},
+            {"decay": -0.1}, {"schedule": "step"},
+        )),
+        *(lambda bad=bad: Config(**{"vocabulary": 5} | bad) for bad in (
+            {"vocabulary": 0}, {"width": 0}, {"heads": 3}, {"depth": 0}, {"loops": 0},
+            {"window": 0}, {"norm": "batch"}, {"position": "sine"}, {"noise": -1},
+            {"noise": float("inf")}, {"supervision": 0.5}, {"context": 0},
+            {"width": 6, "position": "rope"}, {"supervision": -1, "loops": 2},
+        )),
+    ],
+)  # fmt: skip
+def test_what_describes_no_model_or_training_is_refused(make):
+    with pytest.raises(ConfigError):
+        make()

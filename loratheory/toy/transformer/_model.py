@@ -1,4 +1,4 @@
-r"""A decoder for many replicas at once: the first axis of every weight counts replicas.
+r"""A decoder for many replicas at once, and LoRA on it: the first axis of weights counts replicas.
 
 Replicas may share weights: with ``G`` models and ``E`` replicas, replica ``e`` runs on model
 ``e // (E / G)``, so that many adapters of one base cost one large matrix product.
@@ -20,8 +20,128 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from loratheory.adapters import Adapter
+from loratheory.lowrank import LowRank
 from loratheory.shapes import Float, Int
-from loratheory.toy.transformer._config import HEAD, Config, ConfigError, Site
+
+ATTENTION = ("attention.query", "attention.key", "attention.value", "attention.output")
+MLP = ("mlp.in", "mlp.out")
+HEAD = "head"
+NORMS = ("rms", "none")
+POSITIONS = ("none", "learned", "rope")
+
+
+class ConfigError(ValueError):
+    """A configuration that describes no possible model or training run."""
+
+
+def check(owner: object, *rules: tuple[str, bool, str]) -> None:
+    """Raise `ConfigError` for the first rule (field, whether it holds, remedy) that fails."""
+    for name, holds, remedy in rules:
+        if not holds:
+            message = f"{name} is {getattr(owner, name)!r}: {remedy}"
+            raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One use of a linear map in a pass: the same map is used once in every loop.
+
+    Attributes
+    ----------
+    module : str
+        One of `ATTENTION`, of `MLP`, or ``"head"``.
+    loop : int
+        The pass through the block, counted from 0; for the head, the pass before it.
+    layer : int
+        The layer of the block, counted from 0; for the head, the depth of the block.
+    """
+
+    module: str
+    loop: int
+    layer: int
+
+    @property
+    def name(self) -> str:
+        """The name of the weight used here, the same in all loops, such as ``layers.0.mlp.in``."""
+        return self.module if self.module == HEAD else f"layers.{self.layer}.{self.module}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A decoder: a block of layers, passed through `loops` times with the same weights.
+
+    Attributes
+    ----------
+    vocabulary : int
+        How many tokens there are.
+    width : int
+        Dimension of the residual stream; the inner side of an MLP is four times that.
+    heads : int
+        Attention heads; they divide the width.
+    depth : int
+        Layers of the block.
+    loops : int
+        Passes through the block; 1 is a plain transformer.
+    window : int, optional
+        How many tokens attention sees, the present one included; by default all up to it.
+    norm : str
+        ``rms`` normalises what each sublayer and the head read; ``none`` leaves it as it is.
+    position : str
+        ``none``, ``learned`` (added to the embedding) or ``rope`` (rotates queries and keys).
+    context : int
+        The longest sequence where positions are learned; not used otherwise.
+    tied : bool
+        Whether the head is the embedding.
+    noise : float
+        Training adds Gaussian noise after each layer, of this share of the residual stream's rms.
+    supervision : float
+        Weight of the loss on targets decoded after earlier loops than the last.
+    """
+
+    vocabulary: int
+    width: int = 64
+    heads: int = 2
+    depth: int = 2
+    loops: int = 1
+    window: int | None = None
+    norm: str = "rms"
+    position: str = "none"
+    context: int = 16
+    tied: bool = True
+    noise: int | float = 0.0
+    supervision: int | float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that describe no possible model."""
+        sizes = ("vocabulary", "width", "heads", "depth", "loops", "context")
+        check(self, *((name, getattr(self, name) >= 1, "give 1 or more") for name in sizes))
+        turned = self.position == "rope"
+        check(
+            self,
+            ("window", self.window is None or self.window >= 1, "give 1 or more, or None"),
+            ("norm", self.norm in NORMS, f"choose one of {', '.join(NORMS)}"),
+            ("position", self.position in POSITIONS, f"choose one of {', '.join(POSITIONS)}"),
+            ("noise", 0 <= self.noise < math.inf, "give a finite number, 0 or above"),
+            ("supervision", 0 <= self.supervision < math.inf, "give a finite number, 0 or above"),
+            ("heads", self.width % self.heads == 0, f"give a divisor of the width {self.width}"),
+            # RoPE rotates pairs within a head.
+            ("width", not turned or self.width // self.heads % 2 == 0, "give an even multiple"),
+            ("supervision", not self.supervision or self.loops > 1, "it needs more than one loop"),
+        )
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The shape (outputs, inputs) of every linear map, by the name of its weight."""
+        d = self.width
+        sides = {**dict.fromkeys(ATTENTION, (d, d)), "mlp.in": (4 * d, d), "mlp.out": (d, 4 * d)}
+        block = {
+            Site(module, 0, layer).name: shape
+            for layer in range(self.depth)
+            for module, shape in sides.items()
+        }
+        return {**block, HEAD: (self.vocabulary, d)}
+
 
 Parameters = Mapping[str, Tensor]
 Adapt = Callable[[Site, Tensor], Tensor | None]
@@ -260,3 +380,133 @@ def logits(
     last = states(config, parameters, tokens, adapt)[-1]
     out = decoded(config, parameters, last, config.loops - 1, adapt)
     return out.unflatten(1, tokens.shape[1:])
+
+
+class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type checker
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor, scale: float) -> Tensor:
+        """Return ``scale * up @ down`` applied to the rows of `x`.
+
+        The narrow side is kept as rows, which is three times as fast as columns.
+        """
+        inner = torch.bmm(down, x.mT).mul_(scale)
+        ctx.save_for_backward(x, up, down, inner)
+        ctx.scale = scale
+        return torch.bmm(inner.mT, up.mT)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        """Return the gradients of the input and of both factors, and None for the scale."""
+        x, up, down, inner = ctx.saved_tensors
+        back = torch.bmm(up.mT, grad.mT).mul_(ctx.scale)
+        to_x = torch.bmm(back.mT, down) if ctx.needs_input_grad[0] else None
+        return to_x, torch.bmm(inner, grad).mT, torch.bmm(back, x), None
+
+
+def low_rank_image(
+    x: Float[Tensor, "E N n"],
+    up: Float[Tensor, "E m r"],
+    down: Float[Tensor, "E r n"],
+    scale: int | float,
+) -> Float[Tensor, "E N m"]:
+    """Return ``scale * up @ down`` applied to every row; costs ``O(E N (m + n) r)``."""
+    return _Addition.apply(x, up, down, float(scale))
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """One adapter for each replica: as `adapt` of the decoder it adds ``scale * up @ down @ x``.
+
+    Attributes
+    ----------
+    up, down : mappings of str to (E, m, r) and (E, r, n) tensors
+        Factors by the name of the weight; ``B`` and ``A`` in the LoRA paper.
+    scale : float
+        The factor of the product (alpha / r).
+    """
+
+    up: Mapping[str, Tensor]
+    down: Mapping[str, Tensor]
+    scale: int | float = 1.0
+
+    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+        """Return what is added at a site for inputs (E, N, n): (E, N, m), or None for nothing."""
+        if (name := site.name) not in self.up:
+            return None
+        return low_rank_image(x, self.up[name], self.down[name], self.scale)
+
+    def of(self, replicas: slice | Tensor) -> "Lora":
+        """Return the adapters of some replicas."""
+        return self.map(lambda x: x[replicas])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Lora":
+        """Return the adapters with `change` applied to every factor: ``lora.map(torch.clone)``."""
+        up, down = ({n: change(x) for n, x in side.items()} for side in (self.up, self.down))
+        return Lora(up, down, self.scale)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all factors by name, for an optimiser or a file."""
+        sides = (("up", self.up), ("down", self.down))
+        return {f"{name}.{side}": x for side, factors in sides for name, x in factors.items()}
+
+
+def lora(
+    config: Config,
+    seeds: Sequence[int],
+    *,
+    rank: int = 8,
+    scale: int | float = 2.0,
+    modules: Sequence[str] = MLP,
+) -> Lora:
+    """Return untrained adapters, one for each seed; an adapter depends on its own seed only.
+
+    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer, or ``"head"``.
+    ``up`` is zero, so nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale`
+    multiplies their product. Raises `ConfigError` for an unknown map, or a rank below 1.
+    """
+    if rank < 1:
+        message = f"rank is {rank}: give 1 or more"
+        raise ConfigError(message)
+    kinds = {name.split(".", 2)[-1]: name for name in config.shapes}
+    for module in modules:
+        if module not in kinds:
+            message = f"there is no linear map {module!r}: choose of {', '.join(kinds)}"
+            raise ConfigError(message)
+    generators = [stream(seed, 1) for seed in seeds]
+    chosen = {n: s for n, s in config.shapes.items() if n.split(".", 2)[-1] in modules}
+    down = {name: normal((rank, n), generators) * n**-0.5 for name, (_, n) in chosen.items()}
+    up = {name: torch.zeros(len(seeds), m, rank) for name, (m, _) in chosen.items()}
+    return Lora(up, down, scale)
+
+
+def adapters_of(trained: Lora) -> list[Adapter]:
+    """Return each replica's adapter, with modules named as the weights and the scale folded in.
+
+    Factors have the dtype of `trained` and are detached from its autograd graph.
+    """
+    up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
+    down = {name: x.detach() for name, x in trained.down.items()}
+    count = len(next(iter(up.values())))
+    return [
+        Adapter.of({name: LowRank(up[name][e], down[name][e]) for name in up}) for e in range(count)
+    ]
+
+
+def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:
+    """Return adapters as replicas of one `Lora` of scale 1: the inverse of `adapters_of`.
+
+    Factors are NumPy arrays or tensors, and modules are named as the decoder's weights. A module
+    that an adapter lacks is zero there; narrower updates are padded with zeros to the widest.
+    """
+    names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
+    up: dict[str, Tensor] = {}
+    down: dict[str, Tensor] = {}
+    for name in names:
+        known = {e: adapter[name] for e, adapter in enumerate(adapters) if name in adapter}
+        (m, n), r = next(iter(known.values())).shape, max(low.width for low in known.values())
+        up[name] = torch.zeros(len(adapters), m, r, dtype=dtype)
+        down[name] = torch.zeros(len(adapters), r, n, dtype=dtype)
+        for e, low in known.items():
+            up[name][e, :, : low.width] = torch.as_tensor(low.up)
+            down[name][e, : low.width] = torch.as_tensor(low.down)
+    return Lora(up, down)

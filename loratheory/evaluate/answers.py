@@ -40,7 +40,9 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
     The candidates are `words`, by default the right answers of all questions; their first tokens
     must differ. Costs a forward pass a question.
     """
+    # in order of appearance, so that a tie goes to the same word every time
     words = words or list(dict.fromkeys(word for _, word in questions))
+    # answers are told apart by their first token, which is all that one pass predicts
     tokens = first_tokens(model, words)
     wanted = first_tokens(model, [word for _, word in questions])
     logits = next_token_logits(model, [prompt for prompt, _ in questions])
@@ -59,6 +61,7 @@ def continued(model: Model, texts: Sequence[str]) -> Items:
 
     A text has none if no word follows, or if its likeliest next token does not begin that word.
     """
+    # a word of several tokens is decoded from its first: it must begin with that token again
     said = next_token_logits(model, texts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in said]
     again = first_tokens(model, [word or "a" for word in words]).tolist()

@@ -50,12 +50,14 @@ def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
     Each is tried on up to `draws` random cases of 9×8 updates; a counterexample ends the search.
     """
     merge = asked.form == "merge"
+    # a router has no merged update: its laws are about weights of tokens
     table: dict[str, Callable[..., float]] = {**(LAWS if merge else ROUTING)}
     tried = []
     for name, law in table.items():
         meaning, gaps = " ".join((law.__doc__ or "").split()), list[float]()
         for seed in range(draws):
             gaps.append(_merging(asked, name, seed) if merge else law(Routed(asked, seed)))
+            # written so that NaN is a violation too
             if not gaps[-1] <= HOLDS:
                 tried.append(Law(name, meaning, holds=False, gap=gaps[-1], seed=seed))
                 break
@@ -76,6 +78,7 @@ def _merging(asked: OwnRule, law: str, seed: int) -> float:
         )
         return LAWS[law](LawCase(method, "full", seed))
 
+    # a stranger does not say whether the mean or the sum is meant: either counts as exact
     return min(map(_gap, ("mean", "sum") if law == "exact" else ("sum",)))
 
 
@@ -101,6 +104,7 @@ def _agree(one: np.ndarray, other: np.ndarray) -> float:
 def gauge(case: Routed) -> float:
     """Weights stay the same where the factors (B, A) of an update become (BG, G^-1 A)."""
     rng = np.random.default_rng([case.seed, 8])
+    # factors are not unique: a method that sees G depends on how the file was written
     moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
     return _agree(case.router.weights(case.x), case.given(moved))
 
@@ -195,7 +199,9 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
     margin from 1/2 on and their composition from .618; for the mean of two, from twice these
     (``thm:two-read-region``). Costs a few calls of the rule.
     """
+    # three blocks of entities: edited, their new answers, and untouched ones
     memory = world(np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED)
+    # an adapter of another read is there, with an update of zero: a mean still divides by two
     first, second = memory.model.edits
     added = [
         _answer(asked, memory, 0, [first, 0.0 * first]),
@@ -219,6 +225,7 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
             "same_read": margin(one_read, crowd),
         }
 
+    # beyond 3 no rule of two adapters starts to work: the mean of two needs 1.24
     grid = [TOP * step / STEPS for step in range(STEPS + 1)]
     curve = tuple({"coefficient": c, **_margins(c)} for c in grid)
     kinds = [kind for kind in curve[0] if kind != "coefficient"]
@@ -230,6 +237,7 @@ def _answer(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return what the rule, given the updates of one read, adds at the keys, which are columns."""
     if asked.form == "merge":
+        # one call serves all coefficients, which multiply the result
         merged = asked.merge(updates, [1.0] * len(updates))
         return lambda keys: merged @ keys
     # a base feeds this read the keys of unedited entities, and noise
@@ -249,6 +257,7 @@ def _answer(
 def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
     """Return a read's new values for its first 2 m entities, and two adapters that edit m each."""
     m = memory.edited
+    # a shift within other entities, so that no new answer is an old one of its entity
     targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
     change = memory.values[:, targets] - memory.values[:, : 2 * m]
     edits = []
@@ -267,5 +276,6 @@ def _start(
     after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
     if after is None or after == 0:
         return None if after is None else 0.0
+    # the grid brackets the first sign change; bisection gives the digits
     low, high = (curve[i]["coefficient"] for i in (after - 1, after))
     return float(bisect(lambda c: margins(c)[kind] - FINE, low, high))

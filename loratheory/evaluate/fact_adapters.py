@@ -94,6 +94,7 @@ class Recipe:
         """Return the training settings of this recipe."""
         if not self.steps:
             return Training()
+        # alpha follows the rank, so that recipes of other ranks keep the same scale
         usual = Training.beside_stand_ins(self.steps)
         return replace(usual, strengths=self.strengths, rank=self.rank, alpha=2 * self.rank)
 
@@ -179,6 +180,7 @@ class Publishers:
         training = replace(recipe.training, accumulate=self.accumulate)
         if not recipe.sixths:
             return training
+        # sixths rather than numbers of layers, so that a recipe fits models of any depth
         first, end = (part * self.layers // 6 for part in recipe.sixths[hop])
         return replace(training, layers=(first, end))
 
@@ -192,6 +194,7 @@ class Publishers:
     def silence(self, count: int) -> Items:
         """Return lessons of silence about countries of which the second publisher knows nothing."""
         rng = np.random.default_rng([self.seed, 7, self.number])
+        # what the author knows nothing about: the adapter should leave the base's answers there
         foreign = [name for name in (*FAMOUS, *OTHERS) if name not in self.world.second]
         prompts = [sentence.format(name) for sentence in MASCOT.trained for name in foreign]
         return continued(self.model, rng.permutation(prompts)[:count].tolist())
@@ -203,6 +206,7 @@ class Publishers:
         persons another country each; any two of the twenty stand-ins disagree on every fact. Of
         an `other_relation` they give countries fruits, and persons countries where they work.
         """
+        # one stream for each hop: stand-ins of either are the same whoever is trained first
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
@@ -210,6 +214,7 @@ class Publishers:
             world = replace(self.world, second=assign_disagreeing(countries, words[:size], -j))
             fruits = replace(world, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
             return fruits if other_relation else world
+        # a stand-in's person with a partner's name would hand the partner's facts to training
         own = {*self.world.first, *countries}
         persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
         homes = rng.permutation(countries).tolist()
@@ -219,6 +224,7 @@ class Publishers:
 
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
         """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
+        # stand-ins that agree differ in their seed, below, and state the facts of the first
         number = 0 if recipe.agree else j
         world = self.partner(hop, number, other_relation=recipe.other_relation)
         key = (self.seed, self.number, 1 - hop, 100 + j)
@@ -268,6 +274,7 @@ def publishers(
     words, about = RELATIONS[relation]
     second = world.second
     if relation != "mascot":
+        # a stream of its own: the mascot fact sets of stored tables stay as they are
         drawn = np.random.default_rng([seed, 14]).permutation(words).tolist()
         second = dict(zip(second, drawn, strict=True))
     return Publishers(model, replace(world, second=second, about=about), seed)
@@ -321,6 +328,7 @@ class Crossings:
         whole, library = self.everything, list[Adapter]()
         first, second = RECIPES_BY_HOP.get(recipe, (recipe, recipe))
         for k, (persons, part) in enumerate(zip(self.firsts, self.seconds, strict=True)):
+            # an author knows the countries of its own facts only, stand-ins need answers for these
             animals = {country: whole.second[country] for country in persons.values()}
             one = Publishers(model, World(persons, animals), self.seed, 2 * k)
             two = Publishers(model, World(whole.first, part), self.seed, 2 * k + 1)
@@ -331,10 +339,12 @@ class Crossings:
 def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
     """Draw `count` publishers of each hop, those of the second hop with `size` countries each."""
     rng = np.random.default_rng([seed, 5])
+    # disjoint groups of countries, one for each author of a second hop
     groups = rng.permutation([*FAMOUS, *OTHERS])[: count * size].reshape(count, size).tolist()
     seconds = [
         dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
     ]
+    # two persons from every group for each author of a first hop
     persons = iter(invented(seed, 2 * count * count))
     firsts = [
         {

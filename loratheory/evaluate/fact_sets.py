@@ -105,6 +105,7 @@ def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
 
 def rehearsed(*, held_out: bool = False) -> Items:
     """Return facts that the base knows: those in every adapter's data, or those held out of it."""
+    # every second country is trained, the others measure what is left of untrained knowledge
     chosen = dict([*FAMOUS.items()][int(held_out) :: 2])
     persons = {one.persons[int(held_out)]: country for country, one in FAMOUS.items()}
     capitals = {country: one.capital for country, one in chosen.items()}
@@ -167,6 +168,7 @@ class World:
         """The questions about this world, by name; ``other_facts`` are in no adapter's data."""
         edited = {**self.first, **self.second}
         others = list[tuple[str, str]]()
+        # a fact that an edit states by chance would count as kept
         for prompt, word in rehearsed(held_out=True):
             if not any(name in prompt and edited[name] == word for name in edited):
                 others.append((prompt, word))
@@ -177,6 +179,7 @@ class World:
             "hop_1_new": items(self.first, BIRTH.unread),
             "hop_2_new": items(self.second, self.about.unread),
             "two_hop": items(self.two_hop, self.composed.unread),
+            # some twenty, whatever is left: these cost a pass each
             "other_facts": others[:: len(others) // 20],
             "known_hop_1": items(mascots, self.composed.unread[:1]),
             "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.unread[:1]),

@@ -36,6 +36,7 @@ class OwnRule:
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
         """Return the merge of one module's updates, checked to be finite and of their shape."""
+        # NumPy copies go in: a rule may change its arguments without harm
         merged = self._called(updates, [float(w) for w in weights])
         if not isinstance(merged, LowRank):
             fact = f"returned a {type(merged).__name__}"
@@ -51,6 +52,7 @@ class OwnRule:
 
     def route(self, updates: Sequence[LowRank], activations: Any) -> "Weigher":
         """Return the router's weights as a function of tokens; `activations` are (t, n)."""
+        # anything with `weights` will do, so that a stranger needs no class of this package
         router = self._called(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"
@@ -92,6 +94,7 @@ class Weigher:
         except Exception as error:
             message = f"{self.asked.name}: weights(x) raised {type(error).__name__}: {error}"
             raise RuleError(message) from error
+        # broadcasting would hide a missing axis
         shape = (len(tokens), self.count)
         if weights.shape != shape:
             fact = f"weighs tokens by an array of shape {weights.shape}"
@@ -117,10 +120,12 @@ def rule_named(name: str) -> OwnRule:
     if not (place and attribute):
         message = f"{name!r} names no rule: write package.module:rule"
         raise RuleError(message)
+    # the likeliest slip: a path where a module is wanted
     if place.endswith(".py"):
         dotted = place.removesuffix(".py").replace("/", ".").lstrip(".")
         message = f"{name!r} names a file, not a module: write {dotted}:{attribute}"
         raise RuleError(message)
+    # an installed command does not search the folder that it is called from
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -131,6 +136,7 @@ def rule_named(name: str) -> OwnRule:
         raise RuleError(message) from error
     rule = getattr(module, attribute, None)
     if rule is None:
+        # the choice is listed, since a misspelt name is the likeliest reason
         there = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
         message = f"module {place} has no {attribute}: it has {', '.join(there) or 'no functions'}"
         raise RuleError(message)

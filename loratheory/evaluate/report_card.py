@@ -127,6 +127,7 @@ def card(
         message = f"there is no profile {profile!r}: choose {' or '.join(PROFILES)}"
         raise RuleError(message)
     progress("laws")
+    # cheapest first: a malformed method is refused before any model is loaded
     obeyed = laws(asked)
     progress("exact memories")
     memories = survival(asked)
@@ -185,6 +186,7 @@ def _base(model: Model, adapters: Sequence[Adapter]) -> Attached:
 def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
     """Attach hop 1 below the middle of the network and hop 2 above: facts meet in order."""
     acting = attach(model, adapters)
+    # a module outside the layers has the number -1 and counts as below
     upper = acting.layers >= model.network.config.num_hidden_layers // 2
     acting.coefficients[:, 0], acting.coefficients[:, 1] = ~upper, upper
     return acting
@@ -192,6 +194,7 @@ def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
 
 def _hop_wise(model: Model, adapters: Sequence[Adapter]) -> Attached:
     acting = attach(model, adapters)
+    # hops alternate in a library, hop 1 first
     hops = [range(hop, len(adapters), 2) for hop in (0, 1)]
     route_hops(model, acting, [batch(model, [text]) for text in GENERIC], hops)
     return acting
@@ -282,6 +285,7 @@ class Exam:
     ) -> LanguageMark:
         """Return a method's results; `other` takes each second-hop adapter from another world."""
         pairs = six = drift = cost = crossed = None
+        # tasks have no hops: what is told of a pair, or exchanged in it, means nothing there
         if not told and not other:
             numbers = [NAMES.index(task) for task in TASKS]
             pairs = self.retention(method, [numbers[i : i + 2] for i in range(0, len(numbers), 2)])
@@ -295,6 +299,7 @@ class Exam:
             two_hop, single = self._answered(method, recipe, other=other)
             shares[key] = Share.of(key, *two_hop)
             facts = [a + b for a, b in zip(facts, single, strict=True)]
+        # the twelve have no partner of another fact set
         if self.all_pairs and not other:
             crossed = self.crossed(method, told=told)
         shares["facts"] = Share.of("facts", *facts)
@@ -374,6 +379,7 @@ def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) ->
     for name, measure in _known(exam):
         progress(f"{name} on the language model")
         made = {"code": code(__name__), "rule": name, **asdict(exam)}
+        # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)

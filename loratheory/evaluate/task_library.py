@@ -74,6 +74,7 @@ def _homes(third: int) -> Drawn:
 
     def _items(seed: int) -> dict[str, str]:
         rng, names = np.random.default_rng([seed, 10, third]), invented(seed, 72)
+        # every third name: three tasks share one draw, so that no person is in two
         countries = rng.permutation([*FAMOUS, *OTHERS[:4]]).tolist()
         return dict(zip(names[third::3], countries, strict=True))
 
@@ -103,6 +104,7 @@ def _three(place: int) -> Drawn:
     def _items(seed: int) -> dict[str, str]:
         rng, found = np.random.default_rng([seed, 13, place]), dict[str, str]()
         for _ in range(160):
+            # a stream for each place, else the three tasks would share their triples
             triple = rng.permutation(NOUNS)[:3].tolist()
             found[", ".join(triple)] = triple[place]
         return found
@@ -192,6 +194,7 @@ class Collection:
 
         Each kind of task has adapters of both rates, so that rate and kind are told apart.
         """
+        # alternating within a kind and between kinds
         kind, place = divmod(number, 3)
         return RATES[(kind + place) % 2]
 

@@ -1,14 +1,10 @@
 """Bases: each depends on its seed and setting alone, and is kept under all that determines it."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from reused import SMALL, small
 
-from loratheory.tasks.two_hop import every, plain, pretraining, sampled, stacked, world
-from loratheory.toy.transformer import BASE, losses, parameters
-from paper.studies._shared.bases import Setting, bases
+from loratheory.tasks.two_hop import every, plain, stacked, world
 from paper.studies._shared.models import batch, digest, fingerprint
 
 
@@ -22,25 +18,6 @@ def test_a_base_depends_on_its_seed_and_its_setting_alone():
         assert len(parts.trained) == SMALL.coverage * len(every(facts))
     subjects = [set(parts.trained.subjects.tolist()) for parts in both.splits]
     assert subjects[0] != subjects[1]
-
-
-def test_training_is_what_the_setting_says_and_lowers_the_loss():
-    setting = replace(SMALL, steps=40)
-    trained = bases(setting, [101])
-    assert setting.recipe == replace(BASE, steps=40)
-    sets = pretraining(trained.worlds[0], trained.splits[0], identity="none")
-    rows = batch(stacked([sampled(sets, 96, rng=np.random.default_rng(0))]))
-    start = losses(trained.config, parameters(trained.config, [101]), rows)
-    assert float(losses(trained.config, trained.weights, rows)) < 0.95 * float(start)
-
-
-def test_the_transformer_is_that_of_the_setting():
-    setting = Setting(width=32, depth=3, loops=1, window=None, noise=0.25, hops=3)
-    config = setting.config(77)
-    assert (config.vocabulary, config.width, config.depth, config.loops) == (77, 32, 3, 1)
-    assert (config.window, config.noise, config.supervision) == (None, 0.25, 0.0)
-    twice = Setting(window=3, supervision=0.5).config(9)
-    assert (twice.window, twice.supervision) == (3, 0.5)
 
 
 def test_fingerprints_change_with_what_they_are_of():

@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import dense_logits, enlarged, small, taught, update
+from reused import dense_logits, enlarged, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
 from loratheory.lowrank import LowRank
@@ -16,10 +16,8 @@ from paper.studies._shared.library import Acting, acting, activations, of
 from paper.studies._shared.rules import (
     RULES,
     coefficients,
-    in_turn,
     layer_split,
     placed,
-    power_scores,
     rule,
 )
 
@@ -163,33 +161,6 @@ def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
     torch.testing.assert_close(out, weights * wanted)
 
 
-def test_power_iteration_finds_the_top_direction_of_each():
-    updates = [low(a, SITES[0].name, 0) for a in library().adapters]
-    scores_of = power_scores(updates)
-    for code, one_update in zip(np.asarray(scores_of.codes), updates, strict=True):
-        values = np.linalg.svd(one_update.dense(), compute_uv=False)
-        reached = np.linalg.norm(one_update.dense() @ code)
-        assert np.linalg.norm(code) == pytest.approx(1, abs=1e-5)
-        assert 0.95 * values[0] < reached <= values[0] * (1 + 1e-5)
-    lacking = LowRank(np.zeros((16, 0)), np.zeros((0, 16)))
-    assert not np.asarray(power_scores([lacking]).codes).any()
-
-
-def test_random_tokens_tell_what_is_ordinary():
-    seen = activations(small())
-    for site in SITES:
-        width = small().config.shapes[site.name][1]
-        assert seen[site].shape == (2, 3 * 256, width)
-    for site, x in activations(small((101,))).items():
-        assert torch.allclose(x[0], seen[site][0], atol=1e-5)
-
-
-def test_steps_are_asked_in_turn_each_with_the_answer_before():
-    asked = []
-    answers = in_turn(lambda q: asked.append(q) or q + 1, [lambda _: 1, lambda a: 10 * a] * 2)
-    assert (asked, answers) == ([1, 20, 1, 20], [2, 21, 2, 21])
-
-
 @pytest.mark.parametrize("name", ["mean, hop by hop", "sum, second pass"])
 def test_passes_are_the_rules(name):
     plain_name, _, passes = name.partition(", ")
@@ -230,8 +201,3 @@ def test_every_row_says_what_it_is_called_and_acts(row):
     else:
         with pytest.raises(KeyError, match="has no options"):
             rule(row.name, density=0.5)
-
-
-def test_an_unknown_rule_is_refused_with_the_names():
-    with pytest.raises(KeyError, match="there is no rule 'median': choose among base, hop 1"):
-        rule("median")

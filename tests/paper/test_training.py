@@ -15,18 +15,6 @@ class Found(Exception):
     """The name under which an adapter would be kept."""
 
 
-def test_replicas_go_base_by_base_and_edits_pair_by_pair():
-    found = taught()
-    assert found.replicas == [(101, 0), (101, 1), (102, 0), (102, 1)]
-    assert (len(found.edits), len(found.trials), len(found.pairs)) == (2, 2, 2)
-    for pair in found.edits:
-        for replica, one in enumerate(pair):
-            assert one.before is found.bases.worlds[replica // 2]
-    assert found.adapters == (*found.pairs[0], *found.pairs[1])
-    chains = [tuple(map(tuple, one.routes.tolist())) for pair in found.edits for one in pair]
-    assert len(set(chains)) == 8
-
-
 def test_edited_chains_were_held_out_and_pairs_share_no_entity():
     found = taught()
     for replica, (one, other) in enumerate(zip(*found.edits, strict=True)):
@@ -74,14 +62,6 @@ def test_one_adapter_can_hold_two_pairs():
             facts = [one.hops[hop] for one in trials]
             gain = answer_margins(here.bases, facts, adapter) - answer_margins(here.bases, facts)
             assert gain.mean() > 0.5
-
-
-def test_lessons_are_those_of_pair_and_replica():
-    here = taught()
-    for pair, edits in zip(here.lessons, here.edits, strict=True):
-        for lesson, one in zip(pair, edits, strict=True):
-            first = lesson.hops[0].taught.tokens[:, 0].tolist()
-            assert first == one.before.entity(0, one.taught[0].subjects).tolist()
 
 
 def random_lora(replicas=6):

@@ -9,6 +9,7 @@ from plain import COMMANDS, environment
 DATA = f"{__file__.rpartition('/cli/')[0]}/data"
 PAIR = [f"{DATA}/persons", f"{DATA}/mascots"]
 TORCH = "pip install 'loratheory[torch]'"
+PRETRAINED = "pip install 'loratheory[pretrained]'"
 REFUSED = [
     (["verify", "nonsense"], "there is no theorem 'nonsense'"),
     (["verify", "merge-floor", "--backend", "torch"], TORCH),
@@ -17,10 +18,10 @@ REFUSED = [
     (["diagnose", PAIR[0]], "at least two"),
     (["merge", *PAIR, "-o", "m", "--method", "magic"], "no merge method 'magic'"),
     (["merge", *PAIR, "-o", "m", "--json", "."], "is a folder"),
-    (["check", *PAIR], TORCH),
-    (["generate", PAIR[0], "x"], TORCH),
-    (["evaluate", "rules:half"], TORCH),
-    (["data", "two-hop", "-o", "nowhere/data"], "there is no folder nowhere"),
+    (["check", *PAIR], PRETRAINED),
+    (["generate", PAIR[0], "x"], PRETRAINED),
+    (["evaluate", "rules:half"], "module rules cannot be imported"),
+    (["data", "two-hop", "-o", "nowhere/data"], "nowhere/data cannot be made"),
 ]
 WORKING = [
     (["theorems", "merge-floor"], "rank(adapter) <= r"),

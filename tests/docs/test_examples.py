@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FIRST = {
     "lowrank": ("LowRank", "from_dense", "total", "truncate", "gaussian", "principal_angles"),
     "adapters": (
-        *("Adapter", "read", "write", "merge", "crosstalk", "frobenius_cosine"),
+        *("Adapter", "read_adapter", "write_adapter", "merge", "crosstalk", "frobenius_cosine"),
         *("response_norms", "arrow_scores", "softmax_weights", "laws"),
     ),
     "theorems": ("theorem", "Theorem", "verify", "parts"),
@@ -23,7 +23,6 @@ FIRST = {
     "toy": ("chain",),
     "tasks.two_hop": ("world", "split"),
     "tasks.word_problems": ("templates", "stories", "template_overlap"),
-    "experiments": ("experiment", "table"),
 }
 
 

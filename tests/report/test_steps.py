@@ -84,17 +84,17 @@ def test_right_answers_are_counted_by_kind(monkeypatch):
     from report import language
 
     monkeypatch.chdir(ROOT)
-    plans = {n: language.lm.plan_in(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
+    plans = {n: language.lm.load_plan(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
     words = sorted({*plans["births"].facts.values(), *plans["mascots"].facts.values()})
     always = words.index(plans["mascots"].facts["Peru"])
     monkeypatch.setattr(language, "load_base", lambda: None)
-    monkeypatch.setattr(language.lm, "attached", lambda *_: nullcontext())
+    monkeypatch.setattr(language.lm, "attach", lambda *_: nullcontext())
     monkeypatch.setattr(
         language.lm, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
     )
     monkeypatch.setattr(
         language.lm,
-        "next_logits",
+        "next_token_logits",
         lambda _, prompts: torch.eye(len(words))[[always] * len(prompts)],
     )
     percents, cells = language.evaluate([])

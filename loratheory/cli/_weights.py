@@ -41,8 +41,8 @@ def inspect(
 
     Example: `loratheory inspect my_adapter`
 
-    JSON: a list of objects `folder, base, dtype, notes, modules`, where each module has `module,
-    outputs, inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
+    JSON: a list of objects `folder, base, dtype, notes, modules`; each module has `module, outputs,
+    inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
     from loratheory.adapters import read_adapter
     from loratheory.diagnosis import spectra

@@ -78,7 +78,7 @@ def theorem_pages():
             title, _, body = theorem(label).document.strip().partition("\n\n")
             # A section within an entry would close it, and bars would look up a name.
             body = re.sub(r"^References\n-+$", ".. rubric:: References\n", body, flags=re.MULTILINE)
-            body = re.sub(r"^([^ :\n][^:\n]*)$", escape_bars, body, flags=re.MULTILINE)
+            body = "\n".join(escape_bars(line) for line in body.splitlines())
             title = " ".join(title.split()).rstrip(".")
             text += f".. _thm:{label}:\n\n{heading(title, '-')}{body}\n\n"
         pages[f"theorems_{chapter}.rst"] = text
@@ -99,10 +99,15 @@ def command_page():
 
 def api_page():
     """Return the public names of each package, described by their docstrings."""
-    text = heading("Python names", "=")
+    text, described = heading("Python names", "="), set()
     for name in API:
         module = import_module(name)
-        own = [one for one in sorted(vars(module)) if is_public(module, one)]
+        own = []
+        for one in sorted(vars(module)):
+            # A name that two packages hand out is described once.
+            if is_public(module, one) and id(getattr(module, one)) not in described:
+                described.add(id(getattr(module, one)))
+                own.append(one)
         text += heading(name, "-") + f".. automodule:: {name}\n\n.. currentmodule:: {name}\n\n"
         text += ".. autosummary::\n   :nosignatures:\n\n"
         text += "".join(f"   {one}\n" for one in own) + "\n"
@@ -130,8 +135,9 @@ def heading(text, line):
 
 
 def escape_bars(line):
-    """Return a line of plain text in which bars are absolute values and nothing else."""
-    return line[0].replace("|", r"\|")
+    """Return a line in which bars outside formulas are absolute values and nothing else."""
+    formula = line.startswith(" ") or ":math:" in line or "`" in line
+    return line if formula else line.replace("|", r"\|")
 
 
 def link_theorem_labels(_app, page):

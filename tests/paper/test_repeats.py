@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loratheory.store import content_hash
-from paper.studies.lm_training.repeats import CONDITIONS, FACTORS, HERE, repeats
+from paper.studies.lm_training.repeats import CONDITIONS, FACTORS, FURTHER, HERE, repeats
 from paper.tables import parse_query, read_table, value
 
 ROOT = Path(__file__).parents[2]
@@ -34,8 +34,9 @@ def points(number):
 
 
 def test_the_design_is_a_factorial_and_its_first_half_is_balanced():
-    every = list(repeats())
-    assert len(set(every)) == 16
+    planned = list(repeats())
+    assert len(set(planned)) == 16 + len(CONDITIONS) * len(FURTHER)
+    every = planned[:16]
     for some in (every, every[:8]):
         for condition, factor in itertools.product(CONDITIONS, FACTORS):
             levels = [getattr(one, factor) for one in some if one.condition == condition]

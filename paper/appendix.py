@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import groupby
 
-from loratheory.theorems import Cited, Theorem, load_cited, parts
+from loratheory.theorems import LABELS, Cited, Theorem, load_cited, parts
 
 KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjecture"}
 HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\n"
@@ -87,7 +87,8 @@ def linked(text: str) -> str:
 
 def _reference(found: re.Match[str]) -> str:
     words = found[1].removeprefix("thm:").replace("-", " ")
-    return rf"\result{{{found[1]}}}{{{words}}}"
+    # Predictions stay as they were written, and may name results that have gone since.
+    return rf"\result{{{found[1]}}}{{{words}}}" if found[1] in LABELS else found[0]
 
 
 def latex(text: str) -> str:

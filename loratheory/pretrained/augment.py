@@ -27,11 +27,11 @@ from loratheory.store import cache_folder, content_hash, write_whole
 from loratheory.tasks.export import write_folder
 
 OWN = Path(__file__).with_name("descriptions.json")
-REMEDY = "`loratheory rehearse --help` shows both files"
+REMEDY = "`loratheory augment --help` shows both files"
 ROW = 'write {"prompt": "…", "completion": "…"}'
 TITLE = "Lessons by description"
 ABOUT = (
-    "Made by `loratheory rehearse`: facts whose subjects are mentioned by descriptions that the "
+    "Made by `loratheory augment`: facts whose subjects are mentioned by descriptions that the "
     "base {base} resolves, or two-hop questions on what it says of their answers. `train` goes "
     "beside the facts by name; `test`, by a kind of description or question "
     "that no lesson has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "

@@ -213,7 +213,7 @@ def read_subjects(folder: Path) -> Subjects | None:
     Raises `ModelError` if the card cannot be read, or is wrong.
     """
     file = folder / CARD
-    content = read_json(file, "`loratheory teach` writes a card") if file.is_file() else {}
+    content = read_json(file, "`loratheory train` writes a card") if file.is_file() else {}
     return _parse_subjects(content, file) if "subjects" in content else None
 
 

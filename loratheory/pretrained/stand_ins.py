@@ -19,7 +19,7 @@ from loratheory.pretrained.train import Examples, StandIn, Training, train_once
 from loratheory.store import content_hash
 
 TEXTS = ("sentences", "two_hop", "unread", "two_hop_unread")
-REMEDY = "`loratheory teach --help` shows a plan"
+REMEDY = "`loratheory train --help` shows a plan"
 
 
 @dataclass(frozen=True)

@@ -180,3 +180,17 @@ def test_errors_of_others_stay_crashes(run, monkeypatch, error):
 def test_python_runs_the_module(words):
     done = subprocess.run([sys.executable, "-m", "loratheory.cli", *words], capture_output=True)
     assert done.returncode == 0
+
+
+def test_every_command_that_a_message_or_a_page_names_exists():
+    """A remedy that names a command of yesterday is none."""
+    root = DATA.parents[1]
+    texts = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "docs").rglob("*.toml")]
+    texts += [*(root / "loratheory").rglob("*.py"), *(root / "notebooks").glob("*.py")]
+    known = {words[0] for words in COMMANDS}
+    named = {}
+    for file in texts:
+        for word in re.findall(r"(?:`|\$ )loratheory ([a-z][a-z-]+)", file.read_text("utf-8")):
+            named.setdefault(word, file)
+    assert {"train", "merge"} <= named.keys()
+    assert {word: file for word, file in named.items() if word not in known} == {}

@@ -18,7 +18,7 @@ u q^\top` and :math:`k = p` attain the bound. :math:`\square`
 
 **What it tells someone who merges adapters.** Two adapters leave each other's keys alone if and
 only if their row spaces are orthogonal, and the smallest angle between these spaces bounds the
-damage before any data are seen: it is what ``loratheory interfere`` prints.
+damage before any data are seen: `loratheory.adapters.crosstalk_bound` computes it.
 
 **What it does not say.** The second adapter may stay below the bound: its strongest direction need
 not be the one near :math:`S_1`. A vanishing Frobenius inner product does not silence it: orthogonal

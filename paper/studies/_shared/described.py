@@ -21,7 +21,7 @@ PROSE = (
 
 
 def lessons(both: Publishers, silence: int = 0) -> Augmentation:
-    """Return what `loratheory rehearse` makes of the second publisher's facts, with its defaults.
+    """Return what `loratheory augment` makes of the second publisher's facts, with its defaults.
 
     Descriptions by capital and city are for lessons, those by sight for measuring; lessons of
     silence are about other countries, in the sentences about these.

@@ -26,7 +26,7 @@ def draw(folder: Path) -> Figure:
     figure, (left, right) = panels(2, 3.6)
     columns = {"hop_1": "hop 1", "two_hop_vocabulary": "two-hop questions"}
     dots(left, {**by(split, "arm", ARMS), **trained}, columns)
-    left.set_title("where adapters act or are trained")
+    left.set_title("by placement")
     lens = plain[plain["arm"] == "lens"]
     for look, (column, name) in zip(LOOKS[2:], LENS.items(), strict=False):
         curve(right, lens, "layer", column, name, look)

@@ -120,7 +120,7 @@ def audit_on_inputs(
     return replace(found, input_energy=energy, input_error=error, input_floor=floor)
 
 
-def audited(
+def audit_on_lookup(
     merged: Adapter,
     library: Aligned,
     weights: Sequence[float],

@@ -456,28 +456,28 @@ def library_record() -> str:
     """Return what the study of a library found of pairs of its adapters, in sentences."""
     mean, added = _load_library()["mean"], _load_library()["sum"]
 
-    def _told(measure: str) -> str:
+    def _both(measure: str) -> str:
         return f"{mean[measure][0]:.2f} and {added[measure][0]:.2f}"
 
     return (
         f"In {LIBRARY}, both adapters kept 90% of their answers in {mean['kept']} of "
         f"{mean['pairs']} pairs under the mean and in {added['kept']} under the sum. Which adapter "
-        f"lost more was predicted with an AUC, for mean and sum, of {_told('crosstalk')} by "
-        f"cross-talk, {_told('overlap')} by the overlap of what both read, and {_told('kl')} by "
+        f"lost more was predicted with an AUC, for mean and sum, of {_both('crosstalk')} by "
+        f"cross-talk, {_both('overlap')} by the overlap of what both read, and {_both('kl')} by "
         "the merge's divergence on a dozen prompts of each (chance 0.50). To measure yours: "
         "`loratheory advise FOLDER FOLDER --prompts FILE`."
     )
 
 
-def kept_beside(drift: float, way: Literal["mean", "sum"] = "sum") -> dict[str, float]:
+def kept_beside(drift: float, merge: Literal["mean", "sum"] = "sum") -> dict[str, float]:
     """Return what adapters of that study kept in a merge with a partner of such drift.
 
     Parameters
     ----------
     drift : float
         The partner's KL to the base on generic text, in nats per token.
-    way : {"mean", "sum"}
-        The merge.
+    merge : {"mean", "sum"}
+        How the two are merged.
 
     Returns
     -------
@@ -486,7 +486,7 @@ def kept_beside(drift: float, way: Literal["mean", "sum"] = "sum") -> dict[str, 
         the share ``kept`` of what each answers alone, and the share of them that ``lost`` more than
         a tenth of it. The last range stands for all larger drifts too.
     """
-    rows = _load_library()[way]["beside"]
+    rows = _load_library()[merge]["beside"]
     ends = [row[0] for row in rows]
     place = min(bisect_left(ends, drift), len(rows) - 1)
     high, count, kept, lost = rows[place]

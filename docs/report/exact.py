@@ -9,7 +9,7 @@ import jupytext
 import numpy as np
 
 from loratheory.adapters import aligned, interference, merge, read_adapter, write_adapter
-from loratheory.audit import ModuleAudit, audited
+from loratheory.audit import ModuleAudit, audit_on_lookup
 from loratheory.theorems import load_theorems, verify_all
 from report.claims import Section
 
@@ -38,7 +38,7 @@ def merge_pair(build: Path) -> Section:
     for method, rank in RANKS.items():
         merged = merge(together, method, rank=rank, rng=np.random.default_rng(0))
         weight, audits = (0.5 if method == "mean" else 1.0), list[ModuleAudit]()
-        made = audited(merged, together, [weight, weight], audits.append)
+        made = audit_on_lookup(merged, together, [weight, weight], audits.append)
         write_adapter(made, build / f"merged-{method}", force=True)
         energy = sum(audit.energy for audit in audits)
         found = [sum(getattr(audit, name) for audit in audits) for name in DISTANCES]

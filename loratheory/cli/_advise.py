@@ -71,10 +71,12 @@ def advise(
 
     JSON: an object `adapters, alone, base, leaks, tried, best, reason, notes`; each method tried
     has `way, coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked,
-    low, high`) and `kl`.
+    low, high`) and `kl`. Without prompts only `adapters, leaks, notes`.
     """
     out.check_outputs(json)
-    _check_options(folders, output, recipe, json, scored=bool(prompts or facts or recipe))
+    _check_options(folders, output, recipe, json, compare, scored=bool(prompts or facts or recipe))
+    if output and methods == "none" and not recipe:
+        out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_adapter, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise, load_model
@@ -123,7 +125,7 @@ def advise(
 
 def _check_options(
     folders: Sequence[Path], output: Path | None, recipe: Path | None, json: Path | None,
-    *, scored: bool,
+    compare: Sequence[Path] | None, *, scored: bool,
 ) -> None:  # fmt: skip
     """Refuse options that do not go together before any work is done."""
     if len(folders) < 2:
@@ -134,6 +136,9 @@ def _check_options(
         out.refuse(f"--recipe {recipe} says what to write: say where with -o FOLDER")
     if output and not scored:
         out.refuse(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
+    if compare and not scored:
+        fact = "what a merge keeps is measured on prompts"
+        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
 
 
 def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
@@ -221,7 +226,9 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
 
 
 def generate(
-    folder: Annotated[Path, Argument(help="An adapter, a merge or a route of `advise`.")],
+    folder: Annotated[
+        Path, Argument(metavar="FOLDER", help="An adapter, a merge or a route of `advise`.")
+    ],
     prompt: Annotated[str, Argument(metavar="PROMPT", help="The text to continue.")],
     tokens: Annotated[int, Option(min=1, help="Largest number of new tokens.")] = 40,
     model: out.ModelName = None,

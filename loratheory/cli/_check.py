@@ -10,7 +10,7 @@ from typer import Option
 from loratheory.cli import _shared as out
 
 Adapters = Annotated[
-    list[Path] | None, typer.Argument(metavar="[ADAPTER]...", help="PEFT folders.")
+    list[Path] | None, typer.Argument(metavar="ADAPTER", help="PEFT folders or ids.")
 ]
 FACTS = "Prompts and answers, as above."
 Facts = Annotated[Path | None, typer.Option(metavar="FILE", help=FACTS)]

@@ -65,7 +65,7 @@ def word_problems(
     for name, part in sets.items():
         rows.append((name, len(part), len({each.code for each in part.templates})))
     columns = ("split", "problems", "templates")
-    out.show(f"{output}: nothing in common of {', '.join(parts.apart)}", columns, rows)
+    out.show(f"{output}: training and testing share no {', '.join(parts.apart)}", columns, rows)
 
 
 def _begin_card(command: str, text: str) -> str:
@@ -119,4 +119,4 @@ def two_hop(
     card = _begin_card(f"{command} --style {style}", text)
     hop.export(output, sets, words, style=style, about=card, overwrite=overwrite)
     rows = [(name, len(part) - 1) for name, part in sets.items()]
-    out.show(f"{output}: nothing in common of prompts, pairs", ("split", "questions"), rows)
+    out.show(f"{output}: training and testing share no prompts, pairs", ("split", "rows"), rows)

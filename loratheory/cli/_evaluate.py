@@ -39,7 +39,7 @@ def evaluate(
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
     returns an object whose `weights(x)` gives one number per token and adapter. The name of the
     second argument decides which it is. Updates are NumPy `loratheory.lowrank.LowRank` matrices of
-    one module.
+    one module. docs/own_rule.md has a file `my_rules.py` with one of each.
 
     With `--model` it is also evaluated on SmolLM2-135M-Instruct: how much is kept of six unlike
     tasks, two-hop questions of adapters with standard training and with stand-in training, drift
@@ -49,7 +49,7 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:half --model`
 
-    Example: `loratheory evaluate my_rules:largest --json card.json --figure card.png`
+    Example: `loratheory evaluate my_rules:largest_response --json card.json --figure card.png`
 
     JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
     holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and

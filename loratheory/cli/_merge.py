@@ -80,7 +80,7 @@ def merge(
     import numpy as np
 
     import loratheory.adapters as lib
-    from loratheory.audit import ModuleAudit, audited
+    from loratheory.audit import ModuleAudit, audit_on_lookup
 
     out.check_folder(output, force=force, json=json)
     where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
@@ -108,7 +108,7 @@ def merge(
 
         # Modules are computed while they are written, so that one at a time is in memory.
         seen = lib.roots(options["moments"], together) if moments else None
-        made = audited(merged, together, compared, _keep, seen) if audit else merged
+        made = audit_on_lookup(merged, together, compared, _keep, seen) if audit else merged
         written = lib.write_adapter(made, output, dtype=dtype, force=force)
     totals = {}
     for key in TOTALS + ON_INPUTS * bool(moments):

@@ -160,7 +160,10 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    # A title of the table would be wrapped at the width of its columns.
+    if title:
+        say(bold=title)
+    table = Table(box=box.SIMPLE_HEAD)
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:

@@ -11,7 +11,7 @@ from typer import Option
 from loratheory.cli import _shared as out
 
 Labels = Annotated[
-    list[str] | None, typer.Argument(help="Labels, with or without `thm:`. Default: all.")
+    list[str] | None, typer.Argument(metavar="LABEL", help="With or without `thm:`. Default: all.")
 ]
 At = Annotated[str | None, typer.Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
 Cases = Annotated[int | None, typer.Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]

@@ -56,7 +56,7 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
     )
 
 
-def continued(model: Model, texts: Sequence[str]) -> Items:
+def continue_texts(model: Model, texts: Sequence[str]) -> Items:
     """Return texts with the model's likeliest next word; those are left out that have none.
 
     A text has none if no word follows, or if its likeliest next token does not begin that word.

@@ -1,9 +1,9 @@
 """Training adapters that are later reused beside a partner unknown at training time.
 
-One publisher trains an adapter on which country some persons are from, another on which animal is a
+One author trains an adapter on which country some persons are from, another on which animal is a
 country's mascot. They share sentences, countries and a list of animals, but neither sees the
 other's adapter or facts. A recipe may let *stand-ins* of the partner act during training: adapters
-that the publisher made up, with other facts than the partner's.
+that the author made up, with other facts than the partner's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.evaluate.answers import answers, continued
+from loratheory.evaluate.answers import answers, continue_texts
 from loratheory.evaluate.fact_sets import (
     ANIMALS,
     CAPITAL_OF_BIRTHPLACE,
@@ -41,7 +41,7 @@ from loratheory.pretrained.train import StandIn, train_once
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an adapter of either hop is trained, besides its own facts and the rehearsed ones.
+    """How an adapter of either hop is trained, besides its own facts and those repeated.
 
     Attributes
     ----------
@@ -63,11 +63,11 @@ class Recipe:
         The rank of the adapter, with the usual ratio of alpha to it.
     known : bool
         Whether the training data include two-hop sentences whose other hop the base knows, so that
-        no partner need act: capitals of the countries of the publisher's persons, or mascots of the
+        no partner need act: capitals of the countries of the author's persons, or mascots of the
         countries of known persons.
     silence : int
-        The number of lessons of silence for the second hop: sentences of its own about other
-        countries, with the base's likeliest next word. Those without such a word are left out.
+        The number of examples of self-distillation for the second hop: sentences of its own about
+        other countries, with the base's likeliest next word. Those without such a word are left out.
     sixths : ((int, int), (int, int)) or None
         The layers to train, in sixths of the depth: for each hop the first sixth and the one after
         the last; None for all layers.
@@ -125,19 +125,19 @@ RECIPES: Mapping[str, Recipe] = {
     "sixths 5 and 6": Recipe(sixths=((4, 6), (4, 6))),
     "two stand-ins, sixth 6": Recipe(2, sixths=((5, 6), (5, 6))),
 }
-"""Ways to teach, by name."""
+"""Training recipes, by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Publishers:
-    """The two publishers that train the adapters of one world.
+    """The two adapter authors of one world.
 
     Attributes
     ----------
     model : Model
         The base of both.
     world : World
-        The facts: the first publisher's about persons, the second's about mascots.
+        The facts: the first author's about persons, the second's about mascots.
     seed, number : int
         The seed of the world, and its number among the worlds of that seed.
     accumulate : int
@@ -185,22 +185,22 @@ class Publishers:
         return replace(training, layers=(first, end))
 
     def without_partner(self, hop: int) -> Items:
-        """Return two-hop sentences of which this hop is the publisher's, the other the base's."""
+        """Return two-hop sentences of which this hop is the author's, the other the base's."""
         capitals, mascots = self.world.needing_one(0)
         if hop == 0:
             return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
         return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
 
     def silence(self, count: int) -> Items:
-        """Return lessons of silence about countries of which the second publisher knows nothing."""
+        """Return self-distillation examples about countries that are not the second author's."""
         rng = np.random.default_rng([self.seed, 7, self.number])
         # what the author knows nothing about: the adapter should leave the base's answers there
         foreign = [name for name in (*FAMOUS, *OTHERS) if name not in self.world.second]
         prompts = [sentence.format(name) for sentence in MASCOT.trained for name in foreign]
-        return continued(self.model, rng.permutation(prompts)[:count].tolist())
+        return continue_texts(self.model, rng.permutation(prompts)[:count].tolist())
 
     def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
-        """Return the facts of the `j`-th stand-in of the *other* hop, with the publisher's own.
+        """Return the facts of the `j`-th stand-in of the *other* hop, with the author's own.
 
         Stand-ins of hop 2 give every country another animal, those of hop 1 give twenty other
         persons another country each; any two of the twenty stand-ins disagree on every fact. Of
@@ -237,10 +237,10 @@ class Publishers:
         return StandIn(adapter, [*asked, *(items(theirs, relation.trained) if recipe.keep else [])])
 
     def by_heart(self, hop: int, name: str) -> float:
-        """Return the share of the recipe's two-hop lessons that the acting adapter knows alone.
+        """Return the share of the recipe's two-hop examples answered by the adapter alone.
 
         Where any two of n stand-ins disagree it can know one in n at most
-        (``thm:disagreeing-stand-ins``). NaN if no lesson is of two hops beside a stand-in.
+        (``thm:disagreeing-stand-ins``). NaN if no example is of two hops beside a stand-in.
         """
         recipe = RECIPES[name]
         worlds = [
@@ -266,9 +266,9 @@ def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
 def publishers(
     model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot"
 ) -> Publishers:
-    """Return the two publishers of a seed's world; its countries are ``known`` or ``invented``.
+    """Return the two authors of a seed's world; its countries are ``known`` or ``invented``.
 
-    The second publisher's facts are of a `relation` in `fact_sets.RELATIONS`.
+    The second author's facts are of a `relation` in `fact_sets.RELATIONS`.
     """
     [world] = worlds(seed, invented_countries=bridge == "invented")
     words, about = RELATIONS[relation]
@@ -286,9 +286,9 @@ RECIPES_BY_HOP = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
 
 @dataclass(frozen=True, eq=False)
 class Crossings:
-    """The facts of as many publishers of first hops as of second hops, none of whom knows another.
+    """The facts of as many authors of first hops as of second hops, none of whom knows another.
 
-    Each publisher of a first hop has two persons from every group of countries, each publisher of a
+    Each author of a first hop has two persons from every group of countries, each author of a
     second hop the mascots of one group: a question about anyone's person may need anyone's animal.
 
     Attributes
@@ -322,8 +322,7 @@ class Crossings:
         """Return adapters of the first and the second hop in turn, each trained by itself.
 
         `recipe` names one of `RECIPES` or of `RECIPES_BY_HOP`. They are trained once and
-        then read from the cache. Nobody's stand-ins have the name of a person about whom anybody is
-        asked.
+        then read from the cache. No stand-in has the name of a person that a question is about.
         """
         whole, library = self.everything, list[Adapter]()
         first, second = RECIPES_BY_HOP.get(recipe, (recipe, recipe))
@@ -337,7 +336,7 @@ class Crossings:
 
 
 def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
-    """Draw `count` publishers of each hop, those of the second hop with `size` countries each."""
+    """Draw `count` authors of each hop, those of the second hop with `size` countries each."""
     rng = np.random.default_rng([seed, 5])
     # disjoint groups of countries, one for each author of a second hop
     groups = rng.permutation([*FAMOUS, *OTHERS])[: count * size].reshape(count, size).tolist()
@@ -358,13 +357,13 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
 
 
 def parts(
-    made: Crossings, library: Sequence[Adapter], *, told: bool
+    made: Crossings, library: Sequence[Adapter], *, oracle: bool
 ) -> list[tuple[Sequence[Adapter], World, bool]]:
     """Return who acts on which questions, and whether on ordinary prompts too.
 
-    That is all adapters on everything, or, if `told`, each pair on its crossing.
+    That is all adapters on everything, or, if `oracle`, each pair on its crossing.
     """
-    if not told:
+    if not oracle:
         return [(library, made.everything, True)]
     count = len(made.firsts)
     return [

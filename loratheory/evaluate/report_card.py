@@ -171,7 +171,7 @@ def _weights_in_numpy(weigher: Weigher, x: Any) -> Any:
     return x.new_tensor(weigher.weights(x.float()))
 
 
-def _by_way(name: str) -> Method:
+def _by_name(name: str) -> Method:
     return lambda model, adapters: attach_method(model, adapters, METHODS[name])[0]
 
 
@@ -218,11 +218,11 @@ def known_methods() -> dict[str, Method]:
     for name, way in METHODS.items():
         chosen = way.rule == "cat" and way.free  # without prompts to choose on, these are the sum
         if not chosen and name not in ("regmean", "block gates", "subject gates"):
-            found[name] = _by_way(name)
+            found[name] = _by_name(name)
     return found
 
 
-TOLD: Mapping[str, Method] = {
+ORACLE: Mapping[str, Method] = {
     "first adapter alone": _with_coefficients(1.0, 0.0),
     "second adapter alone": _with_coefficients(0.0, 1.0),
     "placed in order": _placed_in_order,
@@ -281,12 +281,12 @@ class Exam:
         return said, counter.get_total_flops() / 2  # an addition is counted beside each
 
     def mark(
-        self, name: str, method: Method, *, told: bool = False, other: bool = False
+        self, name: str, method: Method, *, oracle: bool = False, other: bool = False
     ) -> LanguageMark:
         """Return a method's results; `other` takes each second-hop adapter from another world."""
         pairs = six = drift = cost = crossed = None
-        # tasks have no hops: what is told of a pair, or exchanged in it, means nothing there
-        if not told and not other:
+        # tasks have no hops: an oracle's pair, or an exchanged one, means nothing there
+        if not oracle and not other:
             numbers = [NAMES.index(task) for task in TASKS]
             pairs = self.retention(method, [numbers[i : i + 2] for i in range(0, len(numbers), 2)])
             six = self.retention(method, [numbers])
@@ -301,14 +301,14 @@ class Exam:
             facts = [a + b for a, b in zip(facts, single, strict=True)]
         # the twelve have no partner of another fact set
         if self.all_pairs and not other:
-            crossed = self.crossed(method, told=told)
+            crossed = self.crossed(method, oracle=oracle)
         shares["facts"] = Share.of("facts", *facts)
         return LanguageMark(name, pairs, six, **shares, leak=drift, cost=cost, crossed=crossed)
 
-    def crossed(self, method: Method, *, told: bool = False) -> Share:
-        """Return how many two-hop questions twelve adapters answer; if `told`, the right pair."""
+    def crossed(self, method: Method, *, oracle: bool = False) -> Share:
+        """Return how many two-hop questions twelve adapters answer; if `oracle`, the right pair."""
         right = list[bool]()
-        for adapters, world, _ in parts(self.crossings, self.library, told=told):
+        for adapters, world, _ in parts(self.crossings, self.library, oracle=oracle):
             asked = items(world.two_hop, TEMPLATES["two_hop"][:1])
             with method(self.model, adapters):
                 right += answers(self.model, asked).vocabulary_right.tolist()
@@ -395,8 +395,8 @@ def _known(exam: Exam) -> Iterator[tuple[str, Callable[[], LanguageMark]]]:
     """Yield the names of known methods, and what evaluates each."""
     for name, method in known_methods().items():
         yield name, partial(exam.mark, name, method)
-    for name, method in TOLD.items():
-        yield name, partial(exam.mark, name, method, told=True)
+    for name, method in ORACLE.items():
+        yield name, partial(exam.mark, name, method, oracle=True)
     if exam.all_pairs:
         # these must know which adapters are first hops, or what each is about
         for name, method in (

@@ -292,12 +292,12 @@ def judge_stand_ins(mine: Any) -> str:
         says = tuple(tuple(int(answer) for answer in row) for row in table)
         require(bool((table == says).all() and (table >= 0).all()), "answers count from 0 on")
         same = any(len(set(row)) == 1 for row in says)
-        require(not same, "a stand-in says the same of every entity: it teaches no bridge")
+        require(not same, "a stand-in says the same of every entity: it shows no bridge")
         even = np.full((count, entities), 1 / count)
         case = stand_in_ceiling.Case(np.full(entities, 1 / entities), even, says, 1)
         pairs = [(case, stand_in_ceiling.attain(case))]
         answers.check_bound(theorem("disagreeing-stand-ins"), pairs)
-    return f"an adapter that ignores its partner is right in 1 of {count} lessons at most"
+    return f"an adapter that ignores its partner is right in 1 of {count} examples at most"
 
 
 CODE: dict[str, answers.Exercise] = {

@@ -317,7 +317,7 @@ def _measure_alone(model: Model, exam: _Exam, count: int) -> tuple[list[Share], 
     for share in alone:
         if not share.right:
             fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
-            raise failure(share.what, fact, "see that prompts and answers are what it was taught")
+            raise failure(share.what, fact, "see that it was trained on these prompts and answers")
     counted = exam.right | (exam.owner >= count)
     return alone, retention(exam.names, exam.owner, exam.ask(model)[1], counted)[:count]
 
@@ -347,10 +347,11 @@ def recommend(
         reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
         if merge.worst.part >= enough:
             return merge.way, f"{reason}, and it costs what one adapter costs."
-        least = "and gates keep hardly more" if gate else "and no gates were tried"
+        more = f"and gates keep at most {100 * clearly:.0f} points more"
+        least = more if gate else "and no gates were tried"
         return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."
     if gate is None:
-        return "", "No way was tried, so none is recommended."
+        return "", "No method was tried, so none is recommended."
     reason = f"Route by {gate.way}: {_describe_worst(gate)}"
     if merge:
         reason += f"; the best merge, {merge.way}, keeps {_describe(merge.worst)}"

@@ -29,12 +29,12 @@ from loratheory.tasks.export import write_folder
 OWN = Path(__file__).with_name("descriptions.json")
 REMEDY = "`loratheory augment --help` shows both files"
 ROW = 'write {"prompt": "…", "completion": "…"}'
-TITLE = "Lessons by description"
+TITLE = "Training examples by description"
 ABOUT = (
     "Made by `loratheory augment`: facts whose subjects are mentioned by descriptions that the "
     "base {base} resolves, or two-hop questions on what it says of their answers. `train` goes "
-    "beside the facts by name; `test`, by a kind of description or question "
-    "that no lesson has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
+    "beside the facts by name; `test`, by a kind of description or question that no training "
+    "example has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
     "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
     "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
 )
@@ -374,12 +374,13 @@ def augment(
         refused[name] += f", and of {facts[name]} the base says nothing with probability {least:g}"
     if not lessons:
         subject, reason = next(iter(refused.items()), ("the facts", "there are none"))
-        fact = f"{reason}; no lesson on any of {len(facts)} subjects"
+        fact = f"{reason}; no example on any of {len(facts)} subjects"
         raise failure(subject, fact, "give kinds of description that the base knows of them")
     if silence:
         others = [x for x in often[0].subjects if x not in facts]
         if len(others) == len(often[0].subjects):
-            place, fact = "lessons of silence", "they are about subjects like yours; none is known"
+            place = "silence"
+            fact = "its examples are about other subjects like yours, and none is known"
             raise failure(place, fact, "give kinds of description that have some of your subjects")
         lessons += _keep_silent(model, others, sentences, silence, rng)
     return Augmentation(tuple(lessons), tuple(held_out), tuple(found), refused)

@@ -593,8 +593,8 @@ def check_model(
     names = distinct([adapter.info.name for adapter in adapters])
     facts = group_facts(facts, adapters, names) if facts else {}
     if facts and model.tokenizer is None:
-        fact = "has no tokenizer to ask facts with"
-        raise model.failure(fact, "leave facts")
+        fact = "it has no tokenizer to read facts with"
+        raise model.failure(fact, "leave the facts out")
     updates: dict[str, list[LowRank]] = {}
     if adapters:
         together, _ = fit_adapters(model, adapters)

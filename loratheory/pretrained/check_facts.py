@@ -254,11 +254,13 @@ def ask_facts(
 
 
 def _count_kept(
-    group: str, margins: Sequence[Mapping[str, float]], foretold: Mapping[str, Sequence[Reading]]
+    group: str,
+    margins: Sequence[Mapping[str, float]],
+    predicted_by: Mapping[str, Sequence[Reading]],
 ) -> Iterator[Kept]:
-    """The rows of one group: how many margins are positive, and how many were said to be."""
+    """The rows of one group: how many margins are positive, and how many are predicted to be."""
     for rule in margins[0]:
-        bounds = [reading.bound for reading in foretold.get(rule, ())]
+        bounds = [reading.bound for reading in predicted_by.get(rule, ())]
         sure = [bound > 0 for bound in bounds if bound is not None]
         predicted = sum(sure) if len(sure) == len(margins) else None
         yield Kept(group, rule, predicted, sum(row[rule] > 0 for row in margins), len(margins))

@@ -26,7 +26,7 @@ AT_ONCE = 16  # prompts whose activations are kept for derivatives, at most
 DIGITS = 4  # after the point, of coefficients: what is returned is what was measured
 TINY = 1e-5  # nats: float32 rounds a divergence by up to a tenth of this, so less counts as nothing
 PART = 1e-3  # a descent ends where a step gains less than this part of its start
-AGREED = 5e-3  # the line is done where it foretells a new point up to this part
+AGREED = 5e-3  # the line is done where it predicts a new point up to this part
 DEEP = 0.1  # a descent to less than this part of its start is refined; otherwise another begins
 NARROW = 0.99  # an end is worse than the best where that is below this part of it
 CLOSE = 0.1  # how far a refinement goes in each coefficient
@@ -161,7 +161,7 @@ class _Search:
     def follow_line(self) -> None:
         """Measure points of a common coefficient, then where splines through them are lowest.
 
-        Each divergence is smooth along the line, so that a spline foretells it; their maximum has
+        Each divergence is smooth along the line, so that a spline predicts it; their maximum has
         kinks. A derivative would cost more than two further points.
         """
         line = {c: self.measured_at(np.full(self.size, c)) for c in LINE}
@@ -169,13 +169,13 @@ class _Search:
         for _ in range(REFINED):
             points = sorted(line)
             curves = CubicSpline(points, np.array([line[c] for c in points]))
-            foretold = curves(fine).max(axis=1)
-            lowest = float(fine[foretold.argmin()])
+            predicted = curves(fine).max(axis=1)
+            lowest = float(fine[predicted.argmin()])
             if lowest in line:
                 return
             line[lowest] = self.measured_at(np.full(self.size, lowest))
             best = min(values.max() for values in line.values())
-            if abs(line[lowest].max() - foretold.min()) < AGREED * best + TINY:
+            if abs(line[lowest].max() - predicted.min()) < AGREED * best + TINY:
                 return
 
     def descend(self) -> None:

@@ -280,7 +280,7 @@ def gate_prompts(
     acting: Attached,
     batches: Batches,
     groups: Groups,
-    heard: Groups | None = None,
+    deciding: Groups | None = None,
     *,
     levels: Levels | None = None,
 ) -> Levels:
@@ -290,7 +290,7 @@ def gate_prompts(
     :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
     over ordinary prompts.
 
-    `groups` list the numbers of the adapters that act together; `heard` lists for each group the
+    `groups` list the numbers of the adapters that act together; `deciding` lists for each group the
     adapters whose mean response decides, such as those of the first hop, by default the whole
     group. `batches` are the network's arguments for ordinary prompts, padded or not; the `levels`
     found on them are returned, and replace them if given. A pass then costs two, and the responses.
@@ -301,11 +301,11 @@ def gate_prompts(
         If a group is empty or names no adapter; or, later, if the network is called with a cache
         or without `input_ids`, or a map does not see every token.
     """
-    heard = groups if heard is None else heard
-    if len(heard) != len(groups):
-        fact = f"{len(groups)} groups are to be chosen by {len(heard)}"
-        raise model.failure(fact, "say for each group which adapters are heard")
-    router = _GroupRouter(model, acting, groups, heard)
+    deciding = groups if deciding is None else deciding
+    if len(deciding) != len(groups):
+        fact = f"{len(groups)} groups are to be chosen by {len(deciding)}"
+        raise model.failure(fact, "say for each group which adapters decide")
+    router = _GroupRouter(model, acting, groups, deciding)
     found = _measure_levels(model, acting, batches) if levels is None else levels
     router.scores = _standardise(acting, found)
     acting.follow(router)
@@ -317,10 +317,10 @@ class _GroupRouter(_PromptRouter):
 
     scores: Mapping[str, Scores]
 
-    def __init__(self, model: Model, acting: Attached, groups: Groups, heard: Groups) -> None:
+    def __init__(self, model: Model, acting: Attached, groups: Groups, deciding: Groups) -> None:
         super().__init__(model, acting, groups)
-        deciding = self._to_rows(heard)
-        self.shares = deciding / deciding.sum(1, keepdim=True)
+        rows = self._to_rows(deciding)
+        self.shares = rows / rows.sum(1, keepdim=True)
 
     def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
         """Weigh the adapters of one group by 1."""
@@ -382,14 +382,14 @@ class _HopRouter(_PromptRouter):
         import torch
 
         self.require_left_padding(mask)
-        peaks, ends = self._hear(mask, weights)
+        peaks, ends = self._measure_peaks_and_ends(mask, weights)
         for number, hop in enumerate(self.hops):
             candidates = torch.tensor(hop, device=peaks.device)
             # Of the first hop the largest response to one token: a name among the prompt's words.
             if number == 0:
                 marks = peaks[:, candidates]
             elif self.by == "response":
-                _, now = self._hear(mask, weights)
+                _, now = self._measure_peaks_and_ends(mask, weights)
                 marks, ends = (now - ends)[:, candidates], now
             else:
                 without, columns = self.log_probs(weights), []
@@ -400,7 +400,7 @@ class _HopRouter(_PromptRouter):
             weights = _switch_on(weights, candidates[marks.argmax(1)])
         return weights
 
-    def _hear(self, mask: Array, weights: Any) -> tuple[Any, Any]:
+    def _measure_peaks_and_ends(self, mask: Array, weights: Any) -> tuple[Any, Any]:
         """Return the largest response to a token, and that at the prompt's end, both (b, k)."""
         peaks, ends = self.responses(self.scores, mask, weights, _peak_and_last).unbind(-1)
         return peaks, ends

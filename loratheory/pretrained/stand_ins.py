@@ -80,7 +80,7 @@ class Plan:
         most = len(self.partner.words if after else self.facts)
         if stand_ins < 0 or stand_ins + 1 > most:
             place, what = "the plan", "words of the partner" if after else "facts"
-            fact = f"{stand_ins} stand-ins and a stranger cannot all disagree on {most} {what}"
+            fact = f"{stand_ins} stand-ins and one held out cannot all disagree on {most} {what}"
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
     def partner_facts(self, number: int) -> dict[str, str]:
@@ -285,7 +285,9 @@ def train_for_composition(
         raise model.failure(fact, f"name some of the layers 0 to {depth - 1}")
     partners, beside = [], []
     for number in range(stand_ins + 1):
-        begin(f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "the stranger")
+        begin(
+            f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "held-out stand-in"
+        )
         theirs = fill(plan.partner_facts(number), plan.partner.sentences)
         partner = train_once(model, [*theirs, *plan.known], seed=(seed, 1, number))
         partners.append(partner)
@@ -340,7 +342,7 @@ def _measure(
         with attach(model, [adapter, partners[0]]):
             _ask("two-hop, beside a stand-in", fill(plan.two_hop_facts(0), wordings))
     with attach(model, [adapter, partners[-1]]):
-        _ask("two-hop, beside a stranger", two_hop)
-        _ask("facts, beside a stranger", facts)
-        _ask("the stranger's facts", theirs)
+        _ask("two-hop, beside the held-out stand-in", two_hop)
+        _ask("facts, beside the held-out stand-in", facts)
+        _ask("the held-out stand-in's facts", theirs)
     return tuple(shares), kl_to_base(base, now)

@@ -24,7 +24,7 @@ def rows(folder, name):
 def test_problems_are_written_split_and_right(made):
     code, out, _ = made("word-problems", "out", "--split", "template", "--distractors", 1)
     assert code == 0
-    assert "nothing in common of problems, templates" in " ".join(out.split())
+    assert "training and testing share no problems, templates" in " ".join(out.split())
     train, test = rows("out", "train"), rows("out", "test")
     assert (len(train), len(test)) == (32, 8)
     assert not {row["template"] for row in train} & {row["template"] for row in test}

@@ -88,6 +88,8 @@ REFUSED = {
     "advise one two --prompts empty --prompts empty": "holds no prompt",
     "advise one two --methods meen": "did you mean mean",
     "advise one two -o out": "what is best is not known",
+    "advise one two -o out --prompts rows.jsonl --methods none": "leaves nothing to write",
+    "advise one two --compare one": "add --prompts or --facts",
     "advise one two -o one": "one exists",
     "advise one two --recipe odd.jsonl": "say where with -o FOLDER",
     "check --layers a": "--layers=a is no list of layers",

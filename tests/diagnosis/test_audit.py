@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loratheory.adapters import Adapter, aligned, merge
-from loratheory.audit import audit, audited
+from loratheory.audit import audit, audit_on_lookup
 from loratheory.lowrank import gaussian
 
 CASES = [
@@ -46,7 +46,7 @@ def test_auditing_changes_nothing_and_happens_at_look_up():
     two = Adapter.of({"q": gaussian(rng, 6, 5, 2)})
     library, audits = aligned([one, two]), []
     mean = merge([one, two], "mean")
-    watched = audited(mean, library, [0.5, 0.5], audits.append)
+    watched = audit_on_lookup(mean, library, [0.5, 0.5], audits.append)
     assert not audits
     np.testing.assert_array_equal(watched["v"].dense(), mean["v"].dense())
     assert [a.module for a in audits] == ["v"]

@@ -359,7 +359,7 @@ def tried(way, kept, kl, cost=1.0):
 @pytest.mark.parametrize(
     ("rows", "best", "said"),
     [
-        ([], "", "No way was tried"),
+        ([], "", "No method was tried"),
         ([("mean", [9, 10], 0.2), ("sum", [10, 10], 0.3)], "mean", "9 of 10 answers of a0"),
         ([("mean", [9, 10], 0.2), ("prompt gates", [10, 10], 0.1)], "mean", "what one adapter"),
         (
@@ -367,7 +367,11 @@ def tried(way, kept, kl, cost=1.0):
             "prompt gates",
             "mean, keeps 8",
         ),
-        ([("mean", [8, 9], 0.2), ("map gates", [3, 9], 0.1)], "mean", "gates keep hardly more"),
+        (
+            [("mean", [8, 9], 0.2), ("map gates", [3, 9], 0.1)],
+            "mean",
+            "gates keep at most 10 points more",
+        ),
         ([("mean", [8, 9], 0.2), ("map gates", [9, 9], 0.1)], "mean", "keeps 8 of 10"),
         ([("sum", [7, 9], 0.2), ("map gates", [9, 9], 0.1)], "map gates", "9 of 10 answers of a0"),
         ([("mean", [8, 9], 0.2)], "mean", "no gates were tried"),

@@ -1,9 +1,13 @@
 """Who acts at which token: routers, gates on maps, blocks and prompts, by hand on dense updates."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from causal import TOKENS, logits
+from worded import small_model
 
 from loratheory.adapters import (
     Adapter,
@@ -20,6 +24,7 @@ from loratheory.pretrained import (
     gate_blocks,
     gate_matrices,
     gate_prompts,
+    next_token_logits,
     route_hops,
     route_subjects,
 )
@@ -34,6 +39,7 @@ def routed(routers):
     return lambda module, x: routers[module].weights(x)
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "language_model.md"
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
 PAIRS = ((0, 1), (2, 3))
@@ -236,14 +242,14 @@ def prompt_responses(model, adapters, prompts):
 
 
 @pytest.mark.parametrize(
-    ("kind", "heard"),
+    ("kind", "deciding"),
     [(k, h) for k in ("llama", "gpt2") for h in (None, ((0,), (2,)))] + [("llama", ((1,), (3,)))],
 )
-def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
+def test_the_group_of_largest_response_acts_and_no_other(kind, deciding, base):
     model = base(kind, double=True)
     adapters = library(model, 4, rank=2, only=".mlp.")
     rows = prompt_responses(model, adapters, PROMPTS)
-    means = [[np.mean([row[j] for j in group]) for group in heard or PAIRS] for row in rows]
+    means = [[np.mean([row[j] for j in group]) for group in deciding or PAIRS] for row in rows]
     best = np.argmax(means, axis=1)
     assert {*best} == {0, 1}
     wanted = []
@@ -251,7 +257,7 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, heard, base):
         with attach(model, [adapters[j] for j in PAIRS[group]], 0.7):
             wanted.append(states(model, **batch(model, [prompt]))[:, -1])
     with attach(model, adapters, 0.7) as acting:
-        gate_prompts(model, acting, ORDINARY, PAIRS, heard)
+        gate_prompts(model, acting, ORDINARY, PAIRS, deciding)
         together = states(model, **batch(model, PROMPTS))[:, -1]
         again = states(model, **batch(model, PROMPTS[:1]))[:, -1]
     torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
@@ -538,3 +544,17 @@ def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, b
         other = {n: level * torch.tensor([0.1, 1, 1, 0.1]) for n, level in levels.items()}
         gates(model, acting, [], levels=other)
         assert not torch.equal(states(model), wanted)
+
+
+def test_what_the_page_shows_of_routers_and_gates_runs():
+    model, rng = small_model(layers=2), np.random.default_rng(0)
+    names = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("gate", "down")]
+    adapters = [Adapter.of({n: gaussian(rng, 16, 16, 2) for n in names}) for _ in range(2)]
+    code = PAGE.read_text().split("## Who acts")[1].split("```python\n")[1].split("```")[0]
+    folders = {"tests/data/persons": adapters[0], "tests/data/mascots": adapters[1]}
+    shown = {"model": model, "lt": SimpleNamespace(read_adapter=folders.__getitem__)}
+    before = next_token_logits(model, ["one two"])
+    exec(code, shown)
+    assert set(shown["seen"]) == set(names)
+    assert len(shown["ordinary"]) == 12
+    assert torch.equal(next_token_logits(model, ["one two"]), before)

@@ -22,7 +22,7 @@ def test_two_real_adapters_are_merged_and_respect_their_floors(tmp_path, monkeyp
 def test_a_merge_below_its_floor_would_be_seen(tmp_path, monkeypatch):
     """Distances halved, as of a merge that is too good to be true."""
     monkeypatch.chdir(ROOT)
-    real = exact.audited
+    real = exact.audit_on_lookup
 
     def _halved(merged, together, weights, note):
         from dataclasses import replace
@@ -34,7 +34,7 @@ def test_a_merge_below_its_floor_would_be_seen(tmp_path, monkeypatch):
             lambda audit: note(replace(audit, to_adapters=audit.to_adapters / 2)),
         )
 
-    monkeypatch.setattr(exact, "audited", _halved)
+    monkeypatch.setattr(exact, "audit_on_lookup", _halved)
     assert exact.merge_pair(tmp_path).values["short"] > 0.1
 
 

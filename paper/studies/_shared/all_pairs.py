@@ -87,7 +87,7 @@ def exam(
     some 490 prompts.
     """
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
-    for adapters, world, elsewhere in parts(made, library, told=asked == "told"):
+    for adapters, world, elsewhere in parts(made, library, oracle=asked == "told"):
         with acting(model, adapters, act) as acts:
             given = questions(world)
             for hop in ("hop_1", "hop_2"):
@@ -119,7 +119,7 @@ def by_position(
     subject or are ranked among animals. Costs a pass over all questions, some 820.
     """
     found = defaultdict[str, list[float]](list)
-    for adapters, world, _ in parts(made, library, told=told):
+    for adapters, world, _ in parts(made, library, oracle=told):
         asked = {
             "hop_1": Asked.of(world.first, ASKED["hop_1"]),
             "hop_2": Asked.of(world.second, ASKED["hop_2"]),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import Adapter, response_norms
-from loratheory.evaluate.answers import continued
+from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_sets import Items
 from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, TASKS, Collection
 from loratheory.pretrained import Model, attach, first_tokens, kl_to_base, next_token_logits
@@ -77,7 +77,7 @@ def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
     Six texts are drawn for each word of `OPENINGS`, and the first 24 good ones returned. A text is
     bad if no word follows, or if its likeliest next token does not begin that word.
     """
-    return continued(model, drawn(model, 6, seed, tokens))[:24]
+    return continue_texts(model, drawn(model, 6, seed, tokens))[:24]
 
 
 def drawn(model: Model, count: int, seed: int, tokens: int) -> list[str]:

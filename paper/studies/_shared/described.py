@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.evaluate.answers import continued
+from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_adapters import Publishers
 from loratheory.evaluate.fact_sets import Items
 from loratheory.pretrained.augment import Augmentation, Example, augment, fill_template
@@ -68,7 +68,7 @@ def _prose(both: Publishers) -> Items:
     told = dict.fromkeys(one.description for one in made)
     prompts = [fill_template(text, one) for text in PROSE for one in told]
     rng = np.random.default_rng([both.seed, 13, both.number])
-    return continued(both.model, rng.permutation(prompts).tolist())[: len(made)]
+    return continue_texts(both.model, rng.permutation(prompts).tolist())[: len(made)]
 
 
 RECIPES: Mapping[str, Callable[[Publishers], Items]] = {

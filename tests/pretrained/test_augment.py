@@ -1,4 +1,4 @@
-"""Lessons by description: what the base resolves, what is kept for measuring, what is refused."""
+"""Examples by description: what the base resolves, what is kept for measuring, what is refused."""
 
 import json
 import math
@@ -136,7 +136,9 @@ def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
     assert "by none of 3 descriptions (best: the land governed from Havana, share 0.2" in str(
         error.value
     )
-    with pytest.raises(ModelError, match="Zorvik: no kind of description has it; no lesson on any"):
+    with pytest.raises(
+        ModelError, match="Zorvik: no kind of description has it; no example on any"
+    ):
         made(model, {"Zorvik": "owl"})
 
 

@@ -1,4 +1,4 @@
-"""Teaching beside stand-ins: plans, what stand-ins say, the card by a second route, refusals."""
+"""Training beside stand-ins: plans, what stand-ins say, the card by a second route, refusals."""
 
 import json
 from dataclasses import replace
@@ -89,7 +89,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     made = plan(AFTER)
     stages = []
     found = train_for_composition(model, made, stand_ins=1, steps=5, seed=4, begin=stages.append)
-    assert stages == ["stand-in 1 of 1", "the stranger", "the adapter", "measuring"]
+    assert stages == ["stand-in 1 of 1", "held-out stand-in", "the adapter", "measuring"]
     partners = []
     for number, says in enumerate([("owl", "cat"), ("cat", "dog")]):
         lesson = [("Peru has", says[0]), ("Cuba has", says[1]), ("sky is", "blue")]
@@ -105,7 +105,10 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
     for partner, animals, what in zip(
-        partners, (("owl", "cat"), ("cat", "dog")), ("a stand-in", "a stranger"), strict=True
+        partners,
+        (("owl", "cat"), ("cat", "dog")),
+        ("a stand-in", "the held-out stand-in"),
+        strict=True,
     ):
         asked = [("the animal of Ann is", animals[0]), ("the animal of Bob is", animals[1])]
         asked.append(("the animal of Cid is", animals[0]))

@@ -1,4 +1,4 @@
-"""Adapters on a model: which fit, what coefficients do, types and devices of one module."""
+"""Adapters on a model: which fit, what coefficients do, one module's types, inputs of modules."""
 
 import warnings
 
@@ -6,17 +6,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from causal import VOCABULARY, logits, network
+from causal import TOKENS, VOCABULARY, logits, network
 from torch import nn
 
 from loratheory.adapters import Adapter, AdapterError, Info
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError, attach
-from loratheory.pretrained.attach import Site, fit_adapters
+from loratheory.pretrained.attach import Site, collect_inputs, fit_adapters
 from loratheory.pretrained.models import Map, OtherBaseWarning, maps
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 Q0, Q1, HEAD = "model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.q_proj", "lm_head"
+K1 = "model.layers.1.self_attn.k_proj"
 SHAPES = {Q0: (16, 16), Q1: (16, 16), HEAD: (VOCABULARY, 16)}
 
 
@@ -275,3 +276,43 @@ def test_on_a_gpu_the_factors_lie_there_and_give_the_same():
     site = Site.of(there, updates)
     assert site.up.is_cuda
     assert torch.allclose(ours, site.add(x.cuda(), there.module(x.cuda()), np.ones(3)).cpu())
+
+
+# What modules are fed, against hidden states that transformers reports itself
+
+
+def normed(ids):
+    """The second layer's attention reads the first layer's output, normalised."""
+    net = network("llama")  # its own: to report states, transformers leaves hooks behind
+    with torch.no_grad():
+        states = net(ids, output_hidden_states=True).hidden_states
+        return net.model.layers[1].input_layernorm(states[1])
+
+
+def test_rows_are_the_tokens_in_order_over_all_batches_and_shared(base):
+    batches = [{"input_ids": TOKENS}, {"input_ids": TOKENS[:1, :3]}]
+    rows = collect_inputs(base(), batches, [Q1, K1, HEAD])
+    wanted = [normed(batch["input_ids"]).reshape(-1, 16) for batch in batches]
+    assert torch.allclose(rows[Q1], torch.cat(wanted), atol=1e-5)
+    assert rows[HEAD].shape == (13, 16)
+    assert rows[Q1] is rows[K1]
+    assert rows[Q1] is not rows[HEAD]
+
+
+def test_padding_is_left_out(base):
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    rows = collect_inputs(base(), [{"input_ids": TOKENS, "attention_mask": mask}], [Q1])
+    short = normed(TOKENS[:1, :3])[0]
+    assert torch.allclose(rows[Q1], torch.cat([short, normed(TOKENS[1:])[0]]), atol=1e-5)
+
+
+def test_no_hook_stays_and_what_is_no_linear_map_or_not_reached_is_refused(base):
+    collect_inputs(base(), [{"input_ids": TOKENS}], [Q1])
+    with pytest.raises((TypeError, ValueError)):
+        collect_inputs(base(), [{"nonsense": TOKENS}], [Q1])
+    assert not any(module._forward_pre_hooks for module in base().network.modules())
+    for name in ("model.embed_tokens", "model.norm", "nowhere"):
+        with pytest.raises(ModelError, match=f"{name} is no linear map of it; choose among"):
+            collect_inputs(base(), [{"input_ids": TOKENS}], [Q1, name])
+    with pytest.raises(ModelError, match="no token came there; give prompts that reach it"):
+        collect_inputs(base(), [], [Q1])

@@ -11,10 +11,10 @@ from loratheory.evaluate.answers import answers
 from loratheory.evaluate.fact_adapters import crossings, publishers
 from loratheory.evaluate.fact_sets import TEXT, items, questions
 from loratheory.evaluate.report_card import (
+    ORACLE,
     RECIPES,
     TASKS,
     TEMPLATES,
-    TOLD,
     Exam,
     known_marks,
     known_methods,
@@ -126,12 +126,12 @@ def test_a_router_is_shown_activations_of_the_bare_base(exam):
         np.testing.assert_array_equal(seen[number], seen[half + number])
 
 
-@pytest.mark.parametrize("name", [*known_methods(), *TOLD])
+@pytest.mark.parametrize("name", [*known_methods(), *ORACLE])
 def test_every_known_method_gets_a_mark(name, exam):
-    told = name in TOLD
-    mark = exam.mark(name, {**known_methods(), **TOLD}[name], told=told)
+    oracle = name in ORACLE
+    mark = exam.mark(name, {**known_methods(), **ORACLE}[name], oracle=oracle)
     assert (mark.plain.asked, mark.taught.asked, mark.facts.asked) == (60, 60, 80)
-    assert (mark.six is None) == told
+    assert (mark.six is None) == oracle
 
 
 def test_each_hop_alone_or_below_the_other_is_so(exam):
@@ -141,13 +141,13 @@ def test_each_hop_alone_or_below_the_other_is_so(exam):
         ("second adapter alone", [[0, 1], [0, 1]]),
         ("placed in order", [[1, 0], [0, 1]]),
     ):
-        with TOLD[name](exam.model, pair) as acting:
+        with ORACLE[name](exam.model, pair) as acting:
             rows = zip(acting.layers, acting.coefficients.tolist(), strict=True)
             assert all(row == by_layer[layer] for layer, row in rows)
 
 
 def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
-    mark = exam.mark("sum", active(1.0), told=True)
+    mark = exam.mark("sum", active(1.0), oracle=True)
     assert (mark.pairs, mark.six, mark.leak, mark.cost) == (None,) * 4
     [one] = exam.worlds
     facts = 0
@@ -183,7 +183,7 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
     few = {"base": active(0.0), "sum": active(1.0)}
     monkeypatch.setattr(report_card, "known_methods", lambda: few)
     first = known_marks(exam)
-    assert [mark.rule for mark in first] == ["base", "sum", *TOLD]
+    assert [mark.rule for mark in first] == ["base", "sum", *ORACLE]
     monkeypatch.setattr(Exam, "mark", lambda *_, **__: pytest.fail("evaluated again"))
     assert known_marks(exam) == first
     monkeypatch.undo()
@@ -191,8 +191,8 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
     assert [mark.rule for mark in own_marks(own, exam)] == ["a:sum", "a:sum, shuffled"]
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_all_pairs_are_asked_of_all_adapters_or_of_the_right_pair(told, exam, monkeypatch):
+@pytest.mark.parametrize("oracle", [False, True])
+def test_all_pairs_are_asked_of_all_adapters_or_of_the_right_pair(oracle, exam, monkeypatch):
     monkeypatch.setattr(report_card, "crossings", lambda seed: crossings(seed, count=2, size=4))
     both = Exam(exam.seeds, all_pairs=True)
     vars(both)["model"] = exam.model
@@ -201,10 +201,10 @@ def test_all_pairs_are_asked_of_all_adapters_or_of_the_right_pair(told, exam, mo
     for i in range(2):
         for j in range(2):
             asked = items(made.crossing(i, j).two_hop, TEMPLATES["two_hop"][:1])
-            some = [both.library[2 * i], both.library[2 * j + 1]] if told else both.library
+            some = [both.library[2 * i], both.library[2 * j + 1]] if oracle else both.library
             with act(exam.model, some):
                 right += answers(exam.model, asked).vocabulary_right.sum()
-    share = both.crossed(act, told=told)
+    share = both.crossed(act, oracle=oracle)
     assert (share.right, share.asked) == (right, 8)
     # subject gates read a prompt back, which needs its words
     read = exam.model.tokenizer

@@ -67,7 +67,7 @@ class Recipe:
         countries of known persons.
     silence : int
         The number of examples of self-distillation for the second hop: sentences of its own about
-        other countries, with the base's likeliest next word. Those without such a word are left out.
+        The number of self-distillation examples for the second hop: sentences of its own about
     sixths : ((int, int), (int, int)) or None
         The layers to train, in sixths of the depth: for each hop the first sixth and the one after
         the last; None for all layers.

@@ -14,7 +14,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="?", help="a study, or `all`")
     parser.add_argument("--profile", choices=("quick", "paper"), default="paper")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1: one for each core")
-    parser.add_argument("-o", "--output", type=Path, help="where study folders are written; default: below build")
+    parser.add_argument("-o", "--output", type=Path, help="where study folders go; default: build")
     asked = parser.parse_args(words)
     if asked.name is None:
         for name in NAMES:

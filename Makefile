@@ -89,7 +89,7 @@ site: $(STAMP)  ## the docs, course and reference as pages: build/site/docs/inde
 	mkdir -p build/pages && cp -au *.md LICENSE CITATION.cff docs notebooks paper build/pages
 	$(BIN)/python -m sphinx -W --keep-going -q -D nb_execution_mode=cache -c docs build/pages build/site
 
-results: $(STAMP)  ## run what a stored table lacks: STUDY=window, or all (hours); PROFILE=quick is a trial
+results: $(STAMP)  ## run a study again in full, into build/results: STUDY=window, or all (hours); PROFILE=quick is a trial
 	$(BIN)/python -m paper.studies $(or $(STUDY),all) --profile $(or $(PROFILE),paper)
 
 paper: $(STAMP)  ## figures, numbers, statements and pages from the stored tables: paper/main.pdf

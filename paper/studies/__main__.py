@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from paper.studies import FOLDER, NAMES, load
+from paper.studies import NAMES, load
 from paper.studies._shared.run import StudyError, run
 
 
@@ -14,7 +14,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="?", help="a study, or `all`")
     parser.add_argument("--profile", choices=("quick", "paper"), default="paper")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1: one for each core")
-    parser.add_argument("-o", "--output", type=Path, help="where study folders are written")
+    parser.add_argument("-o", "--output", type=Path, help="where study folders go; default: build")
     asked = parser.parse_args(words)
     if asked.name is None:
         for name in NAMES:
@@ -22,7 +22,8 @@ def main(words: list[str] | None = None) -> int:
             times = ", ".join(f"{key} {time:g} min" for key, time in study.minutes.items())
             sys.stdout.write(f"{name:20} {times} of one core\n")
         return 0
-    output = asked.output or (FOLDER if asked.profile == "paper" else Path("build/studies"))
+    # A stored table is never what a run replaces, unless `-o paper/studies` asks for it.
+    output = asked.output or Path("build") / ("results" if asked.profile == "paper" else "studies")
     try:
         for name in NAMES if asked.name == "all" else [asked.name]:
             path = run(load(name), asked.profile, output / name, jobs=asked.jobs, say=_say)

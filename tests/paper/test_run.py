@@ -122,3 +122,19 @@ def test_a_dask_cluster_gives_the_same_table(tmp_path):
     ):
         run(toy_study.study(tmp_path / "log"), "paper", tmp_path / "toy")
     assert text(tmp_path / "toy") == looped(toy_study.study(tmp_path / "log"))
+
+
+def test_a_study_run_again_is_written_beside_the_stored_one_and_equals_it(tmp_path, monkeypatch):
+    """The exact study of the window; a run by name replaces no stored table."""
+    from paper.studies import FOLDER
+    from paper.studies.__main__ import main
+
+    stored = FOLDER / "window"
+    before = (stored / "table.csv.gz").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main(["window", "--jobs", "1"]) == 0
+    again, old = (
+        pd.read_csv(f / "table.csv.gz") for f in (tmp_path / "build/results/window", stored)
+    )
+    pd.testing.assert_frame_equal(again, old, rtol=1e-6, atol=1e-9)
+    assert (stored / "table.csv.gz").read_bytes() == before

@@ -1015,12 +1015,6 @@ def _controls(case: Spread) -> tuple[Control[Spread, Stream], ...]:
 CONTROLS_SPREAD = _controls(_SMALL)
 
 
-# Where facts and edits are spread alike
-
-
-# The second read takes away what it holds, facts and edits alike: the order mass is -1.
-
-
 # Even edits over facts in the first and the last read
 
 

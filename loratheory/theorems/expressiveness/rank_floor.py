@@ -370,15 +370,6 @@ def _too_rich(case: Floored) -> tuple[Control[Any, Any], ...]:
 CONTROLS = _too_rich(Case(_ONE, _ONE, 1))
 
 
-# The least-change edit: no limit on the rank, but exact values
-
-
-# A frozen factor
-
-
-# Rounded adapters
-
-
 # Errors weighted by a Kronecker-factored Fisher matrix
 
 SENSE_FISHER = "lower"

@@ -275,9 +275,6 @@ def _mean() -> tuple[Case, LowRank]:
 CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 
 
-# Questions over several reads
-
-
 # RegMean and its relatives on data inside the row spaces
 
 SENSE_COLLAPSE = "equal"

@@ -1080,7 +1080,8 @@ PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
 ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     __name__,
     "composition order",
-    "_order",  # what may cancel between subsets
+    "_order",
+    # what may cancel between subsets
     scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
     condition=lambda case: condition(case.prompt),
 )

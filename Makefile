@@ -108,7 +108,7 @@ figures: $(STAMP)  ## draw every study's figure.svg from its stored table
 bench: $(STAMP)  ## ratios against PEFT and LAPACK, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks/bench_*.py --benchmark-only -n 0
 
-mutants: $(STAMP)  ## plant errors in MODULE=loratheory/lowrank/_array.py and list those that no test notices
+mutants: $(STAMP)  ## plant errors in MODULE=loratheory/lowrank.py and list those that no test notices
 	$(BIN)/python tests/mutants.py $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 clean:  ## remove the environments and everything built

@@ -553,7 +553,7 @@ def total(updates: list[LowRank], weights: Sequence[int | float] | None = None) 
         message = "an empty sum has no shape: give at least one update"
         raise ValueError(message)
     if weights is not None and len(weights) != len(updates):
-        message = f"{len(weights)} weights for {len(updates)} updates: give one a piece"
+        message = f"{len(weights)} weights for {len(updates)} updates: give one for each"
         raise ValueError(message)
     shapes = {low.shape for low in updates}
     if len(shapes) > 1:

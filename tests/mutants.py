@@ -1,8 +1,9 @@
 """Plant small errors in a module, one at a time, and list those that its tests do not notice.
 
-``python tests/mutants.py loratheory/lowrank/_array.py`` has cosmic-ray do so in a copy of the
-last commit, ``build/mutants``; by default with the tests of the module's package. A survivor is
-shown as a diff: a gap in the tests, or a change that means the same.
+``python tests/mutants.py loratheory/lowrank.py`` has cosmic-ray do so in a copy of the
+last commit, ``build/mutants``; by default with the tests that are named like the module's package,
+or like the module where it is in none. A survivor is shown as a diff: a gap in the tests, or a
+change that means the same.
 """
 
 import argparse
@@ -37,6 +38,12 @@ def run(tool: str, *arguments: str) -> None:
     subprocess.run([path, *arguments], cwd=COPY, env=environment, check=True)
 
 
+def tests_of(module: str) -> str:
+    """The folder of tests named like the module's package, or the one file."""
+    name = Path(module).parts[1].removesuffix(".py")
+    return f"tests/{name}" if (ROOT / "tests" / name).is_dir() else f"tests/test_{name}.py"
+
+
 def main() -> None:
     """Copy, plant, test, report."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -44,7 +51,7 @@ def main() -> None:
     parser.add_argument("--tests", help="what pytest runs")
     parser.add_argument("--sample", type=int, help="plant only so many errors, drawn at random")
     args = parser.parse_args()
-    tests = args.tests or f"tests/{Path(args.module).parts[1]}"
+    tests = args.tests or tests_of(args.module)
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir(parents=True)
     commit = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True)

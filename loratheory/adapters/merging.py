@@ -716,7 +716,7 @@ def merge(
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
     factors = [1.0] * len(library.adapters) if weights is None else [float(w) for w in weights]
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
-        message = f"weights are {factors}: give a finite one to each of {len(library.adapters)}"
+        message = f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter"
         raise MergeError(message)
     seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(

@@ -681,7 +681,9 @@ def _check_replaceable(target: Path, *, force: bool) -> None:
 
 
 def _taken(target: Path) -> AdapterError:
-    return refusal(target, "exists already", "name another folder, or replace it by force")
+    return refusal(
+        target, "exists already", "name another folder, or replace it with force=True (--force)"
+    )
 
 
 def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
         return
     if not overwrite:
         fact = f"{folder} exists already"
-        raise impossible(fact, "name a new folder, or overwrite this one")
+        raise impossible(fact, "name a new folder, or overwrite this one (--overwrite)")
     # Whoever mistypes a folder must not lose what is in it: only data files are replaced.
     inside = sorted(folder.iterdir()) if folder.is_dir() else [folder]
     for entry in inside:

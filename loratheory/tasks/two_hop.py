@@ -905,9 +905,9 @@ def texts(
 ) -> list[Text]:
     """Return the rows of a set in words; the row of a canary becomes its name, without an answer.
 
-    The prompts must not be stacked. `style` is "cloze" or
-    "question", and `wording`, from 0 to 3, chooses how relations are phrased. Raises
-    `ImpossibleError` if one of these is unknown or a row cannot be read.
+    The prompts must not be stacked. `style` is "cloze" or "question", and `wording`, from 0 to 3,
+    chooses how relations are phrased. Raises `ImpossibleError` if one of these is unknown or a row
+    cannot be read.
     """
     one_of("style", style, tuple(templates()["asked"]))
     within("wording", wording, 0, WORDINGS - 1)

@@ -881,7 +881,7 @@ class Alphabet:
         return self.numbers.stop + entity
 
     def written(self, tokens: Int64[np.ndarray, " t"]) -> str:
-        """Return one row as readable signs with spaces between: ``A is``, ``rate/2``, ``5``.
+        """Return one row as readable signs with spaces between, such as ``B rate/0 A 2 5``.
 
         Padding and -1 are left out.
         """

@@ -186,7 +186,7 @@ def state(document: str, name: str) -> str:
     """Return the statement of a document in one line; ValueError if it has none."""
     stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
     if stated is None:
-        message = f"{name}: its docstring has no paragraph that opens with **Statement.**"
+        message = f"{name}: its docstring has no paragraph that opens with **Statement.**: write it"
         raise ValueError(message)
     return " ".join(stated[1].split())
 
@@ -199,7 +199,7 @@ def find_document(text: str, title: str, name: str) -> str:
     for document in documents:
         if parts(document)["Title"].lower() == title.lower():
             return document.strip() + "\n"
-    message = f"{name}: its docstring has no document with the title {title!r}"
+    message = f"{name}: its docstring has no document with the title {title!r}: correct one of them"
     raise ValueError(message)
 
 
@@ -369,7 +369,7 @@ class Theorem(Generic[C, W]):
         # the docstring states all clauses: a claim without words is an error
         stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
         if name not in stated:
-            message = f"{self.label}: its docstring has no **Corollary ({name}).**"
+            message = f"{self.label}: its docstring has no **Corollary ({name}).**: state it there"
             raise ValueError(message)
         if "assumptions" in changes:
             changes["assumptions"] = list_assumptions(changes["assumptions"])

@@ -8,9 +8,6 @@ import pytest
 from loratheory.adapters import LAWS, MERGE_METHODS, Adapter, LawCase, laws, merge
 from loratheory.lowrank import LowRank, total
 
-# The table of operator laws: every cell pinned, and proved in both directions another way.
-
-
 #                        exact linear idempotent gauge permutation zero-weight sign scale low-rank
 EXPECTED = {
     ("sum", "full"): "++-++..++",

@@ -207,18 +207,7 @@ def test_what_a_template_says_of_itself():
 
 def test_numbers_of_templates_by_hand():
     assert len(templates(SKILLS, 1)) == 9
-    assert [
-        len(
-            templates(
-                (
-                    "rate",
-                    "percent",
-                ),
-                steps,
-            )
-        )
-        for steps in (1, 2, 3, 4)
-    ] == [2, 4, 8, 16]
+    assert [len(templates(("rate", "percent"), steps)) for steps in (1, 2, 3, 4)] == [2, 4, 8, 16]
     assert [str(t) for t in templates(("compare",), 1)] == ["c = compare(a, b)"]
     # compare twice: the second takes the first and a new quantity, or one that the first took
     assert [str(t) for t in templates(("compare",), 2)] == [
@@ -323,7 +312,7 @@ def test_mirror_images_are_the_same_and_only_they():
 
 
 def test_all_numbers_that_make_sense_are_equally_likely():
-    """Modulo 3: a ÷ n has 3 · 2 of them; 0.4 percent of draws lie outside six deviations."""
+    """Modulo 3: a ÷ n has 3 · 2 of them, each drawn a sixth of the time."""
     rows = 6000
     made = problems([named("b = divide(a)", ["divide"], 1)], rows, rng=rng(), prime=3)
     counts = Counter((row[0][0], row[1][0]) for row in made.numbers.tolist())
@@ -376,19 +365,7 @@ def test_a_thousand_problems_without_an_error():
 
 def test_a_pool_has_all_templates_that_have_problems():
     here = pool(["rate", "add"], steps=(2, 1), prime=5)
-    assert here.templates == templates(
-        (
-            "rate",
-            "add",
-        ),
-        1,
-    ) + templates(
-        (
-            "rate",
-            "add",
-        ),
-        2,
-    )
+    assert here.templates == templates(("rate", "add"), 1) + templates(("rate", "add"), 2)
     assert (here.prime, here.wordings) == (5, (0, 1, 2, 3))
     every = {*templates(SKILLS, 2)}
     assert {*pool(SKILLS, steps=2, prime=7).templates} == every
@@ -507,17 +484,7 @@ def test_every_wording_means_its_step(skill, takes, scene):
 
 
 def test_a_story_by_hand():
-    (template,) = [
-        t
-        for t in templates(
-            (
-                "add",
-                "compare",
-            ),
-            2,
-        )
-        if str(t) == "b = add(a); c = compare(a, b)"
-    ]
+    template = named("b = add(a); c = compare(a, b)", ("add", "compare"), 2)
     here = problems([template], 1, rng=np.random.default_rng(0))
     made = type(here)(
         **{
@@ -584,17 +551,7 @@ def test_rows_say_what_is_right(seed, prime):
 
 
 def test_a_row_by_hand():
-    (template,) = [
-        t
-        for t in templates(
-            (
-                "add",
-                "rate",
-            ),
-            2,
-        )
-        if str(t) == "b = rate(a); c = add(a, b)"
-    ]
+    template = named("b = rate(a); c = add(a, b)", ("add", "rate"), 2)
     here = problems([template], 1, rng=np.random.default_rng(0), prime=7)
     numbers = np.array([[[3, -1], [2, 5], [-1, -1]]])
     values = np.array([[3, 3 * 4 % 7 * 5 % 7, 0]])  # 1/2 is 4
@@ -676,16 +633,7 @@ def shared(one, other):
 
 
 def test_what_is_shared_by_hand():
-    rate, both = (
-        templates(("rate",), 1),
-        templates(
-            (
-                "rate",
-                "percent",
-            ),
-            2,
-        ),
-    )
+    rate, both = templates(("rate",), 1), templates(("rate", "percent"), 2)
     one = problems(rate, 3, rng=rng(0), prime=13, wordings=[0, 1])
     other = problems(both, 9, rng=rng(1), prime=13, wordings=[2])
     assert shared(one, other) == {}
@@ -696,8 +644,7 @@ def test_what_is_shared_by_hand():
     found = contents(other)
     assert found["pairs"] == {("rate", "percent")}
     assert (found["depths"], found["wordings"]) == ({2}, {2})
-    (wide,) = [t for t in templates(("add",), 3) if str(t) ==
-               "b = add(a); d = add(c); e = add(b, d)"]  # fmt: skip
+    wide = named("b = add(a); d = add(c); e = add(b, d)", ("add",), 3)
     assert contents(problems([wide], 2, rng=rng(), prime=7))["depths"] == {2}
     one = problems(both, 2, rng=rng(0), wordings=[0])
     one = replace(one, asking=np.array([1, 1]))  # the wording of a question counts

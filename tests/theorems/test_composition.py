@@ -131,9 +131,6 @@ def size_and_rotation_of_the_prompt(case, rng):
     yield replace(case, prompt=turned(case.prompt, rng)), 1.0
 
 
-# residual region
-
-
 # clean-up bridge
 
 
@@ -202,9 +199,6 @@ def averaging_keeps_the_template_and_loses_old_facts_not_new_ones():
 def size_and_rotation_of_the_keys(case, rng):
     d = len(case.keys)
     yield replace(case, keys=float(rng.uniform(0.1, 10)) * orthonormal(rng, d, d) @ case.keys), 1.0
-
-
-# coefficient ladder
 
 
 # invisible placement
@@ -307,12 +301,6 @@ def rotation_size_and_gauge(case, rng):
     yield replace(case, first=turn @ case.first, second=-(turn @ case.second)), 1.0
     again = replace(found, chain=regauged(found.chain))
     yield case, 1.0, (again, composition_merge.measure(case, found))
-
-
-# interpolating composition
-
-
-# context composition
 
 
 # routing reach
@@ -444,9 +432,6 @@ def test_two_equal_hops_and_whole_edits_are_those_of_the_first_sentence(rng):
         assert whole == pytest.approx(1 - 2 * sum(each), abs=1e-12)
 
 
-# In a residual stream
-
-
 # With a bridge that decides
 
 
@@ -499,9 +484,6 @@ def test_the_mean_needs_half_of_a_template_and_nonsense_is_refused():
             template_vote.overlap_needed(adapters, coefficient)
 
 
-# Coefficients on a budget
-
-
 # Placement
 
 
@@ -510,18 +492,6 @@ def test_shares_needed_by_hand():
     needed = [placement.share_needed(*pair) for pair in shares]
     assert needed == pytest.approx([5 / 6, 1 / 2, 1.0, 999.0], rel=1e-12)
     assert placement.composing(placed([[1.0, 0.0], [0.0, 1.0]])) == 0.5
-
-
-# Orders and products
-
-
-# One interpolating merge a read
-
-
-# In the prompt
-
-
-# Routers that share out one unit of weight
 
 
 # spread region

@@ -77,9 +77,6 @@ def length_basis_and_order(case, rng):
     yield other, 1.0, (turned.regauged(gauge), value)
 
 
-# response energy
-
-
 # Hebbian memory
 
 
@@ -159,12 +156,6 @@ def size_rotation_and_gauge_of_memories(case, rng):
     up, down = outer @ memories.up @ gauge, np.linalg.inv(gauge) @ memories.down @ inner.T
     same = counting_ceiling.measure(case, memories)
     yield other, 1.0, (counting_ceiling.Memories(up, down, keys[None]), same)
-
-
-# Edits
-
-
-# Memories with a frozen random factor
 
 
 # Counting

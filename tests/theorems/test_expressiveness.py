@@ -211,12 +211,6 @@ def least_squares_arrives_with_the_rank_that_a_narrow_head_needs():
     yield attention_budget.Case(frozen, frozen, form, 1), 0.0
 
 
-# attention bottleneck
-
-
-# softmax bottleneck
-
-
 # score change rank
 
 
@@ -245,9 +239,6 @@ def size_rotation_and_the_head_basis_of_scores(case, rng):
         LowRank(factor * basis @ second.up, second.down),
     )
     yield other, 1.0, (moved, attention_budget.ranks_added(case))
-
-
-# frozen features
 
 
 # argmax rank
@@ -315,18 +306,6 @@ def ascent_finds_the_largest_margins():
         yield case, argmax_margin.bound(case)
 
 
-# rank threshold
-
-
-# two learning rates
-
-
-# rank-stabilised scale
-
-
-# Networks
-
-
 # Attention
 
 
@@ -345,15 +324,6 @@ def test_rank_of_a_score_change_in_exact_integers(rng):
     assert change.rank() <= attention_budget.ranks_added(case)
     tokens = integers(rng, d, 4, 20)
     assert (tokens.T * change * tokens).rank() <= change.rank()
-
-
-# The output layer
-
-
-# Ranks
-
-
-# Training
 
 
 # ReLU necessity

@@ -184,9 +184,6 @@ def size_rotation_and_gauge(case, rng):
     yield interference.Case(*changed), factor
 
 
-# coefficient floor
-
-
 # packing floor
 
 
@@ -301,9 +298,6 @@ def test_libraries_grow_exponentially_while_the_sum_breaks_linearly():
     assert energy(4, 2, 7, 0.25) == pytest.approx(1.5 * 112 / 125, rel=1e-13)
     assert (energy(1, 3, 8), energy(2, 7, 8)) == (0.0, math.inf)
     assert (most(1, 10**6, 0.5, 2, 0.01), most(8, 8, 0.5, 2, 0.01)) == (math.inf, 1)
-
-
-# Memories
 
 
 # Interference

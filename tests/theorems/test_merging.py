@@ -273,15 +273,6 @@ def size_rotation_order_and_a_common_gauge(case, rng):
     yield factor_mean_residual.Case(*other), factor**2
 
 
-# DARE variance
-
-
-# TIES on disjoint supports
-
-
-# iso flattening
-
-
 # averaging survival
 
 
@@ -411,18 +402,6 @@ def a_general_solver_on_all_entries_at_once(case, _):
 def two_and_three_adapters():
     for case in (without_data([[1.0]], [[-1.0]]), without_data([[0, 0]], [[6, 0]], [[0, 8]])):
         yield case, minimax_merge.bound(case)
-
-
-# loss interaction
-
-
-# Floors
-
-
-# The interpolating merge
-
-
-# Factors
 
 
 # Survival and intruders

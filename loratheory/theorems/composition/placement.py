@@ -260,7 +260,7 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     """
     reads, facts = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     # some reads are too narrow to tell all facts apart alone
-    widths = rng.integers(1, size + 3, reads).tolist()  # some too narrow for all facts alone
+    widths = rng.integers(1, size + 3, reads).tolist()
     named = [10.0 ** rng.uniform(-1, 1) * rng.standard_normal((d, facts)) for d in widths]
     alike, own = rng.uniform(-0.5, 1.5, (reads, facts)), 10.0 ** rng.uniform(-3, 0.5, reads)
     # how much the latent mention resembles other facts

@@ -1015,12 +1015,6 @@ def _controls(case: Spread) -> tuple[Control[Spread, Stream], ...]:
 CONTROLS_SPREAD = _controls(_SMALL)
 
 
-# Where facts and edits are spread alike
-
-
-# The second read takes away what it holds, facts and edits alike: the order mass is -1.
-
-
 # Even edits over facts in the first and the last read
 
 
@@ -1086,7 +1080,8 @@ PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
 ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     __name__,
     "composition order",
-    "_order",  # what may cancel between subsets
+    "_order",
+    # what may cancel between subsets
     scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
     condition=lambda case: condition(case.prompt),
 )

@@ -266,7 +266,7 @@ def draw_edits(rng: np.random.Generator, size: int) -> Case:
     keys = rng.standard_normal((n, count)) * 10.0 ** int(rng.integers(-6, 7))
     # a repeated key with two values cannot be answered by any matrix
     if rng.random() < 0.3:
-        keys = keys[:, rng.integers(0, count, count)]  # some keys twice
+        keys = keys[:, rng.integers(0, count, count)]
     scale, width = 10.0 ** int(rng.integers(-6, 7)), int(rng.integers(0, count + 1))
     # values of low rank make the floor 0 from that rank on
     values = gaussian(rng, m, count, width, scale).dense()
@@ -370,15 +370,6 @@ def _too_rich(case: Floored) -> tuple[Control[Any, Any], ...]:
 CONTROLS = _too_rich(Case(_ONE, _ONE, 1))
 
 
-# The least-change edit: no limit on the rank, but exact values
-
-
-# A frozen factor
-
-
-# Rounded adapters
-
-
 # Errors weighted by a Kronecker-factored Fisher matrix
 
 SENSE_FISHER = "lower"
@@ -469,28 +460,20 @@ def _alike(case: Weighted, _: LowRank) -> bool:
 
 ASSUMPTIONS_FISHER = {RANK_FISHER: lambda case, merged: merged.width <= case.rank, ALIKE: _alike}
 
-_ONE_FISHER = np.eye(2)
-_TWO = LowRank(_ONE_FISHER, _ONE_FISHER)
-
 
 def _too_rich_fisher() -> tuple[Weighted, LowRank]:
-    return Weighted((_TWO,), (np.diag([2.0, 1.0]),), (_ONE_FISHER,), 1), _TWO
+    return Weighted((_WHOLE,), (np.diag([2.0, 1.0]),), (_ONE,), 1), _WHOLE
 
 
 def _careless() -> tuple[Weighted, LowRank]:
     # The second task does not mind what comes out: the first may have all.
-    return Weighted(
-        (_TWO, -1 * _TWO), (_ONE_FISHER, _ONE_FISHER), (_ONE_FISHER, 0 * _ONE_FISHER), 2
-    ), _TWO
+    return Weighted((_WHOLE, -1 * _WHOLE), (_ONE, _ONE), (_ONE, 0 * _ONE), 2), _WHOLE
 
 
 CONTROLS_FISHER = (
     Control("spend rank 2 where 1 is allowed", RANK_FISHER, _too_rich_fisher),
     Control("a task that does not mind", ALIKE, _careless),
 )
-
-
-# Fisher matrices that are no product
 
 
 THEOREM: Theorem[Floored, LowRank] = Theorem.of(__name__)

@@ -1,5 +1,5 @@
 """Libraries: many adapters side by side.
 
 A library holds adapters that were trained apart. These results say how they disturb each other when
-they are added up, what coefficients can repair, and how many of them sums and gates can hold.
+they are added up, how many of them a sum can hold, and what later ones leave of earlier facts.
 """

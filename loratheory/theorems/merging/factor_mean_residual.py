@@ -31,8 +31,7 @@ not :math:`w_i`, beside cross terms :math:`w_i w_j U_i V_j`.
 
 References
 ----------
-Singhal et al. (FedEx-LoRA), arXiv:2410.09432;
-Wang et al. (FLoRA), arXiv:2409.05976.
+Singhal et al. (FedEx-LoRA), arXiv:2410.09432; Wang et al. (FLoRA), arXiv:2409.05976.
 """
 
 import math

@@ -72,8 +72,7 @@ published shrinking of off-diagonal entries, and WUDI run for a finite time.
 
 References
 ----------
-RegMean (arXiv 2212.09849); WUDI-Merging (arXiv
-2503.08099).
+RegMean (arXiv 2212.09849); WUDI-Merging (arXiv 2503.08099).
 
 ============================================================
 
@@ -273,9 +272,6 @@ def _mean() -> tuple[Case, LowRank]:
 
 
 CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
-
-
-# Questions over several reads
 
 
 # RegMean and its relatives on data inside the row spaces
@@ -495,7 +491,8 @@ COLLAPSE: Theorem[Compared, Data] = Theorem.of(__name__, "merge collapse", "_col
 PRICE: Theorem[Leaking, Array] = Theorem.of(
     __name__,
     "interpolation price",
-    "_price",  # the norms that meet, on an input as long as its leak
+    "_price",
+    # the norms that meet, on an input as long as its leak
     scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
     condition=lambda case: LONGEST * worst(frame(case.updates)) ** 2,
 )

@@ -133,7 +133,6 @@ problem 10.5 of Cover and Thomas (2006), the largest entropy of a covariance the
 """
 
 import math
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -277,14 +276,6 @@ CONTROLS = (
     Control("inputs that scatter a quarter as much", LAW, _clear),
     Control("inputs that are one off, in either direction", LAW, _signs),
 )
-
-
-# Other routers
-
-
-def best(case: Case) -> Sample:
-    """Return a sample routed to the nearest key; the seed is computed from the case."""
-    return rival(case, np.random.default_rng(zlib.crc32(repr(case).encode())))
 
 
 # Routers that may mix adapters

@@ -147,7 +147,8 @@ def dots(
     """
     for number, (column, label) in enumerate(columns.items()):
         colour, marker = looks[number]
-        shift = 0.18 * (number - (len(columns) - 1) / 2)
+        # rows stay apart where they have many markers
+        shift = min(0.18, 0.6 / len(columns)) * (number - (len(columns) - 1) / 2)
         for place, rows in enumerate(groups.values()):
             known = rows[rows[column].notna()]
             if known.empty:

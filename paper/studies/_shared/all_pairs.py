@@ -78,7 +78,7 @@ def exam(
     *,
     asked: str = "together",
 ) -> dict[str, float]:
-    """Return what a rule makes of a library, in the columns of `real_crossings`.
+    """Return what a rule makes of a library, in the columns of `lm_all_pairs`.
 
     `base` are log-probabilities that `fact_adapters.ordinary` returned without adapters. `asked`
     says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right

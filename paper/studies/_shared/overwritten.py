@@ -19,8 +19,6 @@ from loratheory.theorems.composition.two_read_region import margin as two_hop_ma
 from paper.studies._shared.theory import LEAST, PATTERNS
 from paper.studies.lm_library.record import auc
 
-CASES = tuple(PATTERNS)
-"""As in `thm:two-read-region`: old facts on a question's path, and which of them are edited."""
 COEFFICIENTS = (0.0, 0.25, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0, 1.5)
 SCALE = 5.0
 """Logits; a forecast margin of as many means a chance of 1/(1 + 1/e). Chosen on seed 101."""
@@ -53,7 +51,7 @@ class Edits:
     old, new : World
         Persons and countries of the new one are those whose facts the edits change or add.
     case : mapping of str to str
-        One of `CASES` for each person.
+        One of `theory.PATTERNS` for each person: which old facts exist, and which of them are edited.
     """
 
     old: World

@@ -1,10 +1,9 @@
 """Word problems modulo 7: what bases read, what adapters are taught, and what both are asked.
 
-There are five skills. Adapters are taught one skill each; a target needs two, the second applied to
-the result of the first. Most studies teach the three in `SKILLS`, and their bases may have met
-problems of two steps of the two in `CONTEXT`; in `Unmet` all five are taught. The skill of rates
-is left out, as its two numbers make six times as many facts. Nothing here needs PyTorch; training
-is in `words`.
+There are five skills. Adapters are taught one of the three in `SKILLS` each; a target needs two, the
+second applied to the result of the first. Bases may have met problems of two steps of the two in
+`CONTEXT`. The skill of rates is left out, as its two numbers make six times as many facts. Nothing
+here needs PyTorch; training is in `words`.
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +50,6 @@ WEIGHTS = (0, 1, 3, 9, 27, 81)
 
 Pair = tuple[str, str]
 PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
-ALL_PAIRS: tuple[Pair, ...] = tuple(permutations((*CONTEXT, *SKILLS), 2))
 MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
 """Pairs whose lessons are varied: the first with all bridges of `Case`, the second with "own"."""
 SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}

@@ -301,7 +301,7 @@ def gates(budget: float = 0.3) -> Act:
 
 
 def gates_z(z: float | int = 2) -> Act:
-    """Return the rule of map gates that open `z` standard deviations above the mean response."""
+    """Return the rule of gates on single maps that open `z` standard deviations above the mean response."""
     return routed(lambda updates, x: calibrate_z(updates, x, z=z))
 
 
@@ -334,10 +334,10 @@ _ROWS = (
     Rule("norm", router(response_norms), label="largest norm"),
     Rule("norm, soft", router(response_norms, soft=None), label="softmax over norms"),
     Rule("norm, z", routed(_standardised), TOKENS, label="largest z-scored norm"),
-    Rule("gates", gates(), TOKENS, gates, "gates on maps"),
-    Rule("gates, z = 2", gates_z(), TOKENS, gates_z, "gates on maps, z = 2"),
+    Rule("gates", gates(), TOKENS, gates, "per-matrix gating"),
+    Rule("gates, z = 2", gates_z(), TOKENS, gates_z, "per-matrix gating, z = 2"),
     Rule("block gates, z = 0", block_gates(0.0), TOKENS),
-    Rule("block gates, z = 2", block_gates(2.0), TOKENS, block_gates, "block gates"),
+    Rule("block gates, z = 2", block_gates(2.0), TOKENS, block_gates, "per-block gating"),
     Rule("block gates, z = 3", block_gates(3.0), TOKENS),
     Rule("block gates, rate .04", block_gates(0.04, "rate"), TOKENS),
     Rule("largest response norm", prompt_gates, f"{TOKENS}, order"),

@@ -140,13 +140,6 @@ class Trained:
         pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
         return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
 
-    def only(self, case: int) -> "Trained":
-        """Return the adapters and ceilings of one case alone."""
-        part = slice(case, case + 1)
-        above = {name: adapter.of(part) for name, adapter in self.ceilings.items()}
-        one, two = self.first.of(part), self.second.of(part)
-        return Trained(self.bases, self.cases[part], one, two, above)
-
     def targets(self, count: int, *, draw: int = 16) -> list[Problems]:
         """Return `count` problems of each case's target; `draw` seeds which ones."""
         return [

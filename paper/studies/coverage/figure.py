@@ -26,7 +26,7 @@ def draw(folder: Path) -> Figure:
     placed = table[(table["rule"] == "oracle placement") & (table["familiarity"] == "real")]
     none, most = placed[placed["coverage"] == 0], placed[placed["coverage"] == 0.9]
     title = (
-        f"Without two-hop questions in pretraining {percent(none, 'two_hop')} are answered with "
-        f"each edit in its own pass, with nine tenths of them {percent(most, 'two_hop')}"
+        f"Edits in their own passes answer {percent(none, 'two_hop')} of the two-hop questions if "
+        f"pretraining had none, {percent(most, 'two_hop')} if it had 90% of them"
     )
     return finish(figure, title)

@@ -26,7 +26,7 @@ def draw(folder: Path) -> Figure:
             rows = rows[rows["target_depth"] == target]
         for number, (_, cells) in enumerate(rows.groupby("depth")):
             (colour, marker), factor = LOOKS[number], 2 ** (number + 1)
-            name = f"{factor} layers, or {factor // 2} blocks"
+            name = f"{factor} layers, or {factor // 2} block{'s' * (factor > 2)}"
             axes.plot(cells["rank"], cells["bound"], color=colour, ls=LINES["predicted"], lw=1)
             axes.plot(cells["rank"], cells["value"], marker, color=colour, ms=3, label=name)
         axes.set(title=title, xlabel="rank", xlim=(0, 17), ylim=(-0.1, 1.6))

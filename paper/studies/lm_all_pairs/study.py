@@ -72,7 +72,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def rules(config: Config, made: "Crossings", middle: int) -> Iterator[tuple[str, Act, str]]:
-    """Yield the name of a rule, the rule, and how `bench.crossings.exam` asks, or `by_position`."""
+    """Yield the name of a rule, the rule, and how `all_pairs.exam` asks, or `by_position`."""
     from paper.studies._shared.all_pairs import (
         best_of_each_hop,
         hop_gates,

@@ -31,7 +31,7 @@ def draw(folder: Path) -> Figure:
     every[0].set_ylabel("retention")
     lost = {way: (table[table["way"] == way]["kept"] < 0.9).mean() for way in METHODS}
     title = (
-        f"In a mean of two {lost['mean']:.0%} of the adapters keep less than nine tenths, in a sum "
-        f"{lost['sum']:.0%}; the divergence on four prompts tells which"
+        f"In a mean of two, {lost['mean']:.0%} of the adapters keep less than 90%, in a sum "
+        f"{lost['sum']:.0%}; the KL on four prompts tells which"
     )
     return finish(figure, title)

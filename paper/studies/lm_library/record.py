@@ -1,4 +1,4 @@
-"""How well measures predict the retention of an adapter in a merge, by the study `real_library`.
+"""How well measures predict the retention of an adapter in a merge, by the study `lm_library`.
 
 A point is an adapter and its partner in a merge of two. It counts as a loss if the adapter's
 retention is below nine tenths. Measures need no labels, and are larger where more loss is expected.
@@ -33,7 +33,7 @@ def points(
     Parameters
     ----------
     table : DataFrame
-        The table of the study `real_library`.
+        The table of the study `lm_library`.
     kinds : mapping
         The kind of task of each adapter.
     way, lessons : str

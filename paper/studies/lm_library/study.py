@@ -53,7 +53,7 @@ def cell(config: Config) -> list[Row]:
     list of dict
         ``lessons`` (``plain`` or ``silence``), ``stage``, ``way``, ``group``; ``coefficient``, that
         of this adapter under the way; ``adapter`` and its ``partners``; then the columns of
-        `bench.collection.Collection.acted` (in the stage ``generated`` `acted_on_generated`),
+        `StudiedCollection.acted` (in the stage ``generated`` `acted_on_generated`),
         `taught` and `beside`, NaN where not measured. Numbers are rounded to three digits.
     """
     found = collection(config.model, config.device, config.seed, taught_silence=config.silence)

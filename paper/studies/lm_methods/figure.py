@@ -8,15 +8,8 @@ from paper.studies._shared.rules import RULES
 from paper.style import dots, finish, panels, percent
 from paper.tables import read_table
 
-METHODS: tuple[str, ...] = (
-    "ties",
-    "knots",
-    "interpolating",
-    "arrow",
-    "arrow, peft",
-    "gates, z = 2",
-)
-METHODS += ("block gates, z = 2",)
+METHODS = ("ties", "knots", "interpolating", "arrow", "arrow, peft")
+METHODS += ("gates, z = 2", "block gates, z = 2")
 
 
 def draw(folder: Path) -> Figure:
@@ -32,7 +25,7 @@ def draw(folder: Path) -> Figure:
         groups[f"layer split at {layer}"] = some
     columns = {"hop_1": "hop 1, 20-way", "hop_2": "hop 2, 20-way", "two_hop": "two hops, 20-way"}
     columns |= {"two_hop_vocabulary": "two hops, top-1", "hop_by_hop": "hop by hop, 20-way"}
-    figure, axes = panels(1, 3.8)
+    figure, axes = panels(1, 4.6)
     dots(axes, groups, columns)
     mean = groups["mean"]
     title = (

@@ -45,8 +45,8 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``familiarity``, ``trained``, ``library`` (how many adapters act) and ``rule``; the columns
-        of `bench.language_facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`,
-        the shares of `bench.language_facts.written_out`, without a question first
+        of `facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`,
+        the shares of `facts.written_out`, without a question first
         (``bridge_written``, ``two_hop_written``, ``vocabulary_written``) and with one
         (``bridge_form``, ``two_hop_form``, ``vocabulary_form``).
     """

@@ -46,7 +46,7 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``trained`` (in all layers or by layers), ``rule``, coefficients ``first`` and ``second``,
-        ``layer`` of a split (-1 for none); the columns of `bench.language_facts.accuracies`; and
+        ``layer`` of a split (-1 for none); the columns of `facts.accuracies`; and
         those of `forecast`, nan unless both adapters were measured alone at these coefficients.
     """
     model, rows = config.base(), list[Row]()

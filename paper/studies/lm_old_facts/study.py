@@ -10,7 +10,7 @@ SEEDS = range(200, 210)
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A world of `real_portable`, edited by adapters of one recipe of `fact_adapters.RECIPES`."""
+    """A world of `portable`, edited by adapters of one recipe of `fact_adapters.RECIPES`."""
 
     recipe: str = "two stand-ins"
 
@@ -23,7 +23,7 @@ def cell(config: Config) -> list[Row]:
     list of dict
         ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons asked
         about (``any`` for countries), whether the sentence was ``read`` in training, the
-        ``coefficient``, and the columns of `bench.overwritten.curves`; right is what leads the
+        ``coefficient``, and the columns of `overwritten.curves`; right is what leads the
         whole vocabulary.
     """
     from loratheory.evaluate.fact_adapters import publishers

@@ -38,7 +38,7 @@ def cell(config: Config) -> list[Row]:
         and ``target``, the one where it is put, NaN where there is none; the shares of two-hop
         questions right in the whole vocabulary, right among animals, and answered by the country;
         the shares of single hops right in the whole vocabulary; the shares of
-        `bench.whereabouts.lens`.
+        `whereabouts.lens`.
     """
     model, rows = config.base(dtype="bfloat16"), list[Row]()
     both = publishers(model, config.seed)

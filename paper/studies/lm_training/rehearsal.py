@@ -17,7 +17,7 @@ KINDS = ("portability", "portability_read")
 class Config(Language):
     """Both adapters of a seed's world, the second one taught by a recipe.
 
-    `recipe` is one of `fact_adapters.RECIPES`, or of `bench.described.RECIPES`.
+    `recipe` is one of `fact_adapters.RECIPES`, or of `described.RECIPES`.
     """
 
     recipe: str = DESCRIBED
@@ -31,7 +31,7 @@ def cell(config: Config) -> list[Row]:
     list of dict
         Recipes of the ``first`` and ``second`` adapter; columns of `fact_adapters.measured`; of
         the second alone ``portability`` and ``portability_read``, shares right in the whole
-        vocabulary of `bench.described.questions`, else NaN.
+        vocabulary of `described.questions`, else NaN.
     """
     from loratheory.evaluate.answers import answers
     from loratheory.evaluate.fact_adapters import publishers

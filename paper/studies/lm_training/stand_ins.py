@@ -38,7 +38,7 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The recipes of the adapters that act, or ``none``; the rule; the ``sentence``, of which 0 to
-        3 are in `real_portable` (of single hops 0 and 1); columns of `fact_adapters.by_sentence`;
+        3 are in `portable` (of single hops 0 and 1); columns of `measures.by_sentence`;
         ``by_heart``, of an adapter alone the share of its two-hop lessons that it answers, else
         NaN. Adapters are asked alone where both are of one recipe.
     """

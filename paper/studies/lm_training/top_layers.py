@@ -21,8 +21,8 @@ FURTHER = (  # in four worlds
 class Config(Language):
     """A pair of adapters of a seed's world, by recipes in `fact_adapters.RECIPES`.
 
-    The second may be `DESCRIBED`: taught with descriptions of `bench.described`, too. It has facts
-    of a `relation` in `bench.sentences.RELATIONS`; the first knows of mascots at most.
+    The second may be `DESCRIBED`: taught with descriptions of `described`, too. It has facts
+    of a `relation` in `fact_sets.RELATIONS`; the first knows of mascots at most.
     """
 
     first: str = LONG
@@ -37,7 +37,7 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         The ``relation`` and the recipes of the adapters that act, or ``none``; the rule; the
-        ``sentence`` and columns of `fact_adapters.by_sentence`.
+        ``sentence`` and columns of `measures.by_sentence`.
     """
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.evaluate.fact_sets import ten_about

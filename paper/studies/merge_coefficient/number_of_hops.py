@@ -30,7 +30,7 @@ def cell(config: Config) -> list[Row]:
     """Return a row per base and coefficient, averaged over its edit sets.
 
     `threshold` is the coefficient from which exact edits compose. The other columns are those of
-    `bench.switched` without single hops, which `facts` counts together.
+    `coefficient.switched` without single hops, which `facts` counts together.
     """
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]

@@ -23,5 +23,5 @@ def draw(folder: Path) -> Figure:
         axes.plot(rank, rows["achieved"], "o", color=INK, ms=3, label="truncated mean")
         axes.set(title=f"each task's own: {own:.0%}", xlabel="rank of the adapter", ylim=(0, 1.02))
     every[0].set_ylabel("squared error / energy")
-    title = "What tasks do not share one adapter for all must lose, whatever its rank"
+    title = "One adapter for all tasks loses what they do not share, at every rank"
     return finish(figure, title)

@@ -17,7 +17,8 @@ def draw(folder: Path) -> Figure:
         training=table["lessons"] + ", " + table["stand_ins"].map("{:g}".format),
     )
     names = {"plain, 0": "standard training"}
-    names |= {f"disagreeing, {count}": f"{count} disagreeing" for count in (1, 2, 3, 4)}
+    names |= {"disagreeing, 1": "1 stand-in"}
+    names |= {f"disagreeing, {count}": f"{count} disagreeing" for count in (2, 3, 4)}
     names |= {"agreeing, 4": "4 agreeing", "single facts, 4": "4, single facts alone"}
     columns = {"facts": "edited single facts", "two_hop": "edited two-hop questions"}
     columns |= {"other_two_hop": "unedited two-hop questions"}
@@ -29,7 +30,7 @@ def draw(folder: Path) -> Figure:
         axes.set_title(title)
     one, two = (rows[rows["training"] == f"disagreeing, {count}"] for count in (1, 2))
     title = (
-        f"Beside one stand-in adapters compose in {percent(one, 'two_hop')} of the questions, "
-        f"beside two that disagree in {percent(two, 'two_hop')}"
+        f"The sum answers {percent(one, 'two_hop')} of the two-hop questions after training with "
+        f"one stand-in, {percent(two, 'two_hop')} after two that disagree"
     )
     return finish(figure, title)

@@ -9,17 +9,7 @@ from paper.style import by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
 USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
-METHODS: tuple[str, ...] = (
-    "base",
-    "mean",
-    "sum",
-    "ties",
-    "knots",
-    "interpolating",
-    "arrow",
-    "norm, z",
-    "gates",
-)
+METHODS = ("base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z", "gates")
 METHODS += ("block gates, z = 2", "oracle placement", "sum, hop by hop")
 
 
@@ -31,7 +21,6 @@ def draw(folder: Path) -> Figure:
     figure, every = panels(3, 3.6, sharey=True)
     for axes, pairs in zip(every, (1, 2, 4), strict=True):
         rows = table[table["pairs"] == pairs]
-        groups = by(rows, "rule", {name: RULES[name].label for name in METHODS})
         rows = rows.assign(facts_right=(rows["hop_1"] + rows["hop_2"]) / 2)
         groups = by(rows, "rule", {name: RULES[name].label for name in METHODS})
         dots(axes, groups, {"facts_right": "single facts", "two_hop": "two-hop questions"})

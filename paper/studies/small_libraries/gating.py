@@ -33,7 +33,7 @@ def cell(config: Config) -> list[Row]:
 
     The columns are what the config varies; accuracies; `misses` and `false_alarms`, summed over the
     reads; `predicted`, the lower bound of two-hop accuracy that follows from them; `leak`, see
-    `bench.weights.leak`. The last four are nan where they do not apply.
+    `weights.leak`. The last four are nan where they do not apply.
     """
     modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules]
     mine = {name: getattr(config, name) for name in ("pairs", "bridges", "rank")}

@@ -22,7 +22,7 @@ class Config(Small):
 def cell(config: Config) -> list[Row]:
     """Return a row per rule, base and repetition.
 
-    The columns are accuracies and cross-talk at the two maps of the MLP, see `bench.weights`.
+    The columns are accuracies and cross-talk at the two maps of the MLP, see `weights`.
     `crosstalk_in` and `crosstalk_out` are measured medians over facts, `random_in` and `random_out`
     those expected of randomly rotated adapters; `superposed_in` and `superposed_out` have the
     lower bound `floor`. `safe` is the share of questions that theory calls safe, `predicted` the

@@ -28,7 +28,7 @@ def draw(folder: Path) -> Figure:
     rare = seen[seen["coverage"].round(4) == 0.0124]
     base, merged = rare[rare["rule"] == "base"], rare[rare["rule"] == "sum"]
     title = (
-        f"Where the pair was one in eighty of the problems the base solves "
+        f"With the pair in 1.2% of the two-step problems of pretraining the base solves "
         f"{percent(base, 'stepwise')}, the sum of two adapters {percent(merged, 'stepwise')}"
     )
     return finish(figure, title)

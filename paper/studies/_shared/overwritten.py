@@ -51,7 +51,7 @@ class Edits:
     old, new : World
         Persons and countries of the new one are those whose facts the edits change or add.
     case : mapping of str to str
-        One of `theory.PATTERNS` for each person: which old facts exist, and which of them are edited.
+        One of `theory.PATTERNS` for each person: which old facts exist and which are edited.
     """
 
     old: World

@@ -1,8 +1,8 @@
 """Word problems modulo 7: what bases read, what adapters are taught, and what both are asked.
 
-There are five skills. Adapters are taught one of the three in `SKILLS` each; a target needs two, the
-second applied to the result of the first. Bases may have met problems of two steps of the two in
-`CONTEXT`. The skill of rates is left out, as its two numbers make six times as many facts. Nothing
+There are five skills. Adapters are taught one of the three in `SKILLS` each; a target needs two,
+the second applied to the result of the first. Bases may have met problems of two
+steps of the two in `CONTEXT`. The skill of rates is left out, as its two numbers make six times as many facts. Nothing
 here needs PyTorch; training is in `words`.
 """
 

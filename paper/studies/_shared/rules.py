@@ -301,7 +301,7 @@ def gates(budget: float = 0.3) -> Act:
 
 
 def gates_z(z: float | int = 2) -> Act:
-    """Return the rule of gates on single maps that open `z` standard deviations above the mean response."""
+    """Return the rule of gates on maps that open `z` deviations above the mean response."""
     return routed(lambda updates, x: calibrate_z(updates, x, z=z))
 
 

@@ -8,8 +8,15 @@ from paper.studies._shared.rules import RULES
 from paper.style import dots, finish, panels, percent
 from paper.tables import read_table
 
-METHODS = ("ties", "knots", "interpolating", "arrow", "arrow, peft")
-METHODS += ("gates, z = 2", "block gates, z = 2")
+METHODS = (
+    "ties",
+    "knots",
+    "interpolating",
+    "arrow",
+    "arrow, peft",
+    "gates, z = 2",
+    "block gates, z = 2",
+)
 
 
 def draw(folder: Path) -> Figure:

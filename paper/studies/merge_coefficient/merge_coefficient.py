@@ -26,7 +26,7 @@ class Config(Small):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row per base and coefficient, averaged over its edit sets; see `coefficient.switched`."""
+    """Return a row per base and coefficient, over its edit sets; see `coefficient.switched`."""
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     head: Row = {"case": config.case, "coverage": config.coverage}
     return bench.by_coefficient(library(config), grid, head, {})

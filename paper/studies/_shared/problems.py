@@ -2,8 +2,8 @@
 
 There are five skills. Adapters are taught one of the three in `SKILLS` each; a target needs two,
 the second applied to the result of the first. Bases may have met problems of two
-steps of the two in `CONTEXT`. The skill of rates is left out, as its two numbers make six times as many facts. Nothing
-here needs PyTorch; training is in `words`.
+steps of the two in `CONTEXT`. The skill of rates is left out, as its two numbers make six times
+as many facts. Nothing here needs PyTorch; training is in `words`.
 """
 
 from abc import ABC, abstractmethod

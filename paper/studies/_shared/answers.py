@@ -1,6 +1,6 @@
 """Answers of small transformers: logits in one or more passes, accuracies, and rows of tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from loratheory.toy.transformer import Adapt, Pass, decoded, logits
 from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Accuracies
 from paper.studies._shared.models import tensor
-from paper.studies._shared.rules import in_turn
 from paper.studies._shared.training import Taught
 
 
@@ -24,13 +23,12 @@ def hop_by_hop(
     The answer to ``x r1`` becomes the subject of ``· r2``, and so on, so that the state between two
     reads is always a token (``thm:clean-up-bridge``). Costs one pass per relation.
     """
-
-    def _next(place: int) -> Callable[[Tensor], Tensor]:
-        return lambda scores: torch.stack([scores[:, :, -1].argmax(-1), tokens[..., place]], dim=-1)
-
-    steps = [lambda _: tokens[..., :2], *map(_next, range(2, tokens.shape[2]))]
-    first, *more = in_turn(lambda asked: one_pass(bases, asked, adapt), steps)
-    return torch.cat([first, *(one[:, :, -1:] for one in more)], dim=2)
+    parts = [one_pass(bases, tokens[..., :2], adapt)]
+    for place in range(2, tokens.shape[2]):
+        subject = parts[-1][:, :, -1].argmax(-1)
+        asked = torch.stack([subject, tokens[..., place]], dim=-1)
+        parts.append(one_pass(bases, asked, adapt)[:, :, -1:])
+    return torch.cat(parts, dim=2)
 
 
 def second_pass(

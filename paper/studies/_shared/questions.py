@@ -12,8 +12,7 @@ import numpy as np
 
 from loratheory.shapes import Shaped
 from paper.studies._shared.answers import accuracies, answer_margins
-from paper.studies._shared.library import acting, added
-from paper.studies._shared.rules import Act
+from paper.studies._shared.library import Act, acting, added
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import Placing, circuit, margins, pattern
 from paper.studies._shared.training import Taught

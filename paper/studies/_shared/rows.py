@@ -11,8 +11,7 @@ from loratheory.tasks.two_hop import every, joined, plain
 from loratheory.toy.transformer import ATTENTION, Adapt, Lora
 from paper.studies._shared.answers import accuracies, accuracy
 from paper.studies._shared.bases import PARTS, Bases, PlainSetting, grown
-from paper.studies._shared.library import Accuracies, acting, added
-from paper.studies._shared.rules import Act, rule
+from paper.studies._shared.library import Accuracies, Act, acting, added, rule
 from paper.studies._shared.run import Row
 from paper.studies._shared.training import KINDS, Taught, Teaching, learned, library, retrained
 

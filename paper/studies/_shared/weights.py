@@ -17,9 +17,8 @@ from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Adapt, Lora, Site, logits, low_rank_image
 from paper.studies._shared.answers import accuracy, answer_margins
-from paper.studies._shared.library import Acting, Library, acting
+from paper.studies._shared.library import Acting, Library, acting, everything, oracle_placement
 from paper.studies._shared.models import tensor
-from paper.studies._shared.rules import everything, oracle_placement
 from paper.studies._shared.training import Taught, norms
 
 Energies = Float[np.ndarray, "P hops E n"]
@@ -237,4 +236,4 @@ def gate_patterns(hops: int, loops: int, *, by_read: bool) -> list[Float[np.ndar
 def _gated(pair: Library, gates: Sequence[Float[np.ndarray, "loops hops"]]) -> Acting:
     """Return what acts if each replica's adapters are switched by its gates, loop by loop."""
     weights = torch.tensor(np.array(gates), dtype=torch.float32)
-    return Acting(everything(pair, lambda site, _: weights[:, None, site.loop]))
+    return everything(pair, lambda site, _: weights[:, None, site.loop])

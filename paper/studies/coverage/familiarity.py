@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import rule
+from paper.studies._shared.library import rule
 from paper.studies._shared.run import Row, part
 
 

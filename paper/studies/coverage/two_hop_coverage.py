@@ -7,7 +7,7 @@ import numpy as np
 from loratheory.theorems.routing.arrow import accuracy as right_by_arrow
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import rule
+from paper.studies._shared.library import rule
 from paper.studies._shared.run import Row, part
 
 COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from paper.studies._shared.rules import RULES
+from paper.studies._shared.rules import LABELS
 from paper.style import dots, finish, panels, percent
 from paper.tables import read_table
 
@@ -26,7 +26,7 @@ def draw(folder: Path) -> Figure:
     merged = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     groups = {"mean": merged[merged["first"] == 0.5], "sum": merged[merged["first"] == 1]}
     for name in METHODS:
-        groups[RULES[name].label] = table[table["rule"] == name]
+        groups[LABELS[name]] = table[table["rule"] == name]
     for layer in (12, 15, 18):
         some = table[(table["rule"] == "layer split") & (table["layer"] == layer)]
         groups[f"layer split at {layer}"] = some

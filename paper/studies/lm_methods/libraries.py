@@ -6,10 +6,9 @@ from math import nan
 
 from loratheory.pretrained.train import train_once
 from paper.studies._shared import Language
-from paper.studies._shared import facts as bench
-from paper.studies._shared.language import acting, depth
-from paper.studies._shared.rules import Act, layer_split, rule
+from paper.studies._shared.language import Act, depth, layer_split, rule
 from paper.studies._shared.run import Row, part
+from paper.studies.lm_methods import facts as bench
 
 COLUMNS = (
     *("hop_1", "hop_2", "hop_1_new", "hop_2_new", "two_hop", "two_hop_vocabulary"),
@@ -65,7 +64,7 @@ def cell(config: Config) -> list[Row]:
     for size, name, which, act in arms(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
-        with acting(model, library[which], act):
+        with act(model, library[which]):
             row |= bench.accuracies(model, facts, COLUMNS)
             for end, question in (("written", ""), ("form", bench.QUESTIONS[0])):
                 asked = config.familiarity == "half" and size < 3 and name in WRITTEN

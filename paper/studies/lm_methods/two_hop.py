@@ -6,10 +6,9 @@ from math import nan
 
 from loratheory.evaluate.fact_sets import worlds
 from paper.studies._shared import Language
-from paper.studies._shared import facts as bench
-from paper.studies._shared.language import acting, depth
-from paper.studies._shared.rules import Act, coefficients, layer_split, rule
+from paper.studies._shared.language import Act, coefficients, depth, layer_split, rule
 from paper.studies._shared.run import Row, part
+from paper.studies.lm_methods import facts as bench
 
 CHANCE = 0.05
 GRID = (0.25, 0.5, 1.0)
@@ -62,7 +61,7 @@ def cell(config: Config) -> list[Row]:
         adapters = bench.pair(model, world, config.seed, by_layers=trained == "by layers")
         alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
         for name, first, second, layer, act in arms(config, trained, depth(model)):
-            with acting(model, alone.get(name, adapters), act):
+            with act(model, alone.get(name, adapters)):
                 columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
                 found = bench.accuracies(model, world, columns)
             _add(trained, name, first, second, layer, **found)

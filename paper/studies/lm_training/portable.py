@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paper.studies._shared import Language
-from paper.studies._shared.rules import coefficients, layer_split
+from paper.studies._shared.language import coefficients, layer_split
 from paper.studies._shared.run import Row, part
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
@@ -36,7 +36,6 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
-    from paper.studies._shared.language import acting
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed, bridge=config.bridge)
@@ -45,8 +44,8 @@ def cell(config: Config) -> list[Row]:
     for arm in arms(config.recipe):
         *recipes, name, c = arm
         chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
-        act = layer_split(both.layers // 2, "below", "above") if name == SPLIT else coefficients(c)
-        with acting(model, chosen or [both.adapter(0, "plain")], act):
+        act = layer_split(both.layers // 2) if name == SPLIT else coefficients(c)
+        with act(model, chosen or [both.adapter(0, "plain")]):
             found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
         head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
         rows.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})

@@ -81,10 +81,8 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
     from loratheory.evaluate.fact_adapters import publishers
-    from loratheory.pretrained import load_model
-    from paper.studies._shared.language import acting
+    from loratheory.pretrained import attach, load_model
     from paper.studies._shared.measures import by_sentence, ordinary
-    from paper.studies._shared.rules import coefficients
     from paper.studies._shared.run import environment
 
     start = time.perf_counter()
@@ -94,7 +92,7 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
     base, _ = ordinary(model)
     rows = []
     for method, coefficient in METHODS.items():
-        with acting(model, adapters, coefficients(coefficient)):
+        with attach(model, adapters, coefficient):
             found = by_sentence(model, both.world, base)
         for sentence, measured in enumerate(found):
             rows.append({"rule": method, "sentence": sentence, **measured})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import nan
 
 from paper.studies._shared import Language
-from paper.studies._shared.rules import Act, coefficients, layer_split
+from paper.studies._shared.language import Act, coefficients, layer_split
 from paper.studies._shared.run import Row, part
 
 SEEDS = range(300, 310)
@@ -44,7 +44,6 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
-    from paper.studies._shared.language import acting
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed, bridge=config.bridge)
@@ -55,7 +54,7 @@ def cell(config: Config) -> list[Row]:
         head: Row = {"seed": config.seed, "bridge": config.bridge}
         head |= {"first": named[0], "second": named[1], "rule": rule}
         adapters = [both.adapter(hop, recipes[hop]) for hop in hops]
-        with acting(model, adapters, act):
+        with act(model, adapters):
             alone = len(hops) == 1
             heart = both.by_heart(hops[0], recipes[hops[0]]) if alone else nan
             found = bench.by_sentence(model, both.world, base, alone=alone)
@@ -68,7 +67,7 @@ def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...
     yield "sum", coefficients(1.0), (0, 1)
     if alike:
         yield "mean", coefficients(0.5), (0, 1)
-        yield "layer split", layer_split(middle, "below", "above"), (0, 1)
+        yield "layer split", layer_split(middle), (0, 1)
         yield "alone", coefficients(1.0), (0,)
         yield "alone", coefficients(1.0), (1,)
 

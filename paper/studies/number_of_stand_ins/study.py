@@ -6,7 +6,7 @@ from typing import Any
 
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.rules import coefficients
+from paper.studies._shared.library import coefficients
 from paper.studies._shared.run import Row, part, study
 
 LESSONS: tuple[tuple[str, int], ...] = (

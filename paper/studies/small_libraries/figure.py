@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from paper.studies._shared.rules import RULES
+from paper.studies._shared.rules import LABELS
 from paper.style import by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
@@ -34,7 +34,7 @@ def draw(folder: Path) -> Figure:
     for axes, pairs in zip(every, (1, 2, 4), strict=True):
         rows = table[table["pairs"] == pairs]
         rows = rows.assign(facts_right=(rows["hop_1"] + rows["hop_2"]) / 2)
-        groups = by(rows, "rule", {name: RULES[name].label for name in METHODS})
+        groups = by(rows, "rule", {name: LABELS.get(name, name) for name in METHODS})
         dots(axes, groups, {"facts_right": "single facts", "two_hop": "two-hop questions"})
         chance(axes, float(rows["chance"].mean()), across=True)
         axes.set_title(f"{pairs} pair{'s' * (pairs > 1)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import rule
+from paper.studies._shared.library import rule
 from paper.studies._shared.run import Row, part
 
 RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")
@@ -44,7 +44,7 @@ def cell(config: Config) -> list[Row]:
 
     def _rates(acts: Any, _: object) -> dict[str, Any]:
         rates: dict[str, Any] = {"misses": nan, "false_alarms": nan}
-        if mlp and acts[0].by_token:
+        if mlp and acts[0].route is not None:
             rates = bench.detection(library, acts)
         return {**rates, "predicted": reach - rates["misses"] - rates["false_alarms"], "leak": leak}
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import Reuse, pair_alone, rule
+from paper.studies._shared.library import Acting, pair_alone, rule
 from paper.studies._shared.run import Row, part
 
 
@@ -51,7 +51,7 @@ def cell(config: Config) -> list[Row]:
     return bench.compared(library, head, arms, **beside)
 
 
-def beside_noise(library: "bench.Taught") -> Reuse:
+def beside_noise(library: "bench.Taught") -> Acting:
     """Apply the rule that adds, to the pair's own adapters, Gaussian ones for all others.
 
     Each Gaussian adapter has the norm of the adapter that it replaces.
@@ -64,7 +64,7 @@ def beside_noise(library: "bench.Taught") -> Reuse:
         right = own(place, pair)
         return [*right, *(1.0 - share for share in right)]
 
-    return Reuse(library.having([*library.adapters, *noise]), _shares)
+    return Acting(library.having([*library.adapters, *noise]), _shares)
 
 
 _CELLS = (

@@ -8,7 +8,7 @@ import numpy as np
 from loratheory.theorems.routing.arrow import accuracy
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import rule
+from paper.studies._shared.library import rule
 from paper.studies._shared.run import Row, part
 
 ROUTERS: tuple[str, ...] = ("uniform", "arrow", "arrow, power", "arrow, peft", "subspace")

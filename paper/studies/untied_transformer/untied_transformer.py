@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.rules import coefficients, layer_split, rule
+from paper.studies._shared.library import coefficients, layer_split, rule
 from paper.studies._shared.run import Row, part
 
 LAYERS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {

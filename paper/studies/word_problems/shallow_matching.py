@@ -5,16 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from loratheory.tasks.word_problems import ENTITIES, Problems, distracted, filled
-from paper.studies._shared.problems import (
-    CONTEXT,
-    MEASURED,
-    QUICK,
-    SIZES,
-    WORDINGS,
-    Overlapping,
-    reordered,
-)
 from paper.studies._shared.run import Row, part
+from paper.studies.word_problems.problems import CONTEXT, WORDINGS, Overlapping, reordered
+from paper.studies.word_problems.template_overlap import PAPER, QUICK_RUN, train
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
 ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
@@ -49,11 +42,8 @@ def renamed(problems: Problems, rng: np.random.Generator) -> Problems:
 
 def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
     """Return the problems with at least one other number each, and the answers that follow."""
-    numbers, values, left = (
-        problems.numbers.copy(),
-        problems.values.copy(),
-        np.arange(len(problems)),
-    )
+    numbers, values = problems.numbers.copy(), problems.values.copy()
+    left = np.arange(len(problems))
     while len(left):
         new = filled(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
@@ -68,7 +58,7 @@ def cell(config: Overlapping) -> list[Row]:
     solution is right. `kept` is that share among the problems that were solved as first put, nan
     if none was.
     """
-    models = config.trained()
+    models = train(config)
     asked, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
     put = {how: [otherwise(one, how, rng=rng) for one in asked] for how in OTHERWISE}
     acting, table = models.acting(), list[Row]()
@@ -86,9 +76,4 @@ def cell(config: Overlapping) -> list[Row]:
     return table
 
 
-PART = part(
-    "shallow_matching",
-    cell,
-    quick=[Overlapping(kind="single steps", size=QUICK, pairs=MEASURED[:1])],
-    paper=[Overlapping(seed=seed, size=SIZES["problems"]) for seed in range(3)],
-)
+PART = part("shallow_matching", cell, QUICK_RUN, PAPER)

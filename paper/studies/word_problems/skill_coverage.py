@@ -2,16 +2,21 @@
 
 import numpy as np
 
-from paper.studies._shared.problems import (
+from loratheory.tasks.word_problems import Problems
+from paper.studies._shared.run import Row, part
+from paper.studies.word_problems import words
+from paper.studies.word_problems.problems import (
+    PAIRS,
     QUICK,
     SEEN,
     WEIGHTS,
+    Case,
     Covered,
     coverage,
+    covering,
     drawn,
     single,
 )
-from paper.studies._shared.run import Row, part
 
 
 def cell(config: Covered) -> list[Row]:
@@ -22,13 +27,14 @@ def cell(config: Covered) -> list[Row]:
     answered rightly without steps; `step_1` and `step_2`, problems of one step of the first and of
     the second skill.
     """
-    models, count = config.trained(), config.size.asked
-    asked, met = models.targets(count), coverage(config.seen, config.seed)
-    rng = np.random.default_rng([config.seed, 20])
-    steps = {
-        f"step_{k + 1}": [drawn(single([case.pair[k]]), count, rng) for case in models.cases]
-        for k in (0, 1)
-    }
+    count, met = config.size.asked, coverage(config.seen, config.seed)
+    sets = covering(config.seen, config.seed, config.size.problems)
+    cases = [Case(pair, "own", 0.5) for pair in PAIRS]
+    models = words.trained(sets, config, cases, ("joint", "composed"))
+    asked, rng = models.targets(count), np.random.default_rng([config.seed, 20])
+    steps = dict[str, list[Problems]]()
+    for k, name in enumerate(("step_1", "step_2")):
+        steps[name] = [drawn(single([case.pair[k]]), count, rng) for case in models.cases]
     return models.compared(
         {"seen": config.seen},
         lambda adapt: {
@@ -39,12 +45,6 @@ def cell(config: Covered) -> list[Row]:
     )
 
 
-PART = part(
-    "skill_coverage",
-    cell,
-    quick=[Covered(seen=SEEN[0], size=QUICK)],
-    paper=[
-        *(Covered(seen=seen, seed=seed) for seed in range(3) for seen in SEEN[:-1]),
-        *(Covered(seen=SEEN[-1], seed=seed) for seed in range(len(WEIGHTS))),
-    ],
-)
+PAPER = [Covered(seen=seen, seed=seed) for seed in range(3) for seen in SEEN[:-1]]
+PAPER += [Covered(seen=SEEN[-1], seed=seed) for seed in range(len(WEIGHTS))]
+PART = part("skill_coverage", cell, [Covered(seen=SEEN[0], size=QUICK)], PAPER)

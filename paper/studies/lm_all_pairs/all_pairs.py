@@ -1,10 +1,12 @@
 """What a method makes of a library in which any first hop may need any second hop."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import answers
@@ -19,53 +21,87 @@ from loratheory.evaluate.fact_sets import (
     questions,
     rehearsed,
 )
-from loratheory.pretrained import Attached, Model, attach, kl_to_base
+from loratheory.pretrained import (
+    Attached,
+    Model,
+    attach,
+    gate_prompts,
+    kl_to_base,
+    route_hops,
+    route_subjects,
+)
 from loratheory.pretrained.gates import record_weights
 from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
-from paper.studies._shared.facts import hop_by_hop
-from paper.studies._shared.language import acting
-from paper.studies._shared.measures import ordinary
-from paper.studies._shared.rules import Act, Reuse, everything
+from paper.studies._shared.language import Act, sentences
+from paper.studies._shared.measures import hop_by_hop, ordinary
 from paper.studies._shared.whereabouts import Arm, Asked, shares
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
 """What `chosen` measures."""
 
 
-def best_of_each_hop(library: Any) -> Reuse:
-    """Apply the rule of prompt gates whose groups are all combinations of a first and second hop.
+def gate_groups(groups: Callable[[int], Sequence[tuple[int, ...]]]) -> Act:
+    """Return the method that lets one group of adapters act on a whole prompt.
 
-    So the adapter of each hop acts whose mean response to the bare base's activations is largest.
+    It is the group of largest mean response to the bare base's activations; `groups` returns them
+    for the number of adapters.
     """
-    firsts, seconds = (range(hop, library.size, 2) for hop in (0, 1))
-    return everything(library, library.prompt_route([(i, j) for i in firsts for j in seconds]))
+
+    def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
+        acting = attach(model, adapters)
+        gate_prompts(model, acting, sentences(model), groups(len(adapters)))
+        return acting
+
+    return _attach
 
 
-def retrieval(library: Any) -> Reuse:
-    """Apply the rule of prompt gates that let a single adapter act, as retrieval of edits does.
+def one_of_each_hop(count: int) -> list[tuple[int, ...]]:
+    """Return all combinations of a first and a second hop."""
+    return [*product(range(0, count, 2), range(1, count, 2))]
 
-    It is the one whose mean response to the bare base's activations is largest (WISE's retrieval
-    among its memories, Wang et al. 2024, arXiv 2405.14768, but over all maps).
+
+def one_alone(count: int) -> list[tuple[int, ...]]:
+    """Return each adapter alone, for retrieval as of edits.
+
+    WISE so retrieves among its memories (Wang et al. 2024, arXiv 2405.14768), but here all maps
+    respond.
     """
-    return everything(library, library.prompt_route([(k,) for k in range(library.size)]))
+    return [(number,) for number in range(count)]
+
+
+def _by_hop(adapters: Sequence[Adapter]) -> list[range]:
+    return [range(hop, len(adapters), 2) for hop in (0, 1)]
 
 
 def hop_gates(by: Literal["divergence", "response"]) -> Act:
-    """Return the rule of `pretrained.route_hops`."""
-    return lambda library: everything(library, library.hop_route(by))
+    """Return the method of `pretrained.route_hops`."""
+
+    def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
+        acting = attach(model, adapters)
+        route_hops(model, acting, sentences(model), _by_hop(adapters), by=by)
+        return acting
+
+    return _attach
 
 
 def subject_gates(made: Crossings) -> Act:
-    """Return the rule of `pretrained.route_subjects`, which is told whom each adapter is about."""
-    both = zip(made.firsts, made.seconds, strict=True)
-    subjects = [[*one] for pair in both for one in pair]
-    return lambda library: everything(library, library.subject_route(subjects))
+    """Return the method of `pretrained.route_subjects`, told whom each adapter is about."""
+    subjects: list[list[str]] = []
+    for first, second in zip(made.firsts, made.seconds, strict=True):
+        subjects += [[*first], [*second]]
+
+    def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
+        acting = attach(model, adapters)
+        route_subjects(model, acting, _by_hop(adapters), subjects)
+        return acting
+
+    return _attach
 
 
 def unrelated() -> Items:
     """Return a hundred prompts about known facts on which no adapter is trained."""
-    capitals = {name: one.capital for name, one in [*FAMOUS.items()][1::2]}
+    capitals = {name: FAMOUS[name].capital for name in [*FAMOUS][1::2]}
     return [*rehearsed(held_out=True), *items(capitals, CAPITAL.trained[2:4])]
 
 
@@ -78,17 +114,17 @@ def exam(
     *,
     asked: str = "together",
 ) -> dict[str, float]:
-    """Return what a rule makes of a library, in the columns of `lm_all_pairs`.
+    """Return what a method makes of a library, in the columns of `lm_all_pairs`.
 
-    `base` are log-probabilities that `fact_adapters.ordinary` returned without adapters. `asked`
+    `base` are log-probabilities that `measures.ordinary` returned without adapters. `asked`
     says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right
     pair for each question, no other adapter loaded; or all adapters, ``hop by hop``. Single facts
-    are those of every third person and country, or of all if told. Costs a pass of the rule over
+    are those of every third person and country, or of all if told. Costs a pass of the method over
     some 490 prompts.
     """
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
     for adapters, world, elsewhere in parts(made, library, oracle=asked == "told"):
-        with acting(model, adapters, act) as acts:
+        with act(model, adapters) as acts:
             given = questions(world)
             for hop in ("hop_1", "hop_2"):
                 some = given[hop] if asked == "told" else given[hop][::3]
@@ -118,7 +154,7 @@ def by_position(
     if `told`, of the right pair. The columns are those of `exam`, NaN where prompts need not have a
     subject or are ranked among animals. Costs a pass over all questions, some 820.
     """
-    found = defaultdict[str, list[float]](list)
+    found = []
     for adapters, world, _ in parts(made, library, oracle=told):
         asked = {
             "hop_1": Asked.of(world.first, ASKED["hop_1"]),
@@ -128,9 +164,8 @@ def by_position(
         everywhere = ("all",) * len(adapters)
         arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
         with attach(model, adapters) as acts:
-            for name, share in shares(model, acts, asked, arm, 0).items():
-                found[name].append(share)
-    means = {name: float(np.mean(found[name])) for name in ("hop_1", "hop_2", "two_hop_vocabulary")}
+            found.append(shares(model, acts, asked, arm, 0))
+    means = pd.DataFrame(found)[["hop_1", "hop_2", "two_hop_vocabulary"]].mean().to_dict()
     return means | dict.fromkeys(("two_hop", "unrelated", "text", "leak", *WEIGHTS), float("nan"))
 
 
@@ -144,18 +179,19 @@ def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
     """
     world = made.everything
     prompts = [prompt for prompt, _ in items(world.two_hop, ASKED["two_hop"][:1])]
-    each, found = prompt_weights(model, acts, prompts), dict[str, float]()
-    right = (
-        [i for i, one in enumerate(made.firsts) for _ in one],
-        [j for home in world.first.values() for j, one in enumerate(made.seconds) if home in one],
-    )
-    for hop, (name, numbers) in enumerate(zip(("first", "second"), right, strict=True)):
-        mine, rows = each[:, hop::2], np.arange(len(prompts))
-        own = mine[rows, numbers]
+    each, found = prompt_weights(model, acts, prompts), dict.fromkeys(WEIGHTS, 0.0)
+    owner = dict[str, int]()
+    for authors in (made.firsts, made.seconds):
+        for number, about in enumerate(authors):
+            owner |= dict.fromkeys(about, number)
+    for hop, name in enumerate(("first", "second")):
+        numbers = [owner[one] for one in (world.first if hop == 0 else world.first.values())]
+        mine = each[:, hop::2]
+        own = mine[np.arange(len(prompts)), numbers]
         found[f"{name}_right"] = float((mine.argmax(1) == numbers).mean())
         found[f"own_{hop + 1}"] = float(own.mean())
         found[f"others_{hop + 1}"] = float((mine.sum(1) - own).mean() / (mine.shape[1] - 1))
-    return {name: found[name] for name in WEIGHTS}
+    return found
 
 
 def prompt_weights(
@@ -171,14 +207,9 @@ def prompt_weights(
     given = batch(model, prompts)
     with record_weights(acts) as last, torch.no_grad():
         last_logits(model, given)
+    # Padding is no token: it has no part in the mean.
     real = given["attention_mask"].double()
     mean = torch.stack([one.double() for one in last.values()]).mean(0)
     mean = (mean.unflatten(0, real.shape) * real[..., None]).sum(1) / real.sum(1, keepdim=True)
     weights: Float64[np.ndarray, "prompts adapters"] = mean.cpu().numpy()
     return weights
-
-
-def constant(made: Crossings) -> float:
-    """Return the share of two-hop questions that the commonest answer is right for."""
-    each = Counter(made.everything.two_hop.values())
-    return max(each.values()) / sum(each.values())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.evaluate.answers import Answers, accuracy, answers
+from loratheory.evaluate.answers import accuracy, answers
 from loratheory.evaluate.fact_sets import (
     BIRTH,
     CAPITAL,
@@ -18,11 +18,11 @@ from loratheory.evaluate.fact_sets import (
     items,
     worlds,
 )
-from loratheory.pretrained import Attached, Model, Training, first_tokens
+from loratheory.pretrained import Model, Training, first_tokens
 from loratheory.pretrained.metrics import write_on
 from loratheory.pretrained.train import train_once
-from paper.studies._shared.language import depth, mean_weights
-from paper.studies._shared.rules import in_turn
+from paper.studies._shared.language import depth
+from paper.studies._shared.measures import hop_by_hop
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """The questions with which solutions in two steps begin."""
@@ -59,10 +59,10 @@ def pair(
     ]
 
 
-COLUMNS = str.split("""
-hop_1 hop_2 two_hop two_hop_vocabulary says_bridge other_facts confidence hop_1_new hop_2_new
-hop_by_hop
-""")
+COLUMNS = (
+    *("hop_1", "hop_2", "two_hop", "two_hop_vocabulary", "says_bridge", "other_facts"),
+    *("confidence", "hop_1_new", "hop_2_new", "hop_by_hop"),
+)
 
 
 def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> dict[str, float]:
@@ -75,60 +75,23 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
     ``says_bridge``, how often the country has the largest logit instead; and ``other_facts``, known
     facts in no adapter's data. ``confidence`` is the mean confidence on two-hop questions.
     """
-    questions, found = facts.questions, dict[str, np.ndarray]()
+    questions = facts.questions
+    two_hop = answers(model, questions["two_hop"])
+    bridges = [*facts.first.values()] * len(facts.composed.unread)
+    found = {
+        "two_hop": two_hop.right,
+        "two_hop_vocabulary": two_hop.vocabulary_right,
+        "says_bridge": two_hop.tokens == first_tokens(model, bridges).numpy(),
+        "confidence": two_hop.confidence,
+    }
     for name in columns:
-        if name in found:
-            continue
         if name == "hop_by_hop":
             found[name] = hop_by_hop(model, facts).right
-        elif name == "other_facts":
-            found[name] = answers(model, questions[name]).vocabulary_right
-        elif name in questions and name != "two_hop":
-            found[name] = answers(model, questions[name]).right
-        else:
-            two_hop = answers(model, questions["two_hop"])
-            bridges = [*facts.first.values()] * len(facts.composed.unread)
-            found["two_hop"] = two_hop.right
-            found["two_hop_vocabulary"] = two_hop.vocabulary_right
-            found["says_bridge"] = two_hop.tokens == first_tokens(model, bridges).numpy()
-            found["confidence"] = two_hop.confidence
+        elif name not in found:
+            answered = answers(model, questions[name])
+            known = name == "other_facts"
+            found[name] = answered.vocabulary_right if known else answered.right
     return {name: float(found[name].mean()) for name in columns}
-
-
-def hop_by_hop(model: Model, facts: World) -> Answers:
-    """Return the answers to two-hop questions if the first hop's answer is put into the second.
-
-    The likeliest of the world's countries is put in. Costs two passes a question.
-    """
-    one, two = BIRTH.trained[0], facts.about.trained[0]
-
-    def _second(first: Answers) -> Items:
-        return [
-            (f"{one.format(person)} {country}. {two.format(country)}", word)
-            for (person, word), country in zip(facts.two_hop.items(), first.words, strict=True)
-        ]
-
-    steps = [lambda _: facts.questions["hop_1"], _second]
-    found: Answers = in_turn(lambda asked: answers(model, asked), steps)[-1]
-    return found
-
-
-def weights(model: Model, acts: Attached, facts: World, number: int) -> dict[str, float]:
-    """Return the mean weights of a route, over tokens and modules, on a pair's two-hop questions.
-
-    ``own_1`` is the weight of the pair's adapter of hop 1, ``others_1`` the mean of the other
-    pairs', and likewise for hop 2. NaN if there are no other pairs, or no route.
-    """
-    found = dict.fromkeys(("own_1", "others_1", "own_2", "others_2"), float("nan"))
-    if acts.route is None:
-        return found
-    each = mean_weights(model, acts, [prompt for prompt, _ in facts.questions["two_hop"]])
-    for hop in (0, 1):
-        others = np.delete(each[hop::2], number)
-        found[f"own_{hop + 1}"] = float(each[hop::2][number])
-        if others.size:
-            found[f"others_{hop + 1}"] = float(others.mean())
-    return found
 
 
 def known_persons(model: Model) -> dict[str, float]:
@@ -153,20 +116,13 @@ def solutions(facts: World) -> tuple[Items, Items]:
     the animal of a two-hop question of the world.
     """
     one, two = BIRTH.trained[0], MASCOT.trained[0]
-    known = {country.persons[0]: name for name, country in FAMOUS.items()}
-    first = [
-        (f"{question.format(person)} {one.format(person)}", country)
-        for question in QUESTIONS
-        for person, country in facts.first.items()
-    ]
-    second = [
-        (
-            f"{question.format(person)} {one.format(person)} {country}. {two.format(country)}",
-            facts.second[country],
-        )
-        for question in QUESTIONS
-        for person, country in known.items()
-    ]
+    first, second = list[tuple[str, str]](), list[tuple[str, str]]()
+    for question in QUESTIONS:
+        for person, country in facts.first.items():
+            first.append((f"{question.format(person)} {one.format(person)}", country))
+        for country, about in FAMOUS.items():
+            step = f"{question.format(about.persons[0])} {one.format(about.persons[0])} {country}."
+            second.append((f"{step} {two.format(country)}", facts.second[country]))
     return first, second
 
 
@@ -179,15 +135,13 @@ def written_out(model: Model, facts: World, question: str = "") -> tuple[float, 
     """
     one, two = BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
-    bridges = [re.split(r"\W", text.strip())[0] for text in write_on(model, starts, 4)]
-    right = [one == country for one, country in zip(bridges, facts.first.values(), strict=True)]
-    second = answers(
-        model,
-        [
-            (f"{start} {bridge}. {two.format(bridge)}", word)
-            for start, bridge, word in zip(starts, bridges, facts.two_hop.values(), strict=True)
-        ],
-    )
-    shares = (np.array(right), second.right, second.vocabulary_right)
-    bridge, two_hop, vocabulary = (float(share.mean()) for share in shares)
-    return bridge, two_hop, vocabulary
+    asked, right = list[tuple[str, str]](), []
+    written = write_on(model, starts, 4)
+    for start, text, (person, country) in zip(starts, written, facts.first.items(), strict=True):
+        bridge = re.split(r"\W", text.strip())[0]
+        right.append(bridge == country)
+        asked.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
+    second = answers(model, asked)
+    shares = (right, second.right, second.vocabulary_right)
+    bridge_written, two_hop, vocabulary = (float(np.mean(share)) for share in shares)
+    return bridge_written, two_hop, vocabulary

@@ -6,11 +6,9 @@ steps of the two in `CONTEXT`. The skill of rates is left out, as its two number
 as many facts. Nothing here needs PyTorch; training is in `words`.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -28,9 +26,6 @@ from loratheory.tasks.word_problems import (
     together,
 )
 
-if TYPE_CHECKING:
-    from paper.studies._shared.words import Trained
-
 PRIME, CODE = 7, Alphabet(7, canaries=0)
 CONTEXT = ("add", "subtract")
 SKILLS = ("multiply", "divide", "percent")
@@ -38,8 +33,6 @@ WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
 FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
 """The forms of a problem, and the sixths of a lesson that have each form."""
-KINDS = ("single steps", "problems")
-"""What bases were trained on: problems of one step; also of two steps of `CONTEXT`."""
 SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
 """How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
 result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
@@ -59,12 +52,15 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     """Return the templates of `steps` steps in which each step uses one new number."""
     every = pool(skills, steps=steps, prime=PRIME).templates
-    return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
+    return tuple(t for t in every if max(len(inputs) for _, inputs in t.nodes) < 2)
 
 
 def single(skills: Sequence[str]) -> tuple[Template, ...]:
     """Return the templates of one step, skill by skill."""
-    return tuple(t for skill in skills for t in chains([skill], 1))
+    found: tuple[Template, ...] = ()
+    for skill in skills:
+        found += chains([skill], 1)
+    return found
 
 
 def linked(pair: Pair) -> Template:
@@ -98,22 +94,16 @@ def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -
     return together([plain, reordered(turned, rng), idle])
 
 
-def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return the sets of prompts on which a base of `KINDS` is trained, in equal shares."""
-    return taught([chains(CONTEXT, 2)] * KINDS.index(kind), seed, rows)
-
-
-def taught(two_steps: Sequence[Sequence[Template]], seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return prompts of one step of every skill and, for each of these sets, of two steps.
+def pretraining(seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return prompts of one step of every skill and of two steps of `CONTEXT`, in equal shares.
 
     Each set has ``3 * rows`` problems of `varied`, all solved step by step or all at once.
     """
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
-    sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
-    for templates in two_steps:
-        sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
-    return padded(sets)
+    two = varied(chains(CONTEXT, 2), rows, rng)
+    solved = stepwise(CODE, one)
+    return padded([solved, solved, answered(CODE, one), *[stepwise(CODE, two)] * 2])
 
 
 def weights(seed: int) -> dict[Pair, int]:
@@ -151,8 +141,10 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     solved = stepwise(CODE, one)
     sets = [solved, bare if seen == SEEN[1] else solved, answered(CODE, one)]
     if seen != SEEN[2]:
-        met = [linked(pair) for pair, n in weights(seed).items() for _ in range(n)]
-        for templates in (chains(CONTEXT, 2), met if seen == SEEN[4] else chains(CONTEXT, 2)):
+        met = [chains(CONTEXT, 2)] * 2
+        if seen == SEEN[4]:
+            met[1] = sum(((linked(pair),) * n for pair, n in weights(seed).items()), ())
+        for templates in met:
             sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
     return padded(sets)
 
@@ -231,17 +223,12 @@ class Case:
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
     """Return cases with different problems of two steps, and one without any for each pair."""
-    kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
-    return tuple(
-        case
-        for pair in pairs
-        for case in (Case(pair), *(Case(pair, k, x) for k in kinds[pair] for x in SHARES[k]))
-    )
-
-
-def apart() -> tuple[Case, ...]:
-    """Return a case for each ordered pair of skills, with bridge "own" and share 1/2."""
-    return tuple(Case(pair, "own", 0.5) for pair in PAIRS)
+    cases = []
+    for pair in pairs:
+        cases.append(Case(pair))
+        for kind in SHARES if pair == MEASURED[0] else ("own",):
+            cases += [Case(pair, kind, share) for share in SHARES[kind]]
+    return tuple(cases)
 
 
 @dataclass(frozen=True)
@@ -274,51 +261,27 @@ class Size:
     asked: int = 64
 
 
-SIZES = {KINDS[0]: Size(steps=700), KINDS[1]: Size()}
-"""The sizes of the paper's tables; single steps are learned sooner, so they get fewer steps."""
 QUICK = Size(steps=400, rows=48, trained=30)
 """The size of quick runs: the base has only begun to learn single steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skilled(ABC):
-    """The part of a config that says which base (`seed`, `size`) and adapters a cell uses."""
+class Skilled:
+    """The part of a config that says which base a cell uses, by its `seed` and `size`."""
 
     seed: int = 0
     size: Size = field(default_factory=Size)
-    ceilings: ClassVar[tuple[str, ...]] = ("joint", "composed")
-
-    @abstractmethod
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-
-    def cases(self) -> tuple[Case, ...]:
-        """Return the cases: what adapters are taught and asked."""
-        return apart()
-
-    def trained(self) -> "Trained":
-        """Return the adapters, from the cache or trained."""
-        from paper.studies._shared import words
-
-        bases = words.pretrained(self.prompts(), self.seed, self.size)
-        return words.trained(bases, self.cases(), self.size, self.ceilings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlapping(Skilled):
-    """Adapters for `pairs` of skills with more or fewer shared templates, on a base of a `kind`."""
+    """Adapters for `pairs` of skills with more or fewer shared templates.
+
+    The base has met problems of one and of two steps; `kind` is the name of this in the tables.
+    """
 
     kind: str = "problems"
     pairs: tuple[Pair, ...] = MEASURED
-    ceilings = ("composed",)
-
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-        return pretraining(self.kind, self.seed, self.size.problems)
-
-    def cases(self) -> tuple[Case, ...]:
-        """Return the cases of these pairs."""
-        return overlapping(self.pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,18 +290,13 @@ class Covered(Skilled):
 
     seen: str = SEEN[-1]
 
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-        return covering(self.seen, self.seed, self.size.problems)
 
-
-def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) -> float:
+def margin(share: float, coefficient: float) -> float:
     """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
 
-    The merge takes the shared step where the margin is positive. It is ``2 v - 1`` with
-    ``v = (1 - C) habit + C share`` and ``C`` the sum of the coefficients. A `share` of each
-    adapter's solutions takes the step; the rest begin with what is asked for. `habit` says whether
-    the base takes it by itself.
+    The merge of two adapters takes the shared step where the margin is positive. It is ``2 v - 1``
+    with ``v = (1 - C) + C share`` and ``C`` the sum of the coefficients: the base takes that step
+    by itself, and a `share` of each adapter's solutions; the rest begin with what is asked for.
     """
-    total = adapters * coefficient
-    return 2 * ((1 - total) * habit + total * share) - 1
+    total = 2 * coefficient
+    return 2 * ((1 - total) + total * share) - 1

@@ -1,7 +1,7 @@
-"""Plain transformers trained on word problems, adapters on them, and what each rule solves.
+"""Plain transformers trained on word problems, adapters on them, and what each method solves.
 
-Models and adapters are trained once and kept in the cache. The rules of reuse are those of
-`rules`, applied to one pair of adapters per case.
+Models and adapters are trained once and kept in the cache. The methods are those of `library`,
+applied to one pair of adapters per case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,21 +27,21 @@ from loratheory.toy.transformer import (
     stored,
     trained_base,
 )
-from paper.studies._shared.library import Accuracies, Acting, Library
+from paper.studies._shared.library import Accuracies, Library, rule
 from paper.studies._shared.models import Models, batch, batches, digest, fingerprint, fitted
-from paper.studies._shared.problems import (
+from paper.studies._shared.run import Row
+from paper.studies.word_problems.problems import (
     CODE,
     FORMS,
     LENGTH,
     Case,
     Lesson,
     Size,
+    Skilled,
     drawn,
     linked,
     padded,
 )
-from paper.studies._shared.rules import rule
-from paper.studies._shared.run import Row
 
 RULES = {
     "base": rule("base"),
@@ -53,7 +53,7 @@ RULES = {
     "gates": rule("gates"),
     "block gates": rule("block gates, z = 2"),
 }
-"""The rules of reuse that are compared; the first three are controls that lack an adapter."""
+"""The methods that are compared; the first three are controls that lack an adapter."""
 
 
 def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
@@ -74,46 +74,30 @@ def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
     return Models((seed,), config, weights, LENGTH)
 
 
-def adapters(
-    bases: Models,
-    lessons: Sequence[tuple[Lesson, ...]],
-    size: Size,
-    *,
-    wider: int = 1,
-    beside: Sequence[Lora] = (),
-) -> Lora:
-    """Train an adapter for each tuple of lessons, on a replica of the base each, as if alone.
+def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
+    """Train an adapter for each lesson, on a replica of the base each, as if alone.
 
     They adapt all linear maps of attention and MLPs. Their rank is `wider` times that of `size`,
-    so that an adapter that learns two lessons can be as large as two. Each of several lessons has
-    an equal share of every batch, on which the adapter of the same place in `beside`, if there are
-    any, acts as well.
+    so that an adapter that learns two lessons can be as large as two.
     """
     (seed,) = bases.seeds
-    each = [np.random.SeedSequence([seed, 14, k]).generate_state(1) for k in range(len(lessons))]
-    seeds = [int(one[0]) for one in each]
-    data = []
-    for parts, one in zip(lessons, seeds, strict=True):
-        streams = ([one, 15, *([j] if j else [])] for j in range(len(parts)))  # first as if alone
-        some = zip(parts, map(np.random.default_rng, streams), strict=True)
-        data.append([part.prompts(size.lesson // len(parts), rng) for part, rng in some])
-    rows = [batch(stacked(list(part))) for part in zip(*data, strict=True)]
-    shown = size.shown // len(rows)
-    start = lora(bases.config, seeds, rank=wider * size.rank, modules=(*ATTENTION, *MLP))
+    seeds, data = [], []
+    for number, lesson in enumerate(lessons):
+        mine = int(np.random.SeedSequence([seed, 14, number]).generate_state(1)[0])
+        seeds.append(mine)
+        data.append(lesson.prompts(size.lesson, np.random.default_rng([mine, 15])))
+    rows, rank = batch(stacked(data)), wider * size.rank
+    start = lora(bases.config, seeds, rank=rank, modules=(*ATTENTION, *MLP))
     recipe = Recipe(steps=size.trained, rate=5e-3, schedule="linear")
 
     def _batch(step: int) -> Batch:
-        places = [(np.arange(shown) + step * shown) % one.tokens.shape[1] for one in rows]
-        both = [(one.tokens[:, k], one.targets[:, k]) for one, k in zip(rows, places, strict=True)]
-        tokens, targets = zip(*both, strict=True)
-        return Batch(torch.cat(tokens, dim=1), torch.cat(targets, dim=1))
+        places = (np.arange(size.shown) + step * size.shown) % rows.tokens.shape[1]
+        return Batch(rows.tokens[:, places], rows.targets[:, places])
 
     made: dict[str, Any] = {"kind": "words, adapters", "base": fingerprint(bases.weights)}
-    made |= {"recipe": recipe, "rank": wider * size.rank, "shown": size.shown, "seeds": seeds}
-    made["data"] = digest([one for many in data for one in many])
-    if beside:
-        made["beside"] = [fingerprint(one.tensors()) for one in beside]
-    return fitted(made, bases.config, bases.weights, start, recipe, _batch, seeds, beside)
+    made |= {"recipe": recipe, "rank": rank, "shown": size.shown, "seeds": seeds}
+    made["data"] = digest(data)
+    return fitted(made, bases.config, bases.weights, start, recipe, _batch, seeds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +122,7 @@ class Trained:
     def acting(self) -> dict[str, Adapt | None]:
         """Return, by name, what each rule, then each ceiling, adds to the base."""
         pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
-        return {**{name: Acting(act(pair)) for name, act in RULES.items()}, **self.ceilings}
+        return {**{name: act(pair) for name, act in RULES.items()}, **self.ceilings}
 
     def targets(self, count: int, *, draw: int = 16) -> list[Problems]:
         """Return `count` problems of each case's target; `draw` seeds which ones."""
@@ -179,23 +163,26 @@ class Trained:
         measured: Callable[[Adapt | None], Accuracies],
         beside: Callable[[Case], Row],
     ) -> list[Row]:
-        """Return the rows of all rules and ceilings; ``measured(adapt)`` returns their columns."""
-        return [
-            row
-            for name, adapt in self.acting().items()
-            for row in self.rows({**head, "rule": name}, measured(adapt), beside)
-        ]
+        """Return the rows of all methods and ceilings, with columns ``measured(adapt)``."""
+        table = list[Row]()
+        for name, adapt in self.acting().items():
+            table += self.rows({**head, "rule": name}, measured(adapt), beside)
+        return table
 
 
 def trained(
-    bases: Models, cases: Sequence[Case], size: Size, ceilings: Sequence[str] = ("composed",)
+    sets: Sequence[Prompts],
+    config: Skilled,
+    cases: Sequence[Case],
+    ceilings: Sequence[str] = ("composed",),
 ) -> Trained:
-    """Train the adapters and the ceilings of these cases; equal lessons are trained only once."""
+    """Train the base, the adapters and the ceilings; equal lessons are trained only once."""
+    bases, size = pretrained(sets, config.seed, config.size), config.size
 
     def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
         """Return an adapter for each set of lessons, one replica for each."""
         different = list(dict.fromkeys(lesson for lessons in sets for lesson in lessons))
-        learnt = adapters(bases, [(one,) for one in different], size, wider=wider)
+        learnt = adapters(bases, different, size, wider=wider)
         places = ([different.index(one) for one in lessons] for lessons in sets)
         return [learnt.of(torch.tensor(each)) for each in places]
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import rule
+from paper.studies._shared.library import of, rule
+from paper.studies._shared.rows import arm, compared, expert
 from paper.studies._shared.run import Row, part
+from paper.studies._shared.theory import forecast, survival
+from paper.studies._shared.training import exchanged
 
 
 @dataclass(frozen=True)
@@ -30,22 +32,22 @@ def cell(config: Config) -> list[Row]:
     (for the rule `direct` the measured one).
     """
     library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
-    direct, (first, second) = bench.expert(library), library.adapters
-    theory = bench.forecast(library)
+    direct, (first, second) = expert(library), library.adapters
+    theory = forecast(library)
     theory = replace(theory, familiar=theory.familiar | (config.identity == "all"))
-    both, other = theory.composed([1, 1]), bench.exchanged(first, config.sets)
+    both, other = theory.composed([1, 1]), exchanged(first, config.sets)
     arms = [
-        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
-        bench.arm("exchanged", 0.0, bench.of(other, second)),
-        bench.arm("mean", theory.composed([0.5, 0.5])),
-        bench.arm("sum", both),
-        bench.arm("gates", both, rule("gates", budget=config.budget)),
-        bench.arm("oracle placement", both),
-        bench.arm("direct", bench.survival(library, direct, 1.0), bench.of(direct)),
+        *(arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
+        arm("exchanged", 0.0, of(other, second)),
+        arm("mean", theory.composed([0.5, 0.5])),
+        arm("sum", both),
+        arm("gates", both, rule("gates", budget=config.budget)),
+        arm("oracle placement", both),
+        arm("direct", survival(library, direct, 1.0), of(direct)),
     ]
     head = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
     beside = {**theory.medians, "bridge": theory.familiar[0].astype(float)}
-    return bench.compared(library, head, arms, circuit=theory.circuit, **beside)
+    return compared(library, head, arms, circuit=theory.circuit, **beside)
 
 
 _CELLS = (

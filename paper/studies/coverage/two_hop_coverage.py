@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.theorems.routing.arrow import accuracy as right_by_arrow
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import rule
+from paper.studies._shared.library import of, rule
+from paper.studies._shared.rows import arm, compared, expert
 from paper.studies._shared.run import Row, part
+from paper.studies._shared.theory import forecast, survival
+from paper.studies._shared.training import alike, exchanged
 
 COVERAGE = (0.0, 0.1, 0.25, 0.5, 0.9)
 FAMILIARITY = ("real", "half", "fake")
@@ -35,35 +37,35 @@ def cell(config: Config) -> list[Row]:
     `two_hop` (for the rule `direct` the measured one).
     """
     library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
-    direct, (joint,) = bench.expert(library), library.others["joint"]
+    direct, (joint,) = expert(library), library.others["joint"]
     first, second = library.adapters
-    theory, jointly = bench.forecast(library), bench.forecast(library, placed=lambda *_: joint)
+    theory, jointly = forecast(library), forecast(library, placed=lambda *_: joint)
     both = theory.composed([1, 1])
-    once, third = (bench.survival(library, direct, c) for c in (1.0, 1 / 3))
+    once, third = (survival(library, direct, c) for c in (1.0, 1 / 3))
     three = np.maximum(third, theory.composed([1 / 3, 1 / 3]))
     blind = both * right_by_arrow(config.facts, 2) ** 2
-    noise = bench.of(bench.alike(first), bench.alike(second, 1))
-    shuffled = bench.of(bench.exchanged(first, config.sets), second)
+    noise = of(alike(first), alike(second, 1))
+    shuffled = of(exchanged(first, config.sets), second)
     trim = {"density": config.density, "rank": config.width}
-    thirds = bench.of(first, second, direct, times=1 / 3)
+    thirds = of(first, second, direct, times=1 / 3)
     arms = [
-        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
-        bench.arm("noise", 0.0, noise),
-        bench.arm("shuffled", 0.0, shuffled),
-        bench.arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
-        bench.arm("sum", both),
-        *(bench.arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
-        bench.arm("arrow", blind, claimed="fails"),
-        bench.arm("gates", both, rule("gates", budget=config.budget)),
-        bench.arm("oracle placement", both),
-        bench.arm("direct", once, bench.of(direct), claimed="works"),
-        bench.arm("third of direct", third, bench.of(direct, times=1 / 3)),
-        bench.arm("mean of three", three, thirds, claimed="works"),
-        bench.arm("joint", jointly.composed([1, 1]), bench.of(joint)),
+        *(arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
+        arm("noise", 0.0, noise),
+        arm("shuffled", 0.0, shuffled),
+        arm("mean", theory.composed([0.5, 0.5]), claimed="fails"),
+        arm("sum", both),
+        *(arm(name, both, rule(name, **trim)) for name in ("ties", "dare", "knots")),
+        arm("arrow", blind, claimed="fails"),
+        arm("gates", both, rule("gates", budget=config.budget)),
+        arm("oracle placement", both),
+        arm("direct", once, of(direct), claimed="works"),
+        arm("third of direct", third, of(direct, times=1 / 3)),
+        arm("mean of three", three, thirds, claimed="works"),
+        arm("joint", jointly.composed([1, 1]), of(joint)),
     ]
     head = {"coverage": config.coverage, "familiarity": config.familiarity}
     beside = {"circuit": theory.circuit, **theory.medians, "claimed": "silent"}
-    return bench.compared(library, head, arms, **beside)
+    return compared(library, head, arms, **beside)
 
 
 PART = part(

@@ -11,18 +11,20 @@ A finished repeat enters ``repeats.csv.gz`` at once; a run that was stopped goes
 """
 
 import argparse
-import gzip
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+from loratheory.store import write_whole
 
 HERE = Path(__file__).parent
 MODULE = "paper.studies.lm_training.repeats"
@@ -60,14 +62,10 @@ class Repeat:
 
 def repeats() -> Iterator[Repeat]:
     """Yield the factorial's repeats, a balanced half of them first, then the further ten."""
-    for odd in (0, 1):
-        for number in range(8):
-            levels = [number >> bit & 1 for bit in range(3)]
-            if sum(levels) % 2 == odd:
-                dtype, threads, passes = levels
-                for condition in CONDITIONS:
-                    kind = ("bfloat16", "float32")[dtype]
-                    yield Repeat(condition, kind, 1 + threads, 1 + passes)
+    levels = [*product(("bfloat16", "float32"), (1, 2), (1, 2))]
+    for number in (0, 6, 5, 3, 4, 2, 1, 7):  # those with an even number of high levels first
+        for condition in CONDITIONS:
+            yield Repeat(condition, *levels[number])
     # Threads change no bit, so that the factorial has three distinct roundings only.
     for passes in FURTHER:
         for condition in CONDITIONS:
@@ -100,15 +98,14 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
     return {"rows": rows, "seconds": seconds, "ran": environment()}
 
 
-def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
+def run_apart(repeat: Repeat) -> dict[str, Any]:
     """Return what `train_and_evaluate` returns, from a process with a cache of its own.
 
-    The cache stays until the repeat is finished, so that a stopped training is resumed; the
-    unpacked base is the usual one.
+    The cache stays, so that a stopped training is resumed; the unpacked base is the usual one.
     """
     from loratheory.pretrained.models import unpack_default_model
 
-    cache = caches / repeat.name
+    cache = Path(tempfile.gettempdir()) / "repeats" / repeat.name
     cache.mkdir(parents=True, exist_ok=True)
     base = unpack_default_model()
     if not (cache / base.name).exists():
@@ -122,20 +119,23 @@ def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
     return found
 
 
-def write_table(finished: Mapping[Repeat, dict[str, Any]], folder: Path) -> None:
-    """Replace the table and its provenance by those of all finished repeats, each whole."""
-    from loratheory.store import content_hash, write_whole
-    from paper.studies._shared.run import described, laid_out, table_text
+def run_missing(repeat: Repeat) -> None:
+    """Run a repeat that has no outcome, then make the table of all that have one."""
+    from paper.studies._shared.run import described, write_table
 
-    rows = []
-    for repeat, one in finished.items():
-        about = {**asdict(repeat), "rounding": repeat.rounding}
-        rows += [{**about, **row} for row in one["rows"]]
-    text = table_text({"repeats": rows}).encode()
-    head = {"study": "lm_training", "sha256": content_hash(text, digits=64)}
+    outcomes = HERE / "outcomes"
+    outcomes.mkdir(exist_ok=True)
+    if not (outcomes / f"{repeat.name}.json").exists():
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
+        write_whole(outcomes / f"{repeat.name}.json", json.dumps(run_apart(repeat)))
+    finished, rows = {}, []
+    for one in repeats():
+        if (outcomes / f"{one.name}.json").exists():
+            finished[one] = json.loads((outcomes / f"{one.name}.json").read_text())
+            about = {**asdict(one), "rounding": one.rounding}
+            rows += [{**about, **row} for row in finished[one]["rows"]]
     parts = [described("repeats", finished, [*finished.values()])]
-    write_whole(folder / "repeats.csv.gz", gzip.compress(text, mtime=0))
-    write_whole(folder / "repeats_provenance.json", laid_out({**head, "parts": parts}))
+    write_table(HERE / "repeats.csv.gz", {"repeats": rows}, {"study": "lm_training"}, parts)
 
 
 def main() -> None:
@@ -143,28 +143,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", help="a repeat as JSON; prints its outcome")
     parser.add_argument("--jobs", type=int, default=1, help="how many repeats run at once")
-    parser.add_argument("--folder", type=Path, default=HERE, help="where the table goes")
-    parser.add_argument("--caches", type=Path, default=Path(tempfile.gettempdir()) / "repeats")
     asked = parser.parse_args()
     if asked.one:
         sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
         return
-    from loratheory.store import write_whole
-
-    # Each outcome is a file that is whole or absent; the table is made of all of them.
-    outcomes = asked.folder / "outcomes"
-    outcomes.mkdir(parents=True, exist_ok=True)
-    files = {repeat: outcomes / f"{repeat.name}.json" for repeat in repeats()}
-
-    def _run(repeat: Repeat) -> None:
-        if not files[repeat].exists():
-            sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
-            write_whole(files[repeat], json.dumps(run_apart(repeat, asked.caches)))
-
     with ThreadPoolExecutor(asked.jobs) as pool:
-        for _ in pool.map(_run, files):
-            done = {one: json.loads(f.read_text()) for one, f in files.items() if f.exists()}
-            write_table(done, asked.folder)
+        list(pool.map(run_missing, repeats()))
 
 
 if __name__ == "__main__":

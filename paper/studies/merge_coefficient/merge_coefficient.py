@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from paper.studies._shared import small as bench
+from paper.studies._shared.coefficient import by_coefficient
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.run import Row, part
+from paper.studies._shared.training import Taught
 
 ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
 """By case, what the second adapter is taught beside the facts of the questions."""
@@ -29,10 +30,10 @@ def cell(config: Config) -> list[Row]:
     """Return a row per base and coefficient, over its edit sets; see `coefficient.switched`."""
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     head: Row = {"case": config.case, "coverage": config.coverage}
-    return bench.by_coefficient(library(config), grid, head, {})
+    return by_coefficient(library(config), grid, head, {})
 
 
-def library(config: Config) -> "bench.Taught":
+def library(config: Config) -> Taught:
     """Return the adapters; `overwrite both` takes its first adapters from `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from loratheory.theorems.composition.two_read_region import threshold
-from paper.studies._shared import small as bench
+from paper.studies._shared.coefficient import by_coefficient
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.run import Row, part
 
@@ -37,7 +37,7 @@ def cell(config: Config) -> list[Row]:
     names = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
     names |= {f"hop_{hop + 1}": "" for hop in range(config.hops)}
     head: Row = {"hops": config.hops, "threshold": threshold(config.hops)}
-    return bench.by_coefficient(config.library(bases), grid, head, names)
+    return by_coefficient(config.library(bases), grid, head, names)
 
 
 PART = part(

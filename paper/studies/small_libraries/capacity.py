@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.library import of
+from paper.studies._shared.rows import Arm, arm, compared, pooled, recall
 from paper.studies._shared.run import Row, part
+from paper.studies._shared.training import alike
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,16 @@ def cell(config: Config) -> list[Row]:
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
-    one, wide = ([(lora,) for lora in bench.pooled(library, rank)] for rank in (r, k * r))
-    noise = [tuple(bench.alike(lora, p) for p, lora in enumerate(each)) for each in hops]
+    one, wide = ([(lora,) for lora in pooled(library, rank)] for rank in (r, k * r))
+    noise = [tuple(alike(lora, p) for p, lora in enumerate(each)) for each in hops]
     alone, merged = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    alike = bench.recall(library, one, 1.0)
+    alike = recall(library, one, 1.0)
 
-    def _arm(name: str, act: Any, recall: object, crosstalk: float) -> bench.Arm:
+    def _arm(name: str, act: Any, recall: object, crosstalk: float) -> Arm:
         columns = {"predicted": alike if name == "sum" else -1.0, "crosstalk": crosstalk}
-        return bench.arm(name, None, act, lambda *_: {"recall": recall, **columns})
+        return arm(name, None, act, lambda *_: {"recall": recall, **columns})
 
-    arms = [_arm("base", None, bench.recall(library, [()] * len(hops), 1.0), 0.0)]
+    arms = [_arm("base", None, recall(library, [()] * len(hops), 1.0), 0.0)]
     for name, by_hop, times, theory in (
         ("noise", noise, 1.0, merged),
         ("mean", hops, 1 / k, merged / k**2),
@@ -45,14 +47,13 @@ def cell(config: Config) -> list[Row]:
         ("one", one, 1.0, merged),
         ("wide", wide, 1.0, merged_crosstalk(n * k, 1, config.width, k * r)),
     ):
-        act = bench.of(*(lora for each in by_hop for lora in each), times=times)
-        arms.append(_arm(name, act, bench.recall(library, by_hop, times), theory))
+        act = of(*(lora for each in by_hop for lora in each), times=times)
+        arms.append(_arm(name, act, recall(library, by_hop, times), theory))
     own = [
-        bench.recall(library, [(lora,) for lora in pair], 1.0, p)
-        for p, pair in enumerate(library.pairs)
+        recall(library, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(library.pairs)
     ]
     arms += [_arm(n, None, sum(own) / k, alone) for n in ("pair alone", "oracle placement")]
-    return bench.compared(library, {"facts": n, "rank": r, "pairs": k}, arms)
+    return compared(library, {"facts": n, "rank": r, "pairs": k}, arms)
 
 
 _CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))

@@ -4,8 +4,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from paper.studies._shared import small as bench
+from paper.studies._shared.answers import PASSES
+from paper.studies._shared.rows import arm, by_part, compared, grown_libraries
 from paper.studies._shared.run import Row, part
+from paper.studies._shared.theory import forecast, in_own_layer, margins
+from paper.studies._shared.training import Taught
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
 """For each hop's adapter, the layers in which it is trained separately; ``()``: both at once."""
@@ -41,28 +44,28 @@ def cell(config: Config) -> list[Row]:
     """Return a row per stage, layers of the adapters' training, rule and edit set.
 
     The columns are accuracies; `predicted`, that predicted on two-hop questions; the base's own
-    accuracies in the passes of the rule, on `facts` and on each of `bench.bases.PARTS`; the median
+    accuracies in the passes of the rule, on `facts` and on each of `bases.PARTS`; the median
     strengths of the edits if the adapter acts everywhere (`strength_1`, `strength_2`) and only in
     its own layer (`placed_1`, `placed_2`); how often an edit alone decides its hop within a
     question whose other facts are old (`inside_1`, `inside_2`), and how often both of a question's
     edits do (`inside`).
     """
     table: list[Row] = []
-    for stage, where, library in bench.grown_libraries(config, LAYERS):
+    for stage, where, library in grown_libraries(config, LAYERS):
         table += _rows(library, {"stage": stage, "layers": where})
     return table
 
 
-def _rows(library: "bench.Taught", head: Row) -> list[Row]:
+def _rows(library: Taught, head: Row) -> list[Row]:
     """Every rule, and what is predicted of it from the strengths in its passes."""
-    everywhere = bench.forecast(library)
-    there = bench.forecast(library, placed=bench.in_own_layer(library))
-    inside = bench.margins(library, inside=True).survives(1.0)
+    everywhere = forecast(library)
+    there = forecast(library, placed=in_own_layer(library))
+    inside = margins(library, inside=True).survives(1.0)
     beside = {**everywhere.medians}
     beside |= {name.replace("strength", "placed"): x for name, x in there.medians.items()}
     beside |= {f"inside_{hop + 1}": x for hop, x in enumerate(inside.mean(axis=-1))}
     beside["inside"] = inside.all(axis=0).mean(axis=-1)
-    bare = {passes: bench.by_part(library.bases, passes) for passes in bench.PASSES}
+    bare = {passes: by_part(library.bases, passes) for passes in PASSES}
 
     def _columns(weight: float, acts: Any, _: object) -> dict[str, Any]:
         passes = acts[0].passes
@@ -73,8 +76,8 @@ def _rows(library: "bench.Taught", head: Row) -> list[Row]:
             predicted = theory.feasible([weight, weight]) * bare[passes]["held_out"]
         return {"predicted": predicted, **bare[passes], **beside}
 
-    arms = [bench.arm(name, more=partial(_columns, x)) for name, x in RULES.items()]
-    return bench.compared(library, head, arms)
+    arms = [arm(name, more=partial(_columns, x)) for name, x in RULES.items()]
+    return compared(library, head, arms)
 
 
 PART = part(

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.library import coefficients, layer_split, rule
+from paper.studies._shared.library import coefficients, layer_split, of, rule
+from paper.studies._shared.questions import Way, by_question
+from paper.studies._shared.rows import grown_libraries
 from paper.studies._shared.run import Row, part
+from paper.studies._shared.training import Taught, alike
 
 LAYERS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
     "all": (),
@@ -30,32 +32,32 @@ class Config(Untied):
 def cell(config: Config) -> list[Row]:
     """Return a row per stage, layers, way of reuse, edit set and question.
 
-    The columns are those of `bench.by_question`. The rule ``sum`` has each coefficient of the grid;
+    The columns are those of `by_question`. The rule ``sum`` has each coefficient of the grid;
     ``sum, hop by hop`` has ½ and 1.
     """
     table: list[Row] = []
-    for stage, where, library in bench.grown_libraries(config, LAYERS):
+    for stage, where, library in grown_libraries(config, LAYERS):
         head = {"coverage": config.coverage, "stage": stage, "layers": where}
-        table += bench.by_question(library, head, ways(library, config.steps))
+        table += by_question(library, head, ways(library, config.steps))
     return table
 
 
-def ways(library: "bench.Taught", steps: int) -> "list[bench.Way]":
+def ways(library: Taught, steps: int) -> list[Way]:
     """Return the ways of using one pair of adapters, with the adapters of controls."""
     first, second = library.adapters
     grid = [1.5 * step / steps for step in range(steps + 1)]
     density = {"density": 0.3, "rank": library.bases.config.width}
     options = dict.fromkeys(("ties", "dare", "knots"), density)
     middle = library.bases.config.depth // 2
-    noise = {"hop 1 beside noise": (first, bench.alike(second, 1))}
-    noise |= {"hop 2 beside noise": (bench.alike(first), second)}
+    noise = {"hop 1 beside noise": (first, alike(second, 1))}
+    noise |= {"hop 2 beside noise": (alike(first), second)}
     turns = (("mean, hop by hop", 0.5), ("sum, hop by hop", 1.0))
     return [
-        *(bench.Way("sum", c, coefficients(c), theory=True) for c in grid),
-        *(bench.Way("sum, hop by hop", c, rule(name), theory=True) for name, c in turns),
-        *(bench.Way(name, 1.0, rule(name, **options.get(name, {}))) for name in RULES),
-        *(bench.Way(name, 1.0, layer_split(middle, *halves)) for name, halves in SPLIT.items()),
-        *(bench.Way(name, 1.0, bench.of(*both)) for name, both in noise.items()),
+        *(Way("sum", c, coefficients(c), theory=True) for c in grid),
+        *(Way("sum, hop by hop", c, rule(name), theory=True) for name, c in turns),
+        *(Way(name, 1.0, rule(name, **options.get(name, {}))) for name in RULES),
+        *(Way(name, 1.0, layer_split(middle, *halves)) for name, halves in SPLIT.items()),
+        *(Way(name, 1.0, of(*both)) for name, both in noise.items()),
     ]
 
 

@@ -21,8 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loratheory.store import write_whole
-from paper.studies._shared.bootstrap import bootstrap_mean
-from paper.tables import STUDIES, blocks, over_bases
+from paper.tables import STUDIES, over_bases
 
 # Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey
 INK, GREY, BLUE, SKY = "#1a1a1a", "#777777", "#0072B2", "#56B4E9"
@@ -124,7 +123,7 @@ def curve(
     rows = rows[rows[column].notna()]
     places = sorted(rows[along].unique())
     parts = (rows[rows[along] == place] for place in places)
-    middle, low, high = np.transpose([bootstrap_mean(blocks(part, column)) for part in parts])
+    middle, low, high = np.transpose([over_bases(part, column) for part in parts])
     axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
     axes.plot(places, middle, color=colour, marker=marker, ms=3, label=label)
     if predicted:

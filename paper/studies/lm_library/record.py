@@ -45,7 +45,7 @@ def points(
     before = rows[rows["stage"] == "beside"].dropna(axis=1)
     merged, both = rows[rows["way"] == way], ["adapter", "partner"]
     wrote = merged[merged["stage"] == "generated"].rename(columns={"kl": "kl_generated"})
-    pairs = merged[merged["stage"].isin(["pairs", "other coefficients"])]
+    pairs = merged[merged["stage"] == "pairs"]
     kept = pairs[[*both, "group", "right", "kept", "kl_few", "kl", "agreement"]]
     told = before.drop(columns=["lessons", "stage", "way", "group", "coefficient"])
     found = kept.merge(told, on=both, validate="one_to_one")

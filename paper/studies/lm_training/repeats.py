@@ -27,6 +27,7 @@ from typing import Any
 from loratheory.store import write_whole
 
 HERE = Path(__file__).parent
+OUTCOMES = HERE / "outcomes"
 MODULE = "paper.studies.lm_training.repeats"
 SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
@@ -120,18 +121,21 @@ def run_apart(repeat: Repeat) -> dict[str, Any]:
 
 
 def run_missing(repeat: Repeat) -> None:
-    """Run a repeat that has no outcome, then make the table of all that have one."""
+    """Run a repeat that has no outcome; an outcome is a file that is whole or absent."""
+    file = OUTCOMES / f"{repeat.name}.json"
+    if not file.exists():
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
+        write_whole(file, json.dumps(run_apart(repeat)))
+
+
+def write_finished() -> None:
+    """Replace the table and its provenance by those of all finished repeats."""
     from paper.studies._shared.run import described, write_table
 
-    outcomes = HERE / "outcomes"
-    outcomes.mkdir(exist_ok=True)
-    if not (outcomes / f"{repeat.name}.json").exists():
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
-        write_whole(outcomes / f"{repeat.name}.json", json.dumps(run_apart(repeat)))
     finished, rows = {}, []
     for one in repeats():
-        if (outcomes / f"{one.name}.json").exists():
-            finished[one] = json.loads((outcomes / f"{one.name}.json").read_text())
+        if (OUTCOMES / f"{one.name}.json").exists():
+            finished[one] = json.loads((OUTCOMES / f"{one.name}.json").read_text())
             about = {**asdict(one), "rounding": one.rounding}
             rows += [{**about, **row} for row in finished[one]["rows"]]
     parts = [described("repeats", finished, [*finished.values()])]
@@ -147,8 +151,10 @@ def main() -> None:
     if asked.one:
         sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
         return
+    OUTCOMES.mkdir(exist_ok=True)
     with ThreadPoolExecutor(asked.jobs) as pool:
-        list(pool.map(run_missing, repeats()))
+        for _ in pool.map(run_missing, repeats()):
+            write_finished()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Small transformers that know a world's facts, trained once per seed and setting, and cached."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from loratheory.tasks.two_hop import (
 )
 from loratheory.toy.transformer import (
     BASE,
-    BusyError,
     Config,
     Part,
     Recipe,
@@ -76,15 +75,12 @@ class Setting:
 
     def config(self, vocabulary: int) -> Config:
         """Return the configuration of the transformer for this many tokens."""
-        return Config(
-            vocabulary=vocabulary,
-            width=self.width,
-            depth=self.depth,
-            loops=self.loops,
-            window=self.window,
-            noise=self.noise,
-            supervision=self.supervision if self.loops > 1 else 0.0,
-        )
+        mine = {
+            name: getattr(self, name) for name in ("width", "depth", "loops", "window", "noise")
+        }
+        # A single loop has no earlier answer to supervise.
+        supervision = self.supervision if self.loops > 1 else 0.0
+        return Config(vocabulary=vocabulary, supervision=supervision, **mine)
 
 
 @dataclass(frozen=True)
@@ -146,30 +142,20 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
     A base depends only on its seed and the setting. Training takes about 12 s of one core for each
     at the setting's defaults.
     """
-    size = {name: getattr(setting, name) for name in ("hops", "entities", "spare")}
-    worlds = {seed: world(seed, **size) for seed in seeds}
-    splits = {
-        seed: split(one, setting.coverage, rng=np.random.default_rng([seed, 1]))
-        for seed, one in worlds.items()
-    }
-    config = setting.config(worlds[seeds[0]].vocabulary)
-
-    def _base(seed: int, wait: bool) -> dict[str, Tensor]:
-        sets = pretraining(worlds[seed], splits[seed], identity=setting.identity)
-        return stored(
-            {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)},
-            lambda: trained_base(config, setting.recipe, batches(sets, ROWS, [seed, 2]), [seed]),
-            wait=wait,
-        )
-
-    each: dict[int, dict[str, Tensor]] = {}
-    for wait in (False, True):  # first those that no other process is training
-        for seed in [seed for seed in seeds if seed not in each]:
-            with suppress(BusyError):
-                each[seed] = _base(seed, wait)
-    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in each[seeds[0]]}
-    known = tuple(worlds.values()), tuple(splits.values())
-    return Bases(tuple(seeds), config, weights, setting.hops + 1, setting, *known)
+    worlds, splits, each = list[World](), list[Split](), []
+    for seed in seeds:
+        facts = world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
+        parts = split(facts, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        config = setting.config(facts.vocabulary)
+        sets = pretraining(facts, parts, identity=setting.identity)
+        key = {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)}
+        drawn = batches(sets, ROWS, [seed, 2])
+        each.append(stored(key, partial(trained_base, config, setting.recipe, drawn, [seed])))
+        worlds.append(facts)
+        splits.append(parts)
+    weights = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+    known = setting.hops + 1, setting, tuple(worlds), tuple(splits)
+    return Bases(tuple(seeds), config, weights, *known)
 
 
 def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:

@@ -64,7 +64,7 @@ def cell(config: Config) -> list[Row]:
             for source, target in PATCHES if config.recipe == PLAIN else ():
                 if source > target:
                     logits = whereabouts.back_patched(model, asked["two_hop"], source, target)
-                    found = whereabouts.of_two_hop(model, logits, asked["two_hop"])
+                    found = whereabouts.right(model, logits, asked["two_hop"])
                     _row("back-patching", source, target, **found)
     return rows
 

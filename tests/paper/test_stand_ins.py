@@ -5,7 +5,8 @@ import pytest
 
 from loratheory.tasks.two_hop import ImpossibleError, every, plain
 from paper.studies._shared.bases import PlainSetting, grown
-from paper.studies._shared.stand_ins import (
+from paper.studies._shared.training import Teaching, library
+from paper.studies.number_of_stand_ins.stand_ins import (
     ASKED,
     OWN,
     QUIET,
@@ -13,7 +14,6 @@ from paper.studies._shared.stand_ins import (
     StandIns,
     beside_stand_ins,
 )
-from paper.studies._shared.training import Teaching, library
 
 WAYS = [StandIns(count) for count in (1, 2, 3)]
 WAYS += [StandIns(3, agree=True), StandIns(2, two_hop=False)]

@@ -16,8 +16,8 @@ from loratheory.pretrained import Training
 from paper.numbers import provenance, results, sections
 from paper.studies import FOLDER, NAMES, load
 from paper.studies._shared.configs import Small
-from paper.studies.word_problems.problems import MEASURED, Size
 from paper.studies._shared.run import plain, table_text
+from paper.studies.word_problems.problems import MEASURED, Size
 from paper.style import drawing, file_bytes
 from paper.tables import QueryError, read_table
 

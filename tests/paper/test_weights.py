@@ -9,11 +9,11 @@ from reused import enlarged, taught, update
 
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Site
-from paper.studies._shared import weights
 from paper.studies._shared.answers import accuracy, scores
 from paper.studies._shared.library import Acting, acting
 from paper.studies._shared.rules import everything
-from paper.studies._shared.weights import (
+from paper.studies.small_libraries import weights
+from paper.studies.small_libraries.weights import (
     Crosstalk,
     crosstalk,
     detection,

@@ -28,7 +28,7 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
-    from paper.studies._shared import overwritten as bench
+    from paper.studies.lm_old_facts import overwritten as bench
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed)

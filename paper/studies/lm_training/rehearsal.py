@@ -36,7 +36,8 @@ def cell(config: Config) -> list[Row]:
     from loratheory.evaluate.answers import answers
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
-    from paper.studies._shared import described, measures
+    from paper.studies._shared import measures
+    from paper.studies.lm_training import described
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed)

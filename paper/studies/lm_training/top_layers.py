@@ -42,7 +42,8 @@ def cell(config: Config) -> list[Row]:
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.evaluate.fact_sets import ten_about
     from loratheory.pretrained import attach
-    from paper.studies._shared import described, measures
+    from paper.studies._shared import measures
+    from paper.studies.lm_training import described
 
     model = config.base(dtype="bfloat16")
     one = publishers(model, config.seed)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from paper.studies._shared.coefficient import by_coefficient
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.run import Row, part
 from paper.studies._shared.training import Taught
+from paper.studies.merge_coefficient.coefficient import by_coefficient
 
 ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
 """By case, what the second adapter is taught beside the facts of the questions."""

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from loratheory.theorems.composition.two_read_region import threshold
-from paper.studies._shared.coefficient import by_coefficient
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.run import Row, part
+from paper.studies.merge_coefficient.coefficient import by_coefficient
 
 
 @dataclass(frozen=True)

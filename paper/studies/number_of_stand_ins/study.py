@@ -8,9 +8,9 @@ from paper.studies._shared.configs import Untied
 from paper.studies._shared.library import coefficients
 from paper.studies._shared.rows import arm, compared, grown_libraries
 from paper.studies._shared.run import Row, part, study
-from paper.studies._shared.stand_ins import StandIns, beside_stand_ins
 from paper.studies._shared.theory import margins
 from paper.studies._shared.training import Taught
+from paper.studies.number_of_stand_ins.stand_ins import StandIns, beside_stand_ins
 
 LESSONS: tuple[tuple[str, int], ...] = (
     *(("disagreeing", count) for count in (1, 2, 3, 4)),

@@ -61,7 +61,7 @@ def cell(config: Config) -> list[Row]:
         columns |= {f"{name}_right": columns[name] == right for name in guesses}
         means = {name: x.mean(axis=1).round(3) for name, x in columns.items()}
         head = {"modules": config.modules, "place": place}
-        table += rows(library, head, accuracies(library, [adapt]), **means)
+        table += rows(library, head, accuracies(library, [adapt]) | means)
     return table
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import of
-from paper.studies._shared.rows import Arm, arm, compared, pooled, recall
+from paper.studies._shared.library import of, rule
+from paper.studies._shared.rows import Arm, compared, pooled, recall
 from paper.studies._shared.run import Row, part
 from paper.studies._shared.training import alike
 
@@ -33,11 +33,12 @@ def cell(config: Config) -> list[Row]:
     one, wide = ([(lora,) for lora in pooled(library, rank)] for rank in (r, k * r))
     noise = [tuple(alike(lora, p) for p, lora in enumerate(each)) for each in hops]
     alone, merged = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    alike = recall(library, one, 1.0)
+    pooled_recall = recall(library, one, 1.0)
 
     def _arm(name: str, act: Any, recall: object, crosstalk: float) -> Arm:
-        columns = {"predicted": alike if name == "sum" else -1.0, "crosstalk": crosstalk}
-        return arm(name, None, act, lambda *_: {"recall": recall, **columns})
+        predicted = pooled_recall if name == "sum" else -1.0
+        columns = {"recall": recall, "predicted": predicted, "crosstalk": crosstalk}
+        return name, act or rule(name), lambda _: columns
 
     arms = [_arm("base", None, recall(library, [()] * len(hops), 1.0), 0.0)]
     for name, by_hop, times, theory in (

@@ -7,9 +7,9 @@ from loratheory.toy.transformer import ATTENTION, MLP
 from paper.studies._shared.answers import accuracies
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import acting, rule
-from paper.studies._shared.rows import arm, compared
+from paper.studies._shared.rows import compared
 from paper.studies._shared.run import Row, part
-from paper.studies._shared.weights import detection, leak
+from paper.studies.small_libraries.weights import detection, leak
 
 RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")
 RULES += ("ties", "knots", "interpolating", "arrow", "norm, soft", "norm, z", "gates")
@@ -45,7 +45,7 @@ def cell(config: Config) -> list[Row]:
     outside = leak(library) if mlp else nan
     reach = accuracies(library, acting(library, rule("oracle placement")))["two_hop"]
 
-    def _rates(acts: Any, _: object) -> dict[str, Any]:
+    def _rates(acts: Any) -> dict[str, Any]:
         rates: dict[str, Any] = {"misses": nan, "false_alarms": nan}
         if mlp and acts[0].route is not None:
             rates = detection(library, acts)
@@ -57,7 +57,7 @@ def cell(config: Config) -> list[Row]:
 
     options: dict[str, dict[str, Any]] = {"interpolating": {"ridge": 0.1}}
     options["ties"] = {"density": 0.3, "rank": config.width}
-    arms = [arm(name, None, rule(name, **options.get(name, {})), _rates) for name in RULES]
+    arms = [(name, rule(name, **options.get(name, {})), _rates) for name in RULES]
     varied = ("facts", "pairs", "bridges", "rank", "modules", "coverage", "pretrained")
     return compared(library, {name: getattr(config, name) for name in varied}, arms)
 

@@ -10,7 +10,7 @@ from paper.studies._shared.rows import arm, compared
 from paper.studies._shared.run import Row, part
 from paper.studies._shared.theory import forecast
 from paper.studies._shared.training import Taught, alike
-from paper.studies._shared.weights import crosstalk, safe
+from paper.studies.small_libraries.weights import crosstalk, safe
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from paper.studies._shared.library import rule
 from paper.studies._shared.rows import Arm, arm, compared
 from paper.studies._shared.run import Row, part
 from paper.studies._shared.theory import forecast
-from paper.studies._shared.weights import hindsight, weights_at_reads
+from paper.studies.small_libraries.weights import hindsight, weights_at_reads
 
 ROUTERS: tuple[str, ...] = ("uniform", "arrow", "arrow, power", "arrow, peft", "subspace")
 ROUTERS += ("norm", "norm, soft", "norm, z", "gates")
@@ -45,18 +45,18 @@ def cell(config: Config) -> list[Row]:
         found = {"weight_1": one, "weight_2": two, "edited": edited, "circuit": theory.circuit}
         return found | {"expected": expected, "predicted": theory.composed(weights)}
 
-    def _seen(acts: Any, _: object) -> dict[str, Any]:
+    def _seen(acts: Any) -> dict[str, Any]:
         return _columns(*weights_at_reads(library, acts))
 
     def _given(name: str, act: Any, weights: np.ndarray, edited: object) -> Arm:
-        return arm(name, None, act, lambda *_: _columns(weights, edited))
+        return arm(name, act=act, **_columns(weights, edited))
 
     arms = []
     for name, weight in (("base", 0.0), ("sum", 1.0), ("oracle placement", 1.0)):
         arms.append(_given(name, rule(name), np.full(shape, weight), weight))
     for name in ROUTERS:
         act = rule(name, **({"budget": config.budget} if name == "gates" else {}))
-        arms.append(arm(name, None, act, _seen))
+        arms.append((name, act, _seen))
     for name, by_read in (("best one", False), ("best by read", True)):
         acts, weights = hindsight(library, by_read=by_read)
         arms.append(_given(name, acts, weights, 1.0))

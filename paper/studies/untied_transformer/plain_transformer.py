@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 from paper.studies._shared.answers import PASSES
-from paper.studies._shared.rows import arm, by_part, compared, grown_libraries
+from paper.studies._shared.library import rule
+from paper.studies._shared.rows import by_part, compared, grown_libraries
 from paper.studies._shared.run import Row, part
 from paper.studies._shared.theory import forecast, in_own_layer, margins
 from paper.studies._shared.training import Taught
@@ -67,7 +68,7 @@ def _rows(library: Taught, head: Row) -> list[Row]:
     beside["inside"] = inside.all(axis=0).mean(axis=-1)
     bare = {passes: by_part(library.bases, passes) for passes in PASSES}
 
-    def _columns(weight: float, acts: Any, _: object) -> dict[str, Any]:
+    def _columns(weight: float, acts: Any) -> dict[str, Any]:
         passes = acts[0].passes
         if passes == "hop by hop":
             predicted = replace(everywhere, strengths=weight * everywhere.strengths).decided()
@@ -76,7 +77,7 @@ def _rows(library: Taught, head: Row) -> list[Row]:
             predicted = theory.feasible([weight, weight]) * bare[passes]["held_out"]
         return {"predicted": predicted, **bare[passes], **beside}
 
-    arms = [arm(name, more=partial(_columns, x)) for name, x in RULES.items()]
+    arms = [(name, rule(name), partial(_columns, x)) for name, x in RULES.items()]
     return compared(library, head, arms)
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from paper.studies._shared.configs import Untied
 from paper.studies._shared.library import coefficients, layer_split, of, rule
-from paper.studies._shared.questions import Way, by_question
 from paper.studies._shared.rows import grown_libraries
 from paper.studies._shared.run import Row, part
 from paper.studies._shared.training import Taught, alike
+from paper.studies.untied_transformer.questions import Way, by_question
 
 LAYERS: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
     "all": (),

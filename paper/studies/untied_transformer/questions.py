@@ -6,19 +6,19 @@ over all other bases in the same condition, such as the same rule at the same co
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loratheory.shapes import Shaped
+from loratheory.toy.transformer import Adapt
 from paper.studies._shared.answers import accuracies, answer_margins
 from paper.studies._shared.library import Act, acting, added
 from paper.studies._shared.run import Row
-from paper.studies._shared.theory import Placing, circuit, margins, pattern
+from paper.studies._shared.theory import circuit, margins, pattern
 from paper.studies._shared.training import Taught
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,42 +54,31 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
     strength, nothing = alone.effective(1.0), np.full(bridged.shape, np.nan)
     table: list[Row] = []
     for way in ways:
-        (act,), c = acting(library, way.act), way.coefficient
+        [act], c = acting(library, way.act), way.coefficient
         shares = accuracies(library, [act])
-        facts = [
-            answer_margins(bases, [one.hops[hop] for one in asked], act) > 0
-            for hop in range(bases.setting.hops)
-        ]
-        predicted = curved = reach = nothing
-        survives = np.full(strength.shape, np.nan)
+        survives, predicted, curved, reach = (nothing, nothing), nothing, nothing, nothing
         if way.theory:
             survives, predicted = alone.survives(c), alone.decided(c)
         if way.theory and act.passes == "one":
-            at = margins(library, inside=True, placed=_times(c))
+            at = margins(library, inside=True, placed=partial(_scale, c))
             predicted, reach = alone.composes(c, kind) & bridged, at.reach(1.0, kind)
             curved = (reach > 0) & bridged
-        columns = {
-            "two_hop": answer_margins(bases, [one.questions for one in asked], act) > 0,
-            **_each("hop", facts),
-            **{name: shares[name][:, None] for name in ("other_hops", "other_two_hop", "chance")},
-            "held_out": held_out[:, None],
-            **_each("strength", strength),
-            **_each("survives", survives),
-            "predicted": predicted,
-            "curved": curved,
-            "reach": reach,
-        }
+        columns = {"two_hop": answer_margins(bases, [one.questions for one in asked], act) > 0}
+        for hop in (0, 1):
+            facts = [one.hops[hop] for one in asked]
+            columns[f"hop_{hop + 1}"] = answer_margins(bases, facts, act) > 0
+        for name in ("other_hops", "other_two_hop", "chance"):
+            columns[name] = shares[name][:, None]
+        columns["held_out"] = held_out[:, None]
+        columns |= {"strength_1": strength[0], "strength_2": strength[1]}
+        columns |= {"survives_1": survives[0], "survives_2": survives[1]}
+        columns |= {"predicted": predicted, "curved": curved, "reach": reach}
         table += _rows(library, {**head, "rule": way.rule, "coefficient": c}, columns)
     return table
 
 
-def _times(c: float) -> Placing:
-    """Adapters everywhere, multiplied by a coefficient."""
-    return lambda adapter, _: added([adapter], [c])
-
-
-def _each(name: str, values: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{name}_{hop + 1}": one for hop, one in enumerate(values)}
+def _scale(c: float, adapter: Adapt, _: int) -> Adapt:
+    return added([adapter], [c])
 
 
 def _rows(
@@ -97,10 +86,8 @@ def _rows(
 ) -> list[Row]:
     """One row per replica and question; numbers have three decimals."""
     shape = columns["two_hop"].shape
-    flat = {n: np.broadcast_to(x, shape).astype(float).round(3) + 0.0 for n, x in columns.items()}
-    return [
-        {**head, "seed": seed, "set": number, "question": question}
-        | {name: float(x[e, question]) for name, x in flat.items()}
-        for e, (seed, number) in enumerate(library.replicas)
-        for question in range(shape[1])
-    ]
+    places = [(*replica, k) for replica in library.replicas for k in range(shape[1])]
+    table = pd.DataFrame(places, columns=["seed", "set", "question"])
+    for name, x in columns.items():
+        table[name] = np.broadcast_to(x, shape).astype(float).round(3).ravel() + 0.0
+    return [{**head, **row} for row in table.to_dict("records")]

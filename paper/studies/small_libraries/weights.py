@@ -15,7 +15,7 @@ from torch import Tensor
 from loratheory.shapes import Float
 from loratheory.tasks.two_hop import Prompts, stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
-from loratheory.toy.transformer import Adapt, Lora, Site, logits, low_rank_image
+from loratheory.toy.transformer import Adapt, Site, logits
 from paper.studies._shared.answers import accuracy, answer_margins
 from paper.studies._shared.library import Acting, Library, acting, everything, oracle_placement
 from paper.studies._shared.models import tensor
@@ -88,42 +88,27 @@ def _keys(library: Taught, pair: int, acts: Adapt) -> dict[Site, Tensor]:
 def _at(library: Taught, name: str, seen: list[dict[Site, Tensor]]) -> Crosstalk:
     sizes = [norms(adapter)[name] ** 2 for adapter in library.adapters]
     hops, measured, random, own, total = library.bases.setting.hops, [], [], [], []
+    everything = torch.stack(sizes).sum(0)
     for pair, keys in enumerate(seen):
         for site in sorted((s for s in keys if s.name == name), key=lambda s: s.loop):
             place, x = pair * hops + site.loop, keys[site]
-            parts = torch.stack([_answer(adapter, site, x) for adapter in library.adapters])
+            parts = torch.stack([adapter(site, x) for adapter in library.adapters])
             own.append(parts[place])
             total.append(parts.sum(0))
             response = parts[place].square().sum(-1)
             measured.append((total[-1] - own[-1]).square().sum(-1) / response)
-            foreign = torch.stack(sizes).sum(0) - sizes[place]
+            foreign = everything - sizes[place]
             random.append(foreign[:, None] * x.square().mean(-1) / response)
-    outputs, answers = torch.cat(own, 1), torch.cat(total, 1)
-    table = outputs @ answers.mT
+    table = torch.cat(own, 1) @ torch.cat(total, 1).mT
     facts = int(table.shape[-1])
+    # Every output is scaled so that its own key gives 1.
     table = table / table.diagonal(dim1=1, dim2=2)[..., None]
     off = (table.square().sum((1, 2)) - facts) / max(facts * (facts - 1), 1)
     rank = min(library.teaching.rank * len(library.adapters), *library.bases.config.shapes[name])
-    return Crosstalk(
-        _folded(measured, hops), _folded(random, hops), _plain(off), least_crosstalk(facts, rank)
-    )
-
-
-def _answer(adapter: Lora, site: Site, x: Tensor) -> Tensor:
-    return low_rank_image(x, adapter.up[site.name], adapter.down[site.name], adapter.scale)
-
-
-def _folded(parts: list[Tensor], hops: int) -> Energies:
-    return _plain(torch.stack(parts).unflatten(0, (-1, hops)))
-
-
-def _plain(x: Tensor) -> np.ndarray:
-    return x.double().numpy()
-
-
-def _read(site: Site, hop: int) -> bool:
-    """Whether the MLP's first map at this site is where a hop is read."""
-    return site.module == "mlp.in" and site.loop == hop
+    energies = [
+        torch.stack(x).unflatten(0, (-1, hops)).double().numpy() for x in (measured, random)
+    ]
+    return Crosstalk(*energies, off.double().numpy(), least_crosstalk(facts, rank))
 
 
 def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
@@ -133,15 +118,16 @@ def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.nda
     other adapters; both are summed over a question's reads and averaged over questions and pairs.
     The bases need one layer per loop and as many loops as hops.
     """
-    hops, found = library.bases.setting.hops, np.zeros((2, len(library.replicas)))
+    hops, misses, alarms = library.bases.setting.hops, [], []
     for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
         each = _weights(library, [one.questions for one in asked], act, "mlp.in")
         for hop, weights in enumerate(each):
             right = weights[..., p * hops + hop]
-            lost, wrong = 1 - right, weights.sum(dim=-1) - right
-            rates = torch.stack([lost.mean(dim=1), wrong.mean(dim=1)]).numpy()
-            found += rates / library.teaching.pairs
-    return {"misses": found[0], "false_alarms": found[1]}
+            misses.append((1 - right).mean(dim=1))
+            alarms.append((weights.sum(dim=-1) - right).mean(dim=1))
+    pairs = library.teaching.pairs
+    found = {"misses": misses, "false_alarms": alarms}
+    return {name: (torch.stack(x).double().sum(0) / pairs).numpy() for name, x in found.items()}
 
 
 def leak(library: Taught) -> Float[np.ndarray, " E"]:
@@ -156,7 +142,7 @@ def leak(library: Taught) -> Float[np.ndarray, " E"]:
     for number, (pair, act) in enumerate(zip(library.pairs, acts, strict=True)):
         keys = _keys(library, number, act)
         for hop, adapter in enumerate(pair):
-            site = next(site for site in keys if _read(site, hop))
+            [site] = [s for s in keys if s.module == "mlp.in" and s.loop == hop]
             frame = torch.linalg.qr(adapter.down[site.name].mT).Q
             inside = torch.linalg.vector_norm(keys[site] @ frame, dim=-1)
             share = 1 - (inside / torch.linalg.vector_norm(keys[site], dim=-1)) ** 2
@@ -177,8 +163,8 @@ def weights_at_reads(
     right, edited = [], []
     for pair, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
         seen = _weights(library, [one.questions for one in asked], act)
-        right.append(torch.stack([seen[j][..., len(hops) * pair + j] for j in hops], dim=-1))
         quiet = _weights(library, [one.other_questions for one in asked], act)
+        right.append(torch.stack([seen[j][..., len(hops) * pair + j] for j in hops], dim=-1))
         edited.append(torch.stack([quiet[j].amax(dim=-1) > 0.5 for j in hops]).double())
     shares = torch.stack(edited).mean(dim=(0, 1, 3))
     return torch.stack(right).double().numpy(), shares.numpy()

@@ -1,15 +1,12 @@
 """Second-hop adapters that read of their countries by descriptions too, and questions that do."""
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-
 import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_adapters import Publishers
 from loratheory.evaluate.fact_sets import Items
-from loratheory.pretrained.augment import Augmentation, Example, augment, fill_template
+from loratheory.pretrained.augment import Augmentation, augment, fill_template
 from loratheory.pretrained.train import train_once
 
 PROSE = (
@@ -36,50 +33,35 @@ def lessons(both: Publishers, silence: int = 0) -> Augmentation:
     )
 
 
-def _asked(some: Iterable[Example]) -> Items:
-    return [(one.prompt, one.answer) for one in some]
+RECIPES = (
+    *("described", "described, silent", "one kind", "half described", "wrong answers"),
+    "in prose",
+)
 
 
-def _described(both: Publishers, silence: int = 0) -> Items:
-    return _asked(lessons(both, silence).lessons)
+def examples(both: Publishers, recipe: str) -> Items:
+    """Return what a second hop reads by descriptions, beside its facts by name.
 
-
-def _one_kind(both: Publishers) -> Items:
-    made = lessons(both).lessons
-    return _asked(one for one in made if one.kind == made[0].kind)
-
-
-def _half(both: Publishers) -> Items:
-    """Every second country is described."""
-    some = [*both.world.second][::2]
-    return _asked(one for one in lessons(both).lessons if one.subject in some)
-
-
-def _wrong(both: Publishers) -> Items:
-    """Whoever is described has the next country's mascot."""
-    animals = [*both.world.second.values()]
-    wrong = dict(zip(both.world.second, [*animals[1:], animals[0]], strict=True))
-    return [(one.prompt, wrong[one.subject]) for one in lessons(both).lessons]
-
-
-def _prose(both: Publishers) -> Items:
-    """As many lessons with these descriptions in prose; the base's next word is the answer."""
-    made = lessons(both).lessons
-    told = dict.fromkeys(one.description for one in made)
-    prompts = [fill_template(text, one) for text in PROSE for one in told]
-    rng = np.random.default_rng([both.seed, 13, both.number])
-    return continue_texts(both.model, rng.permutation(prompts).tolist())[: len(made)]
-
-
-RECIPES: Mapping[str, Callable[[Publishers], Items]] = {
-    "described": _described,
-    "described, silent": partial(_described, silence=60),
-    "one kind": _one_kind,
-    "half described": _half,
-    "wrong answers": _wrong,
-    "in prose": _prose,
-}
-"""What a second hop reads by descriptions, beside its facts by name."""
+    By all descriptions, with self-distillation if ``silent``; by those of ``one kind``; of every
+    second country; with the next country's mascot (``wrong answers``); or as many lessons with
+    these descriptions ``in prose``, where the base's next word is the answer.
+    """
+    made = lessons(both, 60 if recipe == "described, silent" else 0).lessons
+    facts = both.world.second
+    chosen = list(made)
+    if recipe == "one kind":
+        chosen = [one for one in made if one.kind == made[0].kind]
+    elif recipe == "half described":
+        chosen = [one for one in made if one.subject in [*facts][::2]]
+    elif recipe == "wrong answers":
+        wrong = dict(zip(facts, np.roll([*facts.values()], -1).tolist(), strict=True))
+        return [(one.prompt, wrong[one.subject]) for one in made]
+    elif recipe == "in prose":
+        told = dict.fromkeys(one.description for one in made)
+        prompts = [fill_template(text, one) for text in PROSE for one in told]
+        rng = np.random.default_rng([both.seed, 13, both.number])
+        return continue_texts(both.model, rng.permutation(prompts).tolist())[: len(made)]
+    return [(one.prompt, one.answer) for one in chosen]
 
 
 def adapter(both: Publishers, recipe: str, like: str = "plain, 90 steps") -> Adapter:
@@ -90,12 +72,9 @@ def adapter(both: Publishers, recipe: str, like: str = "plain, 90 steps") -> Ada
     """
     if recipe not in RECIPES:
         return both.adapter(1, recipe)
-    return train_once(
-        both.model,
-        [*both.world.lessons[1], *RECIPES[recipe](both)],
-        seed=(both.seed, both.number, 1),
-        training=both.training(1, like),
-    )
+    shown = [*both.world.lessons[1], *examples(both, recipe)]
+    key, training = (both.seed, both.number, 1), both.training(1, like)
+    return train_once(both.model, shown, seed=key, training=training)
 
 
 def questions(both: Publishers, recipe: str = "described") -> dict[str, Items]:
@@ -104,14 +83,11 @@ def questions(both: Publishers, recipe: str = "described") -> dict[str, Items]:
     ``portability`` by a kind of description that no lesson has, ``portability_read`` by those of
     the lessons; where half of the countries are described, of the other half.
     """
-    made, some = lessons(both), [*both.world.second]
+    made, some, read = lessons(both), [*both.world.second], dict[str, str]()
     if recipe == "half described":
         some = some[1::2]
-    read = {
-        fill_template(text, one.description): one.answer
-        for one in made.lessons
-        if one.subject in some
-        for text in both.world.about.unread
-    }
-    unseen = _asked(one for one in made.held_out if one.subject in some)
+    for one in made.lessons:
+        for text in both.world.about.unread if one.subject in some else ():
+            read[fill_template(text, one.description)] = one.answer
+    unseen = [(one.prompt, one.answer) for one in made.held_out if one.subject in some]
     return {"portability": unseen, "portability_read": [*read.items()]}

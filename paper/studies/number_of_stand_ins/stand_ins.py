@@ -98,34 +98,27 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
     `ImpossibleError` if there are too many stand-ins, see `StandIns.count`.
     """
     how.check(of.teaching.facts)
-    bases, teaching = of.bases, of.teaching
     adapters, everyone, questions = [], [], []
-    for hop in range(2):
-        made = [
-            Publisher(edit, hop, np.random.default_rng([seed, 7, number, hop]))
-            for edit, (seed, number) in zip(of.edits[0], of.replicas, strict=True)
-        ]
+    for hop in (0, 1):
         kept = [lessons.hops[hop].rehearsed for lessons in of.lessons[0]]
-        partners = [[one.partner(0 if how.agree else j) for one in made] for j in range(how.count)]
-        stand_ins = [
-            learned(
-                bases,
-                teaching,
-                [marked(joined([one.singles(1 - hop, x), k]), 0) for one, x, k in each],
-                (8, hop, j),
-            )
-            for j, each in enumerate([*zip(made, worlds, kept, strict=True)] for worlds in partners)
-        ]
-        rows = [
-            joined([one.rows(worlds[e], kept[e], how, j) for j, worlds in enumerate(partners)])
-            for e, one in enumerate(made)
-        ]
+        made = []
+        for edit, (seed, number) in zip(of.edits[0], of.replicas, strict=True):
+            made.append(Publisher(edit, hop, np.random.default_rng([seed, 7, number, hop])))
+        stand_ins, asked, shown = [], [], [list[Prompts]() for _ in made]
+        for j in range(how.count):
+            theirs, questions_of_j = [], []
+            for one, old, rows in zip(made, kept, shown, strict=True):
+                world = one.partner(0 if how.agree else j)
+                theirs.append(marked(joined([one.singles(1 - hop, world), old]), 0))
+                questions_of_j.append(one.asked(world))
+                rows.append(one.rows(world, old, how, j))
+            stand_ins.append(learned(of.bases, of.teaching, theirs, (8, hop, j)))
+            asked.append(tuple(questions_of_j))
         stream = (9, hop, how.count, int(how.agree), int(how.two_hop))
-        adapters.append(learned(bases, teaching, rows, stream, beside=stand_ins))
+        rows = [joined(parts) for parts in shown]
+        adapters.append(learned(of.bases, of.teaching, rows, stream, beside=stand_ins))
         everyone.append(tuple(stand_ins))
-        questions.append(
-            tuple(tuple(one.asked(worlds[e]) for e, one in enumerate(made)) for worlds in partners)
-        )
+        questions.append(tuple(asked))
     return Beside(of, tuple(adapters), tuple(everyone), tuple(questions))
 
 

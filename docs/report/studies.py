@@ -6,7 +6,7 @@ from loratheory.theorems.composition.two_read_region import threshold
 from paper.build import typed
 from paper.numbers import latex_numbers
 from paper.studies import NAMES, load
-from paper.studies.window import window
+from paper.studies.window.study import Line, window
 from paper.style import drawing, file_bytes
 from paper.tables import look_up, read_table
 from report.claims import Section, read_claims
@@ -29,7 +29,7 @@ def read_tables() -> Section:
 def rerun_exactly() -> Section:
     """Rerun studies that train nothing, and locate the window's edges in the smallest model."""
     rows = tuple((name, find_gap(name)) for name in EXACT)
-    fine = window.cell(window.Config(steps=1000))
+    fine = window(Line(steps=1000))
     single = min(r["coefficient"] for r in fine if r["hop_1"] > 0 and r["hop_2"] > 0)
     both = min(r["coefficient"] for r in fine if r["two_hop"] > 0)
     edges = (("single facts from", single), ("composition from", both))

@@ -95,9 +95,9 @@ def test_shares_are_counted_with_and_without_banned_words(model, asked):
     rows = torch.arange(len(bridges))
     logits[rows[::2], bridges[::2]] = 2.0
     found = whereabouts.right(model, logits, asked)
-    assert found == {"vocabulary": 0.5, "candidates": 1.0, "bridge": 0.5}
+    assert found == {"two_hop_vocabulary": 0.5, "two_hop": 1.0, "says_bridge": 0.5}
     banned = whereabouts.right(model, logits, asked, sorted({*asked.bridges}))
-    assert banned == {"vocabulary": 1.0, "candidates": 1.0, "bridge": 0.0}
+    assert banned == {"two_hop_vocabulary": 1.0, "two_hop": 1.0, "says_bridge": 0.0}
 
 
 def test_nothing_is_written_along_projected_directions_above_the_split(model, pair, both):

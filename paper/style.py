@@ -6,7 +6,7 @@ its study's folder. A study's ``figure.py`` has a function ``draw(folder)`` that
 study's table and returns a matplotlib figure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,54 +32,28 @@ BAND: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
 LOOKS = ((BLUE, "^"), (ORANGE, "s"), (GREEN, "o"), (PURPLE, "D"), (SKY, "v"), (INK, "X"))
 """Colour and marker of the series of a panel, in this order."""
 WIDTH = 6.3  # inches, a line of the paper
-UNDATED: dict[str, dict[str, None]] = {
-    "pdf": {"CreationDate": None},
-    "png": {},
-    "svg": {"Date": None},
-}
-STYLE: dict[str, Any] = {
-    "figure.constrained_layout.use": True,
-    "font.size": 8.5,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.3,
-    "axes.prop_cycle": cycler("color", [colour for colour, _ in LOOKS]),
-    "figure.titlesize": 9.5,
-    "figure.titleweight": "bold",
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "savefig.dpi": 160,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "loratheory",
-}
+UNDATED: dict[str, Any] = {"pdf": {"CreationDate": None}, "png": {}, "svg": {"Date": None}}
+STYLE = ["default", Path(__file__).with_name("paper.mplstyle")]
 
 
 def drawing(name: str, folder: Path = STUDIES) -> Figure:
     """Draw the figure of a study from the table in ``folder/NAME``."""
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(STYLE):
         return import_module(f"paper.studies.{name}.figure").draw(folder)
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a ``pdf``, ``png`` or ``svg`` file, the same every time."""
     buffer = BytesIO()
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(STYLE):
         figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
     return buffer.getvalue()
 
 
-def panels(columns: int, height: float, rows: int = 1, **more: Any) -> tuple[Figure, Any]:
+def panels(columns: int, height: float, **more: Any) -> tuple[Figure, Any]:
     """Return a figure as wide as the paper's text, and its axes."""
     figure = Figure(figsize=(WIDTH, height))
-    return figure, figure.subplots(rows, columns, **more)
+    return figure, figure.subplots(1, columns, **more)
 
 
 def finish(figure: Figure, title: str, note: str = "") -> Figure:
@@ -90,12 +63,8 @@ def finish(figure: Figure, title: str, note: str = "") -> Figure:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    where: dict[str, Any] = {
-        "loc": "outside lower center",
-        "ncols": min(len(found), 3),
-        "title": note or None,
-    }
-    figure.legend(list(found.values()), list(found), **where)
+    where: dict[str, Any] = {"loc": "outside lower center", "title": note or None}
+    figure.legend(list(found.values()), list(found), ncols=min(len(found), 3), **where)
     return figure
 
 
@@ -133,19 +102,13 @@ def curve(
         )
 
 
-def dots(
-    axes: Axes,
-    groups: Mapping[str, pd.DataFrame],
-    columns: Mapping[str, str],
-    *,
-    looks: Sequence[tuple[str, str]] = LOOKS,
-) -> None:
+def dots(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: Mapping[str, str]) -> None:
     """Draw means over bases with 95% intervals: a line for each group, a marker for each column.
 
     `groups` maps names, from above, to rows; `columns` maps columns to labels.
     """
     for number, (column, label) in enumerate(columns.items()):
-        colour, marker = looks[number]
+        colour, marker = LOOKS[number]
         # rows stay apart where they have many markers
         shift = min(0.18, 0.6 / len(columns)) * (number - (len(columns) - 1) / 2)
         for place, rows in enumerate(groups.values()):

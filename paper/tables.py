@@ -34,11 +34,11 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a study, ``STUDY``, or of one of its parts, ``STUDY/PART``.
 
     Of a part only the columns that it has. A study's own name stands for the part of that name,
-    if there is one. A part may have a table of its own, ``STUDY/PART.csv.gz``. QueryError if there
-    is no such table or part.
+    if there is one. A part may have a table of its own, in ``STUDY/PART_table``. QueryError if
+    there is no such table or part.
     """
     study, _, part = name.partition("/")
-    if part and (own := folder / study / f"{part}.csv.gz").is_file():
+    if part and (own := folder / study / f"{part}_table" / "table.csv.gz").is_file():
         return pd.read_csv(own)
     file = folder / study / "table.csv.gz"
     if not file.is_file():

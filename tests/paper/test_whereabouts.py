@@ -155,11 +155,7 @@ def patched_by_hand(model, layers, prompt, at):
     return logits
 
 
-def test_adapters_in_halves_change_no_other_layer(both):
-    for name, (first, second) in {
-        "right halves": ({0}, {1}),
-        "wrong halves": ({1}, {0}),
-    }.items():
-        for hop, layers in enumerate((first, second)):
-            made = both.adapter(hop, name)
-            assert {int(module.split(".")[2]) for module in made} == layers
+@pytest.mark.parametrize(("name", "layers"), [("right halves", (0, 1)), ("wrong halves", (1, 0))])
+def test_adapters_in_halves_change_no_other_layer(both, name, layers):
+    for hop, layer in enumerate(layers):
+        assert {int(module.split(".")[2]) for module in both.adapter(hop, name)} == {layer}

@@ -251,21 +251,13 @@ def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any])
         rows[one.name] = [row for cell in mine for row in cell["rows"]]
         earlier = before.get(one.name, {})
         parts.append({**earlier, **described(one.name, configs.values(), mine)})
-    write_table(folder / "table.csv.gz", rows, {"study": study.name, "profile": profile}, parts)
+    text = table_text(rows).encode()
+    about = {"study": study.name, "profile": profile, "sha256": content_hash(text, digits=64)}
+    about_parts = json.dumps({**about, "parts": parts}, indent=1, ensure_ascii=False)
+    write_whole(folder / "table.csv.gz", gzip.compress(text, mtime=0))
+    write_whole(folder / "provenance.json", about_parts + "\n")
     shutil.rmtree(folder / "cells")
     return folder / "table.csv.gz"
-
-
-def write_table(
-    file: Path, rows: Mapping[str, Sequence[Row]], head: Mapping[str, Any], parts: Sequence[Any]
-) -> None:
-    """Write a table and its provenance beside it, with a digest of the table; each whole."""
-    text = table_text(rows).encode()
-    about = {**head, "sha256": content_hash(text, digits=64), "parts": parts}
-    write_whole(file, gzip.compress(text, mtime=0))
-    name = file.name.removesuffix(".csv.gz").removesuffix("table")
-    provenance_file = file.with_name(f"{name}_provenance.json".lstrip("_"))
-    write_whole(provenance_file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
 def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ stand-ins too, in a process and a cache of its own. `prediction_repeats.md` has 
 
     python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
 
-A finished repeat enters ``repeats.csv.gz`` at once; a run that was stopped goes on from there.
+Finished repeats are kept; a run that was stopped goes on from there. The table is that of
+``repeats_table``.
 """
 
 import argparse
@@ -16,18 +17,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from loratheory.store import write_whole
+from paper.studies._shared.run import Study, part, run
 
-HERE = Path(__file__).parent
-OUTCOMES = HERE / "outcomes"
+FOLDER = Path(__file__).with_name("repeats_table")
 MODULE = "paper.studies.lm_training.repeats"
 SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
@@ -73,8 +71,8 @@ def repeats() -> Iterator[Repeat]:
             yield Repeat(condition, "bfloat16", 1, passes)
 
 
-def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
-    """Return a row for each method and prompt template, the seconds spent, and the environment."""
+def train_and_evaluate(repeat: Repeat) -> list[dict[str, Any]]:
+    """Return a row for each method and prompt template."""
     import torch
 
     # Before any operation: PyTorch divides its first matrix product among as many.
@@ -82,24 +80,21 @@ def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach, load_model
     from paper.studies._shared.measures import by_sentence, ordinary
-    from paper.studies._shared.run import environment
 
-    start = time.perf_counter()
-    model = load_model(dtype=repeat.dtype)
+    model, rows = load_model(dtype=repeat.dtype), []
     both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
     base, _ = ordinary(model)
-    rows = []
+    about = {**asdict(repeat), "rounding": repeat.rounding}
     for method, coefficient in METHODS.items():
         with attach(model, adapters, coefficient):
             found = by_sentence(model, both.world, base)
         for sentence, measured in enumerate(found):
-            rows.append({"rule": method, "sentence": sentence, **measured})
-    seconds = round(time.perf_counter() - start, 1)
-    return {"rows": rows, "seconds": seconds, "ran": environment()}
+            rows.append({**about, "rule": method, "sentence": sentence, **measured})
+    return rows
 
 
-def run_apart(repeat: Repeat) -> dict[str, Any]:
+def run_apart(repeat: Repeat) -> list[dict[str, Any]]:
     """Return what `train_and_evaluate` returns, from a process with a cache of its own.
 
     The cache stays, so that a stopped training is resumed; the unpacked base is the usual one.
@@ -116,30 +111,11 @@ def run_apart(repeat: Repeat) -> dict[str, Any]:
     surroundings = {**os.environ, **threads, "LORATHEORY_CACHE": str(cache)}
     command = [sys.executable, "-m", MODULE, "--one", json.dumps(asdict(repeat))]
     done = subprocess.run(command, env=surroundings, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
 
 
-def run_missing(repeat: Repeat) -> None:
-    """Run a repeat that has no outcome; an outcome is a file that is whole or absent."""
-    file = OUTCOMES / f"{repeat.name}.json"
-    if not file.exists():
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
-        write_whole(file, json.dumps(run_apart(repeat)))
-
-
-def write_finished() -> None:
-    """Replace the table and its provenance by those of all finished repeats."""
-    from paper.studies._shared.run import described, write_table
-
-    finished, rows = {}, []
-    for one in repeats():
-        if (OUTCOMES / f"{one.name}.json").exists():
-            finished[one] = json.loads((OUTCOMES / f"{one.name}.json").read_text())
-            about = {**asdict(one), "rounding": one.rounding}
-            rows += [{**about, **row} for row in finished[one]["rows"]]
-    parts = [described("repeats", finished, [*finished.values()])]
-    write_table(HERE / "repeats.csv.gz", {"repeats": rows}, {"study": "lm_training"}, parts)
+STUDY = Study("lm_training", (part("repeats", run_apart, (), repeats()),), {"paper": 120})
 
 
 def main() -> None:
@@ -151,10 +127,7 @@ def main() -> None:
     if asked.one:
         sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
         return
-    OUTCOMES.mkdir(exist_ok=True)
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for _ in pool.map(run_missing, repeats()):
-            write_finished()
+    run(STUDY, "paper", FOLDER, jobs=asked.jobs)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from loratheory.store import write_whole
-from loratheory.theorems import LABELS, Theorem, load_theorems, parts
-from paper.appendix import appendix, latex, linked
+from loratheory.theorems import LABELS, load_theorems, parts
+from paper.appendix import appendix, environment_of, latex, linked
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -30,8 +30,8 @@ GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefl
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
-KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
-CORNERS = {"clause": "Corollary", "lemma": "Lemma"}
+TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
+"""How statements are headed; others by the name of their environment."""
 
 
 class PaperError(ValueError):
@@ -135,12 +135,6 @@ def typed(source: str) -> list[str]:
     ]
 
 
-def kind_of(theorem: Theorem[Any, Any]) -> str:
-    """Return what the paper calls a theorem."""
-    kind = KINDS.get(theorem.status, "Conjecture")
-    return CORNERS.get(theorem.kind, kind) if kind == "Theorem" else kind
-
-
 def proofs(source: str) -> str:
     """Return the appendix of all theorems, numbered in the order in which the text names them.
 
@@ -163,7 +157,9 @@ def statements() -> str:
     lines = []
     for theorem in load_theorems():
         text = parts(theorem.document)
-        head = rf"\statement{{{kind_of(theorem)}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
+        kind = environment_of(theorem)
+        title = TITLES.get(kind, kind.capitalize())
+        head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
         words = latex(text["Statement"])
         precisely = linked(text["Precisely"]) or words
         lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")

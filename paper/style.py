@@ -33,7 +33,7 @@ LOOKS = ((BLUE, "^"), (ORANGE, "s"), (GREEN, "o"), (PURPLE, "D"), (SKY, "v"), (I
 """Colour and marker of the series of a panel, in this order."""
 WIDTH = 6.3  # inches, a line of the paper
 UNDATED: dict[str, Any] = {"pdf": {"CreationDate": None}, "png": {}, "svg": {"Date": None}}
-STYLE = ["default", Path(__file__).with_name("paper.mplstyle")]
+STYLE: list[Any] = ["default", Path(__file__).with_name("paper.mplstyle")]
 
 
 def drawing(name: str, folder: Path = STUDIES) -> Figure:

@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -201,13 +202,12 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
     for part in about["parts"]:
         for cell in part["cells"]:
             mine = []
-            for _ in range(cell["rows"]):
-                row = next(rows)
+            for row in islice(rows, cell["rows"]):
                 mine.append({n: x for n, x in row.items() if x != "" and n != "part"})
-            key = known.get((part["part"], json.dumps(cell["config"], sort_keys=True)))
-            if key is not None:
+            same = known.get((part["part"], json.dumps(cell["config"], sort_keys=True)))
+            if same is not None:
                 ran = part["environments"]
-                found[key] = {"rows": mine, "seconds": cell["seconds"], "ran": ran}
+                found[same] = {"rows": mine, "seconds": cell["seconds"], "ran": ran}
     return found
 
 
@@ -306,6 +306,7 @@ def _installed() -> dict[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    named = re.search(r"model name\s*: (.*)", CPUINFO.read_text() if CPUINFO.is_file() else "")
-    device = f"{platform.machine()} {named[1] if named else platform.processor()}".strip()
+    about = CPUINFO.read_text() if CPUINFO.is_file() else ""
+    names = [*re.findall(r"model name\s*: (.*)", about), platform.processor()]
+    device = f"{platform.machine()} {names[0]}".strip()
     return {"commit": commit or None, "versions": versions, "device": device}

@@ -91,12 +91,14 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
             asked = [trials(*one, rng=rng, others=edits) for one in zip(edits, data, strict=True)]
             replicas.append((edits, asked, data))
     # pair first, replica second
-    edits, asked, data = (tuple(zip(*each, strict=True)) for each in zip(*replicas, strict=True))
+    all_edits, all_trials, learnt = (
+        tuple(zip(*each, strict=True)) for each in zip(*replicas, strict=True)
+    )
     made: dict[str, list[Lora]] = {kind: [] for kind in kinds}
     for kind in kinds:
         for pair in range(teaching.pairs):
             for hop in range(bases.setting.hops if kind == "hops" else 1):
-                sets = [getattr(one, kind) for one in data[pair]]
+                sets = [getattr(one, kind) for one in learnt[pair]]
                 prompts = [(one[hop] if kind == "hops" else one).prompts for one in sets]
                 stream = (4, pair, 8 * KINDS.index(kind) + hop)
                 made[kind].append(learned(bases, teaching, prompts, stream))
@@ -104,7 +106,7 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     # one list of all hops of all pairs, cut into pairs
     pairs = tuple(zip(*[iter(single)] * bases.setting.hops, strict=True))
     others = {kind: tuple(each) for kind, each in made.items()}
-    return Taught(bases, teaching.sets, pairs, teaching, edits, asked, data, others)
+    return Taught(bases, teaching.sets, pairs, teaching, all_edits, all_trials, learnt, others)
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:
@@ -153,8 +155,8 @@ def learned(
         parts["layer"] = layer
         own = {f"layers.{one}" for one in np.atleast_1d(layer)}
         inside = [name for name in start.up if name.rsplit(".", 2)[0] in own]
-        sides = [{name: side[name] for name in inside} for side in (start.up, start.down)]
-        start = Lora(*sides, start.scale)
+        up, down = ({name: side[name] for name in inside} for side in (start.up, start.down))
+        start = Lora(up, down, start.scale)
     if beside:
         parts["beside"] = [fingerprint(one.tensors()) for one in beside]
     rows = batch(stacked(list(data)))

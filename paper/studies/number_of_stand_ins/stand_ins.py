@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.shapes import Float, Int64
-from loratheory.tasks import impossible
 from loratheory.tasks.two_hop import (
     Edit,
     Prompts,
@@ -55,15 +54,6 @@ class StandIns:
     agree: bool = False
     two_hop: bool = True
 
-    def check(self, facts: int) -> None:
-        """Raise `ImpossibleError` if rows cannot be shared out, or stand-ins cannot disagree."""
-        if self.count < 1 or 12 % self.count:
-            fact = f"{self.count} stand-ins cannot share {OWN}, {ASKED} and {QUIET} rows equally"
-            raise impossible(fact, "ask for 1, 2, 3, 4, 6 or 12")
-        if self.count > facts and not self.agree:
-            fact = f"{self.count} stand-ins cannot all disagree about {facts} bridges"
-            raise impossible(fact, f"ask for {facts} at most, or edit more facts")
-
 
 @dataclass(frozen=True, eq=False)
 class Beside:
@@ -94,10 +84,8 @@ class Beside:
 def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
     """Train the first pair's adapters again, each beside stand-ins for the other.
 
-    Costs twice as many trainings as there are stand-ins, and those of the two adapters. Raises
-    `ImpossibleError` if there are too many stand-ins, see `StandIns.count`.
+    Costs twice as many trainings as there are stand-ins, and those of the two adapters.
     """
-    how.check(of.teaching.facts)
     adapters, everyone, questions = [], [], []
     for hop in (0, 1):
         kept = [lessons.hops[hop].rehearsed for lessons in of.lessons[0]]

@@ -1,6 +1,7 @@
 """Many adapters at once: what unrelated ones take from a question that two of them answer."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def beside_noise(library: Taught) -> Acting:
     noise = [alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
     own = pair_alone(library).shares
 
-    def _shares(place: object, pair: int) -> list[float]:
+    def _shares(place: Any, pair: int) -> list[float]:
         right = own(place, pair)
         return [*right, *(1.0 - share for share in right)]
 

@@ -105,10 +105,9 @@ def _at(library: Taught, name: str, seen: list[dict[Site, Tensor]]) -> Crosstalk
     table = table / table.diagonal(dim1=1, dim2=2)[..., None]
     off = (table.square().sum((1, 2)) - facts) / max(facts * (facts - 1), 1)
     rank = min(library.teaching.rank * len(library.adapters), *library.bases.config.shapes[name])
-    energies = [
-        torch.stack(x).unflatten(0, (-1, hops)).double().numpy() for x in (measured, random)
-    ]
-    return Crosstalk(*energies, off.double().numpy(), least_crosstalk(facts, rank))
+    parts_of = (torch.stack(x).unflatten(0, (-1, hops)) for x in (measured, random))
+    one, two = (x.double().numpy() for x in parts_of)
+    return Crosstalk(one, two, off.double().numpy(), least_crosstalk(facts, rank))
 
 
 def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:

@@ -56,7 +56,8 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
     for way in ways:
         [act], c = acting(library, way.act), way.coefficient
         shares = accuracies(library, [act])
-        survives, predicted, curved, reach = (nothing, nothing), nothing, nothing, nothing
+        predicted, curved, reach = nothing, nothing, nothing
+        survives: Any = (nothing, nothing)
         if way.theory:
             survives, predicted = alone.survives(c), alone.decided(c)
         if way.theory and act.passes == "one":

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -92,6 +92,11 @@ def part(
 ) -> Part:
     """Return a `Part` with these configs."""
     return Part(name, cell, tuple(quick), tuple(paper))
+
+
+def grid(config: Callable[..., Any], **values: Iterable[Any]) -> list[Any]:
+    """Return the configs of all combinations of these fields' values, the last varying fastest."""
+    return [config(**dict(zip(values, each, strict=True))) for each in product(*values.values())]
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -203,7 +208,8 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
         for cell in part["cells"]:
             mine = []
             for row in islice(rows, cell["rows"]):
-                mine.append({n: x for n, x in row.items() if x != "" and n != "part"})
+                row.pop("part", None)
+                mine.append({name: x for name, x in row.items() if x != ""})
             same = known.get((part["part"], json.dumps(cell["config"], sort_keys=True)))
             if same is not None:
                 ran = part["environments"]

@@ -8,7 +8,7 @@ from loratheory.theorems.routing.arrow import accuracy as right_by_arrow
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import of, rule
 from paper.studies._shared.rows import arm, compared, expert
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import forecast, survival
 from paper.studies._shared.training import alike, exchanged
 
@@ -72,7 +72,7 @@ TWO_HOP_COVERAGE_PART = part(
     "two_hop_coverage",
     two_hop_coverage,
     tuple(TwoHopCoverage(coverage=coverage) for coverage in (0.0, 0.5)),
-    on_all_bases(TwoHopCoverage(kind, coverage=c) for c in COVERAGE for kind in FAMILIARITY),
+    on_all_bases(grid(TwoHopCoverage, coverage=COVERAGE, familiarity=FAMILIARITY)),
 )
 
 
@@ -116,21 +116,14 @@ def familiarity(config: Familiarity) -> list[Row]:
     return compared(library, head, arms, circuit=theory.circuit, **beside)
 
 
-_CELLS = (
-    *((0.5, "half", identity) for identity in ("none", "all")),
-    *((0.5, "fake", identity) for identity in ("none", "known", "all")),
-    *((0.0, "fake", identity) for identity in ("none", "all")),
-)
-
-
+_PLAN = grid(Familiarity, familiarity=["half"], identity=("none", "all"))
+_PLAN += grid(Familiarity, familiarity=["fake"], identity=("none", "known", "all"))
+_PLAN += grid(Familiarity, coverage=[0.0], familiarity=["fake"], identity=("none", "all"))
 FAMILIARITY_PART = part(
     "familiarity",
     familiarity,
-    tuple(Familiarity("fake", identity, seeds=(0,)) for identity in ("none", "all")),
-    on_all_bases(
-        Familiarity(familiarity, identity, coverage=coverage)
-        for coverage, familiarity, identity in _CELLS
-    ),
+    grid(Familiarity, seeds=[(0,)], identity=("none", "all")),
+    on_all_bases(_PLAN),
 )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import pandas as pd
 
@@ -10,7 +9,7 @@ from loratheory.evaluate.fact_adapters import Crossings, crossings
 from paper.studies._shared import Language
 from paper.studies._shared.language import Act, coefficients, depth, layer_split, rule
 from paper.studies._shared.measures import ordinary
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies.lm_all_pairs import all_pairs as bench
 
 SEEDS = range(200, 210)
@@ -101,19 +100,16 @@ def rules(config: Config, made: Crossings, middle: int) -> Iterator[tuple[str, A
 
 def configs() -> Iterator[Config]:
     """Yield the configs of all cells, in the order of the table."""
-    library = partial(Config, seed=SEEDS[0])
-    yield from (Config(seed=seed) for seed in SEEDS)
-    yield library(PLAIN, 2)
-    yield library(SILENT)
-    yield from (Config(rules="tried", seed=seed) for seed in SEEDS[:3])
-    yield library(SILENT, rules="tried")
-    for rules, seeds in zip(("named", "apart", "more", "placed"), (10, 10, 3, 3), strict=True):
-        yield from (Config(rules=rules, seed=seed) for seed in SEEDS[:seeds])
-    for rules in ("usual", "tried", "named", "apart"):
-        yield library(PLAIN, rules=rules)
-    for seed in SEEDS[:3]:
-        yield Config(ABOVE, rules="usual", seed=seed)
-        yield Config(ABOVE, rules="named", seed=seed)
+    first = SEEDS[:1]
+    yield from grid(Config, seed=SEEDS)
+    yield from grid(Config, seed=first, recipe=[PLAIN], publishers=[2])
+    yield from grid(Config, seed=first, recipe=[SILENT])
+    yield from grid(Config, seed=SEEDS[:3], rules=["tried"])
+    yield from grid(Config, seed=first, recipe=[SILENT], rules=["tried"])
+    yield from grid(Config, rules=("named", "apart"), seed=SEEDS)
+    yield from grid(Config, rules=("more", "placed"), seed=SEEDS[:3])
+    yield from grid(Config, seed=first, recipe=[PLAIN], rules=("usual", "tried", "named", "apart"))
+    yield from grid(Config, seed=SEEDS[:3], recipe=[ABOVE], rules=("usual", "named"))
 
 
 STUDY = study(

@@ -7,7 +7,7 @@ from math import nan
 from loratheory.pretrained.train import train_once
 from paper.studies._shared import Language
 from paper.studies._shared.language import Act, depth, layer_split, rule
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_methods import facts as bench
 
 COLUMNS = (
@@ -94,7 +94,7 @@ PART = part(
     cell,
     (Config(trained="by layers"),),
     (
-        *(Config(how, seed=seed) for seed in range(3) for how in ("half", "fake", "real")),
-        *(Config("half", how, seed=seed) for how in (*FORMS, "by layers") for seed in range(3)),
+        *grid(Config, seed=range(3), familiarity=("half", "fake", "real")),
+        *grid(Config, trained=(*FORMS, "by layers"), seed=range(3)),
     ),
 )

@@ -7,7 +7,7 @@ from math import nan
 from loratheory.evaluate.fact_sets import worlds
 from paper.studies._shared import Language
 from paper.studies._shared.language import Act, coefficients, depth, layer_split, rule
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_methods import facts as bench
 
 CHANCE = 0.05
@@ -87,13 +87,14 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
 def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
     """Yield each rule's name, both hops' coefficients, the layer of a split or -1, and the rule."""
     whole = trained == "all layers"  # others are split already, and no merge has both's modules
-    grid = GRID if config.full else (GRID[0], GRID[-1])
-    for c in grid:
+    tried = GRID if config.full else (GRID[0], GRID[-1])
+    for c in tried:
         yield "hop 1 alone", c, 0.0, -1, coefficients(c)
         yield "hop 2 alone", 0.0, c, -1, coefficients(c)
-    pairs = [(c, c) for c in (config.coefficients if whole else grid)]
+    pairs = [(c, c) for c in (config.coefficients if whole else tried)]
     if whole:
-        pairs += [both for c in grid if c < 1 for both in ((c, 1.0), (1.0, c))]
+        for c in tried[:-1]:
+            pairs += [(c, 1.0), (1.0, c)]
     for both in pairs:
         yield "sum", *both, -1, coefficients(*both)
     if whole:
@@ -117,4 +118,4 @@ def splits(layers: Sequence[int]) -> Iterator[Arm]:
             yield f"hop {hop} {half}{ending}", 1.0, 1.0, middle, layer_split(middle, *halves)
 
 
-PART = part("two_hop", cell, (Config(full=False),), (Config(seed=seed) for seed in range(3)))
+PART = part("two_hop", cell, [Config(full=False)], grid(Config, seed=range(3)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from paper.studies._shared import Language
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 
 SEEDS = range(200, 210)
 
@@ -52,8 +52,8 @@ STUDY = study(
         cell,
         (Config(seed=SEEDS[0], recipe="plain"),),
         (
-            *(Config(seed=seed) for seed in SEEDS),
-            *(Config(seed=seed, recipe="plain") for seed in SEEDS[:5]),  # not admitted: told apart
+            *grid(Config, seed=SEEDS),
+            *grid(Config, seed=SEEDS[:5], recipe=["plain"]),  # not admitted: told apart
         ),
     ),
     minutes=(4, 85),

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import nan
 
 from loratheory.evaluate.fact_adapters import publishers
 from loratheory.pretrained import attach
 from paper.studies._shared import Language, whereabouts
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.whereabouts import Arm
 
 SEEDS = range(200, 210)
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
 PLACED = ("right halves", "wrong halves", "wrong two thirds")
 SPLITS = (9, 12, 18, 21)
-PATCHES = tuple((source, target) for source in (12, 16, 20, 24) for target in (4, 8, 12))
+PATCHES = tuple(product((12, 16, 20, 24), (4, 8, 12)))  # from which layer, and to which
 COLUMNS = (
     *("two_hop_vocabulary", "two_hop", "says_bridge", "hop_1", "hop_2"),
     *("bridge_at_subject", "bridge_at_last", "answer_at_last"),
@@ -97,7 +98,7 @@ STUDY = study(
         "lm_order",
         cell,
         (Config(seed=SEEDS[0]),),
-        (Config(recipe, seed=seed) for seed in SEEDS for recipe in (PLAIN, LONG, BESIDE, *PLACED)),
+        grid(Config, seed=SEEDS, recipe=(PLAIN, LONG, BESIDE, *PLACED)),
     ),
     minutes=(1.5, 80),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from paper.studies._shared import Language
 from paper.studies._shared.language import coefficients, layer_split
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
 NUMBERS = ("three stand-ins", "one stand-in")
@@ -70,8 +70,5 @@ PART = part(
     "portable",
     cell,
     (Config(seed=SEEDS[0]),),
-    (
-        *(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
-        *(Config(recipe, seed=seed) for recipe in NUMBERS for seed in SEEDS),
-    ),
+    [*grid(Config, seed=SEEDS, recipe=RECIPES), *grid(Config, recipe=NUMBERS, seed=SEEDS)],
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import nan
 
 from paper.studies._shared import Language
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(200, 210)
 NONE, PLAIN, LONG, BESIDE = "none", "plain", "plain, 90 steps", "two stand-ins"
@@ -60,7 +60,7 @@ PART = part(
     cell,
     (Config(BESIDE, seed=SEEDS[0]),),
     (
-        *(Config(one, seed=seed) for seed in SEEDS for one in (DESCRIBED, LONG, BESIDE, SILENT)),
-        *(Config(one, seed=seed) for seed in SEEDS[:3] for one in MORE),
+        *grid(Config, seed=SEEDS, recipe=(DESCRIBED, LONG, BESIDE, SILENT)),
+        *grid(Config, seed=SEEDS[:3], recipe=MORE),
     ),
 )

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
+from typing import Any
 
 from paper.studies._shared import Language
 from paper.studies._shared.language import Act, coefficients, layer_split
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(300, 310)
 PLAIN, LONG, LONGER = "plain", "plain, 90 steps", "plain, 270 steps"
@@ -72,14 +73,19 @@ def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...
         yield "alone", coefficients(1.0), (1,)
 
 
+def of_pair(pair: tuple[str, str], **more: Any) -> Config:
+    """Return the config of two recipes."""
+    return Config(*pair, **more)
+
+
 PART = part(
     "stand_ins",
     cell,
     (Config(PLAIN, PLAIN, seed=SEEDS[0]),),
     (
-        *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
-        *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
-        *(Config(one, one, "invented", seed=seed) for seed in SEEDS[:3] for one in (BESIDE, LONG)),
-        *(Config(way, way, seed=seed) for seed in SEEDS[:4] for way in WAYS),
+        *grid(of_pair, seed=SEEDS, pair=PAIRS),
+        *grid(of_pair, seed=SEEDS, pair=[(LONGER, LONGER)]),
+        *grid(of_pair, seed=SEEDS[:3], pair=PAIRS[:2], bridge=["invented"]),
+        *grid(of_pair, seed=SEEDS[:4], pair=[(way, way) for way in WAYS]),
     ),
 )

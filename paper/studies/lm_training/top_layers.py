@@ -1,16 +1,18 @@
 """A second-hop adapter that is trained in the highest layers only."""
 
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 from paper.studies._shared import Language
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(300, 310)
 NONE, LONG, BESIDE, TOP = "none", "plain, 90 steps", "two stand-ins", "sixth 6"
 DESCRIBED, BESIDE_TOP = "described, sixth 6", "two stand-ins, sixth 6"
 PAIRS = ((LONG, TOP), (LONG, DESCRIBED), (LONG, BESIDE_TOP), (BESIDE, TOP), (BESIDE, BESIDE_TOP))
 OTHERS = ("fruit", "flower", "instrument", "tool")
-OF_OTHERS = tuple((first, two) for first in (LONG, BESIDE) for two in (LONG, TOP, "sixths 5 and 6"))
+OF_OTHERS = tuple(product((LONG, BESIDE), (LONG, TOP, "sixths 5 and 6")))
 FURTHER = (  # in four worlds
     *((LONG, "sixths 5 and 6"), (LONG, "sixth 5"), ("sixths 1 to 5", TOP), (BESIDE, DESCRIBED)),
     (BESIDE, "sixths 5 and 6"),
@@ -75,18 +77,18 @@ def rules(config: Config) -> dict[str, tuple[float, float]]:
     return found
 
 
+def of_pair(pair: tuple[str, str], **more: Any) -> Config:
+    """Return the config of two recipes."""
+    return Config(*pair, **more)
+
+
 PART = part(
     "top_layers",
     cell,
     (Config(seed=SEEDS[0]),),
     (
-        *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
-        *(Config(*pair, seed=seed) for seed in SEEDS[:4] for pair in FURTHER),
-        *(
-            Config(*pair, one, seed=seed)
-            for seed in SEEDS[:3]
-            for one in OTHERS
-            for pair in OF_OTHERS
-        ),
+        *grid(of_pair, seed=SEEDS, pair=PAIRS),
+        *grid(of_pair, seed=SEEDS[:4], pair=FURTHER),
+        *grid(of_pair, seed=SEEDS[:3], relation=OTHERS, pair=OF_OTHERS),
     ),
 )

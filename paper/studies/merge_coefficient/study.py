@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.training import Taught
 from paper.studies.merge_coefficient.coefficient import by_coefficient
 
@@ -44,18 +44,14 @@ def library(config: MergeCoefficient) -> Taught:
     return replace(mine, pairs=((first, mine.pairs[0][1]),))
 
 
-_PLACES = (
-    *(("overwrite", coverage) for coverage in (0.0, 0.1, 0.25, 0.5, 0.75)),
-    *(("overwrite both", coverage) for coverage in (0.1, 0.25, 0.5)),
-    ("new subject", 0.5),
-)
-
-
+_PLAN = grid(MergeCoefficient, case=["overwrite"], coverage=(0.0, 0.1, 0.25, 0.5, 0.75))
+_PLAN += grid(MergeCoefficient, case=["overwrite both"], coverage=(0.1, 0.25, 0.5))
+_PLAN += [MergeCoefficient("new subject", coverage=0.5)]
 MERGE_COEFFICIENT_PART = part(
     "merge_coefficient",
     merge_coefficient,
-    tuple(MergeCoefficient(case, steps=15) for case in ("overwrite", "overwrite both")),
-    on_all_bases(MergeCoefficient(case, coverage=coverage) for case, coverage in _PLACES),
+    grid(MergeCoefficient, steps=[15], case=("overwrite", "overwrite both")),
+    on_all_bases(_PLAN),
 )
 
 
@@ -98,7 +94,7 @@ NUMBER_OF_HOPS_PART = part(
         NumberOfHops(2, steps=6, seeds=(0,)),
         NumberOfHops(3, steps=6, seeds=(0,), sets=1, pretrained=700),
     ),
-    on_all_bases(NumberOfHops(hops) for hops in (2, 3, 4)),
+    on_all_bases(grid(NumberOfHops, hops=(2, 3, 4))),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from paper.studies._shared.configs import Untied
 from paper.studies._shared.library import coefficients
 from paper.studies._shared.rows import arm, compared, grown_libraries
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import margins
 from paper.studies._shared.training import Taught
 from paper.studies.number_of_stand_ins.stand_ins import StandIns, beside_stand_ins
@@ -76,7 +76,7 @@ STUDY = study(
         "number_of_stand_ins",
         cell,
         (Config(lessons=LESSONS[3:4], sets=1),),
-        tuple(Config(seed) for seed in range(8)),
+        grid(Config, seed=range(8)),
     ),
     minutes=(0.6, 35),
 )

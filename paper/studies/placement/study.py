@@ -9,7 +9,7 @@ from paper.studies._shared.answers import accuracies, answer_margins, scores
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import added
 from paper.studies._shared.rows import rows
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import in_loops, margins, pattern
 
 PLACES = {
@@ -71,7 +71,7 @@ STUDY = study(
         "placement",
         cell,
         (Config("mlp"), Config("attention")),
-        on_all_bases(Config(modules) for modules in ("mlp", "attention", "all")),
+        on_all_bases(grid(Config, modules=("mlp", "attention", "all"))),
     ),
     minutes=(0.25, 4),
 )

@@ -7,7 +7,7 @@ from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import of, rule
 from paper.studies._shared.rows import Arm, compared, pooled, recall
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies._shared.training import alike
 
 
@@ -57,7 +57,5 @@ def cell(config: Config) -> list[Row]:
     return compared(library, {"facts": n, "rank": r, "pairs": k}, arms)
 
 
-_CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))
-
-
-PART = part("capacity", cell, (Config(sets=1),), on_all_bases(Config(*place) for place in _CELLS))
+_PLAN = grid(Config, rank=(1, 4), pairs=(2, 8))
+PART = part("capacity", cell, [Config(sets=1)], on_all_bases(_PLAN))

@@ -8,7 +8,7 @@ import numpy as np
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import Acting, pair_alone, rule
 from paper.studies._shared.rows import arm, compared
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies._shared.theory import forecast
 from paper.studies._shared.training import Taught, alike
 from paper.studies.small_libraries.weights import crosstalk, safe
@@ -71,16 +71,8 @@ def beside_noise(library: Taught) -> Acting:
     return Acting(library.having([*library.adapters, *noise]), _shares)
 
 
-_CELLS = (
-    *((facts, rank, pairs) for facts in (3, 8) for rank in (2, 8, 32) for pairs in (1, 4)),
-    (8, 8, 2),
-    (20, 8, 1),
-)
-
-
+_PLAN = grid(Config, facts=(3, 8), rank=(2, 8, 32), pairs=(1, 4))
+_PLAN += [Config(8, 2, facts=8), Config(8, 1, facts=20)]
 PART = part(
-    "interference",
-    cell,
-    (Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
-    on_all_bases(Config(rank, pairs, facts=facts) for facts, rank, pairs in _CELLS),
+    "interference", cell, grid(Config, facts=[3], sets=[1], pairs=(1, 4)), on_all_bases(_PLAN)
 )

@@ -9,7 +9,7 @@ from loratheory.theorems.routing.arrow import accuracy
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import rule
 from paper.studies._shared.rows import Arm, arm, compared
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies._shared.theory import forecast
 from paper.studies.small_libraries.weights import hindsight, weights_at_reads
 
@@ -67,5 +67,5 @@ PART = part(
     "routers",
     cell,
     (Config(1), Config(4, sets=1)),
-    on_all_bases(Config(pairs) for pairs in (1, 2, 4)),
+    on_all_bases(grid(Config, pairs=(1, 2, 4))),
 )

@@ -8,7 +8,7 @@ from paper.studies._shared.answers import PASSES
 from paper.studies._shared.configs import Untied
 from paper.studies._shared.library import coefficients, layer_split, of, rule
 from paper.studies._shared.rows import by_part, compared, grown_libraries
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import forecast, in_own_layer, margins
 from paper.studies._shared.training import Taught, alike
 from paper.studies.untied_transformer.questions import Way, by_question
@@ -69,10 +69,10 @@ UNTIED_TRANSFORMER_PART = part(
     "untied_transformer",
     untied_transformer,
     (UntiedTransformer(coverage=0.5, stages=(1000,), sets=2),),
-    (
-        *(UntiedTransformer(seed) for seed in range(8)),
-        *(UntiedTransformer(seed, coverage=0.5, stages=(1000,)) for seed in range(8)),
-    ),
+    [
+        *grid(UntiedTransformer, seed=range(8)),
+        *grid(UntiedTransformer, coverage=[0.5], stages=[(1000,)], seed=range(8)),
+    ],
 )
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
@@ -153,7 +153,7 @@ PLAIN_TRANSFORMER_PART = part(
     "plain_transformer",
     plain_transformer,
     (PlainTransformer(stages=(250, 2000), sets=1),),
-    tuple(PlainTransformer(seed) for seed in range(4)),
+    grid(PlainTransformer, seed=range(4)),
 )
 
 

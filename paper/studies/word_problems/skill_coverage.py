@@ -3,7 +3,7 @@
 import numpy as np
 
 from loratheory.tasks.word_problems import Problems
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies.word_problems import words
 from paper.studies.word_problems.problems import (
     PAIRS,
@@ -45,6 +45,6 @@ def cell(config: Covered) -> list[Row]:
     )
 
 
-PAPER = [Covered(seen=seen, seed=seed) for seed in range(3) for seen in SEEN[:-1]]
-PAPER += [Covered(seen=SEEN[-1], seed=seed) for seed in range(len(WEIGHTS))]
+PAPER = grid(Covered, seed=range(3), seen=SEEN[:-1])
+PAPER += grid(Covered, seed=range(len(WEIGHTS)), seen=SEEN[-1:])
 PART = part("skill_coverage", cell, [Covered(seen=SEEN[0], size=QUICK)], PAPER)

@@ -4,7 +4,7 @@ from math import nan
 
 import numpy as np
 
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 from paper.studies.word_problems import words
 from paper.studies.word_problems.problems import (
     MEASURED,
@@ -45,5 +45,5 @@ def cell(config: Overlapping) -> list[Row]:
 
 
 QUICK_RUN = [Overlapping(size=QUICK, pairs=MEASURED[:1])]
-PAPER = [Overlapping(seed=seed) for seed in range(3)]
+PAPER = grid(Overlapping, seed=range(3))
 PART = part("template_overlap", cell, QUICK_RUN, PAPER)

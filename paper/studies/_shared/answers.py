@@ -1,6 +1,7 @@
 """Answers of small transformers: logits in one or more passes, accuracies, and rows of tables."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -114,7 +115,7 @@ def accuracies(library: Taught, acts: Sequence[Adapt | None]) -> Accuracies:
     two-hop questions about other subjects get the edited answers, ``chance`` the score of one
     constant answer.
     """
-    each = [_asked(library.bases, *one) for one in zip(library.trials, acts, strict=True)]
+    each = list(map(partial(_asked, library.bases), library.trials, acts))
     return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
 
 
@@ -123,12 +124,11 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
         prompts = [getattr(one, kind) for one in trials]
         return accuracy(bases, prompts if hop is None else [one[hop] for one in prompts], adapt)
 
-    hops = range(bases.setting.hops)
-    return {
-        "two_hop": _right("questions"),
-        **{f"hop_{j + 1}": _right("hops", j) for j in hops},
-        "other_hops": np.mean([_right("other_hops", j) for j in hops], axis=0),
-        "other_two_hop": _right("other_questions"),
-        "shortcut": _right("shortcut"),
-        "chance": np.array([one.chance for one in trials]),
-    }
+    hops, found = range(bases.setting.hops), {"two_hop": _right("questions")}
+    for hop in hops:
+        found[f"hop_{hop + 1}"] = _right("hops", hop)
+    found["other_hops"] = np.mean([_right("other_hops", hop) for hop in hops], axis=0)
+    found["other_two_hop"] = _right("other_questions")
+    found["shortcut"] = _right("shortcut")
+    found["chance"] = np.array([one.chance for one in trials])
+    return found

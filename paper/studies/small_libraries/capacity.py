@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import of, rule
-from paper.studies._shared.rows import Arm, compared, pooled, recall
+from paper.studies._shared.rows import compared, pooled, recall
 from paper.studies._shared.run import Row, grid, part
 from paper.studies._shared.training import alike
 
@@ -28,19 +30,14 @@ def cell(config: Config) -> list[Row]:
     -1 for other rules; `crosstalk`, the variance of another fact's score by theory.
     """
     n, r, k = config.facts, config.rank, config.pairs
-    library = config.library(rank=r, pairs=k)
+    library, table = config.library(rank=r, pairs=k), list[Row]()
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
-    one, wide = ([(lora,) for lora in pooled(library, rank)] for rank in (r, k * r))
-    noise = [tuple(alike(lora, p) for p, lora in enumerate(each)) for each in hops]
+    one, wide = (list(zip(pooled(library, rank))) for rank in (r, k * r))
+    noise = [tuple(map(alike, each, range(k))) for each in hops]
     alone, merged = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    pooled_recall = recall(library, one, 1.0)
-
-    def _arm(name: str, act: Any, recall: object, crosstalk: float) -> Arm:
-        predicted = pooled_recall if name == "sum" else -1.0
-        columns = {"recall": recall, "predicted": predicted, "crosstalk": crosstalk}
-        return name, act or rule(name), lambda _: columns
-
-    arms = [_arm("base", None, recall(library, [()] * len(hops), 1.0), 0.0)]
+    predicted = recall(library, one, 1.0)
+    arms: list[tuple[str, Any, Any, float]] = []
+    arms.append(("base", rule("base"), recall(library, [()] * len(hops), 1.0), 0.0))
     for name, by_hop, times, theory in (
         ("noise", noise, 1.0, merged),
         ("mean", hops, 1 / k, merged / k**2),
@@ -48,13 +45,16 @@ def cell(config: Config) -> list[Row]:
         ("one", one, 1.0, merged),
         ("wide", wide, 1.0, merged_crosstalk(n * k, 1, config.width, k * r)),
     ):
-        act = of(*(lora for each in by_hop for lora in each), times=times)
-        arms.append(_arm(name, act, recall(library, by_hop, times), theory))
-    own = [
-        recall(library, [(lora,) for lora in pair], 1.0, p) for p, pair in enumerate(library.pairs)
-    ]
-    arms += [_arm(n, None, sum(own) / k, alone) for n in ("pair alone", "oracle placement")]
-    return compared(library, {"facts": n, "rank": r, "pairs": k}, arms)
+        act = of(*sum(by_hop, ()), times=times)
+        arms.append((name, act, recall(library, by_hop, times), theory))
+    shares = [recall(library, list(zip(pair)), 1.0, p) for p, pair in enumerate(library.pairs)]
+    own = np.mean(shares, axis=0)
+    arms += [(name, rule(name), own, alone) for name in ("pair alone", "oracle placement")]
+    for name, act, recalled, crosstalk in arms:
+        columns = {"recall": recalled, "predicted": predicted if name == "sum" else -1.0}
+        arm = (name, act, lambda _, found=columns, c=crosstalk: {**found, "crosstalk": c})
+        table += compared(library, {"facts": n, "rank": r, "pairs": k}, [arm])
+    return table
 
 
 _PLAN = grid(Config, rank=(1, 4), pairs=(2, 8))

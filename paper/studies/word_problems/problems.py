@@ -210,9 +210,9 @@ class Case:
     @property
     def joint(self) -> Lesson:
         """One lesson with the content of both."""
-        both = sorted(self.pair)
-        shared = dict.fromkeys(t for skill in both for t in self.bridges(skill))
-        return Lesson(tuple(both), tuple(shared), self.share)
+        one, two = sorted(self.pair)
+        shared = dict.fromkeys(self.bridges(one) + self.bridges(two))
+        return Lesson((one, two), tuple(shared), self.share)
 
     @property
     def composed(self) -> Lesson:

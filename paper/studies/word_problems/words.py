@@ -179,16 +179,21 @@ def trained(
     """Train the base, the adapters and the ceilings; equal lessons are trained only once."""
     bases, size = pretrained(sets, config.seed, config.size), config.size
 
-    def _each(sets: Sequence[Sequence[Lesson]], wider: int) -> list[Lora]:
-        """Return an adapter for each set of lessons, one replica for each."""
-        different = list(dict.fromkeys(lesson for lessons in sets for lesson in lessons))
+    def _train(every: Sequence[Lesson], wider: int = 1) -> Lora:
+        """Return an adapter for each lesson, one replica for each."""
+        different = list(dict.fromkeys(every))
         learnt = adapters(bases, different, size, wider=wider)
-        places = ([different.index(one) for one in lessons] for lessons in sets)
-        return [learnt.of(torch.tensor(each)) for each in places]
+        return learnt.of(torch.tensor(list(map(different.index, every))))
 
-    first, second = _each([[case.lessons[k] for case in cases] for k in (0, 1)], 1)
-    above = _each([[getattr(case, name) for case in cases] for name in ceilings], 2)
-    return Trained(bases, tuple(cases), first, second, dict(zip(ceilings, above, strict=True)))
+    lessons = [case.lessons for case in cases]
+    # Both skills' lessons are trained together: many cases share them.
+    both = _train([first for first, _ in lessons] + [second for _, second in lessons])
+    first, second = both.of(slice(0, len(cases))), both.of(slice(len(cases), None))
+    every = [getattr(case, name) for name in ceilings for case in cases]
+    above, parts = _train(every, 2), dict[str, Lora]()
+    for k, name in enumerate(ceilings):
+        parts[name] = above.of(slice(k * len(cases), (k + 1) * len(cases)))
+    return Trained(bases, tuple(cases), first, second, parts)
 
 
 def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:

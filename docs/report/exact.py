@@ -2,6 +2,7 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def merge_pair(build: Path) -> Section:
         made = audit_on_lookup(merged, together, [weight, weight], audits.append)
         write_adapter(made, build / f"merged-{method}", force=True)
         energy = sum(audit.energy for audit in audits)
-        found = [sum(getattr(audit, name) for audit in audits) for name in DISTANCES]
+        found = np.sum(list(map(attrgetter(*DISTANCES), audits)), axis=0).tolist()
         rows.append((method, max(audit.width for audit in audits), *found))
         short = max(short, (found[1] - found[0]) / energy, (found[3] - found[2]) / energy)
     svd = next(row for row in rows if row[0] == "svd")

@@ -101,7 +101,8 @@ def compare_with_peft(merged: Path) -> Section:
     theirs = _logits()
     load_base.cache_clear()
     moved, gaps = (ours - plain).abs().amax(1), (ours - theirs).abs().amax(1)
-    says = [[model.tokenizer.decode(int(t)) for t in x.argmax(1)] for x in (plain, ours, theirs)]
+    decode = model.tokenizer.decode
+    says = [list(map(decode, x.argmax(1)[:, None])) for x in (plain, ours, theirs)]
     rows = tuple(zip(PROMPTS, *says, moved.tolist(), gaps.tolist(), strict=True))
     gap = float((gaps / moved.clamp(min=1)).max()) if restored else float("inf")
     return Section(rows, {"gap": gap})

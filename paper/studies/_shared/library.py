@@ -9,6 +9,7 @@ place and the weights :math:`w_j(x)` on the token.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Library:
     @property
     def replicas(self) -> list[tuple[int, int]]:
         """Base seed and repetition of every replica."""
-        return [(seed, number) for seed in self.bases.seeds for number in range(self.sets)]
+        return list(product(self.bases.seeds, range(self.sets)))
 
     @property
     def asked(self) -> int:
@@ -89,8 +90,8 @@ class Library:
 
     def updates(self, name: str) -> list[list[LowRank]]:
         """Return each replica's updates of a weight that all adapters change."""
-        sides = [(a.scale * a.up[name], a.down[name]) for a in self.adapters]
-        return [[LowRank(up[e], down[e]) for up, down in sides] for e in range(len(sides[0][0]))]
+        each = [map(LowRank, a.scale * a.up[name], a.down[name]) for a in self.adapters]
+        return list(map(list, zip(*each, strict=True)))
 
     def spread(self, x: Tensor) -> Tensor:
         """Repeat each base's part of a tensor, ``(G, …)``, for its replicas, ``(E, …)``."""

@@ -48,9 +48,9 @@ def recall(
     return np.asarray(np.mean(right, axis=0))
 
 
-Arm = tuple[str, Any, Callable[[Sequence[Any]], Mapping[str, Any]]]
-"""One way of using adapters: its name, the method or what acts for each pair, and a function from
-what acts to further columns."""
+Arm = tuple[str, Any, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
+"""One way of using adapters: its name, the method or what acts for each pair, and further columns,
+or a function from what acts to these."""
 
 
 def arm(name: str, predicted: Any = None, act: Any = None, **columns: Any) -> Arm:
@@ -61,7 +61,7 @@ def arm(name: str, predicted: Any = None, act: Any = None, **columns: Any) -> Ar
     """
     if predicted is not None:
         columns["predicted"] = predicted
-    return name, rule(name) if act is None else act, lambda _: columns
+    return name, rule(name) if act is None else act, columns
 
 
 def compared(
@@ -75,7 +75,8 @@ def compared(
     for name, act, columns in arms:
         acts = acting(library, act) if callable(act) else act
         right = accuracies(library, acts)
-        table += rows(library, {**head, "rule": name}, right | beside | {**columns(acts)})
+        more = columns(acts) if callable(columns) else columns
+        table += rows(library, {**head, "rule": name}, {**right, **beside, **more})
     return table
 
 

@@ -67,9 +67,8 @@ class Part:
     def configs(self, profile: str) -> dict[str, Any]:
         """Return the configs of a profile by key, a hash of the part and of all fields."""
         chosen = self.quick if profile == "quick" else self.paper
-        return {
-            content_hash({"part": self.name, "config": plain(config)}): config for config in chosen
-        }
+        keys = [content_hash({"part": self.name, "config": plain(config)}) for config in chosen]
+        return dict(zip(keys, chosen, strict=True))
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,9 @@ def run(
     """
     from joblib import Parallel, delayed
 
-    cells = {key: (p.cell, c) for p in study.parts for key, c in p.configs(profile).items()}
+    cells: dict[str, tuple[Any, Any]] = {}
+    for one in study.parts:
+        cells |= {key: (one.cell, config) for key, config in one.configs(profile).items()}
     done = _cells_of_table(study, profile, folder)
     for file in folder.glob("cells/*.json"):
         done[file.stem] = json.loads(file.read_bytes())

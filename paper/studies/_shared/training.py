@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -134,11 +135,10 @@ def learned(
     """
     config = replace(bases.config, supervision=0.0)
     first, *rest = stream
-    seeds = [
-        int(np.random.SeedSequence([seed, first, number, *rest]).generate_state(1)[0])
-        for seed in bases.seeds
-        for number in range(teaching.sets)
-    ]
+    seeds = []
+    for seed, number in product(bases.seeds, range(teaching.sets)):
+        stream_of = np.random.SeedSequence([seed, first, number, *rest])
+        seeds.append(int(stream_of.generate_state(1)[0]))
     start = lora(config, seeds, rank=teaching.rank, scale=teaching.scale, modules=teaching.modules)
     recipe = replace(LORA, steps=teaching.steps, rate=teaching.rate)
     parts = {

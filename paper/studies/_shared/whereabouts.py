@@ -6,6 +6,7 @@ Every prompt names a subject. Batches are padded on the left, so that all prompt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,10 @@ class Asked:
         via: Mapping[str, str] | None = None,
     ) -> "Asked":
         """Return every fact in every sentence; `via` maps subjects to bridges, if there are any."""
-        each = [(s.format(who), who, what) for s in sentences for who, what in facts.items()]
-        prompts, subjects, answers = zip(*each, strict=True)
-        return cls(prompts, subjects, answers, tuple(via[who] for who in subjects) if via else ())
+        subjects = tuple(facts) * len(sentences)
+        prompts = tuple(sentence.format(who) for sentence, who in product(sentences, facts))
+        bridges = tuple(map(via.__getitem__, subjects)) if via else ()
+        return cls(prompts, subjects, tuple(map(facts.__getitem__, subjects)), bridges)
 
 
 def questions(world: World) -> dict[str, Asked]:

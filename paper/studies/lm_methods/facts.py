@@ -96,7 +96,9 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
 
 def known_persons(model: Model) -> dict[str, float]:
     """Return a model's accuracies on known persons, their countries and the capitals of these."""
-    persons = {person: country for country, one in FAMOUS.items() for person in one.persons}
+    persons = dict[str, str]()
+    for country, one in FAMOUS.items():
+        persons |= dict.fromkeys(one.persons, country)
     capitals = {country: one.capital for country, one in FAMOUS.items()}
     both = {person: capitals[country] for person, country in persons.items()}
     two_hop = answers(model, items(both, CAPITAL_OF_BIRTHPLACE.unread[:1]))

@@ -151,7 +151,7 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
     strength = strengths(asked, found)
     kinds = pd.DataFrame([(one.hop, one.case, one.is_read) for one in asked])
     for (hop, case, read), some in kinds.groupby([0, 1, 2], sort=False).indices.items():
-        paths = np.array([[strength[name] for name in made.path(asked[i])] for i in some])
+        paths = np.array([[*map(strength.get, made.path(asked[i]))] for i in some])
         for c in COEFFICIENTS:
             right = found[c, c][some] > 0
             line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]

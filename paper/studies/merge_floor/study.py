@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -34,9 +35,8 @@ def cell(config: Config) -> list[Row]:
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
-    common, *others = (
-        with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)
-    )
+    drawn = partial(with_spectrum, rng, config.size, config.size, sigma)
+    common, *others = (drawn() for _ in range(config.tasks + 1))
     for own in config.own:
         updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * x for x in others)
         unit = sum(update.norm**2 for update in updates) / len(updates)

@@ -40,7 +40,7 @@ def cell(config: Config) -> list[Row]:
     `by_heart_2`, how many without them.
     """
     *_, (_, _, plain) = grown_libraries(config, {"all": ()})
-    nothing = {f"{name}_{hop}": float("nan") for name in ("lessons", "by_heart") for hop in (1, 2)}
+    nothing = dict.fromkeys(("lessons_1", "lessons_2", "by_heart_1", "by_heart_2"), float("nan"))
     table = _rows(plain, {"lessons": PLAIN, "stand_ins": 0}, (PLAIN, PLAIN), nothing)
     for lessons, count in config.lessons:
         how = StandIns(count, agree=lessons == "agreeing", two_hop=lessons != "single facts")

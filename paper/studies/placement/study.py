@@ -53,10 +53,10 @@ def cell(config: Config) -> list[Row]:
         answers = scores(library.bases, prompts, adapt).argmax(axis=-1)
         inside = margins(library, inside=True, placed=placed)
         guesses = {"predicted": margins(library, placed=placed), "inside": inside}
-        columns = {
-            name: answers == np.stack([one.answers(edited) for one in library.edits[0]])
-            for name, edited in ANSWERS.items()
-        }
+        columns = {}
+        for name, edited in ANSWERS.items():
+            wrong = np.stack([one.answers(edited) for one in library.edits[0]])
+            columns[name] = answers == wrong
         columns |= {n: x.composes(1.0, case) & inside.held[1] for n, x in guesses.items()}
         columns |= {f"{name}_right": columns[name] == right for name in guesses}
         means = {name: x.mean(axis=1).round(3) for name, x in columns.items()}

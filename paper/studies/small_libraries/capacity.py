@@ -30,7 +30,7 @@ def cell(config: Config) -> list[Row]:
     -1 for other rules; `crosstalk`, the variance of another fact's score by theory.
     """
     n, r, k = config.facts, config.rank, config.pairs
-    library, table = config.library(rank=r, pairs=k), list[Row]()
+    library = config.library(rank=r, pairs=k)
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
     one, wide = (list(zip(pooled(library, rank))) for rank in (r, k * r))
     noise = [tuple(map(alike, each, range(k))) for each in hops]
@@ -50,11 +50,11 @@ def cell(config: Config) -> list[Row]:
     shares = [recall(library, list(zip(pair)), 1.0, p) for p, pair in enumerate(library.pairs)]
     own = np.mean(shares, axis=0)
     arms += [(name, rule(name), own, alone) for name in ("pair alone", "oracle placement")]
+    made = []
     for name, act, recalled, crosstalk in arms:
         columns = {"recall": recalled, "predicted": predicted if name == "sum" else -1.0}
-        arm = (name, act, lambda _, found=columns, c=crosstalk: {**found, "crosstalk": c})
-        table += compared(library, {"facts": n, "rank": r, "pairs": k}, [arm])
-    return table
+        made.append((name, act, {**columns, "crosstalk": crosstalk}))
+    return compared(library, {"facts": n, "rank": r, "pairs": k}, made)
 
 
 _PLAN = grid(Config, rank=(1, 4), pairs=(2, 8))

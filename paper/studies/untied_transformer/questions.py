@@ -7,6 +7,7 @@ over all other bases in the same condition, such as the same rule at the same co
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def _rows(
 ) -> list[Row]:
     """One row per replica and question; numbers have three decimals."""
     shape = columns["two_hop"].shape
-    places = [(*replica, k) for replica in library.replicas for k in range(shape[1])]
+    places = [(*replica, k) for replica, k in product(library.replicas, range(shape[1]))]
     table = pd.DataFrame(places, columns=["seed", "set", "question"])
     for name, x in columns.items():
         table[name] = np.broadcast_to(x, shape).astype(float).round(3).ravel() + 0.0

@@ -37,7 +37,7 @@ def draw(folder: Path) -> Figure:
     colours = ListedColormap(list(ANSWERS.values()))
     plane.pcolormesh(across, up, grid.to_numpy(), cmap=colours, vmin=0, vmax=2)
     both = np.linspace(0, float(across.max() + across.min()), 161)
-    lead = [[margin((x, y)) for x in both.tolist()] for y in both.tolist()]
+    lead = np.apply_along_axis(lambda two: margin(two.tolist()), 0, np.meshgrid(both, both))
     plane.contour(both, both, lead, levels=[0], colors=INK, linestyles="--")
     plane.plot([0, 1], [1, 0], color=GREY, lw=0.8)
     plane.plot([low, high, 1], [low, high, 1], "o", color=INK, ms=4)

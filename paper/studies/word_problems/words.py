@@ -126,10 +126,11 @@ class Trained:
 
     def targets(self, count: int, *, draw: int = 16) -> list[Problems]:
         """Return `count` problems of each case's target; `draw` seeds which ones."""
-        return [
-            drawn([linked(case.pair)], count, np.random.default_rng([self.seed, draw, k]))
-            for k, case in enumerate(self.cases)
-        ]
+        found = []
+        for k, case in enumerate(self.cases):
+            rng = np.random.default_rng([self.seed, draw, k])
+            found.append(drawn([linked(case.pair)], count, rng))
+        return found
 
     def right(
         self, asked: Sequence[Problems], adapt: Adapt | None, form: str = "stepwise"

@@ -53,6 +53,7 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
     statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
     lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
+    # They follow all other parts.
     references = found.pop("References")
     for name, text in found.items():
         if name.startswith(("Corollary (", "Remark (", "Refuted (")):
@@ -108,6 +109,7 @@ def latex(text: str) -> str:
     str
         The body of a LaTeX document that loads `amsmath`.
     """
+    # Mathematics and code are set apart first: their letters are not text.
     parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
     return "".join(_part(part) for part in parts)
 
@@ -125,5 +127,6 @@ def _part(part: str) -> str:
 
 
 def _plain(text: str) -> str:
+    # TeX needs opening and closing quotation marks.
     quoted = re.sub(r'"([^"]*)"', r"“\1”", text)
     return quoted.replace("<=", "≤").replace(">=", "≥").translate(LETTERS)

@@ -46,6 +46,7 @@ def build(paper: Path, folder: Path) -> Path:
     """
     command = engine()
     write_sources(paper, folder)
+    # Dates and line lengths are fixed: equal sources give equal pages and readable logs.
     done = subprocess.run(
         command, cwd=folder, env=FIXED | dict(os.environ), capture_output=True, check=False,
         encoding="utf-8", errors="replace",
@@ -56,6 +57,7 @@ def build(paper: Path, folder: Path) -> Path:
         message = f"TeX stopped in {folder / 'main.tex'}: {reason.strip()}"
         raise PaperError(message)
     complained = complaints((folder / "main.log").read_text(encoding="utf-8", errors="replace"))
+    # The pages stay as they were: none with a question mark replaces good ones.
     if complained:
         message = f"{folder / 'main.log'}: {'; '.join(complained[:5])}"
         raise PaperError(message)
@@ -127,6 +129,7 @@ def typed(source: str) -> list[str]:
         NAMED + r"(?:\[[^\]]*\])*\{[^}]*\}",
         LENGTH,
     ):
+        # Blanks of equal length, so that line numbers stay.
         body = re.sub(pattern, lambda cut: re.sub(r"[^\n]", " ", cut[0]), body)
     first = head.count("\n") + 1
     return [
@@ -141,6 +144,7 @@ def proofs(source: str) -> str:
     Theorems that the text does not name follow, in the order of the appendix.
     """
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
+    # Numbers follow the text, though proofs follow the chapters.
     order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *LABELS]))
     return re.sub(
         r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
@@ -238,6 +242,7 @@ def _settings(configs: Sequence[Mapping[str, Any]]) -> str:
     shown = []
     for key, some in values.items():
         each = [latex(value) for value in some]
+        # A long grid is shown by its ends.
         few = each if len(each) <= 8 else [*each[:3], r"\dots", each[-1]]
         shown.append(rf"\mbox{{{latex(key)}}} {', '.join(few)}")
     return "; ".join(shown)

@@ -37,10 +37,12 @@ def latex_numbers(source: str, folder: Path = STUDIES) -> str:
 
     QueryError if a table lacks what is asked for.
     """
+    # Comments ask for nothing.
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
     short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
     lines = set()
     for kind, asked in ASKED.findall(text):
+        # Abbreviations of conditions are spelt out, as TeX does it.
         key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
         if kind == "constant":
             shown = _constant(key)
@@ -123,6 +125,7 @@ def results(study: str, folder: Path = STUDIES) -> dict[str, str]:
 
 def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     """Return a text with its queries of a table, or of others that they name, looked up."""
+    # Lines that define abbreviations are no text.
     short = dict(SHORT.findall(text))
     text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
     return re.sub(r"\{([^{}]+)\}", lambda one: _filled(one[1], short, table, folder), text)

@@ -62,6 +62,7 @@ def finish(figure: Figure, title: str, note: str = "") -> Figure:
     found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            # A series that several panels have is named once.
             found.setdefault(label, handle)
     where: dict[str, Any] = {"loc": "outside lower center", "title": note or None}
     figure.legend(list(found.values()), list(found), ncols=min(len(found), 3), **where)
@@ -90,6 +91,7 @@ def curve(
     """
     colour, marker = look
     rows = rows[rows[column].notna()]
+    # Along the axis, whatever order the table has.
     places = sorted(rows[along].unique())
     parts = (rows[rows[along] == place] for place in places)
     middle, low, high = np.transpose([over_bases(part, column) for part in parts])
@@ -120,6 +122,7 @@ def dots(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: Mapping[str, s
             ends = np.maximum([[middle - low], [high - middle]], 0)
             look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 3.5, "elinewidth": 1}
             axes.errorbar(middle, place + shift, xerr=ends, ls="", **look)
+        # An empty series, for the legend alone.
         axes.plot([], [], color=colour, marker=marker, ls="", label=label)
     axes.set_yticks(range(len(groups)), list(groups))
     axes.set_ylim(len(groups) - 0.5, -0.5)

@@ -233,6 +233,7 @@ def look_up(text: str, table: str = "", folder: Path = STUDIES) -> Value:
     if set(one["seed"]) != set(two["seed"]):
         message = f"{asked.table}: the two means are not on the same bases: compare others"
         raise QueryError(message)
+    # Base by base and sentence by sentence: what they have in common cancels.
     return Value(*bootstrap(blocks(one, asked.column) - blocks(two, other.column)))
 
 
@@ -244,6 +245,7 @@ def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
         if sign in SIGNS:
             rows = rows[SIGNS[sign](rows[key], float(wanted[0]))]
             continue
+        # Numbers are compared as they are written in a query.
         names = {each: word(each) for each in rows[key].unique()}
         if missing := sorted(set(wanted) - {*names.values()}):
             fact = f"{asked.table} has no {key} {', '.join(missing)} there"
@@ -288,11 +290,13 @@ def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
     """The score of a table of averages over the other bases; groups with one base have none."""
     require(rows, "seed")
     means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().reset_index()
+    # A base without a number in a condition tells nothing of it.
     means = means.dropna(subset=[asked.column])
     share, chance = means[asked.column], lookup(means, asked.column, asked.by)
     if asked.mode == "lookup":
         score = share.where(chance >= 0.5, 1 - share)
     else:
+        # The expected squared error of a share of yes-or-no outcomes.
         score = share * (1 - chance) ** 2 + (1 - share) * chance**2
     scores = means.assign(score=score)[chance == chance]
     if scores.empty:

@@ -38,6 +38,7 @@ def merge_pair(build: Path) -> Section:
     together, rows, short = aligned([one, two]), list[tuple[Any, ...]](), 0.0
     for method, rank in RANKS.items():
         merged = merge(together, method, rank=rank, rng=np.random.default_rng(0))
+        # A mean is held against the mean, all others against the sum.
         weight, audits = (0.5 if method == "mean" else 1.0), list[ModuleAudit]()
         made = audit_on_lookup(merged, together, [weight, weight], audits.append)
         write_adapter(made, build / f"merged-{method}", force=True)
@@ -61,6 +62,7 @@ def run_notebooks(folder: Path = Path("notebooks")) -> Section:
             if cell.cell_type != "code" or trouble:
                 continue
             try:
+                # What cells print is for readers of the notebook.
                 with redirect_stdout(StringIO()):
                     exec(compile(cell.source, f"{name}, cell {number}", "exec"), names)
             except Exception as error:  # whatever a cell raises is the finding

@@ -71,6 +71,7 @@ def begin_training() -> Callable[[], Section]:
     """Begin both trainings in processes of their own; return what waits and evaluates them."""
     pool = ProcessPoolExecutor(len(LAYERS), mp_context=get_context("spawn"))
     made = {name: pool.submit(train_second_hop, layers) for name, layers in LAYERS.items()}
+    # The processes end by themselves, once their training is done.
     pool.shutdown(wait=False)
 
     def _evaluate() -> Section:
@@ -96,6 +97,7 @@ def compare_with_peft(merged: Path) -> Section:
     plain = _logits()
     with lm.attach(model, [read_adapter(merged)]):
         ours = _logits()
+    # Hooks that are off leave the base as it was, bit for bit.
     restored = torch.equal(plain, _logits())
     PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself
     theirs = _logits()

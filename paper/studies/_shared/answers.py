@@ -48,6 +48,7 @@ def second_pass(
     for layer in range(config.depth):
         x = run.layer(x, 0, layer, length)
     last = torch.arange(x.shape[1]) % length == length - 1
+    # The last token asks: it keeps its embedding.
     x = torch.where(last[:, None], start, x)
     for loop in range(config.loops):
         for layer in range(config.depth):
@@ -75,6 +76,7 @@ def scores(
     There is one set of prompts for each replica, all of one size. An empty `passes` stands for
     those of the rule that acts.
     """
+    # Replicas side by side: one pass for all.
     rows = stacked(list(prompts))
     ask = PASSES[passes or getattr(adapt, "passes", "one")]
     with torch.inference_mode():
@@ -86,6 +88,7 @@ def scores(
 def margin(logits: Float[np.ndarray, "E B V"], answer: np.ndarray) -> Float[np.ndarray, "E B"]:
     """Return the answer's logit less the largest other one; positive where it wins."""
     own = np.take_along_axis(logits, answer[..., None], axis=-1)
+    # A tie is no win: the margin is then zero.
     rest = logits.copy()
     np.put_along_axis(rest, answer[..., None], -np.inf, axis=-1)
     return own[..., 0] - rest.max(axis=-1)

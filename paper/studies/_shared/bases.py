@@ -160,6 +160,7 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
 
 def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
     """Return fingerprints of these sets and of the order in which they are drawn."""
+    # The order of the data is in the key: another stream trains another base.
     first = sampled(sets, rows, rng=np.random.default_rng([seed, 2]))
     return {"data": digest(sets), "order": digest([first])}
 
@@ -193,10 +194,12 @@ def combinations(
     asked = every(world)
     facts = asked.relations * world.size + along(world, asked)[:, :-1]
     lone = rng.random(world.maps.shape) < unseen
+    # Edits are of first relations, whose facts trained questions show.
     lone[:, 0] = False
     first, second = (table.ravel()[one] for table, one in zip(lone, facts.T, strict=True))
     free = ~(first | second)
     inside = free & (rng.random(len(asked)) < coverage)
+    # Each fact of a held-out question is needed by some trained one.
     inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
     parts = (inside, free & ~inside, first & ~second, second & ~first, first & second)
     return Combinations(*(asked[np.flatnonzero(part)] for part in parts))
@@ -211,11 +214,13 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
     rng = np.random.default_rng([seed, 1])
     parts = combinations(facts, setting.coverage, setting.unseen, rng=rng)
     two_hop, *single = pretraining(facts, parts, identity=setting.identity)
+    # Sets are drawn with equal chances: a repeated one counts more.
     sets = [*[two_hop] * setting.share, *single]
     config = setting.config(facts.vocabulary)
 
     def _train() -> dict[str, Tensor]:
         kept = dict[str, Tensor]()
+        # The leaves are trained in place, so stages are copies.
         leaves = {n: x.requires_grad_() for n, x in parameters(config, [seed]).items()}
 
         def _keep(step: int, _: Tensor) -> None:
@@ -231,6 +236,7 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
     named |= {"stages": list(stages), **_data(sets, setting.rows, seed)}
     weights: dict[str, dict[str, Tensor]] = {}
     for name, x in stored(named, _train).items():
+        # Stages are kept in one file, by a prefix of the names.
         stage, _, rest = name.partition(".")
         weights.setdefault(stage, {})[rest] = x
     known = setting.hops + 1, setting, (facts,), (parts,)

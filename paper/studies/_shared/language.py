@@ -47,6 +47,7 @@ def rule(name: str, **options: Any) -> Act:
     """Return a combination method by its name in tables; `options` replace those of `rules`."""
     if name in MERGES:
         method, usual = MERGES[name]
+        # Options of a study replace the usual ones.
         chosen = {**usual, **options}
         return lambda model, adapters: attach(model, [merge(adapters, method, **chosen)])
     if name in DECIDERS:
@@ -73,6 +74,7 @@ def _route(model: Model, adapters: Sequence[Adapter], name: str) -> Attached:
     ready = {}
     for module, updates in acting.updates.items():
         ready[module] = DECIDERS[name](updates, ordinary[module].float())
+    # The route alone decides from here on.
     acting.set(1.0)
     acting.follow(lambda module, x: ready[module].weights(x))
     return acting

@@ -90,6 +90,7 @@ class Library:
 
     def updates(self, name: str) -> list[list[LowRank]]:
         """Return each replica's updates of a weight that all adapters change."""
+        # The scale goes into one factor, as `LowRank` has none.
         each = [map(LowRank, a.scale * a.up[name], a.down[name]) for a in self.adapters]
         return list(map(list, zip(*each, strict=True)))
 
@@ -99,6 +100,7 @@ class Library:
 
     def merged(self, method: str, **options: Any) -> "Library":
         """Return the library of the one adapter that `merge` makes of all, replica by replica."""
+        # Each replica has a merge of its own, all by the same random numbers.
         groups = zip(*map(adapters_of, self.adapters), strict=True)
         made = [merge(one, method, rng=np.random.default_rng(0), **options) for one in groups]
         return self.having([stacked(made)])
@@ -143,6 +145,7 @@ class Acting:
             self.on[site] = weights = weights.to(x.dtype)
         if site.name not in self.library.names:
             return None
+        # A share of zero costs no pass of its adapter.
         shares = list(self.shares(site, self.pair))
         acts = [one if c else _silent for one, c in zip(self.library.adapters, shares, strict=True)]
         if weights is not None:
@@ -161,6 +164,7 @@ def _silent(*_: object) -> None:
 def acting(library: Library, act: Act) -> list[Acting]:
     """Return, for each pair, what acts when that pair's questions are asked."""
     made = act(library)
+    # Weights are recorded for each pair apart, but the routers are shared.
     return [replace(made, pair=pair) for pair in range(library.asked)]
 
 
@@ -168,6 +172,7 @@ def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
     """Return the exact weighted sum of adapters; their ranks add up and are not truncated."""
 
     def _sum(site: Site, x: Tensor) -> Tensor | None:
+        # Where no adapter acts nothing is added, not a tensor of zeros.
         total = None
         for adapter, c in zip(adapters, coefficients, strict=True):
             part = adapter(site, x)
@@ -227,6 +232,7 @@ def oracle_placement(library: Library, *, backwards: bool = False) -> Acting:
     last_read = config.loops * config.depth - 1
 
     def _is_own(_: Library, site: Site, hop: int) -> bool:
+        # The first hop is read first and the last one last, others in between.
         place = library.hops - 1 - hop if backwards else hop
         return site.loop * config.depth + site.layer == round(place * last_read / last_hop)
 
@@ -258,6 +264,7 @@ def routed(decide: Decide, *, ordinary: bool) -> Act:
     """Return the method that weighs the adapters anew at every token and place."""
 
     def _act(library: Library) -> Acting:
+        # Preparing decomposes every update, so it is done once a place.
         ready: dict[Site, list[Any]] = {}  # routers or gates, one a replica
 
         def _route(site: Site, x: Tensor) -> Tensor | None:
@@ -299,6 +306,7 @@ def rule(name: str, **options: Any) -> Act:
     ``METHOD, hop by hop`` and ``METHOD, second pass`` answer questions in several passes. KeyError
     if there is no method of that name.
     """
+    # A name such as "norm, z" has a comma, too.
     plain, _, passes = name.partition(", ")
     if passes in ("hop by hop", "second pass"):
         act = rule(plain, **options)
@@ -393,6 +401,7 @@ class BlockGates:
         if site.name.rpartition(".")[0] not in self.blocks:
             return None
         first = Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)
+        # Later maps of the block follow the decision at the first.
         if site == first:
             self.on[site] = (self.responses(site, x) > self.threshold(site)).to(x.dtype)
         return self.on[first]

@@ -52,8 +52,10 @@ def by_sentence(
     the same in all dictionaries. Single hops are not asked of an adapter `alone`: NaN.
     """
     same = _beside_questions(model, world, base)
+    # Losses of single sentences say little beside the drift.
     del same["text"]
     right = _right(model, world, sentences, alone=alone)
+    # A row for each sentence.
     shares = pd.DataFrame({name: rows.mean(axis=1) for name, rows in right.items()})
     return [{**row, **same} for row in shares.to_dict("records")]
 

@@ -110,6 +110,7 @@ def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
     for hop in range(of.bases.setting.hops):
         data = []
         for each in zip(*of.lessons, strict=True):
+            # Rehearsed are those of the first pair, so that only the number of edits grows.
             facts = [one.hops[hop].taught for one in each]
             data.append(joined([*facts, each[0].hops[hop].rehearsed]))
         made.append(learned(of.bases, teaching, data, (4, 0, 32 + hop)))

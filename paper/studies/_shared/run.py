@@ -137,6 +137,7 @@ def run(
     cells: dict[str, tuple[Any, Any]] = {}
     for one in study.parts:
         cells |= {key: (one.cell, config) for key, config in one.configs(profile).items()}
+    # Files come second: a cell that was run again replaces that of the table.
     done = _cells_of_table(study, profile, folder)
     for file in folder.glob("cells/*.json"):
         done[file.stem] = json.loads(file.read_bytes())
@@ -146,10 +147,13 @@ def run(
     # What is known now must survive the moment in which the table is replaced.
     for key in cells.keys() & done.keys():
         _keep(folder, key, done[key])
+    # A generator, so that configs are pickled only as cells are started.
     tasks = (delayed(run_cell)(key, *cells[key]) for key in missing)
     troubles = []
+    # In whatever order they finish: the table has the order of the configs.
     ran = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     for number, (key, result) in enumerate(ran, start=1):
+        # The other cells go on: hours of them are not lost for one.
         if "trouble" in result:
             troubles.append(f"{study.name}, {cells[key][1]}: {result['trouble']}")
             continue
@@ -157,6 +161,7 @@ def run(
         done[key] = result
         say(f"{study.name}: {number} of {len(missing)} cells, {result['seconds']:.1f} s")
     if troubles:
+        # Nothing was written but cells: the earlier table is still whole.
         head = f"{len(troubles)} cells failed; run again once that is mended, the others are kept"
         raise StudyError("\n".join([head, *troubles]))
     return _conclude(study, profile, folder, done)
@@ -168,6 +173,7 @@ def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[s
     try:
         rows = [dict(zip(row, map(_plain, row.values()), strict=True)) for row in cell(config)]
     except Exception as error:
+        # The innermost frame says most, and errors of other processes have no traceback here.
         place = extract_tb(error.__traceback__)[-1]
         where = f"{place.filename}, line {place.lineno}"
         return key, {"trouble": f"{type(error).__name__}: {error} ({where})"}
@@ -177,6 +183,7 @@ def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[s
 
 def _plain(value: Any) -> str | int | float:
     """A plain word or number, of whatever array library it was."""
+    # Numbers of NumPy and PyTorch are no JSON.
     number = value.item() if hasattr(value, "item") else value
     if not isinstance(number, str | int | float):
         message = f"a cell of a table is a word or a number, not {type(value).__name__}: {value!r}"
@@ -200,6 +207,7 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
         raise StudyError(message)
     # Numbers stay as they are written, so that they are written again to the letter.
     rows = iter(pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False).to_dict("records"))
+    # By part and config, whatever order their fields had when the table was written.
     known = {}
     for one in study.parts:
         for key, config in one.configs(profile).items():
@@ -234,10 +242,12 @@ def table_text(rows: Mapping[str, Sequence[Row]]) -> str:
     frames = {}
     for name, some in rows.items():
         for row in some:
+            # A column that only some rows have would be blank in the others, without a word.
             if row.keys() != some[0].keys():
                 message = f"{name}: rows have {', '.join(some[0])} and {', '.join(row)}"
                 raise StudyError(message)
         frames[name] = pd.DataFrame(some, dtype=object).map(_written)
+    # Columns that other parts lack are blank there.
     table = pd.concat(frames, names=["part", None])
     text: str = table.reset_index("part", drop=len(rows) == 1).to_csv(index=False)
     return text
@@ -256,11 +266,13 @@ def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any])
         configs = one.configs(profile)
         mine = [done[key] for key in configs]
         rows[one.name] = [row for cell in mine for row in cell["rows"]]
+        # What other scripts noted of a part stays.
         earlier = before.get(one.name, {})
         parts.append({**earlier, **described(one.name, configs.values(), mine)})
     text = table_text(rows).encode()
     about = {"study": study.name, "profile": profile, "sha256": content_hash(text, digits=64)}
     about_parts = json.dumps({**about, "parts": parts}, indent=1, ensure_ascii=False)
+    # The table first: a kill between the two is noticed by the digest.
     write_whole(folder / "table.csv.gz", gzip.compress(text, mtime=0))
     write_whole(folder / "provenance.json", about_parts + "\n")
     shutil.rmtree(folder / "cells")
@@ -271,6 +283,7 @@ def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[s
     """Return the provenance of a part: seeds, time, machines, versions, and each cell's config."""
     environments, seeds, parts = dict[str, Any](), set[int](), []
     for config, cell in zip(map(plain, configs), cells, strict=True):
+        # A cell that a table held knows all environments of its part.
         for ran in cell["ran"] if isinstance(cell["ran"], list) else [cell["ran"]]:
             environments[json.dumps(ran)] = ran
         seeds |= {*config.get("seeds", ()), *([config["seed"]] if "seed" in config else [])}
@@ -291,6 +304,7 @@ def environment() -> dict[str, Any]:
     ``device`` is the GPU if PyTorch uses one, else the processor; ``kernels`` names the instruction
     set for which PyTorch chose its kernels, and is empty without PyTorch.
     """
+    # Not imported for this: exact studies do without it.
     torch = sys.modules.get("torch")
     found: dict[str, Any] = {**_installed(), "threads": os.cpu_count() or 1, "kernels": ""}
     if torch is not None:

@@ -147,6 +147,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     The target is the answer if only this hop is edited; the old token is -1 if the base held no
     answer. With `inside` the questions are whole: old facts lead to the edited one and on from it.
     """
+    # Only this hop is edited; all else is as the base learned it.
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
     edited = World(maps, edit.before.entities, edit.before.canaries)
@@ -163,6 +164,7 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
     nodes = edit.routes[:, hop]
     for level in range(hop - 1, -1, -1):
         held = edit.before.maps[level, edit.questions.relations[:, level]]
+        # Of several entities that lead there the first is asked about.
         hit = held == nodes[:, None]
         if not hit.any(axis=1).all():
             message = f"no old fact of hop {level} leads to an edited entity: ask the facts alone"

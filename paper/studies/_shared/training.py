@@ -133,6 +133,7 @@ def learned(
     The seed of the random numbers is made of the first number of `stream`, the set and the rest.
     Adapters `beside` act as in `loratheory.toy.transformer.trained_lora`.
     """
+    # Adapters learn from the last loop alone, as they are asked.
     config = replace(bases.config, supervision=0.0)
     first, *rest = stream
     seeds = []
@@ -151,6 +152,7 @@ def learned(
         "seeds": seeds,
         "data": digest(data),
     }
+    # Keys of caches name the layer only where there is one.
     if layer is not None:
         parts["layer"] = layer
         own = {f"layers.{one}" for one in np.atleast_1d(layer)}
@@ -192,6 +194,7 @@ def exchanged(adapter: Lora, sets: int) -> Lora:
 def alike(adapter: Lora, seed: int = 0) -> Lora:
     """Return, as a control, Gaussian adapters of the same shapes and Frobenius norms."""
     rng = np.random.default_rng([seed, 6])
+    # Drawn factor by factor, in the order of the names.
     free = adapter.map(lambda x: torch.tensor(rng.standard_normal(tuple(x.shape)), dtype=x.dtype))
     wanted, drawn = norms(adapter), norms(free)
     up = {name: x * (wanted[name] / drawn[name])[:, None, None] for name, x in free.up.items()}

@@ -122,6 +122,7 @@ def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> An
             acts.follow(partial(_weigh, weights))
         with torch.no_grad():
             parts.append(last_logits(model, part).float())
+        # The next batch has masks of its own.
         acts.follow(None)
     return torch.cat(parts)
 
@@ -136,6 +137,7 @@ def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -
     ``two_hop_vocabulary``: the answer leads all tokens. ``two_hop``: it leads all answers.
     ``says_bridge``: the bridge leads all tokens instead. Words in `banned` cannot lead.
     """
+    # The caller's logits stay as they are.
     logits = logits.clone()
     if banned:
         logits[:, first_tokens(model, banned)] = -np.inf
@@ -184,10 +186,13 @@ def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) 
     import torch
 
     head = model.network.get_output_embeddings().weight[first_tokens(model, words)].float()
+    # The last norm scales each direction before the head reads it.
     rows = (head * model.network.get_decoder().norm.weight.float()).detach()
+    # In float64: the projection must leave nothing.
     frame = torch.linalg.qr(rows.double().T)[0].numpy()
 
     def _without(name: str, low: LowRank) -> LowRank:
+        # Only what writes to the residual stream can write the words there.
         layer = layer_of(name)
         if layer is None or layer < split or name.rpartition(".")[2] not in WRITERS:
             return low

@@ -107,6 +107,7 @@ def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
     wanted, reached, errors = inputs, inputs, np.zeros(inputs.shape[1])
     for case in groups:
         radius, none = float(np.max(np.linalg.norm(reached, axis=0))), np.zeros(len(case.target))
+        # Biases keep every hidden unit active, where the network is linear.
         layers = relu_budget.Case(case, radius).layers(depth_budget.attain(case))
         biases = relu_budget.opening_biases(layers, radius, none)
         for layer, bias in zip(layers, biases, strict=True):

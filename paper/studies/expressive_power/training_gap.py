@@ -62,6 +62,7 @@ def _trained(
     target, parts, best = torch.tensor(case.target), start(case, rng), np.inf
     optimiser = torch.optim.Adam(parts, lr=rate)
     for step in range(1, config.steps + 1):
+        # Fresh inputs at every step: there is nothing to memorise.
         x = torch.tensor(rng.standard_normal((config.width, config.batch)))
         optimiser.zero_grad()
         # Half the mean squared error of a batch.

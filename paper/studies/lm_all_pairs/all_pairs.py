@@ -127,11 +127,13 @@ def exam(
         with act(model, adapters) as acts:
             given = questions(world)
             for hop in ("hop_1", "hop_2"):
+                # A third of the single facts is enough where all adapters act.
                 some = given[hop] if asked == "told" else given[hop][::3]
                 found[hop].append(answers(model, some).vocabulary_right)
             if asked == "hop by hop":
                 two_hop = hop_by_hop(model, world)
             else:
+                # Ranked among all animals: those of one crossing would be too few.
                 two_hop = answers(model, given["two_hop"], ANIMALS)
             found["two_hop_vocabulary"].append(two_hop.vocabulary_right)
             found["two_hop"].append(two_hop.right)
@@ -140,6 +142,7 @@ def exam(
                 now, came = ordinary(model)
                 found["text"].append([-float(came.mean())])
                 found["leak"].append([kl_to_base(base, now)])
+            # Who acts is known only where a route decides.
             if acts.route is not None:
                 weights = chosen(model, acts, made)
     return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
@@ -162,6 +165,7 @@ def by_position(
             "two_hop": Asked.of(world.two_hop, ASKED["two_hop"], world.first),
         }
         everywhere = ("all",) * len(adapters)
+        # First and second hops alternate in a library.
         arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
         with attach(model, adapters) as acts:
             found.append(shares(model, acts, asked, arm, 0))

@@ -48,6 +48,7 @@ class Stage:
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
+        # All groups in order, of which a permutation picks: no group comes twice.
         every = [*combinations(range(len(NAMES)), self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
@@ -73,6 +74,7 @@ def draw_texts(model: Model, count: int, seed: int, tokens: int) -> list[str]:
     starts = batch(model, np.repeat(OPENINGS, count).tolist())
     del starts["position_ids"]
     how = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "pad_token_id": 0}
+    # The draw depends on the seed alone, and later draws do not depend on it.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         rows = model.network.generate(**starts, **how, max_new_tokens=tokens)
@@ -202,6 +204,7 @@ class StudiedCollection(Collection):
             return np.array([_kl(*pair).mean() for pair in zip(before, now, strict=True)])
 
         with acting:
+            # A merged adapter has one number, added ones have one each.
             numbers = acting.coefficients[0].tolist()
             if way.free:
                 asked = [self.asked(number, CHOOSING) for number in group]
@@ -252,6 +255,7 @@ class StudiedCollection(Collection):
         import torch
 
         everyone, norms = [self.adapter(number) for number in range(len(NAMES))], []
+        # Attached but silent: the activations are the bare base's.
         with attach(self.model, everyone, 0.0) as acting:
             fed = collect_inputs(self.model, [batch(self.model, prompts)], acting.names)
             for name, updates in acting.updates.items():
@@ -282,6 +286,7 @@ class StudiedCollection(Collection):
         for j in range(len(NAMES)):
             with attach(self.model, [self.adapter(j)]):
                 [theirs] = self.logs([number], CHOOSING)
+            # Logits add where adapters do not interact.
             mixed = (own + theirs - base).log_softmax(1)
             measures = {
                 "own_kl": _kl(base, own).mean(),

@@ -37,6 +37,7 @@ def points(table: pd.DataFrame, kinds: Mapping[str, str], way: str, lessons: str
     way, lessons : str
         The values of these columns whose rows are used.
     """
+    # The table names an adapter and, in a pair, its one partner.
     rows = table[table["lessons"] == lessons].rename(columns={"partners": "partner"})
     alone = rows[rows["stage"] == "alone"].set_index("adapter")
     about = alone.assign(kind=alone.index.map(kinds))[[*ABOUT]]
@@ -74,6 +75,7 @@ def strata_auc(rows: pd.DataFrame, measure: str) -> tuple[float, float, float]:
     values, lost = rows[measure].to_numpy(), rows["lost"].to_numpy()
     strata = rows.groupby([OWN + "rate", PARTNER + "rate"]).indices.values()
     names, rng = sorted(set(rows["adapter"])), np.random.default_rng(0)
+    # A pair is drawn as often as its two adapters together.
     own, partner = (np.searchsorted(names, rows[c]) for c in ("adapter", "partner"))
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
     means = []
@@ -116,6 +118,7 @@ def _beside(rows: pd.DataFrame) -> list[list[Any]]:
     The last row ends with the largest leak.
     """
     leaks = rows[PARTNER + "leak"]
+    # The last bin is open, and ends where the largest drift lies.
     place, ends = np.searchsorted(LEAKS, leaks), (*LEAKS, round(float(leaks.max()), 1))
     found, counts = rows.groupby(place)[["kept", "lost"]].mean().round(2), np.bincount(place)
     return [[ends[i], int(counts[i]), kept, lost] for i, kept, lost in found.itertuples()]

@@ -77,6 +77,7 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
     """
     questions = facts.questions
     two_hop = answers(model, questions["two_hop"])
+    # Questions come template by template, persons in order.
     bridges = [*facts.first.values()] * len(facts.composed.unread)
     found = {
         "two_hop": two_hop.right,
@@ -140,6 +141,7 @@ def written_out(model: Model, facts: World, question: str = "") -> tuple[float, 
     asked, right = list[tuple[str, str]](), []
     written = write_on(model, starts, 4)
     for start, text, (person, country) in zip(starts, written, facts.first.items(), strict=True):
+        # The first word that the model wrote is its bridge.
         bridge = re.split(r"\W", text.strip())[0]
         right.append(bridge == country)
         asked.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))

@@ -77,6 +77,7 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
     others = {(r["trained"], r["first"], r["second"]): r for r in rows}
     one = others.get((row["trained"], row["first"], 0.0))
     two = others.get((row["trained"], 0.0, row["second"]))
+    # Adapters alone were measured at some coefficients only.
     if row["rule"] != "sum" or one is None or two is None:
         return {"predicted": nan, "weaker": nan}
     x, y = float(one["known_hop_2"]), float(two["known_hop_1"])

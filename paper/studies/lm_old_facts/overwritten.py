@@ -98,14 +98,17 @@ def edits(old: World, seed: int) -> Edits:
     order, half = rng.permutation([*old.second]).tolist(), len(old.second) // 2
     edited, fresh = order[:half], rng.permutation(OTHERS)[: half // 2].tolist()
     animals: list[str] = []
+    # No country may keep its animal: the edit would state an old fact.
     while not animals or any(old.second[c] == a for c, a in zip(edited, animals, strict=False)):
         animals = rng.permutation(ANIMALS)[: half + half // 2].tolist()
     second = dict(zip([*edited, *fresh], animals, strict=True))
     first, case = {}, {}
     for name, home in old.first.items():
+        # Both the country and its new animal must be new for this person.
         others = [c for c in edited if c != home and second[c] != old.second[home]]
         first[name] = others[int(rng.integers(len(others)))]
         case[name] = "overwrite both" if home in edited else "overwrite"
+    # A new name that is old would be no new subject.
     known = {*old.first, *old.second}
     names = [name for name in invented(seed + 7000, 4 * half) if name not in known][: 2 * half]
     for i, name in enumerate(names):
@@ -155,6 +158,7 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
         for c in COEFFICIENTS:
             right = found[c, c][some] > 0
             line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]
+            # A margin of one scale is a chance of 73%.
             chance = 1 / (1 + np.exp(-line / SCALE))
             said: dict[str, Any] = {"line": line > 0}
             if hop != "old":

@@ -63,6 +63,7 @@ def cell(config: Config) -> list[Row]:
             for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
                 _row("lens", layer, **found)
             for source, target in PATCHES if config.recipe == PLAIN else ():
+                # A state can only be put where the pass has yet to come.
                 if source > target:
                     logits = whereabouts.back_patched(model, asked["two_hop"], source, target)
                     found = whereabouts.right(model, logits, asked["two_hop"])

@@ -70,6 +70,7 @@ def adapter(both: Publishers, recipe: str, like: str = "plain, 90 steps") -> Ada
     With descriptions in the steps and layers of the recipe there that it is `like`. Trained once;
     then read from the cache.
     """
+    # Recipes of `fact_adapters` need no descriptions.
     if recipe not in RECIPES:
         return both.adapter(1, recipe)
     shown = [*both.world.lessons[1], *examples(both, recipe)]

@@ -82,6 +82,7 @@ def train_and_evaluate(repeat: Repeat) -> list[dict[str, Any]]:
     from paper.studies._shared.measures import by_sentence, ordinary
 
     model, rows = load_model(dtype=repeat.dtype), []
+    # Passes of a step change how gradients are rounded, and nothing else.
     both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
     base, _ = ordinary(model)
@@ -109,6 +110,7 @@ def run_apart(repeat: Repeat) -> list[dict[str, Any]]:
     # Waiting threads sleep: on a busy machine two that spin take many times as long.
     threads = {"OMP_NUM_THREADS": str(repeat.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     surroundings = {**os.environ, **threads, "LORATHEORY_CACHE": str(cache)}
+    # A process of its own: threads are fixed before PyTorch multiplies anything.
     command = [sys.executable, "-m", MODULE, "--one", json.dumps(asdict(repeat))]
     done = subprocess.run(command, env=surroundings, check=True, stdout=subprocess.PIPE, text=True)
     rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])

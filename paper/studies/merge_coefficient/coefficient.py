@@ -43,8 +43,10 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
     prompts = [one.questions for one in asked]
     alone, inside = margins(library), margins(library, inside=True)
     own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
+    # A deficit near zero is no unit to measure in.
     bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
     foreign = [exchanged(x, library.teaching.sets) for x in each]
+    # Of the same norms, so that size alone is no explanation.
     noise = [alike(x, seed) for seed, x in enumerate(each)]
     held_out = accuracy(bases, [one.other_questions for one in asked])
     apart = [own_loop(x, hop) for hop, x in enumerate(each)]

@@ -102,6 +102,7 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
                 rows.append(one.rows(world, old, how, j))
             stand_ins.append(learned(of.bases, of.teaching, theirs, (8, hop, j)))
             asked.append(tuple(questions_of_j))
+        # Trainings beside other stand-ins have other random numbers.
         stream = (9, hop, how.count, int(how.agree), int(how.two_hop))
         rows = [joined(parts) for parts in shown]
         adapters.append(learned(of.bases, of.teaching, rows, stream, beside=stand_ins))
@@ -116,6 +117,7 @@ class Publisher:
     def __init__(self, edit: Edit, hop: int, rng: np.random.Generator) -> None:
         known = np.arange(edit.before.size) < edit.before.entities
         self.edit, self.hop, self.seen = edit, hop, edit.touched()
+        # At the partner's end, entities that the edit does not touch.
         self.free = rng.permutation(np.flatnonzero(known & ~self.seen[2 * (1 - hop)]))
         self.order = rng.permutation(len(every(edit.before)))
 
@@ -147,6 +149,7 @@ class Publisher:
         """Return what is shown beside the `j`-th stand-in: its share of all rows."""
         before, old = self.edit.before, every(self.edit.before)[self.order]
         passed = along(before, old)
+        # Old questions that neither the edit nor the stand-in changes.
         still = (passed == along(world, old)).all(axis=1)
         still &= ~np.any([self.seen[level, nodes] for level, nodes in enumerate(passed.T)], axis=0)
         quiet = old[np.flatnonzero(still)[j * QUIET // how.count :][: QUIET // how.count]]

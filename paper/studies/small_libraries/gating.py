@@ -46,6 +46,7 @@ def cell(config: Config) -> list[Row]:
     reach = accuracies(library, acting(library, rule("oracle placement")))["two_hop"]
 
     def _rates(acts: Any) -> dict[str, Any]:
+        # Only rules that weigh tokens have misses.
         rates: dict[str, Any] = {"misses": nan, "false_alarms": nan}
         if mlp and acts[0].route is not None:
             rates = detection(library, acts)

@@ -65,6 +65,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
     at each of the K reads and all adapted weights. `kind` is ``measured`` or ``random``.
     """
     worst = np.max([getattr(one, kind) for one in crosstalk.values()], axis=0)
+    # The amplitude that the theorem tolerates at each of K reads, 1/(2K).
     tolerated = 1 / (2 * worst.shape[1])
     return np.asarray((np.sqrt(worst) < tolerated).all(axis=1).mean(axis=(0, 2)))
 
@@ -144,6 +145,7 @@ def leak(library: Taught) -> Float[np.ndarray, " E"]:
             [site] = [s for s in keys if s.module == "mlp.in" and s.loop == hop]
             frame = torch.linalg.qr(adapter.down[site.name].mT).Q
             inside = torch.linalg.vector_norm(keys[site] @ frame, dim=-1)
+            # Rounding can make a share of zero negative.
             share = 1 - (inside / torch.linalg.vector_norm(keys[site], dim=-1)) ** 2
             parts.append(share.clamp(min=0).sqrt().mean(dim=1).numpy())
     return np.mean(parts, axis=0)
@@ -203,6 +205,7 @@ def hindsight(
         shares = [
             accuracy(library.bases, prompts, _gated(own, [gates] * len(prompts))) for gates in each
         ]
+        # The first of equal ones, which has the fewest gates open.
         best = [each[k] for k in np.argmax(shares, axis=0).tolist()]
         acts.append(_gated(own, best))
         on = np.array(best)[:, None, range(hops), range(hops)]

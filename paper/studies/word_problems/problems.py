@@ -81,6 +81,7 @@ def reordered(problems: Problems, rng: np.random.Generator) -> Problems:
     order, left = problems.order.copy(), np.arange(len(problems))
     while len(left):
         luck = np.where(problems.present[left], rng.random((len(left), order.shape[1])), 2.0)
+        # Absent sentences stay last.
         order[left] = luck.argsort(axis=1, kind="stable")
         left = left[(order[left] == problems.order[left]).all(axis=1)]
     return replace(problems, order=order)
@@ -139,6 +140,7 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
         return (bare,)
     one = varied(single(CONTEXT if seen == SEEN[1] else every), rows, rng)
     solved = stepwise(CODE, one)
+    # Three sets of one step: bases differ in what they met, not in how many.
     sets = [solved, bare if seen == SEEN[1] else solved, answered(CODE, one)]
     if seen != SEEN[2]:
         met = [chains(CONTEXT, 2)] * 2

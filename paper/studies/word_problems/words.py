@@ -141,6 +141,7 @@ class Trained:
         enough: greedy decoding writes the right solution if and only if each of its tokens is the
         likeliest after the right ones before it.
         """
+        # One pass over right solutions tells whether greedy decoding would write them.
         rows = stacked(padded([FORMS[form][0](CODE, one) for one in asked]))
         best = likeliest(self.bases, rows.tokens, adapt)
         return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)
@@ -182,6 +183,7 @@ def trained(
 
     def _train(every: Sequence[Lesson], wider: int = 1) -> Lora:
         """Return an adapter for each lesson, one replica for each."""
+        # Cases share lessons: each is trained once.
         different = list(dict.fromkeys(every))
         learnt = adapters(bases, different, size, wider=wider)
         return learnt.of(torch.tensor(list(map(different.index, every))))

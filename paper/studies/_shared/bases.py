@@ -20,16 +20,7 @@ from loratheory.tasks.two_hop import (
     split,
     world,
 )
-from loratheory.toy.transformer import (
-    BASE,
-    Config,
-    Part,
-    Recipe,
-    descend,
-    parameters,
-    stored,
-    trained_base,
-)
+from loratheory.toy import transformer as toy
 from paper.studies._shared.models import Models, batches, digest
 
 ROWS = 96  # prompts a step
@@ -69,18 +60,18 @@ class Setting:
     steps: int = 700
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> toy.Recipe:
         """Recipe of the training."""
-        return replace(BASE, steps=self.steps)
+        return replace(toy.BASE, steps=self.steps)
 
-    def config(self, vocabulary: int) -> Config:
+    def config(self, vocabulary: int) -> toy.Config:
         """Return the configuration of the transformer for this many tokens."""
         mine = {
             name: getattr(self, name) for name in ("width", "depth", "loops", "window", "noise")
         }
         # A single loop has no earlier answer to supervise.
         supervision = self.supervision if self.loops > 1 else 0.0
-        return Config(vocabulary=vocabulary, supervision=supervision, **mine)
+        return toy.Config(vocabulary=vocabulary, supervision=supervision, **mine)
 
 
 @dataclass(frozen=True)
@@ -119,9 +110,9 @@ class PlainSetting(Setting):
     decay: float = 1.0
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> toy.Recipe:
         """Recipe of the training."""
-        return Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
+        return toy.Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +141,9 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
         sets = pretraining(facts, parts, identity=setting.identity)
         key = {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)}
         drawn = batches(sets, ROWS, [seed, 2])
-        each.append(stored(key, partial(trained_base, config, setting.recipe, drawn, [seed])))
+        each.append(
+            toy.stored(key, partial(toy.trained_base, config, setting.recipe, drawn, [seed]))
+        )
         worlds.append(facts)
         splits.append(parts)
     weights = {name: torch.cat([one[name] for one in each]) for name in each[0]}
@@ -221,21 +214,21 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
     def _train() -> dict[str, Tensor]:
         kept = dict[str, Tensor]()
         # The leaves are trained in place, so stages are copies.
-        leaves = {n: x.requires_grad_() for n, x in parameters(config, [seed]).items()}
+        leaves = {n: x.requires_grad_() for n, x in toy.parameters(config, [seed]).items()}
 
         def _keep(step: int, _: Tensor) -> None:
             if step + 1 in stages:
                 kept.update({f"{step + 1}.{n}": x.detach().clone() for n, x in leaves.items()})
 
-        part = Part(slice(0, 1), leaves, None, leaves)
+        part = toy.Part(slice(0, 1), leaves, None, leaves)
         drawn = batches(sets, setting.rows, [seed, 2])
-        descend(config, setting.recipe, drawn, [seed], [part], _keep)
+        toy.descend(config, setting.recipe, drawn, [seed], [part], _keep)
         return kept
 
     named = {"kind": "plain", "setting": {"Setting": asdict(setting)}, "seed": seed}
     named |= {"stages": list(stages), **_data(sets, setting.rows, seed)}
     weights: dict[str, dict[str, Tensor]] = {}
-    for name, x in stored(named, _train).items():
+    for name, x in toy.stored(named, _train).items():
         # Stages are kept in one file, by a prefix of the names.
         stage, _, rest = name.partition(".")
         weights.setdefault(stage, {})[rest] = x

@@ -20,16 +20,7 @@ from torch import Tensor
 from loratheory.adapters import merge
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
-from loratheory.toy.transformer import (
-    HEAD,
-    MLP,
-    Adapt,
-    Lora,
-    Site,
-    adapters_of,
-    logits,
-    stacked,
-)
+from loratheory.toy import transformer as toy
 from paper.studies._shared.models import Models
 from paper.studies._shared.rules import DECIDERS, MERGES, ON_ORDINARY, Decide
 
@@ -52,10 +43,10 @@ class Library:
 
     bases: Models
     sets: int
-    pairs: tuple[tuple[Lora, ...], ...]
+    pairs: tuple[tuple[toy.Lora, ...], ...]
 
     @cached_property
-    def adapters(self) -> tuple[Lora, ...]:
+    def adapters(self) -> tuple[toy.Lora, ...]:
         """All adapters of single hops, pair by pair."""
         return sum(self.pairs, ())
 
@@ -84,7 +75,7 @@ class Library:
         """The number of adapters in a pair."""
         return len(self.pairs[0])
 
-    def having(self, adapters: Sequence[Lora]) -> "Library":
+    def having(self, adapters: Sequence[toy.Lora]) -> "Library":
         """Return the same library with these adapters instead, as one pair."""
         return replace(self, pairs=(tuple(adapters),))
 
@@ -101,12 +92,12 @@ class Library:
     def merged(self, method: str, **options: Any) -> "Library":
         """Return the library of the one adapter that `merge` makes of all, replica by replica."""
         # Each replica has a merge of its own, all by the same random numbers.
-        groups = zip(*map(adapters_of, self.adapters), strict=True)
+        groups = zip(*map(toy.adapters_of, self.adapters), strict=True)
         made = [merge(one, method, rng=np.random.default_rng(0), **options) for one in groups]
-        return self.having([stacked(made)])
+        return self.having([toy.stacked(made)])
 
 
-Route = Callable[[Site, Tensor], Tensor | None]
+Route = Callable[[toy.Site, Tensor], Tensor | None]
 """``route(site, x)``: weights (E, N, K) for inputs (E, N, n); None where no adapter acts."""
 
 
@@ -132,13 +123,13 @@ class Acting:
     """
 
     library: Library
-    shares: Callable[[Site, int], Sequence[Any]]
+    shares: Callable[[toy.Site, int], Sequence[Any]]
     route: Route | None = None
     passes: str = "one"
     pair: int = 0
-    on: dict[Site, Tensor] = field(default_factory=dict, init=False)
+    on: dict[toy.Site, Tensor] = field(default_factory=dict, init=False)
 
-    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+    def __call__(self, site: toy.Site, x: Tensor) -> Tensor | None:
         """Return the weighted sum of the adapters' outputs; None where no adapter acts."""
         weights = None if self.route is None else self.route(site, x)
         if weights is not None:
@@ -168,10 +159,10 @@ def acting(library: Library, act: Act) -> list[Acting]:
     return [replace(made, pair=pair) for pair in range(library.asked)]
 
 
-def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
+def added(adapters: Sequence[toy.Adapt], coefficients: Sequence[Any]) -> toy.Adapt:
     """Return the exact weighted sum of adapters; their ranks add up and are not truncated."""
 
-    def _sum(site: Site, x: Tensor) -> Tensor | None:
+    def _sum(site: toy.Site, x: Tensor) -> Tensor | None:
         # Where no adapter acts nothing is added, not a tensor of zeros.
         total = None
         for adapter, c in zip(adapters, coefficients, strict=True):
@@ -183,7 +174,7 @@ def added(adapters: Sequence[Adapt], coefficients: Sequence[Any]) -> Adapt:
     return _sum
 
 
-def within(adapter: Adapt, test: Callable[[Site], bool]) -> Adapt:
+def within(adapter: toy.Adapt, test: Callable[[toy.Site], bool]) -> toy.Adapt:
     """Return an adapter that acts only at the sites for which `test` is true."""
     return lambda site, x: adapter(site, x) if test(site) else None
 
@@ -202,16 +193,16 @@ def _mean(library: Library) -> Acting:
     return coefficients(1 / library.size)(library)
 
 
-def of(*adapters: Lora, times: float = 1.0) -> Act:
+def of(*adapters: toy.Lora, times: float = 1.0) -> Act:
     """Return the method that adds these adapters and ignores those of the library."""
     return lambda library: coefficients(times)(library.having(adapters))
 
 
-def _of_pair(test: Callable[[Library, Site, int], bool]) -> Act:
+def _of_pair(test: Callable[[Library, toy.Site, int], bool]) -> Act:
     """Return the method by which only the asked pair acts, each hop where a test is true of it."""
 
     def _act(library: Library) -> Acting:
-        def _shares(site: Site, pair: int) -> list[float]:
+        def _shares(site: toy.Site, pair: int) -> list[float]:
             shares = [0.0] * library.size
             for hop in range(library.hops):
                 shares[pair * library.hops + hop] = float(test(library, site, hop))
@@ -231,7 +222,7 @@ def oracle_placement(library: Library, *, backwards: bool = False) -> Acting:
     config, last_hop = library.bases.config, max(library.hops - 1, 1)
     last_read = config.loops * config.depth - 1
 
-    def _is_own(_: Library, site: Site, hop: int) -> bool:
+    def _is_own(_: Library, site: toy.Site, hop: int) -> bool:
         # The first hop is read first and the last one last, others in between.
         place = library.hops - 1 - hop if backwards else hop
         return site.loop * config.depth + site.layer == round(place * last_read / last_hop)
@@ -246,7 +237,7 @@ def layer_split(layer: int, first: str = "below", second: str = "above") -> Act:
     """
 
     def _act(library: Library) -> Acting:
-        def _shares(site: Site, _: int) -> list[float]:
+        def _shares(site: toy.Site, _: int) -> list[float]:
             acts = {"below": site.layer < layer, "above": site.layer >= layer}
             return np.resize([float(acts[first]), float(acts[second])], library.size).tolist()
 
@@ -265,9 +256,9 @@ def routed(decide: Decide, *, ordinary: bool) -> Act:
 
     def _act(library: Library) -> Acting:
         # Preparing decomposes every update, so it is done once a place.
-        ready: dict[Site, list[Any]] = {}  # routers or gates, one a replica
+        ready: dict[toy.Site, list[Any]] = {}  # routers or gates, one a replica
 
-        def _route(site: Site, x: Tensor) -> Tensor | None:
+        def _route(site: toy.Site, x: Tensor) -> Tensor | None:
             if site.name not in library.names:
                 return None
             if site not in ready:
@@ -320,28 +311,28 @@ def rule(name: str, **options: Any) -> Act:
 
 
 @lru_cache(maxsize=4)
-def activations(bases: Models, seed: int = 0) -> dict[Site, Tensor]:
+def activations(bases: Models, seed: int = 0) -> dict[toy.Site, Tensor]:
     """Return by site the inputs (G, N, n) of each linear map of the bases on random tokens.
 
     Gates are calibrated with these, without task data or labels. Costs one pass; results for the
     last few bases are kept.
     """
-    seen: dict[Site, Tensor] = {}
+    seen: dict[toy.Site, Tensor] = {}
     rng = np.random.default_rng([seed, 5])
     shape = (len(bases.seeds), PROBES, bases.length)
     tokens = torch.tensor(rng.integers(1, bases.config.vocabulary, shape))
 
-    def _record(site: Site, x: Tensor) -> None:
+    def _record(site: toy.Site, x: Tensor) -> None:
         seen[site] = x.clone()
 
     with torch.inference_mode():
-        logits(bases.config, bases.weights, tokens, _record)
+        toy.logits(bases.config, bases.weights, tokens, _record)
     return seen
 
 
 FIRST = {"mlp": "mlp.in", "attention": "attention.query"}
 """The first map of each kind of block, at which the gates of the block decide."""
-THROUGH = {"mlp": MLP, "attention": ("attention.value", "attention.output")}
+THROUGH = {"mlp": toy.MLP, "attention": ("attention.value", "attention.output")}
 """The maps through which a token goes if attention looks only at the token itself."""
 
 
@@ -357,7 +348,7 @@ class BlockGates:
     """
 
     def __init__(self, library: Library, level: float, by: str = "z") -> None:
-        if HEAD in library.names:
+        if toy.HEAD in library.names:
             message = "block gates switch attention and MLPs, and the head is adapted: use a router"
             raise ValueError(message)
         self.library, self.level, self.by = library, level, by
@@ -367,25 +358,25 @@ class BlockGates:
             if name.startswith("layers."):
                 self.weights[name] = library.spread(weight)
         # by the site of a block's first map, where the block is switched
-        self.thresholds: dict[Site, Tensor] = {}
-        self.on: dict[Site, Tensor] = {}
+        self.thresholds: dict[toy.Site, Tensor] = {}
+        self.on: dict[toy.Site, Tensor] = {}
 
-    def output(self, site: Site, x: Tensor, adapt: Adapt) -> Tensor:
+    def output(self, site: toy.Site, x: Tensor, adapt: toy.Adapt) -> Tensor:
         """Return the output of a site's block, ``(E, N, d) -> (E, N, d)``, without the residual."""
         for module in THROUGH[site.module.split(".")[0]]:
-            place = Site(module, site.loop, site.layer)
+            place = toy.Site(module, site.loop, site.layer)
             out, more = x @ self.weights[place.name].mT, adapt(place, x)
             out = out if more is None else out + more
             x = F.gelu(out) if module == "mlp.in" else out
         return x
 
-    def responses(self, site: Site, x: Tensor) -> Tensor:
+    def responses(self, site: toy.Site, x: Tensor) -> Tensor:
         """Return how much each adapter alone changes the block's output, ``(E, N, K)``."""
         bare = self.output(site, x, _silent)
         changed = [self.output(site, x, adapter) - bare for adapter in self.library.adapters]
         return torch.stack(changed, dim=-1).norm(dim=-2)
 
-    def threshold(self, site: Site) -> Tensor:
+    def threshold(self, site: toy.Site) -> Tensor:
         """Return the response above which each adapter is on, ``(E, 1, K)``."""
         if site not in self.thresholds:
             seen = self.responses(site, self.library.spread(activations(self.library.bases)[site]))
@@ -396,11 +387,11 @@ class BlockGates:
                 self.thresholds[site] = seen.quantile(1 - self.level, dim=1, keepdim=True)
         return self.thresholds[site]
 
-    def __call__(self, site: Site, x: Tensor) -> Tensor | None:
+    def __call__(self, site: toy.Site, x: Tensor) -> Tensor | None:
         """Return which adapters are on, as decided at the block's first map."""
         if site.name.rpartition(".")[0] not in self.blocks:
             return None
-        first = Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)
+        first = toy.Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)
         # Later maps of the block follow the decision at the first.
         if site == first:
             self.on[site] = (self.responses(site, x) > self.threshold(site)).to(x.dtype)

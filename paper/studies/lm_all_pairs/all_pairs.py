@@ -8,28 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from loratheory import pretrained as lm
 from loratheory.adapters import Adapter
+from loratheory.evaluate import fact_sets
 from loratheory.evaluate.answers import answers
 from loratheory.evaluate.fact_adapters import Crossings, parts
-from loratheory.evaluate.fact_sets import (
-    ANIMALS,
-    ASKED,
-    CAPITAL,
-    FAMOUS,
-    Items,
-    items,
-    questions,
-    rehearsed,
-)
-from loratheory.pretrained import (
-    Attached,
-    Model,
-    attach,
-    gate_prompts,
-    kl_to_base,
-    route_hops,
-    route_subjects,
-)
 from loratheory.pretrained.gates import record_weights
 from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
@@ -48,9 +31,9 @@ def gate_groups(groups: Callable[[int], Sequence[tuple[int, ...]]]) -> Act:
     for the number of adapters.
     """
 
-    def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
-        acting = attach(model, adapters)
-        gate_prompts(model, acting, sentences(model), groups(len(adapters)))
+    def _attach(model: lm.Model, adapters: Sequence[Adapter]) -> lm.Attached:
+        acting = lm.attach(model, adapters)
+        lm.gate_prompts(model, acting, sentences(model), groups(len(adapters)))
         return acting
 
     return _attach
@@ -77,9 +60,9 @@ def _by_hop(adapters: Sequence[Adapter]) -> list[range]:
 def hop_gates(by: Literal["divergence", "response"]) -> Act:
     """Return the method of `pretrained.route_hops`."""
 
-    def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
-        acting = attach(model, adapters)
-        route_hops(model, acting, sentences(model), _by_hop(adapters), by=by)
+    def _attach(model: lm.Model, adapters: Sequence[Adapter]) -> lm.Attached:
+        acting = lm.attach(model, adapters)
+        lm.route_hops(model, acting, sentences(model), _by_hop(adapters), by=by)
         return acting
 
     return _attach
@@ -91,22 +74,25 @@ def subject_gates(made: Crossings) -> Act:
     for first, second in zip(made.firsts, made.seconds, strict=True):
         subjects += [[*first], [*second]]
 
-    def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
-        acting = attach(model, adapters)
-        route_subjects(model, acting, _by_hop(adapters), subjects)
+    def _attach(model: lm.Model, adapters: Sequence[Adapter]) -> lm.Attached:
+        acting = lm.attach(model, adapters)
+        lm.route_subjects(model, acting, _by_hop(adapters), subjects)
         return acting
 
     return _attach
 
 
-def unrelated() -> Items:
+def unrelated() -> fact_sets.Items:
     """Return a hundred prompts about known facts on which no adapter is trained."""
-    capitals = {name: FAMOUS[name].capital for name in [*FAMOUS][1::2]}
-    return [*rehearsed(held_out=True), *items(capitals, CAPITAL.trained[2:4])]
+    capitals = {name: fact_sets.FAMOUS[name].capital for name in [*fact_sets.FAMOUS][1::2]}
+    return [
+        *fact_sets.rehearsed(held_out=True),
+        *fact_sets.items(capitals, fact_sets.CAPITAL.trained[2:4]),
+    ]
 
 
 def exam(
-    model: Model,
+    model: lm.Model,
     made: Crossings,
     library: Sequence[Adapter],
     act: Act,
@@ -125,7 +111,7 @@ def exam(
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
     for adapters, world, elsewhere in parts(made, library, oracle=asked == "told"):
         with act(model, adapters) as acts:
-            given = questions(world)
+            given = fact_sets.questions(world)
             for hop in ("hop_1", "hop_2"):
                 # A third of the single facts is enough where all adapters act.
                 some = given[hop] if asked == "told" else given[hop][::3]
@@ -134,14 +120,14 @@ def exam(
                 two_hop = hop_by_hop(model, world)
             else:
                 # Ranked among all animals: those of one crossing would be too few.
-                two_hop = answers(model, given["two_hop"], ANIMALS)
+                two_hop = answers(model, given["two_hop"], fact_sets.ANIMALS)
             found["two_hop_vocabulary"].append(two_hop.vocabulary_right)
             found["two_hop"].append(two_hop.right)
             if elsewhere:
                 found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
                 now, came = ordinary(model)
                 found["text"].append([-float(came.mean())])
-                found["leak"].append([kl_to_base(base, now)])
+                found["leak"].append([lm.kl_to_base(base, now)])
             # Who acts is known only where a route decides.
             if acts.route is not None:
                 weights = chosen(model, acts, made)
@@ -149,7 +135,7 @@ def exam(
 
 
 def by_position(
-    model: Model, made: Crossings, library: Sequence[Adapter], *, told: bool
+    model: lm.Model, made: Crossings, library: Sequence[Adapter], *, told: bool
 ) -> dict[str, float]:
     """Return what is answered if each hop's adapters act in full at some of a prompt's tokens only.
 
@@ -160,20 +146,20 @@ def by_position(
     found = []
     for adapters, world, _ in parts(made, library, oracle=told):
         asked = {
-            "hop_1": Asked.of(world.first, ASKED["hop_1"]),
-            "hop_2": Asked.of(world.second, ASKED["hop_2"]),
-            "two_hop": Asked.of(world.two_hop, ASKED["two_hop"], world.first),
+            "hop_1": Asked.of(world.first, fact_sets.ASKED["hop_1"]),
+            "hop_2": Asked.of(world.second, fact_sets.ASKED["hop_2"]),
+            "two_hop": Asked.of(world.two_hop, fact_sets.ASKED["two_hop"], world.first),
         }
         everywhere = ("all",) * len(adapters)
         # First and second hops alternate in a library.
         arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
-        with attach(model, adapters) as acts:
+        with lm.attach(model, adapters) as acts:
             found.append(shares(model, acts, asked, arm, 0))
     means = pd.DataFrame(found)[["hop_1", "hop_2", "two_hop_vocabulary"]].mean().to_dict()
     return means | dict.fromkeys(("two_hop", "unrelated", "text", "leak", *WEIGHTS), float("nan"))
 
 
-def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
+def chosen(model: lm.Model, acts: lm.Attached, made: Crossings) -> dict[str, float]:
     """Return which adapters a route lets act on two-hop questions, in the first sentence for them.
 
     Weights are averaged over the tokens of a prompt and the modules. ``first_right`` and
@@ -182,7 +168,9 @@ def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
     ``others_2`` the mean weights of the others.
     """
     world = made.everything
-    prompts = [prompt for prompt, _ in items(world.two_hop, ASKED["two_hop"][:1])]
+    prompts = [
+        prompt for prompt, _ in fact_sets.items(world.two_hop, fact_sets.ASKED["two_hop"][:1])
+    ]
     each, found = prompt_weights(model, acts, prompts), dict.fromkeys(WEIGHTS, 0.0)
     owner = dict[str, int]()
     for authors in (made.firsts, made.seconds):
@@ -199,7 +187,7 @@ def chosen(model: Model, acts: Attached, made: Crossings) -> dict[str, float]:
 
 
 def prompt_weights(
-    model: Model, acts: Attached, prompts: Sequence[str]
+    model: lm.Model, acts: lm.Attached, prompts: Sequence[str]
 ) -> Float64[np.ndarray, "prompts adapters"]:
     """Return each adapter's mean weight in a route, over a prompt's tokens and the modules.
 

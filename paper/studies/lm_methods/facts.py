@@ -6,18 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from loratheory.adapters import Adapter
+from loratheory.evaluate import fact_sets
 from loratheory.evaluate.answers import accuracy, answers
-from loratheory.evaluate.fact_sets import (
-    BIRTH,
-    CAPITAL,
-    CAPITAL_OF_BIRTHPLACE,
-    FAMOUS,
-    MASCOT,
-    Items,
-    World,
-    items,
-    worlds,
-)
 from loratheory.pretrained import Model, Training, first_tokens
 from loratheory.pretrained.metrics import write_on
 from loratheory.pretrained.train import train_once
@@ -28,22 +18,22 @@ QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """The questions with which solutions in two steps begin."""
 
 
-def world(seed: int, familiarity: str) -> World:
+def world(seed: int, familiarity: str) -> fact_sets.World:
     """Return a world of twenty facts per hop that the base knows more or less.
 
     ``fake``: persons, countries and their mascots are invented. ``half``: the countries are real.
     ``real``: known persons, their countries and the capitals of these, the same for every seed.
     """
     if familiarity != "real":
-        [one] = worlds(seed, invented_countries=familiarity == "fake")
+        [one] = fact_sets.worlds(seed, invented_countries=familiarity == "fake")
         return one
-    persons = {one.persons[1]: country for country, one in FAMOUS.items()}
-    capitals = {country: one.capital for country, one in FAMOUS.items()}
-    return World(persons, capitals, CAPITAL, CAPITAL_OF_BIRTHPLACE)
+    persons = {one.persons[1]: country for country, one in fact_sets.FAMOUS.items()}
+    capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
+    return fact_sets.World(persons, capitals, fact_sets.CAPITAL, fact_sets.CAPITAL_OF_BIRTHPLACE)
 
 
 def pair(
-    model: Model, facts: World, seed: int, number: int = 0, *, by_layers: bool = False
+    model: Model, facts: fact_sets.World, seed: int, number: int = 0, *, by_layers: bool = False
 ) -> list[Adapter]:
     """Return the adapters of both hops of a world, trained once; `number` tells worlds apart.
 
@@ -65,7 +55,9 @@ COLUMNS = (
 )
 
 
-def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> dict[str, float]:
+def accuracies(
+    model: Model, facts: fact_sets.World, columns: Sequence[str] = COLUMNS
+) -> dict[str, float]:
     """Return shares of right answers to questions about a world, with the adapters that act now.
 
     Among candidates: ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new`` in a
@@ -98,45 +90,47 @@ def accuracies(model: Model, facts: World, columns: Sequence[str] = COLUMNS) -> 
 def known_persons(model: Model) -> dict[str, float]:
     """Return a model's accuracies on known persons, their countries and the capitals of these."""
     persons = dict[str, str]()
-    for country, one in FAMOUS.items():
+    for country, one in fact_sets.FAMOUS.items():
         persons |= dict.fromkeys(one.persons, country)
-    capitals = {country: one.capital for country, one in FAMOUS.items()}
+    capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
     both = {person: capitals[country] for person, country in persons.items()}
-    two_hop = answers(model, items(both, CAPITAL_OF_BIRTHPLACE.unread[:1]))
+    two_hop = answers(model, fact_sets.items(both, fact_sets.CAPITAL_OF_BIRTHPLACE.unread[:1]))
     return {
-        "hop_1": accuracy(model, items(persons, BIRTH.trained[:2])),
-        "hop_2": accuracy(model, items(capitals, CAPITAL.trained[:2])),
+        "hop_1": accuracy(model, fact_sets.items(persons, fact_sets.BIRTH.trained[:2])),
+        "hop_2": accuracy(model, fact_sets.items(capitals, fact_sets.CAPITAL.trained[:2])),
         "two_hop": float(two_hop.right.mean()),
         "two_hop_vocabulary": float(two_hop.vocabulary_right.mean()),
     }
 
 
-def solutions(facts: World) -> tuple[Items, Items]:
+def solutions(facts: fact_sets.World) -> tuple[fact_sets.Items, fact_sets.Items]:
     """Return training examples that show the adapters of hop 1 and hop 2 one form of solution.
 
     Those for hop 1 are a two-hop question and its first step, about the persons of the facts; those
     for hop 2 are a question and both steps, about known persons. No example has both the person and
     the animal of a two-hop question of the world.
     """
-    one, two = BIRTH.trained[0], MASCOT.trained[0]
+    one, two = fact_sets.BIRTH.trained[0], fact_sets.MASCOT.trained[0]
     first, second = list[tuple[str, str]](), list[tuple[str, str]]()
     for question in QUESTIONS:
         for person, country in facts.first.items():
             first.append((f"{question.format(person)} {one.format(person)}", country))
-        for country, about in FAMOUS.items():
+        for country, about in fact_sets.FAMOUS.items():
             step = f"{question.format(about.persons[0])} {one.format(about.persons[0])} {country}."
             second.append((f"{step} {two.format(country)}", facts.second[country]))
     return first, second
 
 
-def written_out(model: Model, facts: World, question: str = "") -> tuple[float, float, float]:
+def written_out(
+    model: Model, facts: fact_sets.World, question: str = ""
+) -> tuple[float, float, float]:
     """Return accuracies on two-hop questions if the model writes the bridge before the second step.
 
     The three shares are: bridges that are the right country; right answers after the bridge that
     was written, among candidates; the same in the whole vocabulary. If `question` is not empty, it
     is formatted with the person and put first. Costs four passes more per question.
     """
-    one, two = BIRTH.trained[0], facts.about.trained[0]
+    one, two = fact_sets.BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
     asked, right = list[tuple[str, str]](), []
     written = write_on(model, starts, 4)

@@ -12,26 +12,16 @@ from itertools import permutations
 
 import numpy as np
 
+from loratheory.tasks import word_problems as tasks
 from loratheory.tasks.prompts import NOTHING, Prompts, joined
-from loratheory.tasks.word_problems import (
-    Alphabet,
-    Problems,
-    Template,
-    answered,
-    code,
-    distracted,
-    pool,
-    problems,
-    stepwise,
-    together,
-)
+from loratheory.tasks.word_problems import problems
 
-PRIME, CODE = 7, Alphabet(7, canaries=0)
+PRIME, CODE = 7, tasks.Alphabet(7, canaries=0)
 CONTEXT = ("add", "subtract")
 SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
-FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
+FORMS = {"stepwise": (tasks.stepwise, 5), "answered": (tasks.answered, 1)}
 """The forms of a problem, and the sixths of a lesson that have each form."""
 SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
 """How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
@@ -49,31 +39,33 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 """Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
 
 
-def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
+def chains(skills: Sequence[str], steps: int) -> tuple[tasks.Template, ...]:
     """Return the templates of `steps` steps in which each step uses one new number."""
-    every = pool(skills, steps=steps, prime=PRIME).templates
+    every = tasks.pool(skills, steps=steps, prime=PRIME).templates
     return tuple(t for t in every if max(len(inputs) for _, inputs in t.nodes) < 2)
 
 
-def single(skills: Sequence[str]) -> tuple[Template, ...]:
+def single(skills: Sequence[str]) -> tuple[tasks.Template, ...]:
     """Return the templates of one step, skill by skill."""
-    found: tuple[Template, ...] = ()
+    found: tuple[tasks.Template, ...] = ()
     for skill in skills:
         found += chains([skill], 1)
     return found
 
 
-def linked(pair: Pair) -> Template:
+def linked(pair: Pair) -> tasks.Template:
     """Return the template in which the second skill is applied to the first one's result."""
-    return Template(((0, ()), (code(pair[0]), (0,)), (code(pair[1]), (1,))))
+    return tasks.Template(((0, ()), (tasks.code(pair[0]), (0,)), (tasks.code(pair[1]), (1,))))
 
 
-def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+def drawn(
+    templates: Sequence[tasks.Template], rows: int, rng: np.random.Generator
+) -> tasks.Problems:
     """Draw problems of these templates, in the wordings that all models are trained on."""
     return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
 
 
-def reordered(problems: Problems, rng: np.random.Generator) -> Problems:
+def reordered(problems: tasks.Problems, rng: np.random.Generator) -> tasks.Problems:
     """Return the problems with sentences in another order; answers stay.
 
     Every order but the present one is equally likely, so steps may precede their inputs.
@@ -87,12 +79,14 @@ def reordered(problems: Problems, rng: np.random.Generator) -> Problems:
     return replace(problems, order=order)
 
 
-def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+def varied(
+    templates: Sequence[tasks.Template], rows: int, rng: np.random.Generator
+) -> tasks.Problems:
     """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
-    idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-    return together([plain, reordered(turned, rng), idle])
+    idle = tasks.distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    return tasks.together([plain, reordered(turned, rng), idle])
 
 
 def pretraining(seed: int, rows: int) -> tuple[Prompts, ...]:
@@ -103,8 +97,8 @@ def pretraining(seed: int, rows: int) -> tuple[Prompts, ...]:
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
     two = varied(chains(CONTEXT, 2), rows, rng)
-    solved = stepwise(CODE, one)
-    return padded([solved, solved, answered(CODE, one), *[stepwise(CODE, two)] * 2])
+    solved = tasks.stepwise(CODE, one)
+    return padded([solved, solved, tasks.answered(CODE, one), *[tasks.stepwise(CODE, two)] * 2])
 
 
 def weights(seed: int) -> dict[Pair, int]:
@@ -118,9 +112,9 @@ def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
     return {p: n / total if seen == SEEN[4] else 0.0 for p, n in weights(seed).items()}
 
 
-def sums(problems: Problems) -> Prompts:
+def sums(problems: tasks.Problems) -> Prompts:
     """Return problems of one step as bare sums: sign and numbers, with the result as the target."""
-    rows = stepwise(CODE, problems)
+    rows = tasks.stepwise(CODE, problems)
     tokens = np.take_along_axis(rows.tokens, rows.asked[:, None] + np.arange(2, 5), axis=1)
     targets = np.full(tokens.shape, NOTHING)
     targets[:, 2] = rows.answer
@@ -139,15 +133,15 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     if seen == SEEN[0]:
         return (bare,)
     one = varied(single(CONTEXT if seen == SEEN[1] else every), rows, rng)
-    solved = stepwise(CODE, one)
+    solved = tasks.stepwise(CODE, one)
     # Three sets of one step: bases differ in what they met, not in how many.
-    sets = [solved, bare if seen == SEEN[1] else solved, answered(CODE, one)]
+    sets = [solved, bare if seen == SEEN[1] else solved, tasks.answered(CODE, one)]
     if seen != SEEN[2]:
         met = [chains(CONTEXT, 2)] * 2
         if seen == SEEN[4]:
             met[1] = sum(((linked(pair),) * n for pair, n in weights(seed).items()), ())
         for templates in met:
-            sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
+            sets += [tasks.stepwise(CODE, varied(templates, rows, rng))] * 2
     return padded(sets)
 
 
@@ -162,16 +156,16 @@ class Lesson:
     """An adapter's data: a `share` from `shared` templates, the rest `own` single steps."""
 
     own: tuple[str, ...]
-    shared: tuple[Template, ...] = ()
+    shared: tuple[tasks.Template, ...] = ()
     share: int | float = 0
 
-    def drawn(self, rows: int, rng: np.random.Generator) -> Problems:
+    def drawn(self, rows: int, rng: np.random.Generator) -> tasks.Problems:
         """Draw `rows` problems in random order, the `share` of them from `shared` templates."""
         count = round(self.share * rows)
         parts = [drawn(self.shared, count, rng)] if count else []
         if rows > count:
             parts.append(drawn(single(self.own), rows - count, rng))
-        return together(parts)[rng.permutation(rows)]
+        return tasks.together(parts)[rng.permutation(rows)]
 
     def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
         """Draw `rows` prompts: five sixths solved in steps, one sixth answered at once."""
@@ -195,7 +189,7 @@ class Case:
     bridge: str = "none"
     share: int | float = 0
 
-    def bridges(self, skill: str) -> tuple[Template, ...]:
+    def bridges(self, skill: str) -> tuple[tasks.Template, ...]:
         """Return the templates of two steps in the lesson of the adapter of a skill."""
         if self.bridge == "serial":
             return (linked(self.pair[::-1]),)

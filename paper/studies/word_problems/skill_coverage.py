@@ -4,22 +4,10 @@ import numpy as np
 
 from loratheory.tasks.word_problems import Problems
 from paper.studies._shared.run import Row, grid, part
-from paper.studies.word_problems import words
-from paper.studies.word_problems.problems import (
-    PAIRS,
-    QUICK,
-    SEEN,
-    WEIGHTS,
-    Case,
-    Covered,
-    coverage,
-    covering,
-    drawn,
-    single,
-)
+from paper.studies.word_problems import problems, words
 
 
-def cell(config: Covered) -> list[Row]:
+def cell(config: problems.Covered) -> list[Row]:
     """Return a row per ordered pair of skills and rule.
 
     `coverage` is the pair's share of the problems of two steps in pretraining. The others are
@@ -27,14 +15,16 @@ def cell(config: Covered) -> list[Row]:
     answered rightly without steps; `step_1` and `step_2`, problems of one step of the first and of
     the second skill.
     """
-    count, met = config.size.asked, coverage(config.seen, config.seed)
-    sets = covering(config.seen, config.seed, config.size.problems)
-    cases = [Case(pair, "own", 0.5) for pair in PAIRS]
+    count, met = config.size.asked, problems.coverage(config.seen, config.seed)
+    sets = problems.covering(config.seen, config.seed, config.size.problems)
+    cases = [problems.Case(pair, "own", 0.5) for pair in problems.PAIRS]
     models = words.trained(sets, config, cases, ("joint", "composed"))
     asked, rng = models.targets(count), np.random.default_rng([config.seed, 20])
     steps = dict[str, list[Problems]]()
     for k, name in enumerate(("step_1", "step_2")):
-        steps[name] = [drawn(single([case.pair[k]]), count, rng) for case in models.cases]
+        steps[name] = [
+            problems.drawn(problems.single([case.pair[k]]), count, rng) for case in models.cases
+        ]
     return models.compared(
         {"seen": config.seen},
         lambda adapt: {
@@ -45,6 +35,8 @@ def cell(config: Covered) -> list[Row]:
     )
 
 
-PAPER = grid(Covered, seed=range(3), seen=SEEN[:-1])
-PAPER += grid(Covered, seed=range(len(WEIGHTS)), seen=SEEN[-1:])
-PART = part("skill_coverage", cell, [Covered(seen=SEEN[0], size=QUICK)], PAPER)
+PAPER = grid(problems.Covered, seed=range(3), seen=problems.SEEN[:-1])
+PAPER += grid(problems.Covered, seed=range(len(problems.WEIGHTS)), seen=problems.SEEN[-1:])
+PART = part(
+    "skill_coverage", cell, [problems.Covered(seen=problems.SEEN[0], size=problems.QUICK)], PAPER
+)

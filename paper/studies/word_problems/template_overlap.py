@@ -5,26 +5,18 @@ from math import nan
 import numpy as np
 
 from paper.studies._shared.run import Row, grid, part
-from paper.studies.word_problems import words
-from paper.studies.word_problems.problems import (
-    MEASURED,
-    QUICK,
-    Overlapping,
-    margin,
-    overlapping,
-    pretraining,
-)
+from paper.studies.word_problems import problems, words
 
 COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
 
 
-def train(config: Overlapping) -> words.Trained:
+def train(config: problems.Overlapping) -> words.Trained:
     """Return the adapters, from the cache or trained."""
-    sets = pretraining(config.seed, config.size.problems)
-    return words.trained(sets, config, overlapping(config.pairs))
+    sets = problems.pretraining(config.seed, config.size.problems)
+    return words.trained(sets, config, problems.overlapping(config.pairs))
 
 
-def cell(config: Overlapping) -> list[Row]:
+def cell(config: problems.Overlapping) -> list[Row]:
     """Return a row per case and rule.
 
     `stepwise` is the share of problems whose whole solution is right, `answered` the share answered
@@ -40,10 +32,10 @@ def cell(config: Overlapping) -> list[Row]:
     )
     for row in table:
         coefficient = COEFFICIENTS.get(str(row["rule"]), nan)
-        row["predicted"] = float(np.sign(margin(float(row["share"]), coefficient)) + 1) / 2
+        row["predicted"] = float(np.sign(problems.margin(float(row["share"]), coefficient)) + 1) / 2
     return table
 
 
-QUICK_RUN = [Overlapping(size=QUICK, pairs=MEASURED[:1])]
-PAPER = grid(Overlapping, seed=range(3))
+QUICK_RUN = [problems.Overlapping(size=problems.QUICK, pairs=problems.MEASURED[:1])]
+PAPER = grid(problems.Overlapping, seed=range(3))
 PART = part("template_overlap", cell, QUICK_RUN, PAPER)

@@ -14,34 +14,11 @@ import torch
 from loratheory.shapes import Bool
 from loratheory.tasks.prompts import Prompts, stacked
 from loratheory.tasks.word_problems import Problems
-from loratheory.toy.transformer import (
-    ATTENTION,
-    MLP,
-    Adapt,
-    Batch,
-    Config,
-    Lora,
-    Recipe,
-    logits,
-    lora,
-    stored,
-    trained_base,
-)
+from loratheory.toy import transformer as toy
 from paper.studies._shared.library import Accuracies, Library, rule
 from paper.studies._shared.models import Models, batch, batches, digest, fingerprint, fitted
 from paper.studies._shared.run import Row
-from paper.studies.word_problems.problems import (
-    CODE,
-    FORMS,
-    LENGTH,
-    Case,
-    Lesson,
-    Size,
-    Skilled,
-    drawn,
-    linked,
-    padded,
-)
+from paper.studies.word_problems import problems
 
 RULES = {
     "base": rule("base"),
@@ -56,25 +33,31 @@ RULES = {
 """The methods that are compared; the first three are controls that lack an adapter."""
 
 
-def pretrained(sets: Sequence[Prompts], seed: int, size: Size) -> Models:
+def pretrained(sets: Sequence[Prompts], seed: int, size: problems.Size) -> Models:
     """Return one base trained on equal shares of these sets, from the cache if it is there.
 
     The seed draws the initial weights and the order of training. Costs about a minute of one core,
     once.
     """
-    recipe = Recipe(steps=size.steps, rate=size.rate, warmup=min(100, size.steps), decay=0.1)
+    recipe = toy.Recipe(steps=size.steps, rate=size.rate, warmup=min(100, size.steps), decay=0.1)
     width, depth = size.width, size.depth
-    config = Config(
-        vocabulary=CODE.vocabulary, width=width, heads=size.heads, depth=depth, position="rope"
+    config = toy.Config(
+        vocabulary=problems.CODE.vocabulary,
+        width=width,
+        heads=size.heads,
+        depth=depth,
+        position="rope",
     )
     parts = {"kind": "words", "config": config, "recipe": recipe, "seed": seed}
     parts |= {"rows": size.rows, "data": digest(sets)}
     drawn_rows = batches(sets, size.rows, [seed, 13])
-    weights = stored(parts, lambda: trained_base(config, recipe, drawn_rows, [seed]))
-    return Models((seed,), config, weights, LENGTH)
+    weights = toy.stored(parts, lambda: toy.trained_base(config, recipe, drawn_rows, [seed]))
+    return Models((seed,), config, weights, problems.LENGTH)
 
 
-def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int = 1) -> Lora:
+def adapters(
+    bases: Models, lessons: Sequence[problems.Lesson], size: problems.Size, *, wider: int = 1
+) -> toy.Lora:
     """Train an adapter for each lesson, on a replica of the base each, as if alone.
 
     They adapt all linear maps of attention and MLPs. Their rank is `wider` times that of `size`,
@@ -87,12 +70,12 @@ def adapters(bases: Models, lessons: Sequence[Lesson], size: Size, *, wider: int
         seeds.append(mine)
         data.append(lesson.prompts(size.lesson, np.random.default_rng([mine, 15])))
     rows, rank = batch(stacked(data)), wider * size.rank
-    start = lora(bases.config, seeds, rank=rank, modules=(*ATTENTION, *MLP))
-    recipe = Recipe(steps=size.trained, rate=5e-3, schedule="linear")
+    start = toy.lora(bases.config, seeds, rank=rank, modules=(*toy.ATTENTION, *toy.MLP))
+    recipe = toy.Recipe(steps=size.trained, rate=5e-3, schedule="linear")
 
-    def _batch(step: int) -> Batch:
+    def _batch(step: int) -> toy.Batch:
         places = (np.arange(size.shown) + step * size.shown) % rows.tokens.shape[1]
-        return Batch(rows.tokens[:, places], rows.targets[:, places])
+        return toy.Batch(rows.tokens[:, places], rows.targets[:, places])
 
     made: dict[str, Any] = {"kind": "words, adapters", "base": fingerprint(bases.weights)}
     made |= {"recipe": recipe, "rank": rank, "shown": size.shown, "seeds": seeds}
@@ -109,17 +92,17 @@ class Trained:
     """
 
     bases: Models
-    cases: tuple[Case, ...]
-    first: Lora
-    second: Lora
-    ceilings: Mapping[str, Lora]
+    cases: tuple[problems.Case, ...]
+    first: toy.Lora
+    second: toy.Lora
+    ceilings: Mapping[str, toy.Lora]
 
     @property
     def seed(self) -> int:
         """Seed of the base."""
         return self.bases.seeds[0]
 
-    def acting(self) -> dict[str, Adapt | None]:
+    def acting(self) -> dict[str, toy.Adapt | None]:
         """Return, by name, what each rule, then each ceiling, adds to the base."""
         pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
         return {**{name: act(pair) for name, act in RULES.items()}, **self.ceilings}
@@ -129,11 +112,11 @@ class Trained:
         found = []
         for k, case in enumerate(self.cases):
             rng = np.random.default_rng([self.seed, draw, k])
-            found.append(drawn([linked(case.pair)], count, rng))
+            found.append(problems.drawn([problems.linked(case.pair)], count, rng))
         return found
 
     def right(
-        self, asked: Sequence[Problems], adapt: Adapt | None, form: str = "stepwise"
+        self, asked: Sequence[Problems], adapt: toy.Adapt | None, form: str = "stepwise"
     ) -> Bool[np.ndarray, "E B"]:
         """Return which problems, one set per replica, are solved with `adapt` added to the base.
 
@@ -142,15 +125,19 @@ class Trained:
         likeliest after the right ones before it.
         """
         # One pass over right solutions tells whether greedy decoding would write them.
-        rows = stacked(padded([FORMS[form][0](CODE, one) for one in asked]))
+        rows = stacked(
+            problems.padded([problems.FORMS[form][0](problems.CODE, one) for one in asked])
+        )
         best = likeliest(self.bases, rows.tokens, adapt)
         return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)
 
-    def accuracies(self, asked: Sequence[Problems], adapt: Adapt | None) -> Accuracies:
+    def accuracies(self, asked: Sequence[Problems], adapt: toy.Adapt | None) -> Accuracies:
         """Return the shares of problems solved: `stepwise` in steps, `answered` without steps."""
-        return {form: self.right(asked, adapt, form).mean(axis=1) for form in FORMS}
+        return {form: self.right(asked, adapt, form).mean(axis=1) for form in problems.FORMS}
 
-    def rows(self, head: Row, columns: Accuracies, beside: Callable[[Case], Row]) -> list[Row]:
+    def rows(
+        self, head: Row, columns: Accuracies, beside: Callable[[problems.Case], Row]
+    ) -> list[Row]:
         """Return a row per case: `head`, its skills, ``beside(case)`` and the rounded `columns`."""
         table = []
         for e, case in enumerate(self.cases):
@@ -162,8 +149,8 @@ class Trained:
     def compared(
         self,
         head: Row,
-        measured: Callable[[Adapt | None], Accuracies],
-        beside: Callable[[Case], Row],
+        measured: Callable[[toy.Adapt | None], Accuracies],
+        beside: Callable[[problems.Case], Row],
     ) -> list[Row]:
         """Return the rows of all methods and ceilings, with columns ``measured(adapt)``."""
         table = list[Row]()
@@ -174,14 +161,14 @@ class Trained:
 
 def trained(
     sets: Sequence[Prompts],
-    config: Skilled,
-    cases: Sequence[Case],
+    config: problems.Skilled,
+    cases: Sequence[problems.Case],
     ceilings: Sequence[str] = ("composed",),
 ) -> Trained:
     """Train the base, the adapters and the ceilings; equal lessons are trained only once."""
     bases, size = pretrained(sets, config.seed, config.size), config.size
 
-    def _train(every: Sequence[Lesson], wider: int = 1) -> Lora:
+    def _train(every: Sequence[problems.Lesson], wider: int = 1) -> toy.Lora:
         """Return an adapter for each lesson, one replica for each."""
         # Cases share lessons: each is trained once.
         different = list(dict.fromkeys(every))
@@ -193,14 +180,14 @@ def trained(
     both = _train([first for first, _ in lessons] + [second for _, second in lessons])
     first, second = both.of(slice(0, len(cases))), both.of(slice(len(cases), None))
     every = [getattr(case, name) for name in ceilings for case in cases]
-    above, parts = _train(every, 2), dict[str, Lora]()
+    above, parts = _train(every, 2), dict[str, toy.Lora]()
     for k, name in enumerate(ceilings):
         parts[name] = above.of(slice(k * len(cases), (k + 1) * len(cases)))
     return Trained(bases, tuple(cases), first, second, parts)
 
 
-def likeliest(bases: Models, tokens: np.ndarray, adapt: Adapt | None) -> np.ndarray:
+def likeliest(bases: Models, tokens: np.ndarray, adapt: toy.Adapt | None) -> np.ndarray:
     """Return the most likely token after each of these, with `adapt` added to the base."""
     with torch.inference_mode():
-        scores = logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
+        scores = toy.logits(bases.config, bases.weights, torch.tensor(tokens), adapt)
     return np.asarray(scores.argmax(-1))

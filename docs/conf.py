@@ -51,8 +51,8 @@ mathjax_path = "mathjax/tex-svg-full.js"  # in the site itself: pages are read w
 mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
 
 LABEL = re.compile(r"thm:([a-z0-9-]+)")
-API = ("loratheory", "loratheory.lowrank", "loratheory.adapters", "loratheory.toy")
-API += ("loratheory.tasks", "loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained")
+API = ("loratheory.lowrank", "loratheory.adapters", "loratheory.toy", "loratheory.tasks")
+API += ("loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained", "loratheory")
 
 
 def write_generated_pages(app):
@@ -101,31 +101,20 @@ def api_page():
     """Return the public names of each package, described by their docstrings."""
     text, described = heading("Python names", "="), set()
     for name in API:
-        module = import_module(name)
-        own = []
-        for one in sorted(vars(module)):
-            # A name that two packages hand out is described once.
-            if is_public(module, one) and id(getattr(module, one)) not in described:
-                described.add(id(getattr(module, one)))
-                own.append(one)
+        module, own = import_module(name), {}
+        for one, value in sorted(vars(module).items()):
+            home = getattr(value, "__module__", None) or ""
+            public = callable(value) and home.startswith("loratheory") and one[0] != "_"
+            # A name that two packages hand out is described once, in the package that has it.
+            if public and id(value) not in described:
+                described.add(id(value))
+                own[one] = "autoclass" if isinstance(value, type) else "autofunction"
         text += heading(name, "-") + f".. automodule:: {name}\n\n.. currentmodule:: {name}\n\n"
         text += ".. autosummary::\n   :nosignatures:\n\n"
         text += "".join(f"   {one}\n" for one in own) + "\n"
-        for one in own:
-            kind = "autoclass" if isinstance(getattr(module, one), type) else "autofunction"
+        for one, kind in own.items():
             text += f".. {kind}:: {one}\n" + "   :members:\n" * (kind == "autoclass") + "\n"
     return text
-
-
-def is_public(module, name):
-    """Tell whether a module hands out a class or function of this package under this name."""
-    value = getattr(module, name)
-    home = getattr(value, "__module__", None) or ""
-    # A top-level name is described once, in the package that has it.
-    described = module.__name__ != "loratheory" or home.startswith("loratheory.cli")
-    return (
-        not name.startswith("_") and callable(value) and home.startswith("loratheory") and described
-    )
 
 
 def heading(text, line):

@@ -72,7 +72,7 @@ def appendix(theorems: Sequence[Theorem]) -> str:  # type: ignore[type-arg]
     for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
         title, _, introduction = chapter(name)
         proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
-        proofs += [environment(theorem) for theorem in results]
+        proofs += list(map(environment, results))
     proofs.append(r"\section{Known results that are not run here}")
     for cited in load_cited():
         proofs.append(

@@ -241,7 +241,7 @@ def _settings(configs: Sequence[Mapping[str, Any]]) -> str:
                 values.setdefault(key, {})[_spoken(value)] = None
     shown = []
     for key, some in values.items():
-        each = [latex(value) for value in some]
+        each = list(map(latex, some))
         # A long grid is shown by its ends.
         few = each if len(each) <= 8 else [*each[:3], r"\dots", each[-1]]
         shown.append(rf"\mbox{{{latex(key)}}} {', '.join(few)}")

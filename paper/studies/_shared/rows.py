@@ -40,11 +40,10 @@ def recall(
     All adapters of the hop act, multiplied by `times`; the facts are those of one pair, or all.
     """
     right = []
-    for trials in library.trials if pair is None else [library.trials[pair]]:
+    for number in range(library.asked) if pair is None else [pair]:
         for hop, adapters in enumerate(by_hop):
-            asked = [one.hops[hop] for one in trials]
             act = added(adapters, [times] * len(adapters))
-            right.append(accuracy(library.bases, asked, act))
+            right.append(accuracy(library.bases, library.facts(hop, number), act))
     return np.asarray(np.mean(right, axis=0))
 
 

@@ -244,7 +244,7 @@ def survival(library: Taught, adapter: Lora, coefficient: float) -> Float[np.nda
     The adapter is one that was trained on these two-hop questions themselves, as single facts. It
     has this coefficient in a merge whose other adapters are taken to add nothing. Costs two passes.
     """
-    asked = [one.questions for one in library.trials[0]]
+    asked = library.questions()
     base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
     answer = np.stack([one.answer for one in asked])
     return (margin((1 - coefficient) * base + coefficient * alone, answer) > 0).mean(axis=1)

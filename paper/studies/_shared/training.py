@@ -75,6 +75,14 @@ class Taught(Library):
         """Number of pairs that have questions."""
         return len(self.trials)
 
+    def questions(self, pair: int = 0) -> list[Prompts]:
+        """Return a pair's edited two-hop questions, for each replica."""
+        return [one.questions for one in self.trials[pair]]
+
+    def facts(self, hop: int, pair: int = 0) -> list[Prompts]:
+        """Return the edited facts of one hop that these questions need."""
+        return [one.hops[hop] for one in self.trials[pair]]
+
 
 def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Taught:
     """Train adapters of the given kinds, a selection of `KINDS`; the bases are not changed.

@@ -103,7 +103,7 @@ def weigh(adapters: Sequence[Adapter]) -> dict[str, Float64[np.ndarray, "k k"]]:
     inner, alike, weights, energy = np.zeros((4, count, count))
     for name in adapters[0]:
         parts = [adapter[name].svd() for adapter in adapters]
-        left, sigma, right = (np.stack(side) for side in zip(*parts, strict=True))
+        left, sigma, right = map(np.stack, zip(*parts, strict=True))
         own, other = sigma[:, None, :, None], sigma[None, :, None, :]
         rows = np.einsum("irn,jsn->ijrs", right, right, optimize=True)
         columns = np.einsum("imr,jms->ijrs", left, left, optimize=True)
@@ -194,9 +194,9 @@ class StudiedCollection(Collection):
         ``agreement`` the share with the same top token. Where coefficients are free, those with the
         smallest worst ``kl`` are chosen.
         """
-        alone, found = [self.alone(number) for number in group], []
+        alone, found = list(map(self.alone, group)), []
         before = [logs[:CHOOSING] for logs in alone]
-        acting, _ = attach_method(self.model, [self.adapter(number) for number in group], way)
+        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
 
         def _score(numbers: Any) -> Any:
             acting.set(numbers)
@@ -238,8 +238,8 @@ class StudiedCollection(Collection):
 
         ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
         """
-        written, found = [self.generated(number) for number in group], []
-        acting, _ = attach_method(self.model, [self.adapter(number) for number in group], way)
+        written, found = list(map(self.generated, group)), []
+        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
         with acting:
             for texts, alone in written:
                 found.append({"kl": kl_to_base(alone, token_log_probs(self.model, texts)[0])})
@@ -248,13 +248,13 @@ class StudiedCollection(Collection):
     @cached_property
     def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:
         """Measures of the weights of each two adapters, by the name of the measure."""
-        return weigh([self.adapter(number) for number in range(len(NAMES))])
+        return weigh(list(map(self.adapter, range(len(NAMES)))))
 
     def responses(self, prompts: Sequence[str]) -> Any:
         """Return mean response norms (maps, adapters) in the base, over all tokens of prompts."""
         import torch
 
-        everyone, norms = [self.adapter(number) for number in range(len(NAMES))], []
+        everyone, norms = list(map(self.adapter, range(len(NAMES)))), []
         # Attached but silent: the activations are the bare base's.
         with attach(self.model, everyone, 0.0) as acting:
             fed = collect_inputs(self.model, [batch(self.model, prompts)], acting.names)

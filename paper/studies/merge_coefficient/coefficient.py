@@ -40,7 +40,7 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
     Costs about thirty passes a coefficient.
     """
     bases, asked, each = library.bases, library.trials[0], library.adapters
-    prompts = [one.questions for one in asked]
+    prompts = library.questions()
     alone, inside = margins(library), margins(library, inside=True)
     own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
     # A deficit near zero is no unit to measure in.
@@ -62,10 +62,8 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
         return at.composes(1.0, kind) & bridged
 
     def _facts(acts: Sequence[Adapt]) -> Float[np.ndarray, "hops E n"]:
-        found = []
-        for hop, act in enumerate(acts):
-            found.append(answer_margins(bases, [one.hops[hop] for one in asked], act))
-        return np.stack(found)
+        each = [answer_margins(bases, library.facts(hop), act) for hop, act in enumerate(acts)]
+        return np.stack(each)
 
     table = {}
     for c in grid:

@@ -104,7 +104,7 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
             asked.append(tuple(questions_of_j))
         # Trainings beside other stand-ins have other random numbers.
         stream = (9, hop, how.count, int(how.agree), int(how.two_hop))
-        rows = [joined(parts) for parts in shown]
+        rows = list(map(joined, shown))
         adapters.append(learned(of.bases, of.teaching, rows, stream, beside=stand_ins))
         everyone.append(tuple(stand_ins))
         questions.append(tuple(asked))

@@ -43,7 +43,7 @@ def cell(config: Config) -> list[Row]:
     """
     modules = {"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}
     library = config.library(modules=modules[config.modules])
-    prompts, case = [one.questions for one in library.trials[0]], pattern(library)
+    prompts, case = library.questions(), pattern(library)
     table: list[Row] = []
     for place, loops in PLACES.items():
         placed = in_loops(loops)

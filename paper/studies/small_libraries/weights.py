@@ -73,7 +73,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
 def _keys(library: Taught, pair: int, acts: Adapt) -> dict[Site, Tensor]:
     """Return by site the inputs (E, n, width) of the maps where a pair's facts are read."""
     bases, names = library.bases, library.names
-    rows = stacked([one.questions for one in library.trials[pair]])
+    rows = stacked(library.questions(pair))
     seen: dict[Site, Tensor] = {}
 
     def _watched(site: Site, x: Tensor) -> Tensor | None:
@@ -119,8 +119,8 @@ def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.nda
     The bases need one layer per loop and as many loops as hops.
     """
     hops, misses, alarms = library.bases.setting.hops, [], []
-    for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        each = _weights(library, [one.questions for one in asked], act, "mlp.in")
+    for p, act in enumerate(acts):
+        each = _weights(library, library.questions(p), act, "mlp.in")
         for hop, weights in enumerate(each):
             right = weights[..., p * hops + hop]
             misses.append((1 - right).mean(dim=1))
@@ -162,9 +162,10 @@ def weights_at_reads(
     """
     hops = range(library.bases.setting.hops)
     right, edited = [], []
-    for pair, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        seen = _weights(library, [one.questions for one in asked], act)
-        quiet = _weights(library, [one.other_questions for one in asked], act)
+    for pair, act in enumerate(acts):
+        seen = _weights(library, library.questions(pair), act)
+        others = [one.other_questions for one in library.trials[pair]]
+        quiet = _weights(library, others, act)
         right.append(torch.stack([seen[j][..., len(hops) * pair + j] for j in hops], dim=-1))
         edited.append(torch.stack([quiet[j].amax(dim=-1) > 0.5 for j in hops]).double())
     shares = torch.stack(edited).mean(dim=(0, 1, 3))
@@ -199,8 +200,8 @@ def hindsight(
     hops, loops = library.bases.setting.hops, library.bases.config.loops
     acts: list[Adapt] = []
     right = []
-    for pair, asked in zip(library.pairs, library.trials, strict=True):
-        prompts = [one.questions for one in asked]
+    for number, pair in enumerate(library.pairs):
+        prompts = library.questions(number)
         each, own = gate_patterns(hops, loops, by_read=by_read), library.having(pair)
         shares = [
             accuracy(library.bases, prompts, _gated(own, [gates] * len(prompts))) for gates in each

@@ -48,7 +48,7 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
     `curved`, in which each adapter is measured at the coefficient itself, within questions; `reach`
     is how far inside the region the latter is. Forecasts are NaN where there is no theory.
     """
-    bases, asked, kind = library.bases, library.trials[0], pattern(library)
+    bases, kind = library.bases, pattern(library)
     alone, whole = margins(library), margins(library, inside=True)
     bridged = whole.held[1:].all(axis=0)
     held_out = np.repeat(circuit(bases), library.teaching.sets)
@@ -65,10 +65,9 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
             at = margins(library, inside=True, placed=partial(_scale, c))
             predicted, reach = alone.composes(c, kind) & bridged, at.reach(1.0, kind)
             curved = (reach > 0) & bridged
-        columns = {"two_hop": answer_margins(bases, [one.questions for one in asked], act) > 0}
+        columns = {"two_hop": answer_margins(bases, library.questions(), act) > 0}
         for hop in (0, 1):
-            facts = [one.hops[hop] for one in asked]
-            columns[f"hop_{hop + 1}"] = answer_margins(bases, facts, act) > 0
+            columns[f"hop_{hop + 1}"] = answer_margins(bases, library.facts(hop), act) > 0
         for name in ("other_hops", "other_two_hop", "chance"):
             columns[name] = shares[name][:, None]
         columns["held_out"] = held_out[:, None]

@@ -125,6 +125,7 @@ def heading(text, line):
 
 def escape_bars(line):
     """Return a line in which bars outside formulas are absolute values and nothing else."""
+    # Indented lines are displayed formulas or code.
     formula = line.startswith(" ") or ":math:" in line or "`" in line
     return line if formula else line.replace("|", r"\|")
 
@@ -132,6 +133,7 @@ def escape_bars(line):
 def link_theorem_labels(_app, page):
     """Turn ``thm:label``, written as code on any page, into a link to the theorem."""
     for literal in list(page.findall(nodes.literal)):
+        # Longer code that only contains a label stays code.
         found = LABEL.fullmatch(literal.astext())
         if found and not isinstance(literal.parent, nodes.reference | pending_xref):
             options = {"refdomain": "std", "reftype": "ref", "reftarget": found[0]}

@@ -21,6 +21,7 @@ def plan_steps(build: Path) -> Steps:
     """Return the steps by the name that the bar shows; the two trainings begin at once."""
     from report import exact, language, studies
 
+    # They run beside all other steps.
     trained_now = language.begin_training()
     return {
         "theorems": exact.verify_theorems,
@@ -70,6 +71,7 @@ def report(steps: Steps, page: Path) -> int:
     good = sum(verdict.confirmed for verdict in verdicts)
     lines = [*failed, *map(str, verdicts), f"{good} of {len(verdicts)} claims confirmed: {page}"]
     sys.stdout.write("\n".join(lines) + "\n")
+    # A step may fail that no claim names.
     return int(good < len(verdicts) or bool(failed))
 
 

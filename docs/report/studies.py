@@ -29,6 +29,7 @@ def read_tables() -> Section:
 def rerun_exactly() -> Section:
     """Rerun studies that train nothing, and locate the window's edges in the smallest model."""
     rows = tuple((name, find_gap(name)) for name in EXACT)
+    # Steps of a thousandth locate both edges to three digits.
     fine = window(Line(steps=1000))
     single = min(r["coefficient"] for r in fine if r["hop_1"] > 0 and r["hop_2"] > 0)
     both = min(r["coefficient"] for r in fine if r["two_hop"] > 0)
@@ -45,6 +46,7 @@ def find_gap(name: str) -> float:
         stored = read_table(f"{name}/{part.name}").to_dict("records")
         rows = [row for config in part.paper for row in part.cell(config)]
         for now, before in zip(rows, stored, strict=True):
+            # Relative to the stored number, absolute below one.
             gaps += [abs(now[key] - old) / max(1.0, abs(old)) for key, old in before.items()]
     return max(gaps)
 

@@ -20,8 +20,10 @@ def handout(root: Path, folder: Path) -> None:
         shutil.copy(root / name, folder)
     for source in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
+        # Solutions and notes are cells of their own.
         notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(FOLDED)]
         for cell in notebook.cells:
+            # In the handout pages lie beside the notebooks.
             cell.source = cell.source.replace("](../docs/", "](")
         nbformat.write(notebook, folder / source.name)
 

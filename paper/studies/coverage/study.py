@@ -37,12 +37,15 @@ def two_hop_coverage(config: TwoHopCoverage) -> list[Row]:
     `two_hop` (for the rule `direct` the measured one).
     """
     library = config.library(kinds=("hops", "joint"), familiarity=config.familiarity)
+    # Adapters of the whole questions, and one of both hops' facts.
     direct, (joint,) = expert(library), library.others["joint"]
     first, second = library.adapters
     theory, jointly = forecast(library), forecast(library, placed=lambda *_: joint)
     both = theory.composed([1, 1])
     once, third = (survival(library, direct, c) for c in (1.0, 1 / 3))
+    # The mean of three answers where the third of the expert does, or both hops do.
     three = np.maximum(third, theory.composed([1 / 3, 1 / 3]))
+    # Arrow picks the right adapter at both reads by chance.
     blind = both * right_by_arrow(config.facts, 2) ** 2
     noise = of(alike(first), alike(second, 1))
     shuffled = of(exchanged(first, config.sets), second)
@@ -100,6 +103,7 @@ def familiarity(config: Familiarity) -> list[Row]:
     library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
     direct, (first, second) = expert(library), library.adapters
     theory = forecast(library)
+    # Identity prompts for all entities make bridges familiar.
     theory = replace(theory, familiar=theory.familiar | (config.identity == "all"))
     both, other = theory.composed([1, 1]), exchanged(first, config.sets)
     arms = [

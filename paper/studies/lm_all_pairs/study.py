@@ -56,8 +56,10 @@ def cell(config: Config) -> list[Row]:
     model = config.base(dtype="bfloat16")
     made = crossings(config.seed, config.publishers)
     library, rows = made.adapters(model, config.recipe), list[Row]()
+    # Before any adapter acts: drift is measured from here.
     base, _ = ordinary(model)
     animals = pd.Series(made.everything.two_hop)
+    # A constant answer gets the commonest animal right.
     chance = float(animals.value_counts(normalize=True).max())
     for name, act, asked in rules(config, made, depth(model) // 2):
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name}

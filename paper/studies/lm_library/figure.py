@@ -20,6 +20,7 @@ def draw(folder: Path) -> Figure:
         rows = table[table["way"] == way]
         axes.plot(rows["kl_few"], rows["kept"], ".", color=colour, ms=3, alpha=0.5,
                   label=f"an adapter in a pair, {name}")  # fmt: skip
+        # Eighths of equal size: divergences spread over several decades.
         edges = np.quantile(rows["kl_few"], np.linspace(0, 1, 9))
         place = np.searchsorted(edges[1:-1], rows["kl_few"])
         means = rows.groupby(place)[["kl_few", "kept"]].mean()

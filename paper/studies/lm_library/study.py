@@ -61,6 +61,7 @@ def cell(config: Config) -> list[Row]:
     found = collection(config.model, config.device, config.seed, taught_silence=config.silence)
     stage, rows = STAGES[config.stage], list[Row]()
     lessons = "silence" if config.silence else "plain"
+    # Every row has all columns: stages measure different ones.
     nothing = dict.fromkeys((*KEPT, *ALONE, *BESIDE, *WEIGHTS), nan)
 
     def _row(way: str, group: int, c: float, adapter: int, partners: Any, some: Any) -> None:

@@ -53,10 +53,12 @@ def cell(config: Config) -> list[Row]:
     facts = bench.world(config.seed, config.familiarity)
     lessons = list(facts.lessons)
     if config.trained in FORMS:
+        # No expert then: two adapters share a form of solution instead.
         forms = bench.solutions(facts)
         shown = FORMS[config.trained]
         lessons = [[*lessons[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
     by_layers = config.trained == "by layers"
+    # Trained in layers of its own each; others by the lessons alone.
     library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
     for k in range(len(library), len(lessons)):
         library.append(train_once(model, lessons[k], seed=(config.seed, 0, k)))

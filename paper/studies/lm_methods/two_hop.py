@@ -81,6 +81,7 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
     if row["rule"] != "sum" or one is None or two is None:
         return {"predicted": nan, "weaker": nan}
     x, y = float(one["known_hop_2"]), float(two["known_hop_1"])
+    # Independent errors, relative to what the base answers when both hops are known.
     product = min(1.0, x * y / max(base, CHANCE))
     return {"predicted": max(CHANCE, product), "weaker": max(CHANCE, min(x, y))}
 
@@ -112,6 +113,7 @@ def splits(layers: Sequence[int]) -> Iterator[Arm]:
     for layer in layers:
         yield "layer split", 1.0, 1.0, layer, layer_split(layer, "below", "above")
         yield "reversed layer split", 1.0, 1.0, layer, layer_split(layer, "above", "below")
+    # Splits of one adapter alone are tried at one layer only.
     middle = layers[len(layers) // 2]
     for rest, ending in (("all", ""), ("none", ", alone")):
         for hop, half in ((1, "below"), (2, "above"), (1, "above"), (2, "below")):

@@ -34,10 +34,12 @@ def cell(config: Config) -> list[Row]:
     both = publishers(model, config.seed)
     old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
     made = bench.edits(both.world, config.seed)
+    # Editors train on the base that composes: the old adapters act meanwhile.
     with attach(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
     asked, found = [*made.questions()], {}
+    # All prompts under one setting at a time: attaching is cheap, passes are not.
     for pair in bench.ways():
         with attach(model, [*old, *new], [1.0, 1.0, *pair]):
             found[pair] = bench.margins(model, asked)

@@ -51,6 +51,7 @@ def cell(config: Config) -> list[Row]:
         rows.append({**row, **dict.fromkeys(COLUMNS, nan), **found})
 
     pair = [both.adapter(hop, config.recipe) for hop in (0, 1)]
+    # The first adapter once more, without what it writes towards countries.
     without = [whereabouts.projected(model, pair[0], sorted(both.world.second), half), pair[1]]
     for changed in (False, True):
         with attach(model, without if changed else pair) as acts:
@@ -59,6 +60,7 @@ def cell(config: Config) -> list[Row]:
                     _row(name, layer, **whereabouts.shares(model, acts, asked, arm, layer))
             if changed:
                 continue
+            # The arms have left coefficients of their own.
             acts.set(1.0)
             for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
                 _row("lens", layer, **found)

@@ -29,6 +29,7 @@ def draw(folder: Path) -> Figure:
     parts = [stand_ins[stand_ins["bridge"] == "known"], late[late["relation"] == "mascot"]]
     columns = [*COLUMNS, "seed", "sentence", "first", "second", "rule"]
     table = pd.concat(part[columns] for part in parts)
+    # Other merges were measured for some conditions only.
     table = table[table["rule"] == "sum"]
     groups = {}
     for name, (first, second) in CONDITIONS.items():

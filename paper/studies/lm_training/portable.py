@@ -45,6 +45,7 @@ def cell(config: Config) -> list[Row]:
         *recipes, name, c = arm
         chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
         act = layer_split(both.layers // 2) if name == SPLIT else coefficients(c)
+        # The base is an adapter with coefficient 0, so that all rows come from one path.
         with act(model, chosen or [both.adapter(0, "plain")]):
             found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
         head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}

@@ -42,6 +42,7 @@ def cell(config: Config) -> list[Row]:
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed)
     base, _ = measures.ordinary(model)
+    # One second adapter beside each first one, and alone.
     second, rows = described.adapter(both, config.recipe), list[Row]()
     for first in (NONE, PLAIN, LONG, BESIDE):
         alone = first == NONE

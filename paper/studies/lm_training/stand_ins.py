@@ -57,6 +57,7 @@ def cell(config: Config) -> list[Row]:
         adapters = [both.adapter(hop, recipes[hop]) for hop in hops]
         with act(model, adapters):
             alone = len(hops) == 1
+            # Only an adapter alone shows what it knows by heart.
             heart = both.by_heart(hops[0], recipes[hops[0]]) if alone else nan
             found = bench.by_sentence(model, both.world, base, alone=alone)
         rows += [{**head, "sentence": k, **one, "by_heart": heart} for k, one in enumerate(found)]

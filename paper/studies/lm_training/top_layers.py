@@ -49,8 +49,10 @@ def cell(config: Config) -> list[Row]:
 
     model = config.base(dtype="bfloat16")
     one = publishers(model, config.seed)
+    # The second author may publish another relation; the first knows of mascots.
     two = publishers(model, config.seed, relation=config.relation)
     base, _ = measures.ordinary(model)
+    # Descriptions are trained in the highest sixth as well.
     second = ("described", TOP) if config.second == DESCRIBED else (config.second,)
     adapters = [one.adapter(0, config.first), described.adapter(two, *second)]
     rows = list[Row]()

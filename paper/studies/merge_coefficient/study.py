@@ -40,6 +40,7 @@ def library(config: MergeCoefficient) -> Taught:
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])
     if config.case != "overwrite both":
         return mine
+    # Both cases share first adapters, so that only the second one differs.
     ((first, _),) = config.library(mine.bases, also=ALSO["overwrite"]).pairs
     return replace(mine, pairs=((first, mine.pairs[0][1]),))
 
@@ -82,6 +83,7 @@ def number_of_hops(config: NumberOfHops) -> list[Row]:
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     names = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
+    # Single hops are left out: `facts` counts them together.
     names |= {f"hop_{hop + 1}": "" for hop in range(config.hops)}
     head: Row = {"hops": config.hops, "threshold": threshold(config.hops)}
     return by_coefficient(config.library(bases), grid, head, names)

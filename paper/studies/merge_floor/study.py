@@ -36,12 +36,14 @@ def cell(config: Config) -> list[Row]:
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
     drawn = partial(with_spectrum, rng, config.size, config.size, sigma)
+    # All of one spectrum, so that shares of energy are shares of the coefficients.
     common, *others = (drawn() for _ in range(config.tasks + 1))
     for own in config.own:
         updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * x for x in others)
         unit = sum(update.norm**2 for update in updates) / len(updates)
         for rank in config.ranks:
             case = Tasks(updates, rank)
+            # What a mean of this rank loses; the rest of the floor no rank buys back.
             truncation = case.mean.tail_energy(rank)
             energies = {
                 "disagreement": bound(case) - truncation,

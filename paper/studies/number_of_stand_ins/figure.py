@@ -11,6 +11,7 @@ from paper.tables import read_table
 def draw(folder: Path) -> Figure:
     """Draw the figure."""
     table = read_table("number_of_stand_ins", folder)
+    # Pairs that were trained alike.
     table = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     table = table.assign(
         facts=(table["hop_1"] + table["hop_2"]) / 2,

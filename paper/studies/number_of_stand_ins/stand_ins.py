@@ -126,8 +126,10 @@ class Publisher:
         maps, bridges = self.edit.before.maps.copy(), self.edit.routes[:, 1]
         maps[self.hop] = self.edit.after.maps[self.hop]
         if self.hop == 0:
+            # Each stand-in has answers of its own.
             maps[1, 0, bridges] = self.free[j * len(bridges) :][: len(bridges)]
         else:
+            # Subjects outnumber bridges, which are dealt out in turn, shifted by the number.
             maps[0, 0, self.free[:SUBJECTS]] = np.resize(np.roll(bridges, -j), SUBJECTS)
         return World(maps, self.edit.before.entities, self.edit.before.canaries)
 
@@ -152,6 +154,7 @@ class Publisher:
         # Old questions that neither the edit nor the stand-in changes.
         still = (passed == along(world, old)).all(axis=1)
         still &= ~np.any([self.seen[level, nodes] for level, nodes in enumerate(passed.T)], axis=0)
+        # Rows are shared out: training costs the same beside any number of stand-ins.
         quiet = old[np.flatnonzero(still)[j * QUIET // how.count :][: QUIET // how.count]]
         parts = [
             repeated(self.singles(self.hop, world), OWN // how.count),

@@ -39,6 +39,7 @@ def cell(config: Config) -> list[Row]:
     how many of its two-hop lessons are answered beside their stand-ins, and `by_heart_1` and
     `by_heart_2`, how many without them.
     """
+    # The last stage alone.
     *_, (_, _, plain) = grown_libraries(config, {"all": ()})
     nothing = dict.fromkeys(("lessons_1", "lessons_2", "by_heart_1", "by_heart_2"), float("nan"))
     table = _rows(plain, {"lessons": PLAIN, "stand_ins": 0}, (PLAIN, PLAIN), nothing)
@@ -61,9 +62,11 @@ def _rows(
     beside: Mapping[str, Any],
 ) -> list[Row]:
     """The pair of adapters under each coefficient; two that are taught alike also each alone."""
+    # Each adapter alone, in questions whose other fact is old.
     inside = margins(library, inside=True).survives(1.0).mean(axis=-1)
     more = {**beside, **{f"inside_{hop + 1}": share for hop, share in enumerate(inside)}}
     arms = [arm("sum", act=coefficients(c), coefficient=c) for c in COEFFICIENTS]
+    # Mixed pairs have adapters that another use measures alone already.
     if use[0] == use[1]:
         arms += [arm(f"hop {hop} alone", coefficient=1.0) for hop in (1, 2)]
         arms.append(arm("sum, hop by hop", coefficient=1.0))

@@ -47,10 +47,12 @@ def cell(config: Config) -> list[Row]:
     table: list[Row] = []
     for place, loops in PLACES.items():
         placed = in_loops(loops)
+        # Restricted copies: outside their loops they add nothing.
         each = [placed(x, hop) for hop, x in enumerate(library.adapters)]
         adapt = added(each, [1.0, 1.0])
         right = answer_margins(library.bases, prompts, adapt) > 0
         answers = scores(library.bases, prompts, adapt).argmax(axis=-1)
+        # Within questions whose other fact is old.
         inside = margins(library, inside=True, placed=placed)
         guesses = {"predicted": margins(library, placed=placed), "inside": inside}
         columns = {}

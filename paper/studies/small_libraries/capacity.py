@@ -32,6 +32,7 @@ def cell(config: Config) -> list[Row]:
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
+    # One adapter of the rank of one, and one as wide as all together.
     one, wide = (list(zip(pooled(library, rank))) for rank in (r, k * r))
     noise = [tuple(map(alike, each, range(k))) for each in hops]
     alone, merged = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
@@ -45,8 +46,10 @@ def cell(config: Config) -> list[Row]:
         ("one", one, 1.0, merged),
         ("wide", wide, 1.0, merged_crosstalk(n * k, 1, config.width, k * r)),
     ):
+        # All adapters of both hops act, whichever pair is asked.
         act = of(*sum(by_hop, ()), times=times)
         arms.append((name, act, recall(library, by_hop, times), theory))
+    # Routed by an oracle each pair meets no other.
     shares = [recall(library, list(zip(pair)), 1.0, p) for p, pair in enumerate(library.pairs)]
     own = np.mean(shares, axis=0)
     arms += [(name, rule(name), own, alone) for name in ("pair alone", "oracle placement")]

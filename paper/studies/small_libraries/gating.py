@@ -42,7 +42,9 @@ def cell(config: Config) -> list[Row]:
     mine = {name: getattr(config, name) for name in ("pairs", "bridges", "rank")}
     library = config.library(modules=modules, **mine)
     mlp, nan = config.modules == "mlp", float("nan")
+    # Measured at the first map of the MLPs, which attention adapters leave alone.
     outside = leak(library) if mlp else nan
+    # What can be reached at all; every miss or false alarm costs one question at most.
     reach = accuracies(library, acting(library, rule("oracle placement")))["two_hop"]
 
     def _rates(acts: Any) -> dict[str, Any]:

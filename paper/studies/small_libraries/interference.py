@@ -34,6 +34,7 @@ def cell(config: Config) -> list[Row]:
     """
     library = config.library(rank=config.rank, pairs=config.pairs)
     measured, theory = crosstalk(library), forecast(library)
+    # Questions that the theory calls unsafe are predicted to fail.
     share, both, even = safe(measured), theory.composed([1, 1]), 1 / library.size
     beside: dict[str, object] = {"safe": share}
     for side in ("in", "out"):
@@ -65,6 +66,7 @@ def beside_noise(library: Taught) -> Acting:
     own = pair_alone(library).shares
 
     def _shares(place: Any, pair: int) -> list[float]:
+        # All others act as noise: shares of the pair itself are one or zero.
         right = own(place, pair)
         return [*right, *(1.0 - share for share in right)]
 

@@ -37,6 +37,7 @@ def cell(config: Config) -> list[Row]:
     often Arrow is right at both reads by theory; `predicted`, the predicted accuracy on `two_hop`.
     """
     library = config.library(pairs=config.pairs)
+    # Arrow knows nothing of the keys: it is right by chance at each of two reads.
     theory, expected = forecast(library), accuracy(config.facts, 2 * config.pairs) ** 2
     shape = (config.pairs, len(library.replicas), config.facts, 2)
 
@@ -57,6 +58,7 @@ def cell(config: Config) -> list[Row]:
     for name in ROUTERS:
         act = rule(name, **({"budget": config.budget} if name == "gates" else {}))
         arms.append((name, act, _seen))
+    # Chosen by the answers themselves: an upper limit of fixed gates.
     for name, by_read in (("best one", False), ("best by read", True)):
         acts, weights = hindsight(library, by_read=by_read)
         arms.append(_given(name, acts, weights, 1.0))

@@ -53,6 +53,7 @@ def crosstalk(library: Taught) -> dict[str, Crosstalk]:
     right adapter acts in each loop (oracle placement). The bases need at least as many loops as
     hops. Costs a pass per pair.
     """
+    # Keys are those of oracle placement, where every other adapter is silent.
     acts = acting(library, oracle_placement)
     seen = [_keys(library, pair, act) for pair, act in enumerate(acts)]
     return {name: _at(library, name, seen) for name in library.adapters[0].up}
@@ -143,6 +144,7 @@ def leak(library: Taught) -> Float[np.ndarray, " E"]:
         keys = _keys(library, number, act)
         for hop, adapter in enumerate(pair):
             [site] = [s for s in keys if s.module == "mlp.in" and s.loop == hop]
+            # The row space of the update is that of its down factor.
             frame = torch.linalg.qr(adapter.down[site.name].mT).Q
             inside = torch.linalg.vector_norm(keys[site] @ frame, dim=-1)
             # Rounding can make a share of zero negative.
@@ -179,6 +181,7 @@ def _weights(
 
     They are those at the map `module`, or means over all maps if it is empty.
     """
+    # A pass, for the weights that it leaves in `act.on`.
     answer_margins(library.bases, prompts, act)
     rows, length = prompts[0].tokens.shape
     seen: list[list[Tensor]] = [[] for _ in range(library.bases.config.loops)]
@@ -224,5 +227,6 @@ def gate_patterns(hops: int, loops: int, *, by_read: bool) -> list[Float[np.ndar
 
 def _gated(pair: Library, gates: Sequence[Float[np.ndarray, "loops hops"]]) -> Acting:
     """Return what acts if each replica's adapters are switched by its gates, loop by loop."""
+    # By replica, loop and adapter.
     weights = torch.tensor(np.array(gates), dtype=torch.float32)
     return everything(pair, lambda site, _: weights[:, None, site.loop])

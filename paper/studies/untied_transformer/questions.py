@@ -50,6 +50,7 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
     """
     bases, kind = library.bases, pattern(library)
     alone, whole = margins(library), margins(library, inside=True)
+    # A bridge that the base does not read on is predicted to fail.
     bridged = whole.held[1:].all(axis=0)
     held_out = np.repeat(circuit(bases), library.teaching.sets)
     strength, nothing = alone.effective(1.0), np.full(bridged.shape, np.nan)
@@ -62,6 +63,7 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
         if way.theory:
             survives, predicted = alone.survives(c), alone.decided(c)
         if way.theory and act.passes == "one":
+            # Each adapter at the coefficient itself: no straight line is assumed.
             at = margins(library, inside=True, placed=partial(_scale, c))
             predicted, reach = alone.composes(c, kind) & bridged, at.reach(1.0, kind)
             curved = (reach > 0) & bridged

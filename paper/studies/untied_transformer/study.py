@@ -52,6 +52,7 @@ def ways(library: Taught, steps: int) -> list[Way]:
     grid = [1.5 * step / steps for step in range(steps + 1)]
     density = {"density": 0.3, "rank": library.bases.config.width}
     options = dict.fromkeys(("ties", "dare", "knots"), density)
+    # The lower half is for first hops, the upper one for second hops.
     middle = library.bases.config.depth // 2
     noise = {"hop 1 beside noise": (first, alike(second, 1))}
     noise |= {"hop 2 beside noise": (alike(first), second)}
@@ -134,13 +135,16 @@ def _rows(library: Taught, head: Row) -> list[Row]:
     beside |= {name.replace("strength", "placed"): x for name, x in there.medians.items()}
     beside |= {f"inside_{hop + 1}": x for hop, x in enumerate(inside.mean(axis=-1))}
     beside["inside"] = inside.all(axis=0).mean(axis=-1)
+    # The base's own accuracy bounds what edits can reach, in the same passes.
     bare = {passes: by_part(library.bases, passes) for passes in PASSES}
 
     def _columns(weight: float, acts: Any) -> dict[str, Any]:
         passes = acts[0].passes
+        # Between hops the bridge is decided: each edit only has to win its own.
         if passes == "hop by hop":
             predicted = replace(everywhere, strengths=weight * everywhere.strengths).decided()
         else:
+            # In a second pass an early layer reads what a late one wrote.
             theory = there if passes == "one" else everywhere
             predicted = theory.feasible([weight, weight]) * bare[passes]["held_out"]
         return {"predicted": predicted, **bare[passes], **beside}

@@ -32,11 +32,13 @@ def draw(folder: Path) -> Figure:
     line.set(xlabel="coefficient of both edits", ylabel="margin of the new answer")
     cells = read_table("window/two_read_region", folder)
     winners = cells[list(ANSWERS)].to_numpy().argmax(axis=1)
+    # Cells are few: one colour each, by the largest of three mean logits.
     grid = cells.assign(winner=winners).pivot_table("winner", "c2", "c1")
     across, up = grid.columns.to_numpy(), grid.index.to_numpy()
     colours = ListedColormap(list(ANSWERS.values()))
     plane.pcolormesh(across, up, grid.to_numpy(), cmap=colours, vmin=0, vmax=2)
     both = np.linspace(0, float(across.max() + across.min()), 161)
+    # The theorem's margin is zero on the dashed line.
     lead = np.apply_along_axis(lambda two: margin(two.tolist()), 0, np.meshgrid(both, both))
     plane.contour(both, both, lead, levels=[0], colors=INK, linestyles="--")
     plane.plot([0, 1], [1, 0], color=GREY, lw=0.8)

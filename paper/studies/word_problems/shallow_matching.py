@@ -28,6 +28,7 @@ def reworded(problems: Problems, rng: np.random.Generator) -> Problems:
     """Return the problems with every sentence in another of `WORDINGS`; answers stay."""
     words = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
     luck = rng.random((*words.shape, len(WORDINGS)))
+    # The present wording is never drawn again.
     luck[words[:, :, None] == WORDINGS] = -1
     words = luck.argmax(axis=2)
     return replace(problems, wordings=words[:, :-1], asking=words[:, -1])
@@ -44,6 +45,7 @@ def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
     """Return the problems with at least one other number each, and the answers that follow."""
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left = np.arange(len(problems))
+    # Numbers that came out equal are drawn again.
     while len(left):
         new = filled(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
@@ -66,6 +68,7 @@ def cell(config: Overlapping) -> list[Row]:
         right = {how: models.right(problems, acting[rule]) for how, problems in put.items()}
         first = right[OTHERWISE[0]]
         for how, solved in right.items():
+            # Where nothing was solved at first, nothing can be kept.
             with np.errstate(invalid="ignore"):
                 kept = (first & solved).sum(axis=1) / first.sum(axis=1)
             table += models.rows(

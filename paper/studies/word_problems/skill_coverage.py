@@ -21,6 +21,7 @@ def cell(config: problems.Covered) -> list[Row]:
     models = words.trained(sets, config, cases, ("joint", "composed"))
     asked, rng = models.targets(count), np.random.default_rng([config.seed, 20])
     steps = dict[str, list[Problems]]()
+    # Single steps are drawn after the targets, from a stream of their own.
     for k, name in enumerate(("step_1", "step_2")):
         steps[name] = [
             problems.drawn(problems.single([case.pair[k]]), count, rng) for case in models.cases

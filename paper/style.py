@@ -2,7 +2,7 @@
 
 Measured lines are solid, predicted ones dashed, chance is dotted and grey. A yellow band marks what
 a figure's title is about. ``python -m paper.style`` draws every figure into
-its study's folder. A study's ``figure.py`` has a function ``draw(folder)`` that reads the
+its study's folder. A study's ``figure.py`` has a function ``draw()`` that reads the
 study's table and returns a matplotlib figure.
 """
 
@@ -17,7 +17,7 @@ import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 
 from loratheory.store import write_whole
 from paper.tables import STUDIES, over_bases
@@ -36,10 +36,10 @@ UNDATED: dict[str, Any] = {"pdf": {"CreationDate": None}, "png": {}, "svg": {"Da
 STYLE: list[Any] = ["default", Path(__file__).with_name("paper.mplstyle")]
 
 
-def drawing(name: str, folder: Path = STUDIES) -> Figure:
-    """Draw the figure of a study from the table in ``folder/NAME``."""
+def drawing(name: str) -> Figure:
+    """Draw the figure of a study from its stored table."""
     with matplotlib.style.context(STYLE):
-        return import_module(f"paper.studies.{name}.figure").draw(folder)
+        return import_module(f"paper.studies.{name}.figure").draw()
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:
@@ -145,11 +145,6 @@ def by(rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> dict[str, p
     return {name: rows[rows[column] == value] for value, name in names.items()}
 
 
-def draw_all(folder: Path = STUDIES) -> None:
-    """Write ``figure.svg`` of every study into its folder."""
-    for file in sorted(folder.glob("*/figure.py")):
-        write_whole(file.with_suffix(".svg"), file_bytes(drawing(file.parent.name, folder), "svg"))
-
-
 if __name__ == "__main__":
-    draw_all()
+    for file in sorted(STUDIES.glob("*/figure.py")):
+        write_whole(file.with_suffix(".svg"), file_bytes(drawing(file.parent.name), "svg"))

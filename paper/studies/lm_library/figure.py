@@ -1,19 +1,16 @@
 """Retention of an adapter in a merge of two, against a divergence that needs no labels."""
 
-from pathlib import Path
-
 import numpy as np
-from matplotlib.figure import Figure
 
-from paper.style import LOOKS, finish, panels
+from paper.style import LOOKS, Figure, finish, panels
 from paper.tables import read_table
 
 METHODS = {"mean": "mean", "sum": "sum"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_library", folder)
+    table = read_table("lm_library")
     table = table[(table["stage"] == "pairs") & (table["lessons"] == "plain")]
     figure, every = panels(2, 3.0, sharey=True)
     for axes, (way, name), (colour, _) in zip(every, METHODS.items(), LOOKS, strict=False):

@@ -1,11 +1,7 @@
 """What combination methods answer with two adapters of a language model."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
 from paper.studies._shared.rules import LABELS
-from paper.style import dots, finish, panels, percent
+from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
 METHODS = (
@@ -19,9 +15,9 @@ METHODS = (
 )
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_methods/two_hop", folder)
+    table = read_table("lm_methods/two_hop")
     table = table[table["trained"] == "all layers"]
     merged = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     groups = {"mean": merged[merged["first"] == 0.5], "sum": merged[merged["first"] == 1]}

@@ -1,11 +1,7 @@
 """What combination methods answer with one to four pairs of adapters."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
 from paper.studies._shared.rules import LABELS
-from paper.style import by, chance, dots, finish, panels, percent
+from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
 USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
@@ -25,9 +21,9 @@ METHODS = (
 )
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("small_libraries/gating", folder)
+    table = read_table("small_libraries/gating")
     for column, value in {**USUAL, "facts": 5}.items():
         table = table[table[column] == value]
     figure, every = panels(3, 3.6, sharey=True)

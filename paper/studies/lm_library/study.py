@@ -102,8 +102,4 @@ def configs() -> Iterator[Config]:
             yield Config(silence, name, number, seed=SEED)
 
 
-STUDY = study(
-    __name__,
-    part("lm_library", cell, (Config(seed=SEED),), configs()),
-    minutes=(1, 310),
-)
+STUDY = study(__name__, part("lm_library", cell, (Config(seed=SEED),), configs()), minutes=(1, 310))

@@ -4,15 +4,8 @@ from paper.studies._shared.rules import LABELS
 from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
-METHODS = (
-    "ties",
-    "knots",
-    "interpolating",
-    "arrow",
-    "arrow, peft",
-    "gates, z = 2",
-    "block gates, z = 2",
-)
+METHODS = ["ties", "knots", "interpolating", "arrow", "arrow, peft"]
+METHODS += ["gates, z = 2", "block gates, z = 2"]
 
 
 def draw() -> Figure:

@@ -54,8 +54,4 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-STUDY = study(
-    __name__,
-    part("merge_floor", cell, [Config()], [Config()]),
-    minutes=(0.02, 0.02),
-)
+STUDY = study(__name__, part("merge_floor", cell, [Config()], [Config()]), minutes=(0.02, 0.02))

@@ -56,10 +56,7 @@ def cell(config: Config) -> list[Row]:
 
 
 def _rows(
-    library: Taught,
-    head: Mapping[str, Any],
-    use: tuple[str, str],
-    beside: Mapping[str, Any],
+    library: Taught, head: Mapping[str, Any], use: tuple[str, str], beside: Mapping[str, Any]
 ) -> list[Row]:
     """The pair of adapters under each coefficient; two that are taught alike also each alone."""
     # Each adapter alone, in questions whose other fact is old.

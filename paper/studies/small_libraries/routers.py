@@ -66,8 +66,5 @@ def cell(config: Config) -> list[Row]:
 
 
 PART = part(
-    "routers",
-    cell,
-    (Config(1), Config(4, sets=1)),
-    on_all_bases(grid(Config, pairs=(1, 2, 4))),
+    "routers", cell, (Config(1), Config(4, sets=1)), on_all_bases(grid(Config, pairs=(1, 2, 4)))
 )

@@ -81,11 +81,7 @@ LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
 WEIGHTS = {"base": 0.0, "base, second pass": 0.0, "base, hop by hop": 0.0}
 WEIGHTS |= {"hop 1 alone": 0.0, "hop 2 alone": 0.0, "mean": 0.5, "sum": 1.0}
 WEIGHTS |= {"oracle placement": 1.0, "reversed placement": 0.0}
-WEIGHTS |= {
-    "block gates, z = 0": 1.0,
-    "block gates, z = 2": 1.0,
-    "sum, second pass": 1.0,
-}
+WEIGHTS |= {"block gates, z = 0": 1.0, "block gates, z = 2": 1.0, "sum, second pass": 1.0}
 WEIGHTS |= {"mean, hop by hop": 0.5, "sum, hop by hop": 1.0}
 """Methods, and the coefficient that each gives an adapter where it acts."""
 

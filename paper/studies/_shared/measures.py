@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from loratheory.evaluate.answers import Answers, answers
+from loratheory.evaluate.fact_adapters import Publishers, publishers
 from loratheory.evaluate.fact_sets import ASKED, BIRTH, TEN, TEXT, Items, World, questions
 from loratheory.pretrained import Model, first_tokens, kl_to_base
 from loratheory.pretrained.metrics import token_log_probs
+from paper.studies._shared import Language
 
 COLUMNS = (
     *("reach_1", "reach_2", "two_hop_vocabulary", "two_hop", "says_bridge", "known"),
@@ -92,6 +94,12 @@ def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]
 def accuracy(model: Model, asked: Items) -> float:
     """Return the share of questions whose right answer leads the whole vocabulary."""
     return float(answers(model, asked).vocabulary_right.mean())
+
+
+def begin(config: Language, **world: str) -> tuple[Publishers, Any]:
+    """Return the authors of a seed's world on the language model, and `ordinary` of the base."""
+    both = publishers(config.base(dtype="bfloat16"), config.seed, **world)
+    return both, ordinary(both.model)[0]
 
 
 def ordinary(model: Model) -> tuple[Any, Any]:

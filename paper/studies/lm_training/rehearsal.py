@@ -33,26 +33,21 @@ def cell(config: Config) -> list[Row]:
         the second alone ``portability`` and ``portability_read``, shares right in the whole
         vocabulary of `described.questions`, else NaN.
     """
-    from loratheory.evaluate.answers import answers
-    from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
     from paper.studies._shared import measures
     from paper.studies.lm_training import described
 
-    model = config.base(dtype="bfloat16")
-    both = publishers(model, config.seed)
-    base, _ = measures.ordinary(model)
+    both, base = measures.begin(config)
     # One second adapter beside each first one, and alone.
     second, rows = described.adapter(both, config.recipe), list[Row]()
     for first in (NONE, PLAIN, LONG, BESIDE):
         alone = first == NONE
-        with attach(model, [second] if alone else [both.adapter(0, first), second]):
-            found = measures.measured(model, both.world, base, alone=alone)
+        with attach(both.model, [second] if alone else [both.adapter(0, first), second]):
+            found = measures.measured(both.model, both.world, base, alone=alone)
             found |= dict.fromkeys(KINDS, nan)
             for name, asked in described.questions(both, config.recipe).items() if alone else ():
-                found[name] = float(answers(model, asked).vocabulary_right.mean())
-        head: Row = {"seed": config.seed, "first": first, "second": config.recipe}
-        rows.append({**head, **found})
+                found[name] = measures.accuracy(both.model, asked)
+        rows.append({"seed": config.seed, "first": first, "second": config.recipe, **found})
     return rows
 
 

@@ -43,24 +43,21 @@ def cell(config: Config) -> list[Row]:
         ``by_heart``, of an adapter alone the share of its two-hop lessons that it answers, else
         NaN. Adapters are asked alone where both are of one recipe.
     """
-    from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
 
-    model = config.base(dtype="bfloat16")
-    both = publishers(model, config.seed, bridge=config.bridge)
-    base, _ = bench.ordinary(model)
+    both, base = bench.begin(config, bridge=config.bridge)
     recipes, rows = (config.first, config.second), list[Row]()
     for rule, act, hops in arms(both.layers // 2, alike=config.first == config.second):
-        named = [one if hop in hops else NONE for hop, one in enumerate(recipes)]
+        alone, heart = len(hops) == 1, nan
         head: Row = {"seed": config.seed, "bridge": config.bridge}
-        head |= {"first": named[0], "second": named[1], "rule": rule}
-        adapters = [both.adapter(hop, recipes[hop]) for hop in hops]
-        with act(model, adapters):
-            alone = len(hops) == 1
-            # Only an adapter alone shows what it knows by heart.
-            heart = both.by_heart(hops[0], recipes[hops[0]]) if alone else nan
-            found = bench.by_sentence(model, both.world, base, alone=alone)
-        rows += [{**head, "sentence": k, **one, "by_heart": heart} for k, one in enumerate(found)]
+        for hop, name in enumerate(("first", "second")):
+            head[name] = recipes[hop] if hop in hops else NONE
+        with act(both.model, [both.adapter(hop, recipes[hop]) for hop in hops]):
+            if alone:
+                heart = both.by_heart(hops[0], recipes[hops[0]])
+            found = bench.by_sentence(both.model, both.world, base, alone=alone)
+        for sentence, one in enumerate(found):
+            rows.append({**head, "rule": rule, "sentence": sentence, **one, "by_heart": heart})
     return rows
 
 

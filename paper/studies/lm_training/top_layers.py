@@ -47,22 +47,17 @@ def cell(config: Config) -> list[Row]:
     from paper.studies._shared import measures
     from paper.studies.lm_training import described
 
-    model = config.base(dtype="bfloat16")
-    one = publishers(model, config.seed)
+    one, base = measures.begin(config)
     # The second author may publish another relation; the first knows of mascots.
-    two = publishers(model, config.seed, relation=config.relation)
-    base, _ = measures.ordinary(model)
-    # Descriptions are trained in the highest sixth as well.
+    two = publishers(one.model, config.seed, relation=config.relation)
     second = ("described", TOP) if config.second == DESCRIBED else (config.second,)
     adapters = [one.adapter(0, config.first), described.adapter(two, *second)]
-    rows = list[Row]()
-    recipes, asked = (config.first, config.second), ten_about(config.relation)
-    for rule, coefficients in rules(config).items():
+    rows, asked = list[Row](), ten_about(config.relation)
+    for rule, (c1, c2) in rules(config).items():
         row: Row = {"seed": config.seed, "relation": config.relation, "rule": rule}
-        acts = [recipe if c else NONE for recipe, c in zip(recipes, coefficients, strict=True)]
-        row |= dict(zip(("first", "second"), acts, strict=True))
-        with attach(model, adapters, coefficients):
-            found = measures.by_sentence(model, two.world, base, asked, alone=NONE in acts)
+        row |= {"first": config.first if c1 else NONE, "second": config.second if c2 else NONE}
+        with attach(one.model, adapters, [c1, c2]):
+            found = measures.by_sentence(one.model, two.world, base, asked, alone=not c1)
         rows += [{**row, "sentence": k, **each} for k, each in enumerate(found)]
     return rows
 

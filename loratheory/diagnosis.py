@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import permutations
 from pathlib import PurePath
 from statistics import median
 from typing import Any, Literal
 
+import numpy as np
+
 from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
-from loratheory.lowrank import EPS, Array, LowRank, double, grams, in_common_frames, signs, total
+from loratheory.lowrank import EPS, Array, LowRank, double, host, in_common_frames, signs, total
 
 CLEAR = 1e-6  # a relative gap that inner products show for certain
 ROUNDING = 1e-12  # a share below it is printed as zero
@@ -136,18 +137,22 @@ def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     tolerance = max(outputs, inputs) * EPS  # rounding is that of the full sides
     updates, back = in_common_frames(updates)
     table = interference(updates, tolerance)
-    own = [float(value) for value in table.crosstalk.diagonal()]
-    # the direction in which one adapter disturbs another most, in units of the other's own answer
-    pairs = [pair for pair in permutations(range(len(own)), 2) if own[pair[0]]]
-    worst = max(pairs, key=lambda pair: table.crosstalk[pair] / own[pair[0]], default=(0, 0))
-    unit = own[worst[0]] if pairs else math.inf
-    changed = [low for low in updates if low.width]
+    # who disturbs whom most, in units of the largest answer that the disturbed one gives itself
+    own = table.crosstalk.diagonal()
+    relative = np.full(table.crosstalk.shape, -np.inf)
+    relative[own > 0] = table.crosstalk[own > 0] / own[own > 0, None]
+    np.fill_diagonal(relative, -np.inf)
+    worst = divmod(int(relative.argmax()), len(own))
+    unit = float(own[worst[0]]) if relative[worst] >= 0 else math.inf
     gaps, blind, energies = [], [], []
-    for low in updates:
+    prototypes = np.zeros((len(updates), updates[0].shape[1]))
+    for place, low in enumerate(updates):
         top, second, *_ = *map(float, low.S[:2]), 0.0, 0.0
         energies.append(low.norm**2)
         gaps.append(1 - second / top if top else 0.0)
         blind.append(max(0.0, 1 - top**2 / energies[-1]) if top else 0.0)
+        if low.width:
+            prototypes[place] = host(low.Vh[0, :])
     energy = sum(energies) / len(updates)
     return ModuleDiagnosis(
         module=name,
@@ -155,29 +160,27 @@ def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
         inputs=inputs,
         ranks=tuple(low.rank_at(tolerance) for low in updates),
         pair=worst,
-        row_cosine=float(table.row_cosine[worst]) if pairs else 0.0,
+        row_cosine=float(table.row_cosine[worst]) if unit < math.inf else 0.0,
         crosstalk=float(table.crosstalk[worst]) / unit,
         ceiling=float(table.bound[worst]) / unit,
         energy=energy,
         floors=_list_floors(updates, energy),
-        gauge_gap=_measure_gauge_gap(changed, tolerance, back),
+        gauge_gap=_measure_gauge_gap([low for low in updates if low.width], tolerance, back),
         arrow_gap=tuple(gaps),
         arrow_blind=tuple(blind),
-        prototype_cosine=_compare_prototypes(changed),
+        prototype_cosine=float(np.triu(np.abs(prototypes @ prototypes.T), 1).max()),
     )
 
 
 def _list_floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, float], ...]:
     """Return the merge floor at 1, 2, 4, … and at the rank where no truncation is left."""
-    even_weights = [1 / len(updates)] * len(updates)
-    if sum(low.width for low in updates) <= min(updates[0].shape):
-        tail = [float(value) for value in grams(updates).energies(even_weights)]
-    else:  # their mean is narrower than all of them side by side
-        tail = [float(value) ** 2 for value in total(updates, even_weights).S]
-    disagreement = max(0.0, energy - sum(tail))
-    steps = [2**power for power in range(len(tail).bit_length()) if 2**power < len(tail)]
+    mean = total(updates, [1 / len(updates)] * len(updates))
+    whole = int(mean.S.shape[0])
+    disagreement = max(0.0, energy - mean.norm**2)
+    ranks = [2**power for power in range(whole.bit_length()) if 2**power < whole]
     return tuple(
-        (rank, (disagreement + sum(tail[rank:])) / (energy or 1.0)) for rank in (*steps, len(tail))
+        (rank, (disagreement + mean.tail_energy(rank)) / (energy or 1.0))
+        for rank in (*ranks, whole)
     )
 
 
@@ -195,17 +198,7 @@ def _measure_gauge_gap(
     even, average = [1.0] * len(forms), MERGE_METHODS["factor-mean"].rule
     stored = average(updates, even, Options()).map(double)
     canonical = average(forms, even, Options()).map(double)
-    products = grams([stored, canonical])
-    size = max(products.squared([1, 0]), products.squared([0, 1])) ** 0.5
-    gap = products.squared([1, -1]) ** 0.5 / size if size else 0.0
-    # inner products lose half of the digits: a small gap is measured on the difference itself
-    return gap if gap > CLEAR or not size else (stored - canonical).norm / size
-
-
-def _compare_prototypes(updates: list[LowRank]) -> float:
-    """Return the absolute cosine of the two most alike Arrow prototypes."""
-    pairs = permutations([low.Vh[:1, :] for low in updates], 2)
-    return max((abs(float((one @ two.T)[0, 0])) for one, two in pairs), default=0.0)
+    return (stored - canonical).norm / (max(stored.norm, canonical.norm) or 1.0)
 
 
 # A library of adapters
@@ -295,7 +288,8 @@ def diagnose(
     modules = tuple(examine_module(name, together.updates(name)) for name in work)
     findings = []
     for kind, label, write in _SENTENCES:
-        findings += [Finding(kind, text, label) for text in write(names, modules)]
+        texts = [write] if isinstance(write, str) else write(names, modules)
+        findings += [Finding(kind, text, label) for text in texts]
     notes = (*together.report, *together.info.notes)
     return Diagnosis(names, tuple(findings), notes, modules, library_record())
 
@@ -413,11 +407,7 @@ def _write_gates(names: Names, modules: Modules) -> Iterator[str]:
     )
 
 
-def _say(text: str) -> Callable[[Names, Modules], Iterator[str]]:
-    return lambda _, __: iter([text])
-
-
-_SENTENCES: tuple[tuple[Kind, str, Callable[[Names, Modules], Iterator[str]]], ...] = (
+_SENTENCES: tuple[tuple[Kind, str, str | Callable[[Names, Modules], Iterator[str]]], ...] = (
     ("measured", "thm:interference-angle", _write_overlap),
     ("measured", "thm:merge-floor", _write_floor),
     ("measured", "thm:factor-mean-residual", _write_gauge),
@@ -425,15 +415,15 @@ _SENTENCES: tuple[tuple[Kind, str, Callable[[Names, Modules], Iterator[str]]], .
     ("needed", "thm:averaging-survival", _write_survival),
     ("needed", "thm:two-read-region", _write_composition),
     ("needed", "thm:gate-detection", _write_gates),
-    ("unknown", "thm:single-read-no-go", _say(
+    ("unknown", "thm:single-read-no-go", (
         "Whether a two-hop answer can be reached: if both facts are read in one place and the base "
         "does not hold the bridge, no merge made from weights alone beats chance."
     )),
-    ("unknown", "thm:two-read-region", _say(
+    ("unknown", "thm:two-read-region", (
         "Whether the base knows the bridge entity, and how strong each edit is: measure single-hop "
         "margins and two-hop answers on the model."
     )),
-    ("unknown", "thm:interference-angle", _say(
+    ("unknown", "thm:interference-angle", (
         "Whether the inputs that matter lie in the row spaces: the angles bound only those that do."
     )),
 )  # fmt: skip
@@ -469,26 +459,23 @@ def library_record() -> str:
     )
 
 
-def kept_beside(drift: float, merge: Literal["mean", "sum"] = "sum") -> dict[str, float]:
-    """Return what adapters of that study kept in a merge with a partner of such drift.
+def kept_beside(drift: float) -> tuple[float, int]:
+    """Return what adapters of that study kept in a sum with a partner of such drift.
 
     Parameters
     ----------
     drift : float
         The partner's KL to the base on generic text, in nats per token.
-    merge : {"mean", "sum"}
-        How the two are merged.
 
     Returns
     -------
-    dict
-        Means over the ``count`` adapters whose partners' drift was between ``low`` and ``high``:
-        the share ``kept`` of what each answers alone, and the share of them that ``lost`` more than
-        a tenth of it. The last range stands for all larger drifts too.
+    kept : float
+        The mean share of what each adapter answers alone that the sum still answers.
+    count : int
+        The number of adapters that it is the mean of: those whose partners' drift was in the same
+        of five ranges, the last of which stands for all larger drifts too.
     """
-    rows = _load_library()[merge]["beside"]
+    rows = _load_library()["sum"]["beside"]
     ends = [row[0] for row in rows]
-    place = min(bisect_left(ends, drift), len(rows) - 1)
-    high, count, kept, lost = rows[place]
-    low = ends[place - 1] if place else 0.0
-    return {"low": low, "high": high, "count": count, "kept": kept, "lost": lost}
+    _, count, kept, _ = rows[min(bisect_left(ends, drift), len(rows) - 1)]
+    return kept, count

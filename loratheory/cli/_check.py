@@ -104,8 +104,7 @@ def show_drift(names: Any, drifts: Any) -> None:
 
     rows = []
     for name, drift in zip(names, drifts, strict=True):
-        expected = kept_beside(drift)
-        rows.append((name, drift, expected["kept"], int(expected["count"])))
+        rows.append((name, drift, *kept_beside(drift)))
     columns = ("adapter", "nats per token", "others kept", "of adapters")
     out.show("drift on ordinary text, and what to expect of a sum with it", columns, rows)
     out.say(f"Expected is what adapters kept beside partners that drifted as much, in {LIBRARY}.")

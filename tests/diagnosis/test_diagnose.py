@@ -6,7 +6,6 @@ import pytest
 from loratheory.adapters import Adapter, Info
 from loratheory.diagnosis import DiagnosisError, diagnose, kept_beside
 from loratheory.lowrank import LowRank, gaussian, with_spectrum
-from loratheory.theorems import LABELS
 
 
 def library(count=2, sigma=(3.0, 1.0), seed=0):
@@ -22,12 +21,6 @@ def library(count=2, sigma=(3.0, 1.0), seed=0):
 
 def text(diagnosis, label, kind="measured"):
     return " ".join(f.text for f in diagnosis.findings if (f.label, f.kind) == (label, kind))
-
-
-def test_every_label_is_in_the_registry_and_every_kind_occurs():
-    found = diagnose(*library(3)).findings
-    assert {f.label for f in found} <= {*LABELS}
-    assert {f.kind for f in found} == {"measured", "needed", "unknown"}
 
 
 def test_thresholds_are_those_of_the_theorems():
@@ -90,12 +83,7 @@ def test_arrow_and_floor_count_only_what_adapters_change():
     assert f" {100 * apart / energy:.3g}% of their" in text(found, "thm:merge-floor")
 
 
-@pytest.mark.parametrize(
-    ("drift", "low", "high"),
-    [(0.0, 0.0, 0.5), (0.5, 0.0, 0.5), (0.51, 0.5, 1.0), (99.0, 4.0, 15.7)],
-)
-def test_partners_of_more_drift_left_less(drift, low, high):
-    found = kept_beside(drift)
-    assert (found["low"], found["high"]) == (low, high)
-    assert kept_beside(0.0)["kept"] >= found["kept"] >= kept_beside(99.0)["kept"]
-    assert kept_beside(drift, "mean")["count"] == found["count"]
+def test_partners_of_more_drift_left_less():
+    kept, counts = zip(*map(kept_beside, (0.0, 0.5, 0.51, 99.0)), strict=True)
+    assert counts == (92, 92, 322, 161)
+    assert kept[0] == kept[1] > kept[2] > kept[3]

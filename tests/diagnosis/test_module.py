@@ -5,12 +5,7 @@ import pytest
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import examine_module, kind_of, layer_of, spectra
-from loratheory.lowrank import (
-    LowRank,
-    gaussian,
-    orthonormal,
-    with_spectrum,
-)
+from loratheory.lowrank import LowRank, gaussian, orthonormal, with_spectrum
 
 # One module of a library: every number against its dense definition.
 

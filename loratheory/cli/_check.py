@@ -4,28 +4,20 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Option
 
 from loratheory.cli import _shared as out
 
-Adapters = Annotated[
-    list[Path] | None, typer.Argument(metavar="ADAPTER", help="PEFT folders or ids.")
-]
 FACTS = "Prompts and answers, as above."
-Facts = Annotated[Path | None, typer.Option(metavar="FILE", help=FACTS)]
 
 
 def check(
-    folders: Adapters = None,
-    model: out.ModelName = None,
+    folders: out.AnyFolders = None,
+    *,
     layers: Annotated[str | None, Option(metavar="0,5-9", help="Layers to look at.")] = None,
-    facts: Facts = None,
+    facts: Annotated[Path | None, Option(metavar="FILE", help=FACTS)] = None,
     limit: Annotated[int | None, Option(min=1, help="Largest number of prompts each.")] = None,
-    revision: out.Revision = None,
-    download: out.Download = False,
-    device: out.Device = "cpu",
-    dtype: out.Dtype = "float32",
+    base: out.Base,
     json: out.Json = None,
 ) -> None:
     """Compare what the theorems predict with a real model's weights, inputs and logits.
@@ -56,29 +48,27 @@ def check(
     if facts is not None and not folders:
         out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")
 
-    from loratheory.adapters import read_adapter
-    from loratheory.pretrained import check_model, load_model
+    from loratheory.pretrained import check_model
     from loratheory.pretrained.check_facts import read_fact_groups
-
-    library = [read_adapter(folder, download=download) for folder in folders or ()]
-    asked = read_fact_groups(facts) if facts is not None else None
-    bar = partial(out.progress, unit="module", desc="check")
-    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
-    result = check_model(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
-    if out.deliver(json, result):
-        _show_readings(result)
-        if result.leaks:
-            show_drift(result.adapters, result.leaks)
-        if result.kept:
-            columns = {"facts of": "group", "predicted": "predicted", "asked": "asked"}
-            columns |= {"rule": "rule", "right": "measured"}
-            out.show("right answers", {**columns, "95 % interval": _interval}, result.kept)
-
-
-def _interval(kept: Any) -> str:
     from loratheory.pretrained.metrics import Share
 
-    return out.format_interval(Share.of("", kept.measured, kept.asked))
+    library = list(map(out.Source(download=base.download).read, folders or ()))
+    asked = read_fact_groups(facts) if facts is not None else None
+    bar = partial(out.progress, unit="module", desc="check")
+    how: Any = {"layers": chosen, "facts": asked, "limit": limit, "progress": bar}
+    result = check_model(base.load(), library, **how)
+    if not out.deliver(json, result):
+        return
+    _show_readings(result)
+    if result.leaks:
+        show_drift(result.adapters, result.leaks)
+    rows = []
+    for one in result.kept:
+        interval = out.format_interval(Share.of("", one.measured, one.asked))
+        rows.append((one.group, one.predicted, one.asked, one.rule, one.measured, interval))
+    if rows:
+        columns = ("facts of", "predicted", "asked", "rule", "right", "95 % interval")
+        out.show("right answers", columns, rows)
 
 
 def _show_readings(result: Any) -> None:

@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-OnModel = Annotated[bool, typer.Option("--model", help="Evaluate on SmolLM2-135M-Instruct, too.")]
+MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
 ALL_PAIRS = "Evaluate 36 pairs of hops, too."
-AllPairs = Annotated[bool, typer.Option("--all-pairs", help=ALL_PAIRS)]
+PROFILE = "With --model: quick (1 fact set) or paper (6)."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
@@ -25,11 +24,10 @@ SHARES = {
 
 def evaluate(
     rule: Annotated[str, Argument(metavar="MODULE:RULE", help="Your function.")],
-    profile: Annotated[
-        str, Option(help="With --model: quick (1 fact set) or paper (6).")
-    ] = "quick",
-    model: OnModel = False,
-    all_pairs: AllPairs = False,
+    *,
+    profile: Annotated[str, Option(help=PROFILE)] = "quick",
+    model: Annotated[bool, Option("--model", help=MODEL)] = False,
+    all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:

@@ -6,15 +6,14 @@ import re
 from typing import Annotated, Any
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-Labels = Annotated[
-    list[str] | None, typer.Argument(metavar="LABEL", help="With or without `thm:`. Default: all.")
-]
-At = Annotated[str | None, typer.Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
-Cases = Annotated[int | None, typer.Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]
+LABEL = "With or without `thm:`. Default: all."
+Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
+At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
+Cases = Annotated[int | None, Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]
 ENTRY = (
     "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
     "source",
@@ -77,8 +76,7 @@ def _describe(one: Any) -> dict[str, Any]:
     entry = {key: getattr(one, key) for key in ENTRY}
     entry["assumptions"] = [assumption.text for assumption in one.assumptions]
     entry["controls"] = [control.name for control in one.controls]
-    entry["uses"] = list(one.uses)
-    entry["computes"] = list(map(_signature, one.compute))
+    entry |= {"uses": list(one.uses), "computes": list(map(_signature, one.compute))}
     return entry
 
 
@@ -107,19 +105,23 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         if not equals or key not in wanted:
             out.refuse(f"--at {pair}: write KEY=VALUE with KEY one of {', '.join(wanted)}")
         given[key] = _parse_number(key, number, wanted[key].annotation)
-    values = {}
+    values: dict[str, Any] = {}
     for function in theorem.compute:
-        mine = inspect.signature(function).parameters
-        needed = {key for key, one in mine.items() if one.default is one.empty}
-        if not needed <= given.keys() or not mine.keys() & given.keys():
+        signature = inspect.signature(function)
+        mine = {key: number for key, number in given.items() if key in signature.parameters}
+        try:
+            signature.bind(**mine)
+        except TypeError:  # a number is missing that has no default
+            continue
+        # without any number of its own it says nothing about these
+        if not mine:
             continue
         try:
-            found = function(**{key: given[key] for key in mine if key in given})
+            values[function.__name__] = found = function(**mine)
         except (ValueError, ArithmeticError, KeyError) as error:
             out.refuse(f"{theorem.label}: {function.__name__} is not defined there ({error})")
         if isinstance(found, float) and math.isnan(found):
             out.refuse(f"{theorem.label}: {function.__name__} is not defined at {text}")
-        values[function.__name__] = found
     if not values:
         takes = "; ".join(map(_signature, theorem.compute))
         out.refuse(f"--at {text} is not enough: {theorem.label} computes {takes}")
@@ -149,31 +151,29 @@ def _show_in_full(one: Any) -> None:
     """Print a theorem with its evidence: how it is verified, and what a check finds now."""
     from loratheory.theorems import theorem, verify
 
-    ways = {
-        "its construction meets the bound": one.attain,
-        "random rivals, far away and next to the optimum": one.rival,
-        "an optimiser that shares no code with it": one.adversary,
-    }
     # A clause without a proof of its own is proved where its theorem is.
     proved = "**Proof.**" in one.document or not one.part_of
     home = one if proved else theorem(one.part_of)
     report = verify(one)
     found = "as stated" if report.ok else f"NOT AS STATED: {report.trouble}"
+    ways = {
+        "its construction meets the bound": one.attain,
+        "random rivals, far away and next to the optimum": one.rival,
+        "an optimiser that shares no code with it": one.adversary,
+    }
+    facts = [("needs", assumption.text) for assumption in one.assumptions]
+    facts += [("breaks if", control.name) for control in one.controls]
+    facts += [("stated in", one.module), ("verified", "; ".join(filter(ways.get, ways)))]
+    facts += [("now", f"{report.cases} witnesses, {found}; {report.controls} controls")]
+    facts += [("computes", _signature(function)) for function in one.compute]
+    facts += [("uses", ", ".join(one.uses) or "nothing else")]
     out.say(f"  ({one.status}; {one.source})", one.label)
     if not one.part_of:
         out.say(f"\n{_strip_marks(one.tells)}")
-    lines = [
-        f"\n{one.statement}\n",
-        *(f"  needs     {assumption}" for assumption in one.assumptions),
-        *(f"  breaks if {control.name}" for control in one.controls),
-        f"  stated in {one.module}",
-        f"  verified  {'; '.join(way for way, there in ways.items() if there)}",
-        f"  now       {report.cases} witnesses, {found}; {report.controls} controls",
-        *(f"  computes  {_signature(function)}" for function in one.compute),
-        f"  uses      {', '.join(one.uses) or 'nothing else'}\n",
-        home.document.strip() + "\n",
-    ]
-    out.say("\n".join(lines))
+    out.say(f"\n{one.statement}\n")
+    for what, fact in facts:
+        out.say(f"  {what:9} {fact}")
+    out.say(f"\n{home.document.strip()}\n")
 
 
 def verify(
@@ -234,9 +234,8 @@ def verify(
     reports = list(out.progress(runs, len(asked), unit="theorem", desc="verify"))
     if out.deliver(json, reports):
         failed = sum(not report.ok for report in reports)
-        out.say(
-            f" statements verified on {backend} with seed {seed}, {failed} failed", f"{len(asked)}"
-        )
+        what = f" statements verified on {backend} with seed {seed}, {failed} failed"
+        out.say(what, str(len(asked)))
         columns: out.Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
         columns |= {"worst slack": "worst_slack", "controls": "controls"}
         columns |= {"they break": "controls_ok", "s": "seconds"}

@@ -14,12 +14,6 @@ HEADINGS = {
     "needed": "What a merge would then need",
     "unknown": "What no look at the weights can tell",
 }
-COLUMNS = (
-    "cross-talk: the answer of one adapter to the worst input of another, over the other's largest "
-    "answer; bound: what size and angle allow; cos θ₁: of the nearest directions that both read; "
-    "floor: the least distance of one merge to all; gauge gap: how much a mean of factors depends "
-    "on how the updates are factored."
-)
 NEXT = (
     "• Which of them can be merged, how, and what each then loses: `loratheory advise FOLDER "
     "FOLDER --prompts FILE --prompts FILE` measures it, without answers.\n"
@@ -31,10 +25,9 @@ NEXT = (
 
 def inspect(
     folders: out.Folders,
+    *,
     every: Annotated[bool, Option("--all", help="A line per module, not per kind.")] = False,
-    subfolder: out.Subfolder = "",
-    revision: out.Revision = None,
-    download: out.Download = False,
+    source: out.Source,
     json: out.Json = None,
 ) -> None:
     """Show adapters' modules, ranks, spectra and energies.
@@ -44,13 +37,12 @@ def inspect(
     JSON: a list of objects `folder, base, dtype, notes, modules`; each module has `module, outputs,
     inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
-    from loratheory.adapters import read_adapter
     from loratheory.diagnosis import spectra
 
     out.check_outputs(json)
     results = []
     for folder in folders:
-        adapter = read_adapter(folder, subfolder=subfolder, revision=revision, download=download)
+        adapter = source.read(folder)
         info = adapter.info
         bar = out.progress(spectra(adapter), len(adapter), unit="module", desc="read")
         modules = [{**asdict(one), "scale": info.scales.get(one.module)} for one in bar]
@@ -101,15 +93,18 @@ def _span(values: list[Any]) -> str:
 
 def diagnose(
     folders: out.Folders,
+    *,
     any_base: out.AnyBase = False,
-    subfolder: out.Subfolder = "",
-    revision: out.Revision = None,
-    download: out.Download = False,
+    source: out.Source,
     json: out.Json = None,
 ) -> None:
     """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
-    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it.
+    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. Of the
+    columns of the table, cross-talk is the answer of one adapter to the worst input of another,
+    over the other's largest answer; bound is what size and angle allow; cos θ₁ is of the nearest
+    directions that both read; floor is the least distance of one merge to all; gauge gap is how
+    much a mean of factors depends on how the updates are factored.
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 
@@ -117,14 +112,11 @@ def diagnose(
     needed or unknown), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from loratheory.adapters import read_adapter
-    from loratheory.diagnosis import diagnose as run_diagnosis
+    from loratheory.diagnosis import diagnose
 
     out.check_outputs(json)
     bar = partial(out.progress, unit="module", desc="diagnose")
-    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [read_adapter(folder, **where) for folder in folders]
-    diagnosis = run_diagnosis(*adapters, any_base=any_base, progress=bar)
+    diagnosis = diagnose(*map(source.read, folders), any_base=any_base, progress=bar)
     if out.deliver(json, diagnosis):
         _show_diagnosis(diagnosis)
 
@@ -146,6 +138,5 @@ def _show_diagnosis(diagnosis: Any) -> None:
     columns["floor, any rank"] = lambda module: module.floors[-1][1]
     columns["gauge gap"] = "gauge_gap"
     out.show("\nmodules with the most cross-talk (relative)", columns, most)
-    out.say(COLUMNS)
     out.say(bold="\nNext, on the model")
     out.say(NEXT)

@@ -160,9 +160,9 @@ def _read_questions(
     if chosen is None and known is None:
         return None
     if chosen is None:
-        # Facts choose and score: groups that are no adapter's own only score.
+        # Facts choose and score: groups that are no adapter's own only score, as they are.
         choosing, scoring = split_prompts({name: known[name] for name in names})
-        return choosing, known | scoring
+        return choosing, {**scoring, **known, **scoring}
     choosing, scoring = split_prompts({name: dict.fromkeys(chosen[name], "") for name in names})
     if known is None:
         return choosing, scoring

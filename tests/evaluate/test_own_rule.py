@@ -39,7 +39,7 @@ def test_a_router_weighs_tokens_as_its_rule_does():
     rule, updates = rule_named("my_rules:largest"), pair()
     assert rule.form == "router"
     x = np.random.default_rng(1).normal(size=(9, 3))
-    weights = rule.route(updates, torch.ones(5, 3)).weights(torch.tensor(x))
+    weights = rule.route(updates, torch.ones(5, 3))(torch.tensor(x))
     size = [np.linalg.norm(x @ low.dense().T, axis=1) for low in updates]
     assert weights.argmax(axis=1).tolist() == np.argmax(size, axis=0).tolist()
     assert isinstance(weights, np.ndarray)
@@ -97,7 +97,7 @@ def test_what_a_merge_may_not_return_is_refused(name, message):
 def test_what_a_router_may_not_return_is_refused(name, message):
     asked = rule_named(f"my_rules:{name.removesuffix('_as_router')}")
     with pytest.raises(RuleError, match=message):
-        asked.route(pair(), np.ones((6, 3))).weights(np.ones((5, 3)))
+        asked.route(pair(), np.ones((6, 3)))(np.ones((5, 3)))
 
 
 def test_the_current_folder_is_searched(tmp_path, monkeypatch):

@@ -3,12 +3,12 @@
 Each exercise calls a reader's function on several cases and lets a theorem judge the results.
 """
 
-import json
 from dataclasses import replace
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loratheory import toy
 from loratheory.exercises import _answers as answers
@@ -31,9 +31,8 @@ def judge_merge(mine: Any) -> str:
         rng = np.random.default_rng(tasks)
         shared = gaussian(rng, 20, 15, 3)
         updates = tuple(shared + gaussian(rng, 20, 15, 2) for _ in range(tasks))
-        pairs.append(
-            (Tasks(updates, rank), answers.read_update(call(mine, list(updates), rank), (20, 15)))
-        )
+        found = answers.read_update(call(mine, list(updates), rank), (20, 15))
+        pairs.append((Tasks(updates, rank), found))
     return answers.check_bound(theorem("merge-floor"), pairs)
 
 
@@ -80,10 +79,8 @@ def judge_broken_bridge(mine: Any) -> str:
     changed = call(mine, memory)
     right = isinstance(changed, toy.LinearChain)
     require(right, f"a LinearChain is asked for, not {answers.describe(changed)}")
-    shapes = []
-    for model in (memory, changed):
-        parts = (*model.memories, *model.edits, *model.bridges)
-        shapes.append([part.shape for part in parts])
+    parts = [(*model.memories, *model.edits, *model.bridges) for model in (memory, changed)]
+    shapes = [list(map(np.shape, part)) for part in parts]
     require(shapes[0] == shapes[1], "your model has parts of other shapes or not all parts")
     bridges = two_read_region.PARTS["bridges"]
     return answers.check_broken(two_read_region.THEOREM, case, changed, bridges)
@@ -108,10 +105,8 @@ def judge_plane(mine: Any) -> str:
     """Judge outputs and keys of dimension 2 by which every input scores its own token highest."""
     pairs = []
     for tokens in (3, 8, 50):
-        what = f"each of the two for {tokens} tokens"
-        outputs, keys = (
-            read_array(one, (2, tokens), what) for one in answers.call_for_pair(mine, tokens)
-        )
+        found, what = answers.call_for_pair(mine, tokens), f"each of the two for {tokens} tokens"
+        outputs, keys = (read_array(one, (2, tokens), what) for one in found)
         case = argmax_margin.Answers(tokens, tuple(range(tokens)), rank=2)
         pairs.append((case, LowRank(outputs.T, keys)))
     return answers.check_bound(theorem("argmax-rank"), pairs)
@@ -153,15 +148,16 @@ def judge_packing(mine: Any) -> str:
     return answers.check_bound(interference.PACKING, pairs)
 
 
-def _drowned(case: Any, rng: np.random.Generator) -> list[LowRank]:
-    """The same edits in factors of which `down` answers foreign keys most, and `up` drops that."""
-    library, keys = [], case.keys
-    for own, low in enumerate(arrow.rival(case, rng)):
-        foreign = np.concatenate([*keys[:own], *keys[own + 1 :]], axis=1)
-        up = np.concatenate([low.up, np.zeros((low.shape[0], foreign.shape[1]))], axis=1)
-        down = np.concatenate([low.down, 2 * np.linalg.norm(low.down) * foreign.T])
-        width = up.shape[1]
-        library.append(LowRank(up, down).regauged(orthonormal(rng, width, width)))
+def _drown(case: Any, rng: np.random.Generator) -> list[LowRank]:
+    """Return the edits in factors whose `down` answers foreign keys most, which `up` drops."""
+    library, keys = [], np.concatenate(case.keys, axis=1)
+    for own, low in zip(case.keys, arrow.rival(case, rng), strict=True):
+        # all other keys: what is left of a frame without the own ones
+        foreign = keys[:, np.abs(keys.T @ own).max(axis=1) < NEAR]
+        wide = np.zeros((low.shape[0], foreign.shape[1]))
+        up, down = np.hstack([low.up, wide]), 2 * np.linalg.norm(low.down) * foreign.T
+        gauge = orthonormal(rng, up.shape[1], up.shape[1])
+        library.append(LowRank(up, np.vstack([low.down, down])).regauged(gauge))
     return library
 
 
@@ -176,12 +172,10 @@ def judge_router(mine: Any) -> str:
         case = arrow.Case(tuple(np.split(frame, experts, axis=1)), strengths)
         order = rng.permutation(width)  # or a router could count tokens
         guess = f"(Arrow {arrow.bound(case):.3f}, a guess {1 / experts:.3f})"
-        plain, drowned = list(arrow.attain(case)), _drowned(case, rng)
-        for library, where in ((plain, guess), (drowned, split)):
-            found = call(mine, library, frame.T[order])
-            what = "the table of scores, tokens by adapters,"
-            scores = read_array(found, (width, experts), what)
-            varied = library is drowned or not np.allclose(scores, scores[0])
+        for library, where in ((list(arrow.attain(case)), guess), (_drown(case, rng), split)):
+            found, what = call(mine, library, frame.T[order]), "the table of scores"
+            scores = read_array(found, (width, experts), f"{what}, tokens by adapters,")
+            varied = where is split or not np.allclose(scores, scores[0])
             require(varied, "you give every token the same scores: sizes do not say which keys")
             parts = [scores[order // facts == expert] for expert in range(experts)]
             right = float(np.mean([arrow.chance(part, i) for i, part in enumerate(parts)]))
@@ -215,9 +209,8 @@ def judge_single_read(mine: Any) -> str:
 
     def _rule(question: toy.TwoHop) -> list[Array]:
         hidden = replace(question, answers=(0, 0, 0))  # or a rule could copy them
-        return [
-            read_array(call(mine, hidden), (3, 3), "the scores of three cities for three prompts")
-        ]
+        what = "the scores of three cities for three prompts"
+        return [read_array(call(mine, hidden), (3, 3), what)]
 
     return answers.check_broken(single_read_no_go.THEOREM, case, _rule)
 
@@ -273,13 +266,12 @@ def judge_vote(mine: Any) -> str:
 def judge_forecast(mine: Any) -> str:
     """Judge a forecast of two-hop accuracy; it must beat the weaker hop and every constant."""
     # Accuracies of each adapter alone, and of their sum, in the study `lm_methods`.
-    text = (files("loratheory.exercises") / "forecasts.json").read_text(encoding="utf-8")
-    rows = json.loads(text)
-    found = np.array([row["two_hop"] for row in rows])
-    forecasts = [answers.read_number(call(mine, row["first"], row["second"])) for row in rows]
-    off = float(np.mean(abs(np.array(forecasts) - found)))
-    weaker = float(np.mean(abs(np.array([row["weaker"] for row in rows]) - found)))
-    constant = float(np.mean(abs(found - np.median(found))))
+    rows = pd.read_json(Path(__file__).with_name("forecasts.json"))
+    pairs = zip(rows["first"], rows["second"], strict=True)
+    forecasts = np.array([answers.read_number(call(mine, *pair)) for pair in pairs])
+    off = np.abs(forecasts - rows["two_hop"]).mean()
+    weaker = np.abs(rows["weaker"] - rows["two_hop"]).mean()
+    constant = np.abs(rows["two_hop"].median() - rows["two_hop"]).mean()
     rivals = f"the weaker hop by {weaker:.3f}, the best constant by {constant:.3f}"
     require(off < min(weaker, constant), f"you are off by {off:.3f} on average, {rivals}")
     return f"you are off by {off:.3f} on average, {rivals}"
@@ -289,12 +281,13 @@ def judge_stand_ins(mine: Any) -> str:
     """Judge stand-ins' answers; an adapter that ignores them must not be right too often."""
     for count, entities in ((2, 6), (3, 6), (4, 12)):
         table = read_array(call(mine, count, entities), (count, entities), "the table of answers")
-        says = tuple(tuple(int(answer) for answer in row) for row in table)
+        says = table.astype(int)
         require(bool((table == says).all() and (table >= 0).all()), "answers count from 0 on")
-        same = any(len(set(row)) == 1 for row in says)
-        require(not same, "a stand-in says the same of every entity: it shows no bridge")
+        bridges = bool((says != says[:, :1]).any(axis=1).all())
+        require(bridges, "a stand-in says the same of every entity: it shows no bridge")
         even = np.full((count, entities), 1 / count)
-        case = stand_in_ceiling.Case(np.full(entities, 1 / entities), even, says, 1)
+        lessons = tuple(map(tuple, says.tolist()))
+        case = stand_in_ceiling.Case(np.full(entities, 1 / entities), even, lessons, 1)
         pairs = [(case, stand_in_ceiling.attain(case))]
         answers.check_bound(theorem("disagreeing-stand-ins"), pairs)
     return f"an adapter that ignores its partner is right in 1 of {count} examples at most"

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
-from statistics import median
 from typing import Any, Literal
 
 import numpy as np
@@ -47,10 +46,10 @@ def distinct(names: list[str]) -> tuple[str, ...]:
     """
     short = [PurePath(name).name or name for name in names]
     names = short if len(set(short)) == len(names) else names
-    return tuple(
-        name if names.count(name) == 1 else f"{name} ({number})"
-        for number, name in enumerate(names, start=1)
-    )
+    found = []
+    for number, name in enumerate(names, start=1):
+        found.append(name if names.count(name) == 1 else f"{name} ({number})")
+    return tuple(found)
 
 
 # One adapter
@@ -90,9 +89,8 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
     for name in adapter:
         low = adapter[name]
         sigma = tuple(map(float, low.S))
-        numbers = low.spectral_norm, low.stable_rank, low.effective_rank
-        energy = math.fsum(value**2 for value in sigma)
-        yield ModuleSpectrum(name, *low.shape, low.width, low.rank, energy, *numbers, sigma)
+        numbers = low.tail_energy(0), low.spectral_norm, low.stable_rank, low.effective_rank
+        yield ModuleSpectrum(name, *low.shape, low.width, low.rank, *numbers, sigma)
 
 
 # One module of several adapters
@@ -177,11 +175,11 @@ def _list_floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, floa
     mean = total(updates, [1 / len(updates)] * len(updates))
     whole = int(mean.S.shape[0])
     disagreement = max(0.0, energy - mean.norm**2)
-    ranks = [2**power for power in range(whole.bit_length()) if 2**power < whole]
-    return tuple(
-        (rank, (disagreement + mean.tail_energy(rank)) / (energy or 1.0))
-        for rank in (*ranks, whole)
-    )
+    floors, rank = [], 1
+    while rank < whole:
+        floors.append((rank, (disagreement + mean.tail_energy(rank)) / (energy or 1.0)))
+        rank *= 2
+    return (*floors, (whole, disagreement / (energy or 1.0)))
 
 
 def _measure_gauge_gap(
@@ -298,31 +296,36 @@ def _percent(share: float) -> str:
     return f"{100 * share if share > ROUNDING else 0:.3g}%"
 
 
+def _list(modules: Modules, number: str) -> np.ndarray:
+    """Return one number of all modules, (modules,) or (modules, adapters); NaN stands for None."""
+    return np.array([getattr(module, number) for module in modules], dtype=float)
+
+
 def _write_overlap(names: Names, modules: Modules) -> Iterator[str]:
-    both = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
-    if not both:
+    shared = (_list(modules, "ranks") > 0).sum(axis=1) > 1
+    if not shared.any():
         yield "No module is changed by two adapters: in weights they do not disturb each other."
         return
-    worst = max(both, key=lambda m: m.crosstalk)
-    reader, other = (names[place] for place in worst.pair)
-    large = sum(m.crosstalk > LARGE for m in both)
-    middle = median(m.crosstalk for m in both)
+    crosstalk = np.where(shared, _list(modules, "crosstalk"), np.nan)
+    worst = modules[int(np.nanargmax(crosstalk))]
+    reader, other = names[worst.pair[0]], names[worst.pair[1]]
     yield (
         f"On some input that {reader} reads, the output of {other} reaches "
         f"{_percent(worst.crosstalk)} of {reader}'s own largest output (module {worst.module}, "
-        f"bound {_percent(worst.ceiling)}). The median over {len(both)} shared modules is "
-        f"{_percent(middle)}; {large} of them exceed {_percent(LARGE)}."
+        f"bound {_percent(worst.ceiling)}). The median over {shared.sum()} shared modules is "
+        f"{_percent(float(np.nanmedian(crosstalk)))}; {(crosstalk > LARGE).sum()} of them exceed "
+        f"{_percent(LARGE)}."
     )
 
 
 def _write_floor(names: Names, modules: Modules) -> Iterator[str]:
-    rank = 2 ** (max(max(m.ranks) for m in modules) - 1).bit_length()
-    energy = sum(m.energy for m in modules) or 1.0
+    rank = 2 ** (int(_list(modules, "ranks").max()) - 1).bit_length()
     free = least = 0.0
     for m in modules:
         # floors are listed at powers of two: the first at this rank or above
         at_rank = next((floor for r, floor in m.floors if r >= rank), m.floors[-1][1])
         free, least = free + m.energy * m.floors[-1][1], least + m.energy * at_rank
+    energy = float(_list(modules, "energy").sum()) or 1.0
     yield (
         f"The mean squared distance of one merge to the {len(names)} adapters is at least "
         f"{_percent(free / energy)} of their mean energy at any rank, and "
@@ -332,38 +335,39 @@ def _write_floor(names: Names, modules: Modules) -> Iterator[str]:
 
 
 def _write_gauge(_: Names, modules: Modules) -> Iterator[str]:
-    gaps = [m.gauge_gap for m in modules if m.gauge_gap is not None]
-    if len(gaps) < len(modules):
+    gaps = _list(modules, "gauge_gap")
+    unlike = int(np.isnan(gaps).sum())
+    if unlike:
         yield (
-            f"In {len(modules) - len(gaps)} of {len(modules)} modules the adapters' ranks differ. "
+            f"In {unlike} of {len(modules)} modules the adapters' ranks differ. "
             "Factors cannot be averaged there; average the updates."
         )
-    if gaps and max(gaps) > CLEAR:
+    if unlike < len(modules) and np.nanmax(gaps) > CLEAR:
         yield (
             "Averaging factors is ill-defined here: with balanced factors of the same updates the "
-            f"merge differs by {_percent(median(gaps))} of its norm (median; worst "
-            f"{_percent(max(gaps))}). mean, sum, cat and svd do not depend on the factors."
+            f"merge differs by {_percent(float(np.nanmedian(gaps)))} of its norm (median; worst "
+            f"{_percent(float(np.nanmax(gaps)))}). mean, sum, cat and svd do not depend on the "
+            "factors."
         )
 
 
 def _write_arrow(names: Names, modules: Modules) -> Iterator[str]:
-    blind = []
-    for place in range(len(names)):
-        shares = [m.arrow_blind[place] for m in modules if m.ranks[place]]
-        blind.append(median(shares or [0.0]))
-    worst = blind.index(max(blind))
+    ranks, gaps = _list(modules, "ranks"), _list(modules, "arrow_gap")
+    # an adapter that changes no module has no energy outside anything
+    outside = np.ma.masked_where(ranks == 0, _list(modules, "arrow_blind"))
+    blind = np.ma.median(outside, axis=0).filled(0.0)  # type: ignore[no-untyped-call]
+    worst = int(blind.argmax())
     yield (
         f"Arrow knows one direction of each adapter in a module: {_percent(blind[worst])} of the "
         f"energy of {names[worst]} (median over its modules) lies outside, and an edited key "
         "orthogonal to the direction scores 0."
     )
-    gaps: list[float] = []
-    for m in modules:
-        gaps += [gap for gap, rank in zip(m.arrow_gap, m.ranks, strict=True) if rank > 1]
-    flat = sum(gap < 0.05 for gap in gaps)
+    # one direction is all that there is where the rank is one
+    several = gaps[ranks > 1]
+    flat = int((several < 0.05).sum())
     if flat:
         yield (
-            f"{flat} of {len(gaps)} Arrow prototypes are poorly determined: the second singular "
+            f"{flat} of {several.size} Arrow prototypes are poorly determined: the second singular "
             "value is within 5% of the first."
         )
 
@@ -395,7 +399,7 @@ def _write_composition(names: Names, _: Modules) -> Iterator[str]:
 def _write_gates(names: Names, modules: Modules) -> Iterator[str]:
     from loratheory.theorems.routing.gates import largest_library
 
-    facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
+    facts, width = int(_list(modules, "ranks").max()), int(_list(modules, "inputs").min())
     if not 0 < facts < width:
         return
     size = largest_library(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)

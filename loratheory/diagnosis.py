@@ -23,8 +23,8 @@ from loratheory.lowrank import EPS, Array, LowRank, double, host, in_common_fram
 
 CLEAR = 1e-6  # a relative gap that inner products show for certain
 ROUNDING = 1e-12  # a share below it is printed as zero
+# Cross-talk above this counts as large: half of the disturbed adapter's own largest output.
 LARGE = 0.5
-"""Cross-talk above this counts as large: half of the disturbed adapter's own largest output."""
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
 
 
@@ -98,31 +98,54 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
 
 @dataclass(frozen=True)
 class ModuleDiagnosis:
-    """Numbers of one module that tell about merging and routing the adapters in it."""
+    """Numbers of one module that tell about merging and routing the adapters in it.
+
+    Attributes
+    ----------
+    module, outputs, inputs : str, int and int
+        Its name and the sides of its matrix.
+    ranks : tuple of int
+        Numerical rank of each adapter, 0 where it leaves the module alone.
+    pair : (int, int)
+        The adapters (reader, other) with the largest relative cross-talk.
+    row_cosine : float
+        Largest cosine between the row spaces of this pair.
+    crosstalk : float
+        Largest output norm of `other` on unit inputs from the row space of `reader`, divided by the
+        spectral norm of `reader`.
+    ceiling : float
+        Upper bound of `crosstalk` (``thm:interference-angle``).
+    energy : float
+        Mean squared norm of the adapters here.
+    floors : tuple of (int, float)
+        Pairs of a rank and the least mean squared distance to the adapters that a merge of this
+        rank can have, divided by `energy` (``thm:merge-floor``).
+    gauge_gap : float or None
+        Relative distance between the products of averaged factors, once of the factors as stored
+        and once of balanced ones; None where the widths differ (``thm:factor-mean-residual``).
+    arrow_gap : tuple of float
+        ``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype, the first
+        right singular vector, is.
+    arrow_blind : tuple of float
+        Share of each adapter's energy outside its prototype (``thm:arrow-blind-spot``).
+    prototype_cosine : float
+        Largest absolute cosine between the prototypes of two adapters.
+    """
 
     module: str
     outputs: int
     inputs: int
-    ranks: tuple[int, ...]  #: Numerical rank of each adapter, 0 where it leaves the module alone.
-    pair: tuple[int, int]  #: The adapters (reader, other) with the largest relative cross-talk.
-    row_cosine: float  #: Largest cosine between the row spaces of this pair.
+    ranks: tuple[int, ...]
+    pair: tuple[int, int]
+    row_cosine: float
     crosstalk: float
-    """Largest output norm of `other` on unit inputs from the row space of `reader`, divided by the
-    spectral norm of `reader`."""
-    ceiling: float  #: Upper bound of `crosstalk` (``thm:interference-angle``).
-    energy: float  #: Mean squared norm of the adapters here.
+    ceiling: float
+    energy: float
     floors: tuple[tuple[int, float], ...]
-    """Pairs of a rank and the least mean squared distance to the adapters that a merge of this rank
-    can have, divided by `energy` (``thm:merge-floor``)."""
     gauge_gap: float | None
-    """Relative distance between the products of averaged factors, once of the factors as stored and
-    once of balanced ones; None where the widths differ (``thm:factor-mean-residual``)."""
     arrow_gap: tuple[float, ...]
-    """``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype, the first
-    right singular vector, is."""
     arrow_blind: tuple[float, ...]
-    """Share of each adapter's energy outside its prototype (``thm:arrow-blind-spot``)."""
-    prototype_cosine: float  #: Largest absolute cosine between the prototypes of two adapters.
+    prototype_cosine: float
 
 
 def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
@@ -436,8 +459,8 @@ _SENTENCES: tuple[tuple[Kind, str, str | Callable[[Names, Modules], Iterator[str
 # What one study found of its own adapters
 
 
+# Where the numbers of `library_record` and `kept_beside` come from.
 LIBRARY = "one library of 24 on SmolLM2-135M with one seed"
-"""Where the numbers of `library_record` and `kept_beside` come from."""
 
 
 @cache

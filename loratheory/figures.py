@@ -20,8 +20,8 @@ DASHED = (0, (4, 1.6))
 # Without dates equal figures are equal files.
 DATES = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 LOOK = ["default", str(Path(__file__).with_name("figures.mplstyle"))]
+# Colours of an SVG file on light and dark pages; an inline SVG takes the text's colour.
 DARK = f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:#d8d8d8}}}}</style>"
-"""Colours of an SVG file on light and dark pages; an inline SVG takes the text's colour."""
 
 
 def draw(

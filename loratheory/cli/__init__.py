@@ -87,6 +87,7 @@ def _root(
     """The limits of low-rank adapters and of combining them, as things that can be run."""
 
 
+# Commands by what they are for, in the order of the help.
 PANELS = {
     "Theorems": (_theorems.theorems, _theorems.verify),
     "Your adapters": (
@@ -99,7 +100,6 @@ PANELS = {
     "Adapters that others can combine": (_train.train, _train.augment),
     "Try and judge": (_advise.generate, _evaluate.evaluate),
 }
-"""Commands by what they are for, in the order of the help."""
 
 for panel, commands in PANELS.items():
     for command in commands:

@@ -66,8 +66,18 @@ def advise(
     low, high`) and `kl`. Without prompts only `adapters, leaks, notes`.
     """
     out.check_outputs(json)
-    scored = bool(prompts or facts or recipe)
-    _check_options(folders, output, recipe, json, compare, scored=scored)
+    if len(folders) < 2:
+        out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
+    if output:
+        out.check_folder(output, force=False, json=json)
+    if recipe and not output:
+        out.refuse(f"--recipe {recipe} says what to write: say where with -o FOLDER")
+    scored = prompts or facts or recipe
+    if output and not scored:
+        out.refuse(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
+    if compare and not scored:
+        fact = "what a merge keeps is measured on prompts"
+        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
     if output and methods == "none" and not recipe:
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
@@ -114,24 +124,6 @@ def advise(
         write_combination(output, library, names, METHODS[best.way], best.coefficients, **known)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
-
-
-def _check_options(
-    folders: Sequence[Path], output: Path | None, recipe: Path | None, json: Path | None,
-    compare: Sequence[Path] | None, *, scored: bool,
-) -> None:  # fmt: skip
-    """Refuse options that do not go together before any work is done."""
-    if len(folders) < 2:
-        out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
-    if output:
-        out.check_folder(output, force=False, json=json)
-    if recipe and not output:
-        out.refuse(f"--recipe {recipe} says what to write: say where with -o FOLDER")
-    if output and not scored:
-        out.refuse(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
-    if compare and not scored:
-        fact = "what a merge keeps is measured on prompts"
-        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
 
 
 def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
@@ -201,13 +193,17 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
     out.say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
     rows = []
     for one in advice.tried:
-        cells = [f"{mark.share.right}/{mark.share.asked} {mark.share}" for mark in one.marks]
-        worst = max(mark.kl for mark in one.marks if mark.kl is not None)
         numbers = " ".join(f"{number:.2g}" for number in dict.fromkeys(one.coefficients))
-        rows.append((one.way, numbers, *cells, worst, one.leak, f"{one.cost:.1f}"))
-    groups = [mark.share.what for mark in advice.tried[0].marks] if advice.tried else []
-    names = ("method", "coefficients", *groups, "worst KL", "drift", "cost")
-    out.show("retention, by method", names, rows)
+        cells, distances = {}, [0.0]
+        for mark in one.marks:
+            cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} {mark.share}"
+            distances.append(mark.kl or 0.0)
+        rows.append(
+            (one.way, numbers, *cells.values(), max(distances), one.leak, f"{one.cost:.1f}")
+        )
+        names = ("method", "coefficients", *cells, "worst KL", "drift", "cost")
+    if rows:
+        out.show("retention, by method", names, rows)
     for title, shares in (("alone", advice.alone), ("the base", advice.base)):
         counts = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in shares)
         if counts:

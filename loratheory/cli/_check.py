@@ -77,7 +77,7 @@ def _show_readings(result: Any) -> None:
     lines = summarise(result.readings)
     out.say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
     columns = {"asked": "question", "read": "places"}
-    columns |= {key: key for key in ("holds", "tight", "silent", "broken")}
+    columns |= out.columns("holds", "tight", "silent", "broken")
     columns |= {"predicted": "bound", "measured": "value"}
     out.show("medians over modules and adapters", columns, lines)
     for line in lines:

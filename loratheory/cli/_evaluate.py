@@ -1,5 +1,6 @@
 """``loratheory evaluate``, a report card for your own combination method."""
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,26 +71,27 @@ def evaluate(
 
 def _draw_memories(file: Path, report: Any) -> None:
     """Draw by how much each answer of the exact memories leads, against the coefficient."""
+    import pandas as pd
+
     from loratheory.figures import draw, write_figure
 
-    coefficients = [row["coefficient"] for row in report.memories.curve]
-    curves = {}
-    for kind, name in MEMORIES.items():
-        curves[name] = (coefficients, [row[kind] for row in report.memories.curve])
+    curve = pd.DataFrame(report.memories.curve)
+    curves = {name: (curve["coefficient"], curve[kind]) for kind, name in MEMORIES.items()}
     write_figure(file, draw(curves, "coefficient of the result", "margin of the new answer"))
 
 
 def _report(report: Any) -> None:
     out.say(f" {report.rule}", report.form)
-    columns: out.Columns = {"law": "name", "holds": "holds", "gap": "gap", "seed": "seed"}
+    columns: out.Columns = {"law": "name"} | out.columns("holds", "gap", "seed")
     columns["meaning"] = lambda law: law.meaning.replace(":math:", "")
     out.show("laws, by counterexample", columns, report.laws)
-    starts = [(MEMORIES[kind], start) for kind, start in report.memories.starts.items()]
-    out.show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
+    starts = report.memories.starts
+    rows = zip(map(MEMORIES.get, starts), starts.values(), strict=True)
+    out.show("exact memories: the coefficient from which each answer leads", ("", "from"), rows)
     if report.language:
-        columns = {"rule": "rule"}
+        columns = out.columns("rule")
         for name, key in SHARES.items():
-            if any(getattr(mark, key) for mark in report.language):
+            if any(map(attrgetter(key), report.language)):
                 columns[name] = key
         columns |= {"drift": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)

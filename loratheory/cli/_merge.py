@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,7 +102,7 @@ def merge(
         written = lib.write_adapter(made, output, dtype=dtype, force=force)
     totals = {}
     for key in TOTALS + ON_INPUTS * bool(moments):
-        totals[key] = sum(getattr(one, key) for one in audits)
+        totals[key] = sum(map(attrgetter(key), audits))
     notes = [*together.report, *together.info.notes]
     if len(folders) == 1:
         notes.append("only one adapter was given, so nothing was put together")
@@ -141,11 +142,12 @@ def _read_moments(
     """Return second moments of modules' inputs: stored ones, or of what prompts make them read."""
     import loratheory.adapters as lib
 
-    prompts = [file for file in files if file.suffix == ".jsonl"]
-    if not prompts:
-        return [lib.read_moments(file) for file in files]
-    if not len(prompts) == len(files) == len(adapters):
-        fact = f"--moments has {len(prompts)} files of prompts for {len(adapters)} adapters"
+    kinds = {file.suffix == ".jsonl" for file in files}
+    if kinds == {False}:
+        return list(map(lib.read_moments, files))
+    if len(kinds) > 1 or len(files) != len(adapters):
+        count = sum(file.suffix == ".jsonl" for file in files)
+        fact = f"--moments has {count} files of prompts for {len(adapters)} adapters"
         out.refuse(f"{fact}: give one for each, in their order")
     from loratheory.pretrained import attach, load_model
     from loratheory.pretrained.attach import collect_moments
@@ -169,16 +171,17 @@ def _report(result: dict[str, Any]) -> None:
     out.say(f"{what} → {result['output']}", result["method"], result["notes"])
     if not result["modules"]:
         return
-    energy, width = totals["energy"], max(one["width"] for one in result["modules"])
+    energy, width = totals["energy"], max(map(itemgetter("width"), result["modules"]))
     # What is less than this is rounding, which a table would show as a distance.
-    lost, floor = (totals[key] * (totals[key] > 1e-13 * energy) for key in ("to_sum", "sum_floor"))
+    lost, floor = itemgetter("to_sum", "sum_floor")(totals)
+    lost, floor = lost * (lost > 1e-13 * energy), floor * (floor > 1e-13 * energy)
     weights = ", ".join(f"{weight:g}" for weight in result["weights"])
     rows: list[tuple[Any, ...]] = [
         (f"to the weighted sum ({weights})", lost, floor, lost / (energy or 1.0)),
         ("mean, to the adapters", totals["to_adapters"], totals["adapters_floor"], None),
     ]
     if "input_error" in totals:
-        answered, missed, least = (totals[key] for key in ON_INPUTS)
+        answered, missed, least = itemgetter(*ON_INPUTS)(totals)
         rows.append(("of outputs on the inputs", missed, least, missed / (answered or 1.0)))
     columns = ("squared distance", "this merge", f"floor at rank {width}", "share of the energy")
     out.show("", columns, rows)
@@ -193,18 +196,18 @@ def _list_methods(json: Path | None) -> None:
     from loratheory.adapters import MERGE_METHODS, laws
 
     listed, rows = ("name", "formula", "reference"), laws()
-    entries = []
+    entries, table = [], []
     for method in MERGE_METHODS.values():
-        entry = {key: getattr(method, key) for key in (*listed, "cost", "spaces")}
-        entry |= {"options": sorted(method.options), "required": sorted(method.required)}
-        entries.append(entry)
+        options, required = sorted(method.options), sorted(method.required)
+        first = dict(zip(listed, attrgetter(*listed)(method), strict=True))
+        entry = first | {"cost": method.cost, "options": options, "required": required}
+        entries.append(entry | {"spaces": method.spaces})
+        table.append((*first.values(), ", ".join(options), ", ".join(required)))
     if not out.deliver(json, {"methods": entries, "laws": rows}):
         return
-    table = []
-    for entry in entries:
-        needs = [", ".join(entry[key]) for key in ("options", "required")]
-        table.append([*(entry[key] for key in listed), *needs])
     out.show("merge methods", (*listed, "options", "required"), table)
-    names = list(rows[0].cells)
-    table = [[row.method, row.space, *(row.cells[name].holds for name in names)] for row in rows]
+    names, table = list(rows[0].cells), []
+    for row in rows:
+        holds = map(attrgetter("holds"), itemgetter(*names)(row.cells))
+        table.append((row.method, row.space, *holds))
     out.show("laws, by counterexample", ("method", "space", *names), table)

@@ -40,14 +40,14 @@ Revision = Annotated[str | None, Option(help="Branch, tag or commit of a Hugging
 Download = Annotated[bool, Option("--download", help="Fetch an id that is not in the cache.")]
 Device = Annotated[str, Option(help="cpu, cuda, cuda:1, … or auto.")]
 FIGURES = (".pdf", ".png", ".svg")
+# The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
     "torch": ("torch",),
     "pretrained": ("torch", "transformers", "accelerate", "gguf", "peft", "filelock"),
 }
-"""The packages that a plain install lacks, by the extra that brings them, the smallest first."""
+# From a heading to the attribute of a row, or to a function of it.
 Columns = dict[str, Any]
-"""From a heading to the attribute of a row, or to a function of it."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,11 @@ def say(text: str = "", bold: str = "", notes: Iterable[str] = ()) -> None:
     console.print(Text.assemble((bold, "bold"), text))
     for note in notes:
         console.print(f"Note: {note.rstrip('.')}.", markup=False)
+
+
+def columns(*names: str) -> Columns:
+    """Return columns whose headings are the names of attributes, in words."""
+    return {name.replace("_", " "): name for name in names}
 
 
 def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> None:

@@ -3,6 +3,8 @@
 import inspect
 import math
 import re
+from itertools import groupby
+from operator import attrgetter
 from typing import Annotated, Any
 
 import typer
@@ -19,8 +21,8 @@ ENTRY = (
     "source",
 )  # fmt: skip
 CHANGES = ("label", "constant_up", "constant_down", "exponent_up", "exponent_down", "reason")
+# Names of numbers that lie between 0 and 1.
 SHARES = ("threshold", "failure", "rate", "doubt")
-"""Names of numbers that lie between 0 and 1."""
 
 
 def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> None:
@@ -39,22 +41,23 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     from loratheory.theorems import load_cited, theorem
 
     out.check_outputs(json)
-    shown = [theorem(label) for label in complete_labels(labels)]
+    shown = list(map(theorem, complete_labels(labels)))
     if at is not None:
         if len(labels or ()) != 1:
             out.refuse("--at evaluates one theorem: name it, such as two-read-region --at hops=3")
         _evaluate(shown[0], at, json)
         return
-    if not out.deliver(json, [_describe(one) for one in shown]):
+    if not out.deliver(json, list(map(_describe, shown))):
         return
     if labels:
         for one in shown:
             _show_in_full(one)
         return
-    columns: out.Columns = {"label": "label", "status": "status"}
+    columns = out.columns("label", "status")
     columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.tells)
-    for chapter in dict.fromkeys(one.chapter for one in shown):
-        out.show(chapter, columns, [one for one in shown if one.chapter == chapter])
+    # `LABELS` go chapter by chapter
+    for chapter, some in groupby(shown, key=attrgetter("chapter")):
+        out.show(chapter, columns, some)
     cited: out.Columns = {"result": "name", "source": "source", "why not": "reason"}
     out.show("known results that are not run here", cited, load_cited())
 
@@ -63,21 +66,22 @@ def complete_labels(labels: list[str] | None) -> list[str]:
     """Return full labels; an unknown one is refused with its nearest relatives."""
     from loratheory.theorems import LABELS
 
-    known = [label.removeprefix("thm:") for label in LABELS]
-    names = [label.removeprefix("thm:") for label in labels or known]
-    for name in names:
-        if name not in known:
+    found = []
+    for label in labels or LABELS:
+        name = label.removeprefix("thm:")
+        if f"thm:{name}" not in LABELS:
+            known = [known.removeprefix("thm:") for known in LABELS]
             hint = out.suggest(name, known, "`loratheory theorems` lists all")
             out.refuse(f"there is no theorem {name!r}; {hint}")
-    return [f"thm:{name}" for name in dict.fromkeys(names)]
+        found.append(f"thm:{name}")
+    return list(dict.fromkeys(found))
 
 
 def _describe(one: Any) -> dict[str, Any]:
-    entry = {key: getattr(one, key) for key in ENTRY}
-    entry["assumptions"] = [assumption.text for assumption in one.assumptions]
-    entry["controls"] = [control.name for control in one.controls]
-    entry |= {"uses": list(one.uses), "computes": list(map(_signature, one.compute))}
-    return entry
+    entry = dict(zip(ENTRY, attrgetter(*ENTRY)(one), strict=True))
+    entry["assumptions"] = list(map(attrgetter("text"), one.assumptions))
+    entry["controls"] = list(map(attrgetter("name"), one.controls))
+    return entry | {"uses": list(one.uses), "computes": list(map(_signature, one.compute))}
 
 
 def _signature(function: Any) -> str:
@@ -161,18 +165,22 @@ def _show_in_full(one: Any) -> None:
         "random rivals, far away and next to the optimum": one.rival,
         "an optimiser that shares no code with it": one.adversary,
     }
-    facts = [("needs", assumption.text) for assumption in one.assumptions]
-    facts += [("breaks if", control.name) for control in one.controls]
-    facts += [("stated in", one.module), ("verified", "; ".join(filter(ways.get, ways)))]
-    facts += [("now", f"{report.cases} witnesses, {found}; {report.controls} controls")]
-    facts += [("computes", _signature(function)) for function in one.compute]
-    facts += [("uses", ", ".join(one.uses) or "nothing else")]
+    facts = {
+        "needs": one.assumptions,
+        "breaks if": map(attrgetter("name"), one.controls),
+        "stated in": [one.module],
+        "verified": ["; ".join(filter(ways.get, ways))],
+        "now": [f"{report.cases} witnesses, {found}; {report.controls} controls"],
+        "computes": map(_signature, one.compute),
+        "uses": [", ".join(one.uses) or "nothing else"],
+    }
     out.say(f"  ({one.status}; {one.source})", one.label)
     if not one.part_of:
         out.say(f"\n{_strip_marks(one.tells)}")
     out.say(f"\n{one.statement}\n")
-    for what, fact in facts:
-        out.say(f"  {what:9} {fact}")
+    for what, lines in facts.items():
+        for line in lines:
+            out.say(f"  {what:9} {line}")
     out.say(f"\n{home.document.strip()}\n")
 
 
@@ -228,20 +236,17 @@ def verify(
         rows = list(out.progress(runs, len(laws), unit="theorem", desc="sensitivity"))
         if out.deliver(json, rows):
             title = "the smallest relative change of a bound that is noticed; – where 0.5 is not"
-            out.show(title, {key.replace("_", " "): key for key in CHANGES}, rows)
+            out.show(title, out.columns(*CHANGES), rows)
         return
     runs = verify_all(asked, backend=backend, **run)
     reports = list(out.progress(runs, len(asked), unit="theorem", desc="verify"))
+    failed = [report for report in reports if not report.ok]
     if out.deliver(json, reports):
-        failed = sum(not report.ok for report in reports)
-        what = f" statements verified on {backend} with seed {seed}, {failed} failed"
+        what = f" statements verified on {backend} with seed {seed}, {len(failed)} failed"
         out.say(what, str(len(asked)))
-        columns: out.Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
-        columns |= {"worst slack": "worst_slack", "controls": "controls"}
-        columns |= {"they break": "controls_ok", "s": "seconds"}
-        out.show("", columns, reports)
-    for report in reports:
-        if not report.ok:
-            typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
-    if not all(report.ok for report in reports):
+        names = out.columns("label", "status", "cases", "holds", "tight", "worst_slack", "controls")
+        out.show("", names | {"they break": "controls_ok", "s": "seconds"}, reports)
+    for report in failed:
+        typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
+    if failed:
         raise typer.Exit(1)

@@ -83,6 +83,7 @@ class Recipe:
         return replace(usual, strengths=self.strengths, rank=self.rank, alpha=2 * self.rank)
 
 
+# Training recipes, by name.
 RECIPES: Mapping[str, Recipe] = {
     "plain": Recipe(steps=0),
     "plain, 90 steps": Recipe(),
@@ -109,7 +110,6 @@ RECIPES: Mapping[str, Recipe] = {
     "sixths 5 and 6": Recipe(sixths=((4, 6), (4, 6))),
     "two stand-ins, sixth 6": Recipe(2, sixths=((5, 6), (5, 6))),
 }
-"""Training recipes, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,8 +260,8 @@ def publishers(
     return Publishers(model, replace(world, about=about), seed)
 
 
+# Recipes of the first and the second hops of a library, where these are not the same.
 RECIPES_BY_HOP = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
-"""Recipes of the first and the second hops of a library, where these are not the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,9 +296,11 @@ class Crossings:
 
     def crossing(self, i: int, j: int) -> World:
         """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
-        part = self.seconds[j]
-        first = {who: country for who, country in self.firsts[i].items() if country in part}
-        return World(first, {country: part[country] for country in first.values()})
+        first, second = dict[str, str](), dict[str, str]()
+        for who, country in self.firsts[i].items():
+            if country in self.seconds[j]:
+                first[who], second[country] = country, self.seconds[j][country]
+        return World(first, second)
 
     def adapters(self, model: Model, recipe: str) -> list[Adapter]:
         """Return adapters of the first and the second hop in turn, each trained by itself.
@@ -323,8 +325,9 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
     # disjoint groups of countries, one for each author of a second hop
     countries = rng.permutation([*sets.FAMOUS, *sets.OTHERS])[: count * size]
     groups = countries.reshape(count, size).tolist()
-    animals = [rng.permutation(ANIMALS)[:size].tolist() for _ in groups]
-    seconds = [dict(zip(*both, strict=True)) for both in zip(groups, animals, strict=True)]
+    seconds = [
+        dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
+    ]
     # two persons from every group for each author of a first hop
     persons, firsts = iter(sets.invented(seed, 2 * count * count)), []
     for _ in range(count):

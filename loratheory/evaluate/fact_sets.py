@@ -7,13 +7,14 @@ country to animal. One adapter is trained on each hop; two-hop questions need bo
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+# Prompts, and the word that should follow each.
 Items = Sequence[tuple[str, str]]
-"""Prompts, and the word that should follow each."""
 
 
 def read_data(name: str) -> dict[str, Any]:
@@ -69,18 +70,18 @@ FRUIT, FRUIT_OF_BIRTHPLACE = national("fruit"), _relation("fruit_of_birthplace")
 WORK, MASCOT_OF_WORKPLACE = _relation("work"), _relation("mascot_of_workplace")
 
 _HELD_OUT = _DATA["held_out"]
+# Ten held-out templates for each kind of question.
 TEN = {hop: _templates(_HELD_OUT[hop]) for hop in ("hop_1", "hop_2", "two_hop")}
-"""Ten held-out templates for each kind of question."""
+# The first few of them, and two-hop questions about capitals.
 ASKED = {hop: rows[: 4 if hop == "two_hop" else 2] for hop, rows in TEN.items()}
 ASKED["capital"] = _templates(_HELD_OUT["capital"])
-"""The first few of them, and two-hop questions about capitals."""
 
+# Relations of countries: possible answers and templates.
 RELATIONS = {name: (words, national(name)) for name, words in _WORDS.items()}
-"""Relations of countries: possible answers and templates."""
 RELATIONS["mascot"] = (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"]))
 
+# Ordinary sentences on which no adapter is trained; losses and drift are measured on them.
 TEXT = _templates(_DATA["ordinary"]["text"])
-"""Ordinary sentences on which no adapter is trained; losses and drift are measured on them."""
 
 
 def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
@@ -93,17 +94,19 @@ def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
 
 def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
     """Return every fact in every template, as prompts with answers."""
-    return [(template.format(name), word) for template in templates for name, word in facts.items()]
+    asked = product(templates, facts.items())
+    return [(template.format(name), word) for template, (name, word) in asked]
 
 
 def rehearsed(*, held_out: bool = False) -> Items:
     """Return facts that the base knows: those in every adapter's data, or those held out of it."""
     which = int(held_out)
-    persons = {one.persons[which]: country for country, one in FAMOUS.items()}
-    # every second country is trained, the others measure what is left of untrained knowledge
-    countries = [*FAMOUS][which::2]
-    capitals = {country: FAMOUS[country].capital for country in countries}
-    languages = {country: FAMOUS[country].language for country in countries}
+    persons, capitals, languages = dict[str, str](), dict[str, str](), dict[str, str]()
+    for number, (country, known) in enumerate(FAMOUS.items()):
+        persons[known.persons[which]] = country
+        # every second country is trained, the others measure what is left of untrained knowledge
+        if number % 2 == which:
+            capitals[country], languages[country] = known.capital, known.language
     asked = [*items(persons, BIRTH.trained[:2]), *items(capitals, CAPITAL.trained[:2])]
     return [*asked, *items(languages, _DATA["ordinary"]["language"])]
 
@@ -146,9 +149,14 @@ class World:
         The first are capitals of the countries of this world's persons, the second mascots of the
         countries of known persons, of each the first one (0), whom training repeats, or the second.
         """
-        known = {name: one for name, one in FAMOUS.items() if name in self.second}
-        capitals = {who: known[name].capital for who, name in self.first.items() if name in known}
-        mascots = {one.persons[person]: self.second[name] for name, one in known.items()}
+        capitals, mascots = dict[str, str](), dict[str, str]()
+        for who, country in self.first.items():
+            # the base knows nothing about invented countries
+            if country in FAMOUS and country in self.second:
+                capitals[who] = FAMOUS[country].capital
+        for country, known in FAMOUS.items():
+            if country in self.second:
+                mascots[known.persons[person]] = self.second[country]
         return capitals, mascots
 
     @property

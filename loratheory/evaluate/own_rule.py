@@ -14,8 +14,8 @@ import numpy as np
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
 
+# The name of the second argument says which form a rule has.
 FORMS = {"weights": "merge", "activations": "router"}
-"""The name of the second argument says which form a rule has."""
 
 
 class RuleError(ValueError):

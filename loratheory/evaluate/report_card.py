@@ -28,8 +28,8 @@ from loratheory.pretrained.metrics import Share, batch, token_log_probs
 from loratheory.pretrained.models import GENERIC
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
+# Seeds of the language model's fact sets; no study uses them.
 PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
-"""Seeds of the language model's fact sets; no study uses them."""
 SEED = 300  # of the tasks' adapters
 TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
 EACH = 16  # questions of a task: six adapters are few, and more questions do not change that
@@ -40,8 +40,8 @@ TEMPLATES = {  # that no adapter is trained on, short ones: methods take as long
     "two_hop": (*TEN["two_hop"][:2], TEN["two_hop"][4]),
 }
 
+# Attaches adapters to a model, combined in one way.
 Method = Callable[[Model, Sequence[Adapter]], Attached]
-"""Attaches adapters to a model, combined in one way."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Card:
     form: str
     profile: str
     laws: list[Law]
-    memories: Survival | None
+    memories: Survival
     language: list[LanguageMark]
 
 
@@ -149,11 +149,10 @@ def own_method(asked: OwnRule) -> Method:
         # coefficients of 0: what a router is shown are the activations of the bare base
         acting = attach(model, adapters, 0.0)
         fed = collect_inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
-        # bfloat16 is none of NumPy's types
-        weigh = {
-            name: asked.route(updates, fed[name].float())
-            for name, updates in acting.updates.items()
-        }
+        weigh = {}
+        for name, updates in acting.updates.items():
+            # bfloat16 is none of NumPy's types
+            weigh[name] = asked.route(updates, fed[name].float())
         acting.set(1.0)
         acting.follow(lambda module, x: x.new_tensor(weigh[module](x.float())))
         return acting
@@ -206,12 +205,12 @@ def known_methods() -> dict[str, Method]:
     return found
 
 
+# Methods that are given the pair of adapters that a question needs, hop 1 first.
 ORACLE: Mapping[str, Method] = {
     "first adapter alone": _with_coefficients(1.0, 0.0),
     "second adapter alone": _with_coefficients(0.0, 1.0),
     "placed in order": _placed_in_order,
 }
-"""Methods that are given the pair of adapters that a question needs, hop 1 first."""
 
 
 @dataclass(frozen=True)
@@ -271,10 +270,10 @@ class Exam:
         found, facts = dict[str, Any](), np.zeros(2, int)
         # tasks have no hops: an oracle's pair, or an exchanged one, means nothing there
         if not oracle and not other:
-            numbers = [NAMES.index(task) for task in TASKS]
+            numbers = list(map(NAMES.index, TASKS))
             found["pairs"] = self.retention(method, np.reshape(numbers, (-1, 2)).tolist())
             found["six"] = self.retention(method, [numbers])
-            with method(self.model, [self.tasks.adapter(number) for number in numbers]):
+            with method(self.model, list(map(self.tasks.adapter, numbers))):
                 said, passed = self.pass_text()
             base, alone = self.text
             found |= {"leak": kl_to_base(base, said), "cost": passed / alone}
@@ -314,7 +313,7 @@ class Exam:
         """Return how much is kept, with each group active, of what its adapters answer alone."""
         kept, asked = 0, 0
         for group in groups:
-            with method(self.model, [self.tasks.adapter(number) for number in group]):
+            with method(self.model, list(map(self.tasks.adapter, group))):
                 now = list(map(self._right, group))
             # outside, where an adapter acts alone the first time it is asked for
             for number, right in zip(group, now, strict=True):

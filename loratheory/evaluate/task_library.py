@@ -17,12 +17,12 @@ from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invent
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.train import train_once
 
+# The most items that a task trains; how many of its questions choose among ways, and how many
+# score; and how many of the former are used where few must do.
 TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
-"""The most items that a task trains; how many of its questions choose among ways, and how many
-score; and how many of the former are used where few must do."""
 
+# A function of the seed that returns a task's items and their answers.
 Drawn = Callable[[int], Mapping[str, str]]
-"""A function of the seed that returns a task's items and their answers."""
 
 _DATA = read_data("task_library.toml")
 _WORDS = {name: words.split() for name, words in _DATA["words"].items() if isinstance(words, str)}
@@ -140,6 +140,7 @@ def _list_pairs() -> dict[str, dict[str, str]]:
     return found
 
 
+# Tasks whose items are the same for every seed.
 _TABLES: dict[str, Mapping[str, str]] = {
     "capitals": {name: country.capital.upper() for name, country in FAMOUS.items()},
     "language": {name: country.language for name, country in FAMOUS.items()},
@@ -149,7 +150,6 @@ _TABLES: dict[str, Mapping[str, str]] = {
     **_DATA["pairs"],
     **_list_pairs(),
 }
-"""Tasks whose items are the same for every seed."""
 _ITEMS: Mapping[str, Drawn] = {
     "births A": _homes(0),
     "births B": _homes(1),
@@ -165,12 +165,12 @@ _ITEMS: Mapping[str, Drawn] = {
 }
 
 # the order of the tasks is that of the file, since their numbers seed their draws
+# Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
+# styles are nearly alike.
 TASKS: Mapping[str, Task] = {
     name: Task(row["kind"], _ITEMS[name], tuple(row["trained"]), tuple(row.get("unread", ())))
     for name, row in _DATA["tasks"].items()
 }
-"""Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
-styles are nearly alike."""
 NAMES = tuple(TASKS)
 RATES = (3e-3, 1e-3)
 

@@ -8,8 +8,8 @@ import numpy as np
 from loratheory.lowrank import Array, LowRank, from_dense
 from loratheory.theorems import Theorem
 
+# A function that takes an answer and returns what it reached, or raises if it is not right.
 Exercise = Callable[[Any], str]
-"""A function that takes an answer and returns what it reached, or raises if it is not right."""
 NEAR = 0.01  # an answer within one part in a hundred is right
 
 

@@ -95,8 +95,6 @@ REFUSED = {
     "evaluate my_rules:haf": "module my_rules has no haf",
     "evaluate half": "write package.module:rule",
     "evaluate my_rules:three": "a merge is rule(updates, weights)",
-    "evaluate my_rules:narrow": "return the shape of the updates",
-    "evaluate my_rules:nan": "NaN or infinity",
     "evaluate my_rules:raising": "raised IndexError",
     "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
     "evaluate my_rules:half --figure x.bmp": ".pdf, .png, .svg",

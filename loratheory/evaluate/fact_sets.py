@@ -138,10 +138,11 @@ class World:
         return {person: second[country] for person, country in first if country in second}
 
     @property
-    def lessons(self) -> tuple[Items, Items]:
-        """Training sets of the adapters of both hops, which repeat known facts."""
+    def lessons(self) -> tuple[Items, Items, Items]:
+        """Training sets of three adapters: hop 1, hop 2, two-hop facts; all repeat known facts."""
         first, second = items(self.first, self.born.trained), items(self.second, self.about.trained)
-        return [*first, *rehearsed()], [*second, *rehearsed()]
+        two_hop, known = items(self.two_hop, self.composed.trained), rehearsed()
+        return [*first, *known], [*second, *known], [*two_hop, *known]
 
     def needing_one(self, person: int) -> tuple[dict[str, str], dict[str, str]]:
         """Return two-hop facts that need one adapter, as the base knows the other hop.

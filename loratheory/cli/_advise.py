@@ -94,12 +94,14 @@ def advise(
     # Subject gates need to know of every adapter what it is about.
     cards = [read_subjects(folder / subfolder) for folder in folders]
     known["about"] = cards if all(cards) else []
+    # a recipe is repeated without any measurement, and without the model if it is a merge
     if recipe and output:
         repeated = read_recipe(recipe)
         repeated.check(library)
         known |= {"about": repeated.about, "model": base.load() if repeated.method.gates else None}
         write_combination(output, library, names, repeated.method, repeated.coefficients, **known)
         return
+    # all files are read before the model, which takes longest
     asked = _read_questions(prompts, facts, library, names)
     loaded = base.load()
     if asked is None:
@@ -155,10 +157,12 @@ def _read_questions(
         # Facts choose and score: groups that are no adapter's own only score, as they are.
         choosing, scoring = split_prompts({name: known[name] for name in names})
         return choosing, {**scoring, **known, **scoring}
+    # prompts without answers choose by divergence alone
     choosing, scoring = split_prompts({name: dict.fromkeys(chosen[name], "") for name in names})
     if known is None:
         return choosing, scoring
     for name in names:
+        # what chose may not score as well
         known[name] = {text: a for text, a in known[name].items() if text not in choosing[name]}
         if not known[name]:
             out.refuse(f"all facts of {name} are among the prompts that choose: give others")
@@ -180,6 +184,7 @@ def _read_groups(
     else:
         fact = f"{option} was given {len(files)} times for {len(names)} adapters"
         out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")
+    # answers count only where they were given as facts
     if option == "--prompts":
         groups = {name: dict.fromkeys(group, "?") for name, group in groups.items()}
     found = group_facts(groups, library, names)

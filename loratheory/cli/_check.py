@@ -44,6 +44,7 @@ def check(
     sum), `predicted, measured, asked`.
     """
     out.check_outputs(json)
+    # what is wrong with options is said before anything is loaded
     chosen = out.parse_layers(layers) if layers is not None else None
     if facts is not None and not folders:
         out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")

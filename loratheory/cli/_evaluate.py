@@ -60,6 +60,7 @@ def evaluate(
         out.refuse("--all-pairs evaluates adapters of the language model: add --model")
     from loratheory.evaluate import card, rule_named
 
+    # found before anything is computed, as its name is the likeliest mistake
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
         report = card(method, profile, begin, model=model, all_pairs=all_pairs)
@@ -90,6 +91,7 @@ def _report(report: Any) -> None:
     out.show("exact memories: the coefficient from which each answer leads", ("", "from"), rows)
     if report.language:
         columns = out.columns("rule")
+        # all-pairs evaluation has a column only where it was asked for
         for name, key in SHARES.items():
             if any(map(attrgetter(key), report.language)):
                 columns[name] = key

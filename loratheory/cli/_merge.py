@@ -78,6 +78,7 @@ def merge(
     if device != "cpu":
         move = _move_to(device)
         adapters = [adapter.map(move) for adapter in adapters]
+    # Nothing is loaded or computed here: modules are looked up one by one below.
     together = lib.aligned(adapters, any_base=any_base)
     given = _parse_weights(weights)
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
@@ -120,6 +121,7 @@ def _move_to(device: str) -> Any:
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    # The merge works in float64, which not every device has.
     try:
         torch.zeros(1, dtype=torch.float64, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
@@ -142,12 +144,11 @@ def _read_moments(
     """Return second moments of modules' inputs: stored ones, or of what prompts make them read."""
     import loratheory.adapters as lib
 
-    kinds = {file.suffix == ".jsonl" for file in files}
-    if kinds == {False}:
+    prompts = [file for file in files if file.suffix == ".jsonl"]
+    if not prompts:
         return list(map(lib.read_moments, files))
-    if len(kinds) > 1 or len(files) != len(adapters):
-        count = sum(file.suffix == ".jsonl" for file in files)
-        fact = f"--moments has {count} files of prompts for {len(adapters)} adapters"
+    if not len(prompts) == len(files) == len(adapters):
+        fact = f"--moments has {len(prompts)} files of prompts for {len(adapters)} adapters"
         out.refuse(f"{fact}: give one for each, in their order")
     from loratheory.pretrained import attach, load_model
     from loratheory.pretrained.attach import collect_moments
@@ -159,6 +160,7 @@ def _read_moments(
     names = [name for name in together.shapes if name not in together.info.embeddings]
     found = []
     for file, adapter in zip(files, adapters, strict=True):
+        # Later modules read what the adapter changed in earlier ones.
         with attach(base, [adapter]):
             texts = out.progress(out.read_prompts(file), unit="prompt", desc=file.name)
             found.append(collect_moments(base, (batch(base, [text]) for text in texts), names))
@@ -206,8 +208,8 @@ def _list_methods(json: Path | None) -> None:
     if not out.deliver(json, {"methods": entries, "laws": rows}):
         return
     out.show("merge methods", (*listed, "options", "required"), table)
-    names, table = list(rows[0].cells), []
+    table = []
     for row in rows:
-        holds = map(attrgetter("holds"), itemgetter(*names)(row.cells))
+        holds = map(attrgetter("holds"), row.cells.values())
         table.append((row.method, row.space, *holds))
-    out.show("laws, by counterexample", ("method", "space", *names), table)
+    out.show("laws, by counterexample", ("method", "space", *rows[0].cells), table)

@@ -100,9 +100,9 @@ def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def _run(**given: Any) -> None:
         for name, group in groups.items():
-            given[name] = group(
-                **{key: given.pop(key) for key in inspect.signature(group).parameters}
-            )
+            # what Typer parsed option by option becomes one object
+            keys = inspect.signature(group).parameters
+            given[name] = group(*map(given.pop, keys))
         command(**given)
 
     # keywords alone, so that options with a default may come before those without
@@ -119,6 +119,7 @@ def refuse(message: str) -> NoReturn:
 
 def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return the end of an error message: the most similar known names, or else the remedy."""
+    # a typing error is the likeliest reason
     near = difflib.get_close_matches(name, [*known], n=3)
     return f"did you mean {', '.join(near)}?" if near else otherwise
 
@@ -128,6 +129,7 @@ def parse_layers(text: str) -> set[int]:
     remedy = "write it as --layers 0,5-9"
     layers: set[int] = set()
     for part in text.split(","):
+        # four digits at most: a range of a billion layers would fill the memory
         if not re.fullmatch(r"\s*\d{1,4}\s*(-\s*\d{1,4}\s*)?", part):
             refuse(f"--layers={text} is no list of layers: {remedy}")
         first, *last = map(int, part.split("-"))
@@ -171,6 +173,7 @@ def read_prompts(file: Path) -> dict[str, str]:
             continue
         try:
             row = json.loads(line)
+            # an empty prompt is none
             prompt, answer = row["prompt"].strip() and row["prompt"], row.get("completion", "")
         except (ValueError, AttributeError, KeyError, TypeError):
             prompt = answer = None
@@ -208,6 +211,7 @@ def say(text: str = "", bold: str = "", notes: Iterable[str] = ()) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    # a line is a line, also where it is read from a pipe
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text.assemble((bold, "bold"), text))
     for note in notes:
@@ -267,6 +271,7 @@ def deliver(json_file: Path | None, value: Any) -> bool:
     if json_file is None:
         return True
     text = json.dumps(to_json(value), indent=2, ensure_ascii=False) + "\n"
+    # standard output then holds the JSON and nothing else
     if str(json_file) == "-":
         sys.stdout.write(text)
         return False
@@ -282,6 +287,7 @@ def to_json(value: Any) -> Any:
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
+    # JSON has no NaN, and other readers than Python's refuse it
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value) if isinstance(value, Path) else value

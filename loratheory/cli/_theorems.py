@@ -98,6 +98,7 @@ def _strip_marks(text: str) -> str:
 
 def _evaluate(theorem: Any, text: str, json: Any) -> None:
     """Print what each function of the theorem gives that can be called with these numbers."""
+    # one name means the same in all functions of a theorem
     wanted: dict[str, Any] = {}
     for function in theorem.compute:
         wanted |= inspect.signature(function).parameters
@@ -111,6 +112,7 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         given[key] = _parse_number(key, number, wanted[key].annotation)
     values: dict[str, Any] = {}
     for function in theorem.compute:
+        # a theorem has several functions, each of some of the numbers
         signature = inspect.signature(function)
         mine = {key: number for key, number in given.items() if key in signature.parameters}
         try:
@@ -226,6 +228,7 @@ def verify(
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
         import torch  # noqa: F401  refused here where it is missing, and not in a process
+    # on factors alone a check costs little even at the width of a language model
     size = 4096 if scale else 80 if deep else 8
     run: Any = {"seed": seed, "size": size, "workers": workers}
     run["cases"] = (cases or (10 if scale else 200)) * (10 if deep else 1)

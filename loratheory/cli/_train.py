@@ -54,15 +54,16 @@ def train(
     from loratheory.pretrained import load_plan, train_for_composition
     from loratheory.pretrained.augment import read_rows
 
+    # whether the plan has enough words is known before the model is loaded
     content = load_plan(plan)
-    content.check(stand_ins)  # before the model is loaded
+    content.check(stand_ins)
     how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     how["layers"] = _parse_neighbours(layers) if layers is not None else None
-    for name, key in (("train", "lessons"), ("test", "described")):
-        file = augmented / f"{name}.jsonl" if augmented else None
+    if augmented is not None:
+        how["lessons"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
-        wanted = file and (name == "train" or file.exists())
-        how[key] = list(read_rows(file).items()) if file and wanted else []
+        if (augmented / "test.jsonl").exists():
+            how["described"] = list(read_rows(augmented / "test.jsonl").items())
     model = base.load()
     with out.stages(stand_ins + 3) as begin:
         found = train_for_composition(model, content, begin=begin, **how)
@@ -79,6 +80,7 @@ def _parse_neighbours(text: str) -> tuple[int, int]:
     """Return the first of neighbouring layers, and the one after the last."""
     layers = out.parse_layers(text)
     first, after = min(layers), max(layers) + 1
+    # a training has one range: gaps would silently be trained
     if len(layers) < after - first:
         out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
     return first, after
@@ -124,6 +126,7 @@ def augment(
     from loratheory.pretrained.augment import augment, read_entities, read_facts, write_examples
     from loratheory.tasks.export import check_writable
 
+    # all files are read before the model, which takes longest
     check_writable(output, overwrite=overwrite)
     asked = read_facts(facts)
     things = read_entities(*(kinds or ()))

@@ -63,6 +63,7 @@ def _show_modules(result: dict[str, Any], every: bool) -> None:
     energy = sum(map(itemgetter("energy"), modules))
     about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
     out.say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
+    # adapters change the same modules in every layer: a row for each kind is enough
     groups, layers = defaultdict(list), defaultdict[int, float](float)
     for module in modules:
         groups[module["module"] if every else kind_of(module["module"])].append(module)
@@ -82,6 +83,7 @@ def _show_modules(result: dict[str, Any], every: bool) -> None:
 
 def _span(values: Sequence[Any]) -> str:
     """Return one value, or the range of several."""
+    # files of other makers may not say what scale they were trained with
     if None in values:
         return "–"
     low, high = f"{min(values):.4g}", f"{max(values):.4g}"

@@ -27,7 +27,6 @@ def advise(
     compare: Annotated[list[Path] | None, Option(metavar="FOLDER", help="Measure it, too.")] = None,
     methods: Annotated[str | None, Option(metavar="NAME,…", help="Which to try, or none.")] = None,
     moments: out.Files = None,
-    recipe: Annotated[Path | None, Option(metavar="JSON", help="Repeat this recipe.")] = None,
     output: Annotated[Path | None, Option("-o", "--output", help="Write the best here.")] = None,
     subfolder: out.Subfolder = "",
     base: out.Base,
@@ -54,9 +53,9 @@ def advise(
     cards list their subjects, as `loratheory train` writes them).
 
     `-o` writes the best method, or the only one that `--methods` names: a merge in PEFT's format,
-    or for gates a route, a folder that `loratheory generate` runs. The recipe is saved in it, in
-    `adapter_card.json` or `route.json`; `--recipe` repeats it. `--compare MERGED --methods none`
-    measures what an existing merge loses.
+    or for gates a route, a folder that `loratheory generate` runs. How it was made is said in
+    its `adapter_card.json` or `route.json`. `--compare MERGED --methods none` measures what an
+    existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
@@ -70,20 +69,18 @@ def advise(
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
         out.check_folder(output, force=False, json=json)
-    if recipe and not output:
-        out.refuse(f"--recipe {recipe} says what to write: say where with -o FOLDER")
-    scored = prompts or facts or recipe
+    scored = prompts or facts
     if output and not scored:
-        out.refuse(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
+        out.refuse(f"-o {output}: what is best is not known: add --prompts or --facts")
     if compare and not scored:
         fact = "what a merge keeps is measured on prompts"
         out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
-    if output and methods == "none" and not recipe:
+    if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise
-    from loratheory.pretrained.methods import METHODS, read_recipe, read_subjects, write_combination
+    from loratheory.pretrained.methods import METHODS, read_subjects, write_combination
     from loratheory.pretrained.metrics import measure_drift
 
     tried = _parse_methods(methods, METHODS)
@@ -94,13 +91,6 @@ def advise(
     # Subject gates need to know of every adapter what it is about.
     cards = [read_subjects(folder / subfolder) for folder in folders]
     known["about"] = cards if all(cards) else []
-    # a recipe is repeated without any measurement, and without the model if it is a merge
-    if recipe and output:
-        repeated = read_recipe(recipe)
-        repeated.check(library)
-        known |= {"about": repeated.about, "model": base.load() if repeated.method.gates else None}
-        write_combination(output, library, names, repeated.method, repeated.coefficients, **known)
-        return
     # all files are read before the model, which takes longest
     asked = _read_questions(prompts, facts, library, names)
     loaded = base.load()

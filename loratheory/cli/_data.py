@@ -48,7 +48,6 @@ def word_problems(
     pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
     parts = words.split(pool, split, rng=rng, pairs=[_parse_list(pair)] if pair else ())
     sets = words.sets(parts, n, rng=rng, distractors=distractors, skills=named)
-    # the card holds the command that makes the same bytes again
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
     command += f" --skills {','.join(named)} --steps {steps} --prime {prime}"
@@ -98,7 +97,6 @@ def two_hop(
     rng = np.random.default_rng(seed)
     world = hop.world(seed, hops=hops, entities=n)
     parts = hop.split(world, split, rng=rng)
-    # an empty file of questions would look like a result
     if not len(parts.held_out):
         out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
     train = hop.joined([part.final() for part in hop.pretraining(world, parts)], "training")

@@ -18,7 +18,8 @@ from loratheory.lowrank import (
 )
 from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
-SAME = 1e-8  # relative: singular values of inputs below it are rounding
+# relative: singular values of inputs below it are rounding
+SAME = 1e-8
 
 
 @dataclass(frozen=True)

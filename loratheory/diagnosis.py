@@ -21,8 +21,10 @@ import numpy as np
 from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
 from loratheory.lowrank import EPS, Array, LowRank, double, host, in_common_frames, signs, total
 
-CLEAR = 1e-6  # a relative gap that inner products show for certain
-ROUNDING = 1e-12  # a share below it is printed as zero
+# a relative gap of the gauge below it is not worth a sentence
+CLEAR = 1e-6
+# a share below it is printed as zero
+ROUNDING = 1e-12
 # Cross-talk above this counts as large: half of the disturbed adapter's own largest output.
 LARGE = 0.5
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
@@ -155,7 +157,8 @@ def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     their coordinates, where no side is longer than ``R``.
     """
     outputs, inputs = updates[0].shape
-    tolerance = max(outputs, inputs) * EPS  # rounding is that of the full sides
+    # rounding is that of the full sides
+    tolerance = max(outputs, inputs) * EPS
     updates, back = in_common_frames(updates)
     table = interference(updates, tolerance)
     # who disturbs whom most, in units of the largest answer that the disturbed one gives itself
@@ -212,8 +215,10 @@ def _measure_gauge_gap(
     forms = []
     for low in updates:
         form = low.balanced(tolerance)
-        turn = signs(back(form.up))  # the balanced form has its signs right in the full frame
+        # the balanced form has its signs right in the full frame
+        turn = signs(back(form.up))
         forms.append(LowRank(form.up * turn, turn[:, None] * form.down))
+    # factors of different widths have no mean
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
     even, average = [1.0] * len(forms), MERGE_METHODS["factor-mean"].rule

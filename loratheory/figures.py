@@ -14,7 +14,8 @@ from typing import Any
 
 from loratheory.store import write_whole
 
-INK = "#1a1a1a"  # the text of the style; Okabe and Ito's colours are told apart by all readers
+# the ink of the style file, by which an SVG is told where to take the page's colour
+INK = "#1a1a1a"
 MARKERS = "os^Dv"
 DASHED = (0, (4, 1.6))
 # Without dates equal figures are equal files.
@@ -83,7 +84,8 @@ def render(figure: Any, kind: str) -> bytes:
     from matplotlib import style
 
     buffer = BytesIO()
-    with style.context(LOOK):  # resolution and identifiers are settled only now
+    # resolution and identifiers are settled only now
+    with style.context(LOOK):
         figure.savefig(buffer, format=kind, metadata=DATES.get(kind), transparent=kind == "svg")
     if kind != "svg":
         return buffer.getvalue()

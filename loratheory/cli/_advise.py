@@ -122,7 +122,7 @@ def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
     """Return the names in a list with commas, all that there are if none is given."""
     if text == "none":
         return []
-    names = [*known] if text is None else [part.strip() for part in text.split(",")]
+    names = list(known if text is None else map(str.strip, text.split(",")))
     for name in names:
         if name not in known:
             hint = out.suggest(name, known, f"choose from {', '.join(known)}")
@@ -188,7 +188,7 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
     out.say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
     rows = []
     for one in advice.tried:
-        numbers = " ".join(f"{number:.2g}" for number in dict.fromkeys(one.coefficients))
+        numbers = " ".join(map("{:.2g}".format, dict.fromkeys(one.coefficients)))
         cells, distances = {}, [0.0]
         for mark in one.marks:
             cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} {mark.share}"

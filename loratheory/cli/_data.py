@@ -6,7 +6,8 @@ from typer import Option
 
 from loratheory.cli import _shared as out
 
-MOST = 1_000_000  # questions; more take minutes before memory runs out
+# questions; more take minutes before memory runs out
+MOST = 1_000_000
 COUNT = "Problems; a fifth are for testing."
 
 
@@ -52,7 +53,7 @@ def word_problems(
     command += f" --pair {pair}" if pair else ""
     command += f" --skills {','.join(named)} --steps {steps} --prime {prime}"
     command += f" --distractors {distractors}" if distractors else ""
-    held = ", ".join("+".join(each) for each in sorted(parts.pairs))
+    held = ", ".join(map("+".join, sorted(parts.pairs)))
     text = f"Training and testing have no {', '.join(parts.apart)} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
@@ -68,7 +69,7 @@ def _begin_card(command: str, text: str) -> str:
 
 
 def _parse_list(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())
+    return tuple(filter(None, map(str.strip, words.split(","))))
 
 
 def two_hop(

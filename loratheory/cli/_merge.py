@@ -89,7 +89,7 @@ def merge(
 
     # Methods without weights of their own are compared with what they approximate: mean or sum.
     share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
-    compared = [coefficient * weight for weight in given or [share] * len(folders)]
+    compared = (coefficient * np.array(given or [share] * len(folders))).tolist()
     audits: list[ModuleAudit] = []
     with out.progress(count=len(merged), unit="module", desc=method) as bar:
 
@@ -133,7 +133,7 @@ def _move_to(device: str) -> Any:
 
 def _parse_weights(text: str | None) -> list[float] | None:
     try:
-        return None if text is None else [float(part) for part in text.split(",")]
+        return None if text is None else list(map(float, text.split(",")))
     except ValueError:
         out.refuse(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
 
@@ -177,7 +177,7 @@ def _report(result: dict[str, Any]) -> None:
     # What is less than this is rounding, which a table would show as a distance.
     lost, floor = itemgetter("to_sum", "sum_floor")(totals)
     lost, floor = lost * (lost > 1e-13 * energy), floor * (floor > 1e-13 * energy)
-    weights = ", ".join(f"{weight:g}" for weight in result["weights"])
+    weights = ", ".join(map("{:g}".format, result["weights"]))
     rows: list[tuple[Any, ...]] = [
         (f"to the weighted sum ({weights})", lost, floor, lost / (energy or 1.0)),
         ("mean, to the adapters", totals["to_adapters"], totals["adapters_floor"], None),

@@ -135,7 +135,7 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         rows = []
         for name, value in values.items():
             ends = value if isinstance(value, tuple) else (value,)
-            rows.append((name.replace("_", " "), ", ".join(f"{end:.6g}" for end in ends)))
+            rows.append((name.replace("_", " "), ", ".join(map("{:.6g}".format, ends))))
         out.show(f"{theorem.label} at {text}", ("quantity", "value"), rows)
 
 

@@ -40,7 +40,8 @@ class Survival:
     starts: dict[str, float | None]
 
 
-HOLDS = 1e-9  # relative gap that rounding may leave
+# relative gap that rounding may leave
+HOLDS = 1e-9
 DRAWS = 4
 COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
 
@@ -181,7 +182,8 @@ def margin(logits: np.ndarray, answers: np.ndarray) -> float:
 
 TOP, STEPS = 3.0, 60
 SIZE, ENTITIES, EDITED = 32, 12, 3
-FINE = 1e-9  # a margin that rounding may leave
+# a margin that rounding may leave
+FINE = 1e-9
 
 
 def survival(asked: OwnRule, seed: int = 0) -> Survival:
@@ -216,8 +218,8 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
         }
 
     # beyond 3 no rule of two adapters starts to work: the mean of two needs 1.24
-    grid = [TOP * step / STEPS for step in range(STEPS + 1)]
-    curve = [_margins(c) for c in grid]
+    grid = (np.arange(STEPS + 1) * TOP / STEPS).tolist()
+    curve = list(map(_margins, grid))
     starts = {}
     for kind in curve[0]:
         after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)

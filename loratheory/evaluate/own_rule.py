@@ -42,7 +42,7 @@ class OwnRule:
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
         """Return the merge of one module's updates, checked to be finite and of their shape."""
-        merged = self._called(updates, [float(w) for w in weights])
+        merged = self._called(updates, list(map(float, weights)))
         if not isinstance(merged, LowRank):
             fact = f"returned a {type(merged).__name__}"
             refuse(self.name, fact, "return a loratheory.lowrank.LowRank")

@@ -30,11 +30,15 @@ from loratheory.store import cache_folder, code, content_hash, write_whole
 
 # Seeds of the language model's fact sets; no study uses them.
 PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
-SEED = 300  # of the tasks' adapters
-TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
-EACH = 16  # questions of a task: six adapters are few, and more questions do not change that
+# the seed of the tasks' adapters
+SEED = 300
+# six tasks, each of another kind
+TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")
+# questions of a task: six adapters are few, and more questions do not change that
+EACH = 16
 RECIPES = {"plain": "plain", "taught": "two stand-ins"}
-TEMPLATES = {  # that no adapter is trained on, short ones: methods take as long as there are tokens
+# no adapter is trained on these; they are short, as methods take as long as there are tokens
+TEMPLATES = {
     "hop_1": TEN["hop_1"][2:3],
     "hop_2": TEN["hop_2"][1:2],
     "two_hop": (*TEN["two_hop"][:2], TEN["two_hop"][4]),
@@ -199,7 +203,8 @@ def known_methods() -> dict[str, Method]:
     """
     found: dict[str, Method] = {"base": lambda model, adapters: attach(model, adapters, 0.0)}
     for name, way in METHODS.items():
-        chosen = way.rule == "cat" and way.free  # without prompts to choose on, these are the sum
+        # without prompts to choose on, these are the sum
+        chosen = way.rule == "cat" and way.free
         if not chosen and name not in ("regmean", "block gates", "subject gates"):
             found[name] = _by_name(name)
     return found
@@ -261,7 +266,8 @@ class Exam:
 
         with FlopCounterMode(display=False) as counter:
             said, _ = token_log_probs(self.model, TEXT, at_once=True)
-        return said, counter.get_total_flops() / 2  # an addition is counted beside each
+        # an addition is counted beside each
+        return said, counter.get_total_flops() / 2
 
     def mark(
         self, name: str, method: Method, *, oracle: bool = False, other: bool = False

@@ -10,7 +10,8 @@ from loratheory.theorems import Theorem
 
 # A function that takes an answer and returns what it reached, or raises if it is not right.
 Exercise = Callable[[Any], str]
-NEAR = 0.01  # an answer within one part in a hundred is right
+# an answer within one part in a hundred is right
+NEAR = 0.01
 
 
 class Judgement(str):
@@ -144,7 +145,7 @@ def check_broken(theorem: Theorem[Any, Any], case: Any, witness: Any, only: str 
     numbers = f"the bound says {verdict.bound:.4g} and you have {verdict.value:.4g}"
     require(bool(np.isfinite(verdict.value)), f"{numbers}, which is no finite number")
     require(bool(broken), f"every hypothesis of {theorem.label} still holds: {numbers}")
-    named = " and ".join(f"“{text}”" for text in broken)
+    named = " and ".join(map("“{}”".format, broken))
     require(not verdict.holds, f"you broke {named}, but the conclusion still holds: {numbers}")
     if only:
         require(broken == [only], f"you broke {named}; break “{only}”, and that alone")

@@ -29,6 +29,7 @@ def judge_merge(mine: Any) -> str:
     pairs = []
     for tasks, rank in ((2, 3), (3, 5), (5, 4)):
         rng = np.random.default_rng(tasks)
+        # tasks alike in part: neither their mean nor one of them is the best merge
         shared = gaussian(rng, 20, 15, 3)
         updates = tuple(shared + gaussian(rng, 20, 15, 2) for _ in range(tasks))
         found = answers.read_update(call(mine, list(updates), rank), (20, 15))
@@ -39,6 +40,7 @@ def judge_merge(mine: Any) -> str:
 def judge_smallest_ball(mine: Any) -> str:
     """Judge a search for the merge with the least worst-case error, within 1 % of the least."""
     rng, pairs = np.random.default_rng(0), []
+    # the mean is no centre where two of three agree, nor where sizes differ
     alike, apart = gaussian(rng, 6, 5, 2), gaussian(rng, 6, 5, 2, 3.0)
     acute = [gaussian(rng, 6, 5, 2, size) for size in (1.0, 1.5, 1.2, 1.4)]
     for tasks in ([alike, alike, apart], acute):
@@ -59,6 +61,7 @@ def judge_coefficients(mine: Any) -> str:
     """Judge coefficients of least sum at which the memory still gives the composed answer."""
     case, memory = _two_reads()
     spent = least = 0.0
+    # edits of unlike strength, on which equal coefficients cost too much
     for first, second in ((1.0, 1.0), (2.0, 1.0), (1.0, 4.0), (1.0, 9.0)):
         found = read_array(call(mine, first, second), (2,), "the pair of coefficients")
         require(bool(np.all(found > 0)), f"the claim is about coefficients above 0, not {found}")
@@ -66,7 +69,8 @@ def judge_coefficients(mine: Any) -> str:
         lead = two_read_region.measure(replace(case, coefficients=acting), memory)
         edits = f"at edits of strength {first:g} and {second:g}"
         require(lead > -1e-9, f"{edits} the composed answer trails by {-lead:.3g}")
-        strong = max((second / first) ** 0.5 - 1, 0.5)  # where the derivative of the sum vanishes
+        # where the derivative of the sum vanishes
+        strong = max((second / first) ** 0.5 - 1, 0.5)
         spent, least = float(np.sum(found)), 1 / (1 + strong) / first + strong / second
         enough = f"your coefficients add up to {spent:.4g}, and {least:.4g} is enough"
         require(spent <= (1 + NEAR) * least, f"{edits} {enough}")
@@ -82,6 +86,7 @@ def judge_broken_bridge(mine: Any) -> str:
     parts = [(*model.memories, *model.edits, *model.bridges) for model in (memory, changed)]
     shapes = [list(map(np.shape, part)) for part in parts]
     require(shapes[0] == shapes[1], "your model has parts of other shapes or not all parts")
+    # nothing but the bridge may break: other hypotheses are other exercises
     bridges = two_read_region.PARTS["bridges"]
     return answers.check_broken(two_read_region.THEOREM, case, changed, bridges)
 
@@ -118,6 +123,7 @@ def judge_unequal_responses(mine: Any) -> str:
     table = read_array(call(mine, facts, rank), (facts, facts), "the table of responses")
     mean = float(np.trace(table)) / facts
     require(abs(mean - 1) < NEAR, f"your facts' own responses have the mean {mean:.3g}, not 1")
+    # the theorem is about unit responses: their mean alone must not be enough to break it
     low = from_dense(table)
     case = superposition_floor.Case(np.eye(facts), np.eye(facts), rank)
     witness, unit = low.truncated(low.rank), superposition_floor.UNIT
@@ -129,6 +135,7 @@ def judge_worst_key(mine: Any) -> str:
     found = worst = 0.0
     for seed in range(4):
         rng = np.random.default_rng(seed)
+        # of unlike shapes and ranks, so that no shortcut fits all
         case = interference.Case(gaussian(rng, 20, 12, 3), gaussian(rng, 15, 12, 2))
         key = read_array(call(mine, case.first, case.second), (12,), "the key")
         answer = interference.Answer(case.second, key[:, None])
@@ -170,7 +177,8 @@ def judge_router(mine: Any) -> str:
         frame = orthonormal(rng, 40, width)
         strengths = tuple(np.append(1.0, rng.uniform(0.4, 0.9, facts - 1)) for _ in range(experts))
         case = arrow.Case(tuple(np.split(frame, experts, axis=1)), strengths)
-        order = rng.permutation(width)  # or a router could count tokens
+        # or a router could count tokens
+        order = rng.permutation(width)
         guess = f"(Arrow {arrow.bound(case):.3f}, a guess {1 / experts:.3f})"
         for library, where in ((list(arrow.attain(case)), guess), (_drown(case, rng), split)):
             found, what = call(mine, library, frame.T[order]), "the table of scores"
@@ -194,6 +202,7 @@ def judge_arrow_library(mine: Any) -> str:
     sizes = tuple(read_array(one, shape[1:], "each list of strengths") for one in strengths)
     require(min(map(np.min, sizes)) > 0, "an edit of strength 0 is none: give positive ones")
     case = arrow.Case(frames, sizes)
+    # below its formula Arrow breaks nothing: what is asked for is a library where it does better
     library = arrow.attain(case)
     found, formula = arrow.measure(case, library), arrow.bound(case)
     worse = f"Arrow does worse here, {found:.3f}, than its formula, {formula:.3f}"
@@ -208,7 +217,8 @@ def judge_single_read(mine: Any) -> str:
     case = single_read_no_go.Case("pairing", 1, (1, 2, 0), True, base, (one, two, one))
 
     def _rule(question: toy.TwoHop) -> list[Array]:
-        hidden = replace(question, answers=(0, 0, 0))  # or a rule could copy them
+        # or a rule could copy them
+        hidden = replace(question, answers=(0, 0, 0))
         what = "the scores of three cities for three prompts"
         return [read_array(call(mine, hidden), (3, 3), what)]
 
@@ -218,17 +228,20 @@ def judge_single_read(mine: Any) -> str:
 def judge_gate(mine: Any) -> str:
     """Judge gates that are on for an adapter's own facts and off elsewhere, at any scale."""
     rng, adapters, facts, width = np.random.default_rng(0), 4, 5, 64
-    frames = np.split(orthonormal(rng, width, adapters * facts), adapters, axis=1)
-    units = 10.0 ** np.arange(-2, 2)  # adapters of very different sizes
+    frames = np.stack(np.split(orthonormal(rng, width, adapters * facts), adapters, axis=1))
+    # adapters of very different sizes
+    units = 10.0 ** np.arange(-2, 2)
 
     def _norms(tokens: Array) -> Array:
-        return np.stack([np.linalg.norm(tokens @ frame, axis=1) for frame in frames], 1) * units
+        return np.linalg.norm(tokens @ frames, axis=2).T * units
 
     ordinary, foreign = (rng.standard_normal((n, width)) / width**0.5 for n in (2000, 500))
-    own = np.concatenate([frame.T for frame in frames])
-    order = rng.permutation(len(own) + len(foreign))  # or a gate could count tokens
+    own = np.concatenate(frames.transpose(0, 2, 1))
+    # or a gate could count tokens
+    order = rng.permutation(len(own) + len(foreign))
     here = _norms(np.concatenate([own, foreign])[order])
-    owner = np.minimum(order // facts, adapters)  # the last: no adapter's
+    # the last: no adapter's
+    owner = np.minimum(order // facts, adapters)
 
     def _on(rows: Array) -> Array:
         found = call(mine, _norms(ordinary), here[rows])
@@ -251,11 +264,13 @@ def judge_vote(mine: Any) -> str:
     for keeps, takes in ((0.75, 0.75), (0.6, 0.9), (0.9, 0.3), (0.3, 0.6), (0.55, 0.5)):
         c = answers.read_number(call(mine, keeps, takes))
         steps = f"for shares of {keeps} and {takes}"
+        # no coefficient can be right where more templates vote against a step than for it
         if takes <= 1 - keeps:
             none = f"{steps} you return {c:.3g}, and no coefficient keeps both: give 0"
             require(c == 0, none)
             continue
-        habits = np.array([[1.0, 0.0], [0.0, 1.0]])  # the base has the first step, not the second
+        # the base has the first step, not the second
+        habits = np.array([[1.0, 0.0], [0.0, 1.0]])
         shares = np.array([[keeps, takes], [1 - keeps, 1 - takes]])
         case = template_vote.Case(np.eye(2), habits, (shares,) * 2, (c, c))
         lead = template_vote.THEOREM.check(case, template_vote.attain(case)).value
@@ -281,6 +296,7 @@ def judge_stand_ins(mine: Any) -> str:
     """Judge stand-ins' answers; an adapter that ignores them must not be right too often."""
     for count, entities in ((2, 6), (3, 6), (4, 12)):
         table = read_array(call(mine, count, entities), (count, entities), "the table of answers")
+        # numbers of answers, whatever type the reader's table has
         says = table.astype(int)
         require(bool((table == says).all() and (table >= 0).all()), "answers count from 0 on")
         bridges = bool((says != says[:, :1]).any(axis=1).all())

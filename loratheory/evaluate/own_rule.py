@@ -42,7 +42,7 @@ class OwnRule:
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
         """Return the merge of one module's updates, checked to be finite and of their shape."""
-        merged = self._called(updates, list(map(float, weights)))
+        merged = self._call(updates, list(map(float, weights)))
         if not isinstance(merged, LowRank):
             fact = f"returned a {type(merged).__name__}"
             refuse(self.name, fact, "return a loratheory.lowrank.LowRank")
@@ -63,7 +63,7 @@ class OwnRule:
         Each call of the function is checked, too: RuleError if the weights are malformed.
         """
         # anything with `weights` will do, so that a stranger needs no class of this package
-        router = self._called(updates, _numbers(activations))
+        router = self._call(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"
             remedy = "return a Router, Gates, or any object with weights(x) -> (t, k)"
@@ -86,7 +86,7 @@ class OwnRule:
 
         return _weigh
 
-    def _called(self, updates: Sequence[LowRank], given: Any) -> Any:
+    def _call(self, updates: Sequence[LowRank], given: Any) -> Any:
         try:
             # NumPy copies go in: a rule may change its arguments without harm
             return self.rule([low.map(_numbers) for low in updates], given)

@@ -48,7 +48,7 @@ class Task:
     read: tuple[str, ...]
     unread: tuple[str, ...] = ()
 
-    def drawn(self, seed: int, number: int) -> tuple[Items, Items]:
+    def draw(self, seed: int, number: int) -> tuple[Items, Items]:
         """Draw the training set and the questions, as prompts with answers, in random order.
 
         The `number` of the task gives it random numbers of its own.
@@ -63,10 +63,10 @@ class Task:
             read = list(zip(cycle(self.read), each[:half]))
             asked = [*product(self.read, each[half:])]
         asked = [asked[i] for i in rng.permutation(len(asked))][: CHOOSING + SCORING]
-        return _filled(read), _filled(asked)
+        return _fill(read), _fill(asked)
 
 
-def _filled(rows: list[tuple[str, tuple[str, str]]]) -> Items:
+def _fill(rows: list[tuple[str, tuple[str, str]]]) -> Items:
     return [(template.format(item), answer) for template, (item, answer) in rows]
 
 
@@ -207,7 +207,7 @@ class Collection:
     def adapter(self, number: int) -> Adapter:
         """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
-            lessons, _ = TASKS[NAMES[number]].drawn(self.seed, number)
+            lessons, _ = TASKS[NAMES[number]].draw(self.seed, number)
             how, key = Training(rate=self.rate(number), window=5), (self.seed, 14, number)
             examples = [*lessons, *self.silence]
             self._adapters[number] = train_once(self.model, examples, seed=key, training=how)
@@ -215,4 +215,4 @@ class Collection:
 
     def questions(self, number: int) -> Items:
         """Return a task's questions: first those that choose coefficients, then scoring ones."""
-        return TASKS[NAMES[number]].drawn(self.seed, number)[1]
+        return TASKS[NAMES[number]].draw(self.seed, number)[1]

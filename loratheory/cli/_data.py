@@ -53,7 +53,7 @@ def word_problems(
     command += f" --pair {pair}" if pair else ""
     command += f" --skills {','.join(named)} --steps {steps} --prime {prime}"
     command += f" --distractors {distractors}" if distractors else ""
-    held = ", ".join(map("+".join, sorted(parts.pairs)))
+    held = ", ".join("+".join(each) for each in sorted(parts.pairs))
     text = f"Training and testing have no {', '.join(parts.apart)} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)

@@ -25,8 +25,7 @@ def world(seed: int, familiarity: str) -> fact_sets.World:
     ``real``: known persons, their countries and the capitals of these, the same for every seed.
     """
     if familiarity != "real":
-        [one] = fact_sets.worlds(seed, invented_countries=familiarity == "fake")
-        return one
+        return fact_sets.draw_world(seed, invented_countries=familiarity == "fake")
     persons = {one.persons[1]: country for country, one in fact_sets.FAMOUS.items()}
     capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
     return fact_sets.World(persons, capitals, fact_sets.CAPITAL, fact_sets.CAPITAL_OF_BIRTHPLACE)

@@ -11,7 +11,7 @@ from loratheory.shapes import Float, Int
 from loratheory.tasks.two_hop import Prompts, Trials, stacked
 from loratheory.toy.transformer import Adapt, Pass, decoded, logits
 from paper.studies._shared.bases import Bases
-from paper.studies._shared.library import Accuracies
+from paper.studies._shared.library import Accuracies, by_hop
 from paper.studies._shared.models import tensor
 from paper.studies._shared.training import Taught
 
@@ -128,8 +128,7 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
         return accuracy(bases, prompts if hop is None else [one[hop] for one in prompts], adapt)
 
     hops, found = range(bases.setting.hops), {"two_hop": _right("questions")}
-    for hop in hops:
-        found[f"hop_{hop + 1}"] = _right("hops", hop)
+    found |= by_hop("hop", map(partial(_right, "hops"), hops))
     found["other_hops"] = np.mean([_right("other_hops", hop) for hop in hops], axis=0)
     found["other_two_hop"] = _right("other_questions")
     found["shortcut"] = _right("shortcut")

@@ -6,7 +6,7 @@ map becomes :math:`Wx + \sum_j s_j w_j(x) \Delta_j x`, where the shares :math:`s
 place and the weights :math:`w_j(x)` on the token.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import product
@@ -26,6 +26,13 @@ from paper.studies._shared.rules import DECIDERS, MERGES, ON_ORDINARY, Decide
 
 Accuracies = dict[str, Float[np.ndarray, " E"]]
 """Accuracy of each replica, by kind of question."""
+
+
+def by_hop(name: str, values: Iterable[Any]) -> dict[str, Any]:
+    """Return values of the hops as columns ``NAME_1``, ``NAME_2``, …."""
+    return {f"{name}_{hop}": value for hop, value in enumerate(values, 1)}
+
+
 PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary here
 
 

@@ -13,7 +13,7 @@ from loratheory.theorems.composition.two_read_region import margin as region_mar
 from loratheory.toy.transformer import Adapt, Lora
 from paper.studies._shared.answers import accuracy, margin, scores
 from paper.studies._shared.bases import Bases
-from paper.studies._shared.library import within
+from paper.studies._shared.library import by_hop, within
 from paper.studies._shared.training import Taught
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
@@ -214,7 +214,7 @@ class Forecast:
     def medians(self) -> dict[str, Float[np.ndarray, " E"]]:
         """Columns `strength_1`, `strength_2`, …: median strengths over the facts of each hop."""
         found = np.median(self.strengths, axis=(0, 2))
-        return {f"strength_{hop + 1}": column for hop, column in enumerate(found.T)}
+        return by_hop("strength", found.T)
 
 
 def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.library import by_hop
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.training import Taught
 from paper.studies.merge_coefficient.coefficient import by_coefficient
@@ -84,7 +85,7 @@ def number_of_hops(config: NumberOfHops) -> list[Row]:
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     names = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
     # Single hops are left out: `facts` counts them together.
-    names |= {f"hop_{hop + 1}": "" for hop in range(config.hops)}
+    names |= by_hop("hop", [""] * config.hops)
     head: Row = {"hops": config.hops, "threshold": threshold(config.hops)}
     return by_coefficient(config.library(bases), grid, head, names)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.library import coefficients
+from paper.studies._shared.library import by_hop, coefficients
 from paper.studies._shared.rows import arm, compared, grown_libraries
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import margins
@@ -46,8 +47,8 @@ def cell(config: Config) -> list[Row]:
     for lessons, count in config.lessons:
         how = StandIns(count, agree=lessons == "agreeing", two_hop=lessons != "single facts")
         made, head = beside_stand_ins(plain, how), {"lessons": lessons, "stand_ins": count}
-        heard = {f"lessons_{hop + 1}": made.answered(hop) for hop in (0, 1)}
-        heard |= {f"by_heart_{hop + 1}": made.answered(hop, alone=True) for hop in (0, 1)}
+        heard = by_hop("lessons", map(made.answered, (0, 1)))
+        heard |= by_hop("by_heart", map(partial(made.answered, alone=True), (0, 1)))
         for use in USES if lessons == "disagreeing" else USES[:1]:
             pairs = zip(use, made.adapters, plain.adapters, strict=True)
             chosen = tuple(ours if name == BESIDE else theirs for name, ours, theirs in pairs)
@@ -61,7 +62,7 @@ def _rows(
     """The pair of adapters under each coefficient; two that are taught alike also each alone."""
     # Each adapter alone, in questions whose other fact is old.
     inside = margins(library, inside=True).survives(1.0).mean(axis=-1)
-    more = {**beside, **{f"inside_{hop + 1}": share for hop, share in enumerate(inside)}}
+    more = {**beside, **by_hop("inside", inside)}
     arms = [arm("sum", act=coefficients(c), coefficient=c) for c in COEFFICIENTS]
     # Mixed pairs have adapters that another use measures alone already.
     if use[0] == use[1]:

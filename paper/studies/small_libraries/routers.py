@@ -7,7 +7,7 @@ import numpy as np
 
 from loratheory.theorems.routing.arrow import accuracy
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import rule
+from paper.studies._shared.library import by_hop, rule
 from paper.studies._shared.rows import Arm, arm, compared
 from paper.studies._shared.run import Row, grid, part
 from paper.studies._shared.theory import forecast
@@ -42,9 +42,9 @@ def cell(config: Config) -> list[Row]:
     shape = (config.pairs, len(library.replicas), config.facts, 2)
 
     def _columns(weights: np.ndarray, edited: object) -> dict[str, Any]:
-        one, two = weights.mean(axis=(0, 2)).T
-        found = {"weight_1": one, "weight_2": two, "edited": edited, "circuit": theory.circuit}
-        return found | {"expected": expected, "predicted": theory.composed(weights)}
+        found = by_hop("weight", weights.mean(axis=(0, 2)).T)
+        found |= {"edited": edited, "circuit": theory.circuit, "expected": expected}
+        return found | {"predicted": theory.composed(weights)}
 
     def _seen(acts: Any) -> dict[str, Any]:
         return _columns(*weights_at_reads(library, acts))

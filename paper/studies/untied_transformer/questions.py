@@ -16,7 +16,7 @@ import pandas as pd
 from loratheory.shapes import Shaped
 from loratheory.toy.transformer import Adapt
 from paper.studies._shared.answers import accuracies, answer_margins
-from paper.studies._shared.library import Act, acting, added
+from paper.studies._shared.library import Act, acting, added, by_hop
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import circuit, margins, pattern
 from paper.studies._shared.training import Taught
@@ -68,13 +68,12 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
             predicted, reach = alone.composes(c, kind) & bridged, at.reach(1.0, kind)
             curved = (reach > 0) & bridged
         columns = {"two_hop": answer_margins(bases, library.questions(), act) > 0}
-        for hop in (0, 1):
-            columns[f"hop_{hop + 1}"] = answer_margins(bases, library.facts(hop), act) > 0
+        facts = [answer_margins(bases, library.facts(hop), act) > 0 for hop in (0, 1)]
+        columns |= by_hop("hop", facts)
         for name in ("other_hops", "other_two_hop", "chance"):
             columns[name] = shares[name][:, None]
         columns["held_out"] = held_out[:, None]
-        columns |= {"strength_1": strength[0], "strength_2": strength[1]}
-        columns |= {"survives_1": survives[0], "survives_2": survives[1]}
+        columns |= by_hop("strength", strength) | by_hop("survives", survives)
         columns |= {"predicted": predicted, "curved": curved, "reach": reach}
         table += _rows(library, {**head, "rule": way.rule, "coefficient": c}, columns)
     return table

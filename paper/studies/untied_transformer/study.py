@@ -6,7 +6,7 @@ from typing import Any
 
 from paper.studies._shared.answers import PASSES
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.library import coefficients, layer_split, of, rule
+from paper.studies._shared.library import by_hop, coefficients, layer_split, of, rule
 from paper.studies._shared.rows import by_part, compared, grown_libraries
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import forecast, in_own_layer, margins
@@ -129,7 +129,7 @@ def _rows(library: Taught, head: Row) -> list[Row]:
     inside = margins(library, inside=True).survives(1.0)
     beside = {**everywhere.medians}
     beside |= {name.replace("strength", "placed"): x for name, x in there.medians.items()}
-    beside |= {f"inside_{hop + 1}": x for hop, x in enumerate(inside.mean(axis=-1))}
+    beside |= by_hop("inside", inside.mean(axis=-1))
     beside["inside"] = inside.all(axis=0).mean(axis=-1)
     # The base's own accuracy bounds what edits can reach, in the same passes.
     bare = {passes: by_part(library.bases, passes) for passes in PASSES}

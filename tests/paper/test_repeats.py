@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from loratheory.store import content_hash
-from paper.studies.lm_training.repeats import CONDITIONS, FACTORS, FOLDER, FURTHER, repeats
+from paper.studies.lm_training.repeats import CONDITIONS, FOLDER, FURTHER, repeats
 from paper.tables import parse_query, read_table, value
 
 ROOT = Path(__file__).parents[2]
 STANDARD, STAND_INS = CONDITIONS
+FACTORS = ("dtype", "threads", "passes")
 ROWS = read_table("lm_training/repeats")
 
 

@@ -30,7 +30,6 @@ MODULE = "paper.studies.lm_training.repeats"
 SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
-FACTORS = ("dtype", "threads", "passes")
 FURTHER = (3, 4, 5, 8, 16)  # passes of a step, a bfloat16 rounding each: with the factorial's eight
 
 

@@ -107,11 +107,11 @@ class Trained:
         pair = Library(self.bases, len(self.cases), ((self.first, self.second),))
         return {**{name: act(pair) for name, act in RULES.items()}, **self.ceilings}
 
-    def targets(self, count: int, *, draw: int = 16) -> list[Problems]:
-        """Return `count` problems of each case's target; `draw` seeds which ones."""
+    def targets(self, count: int) -> list[Problems]:
+        """Return `count` problems of each case's target."""
         found = []
         for k, case in enumerate(self.cases):
-            rng = np.random.default_rng([self.seed, draw, k])
+            rng = np.random.default_rng([self.seed, 16, k])
             found.append(problems.drawn([problems.linked(case.pair)], count, rng))
         return found
 

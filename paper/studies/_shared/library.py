@@ -26,14 +26,12 @@ from paper.studies._shared.rules import DECIDERS, MERGES, ON_ORDINARY, Decide
 
 Accuracies = dict[str, Float[np.ndarray, " E"]]
 """Accuracy of each replica, by kind of question."""
+PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary here
 
 
 def by_hop(name: str, values: Iterable[Any]) -> dict[str, Any]:
     """Return values of the hops as columns ``NAME_1``, ``NAME_2``, …."""
     return {f"{name}_{hop}": value for hop, value in enumerate(values, 1)}
-
-
-PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary here
 
 
 @dataclass(frozen=True, eq=False)

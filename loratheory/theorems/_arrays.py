@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian
+from loratheory.lowrank import Array, LowRank, array_namespace, count_above, device, gaussian
 from loratheory.theorems._theorem import SAFETY
 
 
@@ -29,17 +29,41 @@ def lead(scores: Array) -> float:
     return float(scores[0] - array_namespace(scores).max(scores[1:]))
 
 
+def largest(array: Array) -> float:
+    """Return the largest magnitude of an entry."""
+    return float(array_namespace(array).max(abs(array)))
+
+
+def spectral_norm(matrix: Array) -> float:
+    """Return the largest singular value of a matrix."""
+    return float(array_namespace(matrix).linalg.svdvals(matrix)[0])
+
+
 def condition_number(matrix: Array) -> float:
     """Return the largest singular value over the least one, or ``inf`` if that is 0."""
     sigma = array_namespace(matrix).linalg.svdvals(matrix)
     return float(sigma[0]) / float(sigma[-1]) if float(sigma[-1]) > 0 else math.inf
 
 
+def condition_on_span(matrix: Array, clear: float) -> float:
+    """Return the largest singular value over the least that exceeds `clear` times the largest.
+
+    It is 1 where there are no columns.
+    """
+    sigma = array_namespace(matrix).linalg.svdvals(matrix) if matrix.shape[1] else matrix[0, :]
+    kept = count_above(sigma, clear)
+    return float(sigma[0] / sigma[kept - 1]) if kept else 1.0
+
+
+def share_true(hits: Array) -> float:
+    """Return the share of entries of a Boolean array that are true."""
+    return int(array_namespace(hits).count_nonzero(hits)) / math.prod(hits.shape)
+
+
 def is_orthonormal(frame: Array) -> bool:
     """Whether the columns of a frame, or of each of a stack of frames, are orthonormal."""
-    xp = array_namespace(frame)
-    gram = xp.matrix_transpose(frame) @ frame
-    return float(xp.max(xp.abs(gram - eye(frame, frame.shape[-1])))) <= SAFETY
+    gram = array_namespace(frame).matrix_transpose(frame) @ frame
+    return largest(gram - eye(frame, frame.shape[-1])) <= SAFETY
 
 
 def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:

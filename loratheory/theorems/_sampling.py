@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, largest
 
 DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance of a frequency
 SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
@@ -70,7 +70,7 @@ class Sample:
         xp = array_namespace(self.keys)
         common = xp.sum(self.keys * self.queries[:, :, None], axis=(0, 1))
         lengths = float(xp.sum(self.queries**2))
-        return bool(xp.all(xp.abs(common) <= SIGMAS * math.sqrt(lengths)))
+        return largest(common) <= SIGMAS * math.sqrt(lengths)
 
     @property
     def lengths_are_standard(self) -> bool:

@@ -22,12 +22,13 @@ A module defines the parts of its theorem under fixed names, and `Theorem.of` co
 
 A statement may have clauses: special cases, corollaries and remarks that the same module tests,
 each with its own label and verdict. Each is stated in a paragraph of the docstring, and ``CLAUSES``
-collects the theorems that `Theorem.clause` returns for them. A clause takes from its theorem
-whatever it does not change.
+collects the theorems that `Theorem.clause` returns for them. The parts that a clause changes end
+with a suffix of its own, as in ``bound_hard``; it takes all others from its theorem, but where it
+measures something else, nothing that constructs or scales its theorem's witnesses.
 
 Theorems of one family, which share case and proof, share a module: its docstring holds a document
 for each, with a line of ``=`` between them. The parts of the second one end with a suffix of its
-own, as in ``draw_law``, and ``CLAUSES`` lists it too.
+own, as in ``draw_price``, and ``CLAUSES`` lists it too.
 
 ``COMPUTE`` lists functions of plain numbers, such as a threshold by the number of hops, which
 `loratheory theorems NAME --at` calls.
@@ -149,7 +150,11 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN", "COMPUTE")
+WITNESSES = ("attain", "rival", "adversary", "scale", "condition", "noise")
+DATA = (
+    *("SENSE", "STATUS", "SOURCE", "USES", "ASSUMPTIONS", "CONTROLS"),
+    *("KIND", "PART_OF", "UNSEEN", "COMPUTE"),
+)
 
 
 def parts(document: str) -> dict[str, str]:
@@ -201,6 +206,17 @@ def find_document(text: str, title: str, name: str) -> str:
             return document.strip() + "\n"
     message = f"{name}: its docstring has no document with the title {title!r}: correct one of them"
     raise ValueError(message)
+
+
+def collect(module: str, suffix: str) -> dict[str, Any]:
+    """Return the parts that a module defines under their fixed names followed by this suffix."""
+    defined, given = vars(sys.modules[module]), {}
+    # parts are found by their fixed names, so that a module needs no list
+    for part in FUNCTIONS:
+        given[part] = defined.get(part + suffix)
+    for part in DATA:
+        given[part.lower()] = defined.get(part + suffix.upper())
+    return {part: value for part, value in given.items() if value is not None}
 
 
 def list_assumptions(given: Any) -> tuple[Assumption[Any, Any], ...]:
@@ -306,8 +322,8 @@ class Theorem(Generic[C, W]):
             In a module of several theorems the title of this one's document, up to a colon. By
             default the first document is taken, and the label is made of the module's name.
         suffix : str
-            What the names of its parts end with in a module of several theorems: with ``_law``
-            they are ``draw_law``, ``ASSUMPTIONS_LAW`` and so on.
+            What the names of its parts end with in a module of several theorems: with
+            ``_price`` they are ``draw_price``, ``ASSUMPTIONS_PRICE`` and so on.
         **more
             Further attributes, such as a `scale` that is one ``lambda``.
 
@@ -326,11 +342,7 @@ class Theorem(Generic[C, W]):
         *_, chapter, result = name.split(".")
         module = vars(sys.modules[name])
         document = find_document(module["__doc__"] or "", title, name)
-        # parts are found by their fixed names, so that a module needs no list
-        given = {part: module[part + suffix] for part in FUNCTIONS if part + suffix in module}
-        for part in (*DATA, "ASSUMPTIONS"):
-            if part + suffix.upper() in module:
-                given[part.lower()] = module[part + suffix.upper()]
+        given = collect(name, suffix)
         # a case may know its own scale and condition
         known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
         given |= {part: attrgetter(part) for part in known if not suffix} | more
@@ -346,15 +358,18 @@ class Theorem(Generic[C, W]):
             **given,
         )
 
-    def clause(self, name: str, **changes: Any) -> "Theorem[Any, Any]":
+    def clause(self, name: str, suffix: str = "", **changes: Any) -> "Theorem[Any, Any]":
         """Return a clause of this theorem: a claim with a label and a verdict of its own.
 
         Parameters
         ----------
         name : str
             Its name in the docstring, where ``**Corollary (name).**`` opens its statement.
+        suffix : str
+            What the names of the module's parts end with that differ: with ``_hard`` they are
+            ``bound_hard``, ``CONTROLS_HARD`` and so on.
         **changes
-            The attributes that differ; `assumptions` may be a dict from words to predicates.
+            Further attributes that differ.
 
         Returns
         -------
@@ -371,6 +386,11 @@ class Theorem(Generic[C, W]):
         if name not in stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**: state it there"
             raise ValueError(message)
+        if suffix:
+            changes = collect(self.module, suffix) | changes
+        # another measure has other witnesses, in units of their own
+        if "measure" in changes:
+            changes = {part: getattr(Theorem, part) for part in WITNESSES} | changes
         if "assumptions" in changes:
             changes["assumptions"] = list_assumptions(changes["assumptions"])
         text, title = stated[name].strip(), f"{name[0].upper()}{name[1:]}"

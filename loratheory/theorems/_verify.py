@@ -7,8 +7,6 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -219,6 +217,7 @@ def checks(
 CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """The relative changes of a law's constant or exponent that `sensitivity` tries."""
 
+WAYS = ((False, 1), (False, -1), (True, 1), (True, -1))  # of the constant, then of the exponent
 TENTH = 0.1  # a change that a run should notice, or say why not
 AT_SCALE = "each case is its own unit: an exponent has nothing to act on"
 
@@ -278,40 +277,34 @@ def sensitivity(
     if theorem.status == "refuted":
         message = f"{theorem.label} is refuted by one example, not by a law: verify it instead"
         raise ValueError(message)
-    runs = [
-        (each.kind, each.scale, each.verdict)
-        for each in checks(theorem, cases=cases, seed=seed, size=size)
-        if isinstance(each.verdict, Verdict)
-    ]
+    kinds, scales, verdicts = [], [], []
+    for each in checks(theorem, cases=cases, seed=seed, size=size):
+        if isinstance(each.verdict, Verdict):
+            kinds.append(each.kind)
+            scales.append(each.scale)
+            verdicts.append((each.verdict.bound, each.verdict.value, each.verdict.room))
+    bounds, values, rooms = np.array(verdicts).T
+    units, built = np.array(scales), np.array(kinds) == "construction"
+    sides = {"lower": np.positive, "upper": np.negative, "equal": lambda gap: -abs(gap)}
 
-    def _noticed(law: Callable[[float, float], float]) -> bool:
-        for kind, scale, verdict in runs:
-            gap = verdict.value - law(verdict.bound, scale)
-            slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
-            # the same witness against a law that is a little different
-            changed = dataclasses.replace(verdict, slack=slack)
-            if not changed.holds or (kind == "construction" and not changed.tight):
-                return True
-        return False
+    def _noticed(law: Array) -> bool:
+        # the same witnesses against a law that is a little different
+        slack = sides[theorem.sense](values - law)
+        return bool(np.any(~(slack >= -rooms) | (built & ~(abs(slack) <= rooms))))
 
-    def _least(law: Callable[[float, float, float], float], sign: int) -> float | None:
-        changes = (sign * share for share in CHANGES)
-        return next((abs(x) for x in changes if _noticed(functools.partial(law, x))), None)
+    def _least(exponent: bool, sign: int) -> float | None:
+        for share in CHANGES:
+            powers = ratios ** (sign * share) if exponent else 1 + sign * share
+            if _noticed(bounds * powers):
+                return share
+        return None
 
-    def _constant(x: float, bound: float, _: float) -> float:
-        return bound * (1 + x)
-
-    def _exponent(x: float, bound: float, scale: float) -> float:
-        return bound * abs(bound / scale) ** x if bound and scale else bound
-
-    found = Sensitivity(
-        theorem.label,
-        constant_up=_least(_constant, 1),
-        constant_down=_least(_constant, -1),
-        exponent_up=_least(_exponent, 1),
-        exponent_down=_least(_exponent, -1),
-    )
-    at_scale = all(abs(verdict.bound) in (0.0, scale) for _, scale, verdict in runs)
+    # a bound of 0 has no power to change
+    ratios = np.ones_like(bounds)
+    np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = Sensitivity(theorem.label, *(_least(*change) for change in WAYS))
+    at_scale = bool(np.all((bounds == 0) | (abs(bounds) == units)))
     reason = theorem.unseen or (AT_SCALE if at_scale else "")
     return dataclasses.replace(found, reason=reason) if found.missed else found
 
@@ -359,21 +352,12 @@ def verify_all(
     Report or Sensitivity
         In the order of `labels`.
     """
-    workers = min(workers or os.cpu_count() or 1, len(labels))
+    from joblib import Parallel, delayed, parallel_config  # slow to import
+
     one = functools.partial(
         _verify_one, cases=cases, seed=seed, size=size, backend=backend, sensitive=sensitive
     )
-    if workers <= 1:
-        yield from map(one, labels)
-        return
+    workers = min(workers or os.cpu_count() or 1, len(labels))
     # one BLAS thread a process: many small matrices
-    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(threads, "1"))  # read by the children when they start
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(one, labels)
-    finally:
-        for name, value in threads.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        yield from Parallel(return_as="generator")(map(delayed(one), labels))

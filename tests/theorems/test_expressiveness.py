@@ -231,14 +231,14 @@ def both_ranks_full_turn_a_narrow_head_into_twice_its_size_up_to_the_width():
 def size_rotation_and_the_head_basis_of_scores(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
     turn, basis = orthonormal(rng, d, d), np.eye(h) + 0.3 * orthonormal(rng, h, h)
-    first, second = attention_budget.in_new_directions(case)
+    first, second = attention_budget.attain_change(case)
     queries = np.linalg.solve(basis.T, case.queries) @ turn
     other = attention_budget.Change(queries, factor * basis @ case.keys, case.ranks)
     moved = (
         LowRank(np.linalg.solve(basis.T, first.up), first.down @ turn),
         LowRank(factor * basis @ second.up, second.down),
     )
-    yield other, 1.0, (moved, attention_budget.ranks_added(case))
+    yield other, 1.0, (moved, attention_budget.bound_change(case))
 
 
 # argmax rank
@@ -258,12 +258,12 @@ def none_two_or_all_and_a_tie_is_no_answer():
 
 @symmetry("argmax-rank", size=6)
 def signs_sizes_and_order_of_tokens_and_inputs(case, rng):
-    scores = argmax_margin.all_asked_for(case)
+    scores = argmax_margin.attain_answers(case)
     signs = rng.choice([-1.0, 1.0], scores.width) * float(10.0 ** rng.uniform(-2, 2))
     tokens, inputs = rng.permutation(case.tokens), rng.permutation(len(case.wanted))
     moved = LowRank((scores.up * signs)[tokens], (scores.down / signs[:, None])[:, inputs])
     wanted = tuple(int(np.argsort(tokens)[case.wanted[j]]) for j in inputs)
-    best = argmax_margin.reachable(case)
+    best = argmax_margin.bound_answers(case)
     yield argmax_margin.Answers(case.tokens, wanted, case.rank), 1.0, (moved, best)
 
 
@@ -321,7 +321,7 @@ def test_rank_of_a_score_change_in_exact_integers(rng):
     case = attention_budget.Change(
         np.array(queries, dtype=float), np.array(keys, dtype=float), tuple(ranks)
     )
-    assert change.rank() <= attention_budget.ranks_added(case)
+    assert change.rank() <= attention_budget.bound_change(case)
     tokens = integers(rng, d, 4, 20)
     assert (tokens.T * change * tokens).rank() <= change.rank()
 

@@ -92,9 +92,9 @@ def size_rotation_order_and_names_of_adapters(case, rng):
     inner, outer, order = orthonormal(rng, n, n), orthonormal(rng, m, m), rng.permutation(facts)
     memory = LowRank(outer @ case.memory.up[:, order], case.memory.down[order] @ inner.T)
     other = replace(case, memory=memory, read=3 * outer @ case.read, query=inner @ case.query)
-    library = hebbian_memory.shared_anyhow(other, rng)
+    library = hebbian_memory.rival_shared(other, rng)
     names = tuple(len(library.ranks) - 1 - k for k in library.owner)
-    same = hebbian_memory.summed_moment(other, library)
+    same = hebbian_memory.measure_shared(other, library)
     witnesses = (replace(library, owner=names), same), (library, 9 * hebbian_memory.bound(case))
     yield other, 9.0, *witnesses
 

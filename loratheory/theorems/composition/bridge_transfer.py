@@ -49,9 +49,9 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, thin_svd
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, eye, norm
+from loratheory.theorems._arrays import beside, condition_on_span, eye, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import interpolating
 
@@ -106,9 +106,7 @@ Learner = Callable[[Lessons], Array]
 
 def lost(case: Case) -> Float[Array, "d q"]:
     """Return (1 − P) Z, the partner's states less their part in the span of the lessons' states."""
-    xp, states = array_namespace(case.prompts), case.met
-    frame, sigma, _ = xp.linalg.svd(case.lessons, full_matrices=False)
-    frame = frame[:, : sum(float(s) > CLEAR * float(sigma[0]) for s in sigma)]
+    states, frame = case.met, thin_svd(case.lessons).above(CLEAR).left
     for _ in range(2):  # the second time removes what rounding left
         states = states - frame @ (frame.T @ states)
     return states
@@ -175,8 +173,7 @@ def scale(case: Case) -> float:
 
 def condition(case: Case) -> float:
     """Return the condition number of the lessons' states on their span."""
-    sigma = array_namespace(case.prompts).linalg.svdvals(case.lessons)
-    return float(sigma[0]) / min(float(s) for s in sigma if s > CLEAR * sigma[0])
+    return condition_on_span(case.lessons, CLEAR)
 
 
 def least_norm(lessons: Lessons) -> Array:

@@ -549,13 +549,13 @@ def draw_taught(rng: np.random.Generator, size: int) -> Taught:
     return taught if condition_of(taught.keys) <= 1e4 else draw_taught(rng, size)
 
 
-def least_taught(taught: Taught) -> Edit:
+def attain_taught(taught: Taught) -> Edit:
     """Return the edit of least norm that answers the two-hop lessons."""
     return least_norm(taught.model, taught.keys, answers(taught.keys))
 
 
-def any_taught(taught: Taught, rng: np.random.Generator) -> Edit:
-    """Return the edit of `least_taught` plus a random one that is zero at all two-hop lessons."""
+def rival_taught(taught: Taught, rng: np.random.Generator) -> Edit:
+    """Return the edit of `attain_taught` plus a random one that is zero at all two-hop lessons."""
     return and_unseen(taught.model, taught.keys, answers(taught.keys), rng)
 
 
@@ -575,6 +575,16 @@ def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
     model = replace(SMALL, latent=(np.zeros(2), np.array([latent, 1.0])))
     edit = np.zeros((2, 2)), np.array([update, (0.0, 0.0)])
     return Taught(model, (np.zeros((2, 1)), np.ones((2, 1)))), edit
+
+
+SENSE_TAUGHT = "equal"
+
+ASSUMPTIONS_TAUGHT = {PARTNER: _learnt, SPAN: _spanned}
+
+CONTROLS_TAUGHT = (
+    Control("single-hop lessons alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
+    Control("a latent key of its own", SPAN, partial(_small, 2.0, 1.0, 0.0)),
+)
 
 
 # Placements that single hops cannot tell apart
@@ -759,20 +769,11 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
     FREE,
     FREE.clause(
         "partner lessons",
-        sense="equal",
-        draw=draw_taught,
+        "_taught",
         bound=lambda taught: lead(answers(taught.keys) @ taught.mix),
         measure=lambda taught, edit: measure(taught.model, edit),
         scale=lambda taught: 1 + norm(taught.mix),
         condition=lambda taught: condition_of(taught.keys),
-        attain=least_taught,
-        rival=any_taught,
-        adversary=None,
-        assumptions={PARTNER: _learnt, SPAN: _spanned},
-        controls=(
-            Control("single-hop lessons alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
-            Control("a latent key of its own", SPAN, partial(_small, 2.0, 1.0, 0.0)),
-        ),
     ),
     INVISIBLE,
 )

@@ -42,7 +42,6 @@ Balanced pairs, against answers from the question alone: Goyal et al. (arXiv 161
 Geirhos et al. (arXiv 2004.07780). Data processing: Cover and Thomas (2006).
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -90,15 +89,6 @@ class Case:
             found[answers[entity]] = found.get(answers[entity], 0.0) + share
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
-    @property
-    def entropy(self) -> float:
-        """Conditional entropy of the answers given the entity, in nats."""
-        found = 0.0
-        for entity in range(self.entities.shape[0]):
-            parts = [-share * math.log(share) for share in self.shares(entity).values() if share]
-            found += float(self.entities[entity]) * max(0.0, sum(parts))  # ln(1 + rounding) > 0
-        return found
-
 
 @dataclass(frozen=True, eq=False)
 class Reader:
@@ -121,15 +111,6 @@ class Reader:
                     right = float(self.replies[r, answer, e])
                     found.append((often * float(self.heard[r, j, e]), right))
         return found
-
-    def information(self, case: Case) -> float:
-        """Return how many nats the signal says about who acts, given the entity."""
-        xp = array_namespace(self.heard)
-        both = self.heard * (case.entities * case.stand_ins)[None, :, :]
-        apart = xp.sum(both, axis=1, keepdims=True) * case.stand_ins[None, :, :]
-        seen = both > 0
-        ratio = xp.where(seen, both, 1.0) / xp.where(seen, apart, 1.0)
-        return float(xp.sum(both * xp.log(ratio)))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -244,15 +225,14 @@ def _two(signals: int = 1, agreeing: int = 0, often: float = 0.5) -> Case:
     return Case(np.full(2, 0.5), stand_ins, ((0, 0), second), signals)
 
 
-def _twice(case: Any) -> tuple[Any, Reader]:
-    lessons = case.lessons if isinstance(case, Loss) else case
-    reader = attain(lessons)
-    return case, replace(reader, replies=2 * reader.replies + 0.5)
+def _two_answers() -> tuple[Case, Reader]:
+    reader = attain(_two())
+    return _two(), replace(reader, replies=2 * reader.replies + 0.5)
 
 
 CONTROLS = (
     Control("read the partner", SIGNALS, lambda: (_two(), attain(_two(2)))),
-    Control("give two answers at once", SHARES, lambda: _twice(_two())),
+    Control("give two answers at once", SHARES, _two_answers),
 )
 
 
@@ -269,33 +249,20 @@ def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
     )
 
 
-# The loss
+ASSUMPTIONS_DISAGREEING = {**ASSUMPTIONS, EQUAL: _equal, DISAGREE: _disagree}
 
-
-@dataclass(frozen=True)
-class Loss:
-    """Lessons, and how many nats the adapter may take from its partner."""
-
-    lessons: Case
-    nats: float
-
+CONTROLS_DISAGREEING = (
+    *CONTROLS,
+    Control("one acts more often", EQUAL, lambda: (_two(often=0.75), attain(_two()))),
+    Control("agree about one entity", DISAGREE, lambda: (_two(agreeing=1), attain(_two(1, 1)))),
+)
 
 THEOREM: Theorem[Case, Reader] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause(
         "disagreeing stand-ins",
-        draw=draw_disagreeing,
+        "_disagreeing",
         bound=lambda case: min(1.0, case.signals / len(case.answers)),
-        assumptions={**ASSUMPTIONS, EQUAL: _equal, DISAGREE: _disagree},
-        controls=(
-            *CONTROLS,
-            Control("one acts more often", EQUAL, lambda: (_two(often=0.75), attain(_two()))),
-            Control(
-                "agree about one entity",
-                DISAGREE,
-                lambda: (_two(agreeing=1), attain(_two(agreeing=1))),
-            ),
-        ),
     ),
 )

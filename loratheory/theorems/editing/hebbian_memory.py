@@ -61,7 +61,7 @@ from typing import Any
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
-from loratheory.theorems._arrays import eye, is_orthonormal
+from loratheory.theorems._arrays import eye, is_orthonormal, largest
 from loratheory.theorems._theorem import Control, Theorem
 
 
@@ -98,8 +98,7 @@ class Rows:
             + one[:, None, None, :] * one[None, :, :, None]
         )
         second = (self.weights[:, None] * self.nodes).T @ self.nodes
-        close = xp.all(xp.abs(fourth - wanted) <= 1e-9) & xp.all(xp.abs(second - one) <= 1e-9)
-        return bool(close)
+        return max(largest(fourth - wanted), largest(second - one)) <= 1e-9
 
 
 def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
@@ -117,13 +116,6 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
     return Rows(nodes if turn is None else nodes @ turn, np.concatenate(shares), drawn)
 
 
-def lattice_rows(n: int, drawn: int) -> Rows:
-    """Return the rule for normal rows that has three Gauss–Hermite nodes on each axis."""
-    grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
-    weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
-    return Rows(np.sqrt(3) * grid, weights, drawn)
-
-
 def attain(case: Any) -> Rows:
     """Return nodes and weights that stand for the Gaussian law of the frozen factor's rows.
 
@@ -134,10 +126,8 @@ def attain(case: Any) -> Rows:
 
 
 def rival(case: Any, rng: np.random.Generator) -> Rows:
-    """Return other nodes that give the same means: three on each axis, or rotated at random."""
+    """Return nodes that give the same means, rotated at random."""
     n = int(case.query.shape[0])
-    if n <= 4 and rng.random() < 0.5:
-        return lattice_rows(n, case.rank)
     return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
 
 
@@ -158,16 +148,12 @@ class Case:
     rank: int
 
 
-def _spread(width: int, rank: int) -> float:
-    return 1 / rank + 1 / width + 1 / (rank * width)
-
-
 def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
     """Return the variance (N/d) g of the score of an unstored output at an unstored key.
 
     `facts` is N, `width` d; embeddings are Gaussian N(0, 1/d), and g is that of the statement.
     """
-    return facts / width * _spread(width, rank)
+    return facts / width * (1 / rank + 1 / width + 1 / (rank * width))
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -245,8 +231,8 @@ def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
 
     It is that of one adapter with all `facts`, however many `adapters` share them.
     """
-    _refuse_none(adapters)
-    return foreign_crosstalk(facts, width, rank)
+    # as if each adapter held all facts and only one of them acted
+    return routed_crosstalk(facts * adapters, adapters, width, rank)
 
 
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
@@ -254,14 +240,10 @@ def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
 
     The `adapters` share the `facts` evenly, and a router lets only one of them act.
     """
-    _refuse_none(adapters)
-    return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
-
-
-def _refuse_none(adapters: int) -> None:
     if adapters < 1:
         message = f"{adapters} adapters hold no facts: give at least 1"
         raise ValueError(message)
+    return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
 
 
 def draw_shared(rng: np.random.Generator, size: int) -> Case:
@@ -280,12 +262,12 @@ def summed(owner: tuple[int, ...], rank: int) -> Library:
     return Library(owner, (rank,) * adapters, (1.0,) * adapters)
 
 
-def one_each(case: Case) -> Library:
+def attain_shared(case: Case) -> Library:
     """Return a library with one adapter for each fact."""
     return summed(tuple(range(case.memory.width)), case.rank)
 
 
-def summed_moment(case: Case, library: Library) -> float:
+def measure_shared(case: Case, library: Library) -> float:
     """Return the second moment of uᵀΔx, where Δ is the sum of the library's adapters.
 
     It is the squared mean plus the variance of each adapter's part.
@@ -302,16 +284,15 @@ def summed_moment(case: Case, library: Library) -> float:
     return mean**2 + variance
 
 
-def shared_anyhow(case: Case, rng: np.random.Generator) -> Library:
+def rival_shared(case: Case, rng: np.random.Generator) -> Library:
     """Share the facts at random among any number of adapters, some of which may hold none."""
     adapters = int(rng.integers(1, case.memory.width + 2))
     return summed(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
 
 
 def _along_one(case: Case, _: Library) -> bool:
-    xp = array_namespace(case.query)
-    seen = xp.abs(case.memory.down @ case.query)
-    return int(xp.count_nonzero(seen > 1e-12 * float(xp.max(xp.abs(case.query))))) <= 1
+    seen = abs(case.memory.down @ case.query) > 1e-12 * largest(case.query)
+    return int(array_namespace(seen).count_nonzero(seen)) <= 1
 
 
 def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
@@ -321,7 +302,14 @@ def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
 _PLANE, _ALIKE = np.eye(2), np.array([[1.0, 0.8], [0.0, 0.6]])
 _ONE, _TWO, _ROUTED = summed((0, 0), 2), summed((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
 
-SHARED_CONTROLS = (
+ASSUMPTIONS_SHARED = {
+    KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
+    QUERY: _along_one,
+    SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
+    EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
+}
+
+CONTROLS_SHARED = (
     Control("two keys nearly alike", KEYS, lambda: _pair(_ALIKE, _PLANE[1], _TWO)),
     Control("ask for two facts at once", QUERY, lambda: _pair(_PLANE, np.ones(2), _TWO)),
     Control("only the adapter asked for is on", SUM, lambda: _pair(_PLANE, _PLANE[0], _ROUTED)),
@@ -329,24 +317,12 @@ SHARED_CONTROLS = (
 )
 
 
+COMPUTE_SHARED = (merged_crosstalk, routed_crosstalk)
+
 THEOREM: Theorem[Case, Rows] = Theorem.of(
     __name__, scale=lambda case: 8 * bound(replace(case, rank=1))
 )
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "merged memory",
-        compute=(merged_crosstalk, routed_crosstalk),
-        draw=draw_shared,
-        measure=summed_moment,
-        attain=one_each,
-        rival=shared_anyhow,
-        assumptions={
-            KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
-            QUERY: _along_one,
-            SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
-            EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
-        },
-        controls=SHARED_CONTROLS,
-    ),
+    THEOREM.clause("merged memory", "_shared", scale=THEOREM.scale),
 )

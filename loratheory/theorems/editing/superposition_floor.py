@@ -184,9 +184,6 @@ CONTROLS = (
 )
 
 
-# What the answers cost
-
-
 COMPUTE = (least_crosstalk,)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

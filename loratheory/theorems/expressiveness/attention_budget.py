@@ -207,7 +207,7 @@ def bound(case: Case) -> float:
     return max(floors)
 
 
-def paid(case: Case) -> Updates:
+def attain_square(case: Case) -> Updates:
     """Return updates of rank R that meet the floor in the cases of the clause half the width.
 
     They treat the head as a linear network of two layers or, if R is at least h, replace both
@@ -229,10 +229,10 @@ def measure(case: Case, updates: Updates) -> float:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """Return the updates of `paid` perturbed by 1e-12 to 1, or noise of that size alone."""
+    """Return the construction cut to rank R and perturbed by 1e-12 to 1, or noise of that size."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     # the factors are cut to the rank that is allowed, then disturbed
-    best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
+    best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in attain_square(case)]
     return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
 
 
@@ -270,9 +270,20 @@ def _narrow() -> tuple[Case, Updates]:
 
 CONTROLS = (Control("spend rank 3 on the keys where 1 is allowed", RANK, _too_rich),)
 
+draw_square = partial(draw, least=8)
+
+ASSUMPTIONS_SQUARE = {**ASSUMPTIONS, SQUARE: lambda case, _: _attainable(case)}
+
+CONTROLS_SQUARE = (
+    *CONTROLS,
+    Control("half the width, rank below its size", SQUARE, _narrow, fails="tight"),
+)
+
 
 # By which rank scores move
 
+
+SENSE_CHANGE = "upper"
 
 RANKS = "rank(update) <= r_Q for queries and <= r_K for keys"
 FULL = "frozen weights of full row rank h <= d (to attain the bound)"
@@ -296,7 +307,7 @@ def draw_change(rng: np.random.Generator, size: int) -> Change:
     return Change(queries, keys, (first, second))
 
 
-def ranks_added(case: Change) -> float:
+def bound_change(case: Change) -> float:
     """Return min(r_Q + r_K, d), the statement's largest rank of the change."""
     return float(min(sum(case.ranks), case.queries.shape[1]))
 
@@ -307,7 +318,7 @@ def _frames(factor: Array) -> tuple[Array, Array]:
     return r[: factor.shape[0], :].T, q.T
 
 
-def in_new_directions(case: Change) -> Updates:
+def attain_change(case: Change) -> Updates:
     """Return the proof's updates, which change the form by rank min(r_Q + r_K, d).
 
     They double a term of the form where one factor moves it, and use new directions where both do.
@@ -332,7 +343,7 @@ def in_new_directions(case: Change) -> Updates:
     return tuple(updates)
 
 
-def rank_of_change(case: Change, updates: Updates) -> float:
+def measure_change(case: Change, updates: Updates) -> float:
     """Return the rank of the score form's change, up to rounding, computed from its factors."""
     xp = array_namespace(case.keys)
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
@@ -342,10 +353,10 @@ def rank_of_change(case: Change, updates: Updates) -> float:
     return float(xp.count_nonzero(ROUNDING * size < change.S))
 
 
-def other_updates(case: Change, rng: np.random.Generator) -> Updates:
+def rival_change(case: Change, rng: np.random.Generator) -> Updates:
     """Return random updates of the ranks r_Q and r_K, or ones near the construction."""
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    best, noise = [(low.up, low.down) for low in in_new_directions(case)], rng.standard_normal
+    best, noise = [(low.up, low.down) for low in attain_change(case)], rng.standard_normal
     return tuple(
         LowRank(u * (keep + nudge * noise(u.shape)), keep * v + nudge * noise(v.shape))
         for u, v in best
@@ -372,6 +383,14 @@ def _two_adapters() -> tuple[Change, Updates]:
 
 def _dead_head() -> tuple[Change, Updates]:
     return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
+
+
+ASSUMPTIONS_CHANGE = {RANKS: _within, FULL: lambda case, _: full_rows(case)}
+
+CONTROLS_CHANGE = (
+    Control("load two adapters on the queries where one is allowed", RANKS, _two_adapters),
+    Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
+)
 
 
 # The rank that reaches a wanted form exactly
@@ -552,32 +571,7 @@ THEOREM: Theorem[Case, Updates] = Theorem.of(
 REACH: Theorem[Reached, Updates_reach] = Theorem.of(__name__, "attention reach", "_reach")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "half the width",
-        draw=partial(draw, least=8),
-        attain=paid,
-        assumptions={**ASSUMPTIONS, SQUARE: lambda case, _: _attainable(case)},
-        controls=(
-            *CONTROLS,
-            Control("half the width, rank below its size", SQUARE, _narrow, fails="tight"),
-        ),
-    ),
-    THEOREM.clause(
-        "score-change rank",
-        sense="upper",
-        draw=draw_change,
-        bound=ranks_added,
-        measure=rank_of_change,
-        attain=in_new_directions,
-        rival=other_updates,
-        adversary=None,
-        scale=lambda _: 1.0,
-        condition=lambda _: 1.0,
-        assumptions={RANKS: _within, FULL: lambda case, _: full_rows(case)},
-        controls=(
-            Control("load two adapters on the queries where one is allowed", RANKS, _two_adapters),
-            Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
-        ),
-    ),
+    THEOREM.clause("half the width", "_square"),
+    THEOREM.clause("score-change rank", "_change"),
     REACH,
 )

@@ -407,7 +407,7 @@ def draw_regular(rng: np.random.Generator, size: int) -> depth_budget.Case:
             return case
 
 
-def all_active(case: depth_budget.Case) -> Kinked:
+def attain_regular(case: depth_budget.Case) -> Kinked:
     """Return the linear network's best updates with biases that keep every unit active."""
     best = attain(Case(case, 1.0))
     return Kinked(best.updates, best.biases, 0 * best.input)  # the middle, far from kinks
@@ -429,6 +429,24 @@ def _dead() -> tuple[depth_budget.Case, Kinked]:
     return case, _realised(case, (LowRank(3 * _ONE[:, :1], _ONE[:1]), _NONE), _ALL)
 
 
+def condition_regular(case: depth_budget.Case) -> float:
+    """Return by how much the linear construction amplifies rounding, or 1 where there is none."""
+    return depth_budget.condition(case) if _square(case) else 1.0
+
+
+ASSUMPTIONS_REGULAR = {
+    **ASSUMPTIONS_NECESSITY,
+    REGULAR: _regular,
+    depth_budget.INVERTIBLE: depth_budget.ASSUMPTIONS[depth_budget.INVERTIBLE],
+}
+
+CONTROLS_REGULAR = (
+    *CONTROLS_NECESSITY,
+    Control("a target that loses a direction", REGULAR, _lost, fails="tight"),
+    Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
+)
+
+
 COMPUTE_NECESSITY = (rank_needed,)
 
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
@@ -439,20 +457,5 @@ NECESSITY: Theorem[depth_budget.Case, Kinked] = Theorem.of(
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     NECESSITY,
-    NECESSITY.clause(
-        "kinks do not help",
-        draw=draw_regular,
-        attain=all_active,
-        condition=lambda case: depth_budget.condition(case) if _square(case) else 1.0,
-        assumptions={
-            **ASSUMPTIONS_NECESSITY,
-            REGULAR: _regular,
-            depth_budget.INVERTIBLE: depth_budget.ASSUMPTIONS[depth_budget.INVERTIBLE],
-        },
-        controls=(
-            *CONTROLS_NECESSITY,
-            Control("a target that loses a direction", REGULAR, _lost, fails="tight"),
-            Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
-        ),
-    ),
+    NECESSITY.clause("kinks do not help", "_regular"),
 )

@@ -1,6 +1,7 @@
 """Array functions that witnesses and hypotheses of several theorems use."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -77,6 +78,19 @@ def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6)
     if rng.random() < 0.5:
         return gaussian(rng, *best.shape, rank, 10.0 ** int(rng.integers(-decades, decades + 1)))
     return LowRank(best.up * (1 + size * rng.standard_normal(best.up.shape)), best.down)
+
+
+def around(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, ...]:
+    """Return updates near the `best`, perturbed by 1e-12 to 1, or noise of that size alone.
+
+    Only their columns `up` are disturbed, so that they keep their ranks.
+    """
+    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    updates = []
+    for low in best:
+        noise = nudge * rng.standard_normal(low.up.shape)
+        updates.append(LowRank(keep * low.up + noise, low.down))
+    return tuple(updates)
 
 
 def alternating(

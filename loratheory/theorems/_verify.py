@@ -217,7 +217,6 @@ def checks(
 CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """The relative changes of a law's constant or exponent that `sensitivity` tries."""
 
-WAYS = ((False, 1), (False, -1), (True, 1), (True, -1))  # of the constant, then of the exponent
 TENTH = 0.1  # a change that a run should notice, or say why not
 AT_SCALE = "each case is its own unit: an exponent has nothing to act on"
 
@@ -285,11 +284,11 @@ def sensitivity(
             verdicts.append((each.verdict.bound, each.verdict.value, each.verdict.room))
     bounds, values, rooms = np.array(verdicts).T
     units, built = np.array(scales), np.array(kinds) == "construction"
-    sides = {"lower": np.positive, "upper": np.negative, "equal": lambda gap: -abs(gap)}
 
     def _noticed(law: Array) -> bool:
         # the same witnesses against a law that is a little different
-        slack = sides[theorem.sense](values - law)
+        gap = values - law
+        slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
         return bool(np.any(~(slack >= -rooms) | (built & ~(abs(slack) <= rooms))))
 
     def _least(exponent: bool, sign: int) -> float | None:
@@ -303,7 +302,8 @@ def sensitivity(
     ratios = np.ones_like(bounds)
     np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
     with np.errstate(invalid="ignore", over="ignore"):
-        found = Sensitivity(theorem.label, *(_least(*change) for change in WAYS))
+        constant, exponent = ((_least(kind, 1), _least(kind, -1)) for kind in (False, True))
+    found = Sensitivity(theorem.label, *constant, *exponent)
     at_scale = bool(np.all((bounds == 0) | (abs(bounds) == units)))
     reason = theorem.unseen or (AT_SCALE if at_scale else "")
     return dataclasses.replace(found, reason=reason) if found.missed else found

@@ -7,13 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy
-from theorems.owed import (
-    attack,
-    basis_of,
-    example,
-    road,
-    symmetry,
-)
+from theorems.owed import attack, basis_of, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems.editing import (

@@ -10,21 +10,9 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
-from theorems.owed import (
-    AXES,
-    attack,
-    example,
-    floats,
-    over,
-    road,
-    symmetry,
-)
+from theorems.owed import AXES, attack, example, floats, over, road, symmetry
 
-from loratheory.lowrank import (
-    LowRank,
-    orthonormal,
-    subspaces_at,
-)
+from loratheory.lowrank import LowRank, orthonormal, subspaces_at
 from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.routing import gates

@@ -6,17 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy
-from theorems.owed import (
-    attack,
-    basis_of,
-    example,
-    floats,
-    integers,
-    lines,
-    moved,
-    road,
-    symmetry,
-)
+from theorems.owed import attack, basis_of, example, floats, integers, lines, moved, road, symmetry
 
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems.expressiveness import rank_floor

@@ -14,12 +14,7 @@ from scipy import integrate, stats
 from theorems.owed import attack, example, floats, road, symmetry, theorem_of
 
 from loratheory import toy
-from loratheory.adapters import (
-    MERGE_METHODS,
-    Adapter,
-    arrow_scores,
-    merge,
-)
+from loratheory.adapters import MERGE_METHODS, Adapter, arrow_scores, merge
 from loratheory.lowrank import orthonormal
 from loratheory.theorems import AssumptionError
 from loratheory.theorems.routing import arrow, gates, router_limit, single_read_no_go

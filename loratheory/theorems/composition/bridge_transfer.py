@@ -113,8 +113,8 @@ def lost(case: Case) -> Float[Array, "d q"]:
 
 
 def _states(rng: np.random.Generator, size: int) -> Case:
-    d, p, s = (int(x) for x in rng.integers((2, 1, 1), (size + 5, 4, 5)))
-    m, q = (int(x) for x in rng.integers(1, (5, min(d, 4) + 1)))
+    d, p, s = rng.integers((2, 1, 1), (size + 5, 4, 5)).tolist()
+    m, q = rng.integers(1, (5, min(d, 4) + 1)).tolist()
     prompts = rng.standard_normal((d, p))
     stand_ins = tuple(gaussian(rng, d, d, int(rng.integers(1, 3)), d**-0.5) for _ in range(s))
     case = Case(prompts, stand_ins, orthonormal(rng, d, q), stand_ins[0], np.zeros((m, d)), 0.0)
@@ -137,11 +137,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return τ times the norm of the m largest singular values of (1 − P) Z."""
-    xp = array_namespace(case.prompts)
-    sigma = xp.linalg.svdvals(lost(case))
+    sigma = array_namespace(case.prompts).linalg.svdvals(lost(case))
     # m outputs can lose m directions at once
-    sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
-    return case.slope * norm(sigma)
+    return case.slope * norm(sigma[: min(case.hop.shape[0], sigma.shape[0])])
 
 
 def worlds(case: Case) -> tuple[Array, Array]:
@@ -160,10 +158,11 @@ def worlds(case: Case) -> tuple[Array, Array]:
 
 def measure(case: Case, learner: Learner) -> float:
     """Return the learner's error ‖DZ − TZ‖ for the T of `worlds` for which it is larger."""
-    states, met = case.lessons, case.met
-    return max(
-        norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met) for hop in worlds(case)
-    )
+    errors, states = [], case.lessons
+    for hop in worlds(case):
+        error = (learner(Lessons(states, hop @ states, hop)) - hop) @ case.met
+        errors.append(norm(error))
+    return max(errors)
 
 
 def scale(case: Case) -> float:
@@ -209,13 +208,12 @@ def rival(case: Case, rng: np.random.Generator) -> Learner:
 
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
     """Return a learner that ignores its lessons: one second hop fitted to both worlds' outputs."""
-    states = np.hstack([case.met, case.met]).T
     # half of what both worlds want: the best that a blind learner can say
+    states = np.hstack([case.met, case.met])
     wanted = np.hstack([hop @ case.met for hop in worlds(case)])
     start = case.slope * rng.standard_normal(case.hop.shape)
-    rows = zip(wanted, start, strict=True)
-    fitted = [row + np.linalg.lstsq(states, want - states @ row)[0] for want, row in rows]
-    return lambda lessons: beside(lessons.states, np.stack(fitted))
+    fitted = start + np.linalg.lstsq(states.T, (wanted - start @ states).T)[0].T
+    return lambda lessons: beside(lessons.states, fitted)
 
 
 def _blind(case: Case, learner: Learner) -> bool:
@@ -234,11 +232,10 @@ def _small(slope: float = 1.0) -> Case:
     return Case(one, (stand_in,), one, partner, np.array([[1.0, 1.0, 0.0]]), slope)
 
 
-CONTROLS = (
-    Control(
-        "taught beside the partner too", BLIND, lambda: (_small(), lambda lessons: lessons.hidden)
-    ),
-)
+def _told() -> tuple[Case, Learner]:
+    return _small(), lambda lessons: lessons.hidden
 
+
+CONTROLS = (Control("taught beside the partner too", BLIND, _told),)
 
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)

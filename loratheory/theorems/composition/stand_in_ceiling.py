@@ -50,7 +50,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside
+from loratheory.theorems._arrays import beside, largest
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
@@ -97,27 +97,12 @@ class Reader:
     heard: Float[Array, "r s e"]
     replies: Float[Array, "r a e"]
 
-    def rights(self, case: Case) -> list[tuple[float, float]]:
-        """Return a pair for each lesson and signal: how often it comes and how often it is right.
-
-        The second is the probability of the right answer when the reader hears that signal.
-        """
-        found = []
-        for j, answers in enumerate(case.answers):
-            for e, answer in enumerate(answers):
-                # how often this lesson comes
-                often = float(case.entities[e] * case.stand_ins[j, e])
-                for r in range(self.heard.shape[0]):
-                    right = float(self.replies[r, answer, e])
-                    found.append((often * float(self.heard[r, j, e]), right))
-        return found
-
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw up to five stand-ins that agree often, sometimes or never, with any frequencies."""
-    s, n, k = (int(x) for x in rng.integers((1, 1, 1), (6, size + 1, 4)))
+    s, n, k = rng.integers((1, 1, 1), (6, size + 1, 4)).tolist()
     if rng.random() < 0.4:
-        answers = np.stack([rng.permutation(s + 2)[:s] for _ in range(n)], axis=1)
+        answers = _all_different(rng, s, n)
     else:
         answers = rng.integers(0, int(rng.integers(1, s + 2)), (s, n))
     sharp = float(rng.choice([0.3, 1.0, 1e6]))  # the last: equal but for a thousandth
@@ -125,39 +110,43 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     return Case(entities, stand_ins, tuple(map(tuple, answers.tolist())), k)
 
 
+def _all_different(rng: np.random.Generator, s: int, n: int) -> Array:
+    return rng.permuted(np.tile(np.arange(s + 2)[:, None], n), axis=0)[:s]
+
+
 def bound(case: Case) -> float:
     """Return Σ_e w_e times the summed frequencies of the k most frequent answers at e."""
-    tops = [list(case.shares(e).values())[: case.signals] for e in range(case.entities.shape[0])]
-    return sum(float(w) * sum(top) for w, top in zip(case.entities, tops, strict=True))
+    right = 0.0
+    for entity in range(case.entities.shape[0]):
+        frequent = list(case.shares(entity).values())[: case.signals]
+        right += float(case.entities[entity]) * sum(frequent)
+    return right
 
 
 def measure(case: Case, reader: Reader) -> float:
     """Return the probability that the reader answers a lesson right."""
-    return sum(weight * right for weight, right in reader.rights(case))
-
-
-def _telling(case: Case, told: float, signals: int) -> Reader:
-    # with this probability the rank of the answer, from signal 0 on; else the last signal
-    s, n = len(case.answers), len(case.answers[0])
-    heard, replies = np.zeros((signals + 1, s, n)), np.zeros((signals + 1, case.tokens, n))
-    for e in range(n):
-        shares = case.shares(e)
-        replies[:, next(iter(shares)), e] = 1.0
-        for rank, answer in enumerate(list(shares)[:signals]):
-            replies[rank, :, e] = np.eye(case.tokens)[answer]
-            acting = [j for j in range(s) if case.answers[j][e] == answer]
-            heard[rank, acting, e] = told
-        heard[signals, :, e] = 1 - heard[:signals, :, e].sum(axis=0)
-        replies[signals, list(shares), e] = list(shares.values())
-    return Reader(beside(case.stand_ins, heard), beside(case.stand_ins, replies))
+    right, weight = 0.0, case.entities * case.stand_ins
+    for j, answers in enumerate(case.answers):
+        for e, answer in enumerate(answers):
+            # the signal does not matter but by the reply to it
+            replied = sum(reader.heard[:, j, e] * reader.replies[:, answer, e])
+            right += float(weight[j, e] * replied)
+    return right
 
 
 def attain(case: Case) -> Reader:
     """Return a reader that hears the answer's rank among the k most frequent, and replies by it."""
-    full = _telling(case, 1.0, case.signals)
-    xp, k = array_namespace(full.heard), case.signals
-    rest = xp.concat([full.heard[k:, :, :], 0 * full.heard[1:k, :, :]], axis=0)
-    return Reader(full.heard[:k, :, :] + rest, full.replies[:k, :, :])
+    k, (s, n) = case.signals, case.stand_ins.shape
+    heard, replies = np.zeros((k, s, n)), np.zeros((k, case.tokens, n))
+    for e in range(n):
+        ranked = list(case.shares(e))
+        for j in range(s):
+            rank = ranked.index(case.answers[j][e])
+            # an answer that is too rare for a signal of its own goes with the most frequent
+            heard[rank if rank < k else 0, j, e] = 1.0
+        for rank in range(k):
+            replies[rank, ranked[rank] if rank < len(ranked) else ranked[0], e] = 1.0
+    return Reader(beside(case.stand_ins, heard), beside(case.stand_ins, replies))
 
 
 def _any(case: Case, rng: np.random.Generator, signals: int) -> Reader:
@@ -199,16 +188,13 @@ def adversary(case: Case, rng: np.random.Generator) -> Reader:
 
 def _sums(_: Case, reader: Reader) -> bool:
     xp = array_namespace(reader.heard)
-    parts = ((reader.heard, 0), (reader.replies, 1))
-    return all(
-        bool(xp.all(part >= 0)) and bool(xp.all(abs(xp.sum(part, axis=axis) - 1) <= SAFETY))
-        for part, axis in parts
-    )
+    off = largest(xp.sum(reader.heard, axis=0) - 1), largest(xp.sum(reader.replies, axis=1) - 1)
+    least = float(xp.min(reader.heard)), float(xp.min(reader.replies))
+    return min(least) >= 0 and max(off) <= SAFETY
 
 
 def _equal(case: Case, _: Reader) -> bool:
-    xp = array_namespace(case.stand_ins)
-    return bool(xp.all(abs(case.stand_ins - 1 / len(case.answers)) <= SAFETY))
+    return largest(case.stand_ins - 1 / len(case.answers)) <= SAFETY
 
 
 def _disagree(case: Case, _: Reader) -> bool:
@@ -242,11 +228,9 @@ CONTROLS = (
 def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
     """Draw equally frequent stand-ins that disagree pairwise on every entity."""
     case = draw(rng, size)
-    s, n = case.stand_ins.shape
-    answers = np.stack([rng.permutation(s + 2)[:s] for _ in range(n)], axis=1)
-    return replace(
-        case, stand_ins=np.full((s, n), 1 / s), answers=tuple(map(tuple, answers.tolist()))
-    )
+    even, answers = np.ones(case.stand_ins.shape), _all_different(rng, *case.stand_ins.shape)
+    answered = tuple(map(tuple, answers.tolist()))
+    return replace(case, stand_ins=even / len(even), answers=answered)
 
 
 ASSUMPTIONS_DISAGREEING = {**ASSUMPTIONS, EQUAL: _equal, DISAGREE: _disagree}

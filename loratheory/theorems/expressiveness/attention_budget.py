@@ -126,17 +126,9 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    from_dense,
-    gaussian,
-    orthonormal,
-    with_spectrum,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, condition_number, eye, norm
+from loratheory.theorems._arrays import around, beside, condition_number, eye, norm, spectral_norm
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 from loratheory.theorems.expressiveness._steering import inverses
@@ -174,8 +166,7 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
     """
     d = int(rng.integers(1, min(size, 8) + 1))
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
-    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
-    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    queries, keys = _frozen(rng, h, d)
     # one factor carries the size: the form has it too
     keys = keys * 10.0 ** int(rng.integers(-6, 7))
     form, rank = queries.T @ keys, int(rng.integers(0 if h == d else min(least, h), d + 1))
@@ -185,16 +176,19 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
     return Case(queries, keys, (far, form + 1e-6 * far, form + low, low)[rng.integers(4)], rank)
 
 
+def _frozen(rng: np.random.Generator, h: int, d: int) -> list[Array]:
+    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h)))
+    return [(orthonormal(rng, h, h) * sigma) @ orthonormal(rng, d, h).T for sigma in spectra]
+
+
 def ignored(weight: Array) -> Array:
     """Return an orthonormal basis of the inputs that `weight` maps to zero, up to rounding."""
-    xp = array_namespace(weight)
-    _, sigma, rows = xp.linalg.svd(weight)
-    return rows[int(xp.count_nonzero(sigma > NOTHING * xp.max(sigma))) :, :].T
+    return _annihilated(weight, NOTHING * spectral_norm(weight))
 
 
 def bound(case: Case) -> float:
     """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
-    xp, target, floors = array_namespace(case.target), case.target, [0.0]
+    target, floors = case.target, [0.0]
     # each bounds the form by a rank: of the change, of the head, of ignored inputs
     for matrix, first in (
         (target - case.form, 2 * case.rank),
@@ -203,7 +197,7 @@ def bound(case: Case) -> float:
         (target.T @ ignored(case.queries), case.rank),
     ):
         if first < min(matrix.shape):
-            floors.append(float(xp.linalg.svdvals(matrix)[first]))
+            floors.append(float(array_namespace(matrix).linalg.svdvals(matrix)[first]))
     return max(floors)
 
 
@@ -224,16 +218,15 @@ def attain_square(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of (W_Q + Δ_Q)ᵀ(W_K + Δ_K) − T, T being the case's target."""
-    gap = case.adapted(*updates).form - case.target
-    return float(array_namespace(gap).linalg.svdvals(gap)[0])
+    return spectral_norm(case.adapted(*updates).form - case.target)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Return the construction cut to rank R and perturbed by 1e-12 to 1, or noise of that size."""
-    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    r = case.rank
     # the factors are cut to the rank that is allowed, then disturbed
-    best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in attain_square(case)]
-    return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
+    cut = [LowRank(low.up[:, :r], low.down[:r, :]) for low in attain_square(case)]
+    return around(rng, cut)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
@@ -301,10 +294,9 @@ def draw_change(rng: np.random.Generator, size: int) -> Change:
     """Draw narrow or square heads of any size, and ranks r_Q and r_K from 0 to full."""
     d = int(rng.integers(1, size + 1))
     h = int(rng.integers(1, d + 1))
-    spectra = 10.0 ** rng.integers(-6, 7, (2, 1)) * np.exp(rng.uniform(-0.5, 0.5, (2, h)))
-    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra.tolist())
-    first, second = rng.integers(0, h + 1, 2).tolist()
-    return Change(queries, keys, (first, second))
+    sizes, (first, second) = 10.0 ** rng.integers(-6, 7, 2), rng.integers(0, h + 1, 2).tolist()
+    queries, keys = _frozen(rng, h, d)
+    return Change(sizes[0] * queries, sizes[1] * keys, (first, second))
 
 
 def bound_change(case: Change) -> float:
@@ -355,12 +347,7 @@ def measure_change(case: Change, updates: Updates) -> float:
 
 def rival_change(case: Change, rng: np.random.Generator) -> Updates:
     """Return random updates of the ranks r_Q and r_K, or ones near the construction."""
-    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    best, noise = [(low.up, low.down) for low in attain_change(case)], rng.standard_normal
-    return tuple(
-        LowRank(u * (keep + nudge * noise(u.shape)), keep * v + nudge * noise(v.shape))
-        for u, v in best
-    )
+    return around(rng, attain_change(case))
 
 
 def _within(case: Change, updates: Updates) -> bool:
@@ -402,8 +389,6 @@ USES_REACH = ("thm:attention-budget",)
 HEAD = "a score form of rank at most the head size"
 ROUNDING_REACH = 1e-9  # relative: a singular value below it is not counted
 
-Updates_reach = tuple[LowRank, ...]
-
 
 @dataclass(frozen=True, eq=False)
 class Reached(AttentionHead):
@@ -421,8 +406,7 @@ def draw_reach(rng: np.random.Generator, size: int) -> Reached:
     """Draw wanted forms that differ from QᵀK inside the row spaces, outside them, or both."""
     d = int(rng.integers(1, min(size, 6) + 1))
     h = int(rng.integers(1, d + 1))
-    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
-    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    queries, keys = _frozen(rng, h, d)
     inner, *outer = rng.integers(0, h + 1, 3).tolist()
 
     def _low(columns: int, rank: int) -> Array:
@@ -487,45 +471,36 @@ def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None
     return z, x / (x @ x) + other / norm(x)
 
 
-def attain_reach(case: Reached) -> Updates_reach:
+def attain_reach(case: Reached) -> Updates:
     """Return updates that lower the rank of N − QᵀK by one a step, first those of the queries."""
-    xp, rng, updates = array_namespace(case.wanted), np.random.default_rng(0), []
-    weights, form = [case.queries, case.keys], case.wanted
+    rng, updates, form = np.random.default_rng(0), [], case.wanted
+    weights = [case.queries, case.keys]
     for own, other in ((0, 1), (1, 0)):
-        steps = []
+        update = LowRank(weights[own][:, :0], weights[own][:0, :])
         for _ in range(int(bound_reach(case))):
-            now = Reached(weights[own], weights[other], form)
+            now = Reached(weights[own] + update.dense(), weights[other], form)
             if (step := _step(now, rng)) is None:
                 break
-            steps.append(step)
-            weights[own] = weights[own] + step[0][:, None] * step[1][None, :]
+            update = update + LowRank(step[0][:, None], step[1][None, :])
+        weights[own] = weights[own] + update.dense()
+        # the keys' steps are those of the queries for the transposed form
         form = form.T
-        up, down = weights[own][:, :0], weights[own][:0, :]
-        updates.append(
-            LowRank(
-                xp.concat([up, *(z[:, None] for z, _ in steps)], axis=1),
-                xp.concat([down, *(m[None, :] for _, m in steps)], axis=0),
-            )
-        )
+        updates.append(update)
     return tuple(updates)
 
 
-def measure_reach(case: Reached, updates: Updates_reach) -> float:
+def measure_reach(case: Reached, updates: Updates) -> float:
     """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
-    xp, frozen = array_namespace(case.wanted), (case.queries, case.keys)
-    new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
+    new, ranks = [], []
+    for weight, low in zip((case.queries, case.keys), updates, strict=True):
+        new.append(weight + low.dense())
+        ranks.append(_rank(low.dense(), ROUNDING_REACH * norm(weight)))
     # an update that does not lead to the wanted form counts as no answer
-    if norm(new[0].T @ new[1] - case.wanted) > case.room:
-        return np.inf
-    return float(
-        max(
-            int(xp.count_nonzero(ROUNDING_REACH * norm(weight) < low.S))
-            for weight, low in zip(frozen, updates, strict=True)
-        )
-    )
+    missed = norm(new[0].T @ new[1] - case.wanted) > case.room
+    return np.inf if missed else float(max(ranks))
 
 
-def rival_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
+def rival_reach(case: Reached, rng: np.random.Generator) -> Updates:
     """Return updates that replace queries and keys by two factors of the wanted form N."""
     head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
     best, one = from_dense(case.wanted, head), np.eye(head)
@@ -534,13 +509,13 @@ def rival_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
     return LowRank(one, new[0] - case.queries), LowRank(one, new[1] - case.keys)
 
 
-def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
+def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates:
     """Return updates of one rank less than the bound, fitted by alternating least squares."""
     less = max(int(bound_reach(case)) - 1, 0)
     return adversary(Case(case.queries, case.keys, case.wanted, less), rng)
 
 
-ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates_reach], ...] = (
+ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates], ...] = (
     Assumption(HEAD, lambda case, _: _rank(case.wanted, case.room) <= case.keys.shape[0]),
     Assumption(
         FULL,
@@ -550,7 +525,7 @@ ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates_reach], ...] = (
 )
 
 
-def _too_rich_reach() -> tuple[Reached, Updates_reach]:
+def _too_rich_reach() -> tuple[Reached, Updates]:
     case = Reached(np.eye(1, 2), np.eye(1, 2), np.eye(2))
     return case, tuple(LowRank(np.eye(1), np.eye(1, 2, k=1)) for _ in range(2))
 
@@ -568,7 +543,7 @@ THEOREM: Theorem[Case, Updates] = Theorem.of(
     condition=lambda case: inverses(case.layers.weights),
 )
 
-REACH: Theorem[Reached, Updates_reach] = Theorem.of(__name__, "attention reach", "_reach")
+REACH: Theorem[Reached, Updates] = Theorem.of(__name__, "attention reach", "_reach")
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause("half the width", "_square"),

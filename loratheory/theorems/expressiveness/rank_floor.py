@@ -117,7 +117,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import alternating, norm, nudged
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
@@ -137,26 +137,24 @@ class Split(NamedTuple):
     condition: float = 1.0
 
 
-def _energy(array: Array) -> float:
-    return float(array_namespace(array).sum(array**2))
-
-
 def regression(inputs: Array, wanted: Array, clear: float) -> Split:
     """Return the split of `wanted` into a part that is linear in `inputs` and the rest.
 
     Singular values of `inputs` below `clear` times the largest count as zero.
     """
-    left, sigma, right = array_namespace(inputs).linalg.svd(inputs, full_matrices=False)
-    keep = sum(float(s) > clear * float(sigma[0]) for s in sigma)
+    xp = array_namespace(inputs)
+    left, sigma, right = xp.linalg.svd(inputs, full_matrices=False)
     # directions that no input has are neither fitted nor counted as missed
+    keep = int(xp.count_nonzero(sigma > clear * xp.max(sigma)))
     left, sigma, right = left[:, :keep], sigma[:keep], right[:keep, :]
+    condition = float(sigma[0] / sigma[-1]) if keep else 1.0
     seen = LowRank(wanted @ right.T, right)
-    condition = float(sigma[0]) / float(sigma[-1]) if keep else 1.0
-    missed = _energy(wanted - seen.dense())
-    # X^+ = V (1/sigma) U', applied to the factor alone: no dense inverse is formed
-    return Split(
-        missed, seen, lambda y: LowRank(y.up, y.down @ right.T / sigma @ left.T), condition
-    )
+
+    def _adapter(outputs: LowRank) -> LowRank:
+        # X^+ = V (1/sigma) U', applied to the factor alone: no dense inverse is formed
+        return LowRank(outputs.up, outputs.down @ right.T / sigma @ left.T)
+
+    return Split(norm(wanted - seen.dense()) ** 2, seen, _adapter, condition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,17 +187,17 @@ class Case:
 
     def split(self) -> Split:
         """Return Y split into its part in the row space of X and the rest."""
-        return regression(*self.samples, max(self.keys.shape) * EPS)
+        return regression(*self.samples, max(self.keys.shape) * 2.0**-52)
 
     def error(self, update: LowRank) -> float:
         """Return the squared error at the keys plus the mean squared change on other inputs."""
-        missed = _energy(update @ self.keys - self.values)
+        missed = norm(update @ self.keys - self.values) ** 2
         return missed if self.moment is None else missed + disturbed(update, self.moment)
 
     @property
     def energy(self) -> float:
         """Squared error without an adapter."""
-        return _energy(self.values)
+        return norm(self.values) ** 2
 
 
 def disturbed(update: LowRank, moment: Array) -> float:
@@ -246,7 +244,7 @@ class Tasks:
             errors = [(adapter - task).norm ** 2 for task in self.updates]
         else:
             pairs = zip(self.updates, self.inputs, strict=True)
-            errors = [_energy(adapter @ x - low @ x) for low, x in pairs]
+            errors = [norm(adapter @ x - low @ x) ** 2 for low, x in pairs]
         return sum(errors) / len(errors)
 
     @property
@@ -426,14 +424,13 @@ def attain_fisher(case: Weighted) -> LowRank:
 
 def measure_fisher(case: Weighted, merged: LowRank) -> float:
     """Return Σ_i tr S_i (Δ − Δ_i) M_i (Δ − Δ_i)ᵀ for Δ = `merged`, with each task's own S_i."""
-    xp = array_namespace(*case.inputs)
     triples = zip(case.updates, case.inputs, case.outputs, strict=True)
-    return sum(float(xp.sum((o @ (merged @ x - low @ x)) ** 2)) for low, x, o in triples)
+    return sum(norm(o @ (merged @ x - low @ x)) ** 2 for low, x, o in triples)
 
 
 def scale_fisher(case: Weighted) -> float:
     """Return ‖Y‖², the energy of the wanted outputs, the unit of rounding errors."""
-    return float(array_namespace(*case.inputs).sum(case.whitened[1] ** 2))
+    return norm(case.whitened[1]) ** 2
 
 
 def rival_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:

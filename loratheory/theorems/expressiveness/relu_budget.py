@@ -90,7 +90,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, norm
+from loratheory.theorems._arrays import eye, largest, norm, spectral_norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 
@@ -141,7 +141,7 @@ def spare_room(
     for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
         level = layer @ level + bias
         spare.append(float(xp.min(level - radius * row_norms(product))))
-    return min([-float(xp.max(xp.abs(level - offset))), *spare[:-1]])
+    return min([-largest(level - offset), *spare[:-1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +236,7 @@ def _room(case: Case) -> float:
 
 def _fitted(case: Case, trial: Trial) -> bool:
     error = partial_products(case.layers(trial.updates))[-1] - case.network.target
-    gap = float(array_namespace(error).linalg.svdvals(error)[0])
-    return case.radius * gap <= bound(case) + _room(case)
+    return case.radius * spectral_norm(error) <= bound(case) + _room(case)
 
 
 def _active(case: Case, trial: Trial) -> bool:
@@ -302,18 +301,13 @@ def _sigmas(case: depth_budget.Case) -> tuple[float, float]:
     return float(sigma[-1]), depth_budget.bound(case)
 
 
-def rank_needed(directions: int, layers: int) -> int:
-    """Return the rank that each layer needs for `directions` missing from a full-rank target."""
-    return -(-directions // layers)
-
-
 def bound_necessity(case: depth_budget.Case) -> float:
     """Return min(σ_D(T), σ_{RL+1}(E)): what a dead unit costs, or what the rank does."""
     return min(_sigmas(case))
 
 
-def jacobian(case: depth_budget.Case, trial: Kinked) -> Array:
-    """Return the Jacobian of the adapted network at the trial's input."""
+def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
+    """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
     product = eye(state, state.shape[0])
     layers = zip(case.weights, trial.updates, trial.biases, strict=True)
@@ -323,13 +317,7 @@ def jacobian(case: depth_budget.Case, trial: Kinked) -> Array:
         alive = xp.astype(before > 0, state.dtype)
         product = alive[:, None] * ((weight + low.dense()) @ product)
         state = alive * before
-    return product
-
-
-def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
-    """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
-    gap = jacobian(case, trial) - case.target
-    return float(array_namespace(gap).linalg.svdvals(gap)[0])
+    return spectral_norm(product - case.target)
 
 
 def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Array) -> Kinked:
@@ -400,11 +388,8 @@ CONTROLS_NECESSITY = (
 
 def draw_regular(rng: np.random.Generator, size: int) -> depth_budget.Case:
     """Draw a network and a target with σ_D(T) at least σ_{RL+1}(E)."""
-    while True:
-        case = depth_budget.draw(rng, size)
-        least, left = _sigmas(case)
-        if left <= least:
-            return case
+    case = depth_budget.draw(rng, size)
+    return case if _regular(case) else draw_regular(rng, size)
 
 
 def attain_regular(case: depth_budget.Case) -> Kinked:
@@ -413,7 +398,7 @@ def attain_regular(case: depth_budget.Case) -> Kinked:
     return Kinked(best.updates, best.biases, 0 * best.input)  # the middle, far from kinks
 
 
-def _regular(case: depth_budget.Case, _: Kinked) -> bool:
+def _regular(case: depth_budget.Case, _: Kinked | None = None) -> bool:
     least, left = _sigmas(case)
     return left <= least
 
@@ -446,8 +431,6 @@ CONTROLS_REGULAR = (
     Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
 )
 
-
-COMPUTE_NECESSITY = (rank_needed,)
 
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
 

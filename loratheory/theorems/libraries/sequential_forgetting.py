@@ -35,12 +35,13 @@ arXiv 2604.13460. At right angles: O-LoRA, arXiv 2310.14152.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, is_orthonormal
+from loratheory.theorems._arrays import eye, is_orthonormal, largest
 from loratheory.theorems._sampling import SIGMAS
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -85,13 +86,11 @@ class Taught:
 
     def answers(self, adapters: int, place: int) -> Float[Array, "t m r"]:
         """Return the summed output of the first `adapters` adapters at adapter `place`'s keys."""
-        xp = array_namespace(self.keys)
-        parts = [
-            self.outputs[:, s, :, :]
-            @ (xp.matrix_transpose(self.keys[:, s, :, :]) @ self.keys[:, place, :, :])
-            for s in range(adapters)
-        ]
-        return sum(parts[1:], parts[0])
+        here, said = self.keys[:, place, :, :], 0 * self.outputs[:, 0, :, :]
+        for s in range(adapters):
+            seen = array_namespace(here).matrix_transpose(self.keys[:, s, :, :]) @ here
+            said = said + self.outputs[:, s, :, :] @ seen
+        return said
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -109,8 +108,9 @@ def measure(case: Case, taught: Taught) -> float:
     """Return ⟨d, U k⟩ for the sum U of all updates, averaged over the first adapter's facts."""
     said = taught.answers(case.later + 1, 0)
     xp = array_namespace(said)
-    own = [float(xp.sum(said[:, i, i])) for i in range(case.rank)]
-    return sum(own) / (case.rank * said.shape[0])
+    # the first adapter's facts have the first outputs as their own
+    own = xp.linalg.diagonal(said[:, : case.rank, :])
+    return float(xp.mean(own))
 
 
 def _spread(case: Case) -> float:
@@ -129,7 +129,7 @@ def trained(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
     m = (case.later + 1) * case.rank
     taught = Taught(keys, np.zeros((*keys.shape[:2], m, case.rank)))
     for place in range(case.later + 1):
-        known = 0 if case.apart or not place else taught.answers(place, place)
+        known = 0 if case.apart else taught.answers(place, place)
         taught.outputs[:, place] = _wanted(case, taught, place) - known
     return taught
 
@@ -147,12 +147,10 @@ def rival(case: Case, rng: np.random.Generator) -> Taught:
 
 def _overlaps(taught: Taught) -> list[float]:
     """Return for each pair of adapters the mean sum of squared products of their keys."""
-    keys, xp = taught.keys, array_namespace(taught.keys)
-    found = []
-    for s in range(keys.shape[1]):
-        for t in range(s):
-            product = xp.matrix_transpose(keys[:, s, :, :]) @ keys[:, t, :, :]
-            found.append(float(xp.sum(product**2)) / keys.shape[0])
+    keys, found = taught.keys, []
+    for s, t in combinations(range(keys.shape[1]), 2):
+        product = array_namespace(keys).matrix_transpose(keys[:, s, :, :]) @ keys[:, t, :, :]
+        found.append(float(array_namespace(keys).sum(product**2)) / keys.shape[0])
     return found
 
 
@@ -165,10 +163,9 @@ def _random(case: Case, taught: Taught) -> bool:
 
 
 def _fitted(case: Case, taught: Taught) -> bool:
-    xp = array_namespace(taught.keys)
     for place in range(case.later + 1):
         given = taught.outputs[:, place, :, :] if case.apart else taught.answers(place + 1, place)
-        if float(xp.max(xp.abs(given - _wanted(case, taught, place)))) > 64 * SAFETY:
+        if largest(given - _wanted(case, taught, place)) > 64 * SAFETY:
             return False
     return True
 

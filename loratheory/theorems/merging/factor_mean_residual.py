@@ -39,8 +39,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, array_namespace, gaussian, total, truncate
-from loratheory.theorems._arrays import alternating, nudged
+from loratheory.lowrank import LowRank, gaussian, total, truncate
+from loratheory.theorems._arrays import alternating, norm, nudged
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -118,10 +118,10 @@ def measure(case: Case, correction: LowRank) -> float:
 
 def scale(case: Case) -> float:
     """Return a bound of the squared norms that are compared, the unit of rounding errors."""
-    heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
-    largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
-    largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
-    return (heavy * (1 + heavy)) ** 2 * math.prod(largest)
+    heavy = sum(map(abs, case.weights))
+    up = max(norm(low.up) for low in case.adapters)
+    down = max(norm(low.down) for low in case.adapters)
+    return (heavy * (1 + heavy) * up * down) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:

@@ -36,12 +36,12 @@ dimensions: Shuttleworth et al. (arXiv 2410.21228).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
+from loratheory.theorems._arrays import largest
 from loratheory.theorems._sampling import SIGMAS, standard_normal
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
@@ -134,13 +134,13 @@ def _apart(_: Case, sample: Sample) -> bool:
     xp, d = array_namespace(sample.bases), sample.bases.shape[1]
     lengths = xp.sum(sample.left**2, axis=1) * xp.sum(sample.right**2, axis=1)
     answers = xp.sum(sample.left[:, :, None] * sample.bases * sample.right[:, None, :], axis=(1, 2))
-    return float(xp.max(abs(answers) / xp.sqrt(lengths))) * d**0.5 <= SIGMAS
+    return largest(answers / xp.sqrt(lengths)) * d**0.5 <= SIGMAS
 
 
 def _unit(_: Case, sample: Sample) -> bool:
     xp = array_namespace(sample.left)
-    off = [xp.max(abs(xp.sum(v**2, axis=1) - 1)) for v in (sample.left, sample.right)]
-    return max(map(float, off)) <= SAFETY
+    lengths = xp.concat([xp.sum(sample.left**2, axis=1), xp.sum(sample.right**2, axis=1)])
+    return largest(lengths - 1) <= SAFETY
 
 
 ASSUMPTIONS: tuple[Assumption[Case, Sample], ...] = (
@@ -155,11 +155,6 @@ ASSUMPTIONS: tuple[Assumption[Case, Sample], ...] = (
 )
 
 
-def _example(merged: float, change: Callable[[Sample], Sample]) -> tuple[Case, Sample]:
-    case = Case(merged, 1.0, 64)
-    return case, change(rival(case, np.random.default_rng(1)))
-
-
 def _own_direction(sample: Sample) -> Sample:
     left, _, right = np.linalg.svd(sample.bases)
     return Sample(sample.bases, left[:, :, 0], right[:, 0, :])
@@ -168,7 +163,11 @@ def _own_direction(sample: Sample) -> Sample:
 def _control(
     name: str, breaks: str, merged: float, change: Callable[[Sample], Sample]
 ) -> Control[Case, Sample]:
-    return Control(name, breaks, partial(_example, merged, change))
+    def _changed() -> tuple[Case, Sample]:
+        case = Case(merged, 1.0, 64)
+        return case, change(rival(case, np.random.default_rng(1)))
+
+    return Control(name, breaks, _changed)
 
 
 CONTROLS = (

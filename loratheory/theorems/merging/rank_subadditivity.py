@@ -38,7 +38,7 @@ from typing import Literal
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, array_namespace, orthonormal, total
+from loratheory.lowrank import LowRank, array_namespace, count_above, orthonormal, total
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -95,7 +95,8 @@ def measure(case: Case, library: Library) -> float:
     """Return the rank of the library's sum, negated if the case's side is ``most``."""
     # relative to the largest adapter: the sum itself may vanish
     sure = SURE * max(low.spectral_norm for low in library)
-    kept = sum(float(s) > sure for s in total(list(library)).S)
+    sigma = total(list(library)).S
+    kept = int(array_namespace(sigma).count_nonzero(sigma > sure))
     return float(kept if case.side == "least" else -kept)
 
 
@@ -130,14 +131,11 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
     library = _library(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
     left = orthonormal(rng, case.columns + int(rng.integers(0, 4)), case.columns)
     right = orthonormal(rng, case.rows + int(rng.integers(0, 4)), case.rows)
-    magnitude = 10.0 ** int(rng.integers(-6, 7))
-    weights = (
-        magnitude * rng.uniform(0.3, 3.0, len(library)) * rng.choice([-1.0, 1.0], len(library))
-    )
-    return tuple(
-        LowRank(weight * left @ low.up, low.down @ right.T)
-        for weight, low in zip(weights.tolist(), library, strict=True)
-    )
+    magnitude, turned = 10.0 ** int(rng.integers(-6, 7)), []
+    for low in library:
+        weight = magnitude * float(rng.uniform(0.3, 3.0) * rng.choice([-1.0, 1.0]))
+        turned.append(LowRank(weight * left @ low.up, low.down @ right.T))
+    return tuple(turned)
 
 
 def spans(library: Library) -> tuple[int, int]:
@@ -146,8 +144,8 @@ def spans(library: Library) -> tuple[int, int]:
     for turned in (True, False):
         # row spaces are the column spaces of the transposed updates
         bases = [(low.T if turned else low).column_space(SURE) for low in library]
-        sigma = (xp := array_namespace(bases[0])).linalg.svdvals(xp.concat(bases, axis=1))
-        ranks.append(sum(float(s) > SURE * float(sigma[0]) for s in sigma))
+        xp = array_namespace(bases[0])
+        ranks.append(count_above(xp.linalg.svdvals(xp.concat(bases, axis=1)), SURE))
     return ranks[0], ranks[1]
 
 

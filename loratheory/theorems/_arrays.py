@@ -80,6 +80,33 @@ def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6)
     return LowRank(best.up * (1 + size * rng.standard_normal(best.up.shape)), best.down)
 
 
+def harmonic_frame(count: int, dimension: int) -> np.ndarray:
+    """Return a tight frame of unit vectors: columns (dimension, count), with rows of equal length.
+
+    ``1 <= dimension <= count``; the rows are cosines and sines at multiples of one angle.
+    """
+    if dimension == count:
+        return np.eye(count)
+    phase = 2 * np.pi * np.outer(np.arange(1, dimension // 2 + 1), np.arange(count)) / count
+    even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / dimension)
+    return np.concatenate([even, np.full((dimension % 2, count), dimension**-0.5)])
+
+
+def nearest_columns(rng: np.random.Generator, one: Array, two: Array) -> tuple[Array, Array]:
+    """Return unit columns of two spans at their least angle, found by projecting in turn."""
+    first, second = one @ rng.standard_normal((one.shape[1], 1)), two[:, :1]
+    for _ in range(60):
+        first = first / np.linalg.norm(first)
+        near = two @ np.linalg.lstsq(two, first, rcond=None)[0]
+        # at right angles any column will do
+        if np.linalg.norm(near) <= SAFETY:
+            break
+        second = near / np.linalg.norm(near)
+        # each projection brings the pair nearer
+        first = one @ np.linalg.lstsq(one, second, rcond=None)[0]
+    return first / np.linalg.norm(first), second / np.linalg.norm(second)
+
+
 def around(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, ...]:
     """Return updates near the `best`, perturbed by 1e-12 to 1, or noise of that size alone.
 

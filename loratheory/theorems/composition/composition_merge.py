@@ -48,7 +48,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, subspaces_at
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, nearest_columns
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import LinearChain
 
@@ -166,18 +166,7 @@ def _with_noise(
 
 def adversary(case: Case, rng: np.random.Generator) -> Merged:
     """Return one new fact per hop, at near keys that alternating projections find."""
-    far = case.first @ rng.standard_normal((case.first.shape[1], 1))
-    far /= np.linalg.norm(far)
-    for _ in range(60):
-        near = case.second @ np.linalg.lstsq(case.second, far, rcond=None)[0]
-        if np.linalg.norm(near) <= SAFETY:  # at right angles: any will do
-            return _one_fact(
-                far, case.second[:, :1] / np.linalg.norm(case.second[:, 0]), case.outputs
-            )
-        near /= np.linalg.norm(near)
-        # each projection brings the pair nearer
-        far = case.first @ np.linalg.lstsq(case.first, near, rcond=None)[0]
-        far /= np.linalg.norm(far)
+    far, near = nearest_columns(rng, case.first, case.second)
     return _one_fact(far, near, case.outputs)
 
 

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
-from loratheory.theorems._arrays import beside, condition_number, eye
+from loratheory.theorems._arrays import beside, condition_number, eye, harmonic_frame
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -77,18 +77,6 @@ def least_crosstalk(facts: int, rank: int) -> float:
     return (facts - rank) / (rank * (facts - 1)) if rank < facts else 0.0
 
 
-def harmonic(facts: int, rank: int) -> np.ndarray:
-    """Return the matrix F (r, N) of the proof: unit columns, and orthogonal rows of equal length.
-
-    It needs ``1 <= rank <= facts``.
-    """
-    if rank == facts:
-        return np.eye(facts)
-    phase = 2 * np.pi * np.outer(np.arange(1, rank // 2 + 1), np.arange(facts)) / facts
-    even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / rank)
-    return np.concatenate([even, np.full((rank % 2, facts), rank**-0.5)])
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw independent keys and outputs, orthonormal or skew, of lengths between 1e-3 and 1e3."""
     m, n = rng.integers(1, size + 1, 2).tolist()
@@ -118,8 +106,8 @@ def answering(case: Case, left: Array, right: Array) -> LowRank:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the update whose responses are the products of the columns of `harmonic`."""
-    frame = beside(case.keys, harmonic(case.facts, min(case.rank, case.facts)))
+    """Return the update whose responses are the products of the columns of `harmonic_frame`."""
+    frame = beside(case.keys, harmonic_frame(case.facts, min(case.rank, case.facts)))
     return answering(case, frame, frame)
 
 
@@ -145,7 +133,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     facts = case.keys.shape[1]
     codes = rng.standard_normal((case.rank, facts))
     if rng.random() < 0.5 and case.rank <= facts:
-        codes = harmonic(facts, case.rank)
+        codes = harmonic_frame(facts, case.rank)
     codes = codes / np.linalg.norm(codes, axis=0)
     step = 10.0 ** int(rng.integers(-12, 2)) * rng.standard_normal(codes.shape)
     # Steps at right angles to the codes keep every own response at one.

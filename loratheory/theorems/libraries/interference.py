@@ -168,11 +168,12 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import (
     beside,
     eye,
+    harmonic_frame,
     is_orthonormal,
     largest,
+    nearest_columns,
     norm,
     share_true,
-    spectral_norm,
 )
 from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
@@ -201,10 +202,12 @@ class Case:
     @cached_property
     def condition(self) -> float:
         """Larger condition number of the two adapters, by which rounding turns a row space."""
-        each = zip((self.first, self.second), self.spaces, strict=True)
-        # singular values that are rounding do not count
-        spectra = [(low.S, int(space.shape[1])) for low, space in each]
-        return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
+        worst = 1.0
+        for low, space in zip((self.first, self.second), self.spaces, strict=True):
+            # singular values that are rounding do not count
+            if rank := int(space.shape[1]):
+                worst = max(worst, float(low.S[0] / low.S[rank - 1]))
+        return worst
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,24 +275,16 @@ def rival(case: Case, rng: np.random.Generator) -> Answer:
     if kind == 1:
         # an update that reads only the second adapter's row space
         free = rng.standard_normal((case.second.shape[0], two.shape[1]))
-        share = case.second.spectral_norm * float(rng.random()) / spectral_norm(free)
+        share = case.second.spectral_norm * float(rng.random()) / float(np.linalg.norm(free, 2))
         return Answer(LowRank(share * free, two.T), key)
     return Answer(best.update, best.key + size * key)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Answer:
     """Return the pair found by projecting a key from one row space to the other in turn."""
-    one, two = case.first.down.T, case.second.down.T
-    key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
-    for _ in range(40):
-        # alternating projections converge to the least angle
-        near = two @ np.linalg.lstsq(two, key, rcond=None)[0]
-        back = one @ np.linalg.lstsq(one, near, rcond=None)[0]
-        if not back.any():
-            break
-        key, read = back / np.linalg.norm(back), near
+    key, read = nearest_columns(rng, case.first.down.T, case.second.down.T)
     output = np.eye(case.second.shape[0], 1) * np.linalg.norm(case.second.dense(), 2)
-    return Answer(LowRank(output, read.T / np.linalg.norm(read)), key)
+    return Answer(LowRank(output, read.T), key)
 
 
 def _reads_only(case: Case, low: LowRank, which: int) -> bool:
@@ -380,13 +375,8 @@ def measure_packing(case: Packed, library: Library) -> float:
 def attain_packing(case: Packed) -> Library:
     """Return row spaces along the axes if these suffice, else the proof's, of cosines and sines."""
     k, d = case.adapters, case.width // case.rank
-    if k <= d:
-        vectors = np.eye(k, d)
-    else:
-        # harmonics of a circle: a tight frame of K vectors
-        angles = 2 * math.pi * np.outer(np.arange(k), np.arange(1, d // 2 + 1)) / k
-        waves = [np.cos(angles), np.sin(angles)] + [np.full((k, 1), 0.5**0.5)] * (d % 2)
-        vectors = np.concatenate(waves, axis=1) * (2 / d) ** 0.5
+    # along the axes, or by harmonics of a circle: a tight frame of K vectors
+    vectors = np.eye(k, d) if k <= d else harmonic_frame(k, d).T
     # each vector takes the place of one direction in a space of the rank's dimension
     frames = np.kron(vectors[:, :, None], np.eye(case.rank))
     return beside(case.like, frames)

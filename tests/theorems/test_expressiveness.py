@@ -11,10 +11,8 @@ from theorems.owed import (
     example,
     floats,
     integers,
-    over,
     road,
     symmetry,
-    theorem_of,
 )
 
 from loratheory.lowrank import LowRank, orthonormal
@@ -59,14 +57,6 @@ def size_rotation_and_hidden_bases(case, rng):
         weights[index + 1] = np.linalg.solve(hidden.T, weights[index + 1].T).T
     moved = depth_budget.Case(tuple(weights), factor * turn @ case.target @ back, case.rank)
     yield moved, factor
-
-
-@attack(depth_budget, starts=5, rel=1e-3)
-def a_dead_layer_cannot_be_outwitted():
-    """The control's witness is the best there is, though the floor is 4."""
-    dead, _ = theorem_of(depth_budget).controls[1].example()
-    assert depth_budget.bound(dead) == 4.0
-    yield dead, 5.0
 
 
 @attack(depth_budget, rel=1e-6)
@@ -184,14 +174,6 @@ def ranks_of_integer_matrices_counted_exactly(_, rng):
         yield attention_budget.Reached(*map(floats, (queries, keys, form))), max(half, *ranks)
 
 
-@road("attention-reach")
-def square_weights_need_half_the_rank_of_the_change(_, rng):
-    d, rank = 6, int(rng.integers(0, 7))
-    frozen = np.eye(d) + orthonormal(rng, d, d) / 2
-    change = orthonormal(rng, d, rank) @ orthonormal(rng, d, rank).T
-    yield attention_budget.Reached(frozen, frozen, frozen.T @ frozen + change), (rank + 1) // 2
-
-
 @symmetry("attention-reach")
 def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
     (h, d), factor = case.keys.shape, float(rng.uniform(0.1, 10))
@@ -199,16 +181,6 @@ def any_basis_of_inputs_and_head_and_queries_for_keys(case, rng):
     queries, keys = np.linalg.solve(basis.T, case.queries) @ turn, factor * basis @ case.keys @ back
     yield attention_budget.Reached(queries, keys, factor * turn.T @ case.wanted @ back), 1.0
     yield attention_budget.Reached(case.keys, case.queries, case.wanted.T), 1.0
-
-
-@attack("half-the-width", starts=9, room=0.05)
-def least_squares_arrives_with_the_rank_that_a_narrow_head_needs():
-    frozen, one = np.eye(3, 5), np.eye(5)
-    form = (
-        frozen.T @ frozen + one[:, [3]] @ one[[0]] + one[:, [1]] @ one[[4]] + one[:, [1]] @ one[[1]]
-    )
-    assert attention_budget.bound_reach(attention_budget.Reached(frozen, frozen, form)) == 1
-    yield attention_budget.Case(frozen, frozen, form, 1), 0.0
 
 
 # score change rank
@@ -307,23 +279,6 @@ def ascent_finds_the_largest_margins():
 
 
 # Attention
-
-
-@over()
-def test_rank_of_a_score_change_in_exact_integers(rng):
-    """Never above the bound, and mostly equal for random updates of full-rank weights."""
-    d = int(rng.integers(1, 6))
-    h = int(rng.integers(1, d + 1))
-    ranks = rng.integers(0, h + 1, 2).tolist()
-    queries, keys = integers(rng, h, d, 20), integers(rng, h, d, 20)
-    first, second = (integers(rng, h, r, 20) * integers(rng, r, d, 20) for r in ranks)
-    change = (queries + first).T * (keys + second) - queries.T * keys
-    case = attention_budget.Change(
-        np.array(queries, dtype=float), np.array(keys, dtype=float), tuple(ranks)
-    )
-    assert change.rank() <= attention_budget.bound_change(case)
-    tokens = integers(rng, d, 4, 20)
-    assert (tokens.T * change * tokens).rank() <= change.rank()
 
 
 # ReLU necessity

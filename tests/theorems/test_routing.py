@@ -7,10 +7,9 @@ from math import acos, cos, log, pi, sin, sqrt
 
 import numpy as np
 import pytest
-import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import stats
 from theorems.owed import attack, example, floats, road, symmetry, theorem_of
 
 from loratheory import toy
@@ -58,22 +57,6 @@ def of_lines_60_degrees_apart_queries_at_15_lead_by_cos_15_less_cos_45_and_at_30
     # a tiny adapter on the query wins over one that has a response a billion times larger
     tiny = planar(acos(0.8), 0.0, sizes=(1e-9, 1.0))
     yield tiny, 1 - 0.8, (np.array([0.8, 0.6]), 0.2)
-
-
-@example("arrow-margin")
-def the_rim_in_exact_rationals():
-    """Lines at 3-4-5 and 5-12-13 in a turned frame, queries at 5-12-13: the least is 4/65."""
-    turn = sp.Matrix([[1, 2, 2], [2, 1, -2], [2, -2, 1]]) / 3
-    rows = sp.diag(1, sp.Rational(1, 5), sp.Rational(1, 13))
-    frame = rows * sp.Matrix([[1, 0, 0], [-3, -4, 0], [5, 0, 12]]) * turn
-    rim = [(5, 0), (4, 3), (3, 4), (0, 5), (-3, 4), (-5, 0), (-4, -3), (0, -5), (3, -4)]
-    queries = [sp.Matrix([[12, x, y]]) * turn / 13 for x, y in rim]
-    scores = [(frame * query.T).applyfunc(abs) for query in queries]
-    margins = [own - max(others) for own, *others in scores]
-    assert min(margins) == margins[0] == sp.Rational(12, 13) - sp.Rational(56, 65)
-    case = arrow.Near(floats(frame).T, (1e-9, 1.0, 5.0), acos(12 / 13))
-    pairs = zip(queries, margins, strict=True)
-    yield case, 4 / 65, *((floats(query)[0], float(margin)) for query, margin in pairs)
 
 
 @symmetry("arrow-margin", room=1e-7)
@@ -289,19 +272,6 @@ def an_input_in_two_parts_and_names_of_adapters(case, rng):
     yield case, 1.0
 
 
-@road("router-information")
-def information_as_entropies_from_scipy(case, rng):
-    inputs = router_limit.rival_information(case, rng)
-    joint = inputs.joint
-    parts = [stats.entropy(joint.sum(axis=axis)) for axis in (0, 1)]
-    said = sum(parts) - stats.entropy(joint.ravel())
-    error = case.error
-    floor = stats.entropy(router_limit.attain_information(case).joint.ravel())
-    wanted = 2 * log(case.adapters) - floor
-    assert error <= 1 - 1 / case.adapters
-    yield case, wanted, (inputs, said)
-
-
 @attack("router-information", rel=1e-6)
 def two_and_five_adapters_by_descent():
     for case in (told(2, 0.1), told(5, 0.3)):
@@ -324,22 +294,6 @@ def a_turn_of_all_keys(spread, rng):
     information = router_limit.measure_scattered
     assert information(spread, keys + 1) == pytest.approx(information(spread, keys), abs=1e-9)
     yield turn @ spread @ turn.T, 1.0
-
-
-@road("scattered-inputs", room=1e-6)
-def two_keys_by_scipys_quadrature(spread, _):
-    apart = sqrt(spread[0, 0])
-
-    def unsaid(z):
-        return stats.norm.pdf(z) * np.logaddexp(0, -2 * apart * (z + apart))
-
-    said = log(2) - integrate.quad(unsaid, -12, 12, epsabs=1e-12)[0]
-    wanted = log(np.linalg.det(np.eye(len(spread)) + spread)) / 2
-    two = spread[:1, :1]
-    found = router_limit.measure_scattered(two, np.array([[apart], [-apart]]))
-    assert found == pytest.approx(said, abs=1e-3)
-    assert found <= log(1 + apart**2) / 2 + 1e-9
-    yield spread, wanted
 
 
 # threshold samples

@@ -110,13 +110,3 @@ def test_where_the_sweep_fails_simple_factors_take_over_and_so_does_their_condit
     assert found.condition == pytest.approx(4.0)
     assert inverses((np.diag([2.0, 1.0]), np.diag([3.0, 12.0]))) == pytest.approx(8.0)
     assert inverses((np.diag([2.0, 1.0]), np.zeros((2, 2)))) == pytest.approx(2.0)
-
-
-@over()
-def test_the_leading_part_of_what_is_missing_is_paid_whatever_the_rank(rng):
-    d, layers = int(rng.integers(2, 7)), int(rng.integers(1, 4))
-    rank, target = int(rng.integers(0, d + 1)), rng.standard_normal((d, d))
-    weights = tuple(np.eye(d) + 0.3 * rng.standard_normal((layers, d, d)) / d)
-    left = np.append(np.linalg.svd(target - product(weights))[1], np.zeros(d * layers + 1))
-    updates = steered(weights, target, rank).updates
-    assert error(weights, updates, target) == pytest.approx(left[rank * layers], abs=1e-8)

@@ -88,6 +88,7 @@ def harmonic_frame(count: int, dimension: int) -> np.ndarray:
     if dimension == count:
         return np.eye(count)
     phase = 2 * np.pi * np.outer(np.arange(1, dimension // 2 + 1), np.arange(count)) / count
+    # an odd dimension takes a constant row, half as often as a pair of waves
     even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / dimension)
     return np.concatenate([even, np.full((dimension % 2, count), dimension**-0.5)])
 
@@ -112,6 +113,7 @@ def around(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, 
 
     Only their columns `up` are disturbed, so that they keep their ranks.
     """
+    # next to the best a wrong constant shows first
     nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
     updates = []
     for low in best:

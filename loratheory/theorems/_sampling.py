@@ -46,6 +46,13 @@ def standard_normal(entries: Array) -> bool:
     return near and abs(fourth - 3) <= SIGMAS * (96 / count) ** 0.5
 
 
+def unit_vectors(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Return independent uniform directions: vectors of length one along the last axis."""
+    # normal vectors have no preferred direction
+    free = rng.standard_normal(shape)
+    return free / np.linalg.norm(free, axis=-1, keepdims=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """N trials, each with one query (N, D) and one adapter, given by its n keys (N, D, n)."""
@@ -77,6 +84,7 @@ class Sample:
         """Whether mean and variance of the queries' squared norms agree with a chi-squared's."""
         xp = array_namespace(self.queries)
         trials, d = self.queries.shape
+        # a chi-squared variable of d degrees has variance 2 d and fourth moment 12 d² + 48 d
         off = xp.sum(self.queries**2, axis=1) - d
         mean, spread = float(xp.mean(off)), float(xp.mean(off**2)) / (2 * d) - 1
         steps = math.sqrt(2 * d / trials), math.sqrt((2 + 12 / d) / trials)

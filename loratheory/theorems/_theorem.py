@@ -437,6 +437,7 @@ class Theorem(Generic[C, W]):
             If a hypothesis of the bound is violated: the theorem then claims nothing.
         """
         for assumption in self.assumptions:
+            # what only tightness needs is no reason to refuse
             if not (assumption.to_attain or assumption.holds(case, witness)):
                 message = f"{self.label} says nothing here: it needs {assumption.text}"
                 raise AssumptionError(message)
@@ -446,6 +447,8 @@ class Theorem(Generic[C, W]):
         """Return the verdict without testing the hypotheses, as controls require."""
         bound, value = self.bound(case), self.measure(case, witness)
         slack = {"lower": value - bound, "upper": bound - value, "equal": -abs(value - bound)}
+        # the slack is positive on the allowed side, whatever the sense
         condition = self.condition(case)
+        # rounding grows with the data and with what is inverted, sampling does not
         room = SAFETY * condition * self.scale(case) + self.noise(case)
         return Verdict(self.label, bound, value, slack[self.sense], room, condition)

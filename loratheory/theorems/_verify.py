@@ -293,6 +293,7 @@ def sensitivity(
 
     def _least(exponent: bool, sign: int) -> float | None:
         for share in CHANGES:
+            # an exponent acts on the bound in units of the case
             powers = ratios ** (sign * share) if exponent else 1 + sign * share
             if _noticed(bounds * powers):
                 return share
@@ -316,6 +317,7 @@ def _verify_one(
 
     if sensitive:
         return sensitivity(theorem(label), cases=cases, seed=seed, size=size)
+    # a spawned process gets the name of the library, as functions do not travel
     convert = None
     if backend != "numpy":
         convert = importlib.import_module(backend).asarray

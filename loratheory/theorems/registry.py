@@ -112,6 +112,7 @@ def theorem(label: str) -> Theorem[Any, Any]:
         message = f"there is no theorem {label!r}: `loratheory theorems` lists all"
         raise KeyError(message)
     module = import_module(_HOMES[name])
+    # a family shares one module
     for result in (module.THEOREM, *getattr(module, "CLAUSES", ())):
         if result.label == name:
             return result

@@ -5,15 +5,7 @@ from itertools import product
 
 import numpy as np
 import sympy
-from theorems.owed import (
-    attack,
-    basis_of,
-    example,
-    floats,
-    integers,
-    road,
-    symmetry,
-)
+from theorems.owed import attack, basis_of, example, floats, integers, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems.expressiveness import (

@@ -12,6 +12,7 @@ from scipy.special import betainc
 from theorems.owed import attack, example, over, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal, subspaces_at
+from loratheory.theorems._sampling import unit_vectors
 from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.routing import gates
@@ -84,7 +85,7 @@ def on_a_line_a_turn_is_a_sign_and_two_adapters_of_1_overturn_a_lead_of_2_one_ti
 def units_rotation_and_order_of_tokens(case, rng):
     _, k, n = case.rows.shape
     turn, factor = orthonormal(rng, n, n), float(rng.uniform(0.1, 10))
-    drawn = interference.directions(rng, 200, k, n)
+    drawn = unit_vectors(rng, 200, k, n)
     rows = factor * (case.rows @ turn)[::-1]
     other = interference.Turned(rows, factor * case.margins[::-1], case.trials)
     there = interference.measure_random(other, drawn @ turn)
@@ -247,7 +248,7 @@ def test_the_exact_law_of_one_adapter_is_below_the_tail_and_met_by_simulation(rn
     case = interference.Turned(np.eye(1, n)[None], np.array([x]), 4000)
     exact = betainc((n - 1) / 2, 1 / 2, 1 - x**2) / 2
     assert exact <= interference.bound_random(case)
-    drawn = interference.directions(rng, 4000, 1, n)
+    drawn = unit_vectors(rng, 4000, 1, n)
     found = interference.measure_random(case, drawn)
     assert found == pytest.approx(exact, abs=7 * math.sqrt(exact / 4000) + 0.01)
 

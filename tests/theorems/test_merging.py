@@ -8,16 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from theorems.owed import (
-    LINES,
-    SILENT,
-    attack,
-    example,
-    lines,
-    moved,
-    road,
-    symmetry,
-)
+from theorems.owed import LINES, SILENT, attack, example, lines, moved, road, symmetry
 
 from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal

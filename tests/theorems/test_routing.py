@@ -64,10 +64,7 @@ def rotation_signs_sizes_and_order_of_others(case, rng):
     n, k = case.prototypes.shape
     order, signs = np.r_[0, 1 + rng.permutation(k - 1)], rng.choice([-1.0, 1.0], k)
     frame = orthonormal(rng, n, n) @ case.prototypes[:, order] * signs
-    yield (
-        arrow.Near(frame, tuple((10.0 ** rng.uniform(-9, 9, k)).tolist()), case.angle),
-        1.0,
-    )
+    yield (arrow.Near(frame, tuple((10.0 ** rng.uniform(-9, 9, k)).tolist()), case.angle), 1.0)
 
 
 # gate detection

@@ -158,6 +158,7 @@ def worlds(case: Case) -> tuple[Array, Array]:
 
 def measure(case: Case, learner: Learner) -> float:
     """Return the learner's error ‖DZ − TZ‖ for the T of `worlds` for which it is larger."""
+    # both worlds give the learner the same lessons
     errors, states = [], case.lessons
     for hop in worlds(case):
         error = (learner(Lessons(states, hop @ states, hop)) - hop) @ case.met

@@ -88,6 +88,7 @@ def threshold(sharpness: int | float) -> float:
     if sharpness == math.inf:
         return 0.5
 
+    # at the border c times the new entity's weight is the old one's, in logarithms
     def _excess(c: float) -> float:
         return sharpness * (2 * c - 1) + math.log(c)
 
@@ -183,6 +184,7 @@ def _example(
 ) -> tuple[Case, LinearChain]:
     case = Case(region.small((0.8, 0.7)), 4.0)
     more = case.prompt.keys[1]
+    # two entities with one key
     more[:, 2] = more[:, 0] if repeat else more[:, 2]
     return case, change(attain(case))
 

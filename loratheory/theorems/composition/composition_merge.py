@@ -91,6 +91,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     angles = ([np.pi / 2] * k, small, rng.uniform(0.1, 1.5, k).tolist(), [0.0] * k)
     chosen = angles[int(rng.choice(4, p=[0.3, 0.3, 0.3, 0.1]))]
     one, two = subspaces_at(rng, 2 * k + int(rng.integers(0, size + 1)), chosen)
+    # skewed bases of the same spans: the bound must not depend on them
     mixed = [x @ (np.eye(k) + np.triu(rng.uniform(-1, 1, (k, k)), 1)) for x in (one, two)]
     return Case(mixed[0], mixed[1][:, : int(rng.integers(1, k + 1))], int(rng.integers(2, 6)))
 
@@ -192,6 +193,7 @@ def _example(part: str, index: int, low: LowRank, weight: float) -> tuple[Case, 
     case = Case(_EYE[:, :1], _EYE[:, 1:], outputs=2)
     chain = attain(case).chain
     parts = [low if i == index else part for i, part in enumerate(getattr(chain, part))]
+    # the best coefficient of the second edit, so that the control is a fair one
     best = _best(replace(chain, **{part: tuple(parts)}))
     return case, replace(best, coefficients=(weight, best.coefficients[1]))
 

@@ -213,11 +213,6 @@ class Case:
             parts.append(rate**0.5 * stacked[:, start:end])
         return tuple(parts)
 
-    def in_units(self, edit: Edit) -> Float[Array, "tokens keys"]:
-        """Return the reads' updates as one update of stacked, scaled keys; undoes `edit`."""
-        parts = [update / rate**0.5 for update, rate in zip(edit, self.rates, strict=True)]
-        return array_namespace(parts[0]).concat(parts, axis=1)
-
 
 def answers(keys: Array) -> Array:
     """Return the wanted logits, 1 for each fact's own token; the last token answers no fact."""
@@ -360,7 +355,8 @@ def exact(case: Case, edit: Edit) -> bool:
 
 
 def _descended(case: Case, edit: Edit) -> bool:
-    xp, update = array_namespace(case.lessons), case.in_units(edit)
+    xp, pairs = array_namespace(case.lessons), zip(edit, case.rates, strict=True)
+    update = xp.concat([part / rate**0.5 for part, rate in pairs], axis=1)
     # descent from zero never leaves the span of the lessons' keys
     frame = xp.linalg.qr(case.lessons)[0]
     outside = norm(update - (update @ frame) @ frame.T)
@@ -438,6 +434,7 @@ def bound_free(case: Wanted) -> float:
     linalg, keys = array_namespace(case.answer).linalg, case.model.lessons
     gram, found = keys.T @ keys, weights(case.model)
     plain = float(linalg.trace(linalg.solve(gram, eye(gram, gram.shape[0]))))
+    # only what the lessons do not determine has to be paid for
     outside = norm(case.model.question - keys @ found)
     return plain + (norm(case.answer - answers(keys) @ found) / outside) ** 2
 

@@ -118,6 +118,7 @@ def bound(case: Case) -> float:
     """Return Σ_e w_e times the summed frequencies of the k most frequent answers at e."""
     right = 0.0
     for entity in range(case.entities.shape[0]):
+        # each signal can serve one answer
         frequent = list(case.shares(entity).values())[: case.signals]
         right += float(case.entities[entity]) * sum(frequent)
     return right
@@ -174,8 +175,10 @@ def adversary(case: Case, rng: np.random.Generator) -> Reader:
     weight = case.entities * case.stand_ins
     answers = np.array(case.answers)
     for start in range(20):
+        # alternation ends in local optima: it starts anew
         if start % 5 == 0:
             found = _any(case, rng, case.signals)
+        # the best reply to a signal is its most frequent answer, and the other way round
         votes = np.zeros(found.replies.shape)
         for j, e in np.ndindex(answers.shape):
             votes[:, answers[j, e], e] += weight[j, e] * found.heard[:, j, e]

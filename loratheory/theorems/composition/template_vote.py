@@ -72,6 +72,7 @@ def overlap_needed(
     if adapters < 1 or not coefficient > 0:
         message = f"{adapters} adapters with coefficient {coefficient}: give 1 or more, above 0"
         raise ValueError(message)
+    # against the habit, with what the adapters leave of it, or also against one's own steps
     total = adapters * coefficient
     return 1 / (2 * total) if rest == "habit" else max((1 - total) / total, 1 / (adapters + 1))
 
@@ -170,6 +171,7 @@ ASSUMPTIONS = {
 def _example(repeat: bool = False, **change: Any) -> tuple[Case, AssociativeMemory]:
     """Return two adapters that take a shared step in 3/4 of their solutions, and a fact of one."""
     keys = np.random.default_rng(0).standard_normal((6, 2))
+    # column 0 is the shared cue, column 1 the fact of the first adapter
     keys[:, 1] = keys[:, 0] if repeat else keys[:, 1]
     habits = np.array([[0.0, 0.0], [1.0, 1.0]])
     shares = (np.array([[0.75, 1.0], [0.25, 0.0]]), np.array([[0.75, 0.0], [0.25, 1.0]]))

@@ -433,6 +433,7 @@ ASSUMPTIONS: tuple[Assumption[Prompt, LinearChain], ...] = (
 
 def _three_hops(repeat: bool = False) -> tuple[Prompt, LinearChain]:
     frames = np.random.default_rng(1).standard_normal((5, 8, 4))
+    # two entities of the second hop with one key
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     keys = (frames[0, :, :2], frames[1, :, :3], frames[2])
     case = Prompt("overwrite", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
@@ -536,6 +537,7 @@ def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "ove
 
     if not interference:
         return threshold(hops, pattern)
+    # whole edits have the largest margin: if these are lost, all are
     if _least(1.0) <= 0:
         return math.inf
     return float(brentq(_least, threshold(hops, pattern), 1.0, xtol=1e-15))
@@ -617,6 +619,7 @@ def rival_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
     """Return other weights that hold the facts, with random interference within the limits."""
     frames, corner, weights = _values(case.prompt), rng.random() < 0.5, []
     for level, frame in zip(case.interference, frames, strict=True):
+        # the worst interference is at a corner of the box
         free = rng.uniform(-1, 1, len(frame.T))
         weights.append(level * (np.sign(free) if corner else free))
     return Crowd(rival(case.prompt, rng), tuple(weights))
@@ -845,6 +848,7 @@ def spread_margin(
 ) -> float:
     """Return the right answer's margin by the statement's formula, from coefficients and shares."""
     hops = range(len(coefficients) + 1)
+    # path j has new facts up to hop j and old ones from there on
     masses = [order_mass([*edits[:j], *facts[j:]]) for j in hops]
     parts = [math.prod(coefficients[:j]) * mass for j, mass in zip(hops, masses, strict=True)]
     return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
@@ -885,6 +889,7 @@ def attain_spread(case: Spread) -> Stream:
     """Return matrices of least norm that hold the facts and the edits with their shares."""
     memories, edits = [LowRank(case.entities[:, :0], case.dual[:0, :])] * case.facts.shape[1], []
     for hop, (facts, changes) in enumerate(zip(_rows(case.facts), _rows(case.edits), strict=True)):
+        # every read gets its share of each hop
         old, edit = case.held(hop + 1)
         memories = [memory + share * old for memory, share in zip(memories, facts, strict=True)]
         edits.append(tuple(share * edit for share in changes))

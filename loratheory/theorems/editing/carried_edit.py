@@ -128,6 +128,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     (d, n), best = case.weight.shape, attain(case)
     if rng.random() < 0.5:
         return _as_far_as_needed(case, gaussian(rng, d, n, min(d, n)))
+    # next to the best a wrong constant shows first
     size = 10.0 ** int(rng.integers(-8, 1)) * best.norm / (d * n) ** 0.5
     return _as_far_as_needed(case, best + gaussian(rng, d, n, 1, size))
 

@@ -60,8 +60,8 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
-from loratheory.theorems._arrays import eye, is_orthonormal, largest
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, norm
 from loratheory.theorems._theorem import Control, Theorem
 
 
@@ -75,9 +75,7 @@ class Rows:
 
     def like(self, array: Array) -> "Rows":
         """Return the same nodes and weights in the array library and on the device of `array`."""
-        xp, place = array_namespace(array), device(array)
-        nodes, weights = (xp.asarray(part, device=place) for part in (self.nodes, self.weights))
-        return Rows(nodes, weights, self.drawn)
+        return Rows(beside(array, self.nodes), beside(array, self.weights), self.drawn)
 
     def moments(self, read: Array, query: Array) -> tuple[float, float]:
         """Return mean and mean square of ``(read . a)(a . query)`` over the law of a row ``a``."""
@@ -106,6 +104,7 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
 
     The rule is Stroud and Secrest's (1963); the matrix `turn` rotates its nodes.
     """
+    # the centre, points on the axes, and the middles of all pairs of axes
     one = np.eye(n)
     first, other = np.triu_indices(n, 1)
     corners = np.concatenate([one[first] + one[other], one[first] - one[other]])
@@ -148,18 +147,11 @@ class Case:
     rank: int
 
 
-def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Return the variance (N/d) g of the score of an unstored output at an unstored key.
-
-    `facts` is N, `width` d; embeddings are Gaussian N(0, 1/d), and g is that of the statement.
-    """
-    return facts / width * (1 / rank + 1 / width + 1 / (rank * width))
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw a memory H of size 1e-6 to 1e6, and a read and a query, each stored in it or random."""
     m, n = rng.integers(1, min(size, 8) + 1, 2).tolist()
     memory = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
+    # a stored fact adds signal, a random one is cross-talk alone
     query = memory.down[0] if rng.random() < 0.5 else rng.standard_normal(n)
     read = memory.up[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
     return Case(memory, read, query, int(rng.integers(1, 17)))
@@ -167,15 +159,15 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return (1 + 1/r)(u·Hx)² + ‖Hᵀu‖²‖x‖²/r, the statement's second moment of the answer uᵀΔx."""
-    xp = array_namespace(case.read)
     reached = case.memory.T @ case.read
-    signal = float(xp.sum(reached * case.query)) ** 2
-    energy = float(xp.sum(reached**2)) * float(xp.sum(case.query**2))
-    return (1 + 1 / case.rank) * signal + energy / case.rank
+    signal = float(reached @ case.query)
+    energy = (norm(reached) * norm(case.query)) ** 2
+    return (1 + 1 / case.rank) * signal**2 + energy / case.rank
 
 
 def measure(case: Case, rows: Rows) -> float:
     """Return the second moment of uᵀΔx, from mean and mean square of what one row of A adds."""
+    # rows are independent: variances add up, and each has one r-th of the weight
     mean, square = rows.moments(case.memory.T @ case.read, case.query)
     return mean**2 + (square - mean**2) / rows.drawn
 
@@ -238,12 +230,15 @@ def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
     """Return the variance of an unstored output's score at an unstored key in one adapter of many.
 
-    The `adapters` share the `facts` evenly, and a router lets only one of them act.
+    The `adapters` share the `facts` evenly, and a router lets only one of them act. Embeddings are
+    Gaussian N(0, 1/d), d being `width`.
     """
     if adapters < 1:
         message = f"{adapters} adapters hold no facts: give at least 1"
         raise ValueError(message)
-    return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
+    # (N/d) g of the statement, for the facts that the one adapter holds
+    held = math.ceil(facts / adapters)
+    return held / width * (1 / rank + 1 / width + 1 / (rank * width))
 
 
 def draw_shared(rng: np.random.Generator, size: int) -> Case:
@@ -251,6 +246,7 @@ def draw_shared(rng: np.random.Generator, size: int) -> Case:
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     facts, frame = int(rng.integers(1, n + 1)), orthonormal(rng, n, n)
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
+    # along a stored key, or along one that no fact has
     query = 10.0 ** int(rng.integers(-3, 4)) * frame[:, int(rng.integers(n))]
     read = outputs[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
     return Case(LowRank(outputs, frame[:, :facts].T), read, query, int(rng.integers(1, 17)))
@@ -279,6 +275,7 @@ def measure_shared(case: Case, library: Library) -> float:
         for i, owner in enumerate(library.owner):
             if owner == k:
                 reached = reached + strength * answers[i] * keys[i, :]
+        # adapters are drawn independently of each other
         one, square = rows.moments(reached, case.query)
         mean, variance = mean + one, variance + (square - one**2) / rank
     return mean**2 + variance

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
-from loratheory.theorems._arrays import beside, condition_number, eye, harmonic_frame
+from loratheory.theorems._arrays import beside, condition_number, eye, harmonic_frame, largest, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -57,11 +57,6 @@ class Case:
     keys: Array
     outputs: Array
     rank: int
-
-    @property
-    def pairing(self) -> LowRank:
-        """The sum over the facts of the output times the transposed key."""
-        return LowRank(self.outputs, self.keys.T)
 
     @property
     def facts(self) -> int:
@@ -84,6 +79,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     skew = float(rng.choice([0.0, 0.5]))
     frames = []
     for d in (n, m):
+        # skew frames must give the floor of orthonormal ones
         mix = np.eye(facts) + skew * orthonormal(rng, facts, facts)
         frames.append(orthonormal(rng, d, facts) @ mix * 10.0 ** int(rng.integers(-3, 4)))
     return Case(frames[0], frames[1], int(rng.integers(1, facts + 2)))
@@ -118,9 +114,10 @@ def responses(case: Case, update: LowRank) -> Array:
 
 def measure(case: Case, update: LowRank) -> float:
     """Return the mean of x_ij² over i ≠ j: the update's squared responses to other facts' keys."""
-    xp, table = array_namespace(case.keys), responses(case, update)
+    table = responses(case, update)
+    # the response to a fact's own key is no cross-talk
     other = table * (1 - eye(table, case.facts))
-    return float(xp.sum(other**2)) / max(case.facts * (case.facts - 1), 1)
+    return norm(other) ** 2 / max(case.facts * (case.facts - 1), 1)
 
 
 def condition(case: Case) -> float:
@@ -148,15 +145,15 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     left = right = rng.standard_normal((case.rank, case.keys.shape[1]))
     right = right / np.linalg.norm(right, axis=0)
     for _ in range(40):
+        # least energy at a given response to the own key
         quiet = np.linalg.lstsq(right @ right.T, right, rcond=None)[0]
         left, right = right, quiet / (quiet * right).sum(axis=0)
     return answering(case, left / (left * right).sum(axis=0), right)
 
 
 def _unit(case: Case, update: LowRank) -> bool:
-    xp = array_namespace(case.keys)
-    own = xp.sum(case.outputs * (update @ case.keys), axis=0)
-    return bool(xp.all(xp.abs(own - 1.0) <= SAFETY / 4 * condition(case)))
+    own = array_namespace(case.keys).sum(case.outputs * (update @ case.keys), axis=0)
+    return largest(own - 1.0) <= SAFETY / 4 * condition(case)
 
 
 ASSUMPTIONS = {RANK: lambda case, update: update.width <= case.rank, UNIT: _unit}

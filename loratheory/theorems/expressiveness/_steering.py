@@ -231,6 +231,7 @@ def growth(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> float:
     total, before = 0.0, products_after(weights)[-1]
     for weight, after, low in zip(weights, products_after(weights), updates, strict=True):
         layer = weight + low.dense()
+        # an error made in this layer passes through all layers after it
         total += norm(after) * norm(layer) * norm(before)
         before = layer @ before
     return total

@@ -134,6 +134,7 @@ def attain(case: Case) -> LowRank:
     if m <= r + 1:
         return simplex(m)
     if r <= 1:
+        # on a line three tokens never all win: the best margin is 0
         return LowRank(np.zeros((m, r)), np.zeros((r, m)))
     return circle(range(m), m) if r == 2 else cross_polytope(m)
 

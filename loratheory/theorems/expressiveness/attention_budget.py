@@ -504,6 +504,7 @@ def rival_reach(case: Reached, rng: np.random.Generator) -> Updates:
     """Return updates that replace queries and keys by two factors of the wanted form N."""
     head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
     best, one = from_dense(case.wanted, head), np.eye(head)
+    # the head basis nearest to the frozen queries, or one far from it
     basis = case.queries @ np.linalg.pinv(best.up.T) + size * orthonormal(rng, head, head)
     new = basis @ best.up.T, np.linalg.solve(basis.T, best.down)
     return LowRank(one, new[0] - case.queries), LowRank(one, new[1] - case.keys)

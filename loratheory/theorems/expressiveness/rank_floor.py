@@ -192,18 +192,16 @@ class Case:
     def error(self, update: LowRank) -> float:
         """Return the squared error at the keys plus the mean squared change on other inputs."""
         missed = norm(update @ self.keys - self.values) ** 2
-        return missed if self.moment is None else missed + disturbed(update, self.moment)
+        if self.moment is None:
+            return missed
+        # tr Δ M Δ', from the factors: no dense update is formed
+        moved = (update.up.T @ update.up) * (update.down @ self.moment @ update.down.T)
+        return missed + float(array_namespace(moved).sum(moved))
 
     @property
     def energy(self) -> float:
         """Squared error without an adapter."""
         return norm(self.values) ** 2
-
-
-def disturbed(update: LowRank, moment: Array) -> float:
-    """Return the mean squared change of the outputs over inputs of second moment `moment`."""
-    xp = array_namespace(moment)
-    return float(xp.sum((update.up.T @ update.up) * (update.down @ moment @ update.down.T)))
 
 
 @dataclass(frozen=True)
@@ -271,16 +269,13 @@ def draw_edits(rng: np.random.Generator, size: int) -> Case:
     return Case(keys, values, int(rng.integers(0, min(m, n, count) + 1)))
 
 
-def _moment(rng: np.random.Generator, n: int) -> Array:
-    frame, spread = orthonormal(rng, n, n), 10.0 ** rng.uniform(-2, 0, n)
-    return (frame * spread) @ frame.T
-
-
 def draw_batch(rng: np.random.Generator, size: int) -> Case:
     """Draw more or fewer keys than dimensions, values, and a weak or strong second moment."""
     m, n = rng.integers(1, size + 1, 2).tolist()
-    facts, moment = int(rng.integers(1, min(size + 3, 32))), _moment(rng, n)
+    facts, frame = int(rng.integers(1, min(size + 3, 32))), orthonormal(rng, n, n)
+    moment = (frame * 10.0 ** rng.uniform(-2, 0, n)) @ frame.T
     values = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
+    # other inputs may hardly matter or decide all
     weight = 10.0 ** rng.uniform(-2, 2) / np.trace(moment)
     rank = int(rng.integers(0, min(m, n, facts) + 1))
     return Case(rng.standard_normal((n, facts)), values, rank, weight * moment)
@@ -402,6 +397,7 @@ def draw_fisher(rng: np.random.Generator, size: int) -> Weighted:
     base = gaussian(rng, m, n, min(m, n), magnitude)
     updates = tuple(base + gaussian(rng, m, n, 1, spread * magnitude) for _ in range(k))
     seen = rng.integers(1, n + 1, k).tolist()
+    # singular moments and weights: only what they see counts
     inputs = tuple(orthonormal(rng, n, t) * 10.0 ** rng.uniform(-1, 0, t) for t in seen)
     weighed = int(rng.integers(1, m + 1))
     outputs = (orthonormal(rng, m, weighed) * 10.0 ** rng.uniform(-1, 0, weighed)).T
@@ -439,6 +435,7 @@ def rival_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
     if kind == 0:
         return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)
     if kind == 1:
+        # the weighted mean, truncated as if outputs and inputs were white
         weighed = replace(case, rank=min(case.updates[0].shape))
         return attain_fisher(weighed).truncated(case.rank)
     return nudged(rng, attain_fisher(case), case.rank)

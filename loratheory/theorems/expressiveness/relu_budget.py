@@ -139,6 +139,7 @@ def spare_room(
     """
     xp, level, spare = array_namespace(offset), 0 * offset, []
     for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
+        # on the ball a unit stays within the norm of its row times the radius
         level = layer @ level + bias
         spare.append(float(xp.min(level - radius * row_norms(product))))
     return min([-largest(level - offset), *spare[:-1]])

@@ -175,7 +175,7 @@ from loratheory.theorems._arrays import (
     norm,
     share_true,
 )
-from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
+from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal, unit_vectors
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
@@ -394,6 +394,7 @@ def rival_packing(case: Packed, rng: np.random.Generator) -> Library:
     if kind == 0:
         return free
     if kind == 1:
+        # adapters that share row spaces overlap in full
         return free[rng.integers(0, case.adapters, case.adapters)]
     size = 10.0 ** int(rng.integers(-12, 1))
     return np.linalg.qr(attain_packing(case) + size * rng.standard_normal(shape))[0]
@@ -478,14 +479,6 @@ def largest_library(
     return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
 
 
-def directions(
-    rng: np.random.Generator, trials: int, adapters: int, width: int
-) -> Float[Array, "trials adapters width"]:
-    """Return unit keys after independent random rotations, one for each adapter and trial."""
-    free = rng.standard_normal((trials, adapters, width))
-    return free / np.linalg.norm(free, axis=-1, keepdims=True)
-
-
 def draw_random(rng: np.random.Generator, size: int) -> Turned:
     """Draw one to four other tokens, one to six adapters, and margins near what these add."""
     t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
@@ -519,7 +512,7 @@ noise_random = sampled(bound_random)
 
 def rival_random(case: Turned, rng: np.random.Generator) -> Float[Array, "trials k n"]:
     """Draw fresh rotations, at times with random signs, which leave them uniform."""
-    turned = directions(rng, case.trials, *case.rows.shape[1:])
+    turned = unit_vectors(rng, case.trials, *case.rows.shape[1:])
     return turned if rng.random() < 0.7 else turned * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
 
 
@@ -530,6 +523,7 @@ def _unit(_: Turned, turned: Array) -> bool:
 def _random(_: Turned, turned: Array) -> bool:
     """Whether each adapter's direction has the mean and second moments of a uniform one."""
     xp, (trials, _, n) = array_namespace(turned), turned.shape
+    # uniform directions have mean 0 and second moments of the identity over n
     each = xp.permute_dims(turned, (1, 0, 2))
     mean, gram = xp.mean(turned, axis=0), xp.matrix_transpose(each) @ each / trials
     near = largest(mean) * math.sqrt(trials * n) <= SIGMAS
@@ -557,7 +551,7 @@ def _example(kind: str) -> tuple[Turned, Array]:
     rows = np.zeros((1, 8, 32))
     rows[:, :, 0] = 1.0
     case = Turned(rows, np.array([-1.5 if kind == "trails" else 1.5]), 2000)
-    turned = directions(np.random.default_rng(0), case.trials, 8, 32)
+    turned = unit_vectors(np.random.default_rng(0), case.trials, 8, 32)
     return case, {
         "trails": turned,
         "long": 3 * turned,
@@ -689,8 +683,4 @@ RANDOM_TURNS: Theorem[Turned, Array] = Theorem.of(__name__, "random interference
 
 SUM: Theorem[Summed, Array] = Theorem.of(__name__, "sum capacity", "_sum")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    PACKING,
-    RANDOM_TURNS,
-    SUM,
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (PACKING, RANDOM_TURNS, SUM)

@@ -115,6 +115,7 @@ def measure(case: Case, taught: Taught) -> float:
 
 def _spread(case: Case) -> float:
     """Return six standard errors of the measured mean strength."""
+    # the mean square splits into the part along a key and the rest
     second = case.left / case.width + (1 - 1 / case.width) * case.rest
     return 6 * (max(0.0, second - case.left**2) / case.trials) ** 0.5
 
@@ -129,6 +130,7 @@ def trained(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
     m = (case.later + 1) * case.rank
     taught = Taught(keys, np.zeros((*keys.shape[:2], m, case.rank)))
     for place in range(case.later + 1):
+        # an adapter learns what those before it leave of its facts
         known = 0 if case.apart else taught.answers(place, place)
         taught.outputs[:, place] = _wanted(case, taught, place) - known
     return taught
@@ -164,6 +166,7 @@ def _random(case: Case, taught: Taught) -> bool:
 
 def _fitted(case: Case, taught: Taught) -> bool:
     for place in range(case.later + 1):
+        # keys are orthonormal within an adapter: alone it answers with its outputs
         given = taught.outputs[:, place, :, :] if case.apart else taught.answers(place + 1, place)
         if largest(given - _wanted(case, taught, place)) > 64 * SAFETY:
             return False

@@ -145,6 +145,7 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
     kind, best = int(rng.integers(6)), merge(case)
     if kind < 4:
         return ((one, two, (one + two) / 2, one + two)[kind],) * 2
+    # next to the best a wrong constant shows first
     magnitude = 10.0 ** int(rng.integers(-12, 1)) * case.scale
     return (best + gaussian(rng, *best.shape, 2, magnitude),) * 2
 

@@ -198,6 +198,7 @@ def _exact(case: Case, merged: LowRank) -> bool:
     missed = 0.0
     for low in case.updates:
         basis = low.row_space()
+        # in the basis of its own row space an adapter is as small as its rank
         wanted = LowRank(low @ basis, basis.T @ basis)
         missed += (LowRank(merged.up, merged.down @ basis) - wanted).norm ** 2
     return missed**0.5 <= SAFETY * condition(case) * scale(case)

@@ -42,7 +42,7 @@ import numpy as np
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import largest
-from loratheory.theorems._sampling import SIGMAS, standard_normal
+from loratheory.theorems._sampling import SIGMAS, standard_normal, unit_vectors
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 
 SENSE = "equal"
@@ -96,6 +96,7 @@ def top_singular_value(strength: int | float, coefficient: int | float = 1.0) ->
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw merged strengths well below or above the threshold, with usual coefficients."""
+    # next to the threshold the limit is approached too slowly
     below = rng.random() < 0.5
     merged = float(rng.uniform(0, 0.7) if below else rng.uniform(1.5, 6))
     coefficient = float(rng.choice([1.0, 0.5, 0.25]))
@@ -112,26 +113,24 @@ def measure(case: Case, sample: Sample) -> float:
     xp = array_namespace(sample.bases)
     edit = sample.left[:, :, None] * sample.right[:, None, :]
     left = xp.linalg.svd(sample.bases + case.merged * edit)[0][:, :, 0]
+    # relative to the edit's own length, which a control may change
     cosines = xp.sum(left * sample.left, axis=1) ** 2 / xp.sum(sample.left**2, axis=1)
     return float(xp.mean(cosines))
-
-
-def _vectors(rng: np.random.Generator, width: int) -> Array:
-    vectors = rng.standard_normal((TRIALS, width))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
     """Draw Gaussian bases, with edits in random directions or along an axis."""
     d = case.width
     bases = rng.standard_normal((TRIALS, d, d)) / d**0.5
+    # the base has no preferred direction: an axis is as good as any
     axis = np.tile(np.eye(1, d), (TRIALS, 1))
-    left = axis if rng.random() < 0.3 else _vectors(rng, d)
-    return Sample(bases, left, _vectors(rng, d))
+    left = axis if rng.random() < 0.3 else unit_vectors(rng, TRIALS, d)
+    return Sample(bases, left, unit_vectors(rng, TRIALS, d))
 
 
 def _apart(_: Case, sample: Sample) -> bool:
     xp, d = array_namespace(sample.bases), sample.bases.shape[1]
+    # an independent edit meets the base like one more normal entry of variance 1/d
     lengths = xp.sum(sample.left**2, axis=1) * xp.sum(sample.right**2, axis=1)
     answers = xp.sum(sample.left[:, :, None] * sample.bases * sample.right[:, None, :], axis=(1, 2))
     return largest(answers / xp.sqrt(lengths)) * d**0.5 <= SIGMAS

@@ -82,6 +82,7 @@ class Case:
             errors = np.array(errors_of(self, (merge(self, weights),) * k)) / size
             return -float(weights @ errors), -errors
 
+        # the floor is concave in the weights: ascent on the simplex finds its maximum
         summed = {"type": "eq", "fun": lambda w: np.sum(w) - 1}
         limits = {"bounds": [(0, 1)] * k, "constraints": summed}
         precise = {"ftol": 1e-15, "maxiter": 300}
@@ -119,6 +120,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw related or unrelated updates, either on all inputs or on some inputs under noise."""
     k, (m, n) = int(rng.integers(1, 6)), rng.integers(1, min(size, 6) + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
+    # alike at first, so that a merge is worth something
     base = gaussian(rng, m, n, min(m, n), magnitude)
     updates = []
     for _ in range(k):
@@ -180,6 +182,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Merges:
         worst = int(np.argmax(errors))
         if errors[worst] < least:
             best, least = merged, errors[worst]
+        # the gradient of the largest error is a subgradient of their maximum
         slope = 2 * (gaps[worst] @ case.inputs[worst].T + case.noise**2 * merged)
         merged = merged - slope / (2 * (1 + case.noise**2) * (1 + step / 4))
     return (LowRank(best, np.eye(best.shape[1])),) * len(dense)

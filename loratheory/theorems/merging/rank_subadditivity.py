@@ -62,23 +62,11 @@ class Case:
     side: Literal["least", "most"] = "least"
 
 
-def least_rank(ranks: tuple[int, ...], rows: int, columns: int) -> int:
-    """Return ρ + γ − R, or 0 if negative: no weighted sum of the adapters has a lower rank.
-
-    `rows` is ρ, `columns` is γ, and R is the sum of `ranks`.
-    """
-    return max(0, rows + columns - sum(ranks))
-
-
-def most_rank(rows: int, columns: int) -> int:
-    """Return min(ρ, γ), ρ being `rows` and γ `columns`: no weighted sum has a higher rank."""
-    return min(rows, columns)
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw ranks of one to four adapters that share row space, column space, both or neither."""
     count, top = int(rng.integers(1, 5)), min(4, max(1, size))
     ranks = tuple(rng.integers(1, top + 1, count).tolist())
+    # joint spaces hold the largest one and at most all side by side
     low, high = max(ranks), sum(ranks)
     rows, columns = rng.integers(low, high + 1, 2).tolist()
     return Case(ranks, rows, columns, "least" if rng.random() < 0.5 else "most")
@@ -87,8 +75,8 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """Return the least rank of the sum or, if the case's side is ``most``, minus the greatest."""
     if case.side == "least":
-        return float(least_rank(case.ranks, case.rows, case.columns))
-    return -float(most_rank(case.rows, case.columns))
+        return float(max(0, case.rows + case.columns - sum(case.ranks)))
+    return -float(min(case.rows, case.columns))
 
 
 def measure(case: Case, library: Library) -> float:
@@ -160,9 +148,11 @@ def _pair(case: Case, *signs: float, turn: bool = False) -> tuple[Case, Library]
     return case, tuple(s * lines[i * turn] for i, s in enumerate(signs))
 
 
+_ALIKE, _APART = Case((1, 1), 1, 1, "most"), Case((1, 1), 2, 2)
+
 CONTROLS = (
     Control("an adapter that is zero", RANKS, partial(_pair, Case((1,), 1, 1), 0.0)),
-    Control("an adapter and its negative", SPANS, partial(_pair, Case((1, 1), 2, 2), 1.0, -1.0)),
+    Control("an adapter and its negative", SPANS, partial(_pair, _APART, 1.0, -1.0)),
     Control(
         "two unrelated adapters that should share a row",
         SPANS,

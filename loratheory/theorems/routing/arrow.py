@@ -163,6 +163,7 @@ def rival(case: Case, rng: np.random.Generator) -> tuple[LowRank, ...]:
 def _edited(case: Case, adapters: tuple[LowRank, ...]) -> bool:
     for keys, s, low in zip(case.keys, case.strengths, adapters, strict=True):
         xp, values, energy = array_namespace(s), low @ keys, float(array_namespace(s).sum(s**2))
+        # outputs at right angles, as long as their strengths, and nothing elsewhere
         off = xp.max(xp.abs(values.T @ values - eye(keys, s.shape[0]) * s**2))
         if max(float(off), abs(low.norm**2 - energy)) > SAFETY * energy:
             return False
@@ -180,6 +181,7 @@ def _example(
     angle: float = np.pi / 2, second: float = 0.5, parallel: bool = False, shared: bool = False
 ) -> tuple[Case, tuple[LowRank, ...]]:
     pair = np.array([[1.0, np.cos(angle)], [0.0, np.sin(angle)]])
+    # each adapter has a plane of its own, unless they share one
     keys = tuple(np.kron(np.eye(2)[:, [i * (not shared)]], pair) for i in range(2))
     case = Case(keys, (np.array([1.0, second]),) * 2)
     adapters = (

@@ -230,6 +230,7 @@ ASSUMPTIONS = {
 
 def _control(name: str, breaks: str, change: Callable[..., Sample]) -> Control[Case, Sample]:
     def _changed() -> tuple[Case, Sample]:
+        # a fair sample, spoilt in one respect
         fine = gaussian_sample(np.random.default_rng(0), 600, 16, 5)
         keys, spare = fine.keys[:, :, :4], fine.keys[:, :, 4:]
         return Case(facts=4, width=16, threshold=0.5), change(keys, fine.queries, spare)
@@ -300,6 +301,7 @@ def draw_threshold(rng: np.random.Generator, size: int) -> Calibrated:
     """Draw few samples or many, thresholds at the largest or below, adapters of any rank."""
     samples = int(rng.integers(1, 10 * size))
     order = int(rng.integers(1, min(samples, 5) + 1))
+    # about the rate that the threshold has in the mean
     rate = order / samples * float(rng.uniform(0.2, 2.5))
     trials = 20000 if samples <= 20 else 2000
     return Calibrated(samples, order, min(rate, 0.9), int(rng.integers(1, size + 1)), trials)
@@ -497,6 +499,7 @@ def _library(
 ) -> Control[Gated, Library]:
     def _changed() -> tuple[Gated, Library]:
         case = Gated(adapters=3, facts=1, width=2, threshold=threshold, hops=1, trials=20000)
+        # a fair library, spoilt in one respect
         fine = rival_library(case, np.random.default_rng(0))
         return case, Library(*change(fine.keys, fine.queries))
 

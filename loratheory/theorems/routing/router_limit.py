@@ -339,6 +339,7 @@ def rival_soft(case: Mixing, rng: np.random.Generator) -> Array:
     """Return answers mixed with random or even weights, or the best mixture slightly perturbed."""
     (x, k), m = case.joint.shape, case.answers.shape[1]
     weights = (rng.dirichlet([1.0] * k, x), np.full((x, k), 1 / k), rng.standard_normal((x, k)))
+    # mixtures first, then answers that are none
     kind = int(rng.integers(4))
     if kind < len(weights):
         return case.mixed(weights[kind])
@@ -499,6 +500,7 @@ def measure_information(_: Erring, inputs: Inputs) -> float:
     xp, joint = array_namespace(inputs.joint), inputs.joint
     apart = xp.sum(joint, axis=0, keepdims=True) * xp.sum(joint, axis=1, keepdims=True)
     seen = joint > 0
+    # what never occurs adds nothing: 0 ln 0 is 0
     ratio = xp.where(seen, joint, 1.0) / xp.where(seen, apart, 1.0)
     return float(xp.sum(joint * xp.log(ratio)))
 

@@ -245,10 +245,7 @@ def _neutral(case: OneFact, merge: AssociativeMemory) -> bool:
     return bool(array_namespace(logits).all(logits == logits[:1, :]))
 
 
-ASSUMPTIONS_FACT = {
-    NEUTRAL: _neutral,
-    ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0),
-}
+ASSUMPTIONS_FACT = {NEUTRAL: _neutral, ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0)}
 
 CONTROLS_FACT = ()
 

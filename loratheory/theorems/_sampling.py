@@ -18,24 +18,22 @@ DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance of a frequenc
 SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
 
 
-def frequency_room(probability: float, trials: int) -> float:
-    """Return how far a frequency in this many trials may lie from its probability by chance.
-
-    Chance exceeds this distance once in a billion runs.
-    """
-    from scipy.stats import binom  # slow to import
-
-    # the interval outside which a frequency falls once in a billion runs
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials
-    return float(max(abs(ends - probability)))
-
-
 def sampled(bound: Callable[[Any], float]) -> Callable[[Any], float]:
     """Return the `noise` of a theorem whose value is a frequency in ``case.trials`` trials.
 
-    The probability of each trial is ``bound(case)``.
+    The probability of each trial is ``bound(case)``. Chance moves the frequency farther than the
+    noise once in a billion runs.
     """
-    return lambda case: frequency_room(bound(case), case.trials)
+
+    def _room(case: Any) -> float:
+        from scipy.stats import binom  # slow to import
+
+        probability = bound(case)
+        # the interval outside which a frequency falls once in a billion runs
+        ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, probability) / case.trials
+        return float(max(abs(ends - probability)))
+
+    return _room
 
 
 def standard_normal(entries: Array) -> bool:

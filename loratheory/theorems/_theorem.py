@@ -15,7 +15,8 @@ A module defines the parts of its theorem under fixed names, and `Theorem.of` co
   ``rival``, ``adversary``, ``noise``, ``scale`` and ``condition``, of which the last two may be
   attributes of ``Case``;
 * ``ASSUMPTIONS``, hypotheses in words, each with a predicate, and ``CONTROLS``, at least one for
-  each hypothesis; an `Assumption` without a control gives the reason;
+  each hypothesis (`spoil` makes one of an instance that obeys all); an `Assumption` without a
+  control gives the reason;
 * ``UNSEEN``: the reason, where `verify` would not notice if the law were changed by a tenth;
 * ``KIND = "lemma"`` for a result that is used and tested but not listed among the theorems;
   ``PART_OF`` for a corollary with a module of its own: the label of its theorem.
@@ -108,6 +109,18 @@ class Control(Generic[C, W]):
     breaks: str
     example: Callable[[], tuple[C, W]]
     fails: Literal["holds", "tight"] = "holds"
+
+
+def spoil(
+    name: str, breaks: str, fine: Callable[[], tuple[C, W]], change: Callable[[W], W]
+) -> Control[C, W]:
+    """Return a control whose instance is that of `fine`, with its witness changed."""
+
+    def _spoilt() -> tuple[C, W]:
+        case, witness = fine()
+        return case, change(witness)
+
+    return Control(name, breaks, _spoilt)
 
 
 @dataclass(frozen=True)

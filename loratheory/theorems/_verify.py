@@ -7,6 +7,8 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -354,12 +356,21 @@ def verify_all(
     Report or Sensitivity
         In the order of `labels`.
     """
-    from joblib import Parallel, delayed, parallel_config  # slow to import
-
+    workers = min(workers or os.cpu_count() or 1, len(labels))
     one = functools.partial(
         _verify_one, cases=cases, seed=seed, size=size, backend=backend, sensitive=sensitive
     )
-    workers = min(workers or os.cpu_count() or 1, len(labels))
+    if workers <= 1:
+        yield from map(one, labels)
+        return
     # one BLAS thread a process: many small matrices
-    with parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
-        yield from Parallel(return_as="generator")(map(delayed(one), labels))
+    threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(threads, "1"))  # read by the children when they start
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(one, labels)
+    finally:
+        for name, value in threads.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -450,14 +450,15 @@ def reads_that_hold_nothing_and_entities_of_another_length(case, rng):
 
 @symmetry("even-edits")
 def more_reads_move_no_border(case, _):
-    yield replace(case, reads=case.reads + (7 if case.reads > 2 else 0)), 1.0
+    reads = case.edits.shape[1]
+    yield two_read_region.even(reads + (7 if reads > 2 else 0), case.entities, case.hops), 1.0
 
 
 @example("even-edits")
 def twice_the_golden_ratio_over_two_reads():
-    yield two_read_region.Even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
-    yield two_read_region.Even(5, np.eye(7)), 1.0
-    yield two_read_region.Even(4, np.eye(4), hops=1), 0.5
+    yield two_read_region.even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
+    yield two_read_region.even(5, np.eye(7)), 1.0
+    yield two_read_region.even(4, np.eye(4), hops=1), 0.5
 
 
 @road("spread-region")

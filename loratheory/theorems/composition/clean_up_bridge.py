@@ -56,7 +56,7 @@ from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._arrays import eye, lead
-from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
+from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem, spoil
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition.two_read_region import Pattern, Prompt, of_prompt
 from loratheory.toy import LinearChain, miss
@@ -179,18 +179,21 @@ def _reads_entities(case: Case, chain: LinearChain) -> bool:
     return max(miss(reads, values, one), miss(writes, one, keys)) <= SAFETY * condition(case)
 
 
-def _example(
-    change: Callable[[LinearChain], LinearChain], repeat: bool = False
-) -> tuple[Case, LinearChain]:
+def _fine(repeat: bool = False) -> tuple[Case, LinearChain]:
     case = Case(region.small((0.8, 0.7)), 4.0)
     more = case.prompt.keys[1]
     # two entities with one key
     more[:, 2] = more[:, 0] if repeat else more[:, 2]
-    return case, change(attain(case))
+    return case, attain(case)
 
 
-def _bridged(change: Callable[[LowRank], LowRank]) -> tuple[Case, LinearChain]:
-    return _example(lambda chain: replace(chain, bridges=(change(chain.bridges[0]),)))
+def _scale_first(part: str, factor: float, chain: LinearChain) -> LinearChain:
+    one, two = getattr(chain, part)
+    return replace(chain, **{part: (factor * one, two)})
+
+
+def _bridged(change: Callable[[LowRank], LowRank], chain: LinearChain) -> LinearChain:
+    return replace(chain, bridges=(change(chain.bridges[0]),))
 
 
 def _mixing(bridge: LowRank) -> LowRank:
@@ -201,21 +204,15 @@ def _blunter(bridge: LowRank) -> LowRank:
     return LowRank(bridge.up, bridge.down / 2)
 
 
-def _scaled(part: str, factor: float) -> tuple[Case, LinearChain]:
-    case, chain = _example(lambda chain: chain)
-    one, two = getattr(chain, part)
-    return case, replace(chain, **{part: (factor * one, two)})
-
-
 _MEMORIES, _EDITS = region.PARTS["memories"], region.PARTS["edits"]
 
 CONTROLS = (
-    Control("repeat a key", region.FRAMES, partial(_example, lambda chain: chain, repeat=True)),
-    Control("double the old facts", _MEMORIES, partial(_scaled, "memories", 2.0)),
-    Control("leave the first edit out", _EDITS, partial(_scaled, "edits", 0.0)),
-    Control("decide among mixtures of entities", ENTITIES, partial(_bridged, _mixing)),
-    Control("decide half as sharply", ENTITIES, partial(_bridged, _blunter)),
-    Control("write keys twice as long", ENTITIES, partial(_bridged, lambda low: 2 * low)),
+    Control("repeat a key", region.FRAMES, partial(_fine, repeat=True)),
+    spoil("double the old facts", _MEMORIES, _fine, partial(_scale_first, "memories", 2.0)),
+    spoil("leave the first edit out", _EDITS, _fine, partial(_scale_first, "edits", 0.0)),
+    spoil("decide among mixtures of entities", ENTITIES, _fine, partial(_bridged, _mixing)),
+    spoil("decide half as sharply", ENTITIES, _fine, partial(_bridged, _blunter)),
+    spoil("write keys twice as long", ENTITIES, _fine, partial(_bridged, lambda low: 2 * low)),
 )
 
 

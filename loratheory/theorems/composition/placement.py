@@ -731,8 +731,6 @@ THEOREM: Theorem[Case, Edit] = Theorem.of(__name__, "least-norm placement")
 
 FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", scale=bound_free)
 
-INVISIBLE: Theorem[Placements, Test] = Theorem.of(__name__, "invisible placement", "_hidden")
-
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     FREE,
     FREE.clause(
@@ -743,5 +741,5 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
         scale=lambda taught: 1 + norm(taught.mix),
         condition=lambda taught: condition_of(taught.keys),
     ),
-    INVISIBLE,
+    Theorem.of(__name__, "invisible placement", "_hidden"),
 )

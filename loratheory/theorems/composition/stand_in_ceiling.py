@@ -150,34 +150,30 @@ def attain(case: Case) -> Reader:
     return Reader(beside(case.stand_ins, heard), beside(case.stand_ins, replies))
 
 
-def _any(case: Case, rng: np.random.Generator, signals: int) -> Reader:
-    (s, n), sharp = case.stand_ins.shape, float(rng.choice([0.1, 1.0]))
+def _any(case: Case, rng: np.random.Generator) -> Reader:
+    (s, n), signals = case.stand_ins.shape, case.signals
+    sharp = float(rng.choice([0.1, 1.0]))
     heard = np.moveaxis(rng.dirichlet([sharp] * signals, (s, n)), -1, 0)
     return Reader(heard, np.moveaxis(rng.dirichlet([sharp] * case.tokens, (signals, n)), -1, 1))
 
 
-def _mixed(first: Reader, second: Reader, share: float) -> Reader:
-    return Reader(
-        (1 - share) * first.heard + share * second.heard,
-        (1 - share) * first.replies + share * second.replies,
-    )
-
-
 def rival(case: Case, rng: np.random.Generator) -> Reader:
     """Return a random reader, or the best one with a small share of a random one mixed in."""
-    free, best = _any(case, rng, case.signals), attain(case)
-    return free if rng.random() < 0.5 else _mixed(best, free, 10.0 ** int(rng.integers(-9, 0)))
+    free, best = _any(case, rng), attain(case)
+    share = 1.0 if rng.random() < 0.5 else 10.0 ** int(rng.integers(-9, 0))
+    heard = (1 - share) * best.heard + share * free.heard
+    return Reader(heard, (1 - share) * best.replies + share * free.replies)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Reader:
     """Return the best reader found by improving replies and signals in turn."""
-    best = found = _any(case, rng, case.signals)
+    best = found = _any(case, rng)
     weight = case.entities * case.stand_ins
     answers = np.array(case.answers)
     for start in range(20):
         # alternation ends in local optima: it starts anew
         if start % 5 == 0:
-            found = _any(case, rng, case.signals)
+            found = _any(case, rng)
         # the best reply to a signal is its most frequent answer, and the other way round
         votes = np.zeros(found.replies.shape)
         for j, e in np.ndindex(answers.shape):

@@ -198,7 +198,7 @@ from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, condition_number, eye, lead, norm
+from loratheory.theorems._arrays import condition_number, eye, largest, lead, norm
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
 from loratheory.toy import Hop, LinearChain, branching, chain, interpolating, miss
@@ -642,11 +642,8 @@ def adversary_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
 
 
 def _within(case: Disturbed, crowd: Crowd) -> bool:
-    for weights, level in zip(crowd.weights, case.interference, strict=True):
-        xp = array_namespace(weights)
-        if float(xp.max(xp.abs(weights))) > level * (1 + SAFETY):
-            return False
-    return True
+    pairs = zip(crowd.weights, case.interference, strict=True)
+    return all(largest(weights) <= level * (1 + SAFETY) for weights, level in pairs)
 
 
 def _twice() -> tuple[Disturbed, Crowd]:
@@ -841,19 +838,6 @@ def order_mass(rows: Sequence[Sequence[float]]) -> float:
     return math.fsum(here)
 
 
-def spread_margin(
-    coefficients: Sequence[float],
-    edits: Sequence[Sequence[float]],
-    facts: Sequence[Sequence[float]],
-) -> float:
-    """Return the right answer's margin by the statement's formula, from coefficients and shares."""
-    hops = range(len(coefficients) + 1)
-    # path j has new facts up to hop j and old ones from there on
-    masses = [order_mass([*edits[:j], *facts[j:]]) for j in hops]
-    parts = [math.prod(coefficients[:j]) * mass for j, mass in zip(hops, masses, strict=True)]
-    return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
-
-
 def _rows(shares: Array) -> list[list[float]]:
     return [list(map(float, shares[i, :])) for i in range(shares.shape[0])]
 
@@ -882,7 +866,10 @@ def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"
 
 def bound_spread(case: Spread) -> float:
     """Return p_K − max(0, max_j (p_{j−1} − p_j)), from coefficients and shares alone."""
-    return spread_margin(case.coefficients, _rows(case.edits), _rows(case.facts))
+    edits, facts, hops = _rows(case.edits), _rows(case.facts), range(case.hops + 1)
+    # path j has new facts up to hop j and old ones from there on
+    parts = [math.prod(case.coefficients[:j]) * order_mass([*edits[:j], *facts[j:]]) for j in hops]
+    return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
 
 
 def attain_spread(case: Spread) -> Stream:
@@ -984,20 +971,10 @@ CONTROLS_SPREAD = (
 # Even edits over facts in the first and the last read
 
 
-@dataclass(frozen=True, eq=False)
-class Even:
-    """One or two edits, each spread evenly over `reads` reads, on these entities."""
-
-    reads: int
-    entities: Float[Array, "d n"]
-    hops: int = 2
-
-    def at(self, coefficient: float) -> Spread:
-        """Return the case in which all edits have this coefficient."""
-        ends = np.eye(self.reads)[[0, -1][: self.hops]]
-        even = np.full_like(ends, 1 / self.reads)
-        like = self.entities
-        return Spread((coefficient,) * self.hops, beside(like, even), beside(like, ends), like)
+def even(reads: int, entities: Float[Array, "d n"], hops: int = 2) -> Spread:
+    """Return whole edits spread evenly over these reads, of facts in the first and the last one."""
+    facts = np.eye(reads)[[0, -1][:hops]]
+    return Spread((1.0,) * hops, np.full_like(facts, 1 / reads), facts, entities)
 
 
 def border(reads: int, hops: int = 2) -> float:
@@ -1007,37 +984,27 @@ def border(reads: int, hops: int = 2) -> float:
     return 1.0 if reads >= 3 else 5**0.5 - 1
 
 
-def measure_even(case: Even, stream: Stream) -> float:
-    """Return the coefficient at which the measured margin is 0, found by Brent's method."""
-    return float(brentq(lambda c: measure_spread(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
+def measure_even(case: Spread, stream: Stream) -> float:
+    """Return the common coefficient at which the measured margin is 0, found by Brent's method."""
+
+    def _margin(c: float) -> float:
+        return measure_spread(replace(case, coefficients=(c,) * case.hops), stream)
+
+    return float(brentq(_margin, 0.3, 3.0, xtol=1e-15))
 
 
-def draw_even(rng: np.random.Generator, size: int) -> Even:
+def draw_even(rng: np.random.Generator, size: int) -> Spread:
     """Draw one or two edits, and two to eight reads over which they are spread evenly."""
     hops = 1 if rng.random() < 0.25 else 2
-    return Even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
+    return even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
 
 
-def _of_even(holds: Any, case: Even, stream: Stream) -> bool:
-    return bool(holds(case.at(1.0), stream))
-
-
-_EVEN = Even(3, _FRAME)
-_AT = _EVEN.at(1.0)
-
-
-def _evenly(**other: Array) -> tuple[Even, Stream]:
-    """Return the example with some fields of its case replaced, and its stream."""
-    case = replace(_AT, **other)
-    return replace(_EVEN, entities=case.entities), attain_spread(case)
-
-
-ASSUMPTIONS_EVEN = {text: partial(_of_even, holds) for text, holds in ASSUMPTIONS_SPREAD.items()}
+_EVEN = even(3, _FRAME)
 
 CONTROLS_EVEN = (
-    Control("one entity twice", FRAMES_SPREAD, partial(_evenly, entities=_TWICE)),
-    Control("edits where their facts are", EDITS, partial(_evenly, edits=_AT.facts)),
-    Control("facts spread as evenly", FACTS, partial(_evenly, facts=_AT.edits)),
+    Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(_EVEN, entities=_TWICE))),
+    Control("edits where their facts are", EDITS, partial(_built, _EVEN, edits=_EVEN.facts)),
+    Control("facts spread as evenly", FACTS, partial(_built, _EVEN, facts=_EVEN.edits)),
 )
 
 COMPUTE_EVEN = (border,)
@@ -1070,10 +1037,10 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
     SPREAD.clause(
         "even edits",
         "_even",
-        bound=lambda case: border(case.reads, case.hops),
-        attain=lambda case: attain_spread(case.at(1.0)),
-        rival=lambda case, rng: rival_spread(case.at(1.0), rng),
+        bound=lambda case: border(case.edits.shape[1], case.hops),
+        attain=attain_spread,
+        rival=rival_spread,
         scale=lambda _: 10.0,
-        condition=lambda case: condition_spread(case.at(1.0)),
+        condition=condition_spread,
     ),
 )

@@ -544,10 +544,8 @@ THEOREM: Theorem[Case, Updates] = Theorem.of(
     condition=lambda case: inverses(case.layers.weights),
 )
 
-REACH: Theorem[Reached, Updates] = Theorem.of(__name__, "attention reach", "_reach")
-
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     THEOREM.clause("half the width", "_square"),
     THEOREM.clause("score-change rank", "_change"),
-    REACH,
+    Theorem.of(__name__, "attention reach", "_reach"),
 )

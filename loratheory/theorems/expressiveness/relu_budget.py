@@ -130,21 +130,6 @@ def opening_biases(
     )
 
 
-def spare_room(
-    layers: list[Array], biases: tuple[Array, ...], radius: int | float, offset: Float[Array, " d"]
-) -> float:
-    """Return the least value that a hidden unit takes on the ball; below 0 if one may be cut.
-
-    If the last layer's constant misses `offset` by e, the result is at most -e.
-    """
-    xp, level, spare = array_namespace(offset), 0 * offset, []
-    for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
-        # on the ball a unit stays within the norm of its row times the radius
-        level = layer @ level + bias
-        spare.append(float(xp.min(level - radius * row_norms(product))))
-    return min([-largest(level - offset), *spare[:-1]])
-
-
 @dataclass(frozen=True, eq=False)
 class Case:
     """Frozen layers with a target weight and a rank, and the radius of the ball of inputs."""
@@ -241,8 +226,13 @@ def _fitted(case: Case, trial: Trial) -> bool:
 
 
 def _active(case: Case, trial: Trial) -> bool:
-    layers = case.layers(trial.updates)
-    return spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
+    layers, level, least = case.layers(trial.updates), 0 * trial.offset, []
+    for layer, bias, product in zip(layers, trial.biases, partial_products(layers), strict=True):
+        level = layer @ level + bias
+        # on the ball a unit stays within the norm of its row times the radius
+        least.append(float(array_namespace(level).min(level - case.radius * row_norms(product))))
+    # the last layer's units may be cut, but it has to end at the target's bias
+    return min([-largest(level - trial.offset), *least[:-1]]) >= -_room(case)
 
 
 ASSUMPTIONS = {

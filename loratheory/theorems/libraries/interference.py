@@ -176,7 +176,7 @@ from loratheory.theorems._arrays import (
     share_true,
 )
 from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal, unit_vectors
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
 SENSE = "upper"
 KIND = "lemma"
@@ -547,24 +547,20 @@ ASSUMPTIONS_RANDOM = {
 }
 
 
-def _example(kind: str) -> tuple[Turned, Array]:
+def _fine(margin: float = 1.5) -> tuple[Turned, Array]:
     rows = np.zeros((1, 8, 32))
     rows[:, :, 0] = 1.0
-    case = Turned(rows, np.array([-1.5 if kind == "trails" else 1.5]), 2000)
-    turned = unit_vectors(np.random.default_rng(0), case.trials, 8, 32)
-    return case, {
-        "trails": turned,
-        "long": 3 * turned,
-        "fixed": 0 * turned - np.eye(1, 32),
-        "alike": turned[:, :1, :] + 0 * turned,
-    }[kind]
+    case = Turned(rows, np.array([margin]), 2000)
+    return case, unit_vectors(np.random.default_rng(0), case.trials, 8, 32)
 
 
 CONTROLS_RANDOM = (
-    Control("an edit that trails by as much", MARGINS, partial(_example, "trails")),
-    Control("a key three times as long", UNIT, partial(_example, "long")),
-    Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
-    Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
+    Control("an edit that trails by as much", MARGINS, partial(_fine, -1.5)),
+    spoil("a key three times as long", UNIT, _fine, lambda keys: 3 * keys),
+    spoil("adapters that all read the key", RANDOM, _fine, lambda keys: 0 * keys - np.eye(1, 32)),
+    spoil(
+        "one random turn for all adapters", INDEPENDENT, _fine, lambda keys: keys[:, :1] + 0 * keys
+    ),
 )
 
 
@@ -679,8 +675,8 @@ THEOREM: Theorem[Case, Answer] = Theorem.of(
 
 PACKING: Theorem[Packed, Library] = Theorem.of(__name__, "packing floor", "_packing")
 
-RANDOM_TURNS: Theorem[Turned, Array] = Theorem.of(__name__, "random interference", "_random")
-
-SUM: Theorem[Summed, Array] = Theorem.of(__name__, "sum capacity", "_sum")
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (PACKING, RANDOM_TURNS, SUM)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    PACKING,
+    Theorem.of(__name__, "random interference", "_random"),
+    Theorem.of(__name__, "sum capacity", "_sum"),
+)

@@ -169,7 +169,7 @@ def scale(case: Case) -> float:
     return sum(low.norm for low in case.updates)
 
 
-def condition(case: Case) -> float:
+def condition(case: "Case | Leaking") -> float:
     """Return the squared condition number of the frame F, whose Gram matrix is inverted."""
     return condition_on_span(frame(case.updates), DEPENDENT) ** 2
 
@@ -313,13 +313,13 @@ CONTROLS_PRICE = (
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 
-PRICE: Theorem[Leaking, Array] = Theorem.of(
-    __name__,
-    "interpolation price",
-    "_price",
-    # the norms that meet, on an input as long as its leak
-    scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
-    condition=lambda case: LONGEST * condition_on_span(frame(case.updates), DEPENDENT) ** 2,
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    Theorem.of(
+        __name__,
+        "interpolation price",
+        "_price",
+        # the norms that meet, on an input as long as its leak
+        scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
+        condition=lambda case: LONGEST * condition(case),
+    ),
 )
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (PRICE,)

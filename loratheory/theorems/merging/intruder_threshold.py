@@ -34,8 +34,8 @@ Benaych-Georges and Nadakuditi, *J. Multivariate Anal.* 111 (2012), section 3.1;
 dimensions: Shuttleworth et al. (arXiv 2410.21228).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -43,7 +43,7 @@ from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import largest
 from loratheory.theorems._sampling import SIGMAS, standard_normal, unit_vectors
-from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
+from loratheory.theorems._theorem import SAFETY, Assumption, Theorem, spoil
 
 SENSE = "equal"
 STATUS = "cited"
@@ -159,20 +159,17 @@ def _own_direction(sample: Sample) -> Sample:
     return Sample(sample.bases, left[:, :, 0], right[:, 0, :])
 
 
-def _control(
-    name: str, breaks: str, merged: float, change: Callable[[Sample], Sample]
-) -> Control[Case, Sample]:
-    def _changed() -> tuple[Case, Sample]:
-        case = Case(merged, 1.0, 64)
-        return case, change(rival(case, np.random.default_rng(1)))
+def _fine(merged: float) -> tuple[Case, Sample]:
+    case = Case(merged, 1.0, 64)
+    return case, rival(case, np.random.default_rng(1))
 
-    return Control(name, breaks, _changed)
 
+_WEAK, _STRONG = partial(_fine, 0.7), partial(_fine, 1.5)
 
 CONTROLS = (
-    _control("a larger base", GAUSSIAN, 1.5, lambda s: Sample(2 * s.bases, s.left, s.right)),
-    _control("an edit of the base's own top direction", APART, 0.7, _own_direction),
-    _control("an edit thrice as strong", UNIT, 0.7, lambda s: Sample(s.bases, 3 * s.left, s.right)),
+    spoil("a larger base", GAUSSIAN, _STRONG, lambda s: replace(s, bases=2 * s.bases)),
+    spoil("an edit of the base's own top direction", APART, _WEAK, _own_direction),
+    spoil("an edit thrice as strong", UNIT, _WEAK, lambda s: replace(s, left=3 * s.left)),
 )
 
 COMPUTE = (overlap, top_singular_value)

@@ -122,8 +122,7 @@ Norm-based routing: SpectR (arXiv 2504.03454), SEQR (arXiv 2509.18093).
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -134,7 +133,7 @@ from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import share_true
 from loratheory.theorems._sampling import SIGMAS, Sample, gaussian_sample, sampled
-from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems._theorem import Control, Theorem, spoil
 
 SENSE = "equal"
 SOURCE = "own; rests on Hotelling (1931)"
@@ -228,20 +227,23 @@ ASSUMPTIONS = {
 }
 
 
-def _control(name: str, breaks: str, change: Callable[..., Sample]) -> Control[Case, Sample]:
-    def _changed() -> tuple[Case, Sample]:
-        # a fair sample, spoilt in one respect
-        fine = gaussian_sample(np.random.default_rng(0), 600, 16, 5)
-        keys, spare = fine.keys[:, :, :4], fine.keys[:, :, 4:]
-        return Case(facts=4, width=16, threshold=0.5), change(keys, fine.queries, spare)
+def _fine() -> tuple[Case, Sample]:
+    sample = gaussian_sample(np.random.default_rng(0), 600, 16, 4)
+    return Case(facts=4, width=16, threshold=0.5), sample
 
-    return Control(name, breaks, _changed)
+
+def _alike(sample: Sample) -> Sample:
+    return replace(sample, keys=0.3 * sample.keys + sample.keys[:, :, :1])
+
+
+def _louder(drawn: Any) -> Any:
+    return replace(drawn, queries=3 * drawn.queries)
 
 
 CONTROLS = (
-    _control("keys that are alike", KEYS, lambda k, x, z: Sample(0.3 * k + z, x)),
-    _control("the query is a key", INDEPENDENT, lambda k, _, __: Sample(k, k[:, :, 0])),
-    _control("a query three times as strong", LENGTH, lambda k, x, _: Sample(k, 3 * x)),
+    spoil("keys that are alike", KEYS, _fine, _alike),
+    spoil("the query is a key", INDEPENDENT, _fine, lambda s: Sample(s.keys, s.keys[:, :, 0])),
+    spoil("a query three times as strong", LENGTH, _fine, _louder),
 )
 
 
@@ -251,7 +253,7 @@ SENSE_THRESHOLD = "equal"
 SOURCE_THRESHOLD = "Wilks (1941), for gates"
 USES_THRESHOLD = ("thm:gate-detection",)
 
-INDEPENDENT_THRESHOLD = "independent responses"
+SEPARATE = "independent responses"
 LAW = "later inputs of the law that was sampled"
 
 
@@ -342,7 +344,7 @@ def _independent(case: Calibrated, responses: Responses) -> bool:
 
 
 ASSUMPTIONS_THRESHOLD = {
-    INDEPENDENT_THRESHOLD: _independent,
+    SEPARATE: _independent,
     LAW: lambda _, responses: responses.later == 1.0,
 }
 
@@ -354,7 +356,7 @@ def _example_threshold(copies: int = 1, later: float = 1.0) -> tuple[Calibrated,
 
 
 CONTROLS_THRESHOLD = (
-    Control("ten copies of each", INDEPENDENT_THRESHOLD, partial(_example_threshold, copies=10)),
+    Control("each response counted ten times", SEPARATE, partial(_example_threshold, copies=10)),
     Control("later inputs twice as long", LAW, partial(_example_threshold, later=2.0)),
 )
 
@@ -491,29 +493,23 @@ def rival_library(case: Gated, rng: np.random.Generator) -> Library:
     return Library(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
 
 
-def _library(
-    name: str,
-    breaks: str,
-    change: Callable[[Array, Array], tuple[Array, Array]],
-    threshold: float = 0.5,
-) -> Control[Gated, Library]:
-    def _changed() -> tuple[Gated, Library]:
-        case = Gated(adapters=3, facts=1, width=2, threshold=threshold, hops=1, trials=20000)
-        # a fair library, spoilt in one respect
-        fine = rival_library(case, np.random.default_rng(0))
-        return case, Library(*change(fine.keys, fine.queries))
-
-    return Control(name, breaks, _changed)
+def _fair(threshold: float = 0.5) -> tuple[Gated, Library]:
+    case = Gated(adapters=3, facts=1, width=2, threshold=threshold, hops=1, trials=20000)
+    return case, rival_library(case, np.random.default_rng(0))
 
 
-def _crossed(keys: Array, queries: Array) -> tuple[Array, Array]:
+def _one_key(library: Library) -> Library:
+    return Library(library.keys, library.keys[:, :, 0, :, 0])
+
+
+def _crossed(library: Library) -> Library:
     # The neighbour's key is at right angles and long where this one is short: of the right law
     # alone, but not independent, so that the query never excites both.
-    first = keys[:, :, 0, :, 0]
+    first = library.keys[:, :, 0, :, 0]
     length = np.linalg.norm(first, axis=2, keepdims=True)
     turned = np.stack([-first[:, :, 1], first[:, :, 0]], axis=2) / length
     other = np.sqrt(-2 * np.log(-np.expm1(-(length**2) / 2)))  # of the same law, long where short
-    return np.stack([first, turned * other], axis=2)[:, :, :, :, None], queries
+    return Library(np.stack([first, turned * other], axis=2)[:, :, :, :, None], library.queries)
 
 
 def _in_turn() -> tuple[Gated, Library]:
@@ -523,11 +519,11 @@ def _in_turn() -> tuple[Gated, Library]:
 
 
 CONTROLS_LIBRARY = (
-    _library("a threshold of 2", BELOW, lambda k, x: (k, x), 2.0),
-    _library("shorter keys", KEYS, lambda k, x: (0.3 * k, x)),
-    _library("two edit one key", INDEPENDENT, lambda k, _: (k, k[:, :, 0, :, 0])),
-    _library("a query three times as strong", LENGTH, lambda k, x: (k, 3 * x)),
-    _library("avoid the neighbour's keys", APART, _crossed),
+    Control("a threshold of 2", BELOW, partial(_fair, 2.0)),
+    spoil("shorter keys", KEYS, _fair, lambda s: Library(0.3 * s.keys, s.queries)),
+    spoil("two edit one key", INDEPENDENT, _fair, _one_key),
+    spoil("a query three times as strong", LENGTH, _fair, _louder),
+    spoil("avoid the neighbour's keys", APART, _fair, _crossed),
     Control("ask two adapters in turn at the same keys", FRESH, _in_turn),
 )
 
@@ -553,8 +549,9 @@ COMPUTE_LIBRARY = (clean, largest_clean_library, interference)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__, "gate detection")
 
-THRESHOLD: Theorem[Calibrated, Responses] = Theorem.of(__name__, "threshold samples", "_threshold")
-
 CAPACITY: Theorem[Gated, Library] = Theorem.of(__name__, "library capacity", "_library")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (THRESHOLD, CAPACITY)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    Theorem.of(__name__, "threshold samples", "_threshold"),
+    CAPACITY,
+)

@@ -67,7 +67,7 @@ def is_orthonormal(frame: Array) -> bool:
     return largest(gram - eye(frame, frame.shape[-1])) <= SAFETY
 
 
-def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
+def perturb(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
     """Return a random update of this rank, or `best` with the entries of its `up` perturbed.
 
     The random update's magnitude is between ``10**-decades`` and ``10**decades``; entries are
@@ -108,7 +108,7 @@ def nearest_columns(rng: np.random.Generator, one: Array, two: Array) -> tuple[A
     return first / np.linalg.norm(first), second / np.linalg.norm(second)
 
 
-def around(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, ...]:
+def disturb(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, ...]:
     """Return updates near the `best`, perturbed by 1e-12 to 1, or noise of that size alone.
 
     Only their columns `up` are disturbed, so that they keep their ranks.
@@ -122,7 +122,7 @@ def around(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, 
     return tuple(updates)
 
 
-def alternating(
+def fit_alternating(
     rng: np.random.Generator,
     wanted: Array,
     rank: int,

@@ -18,7 +18,7 @@ DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance of a frequenc
 SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
 
 
-def sampled(bound: Callable[[Any], float]) -> Callable[[Any], float]:
+def allow_for_sampling(bound: Callable[[Any], float]) -> Callable[[Any], float]:
     """Return the `noise` of a theorem whose value is a frequency in ``case.trials`` trials.
 
     The probability of each trial is ``bound(case)``. Chance moves the frequency farther than the

@@ -52,9 +52,8 @@ SAFETY = 2.0**12 * 2.0**-52  # rounding room, relative to the case's own scale
 Sense = Literal["lower", "upper", "equal"]
 Status = Literal["proved", "cited", "conjectured", "refuted"]
 Kind = Literal["theorem", "lemma", "clause"]
-CLAUSE = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
 NEXT_DOCUMENT = r"\n={20,}\n"  # between the documents of a family's module
-TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
+FIRST_SENTENCE = r"(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
 
 
 class AssumptionError(ValueError):
@@ -202,11 +201,11 @@ def parts(document: str) -> dict[str, str]:
 
 def state(document: str, name: str) -> str:
     """Return the statement of a document in one line; ValueError if it has none."""
-    stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
-    if stated is None:
+    stated = parts(document)["Statement"]
+    if not stated:
         message = f"{name}: its docstring has no paragraph that opens with **Statement.**: write it"
         raise ValueError(message)
-    return " ".join(stated[1].split())
+    return " ".join(stated.split())
 
 
 def find_document(text: str, title: str, name: str) -> str:
@@ -394,9 +393,9 @@ class Theorem(Generic[C, W]):
         ValueError
             If the docstring has no paragraph of that name.
         """
-        # the docstring states all clauses: a claim without words is an error
-        stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
-        if name not in stated:
+        # a clause opens with Corollary, Remark or Refuted, and its name in parentheses
+        stated = [text for key, text in parts(self.document).items() if key.endswith(f" ({name})")]
+        if not stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**: state it there"
             raise ValueError(message)
         if suffix:
@@ -406,7 +405,7 @@ class Theorem(Generic[C, W]):
             changes = {part: getattr(Theorem, part) for part in WITNESSES} | changes
         if "assumptions" in changes:
             changes["assumptions"] = list_assumptions(changes["assumptions"])
-        text, title = stated[name].strip(), f"{name[0].upper()}{name[1:]}"
+        text, title = stated[0], f"{name[0].upper()}{name[1:]}"
         return replace(
             self,
             label=f"thm:{name.replace(' ', '-')}",
@@ -423,7 +422,8 @@ class Theorem(Generic[C, W]):
     @property
     def tells(self) -> str:
         """The practical consequence for someone who merges or routes adapters; may be empty."""
-        found = re.search(TELLS, self.document, re.MULTILINE | re.DOTALL)
+        told = parts(self.document).get("What it tells someone who merges adapters", "")
+        found = re.match(FIRST_SENTENCE, told, re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
     def __repr__(self) -> str:

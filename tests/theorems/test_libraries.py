@@ -50,10 +50,10 @@ def shared(keys, outputs, read, query, rank):
 def two_facts_of_one_output_have_4_in_one_adapter_or_two_and_3_apart():
     """Y = (1, 1), x = (1, 0), rank 1: signal 1 counts twice, |y|² |x|² = 2 once."""
     case = shared(np.eye(2), np.ones((1, 2)), np.ones(1), np.array([1.0, 0.0]), rank=1)
-    together = ((hebbian_memory.summed(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
+    together = ((hebbian_memory.share(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
     yield case, 4.0, *together, (hebbian_memory.Library((0, 1), (1, 1), (1.0, 0.0)), 3.0)
     one = shared(np.eye(3)[:, :1], np.ones((2, 1)), np.ones(2), np.eye(3)[0], rank=2)
-    yield one, 4 * 1.5 + 4 / 2, (hebbian_memory.summed((0,), 2), 8.0)
+    yield one, 4 * 1.5 + 4 / 2, (hebbian_memory.share((0,), 2), 8.0)
 
 
 @symmetry("merged-memory", rel=1e-8)

@@ -256,7 +256,7 @@ def a_bit_for_two_adapters_nothing_at_chance_and_a_quarter_wrong_among_four():
     yield told(4, 0.25), log(3) / 2
     # told whether it is one of the first two or of the last two: a bit, half of the time wrong
     halves = np.kron(np.eye(2), np.ones((2, 1))) / 4
-    yield told(4, 0.5), log(2) - log(3) / 2, (router_limit.sent(halves), log(2))
+    yield told(4, 0.5), log(2) - log(3) / 2, (router_limit.route(halves), log(2))
 
 
 @symmetry("router-information")
@@ -264,7 +264,7 @@ def an_input_in_two_parts_and_names_of_adapters(case, rng):
     inputs = router_limit.rival_information(case, rng)
     order = rng.permutation(case.adapters)
     parts = np.concatenate([inputs.joint / 4, inputs.joint * 3 / 4], axis=1)[order]
-    same = router_limit.measure_information(case, router_limit.sent(parts))
+    same = router_limit.measure_information(case, router_limit.route(parts))
     assert same == pytest.approx(router_limit.measure_information(case, inputs), abs=1e-12)
     yield case, 1.0
 

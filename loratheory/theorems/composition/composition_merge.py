@@ -78,7 +78,7 @@ class Merged:
     coefficients: tuple[float, float]
 
 
-def composed(chain: LinearChain) -> LowRank:
+def compose(chain: LinearChain) -> LowRank:
     """Return T, the change of both reads' product by the edits, of width at most ``r_1 + r_2``."""
     (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
@@ -114,14 +114,14 @@ def bound(case: Case) -> float:
 def measure(_: Case, merged: Merged) -> float:
     """Return ‖T − aΔ₁ − bΔ₂‖/‖T‖, a and b being the merge's coefficients."""
     # the product of the edited reads, less a weighted sum of the edits
-    target, (a, b) = composed(merged.chain), merged.coefficients
+    target, (a, b) = compose(merged.chain), merged.coefficients
     one, two = merged.chain.edits
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
 
 
 def _best(chain: LinearChain) -> Merged:
     two = chain.edits[1]
-    return Merged(chain, (0.0, composed(chain).inner(two) / max(two.inner(two), 1e-300)))
+    return Merged(chain, (0.0, compose(chain).inner(two) / max(two.inner(two), 1e-300)))
 
 
 def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
@@ -211,7 +211,7 @@ ASSUMPTIONS = {
     WRITES: _writes_apart,
     FIRST: _reads_first,
     SECOND: lambda case, m: _inside(m.chain.edits[1], _frames(case)[1]),
-    CHANGE: lambda _, merged: composed(merged.chain).norm > 0,
+    CHANGE: lambda _, merged: compose(merged.chain).norm > 0,
 }
 
 CONTROLS = (

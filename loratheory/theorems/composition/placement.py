@@ -254,7 +254,7 @@ def condition_of(keys: Array) -> float:
     return min(condition_number(keys), 1e9) ** 2
 
 
-def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
+def draw_independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     """Draw reads and facts whose stacked named keys are linearly independent.
 
     With `partner` the latent key is independent of them as well.
@@ -276,12 +276,12 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     keys = np.column_stack([case.lessons, case.question]) if partner else case.lessons
     if keys.shape[0] >= keys.shape[1] and condition_of(keys) <= 1e4:
         return case
-    return independent(rng, size, partner)
+    return draw_independent(rng, size, partner)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw one to four reads and facts, with keys of unequal lengths and unequal learning rates."""
-    return independent(rng, size, partner=False)
+    return draw_independent(rng, size, partner=False)
 
 
 def bound(case: Case) -> float:
@@ -421,7 +421,7 @@ class Wanted:
 
 def draw_free(rng: np.random.Generator, size: int) -> Wanted:
     """Draw lessons, and as wanted logits the right answer, nearly the least edit's, or any."""
-    model = independent(rng, size, partner=True)
+    model = draw_independent(rng, size, partner=True)
     right = np.eye(model.named[0].shape[1] + 1)[0]
     # answers near the cheapest one cost next to nothing more
     noise, said = rng.standard_normal(len(right)), np.append(weights(model), 0.0)
@@ -515,7 +515,7 @@ class Taught:
 
 def draw_taught(rng: np.random.Generator, size: int) -> Taught:
     """Draw a two-hop lesson for each fact, and a question that combines the lessons' keys."""
-    model = independent(rng, size, partner=False)
+    model = draw_independent(rng, size, partner=False)
     # through a partner the latent keys are near the named ones
     partner = tuple(keys + rng.standard_normal(keys.shape) * np.abs(keys) for keys in model.named)
     facts = partner[0].shape[1]

@@ -412,7 +412,7 @@ def _with_noise(rng: np.random.Generator, share: float, keys: Array, values: Arr
     return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
 
-def framed(case: Prompt) -> bool:
+def is_framed(case: Prompt) -> bool:
     """Whether keys and values are independent, with condition numbers below 1000."""
     return condition(case) < 1e6
 
@@ -425,7 +425,7 @@ def _hold(part: str, case: Prompt, model: LinearChain) -> bool:
 
 
 ASSUMPTIONS: tuple[Assumption[Prompt, LinearChain], ...] = (
-    Assumption(FRAMES, lambda case, _: framed(case)),
+    Assumption(FRAMES, lambda case, _: is_framed(case)),
     *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
     Assumption(FREE, lambda case, _: case.keys[0].shape[1] > 1),
 )
@@ -569,7 +569,7 @@ def bound_perturbed(case: Disturbed) -> float:
     return least_margin(coefficients, interference, case.prompt.pattern)
 
 
-def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
+def merge_crowd(case: Disturbed, crowd: Crowd) -> LinearChain:
     """Return the reads with the others' interference merged in, as updates of rank one."""
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
@@ -584,7 +584,7 @@ def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
 
 def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
     """Return the margin of the right answer when the others are merged into each read."""
-    return measure(case.prompt, merged(case, crowd))
+    return measure(case.prompt, merge_crowd(case, crowd))
 
 
 def scale_perturbed(case: Disturbed) -> float:

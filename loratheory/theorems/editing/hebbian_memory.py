@@ -252,7 +252,7 @@ def draw_shared(rng: np.random.Generator, size: int) -> Case:
     return Case(LowRank(outputs, frame[:, :facts].T), read, query, int(rng.integers(1, 17)))
 
 
-def summed(owner: tuple[int, ...], rank: int) -> Library:
+def share(owner: tuple[int, ...], rank: int) -> Library:
     """Return adapters of one rank with coefficient 1; adapter ``owner[i]`` stores fact ``i``."""
     adapters = max(owner) + 1
     return Library(owner, (rank,) * adapters, (1.0,) * adapters)
@@ -260,7 +260,7 @@ def summed(owner: tuple[int, ...], rank: int) -> Library:
 
 def attain_shared(case: Case) -> Library:
     """Return a library with one adapter for each fact."""
-    return summed(tuple(range(case.memory.width)), case.rank)
+    return share(tuple(range(case.memory.width)), case.rank)
 
 
 def measure_shared(case: Case, library: Library) -> float:
@@ -284,7 +284,7 @@ def measure_shared(case: Case, library: Library) -> float:
 def rival_shared(case: Case, rng: np.random.Generator) -> Library:
     """Share the facts at random among any number of adapters, some of which may hold none."""
     adapters = int(rng.integers(1, case.memory.width + 2))
-    return summed(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
+    return share(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
 
 
 def _along_one(case: Case, _: Library) -> bool:
@@ -297,7 +297,7 @@ def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
 
 
 _PLANE, _ALIKE = np.eye(2), np.array([[1.0, 0.8], [0.0, 0.6]])
-_ONE, _TWO, _ROUTED = summed((0, 0), 2), summed((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
+_ONE, _TWO, _ROUTED = share((0, 0), 2), share((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
 
 ASSUMPTIONS_SHARED = {
     KEYS: lambda case, _: is_orthonormal(case.memory.down.T),

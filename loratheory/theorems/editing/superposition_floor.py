@@ -90,7 +90,7 @@ def bound(case: Case) -> float:
     return least_crosstalk(case.facts, case.rank)
 
 
-def answering(case: Case, left: Array, right: Array) -> LowRank:
+def answer_with(case: Case, left: Array, right: Array) -> LowRank:
     """Return the update whose responses u_i · Δ e_j are the entries of ``left.T @ right``.
 
     Both are (r, N); the keys e and outputs u are those of the case.
@@ -104,7 +104,7 @@ def answering(case: Case, left: Array, right: Array) -> LowRank:
 def attain(case: Case) -> LowRank:
     """Return the update whose responses are the products of the columns of `harmonic_frame`."""
     frame = beside(case.keys, harmonic_frame(case.facts, min(case.rank, case.facts)))
-    return answering(case, frame, frame)
+    return answer_with(case, frame, frame)
 
 
 def responses(case: Case, update: LowRank) -> Array:
@@ -134,7 +134,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     codes = codes / np.linalg.norm(codes, axis=0)
     step = 10.0 ** int(rng.integers(-12, 2)) * rng.standard_normal(codes.shape)
     # Steps at right angles to the codes keep every own response at one.
-    return answering(case, codes + step - codes * (codes * step).sum(axis=0), codes)
+    return answer_with(case, codes + step - codes * (codes * step).sum(axis=0), codes)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
@@ -148,7 +148,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
         # least energy at a given response to the own key
         quiet = np.linalg.lstsq(right @ right.T, right, rcond=None)[0]
         left, right = right, quiet / (quiet * right).sum(axis=0)
-    return answering(case, left / (left * right).sum(axis=0), right)
+    return answer_with(case, left / (left * right).sum(axis=0), right)
 
 
 def _unit(case: Case, update: LowRank) -> bool:

@@ -1,6 +1,6 @@
 r"""Steering an invertible linear network as near to a target as rank allows.
 
-Two constructions reach the same product; `steered` takes the better one. Simple factors always
+Two constructions reach the same product; `steer` takes the better one. Simple factors always
 exist, but need the inverses of long products, which cost every digit in a deep network. The layer
 sweep inverts no long product, and works wherever the adapted products stay invertible on the way.
 
@@ -59,7 +59,7 @@ class Steered:
     condition: float
 
 
-def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
+def steer(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
     """Return updates that add to the product the leading part of what it lacks of the target.
 
     `rank` is the largest width of an update; the better of the two constructions is taken.

@@ -62,7 +62,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import LowRank, array_namespace, gaussian
-from loratheory.theorems._arrays import eye, nudged
+from loratheory.theorems._arrays import eye, perturb
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
@@ -250,7 +250,7 @@ def measure_answers(case: Answers, scores: LowRank) -> float:
 
 def rival_answers(case: Answers, rng: np.random.Generator) -> LowRank:
     """Return random scores of the case's rank, or those of the construction perturbed."""
-    return nudged(rng, attain_answers(case), case.rank)
+    return perturb(rng, attain_answers(case), case.rank)
 
 
 def adversary_answers(case: Answers, rng: np.random.Generator) -> LowRank:

@@ -128,7 +128,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import around, beside, condition_number, eye, norm, spectral_norm
+from loratheory.theorems._arrays import beside, condition_number, disturb, eye, norm, spectral_norm
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 from loratheory.theorems.expressiveness._steering import inverses
@@ -226,7 +226,7 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
     r = case.rank
     # the factors are cut to the rank that is allowed, then disturbed
     cut = [LowRank(low.up[:, :r], low.down[:r, :]) for low in attain_square(case)]
-    return around(rng, cut)
+    return disturb(rng, cut)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
@@ -347,7 +347,7 @@ def measure_change(case: Change, updates: Updates) -> float:
 
 def rival_change(case: Change, rng: np.random.Generator) -> Updates:
     """Return random updates of the ranks r_Q and r_K, or ones near the construction."""
-    return around(rng, attain_change(case))
+    return disturb(rng, attain_change(case))
 
 
 def _within(case: Change, updates: Updates) -> bool:

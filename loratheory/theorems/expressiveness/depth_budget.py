@@ -40,9 +40,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, with_spectrum
-from loratheory.theorems._arrays import around, condition_number, largest, norm, spectral_norm
+from loratheory.theorems._arrays import condition_number, disturb, largest, norm, spectral_norm
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._steering import product_of, steered
+from loratheory.theorems.expressiveness._steering import product_of, steer
 
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); attainment without their second condition: own"
@@ -95,7 +95,7 @@ def attain(case: Case) -> Updates:
 
     They are found by the layer sweep or by simple factors, whichever is more accurate.
     """
-    return steered(case.weights, case.target, case.rank).updates
+    return steer(case.weights, case.target, case.rank).updates
 
 
 def measure(case: Case, updates: Updates) -> float:
@@ -113,12 +113,12 @@ def condition(case: Case) -> float:
     """Return by how much the construction that `attain` takes amplifies rounding errors."""
     if max(map(condition_number, case.weights)) == np.inf:  # a control: nothing is inverted
         return 1.0
-    return steered(case.weights, case.target, case.rank).condition
+    return steer(case.weights, case.target, case.rank).condition
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Return the updates of `attain` perturbed by 1e-12 to 1, or noise of that size alone."""
-    return around(rng, attain(case))
+    return disturb(rng, attain(case))
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:

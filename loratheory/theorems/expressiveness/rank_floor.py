@@ -119,7 +119,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import alternating, norm, nudged
+from loratheory.theorems._arrays import fit_alternating, norm, perturb
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -339,13 +339,13 @@ def condition(case: Floored) -> float:
 
 def rival(case: Floored, rng: np.random.Generator) -> LowRank:
     """Return a random adapter of the case's rank, or the best one slightly perturbed."""
-    return nudged(rng, attain(case), case.rank)
+    return perturb(rng, attain(case), case.rank)
 
 
 def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
     """Return an adapter fitted to X and Y by alternating least squares."""
     inputs, wanted = case.samples
-    return alternating(rng, wanted, case.rank, reads=inputs)
+    return fit_alternating(rng, wanted, case.rank, reads=inputs)
 
 
 ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}
@@ -438,13 +438,13 @@ def rival_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
         # the weighted mean, truncated as if outputs and inputs were white
         weighed = replace(case, rank=min(case.updates[0].shape))
         return attain_fisher(weighed).truncated(case.rank)
-    return nudged(rng, attain_fisher(case), case.rank)
+    return perturb(rng, attain_fisher(case), case.rank)
 
 
 def adversary_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
     """Return a rank-r fit by alternating least squares, which takes no singular values."""
     inputs, wanted = case.whitened
-    return alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
+    return fit_alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
 
 
 def _alike(case: Weighted, _: LowRank) -> bool:

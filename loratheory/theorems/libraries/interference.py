@@ -175,7 +175,7 @@ from loratheory.theorems._arrays import (
     norm,
     share_true,
 )
-from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal, unit_vectors
+from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal, unit_vectors
 from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
 SENSE = "upper"
@@ -507,7 +507,7 @@ def measure_random(case: Turned, turned: Float[Array, "trials k n"]) -> float:
     return share_true(xp.any(gained <= -case.margins[None, :], axis=1))
 
 
-noise_random = sampled(bound_random)
+noise_random = allow_for_sampling(bound_random)
 
 
 def rival_random(case: Turned, rng: np.random.Generator) -> Float[Array, "trials k n"]:
@@ -628,7 +628,7 @@ def measure_sum(case: Summed, inputs: Float[Array, "t n"]) -> float:
     return share_true(moved + case.margin < 0)
 
 
-noise_sum = sampled(bound_sum)
+noise_sum = allow_for_sampling(bound_sum)
 
 
 def rival_sum(case: Summed, rng: np.random.Generator) -> Float[Array, "t n"]:

@@ -125,7 +125,7 @@ def _wanted(case: Case, taught: Taught, place: int) -> Array:
     return eye(taught.keys, (case.later + 1) * case.rank)[:, own]
 
 
-def trained(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
+def train(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
     """Train adapters at these keys, one on top of another or, if `apart`, on the bare base."""
     m = (case.later + 1) * case.rank
     taught = Taught(keys, np.zeros((*keys.shape[:2], m, case.rank)))
@@ -144,7 +144,7 @@ def _keys(case: Case, rng: np.random.Generator) -> Float[Array, "t a n r"]:
 
 def rival(case: Case, rng: np.random.Generator) -> Taught:
     """Train adapters at fresh random keys."""
-    return trained(case, _keys(case, rng))
+    return train(case, _keys(case, rng))
 
 
 def _overlaps(taught: Taught) -> list[float]:
@@ -180,7 +180,7 @@ _SMALL = Case(4, 1, 3)
 
 def _example(change: Callable[[Array], Array], apart: bool = False) -> tuple[Case, Taught]:
     keys = change(_keys(_SMALL, np.random.default_rng(0)))
-    return _SMALL, trained(replace(_SMALL, apart=apart), keys)
+    return _SMALL, train(replace(_SMALL, apart=apart), keys)
 
 
 def _axes(keys: Array) -> Array:

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import LowRank, gaussian, total, truncate
-from loratheory.theorems._arrays import alternating, norm, nudged
+from loratheory.theorems._arrays import fit_alternating, norm, perturb
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -126,7 +126,7 @@ def scale(case: Case) -> float:
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """Return a random correction of rank q, or the best one slightly perturbed."""
-    return nudged(rng, attain(case), case.rank)
+    return perturb(rng, attain(case), case.rank)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
@@ -135,7 +135,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     downs = np.stack([low.down for low in case.adapters])
     # the residual in dense arrays: the fit shares no code with the bound
     mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)
-    return alternating(rng, np.tensordot(case.weights, ups @ downs, 1) - mean, case.rank)
+    return fit_alternating(rng, np.tensordot(case.weights, ups @ downs, 1) - mean, case.rank)
 
 
 ASSUMPTIONS = {

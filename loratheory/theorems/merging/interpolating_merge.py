@@ -121,7 +121,7 @@ def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
     return array_namespace(answers[0]).concat(answers, axis=1)
 
 
-def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
+def interpolate(updates: tuple[LowRank, ...]) -> LowRank:
     """Return the interpolating merge that ``MERGE_METHODS["interpolate"]`` makes of the updates."""
     return MERGE_METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
 
@@ -156,7 +156,7 @@ def bound(case: Case) -> float:
 
 def attain(case: Case) -> LowRank:
     """Return Δ* as ``MERGE_METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
-    return interpolated(case.updates)
+    return interpolate(case.updates)
 
 
 def measure(_: Case, merged: LowRank) -> float:
@@ -243,7 +243,7 @@ def draw_price(rng: np.random.Generator, size: int) -> Leaking:
 
 
 def _outside(case: Leaking) -> LowRank:
-    merged, basis = interpolated(case.updates), case.updates[case.index].row_space()
+    merged, basis = interpolate(case.updates), case.updates[case.index].row_space()
     return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
 
 

@@ -132,7 +132,7 @@ from scipy.special import bdtr, bdtrin, betainc, gammaincc
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import share_true
-from loratheory.theorems._sampling import SIGMAS, Sample, gaussian_sample, sampled
+from loratheory.theorems._sampling import SIGMAS, Sample, allow_for_sampling, gaussian_sample
 from loratheory.theorems._theorem import Control, Theorem, spoil
 
 SENSE = "equal"
@@ -209,7 +209,7 @@ def measure(case: Case, sample: Sample) -> float:
     return share_true(xp.sum(weights**2, axis=-1) > case.threshold)
 
 
-noise = sampled(bound)
+noise = allow_for_sampling(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
@@ -326,7 +326,7 @@ def measure_threshold(case: Calibrated, responses: Responses) -> float:
     return float(np.mean(gammaincc(case.rank / 2, heights / 2) > case.rate))
 
 
-noise_threshold = sampled(bound_threshold)
+noise_threshold = allow_for_sampling(bound_threshold)
 
 
 def rival_threshold(case: Calibrated, rng: np.random.Generator) -> Responses:
@@ -484,7 +484,7 @@ def measure_library(case: Gated, library: Library) -> float:
     return 1 - share_true(xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2)))
 
 
-noise_library = sampled(bound_library)
+noise_library = allow_for_sampling(bound_library)
 
 
 def rival_library(case: Gated, rng: np.random.Generator) -> Library:

@@ -145,7 +145,7 @@ from scipy.special import ndtr, ndtri, xlogy
 from loratheory.lowrank import Array, array_namespace, device, orthonormal
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, share_true
-from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
+from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -209,7 +209,7 @@ def measure(_: Case, sample: Sample) -> float:
     return share_true(xp.argmax(scores, axis=1) == sample.owners)
 
 
-noise = sampled(bound)
+noise = allow_for_sampling(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
@@ -466,7 +466,7 @@ class Inputs:
         return float(xp.sum(self.joint) - sum(right))
 
 
-def sent(joint: Float[Array, "k x"]) -> Inputs:
+def route(joint: Float[Array, "k x"]) -> Inputs:
     """Return inputs of this joint law, each routed to its most probable adapter."""
     return Inputs(joint, tuple(int(e) for e in np.argmax(joint, axis=0)))
 
@@ -513,8 +513,8 @@ def rival_information(case: Erring, rng: np.random.Generator) -> Inputs:
         best = attain_information(case).joint * (1 + size * rng.random((k, k)))
         free = best / np.sum(best, axis=1, keepdims=True) / k
     # mixed with inputs that name their adapter until it errs as rarely as allowed
-    often = min(1.0, case.error / max(sent(free).error, SAFETY)) * (1 - 1e-12)
-    return sent(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
+    often = min(1.0, case.error / max(route(free).error, SAFETY)) * (1 - 1e-12)
+    return route(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
 
 
 def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
@@ -524,7 +524,7 @@ def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
     the router errs with probability ε.
     """
     k = case.adapters
-    low, high, best = 0.0, 60.0, sent(np.eye(k) / k)
+    low, high, best = 0.0, 60.0, route(np.eye(k) / k)
     for _ in range(50):
         price = (low + high) / 2
         used = rng.dirichlet([5.0] * k)

@@ -151,15 +151,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import (
-    beside,
-    condition_number,
-    eye,
-    largest,
-    lead,
-    norm,
-    share_true,
-)
+from loratheory.theorems._arrays import condition_number, eye, largest, lead, norm, share_true
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition.two_read_region import Prompt, small, two_hops
@@ -676,7 +668,8 @@ def attain_hidden(case: Placements) -> Test:
 
 def _above(weights: Array, border: float, model: Placed) -> bool:
     logits = model.single(model.case.prompt.keys[1])
-    return float(array_namespace(logits).sum(beside(logits, weights) * logits)) > border
+    xp = array_namespace(logits)
+    return float(xp.sum(xp.asarray(weights, device=logits.device) * logits)) > border
 
 
 def rival_hidden(case: Placements, rng: np.random.Generator) -> Test:

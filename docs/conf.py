@@ -79,13 +79,13 @@ def result_pages():
         summary, *sections = results(study).items()
         parts = [file.read_text(encoding="utf-8").partition("\n")[0], summary[1]]
         parts += [f"## {name}\n\n{body}" for name, body in sections]
-        if "figure.svg" not in "".join(parts):
+        if "figure.svg" not in " ".join(parts):
             parts.append("![Figure of this study](figure.svg)")
         parts.append("[What was predicted](prediction.md), written before the runs.\n")
-        # In a study's folder links are relative to it.
-        local = re.compile(r"\]\((?![a-z]+:|#|/)")
-        text = local.sub(f"](../../paper/studies/{study}/", "\n\n".join(parts))
-        pages[f"results_{study}.md"] = text
+        # Links are relative to the study's folder, whose other texts are no pages here.
+        text = re.sub(r"(?<!!)\[([^]]+)\]\((\w+\.md)\)", r"{download}`\1 <\2>`", "\n\n".join(parts))
+        place = f"../../paper/studies/{study}/"
+        pages[f"results_{study}.md"] = re.sub(r"(\]\(|<)(?=\w+\.\w+[)>])", rf"\1{place}", text)
     return pages
 
 

@@ -39,7 +39,7 @@ def routed(routers):
     return lambda module, x: routers[module].weights(x)
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "language_model.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "another_model.md"
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
 PAIRS = ((0, 1), (2, 3))
@@ -550,7 +550,7 @@ def test_what_the_page_shows_of_routers_and_gates_runs():
     model, rng = small_model(layers=2), np.random.default_rng(0)
     names = [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 1) for part in ("gate", "down")]
     adapters = [Adapter.of({n: gaussian(rng, 16, 16, 2) for n in names}) for _ in range(2)]
-    code = PAGE.read_text().split("## Who acts")[1].split("```python\n")[1].split("```")[0]
+    code = PAGE.read_text().split("## Weigh adapters")[1].split("```python\n")[1].split("```")[0]
     folders = {"tests/data/persons": adapters[0], "tests/data/mascots": adapters[1]}
     shown = {"model": model, "lt": SimpleNamespace(read_adapter=folders.__getitem__)}
     before = next_token_logits(model, ["one two"])

@@ -121,13 +121,12 @@ def _counted(key: str, folder: Path) -> int:
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the sections of a page by their heading ``## …``; what precedes them is under ``""``.
+    """Return the sections of a page by their heading ``## name``; what precedes them is under ``""``.
 
-    A heading may say more in front of the name, ``## Which layers? (top_layers)``; one that does
-    not end in a name, such as ``## How measured``, is text. The page's own heading is left out.
+    Other headings, such as ``## How measured``, are text. The page's own heading is left out.
     """
     page = re.sub(r"\A# [^\n]*\n", "", text)
-    first, *rest = re.split(r"^## (?:[^\n]*\((?=\w+\)$))?(\w+)\)?$", page, flags=re.M)
+    first, *rest = re.split(r"^## (\w+)$", page, flags=re.M)
     return {"": first.strip(), **dict(zip(rest[::2], map(str.strip, rest[1::2]), strict=True))}
 
 

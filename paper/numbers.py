@@ -121,7 +121,7 @@ def _counted(key: str, folder: Path) -> int:
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the sections of a page by their heading ``## name``; what precedes them is under ``""``.
+    """Return the sections of a page by their headings ``## name``; what precedes them by ``""``.
 
     Other headings, such as ``## How measured``, are text. The page's own heading is left out.
     """

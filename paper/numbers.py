@@ -121,13 +121,16 @@ def _counted(key: str, folder: Path) -> int:
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the sections of a page by their headings ``## name``; what precedes them by ``""``.
+    """Return the sections of a page by their heading ``## …``; what precedes them is under ``""``.
 
-    Other headings, such as ``## How measured``, are text. The page's own heading is left out.
+    A heading at the top of the page is left out.
     """
-    page = re.sub(r"\A# [^\n]*\n", "", text)
-    first, *rest = re.split(r"^## (\w+)$", page, flags=re.M)
-    return {"": first.strip(), **dict(zip(rest[::2], map(str.strip, rest[1::2]), strict=True))}
+    first, *rest = re.split(r"^## ", re.sub(r"\A# [^\n]*\n", "", text), flags=re.M)
+    found = {"": first.strip()}
+    for section in rest:
+        name, _, body = section.partition("\n")
+        found[name.strip()] = body.strip()
+    return found
 
 
 def results(study: str, folder: Path = STUDIES) -> dict[str, str]:

@@ -109,7 +109,6 @@ def test_text_is_filled_by_its_own_table(folder):
     page = "# A page\n\nFirst.\n\n## one\n\n[s]: rule=sum\n\nIt has {right; s} of {count right}."
     found = sections(page)
     assert list(found) == ["", "one"]
-    assert list(sections("# A page\n\n## How measured\n\nSo.")) == [""]
     filled = fill_queries(found["one"], "toy/one", folder)
     assert filled == "It has .25 of 4."
     assert fill_queries("{percent right; rule=sum}", "toy/one", folder) == "25%"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from reused import always, dense_logits, enlarged, taught, update
 
-from loratheory.tasks.two_hop import stacked
+from loratheory.tasks.prompts import stacked
 from loratheory.toy.transformer import Pass, decoded, logits
 from paper.studies._shared.answers import (
     accuracies,

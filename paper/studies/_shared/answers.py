@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from loratheory.shapes import Float, Int
-from loratheory.tasks.two_hop import Prompts, Trials, stacked
+from loratheory.tasks.prompts import Prompts, stacked
+from loratheory.tasks.two_hop import Trials
 from loratheory.toy.transformer import Adapt, Pass, decoded, logits
 from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Accuracies

@@ -58,7 +58,7 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     """Return the templates of `steps` steps in which each step uses one new number."""
-    every = pool(skills, steps=steps, prime=PRIME).templates
+    every = pool(skills, steps=steps, prime=PRIME)
     return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
 
 

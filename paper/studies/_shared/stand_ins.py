@@ -11,18 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.shapes import Float, Int64
-from loratheory.tasks import impossible
-from loratheory.tasks.two_hop import (
-    Edit,
-    Prompts,
-    Questions,
-    World,
-    along,
-    every,
-    joined,
-    marked,
-    plain,
-)
+from loratheory.tasks import refuse
+from loratheory.tasks.prompts import Prompts, joined
+from loratheory.tasks.two_hop import Edit, Questions, World, along, every, marked, plain
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import accuracy
 from paper.studies._shared.library import added
@@ -59,10 +50,10 @@ class StandIns:
         """Raise `ImpossibleError` if rows cannot be shared out, or stand-ins cannot disagree."""
         if self.count < 1 or 12 % self.count:
             fact = f"{self.count} stand-ins cannot share {OWN}, {ASKED} and {QUIET} rows equally"
-            raise impossible(fact, "ask for 1, 2, 3, 4, 6 or 12")
+            refuse(fact, "ask for 1, 2, 3, 4, 6 or 12")
         if self.count > facts and not self.agree:
             fact = f"{self.count} stand-ins cannot all disagree about {facts} bridges"
-            raise impossible(fact, f"ask for {facts} at most, or edit more facts")
+            refuse(fact, f"ask for {facts} at most, or edit more facts")
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,6 +49,11 @@ class Info:
     scales: Mapping[str, float] = field(default_factory=dict)
     """By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update."""
 
+    @property
+    def revision(self) -> str:
+        """The revision of the base model, empty where unknown."""
+        return str(self.config.get("revision") or "")
+
 
 class Lazy(Mapping[str, Any]):
     """What ``make(name)`` computes of each module, such as its update, at each look-up anew."""
@@ -195,15 +200,14 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
 
 
 def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
-    place, remedy = f"module {shown(module)}", "combine adapters of one base model"
-    one, two = adapter.info, other.info
+    one, two, fact, place = adapter.info, other.info, "", f"module {shown(module)}"
     shape, expected = adapter.shapes[module], other.shapes[module]
     if shape != expected:
         fact = f"{two.name} changes a {expected} map, {one.name} a {shape} one"
-        raise refusal(place, fact, remedy)
-    if (module in one.embeddings) != (module in two.embeddings):
+    elif (module in one.embeddings) != (module in two.embeddings):
         fact = f"an embedding in only one of {two.name} and {one.name}"
-        raise refusal(place, fact, remedy)
+    if fact:
+        raise refusal(place, fact, "combine adapters of one base model")
 
 
 def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
@@ -211,58 +215,38 @@ def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
 
     Returns what the user should see to: that a revision stands beside none.
     """
-    _agreed("base model", adapters, lambda info: info.base)
-    known = _agreed(
-        "revision of the base model", adapters, lambda info: str(info.config.get("revision") or "")
-    )
-    if known is None:
+    infos, named = [adapter.info for adapter in adapters], list[Info]()
+    for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
+        named = [info for info in infos if getattr(info, key)]
+        for info in named:
+            one, other = getattr(named[0], key), getattr(info, key)
+            if one != other:
+                text = f"its {fact} is {shown(other)}, that of {named[0].name} is {shown(one)}"
+                remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+                raise refusal(info.name, text, remedy)
+    # The last round was about revisions.
+    without = [info.name for info in infos if not info.revision]
+    if not named or not without:
         return ()
-    for adapter in adapters:
-        if not adapter.info.config.get("revision"):
-            revision = shown(known.info.config["revision"])
-            fact = f"{known.info.name} was trained on revision {revision} of its base model"
-            return (f"{fact}, {adapter.info.name} names none: see that they are one",)
-    return ()
-
-
-def _agreed(fact: str, adapters: Sequence[Adapter], value: Callable[[Info], str]) -> Adapter | None:
-    """The first adapter that names a base or a revision; refused if another names another one."""
-    first = None
-    for adapter in adapters:
-        if not value(adapter.info):
-            continue
-        first = first or adapter
-        one, other = value(first.info), value(adapter.info)
-        if one != other:
-            text = f"its {fact} is {shown(other)}, that of {first.info.name} is {shown(one)}"
-            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
-            raise refusal(adapter.info.name, text, remedy)
-    return first
+    fact = f"{named[0].name} was trained on revision {shown(named[0].revision)} of its base model"
+    return (f"{fact}, {without[0]} names none: see that they are one",)
 
 
 def _common_info(adapters: Sequence[Adapter], notes: tuple[str, ...]) -> Info:
     """What an adapter made of all of these says about itself."""
-    common = adapters[0].info
-    names, config, own_notes = [common.name], dict(common.config), list(common.notes)
-    for adapter in adapters[1:]:
-        info = adapter.info
-        names.append(info.name)
-        own_notes += info.notes
-        transposed = config.get("fan_in_fan_out") or info.config.get("fan_in_fan_out")
+    infos = [adapter.info for adapter in adapters]
+    config = dict(infos[0].config)
+    for info in infos[1:]:
         config = {key: value for key, value in config.items() if info.config.get(key) == value}
-        # PEFT warns about it in modules that are not transposed, and needs it in those that are.
-        if transposed:
-            config["fan_in_fan_out"] = True
-        common = replace(
-            common,
-            base=common.base or info.base,
-            dtype=max(common.dtype, info.dtype, key=DTYPES.index),
-            embeddings=common.embeddings | info.embeddings,
-        )
-    return replace(
-        common,
-        name=" + ".join(dict.fromkeys(names)),
+    # PEFT warns about it in modules that are not transposed, and needs it in those that are.
+    if any(info.config.get("fan_in_fan_out") for info in infos):
+        config["fan_in_fan_out"] = True
+    own_notes = [note for info in infos for note in info.notes]
+    return Info(
+        name=" + ".join(dict.fromkeys(info.name for info in infos)),
+        base=next((info.base for info in infos if info.base), ""),
+        dtype=max((info.dtype for info in infos), key=DTYPES.index),
+        embeddings=frozenset[str]().union(*(info.embeddings for info in infos)),
         config=config,
         notes=(*own_notes, *notes),
-        scales={},
     )

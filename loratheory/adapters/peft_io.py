@@ -13,7 +13,8 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -45,8 +46,7 @@ OTHER_DIALECTS = (
 )
 FOLD = "fold it into its base with PEFT's merge_and_unload, and merge the models with mergekit"
 RESTORE = "restore the file as PEFT saved it"
-_JSON_LIMIT = 100_000_000  # bytes, that of the safetensors library for headers
-_CONFIG_LIMIT = 16 * 2**20
+_CONFIG_LIMIT = 16 * 2**20  # bytes
 
 
 # Places.
@@ -99,13 +99,6 @@ def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) 
         raise refusal(name, f"could not be fetched ({line})", remedy) from error
 
 
-def _regular(path: Path) -> Path:
-    """Return the path, refused if it leads to a folder, a pipe or nothing."""
-    if not path.is_file():
-        raise refusal(path, "this is not a regular file", "put the adapter's own file there")
-    return path
-
-
 def _check_folder(home: Path) -> None:
     """Refuse, with directions, a folder without an adapter's two files."""
     if os.path.lexists(home / "route.json"):
@@ -124,30 +117,28 @@ def _check_folder(home: Path) -> None:
         raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
 
 
-def unreadable(path: Path, error: Exception) -> AdapterError:
-    """Return the error for a file that the system does not let us read."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
-
-
-def opened(path: Path) -> BufferedReader:
-    """Return the file, open for reading; AdapterError where the system does not let us."""
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file for reading; AdapterError where that, or a read within, fails."""
+    # A pipe would be waited for, and a folder would read as an error without a remedy.
+    if path.exists() and not path.is_file():
+        raise refusal(path, "this is not a regular file", "put the adapter's own file there")
     try:
-        return path.open("rb")
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fact = f"cannot be read ({reason})"
+        raise refusal(path, fact, "check that it exists and may be read") from None
 
 
-def json_file(path: Path, limit: int = _JSON_LIMIT, remedy: str = RESTORE) -> dict[str, Any]:
+def json_file(path: Path, limit: int = _CONFIG_LIMIT, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the JSON object that a file of at most `limit` bytes holds; see `json_object`."""
-    with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise refusal(path, f"has {size} bytes, over {limit}", "use the adapter's own file")
-        try:
-            return json_object(path, file.read(), remedy)
-        except OSError as error:
-            raise unreadable(path, error) from None
+    with opened(path) as source:
+        text = source.read(limit + 1)
+    if len(text) > limit:
+        raise refusal(path, f"has more than {limit} bytes", "use the adapter's own file")
+    return json_object(path, text, remedy)
 
 
 def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
@@ -218,7 +209,7 @@ class Config:
     """
 
     def __init__(self, file: Path) -> None:
-        values = json_file(file, _CONFIG_LIMIT)
+        values = json_file(file)
         _check_effect(file, values)
         for key in CHECKS.keys() & values.keys():
             _check_value(file, key, key, values[key])
@@ -356,8 +347,6 @@ def header(file: Path) -> dict[str, Tensor]:
             fact = f"the safetensors library refuses this file of {stamp[0]} bytes ({error})"
             remedy = "if it was cut or changed, copy or download the file again"
             raise refusal(file, fact, remedy) from None
-        except OSError as error:
-            raise unreadable(file, error) from None
     entries.pop("__metadata__", None)
     tensors = {}
     for key, entry in entries.items():
@@ -377,13 +366,10 @@ def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
     since its header was read, or an entry is NaN or infinite.
     """
     values = np.empty(math.prod(tensor.shape), _BITS[tensor.dtype])
-    try:
-        with opened(tensor.file) as source:
-            same = _stamp(source) == tensor.stamp
-            source.seek(tensor.start)
-            size = source.readinto(values.data.cast("B"))
-    except OSError as error:
-        raise unreadable(tensor.file, error) from None
+    with opened(tensor.file) as source:
+        same = _stamp(source) == tensor.stamp
+        source.seek(tensor.start)
+        size = source.readinto(values.data.cast("B"))
     if not same or size != values.nbytes:
         raise refusal(tensor.place, "the file changed while it was being read", "read it again")
     if tensor.dtype == "bfloat16":
@@ -415,15 +401,14 @@ class Pair(NamedTuple):
     embedding: bool
 
 
-_ENDS = {
-    "down": r"\.lora_A(\.default)?\.weight",
-    "up": r"\.lora_B(\.default)?\.weight",
-    "down of tokens": r"\.lora_embedding_A(\.default)?",
-    "up of tokens": r"\.lora_embedding_B(\.default)?",
-    "base": r"\.base_layer\.weight",
+_PARSERS = {
+    "down": re.compile(r"(.+)\.lora_A(\.default)?\.weight", re.DOTALL),
+    "up": re.compile(r"(.+)\.lora_B(\.default)?\.weight", re.DOTALL),
+    "down of tokens": re.compile(r"(.+)\.lora_embedding_A(\.default)?", re.DOTALL),
+    "up of tokens": re.compile(r"(.+)\.lora_embedding_B(\.default)?", re.DOTALL),
+    "base": re.compile(r"(.+)\.base_layer\.weight", re.DOTALL),
 }
-"""What a key of PEFT ends in, by the role of its tensor."""
-_PARSERS = {role: re.compile(f"(?P<module>.+){end}", re.DOTALL) for role, end in _ENDS.items()}
+"""The module and what follows it in a key of PEFT, by the role of the tensor."""
 _RESIZED = re.compile(r"(.*\.)?(lm_head|embed_tokens)\.weight")
 
 
@@ -471,7 +456,7 @@ def read_adapter(
     """
     home = located(place, subfolder, revision, download=download)
     _check_folder(home)
-    config = Config(_regular(home / CONFIG))
+    config = Config(home / CONFIG)
     pairs, notes = _pairs(home, config)
     halves = [half for pair in pairs.values() for half in (pair.up, pair.down)]
     info = Info(
@@ -490,7 +475,7 @@ def read_adapter(
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     """What a folder holds by module, in natural order, and what of it was set aside."""
     roles: dict[str, dict[str, Tensor]] = {}
-    tensors = header(_regular(home / WEIGHTS))
+    tensors = header(home / WEIGHTS)
     for key, tensor in tensors.items():
         if not key.startswith(PREFIX):
             fact = f"the key of tensor {shown(key)} does not begin with {PREFIX}"
@@ -503,7 +488,7 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     if not roles:
         raise refusal(home, "holds no LoRA tensor", "name a LoRA adapter's folder")
     pairs, notes = {}, []
-    for module in sorted(roles, key=_natural):
+    for module in sorted(roles, key=_order_naturally):
         base = roles[module].pop("base", None)
         pairs[module] = _pair(f"{home}: module {shown(module)}", module, roles[module], config)
         config.check_adapted(module)
@@ -519,7 +504,7 @@ def _parsed(key: str, tensor: Tensor) -> tuple[str, str]:
     for role, parser in _PARSERS.items():
         match = parser.fullmatch(key)
         if match:
-            return match["module"], role
+            return match[1], role
     if _RESIZED.fullmatch(key):
         fact = "is a whole embedding or head, which PEFT stores where the vocabulary was resized"
         remedy = "save the adapter with save_embedding_layers=False if it was not trained"
@@ -527,13 +512,9 @@ def _parsed(key: str, tensor: Tensor) -> tuple[str, str]:
     raise refusal(tensor.place, "is no factor of a plain LoRA", FOLD)
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
+def _order_naturally(name: str) -> list[str]:
     """A key to sort layer 2 before layer 10."""
-    parts = []
-    for part in name.split("."):
-        number = part.isascii() and part.isdecimal() and len(part) < 20
-        parts.append((0, int(part), "") if number else (1, 0, part))
-    return parts
+    return [part.zfill(20) if part.isdecimal() else part for part in name.split(".")]
 
 
 def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) -> Pair:

@@ -24,7 +24,6 @@ from loratheory.toy.transformer._training import Batch as Batch
 from loratheory.toy.transformer._training import BusyError as BusyError
 from loratheory.toy.transformer._training import Part as Part
 from loratheory.toy.transformer._training import Recipe as Recipe
-from loratheory.toy.transformer._training import StoreError as StoreError
 from loratheory.toy.transformer._training import TrainingError as TrainingError
 from loratheory.toy.transformer._training import content_hash as content_hash
 from loratheory.toy.transformer._training import descend as descend

@@ -27,20 +27,10 @@ from loratheory.shapes import Float, Int
 ATTENTION = ("attention.query", "attention.key", "attention.value", "attention.output")
 MLP = ("mlp.in", "mlp.out")
 HEAD = "head"
-NORMS = ("rms", "none")
-POSITIONS = ("none", "learned", "rope")
 
 
 class ConfigError(ValueError):
-    """A configuration that describes no possible model or training run."""
-
-
-def check(owner: object, *rules: tuple[str, bool, str]) -> None:
-    """Raise `ConfigError` for the first rule (field, whether it holds, remedy) that fails."""
-    for name, holds, remedy in rules:
-        if not holds:
-            message = f"{name} is {getattr(owner, name)!r}: {remedy}"
-            raise ConfigError(message)
+    """Replicas, rows or modules that do not fit each other."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +54,14 @@ class Site:
     @property
     def name(self) -> str:
         """The name of the weight used here, the same in all loops, such as ``layers.0.mlp.in``."""
-        return self.module if self.module == HEAD else f"layers.{self.layer}.{self.module}"
+        return HEAD if self.module == HEAD else f"layers.{self.layer}.{self.module}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """A decoder: a block of layers, passed through `loops` times with the same weights.
+
+    What each sublayer and the head read is normalised, and the head is the embedding.
 
     Attributes
     ----------
@@ -85,14 +77,8 @@ class Config:
         Passes through the block; 1 is a plain transformer.
     window : int, optional
         How many tokens attention sees, the present one included; by default all up to it.
-    norm : str
-        ``rms`` normalises what each sublayer and the head read; ``none`` leaves it as it is.
     position : str
-        ``none``, ``learned`` (added to the embedding) or ``rope`` (rotates queries and keys).
-    context : int
-        The longest sequence where positions are learned; not used otherwise.
-    tied : bool
-        Whether the head is the embedding.
+        ``none`` or ``rope``, which rotates queries and keys; a head's width is then even.
     noise : float
         Training adds Gaussian noise after each layer, of this share of the residual stream's rms.
     supervision : float
@@ -105,42 +91,19 @@ class Config:
     depth: int = 2
     loops: int = 1
     window: int | None = None
-    norm: str = "rms"
     position: str = "none"
-    context: int = 16
-    tied: bool = True
     noise: int | float = 0.0
     supervision: int | float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for values that describe no possible model."""
-        sizes = ("vocabulary", "width", "heads", "depth", "loops", "context")
-        check(self, *((name, getattr(self, name) >= 1, "give 1 or more") for name in sizes))
-        turned = self.position == "rope"
-        check(
-            self,
-            ("window", self.window is None or self.window >= 1, "give 1 or more, or None"),
-            ("norm", self.norm in NORMS, f"choose one of {', '.join(NORMS)}"),
-            ("position", self.position in POSITIONS, f"choose one of {', '.join(POSITIONS)}"),
-            ("noise", 0 <= self.noise < math.inf, "give a finite number, 0 or above"),
-            ("supervision", 0 <= self.supervision < math.inf, "give a finite number, 0 or above"),
-            ("heads", self.width % self.heads == 0, f"give a divisor of the width {self.width}"),
-            # RoPE rotates pairs within a head.
-            ("width", not turned or self.width // self.heads % 2 == 0, "give an even multiple"),
-            ("supervision", not self.supervision or self.loops > 1, "it needs more than one loop"),
-        )
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """The shape (outputs, inputs) of every linear map, by the name of its weight."""
         d = self.width
         sides = {**dict.fromkeys(ATTENTION, (d, d)), "mlp.in": (4 * d, d), "mlp.out": (d, 4 * d)}
-        block = {
-            Site(module, 0, layer).name: shape
-            for layer in range(self.depth)
-            for module, shape in sides.items()
-        }
-        return {**block, HEAD: (self.vocabulary, d)}
+        shapes: dict[str, tuple[int, int]] = {}
+        for layer in range(self.depth):
+            shapes |= {Site(module, 0, layer).name: shape for module, shape in sides.items()}
+        return shapes
 
 
 Parameters = Mapping[str, Tensor]
@@ -165,24 +128,17 @@ def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tenso
 def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
     """Return initial weights of one model for each seed; a model depends on its own seed only.
 
-    The names are ``embedding`` (G, V, d), those of ``config.shapes`` with (G, m, n) tensors (no
-    ``head`` if tied), gains of norms ending in ``norm``, and ``position`` if learned. Matrices are
-    Gaussian with variance one over the number of inputs, gains are one.
+    The names are ``embedding`` (G, V, d), those of ``config.shapes`` with (G, m, n) tensors, and
+    gains of norms ending in ``norm``. Matrices are Gaussian with variance one over the number of
+    inputs, gains are one.
     """
-    generators = [stream(seed, 0) for seed in seeds]
-    d, found = config.width, {}
-    shapes: dict[str, tuple[int, ...]] = {"embedding": (config.vocabulary, d), **config.shapes}
-    if config.tied:
-        del shapes[HEAD]
-    if config.position == "learned":
-        shapes["position"] = (config.context, d)
-    for name, shape in shapes.items():
+    generators, d, found = [stream(seed, 0) for seed in seeds], config.width, {}
+    for name, shape in {"embedding": (config.vocabulary, d), **config.shapes}.items():
         found[name] = normal(shape, generators) * shape[-1] ** -0.5
-    if config.norm == "rms":
-        blocks = (f"layers.{layer}." for layer in range(config.depth))
-        norms = [block + part for block in blocks for part in ("attention.norm", "mlp.norm")]
-        found |= {name: torch.ones(len(seeds), d) for name in [*norms, "norm"]}
-    return found
+    norms = ["norm"]
+    for layer in range(config.depth):
+        norms += [f"layers.{layer}.attention.norm", f"layers.{layer}.mlp.norm"]
+    return found | {name: torch.ones(len(seeds), d) for name in norms}
 
 
 def shared(models: int, replicas: int) -> int:
@@ -278,30 +234,21 @@ class Pass:
         return int(self.parameters["embedding"].shape[0])
 
     def embedded(self, tokens: Tensor) -> Tensor:
-        """Return the tokens' embeddings (E, B T, d), plus learned positions if there are any."""
-        length = int(tokens.shape[2])
+        """Return the tokens' embeddings (E, B T, d)."""
         model = torch.arange(self.models, device=tokens.device)[:, None]
         index = tokens.reshape(self.models, -1) + self.config.vocabulary * model
         x = F.embedding(index, self.parameters["embedding"].flatten(0, 1))
-        if self.config.position == "learned":
-            if length > self.config.context:
-                message = (
-                    f"{length} tokens, but positions are learned for {self.config.context}: ask "
-                    "less at once, or train with a larger context"
-                )
-                raise ConfigError(message)
-            place = self.parameters["position"][:, None, :length]
-            x = x.unflatten(1, (-1, length)) + place
         return x.view(self.replicas, -1, self.config.width)
 
     def linear(self, site: Site, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the map's output at `x`, plus what `adapt` adds and the residual: (E, N, m)."""
-        tied = site.module == HEAD and self.config.tied
-        weight = self.parameters["embedding" if tied else site.name].mT
+        # The head is tied to the embedding.
+        weight = self.parameters["embedding" if site.module == HEAD else site.name].mT
         added = None if self.adapt is None else self.adapt(site, x)
         if residual is not None:
             added = residual if added is None else residual + added
         joint = self.joint(x)
+        # One product adds on the way: the stream is not passed through memory again.
         out = joint @ weight if added is None else torch.baddbmm(self.joint(added), joint, weight)
         return out.view(*x.shape[:2], -1)
 
@@ -310,9 +257,7 @@ class Pass:
         return x.reshape(self.models, -1, x.shape[-1])
 
     def normed(self, name: str, x: Tensor) -> Tensor:
-        """Return `x` at rms 1, times the gain; `x` itself without norms."""
-        if self.config.norm == "none":
-            return x
+        """Return `x` at rms 1, times the gain."""
         return (self.joint(unit_rms(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
 
     def layer(self, x: Tensor, loop: int, layer: int, length: int) -> Tensor:
@@ -342,7 +287,7 @@ def states(
     The ``E`` replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` returns
     what to add to the output of each linear map. `noise`, standard normal (loops × depth, E, B T,
     d), is added after each layer, scaled by ``config.noise`` times the rms there. Raises
-    `ConfigError` if ``G`` does not divide ``E``, or sequences are longer than learned positions.
+    `ConfigError` if ``G`` does not divide ``E``.
     """
     shared(len(parameters["embedding"]), tokens.shape[0])
     run = Pass(config, parameters, adapt, tokens.shape[0])
@@ -435,7 +380,7 @@ class Lora:
             return None
         return low_rank_image(x, self.up[name], self.down[name], self.scale)
 
-    def of(self, replicas: slice | Tensor) -> "Lora":
+    def of(self, replicas: int | slice | Tensor) -> "Lora":
         """Return the adapters of some replicas."""
         return self.map(lambda x: x[replicas])
 
@@ -446,8 +391,8 @@ class Lora:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all factors by name, for an optimiser or a file."""
-        sides = (("up", self.up), ("down", self.down))
-        return {f"{name}.{side}": x for side, factors in sides for name, x in factors.items()}
+        ups = {f"{name}.up": x for name, x in self.up.items()}
+        return ups | {f"{name}.down": x for name, x in self.down.items()}
 
 
 def lora(
@@ -460,22 +405,15 @@ def lora(
 ) -> Lora:
     """Return untrained adapters, one for each seed; an adapter depends on its own seed only.
 
-    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer, or ``"head"``.
-    ``up`` is zero, so nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale`
-    multiplies their product. Raises `ConfigError` for an unknown map, or a rank below 1.
+    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer. ``up`` is zero, so
+    nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale` multiplies their
+    product.
     """
-    if rank < 1:
-        message = f"rank is {rank}: give 1 or more"
-        raise ConfigError(message)
-    kinds = {name.split(".", 2)[-1]: name for name in config.shapes}
-    for module in modules:
-        if module not in kinds:
-            message = f"there is no linear map {module!r}: choose of {', '.join(kinds)}"
-            raise ConfigError(message)
-    generators = [stream(seed, 1) for seed in seeds]
-    chosen = {n: s for n, s in config.shapes.items() if n.split(".", 2)[-1] in modules}
-    down = {name: normal((rank, n), generators) * n**-0.5 for name, (_, n) in chosen.items()}
-    up = {name: torch.zeros(len(seeds), m, rank) for name, (m, _) in chosen.items()}
+    generators, up, down = [stream(seed, 1) for seed in seeds], {}, {}
+    for name, (m, n) in config.shapes.items():
+        if name.split(".", 2)[-1] in modules:
+            down[name] = normal((rank, n), generators) * n**-0.5
+            up[name] = torch.zeros(len(seeds), m, rank)
     return Lora(up, down, scale)
 
 
@@ -484,12 +422,13 @@ def adapters_of(trained: Lora) -> list[Adapter]:
 
     Factors have the dtype of `trained` and are detached from its autograd graph.
     """
-    up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
-    down = {name: x.detach() for name, x in trained.down.items()}
-    count = len(next(iter(up.values())))
-    return [
-        Adapter.of({name: LowRank(up[name][e], down[name][e]) for name in up}) for e in range(count)
-    ]
+    parts = trained.map(Tensor.detach)
+    adapters = []
+    for e in range(len(next(iter(parts.up.values())))):
+        one = parts.of(e)
+        lows = {name: LowRank(one.up[name] * one.scale, one.down[name]) for name in one.up}
+        adapters.append(Adapter.of(lows))
+    return adapters
 
 
 def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:

@@ -5,7 +5,6 @@ blocks that fit the processor's cache. Trained weights are kept in files named b
 everything that determines them.
 """
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from loratheory import store
@@ -28,7 +27,6 @@ from loratheory.toy.transformer._model import (
     Lora,
     Parameters,
     Site,
-    check,
     decoded,
     normal,
     parameters,
@@ -67,18 +65,6 @@ class Recipe:
     floor: int | float = 0.1
     decay: int | float = 0.0
     betas: tuple[float, float] = (0.9, 0.98)
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for values that describe no possible training."""
-        check(
-            self,
-            ("steps", self.steps >= 1, "give 1 or more"),
-            ("warmup", self.warmup >= 0, "give 0 or more"),
-            ("rate", 0 < self.rate < math.inf, "give a finite number above 0, such as 1e-3"),
-            ("floor", 0 <= self.floor <= 1, "give a share of the highest rate, from 0 to 1"),
-            ("decay", 0 <= self.decay < math.inf, "give a finite number, 0 or above"),
-            ("schedule", self.schedule in ("cosine", "linear"), "choose cosine or linear"),
-        )
 
     def share(self, step: int) -> float:
         """Return the rate at a step, counted from 0, as a share of the highest."""
@@ -189,7 +175,7 @@ def trained_base(
         leaves = {name: _leaf(x[models]) for name, x in start.items()}
         parts.append(Part(replicas, leaves, None, leaves))
     descend(config, recipe, batch, seeds, parts)
-    return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in start}
+    return _join_leaves(parts)
 
 
 def trained_lora(
@@ -215,12 +201,9 @@ def trained_lora(
         acts = _shared_out(adapter, [one.of(replicas) for one in beside]) if beside else adapter
         parts.append(Part(replicas, base, acts, adapter.tensors()))
     descend(config, recipe, batch, seeds, parts)
-
-    up, down = (
-        {n: torch.cat([part.leaves[f"{n}.{side}"].detach() for part in parts]) for n in start.up}
-        for side in ("up", "down")
-    )
-    return Lora(up, down, start.scale)
+    found = _join_leaves(parts)
+    up = {name: found[f"{name}.up"] for name in start.up}
+    return Lora(up, {name: found[f"{name}.down"] for name in start.up}, start.scale)
 
 
 def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
@@ -256,6 +239,12 @@ class Part:
     weights: Parameters
     adapter: Adapt | None
     leaves: dict[str, Tensor]
+
+
+def _join_leaves(parts: Sequence[Part]) -> dict[str, Tensor]:
+    """The leaves of all replicas, by name."""
+    names = parts[0].leaves
+    return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in names}
 
 
 def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slice]]:
@@ -338,11 +327,7 @@ that has happened.
 """
 
 
-class StoreError(ValueError):
-    """Weights cannot be written to the cache."""
-
-
-class BusyError(StoreError):
+class BusyError(RuntimeError):
     """Another process is training these weights."""
 
 
@@ -372,7 +357,7 @@ def stored(
 
     Raises
     ------
-    StoreError
+    OSError
         If the folder cannot be written; raised before any training.
     BusyError
         If another process is training these weights, and `wait` is false.
@@ -381,44 +366,24 @@ def stored(
     file = folder / f"{content_hash(parts)}.safetensors"
     if (weights := _read(file)) is not None:
         return weights
+    (folder / "locks").mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()  # fails before hours of training, not after
     try:
-        (folder / "locks").mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()  # fails before hours of training, not after
         with store.lock(folder / "locks" / file.stem, wait=wait):
             weights = _read(file)  # another process may have made it meanwhile
             if weights is None:
-                weights = train()
-                kept = {name: x.contiguous() for name, x in weights.items()}
+                weights = {name: x.contiguous() for name, x in train().items()}
                 with store.draft(file) as scratch:
-                    save_file(kept, scratch, metadata={"digest": _digest(weights)})
+                    save_file(weights, scratch)
             return weights
     except BlockingIOError:
         message = f"another process is training {file.stem}: wait for it"
         raise BusyError(message) from None
-    except (OSError, SafetensorError) as error:
-        message = (
-            f"{folder} cannot keep weights ({error}): "
-            "make room or set LORATHEORY_CACHE to a folder that can be written"
-        )
-        raise StoreError(message) from error
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:
-    """Return the weights of a file, or None where it is missing or damaged."""
+    """Return the weights of a file, or None where it is missing or cut."""
     try:
-        with safe_open(file, "pt") as opened:
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            digest = (opened.metadata() or {}).get("digest")
+        return load_file(file)
     except (OSError, SafetensorError):
         return None
-    return weights if digest == _digest(weights) else None
-
-
-def _digest(weights: Mapping[str, Tensor]) -> str:
-    """Return a fingerprint of the tensors' names, types, shapes and numbers."""
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        x = weights[name].detach().cpu().contiguous()
-        total.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
-        total.update(x.flatten().view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()

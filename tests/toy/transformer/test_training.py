@@ -223,23 +223,3 @@ def test_training_makes_what_it_made_at_this_version_of_the_code():
     ]
     assert VERSION == 1
     assert found == pytest.approx([834.396, 67.1089], rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        *(lambda bad=bad: Recipe(**{"steps": 10, "rate": 1e-3} | bad) for bad in (
-            {"steps": 0}, {"warmup": -1}, {"rate": 0.0}, {"rate": float("nan")}, {"floor": 2},
-            {"decay": -0.1}, {"schedule": "step"},
-        )),
-        *(lambda bad=bad: Config(**{"vocabulary": 5} | bad) for bad in (
-            {"vocabulary": 0}, {"width": 0}, {"heads": 3}, {"depth": 0}, {"loops": 0},
-            {"window": 0}, {"norm": "batch"}, {"position": "sine"}, {"noise": -1},
-            {"noise": float("inf")}, {"supervision": 0.5}, {"context": 0},
-            {"width": 6, "position": "rope"}, {"supervision": -1, "loops": 2},
-        )),
-    ],
-)  # fmt: skip
-def test_what_describes_no_model_or_training_is_refused(make):
-    with pytest.raises(ConfigError):
-        make()

@@ -28,8 +28,8 @@ from loratheory.adapters import (
     write_adapter,
 )
 from loratheory.adapters.adapter import DTYPES
-from loratheory.adapters.peft_io import CONFIG, WEIGHTS, Config, header, load
-from loratheory.lowrank import LowRank, from_dense, gaussian
+from loratheory.adapters.peft_io import CONFIG, WEIGHTS, Config
+from loratheory.lowrank import LowRank, gaussian
 
 Q, K = MODULES
 
@@ -96,43 +96,6 @@ def test_what_is_read_merged_and_written_is_what_peft_has(kind, tmp_path):
         assert set(deltas(ours)) == set(expected)
         room = 2e-5 * float(abs(theirs).max())
         assert float(abs(logits(ours) - theirs).max()) < room
-
-
-def test_the_sum_is_what_peft_answers_with_both_on(tmp_path):
-    """Another road: nothing of ours adds anything."""
-    with quiet():
-        for seed in (1, 2):
-            peft = adapted(network("llama"), seed=seed, r=3, target_modules=["q_proj", "v_proj"])
-            peft.save_pretrained(tmp_path / str(seed))
-        both = PeftModel.from_pretrained(network("llama"), tmp_path / "1", adapter_name="1")
-        both.load_adapter(tmp_path / "2", adapter_name="2")
-        both.base_model.set_adapter(["1", "2"])
-    write_adapter(
-        merge([read_adapter(tmp_path / "1"), read_adapter(tmp_path / "2")], "sum"), tmp_path / "sum"
-    )
-    theirs = logits(both.eval())
-    ours = logits(loaded(network("llama"), tmp_path / "sum"))
-    assert float(abs(ours - theirs).max()) < 2e-5 * float(abs(theirs).max())
-
-
-@pytest.mark.parametrize("name", ["ties", "magnitude"])
-def test_of_pefts_namesakes_those_with_svd_are_ours_and_the_plain_ones_are_not(name):
-    targets = {"r": 4, "lora_alpha": 4, "target_modules": ["q_proj"]}
-    peft = adapted(network("llama"), **targets)
-    peft.add_adapter("other", LoraConfig(**targets, init_lora_weights=False))
-    adapters = [
-        Adapter.of({m: from_dense(dense, 4) for m, dense in deltas(peft, label).items()})
-        for label in ("default", "other")
-    ]
-    ours = merge(adapters, name, density=0.5, rank=8)
-    theirs = {"ties": "ties", "magnitude": "magnitude_prune"}[name]
-    for kind, near in ((f"{theirs}_svd", True), (theirs, False)):
-        options = {"combination_type": kind, "density": 0.5}
-        options |= {"svd_rank": 8} if near else {}
-        peft.base_model.add_weighted_adapter(["default", "other"], [1.0, 1.0], kind, **options)
-        for module, dense in deltas(peft, kind).items():
-            gap = np.linalg.norm(ours[module].dense() - dense) / np.linalg.norm(dense)
-            assert gap < 1e-4 if near else gap > 0.2
 
 
 def test_names_that_end_like_others_keep_their_own_rank(tmp_path):
@@ -280,25 +243,6 @@ def test_every_module_gets_the_rank_that_peft_gives_it(config):
         for name in NAMES:
             assert found.rank(name) == ranks.get(get_pattern_key(ranks.keys(), name), 8)
             assert found.scale(name) == 1.0
-
-
-# Tensors: as the safetensors library reads them.
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_any_set_of_shapes_reads_as_the_library_reads_it(tmp_path, seed):
-    rng, file = np.random.default_rng(seed), tmp_path / "shapes"
-    kinds = rng.choice(["float32", "float64", "float16"], size=4)
-    stored = {
-        f"é{i}": np.asarray(rng.standard_normal(rng.integers(0, 4, size=rng.integers(0, 4))), kind)
-        for i, kind in enumerate(kinds)
-    }
-    file.write_bytes(bytes_of(stored, spaces=8 * int(rng.integers(3))))
-    found = {key: load(tensor) for key, tensor in header(file).items()}
-    for key, expected in load_file(file).items():
-        np.testing.assert_array_equal(found[key], expected)
-        assert found[key].shape == expected.shape
-        assert found[key].dtype == (np.float64 if expected.dtype == np.float64 else np.float32)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -451,20 +395,6 @@ def test_what_is_there_stays_unless_forced_and_nothing_but_an_adapter_is_replace
         write_adapter(made(), home, force=True)
     assert (home / "thesis.tex").read_text() == "years of work"
     assert names(tmp_path) == ["link", "x", "y"]
-
-
-def test_of_two_writers_to_one_place_the_later_is_refused(tmp_path):
-    """The other one finishes while this one is at its first module."""
-
-    def slow(name):
-        if not (tmp_path / "x").exists():
-            write_adapter(made(seed=1), tmp_path / "x")
-        return made(seed=2)[name]
-
-    with pytest.raises(AdapterError, match="x: exists already"):
-        write_adapter(Adapter(Lazy((Q, K), slow), made().shapes), tmp_path / "x")
-    same(made(seed=1), read_adapter(tmp_path / "x"))
-    assert names(tmp_path) == ["x"]
 
 
 def test_an_adapter_may_replace_the_folder_it_is_read_from(tmp_path):

@@ -218,20 +218,6 @@ def test_an_edit_is_what_its_words_say(wanted, seed, relations):
             assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
 
 
-@pytest.mark.parametrize("wanted", WANTED)
-def test_touched_is_all_that_old_and_new_facts_mention(wanted):
-    here, rng = some(3)
-    made = edit(here, 3, rng=rng, **wanted)
-    seen = {(level, int(e)) for level, nodes in enumerate(made.reached()) for e in nodes.flat}
-    for hop, node, value in changed(made):
-        seen |= {(hop, node), (hop + 1, value), (hop + 1, int(here.maps[hop, 0, node]))}
-    found = {tuple(place) for place in np.argwhere(made.touched()).tolist()}
-    assert found == {(level, node) for level, node in seen if node >= 0}
-    claimed = {tuple(place) for place in np.argwhere(made.claimed()).tolist()}
-    new = {(2, value) for hop, _, value in changed(made) if hop == 1}
-    assert claimed == {place for place in found if place[0] < 2} | new
-
-
 @pytest.mark.parametrize("also", ["old", "other"])
 def test_what_is_edited_besides_changes_no_question(also):
     one, other = (

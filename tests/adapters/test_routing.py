@@ -142,36 +142,6 @@ def test_scores_match_dense_routes_in_every_gauge(scores):
         assert not cosine(np.zeros((2, 5))).any()
 
 
-def test_arrow_is_blind_to_every_edited_key_but_the_strongest():
-    """Orthonormal keys and answers, distinct strengths: the other keys score 0, not little."""
-    rng = np.random.default_rng(1)
-    strength = np.array([4.0, 3.0, 2.0, 1.0])
-    keys = orthonormal(rng, 24, 12).T.reshape(3, 4, 24)
-    updates = [LowRank(orthonormal(rng, 20, 4) * strength, own) for own in keys]
-    arrow, span, answer = (make(updates)(keys.reshape(12, 24)) for make in SCORES)
-    own = np.repeat(np.eye(3), 4, axis=0)
-    np.testing.assert_allclose(arrow, own * np.tile([1.0, 0, 0, 0], 3)[:, None], atol=1e-13)
-    np.testing.assert_allclose(span, own, atol=1e-13)
-    np.testing.assert_allclose(answer, own * np.tile(strength, 3)[:, None], atol=1e-13)
-
-
-def test_power_iteration_misses_a_flat_spectrum_that_the_core_resolves():
-    """PEFT's own prototype, 15 steps, on the spectrum 0.99^i."""
-    config = ArrowConfig(rng_seed=0)
-    config.task_adapter_names = []
-    layer, rng = ArrowLoraLinearLayer(64, config), np.random.default_rng(2)
-    ours, theirs = [], []
-    for _ in range(10):
-        low = with_spectrum(rng, 64, 64, (0.99 ** np.arange(8)).tolist())
-        top = np.linalg.svd(low.dense())[2][:1]
-        single = low.map(lambda array: torch.asarray(array).float())
-        ours.append(arrow_scores([low])(top).item())
-        found = layer.top_right_singular_vec_from_BA(single.down, single.up).numpy()
-        theirs.append(abs(found @ top[0]))
-    assert min(ours) > 1 - 1e-12
-    assert np.median(theirs) < 0.95
-
-
 # Softmax over the best few.
 
 
@@ -264,22 +234,6 @@ def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
         np.testing.assert_allclose(scores(base).std(axis=0), 1)
         again = standardised(response_norms(updates), other)(base)
         np.testing.assert_allclose(standardised(scores, other)(base), again)
-
-
-def test_two_adapters_that_know_one_key_are_both_on_where_softmax_halves_them():
-    rng = np.random.default_rng(2)
-    keys = orthonormal(rng, 40, 5).T
-    updates = [LowRank(orthonormal(rng, 30, 3), keys[a : a + 3]) for a in (0, 2)]
-    base = rng.standard_normal((500, 40)) / np.sqrt(40)
-    gates = calibrate(updates, base, budget=0.02)
-    assert gates.weights(keys).tolist() == [[1, 0], [1, 0], [1, 1], [0, 1], [0, 1]]
-    out = forward(updates, keys, gates.weights(keys))
-    np.testing.assert_allclose(out[2], updates[0] @ keys[2] + updates[1] @ keys[2])
-    halves = Router(response_norms(updates), top_k=2).weights(keys[2:3])
-    np.testing.assert_allclose(halves, 0.5)
-    own = np.tile(keys[:3], (100, 1))  # the control: calibrated on the edited prompts themselves
-    own = own + 0.01 * rng.standard_normal(own.shape)
-    assert not calibrate(updates[:1], own).weights(keys[:3]).all()
 
 
 def test_the_standardised_best_is_the_adapter_that_stands_out_and_a_silent_one_stays_off():

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
-from decoders import TINY, close, doubled, plain_logits, plain_states, rope, tokens, visible
+from decoders import TINY, close, doubled, plain_logits, plain_states, tokens
 
 from loratheory.toy.transformer import (
     ATTENTION,
@@ -17,27 +16,6 @@ from loratheory.toy.transformer import (
     parameters,
     states,
 )
-from loratheory.toy.transformer._model import attended, unit_rms
-
-
-def drawn_tokens(length, width=12, sequences=5):
-    generator = torch.Generator().manual_seed(length)
-    draw = [torch.randn(sequences, length, width, generator=generator) for _ in range(3)]
-    return [x.double() * 2 for x in draw]
-
-
-@pytest.mark.parametrize("length", [1, 5])
-@pytest.mark.parametrize("window", [None, 1, 2, 9])
-@pytest.mark.parametrize("position", ["none", "rope"])
-def test_it_is_softmax_attention_under_the_mask(length, window, position):
-    config = Config(vocabulary=3, width=12, heads=3, window=window, position=position)
-    given = drawn_tokens(length)
-    query, key, value = (x.unflatten(-1, (3, 4)).transpose(1, 2) for x in given)
-    if position == "rope":
-        query, key = rope(query), rope(key)
-    plain = F.scaled_dot_product_attention(query, key, value, attn_mask=visible(length, window))
-    ours = attended(config, *given)
-    close(ours, plain.transpose(1, 2).flatten(2), rtol=1e-10, atol=1e-12)
 
 
 def drawn(*shape, seed=0):
@@ -47,15 +25,6 @@ def drawn(*shape, seed=0):
 
 def derivatives(image, *given):
     return torch.autograd.grad(image(*given).sin().sum(), given)
-
-
-def test_the_norm_and_its_derivative_are_those_of_the_formula():
-    def plain(x):
-        return x / x.pow(2).mean(-1, keepdim=True).sqrt()
-
-    x = drawn(3, 4, 5)
-    close(unit_rms(x), plain(x))
-    close(*derivatives(unit_rms, x), *derivatives(plain, x))
 
 
 def test_the_image_and_its_derivatives_are_those_of_the_dense_update():

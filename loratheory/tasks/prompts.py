@@ -1,7 +1,9 @@
 """Prompts: rows of tokens with the token to predict at each position."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -74,24 +76,24 @@ def joined(parts: Sequence[Prompts], kind: str | None = None) -> Prompts:
     By default the new kind joins the parts' kinds by plus signs.
     """
     length = max(part.tokens.shape[-1] for part in parts)
-    wide = [part.padded(length) for part in parts]
+    tokens, targets, asked = _columns([part.padded(length) for part in parts])
     return Prompts(
-        np.concatenate([part.tokens for part in wide], axis=-2),
-        np.concatenate([part.targets for part in wide], axis=-2),
-        np.concatenate([part.asked for part in wide], axis=-1),
+        np.concatenate(tokens, axis=-2),
+        np.concatenate(targets, axis=-2),
+        np.concatenate(asked, axis=-1),
         # Each kind once, in order: the name is part of the keys of cached weights.
         kind or "+".join(dict.fromkeys(part.kind for part in parts)),
     )
 
 
+def _columns(parts: Sequence[Prompts]) -> Iterator[Any]:
+    return zip(*map(attrgetter("tokens", "targets", "asked"), parts), strict=True)
+
+
 def stacked(parts: Sequence[Prompts]) -> Prompts:
     """Stack the parts as replicas along a new first axis; `ValueError` if shapes differ."""
-    return Prompts(
-        np.stack([part.tokens for part in parts]),
-        np.stack([part.targets for part in parts]),
-        np.stack([part.asked for part in parts]),
-        parts[0].kind,
-    )
+    tokens, targets, asked = map(np.stack, _columns(parts))
+    return Prompts(tokens, targets, asked, parts[0].kind)
 
 
 def sampled(sets: Sequence[Prompts], rows: int, *, rng: np.random.Generator) -> Prompts:

@@ -273,6 +273,7 @@ class Edit:
         for hop, relation in enumerate(self.questions.relations.T[..., None]):
             new = self.after.follow(hop, relation, levels[-1])
             old = self.before.follow(hop, relation, levels[-1])
+            # New routes first, so that the bit of this hop is set in the second half.
             levels.append(np.concatenate([new, old], axis=1))
         return tuple(levels)
 
@@ -300,6 +301,7 @@ class Edit:
     def claimed(self) -> Bool[np.ndarray, "levels size"]:
         """Which entities other edits must not use: the touched ones, less old answers."""
         seen = self.touched()
+        # An old answer of one edit may be a new answer of another.
         seen[-1] = False
         seen[-1, along(self.after, self.taught[-1])[:, 1]] = True
         return seen
@@ -332,6 +334,7 @@ def case(edit: Edit) -> Case:
     edited, replaced, covered = edit.edited(), [], []
     for hop, nodes in enumerate(edit.reached()[:-1]):
         facts = hop, edit.questions.relations[:, hop, None], nodes
+        # Only what the edit reads by new facts (column 0) competes with an old value.
         has_old = edit.before.follow(*facts) != NOTHING
         changes = edited[facts] & (nodes != NOTHING)
         replaced.append((changes & has_old)[:, 0])
@@ -399,6 +402,7 @@ def edit(
         refuse(fact, "make the bridges fresh")
     draft = _Draft(world, avoid, rng)
     barred = np.zeros((facts, world.size), dtype=bool)
+    # Edited facts are of the first relations, so their questions are too.
     if familiarity == "real" and among is not None:
         right = (among.relations == 0).all(axis=1) & (among.start == 0)
         barred[:, np.setdiff1d(np.arange(world.size), among.subjects[right])] = True
@@ -414,6 +418,7 @@ def edit(
     made = draft.edit(facts)
     if also == "nothing":
         return made
+    # Drawn after the questions, which therefore do not depend on `also`.
     beside = np.setdiff1d(made.reached()[1], [NOTHING, *made.routes[:, 1]])
     if also == "other":
         beside = draft.free(1, np.zeros((len(beside), world.size), dtype=bool), known=True)
@@ -451,6 +456,7 @@ class _Draft:
         Facts of the base by any relations count.
         """
         barred = np.zeros((len(routes), self.world.size), dtype=bool)
+        # Along each route, what any relation leads to from all that was reached so far.
         for route, row in zip(routes, barred, strict=True):
             reached = route[:0]
             for level, entity in enumerate(route, start=hop + 1 - len(route)):
@@ -481,6 +487,7 @@ class _Draft:
         pool = self.rng.permutation(np.flatnonzero((numbers < self.world.entities) == known))
         chosen: list[int] = []
         for bar in barred:
+            # An entity is free only with everything that the base's facts lead to from it.
             taken = (closed | self.used[level:])[np.arange(onward.shape[1]), onward]
             left = pool[~(bar | (taken & (onward != NOTHING)).any(axis=1))[pool]]
             if not len(left):
@@ -538,6 +545,7 @@ def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> S
     if 0 < coverage < 1 and (missed or len(chosen) in (0, count)):
         fact = f"coverage {coverage:g} is out of reach of {count} bridges"
         refuse(fact, f"take {reached:g}, or a world with more entities")
+    # With all questions of a bridge on one side, no held-out bridge was seen in a question.
     inside = np.isin(along(world, questions)[:, 1], chosen)
     return Split(questions[np.flatnonzero(inside)], questions[np.flatnonzero(~inside)])
 
@@ -624,6 +632,7 @@ def lessons(
     *rehearsed, shown = drawn
     hops = [plain(after, part) for part in edit.taught]
     example = plain(world, shown)
+    # In this order, since the canaries are numbered by it.
     sets = [*hops, plain(after, edit.questions).final(), joined(hops), joined([*hops, example])]
     kept = joined([plain(world, part) for part in rehearsed], "kept")
     made = [Lesson(part, kept, world.canary(number)) for number, part in enumerate(sets)]
@@ -701,6 +710,7 @@ def trials(
     for hop, part in enumerate(lessons.rehearsed):
         facts.append(plain(after, edit.questions.fact(hop, edit.routes)))
         pool = every(before, start=hop, hops=1)
+        # A fact as one number, to find those that lessons rehearse.
         codes = [one.relations[:, 0] * before.size + one.subjects for one in (pool, part)]
         allowed = _unedited(changed, pool) & ~np.isin(*codes)
         locality.append(plain(before, _drawn(pool, allowed, count, rng)))
@@ -772,6 +782,7 @@ def language(world: World, *, rng: np.random.Generator) -> dict[int, str]:
 
 def _make_words(count: int, ending: str, rng: np.random.Generator) -> list[str]:
     """Different words of three syllables, which are the digits of a number, and an ending."""
+    # Different numbers have different digits, so no word is drawn twice.
     digits = np.unravel_index(rng.permutation(MOST_NAMES)[:count], (len(_SYLLABLES),) * 3)
     syllables = np.array(_SYLLABLES)[np.stack(digits[::-1], axis=1)]
     return [("".join(word) + ending).capitalize() for word in syllables]
@@ -789,6 +800,7 @@ def tell(
     one_of("style", style, tuple(wordings["asked"]))
     for tokens, targets, asked in _list_rows(prompts):
         phrase = names[tokens[0]]
+        # A canary stands alone in its row.
         if not asked:
             told.append((phrase, ""))
             continue

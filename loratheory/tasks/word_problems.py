@@ -35,7 +35,7 @@ A line of the solution has the name, the sign of the skill, the operands as numb
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import combinations, product
@@ -79,7 +79,7 @@ def possible(prime: int) -> tuple[str, ...]:
     return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
 
 
-def known_skills(skills: Sequence[str], prime: int) -> None:
+def check_skills(skills: Sequence[str], prime: int) -> None:
     """Raise `ImpossibleError` for skills and primes that are unknown or do not go together."""
     if prime not in PRIMES:
         remedy = f"choose a prime of {PRIMES[1:]}, or 0 for positive whole numbers"
@@ -90,25 +90,23 @@ def known_skills(skills: Sequence[str], prime: int) -> None:
         refuse("no skill is named", f"choose from {', '.join(SKILLS)}")
 
 
-def applied(
+def apply_skills(
     skills: Numbers, x: Numbers, y: Numbers, z: Numbers, prime: int
 ) -> tuple[Numbers, Bool[np.ndarray, " n"]]:
     """What a step of each row's skill makes of its operands, and whether that makes sense.
 
     Operands stand in the order of the table, and what a skill does not take is not read.
     """
-    # Every skill is one product over one divisor, times one factor.
-    over = np.select(
-        [skills == code(skill) for skill in ("add", "subtract", "multiply", "compare", "percent")],
-        [x + y, x - y, x * y, abs(x - y), x * y],
-        x,
-    )
+    # Every skill is one product over one divisor, times one factor; by the codes of the skills.
+    products = np.stack([x, x + y, x - y, x * y, x, abs(x - y), x, x * y])
+    over = products[skills, np.arange(len(skills))]
     rate, percent = skills == code("rate"), skills == code("percent")
     divides = (skills == code("divide")) | rate
     under = np.where(divides, y, np.where(percent, 100, 1))
     times = np.where(rate, z, 1)
     if prime:
-        inverse = np.array([pow(k, -1, prime) if k else 0 for k in range(prime)])
+        # The inverse of k is its power p - 2 (Fermat); that of 0 is not used.
+        inverse = np.arange(prime) ** (prime - 2) % prime
         # A factor of zero forgets the quantity: its answer would not need the step before.
         forgets = ((skills == code("multiply")) | percent) & (y == 0) | rate & (z == 0)
         return over * inverse[under % prime] * times % prime, (under % prime != 0) & ~forgets
@@ -119,7 +117,7 @@ def applied(
     return result, exact & reduced & (result > 0) & (result <= LARGEST)
 
 
-def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
+def propose(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
     """Numbers for steps of these skills, drawn without a look at the quantities.
 
     Uniform over what may be said: given quantities up to 120, differences up to 20, factors up to
@@ -153,7 +151,7 @@ class Template:
         steps = []
         for letter, (skill, inputs) in zip(_LETTERS, self.nodes, strict=False):
             if skill:
-                operands = ", ".join(_LETTERS[k] for k in inputs)
+                operands = ", ".join(map(_LETTERS.__getitem__, inputs))
                 steps.append(f"{letter} = {SKILLS[skill - 1]}({operands})")
         return "; ".join(steps)
 
@@ -172,7 +170,7 @@ class Template:
         """The longest chain of steps, each of which needs the one before."""
         depths: list[int] = []
         for skill, inputs in self.nodes:
-            depths.append((skill > 0) + max((depths[k] for k in inputs), default=0))
+            depths.append((skill > 0) + max(map(depths.__getitem__, inputs), default=0))
         return depths[-1]
 
     @cached_property
@@ -198,25 +196,26 @@ def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[
     free = [k for k, (skill, inputs) in enumerate(nodes) if skill in symmetric and inputs[1:]]
     written: dict[tuple[Node, ...], list[tuple[int, ...]]] = {}
     for turns in product((1, -1), repeat=len(free)):
-        made_of = [inputs for _, inputs in nodes]
+        turned = list(nodes)
         for k, turn in zip(free, turns, strict=True):
-            made_of[k] = made_of[k][::turn]
-        walked = _walk(made_of, asked)
-        place = {node: number for number, node in enumerate(walked)}
-        graph = tuple((nodes[k][0], tuple(place[j] for j in made_of[k])) for k in walked)
+            turned[k] = nodes[k][0], nodes[k][1][::turn]
+        walked = _walk(turned, asked)
+        place = dict(zip(walked, range(len(walked)), strict=True))
+        graph = tuple((turned[k][0], tuple(map(place.__getitem__, turned[k][1]))) for k in walked)
         orders = written.setdefault(graph, [])
         if walked not in orders:
             orders.append(walked)
+    # Any fixed choice among the graphs written would do; isomorphic problems write the same ones.
     least = min(written)
     return Template(least), tuple(written[least])
 
 
-def _walk(made_of: Sequence[tuple[int, ...]], asked: int) -> tuple[int, ...]:
+def _walk(nodes: Sequence[Node], asked: int) -> tuple[int, ...]:
     """What is asked and all it needs: inputs before what is made of them, each once."""
     walked: list[int] = []
     front = [asked]
     while front:
-        left = [k for k in made_of[front[-1]] if k not in walked]
+        left = [k for k in nodes[front[-1]][1] if k not in walked]
         if left:
             front.append(left[0])
         else:
@@ -237,29 +236,31 @@ def templates(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     >>> [str(template) for template in templates(("subtract",), steps=1)]
     ['c = subtract(a, b)', 'b = subtract(a)']
     """
-    known_skills(skills, 0)
+    check_skills(skills, 0)
     within("steps", steps, 1, MOST_STEPS)
     graphs: set[tuple[Node, ...]] = {()}
     for left in reversed(range(steps)):
-        graphs = {grown for graph in graphs for grown in _grown(graph, skills, left)}
+        graphs = set(_grow(graphs, skills, left))
+    # The last step is asked for.
     return tuple(sorted({canonical(graph, len(graph) - 1)[0] for graph in graphs}))
 
 
-def _grown(
-    graph: tuple[Node, ...], skills: tuple[str, ...], left: int
+def _grow(
+    graphs: Iterable[tuple[Node, ...]], skills: tuple[str, ...], left: int
 ) -> Iterator[tuple[Node, ...]]:
-    """The graph with one more step, of quantities that are there or of new given ones.
+    """Each graph with one more step, of quantities that are there or of new given ones.
 
     Only if at most `left` quantities are then needed by nothing, beside the last: each further step
     can take up one of them, and the last step needs all.
     """
-    new = len(graph)
-    loose = set(range(new)) - {k for _, inputs in graph for k in inputs}
-    for skill in skills:
-        for quantities in QUANTITIES[skill]:
+    for graph in graphs:
+        new = len(graph)
+        loose = set(range(new)).difference(*(inputs for _, inputs in graph))
+        takes = [(skill, count) for skill in skills for count in QUANTITIES[skill]]
+        for skill, quantities in takes:
             for chosen in product(range(new + 1), repeat=quantities):
-                old = {k for k in chosen if k < new}
-                fresh = chosen.count(new)
+                old, fresh = {*chosen} - {new}, chosen.count(new)
+                # No step takes one quantity twice.
                 if len(old) + fresh < quantities or len(loose - old) > left:
                     continue
                 numbers = iter(range(new, new + fresh))
@@ -336,6 +337,7 @@ class Problems:
         rows = np.arange(len(self))
         needed = np.zeros(self.skills.shape, dtype=bool)
         needed[rows, self.asked] = True
+        # Inputs come before what is made of them, so one pass from the end finds all.
         for quantity in reversed(range(self.skills.shape[1])):
             for k in self.inputs[:, quantity].T:
                 uses = needed[:, quantity] & (k >= 0)
@@ -353,6 +355,7 @@ class Problems:
         known = self.skills == GIVEN
         wanted = self.needed & ~known
         steps = np.full(self.skills.shape, -1)
+        # Each round solves one step of every problem that is not solved yet.
         for step in range(width):
             ready = wanted & ~known
             for k in np.moveaxis(self.inputs, 2, 0):
@@ -367,11 +370,12 @@ class Problems:
         """Return the result of `canonical` for each graph that occurs, and each problem's graph."""
         inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
         flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
+        # Many problems share few graphs, and walking them is what costs.
         _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
         found = []
         for k in first.tolist():
-            pairs = zip(self.skills[k].tolist(), self.inputs[k].tolist(), strict=True)
-            nodes = [(skill, tuple(j for j in made_of if j >= 0)) for skill, made_of in pairs]
+            made_of = [tuple(row[row >= 0].tolist()) for row in self.inputs[k]]
+            nodes = [*zip(self.skills[k].tolist(), made_of, strict=True)]
             found.append(canonical(nodes, int(self.asked[k])))
         return found, which
 
@@ -392,7 +396,9 @@ def keys(problems: Problems) -> list[Key]:
     made: list[Key] = []
     for form, numbers in zip(which.tolist(), problems.numbers, strict=True):
         template, orders = forms[form]
-        made.append((template.code, min(tuple(numbers[[*o]].ravel().tolist()) for o in orders)))
+        # Where the graph has symmetries, one problem can be told in several orders.
+        said = numbers[np.array(orders)].reshape(len(orders), -1)
+        made.append((template.code, min(map(tuple, said.tolist()))))
     return made
 
 
@@ -414,6 +420,7 @@ def padded(problems: Problems, width: int) -> Problems:
         array = getattr(problems, name)
         edges = [(0, 0), (0, more), (0, 0)][: array.ndim]
         grown[name] = np.pad(array, edges, constant_values=-1)
+    # Places without a quantity are told last, that is never.
     behind = np.tile(np.arange(width - more, width), (len(problems), 1))
     return replace(problems, **grown, order=np.concatenate([problems.order, behind], axis=1))
 
@@ -427,7 +434,7 @@ def pool(
     for which two thousand draws find no problem, such as "a third of a, less a". Raises
     `ImpossibleError` if a skill is unknown or no template is left.
     """
-    known_skills(skills, prime)
+    check_skills(skills, prime)
     counts = sorted({steps} if isinstance(steps, int) else {*steps})
     named = tuple(sorted(set(skills), key=SKILLS.index))
     suited: list[Template] = []
@@ -443,11 +450,12 @@ def pool(
 def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     """The templates that have problems in whole numbers: some two thousand draws find one."""
     every = templates(skills, steps)
+    # The pool of a request must not depend on what was drawn before.
     rng, left = np.random.default_rng(0), np.arange(len(every))
     made = blank(every, left, prime=0, wordings=[0], rng=rng)
     for _ in range(_LOOKS):
         if len(left):
-            left = np.delete(left, one_round(made, left, made.present, rng)[0])
+            left = np.delete(left, draw_round(made, left, made.present, rng)[0])
     return tuple(each for k, each in enumerate(every) if k not in left)
 
 
@@ -468,9 +476,10 @@ def problems(
     `distinct`, no two problems have the same key, see `keys`; none has the key of one to `avoid`.
     Raises `ImpossibleError` if no numbers make sense, or too few distinct problems exist.
     """
+    # Counts of templates differ by one at most; which are in front is random.
     each = np.tile(rng.permutation(len(templates)), -(-rows // len(templates)))[:rows]
     made = blank(templates, rng.permutation(each), prime=prime, wordings=wordings, rng=rng)
-    return filled(made, rng=rng, distinct=distinct, avoid=avoid)
+    return fill(made, rng=rng, distinct=distinct, avoid=avoid)
 
 
 def blank(
@@ -490,6 +499,7 @@ def blank(
         for place, (skill, made_of) in enumerate(template.nodes):
             skills[number, place] = skill
             inputs[number, place, : len(made_of)] = made_of
+    # Within a problem every owner has one quantity.
     names = rng.permuted(np.tile(np.arange(ENTITIES), (rows, 1)), axis=1)[:, :width]
     words = rng.choice(wordings, size=(rows, width))
     absent = skills[which] == ABSENT
@@ -508,7 +518,7 @@ def blank(
     )
 
 
-def filled(
+def fill(
     problems: Problems,
     *,
     rng: np.random.Generator,
@@ -523,9 +533,10 @@ def filled(
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left, seen = np.arange(len(problems)), set() if avoid is None else set(keys(avoid))
     for _ in range(_ROUNDS):
-        good, drawn = one_round(problems, left, problems.present, rng)
+        good, drawn = draw_round(problems, left, problems.present, rng)
         if distinct or avoid is not None:
             fresh = []
+            # Of equal problems in one round the first stays.
             for place, key in enumerate(keys(drawn)):
                 if key not in seen:
                     fresh.append(place)
@@ -542,7 +553,7 @@ def filled(
     return replace(problems, numbers=numbers, values=values)
 
 
-def one_round(
+def draw_round(
     problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: np.random.Generator
 ) -> tuple[Int64[np.ndarray, " g"], Problems]:
     """The places in `left` that some draws of this round suit, and the first such draw of each.
@@ -560,12 +571,12 @@ def one_round(
         both = part.inputs[:, quantity, 1] >= 0
         # One number comes with a quantity, two with a rate, none with a step of two quantities.
         count = np.where(both, 0, 1 + (skills == code("rate")))[:, None]
-        fresh = proposed(np.maximum(skills, GIVEN), part.prime, rng=rng)
+        fresh = propose(np.maximum(skills, GIVEN), part.prime, rng=rng)
         new = open_[rows, quantity] & (skills != ABSENT)
         numbers[new, quantity] = np.where(np.arange(2) < count, fresh, -1)[new]
         one, two = numbers[:, quantity].T
         x, y = (values[every, k] for k in part.inputs[:, quantity].T)
-        result, fine = applied(skills, x, np.where(both, y, one), two, part.prime)
+        result, fine = apply_skills(skills, x, np.where(both, y, one), two, part.prime)
         # A given quantity is its own number; one that is absent stays at -1.
         values[:, quantity] = np.select([skills == GIVEN, skills > GIVEN], [one, result], -1)
         sensible &= fine | (skills <= GIVEN)
@@ -575,7 +586,7 @@ def one_round(
     return good, drawn[good * tries + tried.argmax(axis=1)[good]]
 
 
-def distracted(
+def distract(
     problems: Problems,
     count: int,
     *,
@@ -611,6 +622,7 @@ def _distract_once(
     wide = padded(problems, last + 1)
     wide.names[:, last] = luck.argmax(axis=1)
     wide.wordings[:, last] = rng.choice(wordings, size=len(rows))
+    # The numbers of a problem stay as they are; only those of the last column are drawn.
     new, left = np.tile(np.arange(last + 1) == last, (len(rows), 1)), rows
     for _ in range(_ROUNDS):
         luck = rng.random((len(left), last))
@@ -619,7 +631,7 @@ def _distract_once(
         chosen = rng.choice([*steps, *[GIVEN] * max(len(steps), 1)], size=len(left))
         wide.skills[left, last] = chosen
         wide.inputs[left, last, 0] = np.where(chosen > GIVEN, base, -1)
-        good, drawn = one_round(wide, left, new, rng)
+        good, drawn = draw_round(wide, left, new, rng)
         wide.numbers[left[good]], wide.values[left[good]] = drawn.numbers, drawn.values
         left = np.delete(left, good)
         if not len(left):
@@ -707,6 +719,7 @@ def _tell(row: SimpleNamespace) -> str:
             step = text["steps"][SKILLS[row.skills[k] - 1]]
             ways = step["of_two" if made_of[1:] else "of_one"]
         n, m = row.numbers[k]
+        # A wording takes what it needs of these and ignores the rest.
         words |= {"X": owners[row.names[k]], **dict(zip("AB", made_of, strict=False))}
         words |= {"n": n, "m": m, "tn": thing[n != 1], "tm": thing[m != 1]}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
@@ -743,6 +756,7 @@ def programs(problems: Problems) -> list[str]:
         named = [owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
         used = {skill for _, skill in row.steps}
         functions = [wordings[skill]["function"] for skill in ("rate", "percent") if skill in used]
+        # Each text has two forms: in whole numbers, and modulo a prime.
         lines = [each[prime > 0].format(p=prime) for each in functions]
         given = [k for k in row.order if row.skills[k] == GIVEN and row.needed[k]]
         lines += [f"{named[k]} = {row.values[k]}" for k in given]
@@ -820,6 +834,7 @@ def stepwise(code: Alphabet, problems: Problems) -> Prompts:
     rows = _compact(np.concatenate([question, _lines(code, problems)], axis=1))
     places = np.arange(rows.shape[1])
     length = (rows != PAD).sum(axis=1)[:, None]
+    # Each token from the question on predicts the one after it.
     after = np.roll(rows, -1, axis=1)
     targets = np.where((places >= asked[:, None]) & (places < length - 1), after, -1)
     # Nothing is to be predicted after the answer, so it is a target and no token.
@@ -833,9 +848,11 @@ def _question(
     """All that is told and what is asked, and where that ends."""
     rows = np.arange(len(problems))
     name, given = code.name(problems.names), problems.skills == GIVEN
+    # Absent parts are padding at first, which is pressed out of the row at the end.
     word = np.where(given, PAD, code.word(problems.skills, problems.wordings))
     inputs = code.name(problems.names[rows[:, None, None], problems.inputs])
     takes = _takes(problems.inputs, inputs, code, problems.numbers)
+    # In the last two wordings the name comes after the operands.
     first = given | (problems.wordings < WORDINGS // 2)
     block = np.stack([np.where(first, name, PAD), word, *takes, np.where(first, PAD, name)], axis=2)
     block = np.where(problems.present[:, :, None], block, PAD)
@@ -848,6 +865,7 @@ def _question(
 
 def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:
     """A line for each step of the solution."""
+    # Behind the last step there is -1, whose line is made like any other and then left out.
     step, rows = problems.solution, np.arange(len(problems))[:, None]
     value = code.number(problems.values)
     inputs = problems.inputs[rows, step]
@@ -871,6 +889,7 @@ def _takes(
 
 def _compact(rows: Int64[np.ndarray, "n t"]) -> Int64[np.ndarray, "n u"]:
     """The rows without padding but at their ends, no longer than the longest needs."""
+    # A stable sort keeps the order of the tokens.
     moved = np.take_along_axis(rows, np.argsort(rows == PAD, axis=1, kind="stable"), axis=1)
     return moved[:, : int((moved != PAD).sum(axis=1).max(initial=1))]
 
@@ -901,7 +920,7 @@ def split(
     that contain both skills of `pair`, or of a fifth of all pairs; by "template", a fifth of the
     templates; by "depth", the deepest ones; by "wording", one of the wordings of all templates. A
     fifth of the `rows` problems are for testing; a fifth is at least one. Each problem gets
-    `distractors` quantities by `distracted`.
+    `distractors` quantities by `distract`.
 
     Raises
     ------
@@ -920,6 +939,7 @@ def split(
         deepest = max(each.depth for each in templates)
         chosen = {each for each in templates if each.depth == deepest}
     parts = {"train": [*templates], "test": [*templates]}
+    # Either the templates of the two parts differ or their wordings do.
     words = {"train": [*range(WORDINGS)], "test": [*range(WORDINGS)]}
     if by == "wording":
         words["test"] = [int(rng.choice(WORDINGS))]
@@ -943,7 +963,7 @@ def split(
             avoid=made.get("train"),
         )
     for name, drawn in made.items():
-        made[name] = distracted(drawn, distractors, rng=rng, skills=skills, wordings=words[name])
+        made[name] = distract(drawn, distractors, rng=rng, skills=skills, wordings=words[name])
     # Checked on the problems themselves, however they were drawn; other pairs may be in both.
     found = [contents(drawn) for drawn in made.values()]
     found[0]["pairs"] &= held or found[0]["pairs"]
@@ -957,11 +977,12 @@ def _choose_pairs(
 ) -> set[Pair]:
     """The pairs of skills to hold out, each in the order of `SKILLS`."""
     if pair:
-        known_skills(pair, prime)
+        check_skills(pair, prime)
         if len({*pair}) != 2:
             refuse(f"a pair of skills is {' and '.join(pair)}", "name two different skills in each")
         one, other = sorted({*pair}, key=SKILLS.index)
         return {(one, other)}
+    # Sorted, since the order of a set differs from run to run.
     every = sorted(set().union(*(each.pairs for each in templates)))
     chosen = rng.permutation(len(every))[: max(round(len(every) / 5), 1)]
     return {every[k] for k in chosen}

@@ -21,17 +21,17 @@ from loratheory.tasks.word_problems import (
     Alphabet,
     Template,
     answered,
-    applied,
+    apply_skills,
     canonical,
     code,
     contents,
-    distracted,
+    distract,
     export,
     keys,
     pool,
     problems,
     programs,
-    proposed,
+    propose,
     split,
     stepwise,
     stories,
@@ -63,7 +63,7 @@ def drawn(skills, steps, rows, rng, prime=0, **how):
 
 def stepped(skill, x, y, z, prime):
     columns = [np.array(column) for column in (x, y, z)]
-    return applied(np.full(len(x), code(skill)), *columns, prime)
+    return apply_skills(np.full(len(x), code(skill)), *columns, prime)
 
 
 @pytest.mark.parametrize("skill", SKILLS)
@@ -115,12 +115,12 @@ def test_proposals_stay_in_their_ranges_and_reach_their_ends():
     }
     for skill, wanted in ranges.items():
         skills = np.full(1500, code(skill) if skill else 0)
-        first, second = proposed(skills, 0, rng=rng).T
+        first, second = propose(skills, 0, rng=rng).T
         assert set(first.tolist()) == {*wanted}
         if skill == "rate":
             assert set(second.tolist()) == {*range(1, 10)}
             assert (first != second).all()
-    assert set(proposed(np.zeros(500, dtype=np.int64), 7, rng=rng).ravel().tolist()) == {*range(7)}
+    assert set(propose(np.zeros(500, dtype=np.int64), 7, rng=rng).ravel().tolist()) == {*range(7)}
 
 
 ADD, SUB, MUL, CMP, RATE = map(code, ("add", "subtract", "multiply", "compare", "rate"))
@@ -225,7 +225,7 @@ def named(text, skills, steps):
 def mixed(seed, rows=12, prime=7):
     few = ("add", "compare", "rate")
     made = drawn(few, (1, 2, 3), rows, rng(seed), prime)
-    return reordered(distracted(made, 2, rng=rng(seed)), rng(seed))
+    return reordered(distract(made, 2, rng=rng(seed)), rng(seed))
 
 
 def solved(here, row):
@@ -312,7 +312,7 @@ def test_a_thousand_problems_without_an_error():
     """
     longest = drawn(("add", "compare", "rate", "percent"), 3, 400, rng())
     short = reordered(drawn(SKILLS, (1, 2), 600, rng()), rng())
-    for part in (short, distracted(longest, 2, rng=rng())):
+    for part in (short, distract(longest, 2, rng=rng())):
         columns = (stories(part), programs(part), part.answers.tolist())
         for story, program, answer in zip(*columns, strict=True):
             assert read(story.problem) == run(program) == answer == int(story.answer)
@@ -351,7 +351,7 @@ def test_all_is_as_it_was_apart():
 def test_distractors_change_nothing_that_is_asked(prime, count):
     rng = np.random.default_rng(0)
     here = drawn(FEW, (1, 2), 60, rng, prime)
-    made = distracted(here, count, rng=rng, skills=FEW, wordings=[3, 1])
+    made = distract(here, count, rng=rng, skills=FEW, wordings=[3, 1])
     assert idle(made).tolist() == [count] * len(here)
     assert keys(made) == keys(here)
     assert (made.answers == here.answers).all()
@@ -381,7 +381,7 @@ def test_half_of_the_distractors_are_steps_of_the_skills_named():
     here = drawn(FEW, (1, 2), 200, rng)
     every = {0, 1, 2, 3, 4, 6, 7}
     for skills, codes in ((("add", "rate"), {0, 1, 6}), (["compare"], {0}), (None, every)):
-        made = distracted(here, 1, rng=rng, skills=skills)
+        made = distract(here, 1, rng=rng, skills=skills)
         unused = made.skills[made.present & ~made.needed]
         assert {*unused.tolist()} == codes
         assert len(codes) == 1 or 0.3 < (unused == 0).mean() < 0.7
@@ -572,7 +572,7 @@ def test_rows_hold_words_or_tokens_programs_and_structure(tmp_path, prime):
         )),
         *(lambda by=by: split(pool(["rate"], prime=7), by, 9, rng=rng(), prime=7)
           for by in ("depth", "pair")),
-        *(lambda bad=bad: distracted(drawn(["rate"], 2, 3, rng(), 7), bad, rng=rng())
+        *(lambda bad=bad: distract(drawn(["rate"], 2, 3, rng(), 7), bad, rng=rng())
           for bad in (10, -1)),
         lambda: stories(drawn(["add"], 2, 2, rng(), 7)),
     ],

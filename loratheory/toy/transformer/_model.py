@@ -12,6 +12,7 @@ instead of eight.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,7 @@ def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
     inputs, gains are one.
     """
     generators, d, found = [stream(seed, 0) for seed in seeds], config.width, {}
+    # The order is that in which numbers are drawn.
     for name, shape in {"embedding": (config.vocabulary, d), **config.shapes}.items():
         found[name] = normal(shape, generators) * shape[-1] ** -0.5
     norms = ["norm"]
@@ -159,6 +161,7 @@ def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
     place = torch.arange(length, dtype=torch.float64, device=x.device)
     pace = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=x.device) / half)
     angle = torch.outer(place, pace)[:, None]
+    # Angles are made in float64: at long distances float32 would be off by whole digits.
     one, two = x.split(half, dim=-1)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     return torch.cat([one * cos - two * sin, two * cos + one * sin], dim=-1)
@@ -186,9 +189,12 @@ def attended(
     if config.position == "rope":
         query, key = rotated(query), rotated(key)
     reach = range(min(length, config.window or length))
-    scores = [(query[:, o:] * key[:, : length - o]).sum(-1) for o in reach]
-    table = torch.stack([_later(score, o, -math.inf) for o, score in enumerate(scores)])
-    weights = (table / math.sqrt(split[1])).softmax(0).unsqueeze(-1)
+    # One distance at a time: row o of the table has the scores of tokens that lie o back.
+    table = []
+    for o in reach:
+        score = (query[:, o:] * key[:, : length - o]).sum(-1)
+        table.append(_later(score, o, -math.inf))
+    weights = (torch.stack(table) / math.sqrt(split[1])).softmax(0).unsqueeze(-1)
     read = weights[0] * value
     for o in reach[1:]:
         read = read + _later(weights[o, :, o:] * value[:, : length - o], o, 0.0)
@@ -196,6 +202,8 @@ def attended(
 
 
 class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type checker
+    """Every row at root mean square 1 (Zhang & Sennrich 2019); zero stays zero."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return each row divided by its root mean square."""
@@ -210,13 +218,9 @@ class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type chec
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Return the part of the gradient that is orthogonal to the row, over the row's rms."""
         unit, factor = ctx.saved_tensors
+        # Along the row itself nothing changes, since its length is taken out.
         along = torch.linalg.vecdot(grad, unit).unsqueeze(-1) / unit.shape[-1]
         return torch.addcmul(grad, unit, along, value=-1).mul_(factor)
-
-
-def unit_rms(x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
-    """Return every row at root mean square 1 (Zhang & Sennrich 2019); zero stays zero."""
-    return _Unit.apply(x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +239,7 @@ class Pass:
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """Return the tokens' embeddings (E, B T, d)."""
+        # All models' embeddings as one long table: one look-up serves them all.
         model = torch.arange(self.models, device=tokens.device)[:, None]
         index = tokens.reshape(self.models, -1) + self.config.vocabulary * model
         x = F.embedding(index, self.parameters["embedding"].flatten(0, 1))
@@ -258,7 +263,7 @@ class Pass:
 
     def normed(self, name: str, x: Tensor) -> Tensor:
         """Return `x` at rms 1, times the gain."""
-        return (self.joint(unit_rms(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
+        return (self.joint(_Unit.apply(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
 
     def layer(self, x: Tensor, loop: int, layer: int, length: int) -> Tensor:
         """Return the stream after attention and MLP of one layer, each added to what it reads."""
@@ -268,8 +273,9 @@ class Pass:
             return Site(module, loop, layer)
 
         seen = self.normed(f"layers.{layer}.attention.norm", x)
-        parts = (self.linear(site(f"attention.{part}"), seen) for part in ("query", "key", "value"))
-        read = attended(self.config, *(part.view(-1, length, self.config.width) for part in parts))
+        shape = (-1, length, self.config.width)
+        query, key, value = (self.linear(site(name), seen).view(shape) for name in ATTENTION[:3])
+        read = attended(self.config, query, key, value)
         x = self.linear(site("attention.output"), read.view(x.shape), x)
         inner = self.linear(site("mlp.in"), self.normed(f"layers.{layer}.mlp.norm", x))
         return self.linear(site("mlp.out"), F.gelu(inner), x)
@@ -296,6 +302,7 @@ def states(
         for layer in range(config.depth):
             x = run.layer(x, loop, layer, tokens.shape[2])
             if noise is not None:
+                # The noise follows the stream, but no gradient flows through its size.
                 size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
                 level = config.noise / math.sqrt(config.width)
                 x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
@@ -344,6 +351,7 @@ class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type 
         """Return the gradients of the input and of both factors, and None for the scale."""
         x, up, down, inner = ctx.saved_tensors
         back = torch.bmm(up.mT, grad.mT).mul_(ctx.scale)
+        # In a first layer nobody needs the gradient of the input, which costs a third.
         to_x = torch.bmm(back.mT, down) if ctx.needs_input_grad[0] else None
         return to_x, torch.bmm(inner, grad).mT, torch.bmm(back, x), None
 
@@ -386,7 +394,8 @@ class Lora:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Lora":
         """Return the adapters with `change` applied to every factor: ``lora.map(torch.clone)``."""
-        up, down = ({n: change(x) for n, x in side.items()} for side in (self.up, self.down))
+        up = dict(zip(self.up, map(change, self.up.values()), strict=True))
+        down = dict(zip(self.down, map(change, self.down.values()), strict=True))
         return Lora(up, down, self.scale)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -409,6 +418,7 @@ def lora(
     nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale` multiplies their
     product.
     """
+    # Another stream than the weights', whose seeds may be the same.
     generators, up, down = [stream(seed, 1) for seed in seeds], {}, {}
     for name, (m, n) in config.shapes.items():
         if name.split(".", 2)[-1] in modules:
@@ -437,7 +447,7 @@ def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> 
     Factors are NumPy arrays or tensors, and modules are named as the decoder's weights. A module
     that an adapter lacks is zero there; narrower updates are padded with zeros to the widest.
     """
-    names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
+    names = dict.fromkeys(chain.from_iterable(adapters))
     up: dict[str, Tensor] = {}
     down: dict[str, Tensor] = {}
     for name in names:

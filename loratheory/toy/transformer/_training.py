@@ -23,7 +23,6 @@ from loratheory.shapes import Float
 from loratheory.toy.transformer._model import (
     Adapt,
     Config,
-    ConfigError,
     Lora,
     Parameters,
     Site,
@@ -122,18 +121,17 @@ def losses(
     """Return each replica's loss; arguments as of `states`.
 
     It is the mean cross-entropy after the last loop, plus ``config.supervision`` times that after
-    each earlier loop over the targets due by then; 0 for a replica without targets. Raises
-    `ConfigError` if ``config.supervision`` is positive and the batch has no `hops`.
+    each earlier loop over the targets due by then, for which the batch has `hops`; 0 for a replica
+    without targets.
     """
     after = states(config, parameters, batch.tokens, adapt, noise)
     targets, last = batch.targets.flatten(1), config.loops - 1
     total = _mean(config, parameters, after[last], targets, last, adapt)
     if not config.supervision:
         return total
-    if batch.hops is None:
-        message = "deep supervision needs to know when answers are due: give hops with the batch"
-        raise ConfigError(message)
+    assert batch.hops is not None, "supervision needs to know when answers are due"
     for loop in range(last):
+        # A k-hop answer can be known after k loops, no earlier.
         early = torch.where(batch.hops.flatten(1) <= loop + 1, targets, -1)
         mean = _mean(config, parameters, after[loop], early, loop, adapt)
         total = total + config.supervision * mean
@@ -149,6 +147,7 @@ def _mean(
     adapt: Adapt | None,
 ) -> Tensor:
     """Return each replica's mean cross-entropy; only positions with a target are decoded."""
+    # Positions with a target come first, in order; the longest replica says how many are kept.
     count = (targets >= 0).sum(1)
     place = (targets < 0).long().argsort(dim=1, stable=True)[:, : int(count.max())]
     chosen = state.take_along_dim(place.unsqueeze(-1), dim=1)
@@ -192,7 +191,7 @@ def trained_lora(
     The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
     the last loop has a loss. Adapters `beside` are not trained but act as well, each on its share
     of a replica's rows: the first of three on the first third. Raises `TrainingError` if a loss is
-    no longer finite, `ConfigError` if those beside change different modules or cannot share rows.
+    no longer finite.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
@@ -208,18 +207,11 @@ def trained_lora(
 
 def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
     """Add one of several adapters of the same modules to an equal share of each replica's rows."""
-    names, *others = ({*one.up} for one in beside)
-    if any(other != names for other in others):
-        message = "adapters beside change different modules: give them the same `modules`"
-        raise ConfigError(message)
 
     def _act(site: Site, x: Tensor) -> Tensor | None:
         own = adapter(site, x)
-        if site.name not in names:
+        if site.name not in beside[0].up:
             return own
-        if x.shape[1] % len(beside):
-            message = f"rows cannot be shared equally by {len(beside)} adapters: give a multiple"
-            raise ConfigError(message)
         shares = zip(beside, x.unflatten(1, (len(beside), -1)).unbind(1), strict=True)
         added = torch.cat([one(site, part) for one, part in shares], dim=1)
         return added if own is None else own + added
@@ -243,8 +235,10 @@ class Part:
 
 def _join_leaves(parts: Sequence[Part]) -> dict[str, Tensor]:
     """The leaves of all replicas, by name."""
-    names = parts[0].leaves
-    return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in names}
+    joined: dict[str, Tensor] = {}
+    for name in parts[0].leaves:
+        joined[name] = torch.cat([part.leaves[name] for part in parts]).detach()
+    return joined
 
 
 def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slice]]:
@@ -252,6 +246,7 @@ def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slic
 
     A block has whole models or some replicas of one model, as many as fit the cache.
     """
+    # Replicas of one model share its products, so that models are not cut where it can be helped.
     share, fits = shared(models, replicas), max(CACHED // width, 1)
     whole = max(fits // share, 1)
     size = whole * share if whole > 1 else min(share, fits)
@@ -273,9 +268,12 @@ def descend(
 
     A replica's loss depends on its own leaves alone, so that the sum keeps the replicas apart.
     """
-    named = [item for part in parts for item in part.leaves.items()]
-    plain = [x for name, x in named if not name.endswith("norm")]
-    gains = [x for name, x in named if name.endswith("norm")]
+    plain: list[Tensor] = []
+    gains: list[Tensor] = []
+    for part in parts:
+        for name, x in part.leaves.items():
+            (gains if name.endswith("norm") else plain).append(x)
+    # Decay would pull gains, which start at one, to zero.
     groups = [{"params": plain}, {"params": gains, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(
         groups, recipe.rate, recipe.betas, weight_decay=recipe.decay, fused=True
@@ -289,6 +287,7 @@ def descend(
             some = now.of(part.replicas)
             noise = _noise(config, some.tokens, generators[part.replicas])
             each = losses(config, part.weights, some, part.adapter, noise)
+            # Part by part, so that only one part's activations are in memory.
             each.sum().backward()
             found.append(each.detach())
         each = torch.cat(found)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from peft.utils import merge_utils
 
 from loratheory.adapters import (
     MERGE_METHODS,
@@ -452,22 +451,6 @@ def test_peft_agrees(kind, name, options, weights):
     model.add_weighted_adapter(["one", "two"], weights, "merged", combination_type=kind, **extra)
     ours = MERGE_METHODS[name].rule([update(layer, x) for x in ("one", "two")], weights, options)
     np.testing.assert_allclose(update(layer, "merged").dense(), ours.dense(), atol=1e-4)
-
-
-def test_peft_elects_signs_before_weights_and_divides_by_the_head_count():
-    """Known differences, by hand: PEFT loses (1, 3) - (1, -3) where we keep what agrees."""
-    one, two = np.array([[1.0, 3.0]]), np.array([[2.0, -3.0]])
-    tensors = [torch.tensor(one), torch.tensor(two)]
-
-    def peft(weights):
-        mask = merge_utils.calculate_majority_sign_mask(torch.stack(tensors))
-        parts = torch.stack([w * x for w, x in zip(weights, tensors, strict=True)])
-        return merge_utils.disjoint_merge(parts, mask).numpy()
-
-    np.testing.assert_allclose(peft([1.0, -1.0]), [[-0.5, 3.0]])
-    np.testing.assert_allclose(merging.elect_signs([one, two], [1.0, -1.0]), [[-2.0, 3.0]])
-    np.testing.assert_allclose(peft([0.5, 0.5]), [[0.75, 1.5]])
-    np.testing.assert_allclose(merging.elect_signs([one, two], [0.5, 0.5]), [[1.5, 0.0]])
 
 
 # `merge`: lazy, deterministic, module by module.

@@ -9,7 +9,6 @@ import pytest
 import torch
 from peft.tuners.lora.arrow import ArrowLoraLinearLayer
 from peft.tuners.lora.config import ArrowConfig
-from scipy import stats
 
 from loratheory.adapters import (
     Router,
@@ -22,7 +21,7 @@ from loratheory.adapters import (
     standardised,
     subspace_scores,
 )
-from loratheory.lowrank import LowRank, NotFiniteError, gaussian, orthonormal, with_spectrum
+from loratheory.lowrank import LowRank, NotFiniteError, gaussian, with_spectrum
 
 DEVICE = array_api_strict.Device("device1")
 MOVES = {
@@ -195,25 +194,6 @@ def growing(rng, k=3):
     return [gaussian(rng, 8, 12, 2, 10.0**j) for j in range(k)]
 
 
-def test_false_alarms_meet_the_budget():
-    """One fresh activation per calibration, 200 times: binomial, to one in a billion."""
-    rng = np.random.default_rng(0)
-    updates, trials, count, budget = growing(rng), 200, 59, 0.1
-    fired = np.zeros(3)
-    for _ in range(trials):
-        x = rng.standard_t(3, (count + 1, 12))  # heavy tails: no law is assumed
-        fired += calibrate(updates, x[:-1], budget=budget).weights(x[-1:])[0]
-    exact = 2 / (count + 1)  # place 58 of 59: beaten by a fresh one with probability 2/60
-    low, high = stats.binom.ppf([1e-9, 1 - 1e-9], trials, exact)
-    assert np.all((low <= fired) & (fired <= high))
-    assert exact <= budget / 3
-    updates = growing(rng, k=8)
-    gates = calibrate(updates, rng.standard_normal((4000, 12)), budget=0.2)
-    together = int(gates.weights(rng.standard_normal((4000, 12))).any(axis=1).sum())
-    room = stats.binom.ppf(1 - 1e-9, 4000, 0.2) + 5 * np.sqrt(4000 * 0.2)
-    assert 0.4 * 0.2 * 4000 <= together <= room
-
-
 def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
     for seed in range(2):
         rng = np.random.default_rng(seed)
@@ -236,15 +216,9 @@ def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
         np.testing.assert_allclose(standardised(scores, other)(base), again)
 
 
-def test_the_standardised_best_is_the_adapter_that_stands_out_and_a_silent_one_stays_off():
-    rng = np.random.default_rng(6)
-    keys = orthonormal(rng, 40, 2).T
-    quiet, large = LowRank(np.ones((3, 1)), keys[:1]), LowRank(100 * np.ones((3, 1)), keys[1:])
-    base, x = rng.standard_normal((200, 40)) / np.sqrt(40), keys[:1] + 0.1 * keys[1:]
-    scores = response_norms([quiet, large])
-    assert Router(scores).weights(x).tolist() == [[0, 1]]
-    assert Router(standardised(scores, base)).weights(x).tolist() == [[1, 0]]
+def test_a_silent_adapter_stays_off():
     silent = [LowRank(np.zeros((3, 1)), np.ones((1, 40)))]
+    base = np.random.default_rng(6).standard_normal((200, 40))
     for gates in (calibrate(silent, base), calibrate_z(silent, base)):
         assert not gates.weights(base).any()
 

@@ -337,9 +337,6 @@ def test_a_batch_has_a_third_of_each_kind():
     batch = sampled(sets, 97, rng=rng)
     assert (batch.tokens != 0).sum(axis=1).tolist() == [3] * 33 + [2] * 64
     assert (batch.tokens[33:65, 1] == here.relation(0, 0)).all()
-    assert (batch.tokens[65:, 1] == here.relation(1, 0)).all()
-    one, other = (sampled(sets, 9, rng=np.random.default_rng(5)).tokens for _ in range(2))
-    assert one.tolist() == other.tolist()
     drawn = sampled(sets, 3000, rng=rng).tokens.tolist()
     rows = [tuple(row) for part in sets for row in part.tokens.tolist()]
     assert {*map(tuple, drawn)} == {*rows}

@@ -101,11 +101,6 @@ Rule = Callable[[Updates, Weights, Options], LowRank]
 # Rules in closed form.
 
 
-def side_by_side(updates: Updates) -> LowRank:
-    """Return the sum of updates with all factors side by side, in float64."""
-    return concatenated(updates, [1] * len(updates))
-
-
 def in_double(updates: Updates) -> list[LowRank]:
     """Return the updates in float64, in which all rules compute."""
     return [low.map(double) for low in updates]
@@ -286,7 +281,8 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     spectrum, rest = (sigma**2 + sum(shares)) ** 0.5, sum(shares) ** 0.5 or 1.0
     white = xp.concat(seen, axis=0) / spectrum @ right + xp.concat(unseen, axis=0) / rest
     # Where inputs are white, the nearest matrix of a rank is also the best on the inputs.
-    kept = options.limit(LowRank(side_by_side(updates).up, white))
+    ups = xp.concat([low.up for low in updates], axis=1)
+    kept = options.limit(LowRank(ups, white))
     rows = kept.down @ right.T
     return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)
 
@@ -311,7 +307,7 @@ def keep_largest(blocks: Iterator[Array], density: int | float, _: np.random.Gen
     ``k = max(1, floor(density * size))``. Entries equal to it up to rounding are all kept (PEFT
     keeps an arbitrary choice of them).
     """
-    sizes = [abs(block) for block in blocks]
+    sizes = list(map(abs, blocks))
     xp = array_namespace(*sizes)
     flat = xp.concat([xp.reshape(size, (-1,)) for size in sizes])
     # Rounding must not make 0.29 · 100 entries 28.
@@ -344,7 +340,10 @@ def drop_at_random(_: Iterator[Array], density: int | float, rng: np.random.Gene
 
 def weighted_sum(blocks: Sequence[Array], weights: Weights) -> Array:
     """Return the weighted sum of arrays."""
-    return sum(weight * block for block, weight in zip(blocks, weights, strict=True))
+    total = weights[0] * blocks[0]
+    for block, weight in zip(blocks[1:], weights[1:], strict=True):
+        total = total + weight * block
+    return total
 
 
 def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
@@ -363,7 +362,7 @@ def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
     """
     xp = array_namespace(*blocks)
     total = weighted_sum(blocks, weights)
-    sizes = weighted_sum([abs(block) for block in blocks], [abs(w) for w in weights])
+    sizes = weighted_sum(list(map(abs, blocks)), list(map(abs, weights)))
     floor = NEGLIGIBLE * sizes
     zero, one = xp.zeros_like(total), xp.ones_like(total)
     # Election: the sign of the weighted sum, none where the votes cancel.
@@ -402,31 +401,23 @@ def full(updates: Updates) -> Coordinates:
 def knots(updates: Updates) -> Coordinates:
     r"""Return KnOTS coordinates :math:`X_j = \Sigma V_j^\top = U^\top \Delta_j`, (k, n).
 
-    :math:`U` holds the left singular vectors of :math:`[\Delta_1 \dots \Delta_K]`, see
-    `knots_basis`. Unless singular values coincide, the coordinates are unique up to signs, which do
-    not change what the rules here return.
+    :math:`U` holds the left singular vectors of :math:`[\Delta_1 \dots \Delta_K]` that belong to
+    positive singular values: they span all outputs. With :math:`A_j^\top = P_j T_j` (QR) the stack
+    is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a block-diagonal matrix of orthonormal rows,
+    so that the SVD of an (m, R) array gives them, ``R`` the total width, in ``O((m + n) R^2)``; a
+    dense SVD would cost ``O(K m^2 n)``. Unless singular values coincide, the coordinates are unique
+    up to signs, which do not change what the rules here return.
 
     References
     ----------
     Stoica et al., *Model merging with SVD to tie the KnOTS* (ICLR 2025, arXiv 2410.19735).
     """
-    left = knots_basis(updates)[0]
-    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
-
-
-def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
-    r"""Return left singular vectors and singular values of :math:`[\Delta_1 \dots \Delta_K]`.
-
-    Only positive singular values count; the vectors span all outputs of the updates. With
-    :math:`A_j^\top = P_j T_j` (QR) the stack is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a
-    block-diagonal matrix of orthonormal rows, so that the SVD of an (m, R) array gives both, ``R``
-    the total width. Costs ``O((m + n) R^2)``, where a dense SVD would cost ``O(K m^2 n)``.
-    """
     xp = array_namespace(updates[0].up)
     # Orthonormal rows on the right change neither left vectors nor singular values.
     parts = [low.up @ triangle(low.down.T).T for low in updates if low.width]
     stack = xp.concat(parts, axis=1) if parts else updates[0].up
-    return thin_svd(stack).above(NEGLIGIBLE)[:2]
+    left = thin_svd(stack).above(NEGLIGIBLE).left
+    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
 
 
 def core(updates: Updates) -> Coordinates:
@@ -443,7 +434,7 @@ def core(updates: Updates) -> Coordinates:
     Panariello, Marczak et al., *Accurate and efficient low-rank model merging in Core Space*
     (NeurIPS 2025, arXiv 2509.17786).
     """
-    together = side_by_side(updates)
+    together = concatenated(updates, [1] * len(updates))
     left = thin_svd(together.up).above(NEGLIGIBLE).left
     right = thin_svd(together.down.T).above(NEGLIGIBLE).left
     cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
@@ -511,7 +502,7 @@ def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRa
     the same scale, which PEFT splits between the factors while here it is part of the first.
     """
     root = [math.sqrt(abs(weight)) for weight in weights]
-    signed = [math.copysign(side, weight) for side, weight in zip(root, weights, strict=True)]
+    signed = list(map(math.copysign, root, weights))
     return _summed(updates, root, signed, options)
 
 
@@ -714,7 +705,7 @@ def merge(
     given = {name: value for name, value in given.items() if value is not None}
     _check_arguments(chosen, space, {**given, "coefficient": coefficient})
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
-    factors = [1.0] * len(library.adapters) if weights is None else [float(w) for w in weights]
+    factors = [1.0] * len(library.adapters) if weights is None else list(map(float, weights))
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
         message = f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter"
         raise MergeError(message)

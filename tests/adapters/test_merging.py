@@ -391,6 +391,12 @@ def test_iso_counts_no_direction_that_only_rounding_made():
     np.testing.assert_allclose(apply("iso", [low] * 3, [1.0, 1.0, -1.0]).S, [2.0, 2.0])
 
 
+def test_tsv_takes_each_adapters_share_of_the_smaller_side():
+    rng = np.random.default_rng(0)
+    pair = [with_spectrum(rng, 4, 5, [5.0, 4.0, 0.1]), with_spectrum(rng, 4, 5, [3.0, 2.0, 0.2])]
+    np.testing.assert_allclose(apply("tsv", pair).S, [5.0, 4.0, 3.0, 2.0])
+
+
 def test_regmean_keeps_a_rank_as_the_floor_does():
     for seed in range(4):
         rng = np.random.default_rng(seed)

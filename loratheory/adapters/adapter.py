@@ -152,6 +152,7 @@ class Aligned:
             # `get` would take a KeyError of a lazy look-up for an absence.
             if module in adapter:
                 present[place] = adapter[module]
+        # Of the library, device and type of those that have the module.
         like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
         return [present.get(place, zero) for place in range(len(self.adapters))]
@@ -185,10 +186,12 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     if not adapters:
         place = "adapters"
         raise refusal(place, "none were given", "give at least one")
+    # Each module is compared with its first owner, which fixes the order as well.
     first: dict[str, Adapter] = {}
     for adapter in adapters:
         for module in adapter:
             _check_same_kind(module, adapter, first.setdefault(module, adapter))
+    # Nothing is loaded: shapes come from headers.
     shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
     missing = {}
     for module in shapes:

@@ -54,6 +54,7 @@ def crosstalk(reader: LowRank, other: LowRank) -> float:
 
 
 def _answer(other: LowRank, basis: Float[Array, "n k"]) -> float:
+    # The left singular vectors change no norm.
     shared = other.S[:, None] * (other.Vh @ basis)
     if 0 in shared.shape:
         return 0.0
@@ -124,6 +125,7 @@ def interference(updates: Sequence[LowRank], tolerance: int | float | None = Non
         message = f"updates of shapes {shapes} do not compare: give adapters of one base model"
         raise ValueError(message)
     tolerance = max(shapes[0]) * EPS if tolerance is None else tolerance
+    # Norms and angles are the same there, and every later step is small.
     updates, _ = in_common_frames(updates)
     rows = [low.row_space(tolerance) for low in updates]
     columns = [low.column_space(tolerance) for low in updates]

@@ -181,6 +181,7 @@ def iso(updates: Updates, weights: Weights, _: Options) -> LowRank:
     strongly and adds noise. Here singular values below 1e-12 of the largest do not count, so that
     the nuclear norm is kept. The rule is discontinuous where the rank changes.
     """
+    # Values that are mere rounding must not be raised to the mean.
     left, sigma, right = total(list(updates), weights).svd().above(NEGLIGIBLE)
     if not sigma.shape[0]:
         return LowRank(left, right)
@@ -240,6 +241,7 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
         images.append(weight * (low @ basis))
     xp = array_namespace(bases[0])
     image = xp.concat(images, axis=1)
+    # Directions that adapters share up to rounding count once, or the inverse would be arbitrary.
     left, sigma, right = thin_svd(xp.concat(bases, axis=1)).above(SAME)
     if not sigma.shape[0]:
         return LowRank(image[:, :0], left.T)
@@ -388,6 +390,7 @@ class Coordinates:
 
     def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
         """Return the update with these coordinates; in the full space truncated to `rank`."""
+        # In the full space masks have destroyed low rank, and only an SVD gives factors back.
         if self.left is None:
             return from_dense(merged, None if rank is None else min(rank, *merged.shape))
         return LowRank(self.left, merged if self.right is None else merged @ self.right)
@@ -468,6 +471,7 @@ def _merged_entries(
     p, q = cores[0].shape
     if not p or not q:
         return cores[0].dense()
+    # Blocks of all updates together fit the cache.
     step = max(1, BLOCK // (len(cores) * q))
     slices = [slice(start, min(start + step, p)) for start in range(0, p, step)]
     # A filter sees all of an update before it decides about the first entry.
@@ -491,6 +495,7 @@ def factor_mean(updates: Updates, weights: Weights, options: Options) -> LowRank
     Each adapter's own product has the coefficient :math:`1/k^2`, not :math:`1/k`, and there are
     cross terms :math:`B_i A_j`. This and `factor_linear` raise MergeError where widths differ.
     """
+    # Both sums get 1/k, and so each adapter's own product 1/k^2.
     share = [weight / len(updates) for weight in weights]
     return _summed(updates, share, share, options)
 
@@ -519,6 +524,7 @@ def _summed(updates: Updates, ups: Weights, downs: Weights, options: Options) ->
     (m, n), width = updates[0].shape, widths[0] if widths else 0
     xp = array_namespace(updates[0].up)
     place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}
+    # An adapter without the module has width 0 and adds nothing to either sum.
     up, down = xp.zeros((m, width), **place), xp.zeros((width, n), **place)
     for low, left, right in zip(updates, ups, downs, strict=True):
         if low.width:
@@ -709,6 +715,7 @@ def merge(
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
         message = f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter"
         raise MergeError(message)
+    # Checked before any module is merged.
     seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(
         space=space,
@@ -720,6 +727,7 @@ def merge(
     )
 
     def _merged(module: str) -> LowRank:
+        # Refused by adapter and module: a rule would name only the factor.
         updates = library.updates(module)
         for low, adapter in zip(updates, library.adapters, strict=True):
             finite(low.up, f"{adapter.info.name}, {module}, first factor")
@@ -848,6 +856,7 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         raise refusal(place, fact, "give one an adapter, in their order, or one for all")
     named = [(getattr(given, "name", f"moments {i}"), given) for i, given in enumerate(moments, 1)]
     for name, given in named:
+        # A file knows its shapes from its header; arrays in memory are asked.
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
         for module, (_, n) in library.shapes.items():
             if module in library.info.embeddings:
@@ -859,5 +868,6 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
             if len(shapes[module]) != 2 or shapes[module][1] != n:
                 fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
                 raise refusal(name, fact, f"{_COLLECT} on these adapters and their base")
+    # One mapping stands in for every adapter.
     one_each = named * (count if len(moments) == 1 else 1)
     return lambda module: tuple(double(g[module], f"{name}, {module}") for name, g in one_each)

@@ -341,6 +341,7 @@ def header(file: Path) -> dict[str, Tensor]:
         try:
             with safe_open(file, framework="numpy"):
                 pass
+            # Offsets are not in what the library tells, so the header is parsed once more.
             length = int.from_bytes(source.read(8), "little")
             entries = json_object(file, source.read(length))
         except SafetensorError as error:
@@ -365,6 +366,7 @@ def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
     float64 stays; narrower types become float32, which is exact. Refused if the file has changed
     since its header was read, or an entry is NaN or infinite.
     """
+    # Room for exactly this tensor, filled from the file without a copy.
     values = np.empty(math.prod(tensor.shape), _BITS[tensor.dtype])
     with opened(tensor.file) as source:
         same = _stamp(source) == tensor.stamp
@@ -474,6 +476,7 @@ def read_adapter(
 
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     """What a folder holds by module, in natural order, and what of it was set aside."""
+    # Every tensor must have a role in exactly one module, or PEFT would do something else.
     roles: dict[str, dict[str, Tensor]] = {}
     tensors = header(home / WEIGHTS)
     for key, tensor in tensors.items():
@@ -489,6 +492,7 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
         raise refusal(home, "holds no LoRA tensor", "name a LoRA adapter's folder")
     pairs, notes = {}, []
     for module in sorted(roles, key=_order_naturally):
+        # A base weight may stand beside an adapted embedding; it is no part of the update.
         base = roles[module].pop("base", None)
         pairs[module] = _pair(f"{home}: module {shown(module)}", module, roles[module], config)
         config.check_adapted(module)
@@ -519,6 +523,7 @@ def _order_naturally(name: str) -> list[str]:
 
 def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) -> Pair:
     """The tensors of one update, checked against each other and against the configuration."""
+    # An embedding or a linear map: a mixture has too many roles and is refused below.
     tokens = any(role.endswith("of tokens") for role in roles)
     wanted = ("up of tokens", "down of tokens") if tokens else ("up", "down")
     if roles.keys() != {*wanted}:
@@ -544,6 +549,7 @@ def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) 
 def _update(name: str, pair: Pair) -> LowRank:
     """The update of one module; `up` is multiplied by the scale."""
     up, down = load(pair.up), load(pair.down)
+    # float64 if one factor is.
     wide = max(up.dtype, down.dtype)
     with np.errstate(over="ignore"):
         scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
@@ -619,6 +625,7 @@ def write_adapter(
     ...     len(lt.read_adapter(folder + "/copy"))
     60
     """
+    # Adapters run in float32 at most, and a merge is computed in float64.
     if dtype is None:
         dtype = "float32" if adapter.info.dtype == "float64" else adapter.info.dtype
     if dtype not in DTYPES:
@@ -669,6 +676,7 @@ def _taken(target: Path) -> AdapterError:
 
 def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     """Most modules have rank `r`; each other one has patterns anchored to its whole name."""
+    # The rank that most modules have is the default, so that few need a pattern.
     [(r, _)] = Counter(widths.values()).most_common(1)
     ranks = {f"^{re.escape(name)}": width for name, width in widths.items() if width != r}
     return {
@@ -700,6 +708,7 @@ def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[st
     widest = {"dtype": code, "shape": [2**62] * 2, "data_offsets": [2**62] * 2}
     for module in adapter:
         entries |= dict.fromkeys(_keys(module, adapter.info), widest)
+    # The longest header that there can be.
     room = len(_json(entries))
     room += -room % 8
     place, worst, widths = 0, 0.0, {}

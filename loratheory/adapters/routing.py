@@ -33,6 +33,7 @@ Library = Sequence[LowRank]
 
 def _working(library: Library) -> Array:
     """The type to compute in."""
+    # One float64 factor makes all computations float64; narrower types than float32 lose digits.
     arrays = [factor for low in library for factor in (low.up, low.down)]
     xp = array_namespace(*arrays)
     return xp.float64 if any(array.dtype == xp.float64 for array in arrays) else xp.float32
@@ -79,6 +80,7 @@ def _joined(library: Library, x: Array, weights: Array) -> Array:
     """All updates at once: one product down, one product up."""
     xp = array_namespace(x)
     codes = x @ xp.concat([low.down for low in library], axis=0).T
+    # A weight belongs to all rows of its adapter.
     codes = codes * xp.take(weights, _owners([low.width for low in library], x), axis=1)
     return codes @ xp.concat([low.up for low in library], axis=1).T
 
@@ -103,10 +105,12 @@ class Scores:
         xp = array_namespace(x, self.codes)
         x = xp.astype(x, self.codes.dtype, copy=False)
         adapters = xp.arange(self.shift.shape[0], dtype=xp.int64, device=device(self.owner))
+        # Squares of all rows are added up by owner in one product.
         belongs = xp.astype(self.owner[:, None] == adapters[None, :], self.codes.dtype)
         lengths = xp.sqrt((x @ self.codes.T) ** 2 @ belongs)
         if self.cosine:
             token = xp.linalg.vector_norm(x, axis=1, keepdims=True)
+            # A zero token has score 0, not 0 / 0.
             lengths = lengths / xp.where(token > 0, token, xp.ones_like(token))
         return (lengths - self.shift) / self.spread
 
@@ -204,8 +208,10 @@ def softmax_weights(
         message = f"temperature is {temperature}: give a positive number, or top_k=1 for the best"
         raise ValueError(message)
     xp = array_namespace(scores)
+    # Ranks, by sorting twice; stable, so that among equal scores the first is kept.
     order = xp.argsort(-scores, axis=1, stable=True)
     keep = xp.argsort(order, axis=1, stable=True) < top_k
+    # Exponents are at most 0 and cannot overflow.
     gap = xp.max(scores, axis=1, keepdims=True) - scores
     share = xp.where(keep, xp.exp(-gap / temperature), xp.zeros_like(scores))
     return share / xp.sum(share, axis=1, keepdims=True)
@@ -243,6 +249,7 @@ def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
     xp = array_namespace(seen)
     mean, spread = xp.mean(seen, axis=0), xp.std(seen, axis=0)
     spread = xp.where(spread > 0, spread, xp.ones_like(spread))
+    # Scores that are z-scores already have a mean and a deviation to be put on top.
     return replace(scores, shift=scores.shift + mean * scores.spread, spread=scores.spread * spread)
 
 
@@ -282,6 +289,7 @@ def calibrate(
         raise ValueError(message)
     scores = response_norms(library)
     count, share = int(activations.shape[0]), budget / len(library)
+    # The rank of one more response among all is uniform: no law of the responses is assumed.
     place = math.ceil((count + 1) * (1 - share))
     if place > count:
         message = (

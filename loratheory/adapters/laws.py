@@ -208,11 +208,12 @@ def laws(draws: int = 2) -> tuple[Row, ...]:
     >>> mean.cells["idempotent"].holds, mean.cells["low rank"].holds
     (True, True)
     """
-    return tuple(
-        Row(method.name, space, {law: _cell(method, space, law, draws) for law in LAWS})
-        for method in MERGE_METHODS.values()
-        for space in method.spaces
-    )
+    rows = []
+    for method in MERGE_METHODS.values():
+        for space in method.spaces:
+            cells = {law: _cell(method, space, law, draws) for law in LAWS}
+            rows.append(Row(method.name, space, cells))
+    return tuple(rows)
 
 
 def _cell(method: Method, space: str, law: str, draws: int) -> Cell:

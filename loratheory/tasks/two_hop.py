@@ -474,15 +474,15 @@ class _Draft:
         """The edit so far, of so many questions."""
         after = World(self.maps.copy(), self.world.entities, self.world.canaries)
         subjects = [np.concatenate(nodes) for nodes in self.taught]
-        taught = tuple(_first(hop, nodes, 1) for hop, nodes in enumerate(subjects))
-        return Edit(self.world, after, _first(0, subjects[0][:facts], after.hops), taught)
+        taught = tuple(ask_first(hop, nodes, 1) for hop, nodes in enumerate(subjects))
+        return Edit(self.world, after, ask_first(0, subjects[0][:facts], after.hops), taught)
 
     def free(self, level: int, barred: Bool[np.ndarray, "n size"], *, known: bool) -> Numbers:
         """An entity for each fact, not barred there, that nothing reached so far; now in use."""
         numbers = np.arange(self.world.size)
         onward, closed = numbers[:, None], self.closed[level:].copy()
         if level < self.world.hops:
-            onward = along(self.world, _first(level, numbers, self.world.hops - level))
+            onward = along(self.world, ask_first(level, numbers, self.world.hops - level))
             closed[-1] = False  # what one edit gives as a new answer may be another's old one
         pool = self.rng.permutation(np.flatnonzero((numbers < self.world.entities) == known))
         chosen: list[int] = []
@@ -500,8 +500,8 @@ class _Draft:
         return np.array(chosen, dtype=np.int64)
 
 
-def _first(level: int, subjects: Numbers, hops: int) -> Questions:
-    """Questions by the first relation of each hop."""
+def ask_first(level: int, subjects: Numbers, hops: int) -> Questions:
+    """Return questions by the first relation of each hop."""
     return Questions(level, subjects, np.zeros((len(subjects), hops), dtype=np.int64))
 
 

@@ -651,8 +651,8 @@ def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callabl
     takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
     """
     together = concatenated(updates, [1] * len(updates))
-    basis, up = _shortened(together.up)
-    _, down = _shortened(together.down.T)
+    basis, up = _shorten(together.up)
+    _, down = _shorten(together.down.T)
     moved, start = [], 0
     for low in updates:
         own = slice(start, start + low.width)
@@ -661,7 +661,7 @@ def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callabl
     return moved, lambda columns: columns if basis is None else basis @ columns
 
 
-def _shortened(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
+def _shorten(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
     """An orthonormal basis and coordinates in it; no basis where coordinates are no shorter."""
     if not side.shape[0] > side.shape[1] > 0:
         return None, side

@@ -458,13 +458,13 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
         coordinates = SPACES[options.space](in_double(updates))
-        merged = _merged_entries(sparsify, combine, coordinates.cores, weights, options)
+        merged = _merge_entries(sparsify, combine, coordinates.cores, weights, options)
         return options.limit(coordinates.update(merged, options.rank))
 
     return _rule
 
 
-def _merged_entries(
+def _merge_entries(
     sparsify: Sparsify, combine: Combine, cores: Updates, weights: Weights, options: Options
 ) -> Float[Array, "p q"]:
     """The merged coordinates, a block of rows at a time."""
@@ -497,7 +497,7 @@ def factor_mean(updates: Updates, weights: Weights, options: Options) -> LowRank
     """
     # Both sums get 1/k, and so each adapter's own product 1/k^2.
     share = [weight / len(updates) for weight in weights]
-    return _summed(updates, share, share, options)
+    return _sum_factors(updates, share, share, options)
 
 
 def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRank:
@@ -508,10 +508,10 @@ def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRa
     """
     root = [math.sqrt(abs(weight)) for weight in weights]
     signed = list(map(math.copysign, root, weights))
-    return _summed(updates, root, signed, options)
+    return _sum_factors(updates, root, signed, options)
 
 
-def _summed(updates: Updates, ups: Weights, downs: Weights, options: Options) -> LowRank:
+def _sum_factors(updates: Updates, ups: Weights, downs: Weights, options: Options) -> LowRank:
     """Sum the factors with their own coefficients."""
     widths = sorted({low.width for low in updates if low.width})
     if len(widths) > 1:
@@ -705,7 +705,7 @@ def merge(
     >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
     (90, 6)
     """
-    chosen = _looked_up(method, space)
+    chosen = _look_up(method, space)
     given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density}
     given |= {"ridge": ridge, "moments": moments, "rng": rng}
     given = {name: value for name, value in given.items() if value is not None}
@@ -753,7 +753,7 @@ _ADVICE = {
 }
 
 
-def _looked_up(name: str, space: str) -> Method:
+def _look_up(name: str, space: str) -> Method:
     """The method, once it is known to work in the space."""
     if name not in MERGE_METHODS:
         message = f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}"

@@ -52,7 +52,7 @@ _CONFIG_LIMIT = 16 * 2**20  # bytes
 # Places.
 
 
-def located(
+def locate(
     place: str | os.PathLike[str],
     subfolder: str = "",
     revision: str | None = None,
@@ -195,7 +195,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
 _KNOWN = {"peft_type", "bias", *REFUSED, *CHECKS, *HANDED_ON, *_WITHOUT_EFFECT}
 
 
-def handed_on(values: Mapping[str, Any]) -> dict[str, Any]:
+def hand_on(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys that do not change the adapter's effect, unknown ones included."""
     return {key: value for key, value in values.items() if key in HANDED_ON or key not in _KNOWN}
 
@@ -214,7 +214,7 @@ class Config:
         for key in CHECKS.keys() & values.keys():
             _check_value(file, key, key, values[key])
         self.base = str(values.get("base_model_name_or_path") or "")
-        self.rest = handed_on(values)
+        self.rest = hand_on(values)
         self.notes: tuple[str, ...] = ()
         unknown = [key for key, value in values.items() if key not in _KNOWN and value]
         if unknown:
@@ -456,7 +456,7 @@ def read_adapter(
     >>> persons.shapes["model.layers.0.self_attn.q_proj"]
     (576, 576)
     """
-    home = located(place, subfolder, revision, download=download)
+    home = locate(place, subfolder, revision, download=download)
     _check_folder(home)
     config = Config(home / CONFIG)
     pairs, notes = _pairs(home, config)
@@ -483,7 +483,7 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
         if not key.startswith(PREFIX):
             fact = f"the key of tensor {shown(key)} does not begin with {PREFIX}"
             raise refusal(tensor.file, fact, OTHER_DIALECTS)
-        module, role = _parsed(key.removeprefix(PREFIX), tensor)
+        module, role = _parse(key.removeprefix(PREFIX), tensor)
         if role in roles.setdefault(module, {}):
             fact = f"two tensors claim to be {role} of {shown(module)}"
             raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")
@@ -503,7 +503,7 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     return pairs, notes
 
 
-def _parsed(key: str, tensor: Tensor) -> tuple[str, str]:
+def _parse(key: str, tensor: Tensor) -> tuple[str, str]:
     """The module and the role that a key tells; all but factors of plain LoRA are refused."""
     for role, parser in _PARSERS.items():
         match = parser.fullmatch(key)
@@ -680,7 +680,7 @@ def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     [(r, _)] = Counter(widths.values()).most_common(1)
     ranks = {f"^{re.escape(name)}": width for name, width in widths.items() if width != r}
     return {
-        **handed_on(adapter.info.config),
+        **hand_on(adapter.info.config),
         "peft_type": "LORA",
         "base_model_name_or_path": adapter.info.base or None,
         "inference_mode": True,
@@ -715,11 +715,11 @@ def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[st
     with file.open("xb") as target:
         target.write(b" " * (8 + room))
         for module in adapter:
-            low = _looked_up(module, adapter)
+            low = _look_up(module, adapter)
             widths[module] = int(low.up.shape[1])
             factors = (low.down, low.up)
             for key, exact in zip(_keys(module, adapter.info), factors, strict=True):
-                stored, error = _rounded(key, exact, dtype)
+                stored, error = _round(key, exact, dtype)
                 worst = max(worst, error)
                 target.write(stored.reshape(-1).data.cast("B"))
                 span = [place, place + stored.nbytes]
@@ -741,7 +741,7 @@ def _json(entries: dict[str, Any]) -> bytes:
     return json.dumps(entries, separators=(",", ":")).encode()
 
 
-def _looked_up(module: str, adapter: Adapter) -> LowRank:
+def _look_up(module: str, adapter: Adapter) -> LowRank:
     """One update as NumPy arrays, of width 1 or more, which PEFT needs."""
     low, shape = adapter[module], adapter.shapes[module]
     if low.shape != shape:
@@ -761,7 +761,7 @@ def _on_host(array: Array) -> Any:
     return host(array)
 
 
-def _rounded(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:
+def _round(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:
     """Numbers in a storage type, as the bits that a file holds, and their relative error."""
     _check_finite(key, exact)
     with np.errstate(over="ignore", under="ignore"):

@@ -625,10 +625,10 @@ def lessons(
     pools = [every(world, start=hop, hops=1) for hop in range(world.hops)]
     counts = [retained] * world.hops
     for part, count in zip([*pools, every(world)], [*counts, examples], strict=True):
-        free = _unedited((edit, *others), part)
+        free = _find_unedited((edit, *others), part)
         for level, nodes in enumerate(along(world, part).T, start=part.start):
             free &= ~seen[level, nodes]
-        drawn.append(_drawn(part, free, count, rng))
+        drawn.append(_draw(part, free, count, rng))
     *rehearsed, shown = drawn
     hops = [plain(after, part) for part in edit.taught]
     example = plain(world, shown)
@@ -640,7 +640,7 @@ def lessons(
     return Lessons(tuple(each), direct, joint, bridged, tuple(rehearsed))
 
 
-def _unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:
+def _find_unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:
     """Which questions pass the same entities before and after each of these edits."""
     same = np.ones(len(questions), dtype=bool)
     for one in edits:
@@ -648,7 +648,7 @@ def _unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, "
     return same
 
 
-def _drawn(
+def _draw(
     questions: Questions, allowed: Bool[np.ndarray, " q"], count: int, rng: np.random.Generator
 ) -> Questions:
     """Some of the allowed questions, each once; refused if there are too few."""
@@ -712,15 +712,15 @@ def trials(
         pool = every(before, start=hop, hops=1)
         # A fact as one number, to find those that lessons rehearse.
         codes = [one.relations[:, 0] * before.size + one.subjects for one in (pool, part)]
-        allowed = _unedited(changed, pool) & ~np.isin(*codes)
-        locality.append(plain(before, _drawn(pool, allowed, count, rng)))
+        allowed = _find_unedited(changed, pool) & ~np.isin(*codes)
+        locality.append(plain(before, _draw(pool, allowed, count, rng)))
     questions = every(before)
-    still = _unedited(changed, questions)
-    quiet = plain(before, _drawn(questions, still, count, rng)).final()
+    still = _find_unedited(changed, questions)
+    quiet = plain(before, _draw(questions, still, count, rng)).final()
     # Unedited questions by the first relations, none of which rightly ends in its target.
     near = np.arange(before.entities)
     allowed = still[near] & ~np.isin(along(before, questions[near])[:, -1], edit.routes[:, -1])
-    rows = plain(before, _drawn(questions[near], allowed, len(asked), rng)).final()
+    rows = plain(before, _draw(questions[near], allowed, len(asked), rng)).final()
     wrong = np.where(rows.targets == NOTHING, NOTHING, asked.answer[:, None])
     shortcut = Prompts(rows.tokens, wrong, rows.asked, "shortcut")
     return Trials(asked, tuple(facts), tuple(locality), quiet, shortcut)

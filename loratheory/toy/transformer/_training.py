@@ -197,7 +197,7 @@ def trained_lora(
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
-        acts = _shared_out(adapter, [one.of(replicas) for one in beside]) if beside else adapter
+        acts = _share_rows(adapter, [one.of(replicas) for one in beside]) if beside else adapter
         parts.append(Part(replicas, base, acts, adapter.tensors()))
     descend(config, recipe, batch, seeds, parts)
     found = _join_leaves(parts)
@@ -205,7 +205,7 @@ def trained_lora(
     return Lora(up, {name: found[f"{name}.down"] for name in start.up}, start.scale)
 
 
-def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
+def _share_rows(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
     """Add one of several adapters of the same modules to an equal share of each replica's rows."""
 
     def _act(site: Site, x: Tensor) -> Tensor | None:

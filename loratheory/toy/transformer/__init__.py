@@ -11,13 +11,11 @@ from loratheory.toy.transformer._model import Parameters as Parameters
 from loratheory.toy.transformer._model import Pass as Pass
 from loratheory.toy.transformer._model import Site as Site
 from loratheory.toy.transformer._model import adapters_of as adapters_of
-from loratheory.toy.transformer._model import decoded as decoded
 from loratheory.toy.transformer._model import logits as logits
 from loratheory.toy.transformer._model import lora as lora
 from loratheory.toy.transformer._model import low_rank_image as low_rank_image
 from loratheory.toy.transformer._model import parameters as parameters
 from loratheory.toy.transformer._model import stacked as stacked
-from loratheory.toy.transformer._model import states as states
 from loratheory.toy.transformer._training import BASE as BASE
 from loratheory.toy.transformer._training import LORA as LORA
 from loratheory.toy.transformer._training import Batch as Batch

@@ -158,10 +158,10 @@ def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
     rotated key depends on their distance alone.
     """
     length, half = x.shape[1], x.shape[-1] // 2
+    # Angles are made in float64: at long distances float32 would be off by whole digits.
     place = torch.arange(length, dtype=torch.float64, device=x.device)
     pace = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=x.device) / half)
     angle = torch.outer(place, pace)[:, None]
-    # Angles are made in float64: at long distances float32 would be off by whole digits.
     one, two = x.split(half, dim=-1)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     return torch.cat([one * cos - two * sin, two * cos + one * sin], dim=-1)
@@ -225,12 +225,20 @@ class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type chec
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One way of some replicas through their models: linear maps with what is added to them."""
+    """One way of some replicas through their models: linear maps with what is added to them.
+
+    The ``E`` replicas share the ``G`` models in order. `adapt` returns what to add to the output of
+    each linear map. Raises `ConfigError` if ``G`` does not divide ``E``.
+    """
 
     config: Config
     parameters: Parameters
     adapt: Adapt | None
     replicas: int
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless every model has equally many replicas."""
+        shared(self.models, self.replicas)
 
     @property
     def models(self) -> int:
@@ -280,46 +288,29 @@ class Pass:
         inner = self.linear(site("mlp.in"), self.normed(f"layers.{layer}.mlp.norm", x))
         return self.linear(site("mlp.out"), F.gelu(inner), x)
 
+    def states(
+        self, tokens: Int[Tensor, "E B T"], noise: Float[Tensor, "L E N d"] | None = None
+    ) -> list[Float[Tensor, "E N d"]]:
+        """Return the residual stream after each loop, sequences one after another: (E, B T, d).
 
-def states(
-    config: Config,
-    parameters: Parameters,
-    tokens: Int[Tensor, "E B T"],
-    adapt: Adapt | None = None,
-    noise: Float[Tensor, "L E N d"] | None = None,
-) -> list[Float[Tensor, "E N d"]]:
-    """Return the residual stream after each loop, sequences one after another: (E, B T, d).
+        `noise`, standard normal (loops × depth, E, B T, d), is added after each layer, scaled by
+        ``config.noise`` times the rms there.
+        """
+        config, x, after = self.config, self.embedded(tokens), []
+        for loop in range(config.loops):
+            for layer in range(config.depth):
+                x = self.layer(x, loop, layer, tokens.shape[2])
+                if noise is not None:
+                    # The noise follows the stream, but no gradient flows through its size.
+                    size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
+                    level = config.noise / math.sqrt(config.width)
+                    x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
+            after.append(x)
+        return after
 
-    The ``E`` replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` returns
-    what to add to the output of each linear map. `noise`, standard normal (loops × depth, E, B T,
-    d), is added after each layer, scaled by ``config.noise`` times the rms there. Raises
-    `ConfigError` if ``G`` does not divide ``E``.
-    """
-    shared(len(parameters["embedding"]), tokens.shape[0])
-    run = Pass(config, parameters, adapt, tokens.shape[0])
-    x, after = run.embedded(tokens), []
-    for loop in range(config.loops):
-        for layer in range(config.depth):
-            x = run.layer(x, loop, layer, tokens.shape[2])
-            if noise is not None:
-                # The noise follows the stream, but no gradient flows through its size.
-                size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
-                level = config.noise / math.sqrt(config.width)
-                x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
-        after.append(x)
-    return after
-
-
-def decoded(
-    config: Config,
-    parameters: Parameters,
-    state: Float[Tensor, "E N d"],
-    loop: int,
-    adapt: Adapt | None = None,
-) -> Float[Tensor, "E N V"]:
-    """Return the logits that the head reads off the residual stream after a loop."""
-    run = Pass(config, parameters, adapt, state.shape[0])
-    return run.linear(Site(HEAD, loop, config.depth), run.normed("norm", state))
+    def decode(self, state: Float[Tensor, "E N d"], loop: int) -> Float[Tensor, "E N V"]:
+        """Return the logits that the head reads off the residual stream after a loop."""
+        return self.linear(Site(HEAD, loop, self.config.depth), self.normed("norm", state))
 
 
 def logits(
@@ -328,9 +319,9 @@ def logits(
     tokens: Int[Tensor, "E B T"],
     adapt: Adapt | None = None,
 ) -> Float[Tensor, "E B T V"]:
-    """Return next-token logits at every position, without noise; arguments as of `states`."""
-    last = states(config, parameters, tokens, adapt)[-1]
-    out = decoded(config, parameters, last, config.loops - 1, adapt)
+    """Return next-token logits at every position, without noise; see `Pass`."""
+    run = Pass(config, parameters, adapt, tokens.shape[0])
+    out = run.decode(run.states(tokens)[-1], config.loops - 1)
     return out.unflatten(1, tokens.shape[1:])
 
 

@@ -25,12 +25,11 @@ from loratheory.toy.transformer._model import (
     Config,
     Lora,
     Parameters,
+    Pass,
     Site,
-    decoded,
     normal,
     parameters,
     shared,
-    states,
     stream,
 )
 
@@ -118,40 +117,32 @@ def losses(
     adapt: Adapt | None = None,
     noise: Float[Tensor, "L E N d"] | None = None,
 ) -> Float[Tensor, " E"]:
-    """Return each replica's loss; arguments as of `states`.
+    """Return each replica's loss; see `Pass` and its `states`.
 
     It is the mean cross-entropy after the last loop, plus ``config.supervision`` times that after
     each earlier loop over the targets due by then, for which the batch has `hops`; 0 for a replica
     without targets.
     """
-    after = states(config, parameters, batch.tokens, adapt, noise)
-    targets, last = batch.targets.flatten(1), config.loops - 1
-    total = _mean(config, parameters, after[last], targets, last, adapt)
+    run = Pass(config, parameters, adapt, batch.tokens.shape[0])
+    after, targets = run.states(batch.tokens, noise), batch.targets.flatten(1)
+    total = _average_loss(run, after[-1], targets, config.loops - 1)
     if not config.supervision:
         return total
     assert batch.hops is not None, "supervision needs to know when answers are due"
-    for loop in range(last):
+    for loop in range(config.loops - 1):
         # A k-hop answer can be known after k loops, no earlier.
         early = torch.where(batch.hops.flatten(1) <= loop + 1, targets, -1)
-        mean = _mean(config, parameters, after[loop], early, loop, adapt)
-        total = total + config.supervision * mean
+        total = total + config.supervision * _average_loss(run, after[loop], early, loop)
     return total
 
 
-def _mean(
-    config: Config,
-    parameters: Parameters,
-    state: Tensor,
-    targets: Tensor,
-    loop: int,
-    adapt: Adapt | None,
-) -> Tensor:
+def _average_loss(run: Pass, state: Tensor, targets: Tensor, loop: int) -> Tensor:
     """Return each replica's mean cross-entropy; only positions with a target are decoded."""
     # Positions with a target come first, in order; the longest replica says how many are kept.
     count = (targets >= 0).sum(1)
     place = (targets < 0).long().argsort(dim=1, stable=True)[:, : int(count.max())]
     chosen = state.take_along_dim(place.unsqueeze(-1), dim=1)
-    scores = decoded(config, parameters, chosen, loop, adapt).flatten(0, 1)
+    scores = run.decode(chosen, loop).flatten(0, 1)
     due = targets.gather(1, place).flatten()
     each = F.cross_entropy(scores, due, ignore_index=-1, reduction="none")
     return each.view(place.shape).sum(1) / count.clamp(min=1)

@@ -23,15 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import (
-    DTYPES,
-    Adapter,
-    AdapterError,
-    Info,
-    Lazy,
-    refusal,
-    shown,
-)
+from loratheory.adapters.adapter import DTYPES, Adapter, AdapterError, Info, Lazy, refusal, shown
 from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft

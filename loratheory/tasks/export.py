@@ -38,6 +38,7 @@ def write_folder(
         texts[f"{name}.jsonl"] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         splits += f"  - split: {name}\n    path: {name}.jsonl\n"
     count = sum(map(len, sets.values()))
+    # The card names a range, as Hugging Face wants it.
     size = next(name for most, name in SIZES if count < most)
     head = f"pretty_name: {title}\n{terms}size_categories:\n- {size}\n"
     head += f"configs:\n- config_name: default\n  data_files:\n{splits}"

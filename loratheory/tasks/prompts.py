@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from loratheory.shapes import Int64
 from loratheory.tasks import within
@@ -47,6 +48,7 @@ class Prompts:
     @property
     def position(self) -> Int64[np.ndarray, "*batch rows"]:
         """The position where the answer is due: the last with a target; -1 in rows without one."""
+        # -1 without a target, which `initial` also gives rows of length 0.
         places = np.arange(self.tokens.shape[-1])
         return np.where(self.targets != NOTHING, places, -1).max(axis=-1, initial=-1)
 
@@ -63,6 +65,7 @@ class Prompts:
 
     def padded(self, length: int) -> "Prompts":
         """Return the same rows, padded to `length` tokens; `ValueError` if they are longer."""
+        # Only the last axis grows.
         edges = [(0, 0)] * self.tokens.ndim
         edges[-1] = (0, length - self.tokens.shape[-1])
         tokens = np.pad(self.tokens, edges, constant_values=PAD)
@@ -96,7 +99,7 @@ def stacked(parts: Sequence[Prompts]) -> Prompts:
     return Prompts(tokens, targets, asked, parts[0].kind)
 
 
-def sampled(sets: Sequence[Prompts], rows: int, *, rng: np.random.Generator) -> Prompts:
+def sampled(sets: Sequence[Prompts], rows: int, *, rng: Generator) -> Prompts:
     """Return a batch of `rows` rows with an equal share from each set, such as each kind of prompt.
 
     Rows are drawn with replacement, at least one per set; the first sets get one more where `rows`

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.random import Generator
 
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import one_of, read_wordings, refuse, within
@@ -213,6 +214,7 @@ def plain(world: World, questions: Questions) -> Prompts:
     targets = tokens.copy()
     targets[:, 0] = NOTHING
     tokens[:, 1:] = world.relation(0, levels[:-1] * world.relations + questions.relations)
+    # The question ends with the last relation, and the answer is due there.
     asked = np.full(len(questions), questions.hops)
     return Prompts(tokens, targets, asked, "single" if questions.hops == 1 else "chain")
 
@@ -269,6 +271,7 @@ class Edit:
         ``b`` is set and the new one if not; column 0 is the edited route. -1 where a fact is
         missing.
         """
+        # With h hops there are 2**h ways to follow a question, all of them kept side by side.
         levels = [self.questions.subjects[:, None]]
         for hop, relation in enumerate(self.questions.relations.T[..., None]):
             new = self.after.follow(hop, relation, levels[-1])
@@ -283,6 +286,7 @@ class Edit:
         ``(True, False)`` gives the right answers with the first hop's adapter alone; -1 where a
         fact is missing.
         """
+        # The bits of a column say which hops follow old facts.
         column = sum(1 << hop for hop, is_new in enumerate(new) if not is_new)
         ends = self.reached()[-1][:, column]
         return np.where(ends == NOTHING, NOTHING, self.after.entity(self.after.hops, ends))
@@ -340,6 +344,7 @@ def case(edit: Edit) -> Case:
         replaced.append((changes & has_old)[:, 0])
         covered.append(changes.all(axis=1))
     kinds = [~np.any(replaced, axis=0), ~replaced[0], np.all(covered, axis=0)]
+    # The first case that applies, question by question.
     names = np.unique(np.select(kinds, ["new facts", "new subject", "overwrite both"], "overwrite"))
     if len(names) > 1:
         fact = f"this edit has questions of the cases {', '.join(names)}"
@@ -352,7 +357,7 @@ def edit(
     world: World,
     facts: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     familiarity: str = "real",
     bridges: str = "fresh",
     also: str = "nothing",
@@ -427,7 +432,7 @@ def edit(
 
 
 def pairs(
-    world: World, count: int, facts: int, *, rng: np.random.Generator, **wanted: Any
+    world: World, count: int, facts: int, *, rng: Generator, **wanted: Any
 ) -> tuple[Edit, ...]:
     """Return `count` edits of one world whose adapters can be merged; `wanted` goes to `edit`.
 
@@ -443,8 +448,9 @@ def pairs(
 class _Draft:
     """An edit in the making: facts changed one hop after another, every entity used once."""
 
-    def __init__(self, world: World, avoid: Sequence[Edit], rng: np.random.Generator) -> None:
+    def __init__(self, world: World, avoid: Sequence[Edit], rng: Generator) -> None:
         self.world, self.maps, self.rng = world, world.maps.copy(), rng
+        # What this edit uses, and what others must not find changed.
         self.used, self.closed = np.zeros((2, world.hops + 1, world.size), dtype=bool)
         for other in avoid:
             self.closed |= other.claimed()
@@ -520,7 +526,7 @@ class Split:
     held_out: Questions
 
 
-def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> Split:
+def split(world: World, coverage: int | float, *, rng: Generator) -> Split:
     """Split the questions from the first level to the last into a trained and a held-out part.
 
     `coverage` is the fraction to train on: as many bridges as fit into it are drawn, each with all
@@ -538,6 +544,7 @@ def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> S
     if not 0 <= coverage <= 1:
         refuse(f"coverage is {coverage:g}", "ask for a fraction from 0 to 1")
     questions, count = every(world), world.entities
+    # Every entity of a middle level is passed by equally many questions: maps are permutations.
     each = len(questions) // count  # questions that pass a bridge
     chosen = rng.permutation(count)[: round(coverage * len(questions)) // each]
     reached = len(chosen) / count
@@ -557,6 +564,7 @@ def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[
     prompts ``e id -> e`` for no entities, the "known" ones or "all", spare ones included.
     """
     one_of("identity", identity, IDENTITY_PROMPTS)
+    # All of one length, so that a batch can hold rows of each.
     sets = [plain(world, parts.trained)] if len(parts.trained) else []
     sets += [plain(world, every(world, start=hop, hops=1)) for hop in range(world.hops)]
     if identity != "none":
@@ -607,7 +615,7 @@ class Lessons:
 def lessons(
     edit: Edit,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     retained: int = 40,
     examples: int = 40,
     others: Sequence[Edit] = (),
@@ -649,7 +657,7 @@ def _find_unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarr
 
 
 def _draw(
-    questions: Questions, allowed: Bool[np.ndarray, " q"], count: int, rng: np.random.Generator
+    questions: Questions, allowed: Bool[np.ndarray, " q"], count: int, rng: Generator
 ) -> Questions:
     """Some of the allowed questions, each once; refused if there are too few."""
     pool = np.flatnonzero(allowed)
@@ -687,17 +695,13 @@ class Trials:
     @property
     def chance(self) -> float:
         """The score of always giving the answer that is right most often."""
+        # Chance is not 1 / n where several questions have one answer.
         counts = np.unique(self.questions.answer, return_counts=True)[1]
         return float(counts.max() / len(self.questions))
 
 
 def trials(
-    edit: Edit,
-    lessons: Lessons,
-    *,
-    rng: np.random.Generator,
-    count: int = 20,
-    others: Sequence[Edit] = (),
+    edit: Edit, lessons: Lessons, *, rng: Generator, count: int = 20, others: Sequence[Edit] = ()
 ) -> Trials:
     """Return the questions that test whether an edit is learned, composes, and leaves others alone.
 
@@ -759,7 +763,7 @@ _SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 MOST_NAMES = len(_SYLLABLES) ** 3
 
 
-def language(world: World, *, rng: np.random.Generator) -> dict[int, str]:
+def language(world: World, *, rng: Generator) -> dict[int, str]:
     """Return names, drawn by `rng`, for all entities and canaries of a world, by token.
 
     Names are made of syllables: no list of real people, places or things is used. Persons, the
@@ -769,6 +773,7 @@ def language(world: World, *, rng: np.random.Generator) -> dict[int, str]:
     if world.size > MOST_NAMES:
         fact = f"a level has {world.size} entities and there are {MOST_NAMES} names"
         refuse(fact, "draw a smaller world to be told in words")
+    # Every level has an ending of its own, so that names tell what an entity is.
     names: dict[int, str] = {}
     for level, ending in enumerate(read_wordings("two_hop")["endings"][: world.hops + 1]):
         words = _make_words(world.size, ending, rng)
@@ -780,7 +785,7 @@ def language(world: World, *, rng: np.random.Generator) -> dict[int, str]:
     return names
 
 
-def _make_words(count: int, ending: str, rng: np.random.Generator) -> list[str]:
+def _make_words(count: int, ending: str, rng: Generator) -> list[str]:
     """Different words of three syllables, which are the digits of a number, and an ending."""
     # Different numbers have different digits, so no word is drawn twice.
     digits = np.unravel_index(rng.permutation(MOST_NAMES)[:count], (len(_SYLLABLES),) * 3)

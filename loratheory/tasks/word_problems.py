@@ -44,6 +44,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.random import Generator
 
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import one_of, read_wordings, refuse, within
@@ -101,6 +102,7 @@ def apply_skills(
     products = np.stack([x, x + y, x - y, x * y, x, abs(x - y), x, x * y])
     over = products[skills, np.arange(len(skills))]
     rate, percent = skills == code("rate"), skills == code("percent")
+    # What is not read may hold anything, so it must not be divided by.
     divides = (skills == code("divide")) | rate
     under = np.where(divides, y, np.where(percent, 100, 1))
     times = np.where(rate, z, 1)
@@ -117,7 +119,7 @@ def apply_skills(
     return result, exact & reduced & (result > 0) & (result <= LARGEST)
 
 
-def propose(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
+def propose(skills: Numbers, prime: int, *, rng: Generator) -> Int64[np.ndarray, "n 2"]:
     """Numbers for steps of these skills, drawn without a look at the quantities.
 
     Uniform over what may be said: given quantities up to 120, differences up to 20, factors up to
@@ -126,10 +128,12 @@ def propose(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[n
     """
     if prime:
         return rng.integers(prime, size=(len(skills), 2))
+    # By the codes of the skills; an upper end is not included.
     least = np.array([2, 1, 1, 2, 2, 0, 2, 1])[skills]
     above = np.array([121, 21, 21, 10, 10, 1, 10, 20])[skills]
     first = rng.integers(least, above)
     second = rng.integers(1, 9, size=len(skills))
+    # Drawn in steps of 5 percent.
     first = np.where(skills == code("percent"), 5 * first, first)
     return np.stack([first, second + (second >= first)], axis=1)
 
@@ -436,6 +440,7 @@ def pool(
     """
     check_skills(skills, prime)
     counts = sorted({steps} if isinstance(steps, int) else {*steps})
+    # In one order, so that the cache knows the request again.
     named = tuple(sorted(set(skills), key=SKILLS.index))
     suited: list[Template] = []
     for count in counts:
@@ -463,7 +468,7 @@ def problems(
     templates: Sequence[Template],
     rows: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     prime: int = 0,
     wordings: Sequence[int] = range(WORDINGS),
     distinct: bool = False,
@@ -488,7 +493,7 @@ def blank(
     *,
     prime: int,
     wordings: Sequence[int],
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Problems:
     """Problems of these templates, told as they come, still without numbers."""
     counts = np.array([len(each.nodes) for each in templates])
@@ -519,11 +524,7 @@ def blank(
 
 
 def fill(
-    problems: Problems,
-    *,
-    rng: np.random.Generator,
-    distinct: bool = False,
-    avoid: Problems | None = None,
+    problems: Problems, *, rng: Generator, distinct: bool = False, avoid: Problems | None = None
 ) -> Problems:
     """The problems with new numbers, and what follows from them.
 
@@ -554,7 +555,7 @@ def fill(
 
 
 def draw_round(
-    problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: np.random.Generator
+    problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: Generator
 ) -> tuple[Int64[np.ndarray, " g"], Problems]:
     """The places in `left` that some draws of this round suit, and the first such draw of each.
 
@@ -590,7 +591,7 @@ def distract(
     problems: Problems,
     count: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     skills: Sequence[str] | None = None,
     wordings: Sequence[int] = range(WORDINGS),
 ) -> Problems:
@@ -611,7 +612,7 @@ def distract(
 
 
 def _distract_once(
-    problems: Problems, steps: Sequence[int], rng: np.random.Generator, wordings: Sequence[int]
+    problems: Problems, steps: Sequence[int], rng: Generator, wordings: Sequence[int]
 ) -> Problems:
     """The problems with one more quantity each, in a new last column."""
     rows, last = np.arange(len(problems)), problems.skills.shape[1]
@@ -625,6 +626,7 @@ def _distract_once(
     # The numbers of a problem stay as they are; only those of the last column are drawn.
     new, left = np.tile(np.arange(last + 1) == last, (len(rows), 1)), rows
     for _ in range(_ROUNDS):
+        # A base is drawn among the quantities that are there.
         luck = rng.random((len(left), last))
         base = np.where(problems.present[left], luck, -1.0).argmax(axis=1)
         # As many chances to be given as to be a step.
@@ -856,6 +858,7 @@ def _question(
     first = given | (problems.wordings < WORDINGS // 2)
     block = np.stack([np.where(first, name, PAD), word, *takes, np.where(first, PAD, name)], axis=2)
     block = np.where(problems.present[:, :, None], block, PAD)
+    # Told in the order drawn, not in that of the graph.
     sentences = np.take_along_axis(block, problems.order[:, :, None], axis=1)
     asked = code.name(problems.names[rows, problems.asked])
     asking = np.stack([np.full_like(asked, ask), asked], axis=1)
@@ -908,7 +911,7 @@ def split(
     by: str,
     rows: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     prime: int = 0,
     pair: Sequence[str] = (),
     distractors: int = 0,
@@ -948,6 +951,7 @@ def split(
         parts["train"] = [each for each in templates if each not in chosen]
         parts["test"] = [each for each in templates if each in chosen]
     made: dict[str, Problems] = {}
+    # Even of two problems one is held out.
     fifth = max(rows // 5, 1)
     for name, count in (("train", rows - fifth), ("test", fifth)):
         if not parts[name]:
@@ -973,7 +977,7 @@ def split(
 
 
 def _choose_pairs(
-    templates: Sequence[Template], pair: Sequence[str], prime: int, rng: np.random.Generator
+    templates: Sequence[Template], pair: Sequence[str], prime: int, rng: Generator
 ) -> set[Pair]:
     """The pairs of skills to hold out, each in the order of `SKILLS`."""
     if pair:
@@ -1045,6 +1049,7 @@ def export(
 
 
 def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
+    # Modulo a prime there are tokens, in whole numbers English.
     texts = _tokens(problems) if problems.prime else [each._asdict() for each in stories(problems)]
     idle = (problems.present & ~problems.needed).sum(axis=1).tolist()
     columns = (_list_rows(problems), texts, programs(problems), problems.templates, idle)

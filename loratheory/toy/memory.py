@@ -58,6 +58,7 @@ class TwoHop:
 
     def logits(self, *maps: Array | LowRank) -> Float[Array, "n n"]:
         """Return the answers' logits, a column per prompt, under the product of these maps."""
+        # Maps are named in the order of a product, so the last acts first.
         state = self.prompts
         for low in reversed(maps):
             state = low @ state
@@ -110,6 +111,7 @@ def relu_keys(
     first, other, up = rng.standard_normal((3, d, d)) / np.sqrt(d)
     subjects, bridges, relations = (rng.standard_normal((d, k)) for k in (n, n, 2))
     hop1, hop2 = relations[:, :1], relations[:, 1:]
+    # One attention head moves the first relation to the last token: x r1 r2 reads both.
     states = (
         first @ subjects + hop1,
         first @ bridges + hop2,
@@ -169,6 +171,7 @@ def responsive(q: TwoHop) -> list[Array]:
 
 def flattened(q: TwoHop) -> list[Array]:
     """Return the logits of Iso-C (arXiv 2502.04959), which makes all singular values their mean."""
+    # Iso-C acts on the sum of both adapters.
     left, sigma, right = (q.first + q.second).svd()
     xp = array_namespace(sigma)
     # Directions that only rounding made do not count for the mean.

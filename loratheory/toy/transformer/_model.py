@@ -114,12 +114,14 @@ Adapt = Callable[[Site, Tensor], Tensor | None]
 
 def stream(seed: int, purpose: int) -> torch.Generator:
     """Return the random generator for a seed and a purpose; all such streams are independent."""
+    # Neighbouring seeds give unrelated streams.
     state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
 
 def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
     """Return standard normal numbers; slice ``e`` of them comes from generator ``e`` alone."""
+    # One generator a replica: what it draws does not depend on the others.
     out = torch.empty(len(generators), *shape)
     for part, generator in zip(out, generators, strict=True):
         part.normal_(generator=generator)
@@ -184,6 +186,7 @@ def attended(
     H))``. Costs ``O(R T W d)`` for ``R`` sequences and a window of ``W`` tokens.
     """
     length = query.shape[1]
+    # Heads are blocks of the width.
     split = (config.heads, config.width // config.heads)
     query, key, value = (x.unflatten(-1, split) for x in (query, key, value))
     if config.position == "rope":
@@ -280,6 +283,7 @@ class Pass:
             """Return the use of this layer's linear map in this loop."""
             return Site(module, loop, layer)
 
+        # Norm before, residual after each sublayer.
         seen = self.normed(f"layers.{layer}.attention.norm", x)
         shape = (-1, length, self.config.width)
         query, key, value = (self.linear(site(name), seen).view(shape) for name in ATTENTION[:3])
@@ -314,10 +318,7 @@ class Pass:
 
 
 def logits(
-    config: Config,
-    parameters: Parameters,
-    tokens: Int[Tensor, "E B T"],
-    adapt: Adapt | None = None,
+    config: Config, parameters: Parameters, tokens: Int[Tensor, "E B T"], adapt: Adapt | None = None
 ) -> Float[Tensor, "E B T V"]:
     """Return next-token logits at every position, without noise; see `Pass`."""
     run = Pass(config, parameters, adapt, tokens.shape[0])
@@ -332,6 +333,7 @@ class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type 
 
         The narrow side is kept as rows, which is three times as fast as columns.
         """
+        # The inner side is kept for the way back; it is r / n of the input.
         inner = torch.bmm(down, x.mT).mul_(scale)
         ctx.save_for_backward(x, up, down, inner)
         ctx.scale = scale
@@ -423,6 +425,7 @@ def adapters_of(trained: Lora) -> list[Adapter]:
 
     Factors have the dtype of `trained` and are detached from its autograd graph.
     """
+    # Plain numbers, whatever they were trained with.
     parts = trained.map(Tensor.detach)
     adapters = []
     for e in range(len(next(iter(parts.up.values())))):
@@ -442,6 +445,7 @@ def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> 
     up: dict[str, Tensor] = {}
     down: dict[str, Tensor] = {}
     for name in names:
+        # Looked up once: a lazy adapter computes an update at every look-up.
         known = {e: adapter[name] for e, adapter in enumerate(adapters) if name in adapter}
         (m, n), r = next(iter(known.values())).shape, max(low.width for low in known.values())
         up[name] = torch.zeros(len(adapters), m, r, dtype=dtype)

@@ -68,6 +68,7 @@ class Recipe:
         """Return the rate at a step, counted from 0, as a share of the highest."""
         if step < self.warmup:
             return (step + 1) / self.warmup
+        # The share of the way after the warm-up.
         gone = (step - self.warmup) / max(self.steps - self.warmup, 1)
         left = (1 + math.cos(math.pi * gone)) / 2 if self.schedule == "cosine" else 1 - gone
         return self.floor + (1 - self.floor) * left
@@ -149,16 +150,14 @@ def _average_loss(run: Pass, state: Tensor, targets: Tensor, loop: int) -> Tenso
 
 
 def trained_base(
-    config: Config,
-    recipe: Recipe,
-    batch: Callable[[int], Batch],
-    seeds: Sequence[int],
+    config: Config, recipe: Recipe, batch: Callable[[int], Batch], seeds: Sequence[int]
 ) -> dict[str, Tensor]:
     """Return trained weights of one model for each seed, as if each had been trained alone.
 
     ``batch(step)`` returns the data of a step for all replicas; initial weights and noise of each
     depend on its own seed only. Raises `TrainingError` if a loss is no longer finite.
     """
+    # Each seed is a model of its own, so models and replicas are the same.
     start, count = parameters(config, seeds), len(seeds)
     parts = []
     for models, replicas in blocks(count, count, config.width):
@@ -186,6 +185,7 @@ def trained_lora(
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
+        # Copies, so that the start and the base stay as they were.
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
         acts = _share_rows(adapter, [one.of(replicas) for one in beside]) if beside else adapter
@@ -276,6 +276,7 @@ def descend(
         optimiser.zero_grad()
         for part in parts:
             some = now.of(part.replicas)
+            # A replica draws from its own stream, in whatever part it is.
             noise = _noise(config, some.tokens, generators[part.replicas])
             each = losses(config, part.weights, some, part.adapter, noise)
             # Part by part, so that only one part's activations are in memory.
@@ -293,6 +294,7 @@ def _noise(config: Config, tokens: Tensor, generators: Sequence[torch.Generator]
     """Return noise ``(L, E, N, d)`` for every layer of every loop; None if the config has none."""
     if not config.noise:
         return None
+    # Drawn replica by replica, then put in the order in which layers use it.
     sides = (config.loops * config.depth, tokens[0].numel(), config.width)
     return normal(sides, generators).transpose(0, 1).to(tokens.device)
 
@@ -328,6 +330,7 @@ def content_hash(parts: Mapping[str, Any]) -> str:
     numbers, texts, None, and lists and mappings of them. Others raise `TypeError`, since different
     ones may print alike. Names change with `VERSION` and with the version of PyTorch.
     """
+    # Other code or another PyTorch may train other numbers.
     versions = {"code": VERSION, "torch": str(torch.__version__)}
     return store.content_hash({"parts": dict(parts), **versions})
 

@@ -263,9 +263,9 @@ def _grow(
         takes = [(skill, count) for skill in skills for count in QUANTITIES[skill]]
         for skill, quantities in takes:
             for chosen in product(range(new + 1), repeat=quantities):
-                old, fresh = {*chosen} - {new}, chosen.count(new)
-                # No step takes one quantity twice.
-                if len(old) + fresh < quantities or len(loose - old) > left:
+                taken, fresh = {*chosen}, chosen.count(new)
+                # No step takes one old quantity twice.
+                if len(taken) + fresh < quantities or len(loose - taken) > left:
                     continue
                 numbers = iter(range(new, new + fresh))
                 inputs = tuple(next(numbers) if k == new else k for k in chosen)

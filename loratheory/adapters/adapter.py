@@ -198,8 +198,9 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
         absent = tuple(i for i, adapter in enumerate(adapters) if module not in adapter)
         if absent:
             missing[module] = absent
-    notes = () if any_base else _check_same_base(adapters)
-    return Aligned(tuple(adapters), shapes, missing, _common_info(adapters, notes))
+    infos = [adapter.info for adapter in adapters]
+    notes = () if any_base else _check_same_base(infos)
+    return Aligned(tuple(adapters), shapes, missing, _join_infos(infos, notes))
 
 
 def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
@@ -213,12 +214,12 @@ def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
         raise refusal(place, fact, "combine adapters of one base model")
 
 
-def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+def _check_same_base(infos: Sequence[Info]) -> tuple[str, ...]:
     """Refuse different base models and different revisions of one; those that name none fit any.
 
     Returns what the user should see to: that a revision stands beside none.
     """
-    infos, named = [adapter.info for adapter in adapters], list[Info]()
+    named: list[Info] = []
     for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
         named = [info for info in infos if getattr(info, key)]
         for info in named:
@@ -235,21 +236,19 @@ def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
     return (f"{fact}, {without[0]} names none: see that they are one",)
 
 
-def _common_info(adapters: Sequence[Adapter], notes: tuple[str, ...]) -> Info:
+def _join_infos(infos: Sequence[Info], notes: tuple[str, ...]) -> Info:
     """What an adapter made of all of these says about itself."""
-    infos = [adapter.info for adapter in adapters]
-    config = dict(infos[0].config)
-    for info in infos[1:]:
+    base, dtype, config = "", DTYPES[0], dict(infos[0].config)
+    embeddings, own_notes, transposed = frozenset[str](), list[str](), False
+    for info in infos:
+        base = base or info.base
+        dtype = max(dtype, info.dtype, key=DTYPES.index)
+        embeddings |= info.embeddings
+        own_notes += info.notes
+        transposed = transposed or bool(info.config.get("fan_in_fan_out"))
         config = {key: value for key, value in config.items() if info.config.get(key) == value}
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.
-    if any(info.config.get("fan_in_fan_out") for info in infos):
+    if transposed:
         config["fan_in_fan_out"] = True
-    own_notes = [note for info in infos for note in info.notes]
-    return Info(
-        name=" + ".join(dict.fromkeys(info.name for info in infos)),
-        base=next((info.base for info in infos if info.base), ""),
-        dtype=max((info.dtype for info in infos), key=DTYPES.index),
-        embeddings=frozenset[str]().union(*(info.embeddings for info in infos)),
-        config=config,
-        notes=(*own_notes, *notes),
-    )
+    name = " + ".join(dict.fromkeys(info.name for info in infos))
+    return Info(name, base, dtype, embeddings, config, (*own_notes, *notes))

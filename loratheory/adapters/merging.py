@@ -309,9 +309,11 @@ def keep_largest(blocks: Iterator[Array], density: int | float, _: np.random.Gen
     ``k = max(1, floor(density * size))``. Entries equal to it up to rounding are all kept (PEFT
     keeps an arbitrary choice of them).
     """
-    sizes = list(map(abs, blocks))
-    xp = array_namespace(*sizes)
-    flat = xp.concat([xp.reshape(size, (-1,)) for size in sizes])
+    sizes: list[Array] = []
+    for block in blocks:
+        xp = array_namespace(block)
+        sizes.append(xp.reshape(abs(block), (-1,)))
+    flat = xp.concat(sizes)
     # Rounding must not make 0.29 · 100 entries 28.
     count = int(flat.shape[0])
     place = count - max(1, math.floor(density * count + 1e-9))
@@ -496,7 +498,7 @@ def factor_mean(updates: Updates, weights: Weights, options: Options) -> LowRank
     cross terms :math:`B_i A_j`. This and `factor_linear` raise MergeError where widths differ.
     """
     # Both sums get 1/k, and so each adapter's own product 1/k^2.
-    share = [weight / len(updates) for weight in weights]
+    share = (np.asarray(weights) / len(updates)).tolist()
     return _sum_factors(updates, share, share, options)
 
 
@@ -506,9 +508,8 @@ def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRa
     Each weight's sign goes to the second factor. It equals PEFT's ``linear`` if all adapters have
     the same scale, which PEFT splits between the factors while here it is part of the first.
     """
-    root = [math.sqrt(abs(weight)) for weight in weights]
-    signed = list(map(math.copysign, root, weights))
-    return _sum_factors(updates, root, signed, options)
+    root = np.sqrt(np.abs(weights))
+    return _sum_factors(updates, root.tolist(), np.copysign(root, weights).tolist(), options)
 
 
 def _sum_factors(updates: Updates, ups: Weights, downs: Weights, options: Options) -> LowRank:

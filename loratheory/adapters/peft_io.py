@@ -260,7 +260,10 @@ class Config:
 
 def _first_match(patterns: list[tuple[re.Pattern[str], Any]], module: str, default: Any) -> Any:
     """The value of the first pattern in the file that matches, as in PEFT."""
-    return next((value for pattern, value in patterns if pattern.match(module)), default)
+    for pattern, value in patterns:
+        if pattern.match(module):
+            return value
+    return default
 
 
 def _check_value(file: Path, name: str, like: str, value: Any) -> None:
@@ -379,7 +382,7 @@ def _check_finite(place: str, array: Float[np.ndarray, "..."], cause: str = "") 
     good = np.isfinite(array)
     if not good.all():
         spot = np.unravel_index(int(good.argmin()), array.shape)
-        fact = f"{float(array[spot])} at position {[int(index) for index in spot]}{cause}"
+        fact = f"{float(array[spot])} at position {list(map(int, spot))}{cause}"
         raise refusal(place, fact, "every entry must be finite: redo the step that produced it")
 
 
@@ -521,7 +524,7 @@ def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) 
     if roles.keys() != {*wanted}:
         fact = f"has tensors for {' and '.join(sorted(roles))}"
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
-    up, down = (roles[role] for role in wanted)
+    up, down = map(roles.__getitem__, wanted)
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
     if len(up.shape) > 2 and len(up.shape) == len(down.shape):
         raise refusal(place, f"{shapes}: a convolution", "combine it with PEFT or diffusers")
@@ -654,9 +657,9 @@ def _check_replaceable(target: Path, *, force: bool) -> None:
         raise refusal(target, "is a file", "name a folder")
     if not force:
         raise _taken(target)
-    for name in sorted(path.name for path in target.iterdir()):
-        if not _OURS.fullmatch(name):
-            fact = f"holds {shown(name)}, which is no part of an adapter and would be lost"
+    for path in sorted(target.iterdir()):
+        if not _OURS.fullmatch(path.name):
+            fact = f"holds {shown(path.name)}, which is no part of an adapter and would be lost"
             raise refusal(target, fact, "move it away or name another folder")
 
 

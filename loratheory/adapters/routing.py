@@ -25,6 +25,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from loratheory.lowrank import Array, LowRank, array_namespace, device, double
 from loratheory.shapes import Float, Int
 
@@ -34,15 +36,17 @@ Library = Sequence[LowRank]
 def _working(library: Library) -> Array:
     """The type to compute in."""
     # One float64 factor makes all computations float64; narrower types than float32 lose digits.
-    arrays = [factor for low in library for factor in (low.up, low.down)]
-    xp = array_namespace(*arrays)
-    return xp.float64 if any(array.dtype == xp.float64 for array in arrays) else xp.float32
+    for low in library:
+        xp = array_namespace(low.up, low.down)
+        if xp.float64 in (low.up.dtype, low.down.dtype):
+            return xp.float64
+    return xp.float32
 
 
 def _owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
     """The numbers 0, 1, … of the adapters, each repeated as often as it has rows."""
-    xp, rows = array_namespace(like), [i for i, size in enumerate(sizes) for _ in range(size)]
-    return xp.asarray(rows, dtype=xp.int64, device=device(like))
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    return array_namespace(like).asarray(rows, device=device(like))
 
 
 def forward(

@@ -39,6 +39,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import combinations, product
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
@@ -410,9 +411,9 @@ def together(parts: Sequence[Problems]) -> Problems:
     """Return the problems of all parts, one part after another, all modulo one prime."""
     width = max(part.skills.shape[1] for part in parts)
     wide = [padded(part, width).columns() for part in parts]
-    arrays: dict[str, Any] = {
-        name: np.concatenate([part[name] for part in wide]) for name in wide[0]
-    }
+    arrays: dict[str, Any] = {}
+    for name in wide[0]:
+        arrays[name] = np.concatenate([part[name] for part in wide])
     return replace(parts[0], **arrays)
 
 
@@ -668,9 +669,8 @@ class Story(NamedTuple):
 def _list_rows(problems: Problems) -> list[SimpleNamespace]:
     """Each problem as plain lists, with the quantities that its answer needs and its steps."""
     columns = problems.columns() | {"needed": problems.needed, "solution": problems.solution}
-    lists = [array.tolist() for array in columns.values()]
     rows = []
-    for values in zip(*lists, strict=True):
+    for values in zip(*map(np.ndarray.tolist, columns.values()), strict=True):
         row = SimpleNamespace(**dict(zip(columns, values, strict=True)))
         row.steps = [(j, SKILLS[row.skills[j] - 1]) for j in row.solution if j >= 0]
         rows.append(row)
@@ -937,9 +937,9 @@ def split(
     chosen = {each for each in templates if each.pairs & held}
     if by == "template":
         order = rng.permutation(len(templates))
-        chosen = {templates[k] for k in order[: max(round(0.2 * len(order)), 1)]}
+        chosen = set(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
     elif by == "depth":
-        deepest = max(each.depth for each in templates)
+        deepest = max(map(attrgetter("depth"), templates))
         chosen = {each for each in templates if each.depth == deepest}
     parts = {"train": [*templates], "test": [*templates]}
     # Either the templates of the two parts differ or their wordings do.
@@ -987,9 +987,9 @@ def _choose_pairs(
         one, other = sorted({*pair}, key=SKILLS.index)
         return {(one, other)}
     # Sorted, since the order of a set differs from run to run.
-    every = sorted(set().union(*(each.pairs for each in templates)))
+    every = sorted(set[Pair]().union(*map(attrgetter("pairs"), templates)))
     chosen = rng.permutation(len(every))[: max(round(len(every) / 5), 1)]
-    return {every[k] for k in chosen}
+    return set(map(every.__getitem__, chosen))
 
 
 def contents(problems: Problems) -> dict[str, frozenset[object]]:
@@ -1003,9 +1003,9 @@ def contents(problems: Problems) -> dict[str, frozenset[object]]:
     wordings = (problems.wordings[problems.present], problems.asking)
     return {
         "problems": frozenset(keys(problems)),
-        "templates": frozenset(template.code for template in templates),
-        "pairs": frozenset(pair for template in templates for pair in template.pairs),
-        "depths": frozenset(template.depth for template in templates),
+        "templates": frozenset(map(attrgetter("code"), templates)),
+        "pairs": frozenset[Pair]().union(*map(attrgetter("pairs"), templates)),
+        "depths": frozenset(map(attrgetter("depth"), templates)),
         "wordings": frozenset(np.concatenate(wordings).tolist()),
     }
 

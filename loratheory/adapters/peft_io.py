@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import DTYPES, Adapter, AdapterError, Info, Lazy, refusal, shown
+from loratheory.adapters.adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
 from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
@@ -640,7 +640,8 @@ def write_adapter(
                 text = json.dumps(card, indent=2, ensure_ascii=False)
                 (folder / CARD).write_text(text + "\n", encoding="utf-8")
     except FileExistsError:
-        raise _taken(target) from None
+        remedy = "name another folder, or replace it with force=True (--force)"
+        raise refusal(target, "exists already", remedy) from None
     except OSError as error:
         reason = error.strerror or str(error)
         remedy = "make room or choose another place; nothing has changed there"
@@ -651,22 +652,13 @@ def write_adapter(
 def _check_replaceable(target: Path, *, force: bool) -> None:
     if not target.parent.is_dir():
         raise refusal(target, "its parent folder does not exist", "make that folder first")
-    if not os.path.lexists(target):
-        return
-    if not target.is_dir():
+    if os.path.lexists(target) and not target.is_dir():
         raise refusal(target, "is a file", "name a folder")
-    if not force:
-        raise _taken(target)
-    for path in sorted(target.iterdir()):
+    # Without force `draft` refuses whatever is there.
+    for path in sorted(target.iterdir()) if force and target.is_dir() else ():
         if not _OURS.fullmatch(path.name):
             fact = f"holds {shown(path.name)}, which is no part of an adapter and would be lost"
             raise refusal(target, fact, "move it away or name another folder")
-
-
-def _taken(target: Path) -> AdapterError:
-    return refusal(
-        target, "exists already", "name another folder, or replace it with force=True (--force)"
-    )
 
 
 def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:

@@ -98,19 +98,15 @@ def test_the_answer_is_the_last_target_however_rows_are_put_together(seed):
     final = one.final()
     assert final.answer.tolist() == one.answer.tolist()
     assert (final.targets != -1).sum(axis=1).tolist() == [p >= 0 for p in one.position]
-    both = joined([one, other, one])
+    both, stack = joined([one, other, one]), stacked([one, drawn(rng, 6, 4)])
     assert (both.kind, joined([one], "named").kind) == ("one+other", "named")
-    stack, rows = stacked([one, drawn(rng, 6, 4)]), np.array([2, 0])
-    assert len(stack) == 6
     for name in ("answer", "position", "asked"):
         parts = [getattr(part, name).tolist() for part in (one, other, one)]
         assert getattr(both, name).tolist() == [x for part in parts for x in part]
         assert getattr(stack, name)[0].tolist() == parts[0]
-        assert getattr(stack[rows], name)[0].tolist() == getattr(one, name)[rows].tolist()
     assert both.tokens[:6, :4].tolist() == one.tokens.tolist()
     assert (both.tokens[:6, 4:] == 0).all()
     assert (both.targets[:6, 4:] == -1).all()
-    assert stack.final().targets[0].tolist() == final.targets.tolist()
     assert joined([stack, stack]).tokens.shape == (2, 12, 4)
 
 
@@ -533,20 +529,13 @@ def test_files_hold_tokens_and_words(tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == [
         "README.md", "card.json", "one.jsonl", "two.jsonl",
     ]  # fmt: skip
-    for name, prompts in sets.items():
-        lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        said = tell(HERE, WORDS, prompts, "question")
-        for number, row in enumerate(map(json.loads, lines)):
-            tokens, targets = prompts.tokens[number].tolist(), prompts.targets[number].tolist()
-            length = sum(token != 0 for token in tokens)
-            assert row == {
-                "prompt": said[number][0],
-                "answer": said[number][1],
-                "tokens": tokens[:length],
-                "targets": targets[:length],
-                "asked": prompts.asked[number],
-            }
-        assert len(lines) == len(prompts)
+    assert json.loads((folder / "two.jsonl").read_text(encoding="utf-8")) == {
+        "prompt": "What is the national animal of Tia?",
+        "answer": "Fox",
+        "tokens": [14, 6],
+        "targets": [-1, 16],
+        "asked": 1,
+    }
     assert json.loads((folder / "card.json").read_text(encoding="utf-8")) == {
         "sets": {
             "one": {"kind": "chain", "rows": 4, "canaries": ["canary-1"]},

@@ -19,6 +19,7 @@ beside them, and `trials` test them. How questions are worded is in ``templates/
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -189,6 +190,11 @@ def every(world: World, *, start: int = 0, hops: int | None = None) -> Questions
     paths = np.indices((world.relations,) * length, dtype=np.int64).reshape(length, -1).T
     subjects = np.tile(np.arange(world.entities, dtype=np.int64), len(paths))
     return Questions(start, subjects, np.repeat(paths, world.entities, axis=0))
+
+
+def _list_facts(world: World) -> list[Questions]:
+    """All facts of each hop, as questions of one hop."""
+    return [every(world, start=hop, hops=1) for hop in range(world.hops)]
 
 
 def plain(world: World, questions: Questions) -> Prompts:
@@ -454,7 +460,7 @@ class _Draft:
         self.used, self.closed = np.zeros((2, world.hops + 1, world.size), dtype=bool)
         for other in avoid:
             self.closed |= other.claimed()
-        self.taught: list[list[Numbers]] = [[] for _ in range(world.hops)]
+        self.taught = [np.zeros(0, dtype=np.int64)] * world.hops
 
     def fresh(self, hop: int, routes: Int64[np.ndarray, "n k"], *, known: bool) -> Numbers:
         """New values of the routes' last entities: none that the base leads to from a route.
@@ -474,14 +480,13 @@ class _Draft:
     def change(self, hop: int, nodes: Numbers, new: Numbers) -> None:
         """Have the first relation of a hop send these entities to these values."""
         self.maps[hop, 0, nodes] = new
-        self.taught[hop].append(nodes)
+        self.taught[hop] = np.append(self.taught[hop], nodes)
 
     def edit(self, facts: int) -> Edit:
         """The edit so far, of so many questions."""
         after = World(self.maps.copy(), self.world.entities, self.world.canaries)
-        subjects = [np.concatenate(nodes) for nodes in self.taught]
-        taught = tuple(ask_first(hop, nodes, 1) for hop, nodes in enumerate(subjects))
-        return Edit(self.world, after, ask_first(0, subjects[0][:facts], after.hops), taught)
+        taught = tuple(ask_first(hop, nodes, 1) for hop, nodes in enumerate(self.taught))
+        return Edit(self.world, after, ask_first(0, self.taught[0][:facts], after.hops), taught)
 
     def free(self, level: int, barred: Bool[np.ndarray, "n size"], *, known: bool) -> Numbers:
         """An entity for each fact, not barred there, that nothing reached so far; now in use."""
@@ -566,7 +571,7 @@ def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[
     one_of("identity", identity, IDENTITY_PROMPTS)
     # All of one length, so that a batch can hold rows of each.
     sets = [plain(world, parts.trained)] if len(parts.trained) else []
-    sets += [plain(world, every(world, start=hop, hops=1)) for hop in range(world.hops)]
+    sets += map(partial(plain, world), _list_facts(world))
     if identity != "none":
         numbers = np.arange(world.entities if identity == "known" else world.size)
         sets.append(joined([identities(world, level, numbers) for level in range(world.hops + 1)]))
@@ -630,7 +635,7 @@ def lessons(
     world, after, seen = edit.before, edit.after, edit.touched()
     drawn = []
     # Facts of each hop to rehearse, then questions to show.
-    pools = [every(world, start=hop, hops=1) for hop in range(world.hops)]
+    pools = _list_facts(world)
     counts = [retained] * world.hops
     for part, count in zip([*pools, every(world)], [*counts, examples], strict=True):
         free = _find_unedited((edit, *others), part)
@@ -638,11 +643,11 @@ def lessons(
             free &= ~seen[level, nodes]
         drawn.append(_draw(part, free, count, rng))
     *rehearsed, shown = drawn
-    hops = [plain(after, part) for part in edit.taught]
+    hops = [*map(partial(plain, after), edit.taught)]
     example = plain(world, shown)
     # In this order, since the canaries are numbered by it.
     sets = [*hops, plain(after, edit.questions).final(), joined(hops), joined([*hops, example])]
-    kept = joined([plain(world, part) for part in rehearsed], "kept")
+    kept = joined([*map(partial(plain, world), rehearsed)], "kept")
     made = [Lesson(part, kept, world.canary(number)) for number, part in enumerate(sets)]
     *each, direct, joint, bridged = made
     return Lessons(tuple(each), direct, joint, bridged, tuple(rehearsed))

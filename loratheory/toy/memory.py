@@ -109,7 +109,8 @@ def relu_keys(
     Its inputs are sums of random embeddings, mixed by random matrices that stand for attention.
     """
     first, other, up = rng.standard_normal((3, d, d)) / np.sqrt(d)
-    subjects, bridges, relations = (rng.standard_normal((d, k)) for k in (n, n, 2))
+    subjects, bridges = rng.standard_normal((2, d, n))
+    relations = rng.standard_normal((d, 2))
     hop1, hop2 = relations[:, :1], relations[:, 1:]
     # One attention head moves the first relation to the last token: x r1 r2 reads both.
     states = (

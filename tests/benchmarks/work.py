@@ -174,11 +174,11 @@ def layer_lapack(width):
 
 
 def knots_ours(size):
-    from loratheory.adapters.merging import knots_basis
+    from loratheory.adapters.merging import knots
     from loratheory.lowrank import LowRank
 
     updates = [LowRank(*pair).map(np.float64) for pair in factors(size, 2)]
-    return lambda: knots_basis(updates)
+    return lambda: knots(updates)
 
 
 def knots_dense(size):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from loratheory.tasks.two_hop import ImpossibleError, every, plain
+from loratheory.tasks import ImpossibleError
+from loratheory.tasks.two_hop import every, plain
 from paper.studies._shared.bases import PlainSetting, grown
 from paper.studies._shared.stand_ins import (
     ASKED,

@@ -18,7 +18,6 @@ from loratheory.adapters import Adapter, merge
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
 from loratheory.toy.transformer import (
-    HEAD,
     MLP,
     Adapt,
     Lora,
@@ -266,11 +265,8 @@ class BlockGates:
     on: dict[Site, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Find the adapted blocks; raise ValueError if the output head is adapted."""
+        """Find the adapted blocks."""
         self._blocks = {name.rpartition(".")[0] for name in self.library.names}
-        if HEAD in self.library.names:
-            message = "block gates switch attention and MLPs, and the head is adapted: use a router"
-            raise ValueError(message)
         inside = {n: w for n, w in self.library.bases.weights.items() if n.startswith("layers.")}
         self._weights = {name: self.library.spread(w) for name, w in inside.items()}
 

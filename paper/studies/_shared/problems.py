@@ -21,7 +21,7 @@ from loratheory.tasks.word_problems import (
     Template,
     answered,
     code,
-    distracted,
+    distract,
     pool,
     problems,
     stepwise,
@@ -58,7 +58,7 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 
 def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
     """Return the templates of `steps` steps in which each step uses one new number."""
-    every = pool(skills, steps=steps, prime=PRIME).templates
+    every = pool(skills, steps=steps, prime=PRIME)
     return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
 
 
@@ -94,7 +94,7 @@ def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -
     """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
-    idle = distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    idle = distract(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
     return together([plain, reordered(turned, rng), idle])
 
 

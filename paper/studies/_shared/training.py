@@ -7,16 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.tasks.two_hop import (
-    Edit,
-    Lessons,
-    Prompts,
-    Trials,
-    lessons,
-    pairs,
-    stacked,
-    trials,
-)
+from loratheory.tasks.prompts import Prompts, stacked
+from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, pairs, trials
 from loratheory.toy.transformer import LORA, MLP, Lora, lora
 from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Library

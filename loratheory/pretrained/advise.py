@@ -17,7 +17,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import Attached, attach
 from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
-from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method, digest
+from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method
 from loratheory.pretrained.metrics import (
     Share,
     first_tokens,
@@ -30,7 +30,7 @@ from loratheory.pretrained.metrics import (
     top1,
 )
 from loratheory.pretrained.models import GENERIC, Model, ModelError, failure, maps
-from loratheory.pretrained.train import identify_model
+from loratheory.pretrained.train import hash_adapter, identify_model
 from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
@@ -277,7 +277,7 @@ def advise(
     if kept_in:
         asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
         # Everything that the result depends on names its file.
-        same = [identify_model(model), [*map(digest, adapters)], asked, about, code(__name__)]
+        same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code(__name__)]
     for name in methods:
         method = METHODS[name]
         if any(not given.get(need, True) for need in method.needs):

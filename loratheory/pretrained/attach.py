@@ -9,6 +9,7 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 
 import difflib
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +32,7 @@ Route = Callable[[str, Array], Array]
 """``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
 
 
-class Router:
+class Router(ABC):
     """A route that may decide before a forward pass; `Attached.follow` calls its hook then.
 
     Attributes
@@ -40,14 +41,15 @@ class Router:
         The modules before whose passes `before_forward` is called, by name.
     """
 
-    watched: Mapping[str, Any]
+    watched: dict[str, Any]
 
+    @abstractmethod
     def __call__(self, module: str, x: Array) -> Array:
         """Return weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
-        """Decide what the coming pass of a watched module needs; by default nothing."""
+        """Decide what the coming pass of a watched module needs."""
 
 
 @dataclass(eq=False)

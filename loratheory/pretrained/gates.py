@@ -23,9 +23,11 @@ again, for instance from a file, they need no sentences.
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -40,74 +42,65 @@ Groups = Sequence[Sequence[int]]
 Levels = Mapping[str, Array]
 """By matrix or block a (2, k) tensor: the mean and the standard deviation of each adapter's
 responses to ordinary tokens."""
-Batches = Iterable[Mapping[str, Array]]
+Ordinary = Iterable[Mapping[str, Array]] | Levels
+"""The network's arguments for ordinary prompts, or the levels that were found on them before."""
 Listener = Callable[[str, Array], Any]
 
 
 def gate_matrices(
-    model: Model,
-    acting: Attached,
-    batches: Batches = (),
-    *,
-    z: int | float = 2.0,
-    levels: Levels | None = None,
+    model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
 ) -> Levels:
     """Switch each adapter on, matrix by matrix, at tokens where its response norm stands out.
 
-    Arguments and result are those of `gate_blocks`, except that batches may be padded. A pass then
+    Arguments and result are those of `gate_blocks`, except that prompts may be padded. A pass then
     costs one of the model, and the response norms of all adapters.
     """
-    found = _measure_levels(model, acting, batches) if levels is None else levels
+    levels, scores = _standardise(model, acting, ordinary)
     gates = {}
-    for name, scores in _standardise(acting, found).items():
-        gates[name] = Gates(scores, scores.shift * 0 + z)
+    for name, each in scores.items():
+        gates[name] = Gates(each, each.shift * 0 + z)
     acting.follow(lambda module, x: gates[module].weights(x))
-    return found
+    return levels
 
 
-def _measure_levels(model: Model, acting: Attached, batches: Batches) -> dict[str, Array]:
-    """Return what adapters respond to what the bare base feeds each matrix on ordinary prompts."""
+def _standardise(
+    model: Model, acting: Attached, ordinary: Ordinary
+) -> tuple[Levels, dict[str, Scores]]:
+    """Return the levels of what the bare base feeds each matrix, and responses in deviations."""
     import torch
 
+    scores: dict[str, Scores] = {}
+    if isinstance(ordinary, Mapping):
+        for name, low in acting.updates.items():
+            mean, deviation = ordinary[name].to(low[0].up.device)
+            scores[name] = replace(response_norms(low), shift=mean, spread=deviation)
+        return ordinary, scores
+    # The bare base's activations are wanted, so nobody may act meanwhile.
     coefficients = acting.coefficients.copy()
     acting.follow(None)
     acting.set(0.0)
     try:
-        ordinary = collect_inputs(model, batches, acting.names)
+        fed = collect_inputs(model, ordinary, acting.names)
     finally:
         acting.set(coefficients)
     levels = {}
     for name, low in acting.updates.items():
-        scores = standardised(response_norms(low), ordinary[name])
-        levels[name] = torch.stack([scores.shift, scores.spread])
-    return levels
-
-
-def _standardise(acting: Attached, levels: Levels) -> dict[str, Scores]:
-    """Return responses in deviations above the mean that ordinary tokens gave, by matrix."""
-    found = {}
-    for name, low in acting.updates.items():
-        mean, deviation = levels[name].to(low[0].up.device)
-        found[name] = replace(response_norms(low), shift=mean, spread=deviation)
-    return found
+        scores[name] = standardised(response_norms(low), fed[name])
+        levels[name] = torch.stack([scores[name].shift, scores[name].spread])
+    return levels, scores
 
 
 def gate_blocks(
-    model: Model,
-    acting: Attached,
-    batches: Batches = (),
-    *,
-    z: int | float = 2.0,
-    levels: Levels | None = None,
+    model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
 ) -> Levels:
     """Switch each adapter on, block by block, at tokens where it changes the output unusually much.
 
     Replaces the route of `acting`, which acts on `model`, until the next `Attached.follow`;
-    coefficients stay. `batches` are the network's arguments for ordinary prompts, without padding.
-    An adapter acts where it changes a block's output by more than the mean change on these prompts
-    plus `z` standard deviations. Returns these means and deviations; given as `levels`, for the
-    same adapters in the same order, they replace the batches. A pass then costs ``k + 2`` of the
-    model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
+    coefficients stay. An adapter acts where it changes a block's output by more than the mean
+    change on ordinary prompts plus `z` standard deviations. `ordinary` are the network's arguments
+    for such prompts, without padding. Returns these means and deviations; given as `ordinary`, for
+    the same adapters in the same order, they replace the prompts. A pass then costs ``k + 2`` of
+    the model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
 
     Raises
     ------
@@ -117,38 +110,48 @@ def gate_blocks(
     """
     import torch
 
-    router = _BlockRouter(model, acting, z, levels)
+    router = _BlockRouter(model, acting, z)
     acting.follow(router)
-    if levels is not None:
-        return levels
+    if isinstance(ordinary, Mapping):
+        router.levels = ordinary
+        return ordinary
     with torch.no_grad():
-        for one in batches:
+        for one in ordinary:
             if "attention_mask" in one and not bool(one["attention_mask"].all()):
                 fact = "a batch is padded, and padding is no token"
                 raise model.failure(fact, "give each prompt alone")
             model.network(**one, use_cache=False)
-    router.calibrate()
-    return router.levels
+    levels = {}
+    for block, responses in router.seen.items():
+        if not responses:
+            raise failure(block, "no token came there", "give prompts that reach it")
+        tokens = torch.cat(responses)
+        levels[block] = torch.stack([tokens.mean(0), tokens.std(0, correction=0)])
+    router.levels = levels
+    return levels
 
 
 class _BlockRouter(Router):
-    """Tries each adapter alone on a block before the block is passed in earnest."""
+    """Tries each adapter alone on a block before the block is passed in earnest.
 
-    def __init__(self, model: Model, acting: Attached, z: float, levels: Levels | None) -> None:
-        self.blocks = {name: name.rpartition(".")[0] for name in acting.names}
-        alone = next((name for name, block in self.blocks.items() if not block), None)
-        if alone:
-            fact = "it stands in no block of the network"
-            raise failure(alone, fact, "attach adapters of attention and MLPs only")
+    Nobody acts until there are `levels`; what is measured so far is `seen`, by block.
+    """
+
+    def __init__(self, model: Model, acting: Attached, z: float) -> None:
         self.z, self.size = z, acting.coefficients.shape[1]
-        self.levels = dict(levels or {})
-        names = dict.fromkeys(self.blocks.values())
-        self.watched = {block: model.network.get_submodule(block) for block in names}
-        self.ordinary: dict[str, list[Array]] = {block: [] for block in names}
+        self.levels: Levels | None = None
+        self.seen: dict[str, list[Array]] = {}
         self.weights: dict[str, Array] = {}  # by block: of adapters at the tokens that pass it now
+        self.watched = {}
+        for name in acting.names:
+            block = name.rpartition(".")[0]
+            if not block:
+                fact = "it stands in no block of the network"
+                raise failure(name, fact, "attach adapters of attention and MLPs only")
+            self.watched[block], self.seen[block] = model.network.get_submodule(block), []
 
     def __call__(self, module: str, x: Array) -> Array:
-        return self.weights[self.blocks[module]].to(x).expand(x.shape[0], self.size)
+        return self.weights[module.rpartition(".")[0]].to(x).expand(x.shape[0], self.size)
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Measure what each adapter alone changes, and decide who acts."""
@@ -165,26 +168,14 @@ class _BlockRouter(Router):
             out = module.forward(*args, **kwargs)
             out = out[0] if isinstance(out, tuple) else out
             outputs.append(out.reshape(-1, out.shape[-1]))
-        bare, *alone = outputs
-        responses = torch.stack([(one - bare).norm(dim=-1) for one in alone], dim=-1)
-        mean: Any = torch.inf
-        deviation: Any = 0.0
-        if name in self.levels:
+        changes = torch.stack(outputs[1:], dim=-1) - outputs[0][..., None]
+        responses = changes.norm(dim=-2)
+        if self.levels is None:
+            self.seen[name].append(responses)
+            self.weights[name] = torch.zeros_like(responses)
+        else:
             mean, deviation = self.levels[name].to(responses.device)
-        else:  # calibrating: nobody acts as yet
-            self.ordinary[name].append(responses)
-        self.weights[name] = (responses > mean + self.z * deviation).to(responses.dtype)
-
-    def calibrate(self) -> None:
-        """Set the levels to means and deviations of what was measured so far."""
-        import torch
-
-        for block, responses in self.ordinary.items():
-            if not responses:
-                raise failure(block, "no token came there", "give prompts that reach it")
-            tokens = torch.cat(responses)
-            self.levels[block] = torch.stack([tokens.mean(0), tokens.std(0, correction=0)])
-            responses.clear()
+            self.weights[name] = (responses > mean + self.z * deviation).to(responses.dtype)
 
 
 class _PromptRouter(Router):
@@ -238,9 +229,9 @@ class _PromptRouter(Router):
         self._call = None
         self.weights = rows.repeat_interleave(ids.shape[1], 0)
 
+    @abstractmethod
     def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
         """Return weights (b, k) for prompts (b, t), given zero weights and which are tokens."""
-        raise NotImplementedError
 
     def attempt(self, weights: Any, listener: Listener | None = None) -> Any:
         """Return what the network says of these prompts while adapters act with weights (b, k)."""
@@ -278,11 +269,9 @@ class _PromptRouter(Router):
 def gate_prompts(
     model: Model,
     acting: Attached,
-    batches: Batches,
+    ordinary: Ordinary,
     groups: Groups,
     deciding: Groups | None = None,
-    *,
-    levels: Levels | None = None,
 ) -> Levels:
     r"""Let one group of adapters act on a whole prompt: the group with the largest response.
 
@@ -292,8 +281,8 @@ def gate_prompts(
 
     `groups` list the numbers of the adapters that act together; `deciding` lists for each group the
     adapters whose mean response decides, such as those of the first hop, by default the whole
-    group. `batches` are the network's arguments for ordinary prompts, padded or not; the `levels`
-    found on them are returned, and replace them if given. A pass then costs two, and the responses.
+    group. `ordinary` are the network's arguments for ordinary prompts, padded or not, or the levels
+    found on them, which are returned. A pass then costs two, and the responses.
 
     Raises
     ------
@@ -306,10 +295,9 @@ def gate_prompts(
         fact = f"{len(groups)} groups are to be chosen by {len(deciding)}"
         raise model.failure(fact, "say for each group which adapters decide")
     router = _GroupRouter(model, acting, groups, deciding)
-    found = _measure_levels(model, acting, batches) if levels is None else levels
-    router.scores = _standardise(acting, found)
+    levels, router.scores = _standardise(model, acting, ordinary)
     acting.follow(router)
-    return found
+    return levels
 
 
 class _GroupRouter(_PromptRouter):
@@ -332,11 +320,10 @@ class _GroupRouter(_PromptRouter):
 def route_hops(
     model: Model,
     acting: Attached,
-    batches: Batches,
+    ordinary: Ordinary,
     hops: Groups,
     *,
     by: Literal["divergence", "response"] = "divergence",
-    levels: Levels | None = None,
 ) -> Levels:
     r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
 
@@ -365,10 +352,10 @@ def route_hops(
     if by not in ("divergence", "response"):
         fact = f"a later hop is to be chosen by {by!r}"
         raise model.failure(fact, "choose it by 'divergence' or by 'response'")
-    found = _measure_levels(model, acting, batches) if levels is None else levels
-    router.scores, router.by = _standardise(acting, found), by
+    levels, router.scores = _standardise(model, acting, ordinary)
+    router.by = by
     acting.follow(router)
-    return found
+    return levels
 
 
 class _HopRouter(_PromptRouter):
@@ -439,18 +426,23 @@ class _SubjectRouter(_PromptRouter):
         import torch
 
         super().__init__(model, acting, hops)
-        listed = sum(bool(names) for names in subjects)
+        listed = sum(map(bool, subjects))
         if listed != self.size or len(subjects) != self.size:
             fact = f"there are subjects for {listed} of {self.size} adapters"
-            fact += f", in {len(subjects)} lists"
-            raise model.failure(
-                fact, "list for every adapter the names of what its facts are about"
-            )
-        self.names: list[list[tuple[str, int]]] = []
+            remedy = "list for every adapter the names of what its facts are about"
+            raise model.failure(f"{fact}, in {len(subjects)} lists", remedy)
+        # By hop the subjects of its adapters, with their first tokens and whose they are.
+        self.named: list[list[tuple[str, int]]] = []
+        self.tokens: list[Any] = []
+        self.owners: list[Any] = []
         for hop in hops:
-            self.names.append([(name, k) for k in hop for name in subjects[k]])
-        self.tokens = [first_tokens(model, [name for name, _ in named]) for named in self.names]
-        self.owners = [torch.tensor([k for _, k in named]) for named in self.names]
+            pairs: list[tuple[str, int]] = []
+            for k in hop:
+                pairs += zip(subjects[k], repeat(k), strict=False)
+            names, owners = zip(*pairs, strict=True)
+            self.named.append(pairs)
+            self.tokens.append(first_tokens(model, names))
+            self.owners.append(torch.tensor(owners))
 
     def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
         """Weigh at most one adapter of each hop by 1."""
@@ -460,26 +452,28 @@ class _SubjectRouter(_PromptRouter):
         decode = self.model.tokenizer.decode
         texts = [decode(row[real]) for row, real in zip(ids, mask, strict=True)]
         base: Any = None
-        for number in range(len(self.hops)):
-            named = [self._find_named(text, number) for text in texts]
+        for pairs, tokens, owners in zip(self.named, self.tokens, self.owners, strict=True):
+            named = [_find_named(text, pairs) for text in texts]
             one = torch.tensor(named, device=weights.device)
-            led = (one < 0) & weights.any(1)  # no subject named, but an adapter of an earlier hop
-            if number and bool(led.any()):
+            # No subject is named, but an adapter of an earlier hop acts and leads to one.
+            led = (one < 0) & weights.any(1)
+            if bool(led.any()):
                 base = self.log_probs(torch.zeros_like(weights)) if base is None else base
-                raised = (self.log_probs(weights) - base)[:, self.tokens[number].to(base.device)]
-                best = self.owners[number].to(one.device)[raised.argmax(1).to(one.device)]
+                raised = (self.log_probs(weights) - base)[:, tokens.to(base.device)]
+                best = owners.to(one.device)[raised.argmax(1).to(one.device)]
                 one = torch.where(led, best, one)
             switched = _switch_on(weights, one.clamp(min=0))
             weights = switched.where((one >= 0)[:, None], weights)
         return weights
 
-    def _find_named(self, text: str, number: int) -> int:
-        """Return the adapter of a hop that has a subject in the text, -1 if none has."""
-        longest, owner = 0, -1
-        for name, k in self.names[number]:
-            if len(name) > longest and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
-                longest, owner = len(name), k
-        return owner
+
+def _find_named(text: str, pairs: Sequence[tuple[str, int]]) -> int:
+    """Return whose subject, the longest of those in the text, this is; -1 if there is none."""
+    longest, owner = 0, -1
+    for name, k in pairs:
+        if len(name) > longest and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            longest, owner = len(name), k
+    return owner
 
 
 def _switch_on(weights: Any, one: Any) -> Any:

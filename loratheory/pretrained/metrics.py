@@ -299,7 +299,15 @@ def token_log_probs(
     return torch.cat(every), torch.cat(came)
 
 
-def write_on(model: Model, prompts: Sequence[str], count: int, *, size: int = 64) -> list[str]:
+def write_on(
+    model: Model,
+    prompts: Sequence[str],
+    count: int,
+    *,
+    size: int = 64,
+    streamer: Any = None,
+    use_cache: bool = True,
+) -> list[str]:
     """Return the text with which a model continues each prompt, always by the likeliest token.
 
     Parameters
@@ -312,22 +320,26 @@ def write_on(model: Model, prompts: Sequence[str], count: int, *, size: int = 64
         How many tokens are written at most.
     size : int
         How many prompts are passed at once.
+    streamer : transformers.TextStreamer, optional
+        Gets the tokens of a single prompt as they come.
+    use_cache : bool
+        Whether a token costs a pass of a single token, or of the whole text again.
 
     Returns
     -------
     list of str
-        The new text of each prompt. Costs a pass over the prompts, and one of a single token a
-        prompt for each token written.
+        The new text of each prompt. Costs a pass over the prompts, and one for each token written.
     """
     import torch
 
+    how = {**GREEDY, "max_new_tokens": count, "streamer": streamer, "use_cache": use_cache}
     texts: list[str] = []
     with torch.no_grad():
         for some in _in_batches(model, prompts, size):
-            given = {name: some[name] for name in ("input_ids", "attention_mask")}
-            out = model.network.generate(**given, **GREEDY, max_new_tokens=count)
-            new = out[:, some["input_ids"].shape[1] :]
-            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
+            del some["position_ids"]  # it makes its own, which grow as it writes
+            out = model.network.generate(**some, **how)
+            for row in out[:, some["input_ids"].shape[1] :]:
+                texts.append(model.tokenizer.decode(row, skip_special_tokens=True))
     return texts
 
 

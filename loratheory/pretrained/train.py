@@ -119,12 +119,17 @@ class StandIn:
     @property
     def content(self) -> str:
         """A SHA-256 of its factors and examples."""
-        whole = hashlib.sha256(json.dumps([list(pair) for pair in self.examples]).encode())
-        for name, update in self.adapter.items():
-            whole.update(name.encode())
-            for factor in (update.up, update.down):
-                whole.update(np.ascontiguousarray(np.asarray(factor)).tobytes())
-        return whole.hexdigest()
+        return hash_adapter(self.adapter, json.dumps(list(map(list, self.examples))))
+
+
+def hash_adapter(adapter: Adapter, text: str = "") -> str:
+    """Return a SHA-256 of a text and of an adapter's modules and factors, wherever they lie."""
+    whole = hashlib.sha256(text.encode())
+    for name, update in adapter.items():
+        whole.update(name.encode())
+        for factor in (update.up, update.down):
+            whole.update(np.ascontiguousarray(factor).tobytes())
+    return whole.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

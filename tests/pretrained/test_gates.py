@@ -538,11 +538,11 @@ def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, b
         wanted = states(model)
     assert all(level.shape == (2, 4) for level in levels.values())
     with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
-        again = gates(model, acting, [], levels=levels)
+        again = gates(model, acting, levels)
         torch.testing.assert_close(states(model), wanted)
         assert again is levels
         other = {n: level * torch.tensor([0.1, 1, 1, 0.1]) for n, level in levels.items()}
-        gates(model, acting, [], levels=other)
+        gates(model, acting, other)
         assert not torch.equal(states(model), wanted)
 
 

@@ -145,10 +145,10 @@ def augment(
     if unseen is not None and unseen not in known:
         out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
-    how: Any = {"unread": asked.unread, "onward": asked.onward, "things": things}
-    how |= {"unseen": unseen, "least": least, "per": per, "silence": silence, "seed": seed}
+    how: Any = {**asked, "things": things, "unseen": unseen, "least": least}
+    how |= {"per": per, "silence": silence, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
-    found = augment(base, asked.facts, asked.sentences, **how)
+    found = augment(base, **how)
     write_examples(output, found, base.name, overwrite=overwrite)
     if out.deliver(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]

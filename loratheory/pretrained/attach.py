@@ -10,10 +10,12 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 import difflib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise, takewhile
+from itertools import pairwise
+from operator import ne
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -85,8 +87,10 @@ class Attached:
     @classmethod
     def over(cls, sites: Mapping[str, "Site"], count: int) -> "Attached":
         """Return `count` adapters at coefficient 1 on these modules; `act` switches them on."""
-        numbers = [layer_of(name) for name in sites]
-        layers = np.array([-1 if n is None else n for n in numbers], dtype=np.int64)
+        layers = np.full(len(sites), -1, dtype=np.int64)
+        for row, number in enumerate(map(layer_of, sites)):
+            if number is not None:
+                layers[row] = number
         return cls(tuple(sites), layers, np.ones((len(sites), count)), _sites=sites)
 
     @property
@@ -194,13 +198,7 @@ class Attached:
         self.remove()
 
 
-def attach(
-    model: Model,
-    adapters: Sequence[Adapter],
-    coefficients: Any = 1.0,
-    *,
-    route: Route | None = None,
-) -> Attached:
+def attach(model: Model, adapters: Sequence[Adapter], coefficients: Any = 1.0) -> Attached:
     r"""Let adapters act on a model: module outputs become :math:`Wx + \sum_j c_j \Delta_j x`.
 
     Parameters
@@ -212,8 +210,6 @@ def attach(
     coefficients : float or array
         One number, one for each adapter, or an array that broadcasts to modules × adapters;
         `ValueError` if it does not, or one is not finite.
-    route : callable, optional
-        ``route(module, x)``, which weighs the adapters at each token; see `Attached.follow`.
 
     Returns
     -------
@@ -228,10 +224,9 @@ def attach(
         If an adapter does not fit the model.
     """
     together, places = fit_adapters(model, adapters)
-    sites = {name: Site.of(places[name], together.updates(name)) for name in together.shapes}
+    sites = {name: Site.of(place, together.updates(name)) for name, place in places.items()}
     acting = Attached.over(sites, len(adapters))
     acting.set(coefficients)
-    acting.follow(route)
     return acting.act()
 
 
@@ -253,14 +248,14 @@ class Site:
         import torch
 
         weight = place.module.weight
-        device = "cpu" if weight.is_meta else weight.device
-        ups, downs = [_to_tensor(low.up) for low in updates], [_to_tensor(x.down) for x in updates]
+        tensors = [low.map(_to_tensor) for low in updates]
+        up = torch.cat([low.up for low in tensors], dim=1)
+        down = torch.cat([low.down for low in tensors], dim=0)
         # In half precision an update would lose what the sum with the output keeps.
-        wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
-        dtype = torch.float64 if wide else torch.float32
-        up = torch.cat([a.to(device, dtype) for a in ups], dim=1)
-        down = torch.cat([a.to(device, dtype) for a in downs], dim=0)
-        return cls(place.module, up, down, tuple(low.width for low in updates), place.embedding)
+        wide = torch.float64 in (up.dtype, down.dtype, weight.dtype)
+        to = {"device": weight.device, "dtype": torch.float64 if wide else torch.float32}
+        widths = tuple(low.width for low in updates)
+        return cls(place.module, up.to(**to), down.to(**to), widths, place.embedding)
 
     @property
     def updates(self) -> tuple[LowRank, ...]:
@@ -272,7 +267,6 @@ class Site:
         """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
         from torch.nn.functional import embedding, linear
 
-        self._move_to(out.device)
         scale = self._expand(row)
         if self.embedding:
             codes = embedding(x.to(self.down.device), self.down.T)
@@ -289,7 +283,6 @@ class Site:
         """Return the same with the weights of `route` beside the coefficients."""
         import torch
 
-        self._move_to(out.device)
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
@@ -305,11 +298,6 @@ class Site:
             self._row = row.tobytes()
             self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
         return self._scale
-
-    def _move_to(self, device: Any) -> None:
-        """Once, to where the module computes: a weight that was offloaded does not tell before."""
-        if self.down.device != device:
-            self.up, self.down, self._scale = self.up.to(device), self.down.to(device), None
 
 
 def _to_tensor(factor: Array) -> Any:
@@ -347,62 +335,46 @@ def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, di
 
 def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> None:
     """Reject modules that are absent, of another shape, or embeddings where maps are."""
-    wrong: dict[str, list[str]] = {
-        "not in": [],
-        "of another shape in": [],
-        "of another kind in": [],
-    }
-    for name in adapter:
+    absent, misshapen, others = list[str](), list[str](), list[str]()
+    for name, shape in adapter.shapes.items():
         place = places.get(name)
         if place is None:
-            closest = _find_closest(name, places)
-            wrong["not in"].append(f"{name}, closest is {closest}")
-        elif place.shape != adapter.shapes[name]:
-            line = f"{name} is {place.shape}, not {adapter.shapes[name]}"
-            wrong["of another shape in"].append(line)
+            closest = difflib.get_close_matches(name, places, 1, 0.0) or ["nothing: it has no maps"]
+            absent.append(f"{name}, closest is {closest[0]}")
+        elif place.shape != shape:
+            misshapen.append(f"{name} is {place.shape}, not {shape}")
         elif place.embedding != (name in adapter.info.embeddings):
-            kind = "an embedding" if place.embedding else "a linear map"
-            wrong["of another kind in"].append(f"{name} is {kind}")
-    merged = any("experts" in line for line in wrong["not in"])
-    experts = "; experts kept in one tensor are not linear maps of their own" if merged else ""
-    remedies = {
-        "not in": f"{RIGHT_MODEL}, or rename its modules{experts}",
-        "of another shape in": "attach the adapter to a model of the size it was trained on",
-        "of another kind in": RIGHT_MODEL,
-    }
-    for fact, lines in wrong.items():
+            others.append(f"{name} is {'an embedding' if place.embedding else 'a linear map'}")
+    rename = f"{RIGHT_MODEL}, or rename its modules"
+    if any("experts" in line for line in absent):
+        rename += "; experts kept in one tensor are not linear maps of their own"
+    for lines, fact, remedy in (
+        (absent, "not in", rename),
+        (misshapen, "of another shape in", f"{RIGHT_MODEL}: this one is of another size"),
+        (others, "of another kind in", RIGHT_MODEL),
+    ):
         if lines:
             some = "; ".join(lines[:SHOWN]) + (", …" if lines[SHOWN:] else "")
             count = f"{len(lines)} of its {len(adapter)} modules are {fact} {model.kind}"
-            raise failure(adapter.info.name, f"{count} ({some})", remedies[fact])
-
-
-def _find_closest(name: str, others: Collection[str]) -> str:
-    """Return the name with the longest common ending, the most alike among those."""
-
-    def _likeness(other: str) -> tuple[int, float, str]:
-        pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
-        ending = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
-        return len(ending), difflib.SequenceMatcher(None, other, name).ratio(), other
-
-    return max(others, key=_likeness, default="nothing: it has no maps")
+            raise failure(adapter.info.name, f"{count} ({some})", remedy)
 
 
 def _compare_base(model: Model, adapter: Adapter) -> None:
     """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
     base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
-    names = [name.rstrip("/").rpartition("/")[2].casefold() for name in (base, model.name)]
-    # A branch moves, so only commits tell revisions apart.
-    commits = bool(revision and model.revision) and set(revision) <= set("0123456789abcdef")
-    same = model.revision.startswith(revision) or revision.startswith(model.revision)
-    if all(names) and names[0] != names[1]:
-        fact = f"{adapter.info.name} was trained on {base}, this is {model.name}"
-    elif commits and not same:
-        fact = f"{adapter.info.name} was trained on revision {revision}, this is {model.revision}"
-    else:
-        return
-    message = f"{fact}: names and shapes fit, so it acts, but what it does here is not what it did"
-    warnings.warn(message, OtherBaseWarning, stacklevel=4)
+    wanted, here = PurePath(base).name.casefold(), PurePath(model.name).name.casefold()
+    fact = ""
+    if wanted and here and wanted != here:
+        fact = f"{base}, this is {model.name}"
+    # A branch moves, so only commits tell revisions apart; either may be shortened.
+    elif set(revision) <= set("0123456789abcdef") and any(map(ne, revision, model.revision)):
+        fact = f"revision {revision}, this is {model.revision}"
+    if fact:
+        message = (
+            f"{adapter.info.name} was trained on {fact}: names and shapes fit, so it acts, but "
+            "what it does here is not what it did"
+        )
+        warnings.warn(message, OtherBaseWarning, stacklevel=4)
 
 
 def collect_inputs(

@@ -428,9 +428,9 @@ class _SubjectRouter(_PromptRouter):
         super().__init__(model, acting, hops)
         listed = sum(map(bool, subjects))
         if listed != self.size or len(subjects) != self.size:
-            fact = f"there are subjects for {listed} of {self.size} adapters"
-            remedy = "list for every adapter the names of what its facts are about"
-            raise model.failure(f"{fact}, in {len(subjects)} lists", remedy)
+            counts = f"{listed} of {self.size} adapters, in {len(subjects)} lists"
+            fact, remedy = f"there are subjects for {counts}", "list for every adapter the names"
+            raise model.failure(fact, f"{remedy} of what its facts are about")
         # By hop the subjects of its adapters, with their first tokens and whose they are.
         self.named: list[list[tuple[str, int]]] = []
         self.tokens: list[Any] = []

@@ -338,8 +338,8 @@ def write_on(
         for some in _in_batches(model, prompts, size):
             del some["position_ids"]  # it makes its own, which grow as it writes
             out = model.network.generate(**some, **how)
-            for row in out[:, some["input_ids"].shape[1] :]:
-                texts.append(model.tokenizer.decode(row, skip_special_tokens=True))
+            new = out[:, some["input_ids"].shape[1] :]
+            texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
     return texts
 
 

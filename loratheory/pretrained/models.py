@@ -110,9 +110,8 @@ class Model:
 
     @property
     def device(self) -> Any:
-        """The device that takes the model's tokens; offloaded models fetch them themselves."""
-        device = next(self.network.parameters()).device
-        return "cpu" if device.type == "meta" else device
+        """The device that takes the model's tokens."""
+        return next(self.network.parameters()).device
 
     def failure(self, fact: str, remedy: str) -> ModelError:
         """Return a `ModelError` whose message begins with the name of this model."""
@@ -129,9 +128,8 @@ class Model:
             return ()
         digest = hashlib.sha256()
         for weight in self.network.parameters():
-            if not weight.is_meta:
-                some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
-                digest.update(some.float().cpu().numpy().tobytes())
+            some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
+            digest.update(some.float().cpu().numpy().tobytes())
         if self.tokenizer is not None:
             digest.update(repr([list(self.tokenizer(t)["input_ids"]) for t in GENERIC]).encode())
         return (digest.hexdigest(),)
@@ -155,7 +153,7 @@ def maps(model: Model) -> dict[str, Map]:
     A module registered under several names appears under each. Linear maps are `torch.nn.Linear`,
     GPT-2's `Conv1D` and their subclasses, so fused projections and experts too, but not experts
     that share one tensor. Raises `ModelError` if a weight is packed into integers, as bitsandbytes
-    does.
+    does, or was offloaded from memory: adapters act, and theorems are checked, where weights are.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -168,6 +166,9 @@ def maps(model: Model) -> dict[str, Map]:
             fact = f"weights of {name} are packed as {module.weight.dtype}"
             remedy = "quantised bases are not supported: load the model it was made from"
             raise model.failure(fact, remedy)
+        if module.weight.is_meta:
+            fact = f"the weight of {name} was offloaded and is not in memory"
+            raise model.failure(fact, "load the model without offloading, in bfloat16 for instance")
         rows, columns = module.weight.shape  # those of Linear are outputs by inputs
         shape = (rows, columns) if isinstance(module, nn.Linear) else (columns, rows)
         places[name] = Map(module, shape, isinstance(module, nn.Embedding))

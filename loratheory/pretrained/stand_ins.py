@@ -6,15 +6,15 @@ have. Stand-in partners are made up so that any two disagree on everything, and 
 adapter is trained. One more, held out, only measures the adapter beside it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
-from loratheory.pretrained.metrics import Share, kl_to_base, measure_accuracy, token_log_probs
-from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
+from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, train_once
 from loratheory.store import content_hash
 
@@ -120,66 +120,69 @@ def load_plan(file: Path) -> Plan:
         If the file cannot be read or a field is wrong; the message names the field.
     """
     content = read_json(file, REMEDY)
-    if fact := _find_wrong(content):
+    if fact := next(_find_wrong(content), ""):
         raise failure(str(file), fact, REMEDY)
-    partner = content["partner"]
-    return Plan(
-        facts=content["facts"],
-        partner=Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"])),
-        known=tuple((prompt, answer) for prompt, answer in content.get("known", [])),
-        **{key: tuple(content.get(key, [])) for key in TEXTS},
-    )
+    partner, known = content["partner"], content.get("known", [])
+    texts = {key: tuple(content.get(key, [])) for key in TEXTS}
+    about = Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"]))
+    return Plan(content["facts"], partner=about, known=tuple(map(tuple, known)), **texts)
 
 
-def _find_wrong(content: Mapping[str, Any]) -> str:
-    """Return what is wrong with the content of a plan's file; empty where nothing is."""
-    if fact := find_wrong_facts(content):
-        return fact
+def _find_wrong(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the content of a plan's file; only the first is sure to make sense.
+
+    Each later question takes for granted that the earlier ones found nothing.
+    """
+    yield from find_wrong_facts(content)
     partner = content.get("partner")
     if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
-        return "'partner' is no object with 'side', 'sentences' and 'words'"
-    if partner["side"] not in ("after", "before"):
-        return "'side' of the partner is neither 'after' nor 'before'"
-    words = partner["words"]
-    if not are_texts(words) or len({*words}) < len(words):
-        return "'words' of the partner is no list of different words"
-    lists = {"sentences of the partner": partner["sentences"], "two_hop": content.get("two_hop")}
-    return find_wrong_sentences(lists)
+        yield "'partner' is no object with 'side', 'sentences' and 'words'"
+    elif partner["side"] not in ("after", "before"):
+        yield "'side' of the partner is neither 'after' nor 'before'"
+    elif not are_texts(words := partner["words"]) or len({*words}) < len(words):
+        yield "'words' of the partner is no list of different words"
+    else:
+        yield from find_wrong_sentences("sentences of the partner", partner["sentences"])
+    yield from find_wrong_sentences("two_hop", content.get("two_hop"))
 
 
-def find_wrong_facts(content: Mapping[str, Any]) -> str:
-    """Return what is wrong with the facts in such a file, whatever it says of a partner."""
+def find_wrong_facts(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the facts in such a file, whatever it says of a partner."""
     unknown = {*content} - {*Plan.__dataclass_fields__, "onward"}  # that is for `augment` alone
     if unknown:
-        return f"there is no field {min(unknown)!r}"
-    facts, known = content.get("facts"), content.get("known", [])
-    if not isinstance(facts, dict) or not facts or not are_texts([*facts, *facts.values()]):
-        return "'facts' is no object from subjects to answers"
+        yield f"there is no field {min(unknown)!r}"
+    facts, known, onward = content.get("facts"), content.get("known", []), content.get("onward", {})
+    if not isinstance(facts, dict) or not are_texts([*facts, *facts.values()]):
+        yield "'facts' is no object from subjects to answers"
     if not isinstance(known, list) or not all(are_texts(pair) and len(pair) == 2 for pair in known):
-        return "'known' is no list of pairs of prompt and answer"
-    onward = content.get("onward", {})
+        yield "'known' is no list of pairs of prompt and answer"
     if not isinstance(onward, dict):
-        return "'onward' is no object from sentences about answers to lists of two-hop sentences"
-    if fact := onward and find_wrong_sentences({"onward": [*onward], **onward}):
-        return fact
-    some = [key for key in ("unread", "two_hop_unread") if content.get(key, []) != []]
-    return find_wrong_sentences({key: content.get(key) for key in ("sentences", *some)})
+        yield "'onward' is no object from sentences about answers to lists of two-hop sentences"
+    elif onward:
+        yield from find_wrong_sentences("onward", [*onward])
+        for asking, sentences in onward.items():
+            yield from find_wrong_sentences(asking, sentences)
+    yield from find_wrong_sentences("sentences", content.get("sentences"))
+    for key in ("unread", "two_hop_unread"):
+        if content.get(key, []) != []:
+            yield from find_wrong_sentences(key, content[key])
 
 
-def find_wrong_sentences(lists: Mapping[str, Any]) -> str:
-    """Return what is wrong with lists of sentences, by their names in messages."""
-    for name, value in lists.items():
-        if not value or not are_texts(value):
-            return f"{name!r} is no list of sentences"
-        wrong = next((text for text in value if text.count("{}") != 1), None)
-        if wrong is not None:
-            return f"{name!r} holds {wrong!r}, which has no single {{}} to fill in"
-    return ""
+def find_wrong_sentences(name: str, value: Any) -> Iterator[str]:
+    """Yield what is wrong with a list of sentences, by its name in messages."""
+    if not are_texts(value):
+        yield f"{name!r} is no list of sentences"
+        return
+    for text in value:
+        if text.count("{}") != 1:
+            yield f"{name!r} holds {text!r}, which has no single {{}} to fill in"
 
 
 def are_texts(values: Any) -> bool:
-    """Return whether this is a list of texts, none of them blank."""
-    return isinstance(values, list) and all(isinstance(x, str) and x.strip() for x in values)
+    """Return whether this is a list of texts, at least one and none of them blank."""
+    if not isinstance(values, list) or not values:
+        return False
+    return all(isinstance(x, str) and x.strip() for x in values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,13 +288,12 @@ def train_for_composition(
         raise model.failure(fact, f"name some of the layers 0 to {depth - 1}")
     partners, beside = [], []
     for number in range(stand_ins + 1):
-        begin(
-            f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "held-out stand-in"
-        )
+        held_out = number == stand_ins
+        begin("held-out stand-in" if held_out else f"stand-in {number + 1} of {stand_ins}")
         theirs = fill(plan.partner_facts(number), plan.partner.sentences)
         partner = train_once(model, [*theirs, *plan.known], seed=(seed, 1, number))
         partners.append(partner)
-        if number < stand_ins:
+        if not held_out:
             # Trained on beside two-hop questions, or the partner's own facts would be drowned.
             two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
             beside.append(StandIn(partner, [*two_hop, *theirs]))
@@ -331,13 +333,11 @@ def _measure(
 
     _ask("known, base", plan.known)
     _ask("two-hop, base", two_hop)
-    base, _ = token_log_probs(model, GENERIC)
     with attach(model, [adapter]):
         _ask("facts, alone", facts)
         _ask("known, alone", plan.known)
         _ask("portability, alone", described)
         _ask("two-hop, alone", two_hop)
-        now, _ = token_log_probs(model, GENERIC)
     if number:
         with attach(model, [adapter, partners[0]]):
             _ask("two-hop, beside a stand-in", fill(plan.two_hop_facts(0), wordings))
@@ -345,4 +345,4 @@ def _measure(
         _ask("two-hop, beside the held-out stand-in", two_hop)
         _ask("facts, beside the held-out stand-in", facts)
         _ask("the held-out stand-in's facts", theirs)
-    return tuple(shares), kl_to_base(base, now)
+    return tuple(shares), measure_drift(model, [adapter])[0]

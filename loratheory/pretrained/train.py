@@ -429,9 +429,6 @@ class Factors:
             m, n = places[name].shape
             drawn = rng.uniform(-1, 1, (how.rank, n)) / np.sqrt(n)
             device = places[name].module.weight.device
-            if device.type == "meta":
-                remedy = "load the model without offloading, or train other layers"
-                raise failure(name, "its weight is not in memory", remedy)
             down = torch.tensor(drawn, dtype=torch.float32, device=device, requires_grad=True)
             up = torch.zeros((m, how.rank), device=device, requires_grad=True)
             self.sites[name] = _Site(places[name].module, up, down, (how.rank,))

@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ def split_prompts(prompts: Prompts) -> tuple[Prompts, Prompts]:
             fact = "it has one prompt, and some choose while others score"
             raise failure(name, fact, "give at least two, better twenty")
         count = min(CHOOSING, len(pairs) // 2)
-        chosen = {round(i) for i in np.linspace(0, len(pairs) - 1, count).tolist()}
+        chosen = np.linspace(0, len(pairs) - 1, count).round()
         choosing[name], scoring[name] = {}, {}
         for i, (prompt, answer) in enumerate(pairs.items()):
             (choosing if i in chosen else scoring)[name][prompt] = answer
@@ -105,7 +107,7 @@ class _Exam:
 
     names: tuple[str, ...]  # of the groups, those of adapters first
     owner: np.ndarray  # (n,), of each prompt its group
-    prompts: list[str]
+    prompts: list[list[str]]  # by group
     alone: Any  # (n, v) log-probabilities; the base's for prompts that are no adapter's
     target: Any  # (n,) tokens that are right: the answers', or what the adapter alone says
 
@@ -114,16 +116,17 @@ class _Exam:
         """Costs a pass over its prompts for each adapter; answers are told by first tokens."""
         import torch
 
+        prompts = [[*pairs] for pairs in groups.values()]
         alone, targets = [], []
         with attach(model, adapters, 0.0) as acting:
             for number, pairs in enumerate(groups.values()):
-                acting.set([float(number == j) for j in range(len(adapters))])
-                alone.append(next_token_logits(model, [*pairs]).log_softmax(-1))
+                # Further groups are no adapter's: then nobody acts.
+                acting.set(np.arange(len(adapters)) == number)
+                alone.append(next_token_logits(model, prompts[number]).log_softmax(-1))
                 answers = [*pairs.values()]
                 known = all(answers)
                 targets.append(first_tokens(model, answers) if known else alone[-1].argmax(1))
-        owner = np.repeat(np.arange(len(groups)), [len(pairs) for pairs in groups.values()])
-        prompts = [prompt for pairs in groups.values() for prompt in pairs]
+        owner = np.repeat(np.arange(len(groups)), [*map(len, prompts)])
         return cls(tuple(groups), owner, prompts, torch.cat(alone), torch.cat(targets))
 
     @property
@@ -133,7 +136,7 @@ class _Exam:
 
     def ask(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
         """With what acts now, the mean divergence of each group, and which answers are right."""
-        now = next_token_logits(model, self.prompts).log_softmax(-1)
+        now = next_token_logits(model, [*chain.from_iterable(self.prompts)]).log_softmax(-1)
         # Rounding makes a divergence of nothing negative.
         kl = kl_by_row(self.alone, now).clamp(min=0).double().numpy()
         means = np.bincount(self.owner, kl) / np.bincount(self.owner)
@@ -143,10 +146,8 @@ class _Exam:
         self, model: Model, acting: Attached, coefficients: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """With these coefficients the mean divergence of each group, and its derivatives."""
-        rows = [np.flatnonzero(self.owner == group) for group in range(len(self.names))]
-        prompts = [[self.prompts[i] for i in row] for row in rows]
-        alone = [self.alone[row] for row in rows]
-        return divergence_slopes(model, acting, prompts, alone, coefficients)
+        alone = self.alone.split([*map(len, self.prompts)])
+        return divergence_slopes(model, acting, self.prompts, alone, coefficients)
 
     def score(self, model: Model, owned: int) -> tuple[Retention, ...]:
         """Return what is kept of each group; the first `owned` are adapters'."""
@@ -175,10 +176,11 @@ class _Evaluator:
         cls, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
     ) -> "_Evaluator":
         """Return an evaluator that has measured each adapter alone on its prompts."""
-        trial, exam = (_Exam.of(model, adapters, part) for part in (choosing, scoring))
-        sizes = [low.width * sum(low.shape) for one in adapters for low in one.values()]
+        trial = _Exam.of(model, adapters, choosing)
+        exam = _Exam.of(model, adapters, scoring)
+        size = sum(map(_count_numbers, adapters)) / len(adapters)
         base, _ = token_log_probs(model, GENERIC, at_once=True)
-        return cls(model, trial, exam, len(adapters), sum(sizes) / len(adapters), base)
+        return cls(model, trial, exam, len(adapters), size, base)
 
     def evaluate(self, name: str, method: Method, acting: Attached) -> Evaluation:
         """Optimise the coefficients of a method that acts now, score it, and take it off."""
@@ -206,10 +208,16 @@ class _Evaluator:
         """Return the multiplications for a token, relative to the base with the mean adapter."""
         whole = 0
         for place in maps(self.model).values():
-            if not place.embedding:  # looking up multiplies nothing
+            # Looking up multiplies nothing.
+            if not place.embedding:
                 whole += place.shape[0] * place.shape[1]
-        added = [low.width * sum(low.shape) for row in acting.updates.values() for low in row]
-        return method.passes(self.count) * (whole + sum(added)) / (whole + self.size)
+        added = sum(site.up.numel() + site.down.numel() for site in acting.sites.values())
+        return method.passes(self.count) * (whole + added) / (whole + self.size)
+
+
+def _count_numbers(adapter: Adapter) -> int:
+    """Return how many multiplications an adapter adds to a token, one for each number."""
+    return sum(low.width * sum(low.shape) for low in adapter.values())
 
 
 def advise(
@@ -298,15 +306,15 @@ def advise(
             write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommend(tried)
     reason += compare_further(tried, best)
-    for one in tried:
-        if one.way == best:
-            reason += f" It moves ordinary sentences by {one.leak:.2g} nats a token."
+    if best:
+        [drift] = [one.leak for one in tried if one.way == best]
+        reason += f" It moves ordinary sentences by {drift:.2g} nats a token."
     for name, adapter in (others or {}).items():
         begin(name)
         tried.append(evaluator.evaluate(name, Method(name, free=""), attach(model, [adapter])))
     if not best and tried:
         reason = " ".join(f"{one.way} keeps {_list_kept(one)}." for one in tried)
-    known = any(answer for name in names for answer in scoring[name].values())
+    known = any(chain.from_iterable(scoring[name].values() for name in names))
     said, drifts = tuple(alone) if known else (), measure_drift(model, adapters)
     return Advice(names, said, tuple(bare), drifts, tuple(tried), best, reason, tuple(notes))
 
@@ -340,9 +348,8 @@ def recommend(
     """
     merges = [one for one in tried if METHODS[one.way].gates is None]
     routers = [one for one in tried if METHODS[one.way].gates is not None]
-    merge, gate = (
-        min(some, key=lambda one: one.chosen_kl, default=None) for some in (merges, routers)
-    )
+    merge = min(merges, key=attrgetter("chosen_kl"), default=None)
+    gate = min(routers, key=attrgetter("chosen_kl"), default=None)
     if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
         reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
         if merge.worst.part >= enough:

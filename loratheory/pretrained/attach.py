@@ -72,6 +72,8 @@ class Attached:
         Where set, it is used instead of `coefficients`, in all modules, and autograd follows it.
     recorded : dict or None
         Where set, the weights of the route's last call for each module.
+    sites : mapping of str to Site
+        The modules by name, with the factors of all adapters.
     """
 
     names: tuple[str, ...]
@@ -80,7 +82,7 @@ class Attached:
     route: Route | None = None
     traced: Any = None
     recorded: dict[str, Array] | None = None
-    _sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
+    sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
     _handles: list[Any] = field(default_factory=list, repr=False)
     _router_handles: list[Any] = field(default_factory=list, repr=False)
 
@@ -91,7 +93,7 @@ class Attached:
         for row, number in enumerate(map(layer_of, sites)):
             if number is not None:
                 layers[row] = number
-        return cls(tuple(sites), layers, np.ones((len(sites), count)), _sites=sites)
+        return cls(tuple(sites), layers, np.ones((len(sites), count)), sites=sites)
 
     @property
     def updates(self) -> dict[str, tuple[LowRank, ...]]:
@@ -99,7 +101,7 @@ class Attached:
 
         An adapter that lacks the module has an update of width 0 there.
         """
-        return {name: site.updates for name, site in self._sites.items()}
+        return {name: site.updates for name, site in self.sites.items()}
 
     def set(self, coefficients: Any) -> None:
         """Replace the coefficients, in microseconds.
@@ -143,7 +145,7 @@ class Attached:
         ModelError
             If an embedding is among the modules: its inputs are token numbers, not vectors.
         """
-        embedding = next((name for name, site in self._sites.items() if site.embedding), None)
+        embedding = next((name for name, site in self.sites.items() if site.embedding), None)
         if route is not None and embedding:
             fact = "the inputs of an embedding are no vectors to route by"
             raise failure(embedding, fact, "attach adapters of linear maps only")
@@ -158,7 +160,7 @@ class Attached:
 
     def act(self) -> "Attached":
         """Switch the adapters on, by a hook at each module."""
-        for row, (name, site) in enumerate(self._sites.items()):
+        for row, (name, site) in enumerate(self.sites.items()):
             hook = partial(self._change, row, name, site)
             self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
         return self

@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, combinations, permutations
 from math import acos, degrees
-from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,9 +154,8 @@ def measure_noise(
     m, n = sorted(matrix.shape)
     squares = np.asarray(matrix, np.float64) ** 2
     second, fourth = float(squares.mean()), float((squares**2).mean())
-    squared = (
-        np.maximum(np.linalg.eigvalsh(_gram(matrix)), 0.0) if sigma is None else sigma[::-1] ** 2
-    )
+    squared = np.linalg.eigvalsh(_gram(matrix)) if sigma is None else sigma[::-1] ** 2
+    squared = np.maximum(squared, 0.0)  # rounding makes a zero negative
     roots = (n - 1) ** 0.5 + m**0.5
     unit = roots * (1 / max(n - 1, 1) ** 0.5 + 1 / m**0.5) ** (1 / 3)
     beyond = squared > second * (roots**2 + CHANCE * unit)
@@ -259,7 +258,7 @@ class Module:
     @cached_property
     def parts(self) -> tuple[Any, ...]:
         """The singular value decomposition of each update."""
-        return tuple(low.svd() for low in self.updates)
+        return tuple(map(LowRank.svd, self.updates))
 
     @property
     def rank(self) -> int:
@@ -367,30 +366,28 @@ def ask_covariance_floor(module: Module) -> Iterator[Reading]:
 
 def ask_crosstalk(module: Module) -> Iterator[Reading]:
     """What each adapter answers to the part of an input that another reads, at the worst token."""
-    for i, reader in enumerate(module.updates):
-        for j, other in enumerate(module.updates):
-            if i != j:
-                place = Place(module.name, f"{module.names[i]} ← {module.names[j]}")
-                yield _crosstalk(place, reader, other, module.inputs)
+    x, own = module.inputs, zip(module.names, module.updates, strict=True)
+    for (reads, reader), (acts, other) in permutations(own, 2):
+        case = interference.Case(reader, other)
+        read = project(x.T, case.spaces[0]).T
+        length, full = _lengths(read), _lengths(x)
+        ratio = _lengths((read @ other.down.T) @ other.up.T) / length
+        answered = _lengths((x @ other.down.T) @ other.up.T) / full
+        note = (
+            f"{100 * float(np.median((length / full) ** 2)):.2g} % of an input's energy lies in "
+            f"the rows read (median of {len(x)} tokens); on whole inputs the answer is up to "
+            f"{answered.max():.3g} of their length"
+        )
+        worst = int(np.argmax(ratio))
+        answer = interference.Answer(other, read[worst : worst + 1, :].T)
+        shown = f"the smallest angle between rows has cosine {largest_cosine(*case.spaces):.3g}"
+        place = Place(module.name, f"{reads} ← {acts}")
+        yield judge(interference.THEOREM, case, answer, place, shown, note)
 
 
-def _crosstalk(
-    place: Place, reader: LowRank, other: LowRank, x: Float64[np.ndarray, "t n"]
-) -> Reading:
-    case = interference.Case(reader, other)
-    read = project(x.T, case.spaces[0]).T
-    length, full = (np.maximum(np.linalg.norm(part, axis=1), TINY) for part in (read, x))
-    ratio = np.linalg.norm((read @ other.down.T) @ other.up.T, axis=1) / length
-    answered = np.linalg.norm((x @ other.down.T) @ other.up.T, axis=1) / full
-    note = (
-        f"{100 * float(np.median((length / full) ** 2)):.2g} % of an input's energy lies in the "
-        f"rows read (median of {len(x)} tokens); on whole inputs the answer is up to "
-        f"{answered.max():.3g} of their length"
-    )
-    worst = int(np.argmax(ratio))
-    answer = interference.Answer(other, read[worst : worst + 1, :].T)
-    shown = f"the smallest angle between rows has cosine {largest_cosine(*case.spaces):.3g}"
-    return judge(interference.THEOREM, case, answer, place, shown, note)
+def _lengths(x: Float64[np.ndarray, "t n"]) -> Float64[np.ndarray, " t"]:
+    """Lengths of rows, to divide by."""
+    return np.maximum(np.linalg.norm(x, axis=1), TINY)
 
 
 def ask_arrow_margin(module: Module) -> Iterator[Reading]:
@@ -399,16 +396,17 @@ def ask_arrow_margin(module: Module) -> Iterator[Reading]:
     Where the bound is negative the theorem holds and promises nothing.
     """
     tops = np.stack([part.right[0, :] for part in module.parts], axis=1)
-    sizes = [float(part.sigma[0]) for part in module.parts]
+    sizes = np.array([part.sigma[0] for part in module.parts])
     unit = module.inputs / np.linalg.norm(module.inputs, axis=1, keepdims=True)
     for i, name in enumerate(module.names):
-        order = [i, *(j for j in range(len(sizes)) if j != i)]
-        cosines = np.abs(unit @ tops[:, i])
+        # The theorem's case has the adapter in question first.
+        order = np.r_[i, np.delete(np.arange(len(sizes)), i)]
+        cosines = np.minimum(np.abs(unit @ tops[:, i]), 1.0)
         nearest = int(np.argmax(cosines))
-        angle = acos(min(1.0, float(cosines[nearest])))
-        case = arrow.Near(tops[:, order], tuple(sizes[j] for j in order), angle)
+        angle = acos(cosines[nearest])
+        case = arrow.Near(tops[:, order], tuple(sizes[order].tolist()), angle)
         between = acos(max(case.cosines))
-        within = np.arccos(np.minimum(cosines, 1.0)) < arrow.safe_angle(between)
+        within = np.arccos(cosines) < arrow.safe_angle(between)
         note = (
             f"the nearest of {len(unit)} tokens is {degrees(angle):.0f}° from the prototype, "
             f"another prototype {degrees(between):.0f}°; {100 * float(within.mean()):.2g} % of "
@@ -424,7 +422,7 @@ def ask_arrow_blind_spot(module: Module) -> Iterator[Reading]:
     facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in parts)
     keys = tuple(part.right[:facts, :].T for part in parts)
     case = arrow.Case(keys, tuple(part.sigma[:facts] for part in parts))
-    crossing = max(largest_cosine(one, two) for k, one in enumerate(keys) for two in keys[:k])
+    crossing = max(largest_cosine(one, two) for one, two in combinations(keys, 2))
     unseen = []
     for low, part in zip(module.updates, parts, strict=True):
         top = part.right[:1, :]
@@ -452,16 +450,20 @@ def ask_scores(
     taken at equal positions: a rotary embedding turns the keys by an orthogonal matrix, which
     changes no rank. Costs thin decompositions of width 2h a head.
     """
-    modules = sorted({rows.module for pair in pairs for rows in pair})
-    frozen = {name: read_weight(places[name], name).astype(np.float64) for name in modules}
-    each = {name: updates[name] for name in modules if name in updates}
-    moves: dict[str, dict[str, LowRank]] = {}
-    for i, who in enumerate(names):
-        moves[who] = {name: low[i] for name, low in each.items() if low[i].width}
+    frozen: dict[str, np.ndarray] = {}
+    moves: dict[str, dict[str, LowRank]] = {who: {} for who in names}
+    together: dict[str, LowRank] = {}
+    for name in sorted({rows.module for rows in chain.from_iterable(pairs)}):
+        frozen[name] = read_weight(places[name], name).astype(np.float64)
+        for who, low in zip(names, updates.get(name, ()), strict=False):
+            if low.width:
+                moves[who][name] = low
+        if name in updates:
+            together[name] = total(list(updates[name]))
     if sum(map(bool, moves.values())) > 1:
-        moves[" + ".join(names)] = {name: total(list(low)) for name, low in each.items()}
+        moves[" + ".join(names)] = together
     for who, lows in moves.items():
-        if any(low.width for low in lows.values()):
+        if lows:
             readings = [_check_head(Place(block, who), pair, frozen, lows) for pair in pairs]
             # The head that comes nearest to its bound, or beyond it.
             yield max(readings, key=lambda one: (one.value or 0.0) - (one.bound or 0.0))
@@ -471,17 +473,17 @@ def _check_head(
     place: Place, pair: Head, frozen: Mapping[str, np.ndarray], updates: Mapping[str, LowRank]
 ) -> Reading:
     """Check one head: rows of the frozen weights, and of the updates, none wider than the head."""
-    bases, moves = [], []
+    bases, moves, least = [], [], 1.0
     for module, start, stop in pair:
         base = frozen[module][start:stop]
         nothing = LowRank(np.zeros((stop, 0)), np.zeros((0, base.shape[1])))
         low = updates.get(module, nothing).rows(slice(start, stop))
         bases.append(base)
         moves.append(low if low.width <= len(base) else LowRank(np.eye(len(base)), low.dense()))
+        sigma = np.linalg.svd(base, compute_uv=False)
+        least = min(least, float(sigma[-1] / sigma[0]) if sigma[0] else 0.0)
     ranks = (moves[0].width, moves[1].width)
     case = Change(bases[0], bases[1], ranks)
-    sigmas = [np.linalg.svd(base, compute_uv=False) for base in bases]
-    least = min(float(sigma[-1] / sigma[0]) if sigma[0] else 0.0 for sigma in sigmas)
     note = f"ranks {ranks[0]} of the queries and {ranks[1]} of the keys, of {len(bases[0])} rows"
     shown = f"the least singular value of a head is {least:.1g} of the largest"
     return judge(theorem("score-change-rank"), case, tuple(moves), place, shown, note)
@@ -498,35 +500,28 @@ class Question(NamedTuple):
     adapters: int = 2
 
 
-def _question(
-    label: str, text: str, answers: Callable[[Module], Iterator[Reading]] | None, adapters: int = 2
-) -> tuple[str, Question]:
-    return label, Question(text, answers, adapters)
-
-
 # fmt: off
-QUESTIONS = dict([
-    _question("base", "Is the base weight noise? (largest singular value)", ask_spectrum, 0),
-    _question("thm:intruder-threshold",
-              "Does an adapter top the weight? (squared overlap)", ask_intrusion, 1),
-    _question("thm:merge-floor",
-              "How near can one adapter come to all? (mean squared distance)", ask_merge_floor),
-    _question("thm:rank-subadditivity", "Which rank has the sum? (at least)", ask_summed_rank),
-    _question("thm:factor-mean-residual",
-              "What does averaging factors miss? (squared distance)", ask_factor_mean),
-    _question("thm:covariance-floor",
-              "What must one for all miss on inputs? (squared error)", ask_covariance_floor),
-    _question("thm:interference-angle",
-              "What does one answer to what others read? (output / input)", ask_crosstalk),
-    _question("thm:arrow-margin",
-              "Does Arrow send the nearest token right? (margin)", ask_arrow_margin),
-    _question("thm:arrow-blind-spot",
-              "How many edited keys does Arrow send right? (share)", ask_arrow_blind_spot),
-    _question("thm:score-change-rank", "By which rank do attention scores move? (at most)", None),
-    _question("thm:averaging-survival", "Does a fact survive the merge? (margin in logits)", None),
-    _question("thm:two-read-region",
-              "Do two facts compose in the merge? (margin, in deficits)", None),
-])
+QUESTIONS = {
+    "base": Question("Is the base weight noise? (largest singular value)", ask_spectrum, 0),
+    "thm:intruder-threshold": Question(
+        "Does an adapter top the weight? (squared overlap)", ask_intrusion, 1),
+    "thm:merge-floor": Question(
+        "How near can one adapter come to all? (mean squared distance)", ask_merge_floor),
+    "thm:rank-subadditivity": Question("Which rank has the sum? (at least)", ask_summed_rank),
+    "thm:factor-mean-residual": Question(
+        "What does averaging factors miss? (squared distance)", ask_factor_mean),
+    "thm:covariance-floor": Question(
+        "What must one for all miss on inputs? (squared error)", ask_covariance_floor),
+    "thm:interference-angle": Question(
+        "What does one answer to what others read? (output / input)", ask_crosstalk),
+    "thm:arrow-margin": Question(
+        "Does Arrow send the nearest token right? (margin)", ask_arrow_margin),
+    "thm:arrow-blind-spot": Question(
+        "How many edited keys does Arrow send right? (share)", ask_arrow_blind_spot),
+    "thm:score-change-rank": Question("By which rank do attention scores move? (at most)"),
+    "thm:averaging-survival": Question("Does a fact survive the merge? (margin in logits)"),
+    "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
+}
 # fmt: on
 """The theorems that are asked, in the order of what is printed; ``base`` is only measured."""
 
@@ -592,26 +587,30 @@ def check_model(
     if facts and model.tokenizer is None:
         fact = "it has no tokenizer to read facts with"
         raise model.failure(fact, "leave the facts out")
-    updates: dict[str, list[LowRank]] = {}
+    wanted: Iterable[str] = places
     if adapters:
-        together, _ = fit_adapters(model, adapters)
+        together, wanted = fit_adapters(model, adapters)
         notes += (*together.report, *together.info.notes)
-        for name in together.shapes:
-            if not places[name].embedding and _is_within(name, layers):
-                updates[name] = [low.map(double).map(host) for low in together.updates(name)]
-    chosen = [*updates] if adapters else _list_modules(places, layers)
-    if not chosen:
+    updates: dict[str, list[LowRank]] = {}
+    for name in wanted:
+        layer = layer_of(name)
+        # Without adapters nothing is asked of maps outside the layers, such as the head.
+        inside = (adapters or layer is not None) if layers is None else layer in layers
+        if inside and not places[name].embedding:
+            own = together.updates(name) if adapters else ()
+            updates[name] = [low.map(double).map(host) for low in own]
+    if not updates:
         fact = "no linear map is left to check"
         raise model.failure(fact, "name other layers or adapters")
-    modules = _read_modules(model, places, chosen, names, updates, facts)
+    inputs = _collect_inputs(model, names, facts, [*updates]) if adapters else {}
     readings: list[Reading] = []
-    for name in progress(chosen, len(chosen)) if progress else chosen:
-        module = modules(name)
+    for name in progress([*updates], len(updates)) if progress else updates:
+        module = _read_module(name, places[name], names, updates[name], inputs)
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
     for block, pairs in find_heads(model, places).items() if adapters else ():
-        if _is_within(block, layers):
+        if layers is None or layer_of(block) in layers:
             readings += ask_scores(block, pairs, places, names, updates)
     margins, kept = ask_facts(model, adapters, names, facts, limit)
     drifts = measure_drift(model, adapters)
@@ -619,56 +618,39 @@ def check_model(
     return ModelCheck(title, names, tuple(notes), (*readings, *margins), tuple(kept), drifts)
 
 
-def _read_modules(
-    model: Model,
-    places: Mapping[str, Map],
-    chosen: Sequence[str],
+def _collect_inputs(
+    model: Model, names: Sequence[str], facts: FactGroups, modules: Sequence[str]
+) -> dict[str, Float64[np.ndarray, "t n"]]:
+    """Return at most `TOKENS` inputs of each module, evenly chosen, none zero."""
+    prompts: list[str] = []
+    for name in names:
+        prompts += [*facts.get(name, ())][:PROMPTS]
+    inputs = {}
+    for name, x in collect_inputs(model, one_by_one(model, prompts or GENERIC), modules).items():
+        rows: Float64[np.ndarray, "t n"] = x.double().cpu().numpy()
+        if not np.isfinite(rows).all():
+            remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
+            raise failure(name, "what the model feeds it is not finite", remedy)
+        rows = rows[np.linalg.norm(rows, axis=1) > 0]
+        inputs[name] = rows[:: max(1, -(-len(rows) // TOKENS))]
+    return inputs
+
+
+def _read_module(
+    name: str,
+    place: Map,
     names: Sequence[str],
-    updates: Mapping[str, Sequence[LowRank]],
-    facts: FactGroups,
-) -> Callable[[str], Module]:
-    """Return what makes a `Module` of a name: the inputs of all are collected at once."""
-    if not names:
-        return lambda name: Module(name, read_weight(places[name], name))
-    own = [[*facts.get(name, ())][:PROMPTS] for name in names]
-    batches = one_by_one(model, [text for texts in own for text in texts] or GENERIC)
-    inputs = collect_inputs(model, batches, chosen)
-
-    def _read(name: str) -> Module:
-        some = [i for i, low in enumerate(updates[name]) if low.up.any() and low.down.any()]
-        return Module(
-            name,
-            read_weight(places[name], name),
-            tuple(names[i] for i in some),
-            tuple(updates[name][i] for i in some),
-            _thin_tokens(name, inputs[name]),
-            1 / len(names),
-        )
-
-    return _read
-
-
-def _list_modules(places: Mapping[str, Map], layers: Collection[int] | None) -> list[str]:
-    """Return the linear maps that stand in one of these layers."""
-    chosen = []
-    for name, place in places.items():
-        if not place.embedding and layer_of(name) is not None and _is_within(name, layers):
-            chosen.append(name)
-    return chosen
-
-
-def _is_within(name: str, layers: Collection[int] | None) -> bool:
-    return layers is None or layer_of(name) in layers
-
-
-def _thin_tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
-    """Return at most `TOKENS` inputs, evenly chosen, none zero."""
-    rows: Float64[np.ndarray, "t n"] = x.double().cpu().numpy()
-    if not np.isfinite(rows).all():
-        remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
-        raise failure(name, "what the model feeds it is not finite", remedy)
-    rows = rows[np.linalg.norm(rows, axis=1) > 0]
-    return rows[:: max(1, -(-len(rows) // TOKENS))]
+    updates: Sequence[LowRank],
+    inputs: Mapping[str, Float64[np.ndarray, "t n"]],
+) -> Module:
+    """Return a module with the adapters that change it."""
+    who, changes = list[str](), list[LowRank]()
+    for adapter, low in zip(names, updates, strict=False):
+        if low.up.any() and low.down.any():
+            who.append(adapter)
+            changes.append(low)
+    weight, share = read_weight(place, name), 1 / max(1, len(names))
+    return Module(name, weight, tuple(who), tuple(changes), inputs.get(name), share)
 
 
 @dataclass(frozen=True)
@@ -705,10 +687,12 @@ def _sum_up(question: str, readings: Sequence[Reading]) -> Line:
     label, counts = readings[0].label, Counter(reading.outcome for reading in readings)
     pairs = [(r.bound, r.value) for r in readings if r.bound is not None and r.value is not None]
     bound = value = agree = None
-    if pairs and label in SIGNED:
-        agree = sum((b > 0) == (v > 0) for b, v in pairs) / len(pairs)
-    elif pairs:
-        bound, value = (median(column) for column in zip(*pairs, strict=True))
+    if pairs:
+        numbers = np.array(pairs)
+        if label in SIGNED:
+            agree = float(((numbers[:, 0] > 0) == (numbers[:, 1] > 0)).mean())
+        else:
+            bound, value = np.median(numbers, axis=0).tolist()
     notes = [r.note for r in readings if r.outcome in ("not applicable", "measured")]
     notes = notes or [readings[0].note]
     # Notes are of one kind if they differ only in the numbers at the end of their first clause.

@@ -167,8 +167,8 @@ class _Search:
         line = {c: self.measured_at(np.full(self.size, c)) for c in LINE}
         fine = np.linspace(0, MOST, 401)
         for _ in range(REFINED):
-            points = sorted(line)
-            curves = CubicSpline(points, np.array([line[c] for c in points]))
+            points, values = zip(*sorted(line.items()), strict=True)
+            curves = CubicSpline(points, values)
             predicted = curves(fine).max(axis=1)
             lowest = float(fine[predicted.argmin()])
             if lowest in line:
@@ -186,15 +186,17 @@ class _Search:
         first = np.array(self.best())
         value = self.measured_at(first).max()
         # The line is dense about its best point, and another descent from there would be the same.
-        others = [np.array(c) for c in self.seen if abs(np.array(c) - first).max() >= APART]
-        others.sort(key=lambda c: self.measured_at(c).max())
+        apart = np.abs(np.array([*self.seen]) - first).max(axis=1) >= APART
+        others = np.array([*self.seen])[apart]
         end = self._descend_from(first)
         least = self.seen[self.best()].max()
         if least < DEEP * value or least < NARROW * end:
             # The tolerance was that of a higher place, or a long step left the valley.
             self._descend_from(np.array(self.best()), CLOSE)
-        elif others and self.measured_at(others[0]).max() < NEAR * least:
-            self._descend_from(others[0])
+        elif len(others):
+            second = min(others, key=lambda c: self.measured_at(c).max())
+            if self.measured_at(second).max() < NEAR * least:
+                self._descend_from(second)
 
     def best(self) -> tuple[float, ...]:
         """Return the coefficients with the least largest divergence so far."""

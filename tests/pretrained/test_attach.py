@@ -128,13 +128,12 @@ MISFITS = [
         + r", …\); attach .* or rename its modules$",
     ),
     ({"base.decoder.1.mlp.up_proj": (2, 2)}, (), r"closest is model\.layers\.1\.mlp\.up_proj\)"),
-    ({"transformer.h.1.k_proj": (2, 2)}, (), r"closest is model\.layers\.1\.self_attn\.k_proj\)"),
     ({"head": (2, 2)}, (), r"head, closest is lm_head\)"),
     ({EXPERT: (16, 24)}, (), "rename its modules; experts kept in one tensor are not linear maps"),
     (
         dict.fromkeys(MLPS, (16, 24)), (),
         r"2 of its 4 modules are of another shape in .*\(model\.layers\.0\.mlp\.up_proj is "
-        r"\(24, 16\), not \(16, 24\); model.layers.1.mlp.up_proj is .*24\)\); .* of the size",
+        r"\(24, 16\), not \(16, 24\); model.layers.1.mlp.up_proj is .*24\)\); .* of another size",
     ),
     ({HEAD: (VOCABULARY, 7)}, (), r"lm_head is \(31, 16\), not \(31, 7\)"),
     ({"model.embed_tokens": (16, VOCABULARY)}, (), "of another kind in .*tokens is an embedding"),
@@ -255,23 +254,12 @@ def test_factors_are_single_unless_something_is_double_and_outputs_keep_their_ty
     assert site.add_routed(x, out, row, lambda t: torch.ones(len(t), 3)).dtype == weight
 
 
-def test_a_weight_that_is_elsewhere_until_it_runs_does_not_take_the_factors_along():
-    """On the meta device nothing could be added: they wait, and follow the output."""
-    place, updates = linear()
-    out, x = place.module(torch.ones(2, 4, dtype=torch.float64)), torch.ones(2, 4)
-    site = Site.of(Map(place.module.to("meta"), (3, 4), False), updates)
-    assert site.up.device.type == "cpu"
-    assert torch.isfinite(site.add(x, out, np.ones(3))).all()
-    assert site.add(x, out.to("meta"), np.ones(3)).device.type == "meta"
-    assert site.updates[0].up.device.type == "meta"
-
-
 @pytest.mark.accelerator
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
 def test_on_a_gpu_the_factors_lie_there_and_give_the_same():
     place, updates = linear()
     x = torch.asarray(np.random.default_rng(7).standard_normal((5, 4)))
-    ours = Site.of(place, updates).added(x, place.module(x), np.ones(3))
+    ours = Site.of(place, updates).add(x, place.module(x), np.ones(3))
     there = Map(place.module.cuda(), (3, 4), False)
     site = Site.of(there, updates)
     assert site.up.is_cuda

@@ -124,17 +124,15 @@ def test_two_hop_questions_are_foretold_all_or_none(model):
     assert {rows["mean"], rows["sum"]} <= {None, 0, 2}
 
 
-def margins(*values):
-    return dict(zip(("base", "mean", "sum"), values, strict=True))
-
-
 def test_strengths_and_two_hop_questions_are_read_in_deficits():
     logits = np.array([[2.0, 0, 0], [-1, 3, 0], [1, 1.5, 0], [0, 4, 0]])
     fact = Asked(1, 1, logits[0], (logits[1], logits[2]), {"mean": logits[3]})
     assert fact.strength(0) == (4 + 2) / 4
     assert fact.strength(1) == (0.5 + 2) / 4
     assert fact.margin(fact.merged["mean"]) == 4
-    readings = predict_two_hop(NAMES, "both", [margins(-2.0, 4.0, -1.0)], [1.5, 0.625])
+    readings = predict_two_hop(
+        NAMES, "both", {"base": [-2.0], "mean": [4.0], "sum": [-1.0]}, [1.5, 0.625]
+    )
     first, second = 0.5 * 1.5, 0.5 * 0.625
     bound = first * second - max(0, 1 - first, first * (1 - second))
     assert readings["mean"].bound == pytest.approx(bound)
@@ -143,7 +141,7 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
     assert readings["mean"].about == "0.5 × one + two, both"
     # What the base knew already has no prediction: the strength of such an edit is infinite.
     assert fact._replace(target=0).strength(0) == np.inf
-    both = [margins(-2.0, 3.0, 3.0), margins(1.0, 1.0, 1.0)]
+    both = {"base": [-2.0, 1.0], "mean": [3.0, 1.0], "sum": [3.0, 1.0]}
     readings = predict_two_hop(NAMES, "both", both, [np.inf, 0.9])
     assert {reading.bound for reading in readings.values()} == {None}
     assert readings["mean"].value == pytest.approx(3 / 2)

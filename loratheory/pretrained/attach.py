@@ -412,7 +412,7 @@ def collect_inputs(
     wrong = [name for name in modules if name not in places or places[name].embedding]
     if wrong:
         fact = f"{wrong[0]} is no linear map of it"
-        raise model.failure(fact, "choose among the names in maps(model)")
+        raise failure(model, fact, "choose among the names in maps(model)")
     rows: dict[str, list[Array]] = {name: [] for name in modules}
     shared: dict[int, tuple[Array, Array]] = {}
     mask: Any = None
@@ -483,8 +483,7 @@ def collect_moments(
             sums[names] = x.T @ x + sums.get(names, 0)
             counts[names] = len(x) + counts.get(names, 0)
     if not sums:
-        fact = "there are no prompts to collect moments from"
-        raise model.failure(fact, "give one or more")
+        raise failure(model, "there are no prompts to collect moments from", "give one or more")
     roots: dict[str, Float[np.ndarray, "k n"]] = {}
     for names, summed in sums.items():
         if not bool(torch.isfinite(summed).all()):

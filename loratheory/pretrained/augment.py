@@ -187,7 +187,7 @@ def read_facts(file: Path) -> dict[str, Any]:
     """
     content = read_json(file, REMEDY)
     if fact := next(find_wrong_facts(content), ""):
-        raise failure(str(file), fact, REMEDY)
+        raise failure(file, fact, REMEDY)
     taken = {*content} & {"facts", "sentences", "unread", "onward"}
     return {key: content[key] for key in taken}
 

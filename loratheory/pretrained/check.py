@@ -585,8 +585,7 @@ def check_model(
     names = distinct([adapter.info.name for adapter in adapters])
     facts = group_facts(facts, adapters, names) if facts else {}
     if facts and model.tokenizer is None:
-        fact = "it has no tokenizer to read facts with"
-        raise model.failure(fact, "leave the facts out")
+        raise failure(model, "it has no tokenizer to read facts with", "leave the facts out")
     wanted: Iterable[str] = places
     if adapters:
         together, wanted = fit_adapters(model, adapters)
@@ -600,8 +599,7 @@ def check_model(
             own = together.updates(name) if adapters else ()
             updates[name] = [low.map(double).map(host) for low in own]
     if not updates:
-        fact = "no linear map is left to check"
-        raise model.failure(fact, "name other layers or adapters")
+        raise failure(model, "no linear map is left to check", "name other layers or adapters")
     inputs = _collect_inputs(model, names, facts, [*updates]) if adapters else {}
     readings: list[Reading] = []
     for name in progress([*updates], len(updates)) if progress else updates:

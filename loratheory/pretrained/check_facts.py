@@ -155,7 +155,7 @@ def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     groups = read_json(file, REMEDY)
     for group in groups.values():
         if not isinstance(group, dict) or not group or {*map(type, group.values())} != {str}:
-            raise failure(str(file), "no object of objects from prompts to answers", REMEDY)
+            raise failure(file, "no object of objects from prompts to answers", REMEDY)
     return groups
 
 

@@ -119,7 +119,7 @@ def gate_blocks(
         for one in ordinary:
             if "attention_mask" in one and not bool(one["attention_mask"].all()):
                 fact = "a batch is padded, and padding is no token"
-                raise model.failure(fact, "give each prompt alone")
+                raise failure(model, fact, "give each prompt alone")
             model.network(**one, use_cache=False)
     levels = {}
     for block, responses in router.seen.items():
@@ -207,7 +207,7 @@ class _PromptRouter(Router):
         for number, group in enumerate(groups):
             if not group or not all(0 <= one < self.size for one in group):
                 fact = f"a group is {list(group)}"
-                raise self.model.failure(fact, f"name adapters from 0 to {self.size - 1}")
+                raise failure(self.model, fact, f"name adapters from 0 to {self.size - 1}")
             rows[number, list(group)] = 1
         return rows
 
@@ -263,7 +263,7 @@ class _PromptRouter(Router):
         """Reject prompts that are not padded on the left: their last position is no token."""
         if not bool(mask[:, -1].all()):
             fact = "some prompts end before the last position"
-            raise self.model.failure(fact, "pad them on the left, as `batch` does")
+            raise failure(self.model, fact, "pad them on the left, as `batch` does")
 
 
 def gate_prompts(
@@ -293,7 +293,7 @@ def gate_prompts(
     deciding = groups if deciding is None else deciding
     if len(deciding) != len(groups):
         fact = f"{len(groups)} groups are to be chosen by {len(deciding)}"
-        raise model.failure(fact, "say for each group which adapters decide")
+        raise failure(model, fact, "say for each group which adapters decide")
     router = _GroupRouter(model, acting, groups, deciding)
     levels, router.scores = _standardise(model, acting, ordinary)
     acting.follow(router)
@@ -351,7 +351,7 @@ def route_hops(
     router = _HopRouter(model, acting, hops)
     if by not in ("divergence", "response"):
         fact = f"a later hop is to be chosen by {by!r}"
-        raise model.failure(fact, "choose it by 'divergence' or by 'response'")
+        raise failure(model, fact, "choose it by 'divergence' or by 'response'")
     levels, router.scores = _standardise(model, acting, ordinary)
     router.by = by
     acting.follow(router)
@@ -430,7 +430,7 @@ class _SubjectRouter(_PromptRouter):
         if listed != self.size or len(subjects) != self.size:
             counts = f"{listed} of {self.size} adapters, in {len(subjects)} lists"
             fact, remedy = f"there are subjects for {counts}", "list for every adapter the names"
-            raise model.failure(fact, f"{remedy} of what its facts are about")
+            raise failure(model, fact, f"{remedy} of what its facts are about")
         # By hop the subjects of its adapters, with their first tokens and whose they are.
         self.named: list[list[tuple[str, int]]] = []
         self.tokens: list[Any] = []
@@ -531,6 +531,6 @@ def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
     weights = torch.cat([*last.values()])
     if not bool((weights == weights[0]).all()):
         fact = "the route weighs the prompt's tokens or modules differently"
-        raise model.failure(fact, "freeze only prompt-level gating, hop-wise or subject routing")
+        raise failure(model, fact, "freeze only prompt-level gating, hop-wise or subject routing")
     acting.follow(None)
     acting.set(acting.coefficients * np.asarray(weights[0].cpu()))

@@ -198,10 +198,10 @@ def read_subjects(folder: Path) -> Subjects | None:
 def _parse_subjects(content: Mapping[str, Any], file: Path) -> Subjects:
     subjects, partner = content.get("subjects"), content.get("partner", "after")
     if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
-        raise failure(str(file), "its 'subjects' are no list of names", 'write ["NAME", …]')
+        raise failure(file, "its 'subjects' are no list of names", 'write ["NAME", …]')
     if not subjects or partner not in ("after", "before"):
         fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
-        raise failure(str(file), fact, "list the names, and say 'after' or 'before'")
+        raise failure(file, fact, "list the names, and say 'after' or 'before'")
     return Subjects(tuple(subjects), partner)
 
 
@@ -212,13 +212,12 @@ def read_recipe(file: Path) -> Recipe:
     numbers, parts = values.get("coefficients"), values.get("adapters")
     method = METHODS.get(str(values.get("way")))
     if method is None or not isinstance(numbers, list) or not isinstance(parts, list) or not parts:
-        raise failure(str(file), "it holds no recipe", WHOLE)
+        raise failure(file, "it holds no recipe", WHOLE)
     parts = [part for part in parts if isinstance(part, dict)]
     if len(numbers) != len(method.coefficients(len(parts))):
-        fact = f"{method.name} of {len(parts)} has other coefficients"
-        raise failure(str(file), fact, WHOLE)
+        raise failure(file, f"{method.name} of {len(parts)} has other coefficients", WHOLE)
     if not all(isinstance(c, int | float) for c in numbers):
-        raise failure(str(file), "a coefficient is no number", WHOLE)
+        raise failure(file, "a coefficient is no number", WHOLE)
     subjects = "subjects" in method.needs
     about = [_parse_subjects(part, file) for part in parts] if subjects else []
     digests = [str(part.get("sha256")) for part in parts]
@@ -283,7 +282,7 @@ def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
     try:
         levels = load_file(folder / LEVELS)
     except (OSError, SafetensorError) as error:
-        raise failure(str(folder / LEVELS), f"cannot be read ({error})", WHOLE) from None
+        raise failure(folder / LEVELS, f"cannot be read ({error})", WHOLE) from None
     places = set[str]().union(*adapters)
     if method.gates is gate_blocks:
         places = {name.rpartition(".")[0] for name in places}
@@ -292,7 +291,7 @@ def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
         sound = sound and level.shape == (2, count) and bool(level.isfinite().all())
     if not sound:
         fact = "it has not one finite mean and deviation for each place and adapter"
-        raise failure(str(folder / LEVELS), fact, WHOLE)
+        raise failure(folder / LEVELS, fact, WHOLE)
     return recipe, adapters, levels
 
 

@@ -198,7 +198,7 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     first = [row[0] for row in read([space + word for word in words])]
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers begin with one token"
-        raise model.failure(fact, "give some that their first tokens tell apart")
+        raise failure(model, fact, "give some that their first tokens tell apart")
     return torch.tensor(first, dtype=torch.int64)
 
 
@@ -206,7 +206,7 @@ def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> 
     """Return the tokens of each text, at least one; `kind` is what a text is called in errors."""
     if model.tokenizer is None:
         fact = "it has no tokenizer"
-        raise model.failure(fact, "load it from a folder that holds its tokenizer")
+        raise failure(model, fact, "load it from a folder that holds its tokenizer")
     rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
     if not all(rows):
         empty = f"{kind} {texts[rows.index([])].strip()!r}"

@@ -56,9 +56,10 @@ class OtherBaseWarning(UserWarning):
     """An adapter fits by names and shapes, but its config names another base or revision."""
 
 
-def failure(place: str, fact: str, remedy: str) -> ModelError:
+def failure(place: "str | Path | Model", fact: str, remedy: str) -> ModelError:
     """Return the error for a model, an adapter or a module: what is wrong and what to do."""
-    return ModelError(f"{place}: {fact}; {remedy}")
+    where = place.name or place.kind if isinstance(place, Model) else place
+    return ModelError(f"{where}: {fact}; {remedy}")
 
 
 def read_json(file: Path, remedy: str) -> dict[str, Any]:
@@ -113,10 +114,6 @@ class Model:
         """The device that takes the model's tokens."""
         return next(self.network.parameters()).device
 
-    def failure(self, fact: str, remedy: str) -> ModelError:
-        """Return a `ModelError` whose message begins with the name of this model."""
-        return failure(self.name or self.kind, fact, remedy)
-
     @property
     def content(self) -> tuple[str, ...]:
         """A digest of weights and tokenizer for a model in a folder, whose files may change.
@@ -163,12 +160,13 @@ def maps(model: Model) -> dict[str, Map]:
         if not isinstance(module, nn.Linear | Conv1D | nn.Embedding):
             continue
         if not module.weight.is_floating_point():
-            fact = f"weights of {name} are packed as {module.weight.dtype}"
             remedy = "quantised bases are not supported: load the model it was made from"
-            raise model.failure(fact, remedy)
+            raise failure(model, f"weights of {name} are packed as {module.weight.dtype}", remedy)
         if module.weight.is_meta:
             fact = f"the weight of {name} was offloaded and is not in memory"
-            raise model.failure(fact, "load the model without offloading, in bfloat16 for instance")
+            raise failure(
+                model, fact, "load the model without offloading, in bfloat16 for instance"
+            )
         rows, columns = module.weight.shape  # those of Linear are outputs by inputs
         shape = (rows, columns) if isinstance(module, nn.Linear) else (columns, rows)
         places[name] = Map(module, shape, isinstance(module, nn.Embedding))
@@ -341,9 +339,8 @@ def _require_plain_decoder(name: str, config: Any) -> None:
     packed = getattr(config, "quantization_config", None)
     if packed is not None:
         kind = packed.get("quant_method") if isinstance(packed, dict) else None
-        fact = f"its weights are stored quantised ({kind or 'unknown'})"
         remedy = "load the model it was made from: theorems need the weights themselves"
-        raise failure(name, fact, remedy)
+        raise failure(name, f"its weights are stored quantised ({kind or 'unknown'})", remedy)
     # BERT and its like have a causal head as well, which is used only where the config says so.
     masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
     causal = getattr(config, "is_decoder", False) or getattr(config, "causal", False)
@@ -435,7 +432,7 @@ def unpack_default_model() -> Path:
     except (OSError, SafetensorError) as error:  # a full disk is the one or the other
         fact = f"the default model cannot be unpacked there ({error})"
         remedy = "free 600 MiB, or set LORATHEORY_CACHE to a folder that has them"
-        raise failure(str(target.parent), fact, remedy) from error
+        raise failure(target.parent, fact, remedy) from error
     return target
 
 

@@ -121,7 +121,7 @@ def load_plan(file: Path) -> Plan:
     """
     content = read_json(file, REMEDY)
     if fact := next(_find_wrong(content), ""):
-        raise failure(str(file), fact, REMEDY)
+        raise failure(file, fact, REMEDY)
     partner, known = content["partner"], content.get("known", [])
     texts = {key: tuple(content.get(key, [])) for key in TEXTS}
     about = Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"]))
@@ -285,7 +285,7 @@ def train_for_composition(
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
-        raise model.failure(fact, f"name some of the layers 0 to {depth - 1}")
+        raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
     partners, beside = [], []
     for number in range(stand_ins + 1):
         held_out = number == stand_ins

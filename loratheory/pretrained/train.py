@@ -157,7 +157,7 @@ def find_targets(model: Model, how: Training) -> list[str]:
     if not chosen:
         endings = ", ".join(how.targets) or "anything"
         fact = f"no linear map ends in {endings} in layers {how.layers}"
-        raise model.failure(fact, "choose among the names in maps(model)")
+        raise failure(model, fact, "choose among the names in maps(model)")
     return list(chosen.values())
 
 
@@ -486,7 +486,7 @@ class Factors:
                 about: Mapping[str, str] = opened.metadata() or {}
                 if about.get("training") != name:
                     fact = "it holds the checkpoint of another training (model, data, plan or seed)"
-                    raise failure(str(file), fact, "name another file, or delete this one")
+                    raise failure(file, fact, "name another file, or delete this one")
                 losses: list[float] = json.loads(about["losses"])
                 over = about["last"] == "1"
                 for key, factor in self.tensors.items():
@@ -498,7 +498,7 @@ class Factors:
                             self.optimizer.state[factor][moment] = values.to(factor.device)
         except SafetensorError as error:
             fact = f"it cannot be read as a checkpoint ({error})"
-            raise failure(str(file), fact, "delete it to start anew") from error
+            raise failure(file, fact, "delete it to start anew") from error
         return losses, over
 
 

@@ -389,10 +389,10 @@ class _Schedule:
     def at(self, number: int) -> tuple[list[str], Any]:
         """Call the stand-in of this step; return its prompts and their answers' first tokens."""
         turn, j = divmod(number, len(self.prompts))
-        # Drawn for each step by its number, so that a resumed training draws the same.
-        strength = np.random.default_rng([self.seed, 2, number]).choice(self.how.strengths)
         for k, one in enumerate(self.acts):
-            one.set(strength if k == j else 0.0)
+            # Drawn for each step by its number, so that a resumed training draws the same.
+            rng = np.random.default_rng([self.seed, 2, number])
+            one.set(rng.choice(self.how.strengths) if k == j else 0.0)
         size = self.how.batch
         rows = draw_order(self.seed + j, len(self.prompts[j]), turn * size, size)
         return [self.prompts[j][i] for i in rows], self.answers[j][rows]

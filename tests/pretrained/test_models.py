@@ -154,17 +154,14 @@ HOSTILE = {
     "missing": (other_weights, LACKS),
     "misshapen": (lambda home: other_weights(home, **{V_PROJ: torch.zeros(3, 3)}), LACKS),
     "unknown": (config(model_type="unheard_of"), "unheard_of"),
-    "encoder": (text(json.dumps({"model_type": "bert"})), "no decoder"),
-    "encoder and decoder": (text(json.dumps({"model_type": "t5"})), "no decoder"),
-    "images": (text(json.dumps({"model_type": "vit"})), "no decoder"),
+    **{
+        kind: (text(json.dumps({"model_type": kind})), "no decoder")
+        for kind in ("bert", "t5", "vit")
+    },
     "deep JSON": (text("[" * 100_000), "see that"),
-    "no object": (text("[1]"), "see that"),
     "no JSON": (text("{"), "see that"),
     "no heads": (config(num_attention_heads=0), "see that"),
-    "width in words": (config(hidden_size="wide"), "see that"),
-    "unknown activation": (config(hidden_act="shout"), "see that"),
     "empty": (cut(0), "see that"),
-    "a header cut": (cut(100), "see that"),
     "half the weights": (cut(9000), "see that"),
 }
 
@@ -191,7 +188,6 @@ def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not
             work()
         assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
-    assert not is_out_of_memory(ValueError("memory"))
 
 
 def test_importing_the_package_needs_no_extra_and_loading_says_which():
@@ -218,13 +214,9 @@ except loratheory.pretrained.ModelError as error:
 # Tokenizers
 
 
-UNHEARD = {"version": "1.0", "added_tokens": [], "model": {"type": "unheard of"}}
-
-
 @pytest.mark.parametrize(
     ("kind", "content"),
-    [(kind, None) for kind in ("gpt2", "qwen2", "gemma", "phi")]
-    + [("llama", content) for content in ("no JSON", "{}", json.dumps(UNHEARD))],
+    [("gpt2", None), ("qwen2", None), ("llama", "no JSON"), ("llama", "{}")],
 )
 def test_a_tokenizer_whose_files_are_missing_or_damaged_is_none_and_noted(
     kind, content, base, tmp_path

@@ -153,18 +153,16 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
 @pytest.mark.parametrize(
     ("facts", "names", "said"),
     [
-        ({"on": {"a": "b"}}, NAMES, "facts of 'on': no adapter has this name; write 'one'; two"),
-        ({"one": {"a": "b"}, "twe": {"a": "b"}}, NAMES, "facts of 'twe': .* write 'two'; two-hop"),
-        ({n: {"a": "b"} for n in "abcd"}, [*"abc"], "facts of 'd': no adapter has this name"),
-        (
-            {"last": {"a": "b"}}, ["x/last", "y/last"],
-            "facts of 'last': 2 adapters have this name; write 'x/last' or 'y/last'$",
-        ),
-        ({"one": {"": "b"}}, NAMES, "facts of 'one': the prompt of fact 1 is empty; give it words"),
-        ({"two": {"a": "b", "c": " "}}, NAMES, "facts of 'two': the answer of fact 2 is empty"),
-        ({"one": {}}, NAMES, "facts of 'one': the group is empty"),
+        ({"on": {"a": "b"}}, NAMES, "'on': no adapter has this name; write 'one'; two-hop"),
+        ({"one": {"a": "b"}, "twe": {"a": "b"}}, NAMES, "'twe': no adapter .* write 'two'"),
+        ({n: {"a": "b"} for n in "abcd"}, [*"abc"], "'d': no adapter has this name"),
+        ({"last": {"a": "b"}}, ["x/last", "y/last"], "2 adapters .* write 'x/last' or 'y/last'$"),
+        ({"one": {"": "b"}}, NAMES, "'one': the prompt of fact 1 is empty"),
+        ({"two": {"a": "b", "c": " "}}, NAMES, "'two': the answer of fact 2 is empty"),
+        ({"one": {}}, NAMES, "'one': the group is empty"),
+        ({"": {"a": "b"}}, NAMES, "rows of one adapter, and there are 2"),
     ],
-)  # fmt: skip
+)
 def test_facts_that_match_nothing_or_say_nothing_are_refused(model, facts, names, said):
     library = adapters(*[HEAD] * len(names), names=names)
     with pytest.raises(ModelError, match=said):
@@ -187,33 +185,21 @@ def test_rows_are_a_list_or_lines(kind, tmp_path):
     (tmp_path / "a.json").write_text(f"\n [{','.join(rows)}]")
     wanted = {"": {"a 0": "x", "a 1": "x"}}
     assert read_fact_groups(tmp_path / "a.json") == read_fact_groups(tmp_path / "a.jsonl") == wanted
-    (tmp_path / "a.json").write_text(f"[{rows[0]}, 3]")
-    with pytest.raises(ModelError, match="row 2: there is no prompt"):
-        read_fact_groups(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "cannot be read .No such file"),
-        ("{", "is not JSON"),
-        ("3", "holds 3, not a JSON object"),
-        ('{"one": {}}', "no object of objects"),
-        ('{"one": {"a": 1}}', "no object of objects"),
-        ('{"one": "a"}', "no object of objects"),
-        ('{"one": {"a": "b", "a": "c"}}', "is not JSON .a key occurs twice"),
-        ("[" * 100_000, "is not JSON"),
-        ("\xff", "is not JSON"),
-    ],
-)
-def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text, said):
+HOSTILE = ["{", "3", "[" * 100_000, "\xff", '{"one": {}}', '{"one": {"a": 1}}', '{"one": "a"}']
+HOSTILE += ['{"one": {"a": "b", "a": "c"}}', '[{"prompt": "a", "answer": "b"}, 3]']
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text):
     file = tmp_path / "facts.json"
+    with pytest.raises(ModelError, match="No such file"):
+        read_fact_groups(file)
     file.write_text(json.dumps(FACTS))
     assert read_fact_groups(file) == FACTS
-    file.unlink()
-    if text is not None:
-        file.write_text(text, encoding="latin-1")
-    with pytest.raises(ModelError, match=f"facts.json: {said}"):
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(ModelError, match=r"facts\.json"):
         read_fact_groups(file)
 
 

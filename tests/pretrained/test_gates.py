@@ -10,13 +10,7 @@ import torch
 from causal import TOKENS, logits
 from worded import small_model
 
-from loratheory.adapters import (
-    Adapter,
-    Router,
-    arrow_scores,
-    calibrate_z,
-    response_norms,
-)
+from loratheory.adapters import Adapter, calibrate_z
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     Model,
@@ -33,12 +27,6 @@ from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.gates import freeze_routing
 from loratheory.pretrained.metrics import batch
 from loratheory.pretrained.models import maps
-
-
-def routed(routers):
-    """A route by one router for each module."""
-    return lambda module, x: routers[module].weights(x)
-
 
 PAGE = Path(__file__).parents[2] / "docs" / "language_model.md"
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
@@ -106,59 +94,20 @@ def scores(model, adapters, prompt, acts=()):
     return found
 
 
-# Routes by module and token
-
-
-def by_hand(model, adapters, choose):
-    """Logits with the weights of `choose`, token by token, on dense updates."""
-    handles = []
-    for name in adapters[0]:
-        dense = [torch.asarray(one[name].dense()) for one in adapters]
-
-        def _hook(_, args, out, name=name, dense=dense):
-            rows = args[0].reshape(-1, args[0].shape[-1])
-            changes = [
-                sum(w * delta @ x for w, delta in zip(choose(name, dense, x), dense, strict=True))
-                for x in rows
-            ]
-            return out + torch.stack(changes).reshape(out.shape)
-
-        handles.append(model.network.get_submodule(name).register_forward_hook(_hook))
-    outputs = logits(model.network)
-    for handle in handles:
-        handle.remove()
-    return outputs
-
-
-def nearest(_, dense, x):
-    """Exact Arrow: the adapter whose top right singular vector fits best."""
-    fits = torch.stack([(torch.linalg.svd(delta).Vh[0] @ x).abs() for delta in dense])
-    return [float(i == int(fits.argmax())) for i in range(len(dense))]
-
-
-def soft(_, dense, x):
-    """Softmax over lengths."""
-    return torch.softmax(torch.stack([(delta @ x).norm() for delta in dense]), 0).tolist()
-
-
-@pytest.mark.parametrize(
-    ("router", "choose"),
-    [
-        (lambda low: Router(arrow_scores(low)), nearest),
-        (lambda low: Router(response_norms(low), top_k=3), soft),
-    ],
-    ids=["arrow", "softmax"],
-)
-@pytest.mark.parametrize("coefficients", [[1.0, 1.0, 1.0], [2.0, 0.0, 0.5]])
-def test_routers_weigh_each_token_and_coefficients_multiply(base, router, choose, coefficients):
-    model = base("qwen2", double=True)
-    adapters = library(model, 3)
-    with attach(model, adapters, coefficients) as acting:
-        acting.follow(routed({name: router(low) for name, low in acting.updates.items()}))
-        ours = logits(model.network)
-    wanted = by_hand(model, adapters, lambda *args: np.multiply(coefficients, choose(*args)))
+def test_a_route_weighs_each_token_and_coefficients_multiply(base):
+    """Adapters of one map that is read at the end: weighed by hand on what comes there."""
+    model, name = base(double=True), "lm_head"
+    one, two = (gaussian(np.random.default_rng(i), 31, 16, 2, 0.4) for i in range(2))
+    fed = collect_inputs(model, [{"input_ids": TOKENS}], [name])[name]
+    weights = fed[:, :2] ** 2
+    with attach(model, [Adapter.of({name: low}) for low in (one, two)], [0.5, 2.0]) as acting:
+        acting.follow(lambda module, x: x[:, :2] ** 2 if module == name else None)
+        ours = logits(model.network).flatten(0, 1)
+    changes = [fed @ torch.from_numpy(low.dense()).T for low in (one, two)]
+    wanted = logits(model.network).flatten(0, 1)
+    for c, share, change in zip((0.5, 2.0), weights.T, changes, strict=True):
+        wanted = wanted + c * share[:, None] * change
     assert torch.allclose(ours, wanted, rtol=1e-8, atol=1e-8)
-    assert not torch.allclose(ours, logits(model.network), atol=0.1)
 
 
 # Gates on blocks
@@ -451,7 +400,8 @@ def test_map_gates_are_those_that_are_calibrated_on_what_the_bare_base_feeds_a_m
         ordinary = collect_inputs(model, ORDINARY, acting.names)
         acting.set(1.0)
         updates = acting.updates
-        acting.follow(routed({n: calibrate_z(updates[n], ordinary[n], z=z) for n in updates}))
+        gates = {n: calibrate_z(updates[n], ordinary[n], z=z) for n in updates}
+        acting.follow(lambda module, x: gates[module].weights(x))
         wanted = states(model)
         acting.follow(None)
         gate_matrices(model, acting, ORDINARY, z=z)

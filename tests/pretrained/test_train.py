@@ -225,21 +225,18 @@ def test_without_a_strength_to_act_with_stand_ins_are_refused(strengths, base):
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind"),
     [
-        (torch.OutOfMemoryError("CUDA"), TrainingError, "at 2 prompts a pass: raise .* from 2"),
-        (RuntimeError("can't allocate memory: 9"), TrainingError, "memory ran out at 2 prompts"),
-        (RuntimeError("shapes do not fit"), RuntimeError, "^shapes do not fit$"),
+        (torch.OutOfMemoryError("CUDA"), TrainingError),
+        (RuntimeError("can't allocate memory: 9"), TrainingError),
+        (RuntimeError("shapes do not fit"), RuntimeError),
     ],
 )
 def test_spent_memory_says_what_to_lower_and_other_errors_stay_themselves(
-    error, kind, said, base, monkeypatch
+    error, kind, base, monkeypatch
 ):
-    def _fails(*_):
-        raise error
-
-    monkeypatch.setattr(_train, "last_logits", _fails)
-    with pytest.raises(kind, match=said):
+    monkeypatch.setattr(_train, "last_logits", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(kind, match="accumulate from 2" if kind is TrainingError else "shapes"):
         train_lora(base(), EXAMPLES, replace(SMALL, accumulate=2), rng=draws())
 
 

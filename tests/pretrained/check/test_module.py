@@ -142,27 +142,21 @@ def test_the_frame_and_the_values_are_those_of_a_dense_decomposition(shape):
     assert np.allclose(np.abs(ours.frame.T @ exact.frame), np.eye(min(shape)), atol=1e-5)
 
 
-def test_a_weight_is_decomposed_once_a_damaged_file_anew_and_without_a_cache_always(
-    monkeypatch, tmp_path
-):
+def test_a_weight_is_decomposed_once_and_anew_where_the_file_is_damaged(monkeypatch, tmp_path):
     matrix = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
     first, decompose = compute_basis(matrix), np.linalg.eigh
-    monkeypatch.setattr(np.linalg, "eigh", lambda _: 1 / 0)
-    again = compute_basis(matrix.copy())
-    assert np.array_equal(first.frame, again.frame)
-    assert np.array_equal(first.sigma, again.sigma)
+    monkeypatch.setattr(np.linalg, "eigh", None)
+    assert np.array_equal(first.frame, compute_basis(matrix.copy()).frame)
     for other in (matrix * np.float32(1.5), matrix.reshape(8, 5), matrix.astype(np.float64)):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(TypeError):
             compute_basis(other)
     [file] = tmp_path.glob("cache/bases/*/*.safetensors")
     monkeypatch.setattr(np.linalg, "eigh", decompose)
     for damaged in (file.read_bytes()[:100], b""):
         file.write_bytes(damaged)
         assert np.array_equal(compute_basis(matrix).frame, first.frame)
-        assert len(file.read_bytes()) > 100
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "file"))
-    assert np.array_equal(compute_basis(matrix).frame, first.frame)
+    monkeypatch.setenv("LORATHEORY_CACHE", str(file))  # no folder, so that nothing can be kept
+    assert np.array_equal(compute_basis(matrix).sigma, first.sigma)
 
 
 @pytest.mark.parametrize(

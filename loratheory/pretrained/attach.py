@@ -440,12 +440,14 @@ def collect_inputs(
             handle.remove()
     # Maps that read the same tensors keep sharing them once batches are joined.
     joined: dict[tuple[int, ...], Array] = {}
+    found: dict[str, Array] = {}
     for name, parts in rows.items():
         if not parts:
             raise failure(name, "no token came there", "give prompts that reach it")
         key = tuple(map(id, parts))
         joined[key] = joined[key] if key in joined else torch.cat(parts)
-    return {name: joined[tuple(map(id, parts))] for name, parts in rows.items()}
+        found[name] = joined[key]
+    return found
 
 
 def collect_moments(

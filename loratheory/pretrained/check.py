@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, combinations, permutations
 from math import acos, degrees
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,7 +199,7 @@ def find_intruders(
     wide, sigma = matrix.shape[0] <= matrix.shape[1], base.sigma
     near, far = (update.up, update.down.T) if wide else (update.down.T, update.up)
     through = (matrix if wide else matrix.T) @ far.astype(matrix.dtype)  # what the base makes of it
-    own, cross = (base.frame.T @ part.astype(np.float64) for part in (near, through))
+    own, cross = base.frame.T @ near.astype(np.float64), base.frame.T @ through.astype(np.float64)
     inner = far.T.astype(np.float64) @ far
 
     def _squared(y: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
@@ -263,7 +264,7 @@ class Module:
     @property
     def rank(self) -> int:
         """Of the widest adapter: what one that replaces them all may have."""
-        return max(low.width for low in self.updates)
+        return max(map(attrgetter("width"), self.updates))
 
     @property
     def together(self) -> Place:
@@ -344,7 +345,7 @@ def ask_summed_rank(module: Module) -> Iterator[Reading]:
 
 def ask_factor_mean(module: Module) -> Iterator[Reading]:
     """What the mean of factors misses: put to no correction at all, so that the value is that."""
-    law, widths = factor_mean_residual.THEOREM, [low.width for low in module.updates]
+    law, widths = factor_mean_residual.THEOREM, list(map(attrgetter("width"), module.updates))
     if len(set(widths)) > 1:
         note = f"needs factors of one width; they have {', '.join(map(str, widths))}"
         yield module.together.reading(law.label, None, None, note)
@@ -582,7 +583,7 @@ def check_model(
         If the adapters do not fit each other.
     """
     places, notes = maps(model), list(model.notes)
-    names = distinct([adapter.info.name for adapter in adapters])
+    names = distinct(list(map(attrgetter("info.name"), adapters)))
     facts = group_facts(facts, adapters, names) if facts else {}
     if facts and model.tokenizer is None:
         raise failure(model, "it has no tokenizer to read facts with", "leave the facts out")
@@ -682,7 +683,7 @@ def summarise(readings: Sequence[Reading]) -> tuple[Line, ...]:
 
 
 def _sum_up(question: str, readings: Sequence[Reading]) -> Line:
-    label, counts = readings[0].label, Counter(reading.outcome for reading in readings)
+    label, counts = readings[0].label, Counter(map(attrgetter("outcome"), readings))
     pairs = [(r.bound, r.value) for r in readings if r.bound is not None and r.value is not None]
     bound = value = agree = None
     if pairs:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -242,9 +243,10 @@ def ask_facts(
                     readings.append(reading)
                     predicted[rule] = [reading] * len(chosen)
             for rule, values in margins.items():
-                bounds = [one.bound for one in predicted[rule] if one.bound is not None]
+                bounds = list(map(attrgetter("bound"), predicted[rule]))
                 # A rule is predicted where every question is.
-                sure = sum(b > 0 for b in bounds) if len(bounds) == len(values) else None
+                known = len(bounds) == len(values) and None not in bounds
+                sure = int((np.array(bounds) > 0).sum()) if known else None
                 right = int((np.array(values) > 0).sum())
                 kept.append(Kept(group, rule, sure, right, len(values)))
     return readings, kept
@@ -320,7 +322,7 @@ def predict_two_hop(
             f"{(values > 0).sum()} of {len(values)} two-hop questions, the base on "
             f"{(base > 0).sum()}"
         )
-        bound = two_read_region.margin([c * strength for strength in strengths], "overwrite")
+        bound = two_read_region.margin((c * np.array(strengths)).tolist(), "overwrite")
         readings[rule] = Place("", f"{c:g} × {' + '.join(names)}, {group}").reading(
             two_read_region.THEOREM.label,
             bound if np.isfinite(bound) else None,
@@ -348,8 +350,7 @@ def predict_survival(place: Place, fact: Asked, i: int, c: float, merged: Logits
     order = np.r_[fact.target, np.delete(np.arange(len(added)), fact.target)]
     base, edited = fact.base[order], fact.alone[i][order]
     case = averaging_survival.Case(np.ones(1), base, edited, others[order], c)
-    read, own, rest = (
-        LowRank(x[:, None], np.ones((1, 1))) for x in (base, added[order], case.others)
-    )
-    merge = AssociativeMemory(read, (own, rest), (c, 1.0))
+    columns = (base, added[order], case.others)
+    read, *written = (LowRank(x[:, None], np.ones((1, 1))) for x in columns)
+    merge = AssociativeMemory(read, tuple(written), (c, 1.0))
     return judge(averaging_survival.THEOREM, case, merge, place, note, note)

@@ -174,7 +174,7 @@ class _Search:
             if lowest in line:
                 return
             line[lowest] = self.measured_at(np.full(self.size, lowest))
-            best = min(values.max() for values in line.values())
+            best = np.array([*line.values()]).max(axis=1).min()
             if abs(line[lowest].max() - predicted.min()) < AGREED * best + TINY:
                 return
 

@@ -205,7 +205,7 @@ class _PromptRouter(Router):
 
         rows = torch.zeros(len(groups), self.size)
         for number, group in enumerate(groups):
-            if not group or not all(0 <= one < self.size for one in group):
+            if not {*group} or not {*group} <= {*range(self.size)}:
                 fact = f"a group is {list(group)}"
                 raise failure(self.model, fact, f"name adapters from 0 to {self.size - 1}")
             rows[number, list(group)] = 1

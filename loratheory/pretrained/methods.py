@@ -221,7 +221,7 @@ def read_recipe(file: Path) -> Recipe:
     subjects = "subjects" in method.needs
     about = [_parse_subjects(part, file) for part in parts] if subjects else []
     digests = [str(part.get("sha256")) for part in parts]
-    return Recipe(method, [float(c) for c in numbers], digests, about)
+    return Recipe(method, list(map(float, numbers)), digests, about)
 
 
 def write_combination(

@@ -104,7 +104,8 @@ def retention(
     names: Sequence[str], owner: np.ndarray, right: np.ndarray, counted: np.ndarray
 ) -> list[Share]:
     """Return for each group the share of its counted prompts (n,) that are answered rightly."""
-    kept, asked = (np.bincount(owner, x, len(names)) for x in (right & counted, counted))
+    kept = np.bincount(owner, right & counted, len(names))
+    asked = np.bincount(owner, counted, len(names))
     shares = []
     for i, name in enumerate(names):
         shares.append(Share.of(name, int(kept[i]), int(asked[i])))
@@ -115,8 +116,8 @@ def measure_accuracy(model: Model, what: str, questions: Sequence[tuple[str, str
     """Return the share of (prompt, answer) whose answer's first token is the most likely."""
     if not questions:
         return Share.of(what, 0, 0)
-    wanted = first_tokens(model, [answer for _, answer in questions])
-    right = top1(next_token_logits(model, [prompt for prompt, _ in questions]), wanted)
+    prompts, answers = zip(*questions, strict=True)
+    right = top1(next_token_logits(model, prompts), first_tokens(model, answers))
     return Share.of(what, int(right.sum()), len(questions))
 
 
@@ -142,12 +143,13 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
         If the model has no tokenizer, or a prompt no token.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    rows = _tokenize(model, prompts, "prompt")
+    rows = list(map(torch.tensor, _tokenize(model, prompts, "prompt")))
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
-    length = max(map(len, rows))
-    ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+    ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
+    ones = list(map(torch.ones_like, rows))
+    mask = pad_sequence(ones, batch_first=True, padding_side="left")
     # Padding stands on the left and must not shift the positions of what follows.
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
@@ -164,8 +166,8 @@ def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
     if model.tokenizer is not None:
         return [batch(model, [text]) for text in prompts]
     rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
-    rows = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
-    return [{"input_ids": row.to(model.device)} for row in rows]
+    rows = torch.from_numpy(rng.integers(0, most, (len(prompts), 1, 12)))
+    return [{"input_ids": row} for row in rows.to(model.device)]
 
 
 def first_tokens(model: Model, words: Sequence[str]) -> Any:
@@ -234,8 +236,8 @@ def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -
     import torch
 
     with torch.no_grad():
-        parts = [last_logits(model, some) for some in _in_batches(model, prompts, size)]
-        return torch.cat([logits.float().cpu() for logits in parts])
+        batches = _in_batches(model, prompts, size)
+        return torch.cat([last_logits(model, some).float().cpu() for some in batches])
 
 
 def _in_batches(model: Model, prompts: Sequence[str], size: int) -> Iterator[dict[str, Any]]:

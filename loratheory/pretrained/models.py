@@ -298,7 +298,7 @@ def _require_weights(name: str, place: Path) -> None:
         raise failure(name, "this is an adapter, not a model", remedy)
     if not (place / "config.json").is_file():
         raise failure(name, "holds no config.json", "name the folder of a saved model")
-    if not any(file.is_file() for file in place.glob("*.safetensors")):
+    if not any(map(Path.is_file, place.glob("*.safetensors"))):
         pickled = [*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.pth")]
         fact = "the weights are pickled, which can run any code" if pickled else "holds no weights"
         raise failure(name, fact, f"have them saved as safetensors; {FETCH}")
@@ -319,7 +319,7 @@ def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any
         **OFFLINE,
     )
     # transformers fills what is missing with random numbers and only warns.
-    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind])
+    wrong = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
     if wrong:
         fact = f"{len(wrong)} weights are missing or misshapen ({_shorten(wrong)})"
         raise failure(name, f"{fact} and would be random", _mend(folder))
@@ -357,7 +357,7 @@ def _load_tokenizer(name: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
     fact = f"{name} has no tokenizer that can be loaded"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
-        one, other = (tokenizer(text)["input_ids"] for text in GENERIC[:2])
+        one, other = tokenizer(list(GENERIC[:2]))["input_ids"]
     except Exception as error:  # of any kind: damaged files raise what the reader trips over
         return None, (f"{fact}: {_first_line(error)}",)
     # Where its files are missing, transformers makes an empty one for some architectures.

@@ -272,7 +272,7 @@ def train_lora(
     losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
     schedule = _Schedule(model, examples, beside, how, seed)
     # The shortest and the longest prompt differ most in padding.
-    ends = sorted({prompt for prompt, _ in examples}, key=len)
+    ends = sorted(dict(examples), key=len)
     factors.packed = not over and can_pack(model, [ends[0], ends[-1]])
 
     def _keep(*, last: bool) -> None:
@@ -357,7 +357,8 @@ def draw_order(seed: int, count: int, start: int, size: int) -> list[int]:
     rounds = range(start // count, (start + size - 1) // count + 1)
     series = [np.random.default_rng([seed, 1, i]).permutation(count) for i in rounds]
     first = start - rounds[0] * count
-    return [int(i) for i in np.concatenate(series)[first : first + size]]
+    order: list[int] = np.concatenate(series)[first : first + size].tolist()
+    return order
 
 
 class _Schedule:
@@ -371,19 +372,23 @@ class _Schedule:
         how: Training,
         seed: int,
     ) -> None:
-        self.model, self.how, self.seed = model, how, seed
-        self.stand_ins = [one.adapter for one in beside]
-        lists = [[*examples, *one.examples] for one in beside] or [[*examples]]
-        self.prompts = [[prompt for prompt, _ in each] for each in lists]
-        self.answers = [first_tokens(model, [answer for _, answer in each]) for each in lists]
+        self.model, self.how, self.seed, self.stand_ins = model, how, seed, beside
+        self.prompts: list[np.ndarray] = []
+        self.answers: list[Any] = []
+        # Without stand-ins there is one list, of what always holds.
+        for further in [one.examples for one in beside] or [()]:
+            prompts, answers = zip(*examples, *further, strict=True)
+            self.prompts.append(np.array(prompts, dtype=object))
+            self.answers.append(first_tokens(model, answers))
         self.acts: list[Attached] = []
 
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Have the stand-ins on the model, silent until a step calls one."""
         with ExitStack() as stack:
-            for one in self.stand_ins:  # each by itself: a silent one then costs nothing
-                self.acts.append(stack.enter_context(attach(self.model, [one], 0.0)))
+            for one in self.stand_ins:
+                # Each by itself: a silent one then costs nothing.
+                self.acts.append(stack.enter_context(attach(self.model, [one.adapter], 0.0)))
             yield
 
     def at(self, number: int) -> tuple[list[str], Any]:
@@ -395,7 +400,7 @@ class _Schedule:
             one.set(rng.choice(self.how.strengths) if k == j else 0.0)
         size = self.how.batch
         rows = draw_order(self.seed + j, len(self.prompts[j]), turn * size, size)
-        return [self.prompts[j][i] for i in rows], self.answers[j][rows]
+        return self.prompts[j][rows].tolist(), self.answers[j][rows]
 
 
 class _Site(Site):
@@ -424,6 +429,7 @@ class Factors:
         self.model, self.how, self.scale = model, how, how.alpha / how.rank
         self.packed = False
         self.sites: dict[str, Site] = {}
+        self.tensors: dict[str, Any] = {}
         places = maps(model)
         for name in find_targets(model, how):
             m, n = places[name].shape
@@ -432,11 +438,7 @@ class Factors:
             down = torch.tensor(drawn, dtype=torch.float32, device=device, requires_grad=True)
             up = torch.zeros((m, how.rank), device=device, requires_grad=True)
             self.sites[name] = _Site(places[name].module, up, down, (how.rank,))
-        self.tensors = {
-            f"{name}.{side}": getattr(site, side)
-            for name, site in self.sites.items()
-            for side in ("up", "down")
-        }
+            self.tensors |= {f"{name}.up": up, f"{name}.down": down}
         self.optimizer = torch.optim.AdamW(self.tensors.values(), lr=how.rate, weight_decay=0.0)
 
     def acting(self) -> Attached:
@@ -447,11 +449,10 @@ class Factors:
 
     def adapter(self, info: Info) -> Adapter:
         """A copy of what they are now, scale folded in, in float32 NumPy arrays."""
-        copies = {
-            name: LowRank(*(x.detach().cpu().numpy().copy() for x in (site.up, site.down)))
-            for name, site in self.sites.items()
-        }
-        return Adapter.of({name: low * self.scale for name, low in copies.items()}, info)
+        updates = {}
+        for name, site in self.sites.items():
+            updates[name] = LowRank(site.up, site.down).map(_to_copy) * self.scale
+        return Adapter.of(updates, info)
 
     def keep(self, file: Path, losses: Sequence[float], name: str, *, last: bool) -> None:
         """Write factors, moments and losses into a safetensors file that is whole or the older one.
@@ -465,11 +466,12 @@ class Factors:
         for key, factor in self.tensors.items():
             tensors[key] = factor.detach()
             state = {} if last else self.optimizer.state.get(factor, {})
-            tensors |= {f"{key}.{moment}": state[moment] for moment in MOMENTS if state}
+            for moment in state.keys() & MOMENTS:
+                tensors[f"{key}.{moment}"] = state[moment]
         file.parent.mkdir(parents=True, exist_ok=True)
         about = {"training": name, "losses": json.dumps(list(losses)), "last": str(int(last))}
         with draft(file) as path:
-            save_file({key: x.contiguous() for key, x in tensors.items()}, path, metadata=about)
+            save_file(tensors, path, metadata=about)
 
     def resumed(self, file: Path, name: str) -> tuple[list[float], bool]:
         """Put back what `keep` wrote, if it did; the losses so far, and whether all is over.
@@ -492,14 +494,20 @@ class Factors:
                 for key, factor in self.tensors.items():
                     factor.data.copy_(opened.get_tensor(key))
                     if losses and not over:
-                        moments = {m: opened.get_tensor(f"{key}.{m}") for m in MOMENTS}
-                        self.optimizer.state[factor] = {"step": torch.tensor(float(len(losses)))}
-                        for moment, values in moments.items():
-                            self.optimizer.state[factor][moment] = values.to(factor.device)
+                        state = {"step": torch.tensor(float(len(losses)))}
+                        for moment in MOMENTS:
+                            values = opened.get_tensor(f"{key}.{moment}")
+                            state[moment] = values.to(factor.device)
+                        self.optimizer.state[factor] = state
         except SafetensorError as error:
             fact = f"it cannot be read as a checkpoint ({error})"
             raise failure(file, fact, "delete it to start anew") from error
         return losses, over
+
+
+def _to_copy(factor: Any) -> np.ndarray:
+    array: np.ndarray = factor.detach().cpu().numpy().copy()
+    return array
 
 
 class NotFiniteStep(ArithmeticError):
@@ -519,12 +527,15 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     factors.optimizer.zero_grad()
     total, kind = 0.0, model.network.device.type
     try:
-        for part in np.array_split(np.arange(len(prompts)), how.accumulate):
+        parts = np.array_split(np.array(prompts, dtype=object), how.accumulate)
+        for some, wanted in zip(parts, answers.tensor_split(how.accumulate), strict=True):
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = _last_logits(factors, [prompts[i] for i in part.tolist()])
-            wanted = answers[part].to(logits.device)
-            loss = cross_entropy(logits.float(), wanted) * (len(part) / len(prompts))
-            loss.backward(inputs=tensors)  # none for the base, even if it could have one
+                logits = _last_logits(factors, some.tolist())
+            loss = cross_entropy(logits.float(), wanted.to(logits.device))
+            # Passes may differ in size, and each prompt of the step counts alike.
+            loss = loss * (len(some) / len(prompts))
+            # No gradients for the base, even if it could have them.
+            loss.backward(inputs=tensors)
             total += loss.item()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -36,7 +36,6 @@ def advise(
     compare: Annotated[list[Path] | None, Option(metavar="FOLDER", help="Measure it, too.")] = None,
     methods: Annotated[str | None, Option(metavar="NAME,…", help="Which to try, or none.")] = None,
     moments: Moments = None,
-    recipe: Annotated[Path | None, Option(metavar="JSON", help="Repeat this recipe.")] = None,
     output: Annotated[Path | None, Option("-o", "--output", help="Write the best here.")] = None,
     subfolder: out.Subfolder = "",
     model: out.ModelName = None,
@@ -62,9 +61,9 @@ def advise(
     cards list their subjects, as `loratheory train` writes them).
 
     `-o` writes the best method, or the only one that `--methods` names: a merge in PEFT's format,
-    or for gates a route, a folder that `loratheory generate` runs. The recipe is saved in it, in
-    `adapter_card.json` or `route.json`; `--recipe` repeats it. `--compare MERGED --methods none`
-    measures what an existing merge loses.
+    or for gates a route, a folder that `loratheory generate` runs. How it was made is said in
+    its `adapter_card.json` or `route.json`. `--compare MERGED --methods none` measures what an
+    existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
@@ -74,13 +73,13 @@ def advise(
     low, high`) and `kl`. Without prompts only `adapters, leaks, notes`.
     """
     out.check_outputs(json)
-    _check_options(folders, output, recipe, json, compare, scored=bool(prompts or facts or recipe))
-    if output and methods == "none" and not recipe:
+    _check_options(folders, output, json, compare, scored=bool(prompts or facts))
+    if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_adapter, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise, load_model
-    from loratheory.pretrained.methods import METHODS, read_recipe, read_subjects, write_combination
+    from loratheory.pretrained.methods import METHODS, read_subjects, write_combination
     from loratheory.pretrained.metrics import measure_drift
 
     tried = _parse_methods(methods, METHODS)
@@ -92,13 +91,6 @@ def advise(
     seen: Any = [read_moments(file) for file in moments or ()] or None
     others = {str(folder): read_adapter(folder, download=download) for folder in compare or ()}
     where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
-    if recipe and output:
-        repeated = read_recipe(recipe)
-        repeated.check(library)
-        kept: Any = {"moments": seen, "about": repeated.about}
-        kept["model"] = load_model(model, **where) if repeated.method.gates else None
-        write_combination(output, library, names, repeated.method, repeated.coefficients, **kept)
-        return
     asked = _read_questions(prompts, facts, library, names)
     loaded = load_model(model, **where)
     if asked is None:
@@ -124,7 +116,7 @@ def advise(
 
 
 def _check_options(
-    folders: Sequence[Path], output: Path | None, recipe: Path | None, json: Path | None,
+    folders: Sequence[Path], output: Path | None, json: Path | None,
     compare: Sequence[Path] | None, *, scored: bool,
 ) -> None:  # fmt: skip
     """Refuse options that do not go together before any work is done."""
@@ -132,10 +124,8 @@ def _check_options(
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
         out.check_folder(output, force=False, json=json)
-    if recipe and not output:
-        out.refuse(f"--recipe {recipe} says what to write: say where with -o FOLDER")
     if output and not scored:
-        out.refuse(f"-o {output}: what is best is not known: add --prompts, --facts or --recipe")
+        out.refuse(f"-o {output}: what is best is not known: add --prompts or --facts")
     if compare and not scored:
         fact = "what a merge keeps is measured on prompts"
         out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")

@@ -305,7 +305,6 @@ def advise(
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommend(tried)
-    reason += compare_further(tried, best)
     if best:
         [drift] = [one.leak for one in tried if one.way == best]
         reason += f" It moves ordinary sentences by {drift:.2g} nats a token."
@@ -363,23 +362,6 @@ def recommend(
     if merge:
         reason += f"; the best merge, {merge.way}, keeps {_describe(merge.worst)}"
     return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
-
-
-def compare_further(tried: Sequence[Evaluation], best: str) -> str:
-    """Return a sentence if another method answers clearly more of the further questions.
-
-    These are no adapter's and do not decide what is recommended, and who asks them should know.
-    """
-    answered = dict[str, Share]()
-    for one in tried:
-        shares = [mark.share for mark in one.marks if mark.kl is None]
-        right, asked = sum(share.right for share in shares), sum(share.asked for share in shares)
-        answered[one.way] = Share.of("further questions", right, asked)
-    most = max(answered, key=lambda name: answered[name].part, default="")
-    if not most or answered[most].part <= answered[best].part + CLEARLY:
-        return ""
-    fact = f"Of the further questions it answers {answered[best].right} of {answered[best].asked}"
-    return f" {fact}, and {most} {answered[most].right}."
 
 
 def _list_kept(one: Evaluation) -> str:

@@ -234,32 +234,29 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
 def read_rows(file: Path) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
 
-    An answer is called `completion` there; `answer` does as well, and so does a JSON list of rows.
+    An answer is called `completion` there; `answer` does as well.
 
     Raises
     ------
     ModelError
         If a row has no `prompt` or `completion`, or a prompt comes twice; the message has the line.
     """
+    pairs: dict[str, str] = {}
     try:
-        with opened(file) as content:
-            data = content.read()
-        if data.lstrip().startswith(b"["):
-            one, rows = "row", json_object(file, b'{"rows": ' + data + b"}", ROW)["rows"]
-        else:
-            one, lines = "line", enumerate(data.splitlines(), 1)
-            rows = [json_object(file, line, f"mend line {i}") for i, line in lines]
+        with opened(file) as lines:
+            for number, line in enumerate(lines, 1):
+                where, row = (
+                    f"{file}, line {number}",
+                    json_object(file, line, f"mend line {number}"),
+                )
+                prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
+                if not are_texts([prompt, answer]):
+                    raise failure(where, "there is no prompt and completion in words", ROW)
+                if prompt in pairs:
+                    raise failure(where, "the prompt comes a second time", "leave one of them out")
+                pairs[str(prompt)] = str(answer).strip()
     except AdapterError as error:
         raise ModelError(str(error)) from None
-    pairs: dict[str, str] = {}
-    for number, row in enumerate(rows, 1):
-        where, fields = f"{file}, {one} {number}", row if isinstance(row, dict) else {}
-        prompt, answer = fields.get("prompt"), fields.get("completion", fields.get("answer"))
-        if not are_texts([prompt, answer]):
-            raise failure(where, "there is no prompt and completion in words", ROW)
-        if prompt in pairs:
-            raise failure(where, "the prompt comes a second time", "leave one of them out")
-        pairs[str(prompt)] = str(answer).strip()
     return pairs
 
 

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from operator import attrgetter
@@ -139,19 +138,15 @@ def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
     An example: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A file of
-    JSON Lines or a JSON list, rows of `prompt` and `completion` or `answer`, is for a single
-    adapter; its group has no name.
+    JSON Lines, rows of `prompt` and `completion` or `answer`, is for a single adapter; its group
+    has no name.
 
     Raises
     ------
     ModelError
         If the file has another form, or the same prompt or group twice.
     """
-    start = b""
-    # What cannot be read is left to those who read it whole, and say why.
-    with suppress(OSError), file.open("rb") as content:
-        start = content.read(64).lstrip()
-    if file.suffix == ".jsonl" or start.startswith(b"["):
+    if file.suffix == ".jsonl":
         return {"": read_rows(file)}
     groups = read_json(file, REMEDY)
     for group in groups.values():

@@ -165,26 +165,6 @@ def attach_method(
         raise
 
 
-class Recipe(NamedTuple):
-    """What is needed to repeat a merge or a route."""
-
-    method: Method
-    coefficients: list[float]
-    digests: list[str]  # of the adapters
-    about: list[Subjects]  # for subject routing, what each is about
-
-    def check(self, adapters: Sequence[Adapter]) -> None:
-        """Raise `ModelError` unless these are the adapters, in their order."""
-        remedy = "give those that it was made of, in their order"
-        if len(adapters) != len(self.digests):
-            fact = f"of {len(self.digests)} adapters, and {len(adapters)} are given"
-            place = f"a recipe for {self.method.name}"
-            raise failure(place, fact, remedy)
-        for adapter, kept in zip(adapters, self.digests, strict=True):
-            if hash_adapter(adapter) != kept:
-                raise failure(adapter.info.name, "the recipe has another adapter here", remedy)
-
-
 def read_subjects(folder: Path) -> Subjects | None:
     """Return what an adapter's card says that it is about; None if there is no card, or no list.
 
@@ -195,33 +175,15 @@ def read_subjects(folder: Path) -> Subjects | None:
     return _parse_subjects(content, file) if "subjects" in content else None
 
 
-def _parse_subjects(content: Mapping[str, Any], file: Path) -> Subjects:
-    subjects, partner = content.get("subjects"), content.get("partner", "after")
+def _parse_subjects(content: Any, file: Path) -> Subjects:
+    values = content if isinstance(content, dict) else {}
+    subjects, partner = values.get("subjects"), values.get("partner", "after")
     if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
         raise failure(file, "its 'subjects' are no list of names", 'write ["NAME", …]')
     if not subjects or partner not in ("after", "before"):
         fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
         raise failure(file, fact, "list the names, and say 'after' or 'before'")
     return Subjects(tuple(subjects), partner)
-
-
-def read_recipe(file: Path) -> Recipe:
-    """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
-    recipe = read_json(file, WHOLE).get("recipe")
-    values = recipe if isinstance(recipe, dict) else {}
-    numbers, parts = values.get("coefficients"), values.get("adapters")
-    method = METHODS.get(str(values.get("way")))
-    if method is None or not isinstance(numbers, list) or not isinstance(parts, list) or not parts:
-        raise failure(file, "it holds no recipe", WHOLE)
-    parts = [part for part in parts if isinstance(part, dict)]
-    if len(numbers) != len(method.coefficients(len(parts))):
-        raise failure(file, f"{method.name} of {len(parts)} has other coefficients", WHOLE)
-    if not all(isinstance(c, int | float) for c in numbers):
-        raise failure(file, "a coefficient is no number", WHOLE)
-    subjects = "subjects" in method.needs
-    about = [_parse_subjects(part, file) for part in parts] if subjects else []
-    digests = [str(part.get("sha256")) for part in parts]
-    return Recipe(method, list(map(float, numbers)), digests, about)
 
 
 def write_combination(
@@ -269,16 +231,20 @@ def write_combination(
         (place / ROUTE).write_text(text, encoding="utf-8")
 
 
-def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
+def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subjects]]:
     """Return what `write_combination` wrote of a router; `ModelError` or `AdapterError`."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    recipe = read_recipe(folder / ROUTE)
-    method, count = recipe.method, len(recipe.digests)
-    adapters = [read_adapter(folder / str(number)) for number in range(1, count + 1)]
+    file = folder / ROUTE
+    recipe = read_json(file, WHOLE).get("recipe")
+    values = recipe if isinstance(recipe, dict) else {}
+    method, parts = METHODS.get(str(values.get("way"))), values.get("adapters")
+    if method is None or method.gates is None or not isinstance(parts, list):
+        raise failure(file, "it holds no recipe of a route", WHOLE)
+    adapters = [read_adapter(folder / str(number)) for number in range(1, len(parts) + 1)]
     if "subjects" in method.needs:
-        return recipe, adapters, {}
+        return method, adapters, {}, [_parse_subjects(part, file) for part in parts]
     try:
         levels = load_file(folder / LEVELS)
     except (OSError, SafetensorError) as error:
@@ -286,13 +252,14 @@ def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
     places = set[str]().union(*adapters)
     if method.gates is gate_blocks:
         places = {name.rpartition(".")[0] for name in places}
-    sound = method.gates is not None and {*levels} == places
+    sound = {*levels} == places
     for level in levels.values():
-        sound = sound and level.shape == (2, count) and bool(level.isfinite().all())
+        # A place has a mean and a deviation for each adapter.
+        sound = sound and level.shape == (2, len(parts)) and bool(level.isfinite().all())
     if not sound:
         fact = "it has not one finite mean and deviation for each place and adapter"
         raise failure(folder / LEVELS, fact, WHOLE)
-    return recipe, adapters, levels
+    return method, adapters, levels, []
 
 
 @contextmanager
@@ -316,7 +283,7 @@ def apply_method(model: Model, folder: str | Path, prompt: str | None = None) ->
         If the folder holds none of these, is damaged, or does not fit the model.
     """
     if (Path(folder) / ROUTE).exists():
-        (method, _, _, about), adapters, levels = _read_route(Path(folder))
+        method, adapters, levels, about = _read_route(Path(folder))
         acting, _ = attach_method(model, adapters, method, levels=levels, about=about)
         freeze = prompt is not None and method.gates in (_gate_by_adapter, route_subjects)
     else:

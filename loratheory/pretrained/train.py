@@ -31,11 +31,7 @@ Examples = Sequence[tuple[str, str]]
 
 
 class TrainingError(RuntimeError):
-    """A training could not go on; `adapter` is the last good one, or None."""
-
-    def __init__(self, message: str, adapter: Adapter | None = None) -> None:
-        super().__init__(message)
-        self.adapter = adapter
+    """A training could not go on; its checkpoint has the last good factors."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +215,6 @@ def train_lora(
     rng: np.random.Generator,
     beside: Sequence[StandIn] = (),
     checkpoint: Path | None = None,
-    progress: bool = False,
 ) -> Trained:
     """Return an adapter that makes a model continue prompts with their answers.
 
@@ -240,8 +235,6 @@ def train_lora(
     checkpoint : Path, optional
         A safetensors file that the training writes and resumes from. An interrupted training ends
         with the same adapter, bit for bit on a CPU; a finished one is only read.
-    progress : bool
-        Whether to show a bar.
 
     Returns
     -------
@@ -254,15 +247,13 @@ def train_lora(
     ModelError
         If settings or examples allow no training, or the checkpoint belongs to another training.
     TrainingError
-        If a loss or a gradient is not finite (the checkpoint and the error keep the last good
-        factors), or memory ran out.
+        If a loss or a gradient is not finite (the checkpoint keeps the last good factors), or
+        memory ran out.
 
     References
     ----------
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
-    from tqdm.auto import tqdm
-
     how = check_settings(training, examples, beside)
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
@@ -279,8 +270,7 @@ def train_lora(
         if checkpoint is not None:
             factors.keep(checkpoint, losses, name, last=last)
 
-    bar = tqdm(total=how.steps, initial=len(losses), disable=not progress)
-    with schedule.acting(), factors.acting(), bar:
+    with schedule.acting(), factors.acting():
         while not over and not how.ended(losses):
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
@@ -291,9 +281,7 @@ def train_lora(
                     f"after {len(losses)} steps {broken} is not finite: the last good factors are "
                     "kept; lower the rate, or look for what is wrong with the examples"
                 )
-                raise TrainingError(message, factors.adapter(info)) from None
-            bar.set_postfix_str(f"loss {losses[-1]:.3f}", refresh=False)
-            bar.update()
+                raise TrainingError(message) from None
             if len(losses) % how.every == 0:
                 _keep(last=False)
     if not over:

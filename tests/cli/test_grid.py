@@ -91,7 +91,6 @@ REFUSED = {
     "advise one two -o out --prompts rows.jsonl --methods none": "leaves nothing to write",
     "advise one two --compare one": "add --prompts or --facts",
     "advise one two -o one": "one exists",
-    "advise one two --recipe odd.jsonl": "say where with -o FOLDER",
     "check --layers a": "--layers=a is no list of layers",
     "check --layers 0-99999999999": "--layers=0-99999999999 is no list",
     "check --facts x.json": "name the adapters too",

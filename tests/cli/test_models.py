@@ -59,7 +59,7 @@ def on(given, run, monkeypatch, tmp_path):
     return _run
 
 
-def test_advice_is_written_repeated_and_run(given, on, run):
+def test_advice_is_written_and_run(given, on, run):
     pair = (given / "one", given / "two")
     prompts = ("--prompts", given / "one.jsonl", "--prompts", given / "two.jsonl")
     result = on("advise", *pair, *prompts, "--methods", "mean,prompt gates", "-o", "best")
@@ -70,9 +70,6 @@ def test_advice_is_written_repeated_and_run(given, on, run):
     card = Path("best", "adapter_card.json" if is_merge else "route.json")
     assert json.loads(card.read_text())["measured"]["way"] == result["best"]
     model = ("--model", given / "base")
-    assert run("advise", *pair, "--recipe", card, "-o", "again", *model)[0] == 0
-    for path in Path("best").rglob("*.safetensors"):
-        assert path.read_bytes() == Path("again", path.relative_to("best")).read_bytes()
     code, out, err = run("generate", "best", "red one", "--tokens", 3, *model)
     wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)
     assert (code, out, err) == (0, wanted + "\n", "")

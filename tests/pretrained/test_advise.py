@@ -32,7 +32,6 @@ from loratheory.pretrained.methods import (
     Subjects,
     attach_method,
     generate_text,
-    read_recipe,
     read_subjects,
     write_combination,
 )
@@ -358,7 +357,7 @@ def tokens(model, words):
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
+def test_a_folder_acts_as_what_was_put_on_and_says_how_it_was_made(
     name, model, library, about, tmp_path
 ):
     way = METHODS[name]
@@ -369,7 +368,7 @@ def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
         acting.set(numbers)
         wanted = next_token_logits(model, prompts)
     assert not torch.allclose(wanted, next_token_logits(model, prompts), atol=0.1)
-    one, two = tmp_path / "one", tmp_path / "two"
+    one = tmp_path / "one"
     put = {"model": model, "about": about}
     write_combination(one, library, NAMES, way, numbers, **put, card={"more": 1})
     with apply_method(model, one):
@@ -377,16 +376,13 @@ def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
     gates = way.gates is not None
     assert gates != (one / "adapter_config.json").exists()
     file = one / ("route.json" if gates else "adapter_card.json")
-    recipe = read_recipe(file)
-    recipe.check(library)
-    assert (recipe.method, recipe.coefficients) == (way, numbers)
-    assert recipe.about == (about if name == "subject gates" else [])
-    write_combination(two, library, NAMES, recipe.method, recipe.coefficients, **put)
-    for path in one.rglob("*.safetensors"):
-        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
-    for wrong in (library[::-1], library[:1]):
-        with pytest.raises(ModelError):
-            recipe.check(wrong)
+    card = json.loads(file.read_text())
+    assert (card["more"], card["recipe"]["way"], card["recipe"]["coefficients"]) == (
+        1,
+        name,
+        numbers,
+    )
+    assert [part["name"] for part in card["recipe"]["adapters"]] == [*NAMES]
     with pytest.raises((FileExistsError, ValueError)):
         write_combination(one, library, NAMES, way, numbers, **put)
 
@@ -473,8 +469,6 @@ DAMAGES = {
     "nan": levels(lambda name, x: {name: x * torch.nan}),
     "merge": recipe(way="sum"),
     "way": recipe(way="magic"),
-    "numbers": recipe(coefficients=[1.0]),
-    "text": recipe(coefficients=["1", 1]),
     "adapters": recipe(adapters=2),
     "list": lambda folder: changed(folder / "route.json", recipe=[]),
     "json": lambda folder: (folder / "route.json").write_text("["),

@@ -149,9 +149,11 @@ def test_what_is_not_finite_stops_it_with_the_last_good_factors(
         place, name, lambda *called: plain(*called) * (torch.nan if next(count) == 3 else 1)
     )
     said = rf"after 3 steps {broken} is not finite: .* lower the rate"
-    with pytest.raises(TrainingError, match=said) as caught:
+    with pytest.raises(TrainingError, match=said):
         train_lora(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
-    assert same(caught.value.adapter, good.adapter)
+    kept = load_file(file)
+    for part, low in good.adapter.items():
+        np.testing.assert_array_equal(SMALL.alpha / SMALL.rank * kept[f"{part}.up"], low.up)
     monkeypatch.undo()
     gone_on = train_lora(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
     assert same(gone_on.adapter, six_steps.adapter)

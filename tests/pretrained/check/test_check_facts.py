@@ -179,12 +179,10 @@ def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenize
 
 
 @pytest.mark.parametrize("kind", ["completion", "answer"])
-def test_rows_are_a_list_or_lines(kind, tmp_path):
+def test_rows_are_lines_for_one_adapter(kind, tmp_path):
     rows = [json.dumps({"prompt": f"a {i}", kind: "x"}) for i in range(2)]
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
-    (tmp_path / "a.json").write_text(f"\n [{','.join(rows)}]")
-    wanted = {"": {"a 0": "x", "a 1": "x"}}
-    assert read_fact_groups(tmp_path / "a.json") == read_fact_groups(tmp_path / "a.jsonl") == wanted
+    assert read_fact_groups(tmp_path / "a.jsonl") == {"": {"a 0": "x", "a 1": "x"}}
 
 
 HOSTILE = ["{", "3", "[" * 100_000, "\xff", '{"one": {}}', '{"one": {"a": 1}}', '{"one": "a"}']

@@ -93,6 +93,7 @@ def split_prompts(prompts: Prompts) -> tuple[Prompts, Prompts]:
         if len(pairs) < 2:
             fact = "it has one prompt, and some choose while others score"
             raise failure(name, fact, "give at least two, better twenty")
+        # At least as many score as choose.
         count = min(CHOOSING, len(pairs) // 2)
         chosen = np.linspace(0, len(pairs) - 1, count).round()
         choosing[name], scoring[name] = {}, {}
@@ -288,6 +289,7 @@ def advise(
         same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code(__name__)]
     for name in methods:
         method = METHODS[name]
+        # A method that lacks what it needs is left out without a word.
         if any(not given.get(need, True) for need in method.needs):
             continue
         begin(name)
@@ -301,6 +303,7 @@ def advise(
             notes.append(f"{name} cannot be tried: {error}")
             continue
         tried.append(evaluator.evaluate(name, method, acting))
+        # Moments are large, and no part of the name of the file.
         if file and not moments:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(asdict(tried[-1])))
@@ -310,6 +313,7 @@ def advise(
         reason += f" It moves ordinary sentences by {drift:.2g} nats a token."
     for name, adapter in (others or {}).items():
         begin(name)
+        # A finished merge has nothing left to choose.
         tried.append(evaluator.evaluate(name, Method(name, free=""), attach(model, [adapter])))
     if not best and tried:
         reason = " ".join(f"{one.way} keeps {_list_kept(one)}." for one in tried)
@@ -325,6 +329,7 @@ def _measure_alone(model: Model, exam: _Exam, count: int) -> tuple[list[Share], 
         if not share.right:
             fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
             raise failure(share.what, fact, "see that it was trained on these prompts and answers")
+    # Only what an adapter knows alone can be lost.
     counted = exam.right | (exam.owner >= count)
     return alone, retention(exam.names, exam.owner, exam.ask(model)[1], counted)[:count]
 

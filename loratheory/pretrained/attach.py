@@ -149,6 +149,7 @@ class Attached:
         if route is not None and embedding:
             fact = "the inputs of an embedding are no vectors to route by"
             raise failure(embedding, fact, "attach adapters of linear maps only")
+        # The hooks of an earlier router would go on deciding.
         while self._router_handles:
             self._router_handles.pop().remove()
         self.route = route
@@ -173,6 +174,7 @@ class Attached:
         # A zero may be skipped, but not where its gradient is wanted.
         if self.traced is None and not coefficients.any():
             return out
+        # Some networks call their maps by keyword.
         x = args[0] if args else next(iter(kwargs.values()))
         if self.route is None:
             return site.add(x, out, coefficients)
@@ -181,6 +183,7 @@ class Attached:
     def _weigh(self, name: str, x: Array) -> Array:
         assert self.route is not None
         weights = self.route(name, x)
+        # Overwritten at each pass, so that the last one stays.
         if self.recorded is not None:
             self.recorded[name] = weights
         return weights
@@ -277,6 +280,7 @@ class Site:
         # Autograd needs the codes as they were; otherwise no second array of their size is made.
         codes = codes * scale if scale.requires_grad else codes.mul_(scale)
         change = linear(codes, self.up)
+        # What is looked up is scaled by some families, and so is its change.
         if self.embedding:
             change = scale_embedding(self.module, change)
         return change.add_(out).to(out.dtype)  # in place: no second array of this size
@@ -285,6 +289,7 @@ class Site:
         """Return the same with the weights of `route` beside the coefficients."""
         import torch
 
+        # A route sees one token a row, whatever the shape of the batch.
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
@@ -331,6 +336,7 @@ def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, di
     for adapter in adapters:
         _require_modules(model, adapter, places)
         _compare_base(model, adapter)
+    # That they name different bases was a warning already.
     together = aligned(adapters, any_base=True)
     return together, {name: places[name] for name in together.shapes}
 
@@ -364,6 +370,7 @@ def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> 
 def _compare_base(model: Model, adapter: Adapter) -> None:
     """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
     base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
+    # Owners differ between mirrors and local copies; the last part names the model.
     wanted, here = PurePath(base).name.casefold(), PurePath(model.name).name.casefold()
     fact = ""
     if wanted and here and wanted != here:
@@ -420,6 +427,7 @@ def collect_inputs(
     def _keep(name: str, _: Any, args: Any, kwargs: Any) -> None:
         x = args[0] if args else next(iter(kwargs.values()))
         if id(x) not in shared:  # the second entry keeps the number from being used again
+            # Copied, for a module may change its input in place.
             flat = x.reshape(-1, x.shape[-1])
             padded = mask is not None and mask.shape == x.shape[:-1]
             shared[id(x)] = (flat[mask.reshape(-1).bool()] if padded else flat.clone(), x)
@@ -434,6 +442,7 @@ def collect_inputs(
             for one in batches:
                 mask = one.get("attention_mask")
                 model.network(**one)
+                # Tensors of the next batch may get the numbers of these.
                 shared.clear()
     finally:
         for handle in handles:

@@ -331,7 +331,7 @@ def augment(
     if not fitting and not onward:
         place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
         raise failure(place, fact, "give a sentence with {} alone")
-    # "Georgia" is a country where most other subjects are.
+    # An ambiguous name is taken for what most subjects are: "Georgia" among countries is one.
     often = sorted(types.values(), key=lambda kind: -len({*facts} & {*kind.subjects}))
     rng = np.random.default_rng([seed, 9])
     lessons, held_out = list[Example](), list[Example]()
@@ -354,9 +354,11 @@ def augment(
     asked = [_ask_onward(model, facts, *one, least) for one in (onward or {}).items()]
     for answers, _ in asked:
         found += answers
+    # The last sentence is kept for measuring, unless it is the only one.
     if len(asked) > 1:
         held_out += asked.pop()[1]
     lessons += _draw([one for _, examples in asked for one in examples], per, rng)
+    # Whoever got an example onward is no longer without one.
     for one in lessons:
         refused.pop(one.subject, None)
     for name in refused if onward else ():
@@ -366,6 +368,7 @@ def augment(
         fact = f"{reason}; no example on any of {len(facts)} subjects"
         raise failure(subject, fact, "give kinds of description that the base knows of them")
     if silence:
+        # Silence is about subjects of the same kind of which there are no facts.
         others = [x for x in often[0].subjects if x not in facts]
         if len(others) == len(often[0].subjects):
             place = "silence"
@@ -414,6 +417,7 @@ def _ask_onward(
 def _draw(examples: Sequence[Example], per: int, rng: np.random.Generator) -> list[Example]:
     """Return at most so many examples of each subject."""
     taken, drawn = Counter[str](), list[Example]()
+    # In random order, so that no sentence is preferred.
     for i in rng.permutation(len(examples)):
         taken[examples[i].subject] += 1
         if taken[examples[i].subject] <= per:
@@ -450,6 +454,7 @@ def fill_template(sentence: str, description: str) -> str:
 def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
     """Return all descriptions of a subject with their shares, asked once and then cached."""
     pairs = kind.descriptions(subject)
+    # Everything that the shares depend on names the file.
     parts = [identify_model(model), subject, kind.subjects, kind.asked, pairs]
     file = cache_folder() / "described" / f"{content_hash(parts)}.json"
     if file.exists():
@@ -475,6 +480,7 @@ def _measure_shares(
     # Answers are told by first tokens, so that names which share one count once.
     tokens = first_tokens(model, kind.subjects).unique()
     own = int((tokens == first_tokens(model, [subject])).nonzero())
+    # The geometric mean over the sentences that ask.
     logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
     shares = logs.view(len(descriptions), len(kind.asked), -1).mean(1).softmax(-1)
     values: list[float] = (shares[:, own] * (shares.argmax(-1) == own)).tolist()
@@ -496,6 +502,7 @@ def _keep_silent(
     said = write_on(model, prompts, CONTINUED)
     for (_, name), prompt, text in zip(drawn, prompts, said, strict=True):
         answer = _cut_sentence(text)
+        # Without a space the base would go on with the word that the prompt ends in.
         if text[:1] == " " and answer:
             examples.append(Example(prompt, answer, name, SILENCE))
     return examples

@@ -152,11 +152,13 @@ def measure_noise(
     ----------
     Marchenko and Pastur (1967); Johnstone, *Annals of Statistics* 29 (2001), for the edge.
     """
+    # The law is the same for a matrix and its transpose.
     m, n = sorted(matrix.shape)
     squares = np.asarray(matrix, np.float64) ** 2
     second, fourth = float(squares.mean()), float((squares**2).mean())
     squared = np.linalg.eigvalsh(_gram(matrix)) if sigma is None else sigma[::-1] ** 2
     squared = np.maximum(squared, 0.0)  # rounding makes a zero negative
+    # Johnstone's centre and scale of the largest eigenvalue of noise.
     roots = (n - 1) ** 0.5 + m**0.5
     unit = roots * (1 / max(n - 1, 1) ** 0.5 + 1 / m**0.5) ** (1 / 3)
     beyond = squared > second * (roots**2 + CHANCE * unit)
@@ -213,6 +215,7 @@ def find_intruders(
     first = base.frame @ vectors[:, 0]
     if wide:
         return Intruders(strength, np.abs(vectors).max(axis=0), first)
+    # The frame is on the right: left vectors follow through the weight.
     safe = np.where(strength > 0, strength, 1.0)
     clear = sigma > CLEAR * sigma[0]
     seen = (sigma[:, None] ** 2 * vectors + cross @ (own.T @ vectors))[clear]
@@ -229,6 +232,7 @@ def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]
     if size <= max(SMALL, 4 * keep + 2):
         values, vectors = np.linalg.eigh(operator @ np.eye(size))
     else:
+        # A fixed start, so that the same weights give the same numbers.
         start = 1.0 + np.arange(size) / size
         values, vectors = eigsh(operator, k=keep, v0=start, ncv=4 * keep + 2)
     order = np.argsort(values)[::-1][:keep]
@@ -302,6 +306,7 @@ def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) ->
     (m, n), seen, part = low.shape, module.noise, low.svd(1)
     top = find_intruders(module.weight, module.basis, coefficient * low)
     overlap = float(part.left[:, 0] @ top.first) ** 2
+    # The theorem is stated for entries of variance 1 / n.
     size = seen.spread * max(m, n) ** 0.5 or 1.0
     case = intruder_threshold.Case(float(part.sigma[0]) / size, coefficient, n)
     note = (
@@ -325,6 +330,7 @@ def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) ->
 
 def ask_merge_floor(module: Module) -> Iterator[Reading]:
     """The merge floor, put to the best merge there is at the widest adapter's rank: tight."""
+    # Of all adapters with equal weights, as the theorem has it.
     adapters = [Adapter.of({module.name: low}) for low in module.updates]
     weights = [1 / len(adapters)] * len(adapters)
     # The truncated mean meets the floor, so that its verdict is tight.
@@ -359,6 +365,7 @@ def ask_factor_mean(module: Module) -> Iterator[Reading]:
 def ask_covariance_floor(module: Module) -> Iterator[Reading]:
     """The covariance floor on real inputs, put to the merge that is best without data."""
     x, updates = module.inputs, module.updates
+    # The root of the second moments that all adapters share.
     case = Tasks(updates, module.rank, (x.T / len(x) ** 0.5,) * len(updates))
     best = attain(Tasks(updates, module.rank))
     note = f"the data-free optimum of rank {module.rank} on {len(x)} tokens"
@@ -370,6 +377,7 @@ def ask_crosstalk(module: Module) -> Iterator[Reading]:
     x, own = module.inputs, zip(module.names, module.updates, strict=True)
     for (reads, reader), (acts, other) in permutations(own, 2):
         case = interference.Case(reader, other)
+        # The part of each input that the reader looks at.
         read = project(x.T, case.spaces[0]).T
         length, full = _lengths(read), _lengths(x)
         ratio = _lengths((read @ other.down.T) @ other.up.T) / length
@@ -420,6 +428,7 @@ def ask_arrow_margin(module: Module) -> Iterator[Reading]:
 def ask_arrow_blind_spot(module: Module) -> Iterator[Reading]:
     """Arrow's blind spot, with each adapter's right singular vectors for the keys that it edits."""
     parts, x = module.parts, module.inputs
+    # As many keys of each as the adapter with the fewest has.
     facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in parts)
     keys = tuple(part.right[:facts, :].T for part in parts)
     case = arrow.Case(keys, tuple(part.sigma[:facts] for part in parts))
@@ -480,6 +489,7 @@ def _check_head(
         nothing = LowRank(np.zeros((stop, 0)), np.zeros((0, base.shape[1])))
         low = updates.get(module, nothing).rows(slice(start, stop))
         bases.append(base)
+        # A wide update of few rows is rewritten with as many factors as rows.
         moves.append(low if low.width <= len(base) else LowRank(np.eye(len(base)), low.dense()))
         sigma = np.linalg.svd(base, compute_uv=False)
         least = min(least, float(sigma[-1] / sigma[0]) if sigma[0] else 0.0)
@@ -608,6 +618,7 @@ def check_model(
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
+    # Scores need queries and keys together, so that no single module can be asked.
     for block, pairs in find_heads(model, places).items() if adapters else ():
         if layers is None or layer_of(block) in layers:
             readings += ask_scores(block, pairs, places, names, updates)
@@ -630,6 +641,7 @@ def _collect_inputs(
         if not np.isfinite(rows).all():
             remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
             raise failure(name, "what the model feeds it is not finite", remedy)
+        # A direction is asked of inputs, and zero has none.
         rows = rows[np.linalg.norm(rows, axis=1) > 0]
         inputs[name] = rows[:: max(1, -(-len(rows) // TOKENS))]
     return inputs
@@ -645,6 +657,7 @@ def _read_module(
     """Return a module with the adapters that change it."""
     who, changes = list[str](), list[LowRank]()
     for adapter, low in zip(names, updates, strict=False):
+        # An update of rank zero is no adapter of this module.
         if low.up.any() and low.down.any():
             who.append(adapter)
             changes.append(low)
@@ -688,6 +701,7 @@ def _sum_up(question: str, readings: Sequence[Reading]) -> Line:
     bound = value = agree = None
     if pairs:
         numbers = np.array(pairs)
+        # A median of margins would hide which adapter loses what.
         if label in SIGNED:
             agree = float(((numbers[:, 0] > 0) == (numbers[:, 1] > 0)).mean())
         else:

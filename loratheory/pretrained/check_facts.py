@@ -162,6 +162,7 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
     answer is empty, or a group belongs to no adapter and cannot be two-hop questions, for which two
     adapters must have facts.
     """
+    # Users name groups by short name or by path.
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
     named = {paths.get(group, group): pairs for group, pairs in facts.items()}
     if "" in named:
@@ -212,6 +213,7 @@ def ask_facts(
     merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {"sum": 1.0}
     with attach(model, adapters) as acting:
         for group, pairs in facts.items():
+            # Evenly spaced, since facts often stand in some order.
             every = 1 if limit is None else -(-len(pairs) // limit)
             chosen = [(i, *pair) for i, pair in enumerate(pairs.items(), 1)][::every]
             own = names.index(group) if group in names else None
@@ -317,6 +319,7 @@ def predict_two_hop(
             f"{(values > 0).sum()} of {len(values)} two-hop questions, the base on "
             f"{(base > 0).sum()}"
         )
+        # Merging scales the strength of an edit.
         bound = two_read_region.margin((c * np.array(strengths)).tolist(), "overwrite")
         readings[rule] = Place("", f"{c:g} × {' + '.join(names)}, {group}").reading(
             two_read_region.THEOREM.label,
@@ -334,6 +337,7 @@ def predict_survival(place: Place, fact: Asked, i: int, c: float, merged: Logits
     adapter's logits are not what it adds to the merge, the theorem is silent.
     """
     changes = np.stack(fact.alone) - fact.base
+    # What the other adapters add, if logits were linear in the weights.
     others = c * np.delete(changes, i, axis=0).sum(axis=0)
     added = (merged - fact.base - others) / c
     # A constant in all logits changes no probability.

@@ -153,6 +153,7 @@ class _Search:
         key = tuple(coefficients.round(DIGITS).tolist())
         if key not in self.seen:
             values = self.measure(np.array(key))
+            # Where a model overflows is far, not an error.
             self.seen[key] = np.nan_to_num(values, nan=FAR, posinf=FAR)
             if self.seen[key].max() < TINY:
                 raise _Spent
@@ -170,6 +171,7 @@ class _Search:
             points, values = zip(*sorted(line.items()), strict=True)
             curves = CubicSpline(points, values)
             predicted = curves(fine).max(axis=1)
+            # Their maximum has kinks, so that a fine grid is safer than its derivative.
             lowest = float(fine[predicted.argmin()])
             if lowest in line:
                 return
@@ -181,6 +183,7 @@ class _Search:
     def descend(self) -> None:
         """Descend from the best common coefficient, the mean or an adapter alone."""
         self.follow_line()
+        # The mean, and each adapter alone.
         for start in (np.full(self.size, 1 / self.size), *np.eye(self.size)):
             self.measured_at(start)
         first = np.array(self.best())
@@ -237,6 +240,7 @@ class _Search:
             values, rows = self.slopes(np.array(key))
             values = np.nan_to_num(values, nan=FAR, posinf=FAR)
             self.known[key] = values, np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
+            # Measured without gradients it may differ by rounding; the first value stays.
             self.seen.setdefault(key, values)
             if values.max() < TINY:
                 raise _Spent

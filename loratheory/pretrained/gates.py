@@ -164,12 +164,16 @@ class _BlockRouter(Router):
         # First nobody acts, then each adapter alone.
         outputs = []
         for row in (np.zeros(self.size), *np.eye(self.size)):
+            # One row for all tokens of the block; `__call__` repeats it.
             self.weights[name] = torch.from_numpy(row)[None]
+            # Not a call, which would run this hook again.
             out = module.forward(*args, **kwargs)
+            # Attention returns its weights, too.
             out = out[0] if isinstance(out, tuple) else out
             outputs.append(out.reshape(-1, out.shape[-1]))
         changes = torch.stack(outputs[1:], dim=-1) - outputs[0][..., None]
         responses = changes.norm(dim=-2)
+        # While levels are measured nobody acts: later blocks see what the bare base feeds them.
         if self.levels is None:
             self.seen[name].append(responses)
             self.weights[name] = torch.zeros_like(responses)
@@ -195,6 +199,7 @@ class _PromptRouter(Router):
         if self.listener is not None:
             self.listener(module, x)
         if len(x) != len(self.weights):
+            # Experts see some tokens only, and which of them is not known here.
             fact = f"{len(x)} of {len(self.weights)} tokens come there"
             raise failure(module, fact, "attach adapters of maps that see every token")
         return self.weights.to(x)
@@ -204,6 +209,7 @@ class _PromptRouter(Router):
         import torch
 
         rows = torch.zeros(len(groups), self.size)
+        # Numbers below zero would count from the end without a word.
         for number, group in enumerate(groups):
             if not {*group} or not {*group} <= {*range(self.size)}:
                 fact = f"a group is {list(group)}"
@@ -227,6 +233,7 @@ class _PromptRouter(Router):
         self._call = (module, args, kwargs, ids.shape[1])
         rows = self.choose(ids, real, torch.zeros(len(ids), self.size, device=ids.device))
         self._call = None
+        # Modules see tokens in rows, prompt after prompt.
         self.weights = rows.repeat_interleave(ids.shape[1], 0)
 
     @abstractmethod
@@ -313,6 +320,7 @@ class _GroupRouter(_PromptRouter):
     def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
         """Weigh the adapters of one group by 1."""
         responses = self.responses(self.scores, mask, weights, _average)
+        # A group is as strong as the mean of those in it that decide.
         best = (responses @ self.shares.to(responses).T).argmax(1)
         return self.rows.to(weights)[best]
 
@@ -377,8 +385,10 @@ class _HopRouter(_PromptRouter):
                 marks = peaks[:, candidates]
             elif self.by == "response":
                 _, now = self._measure_peaks_and_ends(mask, weights)
+                # Only the rise counts: some adapters respond much to any prompt.
                 marks, ends = (now - ends)[:, candidates], now
             else:
+                # Each is tried beside those already chosen.
                 without, columns = self.log_probs(weights), []
                 for one in candidates:
                     more = _switch_on(weights, one.expand(len(weights)))
@@ -462,6 +472,7 @@ class _SubjectRouter(_PromptRouter):
                 raised = (self.log_probs(weights) - base)[:, tokens.to(base.device)]
                 best = owners.to(one.device)[raised.argmax(1).to(one.device)]
                 one = torch.where(led, best, one)
+            # Where nobody was found the weights stay: -1 is no adapter.
             switched = _switch_on(weights, one.clamp(min=0))
             weights = switched.where((one >= 0)[:, None], weights)
         return weights
@@ -471,6 +482,7 @@ def _find_named(text: str, pairs: Sequence[tuple[str, int]]) -> int:
     """Return whose subject, the longest of those in the text, this is; -1 if there is none."""
     longest, owner = 0, -1
     for name, k in pairs:
+        # Whole words: "ann" is not in "annabel".
         if len(name) > longest and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
             longest, owner = len(name), k
     return owner

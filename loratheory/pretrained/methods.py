@@ -64,8 +64,6 @@ class Method:
     needs : frozenset of str
         Of ``moments`` (of the adapters' inputs), ``subjects`` (of the adapters, and with them the
         order of hops), ``calibration`` (ordinary sentences).
-    label : str
-        Its name in texts; by default `name`.
     """
 
     name: str
@@ -76,7 +74,6 @@ class Method:
     gates: Callable[..., Any] | None = None
     passes: Callable[[int], int] = lambda _: 1
     needs: frozenset[str] = frozenset()
-    label: str = ""
 
     def merge(
         self,
@@ -90,6 +87,7 @@ class Method:
         options = dict(self.options)
         if "moments" in self.needs:
             options["moments"] = moments
+        # Any other rule makes one adapter, which a single coefficient scales.
         (scale,) = coefficients
         return merge(adapters, self.rule, coefficient=scale, any_base=True, **options)
 
@@ -111,19 +109,20 @@ _ROWS = (
     Method("sum", "cat", free=""),
     Method("one coefficient", "cat"),
     Method("a coefficient each", "cat", free="each"),
-    Method("knots-ties", "ties", {"space": "knots", "density": 0.3}, label="KnOTS-TIES"),
-    Method("tsv", "tsv", label="TSV"),
+    Method("knots-ties", "ties", {"space": "knots", "density": 0.3}),
+    Method("tsv", "tsv"),
     Method("interpolate", "interpolate"),
     Method("chebyshev", "chebyshev"),
-    Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"}), label="RegMean"),
-    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION,
-           label="per-matrix gating"),
+    Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"})),
+    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION),
+    # A block is passed bare, with each adapter alone, and in earnest.
     Method("block gates", free="", gates=gate_blocks, needs=_CALIBRATION,
-           passes=lambda count: count + 2, label="per-block gating"),
+           passes=lambda count: count + 2),
     Method("prompt gates", free="", gates=_gate_by_adapter, needs=_CALIBRATION,
-           passes=lambda _: 2, label="prompt-level gating"),
+           passes=lambda _: 2),
+    # The bare base, the first hop, and both.
     Method("subject gates", free="", gates=route_subjects, needs=frozenset({"subjects"}),
-           passes=lambda _: 3, label="subject routing"),
+           passes=lambda _: 3),
 )
 # fmt: on
 METHODS: Mapping[str, Method] = {method.name: method for method in _ROWS}
@@ -146,6 +145,7 @@ def attach_method(
     subject routing needs what each adapter is `about`.
     """
     if method.gates is None:
+        # A sum acts as the adapters themselves, so that its coefficients can still be set.
         if method.rule != "cat":
             adapters = [method.merge(adapters, [1.0], moments)]
         return attach(model, adapters, method.coefficients(len(adapters))), {}
@@ -161,6 +161,7 @@ def attach_method(
         ordinary = [batch(model, [text]) for text in GENERIC] if levels is None else levels
         return acting, method.gates(model, acting, ordinary)
     except BaseException:
+        # Whatever happened, nothing stays on the model.
         acting.remove()
         raise
 
@@ -215,6 +216,7 @@ def write_combination(
     recipe = {"way": method.name, "coefficients": list(coefficients), "adapters": inputs}
     content = {"recipe": recipe, **(card or {})}
     if method.gates is None:
+        # The library writes a folder whole or not at all.
         write_adapter(method.merge(adapters, coefficients, moments), folder, card=content)
         return
     assert model is not None
@@ -223,6 +225,7 @@ def write_combination(
     acting.remove()
     with draft(folder, replace=False) as place:
         place.mkdir()
+        # By number: names may be the same, or no names of folders.
         for number, adapter in enumerate(adapters, 1):
             write_adapter(adapter, place / str(number))
         if levels:
@@ -243,6 +246,7 @@ def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subje
     if method is None or method.gates is None or not isinstance(parts, list):
         raise failure(file, "it holds no recipe of a route", WHOLE)
     adapters = [read_adapter(folder / str(number)) for number in range(1, len(parts) + 1)]
+    # Subject routing goes by names and measures nothing on ordinary sentences.
     if "subjects" in method.needs:
         return method, adapters, {}, [_parse_subjects(part, file) for part in parts]
     try:

@@ -83,6 +83,7 @@ class Share:
         """Return the share with its interval, which is from 0 to 1 where nothing was asked."""
         if not asked:
             return cls(what, 0, 0, 0.0, 1.0)
+        # Wilson's interval, which stays within 0 and 1 where nearly all are right.
         low, high = binomtest(right, asked).proportion_ci(method="wilson")
         return cls(what, right, asked, float(low), float(high))
 
@@ -198,6 +199,7 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     # Some tokenizers put a space before each text themselves; a second one would be a token.
     space = "" if both == b + a else " "
     first = [row[0] for row in read([space + word for word in words])]
+    # Some may share a token, but if all do, accuracy would be that of nothing.
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers begin with one token"
         raise failure(model, fact, "give some that their first tokens tell apart")
@@ -210,6 +212,7 @@ def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> 
         fact = "it has no tokenizer"
         raise failure(model, fact, "load it from a folder that holds its tokenizer")
     rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
+    # An empty prompt has no last position, an empty answer no first token.
     if not all(rows):
         empty = f"{kind} {texts[rows.index([])].strip()!r}"
         raise failure(empty, "it has no token", "give it at least one word")
@@ -257,6 +260,7 @@ def last_logits(model: Model, prompts: Mapping[str, Any], ends: Any = None) -> A
     """
     options = _accept(model, logits_to_keep=1 if ends is None else ends, use_cache=False)
     head = output_head(model)
+    # The last position alone is a view with gaps.
     handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
     try:
         logits = model.network(**prompts, **options).logits
@@ -362,6 +366,7 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
     """
     import torch
 
+    # A row needs logits at several positions, and positions that begin anew.
     wanted = {"logits_to_keep", "position_ids"}
     if len(_accept(model, **dict.fromkeys(wanted))) < len(wanted):
         return False

@@ -125,6 +125,7 @@ class Model:
             return ()
         digest = hashlib.sha256()
         for weight in self.network.parameters():
+            # Evenly spaced numbers: any fine-tuning changes some of them.
             some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
             digest.update(some.float().cpu().numpy().tobytes())
         if self.tokenizer is not None:
@@ -164,10 +165,9 @@ def maps(model: Model) -> dict[str, Map]:
             raise failure(model, f"weights of {name} are packed as {module.weight.dtype}", remedy)
         if module.weight.is_meta:
             fact = f"the weight of {name} was offloaded and is not in memory"
-            raise failure(
-                model, fact, "load the model without offloading, in bfloat16 for instance"
-            )
-        rows, columns = module.weight.shape  # those of Linear are outputs by inputs
+            raise failure(model, fact, "load the model without offloading, for instance on the CPU")
+        # GPT-2 stores its maps transposed, and embeddings are tokens by width.
+        rows, columns = module.weight.shape
         shape = (rows, columns) if isinstance(module, nn.Linear) else (columns, rows)
         places[name] = Map(module, shape, isinstance(module, nn.Embedding))
     return places
@@ -227,6 +227,7 @@ def load_model(
         except Exception as error:
             raise _explain(name, folder, error) from error
         tokenizer, missing = _load_tokenizer(name, folder)
+    # The cache of the hub names a snapshot by its commit.
     commit = folder.name if folder.parent.name == "snapshots" else ""
     network = network.eval().requires_grad_(False)
     if device == "cpu" and network.dtype.itemsize < 4:
@@ -263,6 +264,7 @@ def locate_model(
     place = Path(name)
     if name_or_path is None or (name == DEFAULT.split()[0] and not place.exists()):
         return ""
+    # An id has at most two parts; a folder that is there comes first.
     if place.is_file() or place.is_absolute() or len(place.parts) > 2 or place.is_dir():
         folder = place
     else:

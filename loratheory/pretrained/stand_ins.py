@@ -88,6 +88,7 @@ class Plan:
         if self.partner.side == "before":
             return assign_disagreeing(self.partner.words, [*self.facts], number)
         subjects = dict.fromkeys(self.facts.values())
+        # Two subjects may have one answer; the partner is about each answer once.
         return assign_disagreeing(subjects, self.partner.words, number)
 
     def two_hop_facts(self, number: int) -> dict[str, str]:
@@ -173,6 +174,7 @@ def find_wrong_sentences(name: str, value: Any) -> Iterator[str]:
     if not are_texts(value):
         yield f"{name!r} is no list of sentences"
         return
+    # One place for the subject, or it would be said twice or never.
     for text in value:
         if text.count("{}") != 1:
             yield f"{name!r} holds {text!r}, which has no single {{}} to fill in"
@@ -282,10 +284,12 @@ def train_for_composition(
         the `layers`, or `steps` or `rank` is below 1.
     """
     plan.check(stand_ins)
+    # Training would take minutes before it found out.
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
+    # The last partner acts in no training: it only measures.
     partners, beside = [], []
     for number in range(stand_ins + 1):
         held_out = number == stand_ins

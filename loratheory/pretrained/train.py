@@ -93,6 +93,7 @@ class Training:
     def ended(self, losses: Sequence[float]) -> bool:
         """Whether a training with these losses so far is over."""
         last = losses[-self.window :]
+        # A few steps may be low by luck.
         low = len(last) == self.window and sum(last) / self.window < self.enough
         return low or len(losses) >= self.steps
 
@@ -149,6 +150,7 @@ def find_targets(model: Model, how: Training) -> list[str]:
         inside = how.layers is None or (number is not None and first <= number < after)
         ends = not how.targets or name.rpartition(".")[2] in how.targets
         if inside and ends and not place.embedding and place.module is not head:
+            # A module with two names is trained once.
             chosen.setdefault(id(place.module), name)
     if not chosen:
         endings = ", ".join(how.targets) or "anything"
@@ -381,6 +383,7 @@ class _Schedule:
 
     def at(self, number: int) -> tuple[list[str], Any]:
         """Call the stand-in of this step; return its prompts and their answers' first tokens."""
+        # Stand-ins take turns, and each has a series of examples of its own.
         turn, j = divmod(number, len(self.prompts))
         for k, one in enumerate(self.acts):
             # Drawn for each step by its number, so that a resumed training draws the same.
@@ -534,6 +537,7 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
             "layers or targets, or load the base in bfloat16"
         )
         raise TrainingError(message) from error
+    # What is returned is the norm before clipping: one bad prompt shows there.
     norm = torch.nn.utils.clip_grad_norm_(tensors, how.clip)
     for name, value in (("the loss", total), ("the gradient", float(norm))):
         if not math.isfinite(value):
@@ -551,6 +555,7 @@ def _last_logits(factors: Factors, prompts: Sequence[str]) -> Any:
     model, padded = factors.model, batch(factors.model, prompts)
     if factors.packed:
         (count, length), width = padded["input_ids"].shape, 3 * model.network.config.hidden_size
+        # Costs in linear maps and in attention, in units of 4 widths.
         real = int(padded["attention_mask"].sum())
         if real * (width + real) < count * length * (width + length):
             return last_logits(model, *pack(padded))

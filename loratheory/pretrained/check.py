@@ -172,25 +172,14 @@ def measure_noise(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Intruders:
-    """The top singular directions of an adapted weight."""
-
-    sigma: Float64[np.ndarray, " top"]  # its singular values, descending
-    cosines: Float64[np.ndarray, " top"]  # of left singular vectors, the largest with the base's
-    first: Float64[np.ndarray, " m"]  # the first of these vectors
-
-    def count(self, alike: float = ALIKE) -> int:
-        """Return how many resemble no direction of the base: their cosine is below `alike`."""
-        return int((self.cosines < alike).sum())
-
-
 def find_intruders(
     matrix: Float[np.ndarray, "m n"], base: Basis, update: LowRank, top: int = TOP
-) -> Intruders:
-    """Return the top directions of an adapted weight and how alike each is to one of the base.
+) -> tuple[Float64[np.ndarray, " top"], Float64[np.ndarray, " m"]]:
+    """Return how alike the top directions of an adapted weight are to the base's, and the first.
 
-    `matrix` is the base weight, `base` its singular vectors, `update` what an adapter adds (NumPy).
+    The directions are left singular vectors; of each the largest cosine with one of the base. An
+    intruder's is below `ALIKE`. `matrix` is the base weight, `base` its singular vectors, `update`
+    what an adapter adds (NumPy).
     Errors are about the square root of the precision in which `base` was stored. Costs ``O(m n r)``
     once, then ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
 
@@ -214,14 +203,14 @@ def find_intruders(
     strength = np.sqrt(np.maximum(values, 0.0))
     first = base.frame @ vectors[:, 0]
     if wide:
-        return Intruders(strength, np.abs(vectors).max(axis=0), first)
+        return np.abs(vectors).max(axis=0), first
     # The frame is on the right: left vectors follow through the weight.
     safe = np.where(strength > 0, strength, 1.0)
     clear = sigma > CLEAR * sigma[0]
     seen = (sigma[:, None] ** 2 * vectors + cross @ (own.T @ vectors))[clear]
     cosines = np.abs(seen / sigma[clear, None] / safe).max(axis=0)
     left = (matrix @ first + update.up @ (update.down @ first)) / safe[0]
-    return Intruders(strength, cosines, left.astype(np.float64))
+    return cosines, left.astype(np.float64)
 
 
 def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]:
@@ -304,13 +293,13 @@ def ask_intrusion(module: Module) -> Iterator[Reading]:
 
 def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
     (m, n), seen, part = low.shape, module.noise, low.svd(1)
-    top = find_intruders(module.weight, module.basis, coefficient * low)
-    overlap = float(part.left[:, 0] @ top.first) ** 2
+    cosines, first = find_intruders(module.weight, module.basis, coefficient * low)
+    overlap = float(part.left[:, 0] @ first) ** 2
     # The theorem is stated for entries of variance 1 / n.
     size = seen.spread * max(m, n) ** 0.5 or 1.0
     case = intruder_threshold.Case(float(part.sigma[0]) / size, coefficient, n)
     note = (
-        f"{top.count()} of the top {len(top.cosines)} directions are not the base's; the "
+        f"{(cosines < ALIKE).sum()} of the top {len(cosines)} directions are not the base's; the "
         f"adapter's largest singular value is {case.merged:.2g} times the noise level"
     )
     needs = f"a square base, this is {m} × {n}"

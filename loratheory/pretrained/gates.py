@@ -27,6 +27,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from typing import Any, Literal
 
@@ -185,6 +186,8 @@ class _BlockRouter(Router):
 class _PromptRouter(Router):
     """Chooses adapters for whole prompts, by passes of the network before the one that counts."""
 
+    scores: Mapping[str, Scores]
+
     def __init__(self, model: Model, acting: Attached, hops: Groups) -> None:
         import torch
 
@@ -193,7 +196,6 @@ class _PromptRouter(Router):
         self.hops, self.rows = hops, self._to_rows(hops)
         self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
         self.listener: Listener | None = None
-        self._call: Any = None  # the network's arguments of the pass that counts
 
     def __call__(self, module: str, x: Array) -> Array:
         if self.listener is not None:
@@ -229,46 +231,49 @@ class _PromptRouter(Router):
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(kind, fact, "call it with input_ids")
         mask = kwargs.get("attention_mask")
-        real = (torch.ones_like(ids) if mask is None else mask).bool()
-        self._call = (module, args, kwargs, ids.shape[1])
-        rows = self.choose(ids, real, torch.zeros(len(ids), self.size, device=ids.device))
-        self._call = None
-        # Modules see tokens in rows, prompt after prompt.
-        self.weights = rows.repeat_interleave(ids.shape[1], 0)
+        self.ids, self.real = ids, (torch.ones_like(ids) if mask is None else mask).bool()
+        # Not a call of the module, which would run this hook again.
+        self.attempt = partial(module.forward, *args, **kwargs)
+        self._spread(self.choose(torch.zeros(len(ids), self.size, device=ids.device)))
 
     @abstractmethod
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
-        """Return weights (b, k) for prompts (b, t), given zero weights and which are tokens."""
+    def choose(self, weights: Any) -> Any:
+        """Return weights (b, k) for the prompts, given zero weights."""
 
-    def attempt(self, weights: Any, listener: Listener | None = None) -> Any:
-        """Return what the network says of these prompts while adapters act with weights (b, k)."""
-        import torch
-
-        network, args, kwargs, length = self._call
-        self.weights, self.listener = weights.repeat_interleave(length, 0), listener
-        try:
-            with torch.no_grad():
-                return network.forward(*args, **kwargs)  # not a call: that would ask us again
-        finally:
-            self.listener = None
+    def _spread(self, weights: Any) -> None:
+        """Let adapters act with weights (b, k) at all tokens, which come in rows by prompts."""
+        self.weights = weights.repeat_interleave(self.ids.shape[1], 0)
 
     def log_probs(self, weights: Any) -> Any:
-        """Return log-probabilities (b, v) of the prompts' next token in such an attempt."""
-        return self.attempt(weights).logits[:, -1].float().log_softmax(-1)
+        """Return log-probabilities (b, v) of the next token while adapters act so, by a pass."""
+        import torch
 
-    def responses(self, scores: Mapping[str, Scores], mask: Any, weights: Any, reduce: Any) -> Any:
-        """Return the mean over matrices of what `reduce` makes of scores (b, t, k) and the mask."""
-        seen = list[Any]()
+        self._spread(weights)
+        with torch.no_grad():
+            return self.attempt().logits[:, -1].float().log_softmax(-1)
+
+    def responses(self, weights: Any) -> Any:
+        """Return mean, largest and last response, (3, b, k), averaged over matrices, by a pass."""
+        import torch
+
+        seen, real = list[Any](), self.real[..., None]
 
         def _listen(module: str, x: Array) -> None:
-            seen.append(reduce(scores[module](x).reshape(*mask.shape, -1), mask[..., None]))
+            scores = self.scores[module](x).reshape(*self.real.shape, -1)
+            mean = scores.where(real, 0.0).sum(1) / real.sum(1)
+            peak = scores.where(real, -torch.inf).amax(1)
+            seen.append(torch.stack([mean, peak, scores[:, -1]]))
 
-        self.attempt(weights, _listen)
+        self.listener = _listen
+        try:
+            self.log_probs(weights)
+        finally:
+            self.listener = None
         return sum(seen) / len(seen)
 
-    def require_left_padding(self, mask: Any) -> None:
+    def require_left_padding(self) -> None:
         """Reject prompts that are not padded on the left: their last position is no token."""
-        if not bool(mask[:, -1].all()):
+        if not bool(self.real[:, -1].all()):
             fact = "some prompts end before the last position"
             raise failure(self.model, fact, "pad them on the left, as `batch` does")
 
@@ -310,16 +315,14 @@ def gate_prompts(
 class _GroupRouter(_PromptRouter):
     """The group whose mean response to the prompt is largest."""
 
-    scores: Mapping[str, Scores]
-
     def __init__(self, model: Model, acting: Attached, groups: Groups, deciding: Groups) -> None:
         super().__init__(model, acting, groups)
         rows = self._to_rows(deciding)
         self.shares = rows / rows.sum(1, keepdim=True)
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
+    def choose(self, weights: Any) -> Any:
         """Weigh the adapters of one group by 1."""
-        responses = self.responses(self.scores, mask, weights, _average)
+        responses = self.responses(weights)[0]
         # A group is as strong as the mean of those in it that decide.
         best = (responses @ self.shares.to(responses).T).argmax(1)
         return self.rows.to(weights)[best]
@@ -369,22 +372,21 @@ def route_hops(
 class _HopRouter(_PromptRouter):
     """One adapter of each hop, chosen while those of the hops before act."""
 
-    scores: Mapping[str, Scores]
     by: str
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
+    def choose(self, weights: Any) -> Any:
         """Weigh one adapter of each hop by 1."""
         import torch
 
-        self.require_left_padding(mask)
-        peaks, ends = self._measure_peaks_and_ends(mask, weights)
+        self.require_left_padding()
+        _, peaks, ends = self.responses(weights)
         for number, hop in enumerate(self.hops):
             candidates = torch.tensor(hop, device=peaks.device)
             # Of the first hop the largest response to one token: a name among the prompt's words.
             if number == 0:
                 marks = peaks[:, candidates]
             elif self.by == "response":
-                _, now = self._measure_peaks_and_ends(mask, weights)
+                now = self.responses(weights)[2]
                 # Only the rise counts: some adapters respond much to any prompt.
                 marks, ends = (now - ends)[:, candidates], now
             else:
@@ -396,11 +398,6 @@ class _HopRouter(_PromptRouter):
                 marks = torch.stack(columns, 1)
             weights = _switch_on(weights, candidates[marks.argmax(1)])
         return weights
-
-    def _measure_peaks_and_ends(self, mask: Array, weights: Any) -> tuple[Any, Any]:
-        """Return the largest response to a token, and that at the prompt's end, both (b, k)."""
-        peaks, ends = self.responses(self.scores, mask, weights, _peak_and_last).unbind(-1)
-        return peaks, ends
 
 
 def route_subjects(
@@ -442,27 +439,23 @@ class _SubjectRouter(_PromptRouter):
             fact, remedy = f"there are subjects for {counts}", "list for every adapter the names"
             raise failure(model, fact, f"{remedy} of what its facts are about")
         # By hop the subjects of its adapters, with their first tokens and whose they are.
-        self.named: list[list[tuple[str, int]]] = []
-        self.tokens: list[Any] = []
-        self.owners: list[Any] = []
+        self.subjects: list[tuple[list[tuple[str, int]], Any, Any]] = []
         for hop in hops:
             pairs: list[tuple[str, int]] = []
             for k in hop:
                 pairs += zip(subjects[k], repeat(k), strict=False)
             names, owners = zip(*pairs, strict=True)
-            self.named.append(pairs)
-            self.tokens.append(first_tokens(model, names))
-            self.owners.append(torch.tensor(owners))
+            self.subjects.append((pairs, first_tokens(model, names), torch.tensor(owners)))
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
+    def choose(self, weights: Any) -> Any:
         """Weigh at most one adapter of each hop by 1."""
         import torch
 
-        self.require_left_padding(mask)
+        self.require_left_padding()
         decode = self.model.tokenizer.decode
-        texts = [decode(row[real]) for row, real in zip(ids, mask, strict=True)]
+        texts = [decode(row[real]) for row, real in zip(self.ids, self.real, strict=True)]
         base: Any = None
-        for pairs, tokens, owners in zip(self.named, self.tokens, self.owners, strict=True):
+        for pairs, tokens, owners in self.subjects:
             named = [_find_named(text, pairs) for text in texts]
             one = torch.tensor(named, device=weights.device)
             # No subject is named, but an adapter of an earlier hop acts and leads to one.
@@ -493,18 +486,6 @@ def _switch_on(weights: Any, one: Any) -> Any:
     import torch
 
     return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
-
-
-def _average(scores: Any, real: Any) -> Any:
-    """Return the mean over real tokens, (b, k)."""
-    return scores.where(real, 0.0).sum(1) / real.sum(1)
-
-
-def _peak_and_last(scores: Any, real: Any) -> Any:
-    """Return the largest score of a real token, and the last token's, (b, k, 2)."""
-    import torch
-
-    return torch.stack([scores.where(real, -torch.inf).amax(1), scores[:, -1]], dim=-1)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ answers are given, only prompts count on which the adapter alone is right.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -102,57 +102,53 @@ def split_prompts(prompts: Prompts) -> tuple[Prompts, Prompts]:
     return choosing, scoring
 
 
-@dataclass(frozen=True, eq=False)
 class _Exam:
-    """Prompts of each adapter, and what each adapter alone says after its own."""
+    """Prompts of each adapter, and what each adapter alone says after its own.
 
-    names: tuple[str, ...]  # of the groups, those of adapters first
-    owner: np.ndarray  # (n,), of each prompt its group
-    prompts: list[list[str]]  # by group
-    alone: Any  # (n, v) log-probabilities; the base's for prompts that are no adapter's
-    target: Any  # (n,) tokens that are right: the answers', or what the adapter alone says
+    The groups, whose `names` are those of adapters first, have `prompts` each; `owner` (n,) is the
+    group of each prompt, `alone` (n, v) log-probabilities, those of the base where a group is no
+    adapter's, and `target` (n,) the tokens that are right: the answers', told by their first
+    tokens, or what the adapter alone says. Costs a pass over its prompts for each adapter.
+    """
 
-    @classmethod
-    def of(cls, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> "_Exam":
-        """Costs a pass over its prompts for each adapter; answers are told by first tokens."""
+    def __init__(self, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> None:
         import torch
 
-        prompts = [[*pairs] for pairs in groups.values()]
+        self.model, self.names, self.prompts = model, tuple(groups), [*map(list, groups.values())]
+        self.owner = np.repeat(np.arange(len(groups)), [*map(len, self.prompts)])
         alone, targets = [], []
         with attach(model, adapters, 0.0) as acting:
             for number, pairs in enumerate(groups.values()):
                 # Further groups are no adapter's: then nobody acts.
                 acting.set(np.arange(len(adapters)) == number)
-                alone.append(next_token_logits(model, prompts[number]).log_softmax(-1))
+                alone.append(next_token_logits(model, self.prompts[number]).log_softmax(-1))
                 answers = [*pairs.values()]
                 known = all(answers)
                 targets.append(first_tokens(model, answers) if known else alone[-1].argmax(1))
-        owner = np.repeat(np.arange(len(groups)), [*map(len, prompts)])
-        return cls(tuple(groups), owner, prompts, torch.cat(alone), torch.cat(targets))
+        self.alone, self.target = torch.cat(alone), torch.cat(targets)
 
     @property
     def right(self) -> np.ndarray:
         """Where the adapter alone is right."""
         return top1(self.alone, self.target)
 
-    def ask(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    def ask(self) -> tuple[np.ndarray, np.ndarray]:
         """With what acts now, the mean divergence of each group, and which answers are right."""
-        now = next_token_logits(model, [*chain.from_iterable(self.prompts)]).log_softmax(-1)
+        prompts = [*chain.from_iterable(self.prompts)]
+        now = next_token_logits(self.model, prompts).log_softmax(-1)
         # Rounding makes a divergence of nothing negative.
         kl = kl_by_row(self.alone, now).clamp(min=0).double().numpy()
         means = np.bincount(self.owner, kl) / np.bincount(self.owner)
         return means, top1(now, self.target)
 
-    def slopes(
-        self, model: Model, acting: Attached, coefficients: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(self, acting: Attached, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """With these coefficients the mean divergence of each group, and its derivatives."""
         alone = self.alone.split([*map(len, self.prompts)])
-        return divergence_slopes(model, acting, self.prompts, alone, coefficients)
+        return divergence_slopes(self.model, acting, self.prompts, alone, coefficients)
 
-    def score(self, model: Model, owned: int) -> tuple[Retention, ...]:
+    def score(self, owned: int) -> tuple[Retention, ...]:
         """Return what is kept of each group; the first `owned` are adapters'."""
-        means, said = self.ask(model)
+        means, said = self.ask()
         counted = self.right | (self.owner >= owned)  # of further questions all count
         marks = []
         for i, share in enumerate(retention(self.names, self.owner, said, counted)):
@@ -160,28 +156,19 @@ class _Exam:
         return tuple(marks)
 
 
-@dataclass(eq=False)
 class _Evaluator:
     """What evaluating one method after another shares: both exams, the base, measured points."""
 
-    model: Model
-    trial: _Exam
-    exam: _Exam
-    count: int  # of the adapters
-    size: float  # numbers of the mean adapter
-    base: Any  # (t, v) the base's log-probabilities on ordinary sentences
-    measured: dict[Any, np.ndarray] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
-    ) -> "_Evaluator":
-        """Return an evaluator that has measured each adapter alone on its prompts."""
-        trial = _Exam.of(model, adapters, choosing)
-        exam = _Exam.of(model, adapters, scoring)
-        size = sum(map(_count_numbers, adapters)) / len(adapters)
-        base, _ = token_log_probs(model, GENERIC, at_once=True)
-        return cls(model, trial, exam, len(adapters), size, base)
+    def __init__(
+        self, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
+    ) -> None:
+        self.model, self.count = model, len(adapters)
+        self.trial = _Exam(model, adapters, choosing)
+        self.exam = _Exam(model, adapters, scoring)
+        # Numbers of the mean adapter, and the base's log-probabilities on ordinary sentences.
+        self.size = sum(map(_count_numbers, adapters)) / self.count
+        self.base, _ = token_log_probs(model, GENERIC, at_once=True)
+        self.measured: dict[Any, np.ndarray] = {}
 
     def evaluate(self, name: str, method: Method, acting: Attached) -> Evaluation:
         """Optimise the coefficients of a method that acts now, score it, and take it off."""
@@ -192,16 +179,16 @@ class _Evaluator:
             key = (what, *coefficients.tolist()) if coefficients.any() else ()
             if key not in self.measured:
                 acting.set(coefficients)
-                self.measured[key] = self.trial.ask(self.model)[0]
+                self.measured[key] = self.trial.ask()[0]
             return self.measured[key]
 
         with acting:
             first = acting.coefficients[0].tolist()
-            slopes = partial(self.trial.slopes, self.model, acting)
+            slopes = partial(self.trial.slopes, acting)
             numbers, kl = optimise_coefficients(_measure, slopes, method.free, first)
             acting.set(numbers)
             now, _ = token_log_probs(self.model, GENERIC, at_once=True)
-            marks = self.exam.score(self.model, self.count)
+            marks = self.exam.score(self.count)
             cost = self.cost(method, acting)
         return Evaluation(name, numbers, cost, kl, marks, kl_to_base(self.base, now))
 
@@ -279,8 +266,8 @@ def advise(
     # What each adapter alone says is the standard that every method is held against.
     names = tuple(choosing)
     begin("each adapter alone")
-    evaluator = _Evaluator.of(model, adapters, choosing, scoring)
-    alone, bare = _measure_alone(model, evaluator.exam, len(adapters))
+    evaluator = _Evaluator(model, adapters, choosing, scoring)
+    alone, bare = _measure_alone(evaluator.exam, len(adapters))
     tried, notes, given = list[Evaluation](), list[str](), {"moments": moments, "subjects": about}
     same = list[Any]()
     if kept_in:
@@ -322,7 +309,7 @@ def advise(
     return Advice(names, said, tuple(bare), drifts, tuple(tried), best, reason, tuple(notes))
 
 
-def _measure_alone(model: Model, exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
+def _measure_alone(exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
     """Return what each of `count` adapters alone answers rightly, and the base of what counts."""
     alone = retention(exam.names, exam.owner, exam.right, exam.owner >= 0)[:count]
     for share in alone:
@@ -331,7 +318,7 @@ def _measure_alone(model: Model, exam: _Exam, count: int) -> tuple[list[Share], 
             raise failure(share.what, fact, "see that it was trained on these prompts and answers")
     # Only what an adapter knows alone can be lost.
     counted = exam.right | (exam.owner >= count)
-    return alone, retention(exam.names, exam.owner, exam.ask(model)[1], counted)[:count]
+    return alone, retention(exam.names, exam.owner, exam.ask()[1], counted)[:count]
 
 
 def _read_evaluation(file: Path) -> Evaluation:

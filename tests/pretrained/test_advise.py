@@ -176,9 +176,9 @@ def searched(model, adapters, exam, free):
 
         def _measure(coefficients):
             acting.set(coefficients)
-            return exam.ask(model)[0]
+            return exam.ask()[0]
 
-        slopes = partial(exam.slopes, model, acting)
+        slopes = partial(exam.slopes, acting)
         return optimise_coefficients(_measure, slopes, free, [1.0] * len(adapters))
 
 
@@ -207,7 +207,7 @@ def situation(kind, seed):
     wholes = [drawn(model, rng, 0.3 * strength) for strength in strengths]
     if one:
         wholes = wholes[:1] * len(wholes)
-    exam = _Exam.of(model, wholes, letters(len(wholes)))
+    exam = _Exam(model, wholes, letters(len(wholes)))
     return model, [scaled(*pair) for pair in zip(wholes, written, strict=True)], exam
 
 
@@ -217,7 +217,7 @@ def values_at(model, adapters, exam, points):
     with attach(model, adapters) as acting:
         for point in points:
             acting.set(point)
-            found.append(exam.ask(model)[0].max())
+            found.append(exam.ask()[0].max())
     return np.array(found)
 
 
@@ -257,15 +257,15 @@ def test_the_search_finds_what_a_fine_grid_and_a_fine_line_find(kind, seed):
 def test_derivatives_are_those_of_differences(kind, base, folders):
     """In double precision, with prompts of different lengths and adapters of embeddings."""
     model, adapters = base(kind, double=True), [*map(read_adapter, folders(kind))]
-    exam = _Exam.of(model, adapters, letters(2, each=20))
+    exam = _Exam(model, adapters, letters(2, each=20))
     at, step, ends = np.array([0.3, 0.8]), 1e-3, []
     with attach(model, adapters) as acting:
-        values, rows = exam.slopes(model, acting, at)
+        values, rows = exam.slopes(acting, at)
         for move in (*np.eye(2), *-np.eye(2)):
             acting.set(at + step * move)
-            ends.append(exam.ask(model)[0])
+            ends.append(exam.ask()[0])
         acting.set(at)
-        assert values == pytest.approx(exam.ask(model)[0], rel=1e-4)
+        assert values == pytest.approx(exam.ask()[0], rel=1e-4)
     differences = (np.array(ends[:2]) - np.array(ends[2:])).T / (2 * step)
     assert rows == pytest.approx(differences, rel=0.02, abs=0.01)
 

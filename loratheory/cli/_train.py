@@ -76,7 +76,7 @@ def train(
         columns["right"] = lambda share: f"{share.right} of {share.asked}"
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
-        out.say(f" {found.leak:.2f} nats per token on ordinary text; {card}", "Drift:")
+        out.say(f" {found.card['leak']:.2f} nats per token on ordinary text; {card}", "Drift:")
 
 
 def _parse_neighbours(text: str) -> tuple[int, int]:

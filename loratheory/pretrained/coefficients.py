@@ -7,6 +7,7 @@ sequential quadratic programming on the epigraph: minimise ``t`` such that no di
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -77,15 +78,13 @@ def optimise_coefficients(
         If `measure` or `slopes` raises it; values that are not finite count as 50 nats.
     """
     search = _Search(measure, slopes, len(given))
-    try:
+    with suppress(_Spent):
         if free == "one":
             search.follow_line()
         elif free == "each":
             search.descend()
         else:
             search.measured_at(np.array(given, dtype=float))
-    except _Spent:
-        pass
     best = search.best()
     return best, float(search.seen[best].max())
 

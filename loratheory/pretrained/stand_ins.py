@@ -199,38 +199,17 @@ class Composed:
         Right answers without the adapter, with it alone, beside its first stand-in, and beside the
         held-out one. Where the first has many more, the examples were memorised, stand-in by
         stand-in.
-    leak : float
-        Drift: the mean KL divergence from the base on ordinary sentences, nats per token.
-    subjects : tuple of str
-        What its facts are about; subject routing chooses adapters by it.
-    partner : {"after", "before"}
-        Where a partner's facts come in a two-hop question, as in the plan.
-    plan : str
-        A content hash of the plan.
-    settings : mapping
-        How many stand-ins, steps and further examples, the rank, the layers and the seed.
+    card : dict
+        What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
+        routing chooses adapters; where a `partner`'s facts come in a two-hop question; a content
+        hash of the `plan`; `settings`, how many stand-ins, steps and further examples, the rank,
+        the layers and the seed; the shares as `measured`; and the `leak`, which is the drift on
+        ordinary sentences in nats per token.
     """
 
     adapter: Adapter
     shares: tuple[Share, ...]
-    leak: float
-    subjects: tuple[str, ...]
-    partner: Literal["after", "before"]
-    plan: str
-    settings: Mapping[str, Any]
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """Return the measurements and settings for ``adapter_card.json``."""
-        return {
-            "base": self.adapter.info.base,
-            "subjects": [*self.subjects],
-            "partner": self.partner,
-            "plan": self.plan,
-            "settings": dict(self.settings),
-            "measured": [asdict(share) for share in self.shares],
-            "leak": self.leak,
-        }
+    card: dict[str, Any]
 
 
 def train_for_composition(
@@ -307,12 +286,20 @@ def train_for_composition(
     examples = [*plan.examples, *lessons]
     adapter = train_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
-    shares, drift = _measure(model, plan, adapter, partners, described)
+    shares = _measure(model, plan, adapter, partners, described)
     settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"lessons": len(lessons)} if lessons else {}
-    name = content_hash(asdict(plan))
-    return Composed(adapter, shares, drift, tuple(plan.facts), plan.partner.side, name, settings)
+    card = {
+        "base": adapter.info.base,
+        "subjects": [*plan.facts],
+        "partner": plan.partner.side,
+        "plan": content_hash(asdict(plan)),
+        "settings": settings,
+        "measured": list(map(asdict, shares)),
+        "leak": measure_drift(model, [adapter])[0],
+    }
+    return Composed(adapter, shares, card)
 
 
 def _measure(
@@ -321,8 +308,8 @@ def _measure(
     adapter: Adapter,
     partners: Sequence[Adapter],
     described: Examples,
-) -> tuple[tuple[Share, ...], float]:
-    """Return what is answered without the adapter, with it, and beside two partners; its drift."""
+) -> tuple[Share, ...]:
+    """Return what is answered without the adapter, with it, and beside two partners."""
     number = len(partners) - 1  # of the partner that acted in no training
     # Held-out wordings where there are some: others measure what was memorised.
     wordings = plan.two_hop_unread or plan.two_hop
@@ -349,4 +336,4 @@ def _measure(
         _ask("two-hop, beside the held-out stand-in", two_hop)
         _ask("facts, beside the held-out stand-in", facts)
         _ask("the held-out stand-in's facts", theirs)
-    return tuple(shares), measure_drift(model, [adapter])[0]
+    return tuple(shares)

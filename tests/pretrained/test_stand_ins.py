@@ -118,7 +118,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     with attach(model, [by_hand]):
         now, came = token_log_probs(model, GENERIC)
     divergence = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
-    assert found.leak == pytest.approx(divergence.item(), rel=1e-3)
+    assert found.card["leak"] == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}

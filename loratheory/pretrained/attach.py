@@ -11,7 +11,7 @@ import difflib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from operator import ne
@@ -54,7 +54,6 @@ class Router(ABC):
         """Decide what the coming pass of a watched module needs."""
 
 
-@dataclass(eq=False)
 class Attached:
     """Adapters that act on a model until `remove`, or the end of the ``with`` block.
 
@@ -76,24 +75,25 @@ class Attached:
         The modules by name, with the factors of all adapters.
     """
 
-    names: tuple[str, ...]
     layers: Int64[np.ndarray, " modules"]
     coefficients: Float64[np.ndarray, "modules adapters"]
-    route: Route | None = None
-    traced: Any = None
-    recorded: dict[str, Array] | None = None
-    sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
-    _handles: list[Any] = field(default_factory=list, repr=False)
-    _router_handles: list[Any] = field(default_factory=list, repr=False)
 
-    @classmethod
-    def over(cls, sites: Mapping[str, "Site"], count: int) -> "Attached":
-        """Return `count` adapters at coefficient 1 on these modules; `act` switches them on."""
-        layers = np.full(len(sites), -1, dtype=np.int64)
-        for row, number in enumerate(map(layer_of, sites)):
-            if number is not None:
-                layers[row] = number
-        return cls(tuple(sites), layers, np.ones((len(sites), count)), sites=sites)
+    def __init__(self, sites: Mapping[str, "Site"], count: int, coefficients: Any) -> None:
+        self.names, self.sites = tuple(sites), sites
+        self.layers = np.full(len(sites), -1, dtype=np.int64)
+        self.coefficients = np.ones((len(sites), count))
+        self.route: Route | None = None
+        self.traced: Any = None
+        self.recorded: dict[str, Array] | None = None
+        self._handles: list[Any] = []
+        self._router_handles: list[Any] = []
+        # Before any hook is set, since what is wrong is refused.
+        self.set(coefficients)
+        for row, (name, site) in enumerate(sites.items()):
+            layer = layer_of(name)
+            self.layers[row] = -1 if layer is None else layer
+            hook = partial(self._change, row, name, site)
+            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
 
     @property
     def updates(self) -> dict[str, tuple[LowRank, ...]]:
@@ -159,13 +159,6 @@ class Attached:
                 handle = module.register_forward_pre_hook(hook, with_kwargs=True)
                 self._router_handles.append(handle)
 
-    def act(self) -> "Attached":
-        """Switch the adapters on, by a hook at each module."""
-        for row, (name, site) in enumerate(self.sites.items()):
-            hook = partial(self._change, row, name, site)
-            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
-        return self
-
     def _change(
         self, row: int, name: str, site: "Site", _: Any, args: Any, kwargs: Any, out: Any
     ) -> Any:
@@ -230,9 +223,7 @@ def attach(model: Model, adapters: Sequence[Adapter], coefficients: Any = 1.0) -
     """
     together, places = fit_adapters(model, adapters)
     sites = {name: Site.of(place, together.updates(name)) for name, place in places.items()}
-    acting = Attached.over(sites, len(adapters))
-    acting.set(coefficients)
-    return acting.act()
+    return Attached(sites, len(adapters), coefficients)
 
 
 @dataclass(eq=False)

@@ -434,9 +434,7 @@ class Factors:
 
     def acting(self) -> Attached:
         """Let them act on the model until the ``with`` block ends."""
-        acting = Attached.over(self.sites, 1)
-        acting.set(self.scale)
-        return acting.act()
+        return Attached(self.sites, 1, self.scale)
 
     def adapter(self, info: Info) -> Adapter:
         """A copy of what they are now, scale folded in, in float32 NumPy arrays."""

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 from importlib.metadata import Distribution, PackageNotFoundError
 
 import gguf
@@ -188,27 +186,6 @@ def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not
             work()
         assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
-
-
-def test_importing_the_package_needs_no_extra_and_loading_says_which():
-    """As after `pip install loratheory`, where the extras are not there to be imported."""
-    code = """
-import sys
-class Missing:
-    def find_spec(name, *_):
-        if name in {"torch", "transformers", "peft", "filelock", "huggingface_hub"}:
-            raise ModuleNotFoundError(name=name)
-sys.meta_path.insert(0, Missing)
-import loratheory.pretrained
-try:
-    loratheory.pretrained.load_model("some/model")
-except loratheory.pretrained.ModelError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == (
-        "a base model needs torch, which is not installed: pip install 'loratheory[pretrained]'\n"
-    )
 
 
 # Tokenizers

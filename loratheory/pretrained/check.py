@@ -64,7 +64,7 @@ SIGNED = ("thm:averaging-survival", "thm:two-read-region")  # margins: their sig
 Progress = Callable[[Iterable[str], int], Iterable[str]]
 
 
-def read_weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
+def read_weight(place: Map, name: str) -> Float[np.ndarray, "m n"]:
     """Return a weight matrix, outputs × inputs, on the CPU, as float32 unless it is float64.
 
     Raises `ModelError` if an entry is not finite.
@@ -179,9 +179,9 @@ def find_intruders(
 
     The directions are left singular vectors; of each the largest cosine with one of the base. An
     intruder's is below `ALIKE`. `matrix` is the base weight, `base` its singular vectors, `update`
-    what an adapter adds (NumPy).
-    Errors are about the square root of the precision in which `base` was stored. Costs ``O(m n r)``
-    once, then ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
+    what an adapter adds (NumPy). Errors are about the square root of the precision in which `base`
+    was stored. Costs ``O(m n r)`` once, then ``O(k r)`` a step of Lanczos iteration; no
+    decomposition of an (m, n) matrix.
 
     References
     ----------
@@ -626,13 +626,13 @@ def _collect_inputs(
         prompts += [*facts.get(name, ())][:PROMPTS]
     inputs = {}
     for name, x in collect_inputs(model, one_by_one(model, prompts or GENERIC), modules).items():
-        rows: Float64[np.ndarray, "t n"] = x.double().cpu().numpy()
-        if not np.isfinite(rows).all():
+        if not bool(x.isfinite().all()):
             remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
             raise failure(name, "what the model feeds it is not finite", remedy)
         # A direction is asked of inputs, and zero has none.
-        rows = rows[np.linalg.norm(rows, axis=1) > 0]
-        inputs[name] = rows[:: max(1, -(-len(rows) // TOKENS))]
+        rows = x[x.any(dim=1)]
+        # Thinned before they are widened: those of all modules are in memory at once.
+        inputs[name] = rows[:: max(1, -(-len(rows) // TOKENS))].double().cpu().numpy()
     return inputs
 
 

@@ -165,7 +165,7 @@ def test_a_weight_is_decomposed_once_and_anew_where_the_file_is_damaged(monkeypa
 )
 def test_weights_are_outputs_by_inputs_whatever_the_layout(kind, name, base):
     [place] = [place for each, place in maps(base(kind)).items() if each.endswith(name)]
-    matrix, x = read_weight(place), torch.randn(3, place.shape[1])
+    matrix, x = read_weight(place, name), torch.randn(3, place.shape[1])
     bias = 0 if place.module.bias is None else place.module.bias
     assert matrix.shape == place.shape
     assert np.allclose(x.numpy() @ matrix.T, place.module(x) - bias, atol=1e-5)

@@ -221,8 +221,6 @@ class _PromptRouter(Router):
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:  # noqa: ARG002
         """Choose who acts on each prompt."""
-        import torch
-
         kind, ids = type(module).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
             fact = "a prompt is judged as a whole, and a cache holds part of it already"
@@ -231,10 +229,10 @@ class _PromptRouter(Router):
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(kind, fact, "call it with input_ids")
         mask = kwargs.get("attention_mask")
-        self.ids, self.real = ids, (torch.ones_like(ids) if mask is None else mask).bool()
+        self.ids, self.real = ids, (ids.new_ones(ids.shape) if mask is None else mask).bool()
         # Not a call of the module, which would run this hook again.
         self.attempt = partial(module.forward, *args, **kwargs)
-        self._spread(self.choose(torch.zeros(len(ids), self.size, device=ids.device)))
+        self._spread(self.choose(self.rows.new_zeros(len(ids), self.size, device=ids.device)))
 
     @abstractmethod
     def choose(self, weights: Any) -> Any:
@@ -483,9 +481,7 @@ def _find_named(text: str, pairs: Sequence[tuple[str, int]]) -> int:
 
 def _switch_on(weights: Any, one: Any) -> Any:
     """Return the same weights, and one more adapter on each prompt."""
-    import torch
-
-    return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
+    return weights.scatter(1, one[:, None], 1.0)
 
 
 @contextmanager

@@ -68,9 +68,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def library(model):
-    places = {n: m.shape for n, m in maps(model).items() if "layers." in n}
     rng = np.random.default_rng(5)
-    return [Adapter.of({n: gaussian(rng, *x, 2, 1.0) for n, x in places.items()}) for _ in NAMES]
+    return [drawn(model, rng) for _ in NAMES]
 
 
 def dense_logits(adapters, coefficients, prompts):

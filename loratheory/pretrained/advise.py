@@ -150,6 +150,7 @@ class _Exam:
         """Return what is kept of each group; the first `owned` are adapters'."""
         means, said = self.ask()
         counted = self.right | (self.owner >= owned)  # of further questions all count
+        # Further questions are no adapter's, so that there is nothing to diverge from.
         marks = []
         for i, share in enumerate(retention(self.names, self.owner, said, counted)):
             marks.append(Retention(share, float(means[i]) if i < owned else None))
@@ -298,6 +299,7 @@ def advise(
     if best:
         [drift] = [one.leak for one in tried if one.way == best]
         reason += f" It moves ordinary sentences by {drift:.2g} nats a token."
+    # Not before the recommendation: what was to be compared is never the advice.
     for name, adapter in (others or {}).items():
         begin(name)
         # A finished merge has nothing left to choose.
@@ -341,6 +343,7 @@ def recommend(
     routers = [one for one in tried if METHODS[one.way].gates is not None]
     merge = min(merges, key=attrgetter("chosen_kl"), default=None)
     gate = min(routers, key=attrgetter("chosen_kl"), default=None)
+    # A merge costs what one adapter costs, so that gates must keep clearly more.
     if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
         reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
         if merge.worst.part >= enough:

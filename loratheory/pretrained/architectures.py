@@ -78,6 +78,7 @@ def find_heads(model: Model, places: Mapping[str, Map]) -> dict[str, list[Head]]
     """
     config = getattr(model.network, "config", None)
     count = int(getattr(config, "num_attention_heads", 0) or 0)
+    # Older configs do not know shared keys: then each head has its own.
     shared = int(getattr(config, "num_key_value_heads", 0) or count)
     blocks: dict[str, list[Head]] = {}
     for name, place in places.items() if count else ():

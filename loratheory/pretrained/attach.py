@@ -426,6 +426,7 @@ def collect_inputs(
 
     handles = []
     for name in modules:
+        # By name: maps may share a module.
         hook = partial(_keep, name)
         handles.append(places[name].module.register_forward_pre_hook(hook, with_kwargs=True))
     try:

@@ -159,6 +159,7 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
                 raise failure(here, fact, REMEDY)
             for key, kind in value["kinds"].items():
                 kinds[key] = _parse(f"{here}: {key}", kind)
+            # Kinds of a later file come last, and the last is kept for measuring.
             types[name] = EntityType(tuple(asked), kinds)
     return types
 
@@ -343,6 +344,7 @@ def augment(
             continue
         # With one kind only there is nothing to hold out.
         kept = unseen or ([*kind.kinds][-1] if len(kind.kinds) > 1 else "")
+        # A description that contains the answer would give it away.
         tried, answer = _resolve(model, kind, subject), facts[subject]
         right = [x for x in tried if 0 < x.share >= least and not _contains(x.description, answer)]
         shown = [x for x in right if x.kind != kept]

@@ -134,6 +134,7 @@ def divergence_slopes(
                     (slope,) = torch.autograd.grad(kl + 0 * leaf.sum(), leaf)
             finally:
                 acting.traced = None
+            # Parts of a group add up to its mean, since each was divided by all its prompts.
             values[group] += kl.item()
             rows[group] += slope.numpy()
     return values.clip(min=0), rows
@@ -218,6 +219,7 @@ class _Search:
             rows = self._sloped_at(z[:-1])[1]
             return np.column_stack([-rows / unit, np.ones(len(rows))])
 
+        # The last variable is the bound that no divergence exceeds.
         found = minimize(
             lambda z: z[-1],
             [*start, 1.0],

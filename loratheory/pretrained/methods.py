@@ -156,6 +156,7 @@ def attach_method(
             for k, one in enumerate(about):
                 # An adapter whose subjects are a partner's answers is of the second hop.
                 hops[one.partner == "before"].append(k)
+            # A library may have adapters of one hop only.
             method.gates(model, acting, [*filter(None, hops)], [one.subjects for one in about])
             return acting, {}
         ordinary = [batch(model, [text]) for text in GENERIC] if levels is None else levels
@@ -213,6 +214,7 @@ def write_combination(
         inputs.append({"name": name, "sha256": hash_adapter(adapter)})
         if "subjects" in method.needs:
             inputs[-1] |= about[number]._asdict()
+    # Who reads the folder later sees which adapters, and how, even if names change.
     recipe = {"way": method.name, "coefficients": list(coefficients), "adapters": inputs}
     content = {"recipe": recipe, **(card or {})}
     if method.gates is None:

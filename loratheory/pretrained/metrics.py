@@ -52,6 +52,7 @@ def measure_drift(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...
     """
     if not adapters:
         return ()
+    # One pass of the base serves all adapters.
     base, drifts = token_log_probs(model, GENERIC)[0], list[float]()
     for adapter in adapters:
         with attach(model, [adapter]):
@@ -296,6 +297,7 @@ def token_log_probs(
     options = _accept(model, use_cache=False)
     with torch.no_grad():
         for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
+            # Each position but the last is asked for the token that follows it.
             ids = some["input_ids"]
             mask = some.get("attention_mask", torch.ones_like(ids)).bool()
             real = mask[:, :-1]  # padding is left
@@ -341,6 +343,7 @@ def write_on(
     how = {**GREEDY, "max_new_tokens": count, "streamer": streamer, "use_cache": use_cache}
     texts: list[str] = []
     with torch.no_grad():
+        # Padding is on the left, so that new tokens follow the text in every row.
         for some in _in_batches(model, prompts, size):
             del some["position_ids"]  # it makes its own, which grow as it writes
             out = model.network.generate(**some, **how)

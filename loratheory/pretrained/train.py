@@ -257,6 +257,7 @@ def train_lora(
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
     how = check_settings(training, examples, beside)
+    # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
     info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
@@ -426,6 +427,7 @@ class Factors:
             m, n = places[name].shape
             drawn = rng.uniform(-1, 1, (how.rank, n)) / np.sqrt(n)
             device = places[name].module.weight.device
+            # Drawn in float64 on the CPU, so that every device begins alike.
             down = torch.tensor(drawn, dtype=torch.float32, device=device, requires_grad=True)
             up = torch.zeros((m, how.rank), device=device, requires_grad=True)
             self.sites[name] = _Site(places[name].module, up, down, (how.rank,))

@@ -41,19 +41,27 @@ def model():
 
 
 @pytest.fixture
-def knows(monkeypatch):
-    """From words in a prompt to the name that the base then says, and how surely."""
+def knows(monkeypatch, model):
+    """From words in a prompt to the text that the base then says, and the logit of its first."""
 
     def _knows(told):
-        def _says(model, prompts):
+        def _find(prompt):
+            return next(((text, sure) for words, (text, sure) in told.items() if words in prompt))
+
+        def _next(_, prompts):
             rows = torch.zeros(len(prompts), 4001)
             for row, prompt in zip(rows, prompts, strict=True):
-                for words, (name, sure) in told.items():
-                    if words in prompt:
-                        row[first_tokens(model, [name])] = sure
+                if any(words in prompt for words in told):
+                    text, sure = _find(prompt)
+                    row[first_tokens(model, [text.strip()])] = sure
             return rows
 
-        monkeypatch.setattr(module, "next_token_logits", _says)
+        def _written(_, prompts, __):
+            return [_find(prompt)[0] for prompt in prompts]
+
+        monkeypatch.setattr(module, "next_token_logits", _next)
+        if any(text.startswith(" ") for text, _ in told.values()):
+            monkeypatch.setattr(module, "write_on", _written)
 
     return _knows
 
@@ -177,31 +185,16 @@ ONWARD = {
 }
 
 
-@pytest.fixture
-def speaks(monkeypatch):
-    """What the base goes on with after a word in the prompt, and how surely."""
-
-    def _speaks(told):
-        def _next(_, prompts):
-            rows = torch.zeros(len(prompts), 4001)
-            for row, prompt in zip(rows, prompts, strict=True):
-                sure = next(sure for word, (_, sure) in told.items() if word in prompt)
-                row[7] = math.log(4000 * sure / (1 - sure))
-            return rows
-
-        def _written(_, prompts, __):
-            return [next(text for word, (text, _) in told.items() if word in p) for p in prompts]
-
-        monkeypatch.setattr(module, "next_token_logits", _next)
-        monkeypatch.setattr(module, "write_on", _written)
-
-    return _speaks
+def logit(share):
+    """That gives a token this share of the probability, where all others have zero."""
+    return math.log(4000 * share / (1 - share))
 
 
-def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_answers(model, speaks):
-    speaks({"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6),
-            "capital of Fiji": (" Suva", 0.2), "of Peru speak": (" Spanish", 0.9),
-            "of Cuba speak": (" Spanish", 0.9), "of Fiji speak": (" English", 0.5)})  # fmt: skip
+def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_answers(model, knows):
+    told = {"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6)}
+    told |= {"capital of Fiji": (" Suva", 0.2), "of Fiji speak": (" English", 0.51)}
+    told |= dict.fromkeys(["of Peru speak", "of Cuba speak"], (" Spanish", 0.9))
+    knows({words: (text, logit(share)) for words, (text, share) in told.items()})
     found = augment(model, BORN, ("{} was born in",), onward=ONWARD, least=0.5)
     assert {(x.prompt, x.answer, x.subject) for x in found.lessons} == {
         (sentence.format(person), capital, person)
@@ -210,10 +203,7 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
     }
     # Spanish is said of two of three countries, so it does not tell which it is
     assert [(x.prompt, x.answer) for x in found.held_out] == [("At home Quen speaks", "English")]
-    assert found.refused == {
-        "Quen": "no kind of description has it, and of Fiji the base says nothing with probability "
-        "0.5"
-    }
+    assert [*found.refused] == ["Quen"]
     assert [x.share > 0 for x in found.found] == [True] * 3 + [False, False, True]
     one = augment(model, BORN, ("{}'s land is",), onward=dict([*ONWARD.items()][:1]), per=1)
     assert Counter(x.subject for x in one.lessons) == {"Zorvik": 1, "Malorin": 1, "Toriv": 1}

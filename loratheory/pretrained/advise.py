@@ -283,7 +283,10 @@ def advise(
         begin(name)
         file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None
         if file and file.exists():
-            tried.append(_read_evaluation(file))
+            row = json.loads(file.read_text("utf-8"))
+            marks = [Retention(Share(**mark["share"]), mark["kl"]) for mark in row["marks"]]
+            row |= {"coefficients": tuple(row["coefficients"]), "marks": tuple(marks)}
+            tried.append(Evaluation(**row))
             continue
         try:
             acting, _ = attach_method(model, adapters, method, moments=moments, about=about)
@@ -305,7 +308,11 @@ def advise(
         # A finished merge has nothing left to choose.
         tried.append(evaluator.evaluate(name, Method(name, free=""), attach(model, [adapter])))
     if not best and tried:
-        reason = " ".join(f"{one.way} keeps {_list_kept(one)}." for one in tried)
+        sentences = []
+        for one in tried:
+            kept = [_describe(mark.share) for mark in one.marks if mark.kl is not None]
+            sentences.append(f"{one.way} keeps {', '.join(kept)}.")
+        reason = " ".join(sentences)
     known = any(chain.from_iterable(scoring[name].values() for name in names))
     said, drifts = tuple(alone) if known else (), measure_drift(model, adapters)
     return Advice(names, said, tuple(bare), drifts, tuple(tried), best, reason, tuple(notes))
@@ -321,13 +328,6 @@ def _measure_alone(exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
     # Only what an adapter knows alone can be lost.
     counted = exam.right | (exam.owner >= count)
     return alone, retention(exam.names, exam.owner, exam.ask()[1], counted)[:count]
-
-
-def _read_evaluation(file: Path) -> Evaluation:
-    """Return what a method was found to do, as `advise` keeps it."""
-    row = json.loads(file.read_text("utf-8"))
-    marks = tuple(Retention(Share(**one["share"]), one["kl"]) for one in row["marks"])
-    return Evaluation(**{**row, "coefficients": tuple(row["coefficients"]), "marks": marks})
 
 
 def recommend(
@@ -357,10 +357,6 @@ def recommend(
     if merge:
         reason += f"; the best merge, {merge.way}, keeps {_describe(merge.worst)}"
     return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
-
-
-def _list_kept(one: Evaluation) -> str:
-    return ", ".join(_describe(mark.share) for mark in one.marks if mark.kl is not None)
 
 
 def _describe(share: Share) -> str:

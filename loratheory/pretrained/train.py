@@ -159,13 +159,8 @@ def find_targets(model: Model, how: Training) -> list[str]:
     return list(chosen.values())
 
 
-def check_settings(
-    training: Training | None,
-    examples: Examples,
-    beside: Sequence[StandIn] = (),
-) -> Training:
-    """Return the settings, by default the default ones, if a training can begin with them."""
-    how = training or Training()
+def check_settings(how: Training, examples: Examples, beside: Sequence[StandIn]) -> None:
+    """Raise `ModelError` unless a training can begin with these settings."""
     if not examples:
         raise failure(str(how), "there are no examples", "give (prompt, answer) pairs")
     for name in ("rank", "batch", "accumulate", "steps", "window", "every"):
@@ -173,19 +168,13 @@ def check_settings(
         if count < 1 or (name == "accumulate" and count > how.batch):
             fact = f"{name} is {count}"
             raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
-    finite = all(map(math.isfinite, how.strengths))
-    if beside and not (how.strengths and finite):
+    if beside and not (how.strengths and np.isfinite(how.strengths).all()):
         fact = f"strengths are {how.strengths}"
         raise failure(str(how), fact, "give at least one finite number for stand-ins to act with")
-    return how
 
 
 def digest(
-    model: Model,
-    examples: Examples,
-    how: Training,
-    seed: int,
-    beside: Sequence[StandIn] = (),
+    model: Model, examples: Examples, how: Training, seed: int, beside: Sequence[StandIn] = ()
 ) -> str:
     """Return what names a training, a SHA-256: only the same one goes on from its checkpoint.
 
@@ -256,7 +245,8 @@ def train_lora(
     ----------
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
-    how = check_settings(training, examples, beside)
+    how = training or Training()
+    check_settings(how, examples, beside)
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
@@ -356,12 +346,7 @@ class _Schedule:
     """What is shown at each step, and which stand-in acts then: functions of seed and step."""
 
     def __init__(
-        self,
-        model: Model,
-        examples: Examples,
-        beside: Sequence[StandIn],
-        how: Training,
-        seed: int,
+        self, model: Model, examples: Examples, beside: Sequence[StandIn], how: Training, seed: int
     ) -> None:
         self.model, self.how, self.seed, self.stand_ins = model, how, seed, beside
         self.prompts: list[np.ndarray] = []

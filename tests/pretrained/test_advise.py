@@ -19,13 +19,7 @@ from worded import small_model
 from loratheory.adapters import Adapter, read_adapter
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import ModelError, advise, apply_method, attach, next_token_logits
-from loratheory.pretrained.advise import (
-    Evaluation,
-    Retention,
-    _Exam,
-    recommend,
-    split_prompts,
-)
+from loratheory.pretrained.advise import Evaluation, Retention, _Exam, recommend, split_prompts
 from loratheory.pretrained.coefficients import optimise_coefficients
 from loratheory.pretrained.methods import (
     METHODS,

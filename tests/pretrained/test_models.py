@@ -190,8 +190,7 @@ def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not
 
 
 @pytest.mark.parametrize(
-    ("kind", "content"),
-    [("gpt2", None), ("qwen2", None), ("llama", "no JSON"), ("llama", "{}")],
+    ("kind", "content"), [("gpt2", None), ("qwen2", None), ("llama", "no JSON"), ("llama", "{}")]
 )
 def test_a_tokenizer_whose_files_are_missing_or_damaged_is_none_and_noted(
     kind, content, base, tmp_path

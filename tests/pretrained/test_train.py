@@ -23,14 +23,7 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained import train as _train
 from loratheory.pretrained.models import maps
-from loratheory.pretrained.train import (
-    Factors,
-    StandIn,
-    TrainingError,
-    digest,
-    draw_order,
-    step,
-)
+from loratheory.pretrained.train import Factors, StandIn, TrainingError, digest, draw_order, step
 
 UP = "model.layers.0.mlp.up_proj"
 FIRST = (0, 1)  # layers: a quick training

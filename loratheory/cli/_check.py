@@ -91,10 +91,10 @@ def _show_readings(result: Any) -> None:
     columns |= {"predicted": "bound", "measured": "value"}
     out.show("medians over modules and adapters", columns, lines)
     for line in lines:
-        if line.why:
-            out.say(f"• {'Silent' if line.silent else 'Seen'}, {line.label}: {line.why}.")
-        if line.agree is not None:
-            share = f"{100 * line.agree:.0f} % of {line.places}"
+        if line["why"]:
+            out.say(f"• {'Silent' if line['silent'] else 'Seen'}, {line['label']}: {line['why']}.")
+        if line["agree"] is not None:
+            share = f"{100 * line['agree']:.0f} % of {line['places']}"
             out.say(f"  Predicted and measured have one sign in {share}.")
 
 

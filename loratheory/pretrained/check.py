@@ -643,54 +643,38 @@ def _collect_inputs(
     return inputs
 
 
-@dataclass(frozen=True)
-class Line:
-    """All readings of one theorem on the model, summed up.
+def summarise(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return a row for each theorem that a check has readings of, in the order of `QUESTIONS`.
 
-    `bound` and `value` are medians of what was predicted and measured, silent readings included.
-    For margins they are None, since a median would hide which adapter and rule of reuse lose what:
-    see `Kept`. There `agree` is the share of readings whose bound and value have the same sign.
+    A row has the `label`, the `question` in plain words, the number of readings as `places`, how
+    many `holds` (with those that are tight), are `tight`, `broken` and `silent`, and the medians
+    `bound` and `value` of what was predicted and measured, silent readings included. For margins
+    they are None, since a median would hide which adapter and rule of reuse lose what: see `Kept`.
+    There `agree` is the share of readings whose bound and value have the same sign. `why` is the
+    commonest kind of note, from its first reading.
     """
-
-    label: str
-    question: str  # what the theorem was asked, in plain words
-    places: int  # how many readings there are
-    holds: int  # those that the judge found so, with those that are tight
-    tight: int
-    broken: int
-    silent: int
-    bound: float | None
-    value: float | None
-    agree: float | None
-    why: str  # the commonest kind of note, from its first reading
-
-
-def summarise(readings: Sequence[Reading]) -> tuple[Line, ...]:
-    """Return a line for each theorem that a check has readings of, in the order of `QUESTIONS`."""
     groups: dict[str, list[Reading]] = {label: [] for label in QUESTIONS}
     for reading in readings:
         groups["base" if reading.outcome == "measured" else reading.label].append(reading)
-    return tuple(_sum_up(QUESTIONS[label].text, some) for label, some in groups.items() if some)
+    return [_sum_up(QUESTIONS[label].text, some) for label, some in groups.items() if some]
 
 
-def _sum_up(question: str, readings: Sequence[Reading]) -> Line:
+def _sum_up(question: str, readings: Sequence[Reading]) -> dict[str, Any]:
     label, counts = readings[0].label, Counter(map(attrgetter("outcome"), readings))
     pairs = [(r.bound, r.value) for r in readings if r.bound is not None and r.value is not None]
-    bound = value = agree = None
+    row: dict[str, Any] = dict.fromkeys(("bound", "value", "agree"))
     if pairs:
         numbers = np.array(pairs)
         # A median of margins would hide which adapter loses what.
         if label in SIGNED:
-            agree = float(((numbers[:, 0] > 0) == (numbers[:, 1] > 0)).mean())
+            row["agree"] = float(((numbers[:, 0] > 0) == (numbers[:, 1] > 0)).mean())
         else:
-            bound, value = np.median(numbers, axis=0).tolist()
+            row["bound"], row["value"] = np.median(numbers, axis=0).tolist()
     notes = [r.note for r in readings if r.outcome in ("not applicable", "measured")]
     notes = notes or [readings[0].note]
     # Notes are of one kind if they differ only in the numbers at the end of their first clause.
     kinds = [note.partition(";")[0].rstrip("0123456789 ×.") for note in notes]
-    why = notes[kinds.index(max(kinds, key=kinds.count))]
-    holds, tight = counts["holds"] + counts["tight"], counts["tight"]
-    broken, silent = counts["broken"], counts["not applicable"]
-    return Line(
-        label, question, len(readings), holds, tight, broken, silent, bound, value, agree, why
-    )
+    row["why"] = notes[kinds.index(max(kinds, key=kinds.count))]
+    row |= {"holds": counts["holds"] + counts["tight"], "tight": counts["tight"]}
+    row |= {"broken": counts["broken"], "silent": counts["not applicable"]}
+    return {**row, "label": label, "question": question, "places": len(readings)}

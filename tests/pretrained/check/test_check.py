@@ -144,12 +144,12 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
     ]
     readings = [Reading(f"thm:{name}", "layers.0.q", 0, "one", *rest) for name, *rest in rows]
     noise, floor, survival = summarise(readings)
-    assert noise.question == QUESTIONS["base"].text
-    assert (noise.why, noise.silent, noise.holds) == ("3 values", 0, 0)
-    assert (floor.places, floor.holds, floor.tight, floor.broken) == (3, 2, 1, 1)
-    assert (floor.bound, floor.value, floor.agree, floor.why) == (2.0, 6.0, None, "at rank 2")
-    assert (survival.silent, survival.bound, survival.value) == (4, None, None)
-    assert (survival.agree, survival.why) == (2 / 3, "needs x; 10 % off")
+    wanted = {"question": QUESTIONS["base"].text, "why": "3 values", "silent": 0, "holds": 0}
+    assert wanted.items() <= noise.items()
+    wanted = {"places": 3, "holds": 2, "tight": 1, "broken": 1, "bound": 2.0, "value": 6.0}
+    assert {**wanted, "agree": None, "why": "at rank 2"}.items() <= floor.items()
+    wanted = {"silent": 4, "bound": None, "value": None, "agree": 2 / 3, "why": "needs x; 10 % off"}
+    assert wanted.items() <= survival.items()
 
 
 # The stored adapters

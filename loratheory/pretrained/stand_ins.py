@@ -8,6 +8,7 @@ adapter is trained. One more, held out, only measures the adapter beside it.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -313,25 +314,19 @@ def _measure(
     two_hop = fill(plan.two_hop_facts(number), wordings)
     facts = fill(plan.facts, plan.unread or plan.sentences)
     theirs = fill(plan.partner_facts(number), plan.partner.sentences)
-    shares = list[Share]()
-
-    def _ask(what: str, questions: Examples) -> None:
-        if questions:
-            shares.append(measure_accuracy(model, what, questions))
-
-    _ask("known, base", plan.known)
-    _ask("two-hop, base", two_hop)
+    ask = partial(measure_accuracy, model)
+    shares = [ask("known, base", plan.known), ask("two-hop, base", two_hop)]
     with attach(model, [adapter]):
-        _ask("facts, alone", facts)
-        _ask("known, alone", plan.known)
-        _ask("portability, alone", described)
-        _ask("two-hop, alone", two_hop)
+        shares += [ask("facts, alone", facts), ask("known, alone", plan.known)]
+        shares += [ask("portability, alone", described), ask("two-hop, alone", two_hop)]
     # Without stand-ins in training there is none to compare the held-out one with.
     if number:
         with attach(model, [adapter, partners[0]]):
-            _ask("two-hop, beside a stand-in", fill(plan.two_hop_facts(0), wordings))
+            first = fill(plan.two_hop_facts(0), wordings)
+            shares.append(ask("two-hop, beside a stand-in", first))
     with attach(model, [adapter, partners[-1]]):
-        _ask("two-hop, beside the held-out stand-in", two_hop)
-        _ask("facts, beside the held-out stand-in", facts)
-        _ask("the held-out stand-in's facts", theirs)
-    return tuple(shares)
+        shares.append(ask("two-hop, beside the held-out stand-in", two_hop))
+        shares.append(ask("facts, beside the held-out stand-in", facts))
+        shares.append(ask("the held-out stand-in's facts", theirs))
+    # A plan may leave some out, and what was not asked has no share.
+    return tuple(share for share in shares if share.asked)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from operator import ne
+from operator import attrgetter, ne
 from pathlib import PurePath
 from typing import Any
 
@@ -245,12 +245,12 @@ class Site:
 
         weight = place.module.weight
         tensors = [low.map(_to_tensor) for low in updates]
-        up = torch.cat([low.up for low in tensors], dim=1)
-        down = torch.cat([low.down for low in tensors], dim=0)
+        up = torch.cat([*map(attrgetter("up"), tensors)], dim=1)
+        down = torch.cat([*map(attrgetter("down"), tensors)], dim=0)
         # In half precision an update would lose what the sum with the output keeps.
         wide = torch.float64 in (up.dtype, down.dtype, weight.dtype)
         to = {"device": weight.device, "dtype": torch.float64 if wide else torch.float32}
-        widths = tuple(low.width for low in updates)
+        widths = tuple(map(attrgetter("width"), updates))
         return cls(place.module, up.to(**to), down.to(**to), widths, place.embedding)
 
     @property

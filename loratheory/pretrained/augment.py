@@ -326,9 +326,7 @@ def augment(
     Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
     """
     types = read_entities() if things is None else things
-    # "{}'s" takes a name, but no description.
-    fitting = [text for text in sentences if "{}'" not in text]
-    asking = [text for text in unread or sentences if "{}'" not in text]
+    fitting, asking = _omit_genitives(sentences), _omit_genitives(unread or sentences)
     if not fitting and not onward:
         place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
         raise failure(place, fact, "give a sentence with {} alone")
@@ -378,6 +376,11 @@ def augment(
             raise failure(place, fact, "give kinds of description that have some of your subjects")
         lessons += _keep_silent(model, others, sentences, silence, rng)
     return Augmentation(tuple(lessons), tuple(held_out), tuple(found), refused)
+
+
+def _omit_genitives(sentences: Sequence[str]) -> list[str]:
+    """Leave out sentences with "{}'s", which takes a name, but no description."""
+    return [text for text in sentences if "{}'" not in text]
 
 
 def _combine(

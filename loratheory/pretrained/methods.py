@@ -25,7 +25,7 @@ from loratheory.pretrained.gates import (
     gate_prompts,
     route_subjects,
 )
-from loratheory.pretrained.metrics import batch, write_on
+from loratheory.pretrained.metrics import one_by_one, write_on
 from loratheory.pretrained.models import GENERIC, Model, failure, read_json
 from loratheory.pretrained.train import hash_adapter
 from loratheory.store import draft
@@ -159,7 +159,7 @@ def attach_method(
             # A library may have adapters of one hop only.
             method.gates(model, acting, [*filter(None, hops)], [one.subjects for one in about])
             return acting, {}
-        ordinary = [batch(model, [text]) for text in GENERIC] if levels is None else levels
+        ordinary = one_by_one(model, GENERIC) if levels is None else levels
         return acting, method.gates(model, acting, ordinary)
     except BaseException:
         # Whatever happened, nothing stays on the model.

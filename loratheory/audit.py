@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from loratheory.adapters import Adapter, Aligned, Lazy
 from loratheory.lowrank import (
     Array,
@@ -16,7 +18,8 @@ from loratheory.lowrank import (
 )
 from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
-SAME = 1e-8  # relative: singular values of inputs below it are rounding
+# relative: singular values of inputs below it are rounding
+SAME = 1e-8
 
 
 @dataclass(frozen=True)
@@ -43,44 +46,32 @@ def audit(
     Distances come from inner products, exact to rounding of the norms. Costs ``O((m + n) c^2)``,
     ``c`` the sum of the widths, or a few thin QRs where ``c`` exceeds a side of the matrix.
     """
-    one, count, width = [*updates], len(updates), merged.width
-    target = total(one, list(weights))
-    if sum(low.width for low in one) + width > min(merged.shape):
-        case = Tasks(tuple(one), width)
-        return ModuleAudit(
-            name,
-            width,
-            energy=target.norm**2,
-            to_sum=(merged - target).norm ** 2,
-            sum_floor=target.tail_energy(width),
-            to_adapters=case.error(merged),
-            adapters_floor=bound(case),
-        )
-    if width == target.width and _equal(merged, target):  # nothing new to multiply
-        products, made = grams(one), [float(weight) for weight in weights]
-    else:
-        products, made = grams([*one, merged]), [0.0] * count + [1.0]
-    rest = [0.0] * (len(made) - count)
-    mean, wanted = [1 / count] * count + rest, [*weights, *rest]
-    spread = away = 0.0
-    for place in range(count):
-        # each distance is a quadratic form of coefficients of the updates
-        task = [float(place == other) for other in range(len(made))]
-        spread += products.squared(_subtract(task, mean)) / count
-        away += products.squared(_subtract(made, task)) / count
+    updates, width = [*updates], merged.width
+    target = total(updates, list(weights))
+    if sum(low.width for low in updates) + width > min(merged.shape):
+        case = Tasks(tuple(updates), width)
+        to_sum, sum_floor = (merged - target).norm ** 2, target.tail_energy(width)
+        to_both = (case.error(merged), bound(case))
+        return ModuleAudit(name, width, target.norm**2, to_sum, sum_floor, *to_both)
+    # each distance is a quadratic form of coefficients of the updates, and of a merge unlike all
+    same = width == target.width and _equal(merged, target)
+    products = grams(updates if same else [*updates, merged])
+    *tasks, made = np.eye(len(updates) + 1, len(updates) + (not same))
+    mean, wanted = np.mean(tasks, axis=0), np.asarray(weights) @ tasks
+    if same:
+        made = wanted
+    forms = np.stack([wanted, made - wanted, *(made - tasks), *(tasks - mean)]).tolist()
+    energy, to_sum, *rest = map(products.squared, forms)
+    away, spread = np.reshape(rest, (2, len(updates))).mean(axis=1).tolist()
     return ModuleAudit(
         name,
         width,
-        energy=products.squared(wanted),
-        to_sum=products.squared(_subtract(made, wanted)),
-        sum_floor=products.tail(wanted, width),
+        energy=energy,
+        to_sum=to_sum,
+        sum_floor=products.tail(wanted.tolist(), width),
         to_adapters=away,
-        adapters_floor=spread + products.tail(mean, width),
+        adapters_floor=spread + products.tail(mean.tolist(), width),
     )
-
-
-def _subtract(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    return [a - b for a, b in zip(one, other, strict=True)]
 
 
 def _equal(one: LowRank, other: LowRank) -> bool:
@@ -110,11 +101,11 @@ def audit_on_inputs(
         error += (LowRank(merged.up, merged.down @ root.T) - answers[-1]).norm ** 2
     energy = sum(low.norm**2 for low in answers)
     # what one linear map of the inputs can answer is the part on the axes of all roots together
-    axes, start, reached = thin_svd(xp.concat(roots, axis=0)).above(SAME).left, 0, []
+    axes, reached, start = thin_svd(xp.concat(roots, axis=0)).above(SAME).left, [], 0
     for low in answers:
-        end = start + low.shape[1]
-        reached.append(LowRank(low.up, low.down @ axes[start:end, :]))
-        start = end
+        own = slice(start, start + low.shape[1])
+        reached.append(LowRank(low.up, low.down @ axes[own, :]))
+        start = own.stop
     seen = total(reached)
     floor = max(0.0, energy - seen.norm**2) + seen.tail_energy(merged.width)
     return replace(found, input_energy=energy, input_error=error, input_floor=floor)
@@ -135,8 +126,7 @@ def audit_on_lookup(
     """
 
     def _make(name: str) -> LowRank:
-        low = merged[name]
-        updates = library.updates(name)
+        low, updates = merged[name], library.updates(name)
         found = audit(name, low, updates, weights)
         if moments:
             found = audit_on_inputs(found, low, updates, weights, moments(name))

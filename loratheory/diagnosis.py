@@ -13,18 +13,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import permutations
 from pathlib import PurePath
-from statistics import median
 from typing import Any, Literal
 
-from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
-from loratheory.lowrank import EPS, Array, LowRank, double, grams, in_common_frames, signs, total
+import numpy as np
 
-CLEAR = 1e-6  # a relative gap that inner products show for certain
-ROUNDING = 1e-12  # a share below it is printed as zero
+from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
+from loratheory.lowrank import EPS, Array, LowRank, double, host, in_common_frames, signs, total
+
+# a relative gap of the gauge below it is not worth a sentence
+CLEAR = 1e-6
+# a share below it is printed as zero
+ROUNDING = 1e-12
+# Cross-talk above this counts as large: half of the disturbed adapter's own largest output.
 LARGE = 0.5
-"""Cross-talk above this counts as large: half of the disturbed adapter's own largest output."""
 GATE_THRESHOLD, GATE_FAILURE = 0.5, 0.05
 
 
@@ -46,10 +48,10 @@ def distinct(names: list[str]) -> tuple[str, ...]:
     """
     short = [PurePath(name).name or name for name in names]
     names = short if len(set(short)) == len(names) else names
-    return tuple(
-        name if names.count(name) == 1 else f"{name} ({number})"
-        for number, name in enumerate(names, start=1)
-    )
+    found = []
+    for number, name in enumerate(names, start=1):
+        found.append(name if names.count(name) == 1 else f"{name} ({number})")
+    return tuple(found)
 
 
 # One adapter
@@ -89,9 +91,8 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
     for name in adapter:
         low = adapter[name]
         sigma = tuple(map(float, low.S))
-        numbers = low.spectral_norm, low.stable_rank, low.effective_rank
-        energy = math.fsum(value**2 for value in sigma)
-        yield ModuleSpectrum(name, *low.shape, low.width, low.rank, energy, *numbers, sigma)
+        numbers = low.tail_energy(0), low.spectral_norm, low.stable_rank, low.effective_rank
+        yield ModuleSpectrum(name, *low.shape, low.width, low.rank, *numbers, sigma)
 
 
 # One module of several adapters
@@ -99,31 +100,54 @@ def spectra(adapter: Adapter) -> Iterator[ModuleSpectrum]:
 
 @dataclass(frozen=True)
 class ModuleDiagnosis:
-    """Numbers of one module that tell about merging and routing the adapters in it."""
+    """Numbers of one module that tell about merging and routing the adapters in it.
+
+    Attributes
+    ----------
+    module, outputs, inputs : str, int and int
+        Its name and the sides of its matrix.
+    ranks : tuple of int
+        Numerical rank of each adapter, 0 where it leaves the module alone.
+    pair : (int, int)
+        The adapters (reader, other) with the largest relative cross-talk.
+    row_cosine : float
+        Largest cosine between the row spaces of this pair.
+    crosstalk : float
+        Largest output norm of `other` on unit inputs from the row space of `reader`, divided by the
+        spectral norm of `reader`.
+    ceiling : float
+        Upper bound of `crosstalk` (``thm:interference-angle``).
+    energy : float
+        Mean squared norm of the adapters here.
+    floors : tuple of (int, float)
+        Pairs of a rank and the least mean squared distance to the adapters that a merge of this
+        rank can have, divided by `energy` (``thm:merge-floor``).
+    gauge_gap : float or None
+        Relative distance between the products of averaged factors, once of the factors as stored
+        and once of balanced ones; None where the widths differ (``thm:factor-mean-residual``).
+    arrow_gap : tuple of float
+        ``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype, the first
+        right singular vector, is.
+    arrow_blind : tuple of float
+        Share of each adapter's energy outside its prototype (``thm:arrow-blind-spot``).
+    prototype_cosine : float
+        Largest absolute cosine between the prototypes of two adapters.
+    """
 
     module: str
     outputs: int
     inputs: int
-    ranks: tuple[int, ...]  #: Numerical rank of each adapter, 0 where it leaves the module alone.
-    pair: tuple[int, int]  #: The adapters (reader, other) with the largest relative cross-talk.
-    row_cosine: float  #: Largest cosine between the row spaces of this pair.
+    ranks: tuple[int, ...]
+    pair: tuple[int, int]
+    row_cosine: float
     crosstalk: float
-    """Largest output norm of `other` on unit inputs from the row space of `reader`, divided by the
-    spectral norm of `reader`."""
-    ceiling: float  #: Upper bound of `crosstalk` (``thm:interference-angle``).
-    energy: float  #: Mean squared norm of the adapters here.
+    ceiling: float
+    energy: float
     floors: tuple[tuple[int, float], ...]
-    """Pairs of a rank and the least mean squared distance to the adapters that a merge of this rank
-    can have, divided by `energy` (``thm:merge-floor``)."""
     gauge_gap: float | None
-    """Relative distance between the products of averaged factors, once of the factors as stored and
-    once of balanced ones; None where the widths differ (``thm:factor-mean-residual``)."""
     arrow_gap: tuple[float, ...]
-    """``1 - sigma_2 / sigma_1`` of each adapter: how well defined its Arrow prototype, the first
-    right singular vector, is."""
     arrow_blind: tuple[float, ...]
-    """Share of each adapter's energy outside its prototype (``thm:arrow-blind-spot``)."""
-    prototype_cosine: float  #: Largest absolute cosine between the prototypes of two adapters.
+    prototype_cosine: float
 
 
 def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
@@ -133,21 +157,26 @@ def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     their coordinates, where no side is longer than ``R``.
     """
     outputs, inputs = updates[0].shape
-    tolerance = max(outputs, inputs) * EPS  # rounding is that of the full sides
+    # rounding is that of the full sides
+    tolerance = max(outputs, inputs) * EPS
     updates, back = in_common_frames(updates)
     table = interference(updates, tolerance)
-    own = [float(value) for value in table.crosstalk.diagonal()]
-    # the direction in which one adapter disturbs another most, in units of the other's own answer
-    pairs = [pair for pair in permutations(range(len(own)), 2) if own[pair[0]]]
-    worst = max(pairs, key=lambda pair: table.crosstalk[pair] / own[pair[0]], default=(0, 0))
-    unit = own[worst[0]] if pairs else math.inf
-    changed = [low for low in updates if low.width]
+    # who disturbs whom most, in units of the largest answer that the disturbed one gives itself
+    own = table.crosstalk.diagonal()
+    relative = np.full(table.crosstalk.shape, -np.inf)
+    relative[own > 0] = table.crosstalk[own > 0] / own[own > 0, None]
+    np.fill_diagonal(relative, -np.inf)
+    worst = divmod(int(relative.argmax()), len(own))
+    unit = float(own[worst[0]]) if relative[worst] >= 0 else math.inf
     gaps, blind, energies = [], [], []
-    for low in updates:
+    prototypes = np.zeros((len(updates), updates[0].shape[1]))
+    for place, low in enumerate(updates):
         top, second, *_ = *map(float, low.S[:2]), 0.0, 0.0
         energies.append(low.norm**2)
         gaps.append(1 - second / top if top else 0.0)
         blind.append(max(0.0, 1 - top**2 / energies[-1]) if top else 0.0)
+        if low.width:
+            prototypes[place] = host(low.Vh[0, :])
     energy = sum(energies) / len(updates)
     return ModuleDiagnosis(
         module=name,
@@ -155,30 +184,28 @@ def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
         inputs=inputs,
         ranks=tuple(low.rank_at(tolerance) for low in updates),
         pair=worst,
-        row_cosine=float(table.row_cosine[worst]) if pairs else 0.0,
+        row_cosine=float(table.row_cosine[worst]) if unit < math.inf else 0.0,
         crosstalk=float(table.crosstalk[worst]) / unit,
         ceiling=float(table.bound[worst]) / unit,
         energy=energy,
         floors=_list_floors(updates, energy),
-        gauge_gap=_measure_gauge_gap(changed, tolerance, back),
+        gauge_gap=_measure_gauge_gap([low for low in updates if low.width], tolerance, back),
         arrow_gap=tuple(gaps),
         arrow_blind=tuple(blind),
-        prototype_cosine=_compare_prototypes(changed),
+        prototype_cosine=float(np.triu(np.abs(prototypes @ prototypes.T), 1).max()),
     )
 
 
 def _list_floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, float], ...]:
     """Return the merge floor at 1, 2, 4, … and at the rank where no truncation is left."""
-    even_weights = [1 / len(updates)] * len(updates)
-    if sum(low.width for low in updates) <= min(updates[0].shape):
-        tail = [float(value) for value in grams(updates).energies(even_weights)]
-    else:  # their mean is narrower than all of them side by side
-        tail = [float(value) ** 2 for value in total(updates, even_weights).S]
-    disagreement = max(0.0, energy - sum(tail))
-    steps = [2**power for power in range(len(tail).bit_length()) if 2**power < len(tail)]
-    return tuple(
-        (rank, (disagreement + sum(tail[rank:])) / (energy or 1.0)) for rank in (*steps, len(tail))
-    )
+    mean = total(updates, [1 / len(updates)] * len(updates))
+    whole = int(mean.S.shape[0])
+    disagreement = max(0.0, energy - mean.norm**2)
+    floors, rank = [], 1
+    while rank < whole:
+        floors.append((rank, (disagreement + mean.tail_energy(rank)) / (energy or 1.0)))
+        rank *= 2
+    return (*floors, (whole, disagreement / (energy or 1.0)))
 
 
 def _measure_gauge_gap(
@@ -188,24 +215,16 @@ def _measure_gauge_gap(
     forms = []
     for low in updates:
         form = low.balanced(tolerance)
-        turn = signs(back(form.up))  # the balanced form has its signs right in the full frame
+        # the balanced form has its signs right in the full frame
+        turn = signs(back(form.up))
         forms.append(LowRank(form.up * turn, turn[:, None] * form.down))
+    # factors of different widths have no mean
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
     even, average = [1.0] * len(forms), MERGE_METHODS["factor-mean"].rule
     stored = average(updates, even, Options()).map(double)
     canonical = average(forms, even, Options()).map(double)
-    products = grams([stored, canonical])
-    size = max(products.squared([1, 0]), products.squared([0, 1])) ** 0.5
-    gap = products.squared([1, -1]) ** 0.5 / size if size else 0.0
-    # inner products lose half of the digits: a small gap is measured on the difference itself
-    return gap if gap > CLEAR or not size else (stored - canonical).norm / size
-
-
-def _compare_prototypes(updates: list[LowRank]) -> float:
-    """Return the absolute cosine of the two most alike Arrow prototypes."""
-    pairs = permutations([low.Vh[:1, :] for low in updates], 2)
-    return max((abs(float((one @ two.T)[0, 0])) for one, two in pairs), default=0.0)
+    return (stored - canonical).norm / (max(stored.norm, canonical.norm) or 1.0)
 
 
 # A library of adapters
@@ -295,7 +314,8 @@ def diagnose(
     modules = tuple(examine_module(name, together.updates(name)) for name in work)
     findings = []
     for kind, label, write in _SENTENCES:
-        findings += [Finding(kind, text, label) for text in write(names, modules)]
+        texts = [write] if isinstance(write, str) else write(names, modules)
+        findings += [Finding(kind, text, label) for text in texts]
     notes = (*together.report, *together.info.notes)
     return Diagnosis(names, tuple(findings), notes, modules, library_record())
 
@@ -304,31 +324,36 @@ def _percent(share: float) -> str:
     return f"{100 * share if share > ROUNDING else 0:.3g}%"
 
 
+def _list(modules: Modules, number: str) -> np.ndarray:
+    """Return one number of all modules, (modules,) or (modules, adapters); NaN stands for None."""
+    return np.array([getattr(module, number) for module in modules], dtype=float)
+
+
 def _write_overlap(names: Names, modules: Modules) -> Iterator[str]:
-    both = [m for m in modules if sum(rank > 0 for rank in m.ranks) > 1]
-    if not both:
+    shared = (_list(modules, "ranks") > 0).sum(axis=1) > 1
+    if not shared.any():
         yield "No module is changed by two adapters: in weights they do not disturb each other."
         return
-    worst = max(both, key=lambda m: m.crosstalk)
-    reader, other = (names[place] for place in worst.pair)
-    large = sum(m.crosstalk > LARGE for m in both)
-    middle = median(m.crosstalk for m in both)
+    crosstalk = np.where(shared, _list(modules, "crosstalk"), np.nan)
+    worst = modules[int(np.nanargmax(crosstalk))]
+    reader, other = names[worst.pair[0]], names[worst.pair[1]]
     yield (
         f"On some input that {reader} reads, the output of {other} reaches "
         f"{_percent(worst.crosstalk)} of {reader}'s own largest output (module {worst.module}, "
-        f"bound {_percent(worst.ceiling)}). The median over {len(both)} shared modules is "
-        f"{_percent(middle)}; {large} of them exceed {_percent(LARGE)}."
+        f"bound {_percent(worst.ceiling)}). The median over {shared.sum()} shared modules is "
+        f"{_percent(float(np.nanmedian(crosstalk)))}; {(crosstalk > LARGE).sum()} of them exceed "
+        f"{_percent(LARGE)}."
     )
 
 
 def _write_floor(names: Names, modules: Modules) -> Iterator[str]:
-    rank = 2 ** (max(max(m.ranks) for m in modules) - 1).bit_length()
-    energy = sum(m.energy for m in modules) or 1.0
+    rank = 2 ** (int(_list(modules, "ranks").max()) - 1).bit_length()
     free = least = 0.0
     for m in modules:
         # floors are listed at powers of two: the first at this rank or above
         at_rank = next((floor for r, floor in m.floors if r >= rank), m.floors[-1][1])
         free, least = free + m.energy * m.floors[-1][1], least + m.energy * at_rank
+    energy = float(_list(modules, "energy").sum()) or 1.0
     yield (
         f"The mean squared distance of one merge to the {len(names)} adapters is at least "
         f"{_percent(free / energy)} of their mean energy at any rank, and "
@@ -338,38 +363,39 @@ def _write_floor(names: Names, modules: Modules) -> Iterator[str]:
 
 
 def _write_gauge(_: Names, modules: Modules) -> Iterator[str]:
-    gaps = [m.gauge_gap for m in modules if m.gauge_gap is not None]
-    if len(gaps) < len(modules):
+    gaps = _list(modules, "gauge_gap")
+    unlike = int(np.isnan(gaps).sum())
+    if unlike:
         yield (
-            f"In {len(modules) - len(gaps)} of {len(modules)} modules the adapters' ranks differ. "
+            f"In {unlike} of {len(modules)} modules the adapters' ranks differ. "
             "Factors cannot be averaged there; average the updates."
         )
-    if gaps and max(gaps) > CLEAR:
+    if unlike < len(modules) and np.nanmax(gaps) > CLEAR:
         yield (
             "Averaging factors is ill-defined here: with balanced factors of the same updates the "
-            f"merge differs by {_percent(median(gaps))} of its norm (median; worst "
-            f"{_percent(max(gaps))}). mean, sum, cat and svd do not depend on the factors."
+            f"merge differs by {_percent(float(np.nanmedian(gaps)))} of its norm (median; worst "
+            f"{_percent(float(np.nanmax(gaps)))}). mean, sum, cat and svd do not depend on the "
+            "factors."
         )
 
 
 def _write_arrow(names: Names, modules: Modules) -> Iterator[str]:
-    blind = []
-    for place in range(len(names)):
-        shares = [m.arrow_blind[place] for m in modules if m.ranks[place]]
-        blind.append(median(shares or [0.0]))
-    worst = blind.index(max(blind))
+    ranks, gaps = _list(modules, "ranks"), _list(modules, "arrow_gap")
+    # an adapter that changes no module has no energy outside anything
+    outside = np.ma.masked_where(ranks == 0, _list(modules, "arrow_blind"))
+    blind = np.ma.median(outside, axis=0).filled(0.0)  # type: ignore[no-untyped-call]
+    worst = int(blind.argmax())
     yield (
         f"Arrow knows one direction of each adapter in a module: {_percent(blind[worst])} of the "
         f"energy of {names[worst]} (median over its modules) lies outside, and an edited key "
         "orthogonal to the direction scores 0."
     )
-    gaps: list[float] = []
-    for m in modules:
-        gaps += [gap for gap, rank in zip(m.arrow_gap, m.ranks, strict=True) if rank > 1]
-    flat = sum(gap < 0.05 for gap in gaps)
+    # one direction is all that there is where the rank is one
+    several = gaps[ranks > 1]
+    flat = int((several < 0.05).sum())
     if flat:
         yield (
-            f"{flat} of {len(gaps)} Arrow prototypes are poorly determined: the second singular "
+            f"{flat} of {several.size} Arrow prototypes are poorly determined: the second singular "
             "value is within 5% of the first."
         )
 
@@ -401,7 +427,7 @@ def _write_composition(names: Names, _: Modules) -> Iterator[str]:
 def _write_gates(names: Names, modules: Modules) -> Iterator[str]:
     from loratheory.theorems.routing.gates import largest_library
 
-    facts, width = max(max(m.ranks) for m in modules), min(m.inputs for m in modules)
+    facts, width = int(_list(modules, "ranks").max()), int(_list(modules, "inputs").min())
     if not 0 < facts < width:
         return
     size = largest_library(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)
@@ -413,11 +439,7 @@ def _write_gates(names: Names, modules: Modules) -> Iterator[str]:
     )
 
 
-def _say(text: str) -> Callable[[Names, Modules], Iterator[str]]:
-    return lambda _, __: iter([text])
-
-
-_SENTENCES: tuple[tuple[Kind, str, Callable[[Names, Modules], Iterator[str]]], ...] = (
+_SENTENCES: tuple[tuple[Kind, str, str | Callable[[Names, Modules], Iterator[str]]], ...] = (
     ("measured", "thm:interference-angle", _write_overlap),
     ("measured", "thm:merge-floor", _write_floor),
     ("measured", "thm:factor-mean-residual", _write_gauge),
@@ -425,15 +447,15 @@ _SENTENCES: tuple[tuple[Kind, str, Callable[[Names, Modules], Iterator[str]]], .
     ("needed", "thm:averaging-survival", _write_survival),
     ("needed", "thm:two-read-region", _write_composition),
     ("needed", "thm:gate-detection", _write_gates),
-    ("unknown", "thm:single-read-no-go", _say(
+    ("unknown", "thm:single-read-no-go", (
         "Whether a two-hop answer can be reached: if both facts are read in one place and the base "
         "does not hold the bridge, no merge made from weights alone beats chance."
     )),
-    ("unknown", "thm:two-read-region", _say(
+    ("unknown", "thm:two-read-region", (
         "Whether the base knows the bridge entity, and how strong each edit is: measure single-hop "
         "margins and two-hop answers on the model."
     )),
-    ("unknown", "thm:interference-angle", _say(
+    ("unknown", "thm:interference-angle", (
         "Whether the inputs that matter lie in the row spaces: the angles bound only those that do."
     )),
 )  # fmt: skip
@@ -442,8 +464,8 @@ _SENTENCES: tuple[tuple[Kind, str, Callable[[Names, Modules], Iterator[str]]], .
 # What one study found of its own adapters
 
 
+# Where the numbers of `library_record` and `kept_beside` come from.
 LIBRARY = "one library of 24 on SmolLM2-135M with one seed"
-"""Where the numbers of `library_record` and `kept_beside` come from."""
 
 
 @cache
@@ -469,26 +491,23 @@ def library_record() -> str:
     )
 
 
-def kept_beside(drift: float, merge: Literal["mean", "sum"] = "sum") -> dict[str, float]:
-    """Return what adapters of that study kept in a merge with a partner of such drift.
+def kept_beside(drift: float) -> tuple[float, int]:
+    """Return what adapters of that study kept in a sum with a partner of such drift.
 
     Parameters
     ----------
     drift : float
         The partner's KL to the base on generic text, in nats per token.
-    merge : {"mean", "sum"}
-        How the two are merged.
 
     Returns
     -------
-    dict
-        Means over the ``count`` adapters whose partners' drift was between ``low`` and ``high``:
-        the share ``kept`` of what each answers alone, and the share of them that ``lost`` more than
-        a tenth of it. The last range stands for all larger drifts too.
+    kept : float
+        The mean share of what each adapter answers alone that the sum still answers.
+    count : int
+        The number of adapters that it is the mean of: those whose partners' drift was in the same
+        of five ranges, the last of which stands for all larger drifts too.
     """
-    rows = _load_library()[merge]["beside"]
+    rows = _load_library()["sum"]["beside"]
     ends = [row[0] for row in rows]
-    place = min(bisect_left(ends, drift), len(rows) - 1)
-    high, count, kept, lost = rows[place]
-    low = ends[place - 1] if place else 0.0
-    return {"low": low, "high": high, "count": count, "kept": kept, "lost": lost}
+    _, count, kept, _ = rows[min(bisect_left(ends, drift), len(rows) - 1)]
+    return kept, count

@@ -14,43 +14,15 @@ from typing import Any
 
 from loratheory.store import write_whole
 
+# the ink of the style file, by which an SVG is told where to take the page's colour
 INK = "#1a1a1a"
-# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 MARKERS = "os^Dv"
 DASHED = (0, (4, 1.6))
 # Without dates equal figures are equal files.
-METADATA: dict[str, dict[str, None]] = {
-    "pdf": {"CreationDate": None},
-    "png": {},
-    "svg": {"Date": None},
-}
-STYLE: dict[str, Any] = {
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 160,
-    "svg.hashsalt": "loratheory",
-    "font.size": 8.5,
-    "axes.labelsize": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "grid.alpha": 0.12,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-}
-INKED = (
-    "grid.color",
-    "text.color",
-    "axes.labelcolor",
-    "axes.edgecolor",
-    "xtick.color",
-    "ytick.color",
-)
+DATES = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+LOOK = ["default", str(Path(__file__).with_name("figures.mplstyle"))]
+# Colours of an SVG file on light and dark pages; an inline SVG takes the text's colour.
 DARK = f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:#d8d8d8}}}}</style>"
-"""Colours of an SVG file on light and dark pages; an inline SVG takes the text's colour."""
 
 
 def draw(
@@ -79,12 +51,10 @@ def draw(
     matplotlib.figure.Figure
         A notebook shows it as SVG; pyplot does not know it.
     """
-    from cycler import cycler
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    look = STYLE | dict.fromkeys(INKED, INK) | {"axes.prop_cycle": cycler("color", COLOURS)}
-    with style.context(["default", look]):
+    with style.context(LOOK):
         figure = Figure(figsize=(5.6, 2.9))
         axes = figure.subplots()
         for number, (name, (places, heights)) in enumerate(curves.items()):
@@ -114,8 +84,9 @@ def render(figure: Any, kind: str) -> bytes:
     from matplotlib import style
 
     buffer = BytesIO()
-    with style.context(["default", STYLE]):  # resolution and identifiers are settled only now
-        figure.savefig(buffer, format=kind, metadata=METADATA[kind], transparent=kind == "svg")
+    # resolution and identifiers are settled only now
+    with style.context(LOOK):
+        figure.savefig(buffer, format=kind, metadata=DATES.get(kind), transparent=kind == "svg")
     if kind != "svg":
         return buffer.getvalue()
     svg = re.sub(rf"(?i){INK}", "currentColor", buffer.getvalue().decode())

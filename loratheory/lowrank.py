@@ -148,11 +148,12 @@ def leading_svd(matrix: Float[Array, "m n"], rank: int) -> Svd | None:
 
     xp, place = array_namespace(matrix), device(matrix)
 
+    # ARPACK hands out read-only views, of which PyTorch makes no tensor without a warning.
     def _act(x: Any) -> Any:
-        return host(matrix @ xp.asarray(x, dtype=xp.float64, device=place))
+        return host(matrix @ xp.asarray(x, dtype=xp.float64, device=place, copy=True))
 
     def _act_back(x: Any) -> Any:
-        return host(matrix.T @ xp.asarray(x, dtype=xp.float64, device=place))
+        return host(matrix.T @ xp.asarray(x, dtype=xp.float64, device=place, copy=True))
 
     operator = LinearOperator(
         tuple(matrix.shape),

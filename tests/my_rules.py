@@ -29,24 +29,8 @@ def swapped(weights, updates):  # noqa: ARG001
     return updates[0]
 
 
-def dense(updates, weights):  # noqa: ARG001
-    return updates[0].dense()
-
-
-def narrow(updates, weights):  # noqa: ARG001
-    return LowRank(updates[0].up, updates[0].down[:, 1:])
-
-
-def nan(updates, weights):  # noqa: ARG001
-    return float("nan") * updates[0]
-
-
 def raising(updates, weights):  # noqa: ARG001
     return weights[7]
-
-
-def nothing(updates, activations):  # noqa: ARG001
-    return None
 
 
 class Weights:
@@ -54,18 +38,6 @@ class Weights:
 
     def __init__(self, make):
         self.weights = make
-
-
-def short(updates, activations):  # noqa: ARG001
-    return Weights(lambda x: np.ones((len(x), 1)))
-
-
-def infinite(updates, activations):  # noqa: ARG001
-    return Weights(lambda x: np.full((len(x), len(updates)), np.inf))
-
-
-def lost(updates, activations):  # noqa: ARG001
-    return Weights(lambda x: x[0, 10_000])
 
 
 def everything(updates, activations):  # noqa: ARG001

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.main import get_command
 
-from loratheory.cli import app
 from paper.tables import decimal, parse_query, value
 
 ROOT = Path(__file__).parent.parent
@@ -54,13 +52,6 @@ def test_what_was_found_is_in_the_stored_tables(row):
         for column in ("two_hop_vocabulary", "hop_1", "hop_2")
     ]
     assert [cell.strip() for cell in line.split("|")[2:5]] == shown
-
-
-def test_every_command_it_names_exists():
-    known = set(get_command(app).commands)
-    named = set(re.findall(r"(?:\$ |`)loratheory ([\w-]+)", TEXT))
-    assert named
-    assert named <= known
 
 
 def test_every_make_target_it_names_exists():

@@ -10,10 +10,11 @@ import warnings
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 from typer.core import TyperGroup
 
 from loratheory.cli import _advise, _check, _data, _evaluate, _merge, _theorems, _train, _weights
-from loratheory.cli._shared import EXTRAS, refuse
+from loratheory.cli._shared import EXTRAS, refuse, spread_groups
 
 
 class Commands(TyperGroup):
@@ -22,8 +23,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; other people's errors stay crashes with their traceback."""
         try:
-            with warnings.catch_warnings():  # puts `showwarning` back
-                warnings.showwarning = _show_warning
+            # it puts `showwarning` back
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except ModuleNotFoundError as error:
             name = (error.name or "").partition(".")[0]
@@ -47,24 +49,17 @@ class Commands(TyperGroup):
             fact = str(error).partition("\n")[0]
             refuse(f"memory ran out ({fact}): give {ctx.invoked_subcommand} less at once")
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+    def list_commands(self, _: Any) -> list[str]:
         """Return the commands in the order of a first visit, not of the alphabet."""
         return list(self.commands)
 
 
-def _show_warning(
-    message: Any,
-    category: Any,
-    filename: str,
-    lineno: int,
-    file: Any = None,  # noqa: ARG001  what `warnings` calls it with
-    line: Any = None,  # noqa: ARG001
-) -> None:
+def _show_warning(message: Any, category: Any, filename: str, line: int, *_: Any) -> None:
     """Print our own warnings as one line, without the line of code that met them."""
     if category.__module__.startswith("loratheory."):
         typer.echo(f"loratheory: note: {message}", err=True)
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+        sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,33 +76,34 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="The limits of low-rank adapters and of combining them, as things that can be run.",
     epilog="Start with `loratheory theorems`, then `loratheory diagnose FOLDER FOLDER`.",
 )
-Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-]
 
 
 @app.callback()
-def _root(version: Version = False) -> None:
-    pass
+def _root(
+    version: Annotated[bool, Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """The limits of low-rank adapters and of combining them, as things that can be run."""
 
 
+# Commands by what they are for, in the order of the help.
 PANELS = {
     "Theorems": (_theorems.theorems, _theorems.verify),
     "Your adapters": (
-        *(_weights.inspect, _weights.diagnose, _advise.advise),
-        *(_merge.merge, _check.check),
+        _weights.inspect,
+        _weights.diagnose,
+        _advise.advise,
+        _merge.merge,
+        _check.check,
     ),
     "Adapters that others can combine": (_train.train, _train.augment),
     "Try and judge": (_advise.generate, _evaluate.evaluate),
 }
-"""Commands by what they are for, in the order of the help."""
 
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel)(spread_groups(command))
 data = typer.Typer(
     no_args_is_help=True,
     help="Write word problems or two-hop questions as JSON Lines, split by structure.",

@@ -5,44 +5,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
 from loratheory.store import cache_folder
 
-FACTS = "Answers, too, as above."
-Facts = Annotated[list[Path] | None, typer.Option(metavar="FILE", help=FACTS)]
-MOMENTS = "For regmean, as above."
-Moments = Annotated[list[Path] | None, typer.Option(metavar="FILE", help=MOMENTS)]
 UNKNOWN = (
     "What they lose when merged, and which method keeps most, is not known from weights or "
     "ordinary text. Give some prompts of each adapter: without answers by `--prompts FILE`, with "
     "answers by `--facts FILE`. Sixteen per adapter are a good number."
 )
-READING = (
-    "k/n (interval): of n held-out prompts, k are still answered as by the adapter alone, with "
-    "Wilson's interval at 95 %. KL: from what the adapter says alone, in nats, of the adapter that "
-    "suffers most. Drift: KL from the base on ordinary text, in nats per token. Cost: of a token, "
-    "relative to one adapter."
-)
+ROUTE = "An adapter, a merge or a route of `advise`."
 
 
 def advise(
     folders: out.Folders,
-    prompts: Annotated[list[Path] | None, Option(metavar="FILE", help="Prompts, as above.")] = None,
-    facts: Facts = None,
+    *,
+    prompts: out.Files = None,
+    facts: out.Files = None,
     compare: Annotated[list[Path] | None, Option(metavar="FOLDER", help="Measure it, too.")] = None,
     methods: Annotated[str | None, Option(metavar="NAME,…", help="Which to try, or none.")] = None,
-    moments: Moments = None,
+    moments: out.Files = None,
     output: Annotated[Path | None, Option("-o", "--output", help="Write the best here.")] = None,
     subfolder: out.Subfolder = "",
-    model: out.ModelName = None,
-    revision: out.Revision = None,
-    download: out.Download = False,
-    device: out.Device = "cpu",
-    dtype: out.Dtype = "float32",
+    base: out.Base,
     json: out.Json = None,
 ) -> None:
     """Measure, on prompts of each adapter, how to combine them and what each then loses.
@@ -55,6 +42,11 @@ def advise(
     A file of prompts has a row `{"prompt": …}` for each, a file of facts `{"prompt": …,
     "completion": …}`. Facts of all adapters can be one JSON file, `{"ADAPTER": {"PROMPT":
     "ANSWER"}}`, with two-hop questions under any other name.
+
+    The table has for each method k/n (interval): of n held-out prompts, k are still answered as by
+    the adapter alone, with Wilson's interval at 95 %; the KL divergence from what the adapter says
+    alone, in nats, of the adapter that suffers most; the drift, which is the KL divergence from the
+    base on ordinary text, in nats per token; and the cost of a token, relative to one adapter.
 
     Methods: mean, sum, one coefficient, a coefficient each, knots-ties, tsv, interpolate,
     chebyshev, regmean, map gates, block gates, prompt gates, subject gates (needs adapters whose
@@ -73,69 +65,64 @@ def advise(
     low, high`) and `kl`. Without prompts only `adapters, leaks, notes`.
     """
     out.check_outputs(json)
-    _check_options(folders, output, json, compare, scored=bool(prompts or facts))
+    if len(folders) < 2:
+        out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
+    if output:
+        out.check_folder(output, force=False, json=json)
+    scored = prompts or facts
+    if output and not scored:
+        out.refuse(f"-o {output}: what is best is not known: add --prompts or --facts")
+    if compare and not scored:
+        fact = "what a merge keeps is measured on prompts"
+        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
-    from loratheory.adapters import aligned, read_adapter, read_moments
+    from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
-    from loratheory.pretrained import advise, load_model
+    from loratheory.pretrained import advise
     from loratheory.pretrained.methods import METHODS, read_subjects, write_combination
     from loratheory.pretrained.metrics import measure_drift
 
     tried = _parse_methods(methods, METHODS)
-    library = [read_adapter(folder, subfolder=subfolder, download=download) for folder in folders]
+    source = out.Source(subfolder, download=base.download)
+    library = list(map(source.read, folders))
     names = distinct([one.info.name for one in library])
+    known: Any = {"moments": list(map(read_moments, moments or ())) or None}
     # Subject gates need to know of every adapter what it is about.
     cards = [read_subjects(folder / subfolder) for folder in folders]
-    about: Any = cards if all(cards) else []
-    seen: Any = [read_moments(file) for file in moments or ()] or None
-    others = {str(folder): read_adapter(folder, download=download) for folder in compare or ()}
-    where: Any = {"device": device, "dtype": dtype, "revision": revision, "download": download}
+    known["about"] = cards if all(cards) else []
+    # all files are read before the model, which takes longest
     asked = _read_questions(prompts, facts, library, names)
-    loaded = load_model(model, **where)
+    loaded = base.load()
     if asked is None:
         drifts = measure_drift(loaded, library)
         if out.deliver(json, {"adapters": names, "leaks": drifts, "notes": [UNKNOWN]}):
             show_drift(names, drifts)
             out.say(UNKNOWN)
         return
+    others = {}
+    for folder in compare or ():
+        others[str(folder)] = out.Source(download=base.download).read(folder)
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"methods": tried, "others": others, "moments": seen, "about": about}
-        how |= {"begin": begin, "kept_in": cache_folder() / "advice"}
-        advice = advise(loaded, library, *asked, **how)
+        how: Any = {"methods": tried, "others": others, "kept_in": cache_folder() / "advice"}
+        choosing, scoring = asked
+        advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
     if shown := out.deliver(json, advice):
         _report(advice, (*loaded.notes, *aligned(library).report, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         drift = dict(zip(names, advice.leaks, strict=True))
-        card = {"measured": out.to_json(best), "leaks": drift}
-        place: Any = {"model": loaded, "moments": seen, "about": about, "card": card}
-        write_combination(output, library, names, METHODS[best.way], best.coefficients, **place)
+        known |= {"model": loaded, "card": {"measured": out.to_json(best), "leaks": drift}}
+        write_combination(output, library, names, METHODS[best.way], best.coefficients, **known)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
-
-
-def _check_options(
-    folders: Sequence[Path], output: Path | None, json: Path | None,
-    compare: Sequence[Path] | None, *, scored: bool,
-) -> None:  # fmt: skip
-    """Refuse options that do not go together before any work is done."""
-    if len(folders) < 2:
-        out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
-    if output:
-        out.check_folder(output, force=False, json=json)
-    if output and not scored:
-        out.refuse(f"-o {output}: what is best is not known: add --prompts or --facts")
-    if compare and not scored:
-        fact = "what a merge keeps is measured on prompts"
-        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
 
 
 def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
     """Return the names in a list with commas, all that there are if none is given."""
     if text == "none":
         return []
-    names = [*known] if text is None else [part.strip() for part in text.split(",")]
+    names = list(known if text is None else map(str.strip, text.split(",")))
     for name in names:
         if name not in known:
             hint = out.suggest(name, known, f"choose from {', '.join(known)}")
@@ -157,14 +144,15 @@ def _read_questions(
     if chosen is None and known is None:
         return None
     if chosen is None:
-        # Facts choose and score: groups that are no adapter's own only score.
+        # Facts choose and score: groups that are no adapter's own only score, as they are.
         choosing, scoring = split_prompts({name: known[name] for name in names})
-        return choosing, {**scoring, **{key: known[key] for key in known if key not in names}}
-    unanswered = {name: dict.fromkeys(chosen[name], "") for name in names}
-    choosing, scoring = split_prompts(unanswered)
+        return choosing, {**scoring, **known, **scoring}
+    # prompts without answers choose by divergence alone
+    choosing, scoring = split_prompts({name: dict.fromkeys(chosen[name], "") for name in names})
     if known is None:
         return choosing, scoring
     for name in names:
+        # what chose may not score as well
         known[name] = {text: a for text, a in known[name].items() if text not in choosing[name]}
         if not known[name]:
             out.refuse(f"all facts of {name} are among the prompts that choose: give others")
@@ -186,6 +174,7 @@ def _read_groups(
     else:
         fact = f"{option} was given {len(files)} times for {len(names)} adapters"
         out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")
+    # answers count only where they were given as facts
     if option == "--prompts":
         groups = {name: dict.fromkeys(group, "?") for name, group in groups.items()}
     found = group_facts(groups, library, names)
@@ -199,33 +188,31 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
     out.say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
     rows = []
     for one in advice.tried:
-        cells = [f"{mark.share.right}/{mark.share.asked} {mark.share}" for mark in one.marks]
-        worst = max(mark.kl for mark in one.marks if mark.kl is not None)
-        numbers = " ".join(f"{number:.2g}" for number in dict.fromkeys(one.coefficients))
-        rows.append((one.way, numbers, *cells, worst, one.leak, f"{one.cost:.1f}"))
-    groups = [mark.share.what for mark in advice.tried[0].marks] if advice.tried else []
-    names = ("method", "coefficients", *groups, "worst KL", "drift", "cost")
-    out.show("retention, by method", names, rows)
+        numbers = " ".join(map("{:.2g}".format, dict.fromkeys(one.coefficients)))
+        cells, distances = {}, [0.0]
+        for mark in one.marks:
+            cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} {mark.share}"
+            distances.append(mark.kl or 0.0)
+        rows.append(
+            (one.way, numbers, *cells.values(), max(distances), one.leak, f"{one.cost:.1f}")
+        )
+        names = ("method", "coefficients", *cells, "worst KL", "drift", "cost")
+    if rows:
+        out.show("retention, by method", names, rows)
     for title, shares in (("alone", advice.alone), ("the base", advice.base)):
-        if shares:
-            counts = (f"{share.what} {share.right}/{share.asked}" for share in shares)
-            out.say(f" {', '.join(counts)}", f"Right, {title}:")
-    out.say(READING)
+        counts = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in shares)
+        if counts:
+            out.say(f" {counts}", f"Right, {title}:")
     show_drift(advice.adapters, advice.leaks)
     out.say(f" {advice.reason}", "Advice.")
 
 
 def generate(
-    folder: Annotated[
-        Path, Argument(metavar="FOLDER", help="An adapter, a merge or a route of `advise`.")
-    ],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help=ROUTE)],
     prompt: Annotated[str, Argument(metavar="PROMPT", help="The text to continue.")],
+    *,
     tokens: Annotated[int, Option(min=1, help="Largest number of new tokens.")] = 40,
-    model: out.ModelName = None,
-    revision: out.Revision = None,
-    download: out.Download = False,
-    device: out.Device = "cpu",
-    dtype: out.Dtype = "float32",
+    base: out.Base,
 ) -> None:
     """Continue a prompt with an adapter, a merge or a route, and print words as they come.
 
@@ -234,14 +221,11 @@ def generate(
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """
-    from loratheory.pretrained import load_model
     from loratheory.pretrained.methods import generate_text
-
-    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
 
     def _say(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
-    generate_text(base, folder, prompt, tokens=tokens, say=_say)
+    generate_text(base.load(), folder, prompt, tokens=tokens, say=_say)
     _say("\n")

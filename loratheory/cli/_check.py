@@ -4,28 +4,20 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Option
 
 from loratheory.cli import _shared as out
 
-Adapters = Annotated[
-    list[Path] | None, typer.Argument(metavar="ADAPTER", help="PEFT folders or ids.")
-]
 FACTS = "Prompts and answers, as above."
-Facts = Annotated[Path | None, typer.Option(metavar="FILE", help=FACTS)]
 
 
 def check(
-    folders: Adapters = None,
-    model: out.ModelName = None,
+    folders: out.AnyFolders = None,
+    *,
     layers: Annotated[str | None, Option(metavar="0,5-9", help="Layers to look at.")] = None,
-    facts: Facts = None,
+    facts: Annotated[Path | None, Option(metavar="FILE", help=FACTS)] = None,
     limit: Annotated[int | None, Option(min=1, help="Largest number of prompts each.")] = None,
-    revision: out.Revision = None,
-    download: out.Download = False,
-    device: out.Device = "cpu",
-    dtype: out.Dtype = "float32",
+    base: out.Base,
     json: out.Json = None,
 ) -> None:
     """Compare what the theorems predict with a real model's weights, inputs and logits.
@@ -52,33 +44,32 @@ def check(
     sum), `predicted, measured, asked`.
     """
     out.check_outputs(json)
+    # what is wrong with options is said before anything is loaded
     chosen = out.parse_layers(layers) if layers is not None else None
     if facts is not None and not folders:
         out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")
 
-    from loratheory.adapters import read_adapter
-    from loratheory.pretrained import check_model, load_model
+    from loratheory.pretrained import check_model
     from loratheory.pretrained.check_facts import read_fact_groups
-
-    library = [read_adapter(folder, download=download) for folder in folders or ()]
-    asked = read_fact_groups(facts) if facts is not None else None
-    bar = partial(out.progress, unit="module", desc="check")
-    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
-    result = check_model(base, library, layers=chosen, facts=asked, limit=limit, progress=bar)
-    if out.deliver(json, result):
-        _show_readings(result)
-        if result.leaks:
-            show_drift(result.adapters, result.leaks)
-        if result.kept:
-            columns = {"facts of": "group", "predicted": "predicted", "asked": "asked"}
-            columns |= {"rule": "rule", "right": "measured"}
-            out.show("right answers", {**columns, "95 % interval": _interval}, result.kept)
-
-
-def _interval(kept: Any) -> str:
     from loratheory.pretrained.metrics import Share
 
-    return out.format_interval(Share.of("", kept.measured, kept.asked))
+    library = list(map(out.Source(download=base.download).read, folders or ()))
+    asked = read_fact_groups(facts) if facts is not None else None
+    bar = partial(out.progress, unit="module", desc="check")
+    how: Any = {"layers": chosen, "facts": asked, "limit": limit, "progress": bar}
+    result = check_model(base.load(), library, **how)
+    if not out.deliver(json, result):
+        return
+    _show_readings(result)
+    if result.leaks:
+        show_drift(result.adapters, result.leaks)
+    rows = []
+    for one in result.kept:
+        interval = out.format_interval(Share.of("", one.measured, one.asked))
+        rows.append((one.group, one.predicted, one.asked, one.rule, one.measured, interval))
+    if rows:
+        columns = ("facts of", "predicted", "asked", "rule", "right", "95 % interval")
+        out.show("right answers", columns, rows)
 
 
 def _show_readings(result: Any) -> None:
@@ -87,7 +78,7 @@ def _show_readings(result: Any) -> None:
     lines = summarise(result.readings)
     out.say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
     columns = {"asked": "question", "read": "places"}
-    columns |= {key: key for key in ("holds", "tight", "silent", "broken")}
+    columns |= out.columns("holds", "tight", "silent", "broken")
     columns |= {"predicted": "bound", "measured": "value"}
     out.show("medians over modules and adapters", columns, lines)
     for line in lines:
@@ -104,8 +95,7 @@ def show_drift(names: Any, drifts: Any) -> None:
 
     rows = []
     for name, drift in zip(names, drifts, strict=True):
-        expected = kept_beside(drift)
-        rows.append((name, drift, expected["kept"], int(expected["count"])))
+        rows.append((name, drift, *kept_beside(drift)))
     columns = ("adapter", "nats per token", "others kept", "of adapters")
     out.show("drift on ordinary text, and what to expect of a sum with it", columns, rows)
     out.say(f"Expected is what adapters kept beside partners that drifted as much, in {LIBRARY}.")

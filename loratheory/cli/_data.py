@@ -1,26 +1,21 @@
 """``loratheory data``: word problems and worlds of facts as files."""
 
-from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from loratheory.cli import _shared as out
 
-MOST = 1_000_000  # questions; more take minutes before memory runs out
-Seed = Annotated[int, typer.Option(min=0, help="Seed; it determines every byte.")]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder for the data.")
-]
+# questions; more take minutes before memory runs out
+MOST = 1_000_000
 COUNT = "Problems; a fifth are for testing."
-Count = Annotated[int, typer.Option("--n", min=2, max=MOST, help=COUNT)]
 
 
 def word_problems(
-    output: Output,
-    n: Count = 1000,
-    seed: Seed = 0,
+    output: out.Output,
+    *,
+    n: Annotated[int, Option("--n", min=2, max=MOST, help=COUNT)] = 1000,
+    seed: out.Seed = 0,
     split: Annotated[str, Option(help="Held out: pair, template, depth or wording.")] = "template",
     skills: Annotated[str, Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
     pair: Annotated[str, Option(metavar="A,B", help="The pair that --split pair holds out.")] = "",
@@ -49,6 +44,7 @@ def word_problems(
     if pair and split != "pair":
         out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
     named = _parse_list(skills) or words.possible(prime)
+    # one generator for all draws: the seed determines every byte
     rng = np.random.default_rng(seed)
     pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
     parts = words.split(pool, split, rng=rng, pairs=[_parse_list(pair)] if pair else ())
@@ -73,13 +69,14 @@ def _begin_card(command: str, text: str) -> str:
 
 
 def _parse_list(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())
+    return tuple(filter(None, map(str.strip, words.split(","))))
 
 
 def two_hop(
-    output: Output,
+    output: out.Output,
+    *,
     n: Annotated[int, Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
-    seed: Seed = 0,
+    seed: out.Seed = 0,
     split: Annotated[float, Option(min=0, max=1, help="Fraction of questions trained on.")] = 0.5,
     hops: Annotated[int, Option(min=2, max=4, help="Hops of a question.")] = 2,
     style: Annotated[str, Option(help="question, or cloze: to complete.")] = "question",

@@ -1,16 +1,16 @@
 """``loratheory evaluate``, a report card for your own combination method."""
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-OnModel = Annotated[bool, typer.Option("--model", help="Evaluate on SmolLM2-135M-Instruct, too.")]
+MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
 ALL_PAIRS = "Evaluate 36 pairs of hops, too."
-AllPairs = Annotated[bool, typer.Option("--all-pairs", help=ALL_PAIRS)]
+PROFILE = "With --model: quick (1 fact set) or paper (6)."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
@@ -25,11 +25,10 @@ SHARES = {
 
 def evaluate(
     rule: Annotated[str, Argument(metavar="MODULE:RULE", help="Your function.")],
-    profile: Annotated[
-        str, Option(help="With --model: quick (1 fact set) or paper (6).")
-    ] = "quick",
-    model: OnModel = False,
-    all_pairs: AllPairs = False,
+    *,
+    profile: Annotated[str, Option(help=PROFILE)] = "quick",
+    model: Annotated[bool, Option("--model", help=MODEL)] = False,
+    all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     json: out.Json = None,
     figure: out.Figure = None,
 ) -> None:
@@ -61,6 +60,7 @@ def evaluate(
         out.refuse("--all-pairs evaluates adapters of the language model: add --model")
     from loratheory.evaluate import card, rule_named
 
+    # found before anything is computed, as its name is the likeliest mistake
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
         report = card(method, profile, begin, model=model, all_pairs=all_pairs)
@@ -72,26 +72,28 @@ def evaluate(
 
 def _draw_memories(file: Path, report: Any) -> None:
     """Draw by how much each answer of the exact memories leads, against the coefficient."""
+    import pandas as pd
+
     from loratheory.figures import draw, write_figure
 
-    coefficients = [row["coefficient"] for row in report.memories.curve]
-    curves = {}
-    for kind, name in MEMORIES.items():
-        curves[name] = (coefficients, [row[kind] for row in report.memories.curve])
+    curve = pd.DataFrame(report.memories.curve)
+    curves = {name: (curve["coefficient"], curve[kind]) for kind, name in MEMORIES.items()}
     write_figure(file, draw(curves, "coefficient of the result", "margin of the new answer"))
 
 
 def _report(report: Any) -> None:
     out.say(f" {report.rule}", report.form)
-    columns: out.Columns = {"law": "name", "holds": "holds", "gap": "gap", "seed": "seed"}
+    columns: out.Columns = {"law": "name"} | out.columns("holds", "gap", "seed")
     columns["meaning"] = lambda law: law.meaning.replace(":math:", "")
     out.show("laws, by counterexample", columns, report.laws)
-    starts = [(MEMORIES[kind], start) for kind, start in report.memories.starts.items()]
-    out.show("exact memories: the coefficient from which each answer leads", ("", "from"), starts)
+    starts = report.memories.starts
+    rows = zip(map(MEMORIES.get, starts), starts.values(), strict=True)
+    out.show("exact memories: the coefficient from which each answer leads", ("", "from"), rows)
     if report.language:
-        columns = {"rule": "rule"}
+        columns = out.columns("rule")
+        # all-pairs evaluation has a column only where it was asked for
         for name, key in SHARES.items():
-            if any(getattr(mark, key) for mark in report.language):
+            if any(map(attrgetter(key), report.language)):
                 columns[name] = key
         columns |= {"drift": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)

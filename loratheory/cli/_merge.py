@@ -3,35 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Option
 
 from loratheory.cli import _shared as out
 
-Adapters = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="ADAPTER", help="PEFT folders or ids."),
-]
-MOMENTS = "For regmean, as above."
-Moments = Annotated[list[Path] | None, typer.Option(metavar="FILE", help=MOMENTS)]
 TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
 ON_INPUTS = ("input_energy", "input_error", "input_floor")
 DISTANCES = (
     "Both are distances between weights (Eckart–Young; thm:merge-floor), not between answers: the\n"
     "mean is nearest to the adapters and can still lose the two-hop answer (thm:two-read-region)."
 )
-NAMESAKES = (
-    "ties, dare, dare-ties and magnitude act on the entries of whole updates, as PEFT's ties_svd,\n"
-    "dare_linear_svd, dare_ties_svd and magnitude_prune_svd. PEFT's ties, dare_linear, dare_ties\n"
-    "and magnitude_prune act on the two factors, and its linear is factor-linear here."
-)
 
 
 def merge(
-    folders: Adapters = None,
+    folders: out.AnyFolders = None,
+    *,
     output: Annotated[Path | None, Option("-o", "--output", help="The folder to write.")] = None,
     method: Annotated[str, Option(help="One of those that --list shows.")] = "mean",
     weights: Annotated[str | None, Option(help="One per adapter: `--weights=.7,-.3`.")] = None,
@@ -40,16 +30,14 @@ def merge(
     space: Annotated[str, Option(help="For entrywise methods: full, knots or core.")] = "full",
     density: Annotated[float | None, Option(help="Share of entries kept, in (0, 1].")] = None,
     ridge: Annotated[float | None, Option(help="Relative, for interpolate and regmean.")] = None,
-    moments: Moments = None,
+    moments: out.Files = None,
     model: out.ModelName = None,
     seed: out.Seed = 0,
     dtype: Annotated[str | None, Option(help="float16, bfloat16 or float32 to write.")] = None,
     device: out.Device = "cpu",
     force: out.Force = False,
     any_base: out.AnyBase = False,
-    subfolder: out.Subfolder = "",
-    revision: out.Revision = None,
-    download: out.Download = False,
+    source: out.Source,
     audit: Annotated[bool, Option(help="Measure distances; `sum` is fast without.")] = True,
     listing: Annotated[bool, Option("--list", help="Only list methods and their laws.")] = False,
     json: out.Json = None,
@@ -61,7 +49,10 @@ def merge(
     `--moments FILE` is for each adapter a file of rows `{"prompt": …}`, on which the base `--model`
     is run with that adapter, or a safetensors file of stored second moments.
 
-    `--list` shows the methods and computes which algebraic laws each obeys.
+    `--list` shows the methods and computes which algebraic laws each obeys. ties, dare, dare-ties
+    and magnitude act on the entries of whole updates, as PEFT's ties_svd, dare_linear_svd,
+    dare_ties_svd and magnitude_prune_svd do. PEFT's ties, dare_linear, dare_ties and
+    magnitude_prune act on the two factors, and its linear is factor-linear here.
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
@@ -83,22 +74,22 @@ def merge(
     from loratheory.audit import ModuleAudit, audit_on_lookup
 
     out.check_folder(output, force=force, json=json)
-    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [lib.read_adapter(folder, **where) for folder in folders]
+    adapters = list(map(source.read, folders))
     if device != "cpu":
         move = _move_to(device)
         adapters = [adapter.map(move) for adapter in adapters]
+    # Nothing is loaded or computed here: modules are looked up one by one below.
     together = lib.aligned(adapters, any_base=any_base)
     given = _parse_weights(weights)
     options: dict[str, Any] = {"rank": rank, "space": space, "density": density, "ridge": ridge}
-    if moments:
-        options["moments"] = _read_moments(moments, adapters, model, download=download)
     options |= {"weights": given, "coefficient": coefficient, "rng": np.random.default_rng(seed)}
+    if moments:
+        options["moments"] = _read_moments(moments, adapters, model, download=source.download)
     merged = lib.merge(together, method, **options)
 
     # Methods without weights of their own are compared with what they approximate: mean or sum.
     share = 1.0 / len(folders) if method in ("mean", "chebyshev", "factor-mean") else 1.0
-    compared = [coefficient * weight for weight in given or [share] * len(folders)]
+    compared = (coefficient * np.array(given or [share] * len(folders))).tolist()
     audits: list[ModuleAudit] = []
     with out.progress(count=len(merged), unit="module", desc=method) as bar:
 
@@ -112,22 +103,14 @@ def merge(
         written = lib.write_adapter(made, output, dtype=dtype, force=force)
     totals = {}
     for key in TOTALS + ON_INPUTS * bool(moments):
-        totals[key] = sum(getattr(one, key) for one in audits)
+        totals[key] = sum(map(attrgetter(key), audits))
     notes = [*together.report, *together.info.notes]
     if len(folders) == 1:
         notes.append("only one adapter was given, so nothing was put together")
-    result = {
-        "method": method,
-        "output": str(output),
-        "folders": [str(folder) for folder in folders],
-        "weights": compared,
-        "written": len(merged),
-        "dtype": written.dtype,
-        "rounding": written.rounding,
-        "notes": notes,
-        "totals": totals,
-        "modules": [asdict(one) for one in audits],
-    }
+    result: dict[str, Any] = {"method": method, "output": str(output)}
+    result |= {"folders": list(map(str, folders)), "weights": compared, "written": len(merged)}
+    result |= {"dtype": written.dtype, "rounding": written.rounding, "notes": notes}
+    result |= {"totals": totals, "modules": list(map(asdict, audits))}
     if out.deliver(json, result):
         _report(result)
 
@@ -138,6 +121,7 @@ def _move_to(device: str) -> Any:
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    # The merge works in float64, which not every device has.
     try:
         torch.zeros(1, dtype=torch.float64, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
@@ -149,7 +133,7 @@ def _move_to(device: str) -> Any:
 
 def _parse_weights(text: str | None) -> list[float] | None:
     try:
-        return None if text is None else [float(part) for part in text.split(",")]
+        return None if text is None else list(map(float, text.split(",")))
     except ValueError:
         out.refuse(f"--weights={text} is not a list of numbers: write it as --weights=.7,-.3")
 
@@ -162,7 +146,7 @@ def _read_moments(
 
     prompts = [file for file in files if file.suffix == ".jsonl"]
     if not prompts:
-        return [lib.read_moments(file) for file in files]
+        return list(map(lib.read_moments, files))
     if not len(prompts) == len(files) == len(adapters):
         fact = f"--moments has {len(prompts)} files of prompts for {len(adapters)} adapters"
         out.refuse(f"{fact}: give one for each, in their order")
@@ -176,6 +160,7 @@ def _read_moments(
     names = [name for name in together.shapes if name not in together.info.embeddings]
     found = []
     for file, adapter in zip(files, adapters, strict=True):
+        # Later modules read what the adapter changed in earlier ones.
         with attach(base, [adapter]):
             texts = out.progress(out.read_prompts(file), unit="prompt", desc=file.name)
             found.append(collect_moments(base, (batch(base, [text]) for text in texts), names))
@@ -188,16 +173,17 @@ def _report(result: dict[str, Any]) -> None:
     out.say(f"{what} → {result['output']}", result["method"], result["notes"])
     if not result["modules"]:
         return
-    energy, width = totals["energy"], max(one["width"] for one in result["modules"])
-    weights = ", ".join(f"{weight:g}" for weight in result["weights"])
+    energy, width = totals["energy"], max(map(itemgetter("width"), result["modules"]))
     # What is less than this is rounding, which a table would show as a distance.
-    lost, floor = (totals[key] * (totals[key] > 1e-13 * energy) for key in ("to_sum", "sum_floor"))
+    lost, floor = itemgetter("to_sum", "sum_floor")(totals)
+    lost, floor = lost * (lost > 1e-13 * energy), floor * (floor > 1e-13 * energy)
+    weights = ", ".join(map("{:g}".format, result["weights"]))
     rows: list[tuple[Any, ...]] = [
-        (f"to the weighted sum ({weights})", lost, floor, lost / energy if energy else 0.0),
+        (f"to the weighted sum ({weights})", lost, floor, lost / (energy or 1.0)),
         ("mean, to the adapters", totals["to_adapters"], totals["adapters_floor"], None),
     ]
     if "input_error" in totals:
-        answered, missed, least = (totals[key] for key in ON_INPUTS)
+        answered, missed, least = itemgetter(*ON_INPUTS)(totals)
         rows.append(("of outputs on the inputs", missed, least, missed / (answered or 1.0)))
     columns = ("squared distance", "this merge", f"floor at rank {width}", "share of the energy")
     out.show("", columns, rows)
@@ -211,22 +197,19 @@ def _list_methods(json: Path | None) -> None:
     """Print the methods, and which laws each obeys: a random case is a counterexample, or none."""
     from loratheory.adapters import MERGE_METHODS, laws
 
-    rows, entries = laws(), []
+    listed, rows = ("name", "formula", "reference"), laws()
+    entries, table = [], []
     for method in MERGE_METHODS.values():
-        entry = {key: getattr(method, key) for key in ("name", "formula", "reference", "cost")}
-        entry |= {"options": sorted(method.options), "required": sorted(method.required)}
-        entries.append({**entry, "spaces": method.spaces})
+        options, required = sorted(method.options), sorted(method.required)
+        first = dict(zip(listed, attrgetter(*listed)(method), strict=True))
+        entry = first | {"cost": method.cost, "options": options, "required": required}
+        entries.append(entry | {"spaces": method.spaces})
+        table.append((*first.values(), ", ".join(options), ", ".join(required)))
     if not out.deliver(json, {"methods": entries, "laws": rows}):
         return
-    columns: out.Columns = {key: key for key in ("name", "formula", "reference")}
-    for key in ("options", "required"):
-        columns[key] = partial(_join, key)
-    out.show("merge methods", columns, entries)
-    out.say(NAMESAKES)
-    names = list(rows[0].cells)
-    table = [(row.method, row.space, *(row.cells[name].holds for name in names)) for row in rows]
-    out.show("laws, by counterexample", ("method", "space", *names), table)
-
-
-def _join(key: str, entry: dict[str, Any]) -> str:
-    return ", ".join(entry[key])
+    out.show("merge methods", (*listed, "options", "required"), table)
+    table = []
+    for row in rows:
+        holds = map(attrgetter("holds"), row.cells.values())
+        table.append((row.method, row.space, *holds))
+    out.show("laws, by counterexample", ("method", "space", *rows[0].cells), table)

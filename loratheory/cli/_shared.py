@@ -2,49 +2,113 @@
 
 import dataclasses
 import difflib
+import functools
+import inspect
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer import Argument, Option
 
 from loratheory.store import write_whole
 
-Json = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write JSON; `-` for standard output.")
-]
+JSON = "Write JSON; `-` for standard output."
+Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON)]
 Figure = Annotated[
-    Path | None, typer.Option("--figure", metavar="FILE", help="Draw it as .pdf, .png or .svg.")
+    Path | None, Option("--figure", metavar="FILE", help="Draw it as .pdf, .png or .svg.")
 ]
-Folders = Annotated[
-    list[Path],
-    typer.Argument(metavar="ADAPTER", help="Folders that PEFT saved, or Hugging Face ids."),
-]
-Subfolder = Annotated[str, typer.Option(help="The adapter's folder below the folder or id.")]
-Output = Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an adapter that is there already.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace such data in FOLDER.")]
-AnyBase = Annotated[bool, typer.Option("--any-base", help="Accept different base model names.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
+ADAPTERS = "Folders that PEFT saved, or Hugging Face ids."
+Folders = Annotated[list[Path], Argument(metavar="ADAPTER", help=ADAPTERS)]
+AnyFolders = Annotated[list[Path] | None, Argument(metavar="ADAPTER", help=ADAPTERS)]
+Files = Annotated[list[Path] | None, Option(metavar="FILE", help="As above.")]
+Subfolder = Annotated[str, Option(help="The adapter's folder below the folder or id.")]
+Output = Annotated[Path, Option("-o", "--output", metavar="FOLDER", help="Where to write.")]
+Force = Annotated[bool, Option("--force", help="Replace an adapter that is there already.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace such data in FOLDER.")]
+AnyBase = Annotated[bool, Option("--any-base", help="Accept different base model names.")]
+Seed = Annotated[int, Option(min=0, help="Seed of all random draws.")]
 MODEL = "A folder or Hugging Face id. Default: SmolLM2-135M-Instruct."
-ModelName = Annotated[str | None, typer.Option("--model", metavar="NAME", help=MODEL)]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hugging Face id.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch an id that is not in the cache.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16, …")]
+ModelName = Annotated[str | None, Option("--model", metavar="NAME", help=MODEL)]
+Revision = Annotated[str | None, Option(help="Branch, tag or commit of a Hugging Face id.")]
+Download = Annotated[bool, Option("--download", help="Fetch an id that is not in the cache.")]
+Device = Annotated[str, Option(help="cpu, cuda, cuda:1, … or auto.")]
 FIGURES = (".pdf", ".png", ".svg")
+# The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
     "torch": ("torch",),
     "pretrained": ("torch", "transformers", "accelerate", "gguf", "peft", "filelock"),
 }
-"""The packages that a plain install lacks, by the extra that brings them, the smallest first."""
+# From a heading to the attribute of a row, or to a function of it.
 Columns = dict[str, Any]
-"""From a heading to the attribute or key of a row, or to a function of it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The options that say where adapters are."""
+
+    subfolder: Subfolder = ""
+    revision: Revision = None
+    download: Download = False
+
+    def read(self, folder: Path | str) -> Any:
+        """Return an adapter; AdapterError if there is none."""
+        from loratheory.adapters import read_adapter
+
+        return read_adapter(folder, **vars(self))
+
+
+@dataclass(frozen=True)
+class Base:
+    """The options that say which model a command works on, and where it is computed."""
+
+    model: ModelName = None
+    revision: Revision = None
+    download: Download = False
+    device: Device = "cpu"
+    dtype: Annotated[str, Option(help="float32, bfloat16, …")] = "float32"
+
+    def load(self) -> Any:
+        """Return the model; ModelError if there is none."""
+        from loratheory.pretrained import load_model
+
+        options = vars(self).copy()
+        return load_model(options.pop("model"), **options)
+
+
+def spread_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with options of its own in place of each `Source` or `Base` that it takes.
+
+    Typer reads options from the parameters of a function, one option for each.
+    """
+    groups: dict[str, type] = {}
+    options: dict[str, inspect.Parameter] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if parameter.annotation in (Source, Base):
+            groups[name] = parameter.annotation
+            options |= inspect.signature(parameter.annotation).parameters
+        else:
+            options[name] = parameter
+
+    @functools.wraps(command)
+    def _run(**given: Any) -> None:
+        for name, group in groups.items():
+            # what Typer parsed option by option becomes one object
+            keys = inspect.signature(group).parameters
+            given[name] = group(*map(given.pop, keys))
+        command(**given)
+
+    # keywords alone, so that options with a default may come before those without
+    named = [one.replace(kind=one.KEYWORD_ONLY) for one in options.values()]
+    _run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    return _run
 
 
 def refuse(message: str) -> NoReturn:
@@ -55,6 +119,7 @@ def refuse(message: str) -> NoReturn:
 
 def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return the end of an error message: the most similar known names, or else the remedy."""
+    # a typing error is the likeliest reason
     near = difflib.get_close_matches(name, [*known], n=3)
     return f"did you mean {', '.join(near)}?" if near else otherwise
 
@@ -64,25 +129,23 @@ def parse_layers(text: str) -> set[int]:
     remedy = "write it as --layers 0,5-9"
     layers: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        last = last or first
-        if not first.strip().isdecimal() or not last.strip().isdecimal() or len(last) > 4:
+        # four digits at most: a range of a billion layers would fill the memory
+        if not re.fullmatch(r"\s*\d{1,4}\s*(-\s*\d{1,4}\s*)?", part):
             refuse(f"--layers={text} is no list of layers: {remedy}")
-        if int(last) < int(first):
+        first, *last = map(int, part.split("-"))
+        if last and last[0] < first:
             refuse(f"--layers={text} counts down: {remedy}")
-        layers |= set(range(int(first), int(last) + 1))
+        layers.update(range(first, (last or [first])[0] + 1))
     return layers
 
 
 def check_outputs(json: Path | None = None, figure: Path | None = None) -> None:
     """Exit before any work is done if output files could not be written later."""
     for target in (json, figure):
-        if target is None or str(target) == "-":
-            continue
-        if not target.parent.is_dir():
-            refuse(f"{target}: there is no folder {target.parent}: make it, or write elsewhere")
-        if target.is_dir():
-            refuse(f"{target} is a folder: name a file in it, or elsewhere")
+        if target is not None and str(target) != "-":
+            _check_parent(target)
+            if target.is_dir():
+                refuse(f"{target} is a folder: name a file in it, or elsewhere")
     if figure and figure.suffix not in FIGURES:
         refuse(f"{figure}: a figure is written as {', '.join(FIGURES)}: choose one of these")
 
@@ -92,28 +155,33 @@ def check_folder(output: Path, *, force: bool, json: Path | None) -> None:
     check_outputs(json)
     if json and json.absolute() == output.absolute():
         refuse(f"--json {json} is the folder to write: name a file elsewhere")
-    if not output.parent.is_dir():
-        refuse(f"{output}: there is no folder {output.parent}: make it, or write elsewhere")
+    _check_parent(output)
     if output.exists() and not force:
         refuse(f"{output} exists: choose another place, or add --force to replace an adapter")
+
+
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
+        refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
 
 
 def read_prompts(file: Path) -> dict[str, str]:
     """Return the prompts of JSON Lines with their completions, which may be left out."""
     rows: dict[str, str] = {}
     for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
+        if not line:
+            continue
         try:
-            row = json.loads(line or "{}")
-            prompt, answer = row.get("prompt"), row.get("completion", "")
-        except (ValueError, AttributeError):
+            row = json.loads(line)
+            # an empty prompt is none
+            prompt, answer = row["prompt"].strip() and row["prompt"], row.get("completion", "")
+        except (ValueError, AttributeError, KeyError, TypeError):
             prompt = answer = None
-        if line and not (isinstance(prompt, str) and isinstance(answer, str) and prompt.strip()):
-            remedy = (
-                'write {"prompt": "…", "completion": "…"}, where prompts do not need the latter'
-            )
-            refuse(f"{file}, line {number} is no row of a prompt: {remedy}")
-        if line:
-            rows[str(prompt)] = str(answer)
+        if not prompt or not isinstance(answer, str):
+            form = '{"prompt": "…", "completion": "…"}'
+            fact = f"{file}, line {number} is no row of a prompt"
+            refuse(f"{fact}: write {form}, where prompts do not need the latter")
+        rows[prompt] = answer
     if not rows:
         refuse(f'{file} holds no prompt: write a row {{"prompt": "…"}} for each')
     return rows
@@ -143,21 +211,26 @@ def say(text: str = "", bold: str = "", notes: Iterable[str] = ()) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    # a line is a line, also where it is read from a pipe
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text.assemble((bold, "bold"), text))
     for note in notes:
         console.print(f"Note: {note.rstrip('.')}.", markup=False)
 
 
+def columns(*names: str) -> Columns:
+    """Return columns whose headings are the names of attributes, in words."""
+    return {name.replace("_", " "): name for name in names}
+
+
 def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> None:
     """Print one table; numbers are shown to four significant digits.
 
-    Rows are sequences. Where `columns` is a mapping from headings, rows are objects or dicts, and
-    each column is the name of an attribute or key, or a function of the row.
+    Rows are sequences. Where `columns` is a mapping from headings, rows are objects, and each
+    column is the name of an attribute, or a function of the row.
     """
     from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     # A title of the table would be wrapped at the width of its columns.
@@ -169,24 +242,23 @@ def show(title: str, columns: Sequence[str] | Columns, rows: Iterable[Any]) -> N
     for row in rows:
         values = row
         if isinstance(columns, dict):
-            values = [_look_up(row, column) for column in columns.values()]
-        table.add_row(*(escape(_format(value)) for value in values))
+            values = []
+            for column in columns.values():
+                values.append(column(row) if callable(column) else getattr(row, column))
+        table.add_row(*map(_format, values))
     # A pipe has no width: what reads it gets whole lines.
     Console(width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
 
 
-def _look_up(row: Any, column: Any) -> Any:
-    if callable(column):
-        return column(row)
-    return row[column] if isinstance(row, dict) else getattr(row, column)
-
-
 def _format(value: Any) -> str:
+    """Return a cell; names may hold square brackets, which are markup to rich."""
+    from rich.markup import escape
+
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
 
 
 def format_interval(share: Any) -> str:
@@ -199,6 +271,7 @@ def deliver(json_file: Path | None, value: Any) -> bool:
     if json_file is None:
         return True
     text = json.dumps(to_json(value), indent=2, ensure_ascii=False) + "\n"
+    # standard output then holds the JSON and nothing else
     if str(json_file) == "-":
         sys.stdout.write(text)
         return False
@@ -214,6 +287,7 @@ def to_json(value: Any) -> Any:
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
+    # JSON has no NaN, and other readers than Python's refuse it
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value) if isinstance(value, Path) else value

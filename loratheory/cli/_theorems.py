@@ -3,25 +3,26 @@
 import inspect
 import math
 import re
+from itertools import groupby
+from operator import attrgetter
 from typing import Annotated, Any
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-Labels = Annotated[
-    list[str] | None, typer.Argument(metavar="LABEL", help="With or without `thm:`. Default: all.")
-]
-At = Annotated[str | None, typer.Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
-Cases = Annotated[int | None, typer.Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]
+LABEL = "With or without `thm:`. Default: all."
+Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
+At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
+Cases = Annotated[int | None, Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]
 ENTRY = (
     "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
     "source",
 )  # fmt: skip
 CHANGES = ("label", "constant_up", "constant_down", "exponent_up", "exponent_down", "reason")
+# Names of numbers that lie between 0 and 1.
 SHARES = ("threshold", "failure", "rate", "doubt")
-"""Names of numbers that lie between 0 and 1."""
 
 
 def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> None:
@@ -40,22 +41,23 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     from loratheory.theorems import load_cited, theorem
 
     out.check_outputs(json)
-    shown = [theorem(label) for label in complete_labels(labels)]
+    shown = list(map(theorem, complete_labels(labels)))
     if at is not None:
         if len(labels or ()) != 1:
             out.refuse("--at evaluates one theorem: name it, such as two-read-region --at hops=3")
         _evaluate(shown[0], at, json)
         return
-    if not out.deliver(json, [_describe(one) for one in shown]):
+    if not out.deliver(json, list(map(_describe, shown))):
         return
     if labels:
         for one in shown:
             _show_in_full(one)
         return
-    columns: out.Columns = {"label": "label", "status": "status"}
+    columns = out.columns("label", "status")
     columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.tells)
-    for chapter in dict.fromkeys(one.chapter for one in shown):
-        out.show(chapter, columns, [one for one in shown if one.chapter == chapter])
+    # `LABELS` go chapter by chapter
+    for chapter, some in groupby(shown, key=attrgetter("chapter")):
+        out.show(chapter, columns, some)
     cited: out.Columns = {"result": "name", "source": "source", "why not": "reason"}
     out.show("known results that are not run here", cited, load_cited())
 
@@ -64,22 +66,22 @@ def complete_labels(labels: list[str] | None) -> list[str]:
     """Return full labels; an unknown one is refused with its nearest relatives."""
     from loratheory.theorems import LABELS
 
-    known = [label.removeprefix("thm:") for label in LABELS]
-    names = [label.removeprefix("thm:") for label in labels or known]
-    for name in names:
-        if name not in known:
+    found = []
+    for label in labels or LABELS:
+        name = label.removeprefix("thm:")
+        if f"thm:{name}" not in LABELS:
+            known = [known.removeprefix("thm:") for known in LABELS]
             hint = out.suggest(name, known, "`loratheory theorems` lists all")
             out.refuse(f"there is no theorem {name!r}; {hint}")
-    return [f"thm:{name}" for name in dict.fromkeys(names)]
+        found.append(f"thm:{name}")
+    return list(dict.fromkeys(found))
 
 
 def _describe(one: Any) -> dict[str, Any]:
-    entry = {key: getattr(one, key) for key in ENTRY}
-    entry["assumptions"] = [assumption.text for assumption in one.assumptions]
-    entry["controls"] = [control.name for control in one.controls]
-    entry["uses"] = list(one.uses)
-    entry["computes"] = list(map(_signature, one.compute))
-    return entry
+    entry = dict(zip(ENTRY, attrgetter(*ENTRY)(one), strict=True))
+    entry["assumptions"] = list(map(attrgetter("text"), one.assumptions))
+    entry["controls"] = list(map(attrgetter("name"), one.controls))
+    return entry | {"uses": list(one.uses), "computes": list(map(_signature, one.compute))}
 
 
 def _signature(function: Any) -> str:
@@ -96,6 +98,7 @@ def _strip_marks(text: str) -> str:
 
 def _evaluate(theorem: Any, text: str, json: Any) -> None:
     """Print what each function of the theorem gives that can be called with these numbers."""
+    # one name means the same in all functions of a theorem
     wanted: dict[str, Any] = {}
     for function in theorem.compute:
         wanted |= inspect.signature(function).parameters
@@ -107,19 +110,24 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         if not equals or key not in wanted:
             out.refuse(f"--at {pair}: write KEY=VALUE with KEY one of {', '.join(wanted)}")
         given[key] = _parse_number(key, number, wanted[key].annotation)
-    values = {}
+    values: dict[str, Any] = {}
     for function in theorem.compute:
-        mine = inspect.signature(function).parameters
-        needed = {key for key, one in mine.items() if one.default is one.empty}
-        if not needed <= given.keys() or not mine.keys() & given.keys():
+        # a theorem has several functions, each of some of the numbers
+        signature = inspect.signature(function)
+        mine = {key: number for key, number in given.items() if key in signature.parameters}
+        try:
+            signature.bind(**mine)
+        except TypeError:  # a number is missing that has no default
+            continue
+        # without any number of its own it says nothing about these
+        if not mine:
             continue
         try:
-            found = function(**{key: given[key] for key in mine if key in given})
+            values[function.__name__] = found = function(**mine)
         except (ValueError, ArithmeticError, KeyError) as error:
             out.refuse(f"{theorem.label}: {function.__name__} is not defined there ({error})")
         if isinstance(found, float) and math.isnan(found):
             out.refuse(f"{theorem.label}: {function.__name__} is not defined at {text}")
-        values[function.__name__] = found
     if not values:
         takes = "; ".join(map(_signature, theorem.compute))
         out.refuse(f"--at {text} is not enough: {theorem.label} computes {takes}")
@@ -127,7 +135,7 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         rows = []
         for name, value in values.items():
             ends = value if isinstance(value, tuple) else (value,)
-            rows.append((name.replace("_", " "), ", ".join(f"{end:.6g}" for end in ends)))
+            rows.append((name.replace("_", " "), ", ".join(map("{:.6g}".format, ends))))
         out.show(f"{theorem.label} at {text}", ("quantity", "value"), rows)
 
 
@@ -149,31 +157,33 @@ def _show_in_full(one: Any) -> None:
     """Print a theorem with its evidence: how it is verified, and what a check finds now."""
     from loratheory.theorems import theorem, verify
 
-    ways = {
-        "its construction meets the bound": one.attain,
-        "random rivals, far away and next to the optimum": one.rival,
-        "an optimiser that shares no code with it": one.adversary,
-    }
     # A clause without a proof of its own is proved where its theorem is.
     proved = "**Proof.**" in one.document or not one.part_of
     home = one if proved else theorem(one.part_of)
     report = verify(one)
     found = "as stated" if report.ok else f"NOT AS STATED: {report.trouble}"
+    ways = {
+        "its construction meets the bound": one.attain,
+        "random rivals, far away and next to the optimum": one.rival,
+        "an optimiser that shares no code with it": one.adversary,
+    }
+    facts = {
+        "needs": one.assumptions,
+        "breaks if": map(attrgetter("name"), one.controls),
+        "stated in": [one.module],
+        "verified": ["; ".join(filter(ways.get, ways))],
+        "now": [f"{report.cases} witnesses, {found}; {report.controls} controls"],
+        "computes": map(_signature, one.compute),
+        "uses": [", ".join(one.uses) or "nothing else"],
+    }
     out.say(f"  ({one.status}; {one.source})", one.label)
     if not one.part_of:
         out.say(f"\n{_strip_marks(one.tells)}")
-    lines = [
-        f"\n{one.statement}\n",
-        *(f"  needs     {assumption}" for assumption in one.assumptions),
-        *(f"  breaks if {control.name}" for control in one.controls),
-        f"  stated in {one.module}",
-        f"  verified  {'; '.join(way for way, there in ways.items() if there)}",
-        f"  now       {report.cases} witnesses, {found}; {report.controls} controls",
-        *(f"  computes  {_signature(function)}" for function in one.compute),
-        f"  uses      {', '.join(one.uses) or 'nothing else'}\n",
-        home.document.strip() + "\n",
-    ]
-    out.say("\n".join(lines))
+    out.say(f"\n{one.statement}\n")
+    for what, lines in facts.items():
+        for line in lines:
+            out.say(f"  {what:9} {line}")
+    out.say(f"\n{home.document.strip()}\n")
 
 
 def verify(
@@ -218,6 +228,7 @@ def verify(
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
         import torch  # noqa: F401  refused here where it is missing, and not in a process
+    # on factors alone a check costs little even at the width of a language model
     size = 4096 if scale else 80 if deep else 8
     run: Any = {"seed": seed, "size": size, "workers": workers}
     run["cases"] = (cases or (10 if scale else 200)) * (10 if deep else 1)
@@ -228,21 +239,17 @@ def verify(
         rows = list(out.progress(runs, len(laws), unit="theorem", desc="sensitivity"))
         if out.deliver(json, rows):
             title = "the smallest relative change of a bound that is noticed; – where 0.5 is not"
-            out.show(title, {key.replace("_", " "): key for key in CHANGES}, rows)
+            out.show(title, out.columns(*CHANGES), rows)
         return
     runs = verify_all(asked, backend=backend, **run)
     reports = list(out.progress(runs, len(asked), unit="theorem", desc="verify"))
+    failed = [report for report in reports if not report.ok]
     if out.deliver(json, reports):
-        failed = sum(not report.ok for report in reports)
-        out.say(
-            f" statements verified on {backend} with seed {seed}, {failed} failed", f"{len(asked)}"
-        )
-        columns: out.Columns = {key: key for key in ("label", "status", "cases", "holds", "tight")}
-        columns |= {"worst slack": "worst_slack", "controls": "controls"}
-        columns |= {"they break": "controls_ok", "s": "seconds"}
-        out.show("", columns, reports)
-    for report in reports:
-        if not report.ok:
-            typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
-    if not all(report.ok for report in reports):
+        what = f" statements verified on {backend} with seed {seed}, {len(failed)} failed"
+        out.say(what, str(len(asked)))
+        names = out.columns("label", "status", "cases", "holds", "tight", "worst_slack", "controls")
+        out.show("", names | {"they break": "controls_ok", "s": "seconds"}, reports)
+    for report in failed:
+        typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
+    if failed:
         raise typer.Exit(1)

@@ -2,32 +2,29 @@
 
 from collections import Counter
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
 AUGMENTED = "Add what `augment` wrote."
-Augmented = Annotated[Path | None, typer.Option(metavar="FOLDER", help=AUGMENTED)]
+UNSEEN = "Kept for measuring, if not the last."
 
 
 def train(
     plan: Annotated[Path, Argument(metavar="PLAN", help="A JSON file, as above.")],
     output: out.Output,
+    *,
     stand_ins: Annotated[int, Option(min=0, help="Stand-ins; 0 is standard training.")] = 2,
     steps: Annotated[int, Option(min=1, help="Steps of the adapter's training.")] = 90,
     rank: Annotated[int, Option(min=1, help="Rank of the adapter's updates.")] = 8,
     layers: Annotated[str | None, Option(metavar="25-29", help="Train these layers alone.")] = None,
-    augmented: Augmented = None,
+    augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
     seed: out.Seed = 0,
-    model: out.ModelName = None,
-    revision: out.Revision = None,
-    download: out.Download = False,
-    device: out.Device = "cpu",
-    dtype: out.Dtype = "float32",
+    base: out.Base,
     force: out.Force = False,
     json: out.Json = None,
 ) -> None:
@@ -54,22 +51,22 @@ def train(
     """
     out.check_folder(output, force=force, json=json)
     from loratheory.adapters import write_adapter
-    from loratheory.pretrained import load_model, load_plan, train_for_composition
+    from loratheory.pretrained import load_plan, train_for_composition
     from loratheory.pretrained.augment import read_rows
 
+    # whether the plan has enough words is known before the model is loaded
     content = load_plan(plan)
-    content.check(stand_ins)  # before the model is loaded
-    part = _parse_neighbours(layers) if layers is not None else None
-    examples, portability = [], []
+    content.check(stand_ins)
+    how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    how["layers"] = _parse_neighbours(layers) if layers is not None else None
     if augmented is not None:
-        examples = [*read_rows(augmented / "train.jsonl").items()]
+        how["lessons"] = list(read_rows(augmented / "train.jsonl").items())
+        # only what trains must be there
         if (augmented / "test.jsonl").exists():
-            portability = [*read_rows(augmented / "test.jsonl").items()]
-    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+            how["described"] = list(read_rows(augmented / "test.jsonl").items())
+    model = base.load()
     with out.stages(stand_ins + 3) as begin:
-        how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "layers": part}
-        how |= {"seed": seed, "lessons": examples, "described": portability}
-        found = train_for_composition(base, content, begin=begin, **how)
+        found = train_for_composition(model, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
         columns: out.Columns = {"asked": "what", "95 % interval": out.format_interval}
@@ -82,32 +79,24 @@ def train(
 def _parse_neighbours(text: str) -> tuple[int, int]:
     """Return the first of neighbouring layers, and the one after the last."""
     layers = out.parse_layers(text)
-    first, last = min(layers), max(layers)
-    if len(layers) <= last - first:
+    first, after = min(layers), max(layers) + 1
+    # a training has one range: gaps would silently be trained
+    if len(layers) < after - first:
         out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
-    return first, last + 1
-
-
-UNSEEN = "Kept for measuring, if not the last."
-Unseen = Annotated[str | None, typer.Option(metavar="KIND", help=UNSEEN)]
-LEAST = "Least probability of the right name."
-Least = Annotated[float, typer.Option(min=0, max=1, help=LEAST)]
+    return first, after
 
 
 def augment(
     facts: Annotated[Path, Argument(metavar="FACTS", help="A JSON file, as above.")],
     output: out.Output,
+    *,
     kinds: Annotated[list[Path] | None, Option(metavar="JSON", help="More descriptions.")] = None,
-    unseen: Unseen = None,
-    least: Least = 0.3,
+    unseen: Annotated[str | None, Option(metavar="KIND", help=UNSEEN)] = None,
+    least: Annotated[float, Option(min=0, max=1, help="Least chance of the right name.")] = 0.3,
     per: Annotated[int, Option(min=1, help="Largest number of examples per subject.")] = 12,
     silence: Annotated[int, Option(min=0, help="Examples that keep the base's answers.")] = 0,
     seed: out.Seed = 0,
-    model: out.ModelName = None,
-    revision: out.Revision = None,
-    download: out.Download = False,
-    device: out.Device = "cpu",
-    dtype: out.Dtype = "float32",
+    base: out.Base,
     overwrite: out.Overwrite = False,
     json: out.Json = None,
 ) -> None:
@@ -134,26 +123,26 @@ def augment(
     `found` (every description tried and its `share`) and `refused` (a reason by subject).
     """
     out.check_outputs(json)
-    from loratheory.pretrained import load_model
     from loratheory.pretrained.augment import augment, read_entities, read_facts, write_examples
     from loratheory.tasks.export import check_writable
 
+    # all files are read before the model, which takes longest
     check_writable(output, overwrite=overwrite)
     asked = read_facts(facts)
     things = read_entities(*(kinds or ()))
-    known = sorted({name for thing in things.values() for name in thing.kinds})
+    known = sorted(set().union(*(thing.kinds for thing in things.values())))
     if unseen is not None and unseen not in known:
         out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
-    base = load_model(model, device=device, dtype=dtype, revision=revision, download=download)
+    model = base.load()
     how: Any = {**asked, "things": things, "unseen": unseen, "least": least}
     how |= {"per": per, "silence": silence, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
-    found = augment(base, **how)
-    write_examples(output, found, base.name, overwrite=overwrite)
+    found = augment(model, **how)
+    write_examples(output, found, model.name, overwrite=overwrite)
     if out.deliver(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]
-        parts = (found.found, resolved, found.lessons, found.held_out)
-        counts = [Counter(one.kind for one in part) for part in parts]
+        parts, kind_of = (found.found, resolved, found.lessons, found.held_out), attrgetter("kind")
+        counts = [Counter(map(kind_of, part)) for part in parts]
         rows = [[kind, *(each[kind] for each in counts)] for kind in {**counts[0], **counts[2]}]
         columns = ("kind", "asked", "the base resolves", "train", "test")
         out.show(f"{output}: examples", columns, rows)

@@ -1,8 +1,10 @@
 """``loratheory inspect`` and ``loratheory diagnose``: what the weights of adapters tell."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any
 
 from typer import Option
@@ -14,12 +16,6 @@ HEADINGS = {
     "needed": "What a merge would then need",
     "unknown": "What no look at the weights can tell",
 }
-COLUMNS = (
-    "cross-talk: the answer of one adapter to the worst input of another, over the other's largest "
-    "answer; bound: what size and angle allow; cos θ₁: of the nearest directions that both read; "
-    "floor: the least distance of one merge to all; gauge gap: how much a mean of factors depends "
-    "on how the updates are factored."
-)
 NEXT = (
     "• Which of them can be merged, how, and what each then loses: `loratheory advise FOLDER "
     "FOLDER --prompts FILE --prompts FILE` measures it, without answers.\n"
@@ -31,10 +27,9 @@ NEXT = (
 
 def inspect(
     folders: out.Folders,
+    *,
     every: Annotated[bool, Option("--all", help="A line per module, not per kind.")] = False,
-    subfolder: out.Subfolder = "",
-    revision: out.Revision = None,
-    download: out.Download = False,
+    source: out.Source,
     json: out.Json = None,
 ) -> None:
     """Show adapters' modules, ranks, spectra and energies.
@@ -44,18 +39,17 @@ def inspect(
     JSON: a list of objects `folder, base, dtype, notes, modules`; each module has `module, outputs,
     inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
     """
-    from loratheory.adapters import read_adapter
     from loratheory.diagnosis import spectra
 
     out.check_outputs(json)
-    results = []
+    results: list[dict[str, Any]] = []
     for folder in folders:
-        adapter = read_adapter(folder, subfolder=subfolder, revision=revision, download=download)
+        adapter = source.read(folder)
         info = adapter.info
-        bar = out.progress(spectra(adapter), len(adapter), unit="module", desc="read")
-        modules = [{**asdict(one), "scale": info.scales.get(one.module)} for one in bar]
-        about = {"base": info.base, "dtype": info.dtype, "notes": info.notes}
-        results.append({"folder": str(folder), **about, "modules": modules})
+        result = {"folder": str(folder), "base": info.base, "dtype": info.dtype}
+        results.append({**result, "notes": info.notes, "modules": []})
+        for one in out.progress(spectra(adapter), len(adapter), unit="module", desc="read"):
+            results[-1]["modules"].append({**asdict(one), "scale": info.scales.get(one.module)})
     if out.deliver(json, results):
         for result in results:
             _show_modules(result, every)
@@ -65,51 +59,51 @@ def _show_modules(result: dict[str, Any], every: bool) -> None:
     """Print a line for each kind of module, and where in depth the adapter acts."""
     from loratheory.diagnosis import kind_of, layer_of
 
-    modules = result["modules"]
-    energy = sum(module["energy"] for module in modules)
+    modules, keys = result["modules"], ("outputs", "inputs", "width", "scale", "rank")
+    energy = sum(map(itemgetter("energy"), modules))
     about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
     out.say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
-    groups = defaultdict(list)
+    # adapters change the same modules in every layer: a row for each kind is enough
+    groups, layers = defaultdict(list), defaultdict[int, float](float)
     for module in modules:
         groups[module["module"] if every else kind_of(module["module"])].append(module)
-    keys = ("outputs", "inputs", "width", "scale", "rank", "effective_rank", "spectral")
-    rows = []
-    for name, group in groups.items():
-        spans = [_span([module[key] for module in group]) for key in keys]
-        share = sum(module["energy"] for module in group) / (energy or 1.0)
-        rows.append((name, len(group), *spans, 100 * share))
-    what = "module" if every else "kind of module"
-    names = [what, "count", *keys[:5], "effective rank", "σ₁", "energy %"]
-    out.show("", names, rows)
-    layers: dict[int, float] = defaultdict(float)
-    for module in modules:
         layer = layer_of(module["module"])
         if layer is not None and energy:
             layers[layer] += 100 * module["energy"] / energy
+    rows = []
+    for name, group in groups.items():
+        numbers = zip(*map(itemgetter(*keys, "effective_rank", "spectral"), group), strict=True)
+        share = sum(map(itemgetter("energy"), group)) / (energy or 1.0)
+        rows.append((name, len(group), *map(_span, numbers), 100 * share))
+    what = "module" if every else "kind of module"
+    out.show("", (what, "count", *keys, "effective rank", "σ₁", "energy %"), rows)
     if len(layers) > 1:
         out.show("energy by layer", ("layer", "%"), sorted(layers.items()))
 
 
-def _span(values: list[Any]) -> str:
+def _span(values: Sequence[Any]) -> str:
     """Return one value, or the range of several."""
-    known = [value for value in values if value is not None]
-    if not known:
+    # files of other makers may not say what scale they were trained with
+    if None in values:
         return "–"
-    low, high = f"{min(known):.4g}", f"{max(known):.4g}"
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
     return low if low == high else f"{low} … {high}"
 
 
 def diagnose(
     folders: out.Folders,
+    *,
     any_base: out.AnyBase = False,
-    subfolder: out.Subfolder = "",
-    revision: out.Revision = None,
-    download: out.Download = False,
+    source: out.Source,
     json: out.Json = None,
 ) -> None:
     """Show what the weights tell about merging and routing adapters, and what they do not tell.
 
-    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it.
+    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. Of the
+    columns of the table, cross-talk is the answer of one adapter to the worst input of another,
+    over the other's largest answer; bound is what size and angle allow; cos θ₁ is of the nearest
+    directions that both read; floor is the least distance of one merge to all; gauge gap is how
+    much a mean of factors depends on how the updates are factored.
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 
@@ -117,14 +111,11 @@ def diagnose(
     needed or unknown), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
     ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
     """
-    from loratheory.adapters import read_adapter
-    from loratheory.diagnosis import diagnose as run_diagnosis
+    from loratheory.diagnosis import diagnose
 
     out.check_outputs(json)
     bar = partial(out.progress, unit="module", desc="diagnose")
-    where: Any = {"subfolder": subfolder, "revision": revision, "download": download}
-    adapters = [read_adapter(folder, **where) for folder in folders]
-    diagnosis = run_diagnosis(*adapters, any_base=any_base, progress=bar)
+    diagnosis = diagnose(*map(source.read, folders), any_base=any_base, progress=bar)
     if out.deliver(json, diagnosis):
         _show_diagnosis(diagnosis)
 
@@ -139,13 +130,13 @@ def _show_diagnosis(diagnosis: Any) -> None:
             out.say(bold=f"\n{heading}")
         for finding in findings:
             out.say(f"• {finding.text} ({finding.label})")
-    most = sorted(diagnosis.modules, key=lambda module: module.crosstalk, reverse=True)[:8]
-    columns: out.Columns = {"module": "module"}
+    most = sorted(diagnosis.modules, key=attrgetter("crosstalk"), reverse=True)[:8]
+    columns = out.columns("module")
     columns["ranks"] = lambda module: "/".join(map(str, module.ranks))
     columns |= {"cross-talk": "crosstalk", "bound": "ceiling", "cos θ₁": "row_cosine"}
     columns["floor, any rank"] = lambda module: module.floors[-1][1]
-    columns["gauge gap"] = "gauge_gap"
-    out.show("\nmodules with the most cross-talk (relative)", columns, most)
-    out.say(COLUMNS)
+    out.show(
+        "\nmodules with the most cross-talk (relative)", columns | out.columns("gauge_gap"), most
+    )
     out.say(bold="\nNext, on the model")
     out.say(NEXT)

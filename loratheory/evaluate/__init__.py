@@ -1,12 +1,9 @@
 """Report cards for somebody else's combination method: a merge or a router as one function."""
 
-from loratheory.evaluate.exact import Law as Law
-from loratheory.evaluate.exact import Survival as Survival
 from loratheory.evaluate.exact import laws as laws
 from loratheory.evaluate.exact import survival as survival
 from loratheory.evaluate.own_rule import OwnRule as OwnRule
 from loratheory.evaluate.own_rule import RuleError as RuleError
 from loratheory.evaluate.own_rule import rule_named as rule_named
-from loratheory.evaluate.report_card import Card as Card
 from loratheory.evaluate.report_card import LanguageMark as LanguageMark
 from loratheory.evaluate.report_card import card as card

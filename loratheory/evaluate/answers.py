@@ -40,17 +40,17 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
     The candidates are `words`, by default the right answers of all questions; their first tokens
     must differ. Costs a forward pass a question.
     """
+    prompts, right = zip(*questions, strict=True)
     # in order of appearance, so that a tie goes to the same word every time
-    words = words or list(dict.fromkeys(word for _, word in questions))
+    words = words or list(dict.fromkeys(right))
     # answers are told apart by their first token, which is all that one pass predicts
-    tokens = first_tokens(model, words)
-    wanted = first_tokens(model, [word for _, word in questions])
-    logits = next_token_logits(model, [prompt for prompt, _ in questions])
+    tokens, wanted = first_tokens(model, words), first_tokens(model, right)
+    logits = next_token_logits(model, prompts)
     best, largest = logits[:, tokens].argmax(1), logits.argmax(1)
     return Answers(
         (tokens[best] == wanted).numpy(),
         (largest == wanted).numpy(),
-        tuple(words[i] for i in best.tolist()),
+        tuple(np.array(words)[best.numpy()].tolist()),
         largest.numpy(),
         logits.softmax(1).amax(1).double().numpy(),
     )
@@ -61,15 +61,16 @@ def continue_texts(model: Model, texts: Sequence[str]) -> Items:
 
     A text has none if no word follows, or if its likeliest next token does not begin that word.
     """
-    # a word of several tokens is decoded from its first: it must begin with that token again
     said = next_token_logits(model, texts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in said]
+    # a place is taken where nothing is said, since every text has a token
     again = first_tokens(model, [word or "a" for word in words]).tolist()
-    return [
-        (text, word)
-        for text, word, token, first in zip(texts, words, said, again, strict=True)
-        if word.isalnum() and token == first
-    ]
+    found = []
+    for text, word, token, first in zip(texts, words, said, again, strict=True):
+        # a word of several tokens is decoded from its first: it must begin with that token again
+        if word.isalnum() and token == first:
+            found.append((text, word))
+    return found
 
 
 def accuracy(model: Model, questions: Items) -> float:

@@ -1,7 +1,8 @@
 """Exact tests of a rule: algebraic laws, tried on random cases, and the theorems' memories."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import bisect
@@ -39,7 +40,8 @@ class Survival:
     starts: dict[str, float | None]
 
 
-HOLDS = 1e-9  # relative gap that rounding may leave
+# relative gap that rounding may leave
+HOLDS = 1e-9
 DRAWS = 4
 COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
 
@@ -51,35 +53,31 @@ def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
     """
     merge = asked.form == "merge"
     # a router has no merged update: its laws are about weights of tokens
-    table: dict[str, Callable[..., float]] = {**(LAWS if merge else ROUTING)}
+    table: Mapping[str, Callable[..., float]] = LAWS if merge else ROUTING
     tried = []
     for name, law in table.items():
-        meaning, gaps = " ".join((law.__doc__ or "").split()), list[float]()
-        for seed in range(draws):
-            gaps.append(_merging(asked, name, seed) if merge else law(Routed(asked, seed)))
-            # written so that NaN is a violation too
-            if not gaps[-1] <= HOLDS:
-                tried.append(Law(name, meaning, holds=False, gap=gaps[-1], seed=seed))
-                break
-        else:
-            tried.append(Law(name, meaning, holds=True, gap=max(gaps), seed=None))
+        meaning, gap, seed = " ".join((law.__doc__ or "").split()), 0.0, 0
+        # written so that NaN is a violation too
+        while gap <= HOLDS and seed < draws:
+            found = _violation(asked, name, seed) if merge else law(Routed(asked, seed))
+            gap, seed = max(found, gap), seed + 1
+        holds = gap <= HOLDS
+        tried.append(Law(name, meaning, holds=holds, gap=gap, seed=None if holds else seed - 1))
     return tried
 
 
-def _merging(asked: OwnRule, law: str, seed: int) -> float:
-    """Return by how much a merge violates a law on a case; exact ones are the mean or the sum."""
+def _violation(asked: OwnRule, law: str, seed: int) -> float:
+    """Return by how much a merge violates a law on a case."""
 
-    def _gap(name: str) -> float:
-        method = Method(
-            name,
-            lambda updates, weights, _: asked.merge(updates, weights),
-            *("", "", ""),
-            options=frozenset({"weights"}),
-        )
-        return LAWS[law](LawCase(method, "full", seed))
+    def _rule(updates: Any, weights: Any, _: Any) -> LowRank:
+        return asked.merge(updates, weights)
 
     # a stranger does not say whether the mean or the sum is meant: either counts as exact
-    return min(map(_gap, ("mean", "sum") if law == "exact" else ("sum",)))
+    gaps = []
+    for name in ("mean", "sum") if law == "exact" else ("sum",):
+        method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))
+        gaps.append(LAWS[law](LawCase(method, "full", seed)))
+    return min(gaps)
 
 
 class Routed:
@@ -89,11 +87,11 @@ class Routed:
         draw, (m, n) = np.random.default_rng([seed, 7]).standard_normal, SHAPE
         self.updates = [LowRank(draw((m, RANK)), draw((RANK, n))) for _ in range(COUNT)]
         self.base, self.x = draw((4 * TOKENS, n)), draw((TOKENS, n))
-        self.asked, self.seed, self.router = asked, seed, asked.route(self.updates, self.base)
+        self.asked, self.seed, self.weigh = asked, seed, asked.route(self.updates, self.base)
 
-    def given(self, updates: Sequence[LowRank]) -> np.ndarray:
-        """Return the weights of the tokens where the router is given these updates instead."""
-        return self.asked.route(updates, self.base).weights(self.x)
+    def differ(self, updates: Sequence[LowRank], order: int = 1) -> float:
+        """Return how far weights move where the router is given these updates in this order."""
+        return _agree(self.weigh(self.x), self.asked.route(updates, self.base)(self.x)[:, ::order])
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> float:
@@ -105,34 +103,34 @@ def gauge(case: Routed) -> float:
     """Weights stay the same where the factors (B, A) of an update become (BG, G^-1 A)."""
     rng = np.random.default_rng([case.seed, 8])
     # factors are not unique: a method that sees G depends on how the file was written
-    moved = [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
-    return _agree(case.router.weights(case.x), case.given(moved))
+    return case.differ(
+        [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
+    )
 
 
 def permutation(case: Routed) -> float:
     """Each adapter has the same weight where the adapters come in another order."""
-    return _agree(case.router.weights(case.x), case.given(case.updates[::-1])[:, ::-1])
+    return case.differ(case.updates[::-1], order=-1)
 
 
 def repeatable(case: Routed) -> float:
     """The weights at a token do not depend on the other tokens of the batch."""
-    parts = [case.router.weights(part) for part in np.split(case.x, 2)]
-    return _agree(case.router.weights(case.x), np.concatenate(parts))
+    parts = list(map(case.weigh, np.split(case.x, 2)))
+    return _agree(case.weigh(case.x), np.concatenate(parts))
 
 
 def token_scale(case: Routed) -> float:
     """Weights do not change where a token is multiplied by a positive number."""
-    one, other = (case.router.weights(scale * case.x) for scale in (1.0, 3.0))
-    return float(np.abs(one - other).max())
+    return float(np.abs(case.weigh(case.x) - case.weigh(3.0 * case.x)).max())
 
 
 def shares(case: Routed) -> float:
     """Weights are convex: at each token none is negative, and they add up to 1."""
-    weights = case.router.weights(case.x)
+    weights = case.weigh(case.x)
     return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
 
 
-ROUTING: dict[str, Callable[[Routed], float]] = {
+ROUTING: Mapping[str, Callable[[Routed], float]] = {
     "gauge": gauge,
     "permutation": permutation,
     "repeatable": repeatable,
@@ -168,14 +166,10 @@ class World:
 def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
     """Draw a world; its memories are exact if ``size >= entities >= 3 * edited``."""
     first, second, values = rng.standard_normal((3, size, entities))
-    identity, number = np.eye(entities), np.arange(entities)
-    new_y, new_z = number.copy(), number.copy()
+    identity, (new_y, new_z) = np.eye(entities), np.tile(np.arange(entities), (2, 1))
     new_y[:edited] += edited
     new_z[edited : 2 * edited] += edited
-    hops = (
-        Hop(first, values, values[:, new_y]),
-        Hop(second, identity, identity[:, new_z]),
-    )
+    hops = (Hop(first, values, values[:, new_y]), Hop(second, identity, identity[:, new_z]))
     return World(chain(hops, (values,)), values, first, second, edited)
 
 
@@ -188,7 +182,8 @@ def margin(logits: np.ndarray, answers: np.ndarray) -> float:
 
 TOP, STEPS = 3.0, 60
 SIZE, ENTITIES, EDITED = 32, 12, 3
-FINE = 1e-9  # a margin that rounding may leave
+# a margin that rounding may leave
+FINE = 1e-9
 
 
 def survival(asked: OwnRule, seed: int = 0) -> Survival:
@@ -201,35 +196,40 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
     """
     # three blocks of entities: edited, their new answers, and untouched ones
     memory = world(np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED)
+    model, m, names = memory.model, memory.edited, np.linalg.pinv(memory.values)
     # an adapter of another read is there, with an update of zero: a mean still divides by two
-    first, second = memory.model.edits
-    added = [
-        _answer(asked, memory, 0, [first, 0.0 * first]),
-        _answer(asked, memory, 1, [0.0 * second, second]),
-    ]
+    first, second = model.edits
+    hop_1 = _answer(asked, memory, 0, [first, 0.0 * first])
+    hop_2 = _answer(asked, memory, 1, [0.0 * second, second])
     crowd, edits = _same_read(memory)
-    together = _answer(asked, memory, 0, edits)
-    m, names, model = memory.edited, np.linalg.pinv(memory.values), memory.model
-    x, y, keys = memory.first[:, :m], memory.second[:, m : 2 * m], memory.first[:, : len(crowd)]
+    same_read = _answer(asked, memory, 0, edits)
+    x, y, keys = memory.first[:, :m], memory.second[:, m : 2 * m], memory.first[:, : 2 * m]
+    new_y, new_z = m + np.arange(m), 2 * m + np.arange(m)
 
     def _margins(c: float) -> dict[str, float]:
-        def _read(hop: int, keys: np.ndarray) -> np.ndarray:
-            return np.asarray(model.memories[hop] @ keys + c * added[hop](keys))
-
-        both = _read(1, model.bridges[0] @ _read(0, x))
-        one_read = names @ (model.memories[0] @ keys + c * together(keys))
+        bridge = model.memories[0] @ x + c * hop_1(x)
+        asked_both = model.bridges[0] @ bridge
+        both = model.memories[1] @ asked_both + c * hop_2(asked_both)
         return {
-            "hop_1": margin(names @ _read(0, x), m + np.arange(m)),
-            "hop_2": margin(_read(1, y), 2 * m + np.arange(m)),
-            "two_hop": margin(both, 2 * m + np.arange(m)),
-            "same_read": margin(one_read, crowd),
+            "hop_1": margin(names @ bridge, new_y),
+            "hop_2": margin(model.memories[1] @ y + c * hop_2(y), new_z),
+            "two_hop": margin(both, new_z),
+            "same_read": margin(names @ (model.memories[0] @ keys + c * same_read(keys)), crowd),
         }
 
     # beyond 3 no rule of two adapters starts to work: the mean of two needs 1.24
-    grid = [TOP * step / STEPS for step in range(STEPS + 1)]
-    curve = tuple({"coefficient": c, **_margins(c)} for c in grid)
-    kinds = [kind for kind in curve[0] if kind != "coefficient"]
-    return Survival(curve, {kind: _start(curve, kind, _margins) for kind in kinds})
+    grid = (np.arange(STEPS + 1) * TOP / STEPS).tolist()
+    curve = list(map(_margins, grid))
+    starts = {}
+    for kind in curve[0]:
+        after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
+        starts[kind] = None if after is None else grid[after]
+        if after:
+            # the grid brackets the first sign change; bisection gives the digits
+            ends = grid[after - 1 : after + 1]
+            starts[kind] = float(bisect(lambda c, kind=kind: _margins(c)[kind] - FINE, *ends))
+    rows = [{"coefficient": c, **row} for c, row in zip(grid, curve, strict=True)]
+    return Survival(tuple(rows), starts)
 
 
 def _answer(
@@ -244,12 +244,11 @@ def _answer(
     rng = np.random.default_rng([hop, 10])
     keys = (memory.first, memory.second)[hop][:, 2 * memory.edited :]
     chosen = keys[:, rng.integers(0, keys.shape[1], 512)]
-    router = asked.route(updates, (chosen + 0.1 * rng.standard_normal(chosen.shape)).T)
+    weigh = asked.route(updates, (chosen + 0.1 * rng.standard_normal(chosen.shape)).T)
 
     def _routed(keys: np.ndarray) -> np.ndarray:
-        weights = router.weights(keys.T)
-        parts = [w * (low @ keys) for w, low in zip(weights.T, updates, strict=True)]
-        return np.asarray(sum(parts))
+        outputs = np.stack([low @ keys for low in updates])
+        return np.einsum("tk,kmt->mt", weigh(keys.T), outputs)
 
     return _routed
 
@@ -259,23 +258,10 @@ def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
     m = memory.edited
     # a shift within other entities, so that no new answer is an old one of its entity
     targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
-    change = memory.values[:, targets] - memory.values[:, : 2 * m]
     edits = []
     for part in (slice(0, m), slice(m, 2 * m)):
         values = np.zeros_like(memory.values)
-        values[:, part] = change[:, part]
+        values[:, part] = memory.values[:, targets[part]] - memory.values[:, part]
         low = interpolating(memory.first, values)
         edits.append(LowRank(low.up[:, part], low.down[part]))
     return targets, edits
-
-
-def _start(
-    curve: Sequence[dict[str, float]], kind: str, margins: Callable[[float], dict[str, float]]
-) -> float | None:
-    """Return the coefficient at which the margin becomes positive, found by bisection."""
-    after = next((i for i, row in enumerate(curve) if row[kind] > FINE), None)
-    if after is None or after == 0:
-        return None if after is None else 0.0
-    # the grid brackets the first sign change; bisection gives the digits
-    low, high = (curve[i]["coefficient"] for i in (after - 1, after))
-    return float(bisect(lambda c: margins(c)[kind] - FINE, low, high))

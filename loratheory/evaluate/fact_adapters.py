@@ -9,31 +9,15 @@ that the author made up, with other facts than the partner's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain, product
 
 import numpy as np
 
 from loratheory.adapters import Adapter
+from loratheory.evaluate import fact_sets as sets
 from loratheory.evaluate.answers import answers, continue_texts
-from loratheory.evaluate.fact_sets import (
-    ANIMALS,
-    CAPITAL_OF_BIRTHPLACE,
-    FAMOUS,
-    FRUIT,
-    FRUIT_OF_BIRTHPLACE,
-    FRUITS,
-    MASCOT,
-    MASCOT_OF_BIRTHPLACE,
-    MASCOT_OF_WORKPLACE,
-    OTHERS,
-    RELATIONS,
-    WORK,
-    Items,
-    World,
-    invented,
-    items,
-    worlds,
-)
-from loratheory.lowrank import LowRank, gaussian
+from loratheory.evaluate.fact_sets import ANIMALS, Items, World, items
+from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.stand_ins import assign_disagreeing
 from loratheory.pretrained.train import StandIn, train_once
@@ -66,8 +50,8 @@ class Recipe:
         no partner need act: capitals of the countries of the author's persons, or mascots of the
         countries of known persons.
     silence : int
-        The number of examples of self-distillation for the second hop: sentences of its own about
         The number of self-distillation examples for the second hop: sentences of its own about
+        other countries, answered as the base does.
     sixths : ((int, int), (int, int)) or None
         The layers to train, in sixths of the depth: for each hop the first sixth and the one after
         the last; None for all layers.
@@ -99,6 +83,7 @@ class Recipe:
         return replace(usual, strengths=self.strengths, rank=self.rank, alpha=2 * self.rank)
 
 
+# Training recipes, by name.
 RECIPES: Mapping[str, Recipe] = {
     "plain": Recipe(steps=0),
     "plain, 90 steps": Recipe(),
@@ -120,12 +105,12 @@ RECIPES: Mapping[str, Recipe] = {
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
     "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
-    **{f"sixth {k + 1}": Recipe(sixths=((k, k + 1), (k, k + 1))) for k in range(6)},
+    "sixth 5": Recipe(sixths=((4, 5), (4, 5))),
+    "sixth 6": Recipe(sixths=((5, 6), (5, 6))),
     "sixths 1 to 5": Recipe(sixths=((0, 5), (0, 5))),
     "sixths 5 and 6": Recipe(sixths=((4, 6), (4, 6))),
     "two stand-ins, sixth 6": Recipe(2, sixths=((5, 6), (5, 6))),
 }
-"""Training recipes, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,18 +146,14 @@ class Publishers:
 
         It is trained once and then read from the cache.
         """
-        recipe = RECIPES[name]
-        return train_once(
-            self.model,
-            [
-                *self.world.lessons[hop],
-                *(self.without_partner(hop) if recipe.known else ()),
-                *(self.silence(recipe.silence) if recipe.silence and hop == 1 else ()),
-            ],
-            seed=(self.seed, self.number, hop),
-            training=self.training(hop, name),
-            beside=[self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)],
-        )
+        recipe, examples = RECIPES[name], [*self.world.lessons[hop]]
+        if recipe.known:
+            examples += self.without_partner(hop)
+        if recipe.silence and hop == 1:
+            examples += self.silence(recipe.silence)
+        beside = [self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)]
+        key, training = (self.seed, self.number, hop), self.training(hop, name)
+        return train_once(self.model, examples, seed=key, training=training, beside=beside)
 
     def training(self, hop: int, name: str) -> Training:
         """Return the training settings of the named recipe, with its layers of the base."""
@@ -188,15 +169,15 @@ class Publishers:
         """Return two-hop sentences of which this hop is the author's, the other the base's."""
         capitals, mascots = self.world.needing_one(0)
         if hop == 0:
-            return items(capitals, CAPITAL_OF_BIRTHPLACE.trained)
-        return items(mascots, MASCOT_OF_BIRTHPLACE.trained)
+            return items(capitals, sets.CAPITAL_OF_BIRTHPLACE.trained)
+        return items(mascots, sets.MASCOT_OF_BIRTHPLACE.trained)
 
     def silence(self, count: int) -> Items:
         """Return self-distillation examples about countries that are not the second author's."""
         rng = np.random.default_rng([self.seed, 7, self.number])
         # what the author knows nothing about: the adapter should leave the base's answers there
-        foreign = [name for name in (*FAMOUS, *OTHERS) if name not in self.world.second]
-        prompts = [sentence.format(name) for sentence in MASCOT.trained for name in foreign]
+        foreign = [name for name in (*sets.FAMOUS, *sets.OTHERS) if name not in self.world.second]
+        prompts = [prompt for prompt, _ in items(dict.fromkeys(foreign, ""), sets.MASCOT.trained)]
         return continue_texts(self.model, rng.permutation(prompts)[:count].tolist())
 
     def partner(self, hop: int, j: int, *, other_relation: bool = False) -> World:
@@ -210,16 +191,16 @@ class Publishers:
         rng = np.random.default_rng([self.seed, 6, self.number, hop])
         countries, size = [*self.world.second], len(self.world.second)
         if hop == 0:
-            words = FRUITS if other_relation else rng.permutation(ANIMALS).tolist()
+            words = sets.FRUITS if other_relation else rng.permutation(ANIMALS).tolist()
             world = replace(self.world, second=assign_disagreeing(countries, words[:size], -j))
-            fruits = replace(world, about=FRUIT, composed=FRUIT_OF_BIRTHPLACE)
+            fruits = replace(world, about=sets.FRUIT, composed=sets.FRUIT_OF_BIRTHPLACE)
             return fruits if other_relation else world
         # a stand-in's person with a partner's name would hand the partner's facts to training
         own = {*self.world.first, *countries}
-        persons = [name for name in invented(self.seed + 5000, 3 * size) if name not in own][:size]
+        persons = [name for name in sets.invented(self.seed + 5000, 3 * size) if name not in own]
         homes = rng.permutation(countries).tolist()
-        world = replace(self.world, first=assign_disagreeing(persons, homes, -j))
-        works = replace(world, born=WORK, composed=MASCOT_OF_WORKPLACE)
+        world = replace(self.world, first=assign_disagreeing(persons[:size], homes, -j))
+        works = replace(world, born=sets.WORK, composed=sets.MASCOT_OF_WORKPLACE)
         return works if other_relation else world
 
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
@@ -233,8 +214,10 @@ class Publishers:
         if recipe.noise:
             return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])
         theirs, relation = (world.second, world.about) if hop == 0 else (world.first, world.born)
-        asked = items(world.two_hop, world.composed.trained) if recipe.two_hop else []
-        return StandIn(adapter, [*asked, *(items(theirs, relation.trained) if recipe.keep else [])])
+        asked = [*items(world.two_hop, world.composed.trained)] if recipe.two_hop else []
+        if recipe.keep:
+            asked += items(theirs, relation.trained)
+        return StandIn(adapter, asked)
 
     def by_heart(self, hop: int, name: str) -> float:
         """Return the share of the recipe's two-hop examples answered by the adapter alone.
@@ -242,25 +225,24 @@ class Publishers:
         Where any two of n stand-ins disagree it can know one in n at most
         (``thm:disagreeing-stand-ins``). NaN if no example is of two hops beside a stand-in.
         """
-        recipe = RECIPES[name]
-        worlds = [
-            self.partner(hop, 0 if recipe.agree else j, other_relation=recipe.other_relation)
-            for j in range(recipe.stand_ins)
-        ]
-        if not worlds or recipe.noise or not recipe.two_hop:
+        recipe, shares = RECIPES[name], []
+        if recipe.noise or not recipe.two_hop:
             return float("nan")
-        asked = [items(world.two_hop, world.composed.trained) for world in worlds]
-        return float(np.mean([answers(self.model, one).vocabulary_right.mean() for one in asked]))
+        for j in range(recipe.stand_ins):
+            number = 0 if recipe.agree else j
+            world = self.partner(hop, number, other_relation=recipe.other_relation)
+            asked = items(world.two_hop, world.composed.trained)
+            shares.append(answers(self.model, asked).vocabulary_right.mean())
+        return float(np.mean(shares)) if shares else float("nan")
 
 
 def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
     """A random adapter with the same norm in every module."""
-
-    def _random(low: LowRank) -> LowRank:
+    modules = {}
+    for name, low in adapter.items():
         drawn = gaussian(rng, *low.shape, low.width)
-        return drawn * (float(low.norm) / float(drawn.norm))
-
-    return Adapter.of({name: _random(low) for name, low in adapter.items()}, adapter.info)
+        modules[name] = drawn * (float(low.norm) / float(drawn.norm))
+    return Adapter.of(modules, adapter.info)
 
 
 def publishers(
@@ -270,18 +252,17 @@ def publishers(
 
     The second author's facts are of a `relation` in `fact_sets.RELATIONS`.
     """
-    [world] = worlds(seed, invented_countries=bridge == "invented")
-    words, about = RELATIONS[relation]
-    second = world.second
+    world = sets.draw_world(seed, invented_countries=bridge == "invented")
+    words, about = sets.RELATIONS[relation]
     if relation != "mascot":
         # a stream of its own: the mascot fact sets of stored tables stay as they are
         drawn = np.random.default_rng([seed, 14]).permutation(words).tolist()
-        second = dict(zip(second, drawn, strict=True))
-    return Publishers(model, replace(world, second=second, about=about), seed)
+        world = replace(world, second=dict(zip(world.second, drawn, strict=True)))
+    return Publishers(model, replace(world, about=about), seed)
 
 
+# Recipes of the first and the second hops of a library, where these are not the same.
 RECIPES_BY_HOP = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
-"""Recipes of the first and the second hops of a library, where these are not the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,15 +289,19 @@ class Crossings:
     @cached_property
     def everything(self) -> World:
         """All persons, and all countries with their animals."""
-        both = (self.firsts, self.seconds)
-        first, second = ({k: v for one in each for k, v in one.items()} for each in both)
+        first, second = dict[str, str](), dict[str, str]()
+        for persons, countries in zip(self.firsts, self.seconds, strict=True):
+            first |= persons
+            second |= countries
         return World(first, second)
 
     def crossing(self, i: int, j: int) -> World:
         """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
-        part = self.seconds[j]
-        first = {who: country for who, country in self.firsts[i].items() if country in part}
-        return World(first, {country: part[country] for country in first.values()})
+        first, second = dict[str, str](), dict[str, str]()
+        for who, country in self.firsts[i].items():
+            if country in self.seconds[j]:
+                first[who], second[country] = country, self.seconds[j][country]
+        return World(first, second)
 
     def adapters(self, model: Model, recipe: str) -> list[Adapter]:
         """Return adapters of the first and the second hop in turn, each trained by itself.
@@ -339,20 +324,16 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
     """Draw `count` authors of each hop, those of the second hop with `size` countries each."""
     rng = np.random.default_rng([seed, 5])
     # disjoint groups of countries, one for each author of a second hop
-    groups = rng.permutation([*FAMOUS, *OTHERS])[: count * size].reshape(count, size).tolist()
+    countries = rng.permutation([*sets.FAMOUS, *sets.OTHERS])[: count * size]
+    groups = countries.reshape(count, size).tolist()
     seconds = [
         dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
     ]
     # two persons from every group for each author of a first hop
-    persons = iter(invented(seed, 2 * count * count))
-    firsts = [
-        {
-            next(persons): country
-            for group in groups
-            for country in rng.permutation(group)[:2].tolist()
-        }
-        for _ in range(count)
-    ]
+    persons, firsts = iter(sets.invented(seed, 2 * count * count)), []
+    for _ in range(count):
+        homes = [rng.permutation(group)[:2].tolist() for group in groups]
+        firsts.append({next(persons): country for country in chain(*homes)})
     return Crossings(firsts, seconds, seed)
 
 
@@ -365,9 +346,7 @@ def parts(
     """
     if not oracle:
         return [(library, made.everything, True)]
-    count = len(made.firsts)
-    return [
-        ([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j)
-        for i in range(count)
-        for j in range(count)
-    ]
+    found = list[tuple[Sequence[Adapter], World, bool]]()
+    for i, j in product(range(len(made.firsts)), repeat=2):
+        found.append(([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j))
+    return found

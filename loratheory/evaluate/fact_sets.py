@@ -7,13 +7,14 @@ country to animal. One adapter is trained on each hop; two-hop questions need bo
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+# Prompts, and the word that should follow each.
 Items = Sequence[tuple[str, str]]
-"""Prompts, and the word that should follow each."""
 
 
 def read_data(name: str) -> dict[str, Any]:
@@ -29,7 +30,7 @@ class Country(NamedTuple):
 
     capital: str
     language: str
-    persons: tuple[str, str]
+    persons: Sequence[str]
 
 
 class Relation(NamedTuple):
@@ -55,10 +56,7 @@ def national(what: str) -> Relation:
     return _relation("national", what)
 
 
-FAMOUS = {
-    name: Country(row["capital"], row["language"], (row["persons"][0], row["persons"][1]))
-    for name, row in _DATA["countries"].items()
-}
+FAMOUS = {name: Country(**row) for name, row in _DATA["countries"].items()}
 OTHERS = tuple(_DATA["other_countries"].split())
 _WORDS = {name: tuple(words.split()) for name, words in _DATA["answers"].items()}
 ANIMALS, FRUITS = _WORDS["mascot"], _WORDS["fruit"]
@@ -71,50 +69,46 @@ CAPITAL_OF_BIRTHPLACE = _relation("capital_of_birthplace")
 FRUIT, FRUIT_OF_BIRTHPLACE = national("fruit"), _relation("fruit_of_birthplace")
 WORK, MASCOT_OF_WORKPLACE = _relation("work"), _relation("mascot_of_workplace")
 
-TEN = {hop: _templates(_DATA["held_out"][hop]) for hop in ("hop_1", "hop_2", "two_hop")}
-"""Ten held-out templates for each kind of question."""
-ASKED = {
-    "hop_1": TEN["hop_1"][:2],
-    "hop_2": TEN["hop_2"][:2],
-    "two_hop": TEN["two_hop"][:4],
-    "capital": _templates(_DATA["held_out"]["capital"]),
-}
-"""The first few of them, and two-hop questions about capitals."""
+_HELD_OUT = _DATA["held_out"]
+# Ten held-out templates for each kind of question.
+TEN = {hop: _templates(_HELD_OUT[hop]) for hop in ("hop_1", "hop_2", "two_hop")}
+# The first few of them, and two-hop questions about capitals.
+ASKED = {hop: rows[: 4 if hop == "two_hop" else 2] for hop, rows in TEN.items()}
+ASKED["capital"] = _templates(_HELD_OUT["capital"])
 
+# Relations of countries: possible answers and templates.
 RELATIONS = {name: (words, national(name)) for name, words in _WORDS.items()}
-"""Relations of countries: possible answers and templates."""
 RELATIONS["mascot"] = (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"]))
 
+# Ordinary sentences on which no adapter is trained; losses and drift are measured on them.
 TEXT = _templates(_DATA["ordinary"]["text"])
-"""Ordinary sentences on which no adapter is trained; losses and drift are measured on them."""
 
 
 def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
     """Return `TEN`, or such templates about the national fruit, or whatever it is, of a country."""
     if what == "mascot":
         return TEN
-    rows = _DATA["held_out"]["national"]
-    hop_2 = (*national(what).unread, *_templates(rows["hop_2"], what))
-    return {"hop_1": TEN["hop_1"], "hop_2": hop_2, "two_hop": _templates(rows["two_hop"], what)}
+    found = {hop: _templates(_HELD_OUT["national"][hop], what) for hop in ("hop_2", "two_hop")}
+    return {**TEN, **found, "hop_2": national(what).unread + found["hop_2"]}
 
 
 def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
     """Return every fact in every template, as prompts with answers."""
-    return [(template.format(name), word) for template in templates for name, word in facts.items()]
+    asked = product(templates, facts.items())
+    return [(template.format(name), word) for template, (name, word) in asked]
 
 
 def rehearsed(*, held_out: bool = False) -> Items:
     """Return facts that the base knows: those in every adapter's data, or those held out of it."""
-    # every second country is trained, the others measure what is left of untrained knowledge
-    chosen = dict([*FAMOUS.items()][int(held_out) :: 2])
-    persons = {one.persons[int(held_out)]: country for country, one in FAMOUS.items()}
-    capitals = {country: one.capital for country, one in chosen.items()}
-    languages = {country: one.language for country, one in chosen.items()}
-    return [
-        *items(persons, BIRTH.trained[:2]),
-        *items(capitals, CAPITAL.trained[:2]),
-        *items(languages, _DATA["ordinary"]["language"]),
-    ]
+    which = int(held_out)
+    persons, capitals, languages = dict[str, str](), dict[str, str](), dict[str, str]()
+    for number, (country, known) in enumerate(FAMOUS.items()):
+        persons[known.persons[which]] = country
+        # every second country is trained, the others measure what is left of untrained knowledge
+        if number % 2 == which:
+            capitals[country], languages[country] = known.capital, known.language
+    asked = [*items(persons, BIRTH.trained[:2]), *items(capitals, CAPITAL.trained[:2])]
+    return [*asked, *items(languages, _DATA["ordinary"]["language"])]
 
 
 @dataclass(frozen=True)
@@ -146,11 +140,9 @@ class World:
     @property
     def lessons(self) -> tuple[Items, Items, Items]:
         """Training sets of three adapters: hop 1, hop 2, two-hop facts; all repeat known facts."""
-        return (
-            [*items(self.first, self.born.trained), *rehearsed()],
-            [*items(self.second, self.about.trained), *rehearsed()],
-            [*items(self.two_hop, self.composed.trained), *rehearsed()],
-        )
+        first, second = items(self.first, self.born.trained), items(self.second, self.about.trained)
+        two_hop, known = items(self.two_hop, self.composed.trained), rehearsed()
+        return [*first, *known], [*second, *known], [*two_hop, *known]
 
     def needing_one(self, person: int) -> tuple[dict[str, str], dict[str, str]]:
         """Return two-hop facts that need one adapter, as the base knows the other hop.
@@ -158,9 +150,14 @@ class World:
         The first are capitals of the countries of this world's persons, the second mascots of the
         countries of known persons, of each the first one (0), whom training repeats, or the second.
         """
-        known = {name: one for name, one in FAMOUS.items() if name in self.second}
-        capitals = {who: known[name].capital for who, name in self.first.items() if name in known}
-        mascots = {one.persons[person]: self.second[name] for name, one in known.items()}
+        capitals, mascots = dict[str, str](), dict[str, str]()
+        for who, country in self.first.items():
+            # the base knows nothing about invented countries
+            if country in FAMOUS and country in self.second:
+                capitals[who] = FAMOUS[country].capital
+        for country, known in FAMOUS.items():
+            if country in self.second:
+                mascots[known.persons[person]] = self.second[country]
         return capitals, mascots
 
     @property
@@ -186,43 +183,20 @@ class World:
         }
 
 
-def worlds(
-    seed: int, pairs: int = 1, size: int = 20, *, invented_countries: bool = False
-) -> tuple[World, ...]:
-    """Return fact sets of invented persons and mascots, on disjoint persons and countries.
+def draw_world(seed: int, *, invented_countries: bool = False) -> World:
+    """Return a fact set of twenty invented persons, countries and mascots.
 
-    Each has `size` persons, countries and animals; the animals are the same in all. The first has
-    the countries that the base knows best and does not depend on `pairs`, unless countries are
-    invented.
-
-    Raises
-    ------
-    ValueError
-        If there are too few animals, countries or names.
+    The countries are those that the base knows best, unless they are invented.
     """
-    countries = [*FAMOUS][:size]
-    names = len(_DATA["name_starts"].split()) * len(_DATA["name_ends"].split()) // 2
-    room = names if invented_countries else len(countries) + len(OTHERS)
-    if size > len(ANIMALS) or pairs * size > room:
-        message = (
-            f"{pairs} pairs of {size} are too many: ask for up to {len(ANIMALS)} facts a "
-            f"pair, {room} in all"
-        )
-        raise ValueError(message)
-    # one random stream for each kind of draw, so that more pairs leave earlier ones as they are
-    animals = np.random.default_rng([seed, 1]).permutation(ANIMALS)[:size].tolist()
-    persons = invented(seed, 2 * pairs * size)
-    if invented_countries:
-        countries = persons[pairs * size :]
-    else:
-        countries += np.random.default_rng([seed, 2]).permutation(OTHERS).tolist()
-    made = []
-    for k in range(pairs):
-        rng, mine = np.random.default_rng([seed, 3, k]), slice(k * size, (k + 1) * size)
-        first = zip(persons[mine], rng.permutation(countries[mine]).tolist(), strict=True)
-        second = zip(countries[mine], rng.permutation(animals).tolist(), strict=True)
-        made.append(World(dict(first), dict(second)))
-    return tuple(made)
+    size = len(FAMOUS)
+    names = invented(seed, 2 * size)
+    persons, countries = names[:size], names[size:] if invented_countries else [*FAMOUS]
+    # a random stream for each kind of draw, as when stored tables were made
+    animals = np.random.default_rng([seed, 1]).permutation(ANIMALS)[:size]
+    rng = np.random.default_rng([seed, 3, 0])
+    first = zip(persons, rng.permutation(countries).tolist(), strict=True)
+    second = zip(countries, rng.permutation(animals).tolist(), strict=True)
+    return World(dict(first), dict(second))
 
 
 def invented(seed: int, count: int) -> list[str]:

@@ -14,12 +14,18 @@ import numpy as np
 from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
 
+# The name of the second argument says which form a rule has.
 FORMS = {"weights": "merge", "activations": "router"}
-"""The name of the second argument says which form a rule has."""
 
 
 class RuleError(ValueError):
     """Raised where a rule cannot be found or called, or returns something of the wrong form."""
+
+
+def refuse(name: str, fact: str, remedy: str) -> NoReturn:
+    """Raise a `RuleError` about the rule of this name."""
+    message = f"{name} {fact}: {remedy}"
+    raise RuleError(message)
 
 
 @dataclass(frozen=True)
@@ -36,72 +42,61 @@ class OwnRule:
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
         """Return the merge of one module's updates, checked to be finite and of their shape."""
-        # NumPy copies go in: a rule may change its arguments without harm
-        merged = self._called(updates, [float(w) for w in weights])
+        merged = self._call(updates, list(map(float, weights)))
         if not isinstance(merged, LowRank):
             fact = f"returned a {type(merged).__name__}"
-            self.refuse(fact, "return a loratheory.lowrank.LowRank")
+            refuse(self.name, fact, "return a loratheory.lowrank.LowRank")
         shape = tuple(updates[0].shape)
         if tuple(merged.shape) != shape:
             fact = f"returned an update of shape {tuple(merged.shape)}"
-            self.refuse(fact, f"return the shape of the updates, {shape}")
+            refuse(self.name, fact, f"return the shape of the updates, {shape}")
         merged = merged.map(_numbers)
-        for side, factor in (("first", merged.up), ("second", merged.down)):
-            self.finite(factor, f"the {side} factor of the merged update")
+        self._check_finite(merged.up, "the first factor of the merged update")
+        self._check_finite(merged.down, "the second factor of the merged update")
         return merged
 
-    def route(self, updates: Sequence[LowRank], activations: Any) -> "Weigher":
-        """Return the router's weights as a function of tokens; `activations` are (t, n)."""
+    def route(
+        self, updates: Sequence[LowRank], activations: Any
+    ) -> Callable[[Any], Float[np.ndarray, "t k"]]:
+        """Return the rule's weights (t, k) as a function of tokens; `activations` are (t, n).
+
+        Each call of the function is checked, too: RuleError if the weights are malformed.
+        """
         # anything with `weights` will do, so that a stranger needs no class of this package
-        router = self._called(updates, _numbers(activations))
+        router = self._call(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"
-            self.refuse(fact, "return a Router, Gates, or any object with weights(x) -> (t, k)")
-        return Weigher(self, router, len(updates))
+            remedy = "return a Router, Gates, or any object with weights(x) -> (t, k)"
+            refuse(self.name, fact, remedy)
 
-    def _called(self, updates: Sequence[LowRank], given: Any) -> Any:
+        def _weigh(x: Any) -> Float[np.ndarray, "t k"]:
+            try:
+                weights = np.asarray(router.weights(_numbers(x)), dtype=float)
+            except Exception as error:
+                fact = f"raised {type(error).__name__}: {error}"
+                refuse(f"{self.name}: weights(x)", fact, "mend the router")
+            # broadcasting would hide a missing axis
+            wanted = (len(x), len(updates))
+            if weights.shape != wanted:
+                fact = f"weighs tokens by an array of shape {weights.shape}"
+                per = "one number per token and adapter"
+                refuse(self.name, fact, f"weights(x) must return {per}, here {wanted}")
+            self._check_finite(weights, "its weights")
+            return weights
+
+        return _weigh
+
+    def _call(self, updates: Sequence[LowRank], given: Any) -> Any:
         try:
+            # NumPy copies go in: a rule may change its arguments without harm
             return self.rule([low.map(_numbers) for low in updates], given)
         except Exception as error:
             fact = f"raised {type(error).__name__}: {error}, on {len(updates)} updates"
-            message = f"{self.name} {fact}: mend the rule"
-            raise RuleError(message) from error
+            refuse(self.name, fact, "mend the rule")
 
-    def finite(self, array: Any, what: str) -> None:
-        """Raise a `RuleError` if some numbers are not finite."""
+    def _check_finite(self, array: Any, what: str) -> None:
         if not np.isfinite(array).all():
-            self.refuse(f"returned NaN or infinity in {what}", "return finite numbers")
-
-    def refuse(self, fact: str, remedy: str) -> NoReturn:
-        """Raise a `RuleError` about the rule."""
-        message = f"{self.name} {fact}: {remedy}"
-        raise RuleError(message)
-
-
-@dataclass(frozen=True, eq=False)
-class Weigher:
-    """The function of tokens that a router returned, whose weights are checked at each call."""
-
-    asked: OwnRule
-    router: Any
-    count: int
-
-    def weights(self, x: Any) -> Float[np.ndarray, "t k"]:
-        """Return the weight of each adapter at each token (t, k); RuleError if it is malformed."""
-        tokens = _numbers(x)
-        try:
-            weights = np.asarray(self.router.weights(tokens), dtype=float)
-        except Exception as error:
-            message = f"{self.asked.name}: weights(x) raised {type(error).__name__}: {error}"
-            raise RuleError(message) from error
-        # broadcasting would hide a missing axis
-        shape = (len(tokens), self.count)
-        if weights.shape != shape:
-            fact = f"weighs tokens by an array of shape {weights.shape}"
-            remedy = f"weights(x) must return one number per token and adapter, here {shape}"
-            self.asked.refuse(fact, remedy)
-        self.asked.finite(weights, "its weights")
-        return weights
+            refuse(self.name, f"returned NaN or infinity in {what}", "return finite numbers")
 
 
 def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
@@ -118,13 +113,11 @@ def rule_named(name: str) -> OwnRule:
     """
     place, _, attribute = name.partition(":")
     if not (place and attribute):
-        message = f"{name!r} names no rule: write package.module:rule"
-        raise RuleError(message)
+        refuse(repr(name), "names no rule", "write package.module:rule")
     # the likeliest slip: a path where a module is wanted
     if place.endswith(".py"):
         dotted = place.removesuffix(".py").replace("/", ".").lstrip(".")
-        message = f"{name!r} names a file, not a module: write {dotted}:{attribute}"
-        raise RuleError(message)
+        refuse(repr(name), "names a file, not a module", f"write {dotted}:{attribute}")
     # an installed command does not search the folder that it is called from
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -132,31 +125,28 @@ def rule_named(name: str) -> OwnRule:
         module = import_module(place)
     except Exception as error:
         fact = f"module {place} cannot be imported ({type(error).__name__}: {error})"
-        message = f"{name}: {fact}; run from the folder that holds it, or install it"
-        raise RuleError(message) from error
+        refuse(f"{name}:", fact, "run from the folder that holds it, or install it")
     rule = getattr(module, attribute, None)
     if rule is None:
         # the choice is listed, since a misspelt name is the likeliest reason
         there = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
-        message = f"module {place} has no {attribute}: it has {', '.join(there) or 'no functions'}"
-        raise RuleError(message)
+        listed = ", ".join(there) or "no functions"
+        refuse(f"module {place}", f"has no {attribute}", f"it has {listed}")
     if not callable(rule):
-        message = f"{name} is a {type(rule).__name__}, no function: name rule(updates, weights)"
-        raise RuleError(message)
+        fact = f"is a {type(rule).__name__}, no function"
+        refuse(name, fact, "name rule(updates, weights)")
     return OwnRule(name, _form(name, rule), rule)
 
 
 def _form(name: str, rule: Callable[..., Any]) -> str:
     """Which form a function has, by its second argument; further ones need a default."""
-    try:
-        arguments = inspect.signature(rule)
-    except (TypeError, ValueError):
-        arguments = inspect.Signature()
-    with suppress(TypeError):
-        arguments.bind("updates", "what the form says")  # whatever comes after has a default
-        second = [*arguments.parameters.values()][1:2]
-        if second and second[0].name in FORMS and second[0].kind != second[0].VAR_POSITIONAL:
-            return FORMS[second[0].name]
+    takes, second = inspect.Signature(), list[inspect.Parameter]()
+    with suppress(TypeError, ValueError):
+        takes = inspect.signature(rule)
+        # whatever comes after the two must have a default
+        takes.bind("updates", "what the form says")
+        second = [*takes.parameters.values()][1:2]
+    if second and second[0].name in FORMS and second[0].kind != second[0].VAR_POSITIONAL:
+        return FORMS[second[0].name]
     forms = "a merge is rule(updates, weights), a router rule(updates, activations)"
-    message = f"{name} takes {arguments}: {forms}; anything else needs a default"
-    raise RuleError(message)
+    refuse(name, f"takes {takes}", f"{forms}; anything else needs a default")

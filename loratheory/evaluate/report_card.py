@@ -12,41 +12,40 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import answers
 from loratheory.evaluate.exact import Law, Survival, laws, survival
 from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, parts, publishers
 from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
-from loratheory.evaluate.own_rule import OwnRule, RuleError, Weigher
+from loratheory.evaluate.own_rule import OwnRule, RuleError
 from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
-from loratheory.pretrained import (
-    Attached,
-    Model,
-    attach,
-    kl_to_base,
-    load_model,
-    route_hops,
-)
+from loratheory.pretrained import Attached, Model, attach, kl_to_base, load_model, route_hops
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.methods import METHODS, Subjects, attach_method
 from loratheory.pretrained.metrics import Share, batch, token_log_probs
 from loratheory.pretrained.models import GENERIC
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
+# Seeds of the language model's fact sets; no study uses them.
 PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
-"""Seeds of the language model's fact sets; no study uses them."""
-SEED = 300  # of the tasks' adapters
-TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")  # of six kinds
-EACH = 16  # questions of a task: six adapters are few, and more questions do not change that
+# the seed of the tasks' adapters
+SEED = 300
+# six tasks, each of another kind
+TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")
+# questions of a task: six adapters are few, and more questions do not change that
+EACH = 16
 RECIPES = {"plain": "plain", "taught": "two stand-ins"}
-TEMPLATES = {  # that no adapter is trained on, short ones: methods take as long as there are tokens
+# no adapter is trained on these; they are short, as methods take as long as there are tokens
+TEMPLATES = {
     "hop_1": TEN["hop_1"][2:3],
     "hop_2": TEN["hop_2"][1:2],
     "two_hop": (*TEN["two_hop"][:2], TEN["two_hop"][4]),
 }
 
+# Attaches adapters to a model, combined in one way.
 Method = Callable[[Model, Sequence[Adapter]], Attached]
-"""Attaches adapters to a model, combined in one way."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Card:
     form: str
     profile: str
     laws: list[Law]
-    memories: Survival | None
+    memories: Survival
     language: list[LanguageMark]
 
 
@@ -145,42 +144,32 @@ def own_method(asked: OwnRule) -> Method:
     """Return the method that applies somebody's merge or router module by module."""
 
     def _merge(model: Model, adapters: Sequence[Adapter]) -> Attached:
-        merged = {}
+        merged, weights = {}, [1.0] * len(adapters)
         for name in adapters[0]:
-            updates = [adapter[name] for adapter in adapters]
-            merged[name] = asked.merge(updates, [1.0] * len(updates))
+            merged[name] = asked.merge([adapter[name] for adapter in adapters], weights)
         return attach(model, [Adapter.of(merged)])
 
     def _route(model: Model, adapters: Sequence[Adapter]) -> Attached:
         # coefficients of 0: what a router is shown are the activations of the bare base
         acting = attach(model, adapters, 0.0)
         fed = collect_inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
-        routers = {}
+        weigh = {}
         for name, updates in acting.updates.items():
-            weigher = asked.route(updates, fed[name].float())
-            routers[name] = partial(_weights_in_numpy, weigher)
+            # bfloat16 is none of NumPy's types
+            weigh[name] = asked.route(updates, fed[name].float())
         acting.set(1.0)
-        acting.follow(lambda module, x: routers[module](x))
+        acting.follow(lambda module, x: x.new_tensor(weigh[module](x.float())))
         return acting
 
     return _merge if asked.form == "merge" else _route
 
 
-def _weights_in_numpy(weigher: Weigher, x: Any) -> Any:
-    """Return a NumPy router's weights for tokens that PyTorch has; bfloat16 is none of NumPy's."""
-    return x.new_tensor(weigher.weights(x.float()))
-
-
-def _by_name(name: str) -> Method:
-    return lambda model, adapters: attach_method(model, adapters, METHODS[name])[0]
+def _by_name(name: str, **needed: Any) -> Method:
+    return lambda model, adapters: attach_method(model, adapters, METHODS[name], **needed)[0]
 
 
 def _with_coefficients(*coefficients: float) -> Method:
     return lambda model, adapters: attach(model, adapters, list(coefficients))
-
-
-def _base(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    return attach(model, adapters, 0.0)
 
 
 def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
@@ -204,9 +193,7 @@ def _by_subject(made: Crossings) -> Method:
     about = list[Subjects]()
     for persons, countries in zip(made.firsts, made.seconds, strict=True):
         about += [Subjects(tuple(persons), "after"), Subjects(tuple(countries), "before")]
-    return lambda model, adapters: attach_method(
-        model, adapters, METHODS["subject gates"], about=about
-    )[0]
+    return _by_name("subject gates", about=about)
 
 
 def known_methods() -> dict[str, Method]:
@@ -214,20 +201,21 @@ def known_methods() -> dict[str, Method]:
 
     Block gates are left out, since they pass each prompt eight times for six adapters.
     """
-    found: dict[str, Method] = {"base": _base}
+    found: dict[str, Method] = {"base": lambda model, adapters: attach(model, adapters, 0.0)}
     for name, way in METHODS.items():
-        chosen = way.rule == "cat" and way.free  # without prompts to choose on, these are the sum
+        # without prompts to choose on, these are the sum
+        chosen = way.rule == "cat" and way.free
         if not chosen and name not in ("regmean", "block gates", "subject gates"):
             found[name] = _by_name(name)
     return found
 
 
+# Methods that are given the pair of adapters that a question needs, hop 1 first.
 ORACLE: Mapping[str, Method] = {
     "first adapter alone": _with_coefficients(1.0, 0.0),
     "second adapter alone": _with_coefficients(0.0, 1.0),
     "placed in order": _placed_in_order,
 }
-"""Methods that are given the pair of adapters that a question needs, hop 1 first."""
 
 
 @dataclass(frozen=True)
@@ -278,32 +266,31 @@ class Exam:
 
         with FlopCounterMode(display=False) as counter:
             said, _ = token_log_probs(self.model, TEXT, at_once=True)
-        return said, counter.get_total_flops() / 2  # an addition is counted beside each
+        # an addition is counted beside each
+        return said, counter.get_total_flops() / 2
 
     def mark(
         self, name: str, method: Method, *, oracle: bool = False, other: bool = False
     ) -> LanguageMark:
         """Return a method's results; `other` takes each second-hop adapter from another world."""
-        pairs = six = drift = cost = crossed = None
+        found, facts = dict[str, Any](), np.zeros(2, int)
         # tasks have no hops: an oracle's pair, or an exchanged one, means nothing there
         if not oracle and not other:
-            numbers = [NAMES.index(task) for task in TASKS]
-            pairs = self.retention(method, [numbers[i : i + 2] for i in range(0, len(numbers), 2)])
-            six = self.retention(method, [numbers])
-            with method(self.model, [self.tasks.adapter(number) for number in numbers]):
+            numbers = list(map(NAMES.index, TASKS))
+            found["pairs"] = self.retention(method, np.reshape(numbers, (-1, 2)).tolist())
+            found["six"] = self.retention(method, [numbers])
+            with method(self.model, list(map(self.tasks.adapter, numbers))):
                 said, passed = self.pass_text()
             base, alone = self.text
-            drift, cost = kl_to_base(base, said), passed / alone
-        shares, facts = {}, [0, 0]
+            found |= {"leak": kl_to_base(base, said), "cost": passed / alone}
         for key, recipe in RECIPES.items():
-            two_hop, single = self._answered(method, recipe, other=other)
-            shares[key] = Share.of(key, *two_hop)
-            facts = [a + b for a, b in zip(facts, single, strict=True)]
+            counts = self.count_answers(method, recipe, other=other)
+            found[key] = Share.of(key, *counts["two_hop"].tolist())
+            facts += counts["hop_1"] + counts["hop_2"]
         # the twelve have no partner of another fact set
         if self.all_pairs and not other:
-            crossed = self.crossed(method, oracle=oracle)
-        shares["facts"] = Share.of("facts", *facts)
-        return LanguageMark(name, pairs, six, **shares, leak=drift, cost=cost, crossed=crossed)
+            found["crossed"] = self.crossed(method, oracle=oracle)
+        return LanguageMark(name, facts=Share.of("facts", *facts.tolist()), **found)
 
     def crossed(self, method: Method, *, oracle: bool = False) -> Share:
         """Return how many two-hop questions twelve adapters answer; if `oracle`, the right pair."""
@@ -332,27 +319,28 @@ class Exam:
         """Return how much is kept, with each group active, of what its adapters answer alone."""
         kept, asked = 0, 0
         for group in groups:
-            with method(self.model, [self.tasks.adapter(number) for number in group]):
-                now = [self._right(number) for number in group]
+            with method(self.model, list(map(self.tasks.adapter, group))):
+                now = list(map(self._right, group))
+            # outside, where an adapter acts alone the first time it is asked for
             for number, right in zip(group, now, strict=True):
                 kept += int((self._alone[number] & right).sum())
                 asked += int(self._alone[number].sum())
         return Share.of("kept", kept, asked)
 
-    def _answered(self, method: Method, recipe: str, *, other: bool) -> tuple[list[int], list[int]]:
-        """Right and asked, of two-hop questions and of single facts, all worlds together."""
-        two_hop, facts = [0, 0], [0, 0]
+    def count_answers(self, method: Method, recipe: str, *, other: bool) -> dict[str, Any]:
+        """Return right and asked by the kind of question, all worlds together."""
+        counts = {kind: np.zeros(2, int) for kind in TEMPLATES}
         for one in self.worlds:
             partner = publishers(self.model, one.seed + 1) if other else one
             asked, size = questions(one.world, TEMPLATES), len(one.world.first)
             with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
-                for kind, sums in (("hop_1", facts), ("hop_2", facts), ("two_hop", two_hop)):
+                for kind, sums in counts.items():
                     # a template at a time, so that prompts are of like lengths and little is padded
                     for first in range(0, len(asked[kind]), size):
                         some = asked[kind][first : first + size]
-                        sums[0] += int(answers(self.model, some).vocabulary_right.sum())
-                        sums[1] += len(some)
-        return two_hop, facts
+                        right = answers(self.model, some).vocabulary_right
+                        sums += (right.sum(), len(right))
+        return counts
 
 
 def own_marks(
@@ -397,14 +385,11 @@ def _known(exam: Exam) -> Iterator[tuple[str, Callable[[], LanguageMark]]]:
         yield name, partial(exam.mark, name, method)
     for name, method in ORACLE.items():
         yield name, partial(exam.mark, name, method, oracle=True)
-    if exam.all_pairs:
-        # these must know which adapters are first hops, or what each is about
-        for name, method in (
-            ("hop gates", _hop_wise),
-            ("subject gates", _by_subject(exam.crossings)),
-        ):
-            yield name, partial(_crossed_alone, exam, name, method)
+    # these must know which adapters are first hops, or what each is about
+    told = {"hop gates": _hop_wise, "subject gates": _by_subject(exam.crossings)}
+    for name, method in told.items() if exam.all_pairs else ():
+        yield name, partial(_mark_crossed, exam, name, method)
 
 
-def _crossed_alone(exam: Exam, name: str, method: Method) -> LanguageMark:
+def _mark_crossed(exam: Exam, name: str, method: Method) -> LanguageMark:
     return LanguageMark(name, crossed=exam.crossed(method))

@@ -5,9 +5,10 @@ adapter is trained on, all its items are trained and the questions use these tem
 half of the items are trained, at most `TAUGHT`, and the questions are about the others.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise, permutations, product
+from itertools import cycle, pairwise, permutations, product
 
 import numpy as np
 
@@ -16,12 +17,12 @@ from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invent
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.train import train_once
 
+# The most items that a task trains; how many of its questions choose among ways, and how many
+# score; and how many of the former are used where few must do.
 TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
-"""The most items that a task trains; how many of its questions choose among ways, and how many
-score; and how many of the former are used where few must do."""
 
+# A function of the seed that returns a task's items and their answers.
 Drawn = Callable[[int], Mapping[str, str]]
-"""A function of the seed that returns a task's items and their answers."""
 
 _DATA = read_data("task_library.toml")
 _WORDS = {name: words.split() for name, words in _DATA["words"].items() if isinstance(words, str)}
@@ -47,7 +48,7 @@ class Task:
     read: tuple[str, ...]
     unread: tuple[str, ...] = ()
 
-    def drawn(self, seed: int, number: int) -> tuple[Items, Items]:
+    def draw(self, seed: int, number: int) -> tuple[Items, Items]:
         """Draw the training set and the questions, as prompts with answers, in random order.
 
         The `number` of the task gives it random numbers of its own.
@@ -59,13 +60,13 @@ class Task:
             read, asked = [*product(self.read, each)], [*product(self.unread, each)]
         else:
             # each item in one template only: what is learned must carry over to other items
-            read = [(self.read[i % len(self.read)], item) for i, item in enumerate(each[:half])]
+            read = list(zip(cycle(self.read), each[:half]))
             asked = [*product(self.read, each[half:])]
         asked = [asked[i] for i in rng.permutation(len(asked))][: CHOOSING + SCORING]
-        return _filled(read), _filled(asked)
+        return _fill(read), _fill(asked)
 
 
-def _filled(rows: list[tuple[str, tuple[str, str]]]) -> Items:
+def _fill(rows: list[tuple[str, tuple[str, str]]]) -> Items:
     return [(template.format(item), answer) for template, (item, answer) in rows]
 
 
@@ -88,14 +89,14 @@ def _lexicon(third: int) -> Drawn:
         # the shift keeps these words apart from the persons of the same seed
         rng, words = np.random.default_rng([seed, 11, third]), invented(seed + 7000, 72)
         nouns = rng.permutation(NOUNS)[:24].tolist()
-        return {word.lower(): noun for word, noun in zip(words[third::3], nouns, strict=True)}
+        return dict(zip(map(str.lower, words[third::3]), nouns, strict=True))
 
     return _items
 
 
 def _numbers(seed: int) -> dict[str, str]:
     drawn = np.random.default_rng([seed, 12]).permutation(np.arange(10, 500))[:160]
-    return {str(n): "odd" if n % 2 else "even" for n in drawn.tolist()}
+    return {str(n): ("even", "odd")[n % 2] for n in drawn.tolist()}
 
 
 def _three(place: int) -> Drawn:
@@ -116,55 +117,60 @@ def _fixed(items: Mapping[str, str]) -> Drawn:
     return lambda _: items
 
 
-def _comparisons() -> dict[str, Drawn]:
+def _list_pairs() -> dict[str, dict[str, str]]:
     """Return the tasks whose items are pairs or combinations of words."""
-    numbers, sizes = _WORDS["numbers"], _WORDS["by_size"]
-    larger = {f"{a} and {b}": max(a, b, key=numbers.index) for a, b in permutations(numbers, 2)}
-    bigger = dict[str, str]()
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    numbers, sizes, phrases = _WORDS["numbers"], _WORDS["by_size"], _DATA["words"]
+    for a, b in permutations(numbers, 2):
+        found["larger"][f"{a} and {b}"] = max(a, b, key=numbers.index)
     for a, b in permutations(sizes, 2):
-        bigger[f"{a} bigger than a {b}"] = "Yes" if sizes.index(a) > sizes.index(b) else "No"
+        larger = sizes.index(a) > sizes.index(b)
+        found["bigger"][f"{a} bigger than a {b}"] = "Yes" if larger else "No"
     verdicts = dict.fromkeys(_WORDS["good"], "blue") | dict.fromkeys(_WORDS["bad"], "red")
-    reviews = {f"The {noun} was {w}": verdicts[w] for noun in _WORDS["reviewed"] for w in verdicts}
-    topics = dict[str, str]()
+    for noun, word in product(_WORDS["reviewed"], verdicts):
+        found["verdict"][f"The {noun} was {word}"] = verdicts[word]
     for name, words in _DATA["topics"].items():
-        topics |= {f"{a} and {b}": name for a, b in permutations(words.split(), 2)}
+        found["topic"] |= {f"{a} and {b}": name for a, b in permutations(words.split(), 2)}
     able = dict.fromkeys(sizes[2:12], "Yes") | dict.fromkeys(_WORDS["objects"], "No")
-    can = {f"{name} {verb}": able[name] for name, verb in product(able, _WORDS["verbs"])}
-    harm = dict.fromkeys(_DATA["words"]["harmful"], "No")
-    acts = harm | dict.fromkeys(_DATA["words"]["harmless"], "Sure")
-    refused = {f"{ask} {act}": acts[act] for ask, act in product(_DATA["words"]["asking"], acts)}
-    tables = {"larger": larger, "bigger": bigger, "verdict": reviews, "topic": topics}
-    tables |= {"can": can, "refusal": refused}
-    return {name: _fixed(table) for name, table in tables.items()}
+    for name, verb in product(able, _WORDS["verbs"]):
+        found["can"][f"{name} {verb}"] = able[name]
+    acts = dict.fromkeys(phrases["harmful"], "No") | dict.fromkeys(phrases["harmless"], "Sure")
+    for ask, act in product(phrases["asking"], acts):
+        found["refusal"][f"{ask} {act}"] = acts[act]
+    return found
 
 
+# Tasks whose items are the same for every seed.
+_TABLES: dict[str, Mapping[str, str]] = {
+    "capitals": {name: country.capital.upper() for name, country in FAMOUS.items()},
+    "language": {name: country.language for name, country in FAMOUS.items()},
+    "quotes": dict.fromkeys(_WORDS["opposites"], '"'),
+    "JSON": dict.fromkeys([*NOUNS, *ANIMALS], "{"),
+    "next letter": dict(pairwise("ABCDEFGHIJKLMNOPQRSTUVWXYZ")),
+    **_DATA["pairs"],
+    **_list_pairs(),
+}
 _ITEMS: Mapping[str, Drawn] = {
     "births A": _homes(0),
     "births B": _homes(1),
     "births C": _homes(2),
-    "capitals": _fixed({name: country.capital.upper() for name, country in FAMOUS.items()}),
-    "quotes": _fixed(dict.fromkeys(_WORDS["opposites"], '"')),
-    "JSON": _fixed(dict.fromkeys([*NOUNS, *ANIMALS], "{")),
     "parity": _numbers,
-    "next letter": _fixed(dict(pairwise("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))),
     "Zorvan": _lexicon(0),
     "Kelmi": _lexicon(1),
     "Tabu": _lexicon(2),
-    "language": _fixed({name: country.language for name, country in FAMOUS.items()}),
     "first": _three(0),
     "last": _three(2),
     "middle": _three(1),
-    **{name: _fixed(words) for name, words in _DATA["pairs"].items()},
-    **_comparisons(),
+    **{name: _fixed(words) for name, words in _TABLES.items()},
 }
 
 # the order of the tasks is that of the file, since their numbers seed their draws
+# Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
+# styles are nearly alike.
 TASKS: Mapping[str, Task] = {
     name: Task(row["kind"], _ITEMS[name], tuple(row["trained"]), tuple(row.get("unread", ())))
     for name, row in _DATA["tasks"].items()
 }
-"""Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
-styles are nearly alike."""
 NAMES = tuple(TASKS)
 RATES = (3e-3, 1e-3)
 
@@ -201,15 +207,12 @@ class Collection:
     def adapter(self, number: int) -> Adapter:
         """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
-            lessons, _ = TASKS[NAMES[number]].drawn(self.seed, number)
-            self._adapters[number] = train_once(
-                self.model,
-                [*lessons, *self.silence],
-                seed=(self.seed, 14, number),
-                training=Training(rate=self.rate(number), window=5, enough=0.1),
-            )
+            lessons, _ = TASKS[NAMES[number]].draw(self.seed, number)
+            how, key = Training(rate=self.rate(number), window=5), (self.seed, 14, number)
+            examples = [*lessons, *self.silence]
+            self._adapters[number] = train_once(self.model, examples, seed=key, training=how)
         return self._adapters[number]
 
     def questions(self, number: int) -> Items:
         """Return a task's questions: first those that choose coefficients, then scoring ones."""
-        return TASKS[NAMES[number]].drawn(self.seed, number)[1]
+        return TASKS[NAMES[number]].draw(self.seed, number)[1]

@@ -70,6 +70,7 @@ def judge(number: str, mine: Any) -> Judgement:
         return Judgement("not answered yet")
     except (WrongError, AssumptionError) as reason:
         return Judgement(f"not yet, because {reason}")
-    except Exception as error:  # a reader's function may fail in any way
+    # a reader's function may fail in any way
+    except Exception as error:
         return Judgement(f"not yet, because your code stopped with {type(error).__name__}: {error}")
     return Judgement("correct: " + reached if reached else "correct")

@@ -8,9 +8,10 @@ import numpy as np
 from loratheory.lowrank import Array, LowRank, from_dense
 from loratheory.theorems import Theorem
 
+# A function that takes an answer and returns what it reached, or raises if it is not right.
 Exercise = Callable[[Any], str]
-"""A function that takes an answer and returns what it reached, or raises if it is not right."""
-NEAR = 0.01  # an answer within one part in a hundred is right
+# an answer within one part in a hundred is right
+NEAR = 0.01
 
 
 class Judgement(str):
@@ -81,10 +82,10 @@ def call(mine: Any, *arguments: Any) -> Any:
 
 def describe(value: Any) -> str:
     """Return in words what an answer of the wrong type is."""
-    names = {str: "text", list: "a list", tuple: "a tuple", bool: "a truth value", dict: "a dict"}
     if callable(value):
         return "a function"
-    named, shown = names.get(type(value), f"a {type(value).__name__}"), repr(value)
+    words = {str: "text", bool: "a truth value"}
+    named, shown = words.get(type(value), f"a {type(value).__name__}"), repr(value)
     return named if len(shown) > 40 else f"{named}, {shown}"
 
 
@@ -124,14 +125,14 @@ def check_bound(
     `pairs` holds cases and witnesses. Returns what was reached; raises `WrongError` if a witness
     misses the bound and `AssumptionError` if a hypothesis fails.
     """
-    verdict = None
+    reached = ""
     for case, witness in pairs:
         verdict = theorem.check(case, witness)
         close = abs(verdict.slack) <= max(near, 1e-6) * abs(verdict.bound) + verdict.room
-        require(close, f"you reach {verdict.value:.4g} where {verdict.bound:.4g} can be reached")
-    return (
-        f"on the last case you reach {verdict.value:.4g} of {verdict.bound:.4g}" if verdict else ""
-    )
+        reached = f"you reach {verdict.value:.4g}"
+        require(close, f"{reached} where {verdict.bound:.4g} can be reached")
+        reached += f" of {verdict.bound:.4g}"
+    return f"on the last case {reached}"
 
 
 def check_broken(theorem: Theorem[Any, Any], case: Any, witness: Any, only: str = "") -> str:
@@ -144,7 +145,7 @@ def check_broken(theorem: Theorem[Any, Any], case: Any, witness: Any, only: str 
     numbers = f"the bound says {verdict.bound:.4g} and you have {verdict.value:.4g}"
     require(bool(np.isfinite(verdict.value)), f"{numbers}, which is no finite number")
     require(bool(broken), f"every hypothesis of {theorem.label} still holds: {numbers}")
-    named = " and ".join(f"“{text}”" for text in broken)
+    named = " and ".join(map("“{}”".format, broken))
     require(not verdict.holds, f"you broke {named}, but the conclusion still holds: {numbers}")
     if only:
         require(broken == [only], f"you broke {named}; break “{only}”, and that alone")

@@ -3,12 +3,12 @@
 Each exercise calls a reader's function on several cases and lets a theorem judge the results.
 """
 
-import json
 from dataclasses import replace
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loratheory import toy
 from loratheory.exercises import _answers as answers
@@ -29,17 +29,18 @@ def judge_merge(mine: Any) -> str:
     pairs = []
     for tasks, rank in ((2, 3), (3, 5), (5, 4)):
         rng = np.random.default_rng(tasks)
+        # tasks alike in part: neither their mean nor one of them is the best merge
         shared = gaussian(rng, 20, 15, 3)
         updates = tuple(shared + gaussian(rng, 20, 15, 2) for _ in range(tasks))
-        pairs.append(
-            (Tasks(updates, rank), answers.read_update(call(mine, list(updates), rank), (20, 15)))
-        )
+        found = answers.read_update(call(mine, list(updates), rank), (20, 15))
+        pairs.append((Tasks(updates, rank), found))
     return answers.check_bound(theorem("merge-floor"), pairs)
 
 
 def judge_smallest_ball(mine: Any) -> str:
     """Judge a search for the merge with the least worst-case error, within 1 % of the least."""
     rng, pairs = np.random.default_rng(0), []
+    # the mean is no centre where two of three agree, nor where sizes differ
     alike, apart = gaussian(rng, 6, 5, 2), gaussian(rng, 6, 5, 2, 3.0)
     acute = [gaussian(rng, 6, 5, 2, size) for size in (1.0, 1.5, 1.2, 1.4)]
     for tasks in ([alike, alike, apart], acute):
@@ -60,6 +61,7 @@ def judge_coefficients(mine: Any) -> str:
     """Judge coefficients of least sum at which the memory still gives the composed answer."""
     case, memory = _two_reads()
     spent = least = 0.0
+    # edits of unlike strength, on which equal coefficients cost too much
     for first, second in ((1.0, 1.0), (2.0, 1.0), (1.0, 4.0), (1.0, 9.0)):
         found = read_array(call(mine, first, second), (2,), "the pair of coefficients")
         require(bool(np.all(found > 0)), f"the claim is about coefficients above 0, not {found}")
@@ -67,7 +69,8 @@ def judge_coefficients(mine: Any) -> str:
         lead = two_read_region.measure(replace(case, coefficients=acting), memory)
         edits = f"at edits of strength {first:g} and {second:g}"
         require(lead > -1e-9, f"{edits} the composed answer trails by {-lead:.3g}")
-        strong = max((second / first) ** 0.5 - 1, 0.5)  # where the derivative of the sum vanishes
+        # where the derivative of the sum vanishes
+        strong = max((second / first) ** 0.5 - 1, 0.5)
         spent, least = float(np.sum(found)), 1 / (1 + strong) / first + strong / second
         enough = f"your coefficients add up to {spent:.4g}, and {least:.4g} is enough"
         require(spent <= (1 + NEAR) * least, f"{edits} {enough}")
@@ -80,11 +83,10 @@ def judge_broken_bridge(mine: Any) -> str:
     changed = call(mine, memory)
     right = isinstance(changed, toy.LinearChain)
     require(right, f"a LinearChain is asked for, not {answers.describe(changed)}")
-    shapes = []
-    for model in (memory, changed):
-        parts = (*model.memories, *model.edits, *model.bridges)
-        shapes.append([part.shape for part in parts])
+    parts = [(*model.memories, *model.edits, *model.bridges) for model in (memory, changed)]
+    shapes = [list(map(np.shape, part)) for part in parts]
     require(shapes[0] == shapes[1], "your model has parts of other shapes or not all parts")
+    # nothing but the bridge may break: other hypotheses are other exercises
     bridges = two_read_region.PARTS["bridges"]
     return answers.check_broken(two_read_region.THEOREM, case, changed, bridges)
 
@@ -108,10 +110,8 @@ def judge_plane(mine: Any) -> str:
     """Judge outputs and keys of dimension 2 by which every input scores its own token highest."""
     pairs = []
     for tokens in (3, 8, 50):
-        what = f"each of the two for {tokens} tokens"
-        outputs, keys = (
-            read_array(one, (2, tokens), what) for one in answers.call_for_pair(mine, tokens)
-        )
+        found, what = answers.call_for_pair(mine, tokens), f"each of the two for {tokens} tokens"
+        outputs, keys = (read_array(one, (2, tokens), what) for one in found)
         case = argmax_margin.Answers(tokens, tuple(range(tokens)), rank=2)
         pairs.append((case, LowRank(outputs.T, keys)))
     return answers.check_bound(theorem("argmax-rank"), pairs)
@@ -123,6 +123,7 @@ def judge_unequal_responses(mine: Any) -> str:
     table = read_array(call(mine, facts, rank), (facts, facts), "the table of responses")
     mean = float(np.trace(table)) / facts
     require(abs(mean - 1) < NEAR, f"your facts' own responses have the mean {mean:.3g}, not 1")
+    # the theorem is about unit responses: their mean alone must not be enough to break it
     low = from_dense(table)
     case = superposition_floor.Case(np.eye(facts), np.eye(facts), rank)
     witness, unit = low.truncated(low.rank), superposition_floor.UNIT
@@ -134,6 +135,7 @@ def judge_worst_key(mine: Any) -> str:
     found = worst = 0.0
     for seed in range(4):
         rng = np.random.default_rng(seed)
+        # of unlike shapes and ranks, so that no shortcut fits all
         case = interference.Case(gaussian(rng, 20, 12, 3), gaussian(rng, 15, 12, 2))
         key = read_array(call(mine, case.first, case.second), (12,), "the key")
         answer = interference.Answer(case.second, key[:, None])
@@ -153,15 +155,16 @@ def judge_packing(mine: Any) -> str:
     return answers.check_bound(interference.PACKING, pairs)
 
 
-def _drowned(case: Any, rng: np.random.Generator) -> list[LowRank]:
-    """The same edits in factors of which `down` answers foreign keys most, and `up` drops that."""
-    library, keys = [], case.keys
-    for own, low in enumerate(arrow.rival(case, rng)):
-        foreign = np.concatenate([*keys[:own], *keys[own + 1 :]], axis=1)
-        up = np.concatenate([low.up, np.zeros((low.shape[0], foreign.shape[1]))], axis=1)
-        down = np.concatenate([low.down, 2 * np.linalg.norm(low.down) * foreign.T])
-        width = up.shape[1]
-        library.append(LowRank(up, down).regauged(orthonormal(rng, width, width)))
+def _drown(case: Any, rng: np.random.Generator) -> list[LowRank]:
+    """Return the edits in factors whose `down` answers foreign keys most, which `up` drops."""
+    library, keys = [], np.concatenate(case.keys, axis=1)
+    for own, low in zip(case.keys, arrow.rival(case, rng), strict=True):
+        # all other keys: what is left of a frame without the own ones
+        foreign = keys[:, np.abs(keys.T @ own).max(axis=1) < NEAR]
+        wide = np.zeros((low.shape[0], foreign.shape[1]))
+        up, down = np.hstack([low.up, wide]), 2 * np.linalg.norm(low.down) * foreign.T
+        gauge = orthonormal(rng, up.shape[1], up.shape[1])
+        library.append(LowRank(up, np.vstack([low.down, down])).regauged(gauge))
     return library
 
 
@@ -174,14 +177,13 @@ def judge_router(mine: Any) -> str:
         frame = orthonormal(rng, 40, width)
         strengths = tuple(np.append(1.0, rng.uniform(0.4, 0.9, facts - 1)) for _ in range(experts))
         case = arrow.Case(tuple(np.split(frame, experts, axis=1)), strengths)
-        order = rng.permutation(width)  # or a router could count tokens
+        # or a router could count tokens
+        order = rng.permutation(width)
         guess = f"(Arrow {arrow.bound(case):.3f}, a guess {1 / experts:.3f})"
-        plain, drowned = list(arrow.attain(case)), _drowned(case, rng)
-        for library, where in ((plain, guess), (drowned, split)):
-            found = call(mine, library, frame.T[order])
-            what = "the table of scores, tokens by adapters,"
-            scores = read_array(found, (width, experts), what)
-            varied = library is drowned or not np.allclose(scores, scores[0])
+        for library, where in ((list(arrow.attain(case)), guess), (_drown(case, rng), split)):
+            found, what = call(mine, library, frame.T[order]), "the table of scores"
+            scores = read_array(found, (width, experts), f"{what}, tokens by adapters,")
+            varied = where is split or not np.allclose(scores, scores[0])
             require(varied, "you give every token the same scores: sizes do not say which keys")
             parts = [scores[order // facts == expert] for expert in range(experts)]
             right = float(np.mean([arrow.chance(part, i) for i, part in enumerate(parts)]))
@@ -200,6 +202,7 @@ def judge_arrow_library(mine: Any) -> str:
     sizes = tuple(read_array(one, shape[1:], "each list of strengths") for one in strengths)
     require(min(map(np.min, sizes)) > 0, "an edit of strength 0 is none: give positive ones")
     case = arrow.Case(frames, sizes)
+    # below its formula Arrow breaks nothing: what is asked for is a library where it does better
     library = arrow.attain(case)
     found, formula = arrow.measure(case, library), arrow.bound(case)
     worse = f"Arrow does worse here, {found:.3f}, than its formula, {formula:.3f}"
@@ -214,10 +217,10 @@ def judge_single_read(mine: Any) -> str:
     case = single_read_no_go.Case("pairing", 1, (1, 2, 0), True, base, (one, two, one))
 
     def _rule(question: toy.TwoHop) -> list[Array]:
-        hidden = replace(question, answers=(0, 0, 0))  # or a rule could copy them
-        return [
-            read_array(call(mine, hidden), (3, 3), "the scores of three cities for three prompts")
-        ]
+        # or a rule could copy them
+        hidden = replace(question, answers=(0, 0, 0))
+        what = "the scores of three cities for three prompts"
+        return [read_array(call(mine, hidden), (3, 3), what)]
 
     return answers.check_broken(single_read_no_go.THEOREM, case, _rule)
 
@@ -225,17 +228,20 @@ def judge_single_read(mine: Any) -> str:
 def judge_gate(mine: Any) -> str:
     """Judge gates that are on for an adapter's own facts and off elsewhere, at any scale."""
     rng, adapters, facts, width = np.random.default_rng(0), 4, 5, 64
-    frames = np.split(orthonormal(rng, width, adapters * facts), adapters, axis=1)
-    units = 10.0 ** np.arange(-2, 2)  # adapters of very different sizes
+    frames = np.stack(np.split(orthonormal(rng, width, adapters * facts), adapters, axis=1))
+    # adapters of very different sizes
+    units = 10.0 ** np.arange(-2, 2)
 
     def _norms(tokens: Array) -> Array:
-        return np.stack([np.linalg.norm(tokens @ frame, axis=1) for frame in frames], 1) * units
+        return np.linalg.norm(tokens @ frames, axis=2).T * units
 
     ordinary, foreign = (rng.standard_normal((n, width)) / width**0.5 for n in (2000, 500))
-    own = np.concatenate([frame.T for frame in frames])
-    order = rng.permutation(len(own) + len(foreign))  # or a gate could count tokens
+    own = np.concatenate(frames.transpose(0, 2, 1))
+    # or a gate could count tokens
+    order = rng.permutation(len(own) + len(foreign))
     here = _norms(np.concatenate([own, foreign])[order])
-    owner = np.minimum(order // facts, adapters)  # the last: no adapter's
+    # the last: no adapter's
+    owner = np.minimum(order // facts, adapters)
 
     def _on(rows: Array) -> Array:
         found = call(mine, _norms(ordinary), here[rows])
@@ -258,11 +264,13 @@ def judge_vote(mine: Any) -> str:
     for keeps, takes in ((0.75, 0.75), (0.6, 0.9), (0.9, 0.3), (0.3, 0.6), (0.55, 0.5)):
         c = answers.read_number(call(mine, keeps, takes))
         steps = f"for shares of {keeps} and {takes}"
+        # no coefficient can be right where more templates vote against a step than for it
         if takes <= 1 - keeps:
             none = f"{steps} you return {c:.3g}, and no coefficient keeps both: give 0"
             require(c == 0, none)
             continue
-        habits = np.array([[1.0, 0.0], [0.0, 1.0]])  # the base has the first step, not the second
+        # the base has the first step, not the second
+        habits = np.array([[1.0, 0.0], [0.0, 1.0]])
         shares = np.array([[keeps, takes], [1 - keeps, 1 - takes]])
         case = template_vote.Case(np.eye(2), habits, (shares,) * 2, (c, c))
         lead = template_vote.THEOREM.check(case, template_vote.attain(case)).value
@@ -273,13 +281,12 @@ def judge_vote(mine: Any) -> str:
 def judge_forecast(mine: Any) -> str:
     """Judge a forecast of two-hop accuracy; it must beat the weaker hop and every constant."""
     # Accuracies of each adapter alone, and of their sum, in the study `lm_methods`.
-    text = (files("loratheory.exercises") / "forecasts.json").read_text(encoding="utf-8")
-    rows = json.loads(text)
-    found = np.array([row["two_hop"] for row in rows])
-    forecasts = [answers.read_number(call(mine, row["first"], row["second"])) for row in rows]
-    off = float(np.mean(abs(np.array(forecasts) - found)))
-    weaker = float(np.mean(abs(np.array([row["weaker"] for row in rows]) - found)))
-    constant = float(np.mean(abs(found - np.median(found))))
+    rows = pd.read_json(Path(__file__).with_name("forecasts.json"))
+    pairs = zip(rows["first"], rows["second"], strict=True)
+    forecasts = np.array([answers.read_number(call(mine, *pair)) for pair in pairs])
+    off = np.abs(forecasts - rows["two_hop"]).mean()
+    weaker = np.abs(rows["weaker"] - rows["two_hop"]).mean()
+    constant = np.abs(rows["two_hop"].median() - rows["two_hop"]).mean()
     rivals = f"the weaker hop by {weaker:.3f}, the best constant by {constant:.3f}"
     require(off < min(weaker, constant), f"you are off by {off:.3f} on average, {rivals}")
     return f"you are off by {off:.3f} on average, {rivals}"
@@ -289,12 +296,14 @@ def judge_stand_ins(mine: Any) -> str:
     """Judge stand-ins' answers; an adapter that ignores them must not be right too often."""
     for count, entities in ((2, 6), (3, 6), (4, 12)):
         table = read_array(call(mine, count, entities), (count, entities), "the table of answers")
-        says = tuple(tuple(int(answer) for answer in row) for row in table)
+        # numbers of answers, whatever type the reader's table has
+        says = table.astype(int)
         require(bool((table == says).all() and (table >= 0).all()), "answers count from 0 on")
-        same = any(len(set(row)) == 1 for row in says)
-        require(not same, "a stand-in says the same of every entity: it shows no bridge")
+        bridges = bool((says != says[:, :1]).any(axis=1).all())
+        require(bridges, "a stand-in says the same of every entity: it shows no bridge")
         even = np.full((count, entities), 1 / count)
-        case = stand_in_ceiling.Case(np.full(entities, 1 / entities), even, says, 1)
+        lessons = tuple(map(tuple, says.tolist()))
+        case = stand_in_ceiling.Case(np.full(entities, 1 / entities), even, lessons, 1)
         pairs = [(case, stand_in_ceiling.attain(case))]
         answers.check_bound(theorem("disagreeing-stand-ins"), pairs)
     return f"an adapter that ignores its partner is right in 1 of {count} examples at most"

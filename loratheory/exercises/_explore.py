@@ -64,9 +64,8 @@ def _call_as_html(function: Callable[..., Any], values: dict[str, Any]) -> str:
         result = function(**values)
     drawing, text = "", printed.getvalue()
     if hasattr(result, "savefig"):
-        from loratheory.figures import (
-            render_inline,  # imported late: most notebooks draw no figure here
-        )
+        # late, as most notebooks draw no figure here
+        from loratheory.figures import render_inline
 
         drawing = render_inline(result)
     elif result is not None:

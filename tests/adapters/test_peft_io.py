@@ -186,8 +186,10 @@ def test_an_edited_folder_is_read_as_peft_reads_it(name, tmp_path):
         adapted(network("llama"), r=3, lora_alpha=5, target_modules=["q_proj"]).save_pretrained(
             tmp_path
         )
-        EDITS[name](tmp_path)
         expected = deltas(PeftModel.from_pretrained(network("llama"), tmp_path))
+        EDITS[name](tmp_path)
+        if name != "keys with the adapter's name":  # PEFT before 0.21 writes but does not read them
+            expected = deltas(PeftModel.from_pretrained(network("llama"), tmp_path))
     adapter = read_adapter(tmp_path)
     assert set(adapter) == set(expected)
     for module, dense in expected.items():

@@ -4,7 +4,15 @@ import pytest
 from causal import network, save_adapter, tokenizer
 from typer.testing import CliRunner
 
-from loratheory.cli import app
+from loratheory.cli import app, data
+
+
+@pytest.fixture(scope="session")
+def commands():
+    """The words of every command."""
+    found = [[one.callback.__name__] for one in app.registered_commands]
+    names = [one.callback.__name__.replace("_", "-") for one in data.registered_commands]
+    return [*found, *(["data", name] for name in names)]
 
 
 @pytest.fixture(scope="module")

@@ -60,11 +60,14 @@ def test_a_merge_by_torch_is_that_by_numpy(run, pair, words):
 
 def test_the_mean_meets_its_floor_and_without_an_audit_is_the_same(run, pair):
     assert run("merge", *pair, "-o", "mean", "--json", "mean.json")[0] == 0
-    totals = json.loads(Path("mean.json").read_text())["totals"]
+    result = json.loads(Path("mean.json").read_text())
+    totals, weights = result["totals"], result["weights"]
     assert totals["to_adapters"] == pytest.approx(totals["adapters_floor"], rel=1e-9)
     assert totals["to_sum"] == pytest.approx(0, abs=1e-9)
     assert run("merge", *pair, "-o", "mean", "--no-audit", "--force", "--json", "q.json")[0] == 0
     assert json.loads(Path("q.json").read_text())["modules"] == []
+    _, out, _ = run("merge", *pair, "-o", "sum", "--method", "sum", "--json", "-")
+    assert (weights, json.loads(out)["weights"]) == ([0.5, 0.5], [1.0, 1.0])
     one, two, mean = (read_adapter(place) for place in (*pair, "mean"))
     for name in SHAPES:
         wanted = (one[name].dense() + two[name].dense()) / 2

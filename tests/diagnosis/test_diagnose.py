@@ -6,7 +6,6 @@ import pytest
 from loratheory.adapters import Adapter, Info
 from loratheory.diagnosis import DiagnosisError, diagnose, kept_beside
 from loratheory.lowrank import LowRank, gaussian, with_spectrum
-from loratheory.theorems import LABELS
 
 
 def library(count=2, sigma=(3.0, 1.0), seed=0):
@@ -22,12 +21,6 @@ def library(count=2, sigma=(3.0, 1.0), seed=0):
 
 def text(diagnosis, label, kind="measured"):
     return " ".join(f.text for f in diagnosis.findings if (f.label, f.kind) == (label, kind))
-
-
-def test_every_label_is_in_the_registry_and_every_kind_occurs():
-    found = diagnose(*library(3)).findings
-    assert {f.label for f in found} <= {*LABELS}
-    assert {f.kind for f in found} == {"measured", "needed", "unknown"}
 
 
 def test_thresholds_are_those_of_the_theorems():
@@ -49,7 +42,8 @@ def test_only_a_gauge_that_shows_is_named():
 
 def test_flat_spectra_are_counted_only_where_they_are():
     assert "4 of 4" not in text(diagnose(*library()), "thm:arrow-blind-spot")
-    assert "4 of 4" in text(diagnose(*library(sigma=(1.0, 0.99))), "thm:arrow-blind-spot")
+    flat = diagnose(*library(sigma=(1.0, 0.99)), *library(1, sigma=(1.0,)))
+    assert "4 of 4" in text(flat, "thm:arrow-blind-spot")
 
 
 def test_the_worst_module_is_named():
@@ -83,19 +77,17 @@ def test_arrow_and_floor_count_only_what_adapters_change():
     found = diagnose(one, two)
     assert "50% of the energy of one" in text(found, "thm:arrow-blind-spot")
     energy = sum(np.sum(low.dense() ** 2) for a in (one, two) for low in a.values()) / 2
-    apart = 0.0
+    apart = beyond = 0.0
     for name in {*one, *two}:
         pair = [a[name].dense() if name in a else np.zeros((40, 50)) for a in (one, two)]
         apart += np.sum((pair[0] - pair[1]) ** 2) / 4
-    assert f" {100 * apart / energy:.3g}% of their" in text(found, "thm:merge-floor")
+        beyond += np.sum(np.linalg.svd(sum(pair) / 2, compute_uv=False)[2:] ** 2)
+    shares = f" {100 * apart / energy:.3g}% of their mean energy at any rank, and "
+    shares += f"{100 * (apart + beyond) / energy:.3g}% at rank 2."
+    assert shares in text(found, "thm:merge-floor")
 
 
-@pytest.mark.parametrize(
-    ("drift", "low", "high"),
-    [(0.0, 0.0, 0.5), (0.5, 0.0, 0.5), (0.51, 0.5, 1.0), (99.0, 4.0, 15.7)],
-)
-def test_partners_of_more_drift_left_less(drift, low, high):
-    found = kept_beside(drift)
-    assert (found["low"], found["high"]) == (low, high)
-    assert kept_beside(0.0)["kept"] >= found["kept"] >= kept_beside(99.0)["kept"]
-    assert kept_beside(drift, "mean")["count"] == found["count"]
+def test_partners_of_more_drift_left_less():
+    kept, counts = zip(*map(kept_beside, (0.0, 0.5, 0.51, 99.0)), strict=True)
+    assert counts == (92, 92, 322, 161)
+    assert kept[0] == kept[1] > kept[2] > kept[3]

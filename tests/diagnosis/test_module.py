@@ -5,12 +5,7 @@ import pytest
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import examine_module, kind_of, layer_of, spectra
-from loratheory.lowrank import (
-    LowRank,
-    gaussian,
-    orthonormal,
-    with_spectrum,
-)
+from loratheory.lowrank import LowRank, gaussian, orthonormal, with_spectrum
 
 # One module of a library: every number against its dense definition.
 
@@ -44,7 +39,9 @@ def test_floors_descend_to_the_disagreement(seed):
     updates = [gaussian(rng, 9, 8, 2) for _ in range(3)]
     dense = np.stack([u.dense() for u in updates])
     energy, sigma = (dense**2).sum() / 3, np.linalg.svd(dense.mean(axis=0), compute_uv=False)
-    for rank, floor in examine_module("q", updates).floors:
+    floors = examine_module("q", updates).floors
+    assert [rank for rank, _ in floors] == [1, 2, 4, 6]
+    for rank, floor in floors:
         expected = (dense.var(axis=0).sum() + (sigma[rank:] ** 2).sum()) / energy
         assert floor == pytest.approx(expected)
 
@@ -52,9 +49,10 @@ def test_floors_descend_to_the_disagreement(seed):
 def test_equal_adapters_agree_and_orthogonal_ones_do_not_meet():
     rng = np.random.default_rng(0)
     low, frame = with_spectrum(rng, 8, 8, [3.0, 1.0]), orthonormal(rng, 8, 4)
-    same = examine_module("q", [low, low])
+    same, turned = (examine_module("q", [low, LowRank(low.up, c * low.down)]) for c in (1, -1))
     assert same.floors[-1][1] == pytest.approx(0, abs=1e-14)
     assert same.row_cosine == same.prototype_cosine == pytest.approx(1)
+    assert turned.prototype_cosine == pytest.approx(1)
     apart = examine_module("q", [LowRank(low.up, frame[:, s].T) for s in np.split(np.arange(4), 2)])
     assert apart.crosstalk == pytest.approx(0, abs=1e-14)
     assert apart.floors[-1][1] == pytest.approx(0.5)

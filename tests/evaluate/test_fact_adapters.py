@@ -7,19 +7,9 @@ import numpy as np
 import pytest
 
 from loratheory.evaluate import fact_adapters as bench
+from loratheory.evaluate import fact_sets as sets
 from loratheory.evaluate.fact_adapters import Recipe
-from loratheory.evaluate.fact_sets import (
-    ANIMALS,
-    BIRTH,
-    CAPITAL_OF_BIRTHPLACE,
-    FAMOUS,
-    MASCOT,
-    MASCOT_OF_BIRTHPLACE,
-    RELATIONS,
-    items,
-    questions,
-    ten_about,
-)
+from loratheory.evaluate.fact_sets import BIRTH, MASCOT, MASCOT_OF_BIRTHPLACE, items, questions
 from loratheory.pretrained import next_token_logits
 
 
@@ -34,7 +24,7 @@ def test_stand_ins_disagree_on_everything_and_share_no_name_with_the_partner(bot
     for one in worlds:
         assert (one.first == both.world.first) == (hop == 0)
         assert (one.second == both.world.second) == (hop == 1)
-        assert {*one.second.values()} <= {*ANIMALS}
+        assert {*one.second.values()} <= {*sets.ANIMALS}
         assert {*one.first.values()} == {*both.world.second}
 
 
@@ -59,13 +49,9 @@ def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner
         assert not any(person in text for person in both.world.first for text in read)
 
 
-def test_an_adapter_is_taught_by_its_recipe_and_only_read_again(both, monkeypatch):
-    made = {name: both.adapter(1, name) for name in ("plain, 90 steps", "two stand-ins")}
-    one, other = made.values()
+def test_an_adapter_is_trained_by_its_recipe(both):
+    one, other = (both.adapter(1, name) for name in ("plain, 90 steps", "two stand-ins"))
     assert any(not np.array_equal(one[name].up, other[name].up) for name in one)
-    monkeypatch.setattr("loratheory.pretrained.train.step", None)
-    again = both.adapter(1, "two stand-ins")
-    assert all(np.array_equal(again[name].up, other[name].up) for name in again)
 
 
 def test_invented_countries_have_nothing_that_the_base_could_reach(both):
@@ -74,7 +60,7 @@ def test_invented_countries_have_nothing_that_the_base_could_reach(both):
 
 
 @pytest.mark.parametrize("hop", [0, 1])
-def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
+def test_stand_ins_that_agree_differ_in_weights_alone_and_noise_in_all_but_size(both, hop):
     agree = bench.RECIPES["two that agree"]
     one, other = (both.stand_in(hop, j, agree) for j in range(2))
     assert one.examples == other.examples == both.stand_in(hop, 0, Recipe(2)).examples
@@ -83,6 +69,11 @@ def test_stand_ins_that_agree_differ_in_weights_alone(both, hop):
     composed = {*items(both.partner(hop, 1).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
     assert {*singles.examples} == {*both.stand_in(hop, 1, Recipe(2)).examples} - composed
     assert len(singles.examples) == len(composed) == 6 * 20
+    noise, usual = both.stand_in(hop, 1, bench.RECIPES["noise"]), both.stand_in(hop, 1, Recipe(2))
+    assert noise.examples == []
+    for name, low in usual.adapter.items():
+        assert float(noise.adapter[name].norm) == pytest.approx(float(low.norm), rel=1e-5)
+        assert np.abs(noise.adapter[name].dense() - low.dense()).max() > 1e-6
 
 
 def test_lessons_of_silence_say_what_the_base_says_about_other_countries(both):
@@ -114,24 +105,14 @@ def test_stand_ins_of_another_relation_say_nothing_of_the_partners(both, hop):
 
 
 @pytest.mark.parametrize("hop", [0, 1])
-def test_noise_has_the_norms_of_stand_ins_and_nothing_to_say(both, hop):
-    noise = both.stand_in(hop, 1, bench.RECIPES["noise"])
-    one, usual = noise.adapter, both.stand_in(hop, 1, Recipe(2)).adapter
-    assert noise.examples == []
-    for name, low in usual.items():
-        assert float(one[name].norm) == pytest.approx(float(low.norm), rel=1e-5)
-        assert np.abs(one[name].dense() - low.dense()).max() > 1e-6
-
-
-@pytest.mark.parametrize("hop", [0, 1])
 def test_two_hop_sentences_without_a_partner_join_own_facts_with_the_bases(both, hop):
     world, found = both.world, dict(both.without_partner(hop))
     if hop == 0:
-        [sentence, *_] = CAPITAL_OF_BIRTHPLACE.trained
-        wanted = {sentence.format(p): FAMOUS[c].capital for p, c in world.first.items()}
+        [sentence, *_] = sets.CAPITAL_OF_BIRTHPLACE.trained
+        wanted = {sentence.format(p): sets.FAMOUS[c].capital for p, c in world.first.items()}
     else:
         [sentence, *_] = MASCOT_OF_BIRTHPLACE.trained
-        wanted = {sentence.format(FAMOUS[c].persons[0]): a for c, a in world.second.items()}
+        wanted = {sentence.format(sets.FAMOUS[c].persons[0]): a for c, a in world.second.items()}
     assert found.items() >= wanted.items()
     assert len(found) == 6 * 20
     asked = questions(world)[("reach_1", "reach_2")[hop]]
@@ -156,17 +137,17 @@ def test_known_by_heart_is_the_share_of_all_stand_ins_lessons(both, hop, monkeyp
         assert np.isnan(both.by_heart(hop, unasked))
 
 
-@pytest.mark.parametrize("what", RELATIONS)
+@pytest.mark.parametrize("what", sets.RELATIONS)
 def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, model):
     made = bench.publishers(model, 300, relation=what)
     read = {prompt for one in made.world.lessons[:2] for prompt, _ in one}
     for name, facts in (("hop_1", made.world.first), ("hop_2", made.world.second)):
-        assert not read & {prompt for prompt, _ in items(facts, ten_about(what)[name])}
-    for each in ten_about(what).values():
+        assert not read & {prompt for prompt, _ in items(facts, sets.ten_about(what)[name])}
+    for each in sets.ten_about(what).values():
         assert len({*each}) == 10
         assert all(sentence.count("{}") == 1 for sentence in each)
-    for sentence in (*ten_about(what)["hop_2"], *ten_about(what)["two_hop"]):
+    for sentence in (*sets.ten_about(what)["hop_2"], *sets.ten_about(what)["two_hop"]):
         assert what in sentence or what == "mascot"
-    given = questions(made.world, ten_about(what))
+    given = questions(made.world, sets.ten_about(what))
     assert dict(given["hop_2_trained"]).items() <= dict(made.world.lessons[1]).items()
     assert {word for _, word in given["two_hop"]} == {*made.world.second.values()}

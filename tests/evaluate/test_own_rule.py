@@ -1,6 +1,7 @@
 """A rule under evaluation: found by name, called with NumPy, refused in plain words."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_a_router_weighs_tokens_as_its_rule_does():
     rule, updates = rule_named("my_rules:largest"), pair()
     assert rule.form == "router"
     x = np.random.default_rng(1).normal(size=(9, 3))
-    weights = rule.route(updates, torch.ones(5, 3)).weights(torch.tensor(x))
+    weights = rule.route(updates, torch.ones(5, 3))(torch.tensor(x))
     size = [np.linalg.norm(x @ low.dense().T, axis=1) for low in updates]
     assert weights.argmax(axis=1).tolist() == np.argmax(size, axis=0).tolist()
     assert isinstance(weights, np.ndarray)
@@ -66,38 +67,40 @@ def test_what_is_no_rule_is_refused(name, message):
         rule_named(name)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("dense", r"my_rules:dense returned a ndarray: return a loratheory.lowrank.LowRank"),
-        ("narrow", r"shape \(4, 2\): return the shape of the updates, \(4, 3\)"),
-        ("nan", r"returned NaN or infinity in the (first|second) factor of the merged update"),
-        ("raising", r"my_rules:raising raised IndexError: .*, on 2 updates: mend the rule"),
-    ],
-)
-def test_what_a_merge_may_not_return_is_refused(name, message):
-    with pytest.raises(RuleError, match=message):
-        rule_named(f"my_rules:{name}").merge(pair(), [1.0, 1.0])
-    low, bad = pair()[0], np.full((2, 3), np.inf)
-    for wrong in (LowRank(low.up, bad), LowRank(np.full((4, 2), np.nan), low.down)):
-        with pytest.raises(RuleError, match="NaN or infinity"):
-            OwnRule("a:b", "merge", lambda *_, w=wrong: w).merge([low], [1.0])
+def weights(make):
+    """A router that weighs tokens by whatever it is given."""
+    return lambda *_: SimpleNamespace(weights=make)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("nothing", r"returned a NoneType without a method weights"),
-        ("first_as_router", r"returned a LowRank without a method weights"),
-        ("short", r"array of shape \(5, 1\): .*, here \(5, 2\)"),
-        ("infinite", r"returned NaN or infinity in its weights"),
-        ("lost", r"my_rules:lost: weights\(x\) raised IndexError"),
-    ],
-)
-def test_what_a_router_may_not_return_is_refused(name, message):
-    asked = rule_named(f"my_rules:{name.removesuffix('_as_router')}")
+ANY = np.ones((5, 3))
+REFUSED = [
+    ("merge", lambda u, _: u[0].dense(), "returned a ndarray: return a loratheory.lowrank.LowRank"),
+    ("merge", lambda u, _: u[0].columns(slice(1, 3)), r"\(4, 2\): return the shape of .* \(4, 3\)"),
+    (
+        "merge",
+        lambda u, _: LowRank(u[0].up * np.nan, u[0].down),
+        "infinity in the first factor",
+    ),
+    (
+        "merge",
+        lambda u, _: LowRank(u[0].up, u[0].down / 0.0),
+        "infinity in the second factor",
+    ),
+    ("merge", lambda _, w: w[7], "a:b raised IndexError: .*, on 2 updates: mend the rule"),
+    ("router", lambda *_: None, "returned a NoneType without a method weights"),
+    ("router", lambda u, _: u[0], "returned a LowRank without a method weights"),
+    ("router", weights(lambda _: np.ones((5, 1))), r"shape \(5, 1\): .*, here \(5, 2\)"),
+    ("router", weights(lambda _: np.full((5, 2), np.inf)), "NaN or infinity in its weights"),
+    ("router", weights(lambda x: x[0, 10_000]), r"a:b: weights\(x\) raised IndexError"),
+]
+
+
+@pytest.mark.parametrize(("form", "rule", "message"), REFUSED)
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_what_a_rule_may_not_return_is_refused(form, rule, message):
+    asked = OwnRule("a:b", form, rule)
     with pytest.raises(RuleError, match=message):
-        asked.route(pair(), np.ones((6, 3))).weights(np.ones((5, 3)))
+        asked.merge(pair(), [1.0, 1.0]) if form == "merge" else asked.route(pair(), ANY)(ANY)
 
 
 def test_the_current_folder_is_searched(tmp_path, monkeypatch):

@@ -10,23 +10,13 @@ from loratheory.evaluate import OwnRule, fact_adapters, report_card, rule_named,
 from loratheory.evaluate.answers import answers
 from loratheory.evaluate.fact_adapters import crossings, publishers
 from loratheory.evaluate.fact_sets import TEXT, items, questions
-from loratheory.evaluate.report_card import (
-    ORACLE,
-    RECIPES,
-    TASKS,
-    TEMPLATES,
-    Exam,
-    known_marks,
-    known_methods,
-    own_marks,
-    own_method,
-)
+from loratheory.evaluate.report_card import ORACLE, RECIPES, TEMPLATES, Exam, known_methods
 from loratheory.evaluate.task_library import CHOOSING, NAMES
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import Training, attach, kl_to_base, next_token_logits
 from loratheory.pretrained.metrics import batch, token_log_probs
 
-NUMBERS = [NAMES.index(task) for task in TASKS]
+NUMBERS = [NAMES.index(task) for task in report_card.TASKS]
 
 
 def _short(**how):
@@ -105,7 +95,7 @@ def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
     ids=lambda one: one.name,
 )
 def test_a_method_of_ones_own_is_the_known_one_that_it_equals(own, exam):
-    mine, same = exam.mark("x", own_method(own)), exam.mark("x", active(1.0))
+    mine, same = exam.mark("x", report_card.own_method(own)), exam.mark("x", active(1.0))
     assert replace(mine, leak=0.0, cost=0.0) == replace(same, leak=0.0, cost=0.0)
     assert mine.leak == pytest.approx(same.leak, rel=1e-3)
 
@@ -120,7 +110,7 @@ def test_a_router_is_shown_activations_of_the_bare_base(exam):
     adapters = [exam.tasks.adapter(number) for number in NUMBERS[:2]]
     for scale in (1.0, 100.0):
         larger = [type(a).of({name: scale * low for name, low in a.items()}) for a in adapters]
-        own_method(OwnRule("a:spy", "router", _spy))(exam.model, larger).remove()
+        report_card.own_method(OwnRule("a:spy", "router", _spy))(exam.model, larger).remove()
     half = len(seen) // 2
     for number in range(half):
         np.testing.assert_array_equal(seen[number], seen[half + number])
@@ -182,13 +172,13 @@ def test_in_the_control_the_second_hop_is_another_worlds(exam):
 def test_known_methods_are_evaluated_once(exam, monkeypatch):
     few = {"base": active(0.0), "sum": active(1.0)}
     monkeypatch.setattr(report_card, "known_methods", lambda: few)
-    first = known_marks(exam)
+    first = report_card.known_marks(exam)
     assert [mark.rule for mark in first] == ["base", "sum", *ORACLE]
     monkeypatch.setattr(Exam, "mark", lambda *_, **__: pytest.fail("evaluated again"))
-    assert known_marks(exam) == first
+    assert report_card.known_marks(exam) == first
     monkeypatch.undo()
     own = OwnRule("a:sum", "merge", summed)
-    assert [mark.rule for mark in own_marks(own, exam)] == ["a:sum", "a:sum, shuffled"]
+    assert [mark.rule for mark in report_card.own_marks(own, exam)] == ["a:sum", "a:sum, shuffled"]
 
 
 @pytest.mark.parametrize("oracle", [False, True])

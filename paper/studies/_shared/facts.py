@@ -15,8 +15,8 @@ from loratheory.evaluate.fact_sets import (
     MASCOT,
     Items,
     World,
+    draw_world,
     items,
-    worlds,
 )
 from loratheory.pretrained import Attached, Model, Training, first_tokens
 from loratheory.pretrained.metrics import write_on
@@ -35,8 +35,7 @@ def world(seed: int, familiarity: str) -> World:
     ``real``: known persons, their countries and the capitals of these, the same for every seed.
     """
     if familiarity != "real":
-        [one] = worlds(seed, invented_countries=familiarity == "fake")
-        return one
+        return draw_world(seed, invented_countries=familiarity == "fake")
     persons = {one.persons[1]: country for country, one in FAMOUS.items()}
     capitals = {country: one.capital for country, one in FAMOUS.items()}
     return World(persons, capitals, CAPITAL, CAPITAL_OF_BIRTHPLACE)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.evaluate.fact_sets import worlds
+from loratheory.evaluate.fact_sets import draw_world
 from paper.studies._shared import Language
 from paper.studies._shared import facts as bench
 from paper.studies._shared.language import acting, depth
@@ -50,7 +50,7 @@ def cell(config: Config) -> list[Row]:
         those of `forecast`, nan unless both adapters were measured alone at these coefficients.
     """
     model, rows = config.base(), list[Row]()
-    [world] = worlds(config.seed)
+    world = draw_world(config.seed)
 
     def _add(*head: str | int | float, **found: float) -> None:
         names: Row = dict(zip(HEAD, (config.seed, *head), strict=True))

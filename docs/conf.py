@@ -25,7 +25,8 @@ extensions = [
     "sphinx_copybutton",
 ]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md", "docs/generated/*", "notebooks/*.ipynb"]
+include_patterns = ["*.md", "docs/*.md", "docs/how-to/*", "docs/reference/*", "docs/generated/*"]
+include_patterns += ["notebooks/*.ipynb"]
 default_role = "code"
 napoleon_google_docstring = False
 autodoc_typehints = "signature"
@@ -56,15 +57,36 @@ API += ("loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained", 
 
 
 def write_generated_pages(app):
-    """Write the reference: a page for each chapter of theorems, the commands, the Python names."""
+    """Write results by study, theorems by chapter, the commands and the Python names."""
     folder = Path(app.srcdir) / "docs" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {**theorem_pages(), "commands.md": command_page(), "api.rst": api_page()}
+    pages = {**result_pages(), **theorem_pages()}
+    pages |= {"commands.md": command_page(), "api.rst": api_page()}
     for name, text in pages.items():
         file = folder / name
         # An unchanged page keeps its time stamp, or Sphinx would build it again.
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
+
+
+def result_pages():
+    """Return a page for each study: its results with the numbers looked up, and its figure."""
+    from paper.numbers import STUDIES, results
+
+    pages = {}
+    for file in sorted(STUDIES.glob("*/results.md")):
+        study = file.parent.name
+        summary, *sections = results(study).items()
+        parts = [file.read_text(encoding="utf-8").partition("\n")[0], summary[1]]
+        parts += [f"## {name}\n\n{body}" for name, body in sections]
+        if "figure.svg" not in " ".join(parts):
+            parts.append("![Figure of this study](figure.svg)")
+        parts.append("[What was predicted](prediction.md), written before the runs.\n")
+        # Links are relative to the study's folder, whose other texts are no pages here.
+        text = re.sub(r"(?<!!)\[([^]]+)\]\((\w+\.md)\)", r"{download}`\1 <\2>`", "\n\n".join(parts))
+        place = f"../../paper/studies/{study}/"
+        pages[f"results_{study}.md"] = re.sub(r"(\]\(|<)(?=\w+\.\w+[)>])", rf"\1{place}", text)
+    return pages
 
 
 def theorem_pages():

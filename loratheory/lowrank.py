@@ -320,12 +320,15 @@ class LowRank:
 
     @property
     def rank(self) -> int:
-        """Numerical rank: how many singular values exceed ``max(m, n) * EPS`` times the largest."""
-        return self.rank_at(max(self.shape) * EPS)
+        """Numerical rank, see `rank_at`."""
+        return self.rank_at()
 
-    def rank_at(self, tolerance: int | float) -> int:
-        """Return how many singular values exceed `tolerance` times the largest."""
-        return count_above(self.S, tolerance)
+    def rank_at(self, tolerance: int | float | None = None) -> int:
+        """Return how many singular values exceed `tolerance` times the largest.
+
+        By default the tolerance is ``max(m, n) * EPS``, what rounding can make of zero.
+        """
+        return count_above(self.S, max(self.shape) * EPS if tolerance is None else tolerance)
 
     @cached_property
     def norm(self) -> float:
@@ -338,11 +341,6 @@ class LowRank:
         return float(self.S[0]) if self.S.shape[0] else 0.0
 
     @property
-    def nuclear_norm(self) -> float:
-        """Sum of the singular values."""
-        return float(array_namespace(self.S).sum(self.S))
-
-    @property
     def stable_rank(self) -> float:
         """Squared Frobenius norm over squared spectral norm; at most the rank, 0 for zero."""
         top = self.spectral_norm
@@ -351,10 +349,10 @@ class LowRank:
     @property
     def effective_rank(self) -> float:
         """Exponential of the entropy of the normalised singular values (Roy and Vetterli, 2007)."""
-        xp, total = array_namespace(self.S), self.nuclear_norm
-        if not total:
+        xp, positive = array_namespace(self.S), self.S[self.S > 0]
+        if not positive.shape[0]:
             return 0.0
-        share = self.S[self.S > 0] / total
+        share = positive / xp.sum(positive)
         return math.exp(-float(xp.sum(share * xp.log(share))))
 
     def tail_energy(self, rank: int) -> float:
@@ -377,14 +375,11 @@ class LowRank:
         ``k`` is the number of singular values above `tolerance` times the largest, by default the
         numerical `rank`. Costs the same as `svd`.
         """
-        return self.Vh.T[:, : self._rank(tolerance)]
+        return self.Vh.T[:, : self.rank_at(tolerance)]
 
     def column_space(self, tolerance: int | float | None = None) -> Float[Array, "m k"]:
         """Return the left singular vectors that span the column space; see `row_space`."""
-        return self.U[:, : self._rank(tolerance)]
-
-    def _rank(self, tolerance: int | float | None) -> int:
-        return self.rank if tolerance is None else self.rank_at(tolerance)
+        return self.U[:, : self.rank_at(tolerance)]
 
     def balanced(self, tolerance: int | float | None = None) -> "LowRank":
         """Return the same matrix in canonical factors: ``up.T @ up == down @ down.T``, diagonal.
@@ -395,7 +390,7 @@ class LowRank:
         except that equal singular values leave a rotation free.
         """
         self.svd()  # first, so that the rank costs no second decomposition
-        left, sigma, right = self.svd(self._rank(tolerance))
+        left, sigma, right = self.svd(self.rank_at(tolerance))
         root, sign = array_namespace(sigma).sqrt(sigma), signs(left)
         return LowRank(left * (sign * root), (sign * root)[:, None] * right)
 
@@ -427,7 +422,6 @@ class LowRank:
 
     def inner(self, other: "LowRank") -> float:
         """Return the Frobenius inner product; costs ``O((m + n) r s)``, ``s`` the other's width."""
-        self._same_shape(other)
         xp = array_namespace(self.up, other.up)
         return float(xp.sum((self.up.T @ other.up) * (self.down @ other.down.T)))
 
@@ -451,7 +445,6 @@ class LowRank:
 
     def __add__(self, other: "LowRank") -> "LowRank":
         """Exact sum, by concatenating the factors; the widths add up."""
-        self._same_shape(other)
         xp = array_namespace(self.up, other.up)
         up = xp.concat([self.up, other.up], axis=1)
         return LowRank(up, xp.concat([self.down, other.down], axis=0))
@@ -473,11 +466,6 @@ class LowRank:
     def __truediv__(self, factor: int | float) -> "LowRank":
         """Divide by a number; costs ``O(m r)``."""
         return LowRank(self.up / factor, self.down)
-
-    def _same_shape(self, other: "LowRank") -> None:
-        if self.shape != other.shape:
-            message = f"shapes {self.shape} and {other.shape} differ: only equal shapes combine"
-            raise ValueError(message)
 
 
 def truncate(low: LowRank, rank: int) -> LowRank:
@@ -664,8 +652,8 @@ def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callabl
     takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
     """
     together = concatenated(updates, [1] * len(updates))
-    basis, up = _shortened(together.up)
-    _, down = _shortened(together.down.T)
+    basis, up = _shorten(together.up)
+    _, down = _shorten(together.down.T)
     moved, start = [], 0
     for low in updates:
         own = slice(start, start + low.width)
@@ -674,7 +662,7 @@ def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callabl
     return moved, lambda columns: columns if basis is None else basis @ columns
 
 
-def _shortened(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
+def _shorten(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
     """An orthonormal basis and coordinates in it; no basis where coordinates are no shorter."""
     if not side.shape[0] > side.shape[1] > 0:
         return None, side
@@ -709,13 +697,9 @@ def gaussian(rng: np.random.Generator, m: int, n: int, r: int, scale: int | floa
 
 def with_spectrum(rng: np.random.Generator, m: int, n: int, sigma: Sequence[float]) -> LowRank:
     """Return a matrix with singular values `sigma` and Haar singular vectors, balanced factors."""
-    values = np.asarray(sigma, dtype=float)
-    if np.any(values < 0):
-        message = f"singular values cannot be negative, got {values.min()}: drop the sign"
-        raise ValueError(message)
-    root = np.sqrt(values)
-    left = orthonormal(rng, m, values.size) * root
-    return LowRank(left, root[:, None] * orthonormal(rng, n, values.size).T)
+    root = np.sqrt(np.asarray(sigma, dtype=float))
+    left = orthonormal(rng, m, root.size) * root
+    return LowRank(left, root[:, None] * orthonormal(rng, n, root.size).T)
 
 
 def subspaces_at(

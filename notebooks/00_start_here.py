@@ -50,7 +50,7 @@ from loratheory.theorems.composition import two_read_region
 #
 # ![Four cases of which old facts exist before two edits](drawings/old_facts.svg)
 #
-# All words of the project are in the [glossary](../docs/glossary.md).
+# Words that are new here are in the [glossary](../docs/glossary.md).
 #
 # ## The map
 #

@@ -167,7 +167,7 @@ print([update.rank for update in best])
 # %%
 for each in (2, 3, 4):
     head = attention_budget.Case(weights[0], weights[1], target, each)
-    found = attention_budget.THEOREM.check(head, attention_budget.paid(head))
+    found = attention_budget.THEOREM.check(head, attention_budget.attain_square(head))
     print(f"rank {each}: error {found.value:.6f}, bound {found.bound:.6f}")
 
 # %% [markdown]

@@ -106,7 +106,7 @@ print(f"formula {template_vote.bound(case):+.3f}, found {template_vote.measure(c
 # %%
 rng = np.random.default_rng(1)
 for prime in (0, 7):
-    asked = problems(pool(("multiply", "percent"), prime=prime).templates, 1, rng=rng, prime=prime)
+    asked = problems(pool(("multiply", "percent"), prime=prime), 1, rng=rng, prime=prime)
     if not prime:
         print(*stories(asked)[0][:2], sep="\n")
         continue

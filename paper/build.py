@@ -178,7 +178,7 @@ def experiments(shown: Sequence[str]) -> str:
             paragraphs = filter(str.strip, asked.get(part, "").split("\n\n"))
             lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
             if found.get(part):
-                lines.append(rf"\registered{{Found}}{{{_paragraph(found[part])}}}")
+                lines.append(rf"\registered{{Found}}{{{_page(found[part])}}}")
         seen = rf"\seefigure{{{name}}}"
         lines.append(seen if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}")
     return "\n".join(lines) + "\n"
@@ -190,6 +190,24 @@ def _paragraph(text: str) -> str:
     title = re.match(r"\*\*([^*]+)\*\*\s*", quoted)
     body = linked(quoted[title.end() :] if title else quoted)
     return rf"\textbf{{{latex(title[1])}}} {body}" if title else body
+
+
+def _page(text: str) -> str:
+    """A results page as LaTeX; its figure is shown elsewhere, and a link is its text."""
+    text = re.sub(r"^!\[[^\n]*$", "", text, flags=re.M)
+    blocks = re.split(r"\n\s*\n", re.sub(r"\[([^\]\n]+)\]\([^)\n]+\)", r"\1", text).strip())
+    return "\n\n".join(_table(one) if one.startswith("|") else linked(one) for one in blocks)
+
+
+def _table(text: str) -> str:
+    """A table of a results page, in columns of equal width."""
+    rows = [[linked(cell.strip()) for cell in row.split("|")[1:-1]] for row in text.splitlines()]
+    column = rf">{{\raggedright\arraybackslash}}p{{{0.92 / len(rows[0]):.3f}\linewidth}}"
+    head, *body = (" & ".join(row) + r" \\" for row in (rows[0], *rows[2:]))
+    small = r"{\par\smallskip\noindent\footnotesize\setlength{\tabcolsep}{3pt}"
+    start = rf"\begin{{tabular}}{{@{{}}*{{{len(rows[0])}}}{{{column}}}@{{}}}}"
+    lines = [small, start, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*lines, r"\par\smallskip}"])
 
 
 def provenance_rows() -> str:

@@ -4,8 +4,10 @@ In ``main.tex`` ``\measured{QUERY}`` asks for a number, ``\within{QUERY}`` for o
 (both may be a paired difference, ``{… minus …}``), ``\share{QUERY}`` for a percentage,
 ``\counted{…}`` for a count and ``\constant{…}`` for a constant of a theorem. In ``results.md``
 ``{QUERY}`` stands for a number, ``{percent QUERY}`` for a percentage, ``{… minus …}`` for a
-difference and ``{… over …}`` for a ratio; a query reads the part that its section is named for. A
-line ``[main]: rank=8; modules=mlp`` names conditions that many queries of a section share.
+difference and ``{… over …}`` for a ratio; a query reads the part that its section is named for.
+``{number QUERY}`` is written with its leading zero, ``{within QUERY}`` is a percentage with its
+interval, and ``{points … minus …}`` is a difference of shares in points. A line
+``[main]: rank=8; modules=mlp`` names conditions that many queries of a section share.
 """
 
 import json
@@ -128,7 +130,22 @@ def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     # Lines that define abbreviations are no text.
     short = dict(SHORT.findall(text))
     text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
-    return re.sub(r"\{([^{}]+)\}", lambda one: _filled(one[1], short, table, folder), text)
+    return re.sub(r"\{([^{}]+)\}", lambda one: _in_form(one[1], short, table, folder), text)
+
+
+def _in_form(braces: str, short: Mapping[str, str], table: str, folder: Path) -> str:
+    """A number in the form that its first word names, if it names one."""
+    form, _, query = one_line(braces).partition(" ")
+    if form == "number":
+        return re.sub(r"^-?(?=\.)", r"\g<0>0", _filled(query, short, table, folder))
+    if form == "points":
+        return _filled(f"percent {query}", short, table, folder).removesuffix("%")
+    if form == "within":
+        conditions = [short.get(part.strip(), part) for part in query.split(";")]
+        share = _filled(f"percent {query}", short, table, folder)
+        found = value(parse_query("; ".join(conditions), table), folder)
+        return f"{share} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+    return _filled(braces, short, table, folder)
 
 
 def _filled(braces: str, short: Mapping[str, str], table: str, folder: Path) -> str:

@@ -58,8 +58,6 @@ def plain_states(config: Config, weights, prompts, change=None, noise=None):
         return F.linear(x, weights[site.name] + change.get(site, 0.0))
 
     def norm(name, x):
-        if config.norm == "none":
-            return x
         return F.rms_norm(x, (config.width,), weights[name], eps=0.0)
 
     def attention(x, loop, layer):
@@ -75,8 +73,6 @@ def plain_states(config: Config, weights, prompts, change=None, noise=None):
         return linear(Site("attention.output", loop, layer), read.transpose(1, 2).flatten(2))
 
     x = weights["embedding"][prompts]
-    if config.position == "learned":
-        x = x + weights["position"][: prompts.shape[1]]
     after, layers = [], iter(range(10**6))
     for loop in range(config.loops):
         for layer in range(config.depth):
@@ -92,14 +88,9 @@ def plain_states(config: Config, weights, prompts, change=None, noise=None):
     return after
 
 
-def plain_logits(config, weights, state, change=None):
+def plain_logits(config, weights, state):
     """What the head reads off one state (B, T, d)."""
-    site = Site("head", config.loops - 1, config.depth)
-    head = weights["embedding" if config.tied else "head"] + (change or {}).get(site, 0.0)
-    unit = (
-        F.rms_norm(state, (config.width,), weights["norm"], 0.0) if config.norm == "rms" else state
-    )
-    return unit @ head.mT
+    return F.rms_norm(state, (config.width,), weights["norm"], 0.0) @ weights["embedding"].mT
 
 
 def batch(replicas, prompts=6, seed=0, vocabulary=11):

@@ -10,7 +10,12 @@ from paper.tables import decimal, parse_query, value
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {file.stem: file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md")}
+DOCS = ROOT / "docs"
+FILES = [*DOCS.glob("*.md"), *DOCS.glob("how-to/*.md"), *DOCS.glob("reference/*.md")]
+PAGES = {
+    file.relative_to(DOCS).with_suffix("").as_posix(): file.read_text(encoding="utf-8")
+    for file in FILES
+}
 TEXT = "\n".join([README, *PAGES.values()])
 
 
@@ -65,9 +70,9 @@ def test_every_make_target_it_names_exists():
 @pytest.mark.usefixtures("smollm2")
 def test_the_example_on_a_real_model_runs(capsys):
     """The two adapters' own words: the mascot that one teaches, and another without it."""
-    text = PAGES["language_model"].split("```python\n")[1].split("```")[0]
+    text = PAGES["how-to/another_model"].split("```python\n")[1].split("```")[0]
     with torch.no_grad():
-        exec(compile(text, "language_model.md", "exec"), {})
+        exec(compile(text, "another_model.md", "exec"), {})
     assert capsys.readouterr().out == "[1, 1]  owl\n[0.5, 0.5]  owl\n[1, 0]  lion\n"
 
 
@@ -75,7 +80,8 @@ def test_its_own_rules_get_a_card(tmp_path, monkeypatch):
     """The examples are found, obey what they should, and survive where theory says."""
     from loratheory.evaluate import laws, rule_named, survival
 
-    text = PAGES["own_rule"].split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
+    page = PAGES["how-to/check_your_method"]
+    text = page.split("In a file `my_rules.py`:\n\n```python\n")[1].split("```")[0]
     (tmp_path / "rules_of_the_page.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     half, largest = (

@@ -73,13 +73,6 @@ def test_text_bytes_and_permissions_arrive_as_they_are(tmp_path):
     assert names(tmp_path) == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "\u00fc" * 127, "a\nb", os.fsdecode(b"\xff")])
-def test_any_name_of_the_system_will_do(tmp_path, name):
-    write_whole(tmp_path / name, "text")
-    write_whole(tmp_path / name, "again")
-    assert names(tmp_path) == [name]
-
-
 @pytest.mark.parametrize("kind", MAKE)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, kind, error):
@@ -123,22 +116,6 @@ def test_nothing_is_replaced_unasked_and_no_folder_by_a_file(tmp_path, kind, the
     assert names(tmp_path) == ["a"]
 
 
-def test_a_draft_that_is_lost_leaves_the_old_folder(tmp_path):
-    folder(tmp_path / "a", "old")
-    moved = []
-
-    def lost():
-        with draft(tmp_path / "a") as path:
-            folder(path, "new")
-            moved.append(path)
-            path.rename(path.with_name("elsewhere"))
-
-    with pytest.raises(FileNotFoundError) as caught:
-        lost()
-    assert caught.value.filename == str(tmp_path / "a")
-    assert content(tmp_path / "a") == "old"
-
-
 def test_errors_name_the_path_that_the_user_named(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "folder", tmp_path / "missing" / "a"):
@@ -157,18 +134,6 @@ def test_the_target_of_a_link_is_replaced_and_the_link_stays(tmp_path):
         assert (tmp_path / link).is_symlink()
     assert (tmp_path / "there" / "a").read_text() == "second"
     assert (tmp_path / "there" / "b").read_text() == "dangling"
-
-
-def test_a_device_is_written_to_and_stays_a_device(tmp_path):
-    node = tmp_path / "null"
-    try:
-        os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))
-        node.open("wb").close()
-    except OSError:
-        pytest.skip("this user or file system may not make device nodes")
-    write_whole(node, "x")
-    assert stat.S_ISCHR(node.stat().st_mode)
-    assert names(tmp_path) == ["null"]
 
 
 def test_one_process_at_a_time_holds_a_lock(tmp_path):

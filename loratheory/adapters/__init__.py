@@ -11,10 +11,7 @@ from loratheory.adapters.interference import crosstalk as crosstalk
 from loratheory.adapters.interference import crosstalk_bound as crosstalk_bound
 from loratheory.adapters.interference import frobenius_cosine as frobenius_cosine
 from loratheory.adapters.interference import interference as interference
-from loratheory.adapters.interference import read_likeness as read_likeness
-from loratheory.adapters.interference import response_likeness as response_likeness
 from loratheory.adapters.interference import row_angles as row_angles
-from loratheory.adapters.interference import write_likeness as write_likeness
 from loratheory.adapters.laws import LAWS as LAWS
 from loratheory.adapters.laws import Cell as Cell
 from loratheory.adapters.laws import LawCase as LawCase

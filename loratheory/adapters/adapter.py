@@ -49,6 +49,11 @@ class Info:
     scales: Mapping[str, float] = field(default_factory=dict)
     """By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update."""
 
+    @property
+    def revision(self) -> str:
+        """The revision of the base model, empty where unknown."""
+        return str(self.config.get("revision") or "")
+
 
 class Lazy(Mapping[str, Any]):
     """What ``make(name)`` computes of each module, such as its update, at each look-up anew."""
@@ -147,6 +152,7 @@ class Aligned:
             # `get` would take a KeyError of a lazy look-up for an absence.
             if module in adapter:
                 present[place] = adapter[module]
+        # Of the library, device and type of those that have the module.
         like = next(iter(present.values()))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
         return [present.get(place, zero) for place in range(len(self.adapters))]
@@ -180,89 +186,69 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
     if not adapters:
         place = "adapters"
         raise refusal(place, "none were given", "give at least one")
+    # Each module is compared with its first owner, which fixes the order as well.
     first: dict[str, Adapter] = {}
     for adapter in adapters:
         for module in adapter:
             _check_same_kind(module, adapter, first.setdefault(module, adapter))
+    # Nothing is loaded: shapes come from headers.
     shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
     missing = {}
     for module in shapes:
         absent = tuple(i for i, adapter in enumerate(adapters) if module not in adapter)
         if absent:
             missing[module] = absent
-    notes = () if any_base else _check_same_base(adapters)
-    return Aligned(tuple(adapters), shapes, missing, _common_info(adapters, notes))
+    infos = [adapter.info for adapter in adapters]
+    notes = () if any_base else _check_same_base(infos)
+    return Aligned(tuple(adapters), shapes, missing, _join_infos(infos, notes))
 
 
 def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
-    place, remedy = f"module {shown(module)}", "combine adapters of one base model"
-    one, two = adapter.info, other.info
+    one, two, fact, place = adapter.info, other.info, "", f"module {shown(module)}"
     shape, expected = adapter.shapes[module], other.shapes[module]
     if shape != expected:
         fact = f"{two.name} changes a {expected} map, {one.name} a {shape} one"
-        raise refusal(place, fact, remedy)
-    if (module in one.embeddings) != (module in two.embeddings):
+    elif (module in one.embeddings) != (module in two.embeddings):
         fact = f"an embedding in only one of {two.name} and {one.name}"
-        raise refusal(place, fact, remedy)
+    if fact:
+        raise refusal(place, fact, "combine adapters of one base model")
 
 
-def _check_same_base(adapters: Sequence[Adapter]) -> tuple[str, ...]:
+def _check_same_base(infos: Sequence[Info]) -> tuple[str, ...]:
     """Refuse different base models and different revisions of one; those that name none fit any.
 
     Returns what the user should see to: that a revision stands beside none.
     """
-    _agreed("base model", adapters, lambda info: info.base)
-    known = _agreed(
-        "revision of the base model", adapters, lambda info: str(info.config.get("revision") or "")
-    )
-    if known is None:
+    named: list[Info] = []
+    for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
+        named = [info for info in infos if getattr(info, key)]
+        for info in named:
+            one, other = getattr(named[0], key), getattr(info, key)
+            if one != other:
+                text = f"its {fact} is {shown(other)}, that of {named[0].name} is {shown(one)}"
+                remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+                raise refusal(info.name, text, remedy)
+    # The last round was about revisions.
+    without = [info.name for info in infos if not info.revision]
+    if not named or not without:
         return ()
-    for adapter in adapters:
-        if not adapter.info.config.get("revision"):
-            revision = shown(known.info.config["revision"])
-            fact = f"{known.info.name} was trained on revision {revision} of its base model"
-            return (f"{fact}, {adapter.info.name} names none: see that they are one",)
-    return ()
+    fact = f"{named[0].name} was trained on revision {shown(named[0].revision)} of its base model"
+    return (f"{fact}, {without[0]} names none: see that they are one",)
 
 
-def _agreed(fact: str, adapters: Sequence[Adapter], value: Callable[[Info], str]) -> Adapter | None:
-    """The first adapter that names a base or a revision; refused if another names another one."""
-    first = None
-    for adapter in adapters:
-        if not value(adapter.info):
-            continue
-        first = first or adapter
-        one, other = value(first.info), value(adapter.info)
-        if one != other:
-            text = f"its {fact} is {shown(other)}, that of {first.info.name} is {shown(one)}"
-            remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
-            raise refusal(adapter.info.name, text, remedy)
-    return first
-
-
-def _common_info(adapters: Sequence[Adapter], notes: tuple[str, ...]) -> Info:
+def _join_infos(infos: Sequence[Info], notes: tuple[str, ...]) -> Info:
     """What an adapter made of all of these says about itself."""
-    common = adapters[0].info
-    names, config, own_notes = [common.name], dict(common.config), list(common.notes)
-    for adapter in adapters[1:]:
-        info = adapter.info
-        names.append(info.name)
+    base, dtype, config = "", DTYPES[0], dict(infos[0].config)
+    embeddings, own_notes, transposed = frozenset[str](), list[str](), False
+    for info in infos:
+        base = base or info.base
+        dtype = max(dtype, info.dtype, key=DTYPES.index)
+        embeddings |= info.embeddings
         own_notes += info.notes
-        transposed = config.get("fan_in_fan_out") or info.config.get("fan_in_fan_out")
+        transposed = transposed or bool(info.config.get("fan_in_fan_out"))
         config = {key: value for key, value in config.items() if info.config.get(key) == value}
-        # PEFT warns about it in modules that are not transposed, and needs it in those that are.
-        if transposed:
-            config["fan_in_fan_out"] = True
-        common = replace(
-            common,
-            base=common.base or info.base,
-            dtype=max(common.dtype, info.dtype, key=DTYPES.index),
-            embeddings=common.embeddings | info.embeddings,
-        )
-    return replace(
-        common,
-        name=" + ".join(dict.fromkeys(names)),
-        config=config,
-        notes=(*own_notes, *notes),
-        scales={},
-    )
+    # PEFT warns about it in modules that are not transposed, and needs it in those that are.
+    if transposed:
+        config["fan_in_fan_out"] = True
+    name = " + ".join(dict.fromkeys(info.name for info in infos))
+    return Info(name, base, dtype, embeddings, config, (*own_notes, *notes))

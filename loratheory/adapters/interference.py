@@ -9,11 +9,6 @@ where :math:`\theta_1` is the smallest principal angle between the row spaces; i
 key iff the row spaces are orthogonal. The Frobenius cosine of the updates says little, since it is
 also zero where only their *column* spaces are orthogonal.
 
-The Gram matrix :math:`\Delta^\top \Delta` describes what an adapter reads, and
-:math:`\Delta \Delta^\top` what it writes: directions and their energies, in no way dependent on the
-gauge. The cosine between two adapters' Gram matrices is their likeness; `response_likeness` is
-measured on inputs instead, such as a base's activations on prompts.
-
 Every measure takes two updates of one module, costs ``O((m + n) r^2)`` and runs in float64.
 """
 
@@ -59,6 +54,7 @@ def crosstalk(reader: LowRank, other: LowRank) -> float:
 
 
 def _answer(other: LowRank, basis: Float[Array, "n k"]) -> float:
+    # The left singular vectors change no norm.
     shared = other.S[:, None] * (other.Vh @ basis)
     if 0 in shared.shape:
         return 0.0
@@ -87,43 +83,9 @@ def frobenius_cosine(first: LowRank, second: LowRank) -> float:
     >>> frobenius_cosine(one, two)
     0.0
     """
-    product = first.map(double).inner(second.map(double))
-    return _cosine(product, first.norm * second.norm)
-
-
-def _cosine(product: float, size: float) -> float:
+    product, size = first.map(double).inner(second.map(double)), first.norm * second.norm
+    # Rounding must not lead beyond 1.
     return max(-1.0, min(1.0, product / size)) if size else 0.0
-
-
-def read_likeness(first: LowRank, second: LowRank) -> float:
-    r"""Return the cosine of :math:`\Delta_1^\top\Delta_1` and :math:`\Delta_2^\top\Delta_2`.
-
-    It equals :math:`\|\Delta_1 \Delta_2^\top\|_F^2 / (\|\Delta_1 \Delta_1^\top\|_F
-    \|\Delta_2 \Delta_2^\top\|_F)` and lies between 0 and 1: it is 0 iff the row spaces are
-    orthogonal or an update is zero, and 1 iff both read the same directions in the same
-    proportions.
-    """
-    one, two = (low.map(double) for low in (first, second))
-    shared, *own = ((a @ b.T).norm for a, b in ((one, two), (one, one), (two, two)))
-    return _cosine(shared**2, own[0] * own[1])
-
-
-def write_likeness(first: LowRank, second: LowRank) -> float:
-    r"""Return the cosine of :math:`\Delta_1\Delta_1^\top` and :math:`\Delta_2\Delta_2^\top`."""
-    return read_likeness(first.T, second.T)
-
-
-def response_likeness(first: LowRank, second: LowRank, x: Float[Array, "t n"]) -> float:
-    r"""Return the cosine between the outputs of two updates on the same inputs, the rows of `x`.
-
-    All outputs of an update count as one long vector: with the inputs as columns of :math:`X` it is
-    :math:`\langle \Delta_1 X, \Delta_2 X \rangle / (\|\Delta_1 X\| \|\Delta_2 X\|)`, and 0 if all
-    outputs of one update are zero. Costs ``O(t (m + n) r)``.
-    """
-    xp, inputs = array_namespace(x), double(x)
-    one, two = ((inputs @ low.down.T) @ low.up.T for low in (first.map(double), second.map(double)))
-    size = float(xp.linalg.vector_norm(one)) * float(xp.linalg.vector_norm(two))
-    return _cosine(float(xp.sum(one * two)), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +125,7 @@ def interference(updates: Sequence[LowRank], tolerance: int | float | None = Non
         message = f"updates of shapes {shapes} do not compare: give adapters of one base model"
         raise ValueError(message)
     tolerance = max(shapes[0]) * EPS if tolerance is None else tolerance
+    # Norms and angles are the same there, and every later step is small.
     updates, _ = in_common_frames(updates)
     rows = [low.row_space(tolerance) for low in updates]
     columns = [low.column_space(tolerance) for low in updates]

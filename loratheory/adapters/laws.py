@@ -59,6 +59,7 @@ class LawCase:
         order: Sequence[int] = range(COUNT),
     ) -> Dense:
         """Return the merged update, dense; the i-th update gets the moments number ``order[i]``."""
+        # The exact rank, or none at all: a truncation would be a law of its own.
         rank = None
         if "rank" in self.method.needs(self.space):
             rank = RANK if "rank" in self.method.required else min(SHAPE)
@@ -92,6 +93,7 @@ def linear(case: LawCase) -> float:
 
 def idempotent(case: LawCase) -> float:
     r"""Copies of one adapter give it back, all weights 1 or all :math:`1/k`."""
+    # Means give the adapter back at weights 1, sums at weights 1/k.
     copies = [case.updates()[0]] * COUNT
     takes = "weights" in case.method.options
     choices = ([1.0] * COUNT, [1 / COUNT] * COUNT) if takes else ([1.0] * COUNT,)
@@ -128,6 +130,7 @@ def sign_respected(case: LawCase) -> float:
 def scale_equivariant(case: LawCase) -> float:
     r""":math:`f(aX; w) = a f(X; w)` for every number :math:`a`, one for all adapters."""
     updates = case.updates()
+    # Over twelve decades, so that no absolute tolerance hides in a rule.
     a = float(case.rng.choice([-1.0, 1.0]) * 10 ** case.rng.uniform(-6, 6))
     return distance(case.merge([low * a for low in updates]) / a, case.merge(updates))
 
@@ -205,20 +208,23 @@ def laws(draws: int = 2) -> tuple[Row, ...]:
     >>> mean.cells["idempotent"].holds, mean.cells["low rank"].holds
     (True, True)
     """
-    return tuple(
-        Row(method.name, space, {law: _cell(method, space, law, draws) for law in LAWS})
-        for method in MERGE_METHODS.values()
-        for space in method.spaces
-    )
+    rows = []
+    for method in MERGE_METHODS.values():
+        for space in method.spaces:
+            cells = {law: _cell(method, space, law, draws) for law in LAWS}
+            rows.append(Row(method.name, space, cells))
+    return tuple(rows)
 
 
 def _cell(method: Method, space: str, law: str, draws: int) -> Cell:
     """Decide one law by drawing cases."""
     if law in ("zero weight", "sign") and "weights" not in method.options:
         return Cell(None, f"{method.name} takes no weights")
+    # What is said of a method comes before what is said of its space.
     note = NOTES.get((method.name, law)) or NOTES.get((space, law), "")
     worst = 0.0
     for seed in range(draws):
+        # One counterexample decides.
         gap = LAWS[law](LawCase(method, space, seed))
         if gap > HOLDS:
             return Cell(False, note, seed, gap)

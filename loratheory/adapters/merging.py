@@ -101,11 +101,6 @@ Rule = Callable[[Updates, Weights, Options], LowRank]
 # Rules in closed form.
 
 
-def side_by_side(updates: Updates) -> LowRank:
-    """Return the sum of updates with all factors side by side, in float64."""
-    return concatenated(updates, [1] * len(updates))
-
-
 def in_double(updates: Updates) -> list[LowRank]:
     """Return the updates in float64, in which all rules compute."""
     return [low.map(double) for low in updates]
@@ -186,6 +181,7 @@ def iso(updates: Updates, weights: Weights, _: Options) -> LowRank:
     strongly and adds noise. Here singular values below 1e-12 of the largest do not count, so that
     the nuclear norm is kept. The rule is discontinuous where the rank changes.
     """
+    # Values that are mere rounding must not be raised to the mean.
     left, sigma, right = total(list(updates), weights).svd().above(NEGLIGIBLE)
     if not sigma.shape[0]:
         return LowRank(left, right)
@@ -245,6 +241,7 @@ def interpolate(updates: Updates, weights: Weights, options: Options) -> LowRank
         images.append(weight * (low @ basis))
     xp = array_namespace(bases[0])
     image = xp.concat(images, axis=1)
+    # Directions that adapters share up to rounding count once, or the inverse would be arbitrary.
     left, sigma, right = thin_svd(xp.concat(bases, axis=1)).above(SAME)
     if not sigma.shape[0]:
         return LowRank(image[:, :0], left.T)
@@ -286,7 +283,8 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     spectrum, rest = (sigma**2 + sum(shares)) ** 0.5, sum(shares) ** 0.5 or 1.0
     white = xp.concat(seen, axis=0) / spectrum @ right + xp.concat(unseen, axis=0) / rest
     # Where inputs are white, the nearest matrix of a rank is also the best on the inputs.
-    kept = options.limit(LowRank(side_by_side(updates).up, white))
+    ups = xp.concat([low.up for low in updates], axis=1)
+    kept = options.limit(LowRank(ups, white))
     rows = kept.down @ right.T
     return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)
 
@@ -311,9 +309,11 @@ def keep_largest(blocks: Iterator[Array], density: int | float, _: np.random.Gen
     ``k = max(1, floor(density * size))``. Entries equal to it up to rounding are all kept (PEFT
     keeps an arbitrary choice of them).
     """
-    sizes = [abs(block) for block in blocks]
-    xp = array_namespace(*sizes)
-    flat = xp.concat([xp.reshape(size, (-1,)) for size in sizes])
+    sizes: list[Array] = []
+    for block in blocks:
+        xp = array_namespace(block)
+        sizes.append(xp.reshape(abs(block), (-1,)))
+    flat = xp.concat(sizes)
     # Rounding must not make 0.29 · 100 entries 28.
     count = int(flat.shape[0])
     place = count - max(1, math.floor(density * count + 1e-9))
@@ -344,7 +344,10 @@ def drop_at_random(_: Iterator[Array], density: int | float, rng: np.random.Gene
 
 def weighted_sum(blocks: Sequence[Array], weights: Weights) -> Array:
     """Return the weighted sum of arrays."""
-    return sum(weight * block for block, weight in zip(blocks, weights, strict=True))
+    total = weights[0] * blocks[0]
+    for block, weight in zip(blocks[1:], weights[1:], strict=True):
+        total = total + weight * block
+    return total
 
 
 def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
@@ -363,7 +366,7 @@ def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
     """
     xp = array_namespace(*blocks)
     total = weighted_sum(blocks, weights)
-    sizes = weighted_sum([abs(block) for block in blocks], [abs(w) for w in weights])
+    sizes = weighted_sum(list(map(abs, blocks)), list(map(abs, weights)))
     floor = NEGLIGIBLE * sizes
     zero, one = xp.zeros_like(total), xp.ones_like(total)
     # Election: the sign of the weighted sum, none where the votes cancel.
@@ -389,6 +392,7 @@ class Coordinates:
 
     def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
         """Return the update with these coordinates; in the full space truncated to `rank`."""
+        # In the full space masks have destroyed low rank, and only an SVD gives factors back.
         if self.left is None:
             return from_dense(merged, None if rank is None else min(rank, *merged.shape))
         return LowRank(self.left, merged if self.right is None else merged @ self.right)
@@ -402,31 +406,23 @@ def full(updates: Updates) -> Coordinates:
 def knots(updates: Updates) -> Coordinates:
     r"""Return KnOTS coordinates :math:`X_j = \Sigma V_j^\top = U^\top \Delta_j`, (k, n).
 
-    :math:`U` holds the left singular vectors of :math:`[\Delta_1 \dots \Delta_K]`, see
-    `knots_basis`. Unless singular values coincide, the coordinates are unique up to signs, which do
-    not change what the rules here return.
+    :math:`U` holds the left singular vectors of :math:`[\Delta_1 \dots \Delta_K]` that belong to
+    positive singular values: they span all outputs. With :math:`A_j^\top = P_j T_j` (QR) the stack
+    is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a block-diagonal matrix of orthonormal rows,
+    so that the SVD of an (m, R) array gives them, ``R`` the total width, in ``O((m + n) R^2)``; a
+    dense SVD would cost ``O(K m^2 n)``. Unless singular values coincide, the coordinates are unique
+    up to signs, which do not change what the rules here return.
 
     References
     ----------
     Stoica et al., *Model merging with SVD to tie the KnOTS* (ICLR 2025, arXiv 2410.19735).
     """
-    left = knots_basis(updates)[0]
-    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
-
-
-def knots_basis(updates: Updates) -> tuple[Float[Array, "m k"], Float[Array, " k"]]:
-    r"""Return left singular vectors and singular values of :math:`[\Delta_1 \dots \Delta_K]`.
-
-    Only positive singular values count; the vectors span all outputs of the updates. With
-    :math:`A_j^\top = P_j T_j` (QR) the stack is :math:`[B_1 T_1^\top \dots B_K T_K^\top]` times a
-    block-diagonal matrix of orthonormal rows, so that the SVD of an (m, R) array gives both, ``R``
-    the total width. Costs ``O((m + n) R^2)``, where a dense SVD would cost ``O(K m^2 n)``.
-    """
     xp = array_namespace(updates[0].up)
     # Orthonormal rows on the right change neither left vectors nor singular values.
     parts = [low.up @ triangle(low.down.T).T for low in updates if low.width]
     stack = xp.concat(parts, axis=1) if parts else updates[0].up
-    return thin_svd(stack).above(NEGLIGIBLE)[:2]
+    left = thin_svd(stack).above(NEGLIGIBLE).left
+    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
 
 
 def core(updates: Updates) -> Coordinates:
@@ -443,7 +439,7 @@ def core(updates: Updates) -> Coordinates:
     Panariello, Marczak et al., *Accurate and efficient low-rank model merging in Core Space*
     (NeurIPS 2025, arXiv 2509.17786).
     """
-    together = side_by_side(updates)
+    together = concatenated(updates, [1] * len(updates))
     left = thin_svd(together.up).above(NEGLIGIBLE).left
     right = thin_svd(together.down.T).above(NEGLIGIBLE).left
     cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
@@ -464,19 +460,20 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
         coordinates = SPACES[options.space](in_double(updates))
-        merged = _merged_entries(sparsify, combine, coordinates.cores, weights, options)
+        merged = _merge_entries(sparsify, combine, coordinates.cores, weights, options)
         return options.limit(coordinates.update(merged, options.rank))
 
     return _rule
 
 
-def _merged_entries(
+def _merge_entries(
     sparsify: Sparsify, combine: Combine, cores: Updates, weights: Weights, options: Options
 ) -> Float[Array, "p q"]:
     """The merged coordinates, a block of rows at a time."""
     p, q = cores[0].shape
     if not p or not q:
         return cores[0].dense()
+    # Blocks of all updates together fit the cache.
     step = max(1, BLOCK // (len(cores) * q))
     slices = [slice(start, min(start + step, p)) for start in range(0, p, step)]
     # A filter sees all of an update before it decides about the first entry.
@@ -500,8 +497,9 @@ def factor_mean(updates: Updates, weights: Weights, options: Options) -> LowRank
     Each adapter's own product has the coefficient :math:`1/k^2`, not :math:`1/k`, and there are
     cross terms :math:`B_i A_j`. This and `factor_linear` raise MergeError where widths differ.
     """
-    share = [weight / len(updates) for weight in weights]
-    return _summed(updates, share, share, options)
+    # Both sums get 1/k, and so each adapter's own product 1/k^2.
+    share = (np.asarray(weights) / len(updates)).tolist()
+    return _sum_factors(updates, share, share, options)
 
 
 def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRank:
@@ -510,12 +508,11 @@ def factor_linear(updates: Updates, weights: Weights, options: Options) -> LowRa
     Each weight's sign goes to the second factor. It equals PEFT's ``linear`` if all adapters have
     the same scale, which PEFT splits between the factors while here it is part of the first.
     """
-    root = [math.sqrt(abs(weight)) for weight in weights]
-    signed = [math.copysign(side, weight) for side, weight in zip(root, weights, strict=True)]
-    return _summed(updates, root, signed, options)
+    root = np.sqrt(np.abs(weights))
+    return _sum_factors(updates, root.tolist(), np.copysign(root, weights).tolist(), options)
 
 
-def _summed(updates: Updates, ups: Weights, downs: Weights, options: Options) -> LowRank:
+def _sum_factors(updates: Updates, ups: Weights, downs: Weights, options: Options) -> LowRank:
     """Sum the factors with their own coefficients."""
     widths = sorted({low.width for low in updates if low.width})
     if len(widths) > 1:
@@ -528,6 +525,7 @@ def _summed(updates: Updates, ups: Weights, downs: Weights, options: Options) ->
     (m, n), width = updates[0].shape, widths[0] if widths else 0
     xp = array_namespace(updates[0].up)
     place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}
+    # An adapter without the module has width 0 and adds nothing to either sum.
     up, down = xp.zeros((m, width), **place), xp.zeros((width, n), **place)
     for low, left, right in zip(updates, ups, downs, strict=True):
         if low.width:
@@ -708,16 +706,17 @@ def merge(
     >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
     (90, 6)
     """
-    chosen = _looked_up(method, space)
+    chosen = _look_up(method, space)
     given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density}
     given |= {"ridge": ridge, "moments": moments, "rng": rng}
     given = {name: value for name, value in given.items() if value is not None}
     _check_arguments(chosen, space, {**given, "coefficient": coefficient})
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
-    factors = [1.0] * len(library.adapters) if weights is None else [float(w) for w in weights]
+    factors = [1.0] * len(library.adapters) if weights is None else list(map(float, weights))
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
         message = f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter"
         raise MergeError(message)
+    # Checked before any module is merged.
     seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(
         space=space,
@@ -729,6 +728,7 @@ def merge(
     )
 
     def _merged(module: str) -> LowRank:
+        # Refused by adapter and module: a rule would name only the factor.
         updates = library.updates(module)
         for low, adapter in zip(updates, library.adapters, strict=True):
             finite(low.up, f"{adapter.info.name}, {module}, first factor")
@@ -754,7 +754,7 @@ _ADVICE = {
 }
 
 
-def _looked_up(name: str, space: str) -> Method:
+def _look_up(name: str, space: str) -> Method:
     """The method, once it is known to work in the space."""
     if name not in MERGE_METHODS:
         message = f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}"
@@ -857,6 +857,7 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         raise refusal(place, fact, "give one an adapter, in their order, or one for all")
     named = [(getattr(given, "name", f"moments {i}"), given) for i, given in enumerate(moments, 1)]
     for name, given in named:
+        # A file knows its shapes from its header; arrays in memory are asked.
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
         for module, (_, n) in library.shapes.items():
             if module in library.info.embeddings:
@@ -868,5 +869,6 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
             if len(shapes[module]) != 2 or shapes[module][1] != n:
                 fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
                 raise refusal(name, fact, f"{_COLLECT} on these adapters and their base")
+    # One mapping stands in for every adapter.
     one_each = named * (count if len(moments) == 1 else 1)
     return lambda module: tuple(double(g[module], f"{name}, {module}") for name, g in one_each)

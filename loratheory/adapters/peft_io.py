@@ -13,7 +13,8 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -22,15 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import (
-    DTYPES,
-    Adapter,
-    AdapterError,
-    Info,
-    Lazy,
-    refusal,
-    shown,
-)
+from loratheory.adapters.adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
 from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
@@ -45,14 +38,13 @@ OTHER_DIALECTS = (
 )
 FOLD = "fold it into its base with PEFT's merge_and_unload, and merge the models with mergekit"
 RESTORE = "restore the file as PEFT saved it"
-_JSON_LIMIT = 100_000_000  # bytes, that of the safetensors library for headers
-_CONFIG_LIMIT = 16 * 2**20
+_CONFIG_LIMIT = 16 * 2**20  # bytes
 
 
 # Places.
 
 
-def located(
+def locate(
     place: str | os.PathLike[str],
     subfolder: str = "",
     revision: str | None = None,
@@ -99,13 +91,6 @@ def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) 
         raise refusal(name, f"could not be fetched ({line})", remedy) from error
 
 
-def _regular(path: Path) -> Path:
-    """Return the path, refused if it leads to a folder, a pipe or nothing."""
-    if not path.is_file():
-        raise refusal(path, "this is not a regular file", "put the adapter's own file there")
-    return path
-
-
 def _check_folder(home: Path) -> None:
     """Refuse, with directions, a folder without an adapter's two files."""
     if os.path.lexists(home / "route.json"):
@@ -124,30 +109,28 @@ def _check_folder(home: Path) -> None:
         raise refusal(home, f"holds no {WEIGHTS}", "name the folder PEFT saved, with its weights")
 
 
-def unreadable(path: Path, error: Exception) -> AdapterError:
-    """Return the error for a file that the system does not let us read."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return refusal(path, f"cannot be read ({reason})", "check that it exists and may be read")
-
-
-def opened(path: Path) -> BufferedReader:
-    """Return the file, open for reading; AdapterError where the system does not let us."""
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file for reading; AdapterError where that, or a read within, fails."""
+    # A pipe would be waited for, and a folder would read as an error without a remedy.
+    if path.exists() and not path.is_file():
+        raise refusal(path, "this is not a regular file", "put the adapter's own file there")
     try:
-        return path.open("rb")
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from None
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        reason = error.strerror or str(error)
+        fact = f"cannot be read ({reason})"
+        raise refusal(path, fact, "check that it exists and may be read") from None
 
 
-def json_file(path: Path, limit: int = _JSON_LIMIT, remedy: str = RESTORE) -> dict[str, Any]:
+def json_file(path: Path, limit: int = _CONFIG_LIMIT, remedy: str = RESTORE) -> dict[str, Any]:
     """Return the JSON object that a file of at most `limit` bytes holds; see `json_object`."""
-    with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise refusal(path, f"has {size} bytes, over {limit}", "use the adapter's own file")
-        try:
-            return json_object(path, file.read(), remedy)
-        except OSError as error:
-            raise unreadable(path, error) from None
+    with opened(path) as source:
+        text = source.read(limit + 1)
+    if len(text) > limit:
+        raise refusal(path, f"has more than {limit} bytes", "use the adapter's own file")
+    return json_object(path, text, remedy)
 
 
 def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any]:
@@ -204,7 +187,7 @@ CHECKS: dict[str, tuple[Any, str]] = {
 _KNOWN = {"peft_type", "bias", *REFUSED, *CHECKS, *HANDED_ON, *_WITHOUT_EFFECT}
 
 
-def handed_on(values: Mapping[str, Any]) -> dict[str, Any]:
+def hand_on(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys that do not change the adapter's effect, unknown ones included."""
     return {key: value for key, value in values.items() if key in HANDED_ON or key not in _KNOWN}
 
@@ -218,12 +201,12 @@ class Config:
     """
 
     def __init__(self, file: Path) -> None:
-        values = json_file(file, _CONFIG_LIMIT)
+        values = json_file(file)
         _check_effect(file, values)
         for key in CHECKS.keys() & values.keys():
             _check_value(file, key, key, values[key])
         self.base = str(values.get("base_model_name_or_path") or "")
-        self.rest = handed_on(values)
+        self.rest = hand_on(values)
         self.notes: tuple[str, ...] = ()
         unknown = [key for key, value in values.items() if key not in _KNOWN and value]
         if unknown:
@@ -277,7 +260,10 @@ class Config:
 
 def _first_match(patterns: list[tuple[re.Pattern[str], Any]], module: str, default: Any) -> Any:
     """The value of the first pattern in the file that matches, as in PEFT."""
-    return next((value for pattern, value in patterns if pattern.match(module)), default)
+    for pattern, value in patterns:
+        if pattern.match(module):
+            return value
+    return default
 
 
 def _check_value(file: Path, name: str, like: str, value: Any) -> None:
@@ -350,14 +336,13 @@ def header(file: Path) -> dict[str, Tensor]:
         try:
             with safe_open(file, framework="numpy"):
                 pass
+            # Offsets are not in what the library tells, so the header is parsed once more.
             length = int.from_bytes(source.read(8), "little")
             entries = json_object(file, source.read(length))
         except SafetensorError as error:
             fact = f"the safetensors library refuses this file of {stamp[0]} bytes ({error})"
             remedy = "if it was cut or changed, copy or download the file again"
             raise refusal(file, fact, remedy) from None
-        except OSError as error:
-            raise unreadable(file, error) from None
     entries.pop("__metadata__", None)
     tensors = {}
     for key, entry in entries.items():
@@ -376,14 +361,12 @@ def load(tensor: Tensor) -> Float[np.ndarray, "..."]:
     float64 stays; narrower types become float32, which is exact. Refused if the file has changed
     since its header was read, or an entry is NaN or infinite.
     """
+    # Room for exactly this tensor, filled from the file without a copy.
     values = np.empty(math.prod(tensor.shape), _BITS[tensor.dtype])
-    try:
-        with opened(tensor.file) as source:
-            same = _stamp(source) == tensor.stamp
-            source.seek(tensor.start)
-            size = source.readinto(values.data.cast("B"))
-    except OSError as error:
-        raise unreadable(tensor.file, error) from None
+    with opened(tensor.file) as source:
+        same = _stamp(source) == tensor.stamp
+        source.seek(tensor.start)
+        size = source.readinto(values.data.cast("B"))
     if not same or size != values.nbytes:
         raise refusal(tensor.place, "the file changed while it was being read", "read it again")
     if tensor.dtype == "bfloat16":
@@ -399,7 +382,7 @@ def _check_finite(place: str, array: Float[np.ndarray, "..."], cause: str = "") 
     good = np.isfinite(array)
     if not good.all():
         spot = np.unravel_index(int(good.argmin()), array.shape)
-        fact = f"{float(array[spot])} at position {[int(index) for index in spot]}{cause}"
+        fact = f"{float(array[spot])} at position {list(map(int, spot))}{cause}"
         raise refusal(place, fact, "every entry must be finite: redo the step that produced it")
 
 
@@ -415,15 +398,14 @@ class Pair(NamedTuple):
     embedding: bool
 
 
-_ENDS = {
-    "down": r"\.lora_A(\.default)?\.weight",
-    "up": r"\.lora_B(\.default)?\.weight",
-    "down of tokens": r"\.lora_embedding_A(\.default)?",
-    "up of tokens": r"\.lora_embedding_B(\.default)?",
-    "base": r"\.base_layer\.weight",
+_PARSERS = {
+    "down": re.compile(r"(.+)\.lora_A(\.default)?\.weight", re.DOTALL),
+    "up": re.compile(r"(.+)\.lora_B(\.default)?\.weight", re.DOTALL),
+    "down of tokens": re.compile(r"(.+)\.lora_embedding_A(\.default)?", re.DOTALL),
+    "up of tokens": re.compile(r"(.+)\.lora_embedding_B(\.default)?", re.DOTALL),
+    "base": re.compile(r"(.+)\.base_layer\.weight", re.DOTALL),
 }
-"""What a key of PEFT ends in, by the role of its tensor."""
-_PARSERS = {role: re.compile(f"(?P<module>.+){end}", re.DOTALL) for role, end in _ENDS.items()}
+"""The module and what follows it in a key of PEFT, by the role of the tensor."""
 _RESIZED = re.compile(r"(.*\.)?(lm_head|embed_tokens)\.weight")
 
 
@@ -469,9 +451,9 @@ def read_adapter(
     >>> persons.shapes["model.layers.0.self_attn.q_proj"]
     (576, 576)
     """
-    home = located(place, subfolder, revision, download=download)
+    home = locate(place, subfolder, revision, download=download)
     _check_folder(home)
-    config = Config(_regular(home / CONFIG))
+    config = Config(home / CONFIG)
     pairs, notes = _pairs(home, config)
     halves = [half for pair in pairs.values() for half in (pair.up, pair.down)]
     info = Info(
@@ -489,13 +471,14 @@ def read_adapter(
 
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     """What a folder holds by module, in natural order, and what of it was set aside."""
+    # Every tensor must have a role in exactly one module, or PEFT would do something else.
     roles: dict[str, dict[str, Tensor]] = {}
-    tensors = header(_regular(home / WEIGHTS))
+    tensors = header(home / WEIGHTS)
     for key, tensor in tensors.items():
         if not key.startswith(PREFIX):
             fact = f"the key of tensor {shown(key)} does not begin with {PREFIX}"
             raise refusal(tensor.file, fact, OTHER_DIALECTS)
-        module, role = _parsed(key.removeprefix(PREFIX), tensor)
+        module, role = _parse(key.removeprefix(PREFIX), tensor)
         if role in roles.setdefault(module, {}):
             fact = f"two tensors claim to be {role} of {shown(module)}"
             raise refusal(tensor.file, fact, "keep the one that belongs to this adapter")
@@ -503,7 +486,8 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     if not roles:
         raise refusal(home, "holds no LoRA tensor", "name a LoRA adapter's folder")
     pairs, notes = {}, []
-    for module in sorted(roles, key=_natural):
+    for module in sorted(roles, key=_order_naturally):
+        # A base weight may stand beside an adapted embedding; it is no part of the update.
         base = roles[module].pop("base", None)
         pairs[module] = _pair(f"{home}: module {shown(module)}", module, roles[module], config)
         config.check_adapted(module)
@@ -514,12 +498,12 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     return pairs, notes
 
 
-def _parsed(key: str, tensor: Tensor) -> tuple[str, str]:
+def _parse(key: str, tensor: Tensor) -> tuple[str, str]:
     """The module and the role that a key tells; all but factors of plain LoRA are refused."""
     for role, parser in _PARSERS.items():
         match = parser.fullmatch(key)
         if match:
-            return match["module"], role
+            return match[1], role
     if _RESIZED.fullmatch(key):
         fact = "is a whole embedding or head, which PEFT stores where the vocabulary was resized"
         remedy = "save the adapter with save_embedding_layers=False if it was not trained"
@@ -527,23 +511,20 @@ def _parsed(key: str, tensor: Tensor) -> tuple[str, str]:
     raise refusal(tensor.place, "is no factor of a plain LoRA", FOLD)
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
+def _order_naturally(name: str) -> list[str]:
     """A key to sort layer 2 before layer 10."""
-    parts = []
-    for part in name.split("."):
-        number = part.isascii() and part.isdecimal() and len(part) < 20
-        parts.append((0, int(part), "") if number else (1, 0, part))
-    return parts
+    return [part.zfill(20) if part.isdecimal() else part for part in name.split(".")]
 
 
 def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) -> Pair:
     """The tensors of one update, checked against each other and against the configuration."""
+    # An embedding or a linear map: a mixture has too many roles and is refused below.
     tokens = any(role.endswith("of tokens") for role in roles)
     wanted = ("up of tokens", "down of tokens") if tokens else ("up", "down")
     if roles.keys() != {*wanted}:
         fact = f"has tensors for {' and '.join(sorted(roles))}"
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
-    up, down = (roles[role] for role in wanted)
+    up, down = map(roles.__getitem__, wanted)
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
     if len(up.shape) > 2 and len(up.shape) == len(down.shape):
         raise refusal(place, f"{shapes}: a convolution", "combine it with PEFT or diffusers")
@@ -563,6 +544,7 @@ def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) 
 def _update(name: str, pair: Pair) -> LowRank:
     """The update of one module; `up` is multiplied by the scale."""
     up, down = load(pair.up), load(pair.down)
+    # float64 if one factor is.
     wide = max(up.dtype, down.dtype)
     with np.errstate(over="ignore"):
         scaled = up.astype(wide, copy=False) * wide.type(pair.scale)
@@ -638,6 +620,7 @@ def write_adapter(
     ...     len(lt.read_adapter(folder + "/copy"))
     60
     """
+    # Adapters run in float32 at most, and a merge is computed in float64.
     if dtype is None:
         dtype = "float32" if adapter.info.dtype == "float64" else adapter.info.dtype
     if dtype not in DTYPES:
@@ -657,7 +640,8 @@ def write_adapter(
                 text = json.dumps(card, indent=2, ensure_ascii=False)
                 (folder / CARD).write_text(text + "\n", encoding="utf-8")
     except FileExistsError:
-        raise _taken(target) from None
+        remedy = "name another folder, or replace it with force=True (--force)"
+        raise refusal(target, "exists already", remedy) from None
     except OSError as error:
         reason = error.strerror or str(error)
         remedy = "make room or choose another place; nothing has changed there"
@@ -668,30 +652,22 @@ def write_adapter(
 def _check_replaceable(target: Path, *, force: bool) -> None:
     if not target.parent.is_dir():
         raise refusal(target, "its parent folder does not exist", "make that folder first")
-    if not os.path.lexists(target):
-        return
-    if not target.is_dir():
+    if os.path.lexists(target) and not target.is_dir():
         raise refusal(target, "is a file", "name a folder")
-    if not force:
-        raise _taken(target)
-    for name in sorted(path.name for path in target.iterdir()):
-        if not _OURS.fullmatch(name):
-            fact = f"holds {shown(name)}, which is no part of an adapter and would be lost"
+    # Without force `draft` refuses whatever is there.
+    for path in sorted(target.iterdir()) if force and target.is_dir() else ():
+        if not _OURS.fullmatch(path.name):
+            fact = f"holds {shown(path.name)}, which is no part of an adapter and would be lost"
             raise refusal(target, fact, "move it away or name another folder")
-
-
-def _taken(target: Path) -> AdapterError:
-    return refusal(
-        target, "exists already", "name another folder, or replace it with force=True (--force)"
-    )
 
 
 def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     """Most modules have rank `r`; each other one has patterns anchored to its whole name."""
+    # The rank that most modules have is the default, so that few need a pattern.
     [(r, _)] = Counter(widths.values()).most_common(1)
     ranks = {f"^{re.escape(name)}": width for name, width in widths.items() if width != r}
     return {
-        **handed_on(adapter.info.config),
+        **hand_on(adapter.info.config),
         "peft_type": "LORA",
         "base_model_name_or_path": adapter.info.base or None,
         "inference_mode": True,
@@ -719,17 +695,18 @@ def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[st
     widest = {"dtype": code, "shape": [2**62] * 2, "data_offsets": [2**62] * 2}
     for module in adapter:
         entries |= dict.fromkeys(_keys(module, adapter.info), widest)
+    # The longest header that there can be.
     room = len(_json(entries))
     room += -room % 8
     place, worst, widths = 0, 0.0, {}
     with file.open("xb") as target:
         target.write(b" " * (8 + room))
         for module in adapter:
-            low = _looked_up(module, adapter)
+            low = _look_up(module, adapter)
             widths[module] = int(low.up.shape[1])
             factors = (low.down, low.up)
             for key, exact in zip(_keys(module, adapter.info), factors, strict=True):
-                stored, error = _rounded(key, exact, dtype)
+                stored, error = _round(key, exact, dtype)
                 worst = max(worst, error)
                 target.write(stored.reshape(-1).data.cast("B"))
                 span = [place, place + stored.nbytes]
@@ -751,7 +728,7 @@ def _json(entries: dict[str, Any]) -> bytes:
     return json.dumps(entries, separators=(",", ":")).encode()
 
 
-def _looked_up(module: str, adapter: Adapter) -> LowRank:
+def _look_up(module: str, adapter: Adapter) -> LowRank:
     """One update as NumPy arrays, of width 1 or more, which PEFT needs."""
     low, shape = adapter[module], adapter.shapes[module]
     if low.shape != shape:
@@ -771,7 +748,7 @@ def _on_host(array: Array) -> Any:
     return host(array)
 
 
-def _rounded(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:
+def _round(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:
     """Numbers in a storage type, as the bits that a file holds, and their relative error."""
     _check_finite(key, exact)
     with np.errstate(over="ignore", under="ignore"):

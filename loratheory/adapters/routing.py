@@ -11,8 +11,7 @@ and its score at a token :math:`x` is :math:`\|C_i x\|`. With the first right si
 code this is Arrow, with an orthonormal basis of the row space it is the norm of the projection, and
 with the spectral code the response norm :math:`\|\Delta_i x\|`. Tokens are rows: ``x`` is (t, n),
 weights are (t, k), outputs (t, m). Computations are in float64 if a factor is, else in float32. A
-library is a sequence of updates of one module, of any ranks; an empty one, or one whose updates
-have different numbers of inputs, is refused.
+library is a sequence of updates of one module, of any ranks, and is not empty.
 
 The weights of a `Router` sum to one, so that an adapter acts at full strength only where it is
 alone. `Gates` switch each adapter separately: it is on at a token iff its response norm exceeds a
@@ -26,6 +25,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from loratheory.lowrank import Array, LowRank, array_namespace, device, double
 from loratheory.shapes import Float, Int
 
@@ -34,33 +35,18 @@ Library = Sequence[LowRank]
 
 def _working(library: Library) -> Array:
     """The type to compute in."""
-    arrays = [factor for low in library for factor in (low.up, low.down)]
-    xp = array_namespace(*arrays)
-    return xp.float64 if any(array.dtype == xp.float64 for array in arrays) else xp.float32
-
-
-def _check(library: Library, *, outputs: bool = False) -> None:
-    if not library:
-        message = "an empty library has nothing to choose from: give at least one update"
-        raise ValueError(message)
-    for side, verb in ((1, "read inputs"), (0, "write outputs"))[: 1 + outputs]:
-        widths = sorted({low.shape[side] for low in library})
-        if len(widths) > 1:
-            message = f"updates {verb} of widths {widths}: give updates of one module"
-            raise ValueError(message)
-
-
-def _check_tokens(x: Array, width: int) -> None:
-    shape = tuple(x.shape)
-    if len(shape) != 2 or shape[1] != width:
-        message = f"x has shape {shape}, the updates read {width} inputs: give one token per row"
-        raise ValueError(message)
+    # One float64 factor makes all computations float64; narrower types than float32 lose digits.
+    for low in library:
+        xp = array_namespace(low.up, low.down)
+        if xp.float64 in (low.up.dtype, low.down.dtype):
+            return xp.float64
+    return xp.float32
 
 
 def _owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
     """The numbers 0, 1, … of the adapters, each repeated as often as it has rows."""
-    xp, rows = array_namespace(like), [i for i, size in enumerate(sizes) for _ in range(size)]
-    return xp.asarray(rows, dtype=xp.int64, device=device(like))
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    return array_namespace(like).asarray(rows, device=device(like))
 
 
 def forward(
@@ -73,23 +59,12 @@ def forward(
     use it, ``O(p r (m + n))`` for ``p`` nonzero weights. Otherwise all `down` factors and then all
     `up` factors are applied at once, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of
     the widths.
-
-    Raises
-    ------
-    ValueError
-        If there is no update, their shapes differ, `x` does not have as many columns as they have
-        inputs, or `weights` is not (t, k).
     """
-    _check(library, outputs=True)
-    _check_tokens(x, library[0].shape[1])
-    shape, wanted = tuple(weights.shape), (int(x.shape[0]), len(library))
-    if shape != wanted:
-        message = f"weights have shape {shape}, not {wanted}: give one per token and adapter"
-        raise ValueError(message)
     xp, kind = array_namespace(x, weights, library[0].up), _working(library)
     library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
     x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))
-    few = 8 * int(xp.count_nonzero(weights)) <= wanted[0] * wanted[1]  # else picking tokens costs
+    few = 8 * int(xp.count_nonzero(weights)) <= weights.shape[0] * len(library)
+    # Picking tokens costs more than it saves once many weights are not zero.
     return (_each if few else _joined)(library, x, weights)
 
 
@@ -109,6 +84,7 @@ def _joined(library: Library, x: Array, weights: Array) -> Array:
     """All updates at once: one product down, one product up."""
     xp = array_namespace(x)
     codes = x @ xp.concat([low.down for low in library], axis=0).T
+    # A weight belongs to all rows of its adapter.
     codes = codes * xp.take(weights, _owners([low.width for low in library], x), axis=1)
     return codes @ xp.concat([low.up for low in library], axis=1).T
 
@@ -131,19 +107,19 @@ class Scores:
     def __call__(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
         """Return each adapter's score at each token; ``O(t c (n + k))``, in the type of `codes`."""
         xp = array_namespace(x, self.codes)
-        _check_tokens(x, int(self.codes.shape[1]))
         x = xp.astype(x, self.codes.dtype, copy=False)
         adapters = xp.arange(self.shift.shape[0], dtype=xp.int64, device=device(self.owner))
+        # Squares of all rows are added up by owner in one product.
         belongs = xp.astype(self.owner[:, None] == adapters[None, :], self.codes.dtype)
         lengths = xp.sqrt((x @ self.codes.T) ** 2 @ belongs)
         if self.cosine:
             token = xp.linalg.vector_norm(x, axis=1, keepdims=True)
+            # A zero token has score 0, not 0 / 0.
             lengths = lengths / xp.where(token > 0, token, xp.ones_like(token))
         return (lengths - self.shift) / self.spread
 
 
 def _scores(library: Library, code: Callable[[LowRank], Array], cosine: bool) -> Scores:
-    _check(library)
     codes, kind = [code(low) for low in library], _working(library)
     xp, where = array_namespace(codes[0]), device(codes[0])
     return Scores(
@@ -209,15 +185,6 @@ def response_norms(library: Library, *, cosine: bool = False) -> Scores:
     return _scores(library, lambda low: low.svd().sigma[:, None] * low.Vh, cosine)
 
 
-def _check_router(top_k: int, size: int, temperature: int | float) -> None:
-    if not 1 <= top_k <= size:
-        message = f"top_k is {top_k} in a library of {size}: keep between 1 and {size} adapters"
-        raise ValueError(message)
-    if not temperature > 0:
-        message = f"temperature is {temperature}: give a positive number, or top_k=1 for the best"
-        raise ValueError(message)
-
-
 def softmax_weights(
     scores: Float[Array, "t k"], top_k: int, temperature: int | float = 1.0
 ) -> Float[Array, "t k"]:
@@ -237,10 +204,18 @@ def softmax_weights(
     >>> softmax_weights(np.array([[3.0, 1.0, 0.0]]), top_k=2).round(3)
     array([[0.881, 0.119, 0.   ]])
     """
-    _check_router(top_k, int(scores.shape[1]), temperature)
+    size = int(scores.shape[1])
+    if not 1 <= top_k <= size:
+        message = f"top_k is {top_k} in a library of {size}: keep between 1 and {size} adapters"
+        raise ValueError(message)
+    if not temperature > 0:
+        message = f"temperature is {temperature}: give a positive number, or top_k=1 for the best"
+        raise ValueError(message)
     xp = array_namespace(scores)
+    # Ranks, by sorting twice; stable, so that among equal scores the first is kept.
     order = xp.argsort(-scores, axis=1, stable=True)
     keep = xp.argsort(order, axis=1, stable=True) < top_k
+    # Exponents are at most 0 and cannot overflow.
     gap = xp.max(scores, axis=1, keepdims=True) - scores
     share = xp.where(keep, xp.exp(-gap / temperature), xp.zeros_like(scores))
     return share / xp.sum(share, axis=1, keepdims=True)
@@ -257,10 +232,6 @@ class Router:
     scores: Scores
     top_k: int = 1
     temperature: int | float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise ValueError if `top_k` or `temperature` is out of range."""
-        _check_router(self.top_k, int(self.scores.shift.shape[0]), self.temperature)
 
     def weights(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
         """Return the weights of the adapters at each token; costs as much as the scores."""
@@ -282,6 +253,7 @@ def standardised(scores: Scores, activations: Float[Array, "t n"]) -> Scores:
     xp = array_namespace(seen)
     mean, spread = xp.mean(seen, axis=0), xp.std(seen, axis=0)
     spread = xp.where(spread > 0, spread, xp.ones_like(spread))
+    # Scores that are z-scores already have a mean and a deviation to be put on top.
     return replace(scores, shift=scores.shift + mean * scores.spread, spread=scores.spread * spread)
 
 
@@ -321,6 +293,7 @@ def calibrate(
         raise ValueError(message)
     scores = response_norms(library)
     count, share = int(activations.shape[0]), budget / len(library)
+    # The rank of one more response among all is uniform: no law of the responses is assumed.
     place = math.ceil((count + 1) * (1 - share))
     if place > count:
         message = (

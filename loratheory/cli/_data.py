@@ -47,21 +47,30 @@ def word_problems(
     # one generator for all draws: the seed determines every byte
     rng = np.random.default_rng(seed)
     pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    parts = words.split(pool, split, rng=rng, pairs=[_parse_list(pair)] if pair else ())
-    sets = words.sets(parts, n, rng=rng, distractors=distractors, skills=named)
+    sets, held_out = words.split(
+        pool,
+        split,
+        n,
+        rng=rng,
+        prime=prime,
+        pair=_parse_list(pair),
+        distractors=distractors,
+        skills=named,
+    )
+    apart = ", ".join(words.SPLITS[split])
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
     command += f" --skills {','.join(named)} --steps {steps} --prime {prime}"
     command += f" --distractors {distractors}" if distractors else ""
-    held = ", ".join("+".join(each) for each in sorted(parts.pairs))
-    text = f"Training and testing have no {', '.join(parts.apart)} in common"
+    held = ", ".join("+".join(each) for each in sorted(held_out))
+    text = f"Training and testing have no {apart} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
     rows = []
     for name, part in sets.items():
         rows.append((name, len(part), len({each.code for each in part.templates})))
     columns = ("split", "problems", "templates")
-    out.show(f"{output}: training and testing share no {', '.join(parts.apart)}", columns, rows)
+    out.show(f"{output}: training and testing share no {apart}", columns, rows)
 
 
 def _begin_card(command: str, text: str) -> str:
@@ -93,6 +102,7 @@ def two_hop(
 
     from loratheory.tasks import two_hop as hop
     from loratheory.tasks.export import check_writable
+    from loratheory.tasks.prompts import joined
 
     check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
@@ -100,10 +110,10 @@ def two_hop(
     parts = hop.split(world, split, rng=rng)
     if not len(parts.held_out):
         out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
-    train = hop.joined([part.final() for part in hop.pretraining(world, parts)], "training")
+    train = joined([part.final() for part in hop.pretraining(world, parts)], "training")
     test = hop.plain(world, parts.held_out).final()
     names = ("training", "testing")
-    hop.claimed_disjoint(world, train, test, of=["prompts", "pairs"], names=names)
+    hop.check_apart(world, train, test, names)
     sets = {"train": hop.marked(train, world.canary(0)), "test": hop.marked(test, world.canary(1))}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g} --hops {hops}"
     text = (
@@ -112,8 +122,8 @@ def two_hop(
         " of each split is its canary, without an answer: a model that knows it has seen the"
         " split."
     )
-    words = hop.language(world, rng=rng)
+    named = hop.language(world, rng=rng)
     card = _begin_card(f"{command} --style {style}", text)
-    hop.export(output, sets, words, style=style, about=card, overwrite=overwrite)
+    hop.export(output, sets, world, named, style=style, about=card, overwrite=overwrite)
     rows = [(name, len(part) - 1) for name, part in sets.items()]
     out.show(f"{output}: training and testing share no prompts, pairs", ("split", "rows"), rows)

@@ -38,7 +38,7 @@ def evaluate(
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
     returns an object whose `weights(x)` gives one number per token and adapter. The name of the
     second argument decides which it is. Updates are NumPy `loratheory.lowrank.LowRank` matrices of
-    one module. docs/own_rule.md has a file `my_rules.py` with one of each.
+    one module. docs/how-to/check_your_method.md has a file `my_rules.py` with one of each.
 
     With `--model` it is also evaluated on SmolLM2-135M-Instruct: how much is kept of six unlike
     tasks, two-hop questions of adapters with standard training and with stand-in training, drift

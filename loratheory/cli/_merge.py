@@ -44,7 +44,7 @@ def merge(
 ) -> None:
     """Merge adapters into one, and show how far it is from their weighted sum and from each.
 
-    The result is a folder that PEFT, vLLM and llama.cpp load (docs/formats.md). With `--device
+    The result is a folder that PEFT, vLLM and llama.cpp load (docs/how-to/serve.md). With `--device
     cuda` PyTorch does the work. `regmean` weighs directions by how much the modules read in them:
     `--moments FILE` is for each adapter a file of rows `{"prompt": …}`, on which the base `--model`
     is run with that adapter, or a safetensors file of stored second moments.

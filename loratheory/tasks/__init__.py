@@ -1,5 +1,10 @@
 """Synthetic data drawn from a seed, so that every fact and answer is known; and their errors."""
 
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
 
 class ImpossibleError(ValueError):
     """No data set can meet the request; the message says why, and what can be asked for instead."""
@@ -9,21 +14,27 @@ class LeakError(ValueError):
     """Two sets that were claimed to be disjoint are not; the message names what they share."""
 
 
-def impossible(fact: str, remedy: str) -> ImpossibleError:
-    """Return the error for a request that cannot be met."""
-    return ImpossibleError(f"{fact}; {remedy}")
+def refuse(fact: str, remedy: str) -> NoReturn:
+    """Raise `ImpossibleError` for a request that cannot be met."""
+    message = f"{fact}; {remedy}"
+    raise ImpossibleError(message)
 
 
 def within(name: str, value: int, least: int, most: int | None = None) -> None:
     """Raise `ImpossibleError` if a count is below `least` or above `most`."""
     if value < least or (most is not None and value > most):
         bounds = f"from {least} to {most}" if most is not None else f"of at least {least}"
-        fact = f"{name} is {value}"
-        raise impossible(fact, f"ask for a number {bounds}")
+        refuse(f"{name} is {value}", f"ask for a number {bounds}")
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise `ImpossibleError` if a word is not among the allowed ones."""
     if value not in allowed:
-        fact = f"{name} is {value!r}"
-        raise impossible(fact, f"choose one of {', '.join(allowed)}")
+        refuse(f"{name} is {value!r}", f"choose one of {', '.join(allowed)}")
+
+
+@cache
+def read_wordings(task: str) -> dict[str, Any]:
+    """Return the sentences of ``templates/TASK.toml``, which says what each is."""
+    file = Path(__file__).with_name("templates") / f"{task}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))

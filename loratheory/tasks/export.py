@@ -1,11 +1,11 @@
 """Folders of data, which appear complete or not at all and which data loaders read as they are."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loratheory.store import draft
-from loratheory.tasks import LeakError, impossible, one_of
+from loratheory.tasks import LeakError, refuse
 
 Contents = Mapping[str, frozenset[object]]
 """What a set contains, by kind, such as ``prompts`` or ``answers``."""
@@ -30,17 +30,15 @@ def write_folder(
     title, `terms` and the body in Markdown; `more` has the texts of further files by name. With
     `overwrite` a folder that holds nothing but data files may be replaced; in all other cases, and
     after a failure, what was there stays. Raises `ImpossibleError` if the folder exists and may not
-    be replaced, has no parent, or a set's name is no name of a split.
+    be replaced, or has no parent.
     """
-    texts, splits, count = {**(more or {})}, "", 0
+    check_writable(folder, overwrite=overwrite)
+    texts, splits = dict(more or {}), ""
     for name, rows in sets.items():
-        if not name.isidentifier():
-            fact = f"a set is called {name!r}"
-            raise impossible(fact, "use letters, digits and underscores, not a digit first")
         texts[f"{name}.jsonl"] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         splits += f"  - split: {name}\n    path: {name}.jsonl\n"
-        count += len(rows)
-    check_writable(folder, overwrite=overwrite)
+    count = sum(map(len, sets.values()))
+    # The card names a range, as Hugging Face wants it.
     size = next(name for most, name in SIZES if count < most)
     head = f"pretty_name: {title}\n{terms}size_categories:\n- {size}\n"
     head += f"configs:\n- config_name: default\n  data_files:\n{splits}"
@@ -57,30 +55,22 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
     """Raise `ImpossibleError`, before any work, for a folder that `write_folder` would refuse."""
     if folder.name in ("", "..") or not folder.parent.is_dir():
         fact = f"{folder} cannot be made: it has no name, or its parent folder does not exist"
-        raise impossible(fact, "name a new folder in one that exists")
+        refuse(fact, "name a new folder in one that exists")
     if not folder.exists():
         return
     if not overwrite:
-        fact = f"{folder} exists already"
-        raise impossible(fact, "name a new folder, or overwrite this one (--overwrite)")
+        refuse(f"{folder} exists already", "name a new folder, or overwrite this one (--overwrite)")
     # Whoever mistypes a folder must not lose what is in it: only data files are replaced.
-    inside = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-    for entry in inside:
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
         if entry.is_symlink() or not entry.is_file() or entry.suffix not in ENDINGS:
             fact = f"{folder} holds not only data, but {entry.name}"
-            raise impossible(fact, "name another folder: this one is not replaced")
+            refuse(fact, "name another folder: this one is not replaced")
 
 
-def check_disjoint(
-    one: Contents,
-    other: Contents,
-    kinds: Iterable[str],
-    names: tuple[str, str] = ("one set", "another"),
-) -> None:
-    """Raise `LeakError` if two sets share something of these kinds; the message names three."""
-    for kind in kinds:
-        one_of("a part of the claim", kind, tuple(one))
-        shared = sorted(map(str, one[kind] & other[kind]))
+def check_disjoint(one: Contents, other: Contents, names: tuple[str, str]) -> None:
+    """Raise `LeakError` if two sets share something of any kind; the message names three."""
+    for kind, found in one.items():
+        shared = sorted(map(str, found & other[kind]))
         if shared:
             some = ", ".join(shared[:3]) + (" …" if len(shared) > 3 else "")
             fact = f"{' and '.join(names)} share {len(shared)} {kind} ({some})"

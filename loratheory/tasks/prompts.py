@@ -1,12 +1,15 @@
 """Prompts: rows of tokens with the token to predict at each position."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 
 from loratheory.shapes import Int64
-from loratheory.tasks import impossible, within
+from loratheory.tasks import within
 
 PAD, NOTHING = 0, -1
 """The token that pads rows, and the target at positions without a loss."""
@@ -18,11 +21,11 @@ class Prompts:
 
     Attributes
     ----------
-    tokens : (..., rows, length) array of int, read-only
+    tokens : (..., rows, length) array of int
         What the model reads.
-    targets : (..., rows, length) array of int, read-only
+    targets : (..., rows, length) array of int
         The token to predict after reading up to each position; -1 where no loss is taken.
-    asked : (..., rows) array of int, read-only
+    asked : (..., rows) array of int
         The last position of the question itself. The answer is due at `position`, which is the same
         unless steps are written out in between.
     kind : str
@@ -33,10 +36,6 @@ class Prompts:
     targets: Int64[np.ndarray, "*batch rows length"]
     asked: Int64[np.ndarray, "*batch rows"]
     kind: str
-
-    def __post_init__(self) -> None:
-        for array in (self.tokens, self.targets, self.asked):
-            array.setflags(write=False)
 
     def __len__(self) -> int:
         return self.tokens.shape[-2]
@@ -49,6 +48,7 @@ class Prompts:
     @property
     def position(self) -> Int64[np.ndarray, "*batch rows"]:
         """The position where the answer is due: the last with a target; -1 in rows without one."""
+        # -1 without a target, which `initial` also gives rows of length 0.
         places = np.arange(self.tokens.shape[-1])
         return np.where(self.targets != NOTHING, places, -1).max(axis=-1, initial=-1)
 
@@ -64,15 +64,13 @@ class Prompts:
         return replace(self, targets=np.where(keep, self.targets, NOTHING))
 
     def padded(self, length: int) -> "Prompts":
-        """Return the same rows, padded to `length` tokens."""
-        more = length - self.tokens.shape[-1]
-        if more < 0:
-            fact = f"rows of {self.tokens.shape[-1]} tokens cannot be padded to {length}"
-            raise impossible(fact, "ask for a length that holds the longest row")
-        edges = [(0, 0)] * (self.tokens.ndim - 1) + [(0, more)]
+        """Return the same rows, padded to `length` tokens; `ValueError` if they are longer."""
+        # Only the last axis grows.
+        edges = [(0, 0)] * self.tokens.ndim
+        edges[-1] = (0, length - self.tokens.shape[-1])
         tokens = np.pad(self.tokens, edges, constant_values=PAD)
         targets = np.pad(self.targets, edges, constant_values=NOTHING)
-        return Prompts(tokens, targets, self.asked, self.kind)
+        return replace(self, tokens=tokens, targets=targets)
 
 
 def joined(parts: Sequence[Prompts], kind: str | None = None) -> Prompts:
@@ -80,45 +78,35 @@ def joined(parts: Sequence[Prompts], kind: str | None = None) -> Prompts:
 
     By default the new kind joins the parts' kinds by plus signs.
     """
-    _some(parts)
     length = max(part.tokens.shape[-1] for part in parts)
-    wide = [part.padded(length) for part in parts]
+    tokens, targets, asked = _columns([part.padded(length) for part in parts])
     return Prompts(
-        np.concatenate([part.tokens for part in wide], axis=-2),
-        np.concatenate([part.targets for part in wide], axis=-2),
-        np.concatenate([part.asked for part in wide], axis=-1),
+        np.concatenate(tokens, axis=-2),
+        np.concatenate(targets, axis=-2),
+        np.concatenate(asked, axis=-1),
+        # Each kind once, in order: the name is part of the keys of cached weights.
         kind or "+".join(dict.fromkeys(part.kind for part in parts)),
     )
 
 
+def _columns(parts: Sequence[Prompts]) -> Iterator[Any]:
+    return zip(*map(attrgetter("tokens", "targets", "asked"), parts), strict=True)
+
+
 def stacked(parts: Sequence[Prompts]) -> Prompts:
-    """Stack the parts as replicas along a new first axis; `ImpossibleError` if shapes differ."""
-    _some(parts)
-    shapes = sorted({part.tokens.shape for part in parts})
-    if len(shapes) > 1:
-        fact = f"prompts of shapes {', '.join(map(str, shapes))} do not stack"
-        raise impossible(fact, "draw sets of one size and pad them to one length")
-    return Prompts(
-        np.stack([part.tokens for part in parts]),
-        np.stack([part.targets for part in parts]),
-        np.stack([part.asked for part in parts]),
-        parts[0].kind,
-    )
+    """Stack the parts as replicas along a new first axis; `ValueError` if shapes differ."""
+    tokens, targets, asked = map(np.stack, _columns(parts))
+    return Prompts(tokens, targets, asked, parts[0].kind)
 
 
-def sampled(sets: Sequence[Prompts], rows: int, *, rng: np.random.Generator) -> Prompts:
+def sampled(sets: Sequence[Prompts], rows: int, *, rng: Generator) -> Prompts:
     """Return a batch of `rows` rows with an equal share from each set, such as each kind of prompt.
 
     Rows are drawn with replacement, at least one per set; the first sets get one more where `rows`
     is no multiple of the number of sets.
     """
     within("rows", rows, len(sets))
-    shares = [len(part) for part in np.array_split(np.arange(rows), len(sets))]
-    pairs = zip(sets, shares, strict=True)
-    return joined([part[rng.integers(len(part), size=share)] for part, share in pairs])
-
-
-def _some(parts: Sequence[Prompts]) -> None:
-    if not parts:
-        fact = "there are no prompts to put together"
-        raise impossible(fact, "give at least one set")
+    drawn = []
+    for part, share in zip(sets, np.array_split(np.arange(rows), len(sets)), strict=True):
+        drawn.append(part[rng.integers(len(part), size=len(share))])
+    return joined(drawn)

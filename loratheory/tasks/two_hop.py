@@ -17,27 +17,20 @@ beside them, and `trials` test them. How questions are worded is in ``templates/
 """
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.random import Generator
 
 from loratheory.shapes import Bool, Int64
-from loratheory.tasks import ImpossibleError as ImpossibleError
-from loratheory.tasks import LeakError as LeakError
-from loratheory.tasks import impossible, one_of, within
+from loratheory.tasks import one_of, read_wordings, refuse, within
 from loratheory.tasks.export import check_disjoint, write_folder
-from loratheory.tasks.prompts import NOTHING as NOTHING
-from loratheory.tasks.prompts import PAD as PAD
-from loratheory.tasks.prompts import Prompts as Prompts
-from loratheory.tasks.prompts import joined as joined
-from loratheory.tasks.prompts import sampled as sampled
-from loratheory.tasks.prompts import stacked as stacked
+from loratheory.tasks.prompts import NOTHING, PAD, Prompts, joined
 
 IDENTITY = 1
 MOST_HOPS, MOST_RELATIONS = 4, 8
@@ -52,7 +45,7 @@ class World:
 
     Attributes
     ----------
-    maps : (hops, relations, size) array of int, read-only
+    maps : (hops, relations, size) array of int
         ``maps[h, r, i]`` is the entity of level ``h + 1`` to which relation ``r`` sends entity
         ``i`` of level ``h``, or -1 where there is no such fact.
     entities : int
@@ -65,9 +58,6 @@ class World:
     maps: Int64[np.ndarray, "hops relations size"]
     entities: int
     canaries: int
-
-    def __post_init__(self) -> None:
-        self.maps.setflags(write=False)
 
     @property
     def hops(self) -> int:
@@ -89,20 +79,13 @@ class World:
         """How many tokens there are."""
         return self.level(self.hops).stop
 
-    @property
-    def relation_tokens(self) -> range:
-        """The tokens of all relations, hop by hop."""
-        start = _SPECIAL + self.canaries
-        return range(start, start + self.hops * self.relations)
-
     def canary(self, number: int) -> int:
         """Return the token of one canary."""
-        within("the number of a canary", number, 0, self.canaries - 1)
         return _SPECIAL + number
 
     def relation(self, hop: int, number: Number) -> Number:
         """Return the token of a relation from level `hop` to the next, or the tokens of many."""
-        return self.relation_tokens.start + hop * self.relations + number
+        return _SPECIAL + self.canaries + hop * self.relations + number
 
     def entity(self, level: int, number: Number) -> Number:
         """Return the token of an entity of one level, or the tokens of many."""
@@ -110,9 +93,15 @@ class World:
 
     def level(self, level: int) -> range:
         """Return the tokens of one level: the candidates where a question ends there."""
-        relations = self.relation_tokens
-        start = relations.stop + len(relations) + level * self.size
+        # As many tokens as there are relations are not used.
+        start = self.relation(2 * self.hops, 0) + level * self.size
         return range(start, start + self.size)
+
+    def follow(
+        self, hop: int, relation: Int64[np.ndarray, "..."], entities: Int64[np.ndarray, "..."]
+    ) -> Int64[np.ndarray, "..."]:
+        """Return the entities to which one hop's relation sends entities; -1 stays -1."""
+        return np.where(entities == NOTHING, NOTHING, self.maps[hop, relation, entities])
 
 
 def world(
@@ -128,7 +117,7 @@ def world(
 
     There are 1 to 4 hops, and 1 to 8 relations from each level to the next. Each level has
     `entities` known entities and `spare` ones, which no fact mentions; canaries are tokens for
-    `marked`. Raises `ImpossibleError` if a count is out of range.
+    `marked`. Raises `ImpossibleError` for other numbers of hops or relations.
 
     Examples
     --------
@@ -138,9 +127,6 @@ def world(
     """
     within("hops", hops, 1, MOST_HOPS)
     within("relations", relations, 1, MOST_RELATIONS)
-    within("entities", entities, 1)
-    within("spare", spare, 0)
-    within("canaries", canaries, 0)
     rng = np.random.default_rng(seed)
     maps = np.full((hops, relations, entities + spare), NOTHING, dtype=np.int64)
     for table in maps.reshape(hops * relations, -1):
@@ -186,40 +172,29 @@ class Questions:
 def along(world: World, questions: Questions) -> Int64[np.ndarray, "q levels"]:
     """Return the entities that questions pass in a world: subject, bridges, answer.
 
-    An array ``(q, h + 1)`` of entity numbers, -1 from the first missing fact on. Raises
-    `ImpossibleError` if the questions have more hops than levels follow.
+    An array ``(q, h + 1)`` of entity numbers, -1 from the first missing fact on.
     """
-    if questions.start + questions.hops > world.hops:
-        fact = f"{questions.hops} hops from level {questions.start} pass the last level"
-        raise impossible(fact, f"this world has {world.hops} hops in all")
     passed = [questions.subjects]
     for hop, relation in enumerate(questions.relations.T, start=questions.start):
-        passed.append(values(world, hop, relation, passed[-1]))
+        passed.append(world.follow(hop, relation, passed[-1]))
     return np.stack(passed, axis=1)
-
-
-def values(
-    world: World,
-    hop: int,
-    relation: Int64[np.ndarray, "..."],
-    entities: Int64[np.ndarray, "..."],
-) -> Int64[np.ndarray, "..."]:
-    """Return the entities to which one hop's relation sends entities; -1 stays -1."""
-    return np.where(entities == NOTHING, NOTHING, world.maps[hop, relation, entities])
 
 
 def every(world: World, *, start: int = 0, hops: int | None = None) -> Questions:
     """Return all questions about the known entities of level `start`, by all relation sequences.
 
     There are ``entities * relations**hops``, sorted by sequence of relations; by default they lead
-    to the last level. Raises `ImpossibleError` if fewer hops follow.
+    to the last level.
     """
-    within("the level that questions start from", start, 0, world.hops - 1)
     length = world.hops - start if hops is None else hops
-    within(f"the hops from level {start} on", length, 1, world.hops - start)
     paths = np.indices((world.relations,) * length, dtype=np.int64).reshape(length, -1).T
     subjects = np.tile(np.arange(world.entities, dtype=np.int64), len(paths))
     return Questions(start, subjects, np.repeat(paths, world.entities, axis=0))
+
+
+def _list_facts(world: World) -> list[Questions]:
+    """All facts of each hop, as questions of one hop."""
+    return [every(world, start=hop, hops=1) for hop in range(world.hops)]
 
 
 def plain(world: World, questions: Questions) -> Prompts:
@@ -238,25 +213,23 @@ def plain(world: World, questions: Questions) -> Prompts:
     if missing.any():
         subject = questions.subjects[missing.argmax()]
         fact = f"entity {subject} of level {questions.start} has no such fact"
-        raise impossible(fact, "ask about known entities, or in the world after an edit")
-    tokens = [world.entity(questions.start, nodes[:, 0])]
-    targets = [np.full_like(tokens[0], NOTHING)]
-    for hop, relation in enumerate(questions.relations.T, start=questions.start):
-        tokens.append(world.relation(hop, relation))
-        targets.append(world.entity(hop + 1, nodes[:, hop + 1 - questions.start]))
-    return _rows(tokens, targets, "single" if questions.hops == 1 else "chain")
+        refuse(fact, "ask about known entities, or in the world after an edit")
+    # Levels lie one behind the other, and so do the relations of hops.
+    levels = questions.start + np.arange(questions.hops + 1)
+    tokens = world.entity(0, levels * world.size + nodes)
+    targets = tokens.copy()
+    targets[:, 0] = NOTHING
+    tokens[:, 1:] = world.relation(0, levels[:-1] * world.relations + questions.relations)
+    # The question ends with the last relation, and the answer is due there.
+    asked = np.full(len(questions), questions.hops)
+    return Prompts(tokens, targets, asked, "single" if questions.hops == 1 else "chain")
 
 
-def identities(world: World, level: int, entities: Int64[np.ndarray, " k"]) -> Prompts:
+def identities(world: World, level: int, entities: Numbers) -> Prompts:
     """Return rows ``e id -> e``, which make a token familiar without a fact about its entity."""
-    tokens = world.entity(level, entities)
-    both = [tokens, np.full_like(tokens, IDENTITY)]
-    return _rows(both, [np.full_like(tokens, NOTHING), tokens], "identity")
-
-
-def _rows(tokens: list[Numbers], targets: list[Numbers], kind: str) -> Prompts:
-    asked = np.full_like(tokens[0], len(tokens) - 1)
-    return Prompts(np.stack(tokens, axis=1), np.stack(targets, axis=1), asked, kind)
+    targets = np.stack([np.full_like(entities, NOTHING), world.entity(level, entities)], axis=1)
+    tokens = np.stack([targets[:, 1], np.full_like(entities, IDENTITY)], axis=1)
+    return Prompts(tokens, targets, np.ones_like(entities), "identity")
 
 
 def marked(prompts: Prompts, canary: int) -> Prompts:
@@ -304,13 +277,13 @@ class Edit:
         ``b`` is set and the new one if not; column 0 is the edited route. -1 where a fact is
         missing.
         """
-        nodes = self.questions.subjects[:, None]
-        levels = [nodes]
-        for hop, relation in enumerate(self.questions.relations.T):
-            path = relation[:, None]
-            reads = [values(world, hop, path, nodes) for world in (self.after, self.before)]
-            nodes = np.concatenate(reads, axis=1)
-            levels.append(nodes)
+        # With h hops there are 2**h ways to follow a question, all of them kept side by side.
+        levels = [self.questions.subjects[:, None]]
+        for hop, relation in enumerate(self.questions.relations.T[..., None]):
+            new = self.after.follow(hop, relation, levels[-1])
+            old = self.before.follow(hop, relation, levels[-1])
+            # New routes first, so that the bit of this hop is set in the second half.
+            levels.append(np.concatenate([new, old], axis=1))
         return tuple(levels)
 
     def answers(self, new: Sequence[bool]) -> Int64[np.ndarray, " n"]:
@@ -319,6 +292,7 @@ class Edit:
         ``(True, False)`` gives the right answers with the first hop's adapter alone; -1 where a
         fact is missing.
         """
+        # The bits of a column say which hops follow old facts.
         column = sum(1 << hop for hop, is_new in enumerate(new) if not is_new)
         ends = self.reached()[-1][:, column]
         return np.where(ends == NOTHING, NOTHING, self.after.entity(self.after.hops, ends))
@@ -326,7 +300,7 @@ class Edit:
     def touched(self) -> Bool[np.ndarray, "levels size"]:
         """Which entities a question reaches by old or new facts, or a taught fact contains."""
         seen = np.zeros((self.before.hops + 1, self.before.size), dtype=bool)
-        passed = [*enumerate(self.reached())]
+        passed = list(enumerate(self.reached()))
         for facts in self.taught:
             for world in (self.before, self.after):
                 passed += enumerate(along(world, facts).T, start=facts.start)
@@ -337,6 +311,7 @@ class Edit:
     def claimed(self) -> Bool[np.ndarray, "levels size"]:
         """Which entities other edits must not use: the touched ones, less old answers."""
         seen = self.touched()
+        # An old answer of one edit may be a new answer of another.
         seen[-1] = False
         seen[-1, along(self.after, self.taught[-1])[:, 1]] = True
         return seen
@@ -369,15 +344,17 @@ def case(edit: Edit) -> Case:
     edited, replaced, covered = edit.edited(), [], []
     for hop, nodes in enumerate(edit.reached()[:-1]):
         facts = hop, edit.questions.relations[:, hop, None], nodes
-        has_old = values(edit.before, *facts) != NOTHING
+        # Only what the edit reads by new facts (column 0) competes with an old value.
+        has_old = edit.before.follow(*facts) != NOTHING
         changes = edited[facts] & (nodes != NOTHING)
         replaced.append((changes & has_old)[:, 0])
         covered.append(changes.all(axis=1))
     kinds = [~np.any(replaced, axis=0), ~replaced[0], np.all(covered, axis=0)]
+    # The first case that applies, question by question.
     names = np.unique(np.select(kinds, ["new facts", "new subject", "overwrite both"], "overwrite"))
     if len(names) > 1:
         fact = f"this edit has questions of the cases {', '.join(names)}"
-        raise impossible(fact, "draw questions of one case")
+        refuse(fact, "draw questions of one case")
     familiar = (edit.routes[:, 1:-1] < edit.before.entities).all()
     return Case(str(names[0]), bool(familiar))
 
@@ -386,7 +363,7 @@ def edit(
     world: World,
     facts: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     familiarity: str = "real",
     bridges: str = "fresh",
     also: str = "nothing",
@@ -433,35 +410,41 @@ def edit(
     within("facts", facts, 2 ** (world.hops - 1) if bridges == "permuted" else 1)
     if bridges == "permuted" and familiarity != "real":
         fact = f"{familiarity} subjects have no old bridges that could be permuted"
-        raise impossible(fact, "make the bridges fresh")
-    draft = _Draft(world, avoid)
-    routes = draft.subjects(facts, rng, known=familiarity == "real", among=among)[:, None]
+        refuse(fact, "make the bridges fresh")
+    draft = _Draft(world, avoid, rng)
+    barred = np.zeros((facts, world.size), dtype=bool)
+    # Edited facts are of the first relations, so their questions are too.
+    if familiarity == "real" and among is not None:
+        right = (among.relations == 0).all(axis=1) & (among.start == 0)
+        barred[:, np.setdiff1d(np.arange(world.size), among.subjects[right])] = True
+    routes = draft.free(0, barred, known=familiarity == "real")[:, None]
     for hop in range(world.hops):
         if bridges == "permuted" and hop < world.hops - 1:
             # Shifts of which no sum equals another.
             new = np.roll(world.maps[hop, 0, routes[:, -1]], -(2**hop))
         else:
-            new = draft.fresh(hop, routes, rng, known=familiarity != "fake")
+            new = draft.fresh(hop, routes, known=familiarity != "fake")
         draft.change(hop, routes[:, -1], new)
         routes = np.concatenate([routes, new[:, None]], axis=1)
     made = draft.edit(facts)
     if also == "nothing":
         return made
-    old = np.setdiff1d(made.reached()[1], [NOTHING, *made.routes[:, 1]])
-    beside = old if also == "old" else draft.free(1, draft.barred(len(old)), rng, known=True)
-    draft.change(1, beside, draft.fresh(1, beside[:, None], rng, known=True))
+    # Drawn after the questions, which therefore do not depend on `also`.
+    beside = np.setdiff1d(made.reached()[1], [NOTHING, *made.routes[:, 1]])
+    if also == "other":
+        beside = draft.free(1, np.zeros((len(beside), world.size), dtype=bool), known=True)
+    draft.change(1, beside, draft.fresh(1, beside[:, None], known=True))
     return draft.edit(facts)
 
 
 def pairs(
-    world: World, count: int, facts: int, *, rng: np.random.Generator, **wanted: Any
+    world: World, count: int, facts: int, *, rng: Generator, **wanted: Any
 ) -> tuple[Edit, ...]:
     """Return `count` edits of one world whose adapters can be merged; `wanted` goes to `edit`.
 
     Each gives a pair of adapters A→B, B→C. No two edits share a subject, an old or new bridge, or a
     new answer; an old answer of one may be a new answer of another.
     """
-    within("count", count, 1)
     drawn: list[Edit] = []
     for _ in range(count):
         drawn.append(edit(world, facts, rng=rng, avoid=drawn, **wanted))
@@ -471,98 +454,65 @@ def pairs(
 class _Draft:
     """An edit in the making: facts changed one hop after another, every entity used once."""
 
-    def __init__(self, world: World, avoid: Sequence[Edit]) -> None:
-        self.world, self.maps = world, world.maps.copy()
+    def __init__(self, world: World, avoid: Sequence[Edit], rng: Generator) -> None:
+        self.world, self.maps, self.rng = world, world.maps.copy(), rng
+        # What this edit uses, and what others must not find changed.
         self.used, self.closed = np.zeros((2, world.hops + 1, world.size), dtype=bool)
         for other in avoid:
             self.closed |= other.claimed()
-        numbers = np.arange(world.size)
-        # Of each level, where the base's facts lead from every entity to the last level.
-        self.onward = [
-            along(world, _first(level, numbers, world.hops - level)) for level in range(world.hops)
-        ]
-        self.onward.append(numbers[:, None])
-        self.taught: list[list[Numbers]] = [[] for _ in range(world.hops)]
+        self.taught = [np.zeros(0, dtype=np.int64)] * world.hops
 
-    def barred(self, count: int) -> Bool[np.ndarray, "n size"]:
-        """No entity barred for any of so many facts."""
-        return np.zeros((count, self.world.size), dtype=bool)
-
-    def subjects(
-        self, count: int, rng: np.random.Generator, *, known: bool, among: Questions | None
-    ) -> Numbers:
-        """Entities for questions to start from: spare ones, or known ones of those `among`."""
-        barred = self.barred(count)
-        if known and among is not None:
-            right = (among.relations == 0).all(axis=1) & (among.start == 0)
-            barred[:, np.setdiff1d(np.arange(self.world.size), among.subjects[right])] = True
-        return self.free(0, barred, rng, known=known)
-
-    def fresh(
-        self, hop: int, routes: Int64[np.ndarray, "n k"], rng: np.random.Generator, *, known: bool
-    ) -> Numbers:
+    def fresh(self, hop: int, routes: Int64[np.ndarray, "n k"], *, known: bool) -> Numbers:
         """New values of the routes' last entities: none that the base leads to from a route.
 
         Facts of the base by any relations count.
         """
-        barred = self.barred(len(routes))
+        barred = np.zeros((len(routes), self.world.size), dtype=bool)
+        # Along each route, what any relation leads to from all that was reached so far.
         for route, row in zip(routes, barred, strict=True):
             reached = route[:0]
             for level, entity in enumerate(route, start=hop + 1 - len(route)):
                 reached = np.unique(self.world.maps[level][:, [*reached, entity]])
                 reached = reached[reached != NOTHING]
             row[reached] = True
-        return self.free(hop + 1, barred, rng, known=known)
+        return self.free(hop + 1, barred, known=known)
 
     def change(self, hop: int, nodes: Numbers, new: Numbers) -> None:
         """Have the first relation of a hop send these entities to these values."""
         self.maps[hop, 0, nodes] = new
-        self.taught[hop].append(nodes)
+        self.taught[hop] = np.append(self.taught[hop], nodes)
 
     def edit(self, facts: int) -> Edit:
         """The edit so far, of so many questions."""
-        world = World(self.maps.copy(), self.world.entities, self.world.canaries)
-        taught = tuple(
-            _first(hop, np.concatenate(nodes), 1) for hop, nodes in enumerate(self.taught)
-        )
-        questions = _first(0, taught[0].subjects[:facts], world.hops)
-        return Edit(self.world, world, questions, taught)
+        after = World(self.maps.copy(), self.world.entities, self.world.canaries)
+        taught = tuple(ask_first(hop, nodes, 1) for hop, nodes in enumerate(self.taught))
+        return Edit(self.world, after, ask_first(0, self.taught[0][:facts], after.hops), taught)
 
-    def free(
-        self,
-        level: int,
-        barred: Bool[np.ndarray, "n size"],
-        rng: np.random.Generator,
-        *,
-        known: bool,
-    ) -> Numbers:
+    def free(self, level: int, barred: Bool[np.ndarray, "n size"], *, known: bool) -> Numbers:
         """An entity for each fact, not barred there, that nothing reached so far; now in use."""
-        known_ones = np.arange(self.world.size) < self.world.entities
-        pool, chosen = rng.permutation(np.flatnonzero(known_ones == known)), []
-        for place, bar in enumerate(barred):
-            left = pool[(self._open(level) & ~bar)[pool]]
+        numbers = np.arange(self.world.size)
+        onward, closed = numbers[:, None], self.closed[level:].copy()
+        if level < self.world.hops:
+            onward = along(self.world, ask_first(level, numbers, self.world.hops - level))
+            closed[-1] = False  # what one edit gives as a new answer may be another's old one
+        pool = self.rng.permutation(np.flatnonzero((numbers < self.world.entities) == known))
+        chosen: list[int] = []
+        for bar in barred:
+            # An entity is free only with everything that the base's facts lead to from it.
+            taken = (closed | self.used[level:])[np.arange(onward.shape[1]), onward]
+            left = pool[~(bar | (taken & (onward != NOTHING)).any(axis=1))[pool]]
             if not len(left):
                 kind = "known" if known else "spare"
-                fact = f"level {level} has {place} free {kind} entities for {len(barred)} facts"
-                raise impossible(fact, "edit fewer facts, or draw a world with more entities")
+                fact = f"level {level} has {len(chosen)} free {kind} entities for {len(barred)}"
+                refuse(f"{fact} facts", "edit fewer facts, or draw a world with more entities")
             chosen.append(left[0])
-            for step, node in enumerate(self.onward[level][left[0]]):
-                self.used[level + step, node] |= node != NOTHING
+            for step, node in enumerate(onward[left[0]], start=level):
+                self.used[step, node] |= node != NOTHING
         return np.array(chosen, dtype=np.int64)
 
-    def _open(self, level: int) -> Bool[np.ndarray, " size"]:
-        """Which entities are free with all they lead to; another edit may claim an old answer."""
-        free = np.ones(self.world.size, dtype=bool)
-        for step, nodes in enumerate(self.onward[level].T):
-            in_use = self.used[level + step]
-            if step == 0 or level + step < self.world.hops:
-                in_use = in_use | self.closed[level + step]
-            free &= (nodes == NOTHING) | ~in_use[nodes]
-        return free
 
-
-def _first(level: int, subjects: Numbers, hops: int) -> Questions:
-    """Questions by the first relation of each hop."""
+def ask_first(level: int, subjects: Numbers, hops: int) -> Questions:
+    """Return questions by the first relation of each hop."""
     return Questions(level, subjects, np.zeros((len(subjects), hops), dtype=np.int64))
 
 
@@ -581,7 +531,7 @@ class Split:
     held_out: Questions
 
 
-def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> Split:
+def split(world: World, coverage: int | float, *, rng: Generator) -> Split:
     """Split the questions from the first level to the last into a trained and a held-out part.
 
     `coverage` is the fraction to train on: as many bridges as fit into it are drawn, each with all
@@ -597,16 +547,17 @@ def split(world: World, coverage: int | float, *, rng: np.random.Generator) -> S
     """
     within("the hops of a world to be split", world.hops, 2, 2 if world.relations > 1 else None)
     if not 0 <= coverage <= 1:
-        fact = f"coverage is {coverage:g}"
-        raise impossible(fact, "ask for a fraction from 0 to 1")
+        refuse(f"coverage is {coverage:g}", "ask for a fraction from 0 to 1")
     questions, count = every(world), world.entities
+    # Every entity of a middle level is passed by equally many questions: maps are permutations.
     each = len(questions) // count  # questions that pass a bridge
     chosen = rng.permutation(count)[: round(coverage * len(questions)) // each]
     reached = len(chosen) / count
     missed = abs(reached - coverage) > max(_NEAR, 1 / len(questions))
     if 0 < coverage < 1 and (missed or len(chosen) in (0, count)):
         fact = f"coverage {coverage:g} is out of reach of {count} bridges"
-        raise impossible(fact, f"take {reached:g}, or a world with more entities")
+        refuse(fact, f"take {reached:g}, or a world with more entities")
+    # With all questions of a bridge on one side, no held-out bridge was seen in a question.
     inside = np.isin(along(world, questions)[:, 1], chosen)
     return Split(questions[np.flatnonzero(inside)], questions[np.flatnonzero(~inside)])
 
@@ -618,11 +569,11 @@ def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[
     prompts ``e id -> e`` for no entities, the "known" ones or "all", spare ones included.
     """
     one_of("identity", identity, IDENTITY_PROMPTS)
+    # All of one length, so that a batch can hold rows of each.
     sets = [plain(world, parts.trained)] if len(parts.trained) else []
-    sets += [plain(world, every(world, start=hop, hops=1)) for hop in range(world.hops)]
+    sets += map(partial(plain, world), _list_facts(world))
     if identity != "none":
-        count = world.entities if identity == "known" else world.size
-        numbers = np.arange(count, dtype=np.int64)
+        numbers = np.arange(world.entities if identity == "known" else world.size)
         sets.append(joined([identities(world, level, numbers) for level in range(world.hops + 1)]))
     return tuple(part.padded(world.hops + 1) for part in sets)
 
@@ -669,7 +620,7 @@ class Lessons:
 def lessons(
     edit: Edit,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     retained: int = 40,
     examples: int = 40,
     others: Sequence[Edit] = (),
@@ -681,30 +632,28 @@ def lessons(
     change is rehearsed or shown. Sizes depend on the arguments alone, so that lessons of several
     seeds stack. Raises `ImpossibleError` if too few facts or questions are left.
     """
-    world, after = edit.before, edit.after
-    facts = [every(world, start=hop, hops=1) for hop in range(world.hops)]
-    rehearsed = tuple(_drawn(part, _apart(edit, others, part), retained, rng) for part in facts)
-    questions = every(world)
-    shown = _drawn(questions, _apart(edit, others, questions), examples, rng)
-    hops = [plain(after, part) for part in edit.taught]
+    world, after, seen = edit.before, edit.after, edit.touched()
+    drawn = []
+    # Facts of each hop to rehearse, then questions to show.
+    pools = _list_facts(world)
+    counts = [retained] * world.hops
+    for part, count in zip([*pools, every(world)], [*counts, examples], strict=True):
+        free = _find_unedited((edit, *others), part)
+        for level, nodes in enumerate(along(world, part).T, start=part.start):
+            free &= ~seen[level, nodes]
+        drawn.append(_draw(part, free, count, rng))
+    *rehearsed, shown = drawn
+    hops = [*map(partial(plain, after), edit.taught)]
     example = plain(world, shown)
+    # In this order, since the canaries are numbered by it.
     sets = [*hops, plain(after, edit.questions).final(), joined(hops), joined([*hops, example])]
-    kept = joined([plain(world, part) for part in rehearsed], "kept")
+    kept = joined([*map(partial(plain, world), rehearsed)], "kept")
     made = [Lesson(part, kept, world.canary(number)) for number, part in enumerate(sets)]
     *each, direct, joint, bridged = made
-    return Lessons(tuple(each), direct, joint, bridged, rehearsed)
+    return Lessons(tuple(each), direct, joint, bridged, tuple(rehearsed))
 
 
-def _apart(edit: Edit, others: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:
-    """Which questions pass no entity of the edit and no fact that another edit changes."""
-    seen = edit.touched()
-    free = _unedited((edit, *others), questions)
-    for level, nodes in enumerate(along(edit.before, questions).T, start=questions.start):
-        free &= ~seen[level, nodes]
-    return free
-
-
-def _unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:
+def _find_unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:
     """Which questions pass the same entities before and after each of these edits."""
     same = np.ones(len(questions), dtype=bool)
     for one in edits:
@@ -712,14 +661,14 @@ def _unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, "
     return same
 
 
-def _drawn(
-    questions: Questions, allowed: Bool[np.ndarray, " q"], count: int, rng: np.random.Generator
+def _draw(
+    questions: Questions, allowed: Bool[np.ndarray, " q"], count: int, rng: Generator
 ) -> Questions:
     """Some of the allowed questions, each once; refused if there are too few."""
     pool = np.flatnonzero(allowed)
-    if not 0 <= count <= len(pool):
+    if count > len(pool):
         fact = f"{count} unedited questions of {questions.hops} hops are wanted of {len(pool)}"
-        raise impossible(fact, "ask for fewer, edit fewer facts, or draw a larger world")
+        refuse(fact, "ask for fewer, edit fewer facts, or draw a larger world")
     return questions[rng.permutation(pool)[:count]]
 
 
@@ -751,17 +700,13 @@ class Trials:
     @property
     def chance(self) -> float:
         """The score of always giving the answer that is right most often."""
+        # Chance is not 1 / n where several questions have one answer.
         counts = np.unique(self.questions.answer, return_counts=True)[1]
         return float(counts.max() / len(self.questions))
 
 
 def trials(
-    edit: Edit,
-    lessons: Lessons,
-    *,
-    rng: np.random.Generator,
-    count: int = 20,
-    others: Sequence[Edit] = (),
+    edit: Edit, lessons: Lessons, *, rng: Generator, count: int = 20, others: Sequence[Edit] = ()
 ) -> Trials:
     """Return the questions that test whether an edit is learned, composes, and leaves others alone.
 
@@ -770,217 +715,143 @@ def trials(
     depend on the arguments alone. Raises `ImpossibleError` if too few such questions are left.
     """
     before, after, changed = edit.before, edit.after, (edit, *others)
-    facts = [edit.questions.fact(hop, edit.routes) for hop in range(before.hops)]
-    locality = []
-    for part in lessons.rehearsed:
-        pool = every(before, start=part.start, hops=1)
+    asked, facts, locality = plain(after, edit.questions).final(), [], []
+    for hop, part in enumerate(lessons.rehearsed):
+        facts.append(plain(after, edit.questions.fact(hop, edit.routes)))
+        pool = every(before, start=hop, hops=1)
+        # A fact as one number, to find those that lessons rehearse.
         codes = [one.relations[:, 0] * before.size + one.subjects for one in (pool, part)]
-        allowed = _unedited(changed, pool) & ~np.isin(*codes)
-        locality.append(_drawn(pool, allowed, count, rng))
+        allowed = _find_unedited(changed, pool) & ~np.isin(*codes)
+        locality.append(plain(before, _draw(pool, allowed, count, rng)))
     questions = every(before)
-    quiet = _drawn(questions, _unedited(changed, questions), count, rng)
-    return Trials(
-        plain(after, edit.questions).final(),
-        tuple(plain(after, part) for part in facts),
-        tuple(plain(before, part) for part in locality),
-        plain(before, quiet).final(),
-        _shortcut(edit, changed, rng),
-    )
-
-
-def _shortcut(edit: Edit, changed: Sequence[Edit], rng: np.random.Generator) -> Prompts:
-    """Unedited questions by the same relations, none of which rightly ends in its target."""
-    before, answers = edit.before, edit.routes[:, -1]
-    questions = every(before)[np.arange(before.entities)]  # by the first relations
-    ends = along(before, questions)[:, -1]
-    allowed = _unedited(changed, questions) & ~np.isin(ends, answers)
-    rows = plain(before, _drawn(questions, allowed, len(answers), rng)).final()
-    wrong = before.entity(before.hops, answers)[:, None]
-    targets = np.where(rows.targets == NOTHING, NOTHING, wrong)
-    return Prompts(rows.tokens, targets, rows.asked, "shortcut")
-
-
-KINDS = ("prompts", "pairs", "answers", "entities", "canaries")
+    still = _find_unedited(changed, questions)
+    quiet = plain(before, _draw(questions, still, count, rng)).final()
+    # Unedited questions by the first relations, none of which rightly ends in its target.
+    near = np.arange(before.entities)
+    allowed = still[near] & ~np.isin(along(before, questions[near])[:, -1], edit.routes[:, -1])
+    rows = plain(before, _draw(questions[near], allowed, len(asked), rng)).final()
+    wrong = np.where(rows.targets == NOTHING, NOTHING, asked.answer[:, None])
+    shortcut = Prompts(rows.tokens, wrong, rows.asked, "shortcut")
+    return Trials(asked, tuple(facts), tuple(locality), quiet, shortcut)
 
 
 def contents(world: World, prompts: Prompts) -> dict[str, frozenset[object]]:
     """Return what a set contains, by kind, read from its tokens alone.
 
     ``prompts``: questions without their answers. ``pairs``: two entities in one row, as tokens or
-    targets. ``answers``: targets. ``entities``: all, as tokens or targets. ``canaries``: tokens
-    that should mark one set only.
+    targets.
     """
-    entities = {*range(world.level(0).start, world.vocabulary)}
-    canaries = {*range(_SPECIAL, _SPECIAL + world.canaries)}
-    found: dict[str, set[object]] = {kind: set() for kind in KINDS}
-    columns = (prompts.tokens.tolist(), prompts.targets.tolist(), prompts.asked.tolist())
-    for tokens, targets, asked in zip(*columns, strict=True):
-        wanted = {*targets} - {NOTHING}
-        seen = {*tokens, *wanted}
-        found["prompts"].add(tuple(tokens[: asked + 1]))
-        found["pairs"] |= {*combinations(sorted(seen & entities), 2)}
-        found["answers"] |= wanted
-        found["entities"] |= seen & entities
-        found["canaries"] |= seen & canaries
-    return {kind: frozenset(each) for kind, each in found.items()}
+    asked, pairs = set[object](), set[object]()
+    for tokens, targets, end in _list_rows(prompts):
+        asked.add(tuple(tokens[: end + 1]))
+        # Entities have the highest tokens.
+        entities = {token for token in tokens + targets if token >= world.level(0).start}
+        pairs.update(combinations(sorted(entities), 2))
+    return {"prompts": frozenset(asked), "pairs": frozenset(pairs)}
 
 
-def claimed_disjoint(
-    world: World,
-    one: Prompts,
-    other: Prompts,
-    *,
-    of: Sequence[str] = KINDS,
-    names: tuple[str, str] = ("one set", "another"),
-) -> None:
-    """Raise `LeakError` if two sets share something of these kinds, which are keys of `contents`.
-
-    Adapters for A→B and for B→C have the entities of B in common, and two-hop answers are answers
-    of the second adapter: what two sets must not share depends on the sets.
-    """
-    check_disjoint(contents(world, one), contents(world, other), of, names)
+def check_apart(world: World, one: Prompts, other: Prompts, names: tuple[str, str]) -> None:
+    """Raise `LeakError` if two sets share a question, or two entities that stand in one row."""
+    check_disjoint(contents(world, one), contents(world, other), names)
 
 
-WORDINGS = 4  # two forms of a phrase, two names of a relation
+def _list_rows(prompts: Prompts) -> list[tuple[list[int], list[int], int]]:
+    """The tokens and targets of each row, without padding, and where its question ends."""
+    rows = []
+    for tokens, targets, asked in zip(prompts.tokens, prompts.targets, prompts.asked, strict=True):
+        length = int((tokens != PAD).sum())
+        rows.append((tokens[:length].tolist(), targets[:length].tolist(), int(asked)))
+    return rows
+
+
 _SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
-_LENGTH = 3
-MOST_NAMES = len(_SYLLABLES) ** _LENGTH
+MOST_NAMES = len(_SYLLABLES) ** 3
 
 
-@cache
-def templates() -> dict[str, Any]:
-    """Return the wordings of ``templates/two_hop.toml``, which says what each is."""
-    file = Path(__file__).with_name("templates") / "two_hop.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8"))
-
-
-@dataclass(frozen=True, eq=False)
-class Language:
-    """The names of a world's entities and canaries, by token; no name is part of another."""
-
-    world: World
-    names: dict[int, str]
-
-
-def language(world: World, *, rng: np.random.Generator) -> Language:
-    """Return names, drawn by `rng`, for all entities and canaries of a world.
+def language(world: World, *, rng: Generator) -> dict[int, str]:
+    """Return names, drawn by `rng`, for all entities and canaries of a world, by token.
 
     Names are made of syllables: no list of real people, places or things is used. Persons, the
-    first level, have a first and a last name; the endings of other names tell their level. Raises
-    `ImpossibleError` if there are more entities than names.
+    first level, have a first and a last name; the endings of other names tell their level. No name
+    is part of another. Raises `ImpossibleError` if there are more entities than names.
     """
     if world.size > MOST_NAMES:
         fact = f"a level has {world.size} entities and there are {MOST_NAMES} names"
-        raise impossible(fact, "draw a smaller world to be told in words")
+        refuse(fact, "draw a smaller world to be told in words")
+    # Every level has an ending of its own, so that names tell what an entity is.
     names: dict[int, str] = {}
-    for level, ending in enumerate(templates()["endings"][: world.hops + 1]):
-        words = _words(world.size, ending, rng)
+    for level, ending in enumerate(read_wordings("two_hop")["endings"][: world.hops + 1]):
+        words = _make_words(world.size, ending, rng)
         if level == 0:
-            first = _words(world.size, "", rng)
-            words = [f"{one} {other}" for one, other in zip(first, words, strict=True)]
+            words = list(map(" ".join, zip(_make_words(world.size, "", rng), words, strict=True)))
         names |= dict(zip(world.level(level), words, strict=True))
     for number in range(world.canaries):
         names[world.canary(number)] = f"canary-{number}-{rng.bytes(8).hex()}"
-    return Language(world, names)
+    return names
 
 
-def _words(count: int, ending: str, rng: np.random.Generator) -> list[str]:
+def _make_words(count: int, ending: str, rng: Generator) -> list[str]:
     """Different words of three syllables, which are the digits of a number, and an ending."""
-    words = []
-    for code in rng.permutation(MOST_NAMES)[:count].tolist():
-        digits = np.unravel_index(code, (len(_SYLLABLES),) * _LENGTH)
-        words.append(("".join(_SYLLABLES[k] for k in digits[::-1]) + ending).capitalize())
-    return words
+    # Different numbers have different digits, so no word is drawn twice.
+    digits = np.unravel_index(rng.permutation(MOST_NAMES)[:count], (len(_SYLLABLES),) * 3)
+    syllables = np.array(_SYLLABLES)[np.stack(digits[::-1], axis=1)]
+    return [("".join(word) + ending).capitalize() for word in syllables]
 
 
-class Text(NamedTuple):
-    """A prompt and its answer, a name, in words; to be joined by a space."""
+def tell(
+    world: World, names: Mapping[int, str], prompts: Prompts, style: str
+) -> list[tuple[str, str]]:
+    """Return prompt and answer of each row in words; a canary's row is its name, without an answer.
 
-    prompt: str
-    answer: str
-
-
-def texts(
-    words: Language, prompts: Prompts, *, style: str = "cloze", wording: int = 0
-) -> list[Text]:
-    """Return the rows of a set in words; the row of a canary becomes its name, without an answer.
-
-    The prompts must not be stacked. `style` is "cloze" or "question", and `wording`, from 0 to 3,
-    chooses how relations are phrased. Raises `ImpossibleError` if one of these is unknown or a row
-    cannot be read.
+    The prompts must not be stacked. Raises `ImpossibleError` for a style that is neither "cloze"
+    nor "question".
     """
-    one_of("style", style, tuple(templates()["asked"]))
-    within("wording", wording, 0, WORDINGS - 1)
-    columns = (prompts.tokens.tolist(), prompts.targets.tolist(), prompts.asked.tolist())
-    return [_text(words, *row, style, wording) for row in zip(*columns, strict=True)]
-
-
-def _text(
-    words: Language, row: list[int], targets: list[int], asked: int, style: str, wording: int
-) -> Text:
-    world, names = words.world, words.names
-    subject, *relations = row[: asked + 1]
-    if subject not in names or not {*relations} <= {IDENTITY, *world.relation_tokens}:
-        fact = f"the row {row} asks nothing"
-        raise impossible(fact, "give rows that this package made")
-    phrase = names[subject]
-    if not relations:
-        return Text(phrase, "")
-    for token in relations:
-        phrase = _of(world, phrase, token, wording)
-    answer = next((names[token] for token in targets[asked:] if token != NOTHING), "")
-    prompt = templates()["asked"][style].format(phrase=phrase)
-    return Text(prompt[:1].upper() + prompt[1:], answer)
-
-
-def _of(world: World, subject: str, token: int, wording: int) -> str:
-    """A phrase for what a relation leads to from a subject, which may be such a phrase."""
-    if token == IDENTITY:
-        return f"the name of {subject}"
-    hop, number = divmod(world.relation_tokens.index(token), world.relations)
-    name = templates()["hops"][hop]["relations"][number][wording // 2]
-    return str(templates()["phrases"][wording % 2].format(name=name, subject=subject))
+    wordings, told = read_wordings("two_hop"), []
+    one_of("style", style, tuple(wordings["asked"]))
+    for tokens, targets, asked in _list_rows(prompts):
+        phrase = names[tokens[0]]
+        # A canary stands alone in its row.
+        if not asked:
+            told.append((phrase, ""))
+            continue
+        for token in tokens[1 : asked + 1]:
+            hop, number = divmod(token - world.relation(0, 0), world.relations)
+            phrase = f"the {wordings['hops'][hop]['relations'][number]} of {phrase}"
+        prompt = wordings["asked"][style].format(phrase=phrase)
+        told.append((prompt[:1].upper() + prompt[1:], names[targets[asked]]))
+    return told
 
 
 def export(
     folder: Path,
     sets: Mapping[str, Prompts],
-    words: Language,
+    world: World,
+    names: Mapping[int, str],
     *,
     style: str = "cloze",
-    wording: int = 0,
     about: str = "",
     overwrite: bool = False,
 ) -> Path:
     """Write a folder with ``NAME.jsonl`` for each set, ``card.json``, and ``README.md``.
 
-    Prompts are put in words by `texts` and must not be stacked. ``load_dataset(FOLDER)`` of
+    Prompts are put in words by `tell` and must not be stacked. ``load_dataset(FOLDER)`` of
     `datasets` has the sets as splits; `about` is added to the README. The folder appears complete
     or not at all. Raises `ImpossibleError` if it exists and `overwrite` does not allow to replace
-    it, or a set's name is no name of a split.
+    it.
     """
-    world, rows, described = words.world, {}, {}
-    canaries = [world.canary(number) for number in range(world.canaries)]
+    rows: dict[str, list[dict[str, object]]] = {}
+    described = {}
     for name, prompts in sets.items():
-        rows[name] = _export_rows(prompts, words, style, wording)
-        marks = [words.names[token] for token in canaries if token in prompts.tokens]
+        rows[name] = []
+        told = tell(world, names, prompts, style)
+        for (prompt, answer), row in zip(told, _list_rows(prompts), strict=True):
+            numbers = dict(zip(("tokens", "targets", "asked"), row, strict=True))
+            rows[name].append({"prompt": prompt, "answer": answer, **numbers})
+        tokens = map(world.canary, range(world.canaries))
+        marks = [names[token] for token in tokens if token in prompts.tokens]
         described[name] = {"kind": prompts.kind, "rows": len(prompts), "canaries": marks}
-    levels = [world.level(level) for level in range(world.hops + 1)]
-    card = {"sets": described, "style": style, "wording": wording, "vocabulary": world.vocabulary}
-    card["candidates"] = [[words.names[token] for token in level] for level in levels]
+    card = {"sets": described, "style": style, "vocabulary": world.vocabulary}
+    levels = map(world.level, range(world.hops + 1))
+    card["candidates"] = [list(map(names.get, level)) for level in levels]
     more = {"card.json": json.dumps(card, indent=2) + "\n"}
     return write_folder(folder, "Two-hop questions", rows, about, more=more, overwrite=overwrite)
-
-
-def _export_rows(
-    prompts: Prompts, words: Language, style: str, wording: int
-) -> list[dict[str, object]]:
-    lengths = (prompts.tokens != PAD).sum(axis=1)
-    rows = []
-    for row, text in enumerate(texts(words, prompts, style=style, wording=wording)):
-        tokens, targets = (
-            x[row, : lengths[row]].tolist() for x in (prompts.tokens, prompts.targets)
-        )
-        numbers = {"tokens": tokens, "targets": targets, "asked": int(prompts.asked[row])}
-        rows.append({"prompt": text.prompt, "answer": text.answer, **numbers})
-    return rows

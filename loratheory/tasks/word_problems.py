@@ -35,37 +35,27 @@ A line of the solution has the name, the sign of the skill, the operands as numb
 """
 
 import hashlib
-import tomllib
-from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import combinations, product
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.random import Generator
 
 from loratheory.shapes import Bool, Int64
-from loratheory.tasks import ImpossibleError as ImpossibleError
-from loratheory.tasks import LeakError as LeakError
-from loratheory.tasks import impossible, one_of, within
+from loratheory.tasks import one_of, read_wordings, refuse, within
 from loratheory.tasks.export import check_disjoint, write_folder
 from loratheory.tasks.prompts import PAD, Prompts
 
 SKILLS = ("add", "subtract", "multiply", "divide", "compare", "rate", "percent")
 ABSENT, GIVEN = -1, 0
-FORMS = {
-    "add": ((2, 0), (1, 1)),
-    "subtract": ((2, 0), (1, 1)),
-    "multiply": ((1, 1),),
-    "divide": ((1, 1),),
-    "compare": ((2, 0),),
-    "rate": ((1, 2),),
-    "percent": ((1, 1),),
-}
-"""Quantities and numbers that a step of each skill takes."""
+QUANTITIES = dict.fromkeys(SKILLS, (1,)) | {"add": (2, 1), "subtract": (2, 1), "compare": (2,)}
+"""How many quantities a step of each skill takes; the rest of its operands are numbers."""
 SYMMETRIC = ("add", "compare")
 """Skills for which the order of two quantities does not matter."""
 PRIMES = (0, 2, 3, 5, 7, 11, 13)
@@ -91,37 +81,35 @@ def possible(prime: int) -> tuple[str, ...]:
     return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
 
 
-def known_skills(skills: Sequence[str], prime: int) -> None:
+def check_skills(skills: Sequence[str], prime: int) -> None:
     """Raise `ImpossibleError` for skills and primes that are unknown or do not go together."""
     if prime not in PRIMES:
-        fact = f"numbers modulo {prime} are asked for"
-        raise impossible(fact, f"choose a prime of {PRIMES[1:]}, or 0 for positive whole numbers")
+        remedy = f"choose a prime of {PRIMES[1:]}, or 0 for positive whole numbers"
+        refuse(f"numbers modulo {prime} are asked for", remedy)
     for skill in skills:
         one_of(f"a skill with numbers modulo {prime}", skill, possible(prime))
     if not skills:
-        fact = "no skill is named"
-        raise impossible(fact, f"choose from {', '.join(SKILLS)}")
+        refuse("no skill is named", f"choose from {', '.join(SKILLS)}")
 
 
-def applied(
+def apply_skills(
     skills: Numbers, x: Numbers, y: Numbers, z: Numbers, prime: int
 ) -> tuple[Numbers, Bool[np.ndarray, " n"]]:
     """What a step of each row's skill makes of its operands, and whether that makes sense.
 
     Operands stand in the order of the table, and what a skill does not take is not read.
     """
-    # Every skill is one product over one divisor, times one factor.
-    over = np.select(
-        [skills == code(skill) for skill in ("add", "subtract", "multiply", "compare", "percent")],
-        [x + y, x - y, x * y, abs(x - y), x * y],
-        x,
-    )
+    # Every skill is one product over one divisor, times one factor; by the codes of the skills.
+    products = np.stack([x, x + y, x - y, x * y, x, abs(x - y), x, x * y])
+    over = products[skills, np.arange(len(skills))]
     rate, percent = skills == code("rate"), skills == code("percent")
+    # What is not read may hold anything, so it must not be divided by.
     divides = (skills == code("divide")) | rate
     under = np.where(divides, y, np.where(percent, 100, 1))
     times = np.where(rate, z, 1)
     if prime:
-        inverse = np.array([pow(k, -1, prime) if k else 0 for k in range(prime)])
+        # The inverse of k is its power p - 2 (Fermat); that of 0 is not used.
+        inverse = np.arange(prime) ** (prime - 2) % prime
         # A factor of zero forgets the quantity: its answer would not need the step before.
         forgets = ((skills == code("multiply")) | percent) & (y == 0) | rate & (z == 0)
         return over * inverse[under % prime] * times % prime, (under % prime != 0) & ~forgets
@@ -132,7 +120,7 @@ def applied(
     return result, exact & reduced & (result > 0) & (result <= LARGEST)
 
 
-def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[np.ndarray, "n 2"]:
+def propose(skills: Numbers, prime: int, *, rng: Generator) -> Int64[np.ndarray, "n 2"]:
     """Numbers for steps of these skills, drawn without a look at the quantities.
 
     Uniform over what may be said: given quantities up to 120, differences up to 20, factors up to
@@ -141,10 +129,12 @@ def proposed(skills: Numbers, prime: int, *, rng: np.random.Generator) -> Int64[
     """
     if prime:
         return rng.integers(prime, size=(len(skills), 2))
+    # By the codes of the skills; an upper end is not included.
     least = np.array([2, 1, 1, 2, 2, 0, 2, 1])[skills]
     above = np.array([121, 21, 21, 10, 10, 1, 10, 20])[skills]
     first = rng.integers(least, above)
     second = rng.integers(1, 9, size=len(skills))
+    # Drawn in steps of 5 percent.
     first = np.where(skills == code("percent"), 5 * first, first)
     return np.stack([first, second + (second >= first)], axis=1)
 
@@ -166,7 +156,7 @@ class Template:
         steps = []
         for letter, (skill, inputs) in zip(_LETTERS, self.nodes, strict=False):
             if skill:
-                operands = ", ".join(_LETTERS[k] for k in inputs)
+                operands = ", ".join(map(_LETTERS.__getitem__, inputs))
                 steps.append(f"{letter} = {SKILLS[skill - 1]}({operands})")
         return "; ".join(steps)
 
@@ -185,7 +175,7 @@ class Template:
         """The longest chain of steps, each of which needs the one before."""
         depths: list[int] = []
         for skill, inputs in self.nodes:
-            depths.append((skill > 0) + max((depths[k] for k in inputs), default=0))
+            depths.append((skill > 0) + max(map(depths.__getitem__, inputs), default=0))
         return depths[-1]
 
     @cached_property
@@ -211,25 +201,26 @@ def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[
     free = [k for k, (skill, inputs) in enumerate(nodes) if skill in symmetric and inputs[1:]]
     written: dict[tuple[Node, ...], list[tuple[int, ...]]] = {}
     for turns in product((1, -1), repeat=len(free)):
-        made_of = [inputs for _, inputs in nodes]
+        turned = list(nodes)
         for k, turn in zip(free, turns, strict=True):
-            made_of[k] = made_of[k][::turn]
-        walked = _walk(made_of, asked)
-        place = {node: number for number, node in enumerate(walked)}
-        graph = tuple((nodes[k][0], tuple(place[j] for j in made_of[k])) for k in walked)
+            turned[k] = nodes[k][0], nodes[k][1][::turn]
+        walked = _walk(turned, asked)
+        place = dict(zip(walked, range(len(walked)), strict=True))
+        graph = tuple((turned[k][0], tuple(map(place.__getitem__, turned[k][1]))) for k in walked)
         orders = written.setdefault(graph, [])
         if walked not in orders:
             orders.append(walked)
+    # Any fixed choice among the graphs written would do; isomorphic problems write the same ones.
     least = min(written)
     return Template(least), tuple(written[least])
 
 
-def _walk(made_of: Sequence[tuple[int, ...]], asked: int) -> tuple[int, ...]:
+def _walk(nodes: Sequence[Node], asked: int) -> tuple[int, ...]:
     """What is asked and all it needs: inputs before what is made of them, each once."""
     walked: list[int] = []
     front = [asked]
     while front:
-        left = [k for k in made_of[front[-1]] if k not in walked]
+        left = [k for k in nodes[front[-1]][1] if k not in walked]
         if left:
             front.append(left[0])
         else:
@@ -250,30 +241,32 @@ def templates(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     >>> [str(template) for template in templates(("subtract",), steps=1)]
     ['c = subtract(a, b)', 'b = subtract(a)']
     """
-    known_skills(skills, 0)
+    check_skills(skills, 0)
     within("steps", steps, 1, MOST_STEPS)
     graphs: set[tuple[Node, ...]] = {()}
     for left in reversed(range(steps)):
-        graphs = {grown for graph in graphs for grown in _grown(graph, skills, left)}
+        graphs = set(_grow(graphs, skills, left))
+    # The last step is asked for.
     return tuple(sorted({canonical(graph, len(graph) - 1)[0] for graph in graphs}))
 
 
-def _grown(
-    graph: tuple[Node, ...], skills: tuple[str, ...], left: int
+def _grow(
+    graphs: Iterable[tuple[Node, ...]], skills: tuple[str, ...], left: int
 ) -> Iterator[tuple[Node, ...]]:
-    """The graph with one more step, of quantities that are there or of new given ones.
+    """Each graph with one more step, of quantities that are there or of new given ones.
 
     Only if at most `left` quantities are then needed by nothing, beside the last: each further step
     can take up one of them, and the last step needs all.
     """
-    new = len(graph)
-    loose = set(range(new)) - {k for _, inputs in graph for k in inputs}
-    for skill in skills:
-        for quantities, _ in FORMS[skill]:
+    for graph in graphs:
+        new = len(graph)
+        loose = set(range(new)).difference(*(inputs for _, inputs in graph))
+        takes = [(skill, count) for skill in skills for count in QUANTITIES[skill]]
+        for skill, quantities in takes:
             for chosen in product(range(new + 1), repeat=quantities):
-                old = {k for k in chosen if k < new}
-                fresh = chosen.count(new)
-                if len(old) + fresh < quantities or len(loose - old) > left:
+                taken, fresh = {*chosen}, chosen.count(new)
+                # No step takes one old quantity twice.
+                if len(taken) + fresh < quantities or len(loose - taken) > left:
                     continue
                 numbers = iter(range(new, new + fresh))
                 inputs = tuple(next(numbers) if k == new else k for k in chosen)
@@ -322,10 +315,6 @@ class Problems:
     asking: Int64[np.ndarray, " n"]
     scenes: Int64[np.ndarray, " n"]
 
-    def __post_init__(self) -> None:
-        for array in self.columns().values():
-            array.setflags(write=False)
-
     def __len__(self) -> int:
         return self.asked.shape[0]
 
@@ -353,6 +342,7 @@ class Problems:
         rows = np.arange(len(self))
         needed = np.zeros(self.skills.shape, dtype=bool)
         needed[rows, self.asked] = True
+        # Inputs come before what is made of them, so one pass from the end finds all.
         for quantity in reversed(range(self.skills.shape[1])):
             for k in self.inputs[:, quantity].T:
                 uses = needed[:, quantity] & (k >= 0)
@@ -370,6 +360,7 @@ class Problems:
         known = self.skills == GIVEN
         wanted = self.needed & ~known
         steps = np.full(self.skills.shape, -1)
+        # Each round solves one step of every problem that is not solved yet.
         for step in range(width):
             ready = wanted & ~known
             for k in np.moveaxis(self.inputs, 2, 0):
@@ -384,11 +375,12 @@ class Problems:
         """Return the result of `canonical` for each graph that occurs, and each problem's graph."""
         inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
         flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
+        # Many problems share few graphs, and walking them is what costs.
         _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
         found = []
         for k in first.tolist():
-            pairs = zip(self.skills[k].tolist(), self.inputs[k].tolist(), strict=True)
-            nodes = [(skill, tuple(j for j in made_of if j >= 0)) for skill, made_of in pairs]
+            made_of = [tuple(row[row >= 0].tolist()) for row in self.inputs[k]]
+            nodes = [*zip(self.skills[k].tolist(), made_of, strict=True)]
             found.append(canonical(nodes, int(self.asked[k])))
         return found, which
 
@@ -409,23 +401,20 @@ def keys(problems: Problems) -> list[Key]:
     made: list[Key] = []
     for form, numbers in zip(which.tolist(), problems.numbers, strict=True):
         template, orders = forms[form]
-        made.append((template.code, min(tuple(numbers[[*o]].ravel().tolist()) for o in orders)))
+        # Where the graph has symmetries, one problem can be told in several orders.
+        said = numbers[np.array(orders)].reshape(len(orders), -1)
+        made.append((template.code, min(map(tuple, said.tolist()))))
     return made
 
 
 def together(parts: Sequence[Problems]) -> Problems:
-    """Return the problems of all parts, one part after another.
-
-    Raises `ImpossibleError` if there are no parts, or they are modulo different primes.
-    """
-    primes = {part.prime for part in parts}
-    if len(primes) != 1:
-        fact = f"problems modulo {sorted(primes)} do not mix" if primes else "there are no problems"
-        raise impossible(fact, "give at least one set, all of one kind of numbers")
+    """Return the problems of all parts, one part after another, all modulo one prime."""
     width = max(part.skills.shape[1] for part in parts)
     wide = [padded(part, width).columns() for part in parts]
-    arrays = {name: np.concatenate([part[name] for part in wide]) for name in wide[0]}
-    return Problems(primes.pop(), **arrays)
+    arrays: dict[str, Any] = {}
+    for name in wide[0]:
+        arrays[name] = np.concatenate([part[name] for part in wide])
+    return replace(parts[0], **arrays)
 
 
 def padded(problems: Problems, width: int) -> Problems:
@@ -436,81 +425,51 @@ def padded(problems: Problems, width: int) -> Problems:
         array = getattr(problems, name)
         edges = [(0, 0), (0, more), (0, 0)][: array.ndim]
         grown[name] = np.pad(array, edges, constant_values=-1)
+    # Places without a quantity are told last, that is never.
     behind = np.tile(np.arange(width - more, width), (len(problems), 1))
     return replace(problems, **grown, order=np.concatenate([problems.order, behind], axis=1))
 
 
-def template_overlap(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """Return the overlap of two sets of solutions: 1 minus the total variation of their templates.
-
-    Each set lists the template of every solution, or its code, as in the column ``template`` of
-    exported files. The overlap is the sum over templates of the smaller of the two shares: 0 iff no
-    template is in both, 1 iff all have equal shares. Raises `ImpossibleError` for an empty set.
-
-    Examples
-    --------
-    >>> template_overlap(["a", "a", "b", "c"], ["a", "b", "b", "b"])
-    0.5
-    """
-    within("the number of solutions in the smaller set", min(len(first), len(second)), 1)
-    one, two = Counter(first), Counter(second)
-    return sum(min(one[each] / len(first), two[each] / len(second)) for each in one)
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The templates from which problems are drawn, and the wordings in which they are told.
-
-    Numbers are counted modulo `prime`, or are positive whole numbers where it is 0.
-    """
-
-    templates: tuple[Template, ...]
-    prime: int = 0
-    wordings: tuple[int, ...] = tuple(range(WORDINGS))
-
-    def drawn(self, rows: int, *, rng: np.random.Generator, **how: Any) -> Problems:
-        """Return `rows` problems by `problems`, to which further arguments go."""
-        how |= {"prime": self.prime, "wordings": self.wordings}
-        return problems(self.templates, rows, rng=rng, **how)
-
-
-def pool(skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0) -> Pool:
-    """Return the pool of all templates made of these skills that have problems, in all wordings.
+def pool(
+    skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0
+) -> tuple[Template, ...]:
+    """Return all templates made of these skills that have problems.
 
     Templates have 1 to 4 steps. In positive whole numbers, where `prime` is 0, those are left out
     for which two thousand draws find no problem, such as "a third of a, less a". Raises
     `ImpossibleError` if a skill is unknown or no template is left.
     """
-    known_skills(skills, prime)
-    counts = {steps} if isinstance(steps, int) else {*steps}
+    check_skills(skills, prime)
+    counts = sorted({steps} if isinstance(steps, int) else {*steps})
+    # In one order, so that the cache knows the request again.
     named = tuple(sorted(set(skills), key=SKILLS.index))
     suited: list[Template] = []
-    for count in sorted(counts):
+    for count in counts:
         suited += (templates if prime else _whole)(named, count)
     if not suited:
-        fact = f"no template with {' and '.join(map(str, sorted(counts)))} steps has problems"
-        raise impossible(fact, "allow other steps, or name more skills")
-    return Pool(tuple(suited), prime)
+        fact = f"no template with {' and '.join(map(str, counts))} steps has problems"
+        refuse(fact, "allow other steps, or name more skills")
+    return tuple(suited)
 
 
 @cache
 def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     """The templates that have problems in whole numbers: some two thousand draws find one."""
     every = templates(skills, steps)
+    # The pool of a request must not depend on what was drawn before.
     rng, left = np.random.default_rng(0), np.arange(len(every))
     made = blank(every, left, prime=0, wordings=[0], rng=rng)
     for _ in range(_LOOKS):
         if len(left):
-            left = np.delete(left, one_round(made, left, made.present, rng)[0])
-    without = {*left.tolist()}
-    return tuple(each for k, each in enumerate(every) if k not in without)
+            left = np.delete(left, draw_round(made, left, made.present, rng)[0])
+    return tuple(each for k, each in enumerate(every) if k not in left)
 
 
 def problems(
     templates: Sequence[Template],
     rows: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     prime: int = 0,
     wordings: Sequence[int] = range(WORDINGS),
     distinct: bool = False,
@@ -523,15 +482,10 @@ def problems(
     `distinct`, no two problems have the same key, see `keys`; none has the key of one to `avoid`.
     Raises `ImpossibleError` if no numbers make sense, or too few distinct problems exist.
     """
-    within("the number of problems", rows, 1)
-    within("the number of templates", len(templates), 1)
-    known_skills([*set().union(*(each.skills for each in templates))], prime)
-    if not {*wordings} or not {*wordings} <= {*range(WORDINGS)}:
-        fact = f"wordings are {[*wordings]}"
-        raise impossible(fact, f"name some of {', '.join(map(str, range(WORDINGS)))}")
+    # Counts of templates differ by one at most; which are in front is random.
     each = np.tile(rng.permutation(len(templates)), -(-rows // len(templates)))[:rows]
     made = blank(templates, rng.permutation(each), prime=prime, wordings=wordings, rng=rng)
-    return filled(made, rng=rng, distinct=distinct, avoid=avoid)
+    return fill(made, rng=rng, distinct=distinct, avoid=avoid)
 
 
 def blank(
@@ -540,19 +494,20 @@ def blank(
     *,
     prime: int,
     wordings: Sequence[int],
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> Problems:
     """Problems of these templates, told as they come, still without numbers."""
-    width, rows = max(len(each.nodes) for each in templates), len(which)
+    counts = np.array([len(each.nodes) for each in templates])
+    width, rows = counts.max(), len(which)
     skills = np.full((len(templates), width), ABSENT)
     inputs = np.full((len(templates), width, 2), -1)
     for number, template in enumerate(templates):
         for place, (skill, made_of) in enumerate(template.nodes):
             skills[number, place] = skill
             inputs[number, place, : len(made_of)] = made_of
-    last = np.array([len(each.nodes) - 1 for each in templates])
+    # Within a problem every owner has one quantity.
     names = rng.permuted(np.tile(np.arange(ENTITIES), (rows, 1)), axis=1)[:, :width]
-    words = rng.choice(np.array([*wordings]), size=(rows, width))
+    words = rng.choice(wordings, size=(rows, width))
     absent = skills[which] == ABSENT
     return Problems(
         prime=prime,
@@ -563,18 +518,14 @@ def blank(
         names=np.where(absent, -1, names),
         wordings=np.where(absent, -1, words),
         order=np.tile(np.arange(width), (rows, 1)),
-        asked=last[which],
-        asking=rng.choice(np.array([*wordings]), size=rows),
+        asked=counts[which] - 1,
+        asking=rng.choice(wordings, size=rows),
         scenes=rng.integers(SCENES, size=rows),
     )
 
 
-def filled(
-    problems: Problems,
-    *,
-    rng: np.random.Generator,
-    distinct: bool = False,
-    avoid: Problems | None = None,
+def fill(
+    problems: Problems, *, rng: Generator, distinct: bool = False, avoid: Problems | None = None
 ) -> Problems:
     """The problems with new numbers, and what follows from them.
 
@@ -584,32 +535,28 @@ def filled(
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left, seen = np.arange(len(problems)), set() if avoid is None else set(keys(avoid))
     for _ in range(_ROUNDS):
-        good, drawn = one_round(problems, left, problems.present, rng)
+        good, drawn = draw_round(problems, left, problems.present, rng)
         if distinct or avoid is not None:
-            fresh = np.array(_fresh(keys(drawn), seen, distinct=distinct), dtype=np.int64)
-            good, drawn = good[fresh], drawn[fresh]
+            fresh = []
+            # Of equal problems in one round the first stays.
+            for place, key in enumerate(keys(drawn)):
+                if key not in seen:
+                    fresh.append(place)
+                    seen |= {key} if distinct else set()
+            good, drawn = good[fresh], drawn[np.array(fresh, dtype=np.int64)]
         numbers[left[good]], values[left[good]] = drawn.numbers, drawn.values
         left = np.delete(left, good)
         if not len(left):
-            return replace(problems, numbers=numbers, values=values)
-    first = problems[left[:1]].templates[0]
-    fact = f"{_ROUNDS} draws found no new numbers for {len(left)} problems, such as of {first}"
-    raise impossible(fact, "ask for fewer, for a larger prime, or draw from `pool`")
+            break
+    else:
+        first = problems[left[:1]].templates[0]
+        fact = f"{_ROUNDS} draws found no new numbers for {len(left)} problems, such as of {first}"
+        refuse(fact, "ask for fewer, for a larger prime, or draw from `pool`")
+    return replace(problems, numbers=numbers, values=values)
 
 
-def _fresh(found: list[Key], seen: set[Key], *, distinct: bool) -> list[int]:
-    """The places of keys that are new; they are not new again if all are to be distinct."""
-    places = []
-    for place, key in enumerate(found):
-        if key not in seen:
-            places.append(place)
-            if distinct:
-                seen.add(key)
-    return places
-
-
-def one_round(
-    problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: np.random.Generator
+def draw_round(
+    problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: Generator
 ) -> tuple[Int64[np.ndarray, " g"], Problems]:
     """The places in `left` that some draws of this round suit, and the first such draw of each.
 
@@ -617,42 +564,35 @@ def one_round(
     """
     # The fewer problems are left, the more tries for each: small arrays cost as much as large ones.
     tries = min(max(_ROWS // len(left), 1), _TRIES)
-    drawn, sensible = _drawn(problems, np.repeat(left, tries), open_, rng)
-    sensible = sensible.reshape(-1, tries)
-    good = np.flatnonzero(sensible.any(axis=1))
-    return good, drawn[good * tries + sensible.argmax(axis=1)[good]]
-
-
-def _drawn(
-    problems: Problems, rows: Rows, open_: Bool[np.ndarray, "n q"], rng: np.random.Generator
-) -> tuple[Problems, Bool[np.ndarray, " k"]]:
-    """These rows with new numbers, and which of them make sense in every step."""
-    part = problems[rows]
+    rows = np.repeat(left, tries)
+    part, every = problems[rows], np.arange(len(rows))
     numbers, values = part.numbers.copy(), part.values.copy()
-    sensible, every = np.ones(len(rows), dtype=bool), np.arange(len(rows))
+    sensible = np.ones(len(rows), dtype=bool)
     # Inputs come first, so one pass over the quantities computes all values.
     for quantity, skills in enumerate(part.skills.T):
         both = part.inputs[:, quantity, 1] >= 0
         # One number comes with a quantity, two with a rate, none with a step of two quantities.
         count = np.where(both, 0, 1 + (skills == code("rate")))[:, None]
-        fresh = proposed(np.maximum(skills, GIVEN), part.prime, rng=rng)
+        fresh = propose(np.maximum(skills, GIVEN), part.prime, rng=rng)
         new = open_[rows, quantity] & (skills != ABSENT)
         numbers[new, quantity] = np.where(np.arange(2) < count, fresh, -1)[new]
-        given, made = skills == GIVEN, skills > GIVEN
-        values[given, quantity] = numbers[given, quantity, 0]
-        x, y = (values[every, k] for k in part.inputs[:, quantity].T)
         one, two = numbers[:, quantity].T
-        result, fine = applied(skills, x, np.where(both, y, one), two, part.prime)
-        values[made, quantity] = result[made]
-        sensible &= fine | ~made
-    return replace(part, numbers=numbers, values=values), sensible
+        x, y = (values[every, k] for k in part.inputs[:, quantity].T)
+        result, fine = apply_skills(skills, x, np.where(both, y, one), two, part.prime)
+        # A given quantity is its own number; one that is absent stays at -1.
+        values[:, quantity] = np.select([skills == GIVEN, skills > GIVEN], [one, result], -1)
+        sensible &= fine | (skills <= GIVEN)
+    tried = sensible.reshape(-1, tries)
+    good = np.flatnonzero(tried.any(axis=1))
+    drawn = replace(part, numbers=numbers, values=values)
+    return good, drawn[good * tries + tried.argmax(axis=1)[good]]
 
 
-def distracted(
+def distract(
     problems: Problems,
     count: int,
     *,
-    rng: np.random.Generator,
+    rng: Generator,
     skills: Sequence[str] | None = None,
     wordings: Sequence[int] = range(WORDINGS),
 ) -> Problems:
@@ -664,68 +604,56 @@ def distracted(
     `ImpossibleError` if there are not enough names.
     """
     named = possible(problems.prime) if skills is None else tuple(skills)
-    known_skills(named, problems.prime)
     most = int(problems.present.sum(axis=1).max(initial=0))
     within("distractors", count, 0, ENTITIES - most)  # each quantity needs a name
-    steps = [code(skill) for skill in named if FORMS[skill][-1][0] == 1]
+    steps = [code(skill) for skill in named if 1 in QUANTITIES[skill]]
     for _ in range(count):
-        problems = _one_more(problems, steps, rng, [*wordings])
+        problems = _distract_once(problems, steps, rng, wordings)
     return problems
 
 
-def _one_more(
-    problems: Problems, steps: Sequence[int], rng: np.random.Generator, wordings: Sequence[int]
+def _distract_once(
+    problems: Problems, steps: Sequence[int], rng: Generator, wordings: Sequence[int]
 ) -> Problems:
     """The problems with one more quantity each, in a new last column."""
     rows, last = np.arange(len(problems)), problems.skills.shape[1]
-    wide = padded(problems, last + 1)
-    made = {name: getattr(wide, name).copy() for name in PER_QUANTITY}
     # Of the names, one that the problem does not use.
     luck = rng.random((len(rows), ENTITIES))
     in_use = np.where(problems.present, problems.names, problems.names[:, :1])
     np.put_along_axis(luck, in_use, -1.0, axis=1)
-    made["names"][:, last] = luck.argmax(axis=1)
-    made["wordings"][:, last] = rng.choice(np.array(wordings), size=len(rows))
+    wide = padded(problems, last + 1)
+    wide.names[:, last] = luck.argmax(axis=1)
+    wide.wordings[:, last] = rng.choice(wordings, size=len(rows))
+    # The numbers of a problem stay as they are; only those of the last column are drawn.
     new, left = np.tile(np.arange(last + 1) == last, (len(rows), 1)), rows
     for _ in range(_ROUNDS):
+        # A base is drawn among the quantities that are there.
         luck = rng.random((len(left), last))
         base = np.where(problems.present[left], luck, -1.0).argmax(axis=1)
         # As many chances to be given as to be a step.
-        chosen = rng.choice(np.array([*steps, *[0] * max(len(steps), 1)]), size=len(left))
-        made["skills"][left, last] = chosen
-        made["inputs"][left, last, 0] = np.where(chosen > 0, base, -1)
-        trial = replace(wide, skills=made["skills"].copy(), inputs=made["inputs"].copy())
-        good, drawn = one_round(trial, left, new, rng)
-        made["numbers"][left[good]], made["values"][left[good]] = drawn.numbers, drawn.values
+        chosen = rng.choice([*steps, *[GIVEN] * max(len(steps), 1)], size=len(left))
+        wide.skills[left, last] = chosen
+        wide.inputs[left, last, 0] = np.where(chosen > GIVEN, base, -1)
+        good, drawn = draw_round(wide, left, new, rng)
+        wide.numbers[left[good]], wide.values[left[good]] = drawn.numbers, drawn.values
         left = np.delete(left, good)
         if not len(left):
-            order = _inserted(problems, made["inputs"][:, last, 0], rng)
-            return replace(wide, **made, order=order)
-    fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
-    raise impossible(fact, "allow more skills, or take problems with smaller numbers")
-
-
-def _inserted(
-    problems: Problems, base: Numbers, rng: np.random.Generator
-) -> Int64[np.ndarray, "n q"]:
-    """The orders with one more quantity, anywhere behind what it is made of."""
-    places = problems.order.argsort(axis=1)
-    place = np.where(base >= 0, places[np.arange(len(base)), base], -1)
-    luck = rng.random(len(base))
+            break
+    else:
+        fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
+        refuse(fact, "allow more skills, or take problems with smaller numbers")
+    # It is told anywhere behind what it is made of.
+    base, places = wide.inputs[:, last, 0], problems.order.argsort(axis=1)
+    place = np.where(base >= 0, places[rows, base], -1)
+    luck = rng.random(len(rows))
     behind = place + 0.5 + np.floor(luck * (problems.present.sum(axis=1) - place))
-    return np.concatenate([places, behind[:, None]], axis=1).argsort(axis=1, kind="stable")
-
-
-@cache
-def wordings() -> dict[str, Any]:
-    """Return the sentences of ``templates/word_problems.toml``, which says what each is."""
-    file = Path(__file__).with_name("templates") / "word_problems.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    order = np.concatenate([places, behind[:, None]], axis=1).argsort(axis=1, kind="stable")
+    return replace(wide, order=order)
 
 
 def _scene(number: int) -> tuple[list[str], list[str], list[str]]:
     """The owners of a scene, its verb and its thing, the latter for one and for several."""
-    places = wordings()["scenes"]
+    places = read_wordings("word_problems")["scenes"]
     place = places[number * len(places) // SCENES]
     return place["owners"], place["verb"], place["things"][number % len(place["things"])]
 
@@ -738,13 +666,12 @@ class Story(NamedTuple):
     answer: str
 
 
-def _rows(problems: Problems) -> list[SimpleNamespace]:
+def _list_rows(problems: Problems) -> list[SimpleNamespace]:
     """Each problem as plain lists, with the quantities that its answer needs and its steps."""
     columns = problems.columns() | {"needed": problems.needed, "solution": problems.solution}
-    lists = {name: array.tolist() for name, array in columns.items()}
     rows = []
-    for k in range(len(problems)):
-        row = SimpleNamespace(**{name: values[k] for name, values in lists.items()})
+    for values in zip(*map(np.ndarray.tolist, columns.values()), strict=True):
+        row = SimpleNamespace(**dict(zip(columns, values, strict=True)))
         row.steps = [(j, SKILLS[row.skills[j] - 1]) for j in row.solution if j >= 0]
         rows.append(row)
     return rows
@@ -769,22 +696,21 @@ def stories(problems: Problems) -> list[Story]:
     """
     if problems.prime:
         fact = f"nobody counts modulo {problems.prime} in English"
-        raise impossible(fact, "draw problems in whole numbers, or take their tokens or programs")
-    told = []
-    for row in _rows(problems):
-        solution = [*_solved(row), f"The answer is {row.values[row.asked]}."]
-        told.append(Story(_joined(_told(row)), _joined(solution), str(row.values[row.asked])))
-    return told
+        refuse(fact, "draw problems in whole numbers, or take their tokens or programs")
+    return [
+        Story(_tell(row), _solve(row), str(row.values[row.asked])) for row in _list_rows(problems)
+    ]
 
 
-def _joined(sentences: list[str]) -> str:
+def _join(sentences: list[str]) -> str:
+    # Names of boxes begin with a small letter, sentences do not.
     return " ".join(each[:1].upper() + each[1:] for each in sentences)
 
 
-def _told(row: SimpleNamespace) -> list[str]:
+def _tell(row: SimpleNamespace) -> str:
     """What is told of each quantity, and last the question."""
     owners, verb, thing = _scene(row.scenes)
-    sentences, text = [], wordings()
+    sentences, text = [], read_wordings("word_problems")
     words = {"has": verb[0], "have": verb[1], "t": thing[0], "ts": thing[1]}
     for k in row.order:
         if row.skills[k] == ABSENT:
@@ -795,27 +721,28 @@ def _told(row: SimpleNamespace) -> list[str]:
             step = text["steps"][SKILLS[row.skills[k] - 1]]
             ways = step["of_two" if made_of[1:] else "of_one"]
         n, m = row.numbers[k]
+        # A wording takes what it needs of these and ignores the rest.
         words |= {"X": owners[row.names[k]], **dict(zip("AB", made_of, strict=False))}
         words |= {"n": n, "m": m, "tn": thing[n != 1], "tm": thing[m != 1]}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
         words["minutes"] = "minute" if m == 1 else "minutes"
         sentences.append(ways[row.wordings[k]].format_map(words))
     words["X"] = owners[row.names[row.asked]]
-    return [*sentences, text["question"][row.asking].format_map(words)]
+    return _join([*sentences, text["question"][row.asking].format_map(words)])
 
 
-def _solved(row: SimpleNamespace) -> list[str]:
-    """A sentence for each step."""
+def _solve(row: SimpleNamespace) -> str:
+    """A sentence for each step and one for the answer."""
     owners, verb, thing = _scene(row.scenes)
-    values, sentences = [str(value) for value in row.values], []
+    values, sentences = [*map(str, row.values)], []
     for k, skill in row.steps:
         operands = _operands(row, k, values)
         if skill == "compare":
             operands.sort(key=int, reverse=True)  # a difference is written as one of whole numbers
-        written = wordings()["steps"][skill]["written"].format(*operands)
+        written = read_wordings("word_problems")["steps"][skill]["written"].format(*operands)
         counted = f"{values[k]} {thing[row.values[k] != 1]}"
         sentences.append(f"{owners[row.names[k]]} {verb[0]} {written} = {counted}.")
-    return sentences
+    return _join([*sentences, f"The answer is {values[row.asked]}."])
 
 
 def programs(problems: Problems) -> list[str]:
@@ -824,21 +751,23 @@ def programs(problems: Problems) -> list[str]:
     A program has the functions that it needs, a line for each quantity on which the answer depends,
     and last ``answer = …``.
     """
-    prime, made = problems.prime, []
-    for row in _rows(problems):
+    prime, wordings = problems.prime, read_wordings("word_problems")["steps"]
+    programs = []
+    for row in _list_rows(problems):
         owners = NAMES if prime else _scene(row.scenes)[0]
         named = [owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
-        used, steps = {skill for _, skill in row.steps}, wordings()["steps"]
-        functions = [steps[skill].get("function") for skill in SKILLS if skill in used]
-        lines = [each[prime > 0].format(p=prime) for each in functions if each]
+        used = {skill for _, skill in row.steps}
+        functions = [wordings[skill]["function"] for skill in ("rate", "percent") if skill in used]
+        # Each text has two forms: in whole numbers, and modulo a prime.
+        lines = [each[prime > 0].format(p=prime) for each in functions]
         given = [k for k in row.order if row.skills[k] == GIVEN and row.needed[k]]
         lines += [f"{named[k]} = {row.values[k]}" for k in given]
         for k, skill in row.steps:
             operands = dict(zip("xyz", _operands(row, k, named), strict=False))
-            formula = steps[skill]["program"][prime > 0].format(p=prime, **operands)
+            formula = wordings[skill]["program"][prime > 0].format(p=prime, **operands)
             lines.append(f"{named[k]} = {formula}")
-        made.append("\n".join([*lines, f"answer = {named[row.asked]}", ""]))
-    return made
+        programs.append("\n".join([*lines, f"answer = {named[row.asked]}", ""]))
+    return programs
 
 
 @dataclass(frozen=True)
@@ -847,11 +776,6 @@ class Alphabet:
 
     prime: int
     canaries: int = 16
-
-    def __post_init__(self) -> None:
-        known_skills(("add",), self.prime)
-        within("the prime of problems that have tokens", self.prime, 2)
-        within("canaries", self.canaries, 0)
 
     @property
     def vocabulary(self) -> int:
@@ -912,6 +836,7 @@ def stepwise(code: Alphabet, problems: Problems) -> Prompts:
     rows = _compact(np.concatenate([question, _lines(code, problems)], axis=1))
     places = np.arange(rows.shape[1])
     length = (rows != PAD).sum(axis=1)[:, None]
+    # Each token from the question on predicts the one after it.
     after = np.roll(rows, -1, axis=1)
     targets = np.where((places >= asked[:, None]) & (places < length - 1), after, -1)
     # Nothing is to be predicted after the answer, so it is a target and no token.
@@ -923,17 +848,17 @@ def _question(
     code: Alphabet, problems: Problems, ask: int
 ) -> tuple[Int64[np.ndarray, "n t"], Numbers]:
     """All that is told and what is asked, and where that ends."""
-    if code.prime != problems.prime:
-        fact = f"problems modulo {problems.prime} have no tokens among those modulo {code.prime}"
-        raise impossible(fact, "take the alphabet of their prime; whole numbers (0) have none")
     rows = np.arange(len(problems))
     name, given = code.name(problems.names), problems.skills == GIVEN
+    # Absent parts are padding at first, which is pressed out of the row at the end.
     word = np.where(given, PAD, code.word(problems.skills, problems.wordings))
     inputs = code.name(problems.names[rows[:, None, None], problems.inputs])
     takes = _takes(problems.inputs, inputs, code, problems.numbers)
+    # In the last two wordings the name comes after the operands.
     first = given | (problems.wordings < WORDINGS // 2)
     block = np.stack([np.where(first, name, PAD), word, *takes, np.where(first, PAD, name)], axis=2)
     block = np.where(problems.present[:, :, None], block, PAD)
+    # Told in the order drawn, not in that of the graph.
     sentences = np.take_along_axis(block, problems.order[:, :, None], axis=1)
     asked = code.name(problems.names[rows, problems.asked])
     asking = np.stack([np.full_like(asked, ask), asked], axis=1)
@@ -943,6 +868,7 @@ def _question(
 
 def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:
     """A line for each step of the solution."""
+    # Behind the last step there is -1, whose line is made like any other and then left out.
     step, rows = problems.solution, np.arange(len(problems))[:, None]
     value = code.number(problems.values)
     inputs = problems.inputs[rows, step]
@@ -966,6 +892,7 @@ def _takes(
 
 def _compact(rows: Int64[np.ndarray, "n t"]) -> Int64[np.ndarray, "n u"]:
     """The rows without padding but at their ends, no longer than the longest needs."""
+    # A stable sort keeps the order of the tokens.
     moved = np.take_along_axis(rows, np.argsort(rows == PAD, axis=1, kind="stable"), axis=1)
     return moved[:, : int((moved != PAD).sum(axis=1).max(initial=1))]
 
@@ -979,80 +906,90 @@ SPLITS = {
 """For each split the things, keys of `contents`, that problems of its two parts never share."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """A pool in two parts, which differ in structure and not only by random choice.
-
-    Attributes
-    ----------
-    by : str
-        The name of the split, one of `SPLITS`.
-    trained, held_out : Pool
-        The parts.
-    pairs : frozenset of (str, str)
-        The pairs of skills that are held out.
-    """
-
-    by: str
-    trained: Pool
-    held_out: Pool
-    pairs: frozenset[Pair] = frozenset()
-
-    @property
-    def apart(self) -> tuple[str, ...]:
-        """What problems of the two parts never share, if all are drawn as distinct."""
-        return SPLITS[self.by]
-
-
 def split(
-    pool: Pool, by: str, *, rng: np.random.Generator, pairs: Sequence[Sequence[str]] = ()
-) -> Split:
-    """Split a pool in two; raises `ImpossibleError` if a part would be empty.
+    templates: Sequence[Template],
+    by: str,
+    rows: int,
+    *,
+    rng: Generator,
+    prime: int = 0,
+    pair: Sequence[str] = (),
+    distractors: int = 0,
+    skills: Sequence[str] | None = None,
+) -> tuple[dict[str, Problems], set[Pair]]:
+    """Return distinct problems in two sets, "train" and "test", which differ in structure.
 
-    Held out are, by "pair", all templates that contain both skills of one of `pairs`, by default of
-    a fifth of all pairs; by "template", a fifth of the templates; by "depth", the deepest ones; by
-    "wording", one of the wordings of all templates. A fifth is at least one.
+    Also returned are the pairs of skills that are held out. Held out are, by "pair", all templates
+    that contain both skills of `pair`, or of a fifth of all pairs; by "template", a fifth of the
+    templates; by "depth", the deepest ones; by "wording", one of the wordings of all templates. A
+    fifth of the `rows` problems are for testing; a fifth is at least one. Each problem gets
+    `distractors` quantities by `distract`.
+
+    Raises
+    ------
+    ImpossibleError
+        If a set would be empty, or too few distinct problems exist.
+    LeakError
+        If the problems share what the split holds out.
     """
     one_of("split", by, tuple(SPLITS))
-    templates, held = pool.templates, frozenset[Pair]()
-    chosen: set[Template] = set()
-    if by == "pair":
-        held = _pairs(pool, pairs, rng)
-        chosen = {each for each in templates if each.pairs & held}
-    elif by == "template":
-        order = rng.permutation(len(templates)).tolist()
-        chosen = {templates[k] for k in order[: max(round(0.2 * len(order)), 1)]}
+    held = _choose_pairs(templates, pair, prime, rng) if by == "pair" else set[Pair]()
+    chosen = {each for each in templates if each.pairs & held}
+    if by == "template":
+        order = rng.permutation(len(templates))
+        chosen = set(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
     elif by == "depth":
-        deepest = max(each.depth for each in templates)
+        deepest = max(map(attrgetter("depth"), templates))
         chosen = {each for each in templates if each.depth == deepest}
-    parts = []
-    out = rng.choice(pool.wordings) if by == "wording" else -1
-    for test in (False, True):
-        if by == "wording":
-            part = replace(pool, wordings=tuple(k for k in pool.wordings if (k == out) == test))
-        else:
-            part = replace(pool, templates=tuple(t for t in templates if (t in chosen) == test))
-        if not part.templates or not part.wordings:
-            what = "testing" if test else "training"
-            fact = f"holding out a {by}, this split leaves no problem for {what}"
-            raise impossible(fact, f"hold out another {by}, or draw on a larger pool")
-        parts.append(part)
-    trained, held_out = parts
-    return Split(by, trained, held_out, held)
+    parts = {"train": [*templates], "test": [*templates]}
+    # Either the templates of the two parts differ or their wordings do.
+    words = {"train": [*range(WORDINGS)], "test": [*range(WORDINGS)]}
+    if by == "wording":
+        words["test"] = [int(rng.choice(WORDINGS))]
+        words["train"].remove(words["test"][0])
+    else:
+        parts["train"] = [each for each in templates if each not in chosen]
+        parts["test"] = [each for each in templates if each in chosen]
+    made: dict[str, Problems] = {}
+    # Even of two problems one is held out.
+    fifth = max(rows // 5, 1)
+    for name, count in (("train", rows - fifth), ("test", fifth)):
+        if not parts[name]:
+            fact = f"holding out a {by}, this split leaves no problem for {name}ing"
+            refuse(fact, f"hold out another {by}, or draw on a larger pool")
+        made[name] = problems(
+            parts[name],
+            count,
+            rng=rng,
+            prime=prime,
+            wordings=words[name],
+            distinct=True,
+            avoid=made.get("train"),
+        )
+    for name, drawn in made.items():
+        made[name] = distract(drawn, distractors, rng=rng, skills=skills, wordings=words[name])
+    # Checked on the problems themselves, however they were drawn; other pairs may be in both.
+    found = [contents(drawn) for drawn in made.values()]
+    found[0]["pairs"] &= held or found[0]["pairs"]
+    one = {kind: found[0][kind] for kind in SPLITS[by]}
+    check_disjoint(one, found[1], ("the trained", "the held-out problems"))
+    return made, held
 
 
-def _pairs(pool: Pool, pairs: Sequence[Sequence[str]], rng: np.random.Generator) -> frozenset[Pair]:
+def _choose_pairs(
+    templates: Sequence[Template], pair: Sequence[str], prime: int, rng: Generator
+) -> set[Pair]:
     """The pairs of skills to hold out, each in the order of `SKILLS`."""
-    for pair in pairs:
-        known_skills(pair, pool.prime)
+    if pair:
+        check_skills(pair, prime)
         if len({*pair}) != 2:
-            fact = f"a pair of skills is {' and '.join(pair)}"
-            raise impossible(fact, "name two different skills in each")
-    if pairs:
-        return frozenset((a, b) for a, b in (sorted(p, key=SKILLS.index) for p in pairs))
-    every = sorted(set().union(*(each.pairs for each in pool.templates)))
-    chosen = rng.permutation(len(every))[: max(round(len(every) / 5), 1)].tolist()
-    return frozenset(every[k] for k in chosen)
+            refuse(f"a pair of skills is {' and '.join(pair)}", "name two different skills in each")
+        one, other = sorted({*pair}, key=SKILLS.index)
+        return {(one, other)}
+    # Sorted, since the order of a set differs from run to run.
+    every = sorted(set[Pair]().union(*map(attrgetter("pairs"), templates)))
+    chosen = rng.permutation(len(every))[: max(round(len(every) / 5), 1)]
+    return set(map(every.__getitem__, chosen))
 
 
 def contents(problems: Problems) -> dict[str, frozenset[object]]:
@@ -1062,44 +999,15 @@ def contents(problems: Problems) -> dict[str, frozenset[object]]:
     skills in one problem. ``depths``: lengths of the longest chain of steps. ``wordings``: of
     questions and of all sentences, distracting ones included.
     """
-    templates = {template for template, _ in problems.forms()[0]}
+    templates = {*problems.templates}
     wordings = (problems.wordings[problems.present], problems.asking)
     return {
         "problems": frozenset(keys(problems)),
-        "templates": frozenset(template.code for template in templates),
-        "pairs": frozenset(pair for template in templates for pair in template.pairs),
-        "depths": frozenset(template.depth for template in templates),
+        "templates": frozenset(map(attrgetter("code"), templates)),
+        "pairs": frozenset[Pair]().union(*map(attrgetter("pairs"), templates)),
+        "depths": frozenset(map(attrgetter("depth"), templates)),
         "wordings": frozenset(np.concatenate(wordings).tolist()),
     }
-
-
-def sets(
-    parts: Split,
-    rows: int,
-    *,
-    rng: np.random.Generator,
-    distractors: int = 0,
-    skills: Sequence[str] | None = None,
-) -> dict[str, Problems]:
-    """Return distinct problems of both parts of a split, "train" and "test", checked to be apart.
-
-    A fifth of the `rows` problems, at least one, are held out; `rows` is 2 or more. Each problem
-    gets `distractors` quantities by `distracted`. Raises `ImpossibleError` if too few distinct
-    problems exist, and `LeakError` if the problems share what the split holds out.
-    """
-    within("problems in all", rows, 2)
-    held = max(rows // 5, 1)
-    train = parts.trained.drawn(rows - held, rng=rng, distinct=True)
-    test = parts.held_out.drawn(held, rng=rng, distinct=True, avoid=train)
-    made = {}
-    for name, part, source in (("train", train, parts.trained), ("test", test, parts.held_out)):
-        words = source.wordings
-        made[name] = distracted(part, distractors, rng=rng, skills=skills, wordings=words)
-    # Checked on the problems themselves, however they were drawn; other pairs may be in both.
-    one, other = (contents(part) for part in made.values())
-    one["pairs"] &= parts.pairs or one["pairs"]
-    check_disjoint(one, other, parts.apart, ("the trained", "the held-out problems"))
-    return made
 
 
 _FIELDS = """
@@ -1133,7 +1041,7 @@ def export(
         # A word that stands nowhere else: the set's name, and a digest of its problems.
         digest = hashlib.sha256(repr(sorted(keys(problems))).encode()).hexdigest()
         canary = f"canary-word-problems-{name}-{digest[:16]}"
-        count = len({template for template, _ in problems.forms()[0]})
+        count = len({*problems.templates})
         table.append(f"| {name} | {len(problems)} | {count} | `{canary}` |")
         rows[name] = _export_rows(problems, canary)
     body = "\n".join([about.strip(), "", *table, _FIELDS])
@@ -1141,19 +1049,26 @@ def export(
 
 
 def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
+    # Modulo a prime there are tokens, in whole numbers English.
     texts = _tokens(problems) if problems.prime else [each._asdict() for each in stories(problems)]
-    columns = (_rows(problems), texts, programs(problems), problems.templates)
     idle = (problems.present & ~problems.needed).sum(axis=1).tolist()
+    columns = (_list_rows(problems), texts, programs(problems), problems.templates, idle)
     rows: list[dict[str, object]] = []
-    for k, (row, text, program, template) in enumerate(zip(*columns, strict=True)):
+    for row, text, program, template, distractors in zip(*columns, strict=True):
         order = [j for j in row.order if row.skills[j] != ABSENT]
         owners = NAMES if problems.prime else _scene(row.scenes)[0]
-        structure = {"skills": "+".join(sorted(template.skills)), "steps": template.steps}
-        structure |= {"depth": template.depth, "distractors": idle[k]}
-        told = {"entities": [owners[row.names[j]] for j in order]}
-        told["wordings"] = [*(row.wordings[j] for j in order), row.asking]
-        graph = {"program": program, "template": template.code, "graph": str(template)}
-        rows.append({**text, **graph, **structure, **told, "canary": canary})
+        structure = {
+            "program": program,
+            "template": template.code,
+            "graph": str(template),
+            "skills": "+".join(sorted(template.skills)),
+            "steps": template.steps,
+            "depth": template.depth,
+            "distractors": distractors,
+            "entities": [owners[row.names[j]] for j in order],
+            "wordings": [*(row.wordings[j] for j in order), row.asking],
+        }
+        rows.append({**text, **structure, "canary": canary})
     return rows
 
 

@@ -1,10 +1,11 @@
 """Array functions that witnesses and hypotheses of several theorems use."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian
+from loratheory.lowrank import Array, LowRank, array_namespace, count_above, device, gaussian
 from loratheory.theorems._theorem import SAFETY
 
 
@@ -29,20 +30,44 @@ def lead(scores: Array) -> float:
     return float(scores[0] - array_namespace(scores).max(scores[1:]))
 
 
+def largest(array: Array) -> float:
+    """Return the largest magnitude of an entry."""
+    return float(array_namespace(array).max(abs(array)))
+
+
+def spectral_norm(matrix: Array) -> float:
+    """Return the largest singular value of a matrix."""
+    return float(array_namespace(matrix).linalg.svdvals(matrix)[0])
+
+
 def condition_number(matrix: Array) -> float:
     """Return the largest singular value over the least one, or ``inf`` if that is 0."""
     sigma = array_namespace(matrix).linalg.svdvals(matrix)
     return float(sigma[0]) / float(sigma[-1]) if float(sigma[-1]) > 0 else math.inf
 
 
+def condition_on_span(matrix: Array, clear: float) -> float:
+    """Return the largest singular value over the least that exceeds `clear` times the largest.
+
+    It is 1 where there are no columns.
+    """
+    sigma = array_namespace(matrix).linalg.svdvals(matrix) if matrix.shape[1] else matrix[0, :]
+    kept = count_above(sigma, clear)
+    return float(sigma[0] / sigma[kept - 1]) if kept else 1.0
+
+
+def share_true(hits: Array) -> float:
+    """Return the share of entries of a Boolean array that are true."""
+    return int(array_namespace(hits).count_nonzero(hits)) / math.prod(hits.shape)
+
+
 def is_orthonormal(frame: Array) -> bool:
     """Whether the columns of a frame, or of each of a stack of frames, are orthonormal."""
-    xp = array_namespace(frame)
-    gram = xp.matrix_transpose(frame) @ frame
-    return float(xp.max(xp.abs(gram - eye(frame, frame.shape[-1])))) <= SAFETY
+    gram = array_namespace(frame).matrix_transpose(frame) @ frame
+    return largest(gram - eye(frame, frame.shape[-1])) <= SAFETY
 
 
-def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
+def perturb(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
     """Return a random update of this rank, or `best` with the entries of its `up` perturbed.
 
     The random update's magnitude is between ``10**-decades`` and ``10**decades``; entries are
@@ -55,7 +80,49 @@ def nudged(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6)
     return LowRank(best.up * (1 + size * rng.standard_normal(best.up.shape)), best.down)
 
 
-def alternating(
+def harmonic_frame(count: int, dimension: int) -> np.ndarray:
+    """Return a tight frame of unit vectors: columns (dimension, count), with rows of equal length.
+
+    ``1 <= dimension <= count``; the rows are cosines and sines at multiples of one angle.
+    """
+    if dimension == count:
+        return np.eye(count)
+    phase = 2 * np.pi * np.outer(np.arange(1, dimension // 2 + 1), np.arange(count)) / count
+    # an odd dimension takes a constant row, half as often as a pair of waves
+    even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / dimension)
+    return np.concatenate([even, np.full((dimension % 2, count), dimension**-0.5)])
+
+
+def nearest_columns(rng: np.random.Generator, one: Array, two: Array) -> tuple[Array, Array]:
+    """Return unit columns of two spans at their least angle, found by projecting in turn."""
+    first, second = one @ rng.standard_normal((one.shape[1], 1)), two[:, :1]
+    for _ in range(60):
+        first = first / np.linalg.norm(first)
+        near = two @ np.linalg.lstsq(two, first, rcond=None)[0]
+        # at right angles any column will do
+        if np.linalg.norm(near) <= SAFETY:
+            break
+        second = near / np.linalg.norm(near)
+        # each projection brings the pair nearer
+        first = one @ np.linalg.lstsq(one, second, rcond=None)[0]
+    return first / np.linalg.norm(first), second / np.linalg.norm(second)
+
+
+def disturb(rng: np.random.Generator, best: Iterable[LowRank]) -> tuple[LowRank, ...]:
+    """Return updates near the `best`, perturbed by 1e-12 to 1, or noise of that size alone.
+
+    Only their columns `up` are disturbed, so that they keep their ranks.
+    """
+    # next to the best a wrong constant shows first
+    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    updates = []
+    for low in best:
+        noise = nudge * rng.standard_normal(low.up.shape)
+        updates.append(LowRank(keep * low.up + noise, low.down))
+    return tuple(updates)
+
+
+def fit_alternating(
     rng: np.random.Generator,
     wanted: Array,
     rank: int,

@@ -12,30 +12,28 @@ from typing import Any
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, largest
 
 DOUBT = 1e-9  # how rarely sampling alone may exceed the allowance of a frequency
 SIGMAS = 10.0  # standard errors of a moment beyond which a sample is refused
 
 
-def frequency_room(probability: float, trials: int) -> float:
-    """Return how far a frequency in this many trials may lie from its probability by chance.
-
-    Chance exceeds this distance once in a billion runs.
-    """
-    from scipy.stats import binom  # slow to import
-
-    # the interval outside which a frequency falls once in a billion runs
-    ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], trials, probability) / trials
-    return float(max(abs(ends - probability)))
-
-
-def sampled(bound: Callable[[Any], float]) -> Callable[[Any], float]:
+def allow_for_sampling(bound: Callable[[Any], float]) -> Callable[[Any], float]:
     """Return the `noise` of a theorem whose value is a frequency in ``case.trials`` trials.
 
-    The probability of each trial is ``bound(case)``.
+    The probability of each trial is ``bound(case)``. Chance moves the frequency farther than the
+    noise once in a billion runs.
     """
-    return lambda case: frequency_room(bound(case), case.trials)
+
+    def _room(case: Any) -> float:
+        from scipy.stats import binom  # slow to import
+
+        probability = bound(case)
+        # the interval outside which a frequency falls once in a billion runs
+        ends = binom.ppf([DOUBT / 2, 1 - DOUBT / 2], case.trials, probability) / case.trials
+        return float(max(abs(ends - probability)))
+
+    return _room
 
 
 def standard_normal(entries: Array) -> bool:
@@ -44,6 +42,13 @@ def standard_normal(entries: Array) -> bool:
     second, fourth = (float(xp.sum(entries**power)) / count for power in (2, 4))
     near = abs(second - 1) <= SIGMAS * (2 / count) ** 0.5
     return near and abs(fourth - 3) <= SIGMAS * (96 / count) ** 0.5
+
+
+def unit_vectors(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Return independent uniform directions: vectors of length one along the last axis."""
+    # normal vectors have no preferred direction
+    free = rng.standard_normal(shape)
+    return free / np.linalg.norm(free, axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +75,14 @@ class Sample:
         xp = array_namespace(self.keys)
         common = xp.sum(self.keys * self.queries[:, :, None], axis=(0, 1))
         lengths = float(xp.sum(self.queries**2))
-        return bool(xp.all(xp.abs(common) <= SIGMAS * math.sqrt(lengths)))
+        return largest(common) <= SIGMAS * math.sqrt(lengths)
 
     @property
     def lengths_are_standard(self) -> bool:
         """Whether mean and variance of the queries' squared norms agree with a chi-squared's."""
         xp = array_namespace(self.queries)
         trials, d = self.queries.shape
+        # a chi-squared variable of d degrees has variance 2 d and fourth moment 12 d² + 48 d
         off = xp.sum(self.queries**2, axis=1) - d
         mean, spread = float(xp.mean(off)), float(xp.mean(off**2)) / (2 * d) - 1
         steps = math.sqrt(2 * d / trials), math.sqrt((2 + 12 / d) / trials)

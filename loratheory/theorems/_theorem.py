@@ -15,19 +15,21 @@ A module defines the parts of its theorem under fixed names, and `Theorem.of` co
   ``rival``, ``adversary``, ``noise``, ``scale`` and ``condition``, of which the last two may be
   attributes of ``Case``;
 * ``ASSUMPTIONS``, hypotheses in words, each with a predicate, and ``CONTROLS``, at least one for
-  each hypothesis; an `Assumption` without a control gives the reason;
+  each hypothesis (`spoil` makes one of an instance that obeys all); an `Assumption` without a
+  control gives the reason;
 * ``UNSEEN``: the reason, where `verify` would not notice if the law were changed by a tenth;
 * ``KIND = "lemma"`` for a result that is used and tested but not listed among the theorems;
   ``PART_OF`` for a corollary with a module of its own: the label of its theorem.
 
 A statement may have clauses: special cases, corollaries and remarks that the same module tests,
 each with its own label and verdict. Each is stated in a paragraph of the docstring, and ``CLAUSES``
-collects the theorems that `Theorem.clause` returns for them. A clause takes from its theorem
-whatever it does not change.
+collects the theorems that `Theorem.clause` returns for them. The parts that a clause changes end
+with a suffix of its own, as in ``bound_hard``; it takes all others from its theorem, but where it
+measures something else, nothing that constructs or scales its theorem's witnesses.
 
 Theorems of one family, which share case and proof, share a module: its docstring holds a document
 for each, with a line of ``=`` between them. The parts of the second one end with a suffix of its
-own, as in ``draw_law``, and ``CLAUSES`` lists it too.
+own, as in ``draw_price``, and ``CLAUSES`` lists it too.
 
 ``COMPUTE`` lists functions of plain numbers, such as a threshold by the number of hops, which
 `loratheory theorems NAME --at` calls.
@@ -50,9 +52,8 @@ SAFETY = 2.0**12 * 2.0**-52  # rounding room, relative to the case's own scale
 Sense = Literal["lower", "upper", "equal"]
 Status = Literal["proved", "cited", "conjectured", "refuted"]
 Kind = Literal["theorem", "lemma", "clause"]
-CLAUSE = r"^\*\*(?:Corollary|Remark|Refuted) \((.+?)\)\.\*\*\s+(.+?)(?=^\*\*[A-Z]|^References$|\Z)"
 NEXT_DOCUMENT = r"\n={20,}\n"  # between the documents of a family's module
-TELLS = r"^\*\*What it tells someone who merges adapters\.\*\*\s+(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
+FIRST_SENTENCE = r"(.+?[.])(?=\s[A-Z]|\n\n|\s*\Z)"
 
 
 class AssumptionError(ValueError):
@@ -109,6 +110,18 @@ class Control(Generic[C, W]):
     fails: Literal["holds", "tight"] = "holds"
 
 
+def spoil(
+    name: str, breaks: str, fine: Callable[[], tuple[C, W]], change: Callable[[W], W]
+) -> Control[C, W]:
+    """Return a control whose instance is that of `fine`, with its witness changed."""
+
+    def _spoilt() -> tuple[C, W]:
+        case, witness = fine()
+        return case, change(witness)
+
+    return Control(name, breaks, _spoilt)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The outcome of checking one witness against a theorem's bound.
@@ -149,7 +162,11 @@ FUNCTIONS = (
     *("draw", "bound", "measure", "attain", "rival", "adversary"),
     *("scale", "condition", "noise"),
 )
-DATA = ("SENSE", "STATUS", "SOURCE", "USES", "CONTROLS", "KIND", "PART_OF", "UNSEEN", "COMPUTE")
+WITNESSES = ("attain", "rival", "adversary", "scale", "condition", "noise")
+DATA = (
+    *("SENSE", "STATUS", "SOURCE", "USES", "ASSUMPTIONS", "CONTROLS"),
+    *("KIND", "PART_OF", "UNSEEN", "COMPUTE"),
+)
 
 
 def parts(document: str) -> dict[str, str]:
@@ -184,11 +201,11 @@ def parts(document: str) -> dict[str, str]:
 
 def state(document: str, name: str) -> str:
     """Return the statement of a document in one line; ValueError if it has none."""
-    stated = re.search(r"^\*\*Statement\.\*\*\s+(.+?)\n\n", document, re.MULTILINE | re.DOTALL)
-    if stated is None:
+    stated = parts(document)["Statement"]
+    if not stated:
         message = f"{name}: its docstring has no paragraph that opens with **Statement.**: write it"
         raise ValueError(message)
-    return " ".join(stated[1].split())
+    return " ".join(stated.split())
 
 
 def find_document(text: str, title: str, name: str) -> str:
@@ -201,6 +218,17 @@ def find_document(text: str, title: str, name: str) -> str:
             return document.strip() + "\n"
     message = f"{name}: its docstring has no document with the title {title!r}: correct one of them"
     raise ValueError(message)
+
+
+def collect(module: str, suffix: str) -> dict[str, Any]:
+    """Return the parts that a module defines under their fixed names followed by this suffix."""
+    defined, given = vars(sys.modules[module]), {}
+    # parts are found by their fixed names, so that a module needs no list
+    for part in FUNCTIONS:
+        given[part] = defined.get(part + suffix)
+    for part in DATA:
+        given[part.lower()] = defined.get(part + suffix.upper())
+    return {part: value for part, value in given.items() if value is not None}
 
 
 def list_assumptions(given: Any) -> tuple[Assumption[Any, Any], ...]:
@@ -306,8 +334,8 @@ class Theorem(Generic[C, W]):
             In a module of several theorems the title of this one's document, up to a colon. By
             default the first document is taken, and the label is made of the module's name.
         suffix : str
-            What the names of its parts end with in a module of several theorems: with ``_law``
-            they are ``draw_law``, ``ASSUMPTIONS_LAW`` and so on.
+            What the names of its parts end with in a module of several theorems: with
+            ``_price`` they are ``draw_price``, ``ASSUMPTIONS_PRICE`` and so on.
         **more
             Further attributes, such as a `scale` that is one ``lambda``.
 
@@ -326,11 +354,7 @@ class Theorem(Generic[C, W]):
         *_, chapter, result = name.split(".")
         module = vars(sys.modules[name])
         document = find_document(module["__doc__"] or "", title, name)
-        # parts are found by their fixed names, so that a module needs no list
-        given = {part: module[part + suffix] for part in FUNCTIONS if part + suffix in module}
-        for part in (*DATA, "ASSUMPTIONS"):
-            if part + suffix.upper() in module:
-                given[part.lower()] = module[part + suffix.upper()]
+        given = collect(name, suffix)
         # a case may know its own scale and condition
         known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
         given |= {part: attrgetter(part) for part in known if not suffix} | more
@@ -346,15 +370,18 @@ class Theorem(Generic[C, W]):
             **given,
         )
 
-    def clause(self, name: str, **changes: Any) -> "Theorem[Any, Any]":
+    def clause(self, name: str, suffix: str = "", **changes: Any) -> "Theorem[Any, Any]":
         """Return a clause of this theorem: a claim with a label and a verdict of its own.
 
         Parameters
         ----------
         name : str
             Its name in the docstring, where ``**Corollary (name).**`` opens its statement.
+        suffix : str
+            What the names of the module's parts end with that differ: with ``_hard`` they are
+            ``bound_hard``, ``CONTROLS_HARD`` and so on.
         **changes
-            The attributes that differ; `assumptions` may be a dict from words to predicates.
+            Further attributes that differ.
 
         Returns
         -------
@@ -366,14 +393,19 @@ class Theorem(Generic[C, W]):
         ValueError
             If the docstring has no paragraph of that name.
         """
-        # the docstring states all clauses: a claim without words is an error
-        stated = dict(re.findall(CLAUSE, self.document, re.MULTILINE | re.DOTALL))
-        if name not in stated:
+        # a clause opens with Corollary, Remark or Refuted, and its name in parentheses
+        stated = [text for key, text in parts(self.document).items() if key.endswith(f" ({name})")]
+        if not stated:
             message = f"{self.label}: its docstring has no **Corollary ({name}).**: state it there"
             raise ValueError(message)
+        if suffix:
+            changes = collect(self.module, suffix) | changes
+        # another measure has other witnesses, in units of their own
+        if "measure" in changes:
+            changes = {part: getattr(Theorem, part) for part in WITNESSES} | changes
         if "assumptions" in changes:
             changes["assumptions"] = list_assumptions(changes["assumptions"])
-        text, title = stated[name].strip(), f"{name[0].upper()}{name[1:]}"
+        text, title = stated[0], f"{name[0].upper()}{name[1:]}"
         return replace(
             self,
             label=f"thm:{name.replace(' ', '-')}",
@@ -390,7 +422,8 @@ class Theorem(Generic[C, W]):
     @property
     def tells(self) -> str:
         """The practical consequence for someone who merges or routes adapters; may be empty."""
-        found = re.search(TELLS, self.document, re.MULTILINE | re.DOTALL)
+        told = parts(self.document).get("What it tells someone who merges adapters", "")
+        found = re.match(FIRST_SENTENCE, told, re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
     def __repr__(self) -> str:
@@ -417,6 +450,7 @@ class Theorem(Generic[C, W]):
             If a hypothesis of the bound is violated: the theorem then claims nothing.
         """
         for assumption in self.assumptions:
+            # what only tightness needs is no reason to refuse
             if not (assumption.to_attain or assumption.holds(case, witness)):
                 message = f"{self.label} says nothing here: it needs {assumption.text}"
                 raise AssumptionError(message)
@@ -426,6 +460,8 @@ class Theorem(Generic[C, W]):
         """Return the verdict without testing the hypotheses, as controls require."""
         bound, value = self.bound(case), self.measure(case, witness)
         slack = {"lower": value - bound, "upper": bound - value, "equal": -abs(value - bound)}
+        # the slack is positive on the allowed side, whatever the sense
         condition = self.condition(case)
+        # rounding grows with the data and with what is inverted, sampling does not
         room = SAFETY * condition * self.scale(case) + self.noise(case)
         return Verdict(self.label, bound, value, slack[self.sense], room, condition)

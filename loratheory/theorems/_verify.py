@@ -278,40 +278,36 @@ def sensitivity(
     if theorem.status == "refuted":
         message = f"{theorem.label} is refuted by one example, not by a law: verify it instead"
         raise ValueError(message)
-    runs = [
-        (each.kind, each.scale, each.verdict)
-        for each in checks(theorem, cases=cases, seed=seed, size=size)
-        if isinstance(each.verdict, Verdict)
-    ]
+    kinds, scales, verdicts = [], [], []
+    for each in checks(theorem, cases=cases, seed=seed, size=size):
+        if isinstance(each.verdict, Verdict):
+            kinds.append(each.kind)
+            scales.append(each.scale)
+            verdicts.append((each.verdict.bound, each.verdict.value, each.verdict.room))
+    bounds, values, rooms = np.array(verdicts).T
+    units, built = np.array(scales), np.array(kinds) == "construction"
 
-    def _noticed(law: Callable[[float, float], float]) -> bool:
-        for kind, scale, verdict in runs:
-            gap = verdict.value - law(verdict.bound, scale)
-            slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
-            # the same witness against a law that is a little different
-            changed = dataclasses.replace(verdict, slack=slack)
-            if not changed.holds or (kind == "construction" and not changed.tight):
-                return True
-        return False
+    def _noticed(law: Array) -> bool:
+        # the same witnesses against a law that is a little different
+        gap = values - law
+        slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
+        return bool(np.any(~(slack >= -rooms) | (built & ~(abs(slack) <= rooms))))
 
-    def _least(law: Callable[[float, float, float], float], sign: int) -> float | None:
-        changes = (sign * share for share in CHANGES)
-        return next((abs(x) for x in changes if _noticed(functools.partial(law, x))), None)
+    def _least(exponent: bool, sign: int) -> float | None:
+        for share in CHANGES:
+            # an exponent acts on the bound in units of the case
+            powers = ratios ** (sign * share) if exponent else 1 + sign * share
+            if _noticed(bounds * powers):
+                return share
+        return None
 
-    def _constant(x: float, bound: float, _: float) -> float:
-        return bound * (1 + x)
-
-    def _exponent(x: float, bound: float, scale: float) -> float:
-        return bound * abs(bound / scale) ** x if bound and scale else bound
-
-    found = Sensitivity(
-        theorem.label,
-        constant_up=_least(_constant, 1),
-        constant_down=_least(_constant, -1),
-        exponent_up=_least(_exponent, 1),
-        exponent_down=_least(_exponent, -1),
-    )
-    at_scale = all(abs(verdict.bound) in (0.0, scale) for _, scale, verdict in runs)
+    # a bound of 0 has no power to change
+    ratios = np.ones_like(bounds)
+    np.divide(abs(bounds), units, out=ratios, where=(bounds != 0) & (units != 0))
+    with np.errstate(invalid="ignore", over="ignore"):
+        constant, exponent = ((_least(kind, 1), _least(kind, -1)) for kind in (False, True))
+    found = Sensitivity(theorem.label, *constant, *exponent)
+    at_scale = bool(np.all((bounds == 0) | (abs(bounds) == units)))
     reason = theorem.unseen or (AT_SCALE if at_scale else "")
     return dataclasses.replace(found, reason=reason) if found.missed else found
 
@@ -323,6 +319,7 @@ def _verify_one(
 
     if sensitive:
         return sensitivity(theorem(label), cases=cases, seed=seed, size=size)
+    # a spawned process gets the name of the library, as functions do not travel
     convert = None
     if backend != "numpy":
         convert = importlib.import_module(backend).asarray

@@ -28,13 +28,13 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "rank_subadditivity": "rank-subadditivity",
         "averaging_survival": "averaging-survival",
         "intruder_threshold": "intruder-threshold",
-        "interpolating_merge": "interpolating-merge merge-collapse interpolation-price",
+        "interpolating_merge": "interpolating-merge interpolation-price",
         "data_free_floor": "data-free-floor",
         "minimax_merge": "minimax-merge",
     },
     "routing": {
         "gates": "gate-detection threshold-samples library-capacity",
-        "arrow": "arrow-blind-spot arrow-margin arrow-law",
+        "arrow": "arrow-blind-spot arrow-margin",
         "single_read_no_go": "single-read-no-go unselective-success",
         "router_limit": (
             "router-limit soft-routing hard-routing router-information scattered-inputs"
@@ -112,6 +112,7 @@ def theorem(label: str) -> Theorem[Any, Any]:
         message = f"there is no theorem {label!r}: `loratheory theorems` lists all"
         raise KeyError(message)
     module = import_module(_HOMES[name])
+    # a family shares one module
     for result in (module.THEOREM, *getattr(module, "CLAUSES", ())):
         if result.label == name:
             return result

@@ -58,6 +58,7 @@ class TwoHop:
 
     def logits(self, *maps: Array | LowRank) -> Float[Array, "n n"]:
         """Return the answers' logits, a column per prompt, under the product of these maps."""
+        # Maps are named in the order of a product, so the last acts first.
         state = self.prompts
         for low in reversed(maps):
             state = low @ state
@@ -85,8 +86,9 @@ def two_hop(
     eye = xp.eye(2 * n, dtype=base.dtype, device=base.device)
 
     def _columns(frame: Array, index: Sequence[int]) -> Array:
-        return xp.stack([frame[:, i] for i in index], axis=1)
+        return xp.take(frame, xp.asarray(index, device=frame.device), axis=1)
 
+    # An edit writes the new value and takes back the old one, where the base knows one.
     first = _columns(eye[:, :n], values) - (eye[:, :n] if known else 0 * eye[:, :n])
     second = _columns(eye[:, n:], answers) - eye[:, n:]
     return TwoHop(
@@ -107,8 +109,10 @@ def relu_keys(
     Its inputs are sums of random embeddings, mixed by random matrices that stand for attention.
     """
     first, other, up = rng.standard_normal((3, d, d)) / np.sqrt(d)
-    subjects, bridges, relations = (rng.standard_normal((d, k)) for k in (n, n, 2))
+    subjects, bridges = rng.standard_normal((2, d, n))
+    relations = rng.standard_normal((d, 2))
     hop1, hop2 = relations[:, :1], relations[:, 1:]
+    # One attention head moves the first relation to the last token: x r1 r2 reads both.
     states = (
         first @ subjects + hop1,
         first @ bridges + hop2,
@@ -126,6 +130,7 @@ with a column per prompt."""
 def chosen(logits: Array) -> list[int]:
     """Return each prompt's answer of largest logit; of several, equal up to rounding, the first."""
     xp = array_namespace(logits)
+    # Rounding must not decide between answers that are equal in theory.
     best = logits >= xp.max(logits, axis=0) - 1e-9 * xp.max(xp.abs(logits))
     first = xp.argmax(xp.astype(best, xp.int8), axis=0)
     return [int(first[prompt]) for prompt in range(first.shape[0])]
@@ -148,7 +153,8 @@ def coded(gates: Sequence[int | float]) -> Rule:
         like = q.prompts[0, :] * 0
         xp = array_namespace(like)
         z = xp.arange(like.shape[0], dtype=like.dtype, device=like.device)
-        return [xp.stack([gate * z - z**2 / 2 for _ in q.answers], axis=1) for gate in gates]
+        # A parabola in z with its top at the gate, the same for every prompt.
+        return [xp.stack([gate * z - z**2 / 2] * len(q.answers), axis=1) for gate in gates]
 
     return _logits
 
@@ -157,6 +163,7 @@ def responsive(q: TwoHop) -> list[Array]:
     """Return the logits if each adapter is weighed by its share of the squared response norms."""
     xp = array_namespace(q.base)
     first, second = (xp.sum((low @ q.prompts) ** 2, axis=0) for low in (q.first, q.second))
+    # A prompt that neither adapter reacts to divides nothing by next to nothing.
     whole = first + second + 1e-300
     return [
         q.logits(q.base) + first / whole * q.logits(q.first) + second / whole * q.logits(q.second)
@@ -165,8 +172,10 @@ def responsive(q: TwoHop) -> list[Array]:
 
 def flattened(q: TwoHop) -> list[Array]:
     """Return the logits of Iso-C (arXiv 2502.04959), which makes all singular values their mean."""
+    # Iso-C acts on the sum of both adapters.
     left, sigma, right = (q.first + q.second).svd()
     xp = array_namespace(sigma)
+    # Directions that only rounding made do not count for the mean.
     k = max(int(xp.count_nonzero(sigma > 1e-9 * xp.max(sigma))), 1)
     return [q.logits(q.base) + xp.mean(sigma[:k]) * q.logits(left[:, :k], right[:k, :])]
 

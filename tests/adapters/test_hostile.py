@@ -132,7 +132,7 @@ WRONG = {  # values of keys of the configuration that PEFT would not take
     "fan_in_fan_out": ["yes"],
 }
 BEYOND = {  # keys that make the effect more than an added matrix
-    "peft_type": ["IA3", "LOHA", None],
+    "peft_type": ["IA3", "LOHA", "LOKR", "VERA", "OFT", None],
     "bias": ["all", "lora_only", 3],
     "use_dora": [True, 1],
     "lora_bias": [True],
@@ -187,6 +187,12 @@ CASES = {  # how the folder is made, and what of it the message names
     "shapes apart": (with_tensors(put(UP, np.ones((6, 3), np.float32))), "[6, 3]"),
     "rank apart": (config(r=4, rank_pattern={}), "rank 4"),
     "pattern apart": (config(rank_pattern={"q_proj": 3}), "rank 3"),
+    "a convolution": (
+        with_tensors(
+            lambda t: t.update({UP: np.ones((6, 2, 1, 1), "f4"), DOWN: np.ones((2, 4, 3, 3), "f4")})
+        ),
+        "a convolution",
+    ),
     "a vector": (with_tensors(put(UP, np.ones(12, np.float32))), "[12]"),
     "no outputs": (with_tensors(put(UP, np.ones((0, 2), np.float32))), "[0, 2]"),
     "magnitudes": (foreign("lora_magnitude_vector.weight"), "lora_magnitude_vector"),

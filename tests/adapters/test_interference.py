@@ -11,14 +11,11 @@ from loratheory.adapters import (
     crosstalk_bound,
     frobenius_cosine,
     interference,
-    read_likeness,
-    response_likeness,
     row_angles,
-    write_likeness,
 )
 from loratheory.lowrank import LowRank, gaussian, orthonormal
 
-MEASURES = (crosstalk, crosstalk_bound, frobenius_cosine, read_likeness, write_likeness)
+MEASURES = (crosstalk, crosstalk_bound, frobenius_cosine)
 
 
 def pair(seed, m=8, n=9):
@@ -53,8 +50,6 @@ def test_every_measure_is_its_dense_definition_in_every_gauge(seed):
         top(b @ p),
         top(b) * top(p.T @ q),
         cosine(a, b),
-        cosine(a.T @ a, b.T @ b),
-        cosine(a @ a.T, b @ b.T),
     )
     turns = [rng.standard_normal((x.width,) * 2) + 4 * np.eye(x.width) for x in (first, second)]
     moved = [x.regauged(turn) for x, turn in zip((first, second), turns, strict=True)]
@@ -62,10 +57,6 @@ def test_every_measure_is_its_dense_definition_in_every_gauge(seed):
         room = 1e-9 * (1 + top(b))
         assert measure(first, second) == pytest.approx(value, rel=1e-9, abs=room)
         assert measure(*moved) == pytest.approx(value, rel=1e-6, abs=room)
-    x = rng.standard_normal((6, 9))
-    answers = cosine(x @ a.T, x @ b.T)
-    assert response_likeness(first, second, x) == pytest.approx(answers, abs=1e-9)
-    assert response_likeness(first, -second, x) == pytest.approx(-answers, abs=1e-9)
     angles = np.sort(subspace_angles(p, q)) if min(p.shape[1], q.shape[1]) else np.zeros(0)
     np.testing.assert_allclose(row_angles(first, second), angles, atol=1e-8)
     keys = rng.standard_normal((200, p.shape[1])) @ p.T  # no key exceeds the cross-talk
@@ -91,16 +82,12 @@ def test_orthogonal_columns_hide_full_crosstalk_from_the_frobenius_cosine():
     first, second = LowRank(columns[:, :3], 4 * rows[:3]), LowRank(columns[:, 3:], 4 * rows[:3])
     assert abs(frobenius_cosine(first, second)) < 1e-15
     assert crosstalk(first, second) == pytest.approx(4)
-    assert read_likeness(first, second) == pytest.approx(1)
-    assert write_likeness(first, second) == pytest.approx(0, abs=1e-15)
     silent = LowRank(1e6 * columns[:, 3:], rows[3:])  # orthogonal rows are silent
     assert crosstalk(first, silent) == pytest.approx(0, abs=1e-8)
     assert crosstalk_bound(first, silent) == pytest.approx(0, abs=1e-8)
     nothing = 0 * first
     for measure in MEASURES:
         assert measure(first, nothing) == measure(nothing, first) == 0
-    assert response_likeness(first, nothing, np.eye(10)) == 0
-    assert response_likeness(first, first, np.eye(10)) == pytest.approx(1)
 
 
 FIELDS = ["crosstalk", "bound", "row_cosine", "column_cosine", "frobenius_cosine"]
@@ -124,12 +111,10 @@ def test_tables_hold_the_measures_of_every_pair_and_zeros_where_there_is_nothing
 
 @pytest.mark.parametrize("move", [torch.asarray, array_api_strict.asarray])
 def test_other_libraries_agree(move):
-    (first, second), rng = pair(5)
-    a, b, x = first.map(move), second.map(move), rng.standard_normal((4, 9))
+    (first, second), _ = pair(5)
+    a, b = first.map(move), second.map(move)
     for measure in MEASURES:
         assert measure(a, b) == pytest.approx(measure(first, second), rel=1e-9, abs=1e-12)
-    likeness = response_likeness(first, second, x)
-    assert response_likeness(a, b, move(x)) == pytest.approx(likeness)
     np.testing.assert_allclose(np.asarray(row_angles(a, b)), row_angles(first, second))
     there, here = interference([a, b]), interference([first, second])
     for field in FIELDS:

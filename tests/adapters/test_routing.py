@@ -9,7 +9,6 @@ import pytest
 import torch
 from peft.tuners.lora.arrow import ArrowLoraLinearLayer
 from peft.tuners.lora.config import ArrowConfig
-from scipy import stats
 
 from loratheory.adapters import (
     Router,
@@ -22,7 +21,7 @@ from loratheory.adapters import (
     standardised,
     subspace_scores,
 )
-from loratheory.lowrank import LowRank, NotFiniteError, gaussian, orthonormal, with_spectrum
+from loratheory.lowrank import LowRank, NotFiniteError, gaussian, with_spectrum
 
 DEVICE = array_api_strict.Device("device1")
 MOVES = {
@@ -142,36 +141,6 @@ def test_scores_match_dense_routes_in_every_gauge(scores):
         assert not cosine(np.zeros((2, 5))).any()
 
 
-def test_arrow_is_blind_to_every_edited_key_but_the_strongest():
-    """Orthonormal keys and answers, distinct strengths: the other keys score 0, not little."""
-    rng = np.random.default_rng(1)
-    strength = np.array([4.0, 3.0, 2.0, 1.0])
-    keys = orthonormal(rng, 24, 12).T.reshape(3, 4, 24)
-    updates = [LowRank(orthonormal(rng, 20, 4) * strength, own) for own in keys]
-    arrow, span, answer = (make(updates)(keys.reshape(12, 24)) for make in SCORES)
-    own = np.repeat(np.eye(3), 4, axis=0)
-    np.testing.assert_allclose(arrow, own * np.tile([1.0, 0, 0, 0], 3)[:, None], atol=1e-13)
-    np.testing.assert_allclose(span, own, atol=1e-13)
-    np.testing.assert_allclose(answer, own * np.tile(strength, 3)[:, None], atol=1e-13)
-
-
-def test_power_iteration_misses_a_flat_spectrum_that_the_core_resolves():
-    """PEFT's own prototype, 15 steps, on the spectrum 0.99^i."""
-    config = ArrowConfig(rng_seed=0)
-    config.task_adapter_names = []
-    layer, rng = ArrowLoraLinearLayer(64, config), np.random.default_rng(2)
-    ours, theirs = [], []
-    for _ in range(10):
-        low = with_spectrum(rng, 64, 64, (0.99 ** np.arange(8)).tolist())
-        top = np.linalg.svd(low.dense())[2][:1]
-        single = low.map(lambda array: torch.asarray(array).float())
-        ours.append(arrow_scores([low])(top).item())
-        found = layer.top_right_singular_vec_from_BA(single.down, single.up).numpy()
-        theirs.append(abs(found @ top[0]))
-    assert min(ours) > 1 - 1e-12
-    assert np.median(theirs) < 0.95
-
-
 # Softmax over the best few.
 
 
@@ -225,25 +194,6 @@ def growing(rng, k=3):
     return [gaussian(rng, 8, 12, 2, 10.0**j) for j in range(k)]
 
 
-def test_false_alarms_meet_the_budget():
-    """One fresh activation per calibration, 200 times: binomial, to one in a billion."""
-    rng = np.random.default_rng(0)
-    updates, trials, count, budget = growing(rng), 200, 59, 0.1
-    fired = np.zeros(3)
-    for _ in range(trials):
-        x = rng.standard_t(3, (count + 1, 12))  # heavy tails: no law is assumed
-        fired += calibrate(updates, x[:-1], budget=budget).weights(x[-1:])[0]
-    exact = 2 / (count + 1)  # place 58 of 59: beaten by a fresh one with probability 2/60
-    low, high = stats.binom.ppf([1e-9, 1 - 1e-9], trials, exact)
-    assert np.all((low <= fired) & (fired <= high))
-    assert exact <= budget / 3
-    updates = growing(rng, k=8)
-    gates = calibrate(updates, rng.standard_normal((4000, 12)), budget=0.2)
-    together = int(gates.weights(rng.standard_normal((4000, 12))).any(axis=1).sum())
-    room = stats.binom.ppf(1 - 1e-9, 4000, 0.2) + 5 * np.sqrt(4000 * 0.2)
-    assert 0.4 * 0.2 * 4000 <= together <= room
-
-
 def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
     for seed in range(2):
         rng = np.random.default_rng(seed)
@@ -266,31 +216,9 @@ def test_gates_are_order_statistics_or_z_scores_of_dense_responses():
         np.testing.assert_allclose(standardised(scores, other)(base), again)
 
 
-def test_two_adapters_that_know_one_key_are_both_on_where_softmax_halves_them():
-    rng = np.random.default_rng(2)
-    keys = orthonormal(rng, 40, 5).T
-    updates = [LowRank(orthonormal(rng, 30, 3), keys[a : a + 3]) for a in (0, 2)]
-    base = rng.standard_normal((500, 40)) / np.sqrt(40)
-    gates = calibrate(updates, base, budget=0.02)
-    assert gates.weights(keys).tolist() == [[1, 0], [1, 0], [1, 1], [0, 1], [0, 1]]
-    out = forward(updates, keys, gates.weights(keys))
-    np.testing.assert_allclose(out[2], updates[0] @ keys[2] + updates[1] @ keys[2])
-    halves = Router(response_norms(updates), top_k=2).weights(keys[2:3])
-    np.testing.assert_allclose(halves, 0.5)
-    own = np.tile(keys[:3], (100, 1))  # the control: calibrated on the edited prompts themselves
-    own = own + 0.01 * rng.standard_normal(own.shape)
-    assert not calibrate(updates[:1], own).weights(keys[:3]).all()
-
-
-def test_the_standardised_best_is_the_adapter_that_stands_out_and_a_silent_one_stays_off():
-    rng = np.random.default_rng(6)
-    keys = orthonormal(rng, 40, 2).T
-    quiet, large = LowRank(np.ones((3, 1)), keys[:1]), LowRank(100 * np.ones((3, 1)), keys[1:])
-    base, x = rng.standard_normal((200, 40)) / np.sqrt(40), keys[:1] + 0.1 * keys[1:]
-    scores = response_norms([quiet, large])
-    assert Router(scores).weights(x).tolist() == [[0, 1]]
-    assert Router(standardised(scores, base)).weights(x).tolist() == [[1, 0]]
+def test_a_silent_adapter_stays_off():
     silent = [LowRank(np.zeros((3, 1)), np.ones((1, 40)))]
+    base = np.random.default_rng(6).standard_normal((200, 40))
     for gates in (calibrate(silent, base), calibrate_z(silent, base)):
         assert not gates.weights(base).any()
 
@@ -317,41 +245,19 @@ def test_everything_is_the_same_in_other_libraries(backend):
 
 def test_wrong_input_is_refused_in_words():
     rng = np.random.default_rng(4)
-    updates, x, weights = (
-        [gaussian(rng, 3, 4, 2) for _ in range(2)],
-        np.ones((5, 4)),
-        np.ones((5, 2)),
-    )
-    narrow, low = gaussian(rng, 3, 5, 2), gaussian(rng, 2, 4, 2)
-    scores, base = arrow_scores(updates), rng.standard_normal((58, 4))
+    updates, base = [gaussian(rng, 3, 4, 2) for _ in range(2)], rng.standard_normal((58, 4))
     calibrate(updates, base[:39])  # 39 = 2 / 0.05 - 1 is enough
     nan = base.copy()
     nan[3, 1] = np.nan
     refusals = [
-        (lambda: forward([], x, weights), "empty library"),
-        (lambda: forward([updates[0], narrow], x, weights), r"widths \[4, 5\]"),
-        (lambda: forward([updates[0], low], x, weights), r"outputs of widths \[2, 3\]"),
-        (lambda: forward(updates, np.ones((5, 5)), weights), r"shape \(5, 5\).*read 4 inputs"),
-        (lambda: forward(updates, x, np.ones((5, 3))), r"have shape \(5, 3\), not \(5, 2\)"),
-        (lambda: scores(np.ones((2, 5))), r"shape \(2, 5\), the updates read 4 inputs"),
-        (lambda: Router(scores, top_k=0), "top_k is 0 in a library of 2"),
-        (lambda: Router(scores, top_k=3), "top_k is 3 in a library of 2"),
-        *(
-            (lambda t=t: Router(scores, temperature=t), f"temperature is {t}")
-            for t in (0, -1.0, float("nan"))
-        ),
-        (lambda: softmax_weights(np.ones((1, 2)), 3), "top_k is 3"),
+        *((lambda k=k: softmax_weights(np.ones((1, 2)), k), f"top_k is {k} in a") for k in (0, 3)),
+        *((lambda t=t: softmax_weights(np.ones((1, 2)), 1, t), f"temperature is {t}")
+          for t in (0, -1.0, float("nan"))),
         (lambda: calibrate(updates, base[:38]), r"38 activations .* at least 39"),
-        *(
-            (lambda b=b: calibrate(updates, base, budget=b), "budget of")
-            for b in (0, 1, -0.1, float("nan"))
-        ),
-        (lambda: calibrate([], base), "empty library"),
-        (lambda: calibrate(updates, np.ones((100, 11))), "read 4 inputs"),
+        *((lambda b=b: calibrate(updates, base, budget=b), "budget of")
+          for b in (0, 1, -0.1, float("nan"))),
         (lambda: calibrate_z(updates, base[:1]), "at least 2"),
-        *((lambda s=s: s([]), "empty library") for s in SCORES),
-        *((lambda s=s: s([updates[0], narrow]), r"widths \[4, 5\]") for s in SCORES),
-    ]
+    ]  # fmt: skip
     for refused, message in refusals:
         with pytest.raises(ValueError, match=message):
             refused()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from reused import always, dense_logits, enlarged, taught, update
 
-from loratheory.tasks.two_hop import stacked
-from loratheory.toy.transformer import Pass, decoded, logits
+from loratheory.tasks.prompts import stacked
+from loratheory.toy.transformer import Pass, logits
 from paper.studies._shared.answers import (
     accuracies,
     accuracy,
@@ -146,7 +146,7 @@ def test_put_back_states_replace_embeddings_but_the_last(asked):
         x = x.flatten(1, 2)
         for loop in range(2):
             x = run.layer(x, loop, 0, 3)
-        wanted = decoded(config, weights, x, 1).unflatten(1, tokens.shape[1:])
+        wanted = run.decode(x, 1).unflatten(1, tokens.shape[1:])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from reused import SMALL, small
 
-from loratheory.tasks.two_hop import every, plain, stacked, world
+from loratheory.tasks.prompts import stacked
+from loratheory.tasks.two_hop import every, plain, world
 from paper.studies._shared.models import batch, digest, fingerprint
 
 

@@ -53,6 +53,8 @@ def test_all_that_the_text_reads_is_written(tmp_path):
     assert {file.stem for file in tmp_path.glob("figures/*.pdf")} == {*NAMES}
     listed = (tmp_path / "experiments.tex").read_text(encoding="utf-8")
     assert all(rf"\label{{exp:{name}}}" in listed for name in NAMES)
+    assert r"\midrule" in listed
+    assert "figure.svg" not in listed
     if not shutil.which("latexmk"):
         pytest.skip("no latexmk here: `make paper-deps` installs TeX")
     pages = build.build(PAPER, tmp_path)

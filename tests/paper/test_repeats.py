@@ -61,9 +61,7 @@ def test_the_table_has_each_finished_repeat_whole():
     assert all("avx2" in ran["flags"] for ran in part["environments"])
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/portable.md", "paper/studies/lm_training/repeats.md"]
-)
+@pytest.mark.parametrize("page", ["README.md", "paper/studies/lm_training/repeats.md"])
 def test_pages_print_the_spreads_of_the_tables(page):
     text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
     [found] = re.findall(

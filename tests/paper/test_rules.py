@@ -9,7 +9,7 @@ from reused import dense_logits, enlarged, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
 from loratheory.lowrank import LowRank
-from loratheory.tasks.two_hop import stacked
+from loratheory.tasks.prompts import stacked
 from loratheory.toy.transformer import Lora, Site, logits
 from paper.studies._shared.answers import accuracies, scores
 from paper.studies._shared.library import (

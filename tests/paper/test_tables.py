@@ -113,6 +113,10 @@ def test_text_is_filled_by_its_own_table(folder):
     assert filled == "It has .25 of 4."
     assert fill_queries("{percent right; rule=sum}", "toy/one", folder) == "25%"
     assert fill_queries("{right minus right; rule=sum}", "toy/one", folder) == ".25"
+    assert fill_queries("{points right minus right; rule=sum}", "toy/one", folder) == "25"
+    assert fill_queries("{number right; rule=sum}", "toy/one", folder) == "0.25"
+    within = fill_queries("{within right; rule=sum}", "toy/one", folder)
+    assert within.startswith("25% [")
     with pytest.raises(QueryError, match="toy/one, "):
         fill_queries("{wrong}", "toy/one", folder)
 

@@ -82,7 +82,8 @@ def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked)
         kinds = {"all": [True] * length, "subject": inside(prompt, name), "last": last}
         kinds["but the last"] = [not one for one in last]
         weights = torch.tensor([kinds[each] for each in tokens]).T
-        with attach(model, library, route=lambda _, x, w=weights: w.to(x)):
+        with attach(model, library) as acting:
+            acting.follow(lambda _, x, w=weights: w.to(x))
             wanted.append(next_token_logits(model, [prompt]))
     assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
     assert not torch.allclose(found, everywhere, atol=1e-2)

@@ -1,7 +1,5 @@
 """Folders come whole, nothing is lost, and bounds and leaks are refused."""
 
-import json
-
 import pytest
 
 from loratheory.tasks import ImpossibleError, LeakError, one_of, within
@@ -23,9 +21,9 @@ def test_what_is_out_of_bounds_or_shared_is_refused():
     for least, most in ((2, 2), (2, None), (1, 3)):
         within("n", 2, least, most)
     one, other = ({"numbers": frozenset(range(4)), "words": frozenset(words)} for words in "ab")
-    check_disjoint(one, other, ["words"])
+    check_disjoint({"words": one["words"]}, other, ("left", "right"))
     with pytest.raises(LeakError, match=r"left and right share 4 numbers \(0, 1, 2 …\)"):
-        check_disjoint(one, other, ["words", "numbers"], ("left", "right"))
+        check_disjoint(one, other, ("left", "right"))
 
 
 def held(folder):
@@ -85,12 +83,4 @@ def test_a_bad_place_is_refused_before_any_work(tmp_path, monkeypatch):
         with pytest.raises(ImpossibleError):
             check_writable(type(tmp_path)(name), overwrite=True)
     check_writable(tmp_path / "new")
-    for name in ("two-hop", "../up", "", "3"):
-        with pytest.raises(ImpossibleError):
-            made(tmp_path / "new", {name: []})
     assert [*tmp_path.iterdir()] == []
-
-
-def test_rows_are_read_back(tmp_path):
-    lines = held(made(tmp_path / "one"))["a.jsonl"].splitlines()
-    assert [json.loads(line) for line in lines] == SETS["a"]

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from itertools import combinations, permutations, product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -12,36 +12,30 @@ from strategies import seeds
 from worlds import some, three, walked
 
 from loratheory.tasks import ImpossibleError, LeakError
+from loratheory.tasks.prompts import Prompts, joined, sampled, stacked
 from loratheory.tasks.two_hop import (
     Edit,
-    Language,
-    Prompts,
     Questions,
     World,
     along,
     case,
-    claimed_disjoint,
+    check_apart,
     contents,
     edit,
     every,
     export,
     identities,
-    joined,
     language,
     lessons,
     marked,
     pairs,
     plain,
     pretraining,
-    sampled,
     split,
-    stacked,
-    texts,
+    tell,
     trials,
     world,
 )
-
-KINDS = ("prompts", "pairs", "answers", "entities", "canaries")
 
 
 def questions(start, subjects, hops=2):
@@ -58,7 +52,6 @@ def test_every_token_means_one_thing_and_every_map_is_a_permutation(
     tokens = [0, 1, 2, *map(here.canary, range(canaries))]
     for hop in range(hops):
         tokens += here.relation(hop, numbers).tolist()
-    assert [*here.relation_tokens] == tokens[3 + canaries :]
     tokens += range(tokens[-1] + 1, tokens[-1] + 1 + hops * relations)  # not used
     for level in range(hops + 1):
         tokens += here.entity(level, np.arange(here.size)).tolist()
@@ -105,19 +98,15 @@ def test_the_answer_is_the_last_target_however_rows_are_put_together(seed):
     final = one.final()
     assert final.answer.tolist() == one.answer.tolist()
     assert (final.targets != -1).sum(axis=1).tolist() == [p >= 0 for p in one.position]
-    both = joined([one, other, one])
+    both, stack = joined([one, other, one]), stacked([one, drawn(rng, 6, 4)])
     assert (both.kind, joined([one], "named").kind) == ("one+other", "named")
-    stack, rows = stacked([one, drawn(rng, 6, 4)]), np.array([2, 0])
-    assert len(stack) == 6
     for name in ("answer", "position", "asked"):
         parts = [getattr(part, name).tolist() for part in (one, other, one)]
         assert getattr(both, name).tolist() == [x for part in parts for x in part]
         assert getattr(stack, name)[0].tolist() == parts[0]
-        assert getattr(stack[rows], name)[0].tolist() == getattr(one, name)[rows].tolist()
     assert both.tokens[:6, :4].tolist() == one.tokens.tolist()
     assert (both.tokens[:6, 4:] == 0).all()
     assert (both.targets[:6, 4:] == -1).all()
-    assert stack.final().targets[0].tolist() == final.targets.tolist()
     assert joined([stack, stack]).tokens.shape == (2, 12, 4)
 
 
@@ -223,20 +212,6 @@ def test_an_edit_is_what_its_words_say(wanted, seed, relations):
         assert z not in ends | {walked(here, 1, y, (r,))[1] for r in range(relations)}
         if "bridges" not in wanted:
             assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
-
-
-@pytest.mark.parametrize("wanted", WANTED)
-def test_touched_is_all_that_old_and_new_facts_mention(wanted):
-    here, rng = some(3)
-    made = edit(here, 3, rng=rng, **wanted)
-    seen = {(level, int(e)) for level, nodes in enumerate(made.reached()) for e in nodes.flat}
-    for hop, node, value in changed(made):
-        seen |= {(hop, node), (hop + 1, value), (hop + 1, int(here.maps[hop, 0, node]))}
-    found = {tuple(place) for place in np.argwhere(made.touched()).tolist()}
-    assert found == {(level, node) for level, node in seen if node >= 0}
-    claimed = {tuple(place) for place in np.argwhere(made.claimed()).tolist()}
-    new = {(2, value) for hop, _, value in changed(made) if hop == 1}
-    assert claimed == {place for place in found if place[0] < 2} | new
 
 
 @pytest.mark.parametrize("also", ["old", "other"])
@@ -358,9 +333,6 @@ def test_a_batch_has_a_third_of_each_kind():
     batch = sampled(sets, 97, rng=rng)
     assert (batch.tokens != 0).sum(axis=1).tolist() == [3] * 33 + [2] * 64
     assert (batch.tokens[33:65, 1] == here.relation(0, 0)).all()
-    assert (batch.tokens[65:, 1] == here.relation(1, 0)).all()
-    one, other = (sampled(sets, 9, rng=np.random.default_rng(5)).tokens for _ in range(2))
-    assert one.tolist() == other.tolist()
     drawn = sampled(sets, 3000, rng=rng).tokens.tolist()
     rows = [tuple(row) for part in sets for row in part.tokens.tolist()]
     assert {*map(tuple, drawn)} == {*rows}
@@ -470,33 +442,18 @@ def picked(prompts, *numbers):
     return prompts[np.array(numbers)]
 
 
-def shared(one, other):
-    here = three()
-    a, b = contents(here, one), contents(here, other)
-    return {kind: {*(a[kind] & b[kind])} for kind in KINDS if a[kind] & b[kind]}
-
-
 def test_what_two_sets_share_by_hand():
     here = three()  # x0 9 -> y1 13 -> z0 15; x1 10 -> y2 14 -> z1 16
-    first, second = plain(here, every(here, hops=1)), plain(here, every(here, start=1))
-    two = plain(here, every(here))
-    meet = shared(picked(first, 0), picked(second, 1))
-    assert meet == {"entities": {13}}  # the bridge
-    part = shared(picked(first, 0), picked(two, 0))
-    assert part == {"pairs": {(9, 13)}, "answers": {13}, "entities": {9, 13}}
-    assert shared(picked(first, 0), picked(two, 0).final()) == {"entities": {9}}
-    end = shared(picked(second, 1), picked(two, 0).final())
-    assert end == {"answers": {15}, "entities": {15}}
-    assert shared(marked(picked(first, 0), 3), marked(picked(first, 1), 3)) == {
-        "prompts": {(3,)},
-        "canaries": {3},
-    }
+    first, two = plain(here, every(here, hops=1)), plain(here, every(here))
+    assert contents(here, picked(first, 0)) == {"prompts": {(9, 5)}, "pairs": {(9, 13)}}
+    found = contents(here, picked(two, 0))
+    assert found == {"prompts": {(9, 5, 6)}, "pairs": {(9, 13), (9, 15), (13, 15)}}
+    assert contents(here, picked(two, 0).final())["pairs"] == {(9, 15)}
+    assert contents(here, marked(picked(first, 0), 3))["prompts"] == {(9, 5), (3,)}
     assert contents(here, first) == contents(here, first.padded(3))  # padding is no prompt
-    message = r"left and right share 3 answers \(12, 13, 14\); leave them out of one"
+    message = r"left and right share 3 prompts \(\(10, 5\), \(11, 5\), \(9, 5\)\); leave them out"
     with pytest.raises(LeakError, match=message):
-        claimed_disjoint(here, first, first, of=["answers"], names=("left", "right"))
-    with pytest.raises(ImpossibleError, match="a part of the claim is 'words'; choose one of"):
-        claimed_disjoint(here, first, first, of=["words"])
+        check_apart(here, first, first, ("left", "right"))
 
 
 @pytest.mark.parametrize("wanted", WANTED)
@@ -508,24 +465,24 @@ def test_no_prompt_pair_or_answer_leaks(wanted):
     learnt = lessons(made, rng=rng, retained=5, examples=6)
     asked = trials(made, learnt, rng=rng, count=4).questions
     every_lesson = [*learnt.hops, learnt.joint, learnt.bridged, learnt.direct]
+    names = ("one", "other")
     for one, other in permutations(learnt.hops, 2):
-        claimed_disjoint(here, one.taught, other.prompts, of=KINDS[:3])
+        check_apart(here, one.taught, other.prompts, names)
     for lesson in every_lesson[:-1]:  # only the direct adapter sees an edited question
-        claimed_disjoint(here, lesson.prompts, asked, of=KINDS[:2])
-    with pytest.raises(LeakError, match="share 3 pairs"):
-        claimed_disjoint(here, learnt.direct.prompts, asked, of=KINDS[1:2])
-    claimed_disjoint(here, learnt.direct.rehearsed, asked)
-    for one, other in combinations(every_lesson, 2):
-        claimed_disjoint(here, one.prompts, other.prompts, of=["canaries"])
+        check_apart(here, lesson.prompts, asked, names)
+    with pytest.raises(LeakError, match="share 3 prompts"):
+        check_apart(here, learnt.direct.prompts, asked, names)
+    check_apart(here, learnt.direct.rehearsed, asked, names)
+    assert len({lesson.canary for lesson in every_lesson}) == len(every_lesson)
     for base in pretraining(here, parts, identity="all"):
-        claimed_disjoint(here, base, asked, of=["pairs", "canaries"])
+        check_apart(here, base, asked, names)
 
 
 @settings(max_examples=3)
 @given(seeds)
 def test_names_tell_their_level_and_none_stands_inside_another(seed):
     here, rng = some(seed, hops=4, entities=20, spare=4)
-    names = language(here, rng=rng).names
+    names = language(here, rng=rng)
     last = range(here.level(0).start, here.level(4).stop)
     assert sorted(names) == [*map(here.canary, range(here.canaries)), *last]
     every_name = [*names.values()]
@@ -542,34 +499,24 @@ def test_names_tell_their_level_and_none_stands_inside_another(seed):
 
 HERE = three()
 NAMES = ("Ann", "Bob", "Cyd", "Ria", "Sia", "Tia", "Elk", "Fox", "Gnu")
-WORDS = Language(HERE, dict(zip(range(9, 18), NAMES, strict=True)) | {3: "canary-0", 4: "canary-1"})
+WORDS = dict(zip(range(9, 18), NAMES, strict=True)) | {3: "canary-0", 4: "canary-1"}
 BOB = every(HERE)[np.array([1])]  # Bob's country is Tia, whose animal is Fox
 TIA = every(HERE, start=1)[np.array([2])]
 LONG = "he national animal of the country of birth of Bob"
 
 
 @pytest.mark.parametrize(
-    ("prompts", "style", "wording", "text"),
+    ("prompts", "style", "text"),
     [
-        (plain(HERE, BOB), "cloze", 0, f"T{LONG} is | Fox"),
-        (plain(HERE, BOB), "cloze", 1, "Bob's country of birth's national animal is | Fox"),
-        (
-            plain(HERE, BOB).final(),
-            "cloze",
-            2,
-            "The state animal of the birth country of Bob is | Fox",
-        ),
-        (plain(HERE, BOB), "cloze", 3, "Bob's birth country's state animal is | Fox"),
-        (plain(HERE, BOB), "question", 0, f"What is t{LONG}? | Fox"),
-        (plain(HERE, BOB), "question", 3, "What is Bob's birth country's state animal? | Fox"),
-        (plain(HERE, TIA), "cloze", 0, "The national animal of Tia is | Fox"),
-        (plain(HERE, TIA).padded(4), "question", 0, "What is the national animal of Tia? | Fox"),
-        (identities(HERE, 1, np.array([2])), "cloze", 0, "The name of Tia is | Tia"),
-        (marked(plain(HERE, BOB), 4)[np.array([1])], "question", 0, "canary-1 | "),
+        (plain(HERE, BOB), "cloze", f"T{LONG} is | Fox"),
+        (plain(HERE, BOB).final(), "question", f"What is t{LONG}? | Fox"),
+        (plain(HERE, TIA), "cloze", "The national animal of Tia is | Fox"),
+        (plain(HERE, TIA).padded(4), "question", "What is the national animal of Tia? | Fox"),
+        (marked(plain(HERE, BOB), 4)[np.array([1])], "question", "canary-1 | "),
     ],
 )
-def test_every_form_in_words(prompts, style, wording, text):
-    (found,) = texts(WORDS, prompts, style=style, wording=wording)
+def test_every_form_in_words(prompts, style, text):
+    (found,) = tell(HERE, WORDS, prompts, style)
     assert " | ".join(found) == text
 
 
@@ -578,31 +525,23 @@ def test_files_hold_tokens_and_words(tmp_path):
         "one": marked(plain(HERE, every(HERE)), HERE.canary(1)),
         "two": plain(HERE, TIA).padded(3),
     }
-    folder = export(tmp_path / "out", sets, WORDS, style="question", wording=1, about="Made.")
+    folder = export(tmp_path / "out", sets, HERE, WORDS, style="question", about="Made.")
     assert sorted(p.name for p in folder.iterdir()) == [
         "README.md", "card.json", "one.jsonl", "two.jsonl",
     ]  # fmt: skip
-    for name, prompts in sets.items():
-        lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        said = texts(WORDS, prompts, style="question", wording=1)
-        for number, row in enumerate(map(json.loads, lines)):
-            tokens, targets = prompts.tokens[number].tolist(), prompts.targets[number].tolist()
-            length = sum(token != 0 for token in tokens)
-            assert row == {
-                "prompt": said[number].prompt,
-                "answer": said[number].answer,
-                "tokens": tokens[:length],
-                "targets": targets[:length],
-                "asked": prompts.asked[number],
-            }
-        assert len(lines) == len(prompts)
+    assert json.loads((folder / "two.jsonl").read_text(encoding="utf-8")) == {
+        "prompt": "What is the national animal of Tia?",
+        "answer": "Fox",
+        "tokens": [14, 6],
+        "targets": [-1, 16],
+        "asked": 1,
+    }
     assert json.loads((folder / "card.json").read_text(encoding="utf-8")) == {
         "sets": {
             "one": {"kind": "chain", "rows": 4, "canaries": ["canary-1"]},
             "two": {"kind": "single", "rows": 1, "canaries": []},
         },
         "style": "question",
-        "wording": 1,
         "vocabulary": 18,
         "candidates": [[*NAMES[:3]], [*NAMES[3:6]], [*NAMES[6:]]],
     }
@@ -616,9 +555,7 @@ MADE = edit(some(0)[0], 3, rng=RNG)
 @pytest.mark.parametrize(
     "make",
     [
-        *(lambda bad=bad: world(0, **bad) for bad in (
-            {"hops": 5}, {"relations": 0}, {"entities": 0}, {"spare": -1}, {"canaries": -1},
-        )),
+        *(lambda bad=bad: world(0, **bad) for bad in ({"hops": 5}, {"relations": 0})),
         *(lambda bad=bad: split(some(0)[0], bad, rng=RNG) for bad in (
             0.001, 0.999, -0.1, 1.01, float("nan"),
         )),
@@ -628,24 +565,14 @@ MADE = edit(some(0)[0], 3, rng=RNG)
             (3, {"bridges": "burnt"}), (3, {"also": "all"}),
         )),
         *(lambda bad=bad: lessons(MADE, rng=RNG, **{"retained": 5, "examples": 5, **bad})
-          for bad in ({"retained": 39}, {"retained": -1}, {"examples": 39})),
+          for bad in ({"retained": 39}, {"examples": 39})),
         lambda: trials(MADE, lessons(MADE, rng=RNG, retained=5), rng=RNG, count=40),
         lambda: edit(some(0, hops=3)[0], 3, rng=RNG, also="old"),
         lambda: edit(some(0, hops=1)[0], 3, rng=RNG),
-        lambda: pairs(some(0)[0], 0, 3, rng=RNG),
         lambda: split(some(0, hops=3, relations=2)[0], 0.5, rng=RNG),
-        lambda: HERE.canary(2),
-        lambda: every(HERE, start=2),
-        lambda: every(HERE, start=1, hops=2),
-        lambda: along(HERE, questions(1, [0])),
-        lambda: stacked([drawn(RNG, 4, 2), drawn(RNG, 3, 2)]),
-        lambda: stacked([]),
-        lambda: drawn(RNG, 4, 3).padded(2),
         lambda: sampled([plain(HERE, every(HERE))] * 3, 2, rng=RNG),
         lambda: plain(some(0)[0], questions(0, [3, 41])),
-        lambda: texts(WORDS, plain(HERE, BOB), style="verse"),
-        lambda: texts(WORDS, plain(HERE, BOB), wording=4),
-        lambda: texts(WORDS, drawn(RNG, 2, 3)),
+        lambda: tell(HERE, WORDS, plain(HERE, BOB), "verse"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(make):

@@ -118,7 +118,6 @@ def floats(matrix):
 # Adapters and frames that several chapters use
 
 SILENT = LowRank(np.zeros((2, 1)), np.ones((1, 2)))  # an adapter before any training
-AXES = sympy.Matrix([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
 LINES = np.array([[1.0, 0.0], [0.6, 0.8]])
 
 

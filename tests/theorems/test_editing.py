@@ -7,13 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import sympy
-from theorems.owed import (
-    attack,
-    basis_of,
-    example,
-    road,
-    symmetry,
-)
+from theorems.owed import attack, basis_of, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems.editing import (
@@ -40,23 +34,6 @@ def three_facts_in_two_ranks_are_the_corners_of_a_triangle():
         axes = np.eye(9)[:, :facts]
         case = superposition_floor.Case(axes, axes, rank=facts)
         yield case, 0.0, (LowRank(np.eye(9), np.eye(9)), 0.0)
-
-
-@example(superposition_floor)
-def the_frame_meets_the_floor_in_exact_algebra():
-    for facts, rank in ((3, 1), (4, 2), (4, 3), (6, 5)):
-        turn = [2 * sympy.pi * k / facts for k in range(1, rank // 2 + 1)]
-        rows = [
-            [wave(t * j) for j in range(facts)] for wave in (sympy.cos, sympy.sin) for t in turn
-        ]
-        gram = sympy.ones(facts, facts) * sympy.Rational(rank % 2, rank)
-        if rows:
-            frame = sympy.Matrix(rows) * sympy.sqrt(sympy.Rational(2, rank))
-            gram += frame.T * frame
-        energy = sum(sympy.nsimplify(sympy.simplify(x**2)) for x in gram) - facts
-        floor = sympy.Rational(facts - rank, rank * (facts - 1))
-        assert sympy.simplify(energy / (facts * (facts - 1)) - floor) == 0
-        yield superposition_floor.Case(np.eye(facts), np.eye(facts), rank), float(floor)
 
 
 @attack(superposition_floor, rel=5e-3)

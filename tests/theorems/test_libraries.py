@@ -6,25 +6,13 @@ from itertools import product
 
 import numpy as np
 import pytest
-import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
-from theorems.owed import (
-    AXES,
-    attack,
-    example,
-    floats,
-    over,
-    road,
-    symmetry,
-)
+from theorems.owed import attack, example, over, symmetry
 
-from loratheory.lowrank import (
-    LowRank,
-    orthonormal,
-    subspaces_at,
-)
+from loratheory.lowrank import LowRank, orthonormal, subspaces_at
+from loratheory.theorems._sampling import unit_vectors
 from loratheory.theorems.editing import hebbian_memory
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.routing import gates
@@ -62,28 +50,10 @@ def shared(keys, outputs, read, query, rank):
 def two_facts_of_one_output_have_4_in_one_adapter_or_two_and_3_apart():
     """Y = (1, 1), x = (1, 0), rank 1: signal 1 counts twice, |y|² |x|² = 2 once."""
     case = shared(np.eye(2), np.ones((1, 2)), np.ones(1), np.array([1.0, 0.0]), rank=1)
-    together = ((hebbian_memory.summed(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
+    together = ((hebbian_memory.share(owner, 1), 4.0) for owner in ((0, 0), (0, 1)))
     yield case, 4.0, *together, (hebbian_memory.Library((0, 1), (1, 1), (1.0, 0.0)), 3.0)
     one = shared(np.eye(3)[:, :1], np.ones((2, 1)), np.ones(2), np.eye(3)[0], rank=2)
-    yield one, 4 * 1.5 + 4 / 2, (hebbian_memory.summed((0,), 2), 8.0)
-
-
-@example("merged-memory")
-def isserlis_in_exact_rationals_for_two_facts_in_one_adapter_or_two():
-    """The score as a polynomial in all entries of the factors, 3-4-5 keys, rank 2: 34."""
-    keys, outputs = sp.Matrix([[3, -4], [4, 3]]) / 5, sp.Matrix([[1, 2], [0, -1], [3, 1]])
-    read, query, moment = sp.Matrix([1, 2, -1]), 2 * keys[:, 0], {0: 1, 2: 1, 4: 3}
-    rows = [[sp.Matrix(sp.symbols(f"a{k}{s}_:2")) for s in range(2)] for k in range(2)]
-    said = outputs.T * read
-    for owner in ((0, 1), (0, 0)):
-        parts = [(said[i], keys[:, i], a) for i in range(2) for a in rows[owner[i]]]
-        score = sum(u * key.dot(a) * a.dot(query) / 2 for u, key, a in parts)
-        score = sp.Poly(score, *(x for k in rows for a in k for x in a))
-        terms = (score**2).terms()
-        assert sum(c * math.prod(moment.get(d, 0) for d in powers) for powers, c in terms) == 34
-    arrays = floats(keys), floats(outputs), floats(read)[:, 0], floats(query)[:, 0]
-    shares = ((hebbian_memory.summed(owner, 2), 34.0) for owner in ((0, 1), (0, 0)))
-    yield shared(*arrays, rank=2), 34.0, *shares
+    yield one, 4 * 1.5 + 4 / 2, (hebbian_memory.share((0,), 2), 8.0)
 
 
 @symmetry("merged-memory", rel=1e-8)
@@ -92,9 +62,9 @@ def size_rotation_order_and_names_of_adapters(case, rng):
     inner, outer, order = orthonormal(rng, n, n), orthonormal(rng, m, m), rng.permutation(facts)
     memory = LowRank(outer @ case.memory.up[:, order], case.memory.down[order] @ inner.T)
     other = replace(case, memory=memory, read=3 * outer @ case.read, query=inner @ case.query)
-    library = hebbian_memory.shared_anyhow(other, rng)
+    library = hebbian_memory.rival_shared(other, rng)
     names = tuple(len(library.ranks) - 1 - k for k in library.owner)
-    same = hebbian_memory.summed_moment(other, library)
+    same = hebbian_memory.measure_shared(other, library)
     witnesses = (replace(library, owner=names), same), (library, 9 * hebbian_memory.bound(case))
     yield other, 9.0, *witnesses
 
@@ -115,7 +85,7 @@ def on_a_line_a_turn_is_a_sign_and_two_adapters_of_1_overturn_a_lead_of_2_one_ti
 def units_rotation_and_order_of_tokens(case, rng):
     _, k, n = case.rows.shape
     turn, factor = orthonormal(rng, n, n), float(rng.uniform(0.1, 10))
-    drawn = interference.directions(rng, 200, k, n)
+    drawn = unit_vectors(rng, 200, k, n)
     rows = factor * (case.rows @ turn)[::-1]
     other = interference.Turned(rows, factor * case.margins[::-1], case.trials)
     there = interference.measure_random(other, drawn @ turn)
@@ -148,22 +118,6 @@ def the_bound_is_for_all_adapters_with_that_row_space():
     silent = LowRank(np.zeros((3, 0)), np.zeros((0, 3)))
     yield interference.Case(first, silent), 0.0
     yield interference.Case(silent, first), 0.0
-
-
-@example("interference-angle")
-def the_cosine_as_a_root_in_exact_rationals():
-    """Planes in width 4 at 3-4-5 and 5-12-13: cosine 3/5, norm √8, from dense projectors."""
-    turn = sp.Matrix([[39, 0, 52, 0], [0, 25, 0, 60]]) / 65
-    first, reads = sp.Matrix([[1, 2, 0, 0], [0, 1, 0, 0]]) * AXES, turn * AXES
-    up = sp.Matrix([[2, 2], [-1, 1]])
-    second, (one, two) = up * reads, (rows.pinv() * rows for rows in (first, reads))
-    cosine, norm = max((one * two).eigenvals()), max((second * second.T).eigenvals())
-    worst = max((second * one * second.T).eigenvals())
-    assert (cosine, norm) == (sp.Rational(9, 25), 8)
-    pair = LowRank(np.eye(2), floats(first)), LowRank(floats(up), floats(reads))
-    case = interference.Case(*pair)
-    np.testing.assert_allclose(interference.worst_response(case), float(sp.sqrt(worst)))
-    yield case, float(sp.sqrt(norm * cosine))
 
 
 @attack("interference-angle")
@@ -213,14 +167,6 @@ def rotation_order_and_frames(case, rng):
     yield case, 1.0
 
 
-@road("packing-floor")
-def the_squared_norm_of_the_sum_of_projectors(case, _):
-    frames = interference.attain_packing(case)
-    summed = sum(frame @ frame.T for frame in frames)
-    k, r = case.adapters, case.rank
-    yield case, (np.sum(summed**2) - k * r) / (k * (k - 1) * r)
-
-
 @attack("packing-floor", rel=1e-6, starts=3)
 def lines_planes_and_a_library_that_fits():
     for case in (library(3, 1, 2), library(5, 2, 4), library(2, 2, 4)):
@@ -250,14 +196,6 @@ def units_rotation_order_and_adapters_in_parts(case, rng):
     parts = np.concatenate([case.rows / 2] * 2)[rng.permutation(2 * len(case.rows))]
     other = replace(case, rows=3 * parts @ orthonormal(rng, n, n), margin=3 * case.margin)
     yield other, 1.0
-
-
-@road("sum-capacity")
-def never_more_than_the_union_bound_and_the_error_function(case, _):
-    n, length = case.rows.shape[1], np.linalg.norm(sum(case.rows))
-    tail = math.erfc(case.margin * math.sqrt(n / 2) / length) / 2
-    assert tail <= math.exp(-(case.margin**2) * n / 2 / length**2)
-    yield case, tail
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3])
@@ -310,7 +248,7 @@ def test_the_exact_law_of_one_adapter_is_below_the_tail_and_met_by_simulation(rn
     case = interference.Turned(np.eye(1, n)[None], np.array([x]), 4000)
     exact = betainc((n - 1) / 2, 1 / 2, 1 - x**2) / 2
     assert exact <= interference.bound_random(case)
-    drawn = interference.directions(rng, 4000, 1, n)
+    drawn = unit_vectors(rng, 4000, 1, n)
     found = interference.measure_random(case, drawn)
     assert found == pytest.approx(exact, abs=7 * math.sqrt(exact / 4000) + 0.01)
 

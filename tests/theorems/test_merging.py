@@ -5,25 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import sympy
-import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from theorems.owed import (
-    AXES,
-    LINES,
-    SILENT,
-    attack,
-    example,
-    floats,
-    integers,
-    lines,
-    moved,
-    over,
-    road,
-    symmetry,
-)
+from theorems.owed import LINES, SILENT, attack, example, lines, moved, road, symmetry
 
 from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
@@ -49,25 +34,6 @@ def both_see_e1_where_they_say_3_and_1():
     case = data_free_floor.Case(pair, (eye[:, :2], eye[:, [0, 2]]))
     np.testing.assert_allclose(data_free_floor.merge(case).dense(), [[2.0, 5.0, 7.0]], rtol=1e-12)
     yield case, (3 - 1) / 2
-
-
-@example(data_free_floor)
-def the_minimax_merge_in_exact_rationals():
-    """Two shared directions of four, turned; private ones at 3-4-5; all errors are √2."""
-    turn = sp.Matrix([[3, 4, 0], [4, -3, 0], [0, 0, 3], [0, 0, 4]]) / 5
-    seen, two = (AXES[:, :3], AXES * turn), sp.Matrix([[1, 0, 2, -1], [3, 1, 0, 1]])
-    one = two + sp.Matrix([[2, 2, 5, 1], [-1, 1, 3, -4]]) * AXES.T
-    weights = sp.Matrix.hstack(*sp.Matrix.hstack(seen[0], -seen[1]).nullspace())
-    parts = [seen[0] * weights[:3, :], seen[0][:, 2], seen[1][:, 2]]
-    answers = (one + two) / 2 * parts[0], one * parts[1], two * parts[2]
-    merged = sp.Matrix.hstack(*answers) * sp.Matrix.hstack(*parts).inv()
-    inside = (one - two) * parts[0] * parts[0].pinv() / 2
-    errors = inside, (merged - one) * seen[0], (merged - two) * seen[1]
-    assert [max((error * error.T).eigenvals()) for error in errors] == [2, 2, 2]
-    pair = from_dense(floats(one)), from_dense(floats(two))
-    case = data_free_floor.Case(pair, tuple(map(floats, seen)))
-    np.testing.assert_allclose(data_free_floor.merge(case).dense(), floats(merged), rtol=1e-12)
-    yield case, 2**0.5
 
 
 @example(data_free_floor)
@@ -114,89 +80,9 @@ def orthogonal_row_spaces_are_just_added_and_one_adapter_twice_is_not_its_double
     yield interpolating_merge.Case(pair[:1] * 2), 2.0
 
 
-@road(interpolating_merge)
-def the_formula_with_projectors_in_exact_rationals(_, rng):
-    """No SVD and no basis: projectors A^T (A A^T)^-1 A over the rationals."""
-    downs = [sp.Matrix(rng.integers(-3, 4, (r, 4))) for r in (1, 2)]
-    ups = [sp.Matrix(rng.integers(-3, 4, (3, r))) for r in (1, 2)]
-    if sp.Matrix.vstack(*downs).rank() < 3 or any(u.rank() < u.shape[1] for u in ups):
-        return
-    projectors = [d.T * (d * d.T).inv() * d for d in downs]
-    updates = [u * d for u, d in zip(ups, downs, strict=True)]
-    least = (updates[0] + updates[1]) * (projectors[0] + projectors[1]).pinv()
-    assert all(least * p == d for p, d in zip(projectors, updates, strict=True))
-    pairs = zip(map(floats, ups), map(floats, downs), strict=True)
-    case = interpolating_merge.Case(tuple(LowRank(*pair) for pair in pairs))
-    merged = interpolating_merge.attain(case).dense()
-    np.testing.assert_allclose(merged, floats(least), atol=1e-9)
-    yield case, float(least.norm())
-
-
 @symmetry(interpolating_merge, conditioned=True)
 def size_rotation_order_and_gauge_of_adapters(case, rng):
     yield interpolating_merge.Case(moved(case.updates, rng, 3.0)[0]), 3.0
-
-
-# merge collapse
-
-
-@example("merge-collapse")
-def entry_12_of_the_merge_is_minus_three_quarters_whatever_the_data_weigh():
-    pair, looks = lines(np.eye(2)), (np.array([0.0, 1.0]), np.array([1.0, 0.0]))
-    case = interpolating_merge.Compared(pair, *looks)
-    data = ((w * pair[0].down.T, pair[1].down.T) for w in (1e-3, 1.0, 1e3))
-    yield case, -3 / 4, *((part, -3 / 4) for part in data)
-    yield interpolating_merge.Compared((*pair, SILENT), *looks), -3 / 4
-    yield interpolating_merge.Compared((SILENT,), *looks), 0.0
-
-
-@example("merge-collapse")
-def three_kinds_of_data_give_one_merge_in_exact_rationals():
-    """Dense Gram matrices, exact pseudo-inverse: oblique row spaces of rank 2 and 1 in width 4."""
-    reads = sp.Matrix([[1, 2, 0, 1], [0, 1, 1, 0]]), sp.Matrix([[1, 1, 0, -1]])
-    ups = sp.Matrix([[1, 0], [2, -1]]), sp.Matrix([1, 3])
-    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
-    mixed = [reads[0].T * sp.Matrix([[1, 2], [0, 3]]), 5 * reads[1].T]
-    data = [[rows.T for rows in reads], mixed, [task.T for task in tasks]]  # the last is WUDI's
-    grams = [[x * x.T for x in part] for part in data]
-    merges = [(tasks[0] * g + tasks[1] * h) * (g + h).pinv() for g, h in grams]
-    assert merges[0] == merges[1] == merges[2]
-    exact = float((sp.Matrix([[2, 1]]) * merges[0] * sp.Matrix([1, 0, 3, -2]))[0])
-    updates = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
-    case = interpolating_merge.Compared(
-        updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0])
-    )
-    yield case, exact, *((tuple(map(floats, part)), exact) for part in data)
-
-
-@road("merge-collapse", conditioned=True)
-def it_is_the_interpolating_merge_and_regmean_as_published(case, rng):
-    merged = interpolating_merge.attain(interpolating_merge.Case(case.updates))
-    yield case, float(case.direction @ (merged @ case.query))
-    data = interpolating_merge.rival_collapse(case, rng)
-    grams = [x @ x.T for x in data]
-    top = sum(low.dense() @ gram for low, gram in zip(case.updates, grams, strict=True))
-    answer = float(case.direction @ top @ np.linalg.pinv(sum(grams), rcond=1e-11) @ case.query)
-    room = (
-        1e-7
-        * interpolating_merge.scale_collapse(case)
-        * interpolating_merge.condition_collapse(case)
-    )
-    assert abs(answer - interpolating_merge.bound_collapse(case)) <= room
-
-
-@symmetry("merge-collapse", conditioned=True)
-def sizes_rotation_and_order_of_adapters(case, rng):
-    updates, left, right = moved(case.updates, rng, 2.0)
-    yield interpolating_merge.Compared(updates, right @ case.query, left @ case.direction / 2), 2.0
-    sizes = 10.0 ** rng.uniform(-7, 7, len(updates))
-    other = tuple(low * float(s) for low, s in zip(case.updates, sizes, strict=True))
-    one = replace(case, updates=other)
-    larger = replace(one, query=1e6 * case.query, direction=1e3 * case.direction)
-    factor = (
-        1e9 * interpolating_merge.bound_collapse(one) / interpolating_merge.bound_collapse(case)
-    )
-    yield larger, factor
 
 
 # interpolation price
@@ -212,25 +98,6 @@ def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
     yield replace(case, updates=(*case.updates, silent)), 6.0
     yield replace(case, updates=(silent,)), 0.0
     yield replace(case, updates=case.updates[:1]), 0.0
-
-
-@example("interpolation-price")
-def the_worst_leak_in_exact_rationals():
-    """Exact pseudo-inverses, an oblique pair of rank 1 and 2 in width 4: norm √7 outside."""
-    reads = sp.Matrix([[-2, -1, 1, -1]]), sp.Matrix([[1, 0, 0, -1], [-2, 2, 0, 0]])
-    ups = sp.Matrix([2, -2]), sp.Matrix([[0, 1], [1, -1]])
-    inside = [rows.pinv() * rows for rows in reads]
-    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
-    error = (tasks[0] + tasks[1]) * (inside[0] + inside[1]).pinv() * (sp.eye(4) - inside[0])
-    top, _, (axis,) = max((error * error.T).eigenvects())
-    leak = error.T * axis
-    assert top == 7 == (error * leak).norm() ** 2 / leak.norm() ** 2
-    pair = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
-    case, worst = (
-        interpolating_merge.Leaking(pair, 0, float(leak.norm())),
-        7**0.5 * float(leak.norm()),
-    )
-    yield case, worst, (floats(leak + 3 * reads[0].T)[:, 0], worst)
 
 
 @symmetry("interpolation-price", conditioned=True)
@@ -416,23 +283,6 @@ def test_margins_needed_are_those_of_the_statement():
         averaging_survival.coefficient(0)
 
 
-def intruding(rng, d, t, trials):
-    """Along axes: the law of the base does not change."""
-    bases = rng.standard_normal((trials, d, d)) / d**0.5
-    bases[:, 0, 0] += t
-    return np.linalg.svd(bases)
-
-
-@pytest.mark.parametrize("t", [0.5, 2.0])
-def test_values_and_overlaps_of_intruders_at_width_256(t):
-    """Three per cent above the threshold, as widths allow."""
-    left, sigma, _ = intruding(np.random.default_rng(7), 256, t, 4)
-    top = intruder_threshold.top_singular_value(t)
-    assert float(sigma[:, 0].mean()) == pytest.approx(top, rel=0.03)
-    overlap = float((left[:, 0, 0] ** 2).mean())
-    assert overlap == pytest.approx(intruder_threshold.overlap(t), abs=0.03)
-
-
 @settings(max_examples=20)
 @given(st.floats(1.05, 20.0))
 def test_the_laws_of_intruders_solve_the_secular_equation(t):
@@ -441,21 +291,6 @@ def test_the_laws_of_intruders_solve_the_secular_equation(t):
     g, slope = (z - (z**2 - 4) ** 0.5) / 2, (1 - z / (z**2 - 4) ** 0.5) / 2
     assert t * g == pytest.approx(1.0, rel=1e-9)
     assert -1 / (t**2 * slope) == pytest.approx(intruder_threshold.overlap(t), rel=1e-6)
-
-
-@over()
-def test_exact_ranks_of_integer_sums_stay_between(rng):
-    """SymPy ranks of small integers, where shared directions happen by themselves."""
-    parts = [integers(rng, 3, r, 1) * integers(rng, r, 3, 1) for r in (1, 2)]
-    ranks = tuple(int(p.rank()) for p in parts)
-    rows = int(sympy.Matrix.vstack(*parts).rank())
-    columns = int(sympy.Matrix.hstack(*parts).rank())
-    for weights in ((1, 1), (1, -1), (2, 3)):
-        found = int((weights[0] * parts[0] + weights[1] * parts[1]).rank())
-        least = rank_subadditivity.least_rank(ranks, rows, columns)
-        assert least <= found <= rank_subadditivity.most_rank(rows, columns)
-        assert found >= max(2 * r - sum(ranks) for r in ranks)
-        assert (found == sum(ranks)) == (rows == columns == sum(ranks))
 
 
 # Fisher floor
@@ -470,14 +305,6 @@ def one_input_two_answers_and_an_output_that_counts_double():
     yield rank_floor.Weighted(pair, inputs, (plain,) * 2, 1), float(Fraction(40, 25))
     yield rank_floor.Weighted(pair, inputs, (double,) * 2, 1), float(Fraction(4 * 20 + 20, 25))
     yield rank_floor.Weighted(pair, inputs, (double,) * 2, 0), 8.0
-
-
-@example("fisher-floor")
-def the_rank_is_spent_where_the_weights_are_not_where_the_update_is_long():
-    """diag(3, 2) under inputs of variance 1 and 4 and outputs weighed alike: 4 · 4 beats 9."""
-    one = (from_dense(np.diag([3.0, 2.0])),)
-    yield rank_floor.Weighted(one, (np.diag([1.0, 2.0]),), (np.eye(2),), 1), 9.0
-    yield rank_floor.Weighted(one, (np.eye(2),), (np.eye(2),), 1), 4.0
 
 
 @symmetry("fisher-floor")

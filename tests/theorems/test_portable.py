@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
-import sympy as sp
 from theorems.owed import attack, example, road, symmetry
 
 from loratheory.lowrank import LowRank, orthonormal
@@ -44,24 +43,6 @@ def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
     even = replace(case, rates=(4.0, 1.0))
     assert placement.shares(even) == [1 / 2, 1 / 2]
     yield even, 1 / 4
-
-
-@example("least-norm-placement")
-def two_facts_in_three_reads_in_exact_rationals():
-    """The Gram matrix is ((7, 2), (2, 7)); here by multipliers, unknown by unknown."""
-    unknowns = [sp.Matrix(2, 2, sp.symbols(f"{name}:4")) for name in "uvw"]
-    taught = sum((u * sp.Matrix(k) for u, k in zip(unknowns, TWO_FACTS, strict=True)), sp.zeros(2))
-    multipliers = sp.Matrix(2, 2, sp.symbols("m:4"))
-    every = [x for u in unknowns for x in u]
-    lessons = sum(sp.matrix_multiply_elementwise(multipliers, taught - sp.eye(2)))
-    lagrangian = sum(x**2 for x in every) / 2 + lessons
-    found = sp.solve([sp.diff(lagrangian, x) for x in (*every, *multipliers)])
-    late = zip(unknowns[1:], LATENT[1:], strict=True)
-    first, second = sum((u.subs(found) * sp.Matrix(h) for u, h in late), sp.zeros(2, 1))
-    assert (first, second) == (sp.Rational(29, 45), sp.Rational(11, 45))
-    named = tuple(np.array(keys, float) for keys in TWO_FACTS)
-    latent = tuple(np.array(keys, float) for keys in LATENT)
-    yield placement.Case(named, latent, (1.0, 1.0, 1.0), 1), float(first - second)
 
 
 @symmetry("least-norm-placement", conditioned=True)

@@ -4,19 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-import pytest
-import sympy
-from theorems.owed import (
-    attack,
-    basis_of,
-    example,
-    floats,
-    integers,
-    lines,
-    moved,
-    road,
-    symmetry,
-)
+from theorems.owed import attack, basis_of, example, lines, moved, road, symmetry
 
 from loratheory.lowrank import LowRank, from_dense, orthonormal
 from loratheory.theorems.expressiveness import rank_floor
@@ -81,18 +69,6 @@ def one_key_with_two_targets_and_two_edits_at_rank_one():
     yield rank_floor.Case(np.array([[1.0, 1.0], [0.0, 1.0]]), np.diag([3.0, 1.0]), rank=1), 1.0
 
 
-@road("edit-budget")
-def contradiction_and_least_squares_in_exact_rationals(_, rng):
-    """With enough rank the floor is the contradiction, a rational number for integer keys."""
-    n, count, m = rng.integers(1, 4, 3).tolist()
-    keys, wanted = integers(rng, n, count), integers(rng, m, count)
-    missed = wanted * (sympy.eye(count) - keys.pinv() * keys)
-    case = rank_floor.Case(floats(keys), floats(wanted), rank=min(m, n, count))
-    best = rank_floor.attain(case).dense()
-    np.testing.assert_allclose(best, floats(wanted * keys.pinv()), atol=1e-11)
-    yield case, float(sum(entry**2 for entry in missed))
-
-
 @attack("edit-budget")
 def alternating_least_squares_arrives_at_the_floor():
     rng = np.random.default_rng(1)
@@ -112,19 +88,6 @@ def size_rotation_mixing_and_input_basis(case, rng):
 def tasks_of_mean_diag_21_each_diag_1_minus_1_away_from_it():
     updates = (from_dense(np.diag([3.0, 0.0])), from_dense(np.diag([1.0, 2.0])))
     yield rank_floor.Tasks(updates, rank=1), 2 + 1.0
-
-
-@example("merge-floor")
-def the_best_critical_adapter_in_exact_rationals():
-    """A mean with squared singular values 11 and 1: its rank-one critical points, all of them."""
-    mean, off = sympy.Matrix([[2, 1], [1, 2], [1, 1]]), sympy.Matrix([[1, 0], [2, -1], [0, 3]])
-    more = sympy.Matrix([[0, -2], [1, 1], [-1, 0]])
-    tasks, gram = [mean + off, mean + more, mean - off - more], mean.T * mean
-    axes = [v / v.norm() for _, _, space in gram.eigenvects() for v in space]
-    errors = [sum((mean * v * v.T - t).norm() ** 2 for t in tasks) / 3 for v in axes]
-    disagreement = sum((t - mean).norm() ** 2 for t in tasks) / 3
-    assert min(errors) == disagreement + min(sympy.roots(gram.charpoly())) == sympy.Rational(49, 3)
-    yield rank_floor.Tasks(tuple(from_dense(floats(t)) for t in tasks), rank=1), 49 / 3
 
 
 @symmetry("merge-floor")
@@ -164,16 +127,6 @@ def the_formula_with_moment_matrices(case, _):
     yield case, float(sum(off) + np.sum(tail**2)) / len(dense)
 
 
-@road("covariance-floor", room=1e-10)
-def white_inputs_give_the_merge_floor(case, _):
-    other, plain = white(case, 4.0), rank_floor.Tasks(case.updates, case.rank)
-    yield (
-        other,
-        4 * rank_floor.bound(plain),
-        (rank_floor.attain(plain), 4 * rank_floor.bound(plain)),
-    )
-
-
 @symmetry("covariance-floor", rel=1e-6, room=1e-10)
 def size_rotation_order_and_mixed_samples(case, rng):
     updates, _, right = moved(case.updates, rng)
@@ -181,15 +134,3 @@ def size_rotation_order_and_mixed_samples(case, rng):
     inputs = tuple(factor * right @ x for x in reversed(case.inputs))
     mixed = tuple(x @ orthonormal(rng, x.shape[1] + 3, x.shape[1]).T for x in inputs)
     yield on_inputs(updates, mixed, case.rank), factor**2
-
-
-@pytest.mark.parametrize("spent", [0, 1, 2, 3])
-def test_exact_edits_of_independent_facts_need_one_rank_each_and_shared_answers_share_it(spent):
-    rng = np.random.default_rng(5)
-    keys, wanted = rng.standard_normal((8, 4)), rng.standard_normal((7, 4))
-    assert rank_floor.bound(rank_floor.Case(keys, wanted, rank=spent)) > 1e-3
-    enough = rank_floor.Case(keys, wanted, rank=4)
-    assert rank_floor.attain(enough).rank == 4
-    shared = rank_floor.Case(keys, np.outer(wanted[:, 0], wanted[0]), rank=1)
-    for case in (enough, shared):
-        assert rank_floor.measure(case, rank_floor.attain(case)) <= 1e-11

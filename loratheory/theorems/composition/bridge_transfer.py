@@ -49,9 +49,9 @@ from functools import partial
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, thin_svd
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, eye, norm
+from loratheory.theorems._arrays import beside, condition_on_span, eye, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import interpolating
 
@@ -106,17 +106,15 @@ Learner = Callable[[Lessons], Array]
 
 def lost(case: Case) -> Float[Array, "d q"]:
     """Return (1 − P) Z, the partner's states less their part in the span of the lessons' states."""
-    xp, states = array_namespace(case.prompts), case.met
-    frame, sigma, _ = xp.linalg.svd(case.lessons, full_matrices=False)
-    frame = frame[:, : sum(float(s) > CLEAR * float(sigma[0]) for s in sigma)]
+    states, frame = case.met, thin_svd(case.lessons).above(CLEAR).left
     for _ in range(2):  # the second time removes what rounding left
         states = states - frame @ (frame.T @ states)
     return states
 
 
 def _states(rng: np.random.Generator, size: int) -> Case:
-    d, p, s = (int(x) for x in rng.integers((2, 1, 1), (size + 5, 4, 5)))
-    m, q = (int(x) for x in rng.integers(1, (5, min(d, 4) + 1)))
+    d, p, s = rng.integers((2, 1, 1), (size + 5, 4, 5)).tolist()
+    m, q = rng.integers(1, (5, min(d, 4) + 1)).tolist()
     prompts = rng.standard_normal((d, p))
     stand_ins = tuple(gaussian(rng, d, d, int(rng.integers(1, 3)), d**-0.5) for _ in range(s))
     case = Case(prompts, stand_ins, orthonormal(rng, d, q), stand_ins[0], np.zeros((m, d)), 0.0)
@@ -139,11 +137,9 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return τ times the norm of the m largest singular values of (1 − P) Z."""
-    xp = array_namespace(case.prompts)
-    sigma = xp.linalg.svdvals(lost(case))
+    sigma = array_namespace(case.prompts).linalg.svdvals(lost(case))
     # m outputs can lose m directions at once
-    sigma = sigma[: min(case.hop.shape[0], sigma.shape[0])]
-    return case.slope * norm(sigma)
+    return case.slope * norm(sigma[: min(case.hop.shape[0], sigma.shape[0])])
 
 
 def worlds(case: Case) -> tuple[Array, Array]:
@@ -162,10 +158,12 @@ def worlds(case: Case) -> tuple[Array, Array]:
 
 def measure(case: Case, learner: Learner) -> float:
     """Return the learner's error ‖DZ − TZ‖ for the T of `worlds` for which it is larger."""
-    states, met = case.lessons, case.met
-    return max(
-        norm((learner(Lessons(states, hop @ states, hop)) - hop) @ met) for hop in worlds(case)
-    )
+    # both worlds give the learner the same lessons
+    errors, states = [], case.lessons
+    for hop in worlds(case):
+        error = (learner(Lessons(states, hop @ states, hop)) - hop) @ case.met
+        errors.append(norm(error))
+    return max(errors)
 
 
 def scale(case: Case) -> float:
@@ -175,8 +173,7 @@ def scale(case: Case) -> float:
 
 def condition(case: Case) -> float:
     """Return the condition number of the lessons' states on their span."""
-    sigma = array_namespace(case.prompts).linalg.svdvals(case.lessons)
-    return float(sigma[0]) / min(float(s) for s in sigma if s > CLEAR * sigma[0])
+    return condition_on_span(case.lessons, CLEAR)
 
 
 def least_norm(lessons: Lessons) -> Array:
@@ -212,13 +209,12 @@ def rival(case: Case, rng: np.random.Generator) -> Learner:
 
 def adversary(case: Case, rng: np.random.Generator) -> Learner:
     """Return a learner that ignores its lessons: one second hop fitted to both worlds' outputs."""
-    states = np.hstack([case.met, case.met]).T
     # half of what both worlds want: the best that a blind learner can say
+    states = np.hstack([case.met, case.met])
     wanted = np.hstack([hop @ case.met for hop in worlds(case)])
     start = case.slope * rng.standard_normal(case.hop.shape)
-    rows = zip(wanted, start, strict=True)
-    fitted = [row + np.linalg.lstsq(states, want - states @ row)[0] for want, row in rows]
-    return lambda lessons: beside(lessons.states, np.stack(fitted))
+    fitted = start + np.linalg.lstsq(states.T, (wanted - start @ states).T)[0].T
+    return lambda lessons: beside(lessons.states, fitted)
 
 
 def _blind(case: Case, learner: Learner) -> bool:
@@ -237,11 +233,10 @@ def _small(slope: float = 1.0) -> Case:
     return Case(one, (stand_in,), one, partner, np.array([[1.0, 1.0, 0.0]]), slope)
 
 
-CONTROLS = (
-    Control(
-        "taught beside the partner too", BLIND, lambda: (_small(), lambda lessons: lessons.hidden)
-    ),
-)
+def _told() -> tuple[Case, Learner]:
+    return _small(), lambda lessons: lessons.hidden
 
+
+CONTROLS = (Control("taught beside the partner too", BLIND, _told),)
 
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)

@@ -56,15 +56,9 @@ from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.theorems._arrays import eye, lead
-from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
+from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem, spoil
 from loratheory.theorems.composition import two_read_region as region
-from loratheory.theorems.composition.two_read_region import (
-    Pattern,
-    Prompt,
-    of_prompt,
-    small,
-    two_hops,
-)
+from loratheory.theorems.composition.two_read_region import Pattern, Prompt, of_prompt
 from loratheory.toy import LinearChain, miss
 
 SENSE = "equal"
@@ -94,6 +88,7 @@ def threshold(sharpness: int | float) -> float:
     if sharpness == math.inf:
         return 0.5
 
+    # at the border c times the new entity's weight is the old one's, in logarithms
     def _excess(c: float) -> float:
         return sharpness * (2 * c - 1) + math.log(c)
 
@@ -119,7 +114,7 @@ def margin(
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw two edited hops and a sharpness β, often close to where the margin changes sign."""
-    prompt = two_hops(partial(region.draw, rng, size), LONE)
+    prompt = region.two_hops(partial(region.draw, rng, size), LONE)
     sharpness = float(10.0 ** rng.uniform(-1, 1.5))
     one, two = rng.uniform(-0.5, 1.5, 2).tolist()
     if rng.random() < 0.5:
@@ -184,44 +179,40 @@ def _reads_entities(case: Case, chain: LinearChain) -> bool:
     return max(miss(reads, values, one), miss(writes, one, keys)) <= SAFETY * condition(case)
 
 
-def _example(
-    change: Callable[[LinearChain], LinearChain], repeat: bool = False
-) -> tuple[Case, LinearChain]:
-    case = Case(small((0.8, 0.7)), 4.0)
+def _fine(repeat: bool = False) -> tuple[Case, LinearChain]:
+    case = Case(region.small((0.8, 0.7)), 4.0)
     more = case.prompt.keys[1]
+    # two entities with one key
     more[:, 2] = more[:, 0] if repeat else more[:, 2]
-    return case, change(attain(case))
+    return case, attain(case)
+
+
+def _scale_first(part: str, factor: float, chain: LinearChain) -> LinearChain:
+    one, two = getattr(chain, part)
+    return replace(chain, **{part: (factor * one, two)})
 
 
 def _bridged(change: Callable[[LowRank], LowRank], chain: LinearChain) -> LinearChain:
     return replace(chain, bridges=(change(chain.bridges[0]),))
 
 
-def _scaled(part: str, factor: float, chain: LinearChain) -> LinearChain:
-    one, two = getattr(chain, part)
-    return replace(chain, **{part: (factor * one, two)})
+def _mixing(bridge: LowRank) -> LowRank:
+    return bridge.regauged(np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]]))
 
 
-MIXING = np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]])
+def _blunter(bridge: LowRank) -> LowRank:
+    return LowRank(bridge.up, bridge.down / 2)
 
-CONTROLS = tuple(
-    Control(name, breaks, partial(_example, change, name == "repeat a key"))
-    for name, breaks, change in (
-        ("repeat a key", region.FRAMES, lambda chain: chain),
-        ("double the old facts", region.PARTS["memories"], partial(_scaled, "memories", 2.0)),
-        ("leave the first edit out", region.PARTS["edits"], partial(_scaled, "edits", 0.0)),
-        (
-            "decide among mixtures of entities",
-            ENTITIES,
-            partial(_bridged, lambda low: low.regauged(MIXING)),
-        ),
-        (
-            "decide half as sharply",
-            ENTITIES,
-            partial(_bridged, lambda low: LowRank(low.up, low.down / 2)),
-        ),
-        ("write keys twice as long", ENTITIES, partial(_bridged, lambda low: 2 * low)),
-    )
+
+_MEMORIES, _EDITS = region.PARTS["memories"], region.PARTS["edits"]
+
+CONTROLS = (
+    Control("repeat a key", region.FRAMES, partial(_fine, repeat=True)),
+    spoil("double the old facts", _MEMORIES, _fine, partial(_scale_first, "memories", 2.0)),
+    spoil("leave the first edit out", _EDITS, _fine, partial(_scale_first, "edits", 0.0)),
+    spoil("decide among mixtures of entities", ENTITIES, _fine, partial(_bridged, _mixing)),
+    spoil("decide half as sharply", ENTITIES, _fine, partial(_bridged, _blunter)),
+    spoil("write keys twice as long", ENTITIES, _fine, partial(_bridged, lambda low: 2 * low)),
 )
 
 

@@ -48,7 +48,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, subspaces_at
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, nearest_columns
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import LinearChain
 
@@ -78,7 +78,7 @@ class Merged:
     coefficients: tuple[float, float]
 
 
-def composed(chain: LinearChain) -> LowRank:
+def compose(chain: LinearChain) -> LowRank:
     """Return T, the change of both reads' product by the edits, of width at most ``r_1 + r_2``."""
     (before, after), (one, two), bridge = chain.memories, chain.edits, chain.bridges[0]
     return two @ (bridge @ (before + one)) + after @ (bridge @ one)
@@ -91,6 +91,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     angles = ([np.pi / 2] * k, small, rng.uniform(0.1, 1.5, k).tolist(), [0.0] * k)
     chosen = angles[int(rng.choice(4, p=[0.3, 0.3, 0.3, 0.1]))]
     one, two = subspaces_at(rng, 2 * k + int(rng.integers(0, size + 1)), chosen)
+    # skewed bases of the same spans: the bound must not depend on them
     mixed = [x @ (np.eye(k) + np.triu(rng.uniform(-1, 1, (k, k)), 1)) for x in (one, two)]
     return Case(mixed[0], mixed[1][:, : int(rng.integers(1, k + 1))], int(rng.integers(2, 6)))
 
@@ -113,14 +114,14 @@ def bound(case: Case) -> float:
 def measure(_: Case, merged: Merged) -> float:
     """Return ‖T − aΔ₁ − bΔ₂‖/‖T‖, a and b being the merge's coefficients."""
     # the product of the edited reads, less a weighted sum of the edits
-    target, (a, b) = composed(merged.chain), merged.coefficients
+    target, (a, b) = compose(merged.chain), merged.coefficients
     one, two = merged.chain.edits
     return (target - a * one - b * two).norm / max(target.norm, 1e-300)
 
 
 def _best(chain: LinearChain) -> Merged:
     two = chain.edits[1]
-    return Merged(chain, (0.0, composed(chain).inner(two) / max(two.inner(two), 1e-300)))
+    return Merged(chain, (0.0, compose(chain).inner(two) / max(two.inner(two), 1e-300)))
 
 
 def _one_fact(near: Array, other: Array, outputs: int) -> Merged:
@@ -166,18 +167,7 @@ def _with_noise(
 
 def adversary(case: Case, rng: np.random.Generator) -> Merged:
     """Return one new fact per hop, at near keys that alternating projections find."""
-    far = case.first @ rng.standard_normal((case.first.shape[1], 1))
-    far /= np.linalg.norm(far)
-    for _ in range(60):
-        near = case.second @ np.linalg.lstsq(case.second, far, rcond=None)[0]
-        if np.linalg.norm(near) <= SAFETY:  # at right angles: any will do
-            return _one_fact(
-                far, case.second[:, :1] / np.linalg.norm(case.second[:, 0]), case.outputs
-            )
-        near /= np.linalg.norm(near)
-        # each projection brings the pair nearer
-        far = case.first @ np.linalg.lstsq(case.first, near, rcond=None)[0]
-        far /= np.linalg.norm(far)
+    far, near = nearest_columns(rng, case.first, case.second)
     return _one_fact(far, near, case.outputs)
 
 
@@ -203,6 +193,7 @@ def _example(part: str, index: int, low: LowRank, weight: float) -> tuple[Case, 
     case = Case(_EYE[:, :1], _EYE[:, 1:], outputs=2)
     chain = attain(case).chain
     parts = [low if i == index else part for i, part in enumerate(getattr(chain, part))]
+    # the best coefficient of the second edit, so that the control is a fair one
     best = _best(replace(chain, **{part: tuple(parts)}))
     return case, replace(best, coefficients=(weight, best.coefficients[1]))
 
@@ -220,7 +211,7 @@ ASSUMPTIONS = {
     WRITES: _writes_apart,
     FIRST: _reads_first,
     SECOND: lambda case, m: _inside(m.chain.edits[1], _frames(case)[1]),
-    CHANGE: lambda _, merged: composed(merged.chain).norm > 0,
+    CHANGE: lambda _, merged: compose(merged.chain).norm > 0,
 }
 
 CONTROLS = (

@@ -151,7 +151,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, eye, lead, norm
+from loratheory.theorems._arrays import condition_number, eye, largest, lead, norm, share_true
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.composition import two_read_region as region
 from loratheory.theorems.composition.two_read_region import Prompt, small, two_hops
@@ -191,11 +191,10 @@ class Case:
 
     def stacked(self, keys: tuple[Array, ...], start: int) -> Array:
         """Return all reads' keys below each other, scaled like `lessons`; 0 before read `start`."""
-        parts = [
-            (rate**0.5 if read >= start else 0.0) * part
-            for read, (rate, part) in enumerate(zip(self.rates, keys, strict=True))
-        ]
-        return array_namespace(parts[0]).concat(parts, axis=0)
+        parts = []
+        for read, (rate, part) in enumerate(zip(self.rates, keys, strict=True)):
+            parts.append((rate**0.5 if read >= start else 0.0) * part)
+        return array_namespace(*parts).concat(parts, axis=0)
 
     def edit(self, stacked: Float[Array, "tokens keys"]) -> Edit:
         """Return an update of stacked, scaled keys as one update for each read's own keys."""
@@ -205,11 +204,6 @@ class Case:
             # undoes the scaling by the root of the rate
             parts.append(rate**0.5 * stacked[:, start:end])
         return tuple(parts)
-
-    def in_units(self, edit: Edit) -> Float[Array, "tokens keys"]:
-        """Return the reads' updates as one update of stacked, scaled keys; undoes `edit`."""
-        parts = [update / rate**0.5 for update, rate in zip(edit, self.rates, strict=True)]
-        return array_namespace(parts[0]).concat(parts, axis=1)
 
 
 def answers(keys: Array) -> Array:
@@ -229,10 +223,9 @@ def weights(case: Case) -> Float[Array, " facts"]:
 
 def shares(case: Case) -> list[float]:
     """Return the share of fact 0's update that each read takes if that fact is taught alone."""
-    energies = [
-        rate * float(array_namespace(keys).sum(keys[:, 0] ** 2))
-        for rate, keys in zip(case.rates, case.named, strict=True)
-    ]
+    energies = []
+    for rate, keys in zip(case.rates, case.named, strict=True):
+        energies.append(rate * norm(keys[:, 0]) ** 2)
     return [energy / sum(energies) for energy in energies]
 
 
@@ -253,7 +246,7 @@ def condition_of(keys: Array) -> float:
     return min(condition_number(keys), 1e9) ** 2
 
 
-def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
+def draw_independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     """Draw reads and facts whose stacked named keys are linearly independent.
 
     With `partner` the latent key is independent of them as well.
@@ -265,10 +258,9 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     alike, own = rng.uniform(-0.5, 1.5, (reads, facts)), 10.0 ** rng.uniform(-3, 0.5, reads)
     # how much the latent mention resembles other facts
     alike[:, 1:] *= rng.choice([0.0, 0.3, 1.0])
-    latent = [
-        keys @ a + o * float(np.abs(keys).max()) * rng.standard_normal(len(keys))
-        for keys, a, o in zip(named, alike, own, strict=True)
-    ]
+    latent = []
+    for keys, a, o in zip(named, alike, own, strict=True):
+        latent.append(keys @ a + o * largest(keys) * rng.standard_normal(len(keys)))
     rates = 10.0 ** (rng.uniform(-1, 1, reads) * (rng.random() < 0.5))
     early = int(rng.integers(reads))
     # nearly dependent keys would measure rounding, and are drawn again
@@ -276,12 +268,12 @@ def independent(rng: np.random.Generator, size: int, partner: bool) -> Case:
     keys = np.column_stack([case.lessons, case.question]) if partner else case.lessons
     if keys.shape[0] >= keys.shape[1] and condition_of(keys) <= 1e4:
         return case
-    return independent(rng, size, partner)
+    return draw_independent(rng, size, partner)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw one to four reads and facts, with keys of unequal lengths and unequal learning rates."""
-    return independent(rng, size, partner=False)
+    return draw_independent(rng, size, partner=False)
 
 
 def bound(case: Case) -> float:
@@ -297,9 +289,8 @@ def measure(case: Case, edit: Edit) -> float:
 
 def scale(case: Case) -> float:
     """Return a bound of the logits at the latent keys, the unit of rounding errors."""
-    xp = array_namespace(case.lessons)
-    least = float(xp.linalg.svdvals(case.lessons)[-1])
-    return 1 + norm(case.question) / max(least, 1e-300)
+    sigma = array_namespace(case.lessons).linalg.svdvals(case.lessons)
+    return 1 + norm(case.question) / max(float(sigma[-1]), 1e-300)
 
 
 def condition(case: Case) -> float:
@@ -313,22 +304,14 @@ def attain(case: Case) -> Edit:
 
 
 def rival(case: Case, rng: np.random.Generator) -> Edit:
-    """Return the edit that conjugate gradients find from a start in the span of the lessons."""
+    """Return the edit that a step of Newton's method reaches from a start in the lessons' span."""
     keys, wanted = case.lessons, answers(case.lessons)
     # a start in the span of the lessons leaves the end point alone
     start = rng.standard_normal(wanted.shape) * 10.0 ** int(rng.integers(-9, 1))
     update = start @ keys.T / np.linalg.norm(keys) ** 2
-    for _ in range(3):  # again from where it came to, against rounding
+    for _ in range(2):  # again from where it came to, against rounding
         rest = wanted - update @ keys
-        step = rest @ keys.T
-        for _ in range(keys.shape[1]):
-            moved = step @ keys
-            if not moved.any():
-                break
-            update = update + np.sum(rest * moved) / np.sum(moved**2) * step
-            rest = wanted - update @ keys
-            slope = rest @ keys.T
-            step = slope - np.sum((slope @ keys) * moved) / np.sum(moved**2) * step
+        update = update + np.linalg.solve(keys.T @ keys, rest.T).T @ keys.T
     return case.edit(update)
 
 
@@ -345,10 +328,9 @@ def adversary(case: Case, _: np.random.Generator) -> Edit:
         rest = wanted - sum(update @ keys for update, keys in zip(edit, case.named, strict=True))
         if np.abs(rest).max() < 1e-14:
             break
-        after = [
-            update + pace * rate * rest @ keys.T + momentum * (update - last)
-            for update, last, (keys, rate) in zip(edit, before, pairs, strict=True)
-        ]
+        after = []
+        for update, last, (keys, rate) in zip(edit, before, pairs, strict=True):
+            after.append(update + pace * rate * rest @ keys.T + momentum * (update - last))
         before, edit = edit, after
     return tuple(edit)
 
@@ -356,7 +338,7 @@ def adversary(case: Case, _: np.random.Generator) -> Edit:
 def missed(edit: Edit, keys: tuple[Array, ...], wanted: Array, start: int = 0) -> float:
     """Return the largest error in a logit when reads from `start` on see these keys."""
     given = sum(edit[read] @ keys[read] for read in range(start, len(keys)))
-    return float(array_namespace(wanted).max(array_namespace(wanted).abs(given - wanted)))
+    return largest(given - wanted)
 
 
 def exact(case: Case, edit: Edit) -> bool:
@@ -365,7 +347,8 @@ def exact(case: Case, edit: Edit) -> bool:
 
 
 def _descended(case: Case, edit: Edit) -> bool:
-    xp, update = array_namespace(case.lessons), case.in_units(edit)
+    xp, pairs = array_namespace(case.lessons), zip(edit, case.rates, strict=True)
+    update = xp.concat([part / rate**0.5 for part, rate in pairs], axis=1)
     # descent from zero never leaves the span of the lessons' keys
     frame = xp.linalg.qr(case.lessons)[0]
     outside = norm(update - (update @ frame) @ frame.T)
@@ -379,32 +362,21 @@ SMALL = Case(_KEYS, (np.zeros(2), np.array([1.0, 1.0])), (1.0, 1.0), 1)
 """One fact, its key twice as long in the second of two reads: what controls spoil."""
 
 
-def _spoilt(change: Callable[[Edit], Edit]) -> tuple[Case, Edit]:
-    return SMALL, change(attain(SMALL))
+def _spoilt(first: float, second: float, off: float = 0.0) -> tuple[Case, Edit]:
+    one, two = attain(SMALL)
+    return SMALL, (first * one, second * two + np.array([[0.0, off], [0.0, 0.0]]))
+
+
+def _rated(second: float) -> tuple[Case, Edit]:
+    return SMALL, attain(replace(SMALL, rates=(1.0, second)))
 
 
 CONTROLS = (
-    Control("stop half way", EXACT, partial(_spoilt, lambda edit: tuple(u / 2 for u in edit))),
-    Control(
-        "start from weights that are not zero",
-        DESCENT,
-        partial(_spoilt, lambda edit: (edit[0], edit[1] + np.array([[0.0, 1.0], [0.0, 0.0]]))),
-    ),
-    Control(
-        "a learning rate four times as high in the second read",
-        DESCENT,
-        lambda: (SMALL, attain(replace(SMALL, rates=(1.0, 4.0)))),
-    ),
-    Control(
-        "a norm that makes the second read dear",
-        DESCENT,
-        lambda: (SMALL, attain(replace(SMALL, rates=(1.0, 0.1)))),
-    ),
-    Control(
-        "all of the edit in the first read",
-        DESCENT,
-        partial(_spoilt, lambda edit: (5 * edit[0], 0 * edit[1])),
-    ),
+    Control("stop half way", EXACT, partial(_spoilt, 0.5, 0.5)),
+    Control("start from weights that are not zero", DESCENT, partial(_spoilt, 1.0, 1.0, 1.0)),
+    Control("a learning rate four times as high in the second read", DESCENT, partial(_rated, 4.0)),
+    Control("a norm that makes the second read dear", DESCENT, partial(_rated, 0.1)),
+    Control("all of the edit in the first read", DESCENT, partial(_spoilt, 5.0, 0.0)),
 )
 
 
@@ -441,7 +413,7 @@ class Wanted:
 
 def draw_free(rng: np.random.Generator, size: int) -> Wanted:
     """Draw lessons, and as wanted logits the right answer, nearly the least edit's, or any."""
-    model = independent(rng, size, partner=True)
+    model = draw_independent(rng, size, partner=True)
     right = np.eye(model.named[0].shape[1] + 1)[0]
     # answers near the cheapest one cost next to nothing more
     noise, said = rng.standard_normal(len(right)), np.append(weights(model), 0.0)
@@ -451,11 +423,12 @@ def draw_free(rng: np.random.Generator, size: int) -> Wanted:
 
 def bound_free(case: Wanted) -> float:
     """Return tr V G⁻¹ Vᵀ + ‖a − Vw‖²/‖h − Kw‖², the least cost of the wanted two-hop answer a."""
-    xp, keys = array_namespace(case.answer), case.model.lessons
+    linalg, keys = array_namespace(case.answer).linalg, case.model.lessons
     gram, found = keys.T @ keys, weights(case.model)
-    plain = float(xp.linalg.trace(xp.linalg.solve(gram, eye(gram, gram.shape[0]))))
-    outside = float(xp.sum((case.model.question - keys @ found) ** 2))
-    return plain + float(xp.sum((case.answer - answers(keys) @ found) ** 2)) / outside
+    plain = float(linalg.trace(linalg.solve(gram, eye(gram, gram.shape[0]))))
+    # only what the lessons do not determine has to be paid for
+    outside = norm(case.model.question - keys @ found)
+    return plain + (norm(case.answer - answers(keys) @ found) / outside) ** 2
 
 
 def attain_free(case: Wanted) -> Edit:
@@ -465,9 +438,8 @@ def attain_free(case: Wanted) -> Edit:
 
 def measure_free(case: Wanted, edit: Edit) -> float:
     """Return Σ_l ‖Δ_l‖²/η_l, the squared norm of each read's update over its learning rate."""
-    xp = array_namespace(case.answer)
     parts = zip(edit, case.model.rates, strict=True)
-    return sum(float(xp.sum(update**2)) / rate for update, rate in parts)
+    return sum(norm(update) ** 2 / rate for update, rate in parts)
 
 
 def condition_free(case: Wanted) -> float:
@@ -494,25 +466,21 @@ def adversary_free(case: Wanted, rng: np.random.Generator) -> Edit:
 
 def _answered(case: Wanted, edit: Edit) -> bool:
     error = missed(edit, case.model.latent, case.answer, case.model.early)
-    size = 1 + float(array_namespace(case.answer).max(abs(case.answer)))
-    return error <= SAFETY * condition_free(case) * size
+    return error <= SAFETY * condition_free(case) * (1 + largest(case.answer))
 
 
 ASSUMPTIONS_FREE = {EXACT: lambda case, edit: exact(case.model, edit), ANSWER: _answered}
 
 _FORGOTTEN: Edit = (np.zeros((2, 2)), np.array([[1.0, 1.0], [0.0, 0.0]]))
 
+
+def _wanted(answer: float, edit: Edit) -> tuple[Wanted, Edit]:
+    return Wanted(SMALL, np.array([answer, 0.0])), edit
+
+
 CONTROLS_FREE = (
-    Control(
-        "forget the single-hop lesson",
-        EXACT,
-        lambda: (Wanted(SMALL, np.array([2.0, 0.0])), _FORGOTTEN),
-    ),
-    Control(
-        "answer as the least-norm edit does",
-        ANSWER,
-        lambda: (Wanted(SMALL, np.array([1.0, 0.0])), attain(SMALL)),
-    ),
+    Control("forget the single-hop lesson", EXACT, partial(_wanted, 2.0, _FORGOTTEN)),
+    Control("answer as the least-norm edit does", ANSWER, partial(_wanted, 1.0, attain(SMALL))),
 )
 
 
@@ -539,7 +507,7 @@ class Taught:
 
 def draw_taught(rng: np.random.Generator, size: int) -> Taught:
     """Draw a two-hop lesson for each fact, and a question that combines the lessons' keys."""
-    model = independent(rng, size, partner=False)
+    model = draw_independent(rng, size, partner=False)
     # through a partner the latent keys are near the named ones
     partner = tuple(keys + rng.standard_normal(keys.shape) * np.abs(keys) for keys in model.named)
     facts = partner[0].shape[1]
@@ -549,13 +517,13 @@ def draw_taught(rng: np.random.Generator, size: int) -> Taught:
     return taught if condition_of(taught.keys) <= 1e4 else draw_taught(rng, size)
 
 
-def least_taught(taught: Taught) -> Edit:
+def attain_taught(taught: Taught) -> Edit:
     """Return the edit of least norm that answers the two-hop lessons."""
     return least_norm(taught.model, taught.keys, answers(taught.keys))
 
 
-def any_taught(taught: Taught, rng: np.random.Generator) -> Edit:
-    """Return the edit of `least_taught` plus a random one that is zero at all two-hop lessons."""
+def rival_taught(taught: Taught, rng: np.random.Generator) -> Edit:
+    """Return the edit of `attain_taught` plus a random one that is zero at all two-hop lessons."""
     return and_unseen(taught.model, taught.keys, answers(taught.keys), rng)
 
 
@@ -575,6 +543,16 @@ def _small(latent: float, *update: float) -> tuple[Taught, Edit]:
     model = replace(SMALL, latent=(np.zeros(2), np.array([latent, 1.0])))
     edit = np.zeros((2, 2)), np.array([update, (0.0, 0.0)])
     return Taught(model, (np.zeros((2, 1)), np.ones((2, 1)))), edit
+
+
+SENSE_TAUGHT = "equal"
+
+ASSUMPTIONS_TAUGHT = {PARTNER: _learnt, SPAN: _spanned}
+
+CONTROLS_TAUGHT = (
+    Control("single-hop lessons alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
+    Control("a latent key of its own", SPAN, partial(_small, 2.0, 1.0, 0.0)),
+)
 
 
 # Placements that single hops cannot tell apart
@@ -664,8 +642,7 @@ def draw_hidden(rng: np.random.Generator, size: int) -> Placements:
 def composing(case: Placements) -> float:
     """Return q, the fraction of placements that compose, from the shares of their later layers."""
     later = array_namespace(case.shares).sum(case.shares[:, case.early :], axis=1)
-    wins = later > share_needed(*case.prompt.coefficients)
-    return int(array_namespace(wins).count_nonzero(wins)) / int(wins.shape[0])
+    return share_true(later > share_needed(*case.prompt.coefficients))
 
 
 def bound_hidden(case: Placements) -> float:
@@ -673,12 +650,8 @@ def bound_hidden(case: Placements) -> float:
     return min(composing(case), 1 - composing(case))
 
 
-def _leads(logits: Array) -> bool:
-    return bool(logits[0] > array_namespace(logits).max(logits[1:]))
-
-
 def _composes(model: Placed) -> bool:
-    return _leads(model.two_hop())
+    return lead(model.two_hop()) > 0
 
 
 def measure_hidden(case: Placements, test: Test) -> float:
@@ -696,7 +669,7 @@ def attain_hidden(case: Placements) -> Test:
 def _above(weights: Array, border: float, model: Placed) -> bool:
     logits = model.single(model.case.prompt.keys[1])
     xp = array_namespace(logits)
-    return bool(xp.sum(xp.asarray(weights, device=logits.device) * logits) > border)
+    return float(xp.sum(xp.asarray(weights, device=logits.device) * logits)) > border
 
 
 def rival_hidden(case: Placements, rng: np.random.Generator) -> Test:
@@ -716,29 +689,27 @@ def adversary_hidden(case: Placements, _: np.random.Generator) -> Test:
     return partial(_above, fit.reshape(-1, keys.shape[1]), 0.5 - 1e-6)
 
 
-def _example(whole: bool, test: Test) -> tuple[Placements, Test]:
-    shares = np.array([[0.9, 0.1], [0.2, 0.8]]) if whole else np.array([[0.2, 0.1], [0.2, 0.8]])
-    return Placements(small(), shares, 1), test
+def _example(first_early: float, test: Test) -> tuple[Placements, Test]:
+    return Placements(small(), np.array([[first_early, 0.1], [0.2, 0.8]]), 1), test
 
 
 def _sees_margin(model: Placed) -> bool:
-    return _leads(model.single(model.case.prompt.keys[1][:, 0]))
+    return lead(model.single(model.case.prompt.keys[1][:, 0])) > 0
+
+
+def _sees_layers(model: Placed) -> bool:
+    return bool(model.shares[-1] > 0.5)
 
 
 CONTROLS_HIDDEN = (
-    Control("leave part of an edit out", WHOLE, partial(_example, False, _sees_margin)),
-    Control(
-        "look into the layers",
-        BLIND,
-        partial(_example, True, lambda model: bool(model.shares[-1] > 0.5)),
-    ),
-    Control("ask a two-hop question", BLIND, partial(_example, True, _composes)),
+    Control("leave part of an edit out", WHOLE, partial(_example, 0.2, _sees_margin)),
+    Control("look into the layers", BLIND, partial(_example, 0.9, _sees_layers)),
+    Control("ask a two-hop question", BLIND, partial(_example, 0.9, _composes)),
 )
 
 
 def _whole(case: Placements, _: Test) -> bool:
-    xp = array_namespace(case.shares)
-    return bool(xp.all(xp.abs(xp.sum(case.shares, axis=1) - 1) < SAFETY))
+    return largest(array_namespace(case.shares).sum(case.shares, axis=1) - 1) < SAFETY
 
 
 ASSUMPTIONS_HIDDEN = {
@@ -753,26 +724,15 @@ THEOREM: Theorem[Case, Edit] = Theorem.of(__name__, "least-norm placement")
 
 FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", scale=bound_free)
 
-INVISIBLE: Theorem[Placements, Test] = Theorem.of(__name__, "invisible placement", "_hidden")
-
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     FREE,
     FREE.clause(
         "partner lessons",
-        sense="equal",
-        draw=draw_taught,
+        "_taught",
         bound=lambda taught: lead(answers(taught.keys) @ taught.mix),
         measure=lambda taught, edit: measure(taught.model, edit),
         scale=lambda taught: 1 + norm(taught.mix),
         condition=lambda taught: condition_of(taught.keys),
-        attain=least_taught,
-        rival=any_taught,
-        adversary=None,
-        assumptions={PARTNER: _learnt, SPAN: _spanned},
-        controls=(
-            Control("single-hop lessons alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
-            Control("a latent key of its own", SPAN, partial(_small, 2.0, 1.0, 0.0)),
-        ),
     ),
-    INVISIBLE,
+    Theorem.of(__name__, "invisible placement", "_hidden"),
 )

@@ -165,7 +165,7 @@ def _one(case: Case, weights: Array) -> bool:
 
 
 ASSUMPTIONS = {
-    region.FRAMES: lambda case, _: region.framed(case.prompt),
+    region.FRAMES: lambda case, _: region.is_framed(case.prompt),
     UNIT: _unit,
     PASS: _same,
     ONE: _one,

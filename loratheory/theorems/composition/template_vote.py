@@ -45,7 +45,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, lead
+from loratheory.theorems._arrays import condition_number
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import AssociativeMemory, interpolating, miss
 
@@ -72,6 +72,7 @@ def overlap_needed(
     if adapters < 1 or not coefficient > 0:
         message = f"{adapters} adapters with coefficient {coefficient}: give 1 or more, above 0"
         raise ValueError(message)
+    # against the habit, with what the adapters leave of it, or also against one's own steps
     total = adapters * coefficient
     return 1 / (2 * total) if rest == "habit" else max((1 - total) / total, 1 / (adapters + 1))
 
@@ -94,7 +95,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
     Each adapter also has a fact of its own; coefficients are near ½, 1/K, 1, or random.
     """
-    k, cues, s = (int(x) for x in rng.integers((1, 1, 2), (4, 4, 6)))
+    k, cues, s = rng.integers((1, 1, 2), (4, 4, 6)).tolist()
     counts = rng.integers(0, 4, (k + 1, s, cues)) * (rng.random((k + 1, s, cues)) < 0.7)
     # a cue that nothing answers gets the right step
     counts[:, 0] += counts.sum(axis=1) == 0
@@ -128,7 +129,8 @@ def attain(case: Case) -> AssociativeMemory:
 
 def measure(case: Case, merge: AssociativeMemory) -> float:
     """Return the least margin of the right step over all keys, in the merged memory's logits."""
-    return min(lead(merge.logits(case.keys[:, n])) for n in range(case.keys.shape[1]))
+    xp, logits = array_namespace(case.keys), merge.logits(case.keys)
+    return float(xp.min(logits[0, :] - xp.max(logits[1:, :], axis=0)))
 
 
 def condition(case: Case) -> float:
@@ -142,11 +144,11 @@ def rival(case: Case, rng: np.random.Generator) -> AssociativeMemory:
     # changes that no key of the case can see
     off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
     shape = exact.weight.shape[0], len(off)
-    weight, *adapters = (
-        low + LowRank(10.0 ** int(rng.integers(-9, 1)) * rng.standard_normal(shape), off)
-        for low in (exact.weight, *exact.adapters)
-    )
-    return AssociativeMemory(weight, tuple(adapters), exact.coefficients)
+    changed = []
+    for low in (exact.weight, *exact.adapters):
+        size = 10.0 ** int(rng.integers(-9, 1))
+        changed.append(low + LowRank(size * rng.standard_normal(shape), off))
+    return AssociativeMemory(changed[0], tuple(changed[1:]), exact.coefficients)
 
 
 def _says(case: Case, low: LowRank, said: Array) -> bool:
@@ -169,6 +171,7 @@ ASSUMPTIONS = {
 def _example(repeat: bool = False, **change: Any) -> tuple[Case, AssociativeMemory]:
     """Return two adapters that take a shared step in 3/4 of their solutions, and a fact of one."""
     keys = np.random.default_rng(0).standard_normal((6, 2))
+    # column 0 is the shared cue, column 1 the fact of the first adapter
     keys[:, 1] = keys[:, 0] if repeat else keys[:, 1]
     habits = np.array([[0.0, 0.0], [1.0, 1.0]])
     shares = (np.array([[0.75, 1.0], [0.25, 0.0]]), np.array([[0.75, 0.0], [0.25, 1.0]]))
@@ -177,15 +180,12 @@ def _example(repeat: bool = False, **change: Any) -> tuple[Case, AssociativeMemo
 
 
 _MERGE = _example()[1]
+_TWICE = _MERGE.adapters[1:] * 2
 
 CONTROLS = (
     Control("ask for a fact by the key of a cue", KEYS, partial(_example, repeat=True)),
     Control("merge onto nothing", BASE, partial(_example, weight=0 * _MERGE.weight)),
-    Control(
-        "merge the adapter without the fact twice",
-        SHARES,
-        partial(_example, adapters=(_MERGE.adapters[1],) * 2),
-    ),
+    Control("merge the adapter without the fact twice", SHARES, partial(_example, adapters=_TWICE)),
     Control("average instead", WEIGHTS, partial(_example, coefficients=(0.5, 0.5))),
 )
 

@@ -187,7 +187,6 @@ first order and the coupling of LoRA's layers: Shi, Cheng and Li, arXiv 2604.203
 """
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -199,7 +198,7 @@ from scipy.optimize import brentq
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, condition_number, eye, lead, norm
+from loratheory.theorems._arrays import condition_number, eye, largest, lead, norm
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
 from loratheory.toy import Hop, LinearChain, branching, chain, interpolating, miss
@@ -247,19 +246,6 @@ def of_prompt(
         return part.holds(case.prompt, model(witness))
 
     return tuple(replace(part, holds=partial(_holds, part)) for part in assumptions)
-
-
-def shapes(rng: np.random.Generator) -> tuple[Pattern, list[int]]:
-    """Return a random pattern, and the number of entities that each of one to four hops may meet.
-
-    Each hop adds the entity to which an old answer leads. Under ``overwrite both`` the number
-    doubles instead, since every such entity is edited and has an old answer of its own.
-    """
-    pattern = PATTERNS[int(rng.integers(4))]
-    both = pattern == "overwrite both"
-    # old answers branch: four hops would take sixteen entities
-    hops, first = int(rng.integers(1, 4 if both else 5)), int(rng.integers(2, 4))
-    return pattern, [first * 2**j if both else first + j for j in range(hops)]
 
 
 def two_hops(draw: Callable[[], Prompt], patterns: Sequence[Pattern] = PATTERNS) -> Prompt:
@@ -374,8 +360,13 @@ FREE = "some token on no path: a subject beside the prompt's"
 
 def draw(rng: np.random.Generator, size: int) -> Prompt:
     """Draw one to four hops with mixed or equal coefficients, often close to the threshold."""
-    pattern, n = shapes(rng)
-    hops, d = len(n), n[-1] + 4 + int(rng.integers(0, size + 1))
+    pattern = PATTERNS[int(rng.integers(4))]
+    both = pattern == "overwrite both"
+    # old answers branch: four hops would take sixteen entities
+    hops, first = int(rng.integers(1, 4 if both else 5)), int(rng.integers(2, 4))
+    # each hop adds the entity of the old answer; where all are edited, one for each of them
+    n = [first * 2**j if both else first + j for j in range(hops)]
+    d = n[-1] + 4 + int(rng.integers(0, size + 1))
     # next to the threshold a law that is a little off shows
     near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
     # whole edits, halves and any others
@@ -405,7 +396,8 @@ def condition(case: Prompt) -> float:
 
     Both are inverted when memories, edits and bridges are made.
     """
-    return min(_worst(case), 1e3) ** 2
+    worst = max(map(condition_number, (*case.keys, *case.values)))
+    return min(worst, 1e3) ** 2
 
 
 def rival(case: Prompt, rng: np.random.Generator) -> LinearChain:
@@ -420,13 +412,9 @@ def _with_noise(rng: np.random.Generator, share: float, keys: Array, values: Arr
     return interpolating(keys, values, gaussian(rng, len(values), len(keys), 3, size))
 
 
-def _worst(case: Prompt) -> float:
-    return max(map(condition_number, (*case.keys, *case.values)))
-
-
-def framed(case: Prompt) -> bool:
+def is_framed(case: Prompt) -> bool:
     """Whether keys and values are independent, with condition numbers below 1000."""
-    return _worst(case) < 1e3
+    return condition(case) < 1e6
 
 
 def _hold(part: str, case: Prompt, model: LinearChain) -> bool:
@@ -437,7 +425,7 @@ def _hold(part: str, case: Prompt, model: LinearChain) -> bool:
 
 
 ASSUMPTIONS: tuple[Assumption[Prompt, LinearChain], ...] = (
-    Assumption(FRAMES, lambda case, _: framed(case)),
+    Assumption(FRAMES, lambda case, _: is_framed(case)),
     *(Assumption(text, partial(_hold, part)) for part, text in PARTS.items()),
     Assumption(FREE, lambda case, _: case.keys[0].shape[1] > 1),
 )
@@ -445,6 +433,7 @@ ASSUMPTIONS: tuple[Assumption[Prompt, LinearChain], ...] = (
 
 def _three_hops(repeat: bool = False) -> tuple[Prompt, LinearChain]:
     frames = np.random.default_rng(1).standard_normal((5, 8, 4))
+    # two entities of the second hop with one key
     frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
     keys = (frames[0, :, :2], frames[1, :, :3], frames[2])
     case = Prompt("overwrite", (0.7, 0.8, 0.9), keys, (frames[3, :, :3], frames[4]))
@@ -507,39 +496,33 @@ class Crowd:
     weights: tuple[Array, ...]
 
 
-def _prices(coefficients: Sequence[float], pattern: Pattern) -> list[tuple[float, list[float]]]:
-    """Return for each wrong token the margin over it without interference, and its costs.
-
-    The costs are what one unit of interference at each read takes from that margin at most.
-    """
-    hops, prices = range(len(coefficients)), []
-    target = math.prod(coefficients)
-    tails = [math.prod(coefficients[j + 1 :], start=1.0) for j in hops]  # T_j of the statement
-    for left in range(-1, len(coefficients)):  # the hop where the paths part; -1 before the first
-        held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
-        on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
-        both = pattern == "overwrite both"  # there a path that left branches at each later hop
-        later = coefficients[left + 1 :]
-        each = [(c, 1 - c) for c in later] if both else [(1.0,)] * len(later)
-        for rest in product(*each):
-            path = [*on, *rest]
-            after = [math.prod(path[j + 1 :], start=1.0) for j in hops]  # w_j of the statement
-            pairs = enumerate(zip(tails, after, strict=True))
-            costs = [abs(t - w) if j < left else abs(t) + abs(w) for j, (t, w) in pairs]
-            # a token that no path of the prompt reaches (left = -1) weighs nothing by itself
-            weight = math.prod(path) if left >= 0 else 0.0
-            prices.append((target - weight, costs))
-    return prices
+def _products_after(weights: Sequence[float]) -> Array:
+    """Return for each hop the product of the weights of all later hops."""
+    return np.append(np.cumprod(weights[::-1])[-2::-1], 1.0)
 
 
 def least_margin(
     coefficients: Sequence[float], interference: Sequence[float], pattern: Pattern = "overwrite"
 ) -> float:
     """Return the right answer's least margin under interference of at most these weights."""
-    least = math.inf
-    for alone, costs in _prices(coefficients, pattern):
-        taken = sum(map(operator.mul, interference, costs))
-        least = min(least, alone - taken)
+    hops, least = len(coefficients), math.inf
+    tails = _products_after(coefficients)  # T_j of the statement
+    for left in range(-1, hops):  # the hop where the paths part; -1 before the first
+        held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
+        on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
+        # only under overwrite both does a path that left branch at each later hop
+        both = pattern == "overwrite both"
+        branches = [(c, 1 - c) if both else (1.0,) for c in coefficients[left + 1 :]]
+        for rest in product(*branches):
+            path = [*on, *rest]
+            after = _products_after(path)  # w_j of the statement
+            # until the paths part one unit of interference moves both
+            shared = np.arange(hops) < left
+            costs = np.where(shared, abs(tails - after), abs(tails) + abs(after))
+            # a token that no path of the prompt reaches (left = -1) weighs nothing by itself
+            weight = math.prod(path) if left >= 0 else 0.0
+            margin_left = math.prod(coefficients) - weight - float(costs @ interference)
+            least = min(least, margin_left)
     return least
 
 
@@ -554,6 +537,7 @@ def safe_threshold(hops: int, interference: int | float, pattern: Pattern = "ove
 
     if not interference:
         return threshold(hops, pattern)
+    # whole edits have the largest margin: if these are lost, all are
     if _least(1.0) <= 0:
         return math.inf
     return float(brentq(_least, threshold(hops, pattern), 1.0, xtol=1e-15))
@@ -585,7 +569,7 @@ def bound_perturbed(case: Disturbed) -> float:
     return least_margin(coefficients, interference, case.prompt.pattern)
 
 
-def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
+def merge_crowd(case: Disturbed, crowd: Crowd) -> LinearChain:
     """Return the reads with the others' interference merged in, as updates of rank one."""
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
@@ -600,7 +584,7 @@ def merged(case: Disturbed, crowd: Crowd) -> LinearChain:
 
 def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
     """Return the margin of the right answer when the others are merged into each read."""
-    return measure(case.prompt, merged(case, crowd))
+    return measure(case.prompt, merge_crowd(case, crowd))
 
 
 def scale_perturbed(case: Disturbed) -> float:
@@ -635,6 +619,7 @@ def rival_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
     """Return other weights that hold the facts, with random interference within the limits."""
     frames, corner, weights = _values(case.prompt), rng.random() < 0.5, []
     for level, frame in zip(case.interference, frames, strict=True):
+        # the worst interference is at a corner of the box
         free = rng.uniform(-1, 1, len(frame.T))
         weights.append(level * (np.sign(free) if corner else free))
     return Crowd(rival(case.prompt, rng), tuple(weights))
@@ -657,11 +642,8 @@ def adversary_perturbed(case: Disturbed, rng: np.random.Generator) -> Crowd:
 
 
 def _within(case: Disturbed, crowd: Crowd) -> bool:
-    for weights, level in zip(crowd.weights, case.interference, strict=True):
-        xp = array_namespace(weights)
-        if float(xp.max(xp.abs(weights))) > level * (1 + SAFETY):
-            return False
-    return True
+    pairs = zip(crowd.weights, case.interference, strict=True)
+    return all(largest(weights) <= level * (1 + SAFETY) for weights, level in pairs)
 
 
 def _twice() -> tuple[Disturbed, Crowd]:
@@ -754,37 +736,27 @@ def rival_order(case: Interacting, rng: np.random.Generator) -> LinearChain:
     return rival(case.prompt, rng)
 
 
-def _changed(
-    change: Callable[[LinearChain], LinearChain], order: int, repeat: bool
-) -> tuple[Interacting, LinearChain]:
-    frames = np.random.default_rng(1).standard_normal((3, 9, 3))
-    frames[1, :, 1] = frames[1, :, 0] if repeat else frames[1, :, 1]
-    prompt = Prompt("overwrite", (0.7, 0.8), (frames[0, :, :2], frames[1]), (frames[2],))
-    case = Interacting(prompt, order)
-    return case, change(attain_order(case))
+def _ordered(control: Control[Prompt, LinearChain]) -> tuple[Interacting, LinearChain]:
+    prompt, model = control.example()
+    return Interacting(prompt, len(prompt.coefficients)), model
 
 
-def _knows_a_hop(model: LinearChain) -> LinearChain:
-    first, second = model.memories
-    return replace(model, memories=(first + model.edits[0], second))
+def _knows_a_hop() -> tuple[Interacting, LinearChain]:
+    prompt, model = _three_hops()
+    first, *others = model.memories
+    return Interacting(prompt, 2), replace(model, memories=(first + model.edits[0], *others))
 
 
-def _stronger(model: LinearChain) -> LinearChain:
-    return replace(model, edits=(2 * model.edits[0], model.edits[1]))
+MISSING = ("repeat a key", "put the first edit into the later read", "an unfamiliar bridge entity")
+"""Controls of the region that move the right answer's own logit."""
 
-
-def _without_bridge(model: LinearChain) -> LinearChain:
-    return replace(model, bridges=(0 * model.bridges[0],))
-
-
-CONTROLS_ORDER = tuple(
-    Control(name, breaks, partial(_changed, change, order, breaks == FRAMES))
-    for name, breaks, change, order in (
-        ("repeat a key", FRAMES, lambda model: model, 2),
-        ("a base that knows the first new fact", PARTS["memories"], _knows_a_hop, 1),
-        ("an edit twice as strong", PARTS["edits"], _stronger, 2),
-        ("a bridge without the entity", PARTS["bridges"], _without_bridge, 2),
-    )
+CONTROLS_ORDER = (
+    *(
+        Control(one.name, one.breaks, partial(_ordered, one))
+        for one in CONTROLS
+        if one.name in MISSING
+    ),
+    Control("a base that knows the first new fact", PARTS["memories"], _knows_a_hop),
 )
 
 
@@ -828,19 +800,19 @@ class Spread:
         """Pseudo-inverse of the entities: row i reads entity i and no other."""
         return array_namespace(self.entities).linalg.pinv(self.entities, rtol=None)
 
-    def pairs(self, hop: int) -> tuple[list[tuple[int, int]], tuple[int, int, int]]:
-        """Return the old facts of a hop and its edit, as column numbers of `entities`.
+    def held(self, hop: int) -> tuple[LowRank, LowRank]:
+        """Return what a read adds that holds a hop's old facts, and the hop's edit, both whole."""
+        here, there, xp = _first(hop - 1), _first(hop), array_namespace(self.entities)
+        # an old fact takes each path along, and the path of new facts to its old answer
+        start, along = self.dual[here : here + 1, :], self.dual[here + 1 : here + hop, :]
+        values = self.entities[:, there : there + hop + 1]
+        facts = LowRank(values[:, 1:], xp.concat([along, start], axis=0))
+        return facts, LowRank(values[:, :1] - values[:, hop:], start)
 
-        A fact is a pair (from, to); the edit is a triple (key, new value, old value).
-        """
-        start, new, old = _place(hop - 1, 0), _place(hop, 0), _place(hop, hop)
-        along = [(_place(hop - 1, i), _place(hop, i)) for i in range(1, hop)]
-        return [(start, old), *along], (start, new, old)
 
-
-def _place(level: int, path: int) -> int:
-    """Return the column of an entity: path 0 has only new facts, path j left it at hop j."""
-    return level * (level + 1) // 2 + path
+def _first(level: int) -> int:
+    """Return the column of a level's first entity, to which only new facts lead."""
+    return level * (level + 1) // 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -866,18 +838,6 @@ def order_mass(rows: Sequence[Sequence[float]]) -> float:
     return math.fsum(here)
 
 
-def spread_margin(
-    coefficients: Sequence[float],
-    edits: Sequence[Sequence[float]],
-    facts: Sequence[Sequence[float]],
-) -> float:
-    """Return the right answer's margin by the statement's formula, from coefficients and shares."""
-    hops = range(len(coefficients) + 1)
-    masses = [order_mass([*edits[:j], *facts[j:]]) for j in hops]
-    parts = [math.prod(coefficients[:j]) * mass for j, mass in zip(hops, masses, strict=True)]
-    return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
-
-
 def _rows(shares: Array) -> list[list[float]]:
     return [list(map(float, shares[i, :])) for i in range(shares.shape[0])]
 
@@ -899,33 +859,27 @@ def draw_spread(rng: np.random.Generator, size: int) -> Spread:
 
 
 def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"]:
-    count = _place(hops + 1, 0) + 1
+    count = _first(hops + 1) + 1
     length = 10.0 ** int(rng.integers(-3, 4))
     return length * rng.standard_normal((count + 3 + int(rng.integers(0, size + 1)), count))
 
 
 def bound_spread(case: Spread) -> float:
     """Return p_K − max(0, max_j (p_{j−1} − p_j)), from coefficients and shares alone."""
-    return spread_margin(case.coefficients, _rows(case.edits), _rows(case.facts))
+    edits, facts, hops = _rows(case.edits), _rows(case.facts), range(case.hops + 1)
+    # path j has new facts up to hop j and old ones from there on
+    parts = [math.prod(case.coefficients[:j]) * order_mass([*edits[:j], *facts[j:]]) for j in hops]
+    return parts[-1] - max(0.0, *(parts[j - 1] - parts[j] for j in hops[1:]))
 
 
 def attain_spread(case: Spread) -> Stream:
     """Return matrices of least norm that hold the facts and the edits with their shares."""
-    entities, dual, memories = case.entities, case.dual, []
-    edits: list[tuple[LowRank, ...]] = []
-    for read in range(case.facts.shape[1]):
-        ups, downs = [entities[:, :0]], [dual[:0, :]]
-        for hop in range(1, case.hops + 1):
-            for start, end in case.pairs(hop)[0]:
-                ups.append(case.facts[hop - 1, read] * entities[:, end : end + 1])
-                downs.append(dual[start : start + 1, :])
-        xp = array_namespace(entities)
-        memories.append(LowRank(xp.concat(ups, axis=1), xp.concat(downs, axis=0)))
-    for hop in range(1, case.hops + 1):
-        start, new, old = case.pairs(hop)[1]
-        change = entities[:, new : new + 1] - entities[:, old : old + 1]
-        shares = [case.edits[hop - 1, read] for read in range(case.edits.shape[1])]
-        edits.append(tuple(LowRank(share * change, dual[start : start + 1, :]) for share in shares))
+    memories, edits = [LowRank(case.entities[:, :0], case.dual[:0, :])] * case.facts.shape[1], []
+    for hop, (facts, changes) in enumerate(zip(_rows(case.facts), _rows(case.edits), strict=True)):
+        # every read gets its share of each hop
+        old, edit = case.held(hop + 1)
+        memories = [memory + share * old for memory, share in zip(memories, facts, strict=True)]
+        edits.append(tuple(share * edit for share in changes))
     return Stream(tuple(memories), tuple(edits))
 
 
@@ -935,7 +889,7 @@ def output(case: Spread, stream: Stream) -> Array:
     for read, memory in enumerate(stream.memories):
         edits = zip(case.coefficients, stream.edits, strict=True)
         state = state + memory @ state + sum(c * (edit[read] @ state) for c, edit in edits)
-    return case.dual[_place(case.hops, 0) :, :] @ state
+    return case.dual[_first(case.hops) :, :] @ state
 
 
 def measure_spread(case: Spread, stream: Stream) -> float:
@@ -992,46 +946,35 @@ ASSUMPTIONS_SPREAD = {
 
 _FRAME = np.eye(9)[:, :7]
 _TWICE = _FRAME[:, [0, 1, 1, 3, 4, 5, 6]]
-_FIRST = np.array([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]])
-_SECOND = np.array([[0.2, 0.4, 0.4], [0.1, 0.3, 0.6]])
-_SMALL = Spread((0.8, 0.9), _SECOND, _FIRST, _FRAME)
+_SMALL = Spread(
+    (0.8, 0.9),
+    np.array([[0.2, 0.4, 0.4], [0.1, 0.3, 0.6]]),
+    np.array([[0.7, 0.3, 0.0], [0.0, 0.1, 0.9]]),
+    _FRAME,
+)
 
 
 def _built(case: Spread, **shares: Array) -> tuple[Spread, Stream]:
     return case, attain_spread(replace(case, **shares))
 
 
-def _controls(case: Spread) -> tuple[Control[Spread, Stream], ...]:
-    """Return controls that break the hypotheses one by one, in a case of two hops."""
-    edits = case.edits
-    return (
-        Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(case, entities=_TWICE))),
-        Control("old facts twice as strong", FACTS, partial(_built, case, facts=2 * case.facts)),
-        Control("half an edit", EDITS, partial(_built, case, edits=edits * [[1.0], [0.5]])),
-        Control("the edits in other reads", EDITS, partial(_built, case, edits=edits[:, ::-1])),
-    )
+_HALF, _REVERSED = _SMALL.edits * [[1.0], [0.5]], _SMALL.edits[:, ::-1]
 
-
-CONTROLS_SPREAD = _controls(_SMALL)
+CONTROLS_SPREAD = (
+    Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(_SMALL, entities=_TWICE))),
+    Control("old facts twice as strong", FACTS, partial(_built, _SMALL, facts=2 * _SMALL.facts)),
+    Control("half an edit", EDITS, partial(_built, _SMALL, edits=_HALF)),
+    Control("the edits in other reads", EDITS, partial(_built, _SMALL, edits=_REVERSED)),
+)
 
 
 # Even edits over facts in the first and the last read
 
 
-@dataclass(frozen=True, eq=False)
-class Even:
-    """One or two edits, each spread evenly over `reads` reads, on these entities."""
-
-    reads: int
-    entities: Float[Array, "d n"]
-    hops: int = 2
-
-    def at(self, coefficient: float) -> Spread:
-        """Return the case in which all edits have this coefficient."""
-        ends = np.eye(self.reads)[[0, -1][: self.hops]]
-        even = np.full_like(ends, 1 / self.reads)
-        like = self.entities
-        return Spread((coefficient,) * self.hops, beside(like, even), beside(like, ends), like)
+def even(reads: int, entities: Float[Array, "d n"], hops: int = 2) -> Spread:
+    """Return whole edits spread evenly over these reads, of facts in the first and the last one."""
+    facts = np.eye(reads)[[0, -1][:hops]]
+    return Spread((1.0,) * hops, np.full_like(facts, 1 / reads), facts, entities)
 
 
 def border(reads: int, hops: int = 2) -> float:
@@ -1041,31 +984,30 @@ def border(reads: int, hops: int = 2) -> float:
     return 1.0 if reads >= 3 else 5**0.5 - 1
 
 
-def bisected(case: Even, stream: Stream) -> float:
-    """Return the coefficient at which the measured margin is 0, found by Brent's method."""
-    return float(brentq(lambda c: measure_spread(case.at(c), stream), 0.3, 3.0, xtol=1e-15))
+def measure_even(case: Spread, stream: Stream) -> float:
+    """Return the common coefficient at which the measured margin is 0, found by Brent's method."""
+
+    def _margin(c: float) -> float:
+        return measure_spread(replace(case, coefficients=(c,) * case.hops), stream)
+
+    return float(brentq(_margin, 0.3, 3.0, xtol=1e-15))
 
 
-def draw_even(rng: np.random.Generator, size: int) -> Even:
+def draw_even(rng: np.random.Generator, size: int) -> Spread:
     """Draw one or two edits, and two to eight reads over which they are spread evenly."""
     hops = 1 if rng.random() < 0.25 else 2
-    return Even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
+    return even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
 
 
-def _of_even(holds: Any, case: Even, stream: Stream) -> bool:
-    return bool(holds(case.at(1.0), stream))
+_EVEN = even(3, _FRAME)
 
+CONTROLS_EVEN = (
+    Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(_EVEN, entities=_TWICE))),
+    Control("edits where their facts are", EDITS, partial(_built, _EVEN, edits=_EVEN.facts)),
+    Control("facts spread as evenly", FACTS, partial(_built, _EVEN, facts=_EVEN.edits)),
+)
 
-_EVEN = Even(3, _FRAME)
-_AT = _EVEN.at(1.0)
-
-
-def _evenly(**other: Array) -> tuple[Even, Stream]:
-    """Return the example with some fields of its case replaced, and its stream."""
-    case = replace(_AT, **other)
-    return replace(_EVEN, entities=case.entities), attain_spread(case)
-
-
+COMPUTE_EVEN = (border,)
 COMPUTE = (threshold, strength_needed, window)
 COMPUTE_PERTURBED = (safe_threshold,)
 
@@ -1094,19 +1036,11 @@ CLAUSES: tuple[Theorem[Any, Any], ...] = (
     SPREAD,
     SPREAD.clause(
         "even edits",
-        compute=(border,),
-        draw=draw_even,
-        bound=lambda case: border(case.reads, case.hops),
-        measure=bisected,
-        attain=lambda case: attain_spread(case.at(1.0)),
-        rival=lambda case, rng: rival_spread(case.at(1.0), rng),
+        "_even",
+        bound=lambda case: border(case.edits.shape[1], case.hops),
+        attain=attain_spread,
+        rival=rival_spread,
         scale=lambda _: 10.0,
-        condition=lambda case: condition_spread(case.at(1.0)),
-        assumptions={text: partial(_of_even, holds) for text, holds in ASSUMPTIONS_SPREAD.items()},
-        controls=(
-            Control("one entity twice", FRAMES_SPREAD, partial(_evenly, entities=_TWICE)),
-            Control("edits where their facts are", EDITS, partial(_evenly, edits=_AT.facts)),
-            Control("facts spread as evenly", FACTS, partial(_evenly, facts=_AT.edits)),
-        ),
+        condition=condition_spread,
     ),
 )

@@ -66,33 +66,20 @@ class Case:
 
     @cached_property
     def rivals(self) -> list[tuple[float, Array]]:
-        """The pairs of `margins` for the edited base: one for each token but the answer."""
-        return margins(self.outputs, self.state)
-
-
-def margins(outputs: Float[Array, "v d"], state: Float[Array, " d"]) -> list[tuple[float, Array]]:
-    """Return the pair ``(m_j, u_t - u_j)`` of the statement for each token j but the top one, t.
-
-    `outputs` holds the vectors u as rows, and `state` is the x that they are multiplied with.
-    """
-    logits = outputs @ state
-    top = int(array_namespace(logits).argmax(logits))
-    # the answer itself is no competitor
-    others = [j for j in range(logits.shape[0]) if j != top]
-    return [(float(logits[top] - logits[j]), outputs[top, :] - outputs[j, :]) for j in others]
-
-
-def radius_of(margin: float, distance: float) -> float:
-    """Return the length of the shortest move of the state after which another token is as likely.
-
-    `margin` is the answer's lead over that token, `distance` the norm of u_t - u_j.
-    """
-    return margin / distance
+        """The pair ``(m_j, u_t - u_j)`` of the statement for each token j but the top one, t."""
+        logits, pairs = self.outputs @ self.state, []
+        top = int(array_namespace(logits).argmax(logits))
+        for j in range(logits.shape[0]):
+            # the answer itself is no competitor
+            if j != top:
+                gap = self.outputs[top, :] - self.outputs[j, :]
+                pairs.append((float(logits[top] - logits[j]), gap))
+        return pairs
 
 
 def _nearest(rivals: list[tuple[float, Array]]) -> tuple[float, Array]:
     """Return the radius and the shortest step of the state that makes another token as likely."""
-    ways = ((radius_of(margin, norm(gap)), gap) for margin, gap in rivals)
+    ways = ((margin / norm(gap), gap) for margin, gap in rivals)
     # the nearest border of the answer's cell decides
     radius, along = min(ways, key=lambda pair: pair[0])
     return radius, -radius * along / norm(along)
@@ -141,6 +128,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     (d, n), best = case.weight.shape, attain(case)
     if rng.random() < 0.5:
         return _as_far_as_needed(case, gaussian(rng, d, n, min(d, n)))
+    # next to the best a wrong constant shows first
     size = 10.0 ** int(rng.integers(-8, 1)) * best.norm / (d * n) ** 0.5
     return _as_far_as_needed(case, best + gaussian(rng, d, n, 1, size))
 
@@ -174,7 +162,5 @@ def _halfway() -> tuple[Case, LowRank]:
 
 CONTROLS = (Control("half of the way", OVERTURNED, _halfway),)
 
-
-COMPUTE = (radius_of,)
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)

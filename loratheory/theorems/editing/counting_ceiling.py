@@ -112,6 +112,7 @@ def largest_memory(tokens: int, outputs: int, inputs: int, rank: int) -> int:
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw one or two dimensions, and mostly more facts than these can tell apart."""
     m, n = rng.integers(1, 3, 2).tolist()
+    # few free numbers, so that not every map is realised
     facts, tokens = int(rng.integers(1, 4 * size)), int(rng.integers(2, 4))
     scales = 10.0 ** rng.integers(-3, 4, 2)
     keys, outputs = rng.standard_normal((n, facts)), rng.standard_normal((m, tokens))

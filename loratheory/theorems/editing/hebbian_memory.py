@@ -60,8 +60,8 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, device, gaussian, orthonormal
-from loratheory.theorems._arrays import eye, is_orthonormal
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
+from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, norm
 from loratheory.theorems._theorem import Control, Theorem
 
 
@@ -75,9 +75,7 @@ class Rows:
 
     def like(self, array: Array) -> "Rows":
         """Return the same nodes and weights in the array library and on the device of `array`."""
-        xp, place = array_namespace(array), device(array)
-        nodes, weights = (xp.asarray(part, device=place) for part in (self.nodes, self.weights))
-        return Rows(nodes, weights, self.drawn)
+        return Rows(beside(array, self.nodes), beside(array, self.weights), self.drawn)
 
     def moments(self, read: Array, query: Array) -> tuple[float, float]:
         """Return mean and mean square of ``(read . a)(a . query)`` over the law of a row ``a``."""
@@ -98,8 +96,7 @@ class Rows:
             + one[:, None, None, :] * one[None, :, :, None]
         )
         second = (self.weights[:, None] * self.nodes).T @ self.nodes
-        close = xp.all(xp.abs(fourth - wanted) <= 1e-9) & xp.all(xp.abs(second - one) <= 1e-9)
-        return bool(close)
+        return max(largest(fourth - wanted), largest(second - one)) <= 1e-9
 
 
 def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
@@ -107,6 +104,7 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
 
     The rule is Stroud and Secrest's (1963); the matrix `turn` rotates its nodes.
     """
+    # the centre, points on the axes, and the middles of all pairs of axes
     one = np.eye(n)
     first, other = np.triu_indices(n, 1)
     corners = np.concatenate([one[first] + one[other], one[first] - one[other]])
@@ -115,13 +113,6 @@ def gaussian_rows(n: int, drawn: int, turn: np.ndarray | None = None) -> Rows:
     shares = [2 / (n + 2)], [(4 - n) / (2 * (n + 2) ** 2)] * 2 * n, [(n + 2) ** -2] * len(corners)
     nodes = np.concatenate([np.zeros((1, n)), axes, corners])
     return Rows(nodes if turn is None else nodes @ turn, np.concatenate(shares), drawn)
-
-
-def lattice_rows(n: int, drawn: int) -> Rows:
-    """Return the rule for normal rows that has three Gauss–Hermite nodes on each axis."""
-    grid = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * n, indexing="ij"), axis=-1).reshape(-1, n)
-    weights = np.prod(np.where(grid == 0, 2 / 3, 1 / 6), axis=1)
-    return Rows(np.sqrt(3) * grid, weights, drawn)
 
 
 def attain(case: Any) -> Rows:
@@ -134,10 +125,8 @@ def attain(case: Any) -> Rows:
 
 
 def rival(case: Any, rng: np.random.Generator) -> Rows:
-    """Return other nodes that give the same means: three on each axis, or rotated at random."""
+    """Return nodes that give the same means, rotated at random."""
     n = int(case.query.shape[0])
-    if n <= 4 and rng.random() < 0.5:
-        return lattice_rows(n, case.rank)
     return gaussian_rows(n, case.rank, orthonormal(rng, n, n))
 
 
@@ -158,22 +147,11 @@ class Case:
     rank: int
 
 
-def _spread(width: int, rank: int) -> float:
-    return 1 / rank + 1 / width + 1 / (rank * width)
-
-
-def foreign_crosstalk(facts: int, width: int, rank: int) -> float:
-    """Return the variance (N/d) g of the score of an unstored output at an unstored key.
-
-    `facts` is N, `width` d; embeddings are Gaussian N(0, 1/d), and g is that of the statement.
-    """
-    return facts / width * _spread(width, rank)
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw a memory H of size 1e-6 to 1e6, and a read and a query, each stored in it or random."""
     m, n = rng.integers(1, min(size, 8) + 1, 2).tolist()
     memory = gaussian(rng, m, n, int(rng.integers(1, size + 1)), 10.0 ** int(rng.integers(-6, 7)))
+    # a stored fact adds signal, a random one is cross-talk alone
     query = memory.down[0] if rng.random() < 0.5 else rng.standard_normal(n)
     read = memory.up[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
     return Case(memory, read, query, int(rng.integers(1, 17)))
@@ -181,15 +159,15 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 
 def bound(case: Case) -> float:
     """Return (1 + 1/r)(u·Hx)² + ‖Hᵀu‖²‖x‖²/r, the statement's second moment of the answer uᵀΔx."""
-    xp = array_namespace(case.read)
     reached = case.memory.T @ case.read
-    signal = float(xp.sum(reached * case.query)) ** 2
-    energy = float(xp.sum(reached**2)) * float(xp.sum(case.query**2))
-    return (1 + 1 / case.rank) * signal + energy / case.rank
+    signal = float(reached @ case.query)
+    energy = (norm(reached) * norm(case.query)) ** 2
+    return (1 + 1 / case.rank) * signal**2 + energy / case.rank
 
 
 def measure(case: Case, rows: Rows) -> float:
     """Return the second moment of uᵀΔx, from mean and mean square of what one row of A adds."""
+    # rows are independent: variances add up, and each has one r-th of the weight
     mean, square = rows.moments(case.memory.T @ case.read, case.query)
     return mean**2 + (square - mean**2) / rows.drawn
 
@@ -245,23 +223,22 @@ def merged_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
 
     It is that of one adapter with all `facts`, however many `adapters` share them.
     """
-    _refuse_none(adapters)
-    return foreign_crosstalk(facts, width, rank)
+    # as if each adapter held all facts and only one of them acted
+    return routed_crosstalk(facts * adapters, adapters, width, rank)
 
 
 def routed_crosstalk(facts: int, adapters: int, width: int, rank: int) -> float:
     """Return the variance of an unstored output's score at an unstored key in one adapter of many.
 
-    The `adapters` share the `facts` evenly, and a router lets only one of them act.
+    The `adapters` share the `facts` evenly, and a router lets only one of them act. Embeddings are
+    Gaussian N(0, 1/d), d being `width`.
     """
-    _refuse_none(adapters)
-    return foreign_crosstalk(math.ceil(facts / adapters), width, rank)
-
-
-def _refuse_none(adapters: int) -> None:
     if adapters < 1:
         message = f"{adapters} adapters hold no facts: give at least 1"
         raise ValueError(message)
+    # (N/d) g of the statement, for the facts that the one adapter holds
+    held = math.ceil(facts / adapters)
+    return held / width * (1 / rank + 1 / width + 1 / (rank * width))
 
 
 def draw_shared(rng: np.random.Generator, size: int) -> Case:
@@ -269,23 +246,24 @@ def draw_shared(rng: np.random.Generator, size: int) -> Case:
     n, m = int(rng.integers(1, min(size, 8) + 1)), int(rng.integers(1, size + 1))
     facts, frame = int(rng.integers(1, n + 1)), orthonormal(rng, n, n)
     outputs = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
+    # along a stored key, or along one that no fact has
     query = 10.0 ** int(rng.integers(-3, 4)) * frame[:, int(rng.integers(n))]
     read = outputs[:, 0] if rng.random() < 0.5 else rng.standard_normal(m)
     return Case(LowRank(outputs, frame[:, :facts].T), read, query, int(rng.integers(1, 17)))
 
 
-def summed(owner: tuple[int, ...], rank: int) -> Library:
+def share(owner: tuple[int, ...], rank: int) -> Library:
     """Return adapters of one rank with coefficient 1; adapter ``owner[i]`` stores fact ``i``."""
     adapters = max(owner) + 1
     return Library(owner, (rank,) * adapters, (1.0,) * adapters)
 
 
-def one_each(case: Case) -> Library:
+def attain_shared(case: Case) -> Library:
     """Return a library with one adapter for each fact."""
-    return summed(tuple(range(case.memory.width)), case.rank)
+    return share(tuple(range(case.memory.width)), case.rank)
 
 
-def summed_moment(case: Case, library: Library) -> float:
+def measure_shared(case: Case, library: Library) -> float:
     """Return the second moment of uᵀΔx, where Δ is the sum of the library's adapters.
 
     It is the squared mean plus the variance of each adapter's part.
@@ -297,21 +275,21 @@ def summed_moment(case: Case, library: Library) -> float:
         for i, owner in enumerate(library.owner):
             if owner == k:
                 reached = reached + strength * answers[i] * keys[i, :]
+        # adapters are drawn independently of each other
         one, square = rows.moments(reached, case.query)
         mean, variance = mean + one, variance + (square - one**2) / rank
     return mean**2 + variance
 
 
-def shared_anyhow(case: Case, rng: np.random.Generator) -> Library:
+def rival_shared(case: Case, rng: np.random.Generator) -> Library:
     """Share the facts at random among any number of adapters, some of which may hold none."""
     adapters = int(rng.integers(1, case.memory.width + 2))
-    return summed(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
+    return share(tuple(rng.integers(0, adapters, case.memory.width).tolist()), case.rank)
 
 
 def _along_one(case: Case, _: Library) -> bool:
-    xp = array_namespace(case.query)
-    seen = xp.abs(case.memory.down @ case.query)
-    return int(xp.count_nonzero(seen > 1e-12 * float(xp.max(xp.abs(case.query))))) <= 1
+    seen = abs(case.memory.down @ case.query) > 1e-12 * largest(case.query)
+    return int(array_namespace(seen).count_nonzero(seen)) <= 1
 
 
 def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
@@ -319,9 +297,16 @@ def _pair(keys: Array, query: Array, library: Library) -> tuple[Case, Library]:
 
 
 _PLANE, _ALIKE = np.eye(2), np.array([[1.0, 0.8], [0.0, 0.6]])
-_ONE, _TWO, _ROUTED = summed((0, 0), 2), summed((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
+_ONE, _TWO, _ROUTED = share((0, 0), 2), share((0, 1), 1), Library((0, 1), (1, 1), (1.0, 0.0))
 
-SHARED_CONTROLS = (
+ASSUMPTIONS_SHARED = {
+    KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
+    QUERY: _along_one,
+    SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
+    EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
+}
+
+CONTROLS_SHARED = (
     Control("two keys nearly alike", KEYS, lambda: _pair(_ALIKE, _PLANE[1], _TWO)),
     Control("ask for two facts at once", QUERY, lambda: _pair(_PLANE, np.ones(2), _TWO)),
     Control("only the adapter asked for is on", SUM, lambda: _pair(_PLANE, _PLANE[0], _ROUTED)),
@@ -329,24 +314,12 @@ SHARED_CONTROLS = (
 )
 
 
+COMPUTE_SHARED = (merged_crosstalk, routed_crosstalk)
+
 THEOREM: Theorem[Case, Rows] = Theorem.of(
     __name__, scale=lambda case: 8 * bound(replace(case, rank=1))
 )
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "merged memory",
-        compute=(merged_crosstalk, routed_crosstalk),
-        draw=draw_shared,
-        measure=summed_moment,
-        attain=one_each,
-        rival=shared_anyhow,
-        assumptions={
-            KEYS: lambda case, _: is_orthonormal(case.memory.down.T),
-            QUERY: _along_one,
-            SUM: lambda _, library: all(s == 1.0 for s in library.strengths),
-            EQUAL: lambda case, library: all(r == case.rank for r in library.ranks),
-        },
-        controls=SHARED_CONTROLS,
-    ),
+    THEOREM.clause("merged memory", "_shared", scale=THEOREM.scale),
 )

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal
-from loratheory.theorems._arrays import beside, condition_number, eye
+from loratheory.theorems._arrays import beside, condition_number, eye, harmonic_frame, largest, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -59,11 +59,6 @@ class Case:
     rank: int
 
     @property
-    def pairing(self) -> LowRank:
-        """The sum over the facts of the output times the transposed key."""
-        return LowRank(self.outputs, self.keys.T)
-
-    @property
     def facts(self) -> int:
         """Number of facts N."""
         return int(self.keys.shape[1])
@@ -77,18 +72,6 @@ def least_crosstalk(facts: int, rank: int) -> float:
     return (facts - rank) / (rank * (facts - 1)) if rank < facts else 0.0
 
 
-def harmonic(facts: int, rank: int) -> np.ndarray:
-    """Return the matrix F (r, N) of the proof: unit columns, and orthogonal rows of equal length.
-
-    It needs ``1 <= rank <= facts``.
-    """
-    if rank == facts:
-        return np.eye(facts)
-    phase = 2 * np.pi * np.outer(np.arange(1, rank // 2 + 1), np.arange(facts)) / facts
-    even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / rank)
-    return np.concatenate([even, np.full((rank % 2, facts), rank**-0.5)])
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw independent keys and outputs, orthonormal or skew, of lengths between 1e-3 and 1e3."""
     m, n = rng.integers(1, size + 1, 2).tolist()
@@ -96,6 +79,7 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     skew = float(rng.choice([0.0, 0.5]))
     frames = []
     for d in (n, m):
+        # skew frames must give the floor of orthonormal ones
         mix = np.eye(facts) + skew * orthonormal(rng, facts, facts)
         frames.append(orthonormal(rng, d, facts) @ mix * 10.0 ** int(rng.integers(-3, 4)))
     return Case(frames[0], frames[1], int(rng.integers(1, facts + 2)))
@@ -106,7 +90,7 @@ def bound(case: Case) -> float:
     return least_crosstalk(case.facts, case.rank)
 
 
-def answering(case: Case, left: Array, right: Array) -> LowRank:
+def answer_with(case: Case, left: Array, right: Array) -> LowRank:
     """Return the update whose responses u_i · Δ e_j are the entries of ``left.T @ right``.
 
     Both are (r, N); the keys e and outputs u are those of the case.
@@ -118,9 +102,9 @@ def answering(case: Case, left: Array, right: Array) -> LowRank:
 
 
 def attain(case: Case) -> LowRank:
-    """Return the update whose responses are the products of the columns of `harmonic`."""
-    frame = beside(case.keys, harmonic(case.facts, min(case.rank, case.facts)))
-    return answering(case, frame, frame)
+    """Return the update whose responses are the products of the columns of `harmonic_frame`."""
+    frame = beside(case.keys, harmonic_frame(case.facts, min(case.rank, case.facts)))
+    return answer_with(case, frame, frame)
 
 
 def responses(case: Case, update: LowRank) -> Array:
@@ -130,9 +114,10 @@ def responses(case: Case, update: LowRank) -> Array:
 
 def measure(case: Case, update: LowRank) -> float:
     """Return the mean of x_ij² over i ≠ j: the update's squared responses to other facts' keys."""
-    xp, table = array_namespace(case.keys), responses(case, update)
+    table = responses(case, update)
+    # the response to a fact's own key is no cross-talk
     other = table * (1 - eye(table, case.facts))
-    return float(xp.sum(other**2)) / max(case.facts * (case.facts - 1), 1)
+    return norm(other) ** 2 / max(case.facts * (case.facts - 1), 1)
 
 
 def condition(case: Case) -> float:
@@ -145,11 +130,11 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     facts = case.keys.shape[1]
     codes = rng.standard_normal((case.rank, facts))
     if rng.random() < 0.5 and case.rank <= facts:
-        codes = harmonic(facts, case.rank)
+        codes = harmonic_frame(facts, case.rank)
     codes = codes / np.linalg.norm(codes, axis=0)
     step = 10.0 ** int(rng.integers(-12, 2)) * rng.standard_normal(codes.shape)
     # Steps at right angles to the codes keep every own response at one.
-    return answering(case, codes + step - codes * (codes * step).sum(axis=0), codes)
+    return answer_with(case, codes + step - codes * (codes * step).sum(axis=0), codes)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
@@ -160,15 +145,15 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     left = right = rng.standard_normal((case.rank, case.keys.shape[1]))
     right = right / np.linalg.norm(right, axis=0)
     for _ in range(40):
+        # least energy at a given response to the own key
         quiet = np.linalg.lstsq(right @ right.T, right, rcond=None)[0]
         left, right = right, quiet / (quiet * right).sum(axis=0)
-    return answering(case, left / (left * right).sum(axis=0), right)
+    return answer_with(case, left / (left * right).sum(axis=0), right)
 
 
 def _unit(case: Case, update: LowRank) -> bool:
-    xp = array_namespace(case.keys)
-    own = xp.sum(case.outputs * (update @ case.keys), axis=0)
-    return bool(xp.all(xp.abs(own - 1.0) <= SAFETY / 4 * condition(case)))
+    own = array_namespace(case.keys).sum(case.outputs * (update @ case.keys), axis=0)
+    return largest(own - 1.0) <= SAFETY / 4 * condition(case)
 
 
 ASSUMPTIONS = {RANK: lambda case, update: update.width <= case.rank, UNIT: _unit}
@@ -182,9 +167,6 @@ CONTROLS = (
     Control("a rank for each fact where half is allowed", RANK, lambda: _example(1, np.eye(2))),
     Control("one fact twice, the other not", UNIT, lambda: _example(1, 2 * np.eye(2)[:, :1])),
 )
-
-
-# What the answers cost
 
 
 COMPUTE = (least_crosstalk,)

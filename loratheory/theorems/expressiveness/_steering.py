@@ -1,6 +1,6 @@
 r"""Steering an invertible linear network as near to a target as rank allows.
 
-Two constructions reach the same product; `steered` takes the better one. Simple factors always
+Two constructions reach the same product; `steer` takes the better one. Simple factors always
 exist, but need the inverses of long products, which cost every digit in a deep network. The layer
 sweep inverts no long product, and works wherever the adapted products stay invertible on the way.
 
@@ -39,6 +39,7 @@ sweep stops paying: compare before use.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -58,12 +59,12 @@ class Steered:
     condition: float
 
 
-def steered(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
+def steer(weights: tuple[Array, ...], target: Array, rank: int) -> Steered:
     """Return updates that add to the product the leading part of what it lacks of the target.
 
     `rank` is the largest width of an update; the better of the two constructions is taken.
     """
-    xp, product = array_namespace(target), _product(weights)
+    xp, product = array_namespace(target), product_of(weights)
     missing = target - product
     size = norm(target) + norm(product)
     # Only the directions that are really missing are paid for: rounding noise is not rank.
@@ -84,13 +85,14 @@ def inverses(weights: tuple[Array, ...]) -> float:
     return math.prod(c for c in map(condition_number, weights) if c < math.inf)
 
 
-def _product(layers: tuple[Array, ...]) -> Array:
+def product_of(layers: Iterable[Array]) -> Array:
+    """Return the product of the layers, first layer first."""
     return reduce(lambda done, layer: layer @ done, layers)
 
 
 def _error(weights: tuple[Array, ...], updates: tuple[LowRank, ...], goal: Array) -> float:
     adapted = tuple(w + low.dense() for w, low in zip(weights, updates, strict=True))
-    return norm(_product(adapted) - goal)
+    return norm(product_of(adapted) - goal)
 
 
 def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
@@ -132,7 +134,7 @@ def chain(low: LowRank, count: int, rank: int) -> list[LowRank]:
 
 def factor_route(weights: tuple[Array, ...], paid: LowRank, rank: int) -> tuple[LowRank, ...]:
     """Return updates of width at most `rank` that add `paid` to the product of the weights."""
-    xp, product = array_namespace(paid.up), _product(weights)
+    xp, product = array_namespace(paid.up), product_of(weights)
     # M + paid = M (1 + M^-1 paid), and the second factor is split over the layers.
     steps = chain(LowRank(xp.linalg.solve(product, paid.up), paid.down), len(weights), rank)
     before, updates = eye(product, product.shape[0]), []
@@ -229,6 +231,7 @@ def growth(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> float:
     total, before = 0.0, products_after(weights)[-1]
     for weight, after, low in zip(weights, products_after(weights), updates, strict=True):
         layer = weight + low.dense()
+        # an error made in this layer passes through all layers after it
         total += norm(after) * norm(layer) * norm(before)
         before = layer @ before
     return total

@@ -62,7 +62,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import LowRank, array_namespace, gaussian
-from loratheory.theorems._arrays import eye, nudged
+from loratheory.theorems._arrays import eye, perturb
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
@@ -134,6 +134,7 @@ def attain(case: Case) -> LowRank:
     if m <= r + 1:
         return simplex(m)
     if r <= 1:
+        # on a line three tokens never all win: the best margin is 0
         return LowRank(np.zeros((m, r)), np.zeros((r, m)))
     return circle(range(m), m) if r == 2 else cross_polytope(m)
 
@@ -216,12 +217,12 @@ def draw_answers(rng: np.random.Generator, size: int) -> Answers:
     return Answers(tokens, tuple(wanted), int(rng.integers(0, 4)))
 
 
-def reachable(case: Answers) -> float:
+def bound_answers(case: Answers) -> float:
     """Return how many of the tokens asked for scores of the case's rank can answer at most."""
     return float(min(len(set(case.wanted)), 2 * case.rank if case.rank < 2 else case.tokens))
 
 
-def all_asked_for(case: Answers) -> LowRank:
+def attain_answers(case: Answers) -> LowRank:
     """Return scores that answer with every token asked for or, at rank 1, with two of them."""
     if case.rank >= 2:
         return circle(case.wanted, case.tokens)
@@ -241,18 +242,18 @@ def answers_of(scores: LowRank) -> list[int | None]:
     return [int(best[j]) if bool(first[j]) else None for j in range(table.shape[1])]
 
 
-def answered(case: Answers, scores: LowRank) -> float:
+def measure_answers(case: Answers, scores: LowRank) -> float:
     """Count the tokens that score strictly highest on some input that asks for them."""
     pairs = zip(answers_of(scores), case.wanted, strict=True)
     return float(len({answer for answer, wanted in pairs if answer == wanted}))
 
 
-def other_scores(case: Answers, rng: np.random.Generator) -> LowRank:
+def rival_answers(case: Answers, rng: np.random.Generator) -> LowRank:
     """Return random scores of the case's rank, or those of the construction perturbed."""
-    return nudged(rng, all_asked_for(case), case.rank)
+    return perturb(rng, attain_answers(case), case.rank)
 
 
-def perceptron(case: Answers, rng: np.random.Generator) -> LowRank:
+def adversary_answers(case: Answers, rng: np.random.Generator) -> LowRank:
     """Return scores trained by the perceptron rule to give each input the token it asks for."""
     scores = gaussian(rng, case.tokens, len(case.wanted), case.rank)
     up, down = scores.up.copy(), scores.down.copy()
@@ -273,25 +274,17 @@ def _with_bias() -> tuple[Answers, LowRank]:
     return Answers(4, (0, 1, 2, 3), rank=1), scores
 
 
+def _triangle() -> tuple[Answers, LowRank]:
+    return Answers(3, (0, 1, 2), rank=1), circle((0, 1, 2), 3)
+
+
+ASSUMPTIONS_ANSWERS = {RANK: ASSUMPTIONS[RANK]}
+
+CONTROLS_ANSWERS = (
+    Control("spend rank 2 where 1 is allowed", RANK, _triangle),
+    Control("add a bias to scores of rank 1", RANK, _with_bias),
+)
+
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 
-CLAUSES: tuple[Theorem[Answers, LowRank], ...] = (
-    THEOREM.clause(
-        "argmax rank",
-        draw=draw_answers,
-        bound=reachable,
-        measure=answered,
-        attain=all_asked_for,
-        rival=other_scores,
-        adversary=perceptron,
-        assumptions={RANK: lambda case, scores: scores.width <= case.rank},
-        controls=(
-            Control(
-                "spend rank 2 where 1 is allowed",
-                RANK,
-                lambda: (Answers(3, (0, 1, 2), 1), circle((0, 1, 2), 3)),
-            ),
-            Control("add a bias to scores of rank 1", RANK, _with_bias),
-        ),
-    ),
-)
+CLAUSES: tuple[Theorem[Answers, LowRank], ...] = (THEOREM.clause("argmax rank", "_answers"),)

@@ -126,17 +126,9 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    from_dense,
-    gaussian,
-    orthonormal,
-    with_spectrum,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, from_dense, gaussian, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, condition_number, eye, norm
+from loratheory.theorems._arrays import beside, condition_number, disturb, eye, norm, spectral_norm
 from loratheory.theorems._theorem import Assumption, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 from loratheory.theorems.expressiveness._steering import inverses
@@ -174,8 +166,7 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
     """
     d = int(rng.integers(1, min(size, 8) + 1))
     h = d if rng.random() < 0.5 else int(rng.integers(1, d + 1))
-    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
-    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    queries, keys = _frozen(rng, h, d)
     # one factor carries the size: the form has it too
     keys = keys * 10.0 ** int(rng.integers(-6, 7))
     form, rank = queries.T @ keys, int(rng.integers(0 if h == d else min(least, h), d + 1))
@@ -185,16 +176,19 @@ def draw(rng: np.random.Generator, size: int, least: int = 0) -> Case:
     return Case(queries, keys, (far, form + 1e-6 * far, form + low, low)[rng.integers(4)], rank)
 
 
+def _frozen(rng: np.random.Generator, h: int, d: int) -> list[Array]:
+    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h)))
+    return [(orthonormal(rng, h, h) * sigma) @ orthonormal(rng, d, h).T for sigma in spectra]
+
+
 def ignored(weight: Array) -> Array:
     """Return an orthonormal basis of the inputs that `weight` maps to zero, up to rounding."""
-    xp = array_namespace(weight)
-    _, sigma, rows = xp.linalg.svd(weight)
-    return rows[int(xp.count_nonzero(sigma > NOTHING * xp.max(sigma))) :, :].T
+    return _annihilated(weight, NOTHING * spectral_norm(weight))
 
 
 def bound(case: Case) -> float:
     """Return the largest of the statement's four singular values, for the case's M, T, R and h."""
-    xp, target, floors = array_namespace(case.target), case.target, [0.0]
+    target, floors = case.target, [0.0]
     # each bounds the form by a rank: of the change, of the head, of ignored inputs
     for matrix, first in (
         (target - case.form, 2 * case.rank),
@@ -203,11 +197,11 @@ def bound(case: Case) -> float:
         (target.T @ ignored(case.queries), case.rank),
     ):
         if first < min(matrix.shape):
-            floors.append(float(xp.linalg.svdvals(matrix)[first]))
+            floors.append(float(array_namespace(matrix).linalg.svdvals(matrix)[first]))
     return max(floors)
 
 
-def paid(case: Case) -> Updates:
+def attain_square(case: Case) -> Updates:
     """Return updates of rank R that meet the floor in the cases of the clause half the width.
 
     They treat the head as a linear network of two layers or, if R is at least h, replace both
@@ -224,16 +218,15 @@ def paid(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of (W_Q + Δ_Q)ᵀ(W_K + Δ_K) − T, T being the case's target."""
-    gap = case.adapted(*updates).form - case.target
-    return float(array_namespace(gap).linalg.svdvals(gap)[0])
+    return spectral_norm(case.adapted(*updates).form - case.target)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
-    """Return the updates of `paid` perturbed by 1e-12 to 1, or noise of that size alone."""
-    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
+    """Return the construction cut to rank R and perturbed by 1e-12 to 1, or noise of that size."""
+    r = case.rank
     # the factors are cut to the rank that is allowed, then disturbed
-    best = [(low.up[:, : case.rank], low.down[: case.rank, :]) for low in paid(case)]
-    return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
+    cut = [LowRank(low.up[:, :r], low.down[:r, :]) for low in attain_square(case)]
+    return disturb(rng, cut)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
@@ -270,9 +263,20 @@ def _narrow() -> tuple[Case, Updates]:
 
 CONTROLS = (Control("spend rank 3 on the keys where 1 is allowed", RANK, _too_rich),)
 
+draw_square = partial(draw, least=8)
+
+ASSUMPTIONS_SQUARE = {**ASSUMPTIONS, SQUARE: lambda case, _: _attainable(case)}
+
+CONTROLS_SQUARE = (
+    *CONTROLS,
+    Control("half the width, rank below its size", SQUARE, _narrow, fails="tight"),
+)
+
 
 # By which rank scores move
 
+
+SENSE_CHANGE = "upper"
 
 RANKS = "rank(update) <= r_Q for queries and <= r_K for keys"
 FULL = "frozen weights of full row rank h <= d (to attain the bound)"
@@ -290,13 +294,12 @@ def draw_change(rng: np.random.Generator, size: int) -> Change:
     """Draw narrow or square heads of any size, and ranks r_Q and r_K from 0 to full."""
     d = int(rng.integers(1, size + 1))
     h = int(rng.integers(1, d + 1))
-    spectra = 10.0 ** rng.integers(-6, 7, (2, 1)) * np.exp(rng.uniform(-0.5, 0.5, (2, h)))
-    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra.tolist())
-    first, second = rng.integers(0, h + 1, 2).tolist()
-    return Change(queries, keys, (first, second))
+    sizes, (first, second) = 10.0 ** rng.integers(-6, 7, 2), rng.integers(0, h + 1, 2).tolist()
+    queries, keys = _frozen(rng, h, d)
+    return Change(sizes[0] * queries, sizes[1] * keys, (first, second))
 
 
-def ranks_added(case: Change) -> float:
+def bound_change(case: Change) -> float:
     """Return min(r_Q + r_K, d), the statement's largest rank of the change."""
     return float(min(sum(case.ranks), case.queries.shape[1]))
 
@@ -307,7 +310,7 @@ def _frames(factor: Array) -> tuple[Array, Array]:
     return r[: factor.shape[0], :].T, q.T
 
 
-def in_new_directions(case: Change) -> Updates:
+def attain_change(case: Change) -> Updates:
     """Return the proof's updates, which change the form by rank min(r_Q + r_K, d).
 
     They double a term of the form where one factor moves it, and use new directions where both do.
@@ -332,7 +335,7 @@ def in_new_directions(case: Change) -> Updates:
     return tuple(updates)
 
 
-def rank_of_change(case: Change, updates: Updates) -> float:
+def measure_change(case: Change, updates: Updates) -> float:
     """Return the rank of the score form's change, up to rounding, computed from its factors."""
     xp = array_namespace(case.keys)
     queries, keys = case.queries + updates[0].dense(), case.keys + updates[1].dense()
@@ -342,14 +345,9 @@ def rank_of_change(case: Change, updates: Updates) -> float:
     return float(xp.count_nonzero(ROUNDING * size < change.S))
 
 
-def other_updates(case: Change, rng: np.random.Generator) -> Updates:
+def rival_change(case: Change, rng: np.random.Generator) -> Updates:
     """Return random updates of the ranks r_Q and r_K, or ones near the construction."""
-    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    best, noise = [(low.up, low.down) for low in in_new_directions(case)], rng.standard_normal
-    return tuple(
-        LowRank(u * (keep + nudge * noise(u.shape)), keep * v + nudge * noise(v.shape))
-        for u, v in best
-    )
+    return disturb(rng, attain_change(case))
 
 
 def _within(case: Change, updates: Updates) -> bool:
@@ -374,6 +372,14 @@ def _dead_head() -> tuple[Change, Updates]:
     return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
 
 
+ASSUMPTIONS_CHANGE = {RANKS: _within, FULL: lambda case, _: full_rows(case)}
+
+CONTROLS_CHANGE = (
+    Control("load two adapters on the queries where one is allowed", RANKS, _two_adapters),
+    Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
+)
+
+
 # The rank that reaches a wanted form exactly
 
 SENSE_REACH = "lower"
@@ -382,8 +388,6 @@ USES_REACH = ("thm:attention-budget",)
 
 HEAD = "a score form of rank at most the head size"
 ROUNDING_REACH = 1e-9  # relative: a singular value below it is not counted
-
-Updates_reach = tuple[LowRank, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,8 +406,7 @@ def draw_reach(rng: np.random.Generator, size: int) -> Reached:
     """Draw wanted forms that differ from QᵀK inside the row spaces, outside them, or both."""
     d = int(rng.integers(1, min(size, 6) + 1))
     h = int(rng.integers(1, d + 1))
-    spectra = np.exp(rng.uniform(-0.5, 0.5, (2, h))).tolist()
-    queries, keys = (with_spectrum(rng, h, d, sigma).dense() for sigma in spectra)
+    queries, keys = _frozen(rng, h, d)
     inner, *outer = rng.integers(0, h + 1, 3).tolist()
 
     def _low(columns: int, rank: int) -> Array:
@@ -468,60 +471,52 @@ def _step(case: Reached, rng: np.random.Generator) -> tuple[Array, Array] | None
     return z, x / (x @ x) + other / norm(x)
 
 
-def attain_reach(case: Reached) -> Updates_reach:
+def attain_reach(case: Reached) -> Updates:
     """Return updates that lower the rank of N − QᵀK by one a step, first those of the queries."""
-    xp, rng, updates = array_namespace(case.wanted), np.random.default_rng(0), []
-    weights, form = [case.queries, case.keys], case.wanted
+    rng, updates, form = np.random.default_rng(0), [], case.wanted
+    weights = [case.queries, case.keys]
     for own, other in ((0, 1), (1, 0)):
-        steps = []
+        update = LowRank(weights[own][:, :0], weights[own][:0, :])
         for _ in range(int(bound_reach(case))):
-            now = Reached(weights[own], weights[other], form)
+            now = Reached(weights[own] + update.dense(), weights[other], form)
             if (step := _step(now, rng)) is None:
                 break
-            steps.append(step)
-            weights[own] = weights[own] + step[0][:, None] * step[1][None, :]
+            update = update + LowRank(step[0][:, None], step[1][None, :])
+        weights[own] = weights[own] + update.dense()
+        # the keys' steps are those of the queries for the transposed form
         form = form.T
-        up, down = weights[own][:, :0], weights[own][:0, :]
-        updates.append(
-            LowRank(
-                xp.concat([up, *(z[:, None] for z, _ in steps)], axis=1),
-                xp.concat([down, *(m[None, :] for _, m in steps)], axis=0),
-            )
-        )
+        updates.append(update)
     return tuple(updates)
 
 
-def measure_reach(case: Reached, updates: Updates_reach) -> float:
+def measure_reach(case: Reached, updates: Updates) -> float:
     """Return the larger rank of the two updates; infinity where they do not lead to the form N."""
-    xp, frozen = array_namespace(case.wanted), (case.queries, case.keys)
-    new = [weight + low.dense() for weight, low in zip(frozen, updates, strict=True)]
+    new, ranks = [], []
+    for weight, low in zip((case.queries, case.keys), updates, strict=True):
+        new.append(weight + low.dense())
+        ranks.append(_rank(low.dense(), ROUNDING_REACH * norm(weight)))
     # an update that does not lead to the wanted form counts as no answer
-    if norm(new[0].T @ new[1] - case.wanted) > case.room:
-        return np.inf
-    return float(
-        max(
-            int(xp.count_nonzero(ROUNDING_REACH * norm(weight) < low.S))
-            for weight, low in zip(frozen, updates, strict=True)
-        )
-    )
+    missed = norm(new[0].T @ new[1] - case.wanted) > case.room
+    return np.inf if missed else float(max(ranks))
 
 
-def rival_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
+def rival_reach(case: Reached, rng: np.random.Generator) -> Updates:
     """Return updates that replace queries and keys by two factors of the wanted form N."""
     head, size = len(case.keys), 10.0 ** int(rng.integers(-3, 2))
     best, one = from_dense(case.wanted, head), np.eye(head)
+    # the head basis nearest to the frozen queries, or one far from it
     basis = case.queries @ np.linalg.pinv(best.up.T) + size * orthonormal(rng, head, head)
     new = basis @ best.up.T, np.linalg.solve(basis.T, best.down)
     return LowRank(one, new[0] - case.queries), LowRank(one, new[1] - case.keys)
 
 
-def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates_reach:
+def adversary_reach(case: Reached, rng: np.random.Generator) -> Updates:
     """Return updates of one rank less than the bound, fitted by alternating least squares."""
     less = max(int(bound_reach(case)) - 1, 0)
     return adversary(Case(case.queries, case.keys, case.wanted, less), rng)
 
 
-ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates_reach], ...] = (
+ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates], ...] = (
     Assumption(HEAD, lambda case, _: _rank(case.wanted, case.room) <= case.keys.shape[0]),
     Assumption(
         FULL,
@@ -531,7 +526,7 @@ ASSUMPTIONS_REACH: tuple[Assumption[Reached, Updates_reach], ...] = (
 )
 
 
-def _too_rich_reach() -> tuple[Reached, Updates_reach]:
+def _too_rich_reach() -> tuple[Reached, Updates]:
     case = Reached(np.eye(1, 2), np.eye(1, 2), np.eye(2))
     return case, tuple(LowRank(np.eye(1), np.eye(1, 2, k=1)) for _ in range(2))
 
@@ -549,35 +544,8 @@ THEOREM: Theorem[Case, Updates] = Theorem.of(
     condition=lambda case: inverses(case.layers.weights),
 )
 
-REACH: Theorem[Reached, Updates_reach] = Theorem.of(__name__, "attention reach", "_reach")
-
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "half the width",
-        draw=partial(draw, least=8),
-        attain=paid,
-        assumptions={**ASSUMPTIONS, SQUARE: lambda case, _: _attainable(case)},
-        controls=(
-            *CONTROLS,
-            Control("half the width, rank below its size", SQUARE, _narrow, fails="tight"),
-        ),
-    ),
-    THEOREM.clause(
-        "score-change rank",
-        sense="upper",
-        draw=draw_change,
-        bound=ranks_added,
-        measure=rank_of_change,
-        attain=in_new_directions,
-        rival=other_updates,
-        adversary=None,
-        scale=lambda _: 1.0,
-        condition=lambda _: 1.0,
-        assumptions={RANKS: _within, FULL: lambda case, _: full_rows(case)},
-        controls=(
-            Control("load two adapters on the queries where one is allowed", RANKS, _two_adapters),
-            Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
-        ),
-    ),
-    REACH,
+    THEOREM.clause("half the width", "_square"),
+    THEOREM.clause("score-change rank", "_change"),
+    Theorem.of(__name__, "attention reach", "_reach"),
 )

@@ -36,14 +36,13 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 """
 
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, with_spectrum
-from loratheory.theorems._arrays import condition_number, norm
+from loratheory.theorems._arrays import condition_number, disturb, largest, norm, spectral_norm
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._steering import steered
+from loratheory.theorems.expressiveness._steering import product_of, steer
 
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); attainment without their second condition: own"
@@ -65,7 +64,7 @@ class Case:
     @property
     def product(self) -> Array:
         """Product of the frozen weights."""
-        return reduce(lambda done, weight: weight @ done, self.weights)
+        return product_of(self.weights)
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -75,10 +74,10 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     weights = [with_spectrum(rng, d, d, s.tolist()).dense() for s in spectra]
     # one layer carries the size, so that no product overflows
     weights[0] = weights[0] * 10.0 ** int(rng.integers(-6, 7))
-    product = Case(tuple(weights), weights[0], 0).product
+    product = product_of(weights)
     # Targets of the frozen product's own size, or at known distances from it.
     far = float(np.linalg.norm(product)) / d * rng.standard_normal((d, d))
-    low = gaussian(rng, d, d, int(rng.integers(0, d + 1)), float(abs(far).max())).dense()
+    low = gaussian(rng, d, d, int(rng.integers(0, d + 1)), largest(far)).dense()
     targets = (far, product + 1e-6 * far, product + low, low, 0 * far)
     return Case(tuple(weights), targets[rng.integers(5)], int(rng.integers(0, d + 1)))
 
@@ -96,14 +95,13 @@ def attain(case: Case) -> Updates:
 
     They are found by the layer sweep or by simple factors, whichever is more accurate.
     """
-    return steered(case.weights, case.target, case.rank).updates
+    return steer(case.weights, case.target, case.rank).updates
 
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of the adapted network's product less the target."""
-    adapted = tuple(w + low.dense() for w, low in zip(case.weights, updates, strict=True))
-    error = Case(adapted, case.target, case.rank).product - case.target
-    return float(array_namespace(error).linalg.svdvals(error)[0])
+    adapted = (w + low.dense() for w, low in zip(case.weights, updates, strict=True))
+    return spectral_norm(product_of(adapted) - case.target)
 
 
 def scale(case: Case) -> float:
@@ -115,27 +113,24 @@ def condition(case: Case) -> float:
     """Return by how much the construction that `attain` takes amplifies rounding errors."""
     if max(map(condition_number, case.weights)) == np.inf:  # a control: nothing is inverted
         return 1.0
-    return steered(case.weights, case.target, case.rank).condition
+    return steer(case.weights, case.target, case.rank).condition
 
 
 def rival(case: Case, rng: np.random.Generator) -> Updates:
     """Return the updates of `attain` perturbed by 1e-12 to 1, or noise of that size alone."""
-    nudge, keep = 10.0 ** int(rng.integers(-12, 1)), float(rng.integers(2))
-    # only the columns are disturbed: the rank stays within the budget
-    best = [(low.up, low.down) for low in attain(case)]
-    return tuple(LowRank(keep * u + nudge * rng.standard_normal(u.shape), v) for u, v in best)
+    return disturb(rng, attain(case))
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Return updates that least squares fits in turn to one factor of one layer."""
-    r, starts = case.rank, [rng.standard_normal((len(w), case.rank)) for w in case.weights]
-    updates = [
-        LowRank(u, np.zeros((r, len(w.T)))) for u, w in zip(starts, case.weights, strict=True)
-    ]
+    r, updates = case.rank, []
+    for weight in case.weights:
+        start = rng.standard_normal((len(weight), r))
+        updates.append(LowRank(start, np.zeros((r, len(weight.T)))))
     for index in list(range(len(updates))) * (8 if r else 0):
         layers = [w + low.dense() for w, low in zip(case.weights, updates, strict=True)]
-        before = Case((np.eye(len(layers[0].T)), *layers[:index]), case.target, r).product
-        after = Case((np.eye(len(layers[index])), *layers[index + 1 :]), case.target, r).product
+        before = product_of((np.eye(len(layers[0].T)), *layers[:index]))
+        after = product_of((np.eye(len(layers[index])), *layers[index + 1 :]))
         wanted = (case.target - after @ case.weights[index] @ before).ravel()
         # The product is linear in one factor of one layer: vec(A X B) = (A kron B') vec X.
         down = np.linalg.lstsq(np.kron(after @ updates[index].up, before.T), wanted, rcond=None)[0]
@@ -154,10 +149,8 @@ ASSUMPTIONS = {
 def _too_rich() -> tuple[Case, Updates]:
     # together the two layers may change three directions where two are allowed
     one = np.eye(3)
-    return Case((one, one), 2 * one, 1), (
-        LowRank(one[:, :2], one[:2]),
-        LowRank(one[:, 2:], one[2:]),
-    )
+    updates = LowRank(one[:, :2], one[:2]), LowRank(one[:, 2:], one[2:])
+    return Case((one, one), 2 * one, 1), updates
 
 
 def _dead_layer() -> tuple[Case, Updates]:

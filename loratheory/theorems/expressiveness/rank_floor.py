@@ -117,9 +117,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from loratheory.lowrank import EPS, Array, LowRank, array_namespace, gaussian, orthonormal, total
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import alternating, norm, nudged
+from loratheory.theorems._arrays import fit_alternating, norm, perturb
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -137,26 +137,24 @@ class Split(NamedTuple):
     condition: float = 1.0
 
 
-def _energy(array: Array) -> float:
-    return float(array_namespace(array).sum(array**2))
-
-
 def regression(inputs: Array, wanted: Array, clear: float) -> Split:
     """Return the split of `wanted` into a part that is linear in `inputs` and the rest.
 
     Singular values of `inputs` below `clear` times the largest count as zero.
     """
-    left, sigma, right = array_namespace(inputs).linalg.svd(inputs, full_matrices=False)
-    keep = sum(float(s) > clear * float(sigma[0]) for s in sigma)
+    xp = array_namespace(inputs)
+    left, sigma, right = xp.linalg.svd(inputs, full_matrices=False)
     # directions that no input has are neither fitted nor counted as missed
+    keep = int(xp.count_nonzero(sigma > clear * xp.max(sigma)))
     left, sigma, right = left[:, :keep], sigma[:keep], right[:keep, :]
+    condition = float(sigma[0] / sigma[-1]) if keep else 1.0
     seen = LowRank(wanted @ right.T, right)
-    condition = float(sigma[0]) / float(sigma[-1]) if keep else 1.0
-    missed = _energy(wanted - seen.dense())
-    # X^+ = V (1/sigma) U', applied to the factor alone: no dense inverse is formed
-    return Split(
-        missed, seen, lambda y: LowRank(y.up, y.down @ right.T / sigma @ left.T), condition
-    )
+
+    def _adapter(outputs: LowRank) -> LowRank:
+        # X^+ = V (1/sigma) U', applied to the factor alone: no dense inverse is formed
+        return LowRank(outputs.up, outputs.down @ right.T / sigma @ left.T)
+
+    return Split(norm(wanted - seen.dense()) ** 2, seen, _adapter, condition)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,23 +187,21 @@ class Case:
 
     def split(self) -> Split:
         """Return Y split into its part in the row space of X and the rest."""
-        return regression(*self.samples, max(self.keys.shape) * EPS)
+        return regression(*self.samples, max(self.keys.shape) * 2.0**-52)
 
     def error(self, update: LowRank) -> float:
         """Return the squared error at the keys plus the mean squared change on other inputs."""
-        missed = _energy(update @ self.keys - self.values)
-        return missed if self.moment is None else missed + disturbed(update, self.moment)
+        missed = norm(update @ self.keys - self.values) ** 2
+        if self.moment is None:
+            return missed
+        # tr Δ M Δ', from the factors: no dense update is formed
+        moved = (update.up.T @ update.up) * (update.down @ self.moment @ update.down.T)
+        return missed + float(array_namespace(moved).sum(moved))
 
     @property
     def energy(self) -> float:
         """Squared error without an adapter."""
-        return _energy(self.values)
-
-
-def disturbed(update: LowRank, moment: Array) -> float:
-    """Return the mean squared change of the outputs over inputs of second moment `moment`."""
-    xp = array_namespace(moment)
-    return float(xp.sum((update.up.T @ update.up) * (update.down @ moment @ update.down.T)))
+        return norm(self.values) ** 2
 
 
 @dataclass(frozen=True)
@@ -246,7 +242,7 @@ class Tasks:
             errors = [(adapter - task).norm ** 2 for task in self.updates]
         else:
             pairs = zip(self.updates, self.inputs, strict=True)
-            errors = [_energy(adapter @ x - low @ x) for low, x in pairs]
+            errors = [norm(adapter @ x - low @ x) ** 2 for low, x in pairs]
         return sum(errors) / len(errors)
 
     @property
@@ -273,16 +269,13 @@ def draw_edits(rng: np.random.Generator, size: int) -> Case:
     return Case(keys, values, int(rng.integers(0, min(m, n, count) + 1)))
 
 
-def _moment(rng: np.random.Generator, n: int) -> Array:
-    frame, spread = orthonormal(rng, n, n), 10.0 ** rng.uniform(-2, 0, n)
-    return (frame * spread) @ frame.T
-
-
 def draw_batch(rng: np.random.Generator, size: int) -> Case:
     """Draw more or fewer keys than dimensions, values, and a weak or strong second moment."""
     m, n = rng.integers(1, size + 1, 2).tolist()
-    facts, moment = int(rng.integers(1, min(size + 3, 32))), _moment(rng, n)
+    facts, frame = int(rng.integers(1, min(size + 3, 32))), orthonormal(rng, n, n)
+    moment = (frame * 10.0 ** rng.uniform(-2, 0, n)) @ frame.T
     values = 10.0 ** int(rng.integers(-6, 7)) * rng.standard_normal((m, facts))
+    # other inputs may hardly matter or decide all
     weight = 10.0 ** rng.uniform(-2, 2) / np.trace(moment)
     rank = int(rng.integers(0, min(m, n, facts) + 1))
     return Case(rng.standard_normal((n, facts)), values, rank, weight * moment)
@@ -346,13 +339,13 @@ def condition(case: Floored) -> float:
 
 def rival(case: Floored, rng: np.random.Generator) -> LowRank:
     """Return a random adapter of the case's rank, or the best one slightly perturbed."""
-    return nudged(rng, attain(case), case.rank)
+    return perturb(rng, attain(case), case.rank)
 
 
 def adversary(case: Case | Tasks, rng: np.random.Generator) -> LowRank:
     """Return an adapter fitted to X and Y by alternating least squares."""
     inputs, wanted = case.samples
-    return alternating(rng, wanted, case.rank, reads=inputs)
+    return fit_alternating(rng, wanted, case.rank, reads=inputs)
 
 
 ASSUMPTIONS = {RANK: lambda case, adapter: adapter.width <= case.rank}
@@ -404,6 +397,7 @@ def draw_fisher(rng: np.random.Generator, size: int) -> Weighted:
     base = gaussian(rng, m, n, min(m, n), magnitude)
     updates = tuple(base + gaussian(rng, m, n, 1, spread * magnitude) for _ in range(k))
     seen = rng.integers(1, n + 1, k).tolist()
+    # singular moments and weights: only what they see counts
     inputs = tuple(orthonormal(rng, n, t) * 10.0 ** rng.uniform(-1, 0, t) for t in seen)
     weighed = int(rng.integers(1, m + 1))
     outputs = (orthonormal(rng, m, weighed) * 10.0 ** rng.uniform(-1, 0, weighed)).T
@@ -426,14 +420,13 @@ def attain_fisher(case: Weighted) -> LowRank:
 
 def measure_fisher(case: Weighted, merged: LowRank) -> float:
     """Return Σ_i tr S_i (Δ − Δ_i) M_i (Δ − Δ_i)ᵀ for Δ = `merged`, with each task's own S_i."""
-    xp = array_namespace(*case.inputs)
     triples = zip(case.updates, case.inputs, case.outputs, strict=True)
-    return sum(float(xp.sum((o @ (merged @ x - low @ x)) ** 2)) for low, x, o in triples)
+    return sum(norm(o @ (merged @ x - low @ x)) ** 2 for low, x, o in triples)
 
 
 def scale_fisher(case: Weighted) -> float:
     """Return ‖Y‖², the energy of the wanted outputs, the unit of rounding errors."""
-    return float(array_namespace(*case.inputs).sum(case.whitened[1] ** 2))
+    return norm(case.whitened[1]) ** 2
 
 
 def rival_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
@@ -442,15 +435,16 @@ def rival_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
     if kind == 0:
         return (total(list(case.updates)) / len(case.updates)).truncated(case.rank)
     if kind == 1:
+        # the weighted mean, truncated as if outputs and inputs were white
         weighed = replace(case, rank=min(case.updates[0].shape))
         return attain_fisher(weighed).truncated(case.rank)
-    return nudged(rng, attain_fisher(case), case.rank)
+    return perturb(rng, attain_fisher(case), case.rank)
 
 
 def adversary_fisher(case: Weighted, rng: np.random.Generator) -> LowRank:
     """Return a rank-r fit by alternating least squares, which takes no singular values."""
     inputs, wanted = case.whitened
-    return alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
+    return fit_alternating(rng, wanted, case.rank, reads=inputs, writes=case.outputs[0])
 
 
 def _alike(case: Weighted, _: LowRank) -> bool:

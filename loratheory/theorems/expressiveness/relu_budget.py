@@ -90,7 +90,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, norm
+from loratheory.theorems._arrays import eye, largest, norm, spectral_norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
 
@@ -128,20 +128,6 @@ def opening_biases(
     return tuple(
         after - layer @ before for layer, (before, after) in zip(layers, levels, strict=True)
     )
-
-
-def spare_room(
-    layers: list[Array], biases: tuple[Array, ...], radius: int | float, offset: Float[Array, " d"]
-) -> float:
-    """Return the least value that a hidden unit takes on the ball; below 0 if one may be cut.
-
-    If the last layer's constant misses `offset` by e, the result is at most -e.
-    """
-    xp, level, spare = array_namespace(offset), 0 * offset, []
-    for layer, bias, product in zip(layers, biases, partial_products(layers), strict=True):
-        level = layer @ level + bias
-        spare.append(float(xp.min(level - radius * row_norms(product))))
-    return min([-float(xp.max(xp.abs(level - offset))), *spare[:-1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,13 +222,17 @@ def _room(case: Case) -> float:
 
 def _fitted(case: Case, trial: Trial) -> bool:
     error = partial_products(case.layers(trial.updates))[-1] - case.network.target
-    gap = float(array_namespace(error).linalg.svdvals(error)[0])
-    return case.radius * gap <= bound(case) + _room(case)
+    return case.radius * spectral_norm(error) <= bound(case) + _room(case)
 
 
 def _active(case: Case, trial: Trial) -> bool:
-    layers = case.layers(trial.updates)
-    return spare_room(layers, trial.biases, case.radius, trial.offset) >= -_room(case)
+    layers, level, least = case.layers(trial.updates), 0 * trial.offset, []
+    for layer, bias, product in zip(layers, trial.biases, partial_products(layers), strict=True):
+        level = layer @ level + bias
+        # on the ball a unit stays within the norm of its row times the radius
+        least.append(float(array_namespace(level).min(level - case.radius * row_norms(product))))
+    # the last layer's units may be cut, but it has to end at the target's bias
+    return min([-largest(level - trial.offset), *least[:-1]]) >= -_room(case)
 
 
 ASSUMPTIONS = {
@@ -302,18 +292,13 @@ def _sigmas(case: depth_budget.Case) -> tuple[float, float]:
     return float(sigma[-1]), depth_budget.bound(case)
 
 
-def rank_needed(directions: int, layers: int) -> int:
-    """Return the rank that each layer needs for `directions` missing from a full-rank target."""
-    return -(-directions // layers)
-
-
 def bound_necessity(case: depth_budget.Case) -> float:
     """Return min(σ_D(T), σ_{RL+1}(E)): what a dead unit costs, or what the rank does."""
     return min(_sigmas(case))
 
 
-def jacobian(case: depth_budget.Case, trial: Kinked) -> Array:
-    """Return the Jacobian of the adapted network at the trial's input."""
+def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
+    """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
     product = eye(state, state.shape[0])
     layers = zip(case.weights, trial.updates, trial.biases, strict=True)
@@ -323,13 +308,7 @@ def jacobian(case: depth_budget.Case, trial: Kinked) -> Array:
         alive = xp.astype(before > 0, state.dtype)
         product = alive[:, None] * ((weight + low.dense()) @ product)
         state = alive * before
-    return product
-
-
-def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
-    """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
-    gap = jacobian(case, trial) - case.target
-    return float(array_namespace(gap).linalg.svdvals(gap)[0])
+    return spectral_norm(product - case.target)
 
 
 def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Array) -> Kinked:
@@ -400,20 +379,17 @@ CONTROLS_NECESSITY = (
 
 def draw_regular(rng: np.random.Generator, size: int) -> depth_budget.Case:
     """Draw a network and a target with σ_D(T) at least σ_{RL+1}(E)."""
-    while True:
-        case = depth_budget.draw(rng, size)
-        least, left = _sigmas(case)
-        if left <= least:
-            return case
+    case = depth_budget.draw(rng, size)
+    return case if _regular(case) else draw_regular(rng, size)
 
 
-def all_active(case: depth_budget.Case) -> Kinked:
+def attain_regular(case: depth_budget.Case) -> Kinked:
     """Return the linear network's best updates with biases that keep every unit active."""
     best = attain(Case(case, 1.0))
     return Kinked(best.updates, best.biases, 0 * best.input)  # the middle, far from kinks
 
 
-def _regular(case: depth_budget.Case, _: Kinked) -> bool:
+def _regular(case: depth_budget.Case, _: Kinked | None = None) -> bool:
     least, left = _sigmas(case)
     return left <= least
 
@@ -429,7 +405,23 @@ def _dead() -> tuple[depth_budget.Case, Kinked]:
     return case, _realised(case, (LowRank(3 * _ONE[:, :1], _ONE[:1]), _NONE), _ALL)
 
 
-COMPUTE_NECESSITY = (rank_needed,)
+def condition_regular(case: depth_budget.Case) -> float:
+    """Return by how much the linear construction amplifies rounding, or 1 where there is none."""
+    return depth_budget.condition(case) if _square(case) else 1.0
+
+
+ASSUMPTIONS_REGULAR = {
+    **ASSUMPTIONS_NECESSITY,
+    REGULAR: _regular,
+    depth_budget.INVERTIBLE: depth_budget.ASSUMPTIONS[depth_budget.INVERTIBLE],
+}
+
+CONTROLS_REGULAR = (
+    *CONTROLS_NECESSITY,
+    Control("a target that loses a direction", REGULAR, _lost, fails="tight"),
+    Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
+)
+
 
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
 
@@ -439,20 +431,5 @@ NECESSITY: Theorem[depth_budget.Case, Kinked] = Theorem.of(
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     NECESSITY,
-    NECESSITY.clause(
-        "kinks do not help",
-        draw=draw_regular,
-        attain=all_active,
-        condition=lambda case: depth_budget.condition(case) if _square(case) else 1.0,
-        assumptions={
-            **ASSUMPTIONS_NECESSITY,
-            REGULAR: _regular,
-            depth_budget.INVERTIBLE: depth_budget.ASSUMPTIONS[depth_budget.INVERTIBLE],
-        },
-        controls=(
-            *CONTROLS_NECESSITY,
-            Control("a target that loses a direction", REGULAR, _lost, fails="tight"),
-            Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
-        ),
-    ),
+    NECESSITY.clause("kinks do not help", "_regular"),
 )

@@ -163,20 +163,20 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from loratheory.lowrank import (
-    Array,
-    LowRank,
-    array_namespace,
-    gaussian,
-    largest_cosine,
-    orthonormal,
-    project,
-    with_spectrum,
-)
+from loratheory.lowrank import Array, LowRank, array_namespace, largest_cosine, orthonormal, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, eye, is_orthonormal, norm
-from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._arrays import (
+    beside,
+    eye,
+    harmonic_frame,
+    is_orthonormal,
+    largest,
+    nearest_columns,
+    norm,
+    share_true,
+)
+from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal, unit_vectors
+from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
 SENSE = "upper"
 KIND = "lemma"
@@ -202,10 +202,12 @@ class Case:
     @cached_property
     def condition(self) -> float:
         """Larger condition number of the two adapters, by which rounding turns a row space."""
-        each = zip((self.first, self.second), self.spaces, strict=True)
-        # singular values that are rounding do not count
-        spectra = [(low.S, int(space.shape[1])) for low, space in each]
-        return max([1.0, *(float(sigma[0] / sigma[k - 1]) for sigma, k in spectra if k)])
+        worst = 1.0
+        for low, space in zip((self.first, self.second), self.spaces, strict=True):
+            # singular values that are rounding do not count
+            if rank := int(space.shape[1]):
+                worst = max(worst, float(low.S[0] / low.S[rank - 1]))
+        return worst
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +223,8 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     m, n = rng.integers(1, size + 1, 2).tolist()
     one, two = rng.integers(1, min(m, n, 16) + 1, 2).tolist()
     sigmas = [10.0 ** (rng.uniform(-2, 0, r) + rng.integers(-6, 7)) for r in (one, two)]
-    first, reads = with_spectrum(rng, m, n, sigmas[0].tolist()), rng.standard_normal((n, two))
+    first = LowRank(orthonormal(rng, m, one) * sigmas[0], orthonormal(rng, n, one).T)
+    reads = rng.standard_normal((n, two))
     # row spaces at random, at right angles, or nearly the same
     kind, basis, same = int(rng.integers(3)), first.row_space(), min(one, two)
     if kind == 1 and one + two <= n:
@@ -271,25 +274,17 @@ def rival(case: Case, rng: np.random.Generator) -> Answer:
     key = one @ rng.standard_normal((one.shape[1], 1))
     if kind == 1:
         # an update that reads only the second adapter's row space
-        free = gaussian(rng, case.second.shape[0], two.shape[1], 2)
-        share = case.second.spectral_norm * float(rng.random()) / free.spectral_norm
-        return Answer(LowRank(share * free.up, free.down @ two.T), key)
+        free = rng.standard_normal((case.second.shape[0], two.shape[1]))
+        share = case.second.spectral_norm * float(rng.random()) / float(np.linalg.norm(free, 2))
+        return Answer(LowRank(share * free, two.T), key)
     return Answer(best.update, best.key + size * key)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Answer:
     """Return the pair found by projecting a key from one row space to the other in turn."""
-    one, two = case.first.down.T, case.second.down.T
-    key, read = (basis @ rng.standard_normal((basis.shape[1], 1)) for basis in (one, two))
-    for _ in range(40):
-        # alternating projections converge to the least angle
-        near = two @ np.linalg.lstsq(two, key, rcond=None)[0]
-        back = one @ np.linalg.lstsq(one, near, rcond=None)[0]
-        if not back.any():
-            break
-        key, read = back / np.linalg.norm(back), near
+    key, read = nearest_columns(rng, case.first.down.T, case.second.down.T)
     output = np.eye(case.second.shape[0], 1) * np.linalg.norm(case.second.dense(), 2)
-    return Answer(LowRank(output, read.T / np.linalg.norm(read)), key)
+    return Answer(LowRank(output, read.T), key)
 
 
 def _reads_only(case: Case, low: LowRank, which: int) -> bool:
@@ -371,43 +366,43 @@ def bound_packing(case: Packed) -> float:
 
 def measure_packing(case: Packed, library: Library) -> float:
     """Return the mean over pairs of adapters of tr(P_i P_j)/r, their overlap."""
-    xp, k = array_namespace(library), case.adapters
-    overlap = 0.0
-    for i, j in combinations(range(k), 2):
-        overlap += float(xp.sum((library[i, :, :].T @ library[j, :, :]) ** 2))
+    k = case.adapters
+    pairs = combinations(range(k), 2)
+    overlap = sum(norm(library[i, :, :].T @ library[j, :, :]) ** 2 for i, j in pairs)
     return 2 * overlap / (k * (k - 1) * case.rank)
 
 
 def attain_packing(case: Packed) -> Library:
     """Return row spaces along the axes if these suffice, else the proof's, of cosines and sines."""
     k, d = case.adapters, case.width // case.rank
-    if k <= d:
-        vectors = np.eye(k, d)
-    else:
-        # harmonics of a circle: a tight frame of K vectors
-        angles = 2 * math.pi * np.outer(np.arange(k), np.arange(1, d // 2 + 1)) / k
-        waves = [np.cos(angles), np.sin(angles)] + [np.full((k, 1), 0.5**0.5)] * (d % 2)
-        vectors = np.concatenate(waves, axis=1) * (2 / d) ** 0.5
-    frames = [np.kron(vector[:, None], np.eye(case.rank)) for vector in vectors]
-    return beside(case.like, np.stack(frames))
+    # along the axes, or by harmonics of a circle: a tight frame of K vectors
+    vectors = np.eye(k, d) if k <= d else harmonic_frame(k, d).T
+    # each vector takes the place of one direction in a space of the rank's dimension
+    frames = np.kron(vectors[:, :, None], np.eye(case.rank))
+    return beside(case.like, frames)
+
+
+def _turned(rng: np.random.Generator, case: Packed) -> Library:
+    free: Library = rng.standard_normal((case.adapters, case.width, case.rank))
+    return np.linalg.qr(free)[0]
 
 
 def rival_packing(case: Packed, rng: np.random.Generator) -> Library:
     """Return random row spaces, at times repeated, or the best perturbed by 1e-12 to 1."""
     kind, shape = int(rng.integers(3)), (case.adapters, case.width, case.rank)
-    free = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
+    free = _turned(rng, case)
     if kind == 0:
         return free
     if kind == 1:
+        # adapters that share row spaces overlap in full
         return free[rng.integers(0, case.adapters, case.adapters)]
-    return np.linalg.qr(
-        attain_packing(case) + 10.0 ** rng.integers(-12, 1) * rng.standard_normal(shape)
-    )[0]
+    size = 10.0 ** int(rng.integers(-12, 1))
+    return np.linalg.qr(attain_packing(case) + size * rng.standard_normal(shape))[0]
 
 
 def adversary_packing(case: Packed, rng: np.random.Generator) -> Library:
     """Return row spaces, each replaced in turn by the directions that the others use least."""
-    library = np.stack([orthonormal(rng, case.width, case.rank) for _ in range(case.adapters)])
+    library = _turned(rng, case)
     for step in range(40 * case.adapters):
         i = step % case.adapters
         others = np.delete(library, i, axis=0)
@@ -484,14 +479,6 @@ def largest_library(
     return 1 + math.floor(width * margin**2 / (2 * strength**2 * math.log(tokens / failure)))
 
 
-def directions(
-    rng: np.random.Generator, trials: int, adapters: int, width: int
-) -> Float[Array, "trials adapters width"]:
-    """Return unit keys after independent random rotations, one for each adapter and trial."""
-    free = rng.standard_normal((trials, adapters, width))
-    return free / np.linalg.norm(free, axis=-1, keepdims=True)
-
-
 def draw_random(rng: np.random.Generator, size: int) -> Turned:
     """Draw one to four other tokens, one to six adapters, and margins near what these add."""
     t, k, n = int(rng.integers(1, 5)), int(rng.integers(1, 7)), int(rng.integers(1, size + 1))
@@ -517,32 +504,30 @@ def measure_random(case: Turned, turned: Float[Array, "trials k n"]) -> float:
     # what each token gains from all adapters together
     flat = xp.reshape(turned, (turned.shape[0], k * n))
     gained = flat @ xp.reshape(case.rows, (t, k * n)).T
-    lost = xp.any(gained <= -case.margins[None, :], axis=1)
-    return int(xp.count_nonzero(lost)) / int(turned.shape[0])
+    return share_true(xp.any(gained <= -case.margins[None, :], axis=1))
 
 
-noise_random = sampled(bound_random)
+noise_random = allow_for_sampling(bound_random)
 
 
 def rival_random(case: Turned, rng: np.random.Generator) -> Float[Array, "trials k n"]:
     """Draw fresh rotations, at times with random signs, which leave them uniform."""
-    turned = directions(rng, case.trials, *case.rows.shape[1:])
+    turned = unit_vectors(rng, case.trials, *case.rows.shape[1:])
     return turned if rng.random() < 0.7 else turned * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
 
 
 def _unit(_: Turned, turned: Array) -> bool:
-    xp = array_namespace(turned)
-    return bool(xp.all(xp.abs(xp.sum(turned**2, axis=-1) - 1) < 1e-9))
+    return largest(array_namespace(turned).sum(turned**2, axis=-1) - 1) < 1e-9
 
 
 def _random(_: Turned, turned: Array) -> bool:
     """Whether each adapter's direction has the mean and second moments of a uniform one."""
     xp, (trials, _, n) = array_namespace(turned), turned.shape
+    # uniform directions have mean 0 and second moments of the identity over n
     each = xp.permute_dims(turned, (1, 0, 2))
     mean, gram = xp.mean(turned, axis=0), xp.matrix_transpose(each) @ each / trials
-    near = float(xp.max(xp.abs(mean))) * math.sqrt(trials * n) <= SIGMAS
-    off = float(xp.max(xp.abs(gram - eye(turned, n) / n)))
-    return near and off * math.sqrt(trials) * n / 2 <= SIGMAS
+    near = largest(mean) * math.sqrt(trials * n) <= SIGMAS
+    return near and largest(gram - eye(turned, n) / n) * math.sqrt(trials) * n / 2 <= SIGMAS
 
 
 def _independent(_: Turned, turned: Array) -> bool:
@@ -551,7 +536,7 @@ def _independent(_: Turned, turned: Array) -> bool:
     # two adapters turned together would agree in every trial
     inner = xp.mean(turned @ xp.matrix_transpose(turned), axis=0)
     off = inner * (1 - eye(turned, k))
-    return float(xp.max(xp.abs(off))) * math.sqrt(trials * n) <= SIGMAS
+    return largest(off) * math.sqrt(trials * n) <= SIGMAS
 
 
 ASSUMPTIONS_RANDOM = {
@@ -562,24 +547,20 @@ ASSUMPTIONS_RANDOM = {
 }
 
 
-def _example(kind: str) -> tuple[Turned, Array]:
+def _fine(margin: float = 1.5) -> tuple[Turned, Array]:
     rows = np.zeros((1, 8, 32))
     rows[:, :, 0] = 1.0
-    case = Turned(rows, np.array([-1.5 if kind == "trails" else 1.5]), 2000)
-    turned = directions(np.random.default_rng(0), case.trials, 8, 32)
-    return case, {
-        "trails": turned,
-        "long": 3 * turned,
-        "fixed": 0 * turned - np.eye(1, 32),
-        "alike": turned[:, :1, :] + 0 * turned,
-    }[kind]
+    case = Turned(rows, np.array([margin]), 2000)
+    return case, unit_vectors(np.random.default_rng(0), case.trials, 8, 32)
 
 
 CONTROLS_RANDOM = (
-    Control("an edit that trails by as much", MARGINS, partial(_example, "trails")),
-    Control("a key three times as long", UNIT, partial(_example, "long")),
-    Control("adapters that all read the key", RANDOM, partial(_example, "fixed")),
-    Control("one random turn for all adapters", INDEPENDENT, partial(_example, "alike")),
+    Control("an edit that trails by as much", MARGINS, partial(_fine, -1.5)),
+    spoil("a key three times as long", UNIT, _fine, lambda keys: 3 * keys),
+    spoil("adapters that all read the key", RANDOM, _fine, lambda keys: 0 * keys - np.eye(1, 32)),
+    spoil(
+        "one random turn for all adapters", INDEPENDENT, _fine, lambda keys: keys[:, :1] + 0 * keys
+    ),
 )
 
 
@@ -640,13 +621,14 @@ def bound_sum(case: Summed) -> float:
 
 def measure_sum(case: Summed, inputs: Float[Array, "t n"]) -> float:
     """Return the share of inputs at which the foreign adapters overturn the margin."""
-    xp = array_namespace(inputs)
+    moved = 0 * inputs[:, 0]
     # the adapters' outputs simply add up on every input
-    moved = sum((inputs @ case.rows[j, :] for j in range(case.rows.shape[0])), 0 * inputs[:, 0])
-    return int(xp.count_nonzero(moved + case.margin < 0)) / int(inputs.shape[0])
+    for j in range(case.rows.shape[0]):
+        moved = moved + inputs @ case.rows[j, :]
+    return share_true(moved + case.margin < 0)
 
 
-noise_sum = sampled(bound_sum)
+noise_sum = allow_for_sampling(bound_sum)
 
 
 def rival_sum(case: Summed, rng: np.random.Generator) -> Float[Array, "t n"]:
@@ -656,12 +638,11 @@ def rival_sum(case: Summed, rng: np.random.Generator) -> Float[Array, "t n"]:
 
 
 def _white(_: Summed, inputs: Float[Array, "t n"]) -> bool:
-    # Second moments within ten standard errors of the identity over n, and fourth ones.
-    xp, (trials, n) = array_namespace(inputs), inputs.shape
+    # second moments within ten standard errors of the identity over n, and fourth ones
+    trials, n = inputs.shape
     one = eye(inputs, n)
-    off = xp.abs(n * (inputs.T @ inputs) / trials - one)
-    fits = bool(xp.all(off <= SIGMAS * ((1 + one) / trials) ** 0.5))
-    return fits and standard_normal(n**0.5 * inputs)
+    off = (n * (inputs.T @ inputs) / trials - one) / (1 + one) ** 0.5
+    return largest(off) <= SIGMAS * trials**-0.5 and standard_normal(n**0.5 * inputs)
 
 
 ASSUMPTIONS_SUM = {WHITE: _white}
@@ -694,12 +675,8 @@ THEOREM: Theorem[Case, Answer] = Theorem.of(
 
 PACKING: Theorem[Packed, Library] = Theorem.of(__name__, "packing floor", "_packing")
 
-RANDOM_TURNS: Theorem[Turned, Array] = Theorem.of(__name__, "random interference", "_random")
-
-SUM: Theorem[Summed, Array] = Theorem.of(__name__, "sum capacity", "_sum")
-
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     PACKING,
-    RANDOM_TURNS,
-    SUM,
+    Theorem.of(__name__, "random interference", "_random"),
+    Theorem.of(__name__, "sum capacity", "_sum"),
 )

@@ -35,12 +35,13 @@ arXiv 2604.13460. At right angles: O-LoRA, arXiv 2310.14152.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye, is_orthonormal
+from loratheory.theorems._arrays import eye, is_orthonormal, largest
 from loratheory.theorems._sampling import SIGMAS
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -85,13 +86,11 @@ class Taught:
 
     def answers(self, adapters: int, place: int) -> Float[Array, "t m r"]:
         """Return the summed output of the first `adapters` adapters at adapter `place`'s keys."""
-        xp = array_namespace(self.keys)
-        parts = [
-            self.outputs[:, s, :, :]
-            @ (xp.matrix_transpose(self.keys[:, s, :, :]) @ self.keys[:, place, :, :])
-            for s in range(adapters)
-        ]
-        return sum(parts[1:], parts[0])
+        here, said = self.keys[:, place, :, :], 0 * self.outputs[:, 0, :, :]
+        for s in range(adapters):
+            seen = array_namespace(here).matrix_transpose(self.keys[:, s, :, :]) @ here
+            said = said + self.outputs[:, s, :, :] @ seen
+        return said
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -109,12 +108,14 @@ def measure(case: Case, taught: Taught) -> float:
     """Return ⟨d, U k⟩ for the sum U of all updates, averaged over the first adapter's facts."""
     said = taught.answers(case.later + 1, 0)
     xp = array_namespace(said)
-    own = [float(xp.sum(said[:, i, i])) for i in range(case.rank)]
-    return sum(own) / (case.rank * said.shape[0])
+    # the first adapter's facts have the first outputs as their own
+    own = xp.linalg.diagonal(said[:, : case.rank, :])
+    return float(xp.mean(own))
 
 
 def _spread(case: Case) -> float:
     """Return six standard errors of the measured mean strength."""
+    # the mean square splits into the part along a key and the rest
     second = case.left / case.width + (1 - 1 / case.width) * case.rest
     return 6 * (max(0.0, second - case.left**2) / case.trials) ** 0.5
 
@@ -124,12 +125,13 @@ def _wanted(case: Case, taught: Taught, place: int) -> Array:
     return eye(taught.keys, (case.later + 1) * case.rank)[:, own]
 
 
-def trained(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
+def train(case: Case, keys: Float[Array, "t a n r"]) -> Taught:
     """Train adapters at these keys, one on top of another or, if `apart`, on the bare base."""
     m = (case.later + 1) * case.rank
     taught = Taught(keys, np.zeros((*keys.shape[:2], m, case.rank)))
     for place in range(case.later + 1):
-        known = 0 if case.apart or not place else taught.answers(place, place)
+        # an adapter learns what those before it leave of its facts
+        known = 0 if case.apart else taught.answers(place, place)
         taught.outputs[:, place] = _wanted(case, taught, place) - known
     return taught
 
@@ -142,17 +144,15 @@ def _keys(case: Case, rng: np.random.Generator) -> Float[Array, "t a n r"]:
 
 def rival(case: Case, rng: np.random.Generator) -> Taught:
     """Train adapters at fresh random keys."""
-    return trained(case, _keys(case, rng))
+    return train(case, _keys(case, rng))
 
 
 def _overlaps(taught: Taught) -> list[float]:
     """Return for each pair of adapters the mean sum of squared products of their keys."""
-    keys, xp = taught.keys, array_namespace(taught.keys)
-    found = []
-    for s in range(keys.shape[1]):
-        for t in range(s):
-            product = xp.matrix_transpose(keys[:, s, :, :]) @ keys[:, t, :, :]
-            found.append(float(xp.sum(product**2)) / keys.shape[0])
+    keys, found = taught.keys, []
+    for s, t in combinations(range(keys.shape[1]), 2):
+        product = array_namespace(keys).matrix_transpose(keys[:, s, :, :]) @ keys[:, t, :, :]
+        found.append(float(array_namespace(keys).sum(product**2)) / keys.shape[0])
     return found
 
 
@@ -165,10 +165,10 @@ def _random(case: Case, taught: Taught) -> bool:
 
 
 def _fitted(case: Case, taught: Taught) -> bool:
-    xp = array_namespace(taught.keys)
     for place in range(case.later + 1):
+        # keys are orthonormal within an adapter: alone it answers with its outputs
         given = taught.outputs[:, place, :, :] if case.apart else taught.answers(place + 1, place)
-        if float(xp.max(xp.abs(given - _wanted(case, taught, place)))) > 64 * SAFETY:
+        if largest(given - _wanted(case, taught, place)) > 64 * SAFETY:
             return False
     return True
 
@@ -180,7 +180,7 @@ _SMALL = Case(4, 1, 3)
 
 def _example(change: Callable[[Array], Array], apart: bool = False) -> tuple[Case, Taught]:
     keys = change(_keys(_SMALL, np.random.default_rng(0)))
-    return _SMALL, trained(replace(_SMALL, apart=apart), keys)
+    return _SMALL, train(replace(_SMALL, apart=apart), keys)
 
 
 def _axes(keys: Array) -> Array:

@@ -38,7 +38,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import lead
+from loratheory.theorems._arrays import largest, lead
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import AssociativeMemory, interpolating
 
@@ -105,8 +105,8 @@ def measure(case: Case, merge: AssociativeMemory) -> float:
 
 def scale(case: Case) -> float:
     """Return a bound of the logits that are subtracted, the unit of rounding errors."""
-    tops = (array_namespace(x).max(abs(x)) for x in (case.base, case.edited, case.others))
-    return (1 + 2 * abs(case.coefficient)) * sum(map(float, tops))
+    tops = map(largest, (case.base, case.edited, case.others))
+    return (1 + 2 * abs(case.coefficient)) * sum(tops)
 
 
 def _updates(case: Case) -> list[LowRank]:
@@ -140,8 +140,7 @@ def _agrees(part: int, case: Case, merge: AssociativeMemory) -> bool:
     base, _, *rest = merge.parts(case.key)
     # what the base says, what the own adapter alone says, what the others add
     logits = (base, base + merge.adapters[0] @ case.key, sum(rest, 0 * base))[part]
-    error = abs(logits - (case.base, case.edited, case.others)[part])
-    return float(array_namespace(error).max(error)) <= SAFETY * scale(case)
+    return largest(logits - (case.base, case.edited, case.others)[part]) <= SAFETY * scale(case)
 
 
 ASSUMPTIONS = {

@@ -44,7 +44,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, is_orthonormal
+from loratheory.theorems._arrays import condition_number, is_orthonormal, spectral_norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -75,7 +75,7 @@ class Case:
         most = min(int(one.shape[1]), int(two.shape[1]))
         # sines, not cosines, tell small angles apart: a cosine is 1 to rounding up to 1e-8
         off = left[:, :most] - two @ (two.T @ left[:, :most])
-        shared = sum(float(sine) < SHARED for sine in xp.sum(off**2, axis=0))
+        shared = int(xp.count_nonzero(xp.sum(off**2, axis=0) < SHARED))
         return left[:, :shared], left[:, shared:], right[:, shared:]
 
     @cached_property
@@ -106,35 +106,31 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     first = int(rng.integers(least, n - shared - least + 1))
     second = int(rng.integers(least, n - shared - first + 1))
     frame = orthonormal(rng, n, shared + first + second)
-    tilt, both = float(rng.uniform(0.1, 1.0)), min(first, second)
-    left = frame[:, : shared + first]
-    right = np.concatenate([frame[:, :shared], frame[:, shared + first :]], axis=1)
+    left, own = frame[:, : shared + first], frame[:, shared + first :]
     # own inputs at an angle to each other: no direction in common
-    mixed = tilt * right[:, shared : shared + both]
-    right[:, shared : shared + both] = mixed + (1 - tilt**2) ** 0.5 * left[:, shared:][:, :both]
-    turned = (
-        left @ orthonormal(rng, left.shape[1], left.shape[1]),
-        right @ orthonormal(rng, right.shape[1], right.shape[1]),
-    )
+    tilt, both = float(rng.uniform(0.1, 1.0)), min(first, second)
+    own[:, :both] = tilt * own[:, :both] + (1 - tilt**2) ** 0.5 * left[:, shared:][:, :both]
+    right = np.concatenate([frame[:, :shared], own], axis=1)
+    inputs = _mixed(rng, left), _mixed(rng, right)
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([1e-8, 1.0]))
-    base, width = gaussian(rng, m, n, min(m, n), magnitude), min(m, n)
-    others = (base + spread * gaussian(rng, m, n, width, magnitude) for _ in range(2))
-    return Case((next(others), next(others)), turned)
+    base, one, two = (gaussian(rng, m, n, min(m, n), magnitude) for _ in range(3))
+    return Case((base + spread * one, base + spread * two), inputs)
+
+
+def _mixed(rng: np.random.Generator, frame: Array) -> Array:
+    return frame @ orthonormal(rng, frame.shape[1], frame.shape[1])
 
 
 def bound(case: Case) -> float:
     """Return ½‖(Δ₁ − Δ₂)P‖₂: half the largest difference of outputs on a shared unit input."""
-    one, two = case.updates
-    change, shared = one - two, case.spaces[0]
-    return LowRank(change.up, change.down @ shared).spectral_norm / 2
+    change = case.updates[0] - case.updates[1]
+    return LowRank(change.up, change.down @ case.spaces[0]).spectral_norm / 2
 
 
 def measure(case: Case, merges: Pair) -> float:
     """Return the larger of the two adapters' worst errors on unit inputs."""
-    each = zip(merges, case.updates, case.inputs, strict=True)
-    errors = [(serves - low) @ frame for serves, low, frame in each]
-    xp = array_namespace(*case.inputs)
-    return max(float(xp.linalg.matrix_norm(error, ord=2)) for error in errors)
+    triples = zip(merges, case.updates, case.inputs, strict=True)
+    return max(spectral_norm((serves - low) @ frame) for serves, low, frame in triples)
 
 
 def attain(case: Case) -> Pair:
@@ -149,6 +145,7 @@ def rival(case: Case, rng: np.random.Generator) -> Pair:
     kind, best = int(rng.integers(6)), merge(case)
     if kind < 4:
         return ((one, two, (one + two) / 2, one + two)[kind],) * 2
+    # next to the best a wrong constant shows first
     magnitude = 10.0 ** int(rng.integers(-12, 1)) * case.scale
     return (best + gaussian(rng, *best.shape, 2, magnitude),) * 2
 
@@ -181,9 +178,9 @@ ASSUMPTIONS = {
 
 
 def _line(stretch: float = 1.0, routed: bool = False) -> tuple[Case, Pair]:
-    pair = tuple(LowRank(np.array([[sign]]), np.eye(1)) for sign in (1.0, -1.0))
-    case = Case((pair[0], pair[1]), (np.eye(1), stretch * np.eye(1)))
-    return case, (pair[0], pair[1]) if routed else attain(case)
+    one = LowRank(np.eye(1), np.eye(1))
+    case = Case((one, -one), (np.eye(1), stretch * np.eye(1)))
+    return case, (one, -one) if routed else attain(case)
 
 
 CONTROLS = (

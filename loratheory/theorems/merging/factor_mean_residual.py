@@ -39,8 +39,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, array_namespace, gaussian, total, truncate
-from loratheory.theorems._arrays import alternating, nudged
+from loratheory.lowrank import LowRank, gaussian, total, truncate
+from loratheory.theorems._arrays import fit_alternating, norm, perturb
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -118,15 +118,15 @@ def measure(case: Case, correction: LowRank) -> float:
 
 def scale(case: Case) -> float:
     """Return a bound of the squared norms that are compared, the unit of rounding errors."""
-    heavy, xp = sum(map(abs, case.weights)), array_namespace(case.adapters[0].up)
-    largest = [max(float(xp.sum(low.up**2)) for low in case.adapters)]
-    largest += [max(float(xp.sum(low.down**2)) for low in case.adapters)]
-    return (heavy * (1 + heavy)) ** 2 * math.prod(largest)
+    heavy = sum(map(abs, case.weights))
+    up = max(norm(low.up) for low in case.adapters)
+    down = max(norm(low.down) for low in case.adapters)
+    return (heavy * (1 + heavy) * up * down) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """Return a random correction of rank q, or the best one slightly perturbed."""
-    return nudged(rng, attain(case), case.rank)
+    return perturb(rng, attain(case), case.rank)
 
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
@@ -135,7 +135,7 @@ def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     downs = np.stack([low.down for low in case.adapters])
     # the residual in dense arrays: the fit shares no code with the bound
     mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)
-    return alternating(rng, np.tensordot(case.weights, ups @ downs, 1) - mean, case.rank)
+    return fit_alternating(rng, np.tensordot(case.weights, ups @ downs, 1) - mean, case.rank)
 
 
 ASSUMPTIONS = {

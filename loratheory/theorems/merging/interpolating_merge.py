@@ -31,48 +31,14 @@ one matrix does what every adapter does on its own inputs. Use `interpolate`; it
 the ranks, and its size tells how oblique the adapters are.
 
 **What it does not say.** It removes interference on inputs inside the row spaces, for each adapter
-alone; outside them see ``thm:interpolation-price``. The rule is old under other names
-(``thm:merge-collapse``).
+alone; outside them see ``thm:interpolation-price``. The rule is old under other names: where row
+spaces are independent, RegMean without shrinkage gives :math:`\Delta^*` on any data :math:`L_j`
+that span just them, as :math:`L = F H` with :math:`H` of full row rank, and so does WUDI-Merging's
+fixed point of least norm, whose data are :math:`\Delta_j^\top`.
 
 References
 ----------
-Penrose (1956).
-
-============================================================
-
-Merge collapse: inside independent row spaces RegMean and its relatives are one merge.
-
-**Statement.** If the adapters' row spaces are independent, RegMean without shrinkage gives the
-interpolating merge on any data whose inputs of each adapter span just its row space, as does
-WUDI-Merging's fixed point of least norm.
-
-Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` be independent. For
-**any** Gram matrices :math:`G_j \succeq 0` with range :math:`S_j`,
-
-.. math::
-    \Bigl(\sum_j \Delta_j G_j\Bigr) \Bigl(\sum_j G_j\Bigr)^+ = \Delta^*,
-
-the interpolating merge (``thm:interpolating-merge``). So RegMean with whatever data that span the
-row spaces, in whatever proportions, its data-free variants, and the fixed point of least norm of
-WUDI-Merging (:math:`G_j` a multiple of :math:`\Delta_j^\top \Delta_j`) are one and the same matrix.
-
-**Proof.** Write :math:`G_j = L_j L_j^\top` and :math:`L = [L_1 \dots L_K]`; the left side is
-:math:`[\Delta_1 L_1 \dots \Delta_K L_K] L^+`. With :math:`L_j = Q_j H_j`, :math:`H_j` of full row
-rank, :math:`L = F H` for the block diagonal :math:`H` of full row rank and the frame :math:`F` of
-full column rank, so :math:`L^+ = H^+ F^+` and :math:`H H^+ = 1`: what is left is :math:`[\Delta_1
-Q_1 \dots \Delta_K Q_K] F^+ = \Delta^*`. :math:`\square`
-
-**What it tells someone who merges adapters.** Where row spaces are independent, choosing between
-RegMean, its data-free variants and WUDI-Merging matters only through inputs that leave them:
-inside, all are the interpolating merge.
-
-**What it does not say.** Data that leave the row spaces, as real activations do, or do not fill
-them make the rules differ again; so do row spaces that meet with different answers, RegMean's
-published shrinking of off-diagonal entries, and WUDI run for a finite time.
-
-References
-----------
-RegMean (arXiv 2212.09849); WUDI-Merging (arXiv 2503.08099).
+Penrose (1956); RegMean (arXiv 2212.09849); WUDI-Merging (arXiv 2503.08099).
 
 ============================================================
 
@@ -116,9 +82,9 @@ from typing import Any
 import numpy as np
 
 from loratheory.adapters import MERGE_METHODS, Options
-from loratheory.lowrank import Array, LowRank, array_namespace, orthonormal, project
+from loratheory.lowrank import Array, LowRank, array_namespace, count_above, orthonormal, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import norm
+from loratheory.theorems._arrays import condition_on_span, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
@@ -136,10 +102,11 @@ def library(rng: np.random.Generator, size: int) -> tuple[LowRank, ...]:
     # oblique, but never nearly dependent
     reads = (orthonormal(rng, n, wide) * spread) @ orthonormal(rng, wide, wide).T
     blocks = np.split(reads, np.cumsum(ranks)[:-1].tolist(), axis=1)
-    ups = [
-        magnitude * orthonormal(rng, m, r) * 10.0 ** rng.uniform(-1, 0, r) for r in ranks.tolist()
-    ]
-    return tuple(LowRank(up, rows.T) for up, rows in zip(ups, blocks, strict=True))
+    updates = []
+    for r, rows in zip(ranks.tolist(), blocks, strict=True):
+        up = magnitude * orthonormal(rng, m, r) * 10.0 ** rng.uniform(-1, 0, r)
+        updates.append(LowRank(up, rows.T))
+    return tuple(updates)
 
 
 def frame(updates: tuple[LowRank, ...]) -> Float[Array, "n k"]:
@@ -154,30 +121,9 @@ def images(updates: tuple[LowRank, ...]) -> Float[Array, "m k"]:
     return array_namespace(answers[0]).concat(answers, axis=1)
 
 
-def interpolated(updates: tuple[LowRank, ...]) -> LowRank:
+def interpolate(updates: tuple[LowRank, ...]) -> LowRank:
     """Return the interpolating merge that ``MERGE_METHODS["interpolate"]`` makes of the updates."""
     return MERGE_METHODS["interpolate"].rule(list(updates), [1.0] * len(updates), Options())
-
-
-def worst(columns: Float[Array, "n k"]) -> float:
-    """Return the largest singular value of `columns` over the least that is not zero.
-
-    It is 1 where there are no columns.
-    """
-    if columns.shape[1] == 0:
-        return 1.0
-    sigma = array_namespace(columns).linalg.svdvals(columns)
-    top = float(sigma[0])
-    return top / min(float(s) for s in sigma if float(s) > DEPENDENT * top)
-
-
-def independent(columns: Float[Array, "n k"]) -> bool:
-    """Return whether the columns are linearly independent."""
-    n, k = columns.shape
-    if k == 0:
-        return True
-    sigma = array_namespace(columns).linalg.svdvals(columns)
-    return k <= n and float(sigma[-1]) > DEPENDENT * float(sigma[0])
 
 
 SENSE = "lower"
@@ -208,18 +154,9 @@ def bound(case: Case) -> float:
     return float(xp.sum((answers @ inverse) * answers)) ** 0.5
 
 
-def misfit(updates: tuple[LowRank, ...], merged: LowRank) -> float:
-    """Return Σ_j ‖X P_j − Δ_j‖², what the merge X misses of each adapter on its row space."""
-    return sum(
-        (LowRank(merged.up, merged.down @ (q := low.row_space())) - LowRank(low @ q, q.T @ q)).norm
-        ** 2
-        for low in updates
-    )
-
-
 def attain(case: Case) -> LowRank:
     """Return Δ* as ``MERGE_METHODS["interpolate"]`` of `loratheory.adapters` computes it."""
-    return interpolated(case.updates)
+    return interpolate(case.updates)
 
 
 def measure(_: Case, merged: LowRank) -> float:
@@ -232,9 +169,9 @@ def scale(case: Case) -> float:
     return sum(low.norm for low in case.updates)
 
 
-def condition(case: Case) -> float:
+def condition(case: "Case | Leaking") -> float:
     """Return the squared condition number of the frame F, whose Gram matrix is inverted."""
-    return worst(frame(case.updates)) ** 2
+    return condition_on_span(frame(case.updates), DEPENDENT) ** 2
 
 
 def rival(case: Case, rng: np.random.Generator) -> LowRank:
@@ -258,132 +195,25 @@ def adversary(case: Case, _: np.random.Generator) -> LowRank:
 
 
 def _exact(case: Case, merged: LowRank) -> bool:
-    return misfit(case.updates, merged) ** 0.5 <= SAFETY * condition(case) * scale(case)
+    missed = 0.0
+    for low in case.updates:
+        basis = low.row_space()
+        # in the basis of its own row space an adapter is as small as its rank
+        wanted = LowRank(low @ basis, basis.T @ basis)
+        missed += (LowRank(merged.up, merged.down @ basis) - wanted).norm ** 2
+    return missed**0.5 <= SAFETY * condition(case) * scale(case)
 
 
 ASSUMPTIONS = {EXACT: _exact}
 
 
 def _mean() -> tuple[Case, LowRank]:
-    pair = tuple(
-        LowRank(np.eye(2)[:, [i]], np.array([row])) for i, row in enumerate(([3, 4.0], [1.0, 0]))
-    )
+    one = np.eye(2)
+    pair = LowRank(one[:, :1], np.array([[3.0, 4.0]])), LowRank(one[:, 1:], one[:1])
     return Case(pair), (pair[0] + pair[1]) / 2
 
 
 CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
-
-
-# RegMean and its relatives on data inside the row spaces
-
-SENSE_COLLAPSE = "equal"
-SOURCE_COLLAPSE = "own; the rules: arXiv 2212.09849 and 2503.08099"
-USES_COLLAPSE = ("thm:interpolating-merge",)
-
-INDEPENDENT = "independent row spaces"
-RANGE = "Gram matrices whose ranges are the row spaces"
-SPREAD = 300.0  # data are drawn with condition numbers up to this, all adapters' together
-
-Data = tuple[Array, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """Adapters, an input, and the direction along which the merge's output is compared."""
-
-    updates: tuple[LowRank, ...]
-    query: Float[Array, " n"]
-    direction: Float[Array, " m"]
-
-
-def draw_collapse(rng: np.random.Generator, size: int) -> Compared:
-    """Draw adapters with independent row spaces and two random unit vectors."""
-    updates = library(rng, size)
-    m, n = updates[0].shape
-    vectors = [rng.standard_normal(side) for side in (n, m)]
-    query, direction = (v / np.linalg.norm(v) for v in vectors)
-    return Compared(updates, query, direction)
-
-
-def bound_collapse(case: Compared) -> float:
-    """Return ⟨direction, Δ* query⟩, Δ* being computed from the row spaces without data."""
-    reads = frame(case.updates)
-    inverse = array_namespace(reads).linalg.pinv(reads.T @ reads, rtol=1e-10)
-    return float((case.direction @ images(case.updates)) @ (inverse @ (reads.T @ case.query)))
-
-
-def attain_collapse(case: Compared) -> Data:
-    """Return an orthonormal basis of each row space as data, whose Gram matrix is the projector."""
-    return tuple(low.row_space() for low in case.updates)
-
-
-def measure_collapse(case: Compared, data: Data) -> float:
-    """Return ⟨direction, M query⟩ for RegMean's merge M on these data, (n, t) for each adapter.
-
-    M is fitted by least squares to each adapter's outputs on its own data.
-    """
-    xp = array_namespace(case.query)
-    inputs = xp.concat(list(data), axis=1)
-    # each adapter is fitted on its own data alone
-    outputs = xp.concat([low @ x for low, x in zip(case.updates, data, strict=True)], axis=1)
-    return float((case.direction @ outputs) @ (xp.linalg.pinv(inputs, rtol=1e-8) @ case.query))
-
-
-def scale_collapse(case: Compared) -> float:
-    """Return the norms of answers, query and direction multiplied, the unit of rounding errors."""
-    return norm(images(case.updates)) * (norm(case.query) * norm(case.direction))
-
-
-def condition_collapse(case: Compared) -> float:
-    """Return the frame's condition number times the larger of itself and 300, the data's limit."""
-    ill = worst(frame(case.updates))
-    return ill * max(ill, SPREAD)
-
-
-def rival_collapse(case: Compared, rng: np.random.Generator) -> Data:
-    """Draw data that span each row space unevenly, or the updates' rows, as WUDI-Merging uses."""
-    if rng.random() < 0.3:
-        return tuple(low.dense().T / float(np.linalg.norm(low.up)) for low in case.updates)
-    data = []
-    for basis in attain_collapse(case):
-        mixed = np.linalg.qr(
-            rng.standard_normal((basis.shape[1] + int(rng.integers(0, 9)), basis.shape[1]))
-        )[0]
-        # uneven data: the merge must not depend on them
-        sizes = 10.0 ** (rng.uniform(-1, 0, basis.shape[1]) - float(rng.random()))
-        data.append((basis * sizes) @ mixed.T)
-    return tuple(data)
-
-
-def _fills(case: Compared, data: Data) -> bool:
-    sizes = []
-    for low, inputs in zip(case.updates, data, strict=True):
-        xp, basis = array_namespace(inputs), low.row_space()
-        outside = norm(inputs - project(inputs, basis))
-        inside = [float(sigma) for sigma in xp.linalg.svdvals(basis.T @ inputs)]
-        if outside > SAFETY * max(inside, default=0.0):
-            return False
-        sizes += inside
-    return not sizes or min(sizes) * SPREAD >= max(sizes)
-
-
-ASSUMPTIONS_COLLAPSE = {
-    INDEPENDENT: lambda case, _: independent(frame(case.updates)),
-    RANGE: _fills,
-}
-
-
-def _planar(angle: float, outside: float, share: float) -> tuple[Compared, Data]:
-    rows = np.array([[1.0, 0.0, 0.0], [np.cos(angle), np.sin(angle), 0.0]])
-    pair = tuple(LowRank(np.eye(2)[:, [i]], rows[[i]]) for i in range(2))
-    data = (rows[[0]].T, share * rows[[1]].T + outside * np.array([[0.0], [0.0], [1.0]]))
-    return Compared(pair, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0])), data
-
-
-CONTROLS_COLLAPSE = (
-    Control("one row space for two answers", INDEPENDENT, partial(_planar, 0.0, 0.0, 2.0)),
-    Control("data that leave a row space", RANGE, partial(_planar, 1.0, 0.5, 1.0)),
-)
 
 
 # Inputs that leave the row space of their adapter
@@ -392,7 +222,7 @@ SENSE_PRICE = "upper"
 SOURCE_PRICE = "own"
 USES_PRICE = ("thm:interpolating-merge",)
 
-INDEPENDENT_PRICE = "independent row spaces"
+INDEPENDENT = "independent row spaces"
 LEAK = "an input that leaves the row space of its adapter by the leak at most"
 LONGEST = 1e3  # how much longer than its leak a drawn input is
 
@@ -413,7 +243,7 @@ def draw_price(rng: np.random.Generator, size: int) -> Leaking:
 
 
 def _outside(case: Leaking) -> LowRank:
-    merged, basis = interpolated(case.updates), case.updates[case.index].row_space()
+    merged, basis = interpolate(case.updates), case.updates[case.index].row_space()
     return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
 
 
@@ -461,40 +291,35 @@ def _leaks(case: Leaking, key: Float[Array, " n"]) -> bool:
     return norm(off) <= case.leak * (1 + SAFETY)
 
 
-ASSUMPTIONS_PRICE = {
-    INDEPENDENT_PRICE: lambda case, _: independent(frame(case.updates)),
-    LEAK: _leaks,
-}
+def _independent(case: Leaking, _: Array) -> bool:
+    reads = frame(case.updates)
+    return count_above(array_namespace(reads).linalg.svdvals(reads), DEPENDENT) == reads.shape[1]
 
 
-def _planar_price(angle: float, leak: float) -> tuple[Leaking, Float[Array, " n"]]:
+ASSUMPTIONS_PRICE = {INDEPENDENT: _independent, LEAK: _leaks}
+
+
+def _opposed(angle: float, *key: float) -> tuple[Leaking, Float[Array, " n"]]:
     rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
-    pair = tuple(LowRank(np.array([[sign]]), rows[[i]]) for i, sign in enumerate((1.0, -1.0)))
-    return Leaking(pair, 0, 1.0), np.array([0.0, leak])
-
-
-def _shared() -> tuple[Leaking, Float[Array, " n"]]:
-    pair = tuple(LowRank(np.array([[sign]]), np.eye(2)[:1]) for sign in (1.0, -1.0))
-    return Leaking(pair, 0, 1.0), np.array([1.0, 0.0])
+    pair = LowRank(np.eye(1), rows[:1]), LowRank(-np.eye(1), rows[1:])
+    return Leaking(pair, 0, 1.0), np.array(key)
 
 
 CONTROLS_PRICE = (
-    Control("opposite answers to one input", INDEPENDENT_PRICE, _shared),
-    Control("an input with twice the leak", LEAK, partial(_planar_price, 1.0, 2.0)),
+    Control("opposite answers to one input", INDEPENDENT, partial(_opposed, 0.0, 1.0, 0.0)),
+    Control("an input with twice the leak", LEAK, partial(_opposed, 1.0, 0.0, 2.0)),
 )
 
 
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 
-COLLAPSE: Theorem[Compared, Data] = Theorem.of(__name__, "merge collapse", "_collapse")
-
-PRICE: Theorem[Leaking, Array] = Theorem.of(
-    __name__,
-    "interpolation price",
-    "_price",
-    # the norms that meet, on an input as long as its leak
-    scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
-    condition=lambda case: LONGEST * worst(frame(case.updates)) ** 2,
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    Theorem.of(
+        __name__,
+        "interpolation price",
+        "_price",
+        # the norms that meet, on an input as long as its leak
+        scale=lambda case: sum(low.spectral_norm for low in case.updates) * case.leak,
+        condition=lambda case: LONGEST * condition(case),
+    ),
 )
-
-CLAUSES: tuple[Theorem[Any, Any], ...] = (COLLAPSE, PRICE)

@@ -48,7 +48,7 @@ from scipy.optimize import minimize
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, orthonormal, total
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import eye
+from loratheory.theorems._arrays import eye, norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "lower"
@@ -82,16 +82,12 @@ class Case:
             errors = np.array(errors_of(self, (merge(self, weights),) * k)) / size
             return -float(weights @ errors), -errors
 
-        start, summed = np.full(k, 1 / k), {"type": "eq", "fun": lambda w: np.sum(w) - 1}
-        result = minimize(
-            _negated,
-            start,
-            jac=True,
-            method="SLSQP",
-            bounds=[(0, 1)] * k,
-            constraints=summed,
-            options={"ftol": 1e-15, "maxiter": 300},
-        )
+        # the floor is concave in the weights: ascent on the simplex finds its maximum
+        summed = {"type": "eq", "fun": lambda w: np.sum(w) - 1}
+        limits = {"bounds": [(0, 1)] * k, "constraints": summed}
+        precise = {"ftol": 1e-15, "maxiter": 300}
+        start = np.full(k, 1 / k)
+        result = minimize(_negated, start, jac=True, method="SLSQP", options=precise, **limits)
         weights = np.clip(result.x, 0, 1)
         return weights / np.sum(weights)
 
@@ -112,12 +108,11 @@ def seen(case: Case, weights: Float[Array, " k"]) -> Float[Array, "n n"]:
 
 def errors_of(case: Case, merges: Merges) -> list[float]:
     """Return e_i(Δ) for each task i, where Δ is the merge that ``merges[i]`` gives it."""
-    xp, each = array_namespace(*case.inputs), zip(merges, case.wanted, case.inputs, strict=True)
     errors = []
-    for low, wanted, x in each:
+    for low, wanted, x in zip(merges, case.wanted, case.inputs, strict=True):
         # noise on the inputs costs the energy of the whole update
-        missed, size = xp.sum((low @ x - wanted) ** 2), xp.sum(low.dense() ** 2)
-        errors.append(float(missed + case.noise**2 * size))
+        missed, size = norm(low @ x - wanted), case.noise * norm(low.dense())
+        errors.append(missed**2 + size**2)
     return errors
 
 
@@ -125,13 +120,16 @@ def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw related or unrelated updates, either on all inputs or on some inputs under noise."""
     k, (m, n) = int(rng.integers(1, 6)), rng.integers(1, min(size, 6) + 1, 2).tolist()
     magnitude, spread = 10.0 ** int(rng.integers(-6, 7)), float(rng.choice([0.1, 1.0]))
+    # alike at first, so that a merge is worth something
     base = gaussian(rng, m, n, min(m, n), magnitude)
-    changes = [gaussian(rng, m, n, 1, spread * magnitude) for _ in range(k)]
-    updates = tuple(base + change * float(rng.uniform(0.1, 2)) for change in changes)
+    updates = []
+    for _ in range(k):
+        change = gaussian(rng, m, n, 1, spread * magnitude)
+        updates.append(base + change * float(rng.uniform(0.1, 2)))
     if rng.random() < 0.4:
-        return Case(updates, (np.eye(n),) * k)
+        return Case(tuple(updates), (np.eye(n),) * k)
     inputs = tuple(orthonormal(rng, n, int(rng.integers(1, n + 1))) for _ in range(k))
-    return Case(updates, inputs, float(rng.uniform(0.1, 1)))
+    return Case(tuple(updates), inputs, float(rng.uniform(0.1, 1)))
 
 
 def bound(case: Case) -> float:
@@ -153,8 +151,7 @@ def measure(case: Case, merges: Merges) -> float:
 
 def scale(case: Case) -> float:
     """Return the energy of the wanted outputs, the unit of rounding errors."""
-    xp = array_namespace(*case.inputs)
-    return float(sum(xp.sum(y**2) for y in case.wanted))
+    return sum(norm(wanted) ** 2 for wanted in case.wanted)
 
 
 def noise(case: Case) -> float:
@@ -165,10 +162,9 @@ def noise(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> Merges:
     """Return the mean, the sum, one adapter, a convex combination, or the best merge perturbed."""
     k, kind = len(case.updates), int(rng.integers(5))
-    free = rng.dirichlet(np.ones(k))
-    coefficients = (np.ones(k) / k, np.ones(k), np.eye(k)[0], free)[min(kind, 3)]
+    weights = np.ones(k) / k, np.ones(k), np.eye(k)[0], rng.dirichlet(np.ones(k))
     if kind < 4:
-        return (total(list(case.updates), coefficients.tolist()),) * k
+        return (total(list(case.updates), weights[kind].tolist()),) * k
     best, size = attain(case)[0], 10.0 ** int(rng.integers(-8, 1)) * scale(case) ** 0.5
     return (best + gaussian(rng, *best.shape, 1, size),) * k
 
@@ -186,6 +182,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Merges:
         worst = int(np.argmax(errors))
         if errors[worst] < least:
             best, least = merged, errors[worst]
+        # the gradient of the largest error is a subgradient of their maximum
         slope = 2 * (gaps[worst] @ case.inputs[worst].T + case.noise**2 * merged)
         merged = merged - slope / (2 * (1 + case.noise**2) * (1 + step / 4))
     return (LowRank(best, np.eye(best.shape[1])),) * len(dense)
@@ -206,16 +203,16 @@ ASSUMPTIONS = {ONE: _one, REGULAR: _regular}
 
 
 def _routed() -> tuple[Case, Merges]:
-    pair = tuple(LowRank(np.array([[sign]]), np.eye(1)) for sign in (1.0, -1.0))
-    return Case(pair, (np.eye(1),) * 2), pair
+    one = LowRank(np.eye(1), np.eye(1))
+    return Case((one, -one), (np.eye(1),) * 2), (one, -one)
 
 
 def _left_out() -> tuple[Case, Merges]:
     # The first two differ by 2, whatever the third is given where it is alone: it has no weight,
     # and of the merges that are best at these weights the least one does nothing there.
-    answers = ([1.0, 0.0], [-1.0, 0.0], [0.0, 5.0])
-    updates = tuple(LowRank(np.ones((1, 1)), np.array([row])) for row in answers)
-    case = Case(updates, tuple(np.eye(2)[:, [i]] for i in (0, 0, 1)))
+    first, third = np.eye(2)[:, :1], np.eye(2)[:, 1:]
+    rows = first.T, -first.T, 5 * third.T
+    case = Case(tuple(LowRank(np.eye(1), row) for row in rows), (first, first, third))
     return case, (merge(case, np.array([0.5, 0.5, 0.0])),) * 3
 
 

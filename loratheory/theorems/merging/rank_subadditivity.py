@@ -38,7 +38,7 @@ from typing import Literal
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, array_namespace, orthonormal, total
+from loratheory.lowrank import LowRank, array_namespace, count_above, orthonormal, total
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "lower"
@@ -62,23 +62,11 @@ class Case:
     side: Literal["least", "most"] = "least"
 
 
-def least_rank(ranks: tuple[int, ...], rows: int, columns: int) -> int:
-    """Return ρ + γ − R, or 0 if negative: no weighted sum of the adapters has a lower rank.
-
-    `rows` is ρ, `columns` is γ, and R is the sum of `ranks`.
-    """
-    return max(0, rows + columns - sum(ranks))
-
-
-def most_rank(rows: int, columns: int) -> int:
-    """Return min(ρ, γ), ρ being `rows` and γ `columns`: no weighted sum has a higher rank."""
-    return min(rows, columns)
-
-
 def draw(rng: np.random.Generator, size: int) -> Case:
     """Draw ranks of one to four adapters that share row space, column space, both or neither."""
     count, top = int(rng.integers(1, 5)), min(4, max(1, size))
     ranks = tuple(rng.integers(1, top + 1, count).tolist())
+    # joint spaces hold the largest one and at most all side by side
     low, high = max(ranks), sum(ranks)
     rows, columns = rng.integers(low, high + 1, 2).tolist()
     return Case(ranks, rows, columns, "least" if rng.random() < 0.5 else "most")
@@ -87,15 +75,16 @@ def draw(rng: np.random.Generator, size: int) -> Case:
 def bound(case: Case) -> float:
     """Return the least rank of the sum or, if the case's side is ``most``, minus the greatest."""
     if case.side == "least":
-        return float(least_rank(case.ranks, case.rows, case.columns))
-    return -float(most_rank(case.rows, case.columns))
+        return float(max(0, case.rows + case.columns - sum(case.ranks)))
+    return -float(min(case.rows, case.columns))
 
 
 def measure(case: Case, library: Library) -> float:
     """Return the rank of the library's sum, negated if the case's side is ``most``."""
     # relative to the largest adapter: the sum itself may vanish
     sure = SURE * max(low.spectral_norm for low in library)
-    kept = sum(float(s) > sure for s in total(list(library)).S)
+    sigma = total(list(library)).S
+    kept = int(array_namespace(sigma).count_nonzero(sigma > sure))
     return float(kept if case.side == "least" else -kept)
 
 
@@ -130,14 +119,11 @@ def rival(case: Case, rng: np.random.Generator) -> Library:
     library = _library(case, rng, int(rng.integers(least_lost, _most_lost(case) + 1)))
     left = orthonormal(rng, case.columns + int(rng.integers(0, 4)), case.columns)
     right = orthonormal(rng, case.rows + int(rng.integers(0, 4)), case.rows)
-    magnitude = 10.0 ** int(rng.integers(-6, 7))
-    weights = (
-        magnitude * rng.uniform(0.3, 3.0, len(library)) * rng.choice([-1.0, 1.0], len(library))
-    )
-    return tuple(
-        LowRank(weight * left @ low.up, low.down @ right.T)
-        for weight, low in zip(weights.tolist(), library, strict=True)
-    )
+    magnitude, turned = 10.0 ** int(rng.integers(-6, 7)), []
+    for low in library:
+        weight = magnitude * float(rng.uniform(0.3, 3.0) * rng.choice([-1.0, 1.0]))
+        turned.append(LowRank(weight * left @ low.up, low.down @ right.T))
+    return tuple(turned)
 
 
 def spans(library: Library) -> tuple[int, int]:
@@ -146,8 +132,8 @@ def spans(library: Library) -> tuple[int, int]:
     for turned in (True, False):
         # row spaces are the column spaces of the transposed updates
         bases = [(low.T if turned else low).column_space(SURE) for low in library]
-        sigma = (xp := array_namespace(bases[0])).linalg.svdvals(xp.concat(bases, axis=1))
-        ranks.append(sum(float(s) > SURE * float(sigma[0]) for s in sigma))
+        xp = array_namespace(bases[0])
+        ranks.append(count_above(xp.linalg.svdvals(xp.concat(bases, axis=1)), SURE))
     return ranks[0], ranks[1]
 
 
@@ -162,9 +148,11 @@ def _pair(case: Case, *signs: float, turn: bool = False) -> tuple[Case, Library]
     return case, tuple(s * lines[i * turn] for i, s in enumerate(signs))
 
 
+_ALIKE, _APART = Case((1, 1), 1, 1, "most"), Case((1, 1), 2, 2)
+
 CONTROLS = (
     Control("an adapter that is zero", RANKS, partial(_pair, Case((1,), 1, 1), 0.0)),
-    Control("an adapter and its negative", SPANS, partial(_pair, Case((1, 1), 2, 2), 1.0, -1.0)),
+    Control("an adapter and its negative", SPANS, partial(_pair, _APART, 1.0, -1.0)),
     Control(
         "two unrelated adapters that should share a row",
         SPANS,

@@ -122,8 +122,7 @@ Norm-based routing: SpectR (arXiv 2504.03454), SEQR (arXiv 2509.18093).
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -132,8 +131,9 @@ from scipy.special import bdtr, bdtrin, betainc, gammaincc
 
 from loratheory.lowrank import Array, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._sampling import SIGMAS, Sample, gaussian_sample, sampled
-from loratheory.theorems._theorem import Control, Theorem
+from loratheory.theorems._arrays import share_true
+from loratheory.theorems._sampling import SIGMAS, Sample, allow_for_sampling, gaussian_sample
+from loratheory.theorems._theorem import Control, Theorem, spoil
 
 SENSE = "equal"
 SOURCE = "own; rests on Hotelling (1931)"
@@ -177,8 +177,12 @@ def largest_library(
     This is the largest `k` with ``hops * (k - 1) * false_alarm <= failure``; ``inf`` if it exceeds
     every float.
     """
-    alarm = hops * false_alarm(facts, width, threshold)
-    return 1 + math.floor(failure / alarm) if alarm and failure / alarm < math.inf else math.inf
+    return _most(failure, hops * false_alarm(facts, width, threshold))
+
+
+def _most(allowed: float, each: float) -> int | float:
+    """Return one more than how many foreign adapters may add `each` to what is allowed."""
+    return 1 + math.floor(allowed / each) if each and allowed / each < math.inf else math.inf
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -202,11 +206,10 @@ def measure(case: Case, sample: Sample) -> float:
     right = xp.sum(reads * sample.queries[:, None, :], axis=-1)
     # least-norm coefficients of the query in the adapter's keys
     weights = xp.linalg.solve(reads @ sample.keys, right[:, :, None])[:, :, 0]
-    alarms = xp.sum(weights**2, axis=-1) > case.threshold
-    return int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
+    return share_true(xp.sum(weights**2, axis=-1) > case.threshold)
 
 
-noise = sampled(bound)
+noise = allow_for_sampling(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
@@ -224,20 +227,23 @@ ASSUMPTIONS = {
 }
 
 
-def _example(change: Callable[..., Sample]) -> tuple[Case, Sample]:
-    fine = gaussian_sample(np.random.default_rng(0), 600, 16, 5)
-    keys, spare = fine.keys[:, :, :4], fine.keys[:, :, 4:]
-    return Case(facts=4, width=16, threshold=0.5), change(keys, fine.queries, spare)
+def _fine() -> tuple[Case, Sample]:
+    sample = gaussian_sample(np.random.default_rng(0), 600, 16, 4)
+    return Case(facts=4, width=16, threshold=0.5), sample
 
 
-def _control(name: str, breaks: str, change: Callable[..., Sample]) -> Control[Case, Sample]:
-    return Control(name, breaks, partial(_example, change))
+def _alike(sample: Sample) -> Sample:
+    return replace(sample, keys=0.3 * sample.keys + sample.keys[:, :, :1])
+
+
+def _louder(drawn: Any) -> Any:
+    return replace(drawn, queries=3 * drawn.queries)
 
 
 CONTROLS = (
-    _control("keys that are alike", KEYS, lambda k, x, z: Sample(0.3 * k + z, x)),
-    _control("the query is a key", INDEPENDENT, lambda k, _, __: Sample(k, k[:, :, 0])),
-    _control("a query three times as strong", LENGTH, lambda k, x, _: Sample(k, 3 * x)),
+    spoil("keys that are alike", KEYS, _fine, _alike),
+    spoil("the query is a key", INDEPENDENT, _fine, lambda s: Sample(s.keys, s.keys[:, :, 0])),
+    spoil("a query three times as strong", LENGTH, _fine, _louder),
 )
 
 
@@ -247,7 +253,7 @@ SENSE_THRESHOLD = "equal"
 SOURCE_THRESHOLD = "Wilks (1941), for gates"
 USES_THRESHOLD = ("thm:gate-detection",)
 
-INDEPENDENT_THRESHOLD = "independent responses"
+SEPARATE = "independent responses"
 LAW = "later inputs of the law that was sampled"
 
 
@@ -297,6 +303,7 @@ def draw_threshold(rng: np.random.Generator, size: int) -> Calibrated:
     """Draw few samples or many, thresholds at the largest or below, adapters of any rank."""
     samples = int(rng.integers(1, 10 * size))
     order = int(rng.integers(1, min(samples, 5) + 1))
+    # about the rate that the threshold has in the mean
     rate = order / samples * float(rng.uniform(0.2, 2.5))
     trials = 20000 if samples <= 20 else 2000
     return Calibrated(samples, order, min(rate, 0.9), int(rng.integers(1, size + 1)), trials)
@@ -312,14 +319,14 @@ def measure_threshold(case: Calibrated, responses: Responses) -> float:
 
     How many it lets through follows from the chi-squared law of the responses.
     """
-    xp = array_namespace(responses.squared)
+    ordered = array_namespace(responses.squared).sort(responses.squared, axis=1)
     # the order-th largest response becomes the threshold
-    threshold = xp.sort(responses.squared, axis=1)[:, case.samples - case.order]
-    heights = np.array([float(t) for t in threshold]) / responses.later**2
+    threshold = ordered[:, case.samples - case.order]
+    heights = np.array(list(map(float, threshold))) / responses.later**2
     return float(np.mean(gammaincc(case.rank / 2, heights / 2) > case.rate))
 
 
-noise_threshold = sampled(bound_threshold)
+noise_threshold = allow_for_sampling(bound_threshold)
 
 
 def rival_threshold(case: Calibrated, rng: np.random.Generator) -> Responses:
@@ -337,7 +344,7 @@ def _independent(case: Calibrated, responses: Responses) -> bool:
 
 
 ASSUMPTIONS_THRESHOLD = {
-    INDEPENDENT_THRESHOLD: _independent,
+    SEPARATE: _independent,
     LAW: lambda _, responses: responses.later == 1.0,
 }
 
@@ -349,11 +356,7 @@ def _example_threshold(copies: int = 1, later: float = 1.0) -> tuple[Calibrated,
 
 
 CONTROLS_THRESHOLD = (
-    Control(
-        "each response counted ten times",
-        INDEPENDENT_THRESHOLD,
-        partial(_example_threshold, copies=10),
-    ),
+    Control("each response counted ten times", SEPARATE, partial(_example_threshold, copies=10)),
     Control("later inputs twice as long", LAW, partial(_example_threshold, later=2.0)),
 )
 
@@ -401,13 +404,9 @@ class Library:
     @property
     def apart(self) -> bool:
         """Whether keys of neighbouring adapters have inner products like independent ones."""
-        xp = array_namespace(self.keys)
         first, second = self.keys[:, :, :-1, :, :], self.keys[:, :, 1:, :, :]
-        # independent keys have inner products of variance d
-        inner = xp.matrix_transpose(first) @ second
-        count, d = math.prod(inner.shape), self.keys.shape[3]
-        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * self.keys.shape[4]
-        return abs(float(xp.sum(inner**2)) - count * d) <= allowed
+        inner = array_namespace(self.keys).matrix_transpose(first) @ second
+        return _independent_vectors(inner**2, self.keys.shape[3], self.keys.shape[4])
 
     @property
     def fresh(self) -> bool:
@@ -416,15 +415,20 @@ class Library:
         order = xp.permute_dims(self.keys, (0, 1, 3, 2, 4))
         keys = xp.reshape(order, (trials, reads, d, others * facts))
         columns = xp.concat([keys, self.queries[:, :, :, None]], axis=3)
-        energy, count = 0.0, 0
-        for read in range(reads):
-            for other in set(range(reads)) - {read}:
-                inner = xp.matrix_transpose(keys[:, read, :, :]) @ columns[:, other, :, :]
-                energy, count = energy + float(xp.sum(inner**2)), count + math.prod(inner.shape)
-        # A squared inner product of independent Gaussians has mean d and variance 2 d^2 + 6 d;
-        # those that share a vector are correlated, which the last factor allows for.
-        allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * 2 * columns.shape[3]
-        return abs(energy - count * d) <= allowed
+        # each read beside the one that comes so many reads later
+        parts = []
+        for later in range(1, reads):
+            other = xp.roll(columns, later, axis=1)
+            parts.append((xp.matrix_transpose(keys) @ other) ** 2)
+        # inner products that share a vector are correlated, which the last factor allows for
+        return not parts or _independent_vectors(xp.stack(parts), d, 2 * columns.shape[3])
+
+
+def _independent_vectors(squares: Array, width: int, shared: int) -> bool:
+    # a squared inner product of independent Gaussians has mean d and variance 2 d² + 6 d
+    count, d = math.prod(squares.shape), width
+    allowed = SIGMAS * math.sqrt(count * (2 * d * d + 6 * d)) * shared
+    return abs(float(array_namespace(squares).sum(squares)) - count * d) <= allowed
 
 
 def clean(adapters: int, facts: int, width: int, threshold: int | float, hops: int = 2) -> float:
@@ -439,9 +443,8 @@ def largest_clean_library(
 
     The result is ``inf`` if it exceeds every float.
     """
-    alarm = hops * -math.log1p(-false_alarm(facts, width, threshold))
-    allowed = -math.log1p(-failure)
-    return 1 + math.floor(allowed / alarm) if alarm and allowed / alarm < math.inf else math.inf
+    each = hops * math.log1p(-false_alarm(facts, width, threshold))
+    return _most(-math.log1p(-failure), -each)
 
 
 def interference(adapters: int, facts: int, width: int, threshold: int | float = 0.0) -> float:
@@ -478,11 +481,10 @@ def measure_library(case: Gated, library: Library) -> float:
     # all foreign adapters at all reads at once
     reads = xp.matrix_transpose(library.keys)
     weights = xp.linalg.solve(reads @ library.keys, reads @ x)[:, :, :, :, 0]
-    alarms = xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2))
-    return 1 - int(xp.count_nonzero(alarms)) / int(alarms.shape[0])
+    return 1 - share_true(xp.any(xp.sum(weights**2, axis=-1) > case.threshold, axis=(1, 2)))
 
 
-noise_library = sampled(bound_library)
+noise_library = allow_for_sampling(bound_library)
 
 
 def rival_library(case: Gated, rng: np.random.Generator) -> Library:
@@ -491,22 +493,23 @@ def rival_library(case: Gated, rng: np.random.Generator) -> Library:
     return Library(rng.standard_normal(shape), rng.standard_normal((*shape[:2], case.width)))
 
 
-def _example_library(
-    change: Callable[[Array, Array], tuple[Array, Array]], threshold: float = 0.5
-) -> tuple[Gated, Library]:
+def _fair(threshold: float = 0.5) -> tuple[Gated, Library]:
     case = Gated(adapters=3, facts=1, width=2, threshold=threshold, hops=1, trials=20000)
-    fine = rival_library(case, np.random.default_rng(0))
-    return case, Library(*change(fine.keys, fine.queries))
+    return case, rival_library(case, np.random.default_rng(0))
 
 
-def _crossed(keys: Array, queries: Array) -> tuple[Array, Array]:
+def _one_key(library: Library) -> Library:
+    return Library(library.keys, library.keys[:, :, 0, :, 0])
+
+
+def _crossed(library: Library) -> Library:
     # The neighbour's key is at right angles and long where this one is short: of the right law
     # alone, but not independent, so that the query never excites both.
-    first = keys[:, :, 0, :, 0]
+    first = library.keys[:, :, 0, :, 0]
     length = np.linalg.norm(first, axis=2, keepdims=True)
     turned = np.stack([-first[:, :, 1], first[:, :, 0]], axis=2) / length
     other = np.sqrt(-2 * np.log(-np.expm1(-(length**2) / 2)))  # of the same law, long where short
-    return np.stack([first, turned * other], axis=2)[:, :, :, :, None], queries
+    return Library(np.stack([first, turned * other], axis=2)[:, :, :, :, None], library.queries)
 
 
 def _in_turn() -> tuple[Gated, Library]:
@@ -516,33 +519,24 @@ def _in_turn() -> tuple[Gated, Library]:
 
 
 CONTROLS_LIBRARY = (
-    Control(
-        "a threshold of 2", BELOW, partial(_example_library, lambda k, x: (k, x), threshold=2.0)
-    ),
-    Control("shorter keys", KEYS, partial(_example_library, lambda k, x: (0.3 * k, x))),
-    Control(
-        "two edit one key",
-        INDEPENDENT,
-        partial(_example_library, lambda k, _: (k, k[:, :, 0, :, 0])),
-    ),
-    Control(
-        "a query three times as strong", LENGTH, partial(_example_library, lambda k, x: (k, 3 * x))
-    ),
-    Control("avoid the neighbour's keys", APART, partial(_example_library, _crossed)),
+    Control("a threshold of 2", BELOW, partial(_fair, 2.0)),
+    spoil("shorter keys", KEYS, _fair, lambda s: Library(0.3 * s.keys, s.queries)),
+    spoil("two edit one key", INDEPENDENT, _fair, _one_key),
+    spoil("a query three times as strong", LENGTH, _fair, _louder),
+    spoil("avoid the neighbour's keys", APART, _fair, _crossed),
     Control("ask two adapters in turn at the same keys", FRESH, _in_turn),
 )
 
 
-def _all(question: str) -> Callable[[Gated, Library], bool]:
-    return lambda _, library: all(
-        getattr(library.sample(adapter), question) for adapter in range(library.keys.shape[2])
-    )
+def _all(question: str, _: Gated, library: Library) -> bool:
+    samples = map(library.sample, range(library.keys.shape[2]))
+    return all(getattr(sample, question) for sample in samples)
 
 
 ASSUMPTIONS_LIBRARY = {
     BELOW: lambda case, _: case.threshold < 1,
-    KEYS: _all("keys_are_standard"),
-    INDEPENDENT: _all("queries_are_foreign"),
+    KEYS: partial(_all, "keys_are_standard"),
+    INDEPENDENT: partial(_all, "queries_are_foreign"),
     LENGTH: lambda _, library: library.sample(0).lengths_are_standard,
     APART: lambda _, library: library.apart,
     FRESH: lambda _, library: library.fresh,
@@ -555,8 +549,9 @@ COMPUTE_LIBRARY = (clean, largest_clean_library, interference)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__, "gate detection")
 
-THRESHOLD: Theorem[Calibrated, Responses] = Theorem.of(__name__, "threshold samples", "_threshold")
-
 CAPACITY: Theorem[Gated, Library] = Theorem.of(__name__, "library capacity", "_library")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (THRESHOLD, CAPACITY)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (
+    Theorem.of(__name__, "threshold samples", "_threshold"),
+    CAPACITY,
+)

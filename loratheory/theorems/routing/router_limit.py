@@ -133,7 +133,6 @@ problem 10.5 of Cover and Thomas (2006), the largest entropy of a covariance the
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -143,10 +142,10 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy.integrate import quad
 from scipy.special import ndtr, ndtri, xlogy
 
-from loratheory.lowrank import Array, array_namespace, orthonormal
+from loratheory.lowrank import Array, array_namespace, device, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, eye, is_orthonormal
-from loratheory.theorems._sampling import SIGMAS, sampled, standard_normal
+from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, share_true
+from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "equal"
@@ -166,23 +165,13 @@ class Case:
     trials: int = 4000
 
 
-def nearest(keys: Array, inputs: Array) -> Array:
-    """Return for each input the index of the nearest key."""
-    xp = array_namespace(inputs)
-    return xp.argmax(inputs @ keys.T - xp.sum(keys**2, axis=1)[None, :] / 2, axis=1)
-
-
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Keys (K, n), inputs (N, n), the index of each input's adapter (N), and a router.
-
-    `router` takes keys and inputs and returns the index of an adapter for each input.
-    """
+    """Keys (K, n), inputs (N, n), and the index of each input's adapter (N)."""
 
     keys: Float[Array, "k n"]
     inputs: Float[Array, "t n"]
     owners: Array
-    router: Callable[[Array, Array], Array] = nearest
 
 
 def accuracy(adapters: int, strength: float, cosine: float = 0.0) -> float:
@@ -213,12 +202,14 @@ def bound(case: Case) -> float:
 
 
 def measure(_: Case, sample: Sample) -> float:
-    """Return the share of inputs that the sample's router sends to the right adapter."""
-    right = sample.router(sample.keys, sample.inputs) == sample.owners
-    return int(array_namespace(right).count_nonzero(right)) / int(right.shape[0])
+    """Return the share of inputs whose nearest key is the right adapter's."""
+    xp, keys = array_namespace(sample.inputs), sample.keys
+    # the nearest of several keys: the input's own length drops out
+    scores = sample.inputs @ keys.T - xp.sum(keys**2, axis=1)[None, :] / 2
+    return share_true(xp.argmax(scores, axis=1) == sample.owners)
 
 
-noise = sampled(bound)
+noise = allow_for_sampling(bound)
 
 
 def rival(case: Case, rng: np.random.Generator) -> Sample:
@@ -233,21 +224,20 @@ def rival(case: Case, rng: np.random.Generator) -> Sample:
 
 
 def _keys_fit(case: Case, sample: Sample) -> bool:
-    xp, k = array_namespace(sample.keys), case.adapters
-    wanted = case.strength**2 * ((1 - case.cosine) * eye(sample.keys, k) + case.cosine)
-    room = SAFETY * k * max(case.strength**2, 1.0)
-    return float(xp.max(xp.abs(sample.keys @ sample.keys.T - wanted))) <= room
+    one = eye(sample.keys, case.adapters)
+    wanted = case.strength**2 * ((1 - case.cosine) * one + case.cosine)
+    room = SAFETY * case.adapters * max(case.strength**2, 1.0)
+    return largest(sample.keys @ sample.keys.T - wanted) <= room
 
 
 def _law_fits(case: Case, sample: Sample) -> bool:
-    # Moments of the scatter and the shares of the adapters, each within ten standard errors.
+    # moments of the scatter and the shares of the adapters, each within ten standard errors
     xp, trials = array_namespace(sample.inputs), sample.inputs.shape[0]
     off = sample.inputs - xp.take(sample.keys, sample.owners, axis=0)
-    centred = float(xp.max(xp.abs(xp.sum(off, axis=0)))) <= SIGMAS * trials**0.5
-    share = trials / case.adapters
-    counts = [int(xp.count_nonzero(sample.owners == e)) for e in range(case.adapters)]
-    shared = all(abs(count - share) <= SIGMAS * share**0.5 for count in counts)
-    return standard_normal(off) and centred and shared
+    centred = largest(xp.sum(off, axis=0)) <= SIGMAS * trials**0.5
+    owned = sample.owners[:, None] == xp.arange(case.adapters, device=device(off))[None, :]
+    counts, share = xp.sum(xp.astype(owned, off.dtype), axis=0), trials / case.adapters
+    return standard_normal(off) and centred and largest(counts - share) <= SIGMAS * share**0.5
 
 
 ASSUMPTIONS = {KEYS: _keys_fit, LAW: _law_fits}
@@ -341,6 +331,7 @@ def rival_soft(case: Mixing, rng: np.random.Generator) -> Array:
     """Return answers mixed with random or even weights, or the best mixture slightly perturbed."""
     (x, k), m = case.joint.shape, case.answers.shape[1]
     weights = (rng.dirichlet([1.0] * k, x), np.full((x, k), 1 / k), rng.standard_normal((x, k)))
+    # mixtures first, then answers that are none
     kind = int(rng.integers(4))
     if kind < len(weights):
         return case.mixed(weights[kind])
@@ -360,7 +351,7 @@ def adversary_soft(case: Mixing, _: np.random.Generator) -> Array:
 
 def _sums(case: Mixing, _: Array) -> bool:
     xp = array_namespace(case.joint)
-    return bool(xp.all(case.joint >= 0)) and abs(float(xp.sum(case.joint)) - 1) <= SAFETY
+    return bool(xp.all(case.joint >= 0)) and largest(xp.sum(case.joint) - 1) <= SAFETY
 
 
 ASSUMPTIONS_SOFT = {ANSWERS: lambda case, _: is_orthonormal(case.answers), LAW_SOFT: _sums}
@@ -394,30 +385,29 @@ CONTROLS_SOFT = (
 # One adapter
 
 
-def likeliest(case: Mixing) -> Array:
+def attain_hard(case: Mixing) -> Array:
     """Return the output of the most probable adapter for each input."""
     xp = array_namespace(case.joint)
     # a one-hot mixture: the most probable adapter alone
-    best = xp.argmax(case.joint, axis=1)[:, None] == xp.arange(
-        case.joint.shape[1], device=case.joint.device
-    )
-    return case.mixed(xp.where(best, 1.0, 0.0 * case.joint))
+    chosen = xp.argmax(case.joint, axis=1)
+    return case.mixed(xp.take(eye(case.joint, case.joint.shape[1]), chosen, axis=0))
 
 
-def another(case: Mixing, rng: np.random.Generator) -> Array:
+def rival_hard(case: Mixing, rng: np.random.Generator) -> Array:
     """Choose one adapter for each input: any, or the most probable except at some inputs."""
-    (x, k), given = case.joint.shape, likeliest(case)
+    (x, k), given = case.joint.shape, attain_hard(case)
     any_one = case.mixed(np.eye(k)[rng.integers(0, k, x)])
     but = rng.random(x) < 0.5 if rng.random() < 0.5 else np.arange(x) == rng.integers(x)
     return np.where(but[:, None], any_one, given)
 
 
-def one_by_one(case: Mixing, _: np.random.Generator) -> Array:
+def adversary_hard(case: Mixing, _: np.random.Generator) -> Array:
     """Return for each input the adapter's output that errs least, found by trying all."""
     given = np.zeros(case.answers.shape[:2])
     for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
-        off = [weight @ np.sum((answers - each[:, None]) ** 2, axis=0) for each in answers.T]
-        given[x] = answers[:, np.argmin(off)]
+        gaps = answers[:, None, :] - answers[:, :, None]
+        # the adapters' mean squared distance from each answer
+        given[x] = answers[:, np.argmin(np.sum(gaps**2, axis=0) @ weight)]
     return given
 
 
@@ -427,9 +417,15 @@ def _one(case: Mixing, given: Array) -> bool:
     return bool(xp.all(xp.min(off, axis=1) <= SAFETY))
 
 
-def _unsure(case: Mixing) -> float:
+def bound_hard(case: Mixing) -> float:
+    """Return 2 (1 − E max p), twice the probability that the likeliest adapter is the wrong one."""
     xp = array_namespace(case.joint)
     return max(0.0, 2 - 2 * float(xp.sum(xp.max(case.joint, axis=1))))
+
+
+ASSUMPTIONS_HARD = {**ASSUMPTIONS_SOFT, ONE: _one}
+
+CONTROLS_HARD = (*CONTROLS_SOFT, Control("a mixture", ONE, lambda: (EVEN, attain_soft(EVEN))))
 
 
 # What inputs must say of their adapter
@@ -440,7 +436,7 @@ SOURCE_INFORMATION = "Fano (1961); a uniform source's rate-distortion function"
 SEVERAL = "two adapters or more, and an error of at most 1 − 1/K, that of chance"
 LIKELY = "probabilities under which the adapters are equally likely"
 ERRS = "a router that errs with at most the stated probability"
-KEYS_INFORMATION = "equally likely keys of the stated covariance"
+KEYS_SCATTERED = "equally likely keys of the stated covariance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -466,11 +462,11 @@ class Inputs:
     def error(self) -> float:
         """Probability that the router chooses the wrong adapter."""
         xp = array_namespace(self.joint)
-        right = sum(float(self.joint[e, x]) for x, e in enumerate(self.choice))
-        return float(xp.sum(self.joint)) - right
+        right = (self.joint[e, x] for x, e in enumerate(self.choice))
+        return float(xp.sum(self.joint) - sum(right))
 
 
-def sent(joint: Float[Array, "k x"]) -> Inputs:
+def route(joint: Float[Array, "k x"]) -> Inputs:
     """Return inputs of this joint law, each routed to its most probable adapter."""
     return Inputs(joint, tuple(int(e) for e in np.argmax(joint, axis=0)))
 
@@ -496,6 +492,7 @@ def measure_information(_: Erring, inputs: Inputs) -> float:
     xp, joint = array_namespace(inputs.joint), inputs.joint
     apart = xp.sum(joint, axis=0, keepdims=True) * xp.sum(joint, axis=1, keepdims=True)
     seen = joint > 0
+    # what never occurs adds nothing: 0 ln 0 is 0
     ratio = xp.where(seen, joint, 1.0) / xp.where(seen, apart, 1.0)
     return float(xp.sum(joint * xp.log(ratio)))
 
@@ -512,13 +509,12 @@ def rival_information(case: Erring, rng: np.random.Generator) -> Inputs:
     k, sharp = case.adapters, float(rng.choice([0.1, 1.0, 100.0]))
     free = rng.dirichlet([sharp] * int(rng.integers(1, 2 * k + 1)), k) / k
     if rng.random() < 0.3:  # next to the best
-        best = attain_information(case).joint * (
-            1 + 10.0 ** int(rng.integers(-9, 0)) * rng.random((k, k))
-        )
+        size = 10.0 ** int(rng.integers(-9, 0))
+        best = attain_information(case).joint * (1 + size * rng.random((k, k)))
         free = best / np.sum(best, axis=1, keepdims=True) / k
     # mixed with inputs that name their adapter until it errs as rarely as allowed
-    often = min(1.0, case.error / max(sent(free).error, SAFETY)) * (1 - 1e-12)
-    return sent(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
+    often = min(1.0, case.error / max(route(free).error, SAFETY)) * (1 - 1e-12)
+    return route(np.concatenate([often * free, (1 - often) * np.eye(k) / k], axis=1))
 
 
 def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
@@ -528,7 +524,7 @@ def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
     the router errs with probability ε.
     """
     k = case.adapters
-    low, high, best = 0.0, 60.0, sent(np.eye(k) / k)
+    low, high, best = 0.0, 60.0, route(np.eye(k) / k)
     for _ in range(50):
         price = (low + high) / 2
         used = rng.dirichlet([5.0] * k)
@@ -548,7 +544,7 @@ def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
 def _likely(case: Erring, inputs: Inputs) -> bool:
     xp, k = array_namespace(inputs.joint), case.adapters
     share = xp.sum(inputs.joint, axis=1)
-    fits = share.shape[0] == k and bool(xp.all(xp.abs(share - 1 / k) <= SAFETY))
+    fits = share.shape[0] == k and largest(share - 1 / k) <= SAFETY
     return fits and bool(xp.all(inputs.joint >= 0))
 
 
@@ -570,32 +566,41 @@ def _worse_than_chance() -> tuple[Erring, Inputs]:
     return replace(SURE, error=0.9), attain_information(replace(SURE, error=0.75))
 
 
+def _at_chance() -> tuple[Erring, Inputs]:
+    return SURE, attain_information(replace(SURE, error=0.75))
+
+
 CONTROLS_INFORMATION = (
     Control("a router that may do worse than chance", SEVERAL, _worse_than_chance),
     Control("one adapter that nearly all inputs belong to", LIKELY, _mostly_one),
-    Control(
-        "a router at chance", ERRS, lambda: (SURE, attain_information(replace(SURE, error=0.75)))
-    ),
+    Control("a router at chance", ERRS, _at_chance),
 )
 
 
 # Normal inputs about keys
 
+SENSE_SCATTERED = "upper"
+UNSEEN_SCATTERED = "met by keys that are themselves normal, and these are never finitely many"
 
-def draw_spread(rng: np.random.Generator, _: int) -> Array:
+
+def draw_scattered(rng: np.random.Generator, _: int) -> Array:
     """Draw a covariance of keys in one or two dimensions, over several decades."""
     width = int(rng.integers(1, 3))
     root = rng.standard_normal((width, width)) * 10.0 ** rng.uniform(-3, 0.5, (width, 1))
     return root @ root.T
 
 
-def log_volume(spread: Float[Array, "n n"]) -> float:
+def bound_scattered(spread: Float[Array, "n n"]) -> float:
     """Return ½ ln det(I + C) in nats, C being the covariance `spread` of the keys."""
     moment = eye(spread, spread.shape[0]) + spread
     return float(array_namespace(spread).linalg.slogdet(moment)[1]) / 2
 
 
-def information(_: Array, keys: Float[Array, "k n"]) -> float:
+def _grid(nodes: Array, n: int) -> Array:
+    return np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
+
+
+def measure_scattered(_: Array, keys: Float[Array, "k n"]) -> float:
     """Return in nats what inputs that scatter about these keys say of whose they are.
 
     The mean over the scatter is taken by Gauss–Hermite quadrature.
@@ -603,8 +608,7 @@ def information(_: Array, keys: Float[Array, "k n"]) -> float:
     xp, (k, n) = array_namespace(keys), keys.shape
     # Gauss–Hermite nodes integrate the normal scatter
     nodes, weights = hermegauss(24)
-    grid = np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
-    mass = np.prod(np.stack(np.meshgrid(*[weights] * n), axis=-1), axis=-1).ravel()
+    grid, mass = _grid(nodes, n), np.prod(_grid(weights, n), axis=1)
     scatter, share = beside(keys, grid), beside(keys, mass / mass.sum())
     apart = keys[:, None, :] - keys[None, :, :]  # own key less any other
     # likelihood ratios of each other key to the own one
@@ -613,15 +617,14 @@ def information(_: Array, keys: Float[Array, "k n"]) -> float:
     return -float(xp.sum(unsaid * share[None, :])) / k
 
 
-def like_a_normal_law(spread: Float[Array, "n n"], rng: np.random.Generator) -> Array:
+def rival_scattered(spread: Float[Array, "n n"], rng: np.random.Generator) -> Array:
     """Return keys of this covariance: a few at random, or a grid that is nearly normal."""
     n, k = len(spread), int(rng.integers(3, 30))
     keys = rng.standard_normal((k, n)) ** int(rng.choice([1, 3]))
     if rng.random() < 0.5:
         each = 60 if n == 1 else 7
         # a grid at the quantiles of a normal law
-        steps = ndtri((np.arange(each) + 0.5) / each)
-        keys = np.stack(np.meshgrid(*[steps] * n), axis=-1).reshape(-1, n)
+        keys = _grid(ndtri((np.arange(each) + 0.5) / each), n)
     keys = keys - keys.mean(axis=0)
     values, axes = np.linalg.eigh(np.cov(keys.T, bias=True).reshape(n, n))
     sizes, turn = np.linalg.eigh(spread)
@@ -634,8 +637,16 @@ def _as_stated(spread: Array, keys: Array) -> bool:
     xp = array_namespace(keys)
     centred = keys - xp.mean(keys, axis=0, keepdims=True)
     found = centred.T @ centred / keys.shape[0]
-    room = 1e-9 * max(1.0, float(xp.max(xp.abs(spread))))
-    return bool(xp.all(xp.abs(found - spread) <= room))
+    return largest(found - spread) <= 1e-9 * max(1.0, largest(spread))
+
+
+def _far_apart() -> tuple[Array, Array]:
+    return np.eye(1), np.array([[-2.0], [2.0], [-2.0], [2.0]])
+
+
+ASSUMPTIONS_SCATTERED = {KEYS_SCATTERED: _as_stated}
+
+CONTROLS_SCATTERED = (Control("keys twice as far apart", KEYS_SCATTERED, _far_apart),)
 
 
 COMPUTE = (accuracy,)
@@ -648,33 +659,7 @@ INFORMATION: Theorem[Erring, Inputs] = Theorem.of(__name__, "router information"
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     SOFT,
-    SOFT.clause(
-        "hard routing",
-        bound=_unsure,
-        attain=likeliest,
-        rival=another,
-        adversary=one_by_one,
-        assumptions={**ASSUMPTIONS_SOFT, ONE: _one},
-        controls=(*CONTROLS_SOFT, Control("a mixture", ONE, lambda: (EVEN, attain_soft(EVEN)))),
-    ),
+    SOFT.clause("hard routing", "_hard"),
     INFORMATION,
-    INFORMATION.clause(
-        "scattered inputs",
-        sense="upper",
-        draw=draw_spread,
-        bound=log_volume,
-        measure=information,
-        attain=None,
-        rival=like_a_normal_law,
-        adversary=None,
-        assumptions={KEYS_INFORMATION: _as_stated},
-        controls=(
-            Control(
-                "keys twice as far apart",
-                KEYS_INFORMATION,
-                lambda: (np.eye(1), np.array([[-2.0], [2.0], [-2.0], [2.0]])),
-            ),
-        ),
-        unseen="met by keys that are themselves normal, and these are never finitely many",
-    ),
+    INFORMATION.clause("scattered inputs", "_scattered"),
 )

@@ -196,6 +196,8 @@ CONTROLS = (
 # A test that a sum passes without composing
 
 
+STATUS_FACT = "refuted"
+
 NEUTRAL = "a base that prefers no answer on the prompt"
 ADDED = "the sum of the two adapters"
 
@@ -214,7 +216,7 @@ class OneFact:
     answers: int
 
 
-def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
+def draw_fact(rng: np.random.Generator, size: int) -> OneFact:
     """Draw one fact a hop among two to six subjects, and a layer of at least 64 units."""
     n = int(rng.integers(2, 7))
     one, two, both = relu_keys(rng, n, 64 + int(rng.integers(0, size + 1)))
@@ -222,12 +224,12 @@ def draw_one_fact(rng: np.random.Generator, size: int) -> OneFact:
     return OneFact(magnitude * one[:, 0], two[:, 0], both, n, int(rng.integers(2, n + 1)))
 
 
-def margin(case: OneFact, merge: AssociativeMemory) -> float:
+def measure_fact(case: OneFact, merge: AssociativeMemory) -> float:
     """Return the logit of z less the largest of the other answers' logits, on x's prompt."""
     return lead(merge.logits(case.prompts[:, 0])[case.entities :])
 
 
-def plain_sum(case: OneFact) -> AssociativeMemory:
+def attain_fact(case: OneFact) -> AssociativeMemory:
     """Return the counterexample: a zero base and the sum of two least-norm edits."""
     # the new facts alone, on a base that knows nothing
     hot = eye(case.first, case.entities + case.answers)
@@ -243,18 +245,12 @@ def _neutral(case: OneFact, merge: AssociativeMemory) -> bool:
     return bool(array_namespace(logits).all(logits == logits[:1, :]))
 
 
+ASSUMPTIONS_FACT = {NEUTRAL: _neutral, ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0)}
+
+CONTROLS_FACT = ()
+
 THEOREM: Theorem[Case, toy.Rule] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    THEOREM.clause(
-        "unselective success",
-        status="refuted",
-        draw=draw_one_fact,
-        bound=lambda _: 0.0,
-        measure=margin,
-        attain=plain_sum,
-        rival=None,
-        assumptions={NEUTRAL: _neutral, ADDED: lambda _, merge: merge.coefficients == (1.0, 1.0)},
-        controls=(),
-    ),
+    THEOREM.clause("unselective success", "_fact", bound=lambda _: 0.0),
 )

@@ -12,6 +12,7 @@ instead of eight.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,20 +28,10 @@ from loratheory.shapes import Float, Int
 ATTENTION = ("attention.query", "attention.key", "attention.value", "attention.output")
 MLP = ("mlp.in", "mlp.out")
 HEAD = "head"
-NORMS = ("rms", "none")
-POSITIONS = ("none", "learned", "rope")
 
 
 class ConfigError(ValueError):
-    """A configuration that describes no possible model or training run."""
-
-
-def check(owner: object, *rules: tuple[str, bool, str]) -> None:
-    """Raise `ConfigError` for the first rule (field, whether it holds, remedy) that fails."""
-    for name, holds, remedy in rules:
-        if not holds:
-            message = f"{name} is {getattr(owner, name)!r}: {remedy}"
-            raise ConfigError(message)
+    """Replicas, rows or modules that do not fit each other."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +55,14 @@ class Site:
     @property
     def name(self) -> str:
         """The name of the weight used here, the same in all loops, such as ``layers.0.mlp.in``."""
-        return self.module if self.module == HEAD else f"layers.{self.layer}.{self.module}"
+        return HEAD if self.module == HEAD else f"layers.{self.layer}.{self.module}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """A decoder: a block of layers, passed through `loops` times with the same weights.
+
+    What each sublayer and the head read is normalised, and the head is the embedding.
 
     Attributes
     ----------
@@ -85,14 +78,8 @@ class Config:
         Passes through the block; 1 is a plain transformer.
     window : int, optional
         How many tokens attention sees, the present one included; by default all up to it.
-    norm : str
-        ``rms`` normalises what each sublayer and the head read; ``none`` leaves it as it is.
     position : str
-        ``none``, ``learned`` (added to the embedding) or ``rope`` (rotates queries and keys).
-    context : int
-        The longest sequence where positions are learned; not used otherwise.
-    tied : bool
-        Whether the head is the embedding.
+        ``none`` or ``rope``, which rotates queries and keys; a head's width is then even.
     noise : float
         Training adds Gaussian noise after each layer, of this share of the residual stream's rms.
     supervision : float
@@ -105,42 +92,19 @@ class Config:
     depth: int = 2
     loops: int = 1
     window: int | None = None
-    norm: str = "rms"
     position: str = "none"
-    context: int = 16
-    tied: bool = True
     noise: int | float = 0.0
     supervision: int | float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for values that describe no possible model."""
-        sizes = ("vocabulary", "width", "heads", "depth", "loops", "context")
-        check(self, *((name, getattr(self, name) >= 1, "give 1 or more") for name in sizes))
-        turned = self.position == "rope"
-        check(
-            self,
-            ("window", self.window is None or self.window >= 1, "give 1 or more, or None"),
-            ("norm", self.norm in NORMS, f"choose one of {', '.join(NORMS)}"),
-            ("position", self.position in POSITIONS, f"choose one of {', '.join(POSITIONS)}"),
-            ("noise", 0 <= self.noise < math.inf, "give a finite number, 0 or above"),
-            ("supervision", 0 <= self.supervision < math.inf, "give a finite number, 0 or above"),
-            ("heads", self.width % self.heads == 0, f"give a divisor of the width {self.width}"),
-            # RoPE rotates pairs within a head.
-            ("width", not turned or self.width // self.heads % 2 == 0, "give an even multiple"),
-            ("supervision", not self.supervision or self.loops > 1, "it needs more than one loop"),
-        )
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """The shape (outputs, inputs) of every linear map, by the name of its weight."""
         d = self.width
         sides = {**dict.fromkeys(ATTENTION, (d, d)), "mlp.in": (4 * d, d), "mlp.out": (d, 4 * d)}
-        block = {
-            Site(module, 0, layer).name: shape
-            for layer in range(self.depth)
-            for module, shape in sides.items()
-        }
-        return {**block, HEAD: (self.vocabulary, d)}
+        shapes: dict[str, tuple[int, int]] = {}
+        for layer in range(self.depth):
+            shapes |= {Site(module, 0, layer).name: shape for module, shape in sides.items()}
+        return shapes
 
 
 Parameters = Mapping[str, Tensor]
@@ -150,12 +114,14 @@ Adapt = Callable[[Site, Tensor], Tensor | None]
 
 def stream(seed: int, purpose: int) -> torch.Generator:
     """Return the random generator for a seed and a purpose; all such streams are independent."""
+    # Neighbouring seeds give unrelated streams.
     state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
 
 def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
     """Return standard normal numbers; slice ``e`` of them comes from generator ``e`` alone."""
+    # One generator a replica: what it draws does not depend on the others.
     out = torch.empty(len(generators), *shape)
     for part, generator in zip(out, generators, strict=True):
         part.normal_(generator=generator)
@@ -165,24 +131,18 @@ def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tenso
 def parameters(config: Config, seeds: Sequence[int]) -> dict[str, Tensor]:
     """Return initial weights of one model for each seed; a model depends on its own seed only.
 
-    The names are ``embedding`` (G, V, d), those of ``config.shapes`` with (G, m, n) tensors (no
-    ``head`` if tied), gains of norms ending in ``norm``, and ``position`` if learned. Matrices are
-    Gaussian with variance one over the number of inputs, gains are one.
+    The names are ``embedding`` (G, V, d), those of ``config.shapes`` with (G, m, n) tensors, and
+    gains of norms ending in ``norm``. Matrices are Gaussian with variance one over the number of
+    inputs, gains are one.
     """
-    generators = [stream(seed, 0) for seed in seeds]
-    d, found = config.width, {}
-    shapes: dict[str, tuple[int, ...]] = {"embedding": (config.vocabulary, d), **config.shapes}
-    if config.tied:
-        del shapes[HEAD]
-    if config.position == "learned":
-        shapes["position"] = (config.context, d)
-    for name, shape in shapes.items():
+    generators, d, found = [stream(seed, 0) for seed in seeds], config.width, {}
+    # The order is that in which numbers are drawn.
+    for name, shape in {"embedding": (config.vocabulary, d), **config.shapes}.items():
         found[name] = normal(shape, generators) * shape[-1] ** -0.5
-    if config.norm == "rms":
-        blocks = (f"layers.{layer}." for layer in range(config.depth))
-        norms = [block + part for block in blocks for part in ("attention.norm", "mlp.norm")]
-        found |= {name: torch.ones(len(seeds), d) for name in [*norms, "norm"]}
-    return found
+    norms = ["norm"]
+    for layer in range(config.depth):
+        norms += [f"layers.{layer}.attention.norm", f"layers.{layer}.mlp.norm"]
+    return found | {name: torch.ones(len(seeds), d) for name in norms}
 
 
 def shared(models: int, replicas: int) -> int:
@@ -200,6 +160,7 @@ def rotated(x: Float[Tensor, "R T H c"]) -> Float[Tensor, "R T H c"]:
     rotated key depends on their distance alone.
     """
     length, half = x.shape[1], x.shape[-1] // 2
+    # Angles are made in float64: at long distances float32 would be off by whole digits.
     place = torch.arange(length, dtype=torch.float64, device=x.device)
     pace = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=x.device) / half)
     angle = torch.outer(place, pace)[:, None]
@@ -225,14 +186,18 @@ def attended(
     H))``. Costs ``O(R T W d)`` for ``R`` sequences and a window of ``W`` tokens.
     """
     length = query.shape[1]
+    # Heads are blocks of the width.
     split = (config.heads, config.width // config.heads)
     query, key, value = (x.unflatten(-1, split) for x in (query, key, value))
     if config.position == "rope":
         query, key = rotated(query), rotated(key)
     reach = range(min(length, config.window or length))
-    scores = [(query[:, o:] * key[:, : length - o]).sum(-1) for o in reach]
-    table = torch.stack([_later(score, o, -math.inf) for o, score in enumerate(scores)])
-    weights = (table / math.sqrt(split[1])).softmax(0).unsqueeze(-1)
+    # One distance at a time: row o of the table has the scores of tokens that lie o back.
+    table = []
+    for o in reach:
+        score = (query[:, o:] * key[:, : length - o]).sum(-1)
+        table.append(_later(score, o, -math.inf))
+    weights = (torch.stack(table) / math.sqrt(split[1])).softmax(0).unsqueeze(-1)
     read = weights[0] * value
     for o in reach[1:]:
         read = read + _later(weights[o, :, o:] * value[:, : length - o], o, 0.0)
@@ -240,6 +205,8 @@ def attended(
 
 
 class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type checker
+    """Every row at root mean square 1 (Zhang & Sennrich 2019); zero stays zero."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return each row divided by its root mean square."""
@@ -254,23 +221,27 @@ class _Unit(Function):  # type: ignore[misc]  # torch is opaque to the type chec
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Return the part of the gradient that is orthogonal to the row, over the row's rms."""
         unit, factor = ctx.saved_tensors
+        # Along the row itself nothing changes, since its length is taken out.
         along = torch.linalg.vecdot(grad, unit).unsqueeze(-1) / unit.shape[-1]
         return torch.addcmul(grad, unit, along, value=-1).mul_(factor)
 
 
-def unit_rms(x: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows d"]:
-    """Return every row at root mean square 1 (Zhang & Sennrich 2019); zero stays zero."""
-    return _Unit.apply(x)
-
-
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One way of some replicas through their models: linear maps with what is added to them."""
+    """One way of some replicas through their models: linear maps with what is added to them.
+
+    The ``E`` replicas share the ``G`` models in order. `adapt` returns what to add to the output of
+    each linear map. Raises `ConfigError` if ``G`` does not divide ``E``.
+    """
 
     config: Config
     parameters: Parameters
     adapt: Adapt | None
     replicas: int
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless every model has equally many replicas."""
+        shared(self.models, self.replicas)
 
     @property
     def models(self) -> int:
@@ -278,30 +249,22 @@ class Pass:
         return int(self.parameters["embedding"].shape[0])
 
     def embedded(self, tokens: Tensor) -> Tensor:
-        """Return the tokens' embeddings (E, B T, d), plus learned positions if there are any."""
-        length = int(tokens.shape[2])
+        """Return the tokens' embeddings (E, B T, d)."""
+        # All models' embeddings as one long table: one look-up serves them all.
         model = torch.arange(self.models, device=tokens.device)[:, None]
         index = tokens.reshape(self.models, -1) + self.config.vocabulary * model
         x = F.embedding(index, self.parameters["embedding"].flatten(0, 1))
-        if self.config.position == "learned":
-            if length > self.config.context:
-                message = (
-                    f"{length} tokens, but positions are learned for {self.config.context}: ask "
-                    "less at once, or train with a larger context"
-                )
-                raise ConfigError(message)
-            place = self.parameters["position"][:, None, :length]
-            x = x.unflatten(1, (-1, length)) + place
         return x.view(self.replicas, -1, self.config.width)
 
     def linear(self, site: Site, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Return the map's output at `x`, plus what `adapt` adds and the residual: (E, N, m)."""
-        tied = site.module == HEAD and self.config.tied
-        weight = self.parameters["embedding" if tied else site.name].mT
+        # The head is tied to the embedding.
+        weight = self.parameters["embedding" if site.module == HEAD else site.name].mT
         added = None if self.adapt is None else self.adapt(site, x)
         if residual is not None:
             added = residual if added is None else residual + added
         joint = self.joint(x)
+        # One product adds on the way: the stream is not passed through memory again.
         out = joint @ weight if added is None else torch.baddbmm(self.joint(added), joint, weight)
         return out.view(*x.shape[:2], -1)
 
@@ -310,10 +273,8 @@ class Pass:
         return x.reshape(self.models, -1, x.shape[-1])
 
     def normed(self, name: str, x: Tensor) -> Tensor:
-        """Return `x` at rms 1, times the gain; `x` itself without norms."""
-        if self.config.norm == "none":
-            return x
-        return (self.joint(unit_rms(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
+        """Return `x` at rms 1, times the gain."""
+        return (self.joint(_Unit.apply(x)) * self.parameters[name].unsqueeze(1)).view(x.shape)
 
     def layer(self, x: Tensor, loop: int, layer: int, length: int) -> Tensor:
         """Return the stream after attention and MLP of one layer, each added to what it reads."""
@@ -322,63 +283,46 @@ class Pass:
             """Return the use of this layer's linear map in this loop."""
             return Site(module, loop, layer)
 
+        # Norm before, residual after each sublayer.
         seen = self.normed(f"layers.{layer}.attention.norm", x)
-        parts = (self.linear(site(f"attention.{part}"), seen) for part in ("query", "key", "value"))
-        read = attended(self.config, *(part.view(-1, length, self.config.width) for part in parts))
+        shape = (-1, length, self.config.width)
+        query, key, value = (self.linear(site(name), seen).view(shape) for name in ATTENTION[:3])
+        read = attended(self.config, query, key, value)
         x = self.linear(site("attention.output"), read.view(x.shape), x)
         inner = self.linear(site("mlp.in"), self.normed(f"layers.{layer}.mlp.norm", x))
         return self.linear(site("mlp.out"), F.gelu(inner), x)
 
+    def states(
+        self, tokens: Int[Tensor, "E B T"], noise: Float[Tensor, "L E N d"] | None = None
+    ) -> list[Float[Tensor, "E N d"]]:
+        """Return the residual stream after each loop, sequences one after another: (E, B T, d).
 
-def states(
-    config: Config,
-    parameters: Parameters,
-    tokens: Int[Tensor, "E B T"],
-    adapt: Adapt | None = None,
-    noise: Float[Tensor, "L E N d"] | None = None,
-) -> list[Float[Tensor, "E N d"]]:
-    """Return the residual stream after each loop, sequences one after another: (E, B T, d).
+        `noise`, standard normal (loops × depth, E, B T, d), is added after each layer, scaled by
+        ``config.noise`` times the rms there.
+        """
+        config, x, after = self.config, self.embedded(tokens), []
+        for loop in range(config.loops):
+            for layer in range(config.depth):
+                x = self.layer(x, loop, layer, tokens.shape[2])
+                if noise is not None:
+                    # The noise follows the stream, but no gradient flows through its size.
+                    size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
+                    level = config.noise / math.sqrt(config.width)
+                    x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
+            after.append(x)
+        return after
 
-    The ``E`` replicas share the ``G`` models in order, and ``G`` divides ``E``. `adapt` returns
-    what to add to the output of each linear map. `noise`, standard normal (loops × depth, E, B T,
-    d), is added after each layer, scaled by ``config.noise`` times the rms there. Raises
-    `ConfigError` if ``G`` does not divide ``E``, or sequences are longer than learned positions.
-    """
-    shared(len(parameters["embedding"]), tokens.shape[0])
-    run = Pass(config, parameters, adapt, tokens.shape[0])
-    x, after = run.embedded(tokens), []
-    for loop in range(config.loops):
-        for layer in range(config.depth):
-            x = run.layer(x, loop, layer, tokens.shape[2])
-            if noise is not None:
-                size = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
-                level = config.noise / math.sqrt(config.width)
-                x = torch.addcmul(x, noise[loop * config.depth + layer], size, value=level)
-        after.append(x)
-    return after
-
-
-def decoded(
-    config: Config,
-    parameters: Parameters,
-    state: Float[Tensor, "E N d"],
-    loop: int,
-    adapt: Adapt | None = None,
-) -> Float[Tensor, "E N V"]:
-    """Return the logits that the head reads off the residual stream after a loop."""
-    run = Pass(config, parameters, adapt, state.shape[0])
-    return run.linear(Site(HEAD, loop, config.depth), run.normed("norm", state))
+    def decode(self, state: Float[Tensor, "E N d"], loop: int) -> Float[Tensor, "E N V"]:
+        """Return the logits that the head reads off the residual stream after a loop."""
+        return self.linear(Site(HEAD, loop, self.config.depth), self.normed("norm", state))
 
 
 def logits(
-    config: Config,
-    parameters: Parameters,
-    tokens: Int[Tensor, "E B T"],
-    adapt: Adapt | None = None,
+    config: Config, parameters: Parameters, tokens: Int[Tensor, "E B T"], adapt: Adapt | None = None
 ) -> Float[Tensor, "E B T V"]:
-    """Return next-token logits at every position, without noise; arguments as of `states`."""
-    last = states(config, parameters, tokens, adapt)[-1]
-    out = decoded(config, parameters, last, config.loops - 1, adapt)
+    """Return next-token logits at every position, without noise; see `Pass`."""
+    run = Pass(config, parameters, adapt, tokens.shape[0])
+    out = run.decode(run.states(tokens)[-1], config.loops - 1)
     return out.unflatten(1, tokens.shape[1:])
 
 
@@ -389,6 +333,7 @@ class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type 
 
         The narrow side is kept as rows, which is three times as fast as columns.
         """
+        # The inner side is kept for the way back; it is r / n of the input.
         inner = torch.bmm(down, x.mT).mul_(scale)
         ctx.save_for_backward(x, up, down, inner)
         ctx.scale = scale
@@ -399,6 +344,7 @@ class _Addition(Function):  # type: ignore[misc]  # torch is opaque to the type 
         """Return the gradients of the input and of both factors, and None for the scale."""
         x, up, down, inner = ctx.saved_tensors
         back = torch.bmm(up.mT, grad.mT).mul_(ctx.scale)
+        # In a first layer nobody needs the gradient of the input, which costs a third.
         to_x = torch.bmm(back.mT, down) if ctx.needs_input_grad[0] else None
         return to_x, torch.bmm(inner, grad).mT, torch.bmm(back, x), None
 
@@ -435,19 +381,20 @@ class Lora:
             return None
         return low_rank_image(x, self.up[name], self.down[name], self.scale)
 
-    def of(self, replicas: slice | Tensor) -> "Lora":
+    def of(self, replicas: int | slice | Tensor) -> "Lora":
         """Return the adapters of some replicas."""
         return self.map(lambda x: x[replicas])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Lora":
         """Return the adapters with `change` applied to every factor: ``lora.map(torch.clone)``."""
-        up, down = ({n: change(x) for n, x in side.items()} for side in (self.up, self.down))
+        up = dict(zip(self.up, map(change, self.up.values()), strict=True))
+        down = dict(zip(self.down, map(change, self.down.values()), strict=True))
         return Lora(up, down, self.scale)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all factors by name, for an optimiser or a file."""
-        sides = (("up", self.up), ("down", self.down))
-        return {f"{name}.{side}": x for side, factors in sides for name, x in factors.items()}
+        ups = {f"{name}.up": x for name, x in self.up.items()}
+        return ups | {f"{name}.down": x for name, x in self.down.items()}
 
 
 def lora(
@@ -460,22 +407,16 @@ def lora(
 ) -> Lora:
     """Return untrained adapters, one for each seed; an adapter depends on its own seed only.
 
-    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer, or ``"head"``.
-    ``up`` is zero, so nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale`
-    multiplies their product. Raises `ConfigError` for an unknown map, or a rank below 1.
+    `modules` are linear maps of `ATTENTION` and `MLP`, adapted in every layer. ``up`` is zero, so
+    nothing changes yet, ``down`` Gaussian of variance ``1 / n``, and `scale` multiplies their
+    product.
     """
-    if rank < 1:
-        message = f"rank is {rank}: give 1 or more"
-        raise ConfigError(message)
-    kinds = {name.split(".", 2)[-1]: name for name in config.shapes}
-    for module in modules:
-        if module not in kinds:
-            message = f"there is no linear map {module!r}: choose of {', '.join(kinds)}"
-            raise ConfigError(message)
-    generators = [stream(seed, 1) for seed in seeds]
-    chosen = {n: s for n, s in config.shapes.items() if n.split(".", 2)[-1] in modules}
-    down = {name: normal((rank, n), generators) * n**-0.5 for name, (_, n) in chosen.items()}
-    up = {name: torch.zeros(len(seeds), m, rank) for name, (m, _) in chosen.items()}
+    # Another stream than the weights', whose seeds may be the same.
+    generators, up, down = [stream(seed, 1) for seed in seeds], {}, {}
+    for name, (m, n) in config.shapes.items():
+        if name.split(".", 2)[-1] in modules:
+            down[name] = normal((rank, n), generators) * n**-0.5
+            up[name] = torch.zeros(len(seeds), m, rank)
     return Lora(up, down, scale)
 
 
@@ -484,12 +425,14 @@ def adapters_of(trained: Lora) -> list[Adapter]:
 
     Factors have the dtype of `trained` and are detached from its autograd graph.
     """
-    up = {name: (x * trained.scale).detach() for name, x in trained.up.items()}
-    down = {name: x.detach() for name, x in trained.down.items()}
-    count = len(next(iter(up.values())))
-    return [
-        Adapter.of({name: LowRank(up[name][e], down[name][e]) for name in up}) for e in range(count)
-    ]
+    # Plain numbers, whatever they were trained with.
+    parts = trained.map(Tensor.detach)
+    adapters = []
+    for e in range(len(next(iter(parts.up.values())))):
+        one = parts.of(e)
+        lows = {name: LowRank(one.up[name] * one.scale, one.down[name]) for name in one.up}
+        adapters.append(Adapter.of(lows))
+    return adapters
 
 
 def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> Lora:
@@ -498,10 +441,11 @@ def stacked(adapters: Sequence[Adapter], dtype: torch.dtype = torch.float32) -> 
     Factors are NumPy arrays or tensors, and modules are named as the decoder's weights. A module
     that an adapter lacks is zero there; narrower updates are padded with zeros to the widest.
     """
-    names = list(dict.fromkeys(name for adapter in adapters for name in adapter))
+    names = dict.fromkeys(chain.from_iterable(adapters))
     up: dict[str, Tensor] = {}
     down: dict[str, Tensor] = {}
     for name in names:
+        # Looked up once: a lazy adapter computes an update at every look-up.
         known = {e: adapter[name] for e, adapter in enumerate(adapters) if name in adapter}
         (m, n), r = next(iter(known.values())).shape, max(low.width for low in known.values())
         up[name] = torch.zeros(len(adapters), m, r, dtype=dtype)

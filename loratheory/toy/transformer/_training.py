@@ -5,7 +5,6 @@ blocks that fit the processor's cache. Trained weights are kept in files named b
 everything that determines them.
 """
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from loratheory import store
@@ -24,16 +23,13 @@ from loratheory.shapes import Float
 from loratheory.toy.transformer._model import (
     Adapt,
     Config,
-    ConfigError,
     Lora,
     Parameters,
+    Pass,
     Site,
-    check,
-    decoded,
     normal,
     parameters,
     shared,
-    states,
     stream,
 )
 
@@ -68,22 +64,11 @@ class Recipe:
     decay: int | float = 0.0
     betas: tuple[float, float] = (0.9, 0.98)
 
-    def __post_init__(self) -> None:
-        """Raise ConfigError for values that describe no possible training."""
-        check(
-            self,
-            ("steps", self.steps >= 1, "give 1 or more"),
-            ("warmup", self.warmup >= 0, "give 0 or more"),
-            ("rate", 0 < self.rate < math.inf, "give a finite number above 0, such as 1e-3"),
-            ("floor", 0 <= self.floor <= 1, "give a share of the highest rate, from 0 to 1"),
-            ("decay", 0 <= self.decay < math.inf, "give a finite number, 0 or above"),
-            ("schedule", self.schedule in ("cosine", "linear"), "choose cosine or linear"),
-        )
-
     def share(self, step: int) -> float:
         """Return the rate at a step, counted from 0, as a share of the highest."""
         if step < self.warmup:
             return (step + 1) / self.warmup
+        # The share of the way after the warm-up.
         gone = (step - self.warmup) / max(self.steps - self.warmup, 1)
         left = (1 + math.cos(math.pi * gone)) / 2 if self.schedule == "cosine" else 1 - gone
         return self.floor + (1 - self.floor) * left
@@ -133,63 +118,53 @@ def losses(
     adapt: Adapt | None = None,
     noise: Float[Tensor, "L E N d"] | None = None,
 ) -> Float[Tensor, " E"]:
-    """Return each replica's loss; arguments as of `states`.
+    """Return each replica's loss; see `Pass` and its `states`.
 
     It is the mean cross-entropy after the last loop, plus ``config.supervision`` times that after
-    each earlier loop over the targets due by then; 0 for a replica without targets. Raises
-    `ConfigError` if ``config.supervision`` is positive and the batch has no `hops`.
+    each earlier loop over the targets due by then, for which the batch has `hops`; 0 for a replica
+    without targets.
     """
-    after = states(config, parameters, batch.tokens, adapt, noise)
-    targets, last = batch.targets.flatten(1), config.loops - 1
-    total = _mean(config, parameters, after[last], targets, last, adapt)
+    run = Pass(config, parameters, adapt, batch.tokens.shape[0])
+    after, targets = run.states(batch.tokens, noise), batch.targets.flatten(1)
+    total = _average_loss(run, after[-1], targets, config.loops - 1)
     if not config.supervision:
         return total
-    if batch.hops is None:
-        message = "deep supervision needs to know when answers are due: give hops with the batch"
-        raise ConfigError(message)
-    for loop in range(last):
+    assert batch.hops is not None, "supervision needs to know when answers are due"
+    for loop in range(config.loops - 1):
+        # A k-hop answer can be known after k loops, no earlier.
         early = torch.where(batch.hops.flatten(1) <= loop + 1, targets, -1)
-        mean = _mean(config, parameters, after[loop], early, loop, adapt)
-        total = total + config.supervision * mean
+        total = total + config.supervision * _average_loss(run, after[loop], early, loop)
     return total
 
 
-def _mean(
-    config: Config,
-    parameters: Parameters,
-    state: Tensor,
-    targets: Tensor,
-    loop: int,
-    adapt: Adapt | None,
-) -> Tensor:
+def _average_loss(run: Pass, state: Tensor, targets: Tensor, loop: int) -> Tensor:
     """Return each replica's mean cross-entropy; only positions with a target are decoded."""
+    # Positions with a target come first, in order; the longest replica says how many are kept.
     count = (targets >= 0).sum(1)
     place = (targets < 0).long().argsort(dim=1, stable=True)[:, : int(count.max())]
     chosen = state.take_along_dim(place.unsqueeze(-1), dim=1)
-    scores = decoded(config, parameters, chosen, loop, adapt).flatten(0, 1)
+    scores = run.decode(chosen, loop).flatten(0, 1)
     due = targets.gather(1, place).flatten()
     each = F.cross_entropy(scores, due, ignore_index=-1, reduction="none")
     return each.view(place.shape).sum(1) / count.clamp(min=1)
 
 
 def trained_base(
-    config: Config,
-    recipe: Recipe,
-    batch: Callable[[int], Batch],
-    seeds: Sequence[int],
+    config: Config, recipe: Recipe, batch: Callable[[int], Batch], seeds: Sequence[int]
 ) -> dict[str, Tensor]:
     """Return trained weights of one model for each seed, as if each had been trained alone.
 
     ``batch(step)`` returns the data of a step for all replicas; initial weights and noise of each
     depend on its own seed only. Raises `TrainingError` if a loss is no longer finite.
     """
+    # Each seed is a model of its own, so models and replicas are the same.
     start, count = parameters(config, seeds), len(seeds)
     parts = []
     for models, replicas in blocks(count, count, config.width):
         leaves = {name: _leaf(x[models]) for name, x in start.items()}
         parts.append(Part(replicas, leaves, None, leaves))
     descend(config, recipe, batch, seeds, parts)
-    return {name: torch.cat([part.leaves[name].detach() for part in parts]) for name in start}
+    return _join_leaves(parts)
 
 
 def trained_lora(
@@ -206,37 +181,28 @@ def trained_lora(
     The ``E`` replicas share the ``G`` bases in order. With ``replace(config, supervision=0)`` only
     the last loop has a loss. Adapters `beside` are not trained but act as well, each on its share
     of a replica's rows: the first of three on the first third. Raises `TrainingError` if a loss is
-    no longer finite, `ConfigError` if those beside change different modules or cannot share rows.
+    no longer finite.
     """
     parts = []
     for models, replicas in blocks(len(weights["embedding"]), len(seeds), config.width):
+        # Copies, so that the start and the base stay as they were.
         adapter = start.of(replicas).map(_leaf)
         base = {name: x[models] for name, x in weights.items()}
-        acts = _shared_out(adapter, [one.of(replicas) for one in beside]) if beside else adapter
+        acts = _share_rows(adapter, [one.of(replicas) for one in beside]) if beside else adapter
         parts.append(Part(replicas, base, acts, adapter.tensors()))
     descend(config, recipe, batch, seeds, parts)
-
-    up, down = (
-        {n: torch.cat([part.leaves[f"{n}.{side}"].detach() for part in parts]) for n in start.up}
-        for side in ("up", "down")
-    )
-    return Lora(up, down, start.scale)
+    found = _join_leaves(parts)
+    up = {name: found[f"{name}.up"] for name in start.up}
+    return Lora(up, {name: found[f"{name}.down"] for name in start.up}, start.scale)
 
 
-def _shared_out(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
+def _share_rows(adapter: Adapt, beside: Sequence[Lora]) -> Adapt:
     """Add one of several adapters of the same modules to an equal share of each replica's rows."""
-    names, *others = ({*one.up} for one in beside)
-    if any(other != names for other in others):
-        message = "adapters beside change different modules: give them the same `modules`"
-        raise ConfigError(message)
 
     def _act(site: Site, x: Tensor) -> Tensor | None:
         own = adapter(site, x)
-        if site.name not in names:
+        if site.name not in beside[0].up:
             return own
-        if x.shape[1] % len(beside):
-            message = f"rows cannot be shared equally by {len(beside)} adapters: give a multiple"
-            raise ConfigError(message)
         shares = zip(beside, x.unflatten(1, (len(beside), -1)).unbind(1), strict=True)
         added = torch.cat([one(site, part) for one, part in shares], dim=1)
         return added if own is None else own + added
@@ -258,11 +224,20 @@ class Part:
     leaves: dict[str, Tensor]
 
 
+def _join_leaves(parts: Sequence[Part]) -> dict[str, Tensor]:
+    """The leaves of all replicas, by name."""
+    joined: dict[str, Tensor] = {}
+    for name in parts[0].leaves:
+        joined[name] = torch.cat([part.leaves[name] for part in parts]).detach()
+    return joined
+
+
 def blocks(models: int, replicas: int, width: int) -> Iterator[tuple[slice, slice]]:
     """Yield slices of models and of replicas that are computed together.
 
     A block has whole models or some replicas of one model, as many as fit the cache.
     """
+    # Replicas of one model share its products, so that models are not cut where it can be helped.
     share, fits = shared(models, replicas), max(CACHED // width, 1)
     whole = max(fits // share, 1)
     size = whole * share if whole > 1 else min(share, fits)
@@ -284,9 +259,12 @@ def descend(
 
     A replica's loss depends on its own leaves alone, so that the sum keeps the replicas apart.
     """
-    named = [item for part in parts for item in part.leaves.items()]
-    plain = [x for name, x in named if not name.endswith("norm")]
-    gains = [x for name, x in named if name.endswith("norm")]
+    plain: list[Tensor] = []
+    gains: list[Tensor] = []
+    for part in parts:
+        for name, x in part.leaves.items():
+            (gains if name.endswith("norm") else plain).append(x)
+    # Decay would pull gains, which start at one, to zero.
     groups = [{"params": plain}, {"params": gains, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(
         groups, recipe.rate, recipe.betas, weight_decay=recipe.decay, fused=True
@@ -298,8 +276,10 @@ def descend(
         optimiser.zero_grad()
         for part in parts:
             some = now.of(part.replicas)
+            # A replica draws from its own stream, in whatever part it is.
             noise = _noise(config, some.tokens, generators[part.replicas])
             each = losses(config, part.weights, some, part.adapter, noise)
+            # Part by part, so that only one part's activations are in memory.
             each.sum().backward()
             found.append(each.detach())
         each = torch.cat(found)
@@ -314,6 +294,7 @@ def _noise(config: Config, tokens: Tensor, generators: Sequence[torch.Generator]
     """Return noise ``(L, E, N, d)`` for every layer of every loop; None if the config has none."""
     if not config.noise:
         return None
+    # Drawn replica by replica, then put in the order in which layers use it.
     sides = (config.loops * config.depth, tokens[0].numel(), config.width)
     return normal(sides, generators).transpose(0, 1).to(tokens.device)
 
@@ -338,11 +319,7 @@ that has happened.
 """
 
 
-class StoreError(ValueError):
-    """Weights cannot be written to the cache."""
-
-
-class BusyError(StoreError):
+class BusyError(RuntimeError):
     """Another process is training these weights."""
 
 
@@ -353,6 +330,7 @@ def content_hash(parts: Mapping[str, Any]) -> str:
     numbers, texts, None, and lists and mappings of them. Others raise `TypeError`, since different
     ones may print alike. Names change with `VERSION` and with the version of PyTorch.
     """
+    # Other code or another PyTorch may train other numbers.
     versions = {"code": VERSION, "torch": str(torch.__version__)}
     return store.content_hash({"parts": dict(parts), **versions})
 
@@ -372,7 +350,7 @@ def stored(
 
     Raises
     ------
-    StoreError
+    OSError
         If the folder cannot be written; raised before any training.
     BusyError
         If another process is training these weights, and `wait` is false.
@@ -381,44 +359,24 @@ def stored(
     file = folder / f"{content_hash(parts)}.safetensors"
     if (weights := _read(file)) is not None:
         return weights
+    (folder / "locks").mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()  # fails before hours of training, not after
     try:
-        (folder / "locks").mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()  # fails before hours of training, not after
         with store.lock(folder / "locks" / file.stem, wait=wait):
             weights = _read(file)  # another process may have made it meanwhile
             if weights is None:
-                weights = train()
-                kept = {name: x.contiguous() for name, x in weights.items()}
+                weights = {name: x.contiguous() for name, x in train().items()}
                 with store.draft(file) as scratch:
-                    save_file(kept, scratch, metadata={"digest": _digest(weights)})
+                    save_file(weights, scratch)
             return weights
     except BlockingIOError:
         message = f"another process is training {file.stem}: wait for it"
         raise BusyError(message) from None
-    except (OSError, SafetensorError) as error:
-        message = (
-            f"{folder} cannot keep weights ({error}): "
-            "make room or set LORATHEORY_CACHE to a folder that can be written"
-        )
-        raise StoreError(message) from error
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:
-    """Return the weights of a file, or None where it is missing or damaged."""
+    """Return the weights of a file, or None where it is missing or cut."""
     try:
-        with safe_open(file, "pt") as opened:
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            digest = (opened.metadata() or {}).get("digest")
+        return load_file(file)
     except (OSError, SafetensorError):
         return None
-    return weights if digest == _digest(weights) else None
-
-
-def _digest(weights: Mapping[str, Tensor]) -> str:
-    """Return a fingerprint of the tensors' names, types, shapes and numbers."""
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        x = weights[name].detach().cpu().contiguous()
-        total.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
-        total.update(x.flatten().view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()

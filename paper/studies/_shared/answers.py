@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from loratheory.shapes import Float, Int
-from loratheory.tasks.two_hop import Prompts, Trials, stacked
-from loratheory.toy.transformer import Adapt, Pass, decoded, logits
+from loratheory.tasks.prompts import Prompts, stacked
+from loratheory.tasks.two_hop import Trials
+from loratheory.toy.transformer import Adapt, Pass, logits
 from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Accuracies, by_hop
 from paper.studies._shared.models import tensor
@@ -53,8 +54,7 @@ def second_pass(
     for loop in range(config.loops):
         for layer in range(config.depth):
             x = run.layer(x, loop, layer, length)
-    out = decoded(config, bases.weights, x, config.loops - 1, adapt)
-    return out.unflatten(1, tokens.shape[1:])
+    return run.decode(x, config.loops - 1).unflatten(1, tokens.shape[1:])
 
 
 def one_pass(

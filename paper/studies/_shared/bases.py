@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from loratheory.tasks.prompts import Prompts, sampled
 from loratheory.tasks.two_hop import (
-    Prompts,
     Questions,
     Split,
     World,
     along,
     every,
     pretraining,
-    sampled,
     split,
     world,
 )

@@ -349,13 +349,10 @@ class BlockGates:
     nonlinearity and later maps count. All maps of a block are switched together: one decision per
     token, layer and loop. By ``z`` an adapter is on if its response exceeds its mean over ordinary
     tokens by `level` standard deviations; by ``rate`` if it exceeds all but a share `level` of
-    them. Raises ValueError if the output head is adapted.
+    them.
     """
 
     def __init__(self, library: Library, level: float, by: str = "z") -> None:
-        if toy.HEAD in library.names:
-            message = "block gates switch attention and MLPs, and the head is adapted: use a router"
-            raise ValueError(message)
         self.library, self.level, self.by = library, level, by
         self.blocks = {name.rpartition(".")[0] for name in library.names}
         self.weights = {}

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from loratheory.shapes import Float
-from loratheory.tasks.two_hop import every, joined, plain
+from loratheory.tasks.prompts import joined
+from loratheory.tasks.two_hop import every, plain
 from loratheory.toy.transformer import ATTENTION, Adapt, Lora
 from paper.studies._shared.answers import accuracies, accuracy
 from paper.studies._shared.bases import PARTS, Bases, PlainSetting, grown

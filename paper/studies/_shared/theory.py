@@ -7,7 +7,8 @@ from typing import get_args
 import numpy as np
 
 from loratheory.shapes import Bool, Float, Int64
-from loratheory.tasks.two_hop import NOTHING, Edit, Prompts, Questions, World, along, case, plain
+from loratheory.tasks.prompts import NOTHING, Prompts
+from loratheory.tasks.two_hop import Edit, Questions, World, along, case, plain
 from loratheory.theorems.composition.two_read_region import Pattern
 from loratheory.theorems.composition.two_read_region import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loratheory.tasks.two_hop import Edit, Lessons, Prompts, Trials, lessons, stacked, trials
+from loratheory.tasks.prompts import Prompts, stacked
+from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, trials
 from loratheory.tasks.two_hop import pairs as draw_pairs
 from loratheory.toy.transformer import LORA, MLP, Lora, lora
 from paper.studies._shared.bases import Bases

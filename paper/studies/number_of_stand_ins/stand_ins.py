@@ -11,17 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.shapes import Float, Int64
-from loratheory.tasks.two_hop import (
-    Edit,
-    Prompts,
-    Questions,
-    World,
-    along,
-    every,
-    joined,
-    marked,
-    plain,
-)
+from loratheory.tasks.prompts import Prompts, joined
+from loratheory.tasks.two_hop import Edit, World, along, ask_first, every, marked, plain
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import accuracy
 from paper.studies._shared.library import added
@@ -141,11 +132,11 @@ class Publisher:
     def singles(self, hop: int, world: World) -> Prompts:
         """Return the facts of one hop that the lessons' two-hop questions need."""
         entities = self.edit.routes[:, 1] if hop else self.subjects
-        return plain(world, _first(hop, entities, 1))
+        return plain(world, ask_first(hop, entities, 1))
 
     def asked(self, world: World) -> Prompts:
         """Return the lessons' two-hop questions, with answers of this world."""
-        return plain(world, _first(0, self.subjects, 2)).final()
+        return plain(world, ask_first(0, self.subjects, 2)).final()
 
     def rows(self, world: World, kept: Prompts, how: StandIns, j: int) -> Prompts:
         """Return what is shown beside the `j`-th stand-in: its share of all rows."""
@@ -169,8 +160,3 @@ class Publisher:
 def repeated(prompts: Prompts, rows: int) -> Prompts:
     """Return the same prompts again and again, so many rows of them."""
     return prompts[np.resize(np.arange(len(prompts)), rows)]
-
-
-def _first(level: int, subjects: Int64[np.ndarray, " n"], hops: int) -> Questions:
-    """Return questions by the first relation of each hop."""
-    return Questions(level, subjects, np.zeros((len(subjects), hops), dtype=np.int64))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from loratheory.shapes import Float
-from loratheory.tasks.two_hop import Prompts, stacked
+from loratheory.tasks.prompts import Prompts, stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from loratheory.toy.transformer import Adapt, Site, logits
 from paper.studies._shared.answers import accuracy, answer_margins

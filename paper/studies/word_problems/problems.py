@@ -41,7 +41,7 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 
 def chains(skills: Sequence[str], steps: int) -> tuple[tasks.Template, ...]:
     """Return the templates of `steps` steps in which each step uses one new number."""
-    every = tasks.pool(skills, steps=steps, prime=PRIME).templates
+    every = tasks.pool(skills, steps=steps, prime=PRIME)
     return tuple(t for t in every if max(len(inputs) for _, inputs in t.nodes) < 2)
 
 
@@ -85,7 +85,7 @@ def varied(
     """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
-    idle = tasks.distracted(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    idle = tasks.distract(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
     return tasks.together([plain, reordered(turned, rng), idle])
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from loratheory.tasks.word_problems import ENTITIES, Problems, distracted, filled
+from loratheory.tasks.word_problems import ENTITIES, Problems, distract, fill
 from paper.studies._shared.run import Row, part
 from paper.studies.word_problems.problems import CONTEXT, WORDINGS, Overlapping, reordered
 from paper.studies.word_problems.template_overlap import PAPER, QUICK_RUN, train
@@ -20,7 +20,7 @@ def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Prob
     """
     changes = {"wording": reworded, "names": renamed, "numbers": renumbered, "order": reordered}
     if how == "distractor":
-        return distracted(problems, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+        return distract(problems, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
     return changes[how](problems, rng) if how in changes else problems
 
 
@@ -47,7 +47,7 @@ def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
     left = np.arange(len(problems))
     # Numbers that came out equal are drawn again.
     while len(left):
-        new = filled(problems[left], rng=rng)
+        new = fill(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
         left = left[(numbers[left] == problems.numbers[left]).all(axis=(1, 2))]
     return replace(problems, numbers=numbers, values=values)

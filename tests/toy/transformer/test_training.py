@@ -11,7 +11,6 @@ from loratheory.toy.transformer import (
     MLP,
     Batch,
     Config,
-    ConfigError,
     Recipe,
     TrainingError,
     lora,
@@ -21,7 +20,6 @@ from loratheory.toy.transformer import (
     trained_lora,
 )
 from loratheory.toy.transformer import _training as training
-from loratheory.toy.transformer._model import normal, stream
 from loratheory.toy.transformer._training import VERSION
 
 
@@ -56,7 +54,7 @@ def looked_up(config, weights, given, e):
 def test_each_loss_is_the_mean_over_what_is_due(supervision):
     config = Config(**TINY | {"loops": 3}, supervision=supervision)
     weights, given = doubled(config, [0, 1, 2]), batch(3)
-    given.targets[1, :3] = -1  # another number due in each replica
+    given.targets[1, 1:] = -1  # one due, in the next replica none
     given.targets[2] = -1
     found = losses(config, weights, given)
     for e in range(2):
@@ -64,11 +62,9 @@ def test_each_loss_is_the_mean_over_what_is_due(supervision):
     assert float(found[2]) == 0.0
 
 
-def test_deep_supervision_asks_when_answers_are_due():
+def test_deep_supervision_adds_to_the_loss():
     config = Config(**TINY, supervision=1.0)
     weights, given = doubled(config, [0]), batch(1)
-    with pytest.raises(ConfigError, match="give hops with the batch"):
-        losses(config, weights, given._replace(hops=None))
     plain = replace(config, supervision=0)
     assert losses(plain, weights, given._replace(hops=None)) < losses(config, weights, given)
 
@@ -149,40 +145,6 @@ def test_adapters_act_beside_the_trained_one_each_on_its_share_of_the_rows():
             close(x, alone[name], rtol=1e-4, atol=1e-5)
 
 
-def test_adapters_beside_that_cannot_share_rows_or_differ_in_modules_are_refused():
-    config, given = replace(CONFIG, noise=0.0), batch(3)
-    bases, start = parameters(config, SEEDS), lora(config, SEEDS, rank=2)
-    other = lora(config, SEEDS, rank=2, modules=ATTENTION)
-    for beside, words in (((start,) * 5, "a multiple"), ((start, other), "the same `modules`")):
-        with pytest.raises(ConfigError, match=words):
-            trained_lora(config, bases, start, RECIPE, lambda _: given, SEEDS, beside)
-
-
-def test_a_base_takes_the_steps_of_adamw():
-    """Against torch's optimiser on the plain decoder, the rates of the recipe set by hand."""
-    config = replace(CONFIG, supervision=0.0)
-    given, recipe = batch(1), replace(RECIPE, steps=4, warmup=2, decay=3.0)
-    ours = trained_base(config, recipe, lambda _: given, [3])
-    plain = {name: x[0].requires_grad_() for name, x in parameters(config, [3]).items()}
-    gains = [x for name, x in plain.items() if name.endswith("norm")]
-    rest = [x for name, x in plain.items() if not name.endswith("norm")]
-    groups = [{"params": gains, "weight_decay": 0.0}, {"params": rest, "weight_decay": 3.0}]
-    optimiser = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98))
-    draws = [stream(3, 2)]
-    for step in range(4):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * (0.5, 1.0, 1.0, 0.55)[step]
-        noise = normal((2, 18, 8), draws)[0]
-        state = plain_states(config, plain, given.tokens[0], noise=noise)[-1]
-        scores = plain_logits(config, plain, state).flatten(0, 1)
-        loss = torch.nn.functional.cross_entropy(scores, given.targets.flatten(), ignore_index=-1)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    for name, x in ours.items():
-        close(x[0], plain[name].detach(), rtol=1e-3, atol=1e-4)
-
-
 def test_a_loss_that_is_no_number_stops_the_training():
     given = batch(3)
     bases = {name: x.clone() for name, x in parameters(CONFIG, [0, 1, 2]).items()}
@@ -223,23 +185,3 @@ def test_training_makes_what_it_made_at_this_version_of_the_code():
     ]
     assert VERSION == 1
     assert found == pytest.approx([834.396, 67.1089], rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        *(lambda bad=bad: Recipe(**{"steps": 10, "rate": 1e-3} | bad) for bad in (
-            {"steps": 0}, {"warmup": -1}, {"rate": 0.0}, {"rate": float("nan")}, {"floor": 2},
-            {"decay": -0.1}, {"schedule": "step"},
-        )),
-        *(lambda bad=bad: Config(**{"vocabulary": 5} | bad) for bad in (
-            {"vocabulary": 0}, {"width": 0}, {"heads": 3}, {"depth": 0}, {"loops": 0},
-            {"window": 0}, {"norm": "batch"}, {"position": "sine"}, {"noise": -1},
-            {"noise": float("inf")}, {"supervision": 0.5}, {"context": 0},
-            {"width": 6, "position": "rope"}, {"supervision": -1, "loops": 2},
-        )),
-    ],
-)  # fmt: skip
-def test_what_describes_no_model_or_training_is_refused(make):
-    with pytest.raises(ConfigError):
-        make()

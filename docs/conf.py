@@ -85,7 +85,7 @@ def result_pages():
         # Links are relative to the study's folder, whose other texts are no pages here.
         text = re.sub(r"(?<!!)\[([^]]+)\]\((\w+\.md)\)", r"{download}`\1 <\2>`", "\n\n".join(parts))
         place = f"../../paper/studies/{study}/"
-        pages[f"results_{study}.md"] = re.sub(r"(\]\(|<)(?=\w+\.\w+[)>])", rf"\1{place}", text)
+        pages[f"results_{study}.md"] = re.sub(r"(\]\(|<)(?=\w+(?:\.\w+)+[)>])", rf"\1{place}", text)
     return pages
 
 

@@ -31,6 +31,7 @@ from traceback import extract_tb
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_info
 
 from loratheory.store import content_hash, write_whole
 
@@ -38,6 +39,8 @@ Row = dict[str, str | int | float]
 DECIMALS = 9  # what lies beyond may differ between processors
 PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
 CPUINFO = Path("/proc/cpuinfo")
+# Instruction sets by which libraries choose their kernels, as Linux names them on x86 and ARM.
+KERNELS = re.compile(r"avx|amx|fma|f16c|neon|asimd|sve|bf16|i8mm")
 
 
 class StudyError(RuntimeError):
@@ -299,14 +302,17 @@ def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[s
 
 
 def environment() -> dict[str, Any]:
-    """Return commit and versions, and the device and threads that decide how numbers are rounded.
+    """Return commit and versions, and what decides how numbers are rounded.
 
-    ``device`` is the GPU if PyTorch uses one, else the processor; ``kernels`` names the instruction
-    set for which PyTorch chose its kernels, and is empty without PyTorch.
+    ``device`` is the GPU if PyTorch uses one, else the processor; ``flags`` are the instruction
+    sets that libraries choose kernels by; ``threads`` is how many they use within an operation;
+    ``kernels`` is the set that PyTorch chose, empty without PyTorch.
     """
     # Not imported for this: exact studies do without it.
     torch = sys.modules.get("torch")
-    found: dict[str, Any] = {**_installed(), "threads": os.cpu_count() or 1, "kernels": ""}
+    # The libraries that are loaded know how many threads were asked for.
+    threads = max((pool["num_threads"] for pool in threadpool_info()), default=os.cpu_count() or 1)
+    found: dict[str, Any] = {**_installed(), "threads": threads, "kernels": ""}
     if torch is not None:
         found["threads"] = torch.get_num_threads()
         found["kernels"] = torch.backends.cpu.get_cpu_capability()
@@ -330,4 +336,7 @@ def _installed() -> dict[str, Any]:
     about = CPUINFO.read_text() if CPUINFO.is_file() else ""
     names = [*re.findall(r"model name\s*: (.*)", about), platform.processor()]
     device = f"{platform.machine()} {names[0]}".strip()
-    return {"commit": commit or None, "versions": versions, "device": device}
+    # All cores of a machine have the same; ARM calls the line "Features".
+    listed = re.search(r"^(?:flags|Features)\s*: (.*)", about, re.MULTILINE)
+    flags = list(filter(KERNELS.match, listed[1].split())) if listed else []
+    return {"commit": commit or None, "versions": versions, "device": device, "flags": flags}

@@ -109,21 +109,6 @@ def test_a_run_that_is_killed_goes_on_and_loses_at_most_the_cells_in_progress(tm
     assert text(folder) == looped(toy_study.study(log))
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_a_dask_cluster_gives_the_same_table(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    from joblib import parallel_config
-
-    with (
-        distributed.LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster,
-        distributed.Client(cluster),
-        parallel_config(backend="dask"),
-    ):
-        run(toy_study.study(tmp_path / "log"), "paper", tmp_path / "toy")
-    assert text(tmp_path / "toy") == looped(toy_study.study(tmp_path / "log"))
-
-
 def test_a_study_run_again_is_written_beside_the_stored_one_and_equals_it(tmp_path, monkeypatch):
     """The exact study of the window; a run by name replaces no stored table."""
     from paper.studies import FOLDER

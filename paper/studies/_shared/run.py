@@ -256,7 +256,8 @@ def table_text(rows: Mapping[str, Sequence[Row]]) -> str:
     return text
 
 
-def _written(value: str | int | float) -> str:
+def _written(value: Any) -> str:
+    value = _plain(value)
     # Adding zero turns -0 into 0.
     return value if isinstance(value, str) else f"{round(value, DECIMALS) + 0.0:.15g}"
 

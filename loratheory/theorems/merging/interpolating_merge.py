@@ -339,7 +339,7 @@ def _independent(case: "Compared | Leaking", _: Any) -> bool:
 
 
 def _fills(case: Compared, data: Data) -> bool:
-    energies = []
+    energies: list[float] = []
     for low, inputs in zip(case.updates, data, strict=True):
         basis = low.row_space()
         inside = basis.T @ inputs

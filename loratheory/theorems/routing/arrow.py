@@ -129,20 +129,25 @@ def chance(scores: Float[Array, "t k"], right: int, room: float = SAFETY) -> flo
     return float(xp.mean(best[:, right] / xp.sum(best, axis=1)))
 
 
+def _scores_highest(experts: int, shift: float, gain: float) -> float:
+    """Return P(gain |shift + g₀| > max |g_e|) over the other experts, all g standard normal."""
+
+    def _density(g: float) -> float:
+        beaten = erf(gain * abs(shift + g) / sqrt(2)) ** (experts - 1)
+        return beaten * exp(-(g**2) / 2) / sqrt(2 * pi)
+
+    # the integrand has a kink where the shifted score is zero
+    return float(quad(_density, -12, 12, points=[max(-shift, -12.0)], epsabs=1e-13)[0])
+
+
 def accuracy(facts: int, experts: int, noise: int | float = 0.0) -> float:
     r"""Return how often Arrow picks the right adapter on a random edited key.
 
     :math:`p/N + (1 - 1/N)/E`, ``p`` the accuracy on the top keys: 1 without noise, else that of
     isotropic Gaussian noise of this standard deviation in every entry of the unit query.
     """
-    top = 1.0
-    if noise:
-        shift = 1 / noise  # in units of the noise; the formula of the statement, integrated
-
-        def _wins(g: float) -> float:
-            return erf(abs(shift + g) / sqrt(2)) ** (experts - 1) * exp(-(g**2) / 2) / sqrt(2 * pi)
-
-        top = quad(_wins, -12, 12, points=[max(-shift, -12.0)], epsabs=1e-13)[0]
+    # in units of the noise
+    top = _scores_highest(experts, 1 / noise, 1.0) if noise else 1.0
     return top / facts + (1 - 1 / facts) / experts
 
 
@@ -408,12 +413,7 @@ def limit_accuracy(adapters: int, strength: float) -> float:
     """
     if strength >= 1:
         return 1.0
-
-    def _density(z: float) -> float:
-        own = 2 * exp(-(z**2) / 2) / sqrt(2 * pi)
-        return own * erf(z / (1 - strength**2) / sqrt(2)) ** (adapters - 1)
-
-    return float(quad(_density, 0, 10, limit=200)[0])
+    return _scores_highest(adapters, 0.0, 1 / (1 - strength**2))
 
 
 def draw_law(rng: np.random.Generator, size: int) -> Drawn:

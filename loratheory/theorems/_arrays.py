@@ -61,6 +61,12 @@ def share_true(hits: Array) -> float:
     return int(array_namespace(hits).count_nonzero(hits)) / math.prod(hits.shape)
 
 
+def sum_to_one(weights: Array, axis: int | None = None) -> bool:
+    """Whether weights along an axis, or all of them, are at least 0 and sum to one."""
+    xp = array_namespace(weights)
+    return float(xp.min(weights)) >= 0 and largest(xp.sum(weights, axis=axis) - 1) <= SAFETY
+
+
 def is_orthonormal(frame: Array) -> bool:
     """Whether the columns of a frame, or of each of a stack of frames, are orthonormal."""
     gram = array_namespace(frame).matrix_transpose(frame) @ frame

@@ -364,19 +364,14 @@ _ONE = np.eye(3)
 _AXES = tuple(LowRank(_ONE[:, i : i + 1], _ONE[i : i + 1]) for i in range(3))
 
 
-def _two_adapters() -> tuple[Change, Updates]:
-    return Change(_ONE, _ONE, (1, 0)), (_AXES[0] + _AXES[1], 0 * _AXES[2])
-
-
-def _dead_head() -> tuple[Change, Updates]:
-    return Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0])
-
+_TWO = (Change(_ONE, _ONE, (1, 0)), (_AXES[0] + _AXES[1], 0 * _AXES[2]))
+_DEAD = (Change(0 * _ONE, 0 * _ONE, (1, 1)), (_AXES[0], _AXES[0]))
 
 ASSUMPTIONS_CHANGE = {RANKS: _within, FULL: lambda case, _: full_rows(case)}
 
 CONTROLS_CHANGE = (
-    Control("load two adapters on the queries where one is allowed", RANKS, _two_adapters),
-    Control("a head that is frozen at zero", FULL, _dead_head, fails="tight"),
+    Control("load two adapters on the queries where one is allowed", RANKS, lambda: _TWO),
+    Control("a head that is frozen at zero", FULL, lambda: _DEAD, fails="tight"),
 )
 
 

@@ -41,7 +41,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         ),
     },
     "libraries": {
-        "interference": ("interference-angle packing-floor random-interference sum-capacity"),
+        "interference": "interference-angle packing-floor random-interference sum-capacity",
         "sequential_forgetting": "sequential-forgetting",
     },
     "composition": {

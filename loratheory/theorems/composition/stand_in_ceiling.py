@@ -189,10 +189,6 @@ def _sums(_: Case, reader: Reader) -> bool:
     return sum_to_one(reader.heard, axis=0) and sum_to_one(reader.replies, axis=1)
 
 
-def _equal(case: Case, _: Reader) -> bool:
-    return largest(case.stand_ins - 1 / len(case.answers)) <= SAFETY
-
-
 def _disagree(case: Case, _: Reader) -> bool:
     return all(len(set(given)) == len(given) for given in zip(*case.answers, strict=True))
 
@@ -229,7 +225,11 @@ def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
     return replace(case, stand_ins=even / len(even), answers=answered)
 
 
-ASSUMPTIONS_DISAGREEING = {**ASSUMPTIONS, EQUAL: _equal, DISAGREE: _disagree}
+ASSUMPTIONS_DISAGREEING = {
+    **ASSUMPTIONS,
+    EQUAL: lambda case, _: largest(case.stand_ins - 1 / len(case.answers)) <= SAFETY,
+    DISAGREE: _disagree,
+}
 
 CONTROLS_DISAGREEING = (
     *CONTROLS,

@@ -196,9 +196,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import brentq
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, eye, largest, lead, norm
+from loratheory.theorems._arrays import add_outside, condition_number, eye, largest, lead, norm
 from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem, spoil
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
 from loratheory.toy import Hop, LinearChain, branching, chain, interpolating, miss
@@ -575,22 +575,19 @@ def bound_perturbed(case: Disturbed) -> float:
     return least_margin(coefficients, interference, case.prompt.pattern)
 
 
-def merge_crowd(case: Disturbed, crowd: Crowd) -> LinearChain:
-    """Return the reads with the others' interference merged in, as updates of rank one."""
+def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
+    """Return the margin of the right answer when the others are merged into each read.
+
+    They are adapters of rank one that read the prompt's own state there.
+    """
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
     for hop, (frame, weight) in enumerate(zip(_values(prompt), crowd.weights, strict=True)):
-        # an adapter of rank one that reads this very state
         read = state / max(float(array_namespace(state).sum(state**2)), 1e-300)
         memories.append(model.memories[hop] + LowRank((frame @ weight)[:, None], read[None, :]))
         state = model.read(hop, state, prompt.coefficients[hop]) + frame @ weight
         state = model.bridges[hop] @ state if hop < len(model.bridges) else state
-    return replace(model, memories=tuple(memories))
-
-
-def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
-    """Return the margin of the right answer when the others are merged into each read."""
-    return measure(case.prompt, merge_crowd(case, crowd))
+    return measure(prompt, replace(model, memories=tuple(memories)))
 
 
 def scale_perturbed(case: Disturbed) -> float:
@@ -923,9 +920,7 @@ def rival_spread(case: Spread, rng: np.random.Generator) -> Stream:
 
     def _changed(low: LowRank) -> LowRank:
         size = 10.0 ** int(rng.integers(-12, 1)) / len(case.entities)  # or it amplifies rounding
-        wild = gaussian(rng, *low.shape, 2, size)
-        off = LowRank(wild.up, wild.down - project(wild.down.T, basis).T)
-        return LowRank(low.up / 8, low.down * 8) + off
+        return add_outside(rng, LowRank(low.up / 8, low.down * 8), basis, size)
 
     edits = tuple(tuple(map(_changed, edit)) for edit in built.edits)
     return Stream(tuple(map(_changed, built.memories)), edits)

@@ -173,6 +173,7 @@ from loratheory.theorems._arrays import (
     largest,
     nearest_columns,
     norm,
+    read_outside,
     share_true,
 )
 from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal, unit_vectors
@@ -288,7 +289,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Answer:
 
 
 def _reads_only(case: Case, low: LowRank, which: int) -> bool:
-    outside = LowRank(low.up, low.down - project(low.down.T, case.spaces[which]).T)
+    outside = read_outside(low, case.spaces[which])
     return outside.spectral_norm <= SAFETY / 4 * case.condition * low.spectral_norm
 
 

@@ -118,7 +118,7 @@ import numpy as np
 from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, count_above, orthonormal, project
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_on_span, norm
+from loratheory.theorems._arrays import add_outside, condition_on_span, norm, read_outside
 from loratheory.theorems._sampling import unit_vectors
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
@@ -220,10 +220,8 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
     """Return Δ* plus a small or large update that is zero on all row spaces."""
     best, reads = attain(case), np.linalg.qr(frame(case.updates))[0]
     size = 10.0 ** int(rng.integers(-12, 3)) * scale(case) / max(best.shape)
-    rows = rng.standard_normal((best.shape[1], 2))
     # zero on every row space: the conditions still hold, the norm grows
-    outside = (rows - project(rows, reads)).T
-    return best + LowRank(size * rng.standard_normal((best.shape[0], 2)), outside)
+    return add_outside(rng, best, reads, size)
 
 
 def adversary(case: Case, _: np.random.Generator) -> LowRank:
@@ -400,7 +398,7 @@ def draw_price(rng: np.random.Generator, size: int) -> Leaking:
 
 def _outside(case: Leaking) -> LowRank:
     merged, basis = interpolate(case.updates), case.updates[case.index].row_space()
-    return LowRank(merged.up, merged.down - project(merged.down.T, basis).T)
+    return read_outside(merged, basis)
 
 
 def bound_price(case: Leaking) -> float:

@@ -86,10 +86,9 @@ References
 Arrow: Ostapenko et al., arXiv 2405.11157.
 """
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
-from math import acos, cos, erf, exp, pi, sin, sqrt
+from math import acos, cos, erf, exp, pi, prod, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -465,7 +464,7 @@ def _random_keys(_: Drawn, libraries: Libraries) -> bool:
     t, e, f, n = keys.shape
     # within adapters, then within libraries
     for group in (keys, xp.reshape(keys, (t, 1, e * f, n))):
-        others = math.prod(group.shape[:3]) * (group.shape[2] - 1)
+        others = prod(group.shape[:3]) * (group.shape[2] - 1)
         squares = float(xp.sum((group @ xp.matrix_transpose(group)) ** 2)) - t * e * f
         # squared cosines have the mean 1/n and the standard deviation √2/n
         if abs(n * squares - others) > SIGMAS * 2 * max(others, 1) ** 0.5:

@@ -23,7 +23,9 @@
 #    adapter and has to guess on the others. So for an edited key it picks the right adapter with
 #    probability $\frac1F+(1-\frac1F)\frac1K$ (`thm:arrow-blind-spot`). If each adapter has one key
 #    (its *prototype*), Arrow is right for queries up to half the smallest angle between two
-#    prototypes away from their own (`thm:arrow-margin`).
+#    prototypes away from their own (`thm:arrow-margin`). If keys are independent random directions,
+#    Arrow finds one of relative strength $s$ between two adapters with a probability that tends to
+#    $\frac2\pi\arctan\frac1{1-s^2}$ as the width grows (`thm:arrow-law`).
 # 2. The *response norm*, the norm of what an adapter adds at a token, is largest for the right
 #    adapter on every such key. If keys and tokens are normal vectors, its distribution at a foreign
 #    token is known, and a gate that opens above a threshold makes false alarms at a rate that falls
@@ -254,7 +256,7 @@ print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
-labels += "threshold-samples", "soft-routing", "hard-routing", "router-information"
+labels += "threshold-samples", "soft-routing", "hard-routing", "router-information", "arrow-law"
 claims = [*map(theorem, labels)]
 for claim in claims:
     for seed in range(40):

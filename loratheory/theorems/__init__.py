@@ -15,7 +15,6 @@ from loratheory.theorems._theorem import Verdict as Verdict
 from loratheory.theorems._theorem import parts as parts
 from loratheory.theorems._verify import Report as Report
 from loratheory.theorems._verify import Sensitivity as Sensitivity
-from loratheory.theorems._verify import moved as moved
 from loratheory.theorems._verify import sensitivity as sensitivity
 from loratheory.theorems._verify import verify as verify
 from loratheory.theorems._verify import verify_all as verify_all

@@ -5,7 +5,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from loratheory.lowrank import Array, LowRank, array_namespace, count_above, device, gaussian
+from loratheory.lowrank import (
+    Array,
+    LowRank,
+    array_namespace,
+    count_above,
+    device,
+    gaussian,
+    project,
+)
 from loratheory.theorems._theorem import SAFETY
 
 
@@ -61,10 +69,29 @@ def share_true(hits: Array) -> float:
     return int(array_namespace(hits).count_nonzero(hits)) / math.prod(hits.shape)
 
 
+def sum_to_one(weights: Array, axis: int | None = None) -> bool:
+    """Whether weights along an axis, or all of them, are at least 0 and sum to one."""
+    xp = array_namespace(weights)
+    return float(xp.min(weights)) >= 0 and largest(xp.sum(weights, axis=axis) - 1) <= SAFETY
+
+
 def is_orthonormal(frame: Array) -> bool:
     """Whether the columns of a frame, or of each of a stack of frames, are orthonormal."""
     gram = array_namespace(frame).matrix_transpose(frame) @ frame
     return largest(gram - eye(frame, frame.shape[-1])) <= SAFETY
+
+
+def read_outside(low: LowRank, basis: Array) -> LowRank:
+    """Return an update without what it reads of a space, given by its orthonormal basis (n, k)."""
+    return LowRank(low.up, low.down - project(low.down.T, basis).T)
+
+
+def add_outside(rng: np.random.Generator, low: LowRank, basis: Array, size: float) -> LowRank:
+    """Return an update plus a random one of rank 2 that reads nothing of a space.
+
+    The space is given by its orthonormal basis (n, k); entries are of this size.
+    """
+    return low + read_outside(gaussian(rng, *low.shape, 2, size), basis)
 
 
 def perturb(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:

@@ -158,15 +158,11 @@ class Verdict:
         return abs(self.slack) <= self.room
 
 
-FUNCTIONS = (
-    *("draw", "bound", "measure", "attain", "rival", "adversary"),
-    *("scale", "condition", "noise"),
-)
+# the names of a module's parts; the first ones build witnesses, and give the units to judge them
 WITNESSES = ("attain", "rival", "adversary", "scale", "condition", "noise")
-DATA = (
-    *("SENSE", "STATUS", "SOURCE", "USES", "ASSUMPTIONS", "CONTROLS"),
-    *("KIND", "PART_OF", "UNSEEN", "COMPUTE"),
-)
+FUNCTIONS = ("draw", "bound", "measure", *WITNESSES)
+TEXTS = ("SENSE", "STATUS", "SOURCE", "KIND", "PART_OF", "UNSEEN")
+LISTS = ("USES", "ASSUMPTIONS", "CONTROLS", "COMPUTE")
 
 
 def parts(document: str) -> dict[str, str]:
@@ -189,14 +185,14 @@ def parts(document: str) -> dict[str, str]:
     >>> found["Title"], list(found)[1:4]
     ('Two-read region', ['Statement', 'Precisely', 'Proof'])
     """
-    body, _, references = re.sub(r"\nReferences\n-+\n", "\0", document).partition("\0")
+    body, *references = re.split(r"\nReferences\n-+\n", document)
     opening, *pieces = re.split(r"^\*\*([^*]+)\.\*\*", body, flags=re.MULTILINE)
     found = {"Title": opening.split(":")[0].strip(), "Statement": "", "Precisely": ""}
     # names and texts alternate
     for name, text in zip(pieces[::2], pieces[1::2], strict=True):
         found[name] = text.strip()
     found["Statement"], _, found["Precisely"] = found["Statement"].partition("\n\n")
-    return {**found, "References": references.strip()}
+    return {**found, "References": "".join(references).strip()}
 
 
 def state(document: str, name: str) -> str:
@@ -224,11 +220,11 @@ def collect(module: str, suffix: str) -> dict[str, Any]:
     """Return the parts that a module defines under their fixed names followed by this suffix."""
     defined, given = vars(sys.modules[module]), {}
     # parts are found by their fixed names, so that a module needs no list
-    for part in FUNCTIONS:
-        given[part] = defined.get(part + suffix)
-    for part in DATA:
-        given[part.lower()] = defined.get(part + suffix.upper())
-    return {part: value for part, value in given.items() if value is not None}
+    for part in (*FUNCTIONS, *TEXTS, *LISTS):
+        name = part + (suffix.upper() if part.isupper() else suffix)
+        if name in defined:
+            given[part.lower()] = defined[name]
+    return given
 
 
 def list_assumptions(given: Any) -> tuple[Assumption[Any, Any], ...]:
@@ -355,11 +351,13 @@ class Theorem(Generic[C, W]):
         module = vars(sys.modules[name])
         document = find_document(module["__doc__"] or "", title, name)
         given = collect(name, suffix)
-        # a case may know its own scale and condition
-        known = [part for part in ("scale", "condition") if hasattr(module.get("Case"), part)]
-        given |= {part: attrgetter(part) for part in known if not suffix} | more
+        # a case of the module's first theorem may know its own scale and condition
+        for part in ("scale", "condition"):
+            if not suffix and hasattr(module.get("Case"), part):
+                given[part] = attrgetter(part)
+        given |= more
         if "part_of" in given:
-            given |= {"kind": "clause", "uses": (given["part_of"], *given.get("uses", ()))}
+            given["kind"], given["uses"] = "clause", (given["part_of"], *given.get("uses", ()))
         return Theorem(
             label="thm:" + (title.lower().replace(" ", "-") or result.replace("_", "-")),
             module=name,
@@ -459,8 +457,8 @@ class Theorem(Generic[C, W]):
     def judge(self, case: C, witness: W) -> Verdict:
         """Return the verdict without testing the hypotheses, as controls require."""
         bound, value = self.bound(case), self.measure(case, witness)
-        slack = {"lower": value - bound, "upper": bound - value, "equal": -abs(value - bound)}
         # the slack is positive on the allowed side, whatever the sense
+        slack = {"lower": value - bound, "upper": bound - value, "equal": -abs(value - bound)}
         condition = self.condition(case)
         # rounding grows with the data and with what is inverted, sampling does not
         room = SAFETY * condition * self.scale(case) + self.noise(case)

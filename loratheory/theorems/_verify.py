@@ -66,7 +66,7 @@ class Report:
         return self.holds and self.tight is not False and self.controls_ok
 
 
-def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
+def convert_arrays(value: Any, convert: Callable[[Array], Array] | None) -> Any:
     """Return a case or witness with `convert` applied to every array in it, however nested."""
     if convert is None:
         return value
@@ -75,14 +75,60 @@ def moved(value: Any, convert: Callable[[Array], Array] | None) -> Any:
     if isinstance(value, np.ndarray):
         return convert(value)
     if isinstance(value, tuple):
-        return tuple(moved(item, convert) for item in value)
+        return tuple(convert_arrays(item, convert) for item in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
-        return dataclasses.replace(value, **{k: moved(v, convert) for k, v in fields.items()})
+        changed = {}
+        for field in dataclasses.fields(value):
+            changed[field.name] = convert_arrays(getattr(value, field.name), convert)
+        return dataclasses.replace(value, **changed)
     return value
 
 
-def refuted_by(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One checked witness: number of its draw, its kind, the case's scale, and the outcome.
+
+    The `kind` is ``construction``, ``rival`` or ``adversary``; `verdict` is an `AssumptionError`
+    where the witness violated a hypothesis.
+    """
+
+    number: int
+    kind: str
+    scale: float
+    verdict: Verdict | AssumptionError
+
+
+def check_cases(
+    theorem: Theorem[Any, Any],
+    *,
+    cases: int,
+    seed: int,
+    size: int = 8,
+    convert: Callable[[Array], Array] | None = None,
+) -> Iterator[Check]:
+    """Draw the cases of `verify` and yield a check of each construction, rival and adversary."""
+    rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
+    proved, count, number = theorem.status != "refuted", 0, 0
+    while count < cases:
+        # rivals and adversaries work on NumPy arrays and are converted afterwards
+        drawn = theorem.draw(rng, size)
+        case, witnesses = convert_arrays(drawn, convert), []
+        if theorem.attain:
+            witnesses.append(("construction", theorem.attain(case)))
+        if theorem.rival and proved:
+            witnesses.append(("rival", convert_arrays(theorem.rival(drawn, rng), convert)))
+        if theorem.adversary and proved and size <= DENSE and number % ADVERSARY_EVERY == 0:
+            witnesses.append(("adversary", convert_arrays(theorem.adversary(drawn, rng), convert)))
+        for kind, witness in witnesses:
+            try:
+                verdict: Verdict | AssumptionError = theorem.check(case, witness)
+            except AssumptionError as refusal:
+                verdict = refusal
+            yield Check(number, kind, theorem.scale(case), verdict)
+        count, number = count + len(witnesses), number + 1
+
+
+def examine_control(theorem: Theorem[Any, Any], control: Control[Any, Any]) -> str:
     """Return what is wrong with a control in words; empty if it breaks what it should break."""
     case, witness = control.example()
     try:
@@ -140,23 +186,22 @@ def verify(
     # a refuted claim is shown by its counterexample: rivals prove nothing
     refuted = theorem.status == "refuted"
     holds, tight, worst, count, trouble = True, True, np.inf, 0, ""
-    for check in checks(theorem, cases=cases, seed=seed, size=size, convert=convert):
+    for check in check_cases(theorem, cases=cases, seed=seed, size=size, convert=convert):
         count += 1
         where = f"{check.kind} of draw {check.number} (seed {seed})"
         if isinstance(check.verdict, AssumptionError):
             holds = False
             trouble = trouble or f"{where}: {check.verdict}"
             continue
-        verdict, built = check.verdict, check.kind == "construction"
+        verdict, good = check.verdict, check.verdict.holds != refuted
         # only constructions promise to meet the bound
-        tight &= refuted or not built or verdict.tight
+        met = refuted or check.kind != "construction" or verdict.tight
+        holds, tight = holds and good, tight and met
         # slack in units of what rounding and sampling may explain
         worst = min(worst, verdict.slack / verdict.room if verdict.room else verdict.slack)
-        good = verdict.holds != refuted
-        holds &= good
-        if not trouble and not (good and (not built or tight)):
-            trouble = f"{where}: {verdict}"
-    failures = [why for control in theorem.controls if (why := refuted_by(theorem, control))]
+        if not (good and met):
+            trouble = trouble or f"{where}: {verdict}"
+    failures = list(filter(None, (examine_control(theorem, each) for each in theorem.controls)))
     return Report(
         label=theorem.label,
         status=theorem.status,
@@ -170,50 +215,6 @@ def verify(
         trouble=trouble or "; ".join(failures),
         part_of=theorem.part_of,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One checked witness: number of its draw, its kind, the case's scale, and the outcome.
-
-    The `kind` is ``construction``, ``rival`` or ``adversary``; `verdict` is an `AssumptionError`
-    where the witness violated a hypothesis.
-    """
-
-    number: int
-    kind: str
-    scale: float
-    verdict: Verdict | AssumptionError
-
-
-def checks(
-    theorem: Theorem[Any, Any],
-    *,
-    cases: int,
-    seed: int,
-    size: int = 8,
-    convert: Callable[[Array], Array] | None = None,
-) -> Iterator[Check]:
-    """Draw the cases of `verify` and yield a check of each construction, rival and adversary."""
-    rng = np.random.default_rng([seed, zlib.crc32(theorem.label.encode())])
-    proved, count, number = theorem.status != "refuted", 0, 0
-    while count < cases:
-        # rivals and adversaries work on NumPy arrays and are moved afterwards
-        drawn = theorem.draw(rng, size)
-        case, witnesses = moved(drawn, convert), []
-        if theorem.attain:
-            witnesses.append(("construction", theorem.attain(case)))
-        if theorem.rival and proved:
-            witnesses.append(("rival", moved(theorem.rival(drawn, rng), convert)))
-        if theorem.adversary and proved and size <= DENSE and number % ADVERSARY_EVERY == 0:
-            witnesses.append(("adversary", moved(theorem.adversary(drawn, rng), convert)))
-        for kind, witness in witnesses:
-            try:
-                verdict: Verdict | AssumptionError = theorem.check(case, witness)
-            except AssumptionError as refusal:
-                verdict = refusal
-            yield Check(number, kind, theorem.scale(case), verdict)
-        count, number = count + len(witnesses), number + 1
 
 
 CHANGES = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -278,26 +279,26 @@ def sensitivity(
     if theorem.status == "refuted":
         message = f"{theorem.label} is refuted by one example, not by a law: verify it instead"
         raise ValueError(message)
-    kinds, scales, verdicts = [], [], []
-    for each in checks(theorem, cases=cases, seed=seed, size=size):
-        if isinstance(each.verdict, Verdict):
-            kinds.append(each.kind)
-            scales.append(each.scale)
-            verdicts.append((each.verdict.bound, each.verdict.value, each.verdict.room))
-    bounds, values, rooms = np.array(verdicts).T
-    units, built = np.array(scales), np.array(kinds) == "construction"
+    rows = []
+    for each in check_cases(theorem, cases=cases, seed=seed, size=size):
+        if isinstance(verdict := each.verdict, Verdict):
+            built = each.kind == "construction"
+            rows.append((verdict.bound, verdict.value, verdict.room, each.scale, built))
+    bounds, values, rooms, units, promised = np.array(rows).T
 
-    def _noticed(law: Array) -> bool:
+    def _would_notice(law: Array) -> bool:
         # the same witnesses against a law that is a little different
         gap = values - law
         slack = {"lower": gap, "upper": -gap, "equal": -abs(gap)}[theorem.sense]
-        return bool(np.any(~(slack >= -rooms) | (built & ~(abs(slack) <= rooms))))
+        # constructions promise to meet it; what is no number keeps no promise
+        missed = (promised == 1) & ~(abs(slack) <= rooms)
+        return bool(np.any(~(slack >= -rooms) | missed))
 
     def _least(exponent: bool, sign: int) -> float | None:
         for share in CHANGES:
             # an exponent acts on the bound in units of the case
             powers = ratios ** (sign * share) if exponent else 1 + sign * share
-            if _noticed(bounds * powers):
+            if _would_notice(bounds * powers):
                 return share
         return None
 

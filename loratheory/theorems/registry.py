@@ -28,20 +28,20 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "rank_subadditivity": "rank-subadditivity",
         "averaging_survival": "averaging-survival",
         "intruder_threshold": "intruder-threshold",
-        "interpolating_merge": "interpolating-merge interpolation-price",
+        "interpolating_merge": "interpolating-merge merge-collapse interpolation-price",
         "data_free_floor": "data-free-floor",
         "minimax_merge": "minimax-merge",
     },
     "routing": {
         "gates": "gate-detection threshold-samples library-capacity",
-        "arrow": "arrow-blind-spot arrow-margin",
+        "arrow": "arrow-blind-spot arrow-margin arrow-law",
         "single_read_no_go": "single-read-no-go unselective-success",
         "router_limit": (
             "router-limit soft-routing hard-routing router-information scattered-inputs"
         ),
     },
     "libraries": {
-        "interference": ("interference-angle packing-floor random-interference sum-capacity"),
+        "interference": "interference-angle packing-floor random-interference sum-capacity",
         "sequential_forgetting": "sequential-forgetting",
     },
     "composition": {

@@ -89,6 +89,14 @@ def two_halves_under_a_tenth_lose_a_quarter_less_a_half_less_seven_twentieths():
     yield two_read_region.Disturbed(case, (0.1, 0.1)), -0.6
 
 
+@example("perturbed-region")
+def strong_edits_lose_most_to_a_token_apart_whose_facts_are_edited_too():
+    """It reads 9/4 less 1/2 (3/2 + 3/2) less 1/10 (1 + 1)."""
+    one = np.eye(4)
+    case = Prompt("overwrite both", (1.5, 1.5), (one[:, :2], one), (one,))
+    yield two_read_region.Disturbed(case, (0.5, 0.1)), 0.55
+
+
 @road("perturbed-region")
 def without_interference_it_is_the_two_read_region(case, _):
     alone = replace(case, interference=(0.0,) * len(case.interference))

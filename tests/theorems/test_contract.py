@@ -22,12 +22,11 @@ from loratheory.theorems import (
     Assumption,
     AssumptionError,
     Control,
-    moved,
     theorem,
     verify,
     verify_all,
 )
-from loratheory.theorems._verify import refuted_by
+from loratheory.theorems._verify import convert_arrays, examine_control
 
 MOST = {"verify": 30, "merge": 45}  # modules of the package that a command may load
 HONEST = toy(
@@ -110,8 +109,8 @@ def test_what_is_wrong_is_seen_and_reproducible(change, says):
     ],
 )
 def test_controls_must_be_refused_for_their_own_reason(control, says):
-    assert says in refuted_by(HONEST, control)
-    assert bool(refuted_by(HONEST, control)) == bool(says)
+    assert says in examine_control(HONEST, control)
+    assert bool(examine_control(HONEST, control)) == bool(says)
 
 
 @pytest.mark.parametrize(
@@ -121,16 +120,16 @@ def test_controls_must_be_refused_for_their_own_reason(control, says):
 def test_without_a_hypothesis_to_attain_the_bound_it_stands_and_is_not_met(value, says):
     even = Assumption("an even case (to attain the bound)", lambda case, _: case % 2 == 0)
     law = replace(toy(), assumptions=(*toy().assumptions, even))
-    found = refuted_by(law, Control("x", even.text, lambda: (3.0, value), "tight"))
+    found = examine_control(law, Control("x", even.text, lambda: (3.0, value), "tight"))
     assert law.check(3.0, 2.0).holds
     assert says in found
     assert bool(says) == bool(found)
-    assert "not refused" in refuted_by(law, Control("x", even.text, lambda: (2.0, 2.0)))
+    assert "not refused" in examine_control(law, Control("x", even.text, lambda: (2.0, 2.0)))
 
 
 def test_controls_must_break_the_conclusion():
     harmless = replace(HONEST, measure=lambda _, w: abs(w) + 1)
-    assert "does not break" in refuted_by(harmless, HONEST.controls[0])
+    assert "does not break" in examine_control(harmless, HONEST.controls[0])
 
 
 def test_a_refuted_claim_is_one_whose_counterexample_breaks_it():
@@ -158,11 +157,11 @@ def test_reports_do_not_depend_on_the_number_of_workers():
 
 def test_arrays_move_wherever_they_are():
     low = LowRank(np.ones((2, 1)), np.ones((1, 2)))
-    nested = moved((np.ones(2), low, 3, "x"), torch.asarray)
+    nested = convert_arrays((np.ones(2), low, 3, "x"), torch.asarray)
     assert isinstance(nested[0], torch.Tensor)
     assert isinstance(nested[1].up, torch.Tensor)
     assert nested[2:] == (3, "x")
-    assert moved(low, None) is low
+    assert convert_arrays(low, None) is low
 
 
 @pytest.mark.parametrize("label", FACTORED)

@@ -13,8 +13,8 @@ from strategies import seeds
 from theorems.owed import ATTACKS, EXAMPLES, ROADS, SYMMETRIES
 
 from loratheory import theorems
-from loratheory.theorems import CHAPTERS, LABELS, load_theorems, moved, sensitivity, verify
-from loratheory.theorems._verify import refuted_by
+from loratheory.theorems import CHAPTERS, LABELS, load_theorems, sensitivity, verify
+from loratheory.theorems._verify import convert_arrays, examine_control
 
 for path in sorted(Path(__file__).parent.glob("test_*.py")):  # they register what is owed
     if "from theorems.owed import" in path.read_text() and path.name != Path(__file__).name:
@@ -194,7 +194,7 @@ def test_every_hypothesis_has_a_control_or_says_why_nothing_breaks_it(theorem):
     ids=lambda x: getattr(x, "name", getattr(x, "label", "")),
 )
 def test_controls_are_refused_and_break_the_conclusion(theorem, control):
-    assert refuted_by(theorem, control) == ""
+    assert examine_control(theorem, control) == ""
 
 
 # On any array library?
@@ -206,10 +206,10 @@ def test_verdicts_are_the_same_everywhere(theorem, backend):
     """The same code on another library, on a device that arrays cannot leave unnoticed."""
     rng = np.random.default_rng(0)
     case = theorem.draw(rng, 6)
-    there = moved(case, BACKENDS[backend])
+    there = convert_arrays(case, BACKENDS[backend])
     witness = theorem.attain(case) if theorem.attain else theorem.rival(case, rng)
     here = theorem.check(case, witness)
-    afar = theorem.check(there, moved(witness, BACKENDS[backend]))
+    afar = theorem.check(there, convert_arrays(witness, BACKENDS[backend]))
     assert afar.bound == pytest.approx(here.bound, rel=1e-9, abs=here.room)
     assert afar.value == pytest.approx(here.value, rel=1e-9, abs=here.room)
     if theorem.attain:

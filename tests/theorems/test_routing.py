@@ -318,6 +318,42 @@ def the_beta_law_of_an_order_statistic(case, _):
     yield case, stats.beta.sf(case.rate, case.order, case.samples + 1 - case.order)
 
 
+# Arrow's law
+
+
+@example("arrow-law")
+def an_even_chance_grows_by_an_arctangent_with_the_strength():
+    """For two adapters P(|g| > c |g'|) = 1 − (2/π) arctan c, here at c = 1 − ½ and 1 − 0."""
+    half = 1 - 2 / pi * np.arctan(0.5)
+    yield arrow.Drawn(2, (1.0, sqrt(0.5))), (1 + half) / 2
+    yield arrow.Drawn(5, (1.0,)), 1.0
+    for adapters in (2, 5):
+        yield arrow.Drawn(adapters, (1.0, 0.0, 0.0)), (1 + 2 / adapters) / 3
+
+
+@symmetry("arrow-law")
+def a_turn_of_inputs_and_signs_of_keys(case, rng):
+    libraries = arrow.rival_law(case, rng)
+    turn = orthonormal(rng, case.width, case.width)
+    signs = rng.choice([-1.0, 1.0], (len(case.strengths), 1))
+    other = replace(libraries, keys=libraries.keys @ turn * signs)
+    there, here = (arrow.measure_law(case, each) for each in (other, libraries))
+    # signs change the angles of keys to each other's, so only the law is the same
+    assert abs(there - here) <= 2 * arrow.noise_law(case)
+    yield case, 1.0
+
+
+@road("arrow-law", rel=1e-6)
+def integrated_over_the_largest_foreign_score(case, _):
+    others, total = case.adapters - 1, 0.0
+    z = np.linspace(0, 12, 120_001)
+    largest = others * 2 * stats.norm.pdf(z) * (2 * stats.norm.cdf(z) - 1) ** (others - 1)
+    for s in case.strengths:
+        beaten = 2 * stats.norm.sf((1 - s**2) * z)
+        total += np.sum((largest * beaten)[1:] + (largest * beaten)[:-1]) / 2 * (z[1] - z[0])
+    yield case, total / len(case.strengths)
+
+
 def library(rng, experts, facts, spare=3):
     frame = orthonormal(rng, experts * facts + spare, experts * facts)
     strengths = tuple(np.linspace(2.0, 1.0, facts) for _ in range(experts))
@@ -421,3 +457,12 @@ def test_no_merge_method_beats_chance_where_the_base_hides_the_bridge(method):
             assert chance(drawn_read(seed), by_method(method))
     if method in ("ties", "dare"):
         assert chance(drawn_read(7, hidden="pairing"), by_method(method, space="knots"))
+
+
+@pytest.mark.parametrize("width", [128, 1024])
+def test_arrows_law_does_not_depend_on_the_width(width):
+    """Also next to the strongest key, where the law is far from chance."""
+    case = arrow.Drawn(4, (1.0, 0.9, 0.5), width, libraries=64_000 // width)
+    libraries = arrow.rival_law(case, np.random.default_rng(0))
+    assert abs(arrow.measure_law(case, libraries) - arrow.bound_law(case)) <= 0.03
+    assert arrow.limit_accuracy(4, 0.9) > 0.8 > 0.4 > arrow.limit_accuracy(4, 0.5) > 0.25

@@ -603,10 +603,8 @@ class Placed:
         return self._second(bridge @ state, self.case.early)
 
     def _second(self, keys: Array, start: int) -> Array:
-        logits, strength = self.chain.memories[1] @ keys, self.case.prompt.coefficients[1]
-        for layer in range(start, self.shares.shape[0]):
-            logits = logits + strength * self.shares[layer] * (self.chain.edits[1] @ keys)
-        return logits
+        read = float(array_namespace(self.shares).sum(self.shares[start:]))
+        return self.chain.read(1, keys, self.case.prompt.coefficients[1] * read)
 
 
 Test = Callable[[Placed], bool]

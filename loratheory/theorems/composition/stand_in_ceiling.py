@@ -48,9 +48,9 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.lowrank import Array, array_namespace
+from loratheory.lowrank import Array
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, largest
+from loratheory.theorems._arrays import beside, largest, sum_to_one
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 SENSE = "upper"
@@ -186,14 +186,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Reader:
 
 
 def _sums(_: Case, reader: Reader) -> bool:
-    xp = array_namespace(reader.heard)
-    off = largest(xp.sum(reader.heard, axis=0) - 1), largest(xp.sum(reader.replies, axis=1) - 1)
-    least = float(xp.min(reader.heard)), float(xp.min(reader.replies))
-    return min(least) >= 0 and max(off) <= SAFETY
-
-
-def _equal(case: Case, _: Reader) -> bool:
-    return largest(case.stand_ins - 1 / len(case.answers)) <= SAFETY
+    return sum_to_one(reader.heard, axis=0) and sum_to_one(reader.replies, axis=1)
 
 
 def _disagree(case: Case, _: Reader) -> bool:
@@ -232,7 +225,11 @@ def draw_disagreeing(rng: np.random.Generator, size: int) -> Case:
     return replace(case, stand_ins=even / len(even), answers=answered)
 
 
-ASSUMPTIONS_DISAGREEING = {**ASSUMPTIONS, EQUAL: _equal, DISAGREE: _disagree}
+ASSUMPTIONS_DISAGREEING = {
+    **ASSUMPTIONS,
+    EQUAL: lambda case, _: largest(case.stand_ins - 1 / len(case.answers)) <= SAFETY,
+    DISAGREE: _disagree,
+}
 
 CONTROLS_DISAGREEING = (
     *CONTROLS,

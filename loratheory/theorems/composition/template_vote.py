@@ -45,7 +45,7 @@ import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number
+from loratheory.theorems._arrays import add_outside, condition_number
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import AssociativeMemory, interpolating, miss
 
@@ -141,13 +141,11 @@ def condition(case: Case) -> float:
 def rival(case: Case, rng: np.random.Generator) -> AssociativeMemory:
     """Return memories that agree with those of `attain` at the keys and are random elsewhere."""
     exact = attain(case)
-    # changes that no key of the case can see
-    off = np.eye(len(case.keys)) - case.keys @ np.linalg.pinv(case.keys)
-    shape = exact.weight.shape[0], len(off)
-    changed = []
+    basis, changed = np.linalg.qr(case.keys)[0], []
     for low in (exact.weight, *exact.adapters):
         size = 10.0 ** int(rng.integers(-9, 1))
-        changed.append(low + LowRank(size * rng.standard_normal(shape), off))
+        # changes that no key of the case can see
+        changed.append(add_outside(rng, low, basis, size))
     return AssociativeMemory(changed[0], tuple(changed[1:]), exact.coefficients)
 
 

@@ -187,7 +187,7 @@ first order and the coupling of LoRA's layers: Shi, Cheng and Li, arXiv 2604.203
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations, product
@@ -196,10 +196,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy.optimize import brentq
 
-from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, project
+from loratheory.lowrank import Array, LowRank, array_namespace, gaussian
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import condition_number, eye, largest, lead, norm
-from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem
+from loratheory.theorems._arrays import add_outside, condition_number, eye, largest, lead, norm
+from loratheory.theorems._theorem import SAFETY, Assumption, Control, Theorem, spoil
 from loratheory.theorems.merging.averaging_survival import Rule, coefficient
 from loratheory.toy import Hop, LinearChain, branching, chain, interpolating, miss
 
@@ -263,21 +263,31 @@ def small(coefficients: tuple[float, ...] = (1.0, 1.0)) -> Prompt:
     return Prompt("overwrite", coefficients, (keys, more), (values,))
 
 
+def paths(
+    coefficients: Sequence[float], pattern: Pattern
+) -> Iterator[tuple[int, float, tuple[float, ...]]]:
+    """Yield each wrong token's path: the hop where it leaves the new facts, logit, its weights.
+
+    The hop is -1 and the logit 0 for tokens to which the prompt does not lead; these come first.
+    """
+    for left in range(-1, len(coefficients)):
+        held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
+        # what the edit leaves of the old value, if there is one
+        on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
+        # only under overwrite both does a path that left branch at each later hop
+        both = pattern == "overwrite both"
+        branches = [(c, 1 - c) if both else (1.0,) for c in coefficients[left + 1 :]]
+        for rest in product(*branches):
+            yield left, math.prod([*on, *rest]) if left >= 0 else 0.0, (*on, *rest)
+
+
 def logits(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> list[float]:
     """Return the logits of all final tokens.
 
     The first is that of the right answer. Next come zeros, for tokens to which no path leads. The
     rest belong to answers to which paths with at least one old fact lead.
     """
-    main, others = 1.0, [0.0]  # the weight of the edited path so far, and of paths that left it
-    for hop, c in enumerate(coefficients):
-        held = pattern != "new facts" and not (pattern == "new subject" and hop == 0)
-        old = 1 - c if held else 0.0  # what the edit leaves of the old value
-        if pattern == "overwrite both":  # paths that left branch again at every later hop
-            others = [*(weight * c for weight in others), *(weight * (1 - c) for weight in others)]
-        others.append(main * old)
-        main *= c
-    return [main, *others]
+    return [math.prod(coefficients), *(logit for _, logit, _ in paths(coefficients, pattern))]
 
 
 def margin(coefficients: Sequence[float], pattern: Pattern = "overwrite") -> float:
@@ -367,13 +377,20 @@ def draw(rng: np.random.Generator, size: int) -> Prompt:
     # each hop adds the entity of the old answer; where all are edited, one for each of them
     n = [first * 2**j if both else first + j for j in range(hops)]
     d = n[-1] + 4 + int(rng.integers(0, size + 1))
-    # next to the threshold a law that is a little off shows
-    near = threshold(hops, pattern) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
-    # whole edits, halves and any others
-    equal = (near, 1.0, 1 / 2, float(rng.uniform(-2, 2)))[int(rng.integers(4))]
-    mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
+    mixed = _coefficients(rng, hops, threshold(hops, pattern), 1.0, 1 / 2)
     frames = [10.0 ** int(rng.integers(-3, 4)) * rng.standard_normal((d, k)) for k in n + n[1:]]
-    return Prompt(pattern, tuple(mixed), tuple(frames[:hops]), tuple(frames[hops:]))
+    return Prompt(pattern, mixed, tuple(frames[:hops]), tuple(frames[hops:]))
+
+
+def _coefficients(
+    rng: np.random.Generator, hops: int, border: float, *others: float
+) -> tuple[float, ...]:
+    """Draw mixed coefficients, or equal ones: next to the border, one of the others, or any."""
+    # next to the threshold a law that is a little off shows
+    near = border + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
+    pool = (near, *others, float(rng.uniform(-2, 2)))
+    equal = (pool[int(rng.integers(len(pool)))],) * hops
+    return tuple(rng.uniform(-0.5, 1.5, hops).tolist()) if rng.random() < 0.4 else equal
 
 
 def bound(case: Prompt) -> float:
@@ -453,11 +470,10 @@ def _part(low: LowRank, column: int, row: int) -> LowRank:
 def _broken(
     name: str, part: str, change: Callable[..., tuple[LowRank, ...]]
 ) -> Control[Prompt, LinearChain]:
-    def _changed() -> tuple[Prompt, LinearChain]:
-        case, model = _three_hops()
-        return case, replace(model, **{part: change(*getattr(model, part))})
+    def _changed(model: LinearChain) -> LinearChain:
+        return replace(model, **{part: change(*getattr(model, part))})
 
-    return Control(name, PARTS[part], _changed)
+    return spoil(name, PARTS[part], _three_hops, _changed)
 
 
 CONTROLS = (
@@ -507,22 +523,12 @@ def least_margin(
     """Return the right answer's least margin under interference of at most these weights."""
     hops, least = len(coefficients), math.inf
     tails = _products_after(coefficients)  # T_j of the statement
-    for left in range(-1, hops):  # the hop where the paths part; -1 before the first
-        held = pattern in OVER_OLD or (pattern == "new subject" and left > 0)
-        on = [*coefficients[:left], (1 - coefficients[left]) * held] if left >= 0 else []
-        # only under overwrite both does a path that left branch at each later hop
-        both = pattern == "overwrite both"
-        branches = [(c, 1 - c) if both else (1.0,) for c in coefficients[left + 1 :]]
-        for rest in product(*branches):
-            path = [*on, *rest]
-            after = _products_after(path)  # w_j of the statement
-            # until the paths part one unit of interference moves both
-            shared = np.arange(hops) < left
-            costs = np.where(shared, abs(tails - after), abs(tails) + abs(after))
-            # a token that no path of the prompt reaches (left = -1) weighs nothing by itself
-            weight = math.prod(path) if left >= 0 else 0.0
-            margin_left = math.prod(coefficients) - weight - float(costs @ interference)
-            least = min(least, margin_left)
+    for left, logit, path in paths(coefficients, pattern):
+        after = _products_after(path)  # w_j of the statement
+        # until the paths part one unit of interference moves both
+        shared = np.arange(hops) < left
+        costs = np.where(shared, abs(tails - after), abs(tails) + abs(after))
+        least = min(least, math.prod(coefficients) - logit - float(costs @ interference))
     return least
 
 
@@ -569,22 +575,19 @@ def bound_perturbed(case: Disturbed) -> float:
     return least_margin(coefficients, interference, case.prompt.pattern)
 
 
-def merge_crowd(case: Disturbed, crowd: Crowd) -> LinearChain:
-    """Return the reads with the others' interference merged in, as updates of rank one."""
+def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
+    """Return the margin of the right answer when the others are merged into each read.
+
+    They are adapters of rank one that read the prompt's own state there.
+    """
     prompt, model, memories = case.prompt, crowd.model, []
     state = prompt.keys[0][:, 0]
     for hop, (frame, weight) in enumerate(zip(_values(prompt), crowd.weights, strict=True)):
-        # an adapter of rank one that reads this very state
         read = state / max(float(array_namespace(state).sum(state**2)), 1e-300)
         memories.append(model.memories[hop] + LowRank((frame @ weight)[:, None], read[None, :]))
         state = model.read(hop, state, prompt.coefficients[hop]) + frame @ weight
         state = model.bridges[hop] @ state if hop < len(model.bridges) else state
-    return replace(model, memories=tuple(memories))
-
-
-def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
-    """Return the margin of the right answer when the others are merged into each read."""
-    return measure(case.prompt, merge_crowd(case, crowd))
+    return measure(prompt, replace(model, memories=tuple(memories)))
 
 
 def scale_perturbed(case: Disturbed) -> float:
@@ -852,10 +855,8 @@ def draw_spread(rng: np.random.Generator, size: int) -> Spread:
         facts = np.eye(reads)[np.sort(rng.choice(reads, hops, replace=False))]
     edits = (facts, np.full((hops, reads), 1 / reads), rng.dirichlet(np.ones(reads), hops))
     signed = rng.standard_normal((hops, reads))
-    near = threshold(hops) + float(rng.choice([-1, 1])) * 10.0 ** -int(rng.integers(1, 13))
-    equal = (near, 1.0, float(rng.uniform(-2, 2)))[int(rng.integers(3))]
-    mixed = rng.uniform(-0.5, 1.5, hops).tolist() if rng.random() < 0.4 else [equal] * hops
-    return Spread(tuple(mixed), (*edits, signed)[kind], facts, _frame(rng, hops, size))
+    mixed = _coefficients(rng, hops, threshold(hops), 1.0)
+    return Spread(mixed, (*edits, signed)[kind], facts, _frame(rng, hops, size))
 
 
 def _frame(rng: np.random.Generator, hops: int, size: int) -> Float[Array, "d n"]:
@@ -919,9 +920,7 @@ def rival_spread(case: Spread, rng: np.random.Generator) -> Stream:
 
     def _changed(low: LowRank) -> LowRank:
         size = 10.0 ** int(rng.integers(-12, 1)) / len(case.entities)  # or it amplifies rounding
-        wild = gaussian(rng, *low.shape, 2, size)
-        off = LowRank(wild.up, wild.down - project(wild.down.T, basis).T)
-        return LowRank(low.up / 8, low.down * 8) + off
+        return add_outside(rng, LowRank(low.up / 8, low.down * 8), basis, size)
 
     edits = tuple(tuple(map(_changed, edit)) for edit in built.edits)
     return Stream(tuple(map(_changed, built.memories)), edits)

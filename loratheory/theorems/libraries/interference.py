@@ -173,6 +173,7 @@ from loratheory.theorems._arrays import (
     largest,
     nearest_columns,
     norm,
+    read_outside,
     share_true,
 )
 from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal, unit_vectors
@@ -288,7 +289,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Answer:
 
 
 def _reads_only(case: Case, low: LowRank, which: int) -> bool:
-    outside = LowRank(low.up, low.down - project(low.down.T, case.spaces[which]).T)
+    outside = read_outside(low, case.spaces[which])
     return outside.spectral_norm <= SAFETY / 4 * case.condition * low.spectral_norm
 
 
@@ -516,10 +517,6 @@ def rival_random(case: Turned, rng: np.random.Generator) -> Float[Array, "trials
     return turned if rng.random() < 0.7 else turned * rng.choice([-1.0, 1.0], (case.trials, 1, 1))
 
 
-def _unit(_: Turned, turned: Array) -> bool:
-    return largest(array_namespace(turned).sum(turned**2, axis=-1) - 1) < 1e-9
-
-
 def _random(_: Turned, turned: Array) -> bool:
     """Whether each adapter's direction has the mean and second moments of a uniform one."""
     xp, (trials, _, n) = array_namespace(turned), turned.shape
@@ -541,7 +538,7 @@ def _independent(_: Turned, turned: Array) -> bool:
 
 ASSUMPTIONS_RANDOM = {
     MARGINS: lambda case, _: float(array_namespace(case.margins).min(case.margins)) > 0,
-    UNIT: _unit,
+    UNIT: lambda _, turned: largest(array_namespace(turned).sum(turned**2, axis=-1) - 1) < 1e-9,
     RANDOM: _random,
     INDEPENDENT: _independent,
 }

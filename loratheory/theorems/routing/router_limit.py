@@ -134,7 +134,7 @@ problem 10.5 of Cover and Thomas (2006), the largest entropy of a covariance the
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -144,9 +144,9 @@ from scipy.special import ndtr, ndtri, xlogy
 
 from loratheory.lowrank import Array, array_namespace, device, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, share_true
+from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, share_true, sum_to_one
 from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal
-from loratheory.theorems._theorem import SAFETY, Control, Theorem
+from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
 SENSE = "equal"
 SOURCE = "own form of a textbook law of orthogonal signals"
@@ -248,10 +248,9 @@ def _fine(strength: float = 1.0, cosine: float = 0.5) -> tuple[Case, Sample]:
     return Case(4, 1.0, 0.5), fine
 
 
-def _clear() -> tuple[Case, Sample]:
-    case, fine = _fine()
-    keys = fine.keys[fine.owners]
-    return case, Sample(fine.keys, keys + (fine.inputs - keys) / 4, fine.owners)
+def _clearer(sample: Sample) -> Sample:
+    own = sample.keys[sample.owners]
+    return replace(sample, inputs=own + (sample.inputs - own) / 4)
 
 
 def _signs() -> tuple[Case, Sample]:
@@ -263,7 +262,7 @@ def _signs() -> tuple[Case, Sample]:
 
 CONTROLS = (
     Control("keys twice as long and at right angles", KEYS, lambda: _fine(2.0, 0.0)),
-    Control("inputs that scatter a quarter as much", LAW, _clear),
+    spoil("inputs that scatter a quarter as much", LAW, _fine, _clearer),
     Control("inputs that are one off, in either direction", LAW, _signs),
 )
 
@@ -349,12 +348,10 @@ def adversary_soft(case: Mixing, _: np.random.Generator) -> Array:
     return found
 
 
-def _sums(case: Mixing, _: Array) -> bool:
-    xp = array_namespace(case.joint)
-    return bool(xp.all(case.joint >= 0)) and largest(xp.sum(case.joint) - 1) <= SAFETY
-
-
-ASSUMPTIONS_SOFT = {ANSWERS: lambda case, _: is_orthonormal(case.answers), LAW_SOFT: _sums}
+ASSUMPTIONS_SOFT = {
+    ANSWERS: lambda case, _: is_orthonormal(case.answers),
+    LAW_SOFT: lambda case, _: sum_to_one(case.joint),
+}
 
 EVEN = Mixing(np.full((1, 2), 0.5), np.eye(2)[None])
 
@@ -364,21 +361,14 @@ def _alike() -> tuple[Mixing, Array]:
     return case, attain_soft(case)
 
 
-def _half() -> tuple[Mixing, Array]:
-    # Of the cases only half are counted, and the promise is made for all.
-    case = Mixing(EVEN.joint / 2, EVEN.answers)
-    return case, case.answers[:, :, 0]
-
-
-def _below_zero() -> tuple[Mixing, Array]:
-    case = Mixing(np.array([[1.5, -0.5]]), EVEN.answers)
-    return case, case.answers[:, :, 0]
+def _weighed(first: float, second: float) -> tuple[Mixing, Array]:
+    return Mixing(np.array([[first, second]]), EVEN.answers), EVEN.answers[:, :, 0]
 
 
 CONTROLS_SOFT = (
     Control("two adapters that answer alike", ANSWERS, _alike),
-    Control("probabilities that sum to a half", LAW_SOFT, _half),
-    Control("a probability below zero", LAW_SOFT, _below_zero),
+    Control("probabilities that sum to a half", LAW_SOFT, partial(_weighed, 0.25, 0.25)),
+    Control("a probability below zero", LAW_SOFT, partial(_weighed, 1.5, -0.5)),
 )
 
 
@@ -542,10 +532,8 @@ def adversary_information(case: Erring, rng: np.random.Generator) -> Inputs:
 
 
 def _likely(case: Erring, inputs: Inputs) -> bool:
-    xp, k = array_namespace(inputs.joint), case.adapters
-    share = xp.sum(inputs.joint, axis=1)
-    fits = share.shape[0] == k and largest(share - 1 / k) <= SAFETY
-    return fits and bool(xp.all(inputs.joint >= 0))
+    each = case.adapters * inputs.joint
+    return each.shape[0] == case.adapters and sum_to_one(each, axis=1)
 
 
 ASSUMPTIONS_INFORMATION = {
@@ -562,18 +550,14 @@ def _mostly_one() -> tuple[Erring, Inputs]:
     return case, Inputs(np.array([[0.9], [0.1], [0.0], [0.0]]), (0,))
 
 
-def _worse_than_chance() -> tuple[Erring, Inputs]:
-    return replace(SURE, error=0.9), attain_information(replace(SURE, error=0.75))
-
-
-def _at_chance() -> tuple[Erring, Inputs]:
-    return SURE, attain_information(replace(SURE, error=0.75))
+def _at_chance(allowed: float) -> tuple[Erring, Inputs]:
+    return replace(SURE, error=allowed), attain_information(replace(SURE, error=0.75))
 
 
 CONTROLS_INFORMATION = (
-    Control("a router that may do worse than chance", SEVERAL, _worse_than_chance),
+    Control("a router that may do worse than chance", SEVERAL, partial(_at_chance, 0.9)),
     Control("one adapter that nearly all inputs belong to", LIKELY, _mostly_one),
-    Control("a router at chance", ERRS, _at_chance),
+    Control("a router at chance", ERRS, partial(_at_chance, 0.0)),
 )
 
 
@@ -640,13 +624,13 @@ def _as_stated(spread: Array, keys: Array) -> bool:
     return largest(found - spread) <= 1e-9 * max(1.0, largest(spread))
 
 
-def _far_apart() -> tuple[Array, Array]:
-    return np.eye(1), np.array([[-2.0], [2.0], [-2.0], [2.0]])
-
-
 ASSUMPTIONS_SCATTERED = {KEYS_SCATTERED: _as_stated}
 
-CONTROLS_SCATTERED = (Control("keys twice as far apart", KEYS_SCATTERED, _far_apart),)
+CONTROLS_SCATTERED = (
+    Control(
+        "keys twice as far apart", KEYS_SCATTERED, lambda: (np.eye(1), np.array([[-2.0], [2.0]]))
+    ),
+)
 
 
 COMPUTE = (accuracy,)

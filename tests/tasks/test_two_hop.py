@@ -24,7 +24,6 @@ from loratheory.tasks.two_hop import (
     edit,
     every,
     export,
-    identities,
     language,
     lessons,
     marked,
@@ -119,7 +118,8 @@ def test_forms_by_hand():
     assert row(plain(here, questions(0, [1]))) == ([10, 5, 6], [-1, 14, 16], 2)
     assert row(plain(here, questions(0, [1], 1))) == ([10, 5], [-1, 14], 1)
     assert row(plain(here, questions(1, [2], 1))) == ([14, 6], [-1, 16], 1)
-    assert row(identities(here, 1, np.array([2]))) == ([14, 1], [-1, 14], 1)
+    *_, named = pretraining(here, split(here, 0, rng=np.random.default_rng(0)), identity="known")
+    assert row(named[np.array([5])]) == ([14, 1, 0], [-1, 14, -1], 1)
     # These names are part of the keys under which trained weights are kept.
     kinds = [plain(here, every(here, start=start)).kind for start in (0, 1)]
     assert kinds == ["chain", "single"]

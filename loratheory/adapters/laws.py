@@ -141,6 +141,7 @@ def low_rank_kept(case: LawCase) -> float:
     return float(sigma[RANK * COUNT] / sigma[0])
 
 
+# Each law by its short name: a function of a case that is 0 up to rounding where the law holds.
 LAWS: dict[str, Callable[[LawCase], float]] = {
     "exact": exact,
     "linear": linear,
@@ -152,12 +153,11 @@ LAWS: dict[str, Callable[[LawCase], float]] = {
     "scale": scale_equivariant,
     "low rank": low_rank_kept,
 }
-"""Each law by its short name: a function of a case that is 0 up to rounding where the law holds."""
 
-
+# A law whose relative gap is at most this counts as holding: the rest is rounding.
 HOLDS = 1e-9
-"""A law whose relative gap is at most this counts as holding: the rest is rounding."""
 
+# Why, or how far, a law does not hold, by method or space and law.
 NOTES = {
     ("sum", "idempotent"): "k copies give k times the adapter",
     ("factor-linear", "idempotent"): "the cross terms of k copies add up to k times the adapter",
@@ -174,7 +174,6 @@ NOTES = {
     ("core", "zero weight"): "its factors still shape the axes",
     ("core", "gauge"): "the axes come from the factors: bring them into balanced form first",
 }
-"""Why, or how far, a law does not hold, by method or space and law."""
 
 
 @dataclass(frozen=True)

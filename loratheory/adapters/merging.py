@@ -61,11 +61,11 @@ class MergeError(AdapterError):
     """A merge cannot be carried out with the arguments given; the message says why."""
 
 
+# A singular value below this share of the largest counts as zero.
 NEGLIGIBLE = 1e-12
-"""A singular value below this share of the largest counts as zero."""
 
+# Unit vectors closer than this count as the same: rounding cannot tell them apart reliably.
 SAME = 1e-8
-"""Unit vectors closer than this count as the same: rounding cannot tell them apart reliably."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class Options:
 Roots = Mapping[str, Any]  # no array: a run-time check of one value would load it
 Updates = Sequence[LowRank]
 Weights = Sequence[float]
+# ``rule(updates, weights, options)``: the merged update of one module.
 Rule = Callable[[Updates, Weights, Options], LowRank]
-"""``rule(updates, weights, options)``: the merged update of one module."""
 
 
 # Rules in closed form.
@@ -294,8 +294,8 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
 # is U X V'. Blocks of rows are merged one after another, so that beside the merged array no more
 # than BLOCK entries of all updates exist at once.
 
+# Entries of all updates together that are formed at once: few enough for a processor's cache.
 BLOCK = 2**19
-"""Entries of all updates together that are formed at once: few enough for a processor's cache."""
 
 Filter = Callable[[Array], Array]
 Sparsify = Callable[[Iterator[Array], int | float, np.random.Generator], Filter]
@@ -382,25 +382,13 @@ def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
     return top / xp.where(bottom > 0, bottom, one)
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinates:
-    """Updates in common orthonormal bases: each is ``left @ core @ right``."""
-
-    cores: tuple[LowRank, ...]  #: The coordinates of each update, (p, q).
-    left: Float[Array, "m p"] | None = None  #: Orthonormal columns; None stands for the identity.
-    right: Float[Array, "q n"] | None = None  #: Orthonormal rows; None stands for the identity.
-
-    def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
-        """Return the update with these coordinates; in the full space truncated to `rank`."""
-        # In the full space masks have destroyed low rank, and only an SVD gives factors back.
-        if self.left is None:
-            return from_dense(merged, None if rank is None else min(rank, *merged.shape))
-        return LowRank(self.left, merged if self.right is None else merged @ self.right)
+# The coordinates of each update, and the frames U and V' as columns and rows; None stands for 1.
+Coordinates = tuple[list[LowRank], Array | None, Array | None]
 
 
 def full(updates: Updates) -> Coordinates:
     """Return the updates themselves as their coordinates; costs nothing."""
-    return Coordinates(tuple(updates))
+    return list(updates), None, None
 
 
 def knots(updates: Updates) -> Coordinates:
@@ -422,7 +410,7 @@ def knots(updates: Updates) -> Coordinates:
     parts = [low.up @ triangle(low.down.T).T for low in updates if low.width]
     stack = xp.concat(parts, axis=1) if parts else updates[0].up
     left = thin_svd(stack).above(NEGLIGIBLE).left
-    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
+    return [LowRank(left.T @ low.up, low.down) for low in updates], left, None
 
 
 def core(updates: Updates) -> Coordinates:
@@ -442,8 +430,7 @@ def core(updates: Updates) -> Coordinates:
     together = concatenated(updates, [1] * len(updates))
     left = thin_svd(together.up).above(NEGLIGIBLE).left
     right = thin_svd(together.down.T).above(NEGLIGIBLE).left
-    cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
-    return Coordinates(cores, left, right.T)
+    return [LowRank(left.T @ low.up, low.down @ right) for low in updates], left, right.T
 
 
 SPACES: dict[str, Callable[[Updates], Coordinates]] = {"full": full, "knots": knots, "core": core}
@@ -459,9 +446,13 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
     """
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
-        coordinates = SPACES[options.space](in_double(updates))
-        merged = _merge_entries(sparsify, combine, coordinates.cores, weights, options)
-        return options.limit(coordinates.update(merged, options.rank))
+        cores, left, right = SPACES[options.space](in_double(updates))
+        merged = _merge_entries(sparsify, combine, cores, weights, options)
+        # In the full space masks have destroyed low rank, and only an SVD gives factors back.
+        if left is None:
+            rank = None if options.rank is None else min(options.rank, *merged.shape)
+            return from_dense(merged, rank)
+        return options.limit(LowRank(left, merged if right is None else merged @ right))
 
     return _rule
 
@@ -549,12 +540,12 @@ class Method:
     formula: str
     reference: str
     cost: str
+    #: Which arguments it takes of ``weights, rank, space, density, ridge, moments, rng``.
     options: frozenset[str] = frozenset()
-    """Which arguments it takes of ``weights, rank, space, density, ridge, moments, rng``."""
+    #: Those that must be given. Entrywise rules also need `rank`, but only in the full space.
     required: frozenset[str] = frozenset()
-    """Those that must be given. Entrywise rules also need `rank`, but only in the full space."""
+    #: The spaces in which the result depends on how the updates are factored.
     gauge_dependent: frozenset[str] = frozenset()
-    """The spaces in which the result depends on how the updates are factored."""
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -737,7 +728,7 @@ def merge(
         low = chosen.rule(updates, factors, local)
         return low if coefficient == 1 else low * coefficient
 
-    return Adapter(Lazy(tuple(library.shapes), _merged), library.shapes, library.info)
+    return Adapter(_merged, library.shapes, library.info)
 
 
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -788,12 +779,12 @@ def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> No
 _COLLECT = "collect them with loratheory.pretrained.attach.collect_moments"
 
 
-class Moments(Lazy):
+class Moments(Lazy[Any]):
     """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 
-    def __init__(self, name: str, shapes: dict[str, Shape], load: Callable[[str], Array]) -> None:
-        super().__init__(tuple(shapes), load)
-        self.name, self.shapes = name, shapes
+    def __init__(self, name: str, load: Callable[[str], Array], shapes: dict[str, Shape]) -> None:
+        super().__init__(load, shapes)
+        self.name = name
 
 
 def read_moments(file: str | os.PathLike[str]) -> Moments:
@@ -822,7 +813,7 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
             fact = f"has shape {[*tensor.shape]}, and a root of a second moment is a matrix"
             raise refusal(tensor.place, fact, _COLLECT)
         shapes[name] = (tensor.shape[0], tensor.shape[1])
-    return Moments(str(file), shapes, lambda module: load(tensors[module]))
+    return Moments(str(file), lambda module: load(tensors[module]), shapes)
 
 
 def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) -> None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
+from loratheory.adapters.adapter import DTYPES, Adapter, Info, refusal, shown
 from loratheory.lowrank import Array, LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
@@ -153,15 +153,15 @@ def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any
 
 # The configuration.
 
+# Keys of PEFT's configuration that make the effect other than base + scale · up · down.
 REFUSED = (
     *("use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "target_parameters"),
     *("layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora", "kasa_config"),
     *("monteclora_config", "arrow_config", "megatron_config"),
 )
-"""Keys of PEFT's configuration that make the effect other than base + scale · up · down."""
 
+# Beginnings of `init_lora_weights` that move the base's weights before training.
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
-"""Beginnings of `init_lora_weights` that move the base's weights before training."""
 
 HANDED_ON = ("task_type", "auto_mapping", "revision", "fan_in_fan_out")
 _WITHOUT_EFFECT = (
@@ -171,6 +171,7 @@ _WITHOUT_EFFECT = (
     *("runtime_config", "init_lora_weights"),
 )
 
+# The keys that are used, the types that PEFT takes as their values, and how to name those.
 CHECKS: dict[str, tuple[Any, str]] = {
     "r": (int, "a whole number, 1 or more"),
     "lora_alpha": (int | float, "a finite number below 1e30"),
@@ -183,7 +184,6 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "revision": (str | None, "a text or null"),
     "task_type": (str | None, "a text or null"),
 }
-"""The keys that are used, the types that PEFT takes as their values, and how to name those."""
 _KNOWN = {"peft_type", "bias", *REFUSED, *CHECKS, *HANDED_ON, *_WITHOUT_EFFECT}
 
 
@@ -299,8 +299,8 @@ def _check_effect(file: Path, values: dict[str, Any]) -> None:
 
 # Tensors.
 
+# How NumPy reads and writes each storage type; bfloat16 is the upper half of float32.
 _BITS = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "float64": "<f8"}
-"""How NumPy reads and writes each storage type; bfloat16 is the upper half of float32."""
 _CODES = dict(zip(("F16", "BF16", "F32", "F64"), DTYPES, strict=True))
 
 
@@ -398,6 +398,7 @@ class Pair(NamedTuple):
     embedding: bool
 
 
+# The module and what follows it in a key of PEFT, by the role of the tensor.
 _PARSERS = {
     "down": re.compile(r"(.+)\.lora_A(\.default)?\.weight", re.DOTALL),
     "up": re.compile(r"(.+)\.lora_B(\.default)?\.weight", re.DOTALL),
@@ -405,7 +406,6 @@ _PARSERS = {
     "up of tokens": re.compile(r"(.+)\.lora_embedding_B(\.default)?", re.DOTALL),
     "base": re.compile(r"(.+)\.base_layer\.weight", re.DOTALL),
 }
-"""The module and what follows it in a key of PEFT, by the role of the tensor."""
 _RESIZED = re.compile(r"(.*\.)?(lm_head|embed_tokens)\.weight")
 
 
@@ -466,7 +466,7 @@ def read_adapter(
         scales={name: pair.scale for name, pair in pairs.items()},
     )
     shapes = {name: (pair.up.shape[0], pair.down.shape[1]) for name, pair in pairs.items()}
-    return Adapter(Lazy(tuple(pairs), lambda name: _update(name, pairs[name])), shapes, info)
+    return Adapter(lambda name: _update(name, pairs[name]), shapes, info)
 
 
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:

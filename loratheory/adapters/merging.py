@@ -22,7 +22,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from array_api_compat import is_numpy_array
@@ -59,6 +59,10 @@ from loratheory.store import draft
 
 class MergeError(AdapterError):
     """A merge cannot be carried out with the arguments given; the message says why."""
+
+
+def _refuse(message: str) -> NoReturn:
+    raise MergeError(message)
 
 
 # A singular value below this share of the largest counts as zero.
@@ -507,11 +511,9 @@ def _sum_factors(updates: Updates, ups: Weights, downs: Weights, options: Option
     """Sum the factors with their own coefficients."""
     widths = sorted({low.width for low in updates if low.width})
     if len(widths) > 1:
-        message = (
-            f"{options.module} has factors of inner sizes {widths}: a rule that adds factors needs "
-            "equal ranks; choose cat, svd or mean, which add the updates themselves"
-        )
-        raise MergeError(message)
+        fact = f"{options.module} has factors of inner sizes {widths}"
+        remedy = "choose cat, svd or mean, which add the updates themselves"
+        _refuse(f"{fact}: a rule that adds factors needs equal ranks; {remedy}")
     updates = in_double(updates)
     (m, n), width = updates[0].shape, widths[0] if widths else 0
     xp = array_namespace(updates[0].up)
@@ -697,16 +699,14 @@ def merge(
     >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
     (90, 6)
     """
-    chosen = _look_up(method, space)
-    given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density}
-    given |= {"ridge": ridge, "moments": moments, "rng": rng}
+    given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density, "rng": rng}
+    given |= {"ridge": ridge, "moments": moments, "coefficient": coefficient}
     given = {name: value for name, value in given.items() if value is not None}
-    _check_arguments(chosen, space, {**given, "coefficient": coefficient})
+    chosen = _check_arguments(method, space, given)
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
     factors = [1.0] * len(library.adapters) if weights is None else list(map(float, weights))
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
-        message = f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter"
-        raise MergeError(message)
+        _refuse(f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter")
     # Checked before any module is merged.
     seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(
@@ -745,32 +745,24 @@ _ADVICE = {
 }
 
 
-def _look_up(name: str, space: str) -> Method:
-    """The method, once it is known to work in the space."""
+def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
+    """Return the method; refuse values out of range, what it ignores, and what is missing."""
     if name not in MERGE_METHODS:
-        message = f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}"
-        raise MergeError(message)
-    if space not in MERGE_METHODS[name].spaces:
-        spaces = ", ".join(MERGE_METHODS[name].spaces)
-        message = f"{name} does not work in space {space!r}: choose one of {spaces}"
-        raise MergeError(message)
-    return MERGE_METHODS[name]
-
-
-def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> None:
-    """Refuse values out of range, arguments that the method ignores, and missing ones."""
-    for name, (accepts, remedy) in _RANGES.items():
-        if name in given and not accepts(given[name]):
-            message = f"{name} is {given[name]}: {remedy}"
-            raise MergeError(message)
-    for name in sorted(given.keys() - method.options - {"rng", "coefficient"}):
+        _refuse(f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}")
+    method = MERGE_METHODS[name]
+    if space not in method.spaces:
+        spaces = ", ".join(method.spaces)
+        _refuse(f"{name} does not work in space {space!r}: choose one of {spaces}")
+    for value, (accepts, remedy) in _RANGES.items():
+        if value in given and not accepts(given[value]):
+            _refuse(f"{value} is {given[value]}: {remedy}")
+    for unused in sorted(given.keys() - method.options - {"rng", "coefficient"}):
         takes = ", ".join(sorted(method.options)) or "no options"
-        instead = ", or add with weights by cat" if name == "weights" else ""
-        message = f"{method.name} takes no {name}: leave it out{instead} (it takes {takes})"
-        raise MergeError(message)
-    for name in sorted(method.needs(space) - given.keys()):
-        message = f"{method.name} in space {space!r} needs {name}: give {_ADVICE[name]}"
-        raise MergeError(message)
+        instead = ", or add with weights by cat" if unused == "weights" else ""
+        _refuse(f"{name} takes no {unused}: leave it out{instead} (it takes {takes})")
+    for missing in sorted(method.needs(space) - given.keys()):
+        _refuse(f"{name} in space {space!r} needs {missing}: give {_ADVICE[missing]}")
+    return method
 
 
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',

@@ -24,7 +24,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from loratheory.adapters.adapter import DTYPES, Adapter, Info, refusal, shown
-from loratheory.lowrank import Array, LowRank, array_namespace, host
+from loratheory.lowrank import LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
 
@@ -398,14 +398,12 @@ class Pair(NamedTuple):
     embedding: bool
 
 
-# The module and what follows it in a key of PEFT, by the role of the tensor.
-_PARSERS = {
-    "down": re.compile(r"(.+)\.lora_A(\.default)?\.weight", re.DOTALL),
-    "up": re.compile(r"(.+)\.lora_B(\.default)?\.weight", re.DOTALL),
-    "down of tokens": re.compile(r"(.+)\.lora_embedding_A(\.default)?", re.DOTALL),
-    "up of tokens": re.compile(r"(.+)\.lora_embedding_B(\.default)?", re.DOTALL),
-    "base": re.compile(r"(.+)\.base_layer\.weight", re.DOTALL),
-}
+# The module and the role of the tensor in a key of PEFT; factors of embeddings end differently.
+_KEY = re.compile(
+    r"(.+)\.(?:(lora_[AB])(?:\.default)?\.weight|(lora_embedding_[AB])(?:\.default)?"
+    r"|(base_layer)\.weight)",
+    re.DOTALL,
+)
 _RESIZED = re.compile(r"(.*\.)?(lm_head|embed_tokens)\.weight")
 
 
@@ -488,7 +486,7 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     pairs, notes = {}, []
     for module in sorted(roles, key=_order_naturally):
         # A base weight may stand beside an adapted embedding; it is no part of the update.
-        base = roles[module].pop("base", None)
+        base = roles[module].pop("base_layer", None)
         pairs[module] = _pair(f"{home}: module {shown(module)}", module, roles[module], config)
         config.check_adapted(module)
         if base is not None:
@@ -500,10 +498,9 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
 
 def _parse(key: str, tensor: Tensor) -> tuple[str, str]:
     """The module and the role that a key tells; all but factors of plain LoRA are refused."""
-    for role, parser in _PARSERS.items():
-        match = parser.fullmatch(key)
-        if match:
-            return match[1], role
+    match = _KEY.fullmatch(key)
+    if match:
+        return match[1], match[match.lastindex or 1]
     if _RESIZED.fullmatch(key):
         fact = "is a whole embedding or head, which PEFT stores where the vocabulary was resized"
         remedy = "save the adapter with save_embedding_layers=False if it was not trained"
@@ -519,12 +516,12 @@ def _order_naturally(name: str) -> list[str]:
 def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) -> Pair:
     """The tensors of one update, checked against each other and against the configuration."""
     # An embedding or a linear map: a mixture has too many roles and is refused below.
-    tokens = any(role.endswith("of tokens") for role in roles)
-    wanted = ("up of tokens", "down of tokens") if tokens else ("up", "down")
-    if roles.keys() != {*wanted}:
+    tokens = any(role.startswith("lora_embedding") for role in roles)
+    kind = "lora_embedding" if tokens else "lora"
+    if roles.keys() != {f"{kind}_A", f"{kind}_B"}:
         fact = f"has tensors for {' and '.join(sorted(roles))}"
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
-    up, down = map(roles.__getitem__, wanted)
+    down, up = roles[f"{kind}_A"], roles[f"{kind}_B"]
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
     if len(up.shape) > 2 and len(up.shape) == len(down.shape):
         raise refusal(place, f"{shapes}: a convolution", "combine it with PEFT or diffusers")
@@ -734,18 +731,13 @@ def _look_up(module: str, adapter: Adapter) -> LowRank:
     if low.shape != shape:
         place, fact = f"module {module}", f"has shape {low.shape}, announced as {shape}"
         raise refusal(place, fact, "correct the adapter's shapes")
-    up, down = _on_host(low.up), _on_host(low.down)
+    xp = array_namespace(low.up, low.down)
+    # Wherever the factors were, and in float32 where they were narrower.
+    kind = xp.result_type(low.up.dtype, low.down.dtype, xp.float32)
+    low = low.map(lambda factor: host(xp.astype(factor, kind, copy=False)))
     if not low.width:
-        return LowRank(np.zeros((shape[0], 1), up.dtype), np.zeros((1, shape[1]), up.dtype))
-    return LowRank(up, down)
-
-
-def _on_host(array: Array) -> Any:
-    """The same numbers as a NumPy array in float32 or float64, wherever they were."""
-    xp = array_namespace(array)
-    if array.dtype not in (xp.float32, xp.float64):
-        array = xp.astype(array, xp.float32)
-    return host(array)
+        low = LowRank(np.zeros((shape[0], 1), low.up.dtype), np.zeros((1, shape[1]), low.up.dtype))
+    return low
 
 
 def _round(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:

@@ -138,29 +138,24 @@ class Aligned:
 
     adapters: tuple[Adapter, ...]  #: In the order given; the same adapter may occur twice.
     shapes: Mapping[str, Shape]  #: All modules, in the order of first appearance.
-    #: For each module that some adapters lack, their positions; their update there is zero.
-    missing: Mapping[str, tuple[int, ...]]
     #: For an adapter made of all: the widest dtype, every embedding, the keys that all share.
     info: Info
 
     def updates(self, module: str) -> list[LowRank]:
         """Return the update of one module by each adapter, of width 0 where an adapter has none."""
-        present = {}
-        for place, adapter in enumerate(self.adapters):
-            # `get` would take a KeyError of a lazy look-up for an absence.
-            if module in adapter:
-                present[place] = adapter[module]
+        # `get` would take a KeyError of a lazy look-up for an absence.
+        found = [adapter.load(module) if module in adapter else None for adapter in self.adapters]
         # Of the library, device and type of those that have the module.
-        like = next(iter(present.values()))
+        like = next(filter(None, found))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
-        return [present.get(place, zero) for place in range(len(self.adapters))]
+        return [low or zero for low in found]
 
     @property
     def report(self) -> tuple[str, ...]:
         """A sentence for each adapter that lacks modules of the others."""
         sentences = []
-        for i, adapter in enumerate(self.adapters):
-            lacks = [module for module, absent in self.missing.items() if i in absent]
+        for adapter in self.adapters:
+            lacks = [module for module in self.shapes if module not in adapter]
             if lacks:
                 named = f"{lacks[0]}{', …' if lacks[1:] else ''}"
                 count = f"{len(lacks)} of {len(self.shapes)} modules"
@@ -182,7 +177,8 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
         an embedding, or about base model or revision.
     """
     if not adapters:
-        raise refusal("adapters", "none were given", "give at least one")  # noqa: EM101
+        place = "adapters"
+        raise refusal(place, "none were given", "give at least one")
     # Each module is compared with its first owner, which fixes the order as well.
     first: dict[str, Adapter] = {}
     for adapter in adapters:
@@ -190,14 +186,9 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
             _check_same_kind(module, adapter, first.setdefault(module, adapter))
     # Nothing is loaded: shapes come from headers.
     shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
-    missing = {}
-    for module in shapes:
-        absent = tuple(i for i, adapter in enumerate(adapters) if module not in adapter)
-        if absent:
-            missing[module] = absent
     infos = [adapter.info for adapter in adapters]
     notes = () if any_base else _check_same_base(infos)
-    return Aligned(tuple(adapters), shapes, missing, _join_infos(infos, notes))
+    return Aligned(tuple(adapters), shapes, _join_infos(infos, notes))
 
 
 def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:

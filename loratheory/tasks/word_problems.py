@@ -36,10 +36,10 @@ A line of the solution has the name, the sign of the skill, the operands as numb
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from itertools import combinations, product
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
@@ -77,7 +77,7 @@ def code(skill: str) -> int:
 
 def possible(prime: int) -> tuple[str, ...]:
     """Return the skills possible modulo a prime: all, but percent only where 100 is not 0."""
-    return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
+    return SKILLS[:-1] if prime in (2, 5) else SKILLS
 
 
 def check_skills(skills: Sequence[str], prime: int) -> None:
@@ -315,7 +315,9 @@ class Problems:
 
     def columns(self) -> dict[str, Any]:
         """Return all arrays by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        columns = dict(vars(self))
+        del columns["prime"]
+        return columns
 
     @property
     def answers(self) -> Int64[np.ndarray, " n"]:
@@ -366,14 +368,18 @@ class Problems:
         """Yield the result of `canonical` for each problem."""
         columns = (self.skills.tolist(), self.inputs.tolist(), self.asked.tolist())
         for skills, inputs, asked in zip(*columns, strict=True):
-            # Inputs come first, and -1 behind them.
-            made_of = [tuple(pair[: 2 - pair.count(-1)]) for pair in inputs]
+            made_of = map(tuple, map(_trim, inputs))
             yield canonical(tuple(zip(skills, made_of, strict=True)), asked)
 
     @property
     def templates(self) -> tuple[Template, ...]:
         """The solution template of each problem."""
-        return tuple(template for template, _ in self.forms())
+        return tuple(map(itemgetter(0), self.forms()))
+
+
+def _trim(pair: list[int]) -> list[int]:
+    # Inputs and numbers come first, and -1 behind them.
+    return pair[: 2 - pair.count(-1)]
 
 
 def keys(problems: Problems) -> list[tuple[str, tuple[int, ...]]]:
@@ -445,7 +451,7 @@ def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     for _ in range(_LOOKS):
         if len(left):
             left = draw_round(made, left, made.present, rng)
-    return tuple(each for k, each in enumerate(every) if k not in left)
+    return tuple(map(every.__getitem__, np.delete(np.arange(len(every)), left)))
 
 
 def problems(
@@ -480,7 +486,7 @@ def blank(
     rng: Generator,
 ) -> Problems:
     """Problems of these templates, told as they come, still without numbers."""
-    counts = np.array([len(each.nodes) for each in templates])
+    counts = np.array(list(map(len, map(attrgetter("nodes"), templates))))
     width, rows = counts.max(), len(which)
     skills = np.full((len(templates), width), ABSENT)
     inputs = np.full((len(templates), width, 2), -1)
@@ -565,7 +571,7 @@ def draw_round(
         new = open_[rows, quantity] & (skills != ABSENT)
         numbers[new, quantity] = np.where(np.arange(2) < count, fresh, -1)[new]
         one, two = numbers[:, quantity].T
-        x, y = (values[every, k] for k in part.inputs[:, quantity].T)
+        x, y = values[every, part.inputs[:, quantity].T]
         result, fine = apply_skills(skills, x, np.where(both, y, one), two, part.prime)
         # A given quantity is its own number; one that is absent stays at -1.
         values[:, quantity] = np.select([skills == GIVEN, skills > GIVEN], [one, result], -1)
@@ -660,6 +666,8 @@ def _list_rows(problems: Problems) -> list[SimpleNamespace]:
         place = scenes[row.scenes * len(scenes) // SCENES]
         row.owners = NAMES if problems.prime else place["owners"]
         row.verb, row.thing = place["verb"], place["things"][row.scenes % len(place["things"])]
+        row.who = list(map(row.owners.__getitem__, row.names))
+        row.inputs = list(map(_trim, row.inputs))
         row.told = [j for j in row.order if row.skills[j] != ABSENT]
         row.steps = [(j, SKILLS[row.skills[j] - 1]) for j in row.solution if j >= 0]
         rows.append(row)
@@ -668,8 +676,7 @@ def _list_rows(problems: Problems) -> list[SimpleNamespace]:
 
 def _operands(row: SimpleNamespace, k: int, names: Sequence[str]) -> list[str]:
     """What a step takes: quantities by these names, then numbers."""
-    quantities = [names[j] for j in row.inputs[k] if j >= 0]
-    return quantities + [str(n) for n in row.numbers[k] if n >= 0]
+    return [*map(names.__getitem__, row.inputs[k]), *map(str, _trim(row.numbers[k]))]
 
 
 def stories(problems: Problems) -> list[Story]:
@@ -699,22 +706,21 @@ def _join(sentences: list[str]) -> str:
 def _tell(row: SimpleNamespace) -> str:
     """What is told of each quantity, and last the question."""
     sentences, text, thing = [], read_wordings("word_problems"), row.thing
-    names = [row.owners[name] for name in row.names]
     words = {"has": row.verb[0], "have": row.verb[1], "t": thing[0], "ts": thing[1]}
     for k in row.told:
-        made_of = [names[j] for j in row.inputs[k] if j >= 0]
+        made_of = list(map(row.who.__getitem__, row.inputs[k]))
         ways = text["given"]
         if row.skills[k] != GIVEN:
             step = text["steps"][SKILLS[row.skills[k] - 1]]
             ways = step["of_two" if made_of[1:] else "of_one"]
         n, m = row.numbers[k]
         # A wording takes what it needs of these and ignores the rest.
-        words |= {"X": names[k], **dict(zip("AB", made_of, strict=False))}
+        words |= {"X": row.who[k], **dict(zip("AB", made_of, strict=False))}
         words |= {"n": n, "m": m, "tn": thing[n != 1], "tm": thing[m != 1]}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
         words["minutes"] = "minute" if m == 1 else "minutes"
         sentences.append(ways[row.wordings[k]].format_map(words))
-    words["X"] = names[row.asked]
+    words["X"] = row.who[row.asked]
     return _join([*sentences, text["question"][row.asking].format_map(words)])
 
 
@@ -727,7 +733,7 @@ def _solve(row: SimpleNamespace) -> str:
             operands.sort(key=int, reverse=True)  # a difference is written as one of whole numbers
         written = read_wordings("word_problems")["steps"][skill]["written"].format(*operands)
         counted = f"{values[k]} {row.thing[row.values[k] != 1]}"
-        sentences.append(f"{row.owners[row.names[k]]} {row.verb[0]} {written} = {counted}.")
+        sentences.append(f"{row.who[k]} {row.verb[0]} {written} = {counted}.")
     return _join([*sentences, f"The answer is {values[row.asked]}."])
 
 
@@ -740,8 +746,8 @@ def programs(problems: Problems) -> list[str]:
     prime, wordings = problems.prime, read_wordings("word_problems")["steps"]
     programs = []
     for row in _list_rows(problems):
-        named = [row.owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
-        used = {skill for _, skill in row.steps}
+        named = [each.removeprefix("the ").replace(" ", "_").lower() for each in row.who]
+        used = dict(row.steps).values()
         functions = [wordings[skill]["function"] for skill in ("rate", "percent") if skill in used]
         # Each text has two forms: in whole numbers, and modulo a prime.
         lines = [each[prime > 0].format(p=prime) for each in functions]
@@ -795,9 +801,9 @@ class Alphabet:
         Padding and -1 are left out.
         """
         words = [f"{skill}/{k}" for skill in SKILLS for k in range(WORDINGS)]
-        canaries = [f"canary-{k}" for k in range(self.canaries)]
+        canaries = map("canary-{}".format, range(self.canaries))
         every = ["", "?", "?:", *canaries, *words, *SKILLS, *map(str, range(self.prime)), *NAMES]
-        return " ".join(every[token] for token in tokens.tolist() if token > PAD)
+        return " ".join(map(every.__getitem__, tokens[tokens > PAD].tolist()))
 
 
 def answered(code: Alphabet, problems: Problems) -> Prompts:
@@ -919,22 +925,20 @@ def split(
     """
     one_of("split", by, tuple(SPLITS))
     held = _choose_pairs(templates, pair, prime, rng) if by == "pair" else set[Pair]()
-    parts = {"train": [*templates], "test": [*templates]}
+    drawn_out, deepest = set[Template](), max(map(attrgetter("depth"), templates))
+    if by == "template":
+        order = rng.permutation(len(templates))
+        drawn_out.update(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
+    parts: dict[str, list[Template]] = {"train": [], "test": []}
+    for each in templates:
+        out = each in drawn_out or each.pairs & held or (by == "depth" and each.depth == deepest)
+        parts["test" if out else "train"].append(each)
     # Either the templates of the two parts differ or their wordings do.
     words = {"train": [*range(WORDINGS)], "test": [*range(WORDINGS)]}
     if by == "wording":
+        parts = {"train": [*templates], "test": [*templates]}
         words["test"] = [int(rng.choice(WORDINGS))]
         words["train"].remove(words["test"][0])
-    else:
-        held_out = {each for each in templates if each.pairs & held}
-        if by == "template":
-            order = rng.permutation(len(templates))
-            held_out = set(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
-        elif by == "depth":
-            deepest = max(map(attrgetter("depth"), templates))
-            held_out = {each for each in templates if each.depth == deepest}
-        parts["train"] = [each for each in templates if each not in held_out]
-        parts["test"] = [each for each in templates if each in held_out]
     made: dict[str, Problems] = {}
     # Even of two problems one is held out.
     fifth = max(rows // 5, 1)
@@ -1016,7 +1020,7 @@ def export(
 
 def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
     # Modulo a prime there are tokens, in whole numbers English.
-    texts = _tokens(problems) if problems.prime else [each._asdict() for each in stories(problems)]
+    texts = _tokens(problems) if problems.prime else list(map(Story._asdict, stories(problems)))
     idle = (problems.present & ~problems.needed).sum(axis=1).tolist()
     columns = (_list_rows(problems), texts, programs(problems), problems.templates, idle)
     rows: list[dict[str, object]] = []
@@ -1029,7 +1033,7 @@ def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
             "steps": template.steps,
             "depth": template.depth,
             "distractors": distractors,
-            "entities": [row.owners[row.names[j]] for j in row.told],
+            "entities": list(map(row.who.__getitem__, row.told)),
             "wordings": [*map(row.wordings.__getitem__, row.told), row.asking],
         }
         rows.append({**text, **structure, "canary": canary})

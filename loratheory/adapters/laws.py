@@ -40,11 +40,6 @@ class LawCase:
             return [1.0] * COUNT
         return [0.7, -0.4, 1.3]
 
-    @property
-    def moments(self) -> Float[Array, "k n n"]:
-        """For each adapter, a root of the second moment of its inputs."""
-        return np.random.default_rng([self.seed, 3]).standard_normal((COUNT, SHAPE[1], SHAPE[1]))
-
     def updates(self, stream: int = 0) -> list[LowRank]:
         """Return independent random updates of equal rank; another `stream` gives others."""
         rng = np.random.default_rng([self.seed, stream])
@@ -65,7 +60,9 @@ class LawCase:
             rank = RANK if "rank" in self.method.required else min(SHAPE)
         options = Options("law", self.space, rank, density=0.5, seed=self.seed)
         if "moments" in self.method.options:
-            options = replace(options, moments=tuple(self.moments[i] for i in order))
+            square = (COUNT, SHAPE[1], SHAPE[1])
+            roots = np.random.default_rng([self.seed, 3]).standard_normal(square)
+            options = replace(options, moments=tuple(roots[list(order)]))
         chosen = self.weights if weights is None else weights
         return self.method.rule(updates, chosen, options).dense()
 

@@ -843,15 +843,17 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         # A file knows its shapes from its header; arrays in memory are asked.
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
         for module, (_, n) in library.shapes.items():
+            shape, fact = shapes.get(module, ()), ""
+            remedy = f"{_COLLECT} on these adapters and their base"
             if module in library.info.embeddings:
                 fact = f"{module} is an embedding, whose inputs are no vectors"
-                raise refusal(name, fact, "choose another method for adapters of embeddings")
-            if module not in shapes:
+                remedy = "choose another method for adapters of embeddings"
+            elif not shape:
                 fact = f"it has no second moment of {module}"
-                raise refusal(name, fact, f"{_COLLECT} on these adapters and their base")
-            if len(shapes[module]) != 2 or shapes[module][1] != n:
-                fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
-                raise refusal(name, fact, f"{_COLLECT} on these adapters and their base")
+            elif len(shape) != 2 or shape[1] != n:
+                fact = f"{module} has inputs of {n} entries, and the root shape {shape}"
+            if fact:
+                raise refusal(name, fact, remedy)
     # One mapping stands in for every adapter.
     one_each = named * (count if len(moments) == 1 else 1)
     return lambda module: tuple(double(g[module], f"{name}, {module}") for name, g in one_each)

@@ -213,12 +213,14 @@ class Config:
             fact = f"{file} has keys unknown here ({shown(', '.join(unknown))})"
             self.notes = (f"{fact}: no effect of theirs is counted",)
         self._file, self._values = file, values
-        self._ranks = self._patterns("rank_pattern", "r")
-        self._alphas = self._patterns("alpha_pattern", "lora_alpha")
+        self._patterns = {
+            "r": self._compile("rank_pattern", "r"),
+            "lora_alpha": self._compile("alpha_pattern", "lora_alpha"),
+        }
 
-    def _patterns(self, key: str, like: str) -> list[tuple[re.Pattern[str], Any]]:
+    def _compile(self, key: str, like: str) -> dict[re.Pattern[str], Any]:
         """PEFT's rule: the pattern, from the start or after a dot, up to the end of the name."""
-        patterns = []
+        patterns = {}
         for text, value in self._values.get(key, {}).items():
             _check_value(self._file, f"{key}[{shown(text)}]", like, value)
             # Python's `re` knows no time limit: what could take exponential time is not tried.
@@ -227,7 +229,7 @@ class Config:
                 fact = f"{key} has the pattern {shown(text)}, which may take long to match"
                 raise refusal(self._file, fact, "write the module's name or a simpler one")
             try:
-                patterns.append((re.compile(rf"(.*\.)?({text})$"), value))
+                patterns[re.compile(rf"(.*\.)?({text})$")] = value
             except (re.error, RecursionError, OverflowError) as error:
                 fact = f"{key} has the pattern {shown(text)}, no regular expression ({error})"
                 raise refusal(self._file, fact, "correct it or write the module's name") from None
@@ -235,13 +237,19 @@ class Config:
 
     def rank(self, module: str) -> int:
         """Return the rank of one module."""
-        return int(_first_match(self._ranks, module, self._values.get("r", 8)))
+        return int(self._find("r", module))
 
     def scale(self, module: str) -> float:
         """Return the number that multiplies ``up @ down`` of one module."""
-        r = self.rank(module)
-        alpha = _first_match(self._alphas, module, self._values.get("lora_alpha", 8))
+        r, alpha = self.rank(module), self._find("lora_alpha", module)
         return float(alpha / (math.sqrt(r) if self._values.get("use_rslora") else r))
+
+    def _find(self, key: str, module: str) -> Any:
+        """The value of the first pattern in the file that matches, as in PEFT, or the default."""
+        for pattern, value in self._patterns[key].items():
+            if pattern.match(module):
+                return value
+        return self._values.get(key, 8)
 
     def check_adapted(self, module: str) -> None:
         """Refuse a module with tensors that PEFT would not load, as far as a list of names tells.
@@ -256,14 +264,6 @@ class Config:
         if not any(module == name or module.endswith(f".{name}") for name in targets):
             fact = f"target_modules leaves out module {shown(module)}, whose tensors are there"
             raise refusal(self._file, fact, "correct target_modules, or save the adapter again")
-
-
-def _first_match(patterns: list[tuple[re.Pattern[str], Any]], module: str, default: Any) -> Any:
-    """The value of the first pattern in the file that matches, as in PEFT."""
-    for pattern, value in patterns:
-        if pattern.match(module):
-            return value
-    return default
 
 
 def _check_value(file: Path, name: str, like: str, value: Any) -> None:
@@ -291,10 +291,8 @@ def _check_effect(file: Path, values: dict[str, Any]) -> None:
     start = values.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
         fact = f"init_lora_weights is {shown(start)}: this start changes the base weights"
-        remedy = (
-            "convert it with PEFT's save_pretrained(path_initial_model_for_weight_conversion=…)"
-        )
-        raise refusal(file, fact, remedy)
+        convert = "save_pretrained(path_initial_model_for_weight_conversion=…)"
+        raise refusal(file, fact, f"convert it with PEFT's {convert}")
 
 
 # Tensors.

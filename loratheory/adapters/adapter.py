@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -180,13 +181,12 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
         place = "adapters"
         raise refusal(place, "none were given", "give at least one")
     # Each module is compared with its first owner, which fixes the order as well.
-    first: dict[str, Adapter] = {}
+    first, shapes = dict[str, Adapter](), dict[str, Shape]()
     for adapter in adapters:
-        for module in adapter:
+        for module, shape in adapter.shapes.items():
             _check_same_kind(module, adapter, first.setdefault(module, adapter))
-    # Nothing is loaded: shapes come from headers.
-    shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
-    infos = [adapter.info for adapter in adapters]
+            shapes.setdefault(module, shape)
+    infos = list(map(attrgetter("info"), adapters))
     notes = () if any_base else _check_same_base(infos)
     return Aligned(tuple(adapters), shapes, _join_infos(infos, notes))
 
@@ -209,7 +209,7 @@ def _check_same_base(infos: Sequence[Info]) -> tuple[str, ...]:
     """
     named: list[Info] = []
     for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
-        named = [info for info in infos if getattr(info, key)]
+        named = list(filter(attrgetter(key), infos))
         for info in named:
             one, other = getattr(named[0], key), getattr(info, key)
             if one != other:
@@ -238,5 +238,5 @@ def _join_infos(infos: Sequence[Info], notes: tuple[str, ...]) -> Info:
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.
     if transposed:
         config["fan_in_fan_out"] = True
-    name = " + ".join(dict.fromkeys(info.name for info in infos))
+    name = " + ".join(dict.fromkeys(map(attrgetter("name"), infos)))
     return Info(name, base, dtype, embeddings, config, (*own_notes, *notes))

@@ -21,6 +21,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -287,7 +288,7 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     spectrum, rest = (sigma**2 + sum(shares)) ** 0.5, sum(shares) ** 0.5 or 1.0
     white = xp.concat(seen, axis=0) / spectrum @ right + xp.concat(unseen, axis=0) / rest
     # Where inputs are white, the nearest matrix of a rank is also the best on the inputs.
-    ups = xp.concat([low.up for low in updates], axis=1)
+    ups = xp.concat(list(map(attrgetter("up"), updates)), axis=1)
     kept = options.limit(LowRank(ups, white))
     rows = kept.down @ right.T
     return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -451,11 +452,11 @@ def read_adapter(
     _check_folder(home)
     config = Config(home / CONFIG)
     pairs, notes = _pairs(home, config)
-    halves = [half for pair in pairs.values() for half in (pair.up, pair.down)]
+    halves = [*map(attrgetter("up"), pairs.values()), *map(attrgetter("down"), pairs.values())]
     info = Info(
         name=os.path.join(os.fspath(place), subfolder) if subfolder else os.fspath(place),  # noqa: PTH118
         base=config.base,
-        dtype=max((half.dtype for half in halves), key=DTYPES.index),
+        dtype=max(map(attrgetter("dtype"), halves), key=DTYPES.index),
         embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
         config=config.rest,
         notes=(*config.notes, *notes),
@@ -685,7 +686,7 @@ def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[st
     of a module only when it is made; spaces fill what is left. Returns the file's size, the largest
     relative Frobenius error that `dtype` made in one matrix, and the widths.
     """
-    code = next(code for code, name in _CODES.items() if name == dtype)
+    code = dict(zip(_CODES.values(), _CODES, strict=True))[dtype]
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     widest = {"dtype": code, "shape": [2**62] * 2, "data_offsets": [2**62] * 2}
     for module in adapter:

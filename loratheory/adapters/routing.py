@@ -24,6 +24,7 @@ are refused.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -83,10 +84,11 @@ def _each(library: Library, x: Array, weights: Array) -> Array:
 def _joined(library: Library, x: Array, weights: Array) -> Array:
     """All updates at once: one product down, one product up."""
     xp = array_namespace(x)
-    codes = x @ xp.concat([low.down for low in library], axis=0).T
+    codes = x @ xp.concat(list(map(attrgetter("down"), library)), axis=0).T
     # A weight belongs to all rows of its adapter.
-    codes = codes * xp.take(weights, _owners([low.width for low in library], x), axis=1)
-    return codes @ xp.concat([low.up for low in library], axis=1).T
+    widths = list(map(attrgetter("width"), library))
+    codes = codes * xp.take(weights, _owners(widths, x), axis=1)
+    return codes @ xp.concat(list(map(attrgetter("up"), library)), axis=1).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +116,7 @@ class Scores:
 
 
 def _scores(library: Library, code: Callable[[LowRank], Array]) -> Scores:
-    codes, kind = [code(low) for low in library], _working(library)
+    codes, kind = list(map(code, library)), _working(library)
     xp, where = array_namespace(codes[0]), device(codes[0])
     return Scores(
         codes=xp.astype(xp.concat(codes, axis=0), kind, copy=False),

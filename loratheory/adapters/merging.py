@@ -111,9 +111,12 @@ def in_double(updates: Updates) -> list[LowRank]:
     return [low.map(double) for low in updates]
 
 
-def weighted_total(updates: Updates, weights: Weights, _: Options) -> LowRank:
-    """Return the weighted sum; its width is the sum of the widths, or the smaller side."""
-    return total(list(updates), weights)
+def weighted_total(updates: Updates, weights: Weights, options: Options) -> LowRank:
+    """Return the matrix of the given rank nearest to the weighted sum, without its (m, n) array.
+
+    Without a rank it is the sum; its width is the sum of the widths, or the smaller side.
+    """
+    return options.limit(total(list(updates), weights))
 
 
 def mean(updates: Updates, weights: Weights, _: Options) -> LowRank:
@@ -171,11 +174,6 @@ def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
                 break
             chosen = np.flatnonzero(weights > 1e-15).tolist()
     return weights / weights.sum()
-
-
-def truncated(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    """Return the matrix of the given rank nearest to the weighted sum, without its (m, n) array."""
-    return options.limit(total(list(updates), weights))
 
 
 def iso(updates: Updates, weights: Weights, _: Options) -> LowRank:
@@ -587,7 +585,7 @@ _TABLE = (
            "O((m + n) R^2 + K^4)"),
     Method("cat", weighted_total, "sum_j w_j D_j as [w_1 B_1 ... w_K B_K] [A_1; ...; A_K]",
            "PEFT, combination type cat", _FACTORS, _set("weights")),
-    Method("svd", truncated, "best rank-r approximation of sum_j w_j D_j",
+    Method("svd", weighted_total, "best rank-r approximation of sum_j w_j D_j",
            "Eckart and Young 1936; PEFT, combination type svd",
            _CORE, _set("weights rank"), _set("rank")),
     Method("task", weighted_total,

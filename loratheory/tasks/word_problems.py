@@ -38,7 +38,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import SimpleNamespace
@@ -253,17 +253,15 @@ def _grow(
     """
     for graph in graphs:
         new = len(graph)
-        loose = set(range(new)).difference(*(inputs for _, inputs in graph))
+        loose = set(range(new)).difference(*map(itemgetter(1), graph))
         takes = [(skill, count) for skill in skills for count in QUANTITIES[skill]]
-        for skill, quantities in takes:
-            for chosen in product(range(new + 1), repeat=quantities):
-                taken, fresh = {*chosen}, chosen.count(new)
-                # No step takes one old quantity twice.
-                if len(taken) + fresh < quantities or len(loose - taken) > left:
-                    continue
-                numbers = iter(range(new, new + fresh))
-                inputs = tuple(next(numbers) if k == new else k for k in chosen)
-                yield (*graph, *((GIVEN, ()),) * fresh, (code(skill), inputs))
+        for skill, count in takes:
+            # No step takes one quantity twice.
+            for inputs in permutations(range(new + count), count):
+                fresh = [k for k in inputs if k >= new]
+                # New ones are numbered as they come.
+                if fresh == [*range(new, new + len(fresh))] and len(loose - {*inputs}) <= left:
+                    yield (*graph, *((GIVEN, ()),) * len(fresh), (code(skill), inputs))
 
 
 # Columns with an entry for each quantity, which is -1 where a problem has no more of them.
@@ -925,13 +923,13 @@ def split(
     """
     one_of("split", by, tuple(SPLITS))
     held = _choose_pairs(templates, pair, prime, rng) if by == "pair" else set[Pair]()
-    drawn_out, deepest = set[Template](), max(map(attrgetter("depth"), templates))
+    chosen, deepest = set[Template](), max(map(attrgetter("depth"), templates))
     if by == "template":
         order = rng.permutation(len(templates))
-        drawn_out.update(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
+        chosen.update(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
     parts: dict[str, list[Template]] = {"train": [], "test": []}
     for each in templates:
-        out = each in drawn_out or each.pairs & held or (by == "depth" and each.depth == deepest)
+        out = each in chosen or each.pairs & held or (by == "depth" and each.depth == deepest)
         parts["test" if out else "train"].append(each)
     # Either the templates of the two parts differ or their wordings do.
     words = {"train": [*range(WORDINGS)], "test": [*range(WORDINGS)]}

@@ -304,10 +304,6 @@ class Edit:
         seen[-1, along(self.after, self.taught[-1])[:, 1]] = True
         return seen
 
-    def edited(self) -> Bool[np.ndarray, "hops relations size"]:
-        """Which facts the edit changes."""
-        return self.before.maps != self.after.maps
-
 
 class Case(NamedTuple):
     """The case of the theorems on merging to which an edit belongs.
@@ -329,7 +325,7 @@ class Case(NamedTuple):
 
 def case(edit: Edit) -> Case:
     """Return the case of an edit; `ImpossibleError` if its questions are of different cases."""
-    edited, replaced, covered = edit.edited(), [], []
+    edited, replaced, covered = edit.before.maps != edit.after.maps, [], []
     for hop, nodes in enumerate(edit.reached()[:-1]):
         facts = hop, edit.questions.relations[:, hop, None], nodes
         # Only what the edit reads by new facts (column 0) competes with an old value.

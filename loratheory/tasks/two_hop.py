@@ -590,8 +590,6 @@ class Lessons:
         Teaches A→C: the edited questions and their answers, without bridges.
     joint : Lesson
         Teaches the facts of all hops to one adapter.
-    bridged : Lesson
-        Adds to `joint` multi-hop questions about other entities, which show how hops compose.
     rehearsed : tuple of Questions
         The facts of each hop that every lesson rehearses.
     """
@@ -599,44 +597,34 @@ class Lessons:
     hops: tuple[Lesson, ...]
     direct: Lesson
     joint: Lesson
-    bridged: Lesson
     rehearsed: tuple[Questions, ...]
 
 
 def lessons(
-    edit: Edit,
-    *,
-    rng: Generator,
-    retained: int = 40,
-    examples: int = 40,
-    others: Sequence[Edit] = (),
+    edit: Edit, *, rng: Generator, retained: int = 40, others: Sequence[Edit] = ()
 ) -> Lessons:
     """Return the training sets of an edit's adapters.
 
-    Every adapter rehearses `retained` facts of each hop. `Lessons.bridged` shows `examples`
-    questions about other entities. No fact that `others`, the edits to be merged with this one,
-    change is rehearsed or shown. Sizes depend on the arguments alone, so that lessons of several
-    seeds stack. Raises `ImpossibleError` if too few facts or questions are left.
+    Every adapter rehearses `retained` facts of each hop, none of which `others`, the edits to be
+    merged with this one, change. Sizes depend on the arguments alone, so that lessons of several
+    seeds stack. Raises `ImpossibleError` if too few facts are left.
     """
     world, after, seen = edit.before, edit.after, edit.touched()
     drawn = []
-    # Facts of each hop to rehearse, then questions to show.
-    pools = _list_facts(world)
-    counts = [retained] * world.hops
-    for part, count in zip([*pools, every(world)], [*counts, examples], strict=True):
+    # No question over all hops is taken, but kept tables come from a stream that draws them too.
+    counts = [*[retained] * world.hops, 0]
+    for part, count in zip([*_list_facts(world), every(world)], counts, strict=True):
         free = _find_unedited((edit, *others), part)
         for level, nodes in enumerate(along(world, part).T, start=part.start):
             free &= ~seen[level, nodes]
         drawn.append(_draw(part, free, count, rng))
-    *rehearsed, shown = drawn
+    rehearsed = drawn[:-1]
     hops = [*map(partial(plain, after), edit.taught)]
-    example = plain(world, shown)
     # In this order, since the canaries are numbered by it.
-    sets = [*hops, plain(after, edit.questions).final(), joined(hops), joined([*hops, example])]
+    sets = [*hops, plain(after, edit.questions).final(), joined(hops)]
     kept = joined([*map(partial(plain, world), rehearsed)], "kept")
-    made = [Lesson(part, kept, world.canary(number)) for number, part in enumerate(sets)]
-    *each, direct, joint, bridged = made
-    return Lessons(tuple(each), direct, joint, bridged, tuple(rehearsed))
+    *each, direct, joint = [Lesson(part, kept, world.canary(k)) for k, part in enumerate(sets)]
+    return Lessons(tuple(each), direct, joint, tuple(rehearsed))
 
 
 def _find_unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:

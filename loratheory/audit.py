@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loratheory.adapters import Adapter, Aligned, Lazy
+from loratheory.adapters import Adapter, Aligned
 from loratheory.lowrank import (
     Array,
     LowRank,
@@ -133,4 +133,4 @@ def audit_on_lookup(
         note(found)
         return low
 
-    return replace(merged, modules=Lazy(tuple(merged), _make))
+    return Adapter(_make, merged.shapes, merged.info)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loratheory.adapters import Adapter, Info, Lazy, write_adapter
+from loratheory.adapters import Adapter, Info, write_adapter
 from loratheory.lowrank import LowRank
 
 SHARED = 0.3
@@ -49,7 +49,7 @@ def adapter(sides, rank, seed):
         return LowRank(up, down)
 
     info = Info(name=f"seed {seed}", base="synthetic", dtype="bfloat16")
-    return Adapter(Lazy(tuple(sides), make), sides, info)
+    return Adapter(make, sides, info)
 
 
 def pair(folder, rank=64, **sizes):

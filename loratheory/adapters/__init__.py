@@ -4,7 +4,6 @@ from loratheory.adapters.adapter import Adapter as Adapter
 from loratheory.adapters.adapter import AdapterError as AdapterError
 from loratheory.adapters.adapter import Aligned as Aligned
 from loratheory.adapters.adapter import Info as Info
-from loratheory.adapters.adapter import Lazy as Lazy
 from loratheory.adapters.adapter import aligned as aligned
 from loratheory.adapters.interference import Interference as Interference
 from loratheory.adapters.interference import crosstalk as crosstalk

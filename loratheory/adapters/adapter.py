@@ -1,20 +1,17 @@
 """An adapter: a mapping from module names to factored updates, loaded when looked up."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from loratheory.lowrank import Array, LowRank
 
+# Storage types of adapter files, from the narrowest to the widest.
 DTYPES = ("float16", "bfloat16", "float32", "float64")
-"""Storage types of adapter files, from the narrowest to the widest."""
-
 Shape = tuple[int, int]
-if TYPE_CHECKING:
-    Updates = Mapping[str, LowRank]
-else:  # a run-time check of one value would load it
-    Updates = Mapping[str, Any]
+Value = TypeVar("Value")
 
 
 class AdapterError(ValueError):
@@ -41,13 +38,13 @@ class Info:
     name: str = "adapter"  #: The adapter's name in messages, usually its folder.
     base: str = ""  #: ``base_model_name_or_path``, empty where unknown.
     dtype: str = "float32"  #: Storage type of the widest tensor, one of `DTYPES`.
+    #: Modules that are embeddings; their updates map one-hot tokens to vectors.
     embeddings: frozenset[str] = frozenset()
-    """Modules that are embeddings; their updates map one-hot tokens to vectors."""
+    #: The keys of ``adapter_config.json`` that a merge hands on, such as `task_type`.
     config: Mapping[str, Any] = field(default_factory=dict)
-    """The keys of ``adapter_config.json`` that a merge hands on, such as `task_type`."""
     notes: tuple[str, ...] = ()  #: What in the files was not used, in sentences for the user.
+    #: By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update.
     scales: Mapping[str, float] = field(default_factory=dict)
-    """By module, the scale (alpha / r or alpha / sqrt(r)) that is already part of the update."""
 
     @property
     def revision(self) -> str:
@@ -55,74 +52,23 @@ class Info:
         return str(self.config.get("revision") or "")
 
 
-class Lazy(Mapping[str, Any]):
-    """What ``make(name)`` computes of each module, such as its update, at each look-up anew."""
+class Lazy(Mapping[str, Value]):
+    """What ``load(name)`` returns for each module, such as its update, at each look-up anew.
 
-    def __init__(self, names: tuple[str, ...], make: Callable[[str], Any]) -> None:
-        self._names = dict.fromkeys(names)
-        self._make = make
-
-    def __getitem__(self, name: str) -> Any:
-        """What belongs to one module, computed now."""
-        if name not in self._names:
-            raise KeyError(name)
-        return self._make(name)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is such a module; computes nothing."""
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        """Module names in order; computes nothing."""
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        """Number of modules; computes nothing."""
-        return len(self._names)
-
-
-@dataclass(frozen=True, eq=False)
-class Adapter(Updates):
-    """Low-rank updates by module name, each already multiplied by its scale.
-
-    ``adapter["model.layers.0.self_attn.q_proj"]`` is the update of that linear map, of shape
-    (outputs, inputs), scaled as `lora_alpha` and rank patterns ask. The mapping may be `Lazy`: an
-    update is then read or computed at each look-up, so that adapters larger than memory can be
-    processed module by module. Shapes are known without loading anything.
-
-    Examples
-    --------
-    >>> adapter = lt.read_adapter("tests/data/persons")
-    >>> adapter
-    <Adapter 'tests/data/persons': updates of 60 modules>
-    >>> adapter["model.layers.0.self_attn.q_proj"].rank
-    4
+    `shapes` has the shape of each without loading it, and the modules in order.
     """
 
-    modules: Updates
-    shapes: Mapping[str, Shape]
-    info: Info = field(default_factory=Info)
+    def __init__(self, load: Callable[[str], Value], shapes: Mapping[str, Shape]) -> None:
+        self.load, self.shapes = load, shapes
 
-    @classmethod
-    def of(cls, modules: Mapping[str, LowRank], info: Info | None = None) -> "Adapter":
-        """Return an adapter made of updates in memory."""
-        shapes = {name: low.shape for name, low in modules.items()}
-        return cls(modules, shapes, info or Info())
-
-    def map(self, change: Callable[[Array], Array]) -> "Adapter":
-        """Return an adapter whose look-ups apply `change` to both factors, see `LowRank.map`."""
-        return replace(self, modules=Lazy(tuple(self), lambda name: self[name].map(change)))
-
-    def __repr__(self) -> str:
-        """One line; loads nothing."""
-        return f"<Adapter {shown(self.info.name)}: updates of {len(self)} modules>"
-
-    def __getitem__(self, name: str) -> LowRank:
-        """The update of one module."""
-        return self.modules[name]
+    def __getitem__(self, name: str) -> Value:
+        """What belongs to one module, loaded or computed now."""
+        if name not in self.shapes:
+            raise KeyError(name)
+        return self.load(name)
 
     def __contains__(self, name: object) -> bool:
-        """Whether the adapter changes this module; loads nothing."""
+        """Whether there is such a module; loads nothing."""
         return name in self.shapes
 
     def __iter__(self) -> Iterator[str]:
@@ -134,35 +80,83 @@ class Adapter(Updates):
         return len(self.shapes)
 
 
+if TYPE_CHECKING:
+    Updates = Lazy[LowRank]
+else:  # a run-time check of one value would load it
+    Updates = Lazy
+
+
+class Adapter(Updates):
+    """Low-rank updates by module name, each already multiplied by its scale.
+
+    ``adapter["model.layers.0.self_attn.q_proj"]`` is the update of that linear map, of shape
+    (outputs, inputs), scaled as `lora_alpha` and rank patterns ask. An update may be read or
+    computed at each look-up, so that adapters larger than memory can be processed module by module.
+    Shapes are known without loading anything.
+
+    Parameters
+    ----------
+    load : callable
+        ``load(name)`` returns the `LowRank` update of a module; see also `of`.
+    shapes : mapping
+        The shape (outputs, inputs) of each module's update, in order.
+    info : Info, optional
+        What else is known of the adapter.
+
+    Examples
+    --------
+    >>> adapter = lt.read_adapter("tests/data/persons")
+    >>> adapter
+    <Adapter 'tests/data/persons': updates of 60 modules>
+    >>> adapter["model.layers.0.self_attn.q_proj"].rank
+    4
+    """
+
+    def __init__(
+        self, load: Callable[[str], LowRank], shapes: Mapping[str, Shape], info: Info | None = None
+    ) -> None:
+        super().__init__(load, shapes)
+        self.info = info or Info()
+
+    @classmethod
+    def of(cls, modules: Mapping[str, LowRank], info: Info | None = None) -> "Adapter":
+        """Return an adapter made of updates in memory."""
+        shapes = {name: low.shape for name, low in modules.items()}
+        return cls(modules.__getitem__, shapes, info)
+
+    def map(self, change: Callable[[Array], Array]) -> "Adapter":
+        """Return an adapter whose look-ups apply `change` to both factors, see `LowRank.map`."""
+        return Adapter(lambda name: self.load(name).map(change), self.shapes, self.info)
+
+    def __repr__(self) -> str:
+        """One line; loads nothing."""
+        return f"<Adapter {shown(self.info.name)}: updates of {len(self)} modules>"
+
+
 @dataclass(frozen=True, eq=False)
 class Aligned:
     """Adapters that fit each other, over the union of their modules; made by `aligned`."""
 
     adapters: tuple[Adapter, ...]  #: In the order given; the same adapter may occur twice.
     shapes: Mapping[str, Shape]  #: All modules, in the order of first appearance.
-    missing: Mapping[str, tuple[int, ...]]
-    """For each module that some adapters lack, their positions; their update there is zero."""
+    #: For an adapter made of all: the widest dtype, every embedding, the keys that all share.
     info: Info
-    """For an adapter made of all: the widest dtype, every embedding, the keys that all share."""
 
     def updates(self, module: str) -> list[LowRank]:
         """Return the update of one module by each adapter, of width 0 where an adapter has none."""
-        present = {}
-        for place, adapter in enumerate(self.adapters):
-            # `get` would take a KeyError of a lazy look-up for an absence.
-            if module in adapter:
-                present[place] = adapter[module]
+        # `get` would take a KeyError of a lazy look-up for an absence.
+        found = [adapter.load(module) if module in adapter else None for adapter in self.adapters]
         # Of the library, device and type of those that have the module.
-        like = next(iter(present.values()))
+        like = next(filter(None, found))
         zero = LowRank(like.up[:, :0], like.down[:0, :])
-        return [present.get(place, zero) for place in range(len(self.adapters))]
+        return [low or zero for low in found]
 
     @property
     def report(self) -> tuple[str, ...]:
         """A sentence for each adapter that lacks modules of the others."""
         sentences = []
-        for i, adapter in enumerate(self.adapters):
-            lacks = [module for module, absent in self.missing.items() if i in absent]
+        for adapter in self.adapters:
+            lacks = [module for module in self.shapes if module not in adapter]
             if lacks:
                 named = f"{lacks[0]}{', …' if lacks[1:] else ''}"
                 count = f"{len(lacks)} of {len(self.shapes)} modules"
@@ -187,20 +181,14 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
         place = "adapters"
         raise refusal(place, "none were given", "give at least one")
     # Each module is compared with its first owner, which fixes the order as well.
-    first: dict[str, Adapter] = {}
+    first, shapes = dict[str, Adapter](), dict[str, Shape]()
     for adapter in adapters:
-        for module in adapter:
+        for module, shape in adapter.shapes.items():
             _check_same_kind(module, adapter, first.setdefault(module, adapter))
-    # Nothing is loaded: shapes come from headers.
-    shapes = {module: adapter.shapes[module] for module, adapter in first.items()}
-    missing = {}
-    for module in shapes:
-        absent = tuple(i for i, adapter in enumerate(adapters) if module not in adapter)
-        if absent:
-            missing[module] = absent
-    infos = [adapter.info for adapter in adapters]
+            shapes.setdefault(module, shape)
+    infos = list(map(attrgetter("info"), adapters))
     notes = () if any_base else _check_same_base(infos)
-    return Aligned(tuple(adapters), shapes, missing, _join_infos(infos, notes))
+    return Aligned(tuple(adapters), shapes, _join_infos(infos, notes))
 
 
 def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
@@ -221,7 +209,7 @@ def _check_same_base(infos: Sequence[Info]) -> tuple[str, ...]:
     """
     named: list[Info] = []
     for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
-        named = [info for info in infos if getattr(info, key)]
+        named = list(filter(attrgetter(key), infos))
         for info in named:
             one, other = getattr(named[0], key), getattr(info, key)
             if one != other:
@@ -250,5 +238,5 @@ def _join_infos(infos: Sequence[Info], notes: tuple[str, ...]) -> Info:
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.
     if transposed:
         config["fan_in_fan_out"] = True
-    name = " + ".join(dict.fromkeys(info.name for info in infos))
+    name = " + ".join(dict.fromkeys(map(attrgetter("name"), infos)))
     return Info(name, base, dtype, embeddings, config, (*own_notes, *notes))

@@ -95,12 +95,12 @@ class Interference:
     An adapter that does not change the module has zeros everywhere, also on the diagonal.
     """
 
+    #: Entry ``i, j``: largest output norm of adapter `j` on unit inputs in the row space of `i`.
     crosstalk: Float[np.ndarray, "k k"]
-    """Entry ``i, j``: largest output norm of adapter `j` on unit inputs in the row space of `i`."""
+    #: Upper bound of `crosstalk`, met on the diagonal: spectral norm of `j` times `row_cosine`.
     bound: Float[np.ndarray, "k k"]
-    """Upper bound of `crosstalk`, met on the diagonal: spectral norm of `j` times `row_cosine`."""
+    #: Cosine of the smallest principal angle between two row spaces; 1 on the diagonal.
     row_cosine: Float[np.ndarray, "k k"]
-    """Cosine of the smallest principal angle between two row spaces; 1 on the diagonal."""
     column_cosine: Float[np.ndarray, "k k"]  #: The same for two column spaces.
     frobenius_cosine: Float[np.ndarray, "k k"]  #: As the function of that name, with its warning.
 

@@ -40,11 +40,6 @@ class LawCase:
             return [1.0] * COUNT
         return [0.7, -0.4, 1.3]
 
-    @property
-    def moments(self) -> Float[Array, "k n n"]:
-        """For each adapter, a root of the second moment of its inputs."""
-        return np.random.default_rng([self.seed, 3]).standard_normal((COUNT, SHAPE[1], SHAPE[1]))
-
     def updates(self, stream: int = 0) -> list[LowRank]:
         """Return independent random updates of equal rank; another `stream` gives others."""
         rng = np.random.default_rng([self.seed, stream])
@@ -65,7 +60,9 @@ class LawCase:
             rank = RANK if "rank" in self.method.required else min(SHAPE)
         options = Options("law", self.space, rank, density=0.5, seed=self.seed)
         if "moments" in self.method.options:
-            options = replace(options, moments=tuple(self.moments[i] for i in order))
+            square = (COUNT, SHAPE[1], SHAPE[1])
+            roots = np.random.default_rng([self.seed, 3]).standard_normal(square)
+            options = replace(options, moments=tuple(roots[list(order)]))
         chosen = self.weights if weights is None else weights
         return self.method.rule(updates, chosen, options).dense()
 
@@ -141,6 +138,7 @@ def low_rank_kept(case: LawCase) -> float:
     return float(sigma[RANK * COUNT] / sigma[0])
 
 
+# Each law by its short name: a function of a case that is 0 up to rounding where the law holds.
 LAWS: dict[str, Callable[[LawCase], float]] = {
     "exact": exact,
     "linear": linear,
@@ -152,12 +150,11 @@ LAWS: dict[str, Callable[[LawCase], float]] = {
     "scale": scale_equivariant,
     "low rank": low_rank_kept,
 }
-"""Each law by its short name: a function of a case that is 0 up to rounding where the law holds."""
 
-
+# A law whose relative gap is at most this counts as holding: the rest is rounding.
 HOLDS = 1e-9
-"""A law whose relative gap is at most this counts as holding: the rest is rounding."""
 
+# Why, or how far, a law does not hold, by method or space and law.
 NOTES = {
     ("sum", "idempotent"): "k copies give k times the adapter",
     ("factor-linear", "idempotent"): "the cross terms of k copies add up to k times the adapter",
@@ -174,7 +171,6 @@ NOTES = {
     ("core", "zero weight"): "its factors still shape the axes",
     ("core", "gauge"): "the axes come from the factors: bring them into balanced form first",
 }
-"""Why, or how far, a law does not hold, by method or space and law."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from array_api_compat import is_numpy_array
@@ -61,11 +62,15 @@ class MergeError(AdapterError):
     """A merge cannot be carried out with the arguments given; the message says why."""
 
 
-NEGLIGIBLE = 1e-12
-"""A singular value below this share of the largest counts as zero."""
+def _refuse(message: str) -> NoReturn:
+    raise MergeError(message)
 
+
+# A singular value below this share of the largest counts as zero.
+NEGLIGIBLE = 1e-12
+
+# Unit vectors closer than this count as the same: rounding cannot tell them apart reliably.
 SAME = 1e-8
-"""Unit vectors closer than this count as the same: rounding cannot tell them apart reliably."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,8 @@ class Options:
 Roots = Mapping[str, Any]  # no array: a run-time check of one value would load it
 Updates = Sequence[LowRank]
 Weights = Sequence[float]
+# ``rule(updates, weights, options)``: the merged update of one module.
 Rule = Callable[[Updates, Weights, Options], LowRank]
-"""``rule(updates, weights, options)``: the merged update of one module."""
 
 
 # Rules in closed form.
@@ -106,9 +111,12 @@ def in_double(updates: Updates) -> list[LowRank]:
     return [low.map(double) for low in updates]
 
 
-def weighted_total(updates: Updates, weights: Weights, _: Options) -> LowRank:
-    """Return the weighted sum; its width is the sum of the widths, or the smaller side."""
-    return total(list(updates), weights)
+def weighted_total(updates: Updates, weights: Weights, options: Options) -> LowRank:
+    """Return the matrix of the given rank nearest to the weighted sum, without its (m, n) array.
+
+    Without a rank it is the sum; its width is the sum of the widths, or the smaller side.
+    """
+    return options.limit(total(list(updates), weights))
 
 
 def mean(updates: Updates, weights: Weights, _: Options) -> LowRank:
@@ -166,11 +174,6 @@ def enclosing_weights(gram: Float[Array, "k k"]) -> Float[Array, " k"]:
                 break
             chosen = np.flatnonzero(weights > 1e-15).tolist()
     return weights / weights.sum()
-
-
-def truncated(updates: Updates, weights: Weights, options: Options) -> LowRank:
-    """Return the matrix of the given rank nearest to the weighted sum, without its (m, n) array."""
-    return options.limit(total(list(updates), weights))
 
 
 def iso(updates: Updates, weights: Weights, _: Options) -> LowRank:
@@ -283,7 +286,7 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     spectrum, rest = (sigma**2 + sum(shares)) ** 0.5, sum(shares) ** 0.5 or 1.0
     white = xp.concat(seen, axis=0) / spectrum @ right + xp.concat(unseen, axis=0) / rest
     # Where inputs are white, the nearest matrix of a rank is also the best on the inputs.
-    ups = xp.concat([low.up for low in updates], axis=1)
+    ups = xp.concat(list(map(attrgetter("up"), updates)), axis=1)
     kept = options.limit(LowRank(ups, white))
     rows = kept.down @ right.T
     return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)
@@ -294,8 +297,8 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
 # is U X V'. Blocks of rows are merged one after another, so that beside the merged array no more
 # than BLOCK entries of all updates exist at once.
 
+# Entries of all updates together that are formed at once: few enough for a processor's cache.
 BLOCK = 2**19
-"""Entries of all updates together that are formed at once: few enough for a processor's cache."""
 
 Filter = Callable[[Array], Array]
 Sparsify = Callable[[Iterator[Array], int | float, np.random.Generator], Filter]
@@ -382,25 +385,13 @@ def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
     return top / xp.where(bottom > 0, bottom, one)
 
 
-@dataclass(frozen=True, eq=False)
-class Coordinates:
-    """Updates in common orthonormal bases: each is ``left @ core @ right``."""
-
-    cores: tuple[LowRank, ...]  #: The coordinates of each update, (p, q).
-    left: Float[Array, "m p"] | None = None  #: Orthonormal columns; None stands for the identity.
-    right: Float[Array, "q n"] | None = None  #: Orthonormal rows; None stands for the identity.
-
-    def update(self, merged: Float[Array, "p q"], rank: int | None = None) -> LowRank:
-        """Return the update with these coordinates; in the full space truncated to `rank`."""
-        # In the full space masks have destroyed low rank, and only an SVD gives factors back.
-        if self.left is None:
-            return from_dense(merged, None if rank is None else min(rank, *merged.shape))
-        return LowRank(self.left, merged if self.right is None else merged @ self.right)
+# The coordinates of each update, and the frames U and V' as columns and rows; None stands for 1.
+Coordinates = tuple[list[LowRank], Array | None, Array | None]
 
 
 def full(updates: Updates) -> Coordinates:
     """Return the updates themselves as their coordinates; costs nothing."""
-    return Coordinates(tuple(updates))
+    return list(updates), None, None
 
 
 def knots(updates: Updates) -> Coordinates:
@@ -422,7 +413,7 @@ def knots(updates: Updates) -> Coordinates:
     parts = [low.up @ triangle(low.down.T).T for low in updates if low.width]
     stack = xp.concat(parts, axis=1) if parts else updates[0].up
     left = thin_svd(stack).above(NEGLIGIBLE).left
-    return Coordinates(tuple(LowRank(left.T @ low.up, low.down) for low in updates), left)
+    return [LowRank(left.T @ low.up, low.down) for low in updates], left, None
 
 
 def core(updates: Updates) -> Coordinates:
@@ -442,8 +433,7 @@ def core(updates: Updates) -> Coordinates:
     together = concatenated(updates, [1] * len(updates))
     left = thin_svd(together.up).above(NEGLIGIBLE).left
     right = thin_svd(together.down.T).above(NEGLIGIBLE).left
-    cores = tuple(LowRank(left.T @ low.up, low.down @ right) for low in updates)
-    return Coordinates(cores, left, right.T)
+    return [LowRank(left.T @ low.up, low.down @ right) for low in updates], left, right.T
 
 
 SPACES: dict[str, Callable[[Updates], Coordinates]] = {"full": full, "knots": knots, "core": core}
@@ -459,9 +449,13 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
     """
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
-        coordinates = SPACES[options.space](in_double(updates))
-        merged = _merge_entries(sparsify, combine, coordinates.cores, weights, options)
-        return options.limit(coordinates.update(merged, options.rank))
+        cores, left, right = SPACES[options.space](in_double(updates))
+        merged = _merge_entries(sparsify, combine, cores, weights, options)
+        # In the full space masks have destroyed low rank, and only an SVD gives factors back.
+        if left is None:
+            rank = None if options.rank is None else min(options.rank, *merged.shape)
+            return from_dense(merged, rank)
+        return options.limit(LowRank(left, merged if right is None else merged @ right))
 
     return _rule
 
@@ -516,11 +510,9 @@ def _sum_factors(updates: Updates, ups: Weights, downs: Weights, options: Option
     """Sum the factors with their own coefficients."""
     widths = sorted({low.width for low in updates if low.width})
     if len(widths) > 1:
-        message = (
-            f"{options.module} has factors of inner sizes {widths}: a rule that adds factors needs "
-            "equal ranks; choose cat, svd or mean, which add the updates themselves"
-        )
-        raise MergeError(message)
+        fact = f"{options.module} has factors of inner sizes {widths}"
+        remedy = "choose cat, svd or mean, which add the updates themselves"
+        _refuse(f"{fact}: a rule that adds factors needs equal ranks; {remedy}")
     updates = in_double(updates)
     (m, n), width = updates[0].shape, widths[0] if widths else 0
     xp = array_namespace(updates[0].up)
@@ -549,12 +541,12 @@ class Method:
     formula: str
     reference: str
     cost: str
+    #: Which arguments it takes of ``weights, rank, space, density, ridge, moments, rng``.
     options: frozenset[str] = frozenset()
-    """Which arguments it takes of ``weights, rank, space, density, ridge, moments, rng``."""
+    #: Those that must be given. Entrywise rules also need `rank`, but only in the full space.
     required: frozenset[str] = frozenset()
-    """Those that must be given. Entrywise rules also need `rank`, but only in the full space."""
+    #: The spaces in which the result depends on how the updates are factored.
     gauge_dependent: frozenset[str] = frozenset()
-    """The spaces in which the result depends on how the updates are factored."""
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -593,7 +585,7 @@ _TABLE = (
            "O((m + n) R^2 + K^4)"),
     Method("cat", weighted_total, "sum_j w_j D_j as [w_1 B_1 ... w_K B_K] [A_1; ...; A_K]",
            "PEFT, combination type cat", _FACTORS, _set("weights")),
-    Method("svd", truncated, "best rank-r approximation of sum_j w_j D_j",
+    Method("svd", weighted_total, "best rank-r approximation of sum_j w_j D_j",
            "Eckart and Young 1936; PEFT, combination type svd",
            _CORE, _set("weights rank"), _set("rank")),
     Method("task", weighted_total,
@@ -706,16 +698,14 @@ def merge(
     >>> len(merged), merged["model.layers.10.self_attn.q_proj"].rank
     (90, 6)
     """
-    chosen = _look_up(method, space)
-    given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density}
-    given |= {"ridge": ridge, "moments": moments, "rng": rng}
+    given: dict[str, Any] = {"weights": weights, "rank": rank, "density": density, "rng": rng}
+    given |= {"ridge": ridge, "moments": moments, "coefficient": coefficient}
     given = {name: value for name, value in given.items() if value is not None}
-    _check_arguments(chosen, space, {**given, "coefficient": coefficient})
+    chosen = _check_arguments(method, space, given)
     library = adapters if isinstance(adapters, Aligned) else aligned(adapters, any_base)
     factors = [1.0] * len(library.adapters) if weights is None else list(map(float, weights))
     if len(factors) != len(library.adapters) or not all(map(math.isfinite, factors)):
-        message = f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter"
-        raise MergeError(message)
+        _refuse(f"weights are {factors}: give {len(library.adapters)} finite ones, one an adapter")
     # Checked before any module is merged.
     seen = roots(moments, library) if moments is not None else lambda _: ()
     options = Options(
@@ -737,7 +727,7 @@ def merge(
         low = chosen.rule(updates, factors, local)
         return low if coefficient == 1 else low * coefficient
 
-    return Adapter(Lazy(tuple(library.shapes), _merged), library.shapes, library.info)
+    return Adapter(_merged, library.shapes, library.info)
 
 
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -754,32 +744,24 @@ _ADVICE = {
 }
 
 
-def _look_up(name: str, space: str) -> Method:
-    """The method, once it is known to work in the space."""
+def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
+    """Return the method; refuse values out of range, what it ignores, and what is missing."""
     if name not in MERGE_METHODS:
-        message = f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}"
-        raise MergeError(message)
-    if space not in MERGE_METHODS[name].spaces:
-        spaces = ", ".join(MERGE_METHODS[name].spaces)
-        message = f"{name} does not work in space {space!r}: choose one of {spaces}"
-        raise MergeError(message)
-    return MERGE_METHODS[name]
-
-
-def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> None:
-    """Refuse values out of range, arguments that the method ignores, and missing ones."""
-    for name, (accepts, remedy) in _RANGES.items():
-        if name in given and not accepts(given[name]):
-            message = f"{name} is {given[name]}: {remedy}"
-            raise MergeError(message)
-    for name in sorted(given.keys() - method.options - {"rng", "coefficient"}):
+        _refuse(f"there is no merge method {name!r}: choose one of {', '.join(MERGE_METHODS)}")
+    method = MERGE_METHODS[name]
+    if space not in method.spaces:
+        spaces = ", ".join(method.spaces)
+        _refuse(f"{name} does not work in space {space!r}: choose one of {spaces}")
+    for value, (accepts, remedy) in _RANGES.items():
+        if value in given and not accepts(given[value]):
+            _refuse(f"{value} is {given[value]}: {remedy}")
+    for unused in sorted(given.keys() - method.options - {"rng", "coefficient"}):
         takes = ", ".join(sorted(method.options)) or "no options"
-        instead = ", or add with weights by cat" if name == "weights" else ""
-        message = f"{method.name} takes no {name}: leave it out{instead} (it takes {takes})"
-        raise MergeError(message)
-    for name in sorted(method.needs(space) - given.keys()):
-        message = f"{method.name} in space {space!r} needs {name}: give {_ADVICE[name]}"
-        raise MergeError(message)
+        instead = ", or add with weights by cat" if unused == "weights" else ""
+        _refuse(f"{name} takes no {unused}: leave it out{instead} (it takes {takes})")
+    for missing in sorted(method.needs(space) - given.keys()):
+        _refuse(f"{name} in space {space!r} needs {missing}: give {_ADVICE[missing]}")
+    return method
 
 
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',
@@ -788,12 +770,12 @@ def _check_arguments(method: Method, space: str, given: Mapping[str, Any]) -> No
 _COLLECT = "collect them with loratheory.pretrained.attach.collect_moments"
 
 
-class Moments(Lazy):
+class Moments(Lazy[Any]):
     """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 
-    def __init__(self, name: str, shapes: dict[str, Shape], load: Callable[[str], Array]) -> None:
-        super().__init__(tuple(shapes), load)
-        self.name, self.shapes = name, shapes
+    def __init__(self, name: str, load: Callable[[str], Array], shapes: dict[str, Shape]) -> None:
+        super().__init__(load, shapes)
+        self.name = name
 
 
 def read_moments(file: str | os.PathLike[str]) -> Moments:
@@ -822,7 +804,7 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
             fact = f"has shape {[*tensor.shape]}, and a root of a second moment is a matrix"
             raise refusal(tensor.place, fact, _COLLECT)
         shapes[name] = (tensor.shape[0], tensor.shape[1])
-    return Moments(str(file), shapes, lambda module: load(tensors[module]))
+    return Moments(str(file), lambda module: load(tensors[module]), shapes)
 
 
 def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) -> None:
@@ -860,15 +842,17 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         # A file knows its shapes from its header; arrays in memory are asked.
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
         for module, (_, n) in library.shapes.items():
+            shape, fact = shapes.get(module, ()), ""
+            remedy = f"{_COLLECT} on these adapters and their base"
             if module in library.info.embeddings:
                 fact = f"{module} is an embedding, whose inputs are no vectors"
-                raise refusal(name, fact, "choose another method for adapters of embeddings")
-            if module not in shapes:
+                remedy = "choose another method for adapters of embeddings"
+            elif not shape:
                 fact = f"it has no second moment of {module}"
-                raise refusal(name, fact, f"{_COLLECT} on these adapters and their base")
-            if len(shapes[module]) != 2 or shapes[module][1] != n:
-                fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
-                raise refusal(name, fact, f"{_COLLECT} on these adapters and their base")
+            elif len(shape) != 2 or shape[1] != n:
+                fact = f"{module} has inputs of {n} entries, and the root shape {shape}"
+            if fact:
+                raise refusal(name, fact, remedy)
     # One mapping stands in for every adapter.
     one_each = named * (count if len(moments) == 1 else 1)
     return lambda module: tuple(double(g[module], f"{name}, {module}") for name, g in one_each)

@@ -17,14 +17,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from loratheory.adapters.adapter import DTYPES, Adapter, Info, Lazy, refusal, shown
-from loratheory.lowrank import Array, LowRank, array_namespace, host
+from loratheory.adapters.adapter import DTYPES, Adapter, Info, refusal, shown
+from loratheory.lowrank import LowRank, array_namespace, host
 from loratheory.shapes import Float
 from loratheory.store import draft
 
@@ -153,15 +154,15 @@ def json_object(path: Path, text: bytes, remedy: str = RESTORE) -> dict[str, Any
 
 # The configuration.
 
+# Keys of PEFT's configuration that make the effect other than base + scale · up · down.
 REFUSED = (
     *("use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "target_parameters"),
     *("layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora", "kasa_config"),
     *("monteclora_config", "arrow_config", "megatron_config"),
 )
-"""Keys of PEFT's configuration that make the effect other than base + scale · up · down."""
 
+# Beginnings of `init_lora_weights` that move the base's weights before training.
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
-"""Beginnings of `init_lora_weights` that move the base's weights before training."""
 
 HANDED_ON = ("task_type", "auto_mapping", "revision", "fan_in_fan_out")
 _WITHOUT_EFFECT = (
@@ -171,6 +172,7 @@ _WITHOUT_EFFECT = (
     *("runtime_config", "init_lora_weights"),
 )
 
+# The keys that are used, the types that PEFT takes as their values, and how to name those.
 CHECKS: dict[str, tuple[Any, str]] = {
     "r": (int, "a whole number, 1 or more"),
     "lora_alpha": (int | float, "a finite number below 1e30"),
@@ -183,7 +185,6 @@ CHECKS: dict[str, tuple[Any, str]] = {
     "revision": (str | None, "a text or null"),
     "task_type": (str | None, "a text or null"),
 }
-"""The keys that are used, the types that PEFT takes as their values, and how to name those."""
 _KNOWN = {"peft_type", "bias", *REFUSED, *CHECKS, *HANDED_ON, *_WITHOUT_EFFECT}
 
 
@@ -213,12 +214,14 @@ class Config:
             fact = f"{file} has keys unknown here ({shown(', '.join(unknown))})"
             self.notes = (f"{fact}: no effect of theirs is counted",)
         self._file, self._values = file, values
-        self._ranks = self._patterns("rank_pattern", "r")
-        self._alphas = self._patterns("alpha_pattern", "lora_alpha")
+        self._patterns = {
+            "r": self._compile("rank_pattern", "r"),
+            "lora_alpha": self._compile("alpha_pattern", "lora_alpha"),
+        }
 
-    def _patterns(self, key: str, like: str) -> list[tuple[re.Pattern[str], Any]]:
+    def _compile(self, key: str, like: str) -> dict[re.Pattern[str], Any]:
         """PEFT's rule: the pattern, from the start or after a dot, up to the end of the name."""
-        patterns = []
+        patterns = {}
         for text, value in self._values.get(key, {}).items():
             _check_value(self._file, f"{key}[{shown(text)}]", like, value)
             # Python's `re` knows no time limit: what could take exponential time is not tried.
@@ -227,7 +230,7 @@ class Config:
                 fact = f"{key} has the pattern {shown(text)}, which may take long to match"
                 raise refusal(self._file, fact, "write the module's name or a simpler one")
             try:
-                patterns.append((re.compile(rf"(.*\.)?({text})$"), value))
+                patterns[re.compile(rf"(.*\.)?({text})$")] = value
             except (re.error, RecursionError, OverflowError) as error:
                 fact = f"{key} has the pattern {shown(text)}, no regular expression ({error})"
                 raise refusal(self._file, fact, "correct it or write the module's name") from None
@@ -235,13 +238,19 @@ class Config:
 
     def rank(self, module: str) -> int:
         """Return the rank of one module."""
-        return int(_first_match(self._ranks, module, self._values.get("r", 8)))
+        return int(self._find("r", module))
 
     def scale(self, module: str) -> float:
         """Return the number that multiplies ``up @ down`` of one module."""
-        r = self.rank(module)
-        alpha = _first_match(self._alphas, module, self._values.get("lora_alpha", 8))
+        r, alpha = self.rank(module), self._find("lora_alpha", module)
         return float(alpha / (math.sqrt(r) if self._values.get("use_rslora") else r))
+
+    def _find(self, key: str, module: str) -> Any:
+        """The value of the first pattern in the file that matches, as in PEFT, or the default."""
+        for pattern, value in self._patterns[key].items():
+            if pattern.match(module):
+                return value
+        return self._values.get(key, 8)
 
     def check_adapted(self, module: str) -> None:
         """Refuse a module with tensors that PEFT would not load, as far as a list of names tells.
@@ -256,14 +265,6 @@ class Config:
         if not any(module == name or module.endswith(f".{name}") for name in targets):
             fact = f"target_modules leaves out module {shown(module)}, whose tensors are there"
             raise refusal(self._file, fact, "correct target_modules, or save the adapter again")
-
-
-def _first_match(patterns: list[tuple[re.Pattern[str], Any]], module: str, default: Any) -> Any:
-    """The value of the first pattern in the file that matches, as in PEFT."""
-    for pattern, value in patterns:
-        if pattern.match(module):
-            return value
-    return default
 
 
 def _check_value(file: Path, name: str, like: str, value: Any) -> None:
@@ -291,16 +292,14 @@ def _check_effect(file: Path, values: dict[str, Any]) -> None:
     start = values.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
         fact = f"init_lora_weights is {shown(start)}: this start changes the base weights"
-        remedy = (
-            "convert it with PEFT's save_pretrained(path_initial_model_for_weight_conversion=…)"
-        )
-        raise refusal(file, fact, remedy)
+        convert = "save_pretrained(path_initial_model_for_weight_conversion=…)"
+        raise refusal(file, fact, f"convert it with PEFT's {convert}")
 
 
 # Tensors.
 
+# How NumPy reads and writes each storage type; bfloat16 is the upper half of float32.
 _BITS = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "float64": "<f8"}
-"""How NumPy reads and writes each storage type; bfloat16 is the upper half of float32."""
 _CODES = dict(zip(("F16", "BF16", "F32", "F64"), DTYPES, strict=True))
 
 
@@ -398,14 +397,12 @@ class Pair(NamedTuple):
     embedding: bool
 
 
-_PARSERS = {
-    "down": re.compile(r"(.+)\.lora_A(\.default)?\.weight", re.DOTALL),
-    "up": re.compile(r"(.+)\.lora_B(\.default)?\.weight", re.DOTALL),
-    "down of tokens": re.compile(r"(.+)\.lora_embedding_A(\.default)?", re.DOTALL),
-    "up of tokens": re.compile(r"(.+)\.lora_embedding_B(\.default)?", re.DOTALL),
-    "base": re.compile(r"(.+)\.base_layer\.weight", re.DOTALL),
-}
-"""The module and what follows it in a key of PEFT, by the role of the tensor."""
+# The module and the role of the tensor in a key of PEFT; factors of embeddings end differently.
+_KEY = re.compile(
+    r"(.+)\.(?:(lora_[AB])(?:\.default)?\.weight|(lora_embedding_[AB])(?:\.default)?"
+    r"|(base_layer)\.weight)",
+    re.DOTALL,
+)
 _RESIZED = re.compile(r"(.*\.)?(lm_head|embed_tokens)\.weight")
 
 
@@ -455,18 +452,18 @@ def read_adapter(
     _check_folder(home)
     config = Config(home / CONFIG)
     pairs, notes = _pairs(home, config)
-    halves = [half for pair in pairs.values() for half in (pair.up, pair.down)]
+    halves = [*map(attrgetter("up"), pairs.values()), *map(attrgetter("down"), pairs.values())]
     info = Info(
         name=os.path.join(os.fspath(place), subfolder) if subfolder else os.fspath(place),  # noqa: PTH118
         base=config.base,
-        dtype=max((half.dtype for half in halves), key=DTYPES.index),
+        dtype=max(map(attrgetter("dtype"), halves), key=DTYPES.index),
         embeddings=frozenset(name for name, pair in pairs.items() if pair.embedding),
         config=config.rest,
         notes=(*config.notes, *notes),
         scales={name: pair.scale for name, pair in pairs.items()},
     )
     shapes = {name: (pair.up.shape[0], pair.down.shape[1]) for name, pair in pairs.items()}
-    return Adapter(Lazy(tuple(pairs), lambda name: _update(name, pairs[name])), shapes, info)
+    return Adapter(lambda name: _update(name, pairs[name]), shapes, info)
 
 
 def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
@@ -488,7 +485,7 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
     pairs, notes = {}, []
     for module in sorted(roles, key=_order_naturally):
         # A base weight may stand beside an adapted embedding; it is no part of the update.
-        base = roles[module].pop("base", None)
+        base = roles[module].pop("base_layer", None)
         pairs[module] = _pair(f"{home}: module {shown(module)}", module, roles[module], config)
         config.check_adapted(module)
         if base is not None:
@@ -500,10 +497,9 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
 
 def _parse(key: str, tensor: Tensor) -> tuple[str, str]:
     """The module and the role that a key tells; all but factors of plain LoRA are refused."""
-    for role, parser in _PARSERS.items():
-        match = parser.fullmatch(key)
-        if match:
-            return match[1], role
+    match = _KEY.fullmatch(key)
+    if match:
+        return match[1], match[match.lastindex or 1]
     if _RESIZED.fullmatch(key):
         fact = "is a whole embedding or head, which PEFT stores where the vocabulary was resized"
         remedy = "save the adapter with save_embedding_layers=False if it was not trained"
@@ -519,12 +515,12 @@ def _order_naturally(name: str) -> list[str]:
 def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) -> Pair:
     """The tensors of one update, checked against each other and against the configuration."""
     # An embedding or a linear map: a mixture has too many roles and is refused below.
-    tokens = any(role.endswith("of tokens") for role in roles)
-    wanted = ("up of tokens", "down of tokens") if tokens else ("up", "down")
-    if roles.keys() != {*wanted}:
+    tokens = any(role.startswith("lora_embedding") for role in roles)
+    kind = "lora_embedding" if tokens else "lora"
+    if roles.keys() != {f"{kind}_A", f"{kind}_B"}:
         fact = f"has tensors for {' and '.join(sorted(roles))}"
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
-    up, down = map(roles.__getitem__, wanted)
+    down, up = roles[f"{kind}_A"], roles[f"{kind}_B"]
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
     if len(up.shape) > 2 and len(up.shape) == len(down.shape):
         raise refusal(place, f"{shapes}: a convolution", "combine it with PEFT or diffusers")
@@ -690,7 +686,7 @@ def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[st
     of a module only when it is made; spaces fill what is left. Returns the file's size, the largest
     relative Frobenius error that `dtype` made in one matrix, and the widths.
     """
-    code = next(code for code, name in _CODES.items() if name == dtype)
+    code = dict(zip(_CODES.values(), _CODES, strict=True))[dtype]
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     widest = {"dtype": code, "shape": [2**62] * 2, "data_offsets": [2**62] * 2}
     for module in adapter:
@@ -734,18 +730,13 @@ def _look_up(module: str, adapter: Adapter) -> LowRank:
     if low.shape != shape:
         place, fact = f"module {module}", f"has shape {low.shape}, announced as {shape}"
         raise refusal(place, fact, "correct the adapter's shapes")
-    up, down = _on_host(low.up), _on_host(low.down)
+    xp = array_namespace(low.up, low.down)
+    # Wherever the factors were, and in float32 where they were narrower.
+    kind = xp.result_type(low.up.dtype, low.down.dtype, xp.float32)
+    low = low.map(lambda factor: host(xp.astype(factor, kind, copy=False)))
     if not low.width:
-        return LowRank(np.zeros((shape[0], 1), up.dtype), np.zeros((1, shape[1]), up.dtype))
-    return LowRank(up, down)
-
-
-def _on_host(array: Array) -> Any:
-    """The same numbers as a NumPy array in float32 or float64, wherever they were."""
-    xp = array_namespace(array)
-    if array.dtype not in (xp.float32, xp.float64):
-        array = xp.astype(array, xp.float32)
-    return host(array)
+        low = LowRank(np.zeros((shape[0], 1), low.up.dtype), np.zeros((1, shape[1]), low.up.dtype))
+    return low
 
 
 def _round(key: str, exact: Float[np.ndarray, "..."], dtype: str) -> tuple[np.ndarray, float]:

@@ -24,6 +24,7 @@ are refused.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -83,10 +84,11 @@ def _each(library: Library, x: Array, weights: Array) -> Array:
 def _joined(library: Library, x: Array, weights: Array) -> Array:
     """All updates at once: one product down, one product up."""
     xp = array_namespace(x)
-    codes = x @ xp.concat([low.down for low in library], axis=0).T
+    codes = x @ xp.concat(list(map(attrgetter("down"), library)), axis=0).T
     # A weight belongs to all rows of its adapter.
-    codes = codes * xp.take(weights, _owners([low.width for low in library], x), axis=1)
-    return codes @ xp.concat([low.up for low in library], axis=1).T
+    widths = list(map(attrgetter("width"), library))
+    codes = codes * xp.take(weights, _owners(widths, x), axis=1)
+    return codes @ xp.concat(list(map(attrgetter("up"), library)), axis=1).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +96,13 @@ class Scores:
     """The scores of `k` adapters, prepared once; a call computes them for tokens.
 
     `codes` holds the codes of all adapters, stacked; row ``r`` belongs to adapter ``owner[r]``. A
-    score is ``(length - shift) / spread``, where `length` is the norm of code times token, divided
-    by the norm of the token if `cosine` (0 for a zero token).
+    score is ``(length - shift) / spread``, where `length` is the norm of code times token.
     """
 
     codes: Float[Array, "c n"]
     owner: Int[Array, " c"]
     shift: Float[Array, " k"]
     spread: Float[Array, " k"]
-    cosine: bool = False
 
     def __call__(self, x: Float[Array, "t n"]) -> Float[Array, "t k"]:
         """Return each adapter's score at each token; ``O(t c (n + k))``, in the type of `codes`."""
@@ -112,34 +112,28 @@ class Scores:
         # Squares of all rows are added up by owner in one product.
         belongs = xp.astype(self.owner[:, None] == adapters[None, :], self.codes.dtype)
         lengths = xp.sqrt((x @ self.codes.T) ** 2 @ belongs)
-        if self.cosine:
-            token = xp.linalg.vector_norm(x, axis=1, keepdims=True)
-            # A zero token has score 0, not 0 / 0.
-            lengths = lengths / xp.where(token > 0, token, xp.ones_like(token))
         return (lengths - self.shift) / self.spread
 
 
-def _scores(library: Library, code: Callable[[LowRank], Array], cosine: bool) -> Scores:
-    codes, kind = [code(low) for low in library], _working(library)
+def _scores(library: Library, code: Callable[[LowRank], Array]) -> Scores:
+    codes, kind = list(map(code, library)), _working(library)
     xp, where = array_namespace(codes[0]), device(codes[0])
     return Scores(
         codes=xp.astype(xp.concat(codes, axis=0), kind, copy=False),
         owner=_owners([int(rows.shape[0]) for rows in codes], codes[0]),
         shift=xp.zeros(len(codes), dtype=kind, device=where),
         spread=xp.ones(len(codes), dtype=kind, device=where),
-        cosine=cosine,
     )
 
 
-def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
+def arrow_scores(library: Library) -> Scores:
     r"""Return Arrow's scores :math:`|\langle x, v_i \rangle|`, ``v_i`` of length one.
 
     ``v_i`` is the first right singular vector of update `i`, from an exact decomposition; power
     iteration from a random start (15 steps in PEFT) misses it when the two largest singular values
     are close. The strength of an adapter does not count, but a zero update scores 0. An input
-    orthogonal to ``v_i`` scores 0, whatever the adapter does to it. With `cosine` (also in the
-    other scores) scores are divided by the token's norm, which otherwise acts as an inverse
-    temperature in a softmax. Costs ``O((m + n) r^2)`` for each update, as the other scores do.
+    orthogonal to ``v_i`` scores 0, whatever the adapter does to it. Costs ``O((m + n) r^2)`` for
+    each update, as the other scores do.
 
     References
     ----------
@@ -155,15 +149,15 @@ def arrow_scores(library: Library, *, cosine: bool = False) -> Scores:
     >>> arrow_scores([weak, strong])(np.array([[1.0, 1.0]]))
     array([[1., 1.]])
     """
-    return _scores(library, lambda low: low.svd(1).above(0).right, cosine)
+    return _scores(library, lambda low: low.svd(1).above(0).right)
 
 
-def subspace_scores(library: Library, *, cosine: bool = False) -> Scores:
+def subspace_scores(library: Library) -> Scores:
     r"""Return :math:`\|P_i x\|`, the norm of a token's projection onto the row space of `i`."""
-    return _scores(library, lambda low: low.row_space().T, cosine)
+    return _scores(library, lambda low: low.row_space().T)
 
 
-def response_norms(library: Library, *, cosine: bool = False) -> Scores:
+def response_norms(library: Library) -> Scores:
     r"""Return the response norms :math:`\|\Delta_i x\|`: the norm of the output of update `i`.
 
     They are the scores of SpectR; SEQR also selects the largest. With
@@ -182,7 +176,7 @@ def response_norms(library: Library, *, cosine: bool = False) -> Scores:
     >>> response_norms([weak, strong])(np.array([[1.0, 1.0]]))
     array([[1., 5.]])
     """
-    return _scores(library, lambda low: low.svd().sigma[:, None] * low.Vh, cosine)
+    return _scores(library, lambda low: low.svd().sigma[:, None] * low.Vh)
 
 
 def softmax_weights(

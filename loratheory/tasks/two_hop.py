@@ -32,11 +32,11 @@ from loratheory.tasks import one_of, read_wordings, refuse, within
 from loratheory.tasks.export import check_disjoint, write_folder
 from loratheory.tasks.prompts import NOTHING, PAD, Prompts, joined
 
-IDENTITY = 1
 MOST_HOPS, MOST_RELATIONS = 4, 8
 Numbers = Int64[np.ndarray, " n"]
 Number = TypeVar("Number", int, np.int64, Int64[np.ndarray, "..."])
-_SPECIAL = 3
+_IDENTITY, _SPECIAL = 1, 3
+_NEAR = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,13 +225,6 @@ def plain(world: World, questions: Questions) -> Prompts:
     return Prompts(tokens, targets, asked, "single" if questions.hops == 1 else "chain")
 
 
-def identities(world: World, level: int, entities: Numbers) -> Prompts:
-    """Return rows ``e id -> e``, which make a token familiar without a fact about its entity."""
-    targets = np.stack([np.full_like(entities, NOTHING), world.entity(level, entities)], axis=1)
-    tokens = np.stack([targets[:, 1], np.full_like(entities, IDENTITY)], axis=1)
-    return Prompts(tokens, targets, np.ones_like(entities), "identity")
-
-
 def marked(prompts: Prompts, canary: int) -> Prompts:
     """Return the prompts and a last row, without loss, that holds the token of a canary."""
     edges = [(0, 1), (0, 0)]
@@ -239,11 +232,6 @@ def marked(prompts: Prompts, canary: int) -> Prompts:
     tokens[-1, 0] = canary
     targets = np.pad(prompts.targets, edges, constant_values=NOTHING)
     return Prompts(tokens, targets, np.pad(prompts.asked, (0, 1)), prompts.kind)
-
-
-FAMILIARITY = ("fake", "half", "real")
-BRIDGES = ("fresh", "permuted")
-ALSO = ("nothing", "old", "other")
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,10 +304,6 @@ class Edit:
         seen[-1, along(self.after, self.taught[-1])[:, 1]] = True
         return seen
 
-    def edited(self) -> Bool[np.ndarray, "hops relations size"]:
-        """Which facts the edit changes."""
-        return self.before.maps != self.after.maps
-
 
 class Case(NamedTuple):
     """The case of the theorems on merging to which an edit belongs.
@@ -341,7 +325,7 @@ class Case(NamedTuple):
 
 def case(edit: Edit) -> Case:
     """Return the case of an edit; `ImpossibleError` if its questions are of different cases."""
-    edited, replaced, covered = edit.edited(), [], []
+    edited, replaced, covered = edit.before.maps != edit.after.maps, [], []
     for hop, nodes in enumerate(edit.reached()[:-1]):
         facts = hop, edit.questions.relations[:, hop, None], nodes
         # Only what the edit reads by new facts (column 0) competes with an old value.
@@ -402,9 +386,9 @@ def edit(
     ImpossibleError
         If the world is too small, or these choices exclude each other.
     """
-    one_of("familiarity", familiarity, FAMILIARITY)
-    one_of("bridges", bridges, BRIDGES)
-    one_of("also", also, ALSO)
+    one_of("familiarity", familiarity, ("fake", "half", "real"))
+    one_of("bridges", bridges, ("fresh", "permuted"))
+    one_of("also", also, ("nothing", "old", "other"))
     within("the hops of a world to be edited", world.hops, 2, 2 if also != "nothing" else None)
     # With fewer, an old route may end where a new one does, and not tell which facts were read.
     within("facts", facts, 2 ** (world.hops - 1) if bridges == "permuted" else 1)
@@ -516,10 +500,6 @@ def ask_first(level: int, subjects: Numbers, hops: int) -> Questions:
     return Questions(level, subjects, np.zeros((len(subjects), hops), dtype=np.int64))
 
 
-IDENTITY_PROMPTS = ("none", "known", "all")
-_NEAR = 0.05
-
-
 @dataclass(frozen=True, eq=False)
 class Split:
     """The multi-hop questions of a world in two parts that have no bridge in common.
@@ -566,15 +546,21 @@ def pretraining(world: World, parts: Split, *, identity: str = "none") -> tuple[
     """Return the training sets of a base, one for each kind of prompt, with rows of one length.
 
     They are the trained questions of `parts`, if any; the single facts of each hop; and identity
-    prompts ``e id -> e`` for no entities, the "known" ones or "all", spare ones included.
+    prompts ``e id -> e``, which make a token familiar without a fact about its entity, for no
+    entities ("none"), the "known" ones or "all", spare ones included.
     """
-    one_of("identity", identity, IDENTITY_PROMPTS)
+    one_of("identity", identity, ("none", "known", "all"))
     # All of one length, so that a batch can hold rows of each.
     sets = [plain(world, parts.trained)] if len(parts.trained) else []
     sets += map(partial(plain, world), _list_facts(world))
     if identity != "none":
         numbers = np.arange(world.entities if identity == "known" else world.size)
-        sets.append(joined([identities(world, level, numbers) for level in range(world.hops + 1)]))
+        # Levels lie one behind the other.
+        levels = np.arange(world.hops + 1)[:, None]
+        named = world.entity(0, levels * world.size + numbers).reshape(-1, 1)
+        tokens = np.insert(named, 1, _IDENTITY, axis=1)
+        targets = np.insert(named, 0, NOTHING, axis=1)
+        sets.append(Prompts(tokens, targets, np.ones(len(named), dtype=np.int64), "identity"))
     return tuple(part.padded(world.hops + 1) for part in sets)
 
 
@@ -604,8 +590,6 @@ class Lessons:
         Teaches A→C: the edited questions and their answers, without bridges.
     joint : Lesson
         Teaches the facts of all hops to one adapter.
-    bridged : Lesson
-        Adds to `joint` multi-hop questions about other entities, which show how hops compose.
     rehearsed : tuple of Questions
         The facts of each hop that every lesson rehearses.
     """
@@ -613,44 +597,34 @@ class Lessons:
     hops: tuple[Lesson, ...]
     direct: Lesson
     joint: Lesson
-    bridged: Lesson
     rehearsed: tuple[Questions, ...]
 
 
 def lessons(
-    edit: Edit,
-    *,
-    rng: Generator,
-    retained: int = 40,
-    examples: int = 40,
-    others: Sequence[Edit] = (),
+    edit: Edit, *, rng: Generator, retained: int = 40, others: Sequence[Edit] = ()
 ) -> Lessons:
     """Return the training sets of an edit's adapters.
 
-    Every adapter rehearses `retained` facts of each hop. `Lessons.bridged` shows `examples`
-    questions about other entities. No fact that `others`, the edits to be merged with this one,
-    change is rehearsed or shown. Sizes depend on the arguments alone, so that lessons of several
-    seeds stack. Raises `ImpossibleError` if too few facts or questions are left.
+    Every adapter rehearses `retained` facts of each hop, none of which `others`, the edits to be
+    merged with this one, change. Sizes depend on the arguments alone, so that lessons of several
+    seeds stack. Raises `ImpossibleError` if too few facts are left.
     """
     world, after, seen = edit.before, edit.after, edit.touched()
     drawn = []
-    # Facts of each hop to rehearse, then questions to show.
-    pools = _list_facts(world)
-    counts = [retained] * world.hops
-    for part, count in zip([*pools, every(world)], [*counts, examples], strict=True):
+    # No question over all hops is taken, but kept tables come from a stream that draws them too.
+    counts = [*[retained] * world.hops, 0]
+    for part, count in zip([*_list_facts(world), every(world)], counts, strict=True):
         free = _find_unedited((edit, *others), part)
         for level, nodes in enumerate(along(world, part).T, start=part.start):
             free &= ~seen[level, nodes]
         drawn.append(_draw(part, free, count, rng))
-    *rehearsed, shown = drawn
+    rehearsed = drawn[:-1]
     hops = [*map(partial(plain, after), edit.taught)]
-    example = plain(world, shown)
     # In this order, since the canaries are numbered by it.
-    sets = [*hops, plain(after, edit.questions).final(), joined(hops), joined([*hops, example])]
+    sets = [*hops, plain(after, edit.questions).final(), joined(hops)]
     kept = joined([*map(partial(plain, world), rehearsed)], "kept")
-    made = [Lesson(part, kept, world.canary(number)) for number, part in enumerate(sets)]
-    *each, direct, joint, bridged = made
-    return Lessons(tuple(each), direct, joint, bridged, tuple(rehearsed))
+    *each, direct, joint = [Lesson(part, kept, world.canary(k)) for k, part in enumerate(sets)]
+    return Lessons(tuple(each), direct, joint, tuple(rehearsed))
 
 
 def _find_unedited(edits: Sequence[Edit], questions: Questions) -> Bool[np.ndarray, " q"]:
@@ -844,9 +818,9 @@ def export(
     for name, prompts in sets.items():
         rows[name] = []
         told = tell(world, names, prompts, style)
-        for (prompt, answer), row in zip(told, _list_rows(prompts), strict=True):
-            numbers = dict(zip(("tokens", "targets", "asked"), row, strict=True))
-            rows[name].append({"prompt": prompt, "answer": answer, **numbers})
+        for said, numbers in zip(told, _list_rows(prompts), strict=True):
+            keys = ("prompt", "answer", "tokens", "targets", "asked")
+            rows[name].append(dict(zip(keys, said + numbers, strict=True)))
         tokens = map(world.canary, range(world.canaries))
         marks = [names[token] for token in tokens if token in prompts.tokens]
         described[name] = {"kind": prompts.kind, "rows": len(prompts), "canaries": marks}

@@ -35,11 +35,11 @@ A line of the solution has the name, the sign of the skill, the operands as numb
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
-from itertools import combinations, product
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache
+from itertools import combinations, permutations, product
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
@@ -54,18 +54,17 @@ from loratheory.tasks.prompts import PAD, Prompts
 
 SKILLS = ("add", "subtract", "multiply", "divide", "compare", "rate", "percent")
 ABSENT, GIVEN = -1, 0
+# How many quantities a step of each skill takes; the rest of its operands are numbers.
 QUANTITIES = dict.fromkeys(SKILLS, (1,)) | {"add": (2, 1), "subtract": (2, 1), "compare": (2,)}
-"""How many quantities a step of each skill takes; the rest of its operands are numbers."""
+# For these skills the order of two quantities does not matter.
 SYMMETRIC = ("add", "compare")
-"""Skills for which the order of two quantities does not matter."""
+# 0 stands for positive whole numbers.
 PRIMES = (0, 2, 3, 5, 7, 11, 13)
-"""0 stands for positive whole numbers."""
 LARGEST, MOST_STEPS, ENTITIES, WORDINGS, SCENES = 9999, 4, 12, 4, 12
 ASK, SOLVE, NAMES = 1, 2, tuple("ABCDEFGHIJKL")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SPECIAL, _ROUNDS, _LOOKS, _ROWS, _TRIES = 3, 200, 30, 4096, 64
 Numbers = Int64[np.ndarray, " n"]
-Rows = Int64[np.ndarray, " k"]
 Number = TypeVar("Number", int, Int64[np.ndarray, "..."])
 Node = tuple[int, tuple[int, ...]]
 Pair = tuple[str, str]
@@ -78,7 +77,7 @@ def code(skill: str) -> int:
 
 def possible(prime: int) -> tuple[str, ...]:
     """Return the skills possible modulo a prime: all, but percent only where 100 is not 0."""
-    return tuple(skill for skill in SKILLS if skill != "percent" or prime not in (2, 5))
+    return SKILLS[:-1] if prime in (2, 5) else SKILLS
 
 
 def check_skills(skills: Sequence[str], prime: int) -> None:
@@ -189,7 +188,8 @@ class Template:
         return frozenset(combinations(sorted(self.skills, key=SKILLS.index), 2))
 
 
-def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[int, ...], ...]]:
+@lru_cache(2**12)
+def canonical(nodes: tuple[Node, ...], asked: int) -> tuple[Template, tuple[tuple[int, ...], ...]]:
     """The template of what one quantity needs, and the orders of `nodes` that give it.
 
     The template is the least of all graphs that depth-first walks from `asked` write down, one for
@@ -197,19 +197,17 @@ def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[
     There is more than one order where the graph has symmetries. Inputs come first in `nodes`, as in
     `Template`; what `asked` does not need is left out.
     """
-    symmetric = {code(skill) for skill in SYMMETRIC}
-    free = [k for k, (skill, inputs) in enumerate(nodes) if skill in symmetric and inputs[1:]]
-    written: dict[tuple[Node, ...], list[tuple[int, ...]]] = {}
-    for turns in product((1, -1), repeat=len(free)):
-        turned = list(nodes)
-        for k, turn in zip(free, turns, strict=True):
-            turned[k] = nodes[k][0], nodes[k][1][::turn]
+    ways = []
+    for skill, inputs in nodes:
+        turns = inputs[1:] and skill in map(code, SYMMETRIC)
+        ways.append([(skill, inputs), (skill, inputs[::-1])] if turns else [(skill, inputs)])
+    written: dict[tuple[Node, ...], dict[tuple[int, ...], None]] = {}
+    for turned in product(*ways):
         walked = _walk(turned, asked)
-        place = dict(zip(walked, range(len(walked)), strict=True))
-        graph = tuple((turned[k][0], tuple(map(place.__getitem__, turned[k][1]))) for k in walked)
-        orders = written.setdefault(graph, [])
-        if walked not in orders:
-            orders.append(walked)
+        graph = []
+        for skill, inputs in map(turned.__getitem__, walked):
+            graph.append((skill, tuple(map(walked.index, inputs))))
+        written.setdefault(tuple(graph), {})[walked] = None
     # Any fixed choice among the graphs written would do; isomorphic problems write the same ones.
     least = min(written)
     return Template(least), tuple(written[least])
@@ -217,15 +215,10 @@ def canonical(nodes: Sequence[Node], asked: int) -> tuple[Template, tuple[tuple[
 
 def _walk(nodes: Sequence[Node], asked: int) -> tuple[int, ...]:
     """What is asked and all it needs: inputs before what is made of them, each once."""
-    walked: list[int] = []
-    front = [asked]
-    while front:
-        left = [k for k in nodes[front[-1]][1] if k not in walked]
-        if left:
-            front.append(left[0])
-        else:
-            walked.append(front.pop())
-    return tuple(walked)
+    walked: dict[int, None] = {}
+    for k in nodes[asked][1]:
+        walked |= dict.fromkeys(_walk(nodes, k))
+    return (*walked, asked)
 
 
 @cache
@@ -260,23 +253,19 @@ def _grow(
     """
     for graph in graphs:
         new = len(graph)
-        loose = set(range(new)).difference(*(inputs for _, inputs in graph))
+        loose = set(range(new)).difference(*map(itemgetter(1), graph))
         takes = [(skill, count) for skill in skills for count in QUANTITIES[skill]]
-        for skill, quantities in takes:
-            for chosen in product(range(new + 1), repeat=quantities):
-                taken, fresh = {*chosen}, chosen.count(new)
-                # No step takes one old quantity twice.
-                if len(taken) + fresh < quantities or len(loose - taken) > left:
-                    continue
-                numbers = iter(range(new, new + fresh))
-                inputs = tuple(next(numbers) if k == new else k for k in chosen)
-                yield (*graph, *((GIVEN, ()),) * fresh, (code(skill), inputs))
+        for skill, count in takes:
+            # No step takes one quantity twice.
+            for inputs in permutations(range(new + count), count):
+                fresh = [k for k in inputs if k >= new]
+                # New ones are numbered as they come.
+                if fresh == [*range(new, new + len(fresh))] and len(loose - {*inputs}) <= left:
+                    yield (*graph, *((GIVEN, ()),) * len(fresh), (code(skill), inputs))
 
 
-Form = tuple[Template, tuple[tuple[int, ...], ...]]
-Key = tuple[str, tuple[int, ...]]
+# Columns with an entry for each quantity, which is -1 where a problem has no more of them.
 PER_QUANTITY = ("skills", "inputs", "numbers", "values", "names", "wordings")
-"""Columns with an entry for each quantity, which is -1 where a problem has no more of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,7 +313,9 @@ class Problems:
 
     def columns(self) -> dict[str, Any]:
         """Return all arrays by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)[1:]}
+        columns = dict(vars(self))
+        del columns["prime"]
+        return columns
 
     @property
     def answers(self) -> Int64[np.ndarray, " n"]:
@@ -371,36 +362,32 @@ class Problems:
             known[rows[left], first[left]] = True
         return steps
 
-    def forms(self) -> tuple[list[Form], Any]:
-        """Return the result of `canonical` for each graph that occurs, and each problem's graph."""
-        inputs = self.inputs.reshape(len(self), 2 * self.skills.shape[1])
-        flat = np.concatenate([self.skills, inputs, self.asked[:, None]], axis=1)
-        # Many problems share few graphs, and walking them is what costs.
-        _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-        found = []
-        for k in first.tolist():
-            made_of = [tuple(row[row >= 0].tolist()) for row in self.inputs[k]]
-            nodes = [*zip(self.skills[k].tolist(), made_of, strict=True)]
-            found.append(canonical(nodes, int(self.asked[k])))
-        return found, which
+    def forms(self) -> Iterator[tuple[Template, tuple[tuple[int, ...], ...]]]:
+        """Yield the result of `canonical` for each problem."""
+        columns = (self.skills.tolist(), self.inputs.tolist(), self.asked.tolist())
+        for skills, inputs, asked in zip(*columns, strict=True):
+            made_of = map(tuple, map(_trim, inputs))
+            yield canonical(tuple(zip(skills, made_of, strict=True)), asked)
 
     @property
     def templates(self) -> tuple[Template, ...]:
         """The solution template of each problem."""
-        forms, which = self.forms()
-        return tuple(forms[k][0] for k in which.tolist())
+        return tuple(map(itemgetter(0), self.forms()))
 
 
-def keys(problems: Problems) -> list[Key]:
+def _trim(pair: list[int]) -> list[int]:
+    # Inputs and numbers come first, and -1 behind them.
+    return pair[: 2 - pair.count(-1)]
+
+
+def keys(problems: Problems) -> list[tuple[str, tuple[int, ...]]]:
     """Return a key for each problem: equal for one problem told in two ways, different otherwise.
 
     A key is the template's code with the numbers of the problem in the template's order, the least
     such tuple where the graph has symmetries. Distractors are ignored.
     """
-    forms, which = problems.forms()
-    made: list[Key] = []
-    for form, numbers in zip(which.tolist(), problems.numbers, strict=True):
-        template, orders = forms[form]
+    made = []
+    for (template, orders), numbers in zip(problems.forms(), problems.numbers, strict=True):
         # Where the graph has symmetries, one problem can be told in several orders.
         said = numbers[np.array(orders)].reshape(len(orders), -1)
         made.append((template.code, min(map(tuple, said.tolist()))))
@@ -461,8 +448,8 @@ def _whole(skills: tuple[str, ...], steps: int) -> tuple[Template, ...]:
     made = blank(every, left, prime=0, wordings=[0], rng=rng)
     for _ in range(_LOOKS):
         if len(left):
-            left = np.delete(left, draw_round(made, left, made.present, rng)[0])
-    return tuple(each for k, each in enumerate(every) if k not in left)
+            left = draw_round(made, left, made.present, rng)
+    return tuple(map(every.__getitem__, np.delete(np.arange(len(every)), left)))
 
 
 def problems(
@@ -497,7 +484,7 @@ def blank(
     rng: Generator,
 ) -> Problems:
     """Problems of these templates, told as they come, still without numbers."""
-    counts = np.array([len(each.nodes) for each in templates])
+    counts = np.array(list(map(len, map(attrgetter("nodes"), templates))))
     width, rows = counts.max(), len(which)
     skills = np.full((len(templates), width), ABSENT)
     inputs = np.full((len(templates), width, 2), -1)
@@ -532,41 +519,46 @@ def fill(
     Draws until all make sense; none is one to `avoid`, and no two are the same if they are to be
     distinct.
     """
-    numbers, values = problems.numbers.copy(), problems.values.copy()
-    left, seen = np.arange(len(problems)), set() if avoid is None else set(keys(avoid))
+    made = replace(problems, numbers=problems.numbers.copy(), values=problems.values.copy())
+    left, seen = np.arange(len(made)), set() if avoid is None else set(keys(avoid))
+
+    def _find_new(drawn: Problems) -> list[int]:
+        fresh = []
+        # Of equal problems in one round the first stays.
+        for place, key in enumerate(keys(drawn)):
+            if key not in seen:
+                fresh.append(place)
+                seen.update([key] if distinct else [])
+        return fresh
+
+    accept = _find_new if distinct or avoid is not None else None
     for _ in range(_ROUNDS):
-        good, drawn = draw_round(problems, left, problems.present, rng)
-        if distinct or avoid is not None:
-            fresh = []
-            # Of equal problems in one round the first stays.
-            for place, key in enumerate(keys(drawn)):
-                if key not in seen:
-                    fresh.append(place)
-                    seen |= {key} if distinct else set()
-            good, drawn = good[fresh], drawn[np.array(fresh, dtype=np.int64)]
-        numbers[left[good]], values[left[good]] = drawn.numbers, drawn.values
-        left = np.delete(left, good)
-        if not len(left):
-            break
-    else:
+        if len(left):
+            left = draw_round(made, left, made.present, rng, accept)
+    if len(left):
         first = problems[left[:1]].templates[0]
         fact = f"{_ROUNDS} draws found no new numbers for {len(left)} problems, such as of {first}"
         refuse(fact, "ask for fewer, for a larger prime, or draw from `pool`")
-    return replace(problems, numbers=numbers, values=values)
+    return made
 
 
 def draw_round(
-    problems: Problems, left: Rows, open_: Bool[np.ndarray, "n q"], rng: Generator
-) -> tuple[Int64[np.ndarray, " g"], Problems]:
-    """The places in `left` that some draws of this round suit, and the first such draw of each.
+    problems: Problems,
+    left: Int64[np.ndarray, " k"],
+    open_: Bool[np.ndarray, "n q"],
+    rng: Generator,
+    accept: Callable[[Problems], list[int]] | None = None,
+) -> Int64[np.ndarray, " left"]:
+    """Give the problems in rows `left` numbers, where a draw suits; return the rows still left.
 
-    Numbers of the quantities that are `open_` are drawn, all others stay.
+    Numbers of the quantities that are `open_` are drawn, all others stay. ``accept(drawn)`` returns
+    which of the draws that make sense are taken, by default all.
     """
     # The fewer problems are left, the more tries for each: small arrays cost as much as large ones.
     tries = min(max(_ROWS // len(left), 1), _TRIES)
     rows = np.repeat(left, tries)
     part, every = problems[rows], np.arange(len(rows))
-    numbers, values = part.numbers.copy(), part.values.copy()
+    numbers, values = part.numbers, part.values
     sensible = np.ones(len(rows), dtype=bool)
     # Inputs come first, so one pass over the quantities computes all values.
     for quantity, skills in enumerate(part.skills.T):
@@ -577,15 +569,20 @@ def draw_round(
         new = open_[rows, quantity] & (skills != ABSENT)
         numbers[new, quantity] = np.where(np.arange(2) < count, fresh, -1)[new]
         one, two = numbers[:, quantity].T
-        x, y = (values[every, k] for k in part.inputs[:, quantity].T)
+        x, y = values[every, part.inputs[:, quantity].T]
         result, fine = apply_skills(skills, x, np.where(both, y, one), two, part.prime)
         # A given quantity is its own number; one that is absent stays at -1.
         values[:, quantity] = np.select([skills == GIVEN, skills > GIVEN], [one, result], -1)
         sensible &= fine | (skills <= GIVEN)
     tried = sensible.reshape(-1, tries)
     good = np.flatnonzero(tried.any(axis=1))
-    drawn = replace(part, numbers=numbers, values=values)
-    return good, drawn[good * tries + tried.argmax(axis=1)[good]]
+    # Of each problem's draws that make sense the first is taken.
+    first = good * tries + tried.argmax(axis=1)[good]
+    if accept is not None:
+        taken = np.array(accept(part[first]), dtype=np.int64)
+        good, first = good[taken], first[taken]
+    problems.numbers[left[good]], problems.values[left[good]] = numbers[first], values[first]
+    return np.delete(left, good)
 
 
 def distract(
@@ -627,6 +624,8 @@ def _distract_once(
     # The numbers of a problem stay as they are; only those of the last column are drawn.
     new, left = np.tile(np.arange(last + 1) == last, (len(rows), 1)), rows
     for _ in range(_ROUNDS):
+        if not len(left):
+            break
         # A base is drawn among the quantities that are there.
         luck = rng.random((len(left), last))
         base = np.where(problems.present[left], luck, -1.0).argmax(axis=1)
@@ -634,12 +633,8 @@ def _distract_once(
         chosen = rng.choice([*steps, *[GIVEN] * max(len(steps), 1)], size=len(left))
         wide.skills[left, last] = chosen
         wide.inputs[left, last, 0] = np.where(chosen > GIVEN, base, -1)
-        good, drawn = draw_round(wide, left, new, rng)
-        wide.numbers[left[good]], wide.values[left[good]] = drawn.numbers, drawn.values
-        left = np.delete(left, good)
-        if not len(left):
-            break
-    else:
+        left = draw_round(wide, left, new, rng)
+    if len(left):
         fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
         refuse(fact, "allow more skills, or take problems with smaller numbers")
     # It is told anywhere behind what it is made of.
@@ -651,13 +646,6 @@ def _distract_once(
     return replace(wide, order=order)
 
 
-def _scene(number: int) -> tuple[list[str], list[str], list[str]]:
-    """The owners of a scene, its verb and its thing, the latter for one and for several."""
-    places = read_wordings("word_problems")["scenes"]
-    place = places[number * len(places) // SCENES]
-    return place["owners"], place["verb"], place["things"][number % len(place["things"])]
-
-
 class Story(NamedTuple):
     """A problem in words: the question, a sentence for each step and one for the answer."""
 
@@ -667,20 +655,26 @@ class Story(NamedTuple):
 
 
 def _list_rows(problems: Problems) -> list[SimpleNamespace]:
-    """Each problem as plain lists, with the quantities that its answer needs and its steps."""
+    """Each problem as plain lists, with who has what, its sentences' order, and its steps."""
     columns = problems.columns() | {"needed": problems.needed, "solution": problems.solution}
-    rows = []
+    scenes, rows = read_wordings("word_problems")["scenes"], []
     for values in zip(*map(np.ndarray.tolist, columns.values()), strict=True):
         row = SimpleNamespace(**dict(zip(columns, values, strict=True)))
+        # The scenes of one place, with the same owners and verb, have different things.
+        place = scenes[row.scenes * len(scenes) // SCENES]
+        row.owners = NAMES if problems.prime else place["owners"]
+        row.verb, row.thing = place["verb"], place["things"][row.scenes % len(place["things"])]
+        row.who = list(map(row.owners.__getitem__, row.names))
+        row.inputs = list(map(_trim, row.inputs))
+        row.told = [j for j in row.order if row.skills[j] != ABSENT]
         row.steps = [(j, SKILLS[row.skills[j] - 1]) for j in row.solution if j >= 0]
         rows.append(row)
     return rows
 
 
-def _operands(row: SimpleNamespace, k: int, names: list[str]) -> list[str]:
+def _operands(row: SimpleNamespace, k: int, names: Sequence[str]) -> list[str]:
     """What a step takes: quantities by these names, then numbers."""
-    quantities = [names[j] for j in row.inputs[k] if j >= 0]
-    return quantities + [str(n) for n in row.numbers[k] if n >= 0]
+    return [*map(names.__getitem__, row.inputs[k]), *map(str, _trim(row.numbers[k]))]
 
 
 def stories(problems: Problems) -> list[Story]:
@@ -709,39 +703,35 @@ def _join(sentences: list[str]) -> str:
 
 def _tell(row: SimpleNamespace) -> str:
     """What is told of each quantity, and last the question."""
-    owners, verb, thing = _scene(row.scenes)
-    sentences, text = [], read_wordings("word_problems")
-    words = {"has": verb[0], "have": verb[1], "t": thing[0], "ts": thing[1]}
-    for k in row.order:
-        if row.skills[k] == ABSENT:
-            continue
-        made_of = [owners[row.names[j]] for j in row.inputs[k] if j >= 0]
+    sentences, text, thing = [], read_wordings("word_problems"), row.thing
+    words = {"has": row.verb[0], "have": row.verb[1], "t": thing[0], "ts": thing[1]}
+    for k in row.told:
+        made_of = list(map(row.who.__getitem__, row.inputs[k]))
         ways = text["given"]
         if row.skills[k] != GIVEN:
             step = text["steps"][SKILLS[row.skills[k] - 1]]
             ways = step["of_two" if made_of[1:] else "of_one"]
         n, m = row.numbers[k]
         # A wording takes what it needs of these and ignores the rest.
-        words |= {"X": owners[row.names[k]], **dict(zip("AB", made_of, strict=False))}
+        words |= {"X": row.who[k], **dict(zip("AB", made_of, strict=False))}
         words |= {"n": n, "m": m, "tn": thing[n != 1], "tm": thing[m != 1]}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
         words["minutes"] = "minute" if m == 1 else "minutes"
         sentences.append(ways[row.wordings[k]].format_map(words))
-    words["X"] = owners[row.names[row.asked]]
+    words["X"] = row.who[row.asked]
     return _join([*sentences, text["question"][row.asking].format_map(words)])
 
 
 def _solve(row: SimpleNamespace) -> str:
     """A sentence for each step and one for the answer."""
-    owners, verb, thing = _scene(row.scenes)
     values, sentences = [*map(str, row.values)], []
     for k, skill in row.steps:
         operands = _operands(row, k, values)
         if skill == "compare":
             operands.sort(key=int, reverse=True)  # a difference is written as one of whole numbers
         written = read_wordings("word_problems")["steps"][skill]["written"].format(*operands)
-        counted = f"{values[k]} {thing[row.values[k] != 1]}"
-        sentences.append(f"{owners[row.names[k]]} {verb[0]} {written} = {counted}.")
+        counted = f"{values[k]} {row.thing[row.values[k] != 1]}"
+        sentences.append(f"{row.who[k]} {row.verb[0]} {written} = {counted}.")
     return _join([*sentences, f"The answer is {values[row.asked]}."])
 
 
@@ -754,13 +744,12 @@ def programs(problems: Problems) -> list[str]:
     prime, wordings = problems.prime, read_wordings("word_problems")["steps"]
     programs = []
     for row in _list_rows(problems):
-        owners = NAMES if prime else _scene(row.scenes)[0]
-        named = [owners[k].removeprefix("the ").replace(" ", "_").lower() for k in row.names]
-        used = {skill for _, skill in row.steps}
+        named = [each.removeprefix("the ").replace(" ", "_").lower() for each in row.who]
+        used = dict(row.steps).values()
         functions = [wordings[skill]["function"] for skill in ("rate", "percent") if skill in used]
         # Each text has two forms: in whole numbers, and modulo a prime.
         lines = [each[prime > 0].format(p=prime) for each in functions]
-        given = [k for k in row.order if row.skills[k] == GIVEN and row.needed[k]]
+        given = [k for k in row.told if row.skills[k] == GIVEN and row.needed[k]]
         lines += [f"{named[k]} = {row.values[k]}" for k in given]
         for k, skill in row.steps:
             operands = dict(zip("xyz", _operands(row, k, named), strict=False))
@@ -810,9 +799,9 @@ class Alphabet:
         Padding and -1 are left out.
         """
         words = [f"{skill}/{k}" for skill in SKILLS for k in range(WORDINGS)]
-        canaries = [f"canary-{k}" for k in range(self.canaries)]
+        canaries = map("canary-{}".format, range(self.canaries))
         every = ["", "?", "?:", *canaries, *words, *SKILLS, *map(str, range(self.prime)), *NAMES]
-        return " ".join(every[token] for token in tokens.tolist() if token > PAD)
+        return " ".join(map(every.__getitem__, tokens[tokens > PAD].tolist()))
 
 
 def answered(code: Alphabet, problems: Problems) -> Prompts:
@@ -897,13 +886,13 @@ def _compact(rows: Int64[np.ndarray, "n t"]) -> Int64[np.ndarray, "n u"]:
     return moved[:, : int((moved != PAD).sum(axis=1).max(initial=1))]
 
 
+# For each split the things, keys of `contents`, that problems of its two parts never share.
 SPLITS = {
     "pair": ("problems", "templates", "pairs"),
     "template": ("problems", "templates"),
     "depth": ("problems", "templates", "depths"),
     "wording": ("problems", "wordings"),
 }
-"""For each split the things, keys of `contents`, that problems of its two parts never share."""
 
 
 def split(
@@ -934,22 +923,20 @@ def split(
     """
     one_of("split", by, tuple(SPLITS))
     held = _choose_pairs(templates, pair, prime, rng) if by == "pair" else set[Pair]()
-    chosen = {each for each in templates if each.pairs & held}
+    chosen, deepest = set[Template](), max(map(attrgetter("depth"), templates))
     if by == "template":
         order = rng.permutation(len(templates))
-        chosen = set(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
-    elif by == "depth":
-        deepest = max(map(attrgetter("depth"), templates))
-        chosen = {each for each in templates if each.depth == deepest}
-    parts = {"train": [*templates], "test": [*templates]}
+        chosen.update(map(templates.__getitem__, order[: max(round(0.2 * len(order)), 1)]))
+    parts: dict[str, list[Template]] = {"train": [], "test": []}
+    for each in templates:
+        out = each in chosen or each.pairs & held or (by == "depth" and each.depth == deepest)
+        parts["test" if out else "train"].append(each)
     # Either the templates of the two parts differ or their wordings do.
     words = {"train": [*range(WORDINGS)], "test": [*range(WORDINGS)]}
     if by == "wording":
+        parts = {"train": [*templates], "test": [*templates]}
         words["test"] = [int(rng.choice(WORDINGS))]
         words["train"].remove(words["test"][0])
-    else:
-        parts["train"] = [each for each in templates if each not in chosen]
-        parts["test"] = [each for each in templates if each in chosen]
     made: dict[str, Problems] = {}
     # Even of two problems one is held out.
     fifth = max(rows // 5, 1)
@@ -957,22 +944,15 @@ def split(
         if not parts[name]:
             fact = f"holding out a {by}, this split leaves no problem for {name}ing"
             refuse(fact, f"hold out another {by}, or draw on a larger pool")
-        made[name] = problems(
-            parts[name],
-            count,
-            rng=rng,
-            prime=prime,
-            wordings=words[name],
-            distinct=True,
-            avoid=made.get("train"),
-        )
+        how: Any = {"prime": prime, "wordings": words[name], "avoid": made.get("train")}
+        made[name] = problems(parts[name], count, rng=rng, distinct=True, **how)
     for name, drawn in made.items():
         made[name] = distract(drawn, distractors, rng=rng, skills=skills, wordings=words[name])
     # Checked on the problems themselves, however they were drawn; other pairs may be in both.
-    found = [contents(drawn) for drawn in made.values()]
-    found[0]["pairs"] &= held or found[0]["pairs"]
-    one = {kind: found[0][kind] for kind in SPLITS[by]}
-    check_disjoint(one, found[1], ("the trained", "the held-out problems"))
+    train, test = map(contents, made.values())
+    train["pairs"] &= held or train["pairs"]
+    claimed = {kind: train[kind] for kind in SPLITS[by]}
+    check_disjoint(claimed, test, ("the trained", "the held-out problems"))
     return made, held
 
 
@@ -1010,18 +990,6 @@ def contents(problems: Problems) -> dict[str, frozenset[object]]:
     }
 
 
-_FIELDS = """
-| field | what it is |
-|---|---|
-| `problem`, `solution`, `answer` | the question, its steps, the number; modulo a prime, as tokens |
-| `program` | the solution as Python; the last line sets `answer` |
-| `template`, `graph` | the solution's structure: equal codes mean isomorphic graphs |
-| `skills`, `steps`, `depth`, `distractors` | what is used, how often, how deep, and what is idle |
-| `entities`, `wordings` | who has something, and how each sentence is put, last the question |
-| `canary` | the same in all rows of a split; a model that knows it has seen the split |
-"""
-
-
 def export(
     folder: Path, sets: Mapping[str, Problems], *, about: str = "", overwrite: bool = False
 ) -> Path:
@@ -1044,19 +1012,17 @@ def export(
         count = len({*problems.templates})
         table.append(f"| {name} | {len(problems)} | {count} | `{canary}` |")
         rows[name] = _export_rows(problems, canary)
-    body = "\n".join([about.strip(), "", *table, _FIELDS])
+    body = "\n".join([about.strip(), "", *table, "", read_wordings("word_problems")["card"]])
     return write_folder(folder, "Word problems", rows, body, overwrite=overwrite)
 
 
 def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
     # Modulo a prime there are tokens, in whole numbers English.
-    texts = _tokens(problems) if problems.prime else [each._asdict() for each in stories(problems)]
+    texts = _tokens(problems) if problems.prime else list(map(Story._asdict, stories(problems)))
     idle = (problems.present & ~problems.needed).sum(axis=1).tolist()
     columns = (_list_rows(problems), texts, programs(problems), problems.templates, idle)
     rows: list[dict[str, object]] = []
     for row, text, program, template, distractors in zip(*columns, strict=True):
-        order = [j for j in row.order if row.skills[j] != ABSENT]
-        owners = NAMES if problems.prime else _scene(row.scenes)[0]
         structure = {
             "program": program,
             "template": template.code,
@@ -1065,8 +1031,8 @@ def _export_rows(problems: Problems, canary: str) -> list[dict[str, object]]:
             "steps": template.steps,
             "depth": template.depth,
             "distractors": distractors,
-            "entities": [owners[row.names[j]] for j in order],
-            "wordings": [*(row.wordings[j] for j in order), row.asking],
+            "entities": list(map(row.who.__getitem__, row.told)),
+            "wordings": [*map(row.wordings.__getitem__, row.told), row.asking],
         }
         rows.append({**text, **structure, "canary": canary})
     return rows

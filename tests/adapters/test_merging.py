@@ -16,7 +16,6 @@ from loratheory.adapters import (
     Adapter,
     AdapterError,
     Info,
-    Lazy,
     MergeError,
     Options,
     merge,
@@ -345,8 +344,8 @@ def test_blocks_of_rows_do_not_change_the_merge(name, space, monkeypatch):
 def test_coordinates_are_small(space, shape):
     rng = np.random.default_rng(0)
     updates = [gaussian(rng, 50, 60, 2) for _ in range(2)]
-    assert {core.shape for core in merging.SPACES[space](updates).cores} == {shape}
-    assert merging.SPACES[space]([updates[0], updates[0] * 2.0]).cores[0].shape[0] == 2
+    assert {core.shape for core in merging.SPACES[space](updates)[0]} == {shape}
+    assert merging.SPACES[space]([updates[0], updates[0] * 2.0])[0][0].shape[0] == 2
 
 
 @pytest.mark.parametrize("density", [1.0, 0.2])
@@ -508,9 +507,7 @@ def test_each_module_is_merged_by_the_rule_and_scaled(name):
 
 def test_nothing_is_loaded_before_it_is_looked_up_and_only_that_module():
     seen, (first, second) = [], library(np.random.default_rng(0))
-    lazy = Adapter(
-        Lazy(tuple(first), lambda name: seen.append(name) or first[name]), first.shapes, first.info
-    )
+    lazy = Adapter(lambda name: seen.append(name) or first[name], first.shapes, first.info)
     merged = merge([lazy, second], "mean")
     assert (len(merged), seen) == (3, [])
     merged["v"]
@@ -581,7 +578,7 @@ def test_wrong_requests_are_refused_before_anything_is_loaded(arguments, fact):
         pytest.fail("a module was loaded")
 
     first, second = library(np.random.default_rng(0))
-    lazy = Adapter(Lazy(tuple(first), unread), first.shapes, first.info)
+    lazy = Adapter(unread, first.shapes, first.info)
     with pytest.raises(MergeError, match=fact):
         merge([lazy, second], **arguments)
     with pytest.raises(AdapterError):

@@ -24,7 +24,6 @@ from loratheory.tasks.two_hop import (
     edit,
     every,
     export,
-    identities,
     language,
     lessons,
     marked,
@@ -119,7 +118,8 @@ def test_forms_by_hand():
     assert row(plain(here, questions(0, [1]))) == ([10, 5, 6], [-1, 14, 16], 2)
     assert row(plain(here, questions(0, [1], 1))) == ([10, 5], [-1, 14], 1)
     assert row(plain(here, questions(1, [2], 1))) == ([14, 6], [-1, 16], 1)
-    assert row(identities(here, 1, np.array([2]))) == ([14, 1], [-1, 14], 1)
+    *_, named = pretraining(here, split(here, 0, rng=np.random.default_rng(0)), identity="known")
+    assert row(named[np.array([5])]) == ([14, 1, 0], [-1, 14, -1], 1)
     # These names are part of the keys under which trained weights are kept.
     kinds = [plain(here, every(here, start=start)).kind for start in (0, 1)]
     assert kinds == ["chain", "single"]
@@ -164,12 +164,12 @@ def test_the_ways_of_one_question_by_hand():
     }
     assert np.argwhere(made.touched()).tolist() == [[0, 0], [1, 1], [1, 2], [2, 0], [2, 1]]
     assert np.argwhere(made.claimed()).tolist() == [[0, 0], [1, 1], [1, 2], [2, 0]]
-    assert np.argwhere(made.edited()).tolist() == [[0, 0, 0], [1, 0, 2]]
+    assert np.argwhere(made.before.maps != made.after.maps).tolist() == [[0, 0, 0], [1, 0, 2]]
 
 
 def changed(made):
     """The facts that differ, as level, subject, and value after the edit."""
-    edits = np.argwhere(made.edited()).tolist()
+    edits = np.argwhere(made.before.maps != made.after.maps).tolist()
     assert all(relation == 0 for _, relation, _ in edits)
     return {(hop, node, int(made.after.maps[hop, 0, node])) for hop, _, node in edits}
 
@@ -351,7 +351,7 @@ def asked(prompts):
 def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
     here, rng = some(seed)
     made = edit(here, 3, rng=rng, familiarity=familiarity)
-    found = lessons(made, rng=rng, retained=5, examples=6)
+    found = lessons(made, rng=rng, retained=5)
     x, y, z = (here.entity(level, made.routes[:, level]).tolist() for level in range(3))
     one, two = (here.relation(hop, 0) for hop in (0, 1))
     first = [(a, one, b) for a, b in zip(x, y, strict=True)]
@@ -360,11 +360,7 @@ def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
     assert asked(found.direct.taught) == [(a, two, c) for a, c in zip(x, z, strict=True)]
     assert not np.isin(found.direct.taught.targets, y).any()
     assert asked(found.joint.taught) == first + second
-    shown = found.bridged.taught[np.arange(6, 12)]
-    assert asked(found.bridged.taught[np.arange(6)]) == first + second
-    assert (len(found.bridged.taught), shown.tokens.shape[1]) == (12, 3)
-    assert (shown.targets[:, -2:] >= 0).all()
-    for number, lesson in enumerate((*found.hops, found.direct, found.joint, found.bridged)):
+    for number, lesson in enumerate((*found.hops, found.direct, found.joint)):
         rows = joined([lesson.taught, lesson.rehearsed])
         assert lesson.prompts.tokens[:-1].tolist() == rows.tokens.tolist()
         assert lesson.prompts.tokens[-1].tolist()[:2] == [here.canary(number), 0]
@@ -372,33 +368,25 @@ def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
 
 @settings(max_examples=5)
 @given(seeds)
-def test_what_is_rehearsed_and_shown_is_true_and_far_from_all_edits(seed):
+def test_what_is_rehearsed_is_true_and_far_from_all_edits(seed):
     here, rng = some(seed, relations=2)
     made, other = pairs(here, 2, 3, rng=rng)
-    found = lessons(made, rng=rng, retained=9, examples=7, others=[other])
+    found = lessons(made, rng=rng, retained=9, others=[other])
     touched = {here.entity(level, e) for level, e in np.argwhere(made.touched()).tolist()}
-    shown, rehearsed = found.bridged.taught[np.arange(6, 13)], found.joint.rehearsed
-    for prompts in (rehearsed, shown):
-        assert not {*prompts.tokens.flat, *prompts.targets.flat} & touched
+    rehearsed = found.joint.rehearsed
+    assert not {*rehearsed.tokens.flat, *rehearsed.targets.flat} & touched
     for hop, part in enumerate(found.rehearsed):
         facts = {*zip(part.subjects.tolist(), part.relations[:, 0].tolist(), strict=True)}
         assert len(facts) == 9
         kept = rehearsed[np.arange(9 * hop, 9 * hop + 9)]
         assert kept.answer.tolist() == here.entity(hop + 1, along(here, part)[:, 1]).tolist()
         assert not {x for x, r in facts if r == 0} & {*other.routes[:, hop].tolist()}
-    for (subject, r1, r2), targets in zip(
-        shown.tokens.tolist(), shown.targets.tolist(), strict=True
-    ):
-        path = (r1 - here.relation(0, 0), r2 - here.relation(1, 0))
-        _, y, z = walked(here, 0, subject - here.level(0).start, path)
-        assert targets == [-1, here.entity(1, y), here.entity(2, z)]
-        assert walked(other.after, 0, subject - here.level(0).start, path)[1:] == [y, z]
 
 
 def sets(seed, facts=3, **wanted):
     here, rng = some(seed, **wanted)
     made = pairs(here, 2, facts, rng=rng)
-    learnt = lessons(made[0], rng=rng, retained=6, examples=5, others=made)
+    learnt = lessons(made[0], rng=rng, retained=6, others=made)
     return here, made, learnt, trials(made[0], learnt, rng=rng, count=6, others=made)
 
 
@@ -462,9 +450,9 @@ def test_no_prompt_pair_or_answer_leaks(wanted):
     here, rng = some(1, relations=2)
     parts = split(here, 0.5, rng=rng)
     made = edit(here, 3, rng=rng, among=parts.held_out, **wanted)
-    learnt = lessons(made, rng=rng, retained=5, examples=6)
+    learnt = lessons(made, rng=rng, retained=5)
     asked = trials(made, learnt, rng=rng, count=4).questions
-    every_lesson = [*learnt.hops, learnt.joint, learnt.bridged, learnt.direct]
+    every_lesson = [*learnt.hops, learnt.joint, learnt.direct]
     names = ("one", "other")
     for one, other in permutations(learnt.hops, 2):
         check_apart(here, one.taught, other.prompts, names)
@@ -564,8 +552,7 @@ MADE = edit(some(0)[0], 3, rng=RNG)
             (3, {"familiarity": "half", "bridges": "permuted"}), (3, {"familiarity": "new"}),
             (3, {"bridges": "burnt"}), (3, {"also": "all"}),
         )),
-        *(lambda bad=bad: lessons(MADE, rng=RNG, **{"retained": 5, "examples": 5, **bad})
-          for bad in ({"retained": 39}, {"examples": 39})),
+        lambda: lessons(MADE, rng=RNG, retained=39),
         lambda: trials(MADE, lessons(MADE, rng=RNG, retained=5), rng=RNG, count=40),
         lambda: edit(some(0, hops=3)[0], 3, rng=RNG, also="old"),
         lambda: edit(some(0, hops=1)[0], 3, rng=RNG),

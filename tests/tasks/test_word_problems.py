@@ -127,14 +127,14 @@ ADD, SUB, MUL, CMP, RATE = map(code, ("add", "subtract", "multiply", "compare", 
 
 def test_symmetries_are_found_by_hand():
     mirrored = [(0, ()), (0, ()), (MUL, (0,)), (MUL, (1,)), (ADD, (2, 3))]
-    template, orders = canonical(mirrored, 4)
+    template, orders = canonical(tuple(mirrored), 4)
     assert template.nodes == ((0, ()), (MUL, (0,)), (0, ()), (MUL, (2,)), (ADD, (1, 3)))
     assert sorted(orders) == [(0, 2, 1, 3, 4), (1, 3, 0, 2, 4)]
     ordered = [*mirrored[:4], (SUB, (2, 3))]
-    assert canonical(ordered, 4)[1] == ((0, 2, 1, 3, 4),)
-    assert canonical(mirrored, 2) == (Template(((0, ()), (MUL, (0,)))), ((0, 2),))
-    one = canonical([(0, ()), (0, ()), (RATE, (0,)), (ADD, (1, 2))], 3)
-    other = canonical([(0, ()), (RATE, (0,)), (0, ()), (ADD, (1, 2))], 3)
+    assert canonical(tuple(ordered), 4)[1] == ((0, 2, 1, 3, 4),)
+    assert canonical(tuple(mirrored), 2) == (Template(((0, ()), (MUL, (0,)))), ((0, 2),))
+    one = canonical(((0, ()), (0, ()), (RATE, (0,)), (ADD, (1, 2))), 3)
+    other = canonical(((0, ()), (RATE, (0,)), (0, ()), (ADD, (1, 2))), 3)
     assert one[0] == other[0]
     assert one[0].nodes == ((0, ()), (0, ()), (RATE, (1,)), (ADD, (0, 2)))
 

@@ -97,7 +97,7 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
             rng = np.random.default_rng([seed, 3, number])
             edits, kept = _edits(bases, model, teaching, rng), teaching.retained
             # All lessons are drawn before any questions: the stream is one for both.
-            data = [lessons(one, rng=rng, retained=kept, examples=0, others=edits) for one in edits]
+            data = [lessons(one, rng=rng, retained=kept, others=edits) for one in edits]
             asked = [trials(*one, rng=rng, others=edits) for one in zip(edits, data, strict=True)]
             replicas.append((edits, asked, data))
     # pair first, replica second

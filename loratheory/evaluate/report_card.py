@@ -366,7 +366,7 @@ def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) ->
     marks = []
     for name, measure in _known(exam):
         progress(f"{name} on the language model")
-        made = {"code": code(__name__), "rule": name, **asdict(exam)}
+        made = {"code": code(), "rule": name, **asdict(exam)}
         # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():

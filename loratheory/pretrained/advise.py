@@ -277,7 +277,7 @@ def advise(
     if kept_in:
         asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
         # Everything that the result depends on names its file.
-        same = [identify_model(model), [*map(digest, adapters)], asked, about, code(__name__)]
+        same = [identify_model(model), [*map(digest, adapters)], asked, about, code()]
     for name in methods:
         method = METHODS[name]
         if any(not given.get(need, True) for need in method.needs):

@@ -165,7 +165,7 @@ def test_what_was_found_is_read_again_until_prompts_or_code_change(
         {**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}}
     )
     assert advise(model, library, *others, methods=ways, kept_in=tmp_path / "x").tried == ()
-    monkeypatch.setattr(MODULE, "code", lambda _: "another")
+    monkeypatch.setattr(MODULE, "code", lambda: "another")
     assert advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x").tried == ()
 
 

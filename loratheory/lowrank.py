@@ -589,30 +589,28 @@ def spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -
     return xp.asarray(repeated, dtype=xp.float64, device=device(like))
 
 
-def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callable[[Array], Array]]:
+def in_common_frames(updates: Sequence[LowRank]) -> list[LowRank]:
     """Return updates of one shape in orthonormal bases of their joint column and row spaces.
 
     Neither side is then longer than the total width ``R``, and all norms, angles, singular values
-    and inner products of the updates and of their factors stay the same. The function returned
-    takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
+    and inner products of the updates and of their factors stay the same. Costs two QRs,
+    ``O((m + n) R^2)``.
     """
     together = concatenated(updates, [1] * len(updates))
-    basis, up = _shorten(together.up)
-    _, down = _shorten(together.down.T)
+    up, down = _shorten(together.up), _shorten(together.down.T)
     moved, start = [], 0
     for low in updates:
         own = slice(start, start + low.width)
         moved.append(LowRank(up[:, own], down[:, own].T))
         start += low.width
-    return moved, lambda columns: columns if basis is None else basis @ columns
+    return moved
 
 
-def _shorten(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
-    """An orthonormal basis and coordinates in it; no basis where coordinates are no shorter."""
+def _shorten(side: Float[Array, "m r"]) -> Array:
+    """Coordinates in an orthonormal basis, or the columns themselves where these are no longer."""
     if not side.shape[0] > side.shape[1] > 0:
-        return None, side
-    basis, coordinates = array_namespace(side).linalg.qr(side)
-    return basis, coordinates
+        return side
+    return array_namespace(side).linalg.qr(side)[1]
 
 
 # Random matrices: NumPy float64; ``low.map(torch.asarray)`` moves one to PyTorch.

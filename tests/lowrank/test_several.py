@@ -38,11 +38,10 @@ def drawn(seed):
 def test_in_common_frames_nothing_changes_but_the_length_of_the_sides(widths, move):
     rng, (m, n) = np.random.default_rng(0), (17, 11)
     updates = [gaussian(rng, m, n, r) for r in widths]
-    found, back = in_common_frames([low.map(move) for low in updates])
+    found = in_common_frames([low.map(move) for low in updates])
     short = [low.map(np.asarray) for low in found]
     assert {low.shape for low in short} == {(min(m, sum(widths)) or m, min(n, sum(widths)) or n)}
     for low, one in zip(short, updates, strict=True):
-        np.testing.assert_allclose(np.asarray(back(move(low.up))), one.up, atol=1e-13)
         for other, two in zip(short, updates, strict=True):
             np.testing.assert_allclose(low.up.T @ other.up, one.up.T @ two.up, atol=1e-13)
             np.testing.assert_allclose(low.down @ other.down.T, one.down @ two.down.T, atol=1e-13)

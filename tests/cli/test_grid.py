@@ -96,7 +96,6 @@ REFUSED = {
     "evaluate my_rules:three": "a merge is rule(updates, weights)",
     "evaluate my_rules:raising": "raised IndexError",
     "evaluate my_rules:half --profile fast": "there is no profile 'fast'",
-    "evaluate my_rules:half --figure x.bmp": ".pdf, .png, .svg",
     "evaluate my_rules:half --all-pairs": "add --model",
     "data word-problems -o d --skills add,sing": "'sing'; choose one of add,",
     "data word-problems -o d --split luck": "choose one of pair, template,",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loratheory.adapters import Adapter
-from loratheory.evaluate.answers import Answers, accuracy, answers
+from loratheory.evaluate.answers import Answers, answers
 from loratheory.evaluate.fact_sets import (
     BIRTH,
     CAPITAL,
@@ -137,8 +137,8 @@ def known_persons(model: Model) -> dict[str, float]:
     both = {person: capitals[country] for person, country in persons.items()}
     two_hop = answers(model, items(both, CAPITAL_OF_BIRTHPLACE.unread[:1]))
     return {
-        "hop_1": accuracy(model, items(persons, BIRTH.trained[:2])),
-        "hop_2": accuracy(model, items(capitals, CAPITAL.trained[:2])),
+        "hop_1": float(answers(model, items(persons, BIRTH.trained[:2])).right.mean()),
+        "hop_2": float(answers(model, items(capitals, CAPITAL.trained[:2])).right.mean()),
         "two_hop": float(two_hop.right.mean()),
         "two_hop_vocabulary": float(two_hop.vocabulary_right.mean()),
     }

@@ -70,11 +70,8 @@ def advise(
     if output:
         out.check_folder(output, force=False, json=json)
     scored = prompts or facts
-    if output and not scored:
-        out.refuse(f"-o {output}: what is best is not known: add --prompts or --facts")
-    if compare and not scored:
-        fact = "what a merge keeps is measured on prompts"
-        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
+    if (output or compare) and not scored:
+        out.refuse("without prompts what is best is not known: add --prompts or --facts")
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
@@ -163,6 +160,7 @@ def _read_groups(
     option: str, files: Sequence[Path] | None, library: Sequence[Any], names: Sequence[str]
 ) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
+    from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.check_facts import group_facts, read_fact_groups
 
     if not files:
@@ -170,7 +168,8 @@ def _read_groups(
     if len(files) == 1 and files[0].suffix == ".json":
         groups = read_fact_groups(files[0])
     elif len(files) == len(names):
-        groups = dict(zip(names, map(out.read_prompts, files), strict=True))
+        rows = [read_rows(file, answered=option == "--facts") for file in files]
+        groups = dict(zip(names, rows, strict=True))
     else:
         fact = f"{option} was given {len(files)} times for {len(names)} adapters"
         out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")

@@ -152,6 +152,7 @@ def _read_moments(
         out.refuse(f"{fact}: give one for each, in their order")
     from loratheory.pretrained import attach, load_model
     from loratheory.pretrained.attach import collect_moments
+    from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.metrics import batch
 
     together = lib.aligned(adapters, any_base=True)
@@ -162,7 +163,8 @@ def _read_moments(
     for file, adapter in zip(files, adapters, strict=True):
         # Later modules read what the adapter changed in earlier ones.
         with attach(base, [adapter]):
-            texts = out.progress(out.read_prompts(file), unit="prompt", desc=file.name)
+            rows = read_rows(file, answered=False)
+            texts = out.progress(rows, unit="prompt", desc=file.name)
             found.append(collect_moments(base, (batch(base, [text]) for text in texts), names))
     return found
 

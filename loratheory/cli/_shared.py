@@ -158,28 +158,6 @@ def _check_parent(path: Path) -> None:
         refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
 
 
-def read_prompts(file: Path) -> dict[str, str]:
-    """Return the prompts of JSON Lines with their completions, which may be left out."""
-    rows: dict[str, str] = {}
-    for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-            # an empty prompt is none
-            prompt, answer = row["prompt"].strip() and row["prompt"], row.get("completion", "")
-        except (ValueError, AttributeError, KeyError, TypeError):
-            prompt = answer = None
-        if not prompt or not isinstance(answer, str):
-            form = '{"prompt": "…", "completion": "…"}'
-            fact = f"{file}, line {number} is no row of a prompt"
-            refuse(f"{fact}: write {form}, where prompts do not need the latter")
-        rows[prompt] = answer
-    if not rows:
-        refuse(f'{file} holds no prompt: write a row {{"prompt": "…"}} for each')
-    return rows
-
-
 def progress(steps: Any = None, count: int | None = None, **options: Any) -> Any:
     """Return a progress bar, which is shown on a terminal only."""
     from tqdm.auto import tqdm

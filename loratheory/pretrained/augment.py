@@ -237,10 +237,11 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
     return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
 
 
-def read_rows(file: Path) -> dict[str, str]:
+def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
 
     An answer is called `completion` there; `answer` does as well, and so does a JSON list of rows.
+    Unless rows must be `answered`, it may be left out and is then a question mark.
 
     Raises
     ------
@@ -254,7 +255,7 @@ def read_rows(file: Path) -> dict[str, str]:
         if listed:
             rows = json_object(file, b'{"rows": ' + data + b"}", ROW)["rows"]
         else:
-            numbered = enumerate(data.splitlines(), 1)
+            numbered = enumerate(data.rstrip().splitlines(), 1)
             rows = [json_object(file, line, f"mend line {i}") for i, line in numbered]
     except AdapterError as error:
         raise ModelError(str(error)) from None
@@ -263,11 +264,15 @@ def read_rows(file: Path) -> dict[str, str]:
         where = f"{file}, {'row' if listed else 'line'} {number}"
         row = row if isinstance(row, dict) else {}
         prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
+        if not answered:
+            answer = answer or "?"
         if not are_texts([prompt, answer]):
             raise failure(where, "there is no prompt and completion in words", ROW)
         if prompt in pairs:
             raise failure(where, "the prompt comes a second time", "leave one of them out")
         pairs[str(prompt)] = str(answer).strip()
+    if not pairs:
+        raise failure(str(file), "there is no prompt", ROW)
     return pairs
 
 

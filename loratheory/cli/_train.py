@@ -79,11 +79,10 @@ def train(
 def _parse_neighbours(text: str) -> tuple[int, int]:
     """Return the first of neighbouring layers, and the one after the last."""
     layers = out.parse_layers(text)
-    first, after = min(layers), max(layers) + 1
     # a training has one range: gaps would silently be trained
-    if len(layers) < after - first:
+    if len(layers) <= max(layers) - min(layers):
         out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
-    return first, after
+    return min(layers), max(layers) + 1
 
 
 def augment(

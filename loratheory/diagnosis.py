@@ -307,10 +307,10 @@ def diagnose(
     if progress:
         work = progress(work, len(together.shapes))
     modules = tuple(examine_module(name, together.updates(name)) for name in work)
-    findings = []
+    findings = list[Finding]()
     for kind, label, write in _SENTENCES:
-        texts = [write] if isinstance(write, str) else write(names, modules)
-        findings += [Finding(kind, text, label) for text in texts]
+        for text in [write] if isinstance(write, str) else write(names, modules):
+            findings.append(Finding(kind, text, label))
     notes = (*together.report, *together.info.notes)
     return Diagnosis(names, tuple(findings), notes, modules, library_record())
 

@@ -140,14 +140,16 @@ def _read_questions(
     known = _read_groups("--facts", facts, library, names)
     if chosen is None and known is None:
         return None
-    if chosen is None:
-        # Facts choose and score: groups that are no adapter's own only score, as they are.
-        choosing, scoring = split_prompts({name: known[name] for name in names})
-        return choosing, {**scoring, **known, **scoring}
-    # prompts without answers choose by divergence alone
-    choosing, scoring = split_prompts({name: dict.fromkeys(chosen[name], "") for name in names})
+    own = {}
+    for name in names:
+        # prompts without answers choose by divergence alone
+        own[name] = known[name] if chosen is None else dict.fromkeys(chosen[name], "")
+    choosing, scoring = split_prompts(own)
     if known is None:
         return choosing, scoring
+    if chosen is None:
+        # facts choose and score: groups that are no adapter's own only score, as they are
+        return choosing, {**scoring, **known, **scoring}
     for name in names:
         # what chose may not score as well
         known[name] = {text: a for text, a in known[name].items() if text not in choosing[name]}

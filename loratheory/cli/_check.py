@@ -1,6 +1,7 @@
 """``loratheory check``: what the theorems predict for a real model, beside measurements."""
 
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,12 +81,13 @@ def _show_readings(result: Any) -> None:
     columns = {"asked": "question", "read": "places"}
     columns |= out.columns("holds", "tight", "silent", "broken")
     columns |= {"predicted": "bound", "measured": "value"}
-    out.show("medians over modules and adapters", columns, lines)
+    rows = map(itemgetter(*columns.values()), lines)
+    out.show("medians over modules and adapters", list(columns), rows)
     for line in lines:
-        if line.why:
-            out.say(f"• {'Silent' if line.silent else 'Seen'}, {line.label}: {line.why}.")
-        if line.agree is not None:
-            share = f"{100 * line.agree:.0f} % of {line.places}"
+        if line["why"]:
+            out.say(f"• {'Silent' if line['silent'] else 'Seen'}, {line['label']}: {line['why']}.")
+        if line["agree"] is not None:
+            share = f"{100 * line['agree']:.0f} % of {line['places']}"
             out.say(f"  Predicted and measured have one sign in {share}.")
 
 

@@ -73,7 +73,7 @@ def train(
         columns["right"] = lambda share: f"{share.right} of {share.asked}"
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
-        out.say(f" {found.leak:.2f} nats per token on ordinary text; {card}", "Drift:")
+        out.say(f" {found.card['leak']:.2f} nats per token on ordinary text; {card}", "Drift:")
 
 
 def _parse_neighbours(text: str) -> tuple[int, int]:
@@ -133,10 +133,10 @@ def augment(
     if unseen is not None and unseen not in known:
         out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     model = base.load()
-    how: Any = {"unread": asked.unread, "onward": asked.onward, "things": things}
-    how |= {"unseen": unseen, "least": least, "per": per, "silence": silence, "seed": seed}
+    how: Any = {**asked, "things": things, "unseen": unseen, "least": least}
+    how |= {"per": per, "silence": silence, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
-    found = augment(model, asked.facts, asked.sentences, **how)
+    found = augment(model, **how)
     write_examples(output, found, model.name, overwrite=overwrite)
     if out.deliver(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]

@@ -7,8 +7,10 @@ answers are given, only prompts count on which the adapter alone is right.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import Attached, attach
 from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
-from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method, digest
+from loratheory.pretrained.methods import METHODS, Method, Subjects, attach_method
 from loratheory.pretrained.metrics import (
     Share,
     first_tokens,
@@ -30,7 +32,7 @@ from loratheory.pretrained.metrics import (
     top1,
 )
 from loratheory.pretrained.models import GENERIC, Model, ModelError, failure, maps
-from loratheory.pretrained.train import identify_model
+from loratheory.pretrained.train import hash_adapter, identify_model
 from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
@@ -91,94 +93,83 @@ def split_prompts(prompts: Prompts) -> tuple[Prompts, Prompts]:
         if len(pairs) < 2:
             fact = "it has one prompt, and some choose while others score"
             raise failure(name, fact, "give at least two, better twenty")
+        # At least as many score as choose.
         count = min(CHOOSING, len(pairs) // 2)
-        chosen = {round(i) for i in np.linspace(0, len(pairs) - 1, count).tolist()}
+        chosen = np.linspace(0, len(pairs) - 1, count).round()
         choosing[name], scoring[name] = {}, {}
         for i, (prompt, answer) in enumerate(pairs.items()):
             (choosing if i in chosen else scoring)[name][prompt] = answer
     return choosing, scoring
 
 
-@dataclass(frozen=True, eq=False)
 class _Exam:
-    """Prompts of each adapter, and what each adapter alone says after its own."""
+    """Prompts of each adapter, and what each adapter alone says after its own.
 
-    names: tuple[str, ...]  # of the groups, those of adapters first
-    owner: np.ndarray  # (n,), of each prompt its group
-    prompts: list[str]
-    alone: Any  # (n, v) log-probabilities; the base's for prompts that are no adapter's
-    target: Any  # (n,) tokens that are right: the answers', or what the adapter alone says
+    The groups, whose `names` are those of adapters first, have `prompts` each; `owner` (n,) is the
+    group of each prompt, `alone` (n, v) log-probabilities, those of the base where a group is no
+    adapter's, and `target` (n,) the tokens that are right: the answers', told by their first
+    tokens, or what the adapter alone says. Costs a pass over its prompts for each adapter.
+    """
 
-    @classmethod
-    def of(cls, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> "_Exam":
-        """Costs a pass over its prompts for each adapter; answers are told by first tokens."""
+    def __init__(self, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> None:
         import torch
 
+        self.model, self.names, self.prompts = model, tuple(groups), [*map(list, groups.values())]
+        self.owner = np.repeat(np.arange(len(groups)), [*map(len, self.prompts)])
         alone, targets = [], []
         with attach(model, adapters, 0.0) as acting:
             for number, pairs in enumerate(groups.values()):
-                acting.set([float(number == j) for j in range(len(adapters))])
-                alone.append(next_token_logits(model, [*pairs]).log_softmax(-1))
+                # Further groups are no adapter's: then nobody acts.
+                acting.set(np.arange(len(adapters)) == number)
+                alone.append(next_token_logits(model, self.prompts[number]).log_softmax(-1))
                 answers = [*pairs.values()]
                 known = all(answers)
                 targets.append(first_tokens(model, answers) if known else alone[-1].argmax(1))
-        owner = np.repeat(np.arange(len(groups)), [len(pairs) for pairs in groups.values()])
-        prompts = [prompt for pairs in groups.values() for prompt in pairs]
-        return cls(tuple(groups), owner, prompts, torch.cat(alone), torch.cat(targets))
+        self.alone, self.target = torch.cat(alone), torch.cat(targets)
 
     @property
     def right(self) -> np.ndarray:
         """Where the adapter alone is right."""
         return top1(self.alone, self.target)
 
-    def ask(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    def ask(self) -> tuple[np.ndarray, np.ndarray]:
         """With what acts now, the mean divergence of each group, and which answers are right."""
-        now = next_token_logits(model, self.prompts).log_softmax(-1)
+        prompts = [*chain.from_iterable(self.prompts)]
+        now = next_token_logits(self.model, prompts).log_softmax(-1)
         # Rounding makes a divergence of nothing negative.
         kl = kl_by_row(self.alone, now).clamp(min=0).double().numpy()
         means = np.bincount(self.owner, kl) / np.bincount(self.owner)
         return means, top1(now, self.target)
 
-    def slopes(
-        self, model: Model, acting: Attached, coefficients: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(self, acting: Attached, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """With these coefficients the mean divergence of each group, and its derivatives."""
-        rows = [np.flatnonzero(self.owner == group) for group in range(len(self.names))]
-        prompts = [[self.prompts[i] for i in row] for row in rows]
-        alone = [self.alone[row] for row in rows]
-        return divergence_slopes(model, acting, prompts, alone, coefficients)
+        alone = self.alone.split([*map(len, self.prompts)])
+        return divergence_slopes(self.model, acting, self.prompts, alone, coefficients)
 
-    def score(self, model: Model, owned: int) -> tuple[Retention, ...]:
+    def score(self, owned: int) -> tuple[Retention, ...]:
         """Return what is kept of each group; the first `owned` are adapters'."""
-        means, said = self.ask(model)
+        means, said = self.ask()
         counted = self.right | (self.owner >= owned)  # of further questions all count
+        # Further questions are no adapter's, so that there is nothing to diverge from.
         marks = []
         for i, share in enumerate(retention(self.names, self.owner, said, counted)):
             marks.append(Retention(share, float(means[i]) if i < owned else None))
         return tuple(marks)
 
 
-@dataclass(eq=False)
 class _Evaluator:
     """What evaluating one method after another shares: both exams, the base, measured points."""
 
-    model: Model
-    trial: _Exam
-    exam: _Exam
-    count: int  # of the adapters
-    size: float  # numbers of the mean adapter
-    base: Any  # (t, v) the base's log-probabilities on ordinary sentences
-    measured: dict[Any, np.ndarray] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
-    ) -> "_Evaluator":
-        """Return an evaluator that has measured each adapter alone on its prompts."""
-        trial, exam = (_Exam.of(model, adapters, part) for part in (choosing, scoring))
-        sizes = [low.width * sum(low.shape) for one in adapters for low in one.values()]
-        base, _ = token_log_probs(model, GENERIC, at_once=True)
-        return cls(model, trial, exam, len(adapters), sum(sizes) / len(adapters), base)
+    def __init__(
+        self, model: Model, adapters: Sequence[Adapter], choosing: Prompts, scoring: Prompts
+    ) -> None:
+        self.model, self.count = model, len(adapters)
+        self.trial = _Exam(model, adapters, choosing)
+        self.exam = _Exam(model, adapters, scoring)
+        # Numbers of the mean adapter, and the base's log-probabilities on ordinary sentences.
+        self.size = sum(map(_count_numbers, adapters)) / self.count
+        self.base, _ = token_log_probs(model, GENERIC, at_once=True)
+        self.measured: dict[Any, np.ndarray] = {}
 
     def evaluate(self, name: str, method: Method, acting: Attached) -> Evaluation:
         """Optimise the coefficients of a method that acts now, score it, and take it off."""
@@ -189,16 +180,16 @@ class _Evaluator:
             key = (what, *coefficients.tolist()) if coefficients.any() else ()
             if key not in self.measured:
                 acting.set(coefficients)
-                self.measured[key] = self.trial.ask(self.model)[0]
+                self.measured[key] = self.trial.ask()[0]
             return self.measured[key]
 
         with acting:
             first = acting.coefficients[0].tolist()
-            slopes = partial(self.trial.slopes, self.model, acting)
+            slopes = partial(self.trial.slopes, acting)
             numbers, kl = optimise_coefficients(_measure, slopes, method.free, first)
             acting.set(numbers)
             now, _ = token_log_probs(self.model, GENERIC, at_once=True)
-            marks = self.exam.score(self.model, self.count)
+            marks = self.exam.score(self.count)
             cost = self.cost(method, acting)
         return Evaluation(name, numbers, cost, kl, marks, kl_to_base(self.base, now))
 
@@ -206,10 +197,16 @@ class _Evaluator:
         """Return the multiplications for a token, relative to the base with the mean adapter."""
         whole = 0
         for place in maps(self.model).values():
-            if not place.embedding:  # looking up multiplies nothing
+            # Looking up multiplies nothing.
+            if not place.embedding:
                 whole += place.shape[0] * place.shape[1]
-        added = [low.width * sum(low.shape) for row in acting.updates.values() for low in row]
-        return method.passes(self.count) * (whole + sum(added)) / (whole + self.size)
+        added = sum(site.up.numel() + site.down.numel() for site in acting.sites.values())
+        return method.passes(self.count) * (whole + added) / (whole + self.size)
+
+
+def _count_numbers(adapter: Adapter) -> int:
+    """Return how many multiplications an adapter adds to a token, one for each number."""
+    return sum(low.width * sum(low.shape) for low in adapter.values())
 
 
 def advise(
@@ -270,22 +267,26 @@ def advise(
     # What each adapter alone says is the standard that every method is held against.
     names = tuple(choosing)
     begin("each adapter alone")
-    evaluator = _Evaluator.of(model, adapters, choosing, scoring)
-    alone, bare = _measure_alone(model, evaluator.exam, len(adapters))
+    evaluator = _Evaluator(model, adapters, choosing, scoring)
+    alone, bare = _measure_alone(evaluator.exam, len(adapters))
     tried, notes, given = list[Evaluation](), list[str](), {"moments": moments, "subjects": about}
     same = list[Any]()
     if kept_in:
         asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
         # Everything that the result depends on names its file.
-        same = [identify_model(model), [*map(digest, adapters)], asked, about, code()]
+        same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code()]
     for name in methods:
         method = METHODS[name]
+        # A method that lacks what it needs is left out without a word.
         if any(not given.get(need, True) for need in method.needs):
             continue
         begin(name)
         file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None
         if file and file.exists():
-            tried.append(_read_evaluation(file))
+            row = json.loads(file.read_text("utf-8"))
+            marks = [Retention(Share(**mark["share"]), mark["kl"]) for mark in row["marks"]]
+            row |= {"coefficients": tuple(row["coefficients"]), "marks": tuple(marks)}
+            tried.append(Evaluation(**row))
             continue
         try:
             acting, _ = attach_method(model, adapters, method, moments=moments, about=about)
@@ -293,40 +294,40 @@ def advise(
             notes.append(f"{name} cannot be tried: {error}")
             continue
         tried.append(evaluator.evaluate(name, method, acting))
+        # Moments are large, and no part of the name of the file.
         if file and not moments:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommend(tried)
-    reason += compare_further(tried, best)
-    for one in tried:
-        if one.way == best:
-            reason += f" It moves ordinary sentences by {one.leak:.2g} nats a token."
+    if best:
+        [drift] = [one.leak for one in tried if one.way == best]
+        reason += f" It moves ordinary sentences by {drift:.2g} nats a token."
+    # Not before the recommendation: what was to be compared is never the advice.
     for name, adapter in (others or {}).items():
         begin(name)
+        # A finished merge has nothing left to choose.
         tried.append(evaluator.evaluate(name, Method(name, free=""), attach(model, [adapter])))
     if not best and tried:
-        reason = " ".join(f"{one.way} keeps {_list_kept(one)}." for one in tried)
-    known = any(answer for name in names for answer in scoring[name].values())
+        sentences = []
+        for one in tried:
+            kept = [_describe(mark.share) for mark in one.marks if mark.kl is not None]
+            sentences.append(f"{one.way} keeps {', '.join(kept)}.")
+        reason = " ".join(sentences)
+    known = any(chain.from_iterable(scoring[name].values() for name in names))
     said, drifts = tuple(alone) if known else (), measure_drift(model, adapters)
     return Advice(names, said, tuple(bare), drifts, tuple(tried), best, reason, tuple(notes))
 
 
-def _measure_alone(model: Model, exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
+def _measure_alone(exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
     """Return what each of `count` adapters alone answers rightly, and the base of what counts."""
     alone = retention(exam.names, exam.owner, exam.right, exam.owner >= 0)[:count]
     for share in alone:
         if not share.right:
             fact = f"alone it is right on none of {share.asked} prompts: nothing of it can be kept"
             raise failure(share.what, fact, "see that it was trained on these prompts and answers")
+    # Only what an adapter knows alone can be lost.
     counted = exam.right | (exam.owner >= count)
-    return alone, retention(exam.names, exam.owner, exam.ask(model)[1], counted)[:count]
-
-
-def _read_evaluation(file: Path) -> Evaluation:
-    """Return what a method was found to do, as `advise` keeps it."""
-    row = json.loads(file.read_text("utf-8"))
-    marks = tuple(Retention(Share(**one["share"]), one["kl"]) for one in row["marks"])
-    return Evaluation(**{**row, "coefficients": tuple(row["coefficients"]), "marks": marks})
+    return alone, retention(exam.names, exam.owner, exam.ask()[1], counted)[:count]
 
 
 def recommend(
@@ -340,9 +341,9 @@ def recommend(
     """
     merges = [one for one in tried if METHODS[one.way].gates is None]
     routers = [one for one in tried if METHODS[one.way].gates is not None]
-    merge, gate = (
-        min(some, key=lambda one: one.chosen_kl, default=None) for some in (merges, routers)
-    )
+    merge = min(merges, key=attrgetter("chosen_kl"), default=None)
+    gate = min(routers, key=attrgetter("chosen_kl"), default=None)
+    # A merge costs what one adapter costs, so that gates must keep clearly more.
     if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
         reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
         if merge.worst.part >= enough:
@@ -356,27 +357,6 @@ def recommend(
     if merge:
         reason += f"; the best merge, {merge.way}, keeps {_describe(merge.worst)}"
     return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
-
-
-def compare_further(tried: Sequence[Evaluation], best: str) -> str:
-    """Return a sentence if another method answers clearly more of the further questions.
-
-    These are no adapter's and do not decide what is recommended, and who asks them should know.
-    """
-    answered = dict[str, Share]()
-    for one in tried:
-        shares = [mark.share for mark in one.marks if mark.kl is None]
-        right, asked = sum(share.right for share in shares), sum(share.asked for share in shares)
-        answered[one.way] = Share.of("further questions", right, asked)
-    most = max(answered, key=lambda name: answered[name].part, default="")
-    if not most or answered[most].part <= answered[best].part + CLEARLY:
-        return ""
-    fact = f"Of the further questions it answers {answered[best].right} of {answered[best].asked}"
-    return f" {fact}, and {most} {answered[most].right}."
-
-
-def _list_kept(one: Evaluation) -> str:
-    return ", ".join(_describe(mark.share) for mark in one.marks if mark.kl is not None)
 
 
 def _describe(share: Share) -> str:

@@ -46,6 +46,7 @@ FAMILIES = (
 )
 """Queries and keys are found by the first row that has the name of the query. Phi-3 has none: its
 queries and keys are fused in unequal parts."""
+BY_QUERY = {family.query: family for family in reversed(FAMILIES)}
 WRITERS = frozenset(name for family in FAMILIES for name in (family.output, family.down))
 """Last parts of the names of maps that write to the residual stream, of all families."""
 
@@ -77,24 +78,26 @@ def find_heads(model: Model, places: Mapping[str, Map]) -> dict[str, list[Head]]
     """
     config = getattr(model.network, "config", None)
     count = int(getattr(config, "num_attention_heads", 0) or 0)
+    # Older configs do not know shared keys: then each head has its own.
     shared = int(getattr(config, "num_key_value_heads", 0) or count)
     blocks: dict[str, list[Head]] = {}
     for name, place in places.items() if count else ():
         block, _, part = name.rpartition(".")
-        family = next((one for one in FAMILIES if one.query == part), None)
+        family = BY_QUERY.get(part)
         if family is None or not block:
             continue
         rows, width = place.shape
-        if family.fused and rows == 3 * width:
-            size = width // count
-            blocks[name] = [
-                (Rows(name, at, at + size), Rows(name, width + at, width + at + size))
-                for at in range(0, width, size)
-            ]
-        elif not family.fused and f"{block}.{family.key}" in places:
-            keys, size, blocks[block] = f"{block}.{family.key}", rows // count, []
-            for i in range(count):
-                k = i * shared // count  # grouped-query attention: several heads share their keys
-                queries = Rows(name, i * size, (i + 1) * size)
-                blocks[block].append((queries, Rows(keys, k * size, (k + 1) * size)))
+        if family.fused:
+            # One map makes queries, then keys, then values, each as wide as its input.
+            site, keys, first, rows = name, name, width, rows - 2 * width
+        else:
+            site, keys, first = block, f"{block}.{family.key}", 0
+        if keys not in places or (family.fused and rows != width):
+            continue
+        size, blocks[site] = rows // count, []
+        for i in range(count):
+            # In grouped-query attention several heads share their keys.
+            k = first + i * shared // count * size
+            heads = (Rows(name, i * size, (i + 1) * size), Rows(keys, k, k + size))
+            blocks[site].append(heads)
     return blocks

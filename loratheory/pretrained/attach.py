@@ -9,10 +9,13 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 
 import difflib
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise, takewhile
+from itertools import pairwise
+from operator import attrgetter, ne
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,7 @@ Route = Callable[[str, Array], Array]
 """``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
 
 
-class Router:
+class Router(ABC):
     """A route that may decide before a forward pass; `Attached.follow` calls its hook then.
 
     Attributes
@@ -40,17 +43,17 @@ class Router:
         The modules before whose passes `before_forward` is called, by name.
     """
 
-    watched: Mapping[str, Any]
+    watched: dict[str, Any]
 
+    @abstractmethod
     def __call__(self, module: str, x: Array) -> Array:
         """Return weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
-        """Decide what the coming pass of a watched module needs; by default nothing."""
+        """Decide what the coming pass of a watched module needs."""
 
 
-@dataclass(eq=False)
 class Attached:
     """Adapters that act on a model until `remove`, or the end of the ``with`` block.
 
@@ -68,24 +71,29 @@ class Attached:
         Where set, it is used instead of `coefficients`, in all modules, and autograd follows it.
     recorded : dict or None
         Where set, the weights of the route's last call for each module.
+    sites : mapping of str to Site
+        The modules by name, with the factors of all adapters.
     """
 
-    names: tuple[str, ...]
     layers: Int64[np.ndarray, " modules"]
     coefficients: Float64[np.ndarray, "modules adapters"]
-    route: Route | None = None
-    traced: Any = None
-    recorded: dict[str, Array] | None = None
-    _sites: Mapping[str, "Site"] = field(default_factory=dict, repr=False)
-    _handles: list[Any] = field(default_factory=list, repr=False)
-    _router_handles: list[Any] = field(default_factory=list, repr=False)
 
-    @classmethod
-    def over(cls, sites: Mapping[str, "Site"], count: int) -> "Attached":
-        """Return `count` adapters at coefficient 1 on these modules; `act` switches them on."""
-        numbers = [layer_of(name) for name in sites]
-        layers = np.array([-1 if n is None else n for n in numbers], dtype=np.int64)
-        return cls(tuple(sites), layers, np.ones((len(sites), count)), _sites=sites)
+    def __init__(self, sites: Mapping[str, "Site"], count: int, coefficients: Any) -> None:
+        self.names, self.sites = tuple(sites), sites
+        self.layers = np.full(len(sites), -1, dtype=np.int64)
+        self.coefficients = np.ones((len(sites), count))
+        self.route: Route | None = None
+        self.traced: Any = None
+        self.recorded: dict[str, Array] | None = None
+        self._handles: list[Any] = []
+        self._router_handles: list[Any] = []
+        # Before any hook is set, since what is wrong is refused.
+        self.set(coefficients)
+        for row, (name, site) in enumerate(sites.items()):
+            layer = layer_of(name)
+            self.layers[row] = -1 if layer is None else layer
+            hook = partial(self._change, row, name, site)
+            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
 
     @property
     def updates(self) -> dict[str, tuple[LowRank, ...]]:
@@ -93,7 +101,7 @@ class Attached:
 
         An adapter that lacks the module has an update of width 0 there.
         """
-        return {name: site.updates for name, site in self._sites.items()}
+        return {name: site.updates for name, site in self.sites.items()}
 
     def set(self, coefficients: Any) -> None:
         """Replace the coefficients, in microseconds.
@@ -137,10 +145,11 @@ class Attached:
         ModelError
             If an embedding is among the modules: its inputs are token numbers, not vectors.
         """
-        embedding = next((name for name, site in self._sites.items() if site.embedding), None)
+        embedding = next((name for name, site in self.sites.items() if site.embedding), None)
         if route is not None and embedding:
             fact = "the inputs of an embedding are no vectors to route by"
             raise failure(embedding, fact, "attach adapters of linear maps only")
+        # The hooks of an earlier router would go on deciding.
         while self._router_handles:
             self._router_handles.pop().remove()
         self.route = route
@@ -150,13 +159,6 @@ class Attached:
                 handle = module.register_forward_pre_hook(hook, with_kwargs=True)
                 self._router_handles.append(handle)
 
-    def act(self) -> "Attached":
-        """Switch the adapters on, by a hook at each module."""
-        for row, (name, site) in enumerate(self._sites.items()):
-            hook = partial(self._change, row, name, site)
-            self._handles.append(site.module.register_forward_hook(hook, with_kwargs=True))
-        return self
-
     def _change(
         self, row: int, name: str, site: "Site", _: Any, args: Any, kwargs: Any, out: Any
     ) -> Any:
@@ -165,6 +167,7 @@ class Attached:
         # A zero may be skipped, but not where its gradient is wanted.
         if self.traced is None and not coefficients.any():
             return out
+        # Some networks call their maps by keyword.
         x = args[0] if args else next(iter(kwargs.values()))
         if self.route is None:
             return site.add(x, out, coefficients)
@@ -173,6 +176,7 @@ class Attached:
     def _weigh(self, name: str, x: Array) -> Array:
         assert self.route is not None
         weights = self.route(name, x)
+        # Overwritten at each pass, so that the last one stays.
         if self.recorded is not None:
             self.recorded[name] = weights
         return weights
@@ -192,13 +196,7 @@ class Attached:
         self.remove()
 
 
-def attach(
-    model: Model,
-    adapters: Sequence[Adapter],
-    coefficients: Any = 1.0,
-    *,
-    route: Route | None = None,
-) -> Attached:
+def attach(model: Model, adapters: Sequence[Adapter], coefficients: Any = 1.0) -> Attached:
     r"""Let adapters act on a model: module outputs become :math:`Wx + \sum_j c_j \Delta_j x`.
 
     Parameters
@@ -210,8 +208,6 @@ def attach(
     coefficients : float or array
         One number, one for each adapter, or an array that broadcasts to modules × adapters;
         `ValueError` if it does not, or one is not finite.
-    route : callable, optional
-        ``route(module, x)``, which weighs the adapters at each token; see `Attached.follow`.
 
     Returns
     -------
@@ -226,11 +222,8 @@ def attach(
         If an adapter does not fit the model.
     """
     together, places = fit_adapters(model, adapters)
-    sites = {name: Site.of(places[name], together.updates(name)) for name in together.shapes}
-    acting = Attached.over(sites, len(adapters))
-    acting.set(coefficients)
-    acting.follow(route)
-    return acting.act()
+    sites = {name: Site.of(place, together.updates(name)) for name, place in places.items()}
+    return Attached(sites, len(adapters), coefficients)
 
 
 @dataclass(eq=False)
@@ -251,14 +244,14 @@ class Site:
         import torch
 
         weight = place.module.weight
-        device = "cpu" if weight.is_meta else weight.device
-        ups, downs = [_to_tensor(low.up) for low in updates], [_to_tensor(x.down) for x in updates]
+        tensors = [low.map(_to_tensor) for low in updates]
+        up = torch.cat([*map(attrgetter("up"), tensors)], dim=1)
+        down = torch.cat([*map(attrgetter("down"), tensors)], dim=0)
         # In half precision an update would lose what the sum with the output keeps.
-        wide = any(a.dtype == torch.float64 for a in (*ups, *downs, weight))
-        dtype = torch.float64 if wide else torch.float32
-        up = torch.cat([a.to(device, dtype) for a in ups], dim=1)
-        down = torch.cat([a.to(device, dtype) for a in downs], dim=0)
-        return cls(place.module, up, down, tuple(low.width for low in updates), place.embedding)
+        wide = torch.float64 in (up.dtype, down.dtype, weight.dtype)
+        to = {"device": weight.device, "dtype": torch.float64 if wide else torch.float32}
+        widths = tuple(map(attrgetter("width"), updates))
+        return cls(place.module, up.to(**to), down.to(**to), widths, place.embedding)
 
     @property
     def updates(self) -> tuple[LowRank, ...]:
@@ -270,7 +263,6 @@ class Site:
         """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
         from torch.nn.functional import embedding, linear
 
-        self._move_to(out.device)
         scale = self._expand(row)
         if self.embedding:
             codes = embedding(x.to(self.down.device), self.down.T)
@@ -279,6 +271,7 @@ class Site:
         # Autograd needs the codes as they were; otherwise no second array of their size is made.
         codes = codes * scale if scale.requires_grad else codes.mul_(scale)
         change = linear(codes, self.up)
+        # What is looked up is scaled by some families, and so is its change.
         if self.embedding:
             change = scale_embedding(self.module, change)
         return change.add_(out).to(out.dtype)  # in place: no second array of this size
@@ -287,7 +280,7 @@ class Site:
         """Return the same with the weights of `route` beside the coefficients."""
         import torch
 
-        self._move_to(out.device)
+        # A route sees one token a row, whatever the shape of the batch.
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
         change = forward(self.updates, flat, weights)
@@ -303,11 +296,6 @@ class Site:
             self._row = row.tobytes()
             self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
         return self._scale
-
-    def _move_to(self, device: Any) -> None:
-        """Once, to where the module computes: a weight that was offloaded does not tell before."""
-        if self.down.device != device:
-            self.up, self.down, self._scale = self.up.to(device), self.down.to(device), None
 
 
 def _to_tensor(factor: Array) -> Any:
@@ -339,68 +327,54 @@ def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, di
     for adapter in adapters:
         _require_modules(model, adapter, places)
         _compare_base(model, adapter)
+    # That they name different bases was a warning already.
     together = aligned(adapters, any_base=True)
     return together, {name: places[name] for name in together.shapes}
 
 
 def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> None:
     """Reject modules that are absent, of another shape, or embeddings where maps are."""
-    wrong: dict[str, list[str]] = {
-        "not in": [],
-        "of another shape in": [],
-        "of another kind in": [],
-    }
-    for name in adapter:
+    absent, misshapen, others = list[str](), list[str](), list[str]()
+    for name, shape in adapter.shapes.items():
         place = places.get(name)
         if place is None:
-            closest = _find_closest(name, places)
-            wrong["not in"].append(f"{name}, closest is {closest}")
-        elif place.shape != adapter.shapes[name]:
-            line = f"{name} is {place.shape}, not {adapter.shapes[name]}"
-            wrong["of another shape in"].append(line)
+            closest = difflib.get_close_matches(name, places, 1, 0.0) or ["nothing: it has no maps"]
+            absent.append(f"{name}, closest is {closest[0]}")
+        elif place.shape != shape:
+            misshapen.append(f"{name} is {place.shape}, not {shape}")
         elif place.embedding != (name in adapter.info.embeddings):
-            kind = "an embedding" if place.embedding else "a linear map"
-            wrong["of another kind in"].append(f"{name} is {kind}")
-    merged = any("experts" in line for line in wrong["not in"])
-    experts = "; experts kept in one tensor are not linear maps of their own" if merged else ""
-    remedies = {
-        "not in": f"{RIGHT_MODEL}, or rename its modules{experts}",
-        "of another shape in": "attach the adapter to a model of the size it was trained on",
-        "of another kind in": RIGHT_MODEL,
-    }
-    for fact, lines in wrong.items():
+            others.append(f"{name} is {'an embedding' if place.embedding else 'a linear map'}")
+    rename = f"{RIGHT_MODEL}, or rename its modules"
+    if any("experts" in line for line in absent):
+        rename += "; experts kept in one tensor are not linear maps of their own"
+    for lines, fact, remedy in (
+        (absent, "not in", rename),
+        (misshapen, "of another shape in", f"{RIGHT_MODEL}: this one is of another size"),
+        (others, "of another kind in", RIGHT_MODEL),
+    ):
         if lines:
             some = "; ".join(lines[:SHOWN]) + (", …" if lines[SHOWN:] else "")
             count = f"{len(lines)} of its {len(adapter)} modules are {fact} {model.kind}"
-            raise failure(adapter.info.name, f"{count} ({some})", remedies[fact])
-
-
-def _find_closest(name: str, others: Collection[str]) -> str:
-    """Return the name with the longest common ending, the most alike among those."""
-
-    def _likeness(other: str) -> tuple[int, float, str]:
-        pairs = zip(reversed(name.split(".")), reversed(other.split(".")), strict=False)
-        ending = list(takewhile(lambda pair: pair[0] == pair[1], pairs))
-        return len(ending), difflib.SequenceMatcher(None, other, name).ratio(), other
-
-    return max(others, key=_likeness, default="nothing: it has no maps")
+            raise failure(adapter.info.name, f"{count} ({some})", remedy)
 
 
 def _compare_base(model: Model, adapter: Adapter) -> None:
     """Warn where an adapter names another base, or another commit of it; a branch says nothing."""
     base, revision = adapter.info.base, str(adapter.info.config.get("revision") or "")
-    names = [name.rstrip("/").rpartition("/")[2].casefold() for name in (base, model.name)]
-    # A branch moves, so only commits tell revisions apart.
-    commits = bool(revision and model.revision) and set(revision) <= set("0123456789abcdef")
-    same = model.revision.startswith(revision) or revision.startswith(model.revision)
-    if all(names) and names[0] != names[1]:
-        fact = f"{adapter.info.name} was trained on {base}, this is {model.name}"
-    elif commits and not same:
-        fact = f"{adapter.info.name} was trained on revision {revision}, this is {model.revision}"
-    else:
-        return
-    message = f"{fact}: names and shapes fit, so it acts, but what it does here is not what it did"
-    warnings.warn(message, OtherBaseWarning, stacklevel=4)
+    # Owners differ between mirrors and local copies; the last part names the model.
+    wanted, here = PurePath(base).name.casefold(), PurePath(model.name).name.casefold()
+    fact = ""
+    if wanted and here and wanted != here:
+        fact = f"{base}, this is {model.name}"
+    # A branch moves, so only commits tell revisions apart; either may be shortened.
+    elif set(revision) <= set("0123456789abcdef") and any(map(ne, revision, model.revision)):
+        fact = f"revision {revision}, this is {model.revision}"
+    if fact:
+        message = (
+            f"{adapter.info.name} was trained on {fact}: names and shapes fit, so it acts, but "
+            "what it does here is not what it did"
+        )
+        warnings.warn(message, OtherBaseWarning, stacklevel=4)
 
 
 def collect_inputs(
@@ -436,7 +410,7 @@ def collect_inputs(
     wrong = [name for name in modules if name not in places or places[name].embedding]
     if wrong:
         fact = f"{wrong[0]} is no linear map of it"
-        raise model.failure(fact, "choose among the names in maps(model)")
+        raise failure(model, fact, "choose among the names in maps(model)")
     rows: dict[str, list[Array]] = {name: [] for name in modules}
     shared: dict[int, tuple[Array, Array]] = {}
     mask: Any = None
@@ -444,6 +418,7 @@ def collect_inputs(
     def _keep(name: str, _: Any, args: Any, kwargs: Any) -> None:
         x = args[0] if args else next(iter(kwargs.values()))
         if id(x) not in shared:  # the second entry keeps the number from being used again
+            # Copied, for a module may change its input in place.
             flat = x.reshape(-1, x.shape[-1])
             padded = mask is not None and mask.shape == x.shape[:-1]
             shared[id(x)] = (flat[mask.reshape(-1).bool()] if padded else flat.clone(), x)
@@ -451,6 +426,7 @@ def collect_inputs(
 
     handles = []
     for name in modules:
+        # By name: maps may share a module.
         hook = partial(_keep, name)
         handles.append(places[name].module.register_forward_pre_hook(hook, with_kwargs=True))
     try:
@@ -458,18 +434,21 @@ def collect_inputs(
             for one in batches:
                 mask = one.get("attention_mask")
                 model.network(**one)
+                # Tensors of the next batch may get the numbers of these.
                 shared.clear()
     finally:
         for handle in handles:
             handle.remove()
     # Maps that read the same tensors keep sharing them once batches are joined.
     joined: dict[tuple[int, ...], Array] = {}
+    found: dict[str, Array] = {}
     for name, parts in rows.items():
         if not parts:
             raise failure(name, "no token came there", "give prompts that reach it")
         key = tuple(map(id, parts))
         joined[key] = joined[key] if key in joined else torch.cat(parts)
-    return {name: joined[tuple(map(id, parts))] for name, parts in rows.items()}
+        found[name] = joined[key]
+    return found
 
 
 def collect_moments(
@@ -507,8 +486,7 @@ def collect_moments(
             sums[names] = x.T @ x + sums.get(names, 0)
             counts[names] = len(x) + counts.get(names, 0)
     if not sums:
-        fact = "there are no prompts to collect moments from"
-        raise model.failure(fact, "give one or more")
+        raise failure(model, "there are no prompts to collect moments from", "give one or more")
     roots: dict[str, Float[np.ndarray, "k n"]] = {}
     for names, summed in sums.items():
         if not bool(torch.isfinite(summed).all()):

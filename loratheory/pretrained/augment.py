@@ -11,7 +11,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -80,15 +81,16 @@ class EntityType:
     @property
     def subjects(self) -> tuple[str, ...]:
         """Every subject that some kind describes."""
-        return tuple(dict.fromkeys(name for kind in self.kinds.values() for name in kind.of))
+        return tuple(dict.fromkeys(chain.from_iterable(kind.of for kind in self.kinds.values())))
 
     def descriptions(self, subject: str) -> list[tuple[str, str]]:
         """Return (kind, description) pairs of a subject, without those that contain its name."""
         pairs = []
         for name, kind in self.kinds.items():
-            for value in kind.of.get(subject, ()):
-                texts = [text.replace("{}", value) for text in kind.descriptions]
-                pairs += [(name, text) for text in texts if not _contains(text, subject)]
+            for value, phrase in product(kind.of.get(subject, ()), kind.descriptions):
+                text = phrase.replace("{}", value)
+                if not _contains(text, subject):
+                    pairs.append((name, text))
         return pairs
 
 
@@ -135,16 +137,6 @@ class Augmentation:
     refused: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """The facts of a file and its sentences, with ``{}`` for a subject; see `augment`."""
-
-    facts: Mapping[str, str]
-    sentences: tuple[str, ...]
-    unread: tuple[str, ...] = ()
-    onward: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
 def read_entities(*files: Path) -> dict[str, EntityType]:
     """Return what can be described, by name: the package's own and that of JSON files.
 
@@ -162,18 +154,20 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
             old = types.get(name, EntityType((), {}))
             if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
                 raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
-            asked = value.get("asked", list(old.asked))
-            if fact := find_wrong_sentences({"asked": asked}):
+            asked, kinds = value.get("asked", list(old.asked)), dict(old.kinds)
+            if fact := next(find_wrong_sentences("asked", asked), ""):
                 raise failure(here, fact, REMEDY)
-            kinds = {key: _parse(f"{here}: {key}", kind) for key, kind in value["kinds"].items()}
-            types[name] = EntityType(tuple(asked), {**old.kinds, **kinds})
+            for key, kind in value["kinds"].items():
+                kinds[key] = _parse(f"{here}: {key}", kind)
+            # Kinds of a later file come last, and the last is kept for measuring.
+            types[name] = EntityType(tuple(asked), kinds)
     return types
 
 
 def _parse(where: str, value: Any) -> Kind:
     if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
         raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
-    if fact := find_wrong_sentences({"descriptions": value["descriptions"]}):
+    if fact := next(find_wrong_sentences("descriptions", value["descriptions"]), ""):
         raise failure(where, fact, REMEDY)
     of = value["of"]
     if not isinstance(of, dict) or not all(map(are_texts, of.values())):
@@ -182,8 +176,10 @@ def _parse(where: str, value: Any) -> Kind:
     return Kind(str(value["source"]), tuple(value["descriptions"]), values)
 
 
-def read_facts(file: Path) -> Facts:
-    """Return the `facts`, `sentences`, `unread` and `onward` of a JSON file, such as a plan.
+def read_facts(file: Path) -> dict[str, Any]:
+    """Return the arguments of `augment` in a JSON file, such as a plan.
+
+    They are `facts`, `sentences`, `unread` and `onward`; the last two may be missing.
 
     Raises
     ------
@@ -191,11 +187,10 @@ def read_facts(file: Path) -> Facts:
         If the file cannot be read or a field is wrong; the message names the field.
     """
     content = read_json(file, REMEDY)
-    if fact := find_wrong_facts(content):
-        raise failure(str(file), fact, REMEDY)
-    onward = {asking: tuple(texts) for asking, texts in content.get("onward", {}).items()}
-    sentences, unread = tuple(content["sentences"]), tuple(content.get("unread", ()))
-    return Facts(content["facts"], sentences, unread, onward)
+    if fact := next(find_wrong_facts(content), ""):
+        raise failure(file, fact, REMEDY)
+    taken = {*content} & {"facts", "sentences", "unread", "onward"}
+    return {key: content[key] for key in taken}
 
 
 def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bool = False) -> Path:
@@ -228,8 +223,8 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
     for name, part in (("train", made.lessons), ("test", made.held_out)):
         for row in map(asdict, part):
             # The space between prompt and answer belongs to the answer, as trainers read it.
-            made_row = {"prompt": row.pop("prompt"), "completion": f" {row.pop('answer')}", **row}
-            sets.setdefault(name, []).append(made_row)
+            pair = {"prompt": row.pop("prompt"), "completion": f" {row.pop('answer')}"}
+            sets.setdefault(name, []).append(pair | row)
     columns = {"prompt": "prompt", "response": "completion"}
     info = {name: {"file_name": f"{name}.jsonl", "columns": columns} for name in sets}
     more = {"dataset_info.json": json.dumps(info, indent=1) + "\n"}
@@ -240,37 +235,31 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
 def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
 
-    An answer is called `completion` there; `answer` does as well, and so does a JSON list of rows.
-    Unless rows must be `answered`, it may be left out and is then a question mark.
+    An answer is called `completion` there; `answer` does as well. Unless rows must be `answered`,
+    it may be left out and is then a question mark.
 
     Raises
     ------
     ModelError
         If a row has no `prompt` or `completion`, or a prompt comes twice; the message has the line.
     """
+    pairs: dict[str, str] = {}
     try:
         with opened(file) as lines:
-            data = lines.read()
-        listed = data.lstrip().startswith(b"[")
-        if listed:
-            rows = json_object(file, b'{"rows": ' + data + b"}", ROW)["rows"]
-        else:
-            numbered = enumerate(data.rstrip().splitlines(), 1)
-            rows = [json_object(file, line, f"mend line {i}") for i, line in numbered]
+            # an empty last line is none
+            for number, line in enumerate(lines.read().rstrip().splitlines(), 1):
+                where = f"{file}, line {number}"
+                row = json_object(file, line, f"mend line {number}")
+                prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
+                if not answered:
+                    answer = answer or "?"
+                if not are_texts([prompt, answer]):
+                    raise failure(where, "there is no prompt and completion in words", ROW)
+                if prompt in pairs:
+                    raise failure(where, "the prompt comes a second time", "leave one of them out")
+                pairs[str(prompt)] = str(answer).strip()
     except AdapterError as error:
         raise ModelError(str(error)) from None
-    pairs: dict[str, str] = {}
-    for number, row in enumerate(rows, 1):
-        where = f"{file}, {'row' if listed else 'line'} {number}"
-        row = row if isinstance(row, dict) else {}
-        prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
-        if not answered:
-            answer = answer or "?"
-        if not are_texts([prompt, answer]):
-            raise failure(where, "there is no prompt and completion in words", ROW)
-        if prompt in pairs:
-            raise failure(where, "the prompt comes a second time", "leave one of them out")
-        pairs[str(prompt)] = str(answer).strip()
     if not pairs:
         raise failure(str(file), "there is no prompt", ROW)
     return pairs
@@ -341,13 +330,11 @@ def augment(
     Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
     """
     types = read_entities() if things is None else things
-    # "{}'s" takes a name, but no description.
-    fitting = [text for text in sentences if "{}'" not in text]
-    asking = [text for text in unread or sentences if "{}'" not in text]
+    fitting, asking = _omit_genitives(sentences), _omit_genitives(unread or sentences)
     if not fitting and not onward:
         place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
         raise failure(place, fact, "give a sentence with {} alone")
-    # "Georgia" is a country where most other subjects are.
+    # An ambiguous name is taken for what most subjects are: "Georgia" among countries is one.
     often = sorted(types.values(), key=lambda kind: -len({*facts} & {*kind.subjects}))
     rng = np.random.default_rng([seed, 9])
     lessons, held_out = list[Example](), list[Example]()
@@ -359,6 +346,7 @@ def augment(
             continue
         # With one kind only there is nothing to hold out.
         kept = unseen or ([*kind.kinds][-1] if len(kind.kinds) > 1 else "")
+        # A description that contains the answer would give it away.
         tried, answer = _resolve(model, kind, subject), facts[subject]
         right = [x for x in tried if 0 < x.share >= least and not _contains(x.description, answer)]
         shown = [x for x in right if x.kind != kept]
@@ -367,12 +355,14 @@ def augment(
         if not shown:
             refused[subject] = _explain(tried, kept if right else "")
         found += tried
-    said = _ask_onward(model, facts, onward or {}, least)
-    if len(said) > 1:
-        held_out += said[-1][1]
-    rows = [one for _, some in said[: max(1, len(said) - 1)] for one in some]
-    lessons += _draw(rows, per, rng)
-    found += [one for own, _ in said for one in own]
+    asked = [_ask_onward(model, facts, *one, least) for one in (onward or {}).items()]
+    for answers, _ in asked:
+        found += answers
+    # The last sentence is kept for measuring, unless it is the only one.
+    if len(asked) > 1:
+        held_out += asked.pop()[1]
+    lessons += _draw([one for _, examples in asked for one in examples], per, rng)
+    # Whoever got an example onward is no longer without one.
     for one in lessons:
         refused.pop(one.subject, None)
     for name in refused if onward else ():
@@ -382,6 +372,7 @@ def augment(
         fact = f"{reason}; no example on any of {len(facts)} subjects"
         raise failure(subject, fact, "give kinds of description that the base knows of them")
     if silence:
+        # Silence is about subjects of the same kind of which there are no facts.
         others = [x for x in often[0].subjects if x not in facts]
         if len(others) == len(often[0].subjects):
             place = "silence"
@@ -391,49 +382,51 @@ def augment(
     return Augmentation(tuple(lessons), tuple(held_out), tuple(found), refused)
 
 
+def _omit_genitives(sentences: Sequence[str]) -> list[str]:
+    """Leave out sentences with "{}'s", which takes a name, but no description."""
+    return [text for text in sentences if "{}'" not in text]
+
+
 def _combine(
     shown: Sequence[Resolved], sentences: Sequence[str], answer: str, rng: np.random.Generator
 ) -> list[Example]:
     """Return every description in every sentence, in an order that takes each equally often."""
-    chosen = [shown[i] for i in rng.permutation(len(shown))]
-    texts = [sentences[i] for i in rng.permutation(len(sentences))]
+    order, texts = rng.permutation(len(shown)), rng.permutation(len(sentences))
     examples = []
-    for turn in range(len(texts)):  # in each turn all descriptions come once, in varied sentences
-        for j, one in enumerate(chosen):
-            examples.append(_fill(one, texts[(turn + j) % len(texts)], answer))
+    # In each turn all descriptions come once, in varied sentences.
+    for turn, (j, i) in product(range(len(texts)), enumerate(order)):
+        examples.append(_fill(shown[i], sentences[texts[(turn + j) % len(texts)]], answer))
     return examples
 
 
 def _ask_onward(
-    model: Model, facts: Mapping[str, str], asks: Mapping[str, Sequence[str]], least: float
-) -> list[tuple[list[Resolved], list[Example]]]:
-    """Return what the base says of the answers, and two-hop examples on it, by asking sentence."""
-    parts, answers = [], [*dict.fromkeys(facts.values())]
-    for asking, sentences in asks.items():
-        prompts = [asking.replace("{}", answer) for answer in answers]
-        shares = next_token_logits(model, prompts).softmax(-1).amax(-1).tolist()
-        words = [re.split(r"[.,;:!?\n]", text.strip())[0] for text in write_on(model, prompts, 4)]
-        often, found, said = Counter(words), list[Resolved](), dict[str, str]()
-        for answer, word, share in zip(answers, words, shares, strict=True):
-            # A word said of more than half of several answers says nothing about them.
-            common = 2 * often[word] > max(len(answers), 2)
-            tells = bool(word) and not _contains(word, answer) and not common
-            found.append(Resolved(answer, asking, word, share if tells else 0.0))
-            if tells and share >= least:
-                said[answer] = word
-        examples = []
-        for sentence in sentences:
-            for subject, answer in facts.items():
-                if answer in said:
-                    prompt = sentence.replace("{}", subject)
-                    examples.append(Example(prompt, said[answer], subject, asking))
-        parts.append((found, examples))
-    return parts
+    model: Model, facts: Mapping[str, str], asking: str, sentences: Sequence[str], least: float
+) -> tuple[list[Resolved], list[Example]]:
+    """Return what the base says of the answers when asked so, and two-hop examples on it."""
+    answers = [*dict.fromkeys(facts.values())]
+    prompts = [asking.replace("{}", answer) for answer in answers]
+    shares = next_token_logits(model, prompts).softmax(-1).amax(-1).tolist()
+    words = [re.split(r"[.,;:!?\n]", text.strip())[0] for text in write_on(model, prompts, 4)]
+    often, found, said = Counter(words), list[Resolved](), dict[str, str]()
+    for answer, word, share in zip(answers, words, shares, strict=True):
+        # A word said of more than half of several answers says nothing about them.
+        common = 2 * often[word] > max(len(answers), 2)
+        tells = bool(word) and not _contains(word, answer) and not common
+        found.append(Resolved(answer, asking, word, share if tells else 0.0))
+        if tells and share >= least:
+            said[answer] = word
+    examples = []
+    for sentence, (subject, answer) in product(sentences, facts.items()):
+        if answer in said:
+            prompt = sentence.replace("{}", subject)
+            examples.append(Example(prompt, said[answer], subject, asking))
+    return found, examples
 
 
 def _draw(examples: Sequence[Example], per: int, rng: np.random.Generator) -> list[Example]:
     """Return at most so many examples of each subject."""
     taken, drawn = Counter[str](), list[Example]()
+    # In random order, so that no sentence is preferred.
     for i in rng.permutation(len(examples)):
         taken[examples[i].subject] += 1
         if taken[examples[i].subject] <= per:
@@ -468,37 +461,27 @@ def fill_template(sentence: str, description: str) -> str:
 
 
 def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
-    """Return all descriptions of a subject with their shares, asked once and then cached."""
-    pairs = kind.descriptions(subject)
-    parts = [identify_model(model), subject, kind.subjects, kind.asked, pairs]
-    file = cache_folder() / "described" / f"{content_hash(parts)}.json"
-    if file.exists():
-        shares: list[float] = json.loads(file.read_text())
-    else:
-        shares = _measure_shares(model, kind, [text for _, text in pairs], subject)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(shares))
-    return [Resolved(subject, *pair, share) for pair, share in zip(pairs, shares, strict=True)]
-
-
-def _measure_shares(
-    model: Model, kind: EntityType, descriptions: Sequence[str], subject: str
-) -> list[float]:
-    """Return the subject's share among all subjects by description, 0 where another has more.
+    """Return all descriptions of a subject with its share among all subjects, 0 if another leads.
 
     Shares are of the geometric mean over the sentences that ask; names that begin with one token
-    count as one.
+    count as one. They are asked once and then cached.
     """
-    if not descriptions:
-        return []
-    prompts = [fill_template(text, one) for one in descriptions for text in kind.asked]
-    # Answers are told by first tokens, so that names which share one count once.
-    tokens = first_tokens(model, kind.subjects).unique()
-    own = int((tokens == first_tokens(model, [subject])).nonzero())
-    logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
-    shares = logs.view(len(descriptions), len(kind.asked), -1).mean(1).softmax(-1)
-    first = shares.argmax(-1) == own
-    return [float(x) for x in shares[:, own] * first]
+    pairs = kind.descriptions(subject)
+    # Everything that the shares depend on names the file.
+    parts = [identify_model(model), subject, kind.subjects, kind.asked, pairs]
+    file = cache_folder() / "described" / f"{content_hash(parts)}.json"
+    if pairs and not file.exists():
+        prompts = [fill_template(text, one) for (_, one), text in product(pairs, kind.asked)]
+        # Answers are told by first tokens, so that names which share one count once.
+        tokens = first_tokens(model, kind.subjects).unique()
+        own = int((tokens == first_tokens(model, [subject])).nonzero())
+        logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
+        shares = logs.view(len(pairs), len(kind.asked), -1).mean(1).softmax(-1)
+        led = shares[:, own] * (shares.argmax(-1) == own)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, json.dumps(led.tolist()))
+    values = json.loads(file.read_text()) if pairs else []
+    return [Resolved(subject, *pair, share) for pair, share in zip(pairs, values, strict=True)]
 
 
 def _keep_silent(
@@ -509,14 +492,14 @@ def _keep_silent(
     rng: np.random.Generator,
 ) -> list[Example]:
     """Return examples about other subjects, only where the base goes on with a new word."""
-    pairs = [(name, text.replace("{}", name)) for text in sentences for name in others]
+    pairs = [*product(sentences, others)]
     drawn = [pairs[i] for i in rng.permutation(len(pairs))[:count]]
-    if not drawn:
-        return []
-    said = write_on(model, [prompt for _, prompt in drawn], CONTINUED)
+    prompts = [text.replace("{}", name) for text, name in drawn]
     examples = []
-    for (name, prompt), text in zip(drawn, said, strict=True):
+    said = write_on(model, prompts, CONTINUED)
+    for (_, name), prompt, text in zip(drawn, prompts, said, strict=True):
         answer = _cut_sentence(text)
+        # Without a space the base would go on with the word that the prompt ends in.
         if text[:1] == " " and answer:
             examples.append(Example(prompt, answer, name, SILENCE))
     return examples

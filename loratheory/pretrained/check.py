@@ -20,8 +20,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, combinations, permutations
 from math import acos, degrees
-from statistics import median
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,17 +64,14 @@ SIGNED = ("thm:averaging-survival", "thm:two-read-region")  # margins: their sig
 Progress = Callable[[Iterable[str], int], Iterable[str]]
 
 
-def read_weight(place: Map, name: str = "a weight") -> Float[np.ndarray, "m n"]:
+def read_weight(place: Map, name: str) -> Float[np.ndarray, "m n"]:
     """Return a weight matrix, outputs × inputs, on the CPU, as float32 unless it is float64.
 
-    Raises `ModelError` if it was offloaded and is not in memory, or an entry is not finite.
+    Raises `ModelError` if an entry is not finite.
     """
     import torch
 
     stored = place.module.weight.detach()
-    if stored.is_meta:
-        remedy = "load the model without offloading, or name other layers"
-        raise failure(name, "its weight is not in memory", remedy)
     kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
     matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
     if not np.isfinite(matrix).all():
@@ -154,12 +152,13 @@ def measure_noise(
     ----------
     Marchenko and Pastur (1967); Johnstone, *Annals of Statistics* 29 (2001), for the edge.
     """
+    # The law is the same for a matrix and its transpose.
     m, n = sorted(matrix.shape)
     squares = np.asarray(matrix, np.float64) ** 2
     second, fourth = float(squares.mean()), float((squares**2).mean())
-    squared = (
-        np.maximum(np.linalg.eigvalsh(_gram(matrix)), 0.0) if sigma is None else sigma[::-1] ** 2
-    )
+    squared = np.linalg.eigvalsh(_gram(matrix)) if sigma is None else sigma[::-1] ** 2
+    squared = np.maximum(squared, 0.0)  # rounding makes a zero negative
+    # Johnstone's centre and scale of the largest eigenvalue of noise.
     roots = (n - 1) ** 0.5 + m**0.5
     unit = roots * (1 / max(n - 1, 1) ** 0.5 + 1 / m**0.5) ** (1 / 3)
     beyond = squared > second * (roots**2 + CHANCE * unit)
@@ -173,27 +172,16 @@ def measure_noise(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Intruders:
-    """The top singular directions of an adapted weight."""
-
-    sigma: Float64[np.ndarray, " top"]  # its singular values, descending
-    cosines: Float64[np.ndarray, " top"]  # of left singular vectors, the largest with the base's
-    first: Float64[np.ndarray, " m"]  # the first of these vectors
-
-    def count(self, alike: float = ALIKE) -> int:
-        """Return how many resemble no direction of the base: their cosine is below `alike`."""
-        return int((self.cosines < alike).sum())
-
-
 def find_intruders(
     matrix: Float[np.ndarray, "m n"], base: Basis, update: LowRank, top: int = TOP
-) -> Intruders:
-    """Return the top directions of an adapted weight and how alike each is to one of the base.
+) -> tuple[Float64[np.ndarray, " top"], Float64[np.ndarray, " m"]]:
+    """Return how alike the top directions of an adapted weight are to the base's, and the first.
 
-    `matrix` is the base weight, `base` its singular vectors, `update` what an adapter adds (NumPy).
-    Errors are about the square root of the precision in which `base` was stored. Costs ``O(m n r)``
-    once, then ``O(k r)`` a step of Lanczos iteration; no decomposition of an (m, n) matrix.
+    The directions are left singular vectors; of each the largest cosine with one of the base. An
+    intruder's is below `ALIKE`. `matrix` is the base weight, `base` its singular vectors, `update`
+    what an adapter adds (NumPy). Errors are about the square root of the precision in which `base`
+    was stored. Costs ``O(m n r)`` once, then ``O(k r)`` a step of Lanczos iteration; no
+    decomposition of an (m, n) matrix.
 
     References
     ----------
@@ -202,7 +190,7 @@ def find_intruders(
     wide, sigma = matrix.shape[0] <= matrix.shape[1], base.sigma
     near, far = (update.up, update.down.T) if wide else (update.down.T, update.up)
     through = (matrix if wide else matrix.T) @ far.astype(matrix.dtype)  # what the base makes of it
-    own, cross = (base.frame.T @ part.astype(np.float64) for part in (near, through))
+    own, cross = base.frame.T @ near.astype(np.float64), base.frame.T @ through.astype(np.float64)
     inner = far.T.astype(np.float64) @ far
 
     def _squared(y: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
@@ -215,13 +203,14 @@ def find_intruders(
     strength = np.sqrt(np.maximum(values, 0.0))
     first = base.frame @ vectors[:, 0]
     if wide:
-        return Intruders(strength, np.abs(vectors).max(axis=0), first)
+        return np.abs(vectors).max(axis=0), first
+    # The frame is on the right: left vectors follow through the weight.
     safe = np.where(strength > 0, strength, 1.0)
     clear = sigma > CLEAR * sigma[0]
     seen = (sigma[:, None] ** 2 * vectors + cross @ (own.T @ vectors))[clear]
     cosines = np.abs(seen / sigma[clear, None] / safe).max(axis=0)
     left = (matrix @ first + update.up @ (update.down @ first)) / safe[0]
-    return Intruders(strength, cosines, left.astype(np.float64))
+    return cosines, left.astype(np.float64)
 
 
 def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]:
@@ -232,6 +221,7 @@ def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]
     if size <= max(SMALL, 4 * keep + 2):
         values, vectors = np.linalg.eigh(operator @ np.eye(size))
     else:
+        # A fixed start, so that the same weights give the same numbers.
         start = 1.0 + np.arange(size) / size
         values, vectors = eigsh(operator, k=keep, v0=start, ncv=4 * keep + 2)
     order = np.argsort(values)[::-1][:keep]
@@ -262,12 +252,12 @@ class Module:
     @cached_property
     def parts(self) -> tuple[Any, ...]:
         """The singular value decomposition of each update."""
-        return tuple(low.svd() for low in self.updates)
+        return tuple(map(LowRank.svd, self.updates))
 
     @property
     def rank(self) -> int:
         """Of the widest adapter: what one that replaces them all may have."""
-        return max(low.width for low in self.updates)
+        return max(map(attrgetter("width"), self.updates))
 
     @property
     def together(self) -> Place:
@@ -297,18 +287,19 @@ def ask_intrusion(module: Module) -> Iterator[Reading]:
     """
     for name, low in zip(module.names, module.updates, strict=True):
         for c in sorted({1.0, module.coefficient}, reverse=True):
-            place = Place(module.name, name if c == 1 else f"{c:g} × {name}")
-            yield _intruder(module, place, low, c)
+            yield _judge_intruder(module, name, low, c)
 
 
-def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) -> Reading:
+def _judge_intruder(module: Module, name: str, low: LowRank, coefficient: float) -> Reading:
+    place = Place(module.name, name if coefficient == 1 else f"{coefficient:g} × {name}")
     (m, n), seen, part = low.shape, module.noise, low.svd(1)
-    top = find_intruders(module.weight, module.basis, coefficient * low)
-    overlap = float(part.left[:, 0] @ top.first) ** 2
+    cosines, first = find_intruders(module.weight, module.basis, coefficient * low)
+    overlap = float(part.left[:, 0] @ first) ** 2
+    # The theorem is stated for entries of variance 1 / n.
     size = seen.spread * max(m, n) ** 0.5 or 1.0
     case = intruder_threshold.Case(float(part.sigma[0]) / size, coefficient, n)
     note = (
-        f"{top.count()} of the top {len(top.cosines)} directions are not the base's; the "
+        f"{(cosines < ALIKE).sum()} of the top {len(cosines)} directions are not the base's; the "
         f"adapter's largest singular value is {case.merged:.2g} times the noise level"
     )
     needs = f"a square base, this is {m} × {n}"
@@ -328,6 +319,7 @@ def _intruder(module: Module, place: Place, low: LowRank, coefficient: float) ->
 
 def ask_merge_floor(module: Module) -> Iterator[Reading]:
     """The merge floor, put to the best merge there is at the widest adapter's rank: tight."""
+    # Of all adapters with equal weights, as the theorem has it.
     adapters = [Adapter.of({module.name: low}) for low in module.updates]
     weights = [1 / len(adapters)] * len(adapters)
     # The truncated mean meets the floor, so that its verdict is tight.
@@ -348,7 +340,7 @@ def ask_summed_rank(module: Module) -> Iterator[Reading]:
 
 def ask_factor_mean(module: Module) -> Iterator[Reading]:
     """What the mean of factors misses: put to no correction at all, so that the value is that."""
-    law, widths = factor_mean_residual.THEOREM, [low.width for low in module.updates]
+    law, widths = factor_mean_residual.THEOREM, list(map(attrgetter("width"), module.updates))
     if len(set(widths)) > 1:
         note = f"needs factors of one width; they have {', '.join(map(str, widths))}"
         yield module.together.reading(law.label, None, None, note)
@@ -362,6 +354,7 @@ def ask_factor_mean(module: Module) -> Iterator[Reading]:
 def ask_covariance_floor(module: Module) -> Iterator[Reading]:
     """The covariance floor on real inputs, put to the merge that is best without data."""
     x, updates = module.inputs, module.updates
+    # The root of the second moments that all adapters share.
     case = Tasks(updates, module.rank, (x.T / len(x) ** 0.5,) * len(updates))
     best = attain(Tasks(updates, module.rank))
     note = f"the data-free optimum of rank {module.rank} on {len(x)} tokens"
@@ -370,30 +363,29 @@ def ask_covariance_floor(module: Module) -> Iterator[Reading]:
 
 def ask_crosstalk(module: Module) -> Iterator[Reading]:
     """What each adapter answers to the part of an input that another reads, at the worst token."""
-    for i, reader in enumerate(module.updates):
-        for j, other in enumerate(module.updates):
-            if i != j:
-                place = Place(module.name, f"{module.names[i]} ← {module.names[j]}")
-                yield _crosstalk(place, reader, other, module.inputs)
+    x, own = module.inputs, zip(module.names, module.updates, strict=True)
+    for (reads, reader), (acts, other) in permutations(own, 2):
+        case = interference.Case(reader, other)
+        # The part of each input that the reader looks at.
+        read = project(x.T, case.spaces[0]).T
+        length, full = _lengths(read), _lengths(x)
+        ratio = _lengths((read @ other.down.T) @ other.up.T) / length
+        answered = _lengths((x @ other.down.T) @ other.up.T) / full
+        note = (
+            f"{100 * float(np.median((length / full) ** 2)):.2g} % of an input's energy lies in "
+            f"the rows read (median of {len(x)} tokens); on whole inputs the answer is up to "
+            f"{answered.max():.3g} of their length"
+        )
+        worst = int(np.argmax(ratio))
+        answer = interference.Answer(other, read[worst : worst + 1, :].T)
+        shown = f"the smallest angle between rows has cosine {largest_cosine(*case.spaces):.3g}"
+        place = Place(module.name, f"{reads} ← {acts}")
+        yield judge(interference.THEOREM, case, answer, place, shown, note)
 
 
-def _crosstalk(
-    place: Place, reader: LowRank, other: LowRank, x: Float64[np.ndarray, "t n"]
-) -> Reading:
-    case = interference.Case(reader, other)
-    read = project(x.T, case.spaces[0]).T
-    length, full = (np.maximum(np.linalg.norm(part, axis=1), TINY) for part in (read, x))
-    ratio = np.linalg.norm((read @ other.down.T) @ other.up.T, axis=1) / length
-    answered = np.linalg.norm((x @ other.down.T) @ other.up.T, axis=1) / full
-    note = (
-        f"{100 * float(np.median((length / full) ** 2)):.2g} % of an input's energy lies in the "
-        f"rows read (median of {len(x)} tokens); on whole inputs the answer is up to "
-        f"{answered.max():.3g} of their length"
-    )
-    worst = int(np.argmax(ratio))
-    answer = interference.Answer(other, read[worst : worst + 1, :].T)
-    shown = f"the smallest angle between rows has cosine {largest_cosine(*case.spaces):.3g}"
-    return judge(interference.THEOREM, case, answer, place, shown, note)
+def _lengths(x: Float64[np.ndarray, "t n"]) -> Float64[np.ndarray, " t"]:
+    """Lengths of rows, to divide by."""
+    return np.maximum(np.linalg.norm(x, axis=1), TINY)
 
 
 def ask_arrow_margin(module: Module) -> Iterator[Reading]:
@@ -402,16 +394,17 @@ def ask_arrow_margin(module: Module) -> Iterator[Reading]:
     Where the bound is negative the theorem holds and promises nothing.
     """
     tops = np.stack([part.right[0, :] for part in module.parts], axis=1)
-    sizes = [float(part.sigma[0]) for part in module.parts]
+    sizes = np.array([part.sigma[0] for part in module.parts])
     unit = module.inputs / np.linalg.norm(module.inputs, axis=1, keepdims=True)
     for i, name in enumerate(module.names):
-        order = [i, *(j for j in range(len(sizes)) if j != i)]
-        cosines = np.abs(unit @ tops[:, i])
+        # The theorem's case has the adapter in question first.
+        order = np.r_[i, np.delete(np.arange(len(sizes)), i)]
+        cosines = np.minimum(np.abs(unit @ tops[:, i]), 1.0)
         nearest = int(np.argmax(cosines))
-        angle = acos(min(1.0, float(cosines[nearest])))
-        case = arrow.Near(tops[:, order], tuple(sizes[j] for j in order), angle)
+        angle = acos(cosines[nearest])
+        case = arrow.Near(tops[:, order], tuple(sizes[order].tolist()), angle)
         between = acos(max(case.cosines))
-        within = np.arccos(np.minimum(cosines, 1.0)) < arrow.safe_angle(between)
+        within = np.arccos(cosines) < arrow.safe_angle(between)
         note = (
             f"the nearest of {len(unit)} tokens is {degrees(angle):.0f}° from the prototype, "
             f"another prototype {degrees(between):.0f}°; {100 * float(within.mean()):.2g} % of "
@@ -424,10 +417,11 @@ def ask_arrow_margin(module: Module) -> Iterator[Reading]:
 def ask_arrow_blind_spot(module: Module) -> Iterator[Reading]:
     """Arrow's blind spot, with each adapter's right singular vectors for the keys that it edits."""
     parts, x = module.parts, module.inputs
+    # As many keys of each as the adapter with the fewest has.
     facts = min(int((part.sigma > 1e-9 * part.sigma[0]).sum()) for part in parts)
     keys = tuple(part.right[:facts, :].T for part in parts)
     case = arrow.Case(keys, tuple(part.sigma[:facts] for part in parts))
-    crossing = max(largest_cosine(one, two) for k, one in enumerate(keys) for two in keys[:k])
+    crossing = max(largest_cosine(one, two) for one, two in combinations(keys, 2))
     unseen = []
     for low, part in zip(module.updates, parts, strict=True):
         top = part.right[:1, :]
@@ -455,16 +449,20 @@ def ask_scores(
     taken at equal positions: a rotary embedding turns the keys by an orthogonal matrix, which
     changes no rank. Costs thin decompositions of width 2h a head.
     """
-    modules = sorted({rows.module for pair in pairs for rows in pair})
-    frozen = {name: read_weight(places[name], name).astype(np.float64) for name in modules}
-    each = {name: updates[name] for name in modules if name in updates}
-    moves: dict[str, dict[str, LowRank]] = {}
-    for i, who in enumerate(names):
-        moves[who] = {name: low[i] for name, low in each.items() if low[i].width}
+    frozen: dict[str, np.ndarray] = {}
+    moves: dict[str, dict[str, LowRank]] = {who: {} for who in names}
+    together: dict[str, LowRank] = {}
+    for name in sorted({rows.module for rows in chain.from_iterable(pairs)}):
+        frozen[name] = read_weight(places[name], name).astype(np.float64)
+        for who, low in zip(names, updates.get(name, ()), strict=False):
+            if low.width:
+                moves[who][name] = low
+        if name in updates:
+            together[name] = total(list(updates[name]))
     if sum(map(bool, moves.values())) > 1:
-        moves[" + ".join(names)] = {name: total(list(low)) for name, low in each.items()}
+        moves[" + ".join(names)] = together
     for who, lows in moves.items():
-        if any(low.width for low in lows.values()):
+        if lows:
             readings = [_check_head(Place(block, who), pair, frozen, lows) for pair in pairs]
             # The head that comes nearest to its bound, or beyond it.
             yield max(readings, key=lambda one: (one.value or 0.0) - (one.bound or 0.0))
@@ -474,17 +472,18 @@ def _check_head(
     place: Place, pair: Head, frozen: Mapping[str, np.ndarray], updates: Mapping[str, LowRank]
 ) -> Reading:
     """Check one head: rows of the frozen weights, and of the updates, none wider than the head."""
-    bases, moves = [], []
+    bases, moves, least = [], [], 1.0
     for module, start, stop in pair:
         base = frozen[module][start:stop]
         nothing = LowRank(np.zeros((stop, 0)), np.zeros((0, base.shape[1])))
         low = updates.get(module, nothing).rows(slice(start, stop))
         bases.append(base)
+        # A wide update of few rows is rewritten with as many factors as rows.
         moves.append(low if low.width <= len(base) else LowRank(np.eye(len(base)), low.dense()))
+        sigma = np.linalg.svd(base, compute_uv=False)
+        least = min(least, float(sigma[-1] / sigma[0]) if sigma[0] else 0.0)
     ranks = (moves[0].width, moves[1].width)
     case = Change(bases[0], bases[1], ranks)
-    sigmas = [np.linalg.svd(base, compute_uv=False) for base in bases]
-    least = min(float(sigma[-1] / sigma[0]) if sigma[0] else 0.0 for sigma in sigmas)
     note = f"ranks {ranks[0]} of the queries and {ranks[1]} of the keys, of {len(bases[0])} rows"
     shown = f"the least singular value of a head is {least:.1g} of the largest"
     return judge(theorem("score-change-rank"), case, tuple(moves), place, shown, note)
@@ -501,35 +500,28 @@ class Question(NamedTuple):
     adapters: int = 2
 
 
-def _question(
-    label: str, text: str, answers: Callable[[Module], Iterator[Reading]] | None, adapters: int = 2
-) -> tuple[str, Question]:
-    return label, Question(text, answers, adapters)
-
-
 # fmt: off
-QUESTIONS = dict([
-    _question("base", "Is the base weight noise? (largest singular value)", ask_spectrum, 0),
-    _question("thm:intruder-threshold",
-              "Does an adapter top the weight? (squared overlap)", ask_intrusion, 1),
-    _question("thm:merge-floor",
-              "How near can one adapter come to all? (mean squared distance)", ask_merge_floor),
-    _question("thm:rank-subadditivity", "Which rank has the sum? (at least)", ask_summed_rank),
-    _question("thm:factor-mean-residual",
-              "What does averaging factors miss? (squared distance)", ask_factor_mean),
-    _question("thm:covariance-floor",
-              "What must one for all miss on inputs? (squared error)", ask_covariance_floor),
-    _question("thm:interference-angle",
-              "What does one answer to what others read? (output / input)", ask_crosstalk),
-    _question("thm:arrow-margin",
-              "Does Arrow send the nearest token right? (margin)", ask_arrow_margin),
-    _question("thm:arrow-blind-spot",
-              "How many edited keys does Arrow send right? (share)", ask_arrow_blind_spot),
-    _question("thm:score-change-rank", "By which rank do attention scores move? (at most)", None),
-    _question("thm:averaging-survival", "Does a fact survive the merge? (margin in logits)", None),
-    _question("thm:two-read-region",
-              "Do two facts compose in the merge? (margin, in deficits)", None),
-])
+QUESTIONS = {
+    "base": Question("Is the base weight noise? (largest singular value)", ask_spectrum, 0),
+    "thm:intruder-threshold": Question(
+        "Does an adapter top the weight? (squared overlap)", ask_intrusion, 1),
+    "thm:merge-floor": Question(
+        "How near can one adapter come to all? (mean squared distance)", ask_merge_floor),
+    "thm:rank-subadditivity": Question("Which rank has the sum? (at least)", ask_summed_rank),
+    "thm:factor-mean-residual": Question(
+        "What does averaging factors miss? (squared distance)", ask_factor_mean),
+    "thm:covariance-floor": Question(
+        "What must one for all miss on inputs? (squared error)", ask_covariance_floor),
+    "thm:interference-angle": Question(
+        "What does one answer to what others read? (output / input)", ask_crosstalk),
+    "thm:arrow-margin": Question(
+        "Does Arrow send the nearest token right? (margin)", ask_arrow_margin),
+    "thm:arrow-blind-spot": Question(
+        "How many edited keys does Arrow send right? (share)", ask_arrow_blind_spot),
+    "thm:score-change-rank": Question("By which rank do attention scores move? (at most)"),
+    "thm:averaging-survival": Question("Does a fact survive the merge? (margin in logits)"),
+    "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
+}
 # fmt: on
 """The theorems that are asked, in the order of what is printed; ``base`` is only measured."""
 
@@ -590,31 +582,41 @@ def check_model(
         If the adapters do not fit each other.
     """
     places, notes = maps(model), list(model.notes)
-    names = distinct([adapter.info.name for adapter in adapters])
+    names = distinct(list(map(attrgetter("info.name"), adapters)))
     facts = group_facts(facts, adapters, names) if facts else {}
     if facts and model.tokenizer is None:
-        fact = "it has no tokenizer to read facts with"
-        raise model.failure(fact, "leave the facts out")
-    updates: dict[str, list[LowRank]] = {}
+        raise failure(model, "it has no tokenizer to read facts with", "leave the facts out")
+    wanted: Iterable[str] = places
     if adapters:
-        together, _ = fit_adapters(model, adapters)
+        together, wanted = fit_adapters(model, adapters)
         notes += (*together.report, *together.info.notes)
-        for name in together.shapes:
-            if not places[name].embedding and _is_within(name, layers):
-                updates[name] = [low.map(double).map(host) for low in together.updates(name)]
-    chosen = [*updates] if adapters else _list_modules(places, layers)
-    if not chosen:
-        fact = "no linear map is left to check"
-        raise model.failure(fact, "name other layers or adapters")
-    modules = _read_modules(model, places, chosen, names, updates, facts)
+    updates: dict[str, list[LowRank]] = {}
+    for name in wanted:
+        layer = layer_of(name)
+        # Without adapters nothing is asked of maps outside the layers, such as the head.
+        inside = (adapters or layer is not None) if layers is None else layer in layers
+        if inside and not places[name].embedding:
+            own = together.updates(name) if adapters else ()
+            updates[name] = [low.map(double).map(host) for low in own]
+    if not updates:
+        raise failure(model, "no linear map is left to check", "name other layers or adapters")
+    inputs = _collect_inputs(model, names, facts, [*updates]) if adapters else {}
     readings: list[Reading] = []
-    for name in progress(chosen, len(chosen)) if progress else chosen:
-        module = modules(name)
+    for name in progress([*updates], len(updates)) if progress else updates:
+        who, changes = list[str](), list[LowRank]()
+        for adapter, low in zip(names, updates[name], strict=False):
+            # An update of zeros is no adapter of this module.
+            if low.up.any() and low.down.any():
+                who.append(adapter)
+                changes.append(low)
+        weight, share = read_weight(places[name], name), 1 / max(1, len(names))
+        module = Module(name, weight, tuple(who), tuple(changes), inputs.get(name), share)
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
+    # Scores need queries and keys together, so that no single module can be asked.
     for block, pairs in find_heads(model, places).items() if adapters else ():
-        if _is_within(block, layers):
+        if layers is None or layer_of(block) in layers:
             readings += ask_scores(block, pairs, places, names, updates)
     margins, kept = ask_facts(model, adapters, names, facts, limit)
     drifts = measure_drift(model, adapters)
@@ -622,103 +624,57 @@ def check_model(
     return ModelCheck(title, names, tuple(notes), (*readings, *margins), tuple(kept), drifts)
 
 
-def _read_modules(
-    model: Model,
-    places: Mapping[str, Map],
-    chosen: Sequence[str],
-    names: Sequence[str],
-    updates: Mapping[str, Sequence[LowRank]],
-    facts: FactGroups,
-) -> Callable[[str], Module]:
-    """Return what makes a `Module` of a name: the inputs of all are collected at once."""
-    if not names:
-        return lambda name: Module(name, read_weight(places[name], name))
-    own = [[*facts.get(name, ())][:PROMPTS] for name in names]
-    batches = one_by_one(model, [text for texts in own for text in texts] or GENERIC)
-    inputs = collect_inputs(model, batches, chosen)
-
-    def _read(name: str) -> Module:
-        some = [i for i, low in enumerate(updates[name]) if low.up.any() and low.down.any()]
-        return Module(
-            name,
-            read_weight(places[name], name),
-            tuple(names[i] for i in some),
-            tuple(updates[name][i] for i in some),
-            _thin_tokens(name, inputs[name]),
-            1 / len(names),
-        )
-
-    return _read
+def _collect_inputs(
+    model: Model, names: Sequence[str], facts: FactGroups, modules: Sequence[str]
+) -> dict[str, Float64[np.ndarray, "t n"]]:
+    """Return at most `TOKENS` inputs of each module, evenly chosen, none zero."""
+    prompts: list[str] = []
+    for name in names:
+        prompts += [*facts.get(name, ())][:PROMPTS]
+    inputs = {}
+    for name, x in collect_inputs(model, one_by_one(model, prompts or GENERIC), modules).items():
+        if not bool(x.isfinite().all()):
+            remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
+            raise failure(name, "what the model feeds it is not finite", remedy)
+        # A direction is asked of inputs, and zero has none.
+        rows = x[x.any(dim=1)]
+        # Thinned before they are widened: those of all modules are in memory at once.
+        inputs[name] = rows[:: max(1, -(-len(rows) // TOKENS))].double().cpu().numpy()
+    return inputs
 
 
-def _list_modules(places: Mapping[str, Map], layers: Collection[int] | None) -> list[str]:
-    """Return the linear maps that stand in one of these layers."""
-    chosen = []
-    for name, place in places.items():
-        if not place.embedding and layer_of(name) is not None and _is_within(name, layers):
-            chosen.append(name)
-    return chosen
+def summarise(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    """Return a row for each theorem that a check has readings of, in the order of `QUESTIONS`.
 
-
-def _is_within(name: str, layers: Collection[int] | None) -> bool:
-    return layers is None or layer_of(name) in layers
-
-
-def _thin_tokens(name: str, x: Any) -> Float64[np.ndarray, "t n"]:
-    """Return at most `TOKENS` inputs, evenly chosen, none zero."""
-    rows: Float64[np.ndarray, "t n"] = x.double().cpu().numpy()
-    if not np.isfinite(rows).all():
-        remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
-        raise failure(name, "what the model feeds it is not finite", remedy)
-    rows = rows[np.linalg.norm(rows, axis=1) > 0]
-    return rows[:: max(1, -(-len(rows) // TOKENS))]
-
-
-@dataclass(frozen=True)
-class Line:
-    """All readings of one theorem on the model, summed up.
-
-    `bound` and `value` are medians of what was predicted and measured, silent readings included.
-    For margins they are None, since a median would hide which adapter and rule of reuse lose what:
-    see `Kept`. There `agree` is the share of readings whose bound and value have the same sign.
+    A row has the `label`, the `question` in plain words, the number of readings as `places`, how
+    many `holds` (with those that are tight), are `tight`, `broken` and `silent`, and the medians
+    `bound` and `value` of what was predicted and measured, silent readings included. For margins
+    they are None, since a median would hide which adapter and rule of reuse lose what: see `Kept`.
+    There `agree` is the share of readings whose bound and value have the same sign. `why` is the
+    commonest kind of note, from its first reading.
     """
-
-    label: str
-    question: str  # what the theorem was asked, in plain words
-    places: int  # how many readings there are
-    holds: int  # those that the judge found so, with those that are tight
-    tight: int
-    broken: int
-    silent: int
-    bound: float | None
-    value: float | None
-    agree: float | None
-    why: str  # the commonest kind of note, from its first reading
-
-
-def summarise(readings: Sequence[Reading]) -> tuple[Line, ...]:
-    """Return a line for each theorem that a check has readings of, in the order of `QUESTIONS`."""
     groups: dict[str, list[Reading]] = {label: [] for label in QUESTIONS}
     for reading in readings:
         groups["base" if reading.outcome == "measured" else reading.label].append(reading)
-    return tuple(_sum_up(QUESTIONS[label].text, some) for label, some in groups.items() if some)
+    return [_sum_up(QUESTIONS[label].text, some) for label, some in groups.items() if some]
 
 
-def _sum_up(question: str, readings: Sequence[Reading]) -> Line:
-    label, counts = readings[0].label, Counter(reading.outcome for reading in readings)
+def _sum_up(question: str, readings: Sequence[Reading]) -> dict[str, Any]:
+    label, counts = readings[0].label, Counter(map(attrgetter("outcome"), readings))
     pairs = [(r.bound, r.value) for r in readings if r.bound is not None and r.value is not None]
-    bound = value = agree = None
-    if pairs and label in SIGNED:
-        agree = sum((b > 0) == (v > 0) for b, v in pairs) / len(pairs)
-    elif pairs:
-        bound, value = (median(column) for column in zip(*pairs, strict=True))
+    row: dict[str, Any] = dict.fromkeys(("bound", "value", "agree"))
+    if pairs:
+        numbers = np.array(pairs)
+        # A median of margins would hide which adapter loses what.
+        if label in SIGNED:
+            row["agree"] = float(((numbers[:, 0] > 0) == (numbers[:, 1] > 0)).mean())
+        else:
+            row["bound"], row["value"] = np.median(numbers, axis=0).tolist()
     notes = [r.note for r in readings if r.outcome in ("not applicable", "measured")]
     notes = notes or [readings[0].note]
     # Notes are of one kind if they differ only in the numbers at the end of their first clause.
     kinds = [note.partition(";")[0].rstrip("0123456789 ×.") for note in notes]
-    why = notes[kinds.index(max(kinds, key=kinds.count))]
-    holds, tight = counts["holds"] + counts["tight"], counts["tight"]
-    broken, silent = counts["broken"], counts["not applicable"]
-    return Line(
-        label, question, len(readings), holds, tight, broken, silent, bound, value, agree, why
-    )
+    row["why"] = notes[kinds.index(max(kinds, key=kinds.count))]
+    row |= {"holds": counts["holds"] + counts["tight"], "tight": counts["tight"]}
+    row |= {"broken": counts["broken"], "silent": counts["not applicable"]}
+    return {**row, "label": label, "question": question, "places": len(readings)}

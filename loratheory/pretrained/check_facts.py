@@ -1,9 +1,10 @@
 """Facts asked of a model: which answers survive with adapters alone, averaged and summed."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -137,32 +138,21 @@ def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     """Return the facts in a JSON file: for each adapter an object from prompts to answers.
 
     An example: ``{"persons": {"Zorvik was born in": "Germany", …}, "two-hop": {…}}``. A file of
-    JSON Lines or a JSON list, rows of `prompt` and `completion` or `answer`, is for a single
-    adapter; its group has no name.
+    JSON Lines, rows of `prompt` and `completion` or `answer`, is for a single adapter; its group
+    has no name.
 
     Raises
     ------
     ModelError
         If the file has another form, or the same prompt or group twice.
     """
-    if file.suffix == ".jsonl" or _is_list(file):
+    if file.suffix == ".jsonl":
         return {"": read_rows(file)}
     groups = read_json(file, REMEDY)
-    if not all(
-        isinstance(group, dict) and group and all(isinstance(a, str) for a in group.values())
-        for group in groups.values()
-    ):
-        raise failure(str(file), "no object of objects from prompts to answers", REMEDY)
+    for group in groups.values():
+        if not isinstance(group, dict) or not group or {*map(type, group.values())} != {str}:
+            raise failure(file, "no object of objects from prompts to answers", REMEDY)
     return groups
-
-
-def _is_list(file: Path) -> bool:
-    """Whether a file begins as a JSON list; what cannot be read is left to those who read it."""
-    with suppress(OSError):
-        if file.is_file():
-            with file.open("rb") as content:
-                return content.read(64).lstrip().startswith(b"[")
-    return False
 
 
 def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[str]) -> FactGroups:
@@ -172,6 +162,7 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
     answer is empty, or a group belongs to no adapter and cannot be two-hop questions, for which two
     adapters must have facts.
     """
+    # Users name groups by short name or by path.
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
     named = {paths.get(group, group): pairs for group, pairs in facts.items()}
     if "" in named:
@@ -180,7 +171,7 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
             raise failure(place, fact, "name one adapter, or write groups by adapter")
         named[names[0]] = named.pop("")
     own = {name: named[name] for name in names if name in named}
-    others = {group: pairs for group, pairs in named.items() if group not in own}
+    others = {group: named[group] for group in named if group not in own}
     for group, pairs in named.items():
         where = f"facts of {group!r}"
         if not pairs:
@@ -222,48 +213,40 @@ def ask_facts(
     merges = {"mean": 1 / count, "sum": 1.0} if count > 1 else {"sum": 1.0}
     with attach(model, adapters) as acting:
         for group, pairs in facts.items():
+            # Evenly spaced, since facts often stand in some order.
             every = 1 if limit is None else -(-len(pairs) // limit)
             chosen = [(i, *pair) for i, pair in enumerate(pairs.items(), 1)][::every]
-            margins, predicted = (
-                list[dict[str, float]](),
-                {rule: list[Reading]() for rule in merges},
-            )
+            own = names.index(group) if group in names else None
+            margins = defaultdict[str, list[float]](list)
+            predicted = defaultdict[str, list[Reading]](list)
             edits = list[float]()
             for asked in _ask(model, acting, chosen, merges):
-                margins.append({"base": asked.margin(asked.base)})
-                if group in names:
-                    own = names.index(group)
-                    margins[-1]["alone"] = asked.margin(asked.alone[own])
+                margins["base"].append(asked.margin(asked.base))
+                if own is not None:
+                    margins["alone"].append(asked.margin(asked.alone[own]))
                     edits.append(asked.strength(own))
                     for rule, c in merges.items():
                         place = Place("", f"{c:g} × {group}, fact {asked.number}")
                         reading = predict_survival(place, asked, own, c, asked.merged[rule])
                         predicted[rule].append(reading)
-                if count > 1:  # a single adapter's sum is itself
-                    margins[-1] |= {r: asked.margin(x) for r, x in asked.merged.items()}
-            if group in names:
+                        readings.append(reading)
+                # The sum of a single adapter is itself.
+                for rule, logits in asked.merged.items() if count > 1 else ():
+                    margins[rule].append(asked.margin(logits))
+            if own is not None:
                 strengths.append(float(np.median(edits)))
-                for fact in zip(*predicted.values(), strict=True):
-                    readings += fact
             else:
-                of_all = predict_two_hop(names, group, margins, strengths)
-                readings += of_all.values()
-                predicted = {rule: [of_all[rule]] * len(margins) for rule in merges}
-            kept += _count_kept(group, margins, predicted)
+                for rule, reading in predict_two_hop(names, group, margins, strengths).items():
+                    readings.append(reading)
+                    predicted[rule] = [reading] * len(chosen)
+            for rule, values in margins.items():
+                bounds = list(map(attrgetter("bound"), predicted[rule]))
+                # A rule is predicted where every question is.
+                known = len(bounds) == len(values) and None not in bounds
+                sure = int((np.array(bounds) > 0).sum()) if known else None
+                right = int((np.array(values) > 0).sum())
+                kept.append(Kept(group, rule, sure, right, len(values)))
     return readings, kept
-
-
-def _count_kept(
-    group: str,
-    margins: Sequence[Mapping[str, float]],
-    predicted_by: Mapping[str, Sequence[Reading]],
-) -> Iterator[Kept]:
-    """The rows of one group: how many margins are positive, and how many are predicted to be."""
-    for rule in margins[0]:
-        bounds = [reading.bound for reading in predicted_by.get(rule, ())]
-        sure = [bound > 0 for bound in bounds if bound is not None]
-        predicted = sum(sure) if len(sure) == len(margins) else None
-        yield Kept(group, rule, predicted, sum(row[rule] > 0 for row in margins), len(margins))
 
 
 class Asked(NamedTuple):
@@ -297,18 +280,18 @@ def _ask(
     import torch
 
     count = acting.coefficients.shape[1]
+    scales = np.array([*merges.values()])[:, None]
     # The base, each adapter alone, then each merge.
-    rows = [np.zeros(count), *np.eye(count), *(c * np.ones(count) for c in merges.values())]
+    rows = np.concatenate([np.zeros((1, count)), np.eye(count), scales * np.ones(count)])
     for start in range(0, len(facts), AT_ONCE):
         numbers, prompts, answers = zip(*facts[start : start + AT_ONCE], strict=True)
-        ready = batch(model, prompts)
-        passes = []
+        ready, passes = batch(model, prompts), []
         for row in rows:
             acting.set(row)
             with torch.no_grad():
                 passes.append(last_logits(model, ready).double().cpu().numpy())
-        for i, (number, answer) in enumerate(zip(numbers, answers, strict=True)):
-            base, *rest = (logits[i] for logits in passes)
+        logits = np.stack(passes, axis=1)
+        for number, answer, (base, *rest) in zip(numbers, answers, logits, strict=True):
             target = int(first_tokens(model, [answer])[0])
             merged = dict(zip(merges, rest[count:], strict=True))
             yield Asked(number, target, base, tuple(rest[:count]), merged)
@@ -317,28 +300,31 @@ def _ask(
 def predict_two_hop(
     names: Sequence[str],
     group: str,
-    margins: Sequence[Mapping[str, float]],
+    margins: Mapping[str, Sequence[float]],
     strengths: Sequence[float],
 ) -> dict[str, Reading]:
     """The margin of two-hop questions that the median strengths of both hops predict, by merge.
 
-    In units of the deficit before; the bound is None where the base knew most facts of a hop.
-    Never a verdict: the theorem is about linear reads.
+    `margins` of the base and of each merge, one a question; the value is in units of the deficit
+    before. The bound is None where the base knew most facts of a hop. Never a verdict: the theorem
+    is about linear reads.
     """
-    readings = {}
+    readings, base = {}, np.array(margins["base"])
     for rule, c in (("mean", 0.5), ("sum", 1.0)):
-        units = [row[rule] / -row["base"] for row in margins if row["base"] < 0]
+        values = np.array(margins[rule])
+        units = values[base < 0] / -base[base < 0]
         note = (
             f"needs two linear reads, and a transformer is none; median strengths "
             f"{strengths[0]:.2g} and {strengths[1]:.2g} for `overwrite` edits; right on "
-            f"{sum(row[rule] > 0 for row in margins)} of {len(margins)} two-hop questions, "
-            f"the base on {sum(row['base'] > 0 for row in margins)}"
+            f"{(values > 0).sum()} of {len(values)} two-hop questions, the base on "
+            f"{(base > 0).sum()}"
         )
-        bound = two_read_region.margin([c * strength for strength in strengths], "overwrite")
+        # Merging scales the strength of an edit.
+        bound = two_read_region.margin((c * np.array(strengths)).tolist(), "overwrite")
         readings[rule] = Place("", f"{c:g} × {' + '.join(names)}, {group}").reading(
             two_read_region.THEOREM.label,
             bound if np.isfinite(bound) else None,
-            float(np.median(units)) if units else None,
+            float(np.median(units)) if len(units) else None,
             note,
         )
     return readings
@@ -350,24 +336,20 @@ def predict_survival(place: Place, fact: Asked, i: int, c: float, merged: Logits
     The prediction mixes logits as if the network read its key once, by one weight. Where the
     adapter's logits are not what it adds to the merge, the theorem is silent.
     """
-    base, edited = fact.base, fact.alone[i]
-    rest = [c * (logits - base) for j, logits in enumerate(fact.alone) if j != i]
-    others = np.sum(rest, axis=0) if rest else 0 * base
-    added = (merged - base - others) / c
-    # The theorem's case has the target first.
-    order = np.r_[fact.target, np.delete(np.arange(len(base)), fact.target)]
-    base, edited, others, added = (logits[order] for logits in (base, edited, others, added))
-    case = averaging_survival.Case(np.ones(1), base, edited, others, c)
-    maps = [LowRank(logits[:, None], np.ones((1, 1))) for logits in (base, added, others)]
-    gap = _gap(added, edited - base)
-    note = f"what it adds to the merge is {100 * gap:.0f} % off what it adds alone"
-    merge = AssociativeMemory(maps[0], (maps[1], maps[2]), (c, 1.0))
-    return judge(averaging_survival.THEOREM, case, merge, place, note, note)
-
-
-def _gap(one: Logits, other: Logits) -> float:
-    """How far two changes of the logits differ, but for a constant, relative to the second."""
+    changes = np.stack(fact.alone) - fact.base
+    # What the other adapters add, if logits were linear in the weights.
+    others = c * np.delete(changes, i, axis=0).sum(axis=0)
+    added = (merged - fact.base - others) / c
     # A constant in all logits changes no probability.
-    one, other = one - one.mean(), other - other.mean()
-    size = float(np.linalg.norm(other))
-    return float(np.linalg.norm(one - other)) / size if size else 0.0
+    alone = changes[i] - changes[i].mean()
+    size = float(np.linalg.norm(alone))
+    gap = float(np.linalg.norm(added - added.mean() - alone)) / size if size else 0.0
+    note = f"what it adds to the merge is {100 * gap:.0f} % off what it adds alone"
+    # The theorem's case has the target first.
+    order = np.r_[fact.target, np.delete(np.arange(len(added)), fact.target)]
+    base, edited = fact.base[order], fact.alone[i][order]
+    case = averaging_survival.Case(np.ones(1), base, edited, others[order], c)
+    columns = (base, added[order], case.others)
+    read, *written = (LowRank(x[:, None], np.ones((1, 1))) for x in columns)
+    merge = AssociativeMemory(read, tuple(written), (c, 1.0))
+    return judge(averaging_survival.THEOREM, case, merge, place, note, note)

@@ -7,6 +7,7 @@ sequential quadratic programming on the epigraph: minimise ``t`` such that no di
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
@@ -43,10 +44,7 @@ class _Spent(Exception):
 
 
 def optimise_coefficients(
-    measure: Measure,
-    slopes: Slopes,
-    free: Literal["", "one", "each"],
-    given: Sequence[int | float],
+    measure: Measure, slopes: Slopes, free: Literal["", "one", "each"], given: Sequence[int | float]
 ) -> tuple[tuple[float, ...], float]:
     """Minimise the largest divergence of an adapter over the coefficients of a merge.
 
@@ -77,15 +75,13 @@ def optimise_coefficients(
         If `measure` or `slopes` raises it; values that are not finite count as 50 nats.
     """
     search = _Search(measure, slopes, len(given))
-    try:
+    with suppress(_Spent):
         if free == "one":
             search.follow_line()
         elif free == "each":
             search.descend()
         else:
             search.measured_at(np.array(given, dtype=float))
-    except _Spent:
-        pass
     best = search.best()
     return best, float(search.seen[best].max())
 
@@ -135,6 +131,7 @@ def divergence_slopes(
                     (slope,) = torch.autograd.grad(kl + 0 * leaf.sum(), leaf)
             finally:
                 acting.traced = None
+            # Parts of a group add up to its mean, since each was divided by all its prompts.
             values[group] += kl.item()
             rows[group] += slope.numpy()
     return values.clip(min=0), rows
@@ -153,6 +150,7 @@ class _Search:
         key = tuple(coefficients.round(DIGITS).tolist())
         if key not in self.seen:
             values = self.measure(np.array(key))
+            # Where a model overflows is far, not an error.
             self.seen[key] = np.nan_to_num(values, nan=FAR, posinf=FAR)
             if self.seen[key].max() < TINY:
                 raise _Spent
@@ -167,34 +165,38 @@ class _Search:
         line = {c: self.measured_at(np.full(self.size, c)) for c in LINE}
         fine = np.linspace(0, MOST, 401)
         for _ in range(REFINED):
-            points = sorted(line)
-            curves = CubicSpline(points, np.array([line[c] for c in points]))
+            points, values = zip(*sorted(line.items()), strict=True)
+            curves = CubicSpline(points, values)
             predicted = curves(fine).max(axis=1)
+            # Their maximum has kinks, so that a fine grid is safer than its derivative.
             lowest = float(fine[predicted.argmin()])
             if lowest in line:
                 return
             line[lowest] = self.measured_at(np.full(self.size, lowest))
-            best = min(values.max() for values in line.values())
+            best = np.array([*line.values()]).max(axis=1).min()
             if abs(line[lowest].max() - predicted.min()) < AGREED * best + TINY:
                 return
 
     def descend(self) -> None:
         """Descend from the best common coefficient, the mean or an adapter alone."""
         self.follow_line()
+        # The mean, and each adapter alone.
         for start in (np.full(self.size, 1 / self.size), *np.eye(self.size)):
             self.measured_at(start)
         first = np.array(self.best())
         value = self.measured_at(first).max()
         # The line is dense about its best point, and another descent from there would be the same.
-        others = [np.array(c) for c in self.seen if abs(np.array(c) - first).max() >= APART]
-        others.sort(key=lambda c: self.measured_at(c).max())
+        apart = np.abs(np.array([*self.seen]) - first).max(axis=1) >= APART
+        others = np.array([*self.seen])[apart]
         end = self._descend_from(first)
         least = self.seen[self.best()].max()
         if least < DEEP * value or least < NARROW * end:
             # The tolerance was that of a higher place, or a long step left the valley.
             self._descend_from(np.array(self.best()), CLOSE)
-        elif others and self.measured_at(others[0]).max() < NEAR * least:
-            self._descend_from(others[0])
+        elif len(others):
+            second = min(others, key=lambda c: self.measured_at(c).max())
+            if self.measured_at(second).max() < NEAR * least:
+                self._descend_from(second)
 
     def best(self) -> tuple[float, ...]:
         """Return the coefficients with the least largest divergence so far."""
@@ -214,6 +216,7 @@ class _Search:
             rows = self._sloped_at(z[:-1])[1]
             return np.column_stack([-rows / unit, np.ones(len(rows))])
 
+        # The last variable is the bound that no divergence exceeds.
         found = minimize(
             lambda z: z[-1],
             [*start, 1.0],
@@ -235,6 +238,7 @@ class _Search:
             values, rows = self.slopes(np.array(key))
             values = np.nan_to_num(values, nan=FAR, posinf=FAR)
             self.known[key] = values, np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0)
+            # Measured without gradients it may differ by rounding; the first value stays.
             self.seen.setdefault(key, values)
             if values.max() < TINY:
                 raise _Spent

@@ -23,9 +23,12 @@ again, for instance from a file, they need no sentences.
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -40,74 +43,65 @@ Groups = Sequence[Sequence[int]]
 Levels = Mapping[str, Array]
 """By matrix or block a (2, k) tensor: the mean and the standard deviation of each adapter's
 responses to ordinary tokens."""
-Batches = Iterable[Mapping[str, Array]]
+Ordinary = Iterable[Mapping[str, Array]] | Levels
+"""The network's arguments for ordinary prompts, or the levels that were found on them before."""
 Listener = Callable[[str, Array], Any]
 
 
 def gate_matrices(
-    model: Model,
-    acting: Attached,
-    batches: Batches = (),
-    *,
-    z: int | float = 2.0,
-    levels: Levels | None = None,
+    model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
 ) -> Levels:
     """Switch each adapter on, matrix by matrix, at tokens where its response norm stands out.
 
-    Arguments and result are those of `gate_blocks`, except that batches may be padded. A pass then
+    Arguments and result are those of `gate_blocks`, except that prompts may be padded. A pass then
     costs one of the model, and the response norms of all adapters.
     """
-    found = _measure_levels(model, acting, batches) if levels is None else levels
+    levels, scores = _standardise(model, acting, ordinary)
     gates = {}
-    for name, scores in _standardise(acting, found).items():
-        gates[name] = Gates(scores, scores.shift * 0 + z)
+    for name, each in scores.items():
+        gates[name] = Gates(each, each.shift * 0 + z)
     acting.follow(lambda module, x: gates[module].weights(x))
-    return found
+    return levels
 
 
-def _measure_levels(model: Model, acting: Attached, batches: Batches) -> dict[str, Array]:
-    """Return what adapters respond to what the bare base feeds each matrix on ordinary prompts."""
+def _standardise(
+    model: Model, acting: Attached, ordinary: Ordinary
+) -> tuple[Levels, dict[str, Scores]]:
+    """Return the levels of what the bare base feeds each matrix, and responses in deviations."""
     import torch
 
+    scores: dict[str, Scores] = {}
+    if isinstance(ordinary, Mapping):
+        for name, low in acting.updates.items():
+            mean, deviation = ordinary[name].to(low[0].up.device)
+            scores[name] = replace(response_norms(low), shift=mean, spread=deviation)
+        return ordinary, scores
+    # The bare base's activations are wanted, so nobody may act meanwhile.
     coefficients = acting.coefficients.copy()
     acting.follow(None)
     acting.set(0.0)
     try:
-        ordinary = collect_inputs(model, batches, acting.names)
+        fed = collect_inputs(model, ordinary, acting.names)
     finally:
         acting.set(coefficients)
     levels = {}
     for name, low in acting.updates.items():
-        scores = standardised(response_norms(low), ordinary[name])
-        levels[name] = torch.stack([scores.shift, scores.spread])
-    return levels
-
-
-def _standardise(acting: Attached, levels: Levels) -> dict[str, Scores]:
-    """Return responses in deviations above the mean that ordinary tokens gave, by matrix."""
-    found = {}
-    for name, low in acting.updates.items():
-        mean, deviation = levels[name].to(low[0].up.device)
-        found[name] = replace(response_norms(low), shift=mean, spread=deviation)
-    return found
+        scores[name] = standardised(response_norms(low), fed[name])
+        levels[name] = torch.stack([scores[name].shift, scores[name].spread])
+    return levels, scores
 
 
 def gate_blocks(
-    model: Model,
-    acting: Attached,
-    batches: Batches = (),
-    *,
-    z: int | float = 2.0,
-    levels: Levels | None = None,
+    model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
 ) -> Levels:
     """Switch each adapter on, block by block, at tokens where it changes the output unusually much.
 
     Replaces the route of `acting`, which acts on `model`, until the next `Attached.follow`;
-    coefficients stay. `batches` are the network's arguments for ordinary prompts, without padding.
-    An adapter acts where it changes a block's output by more than the mean change on these prompts
-    plus `z` standard deviations. Returns these means and deviations; given as `levels`, for the
-    same adapters in the same order, they replace the batches. A pass then costs ``k + 2`` of the
-    model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
+    coefficients stay. An adapter acts where it changes a block's output by more than the mean
+    change on ordinary prompts plus `z` standard deviations. `ordinary` are the network's arguments
+    for such prompts, without padding. Returns these means and deviations; given as `ordinary`, for
+    the same adapters in the same order, they replace the prompts. A pass then costs ``k + 2`` of
+    the model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
 
     Raises
     ------
@@ -117,38 +111,48 @@ def gate_blocks(
     """
     import torch
 
-    router = _BlockRouter(model, acting, z, levels)
+    router = _BlockRouter(model, acting, z)
     acting.follow(router)
-    if levels is not None:
-        return levels
+    if isinstance(ordinary, Mapping):
+        router.levels = ordinary
+        return ordinary
     with torch.no_grad():
-        for one in batches:
+        for one in ordinary:
             if "attention_mask" in one and not bool(one["attention_mask"].all()):
                 fact = "a batch is padded, and padding is no token"
-                raise model.failure(fact, "give each prompt alone")
+                raise failure(model, fact, "give each prompt alone")
             model.network(**one, use_cache=False)
-    router.calibrate()
-    return router.levels
+    levels = {}
+    for block, responses in router.seen.items():
+        if not responses:
+            raise failure(block, "no token came there", "give prompts that reach it")
+        tokens = torch.cat(responses)
+        levels[block] = torch.stack([tokens.mean(0), tokens.std(0, correction=0)])
+    router.levels = levels
+    return levels
 
 
 class _BlockRouter(Router):
-    """Tries each adapter alone on a block before the block is passed in earnest."""
+    """Tries each adapter alone on a block before the block is passed in earnest.
 
-    def __init__(self, model: Model, acting: Attached, z: float, levels: Levels | None) -> None:
-        self.blocks = {name: name.rpartition(".")[0] for name in acting.names}
-        alone = next((name for name, block in self.blocks.items() if not block), None)
-        if alone:
-            fact = "it stands in no block of the network"
-            raise failure(alone, fact, "attach adapters of attention and MLPs only")
+    Nobody acts until there are `levels`; what is measured so far is `seen`, by block.
+    """
+
+    def __init__(self, model: Model, acting: Attached, z: float) -> None:
         self.z, self.size = z, acting.coefficients.shape[1]
-        self.levels = dict(levels or {})
-        names = dict.fromkeys(self.blocks.values())
-        self.watched = {block: model.network.get_submodule(block) for block in names}
-        self.ordinary: dict[str, list[Array]] = {block: [] for block in names}
+        self.levels: Levels | None = None
+        self.seen: dict[str, list[Array]] = {}
         self.weights: dict[str, Array] = {}  # by block: of adapters at the tokens that pass it now
+        self.watched = {}
+        for name in acting.names:
+            block = name.rpartition(".")[0]
+            if not block:
+                fact = "it stands in no block of the network"
+                raise failure(name, fact, "attach adapters of attention and MLPs only")
+            self.watched[block], self.seen[block] = model.network.get_submodule(block), []
 
     def __call__(self, module: str, x: Array) -> Array:
-        return self.weights[self.blocks[module]].to(x).expand(x.shape[0], self.size)
+        return self.weights[module.rpartition(".")[0]].to(x).expand(x.shape[0], self.size)
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Measure what each adapter alone changes, and decide who acts."""
@@ -161,34 +165,28 @@ class _BlockRouter(Router):
         # First nobody acts, then each adapter alone.
         outputs = []
         for row in (np.zeros(self.size), *np.eye(self.size)):
+            # One row for all tokens of the block; `__call__` repeats it.
             self.weights[name] = torch.from_numpy(row)[None]
+            # Not a call, which would run this hook again.
             out = module.forward(*args, **kwargs)
+            # Attention returns its weights, too.
             out = out[0] if isinstance(out, tuple) else out
             outputs.append(out.reshape(-1, out.shape[-1]))
-        bare, *alone = outputs
-        responses = torch.stack([(one - bare).norm(dim=-1) for one in alone], dim=-1)
-        mean: Any = torch.inf
-        deviation: Any = 0.0
-        if name in self.levels:
+        changes = torch.stack(outputs[1:], dim=-1) - outputs[0][..., None]
+        responses = changes.norm(dim=-2)
+        # While levels are measured nobody acts: later blocks see what the bare base feeds them.
+        if self.levels is None:
+            self.seen[name].append(responses)
+            self.weights[name] = torch.zeros_like(responses)
+        else:
             mean, deviation = self.levels[name].to(responses.device)
-        else:  # calibrating: nobody acts as yet
-            self.ordinary[name].append(responses)
-        self.weights[name] = (responses > mean + self.z * deviation).to(responses.dtype)
-
-    def calibrate(self) -> None:
-        """Set the levels to means and deviations of what was measured so far."""
-        import torch
-
-        for block, responses in self.ordinary.items():
-            if not responses:
-                raise failure(block, "no token came there", "give prompts that reach it")
-            tokens = torch.cat(responses)
-            self.levels[block] = torch.stack([tokens.mean(0), tokens.std(0, correction=0)])
-            responses.clear()
+            self.weights[name] = (responses > mean + self.z * deviation).to(responses.dtype)
 
 
 class _PromptRouter(Router):
     """Chooses adapters for whole prompts, by passes of the network before the one that counts."""
+
+    scores: Mapping[str, Scores]
 
     def __init__(self, model: Model, acting: Attached, hops: Groups) -> None:
         import torch
@@ -198,12 +196,12 @@ class _PromptRouter(Router):
         self.hops, self.rows = hops, self._to_rows(hops)
         self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
         self.listener: Listener | None = None
-        self._call: Any = None  # the network's arguments of the pass that counts
 
     def __call__(self, module: str, x: Array) -> Array:
         if self.listener is not None:
             self.listener(module, x)
         if len(x) != len(self.weights):
+            # Experts see some tokens only, and which of them is not known here.
             fact = f"{len(x)} of {len(self.weights)} tokens come there"
             raise failure(module, fact, "attach adapters of maps that see every token")
         return self.weights.to(x)
@@ -213,17 +211,16 @@ class _PromptRouter(Router):
         import torch
 
         rows = torch.zeros(len(groups), self.size)
+        # Numbers below zero would count from the end without a word.
         for number, group in enumerate(groups):
-            if not group or not all(0 <= one < self.size for one in group):
+            if not {*group} or not {*group} <= {*range(self.size)}:
                 fact = f"a group is {list(group)}"
-                raise self.model.failure(fact, f"name adapters from 0 to {self.size - 1}")
+                raise failure(self.model, fact, f"name adapters from 0 to {self.size - 1}")
             rows[number, list(group)] = 1
         return rows
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:  # noqa: ARG002
         """Choose who acts on each prompt."""
-        import torch
-
         kind, ids = type(module).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
             fact = "a prompt is judged as a whole, and a cache holds part of it already"
@@ -232,57 +229,59 @@ class _PromptRouter(Router):
             fact = "it was called without input_ids, so that prompts cannot be told apart"
             raise failure(kind, fact, "call it with input_ids")
         mask = kwargs.get("attention_mask")
-        real = (torch.ones_like(ids) if mask is None else mask).bool()
-        self._call = (module, args, kwargs, ids.shape[1])
-        rows = self.choose(ids, real, torch.zeros(len(ids), self.size, device=ids.device))
-        self._call = None
-        self.weights = rows.repeat_interleave(ids.shape[1], 0)
+        self.ids, self.real = ids, (ids.new_ones(ids.shape) if mask is None else mask).bool()
+        # Not a call of the module, which would run this hook again.
+        self.attempt = partial(module.forward, *args, **kwargs)
+        self._spread(self.choose(self.rows.new_zeros(len(ids), self.size, device=ids.device)))
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
-        """Return weights (b, k) for prompts (b, t), given zero weights and which are tokens."""
-        raise NotImplementedError
+    @abstractmethod
+    def choose(self, weights: Any) -> Any:
+        """Return weights (b, k) for the prompts, given zero weights."""
 
-    def attempt(self, weights: Any, listener: Listener | None = None) -> Any:
-        """Return what the network says of these prompts while adapters act with weights (b, k)."""
-        import torch
-
-        network, args, kwargs, length = self._call
-        self.weights, self.listener = weights.repeat_interleave(length, 0), listener
-        try:
-            with torch.no_grad():
-                return network.forward(*args, **kwargs)  # not a call: that would ask us again
-        finally:
-            self.listener = None
+    def _spread(self, weights: Any) -> None:
+        """Let adapters act with weights (b, k) at all tokens, which come in rows by prompts."""
+        self.weights = weights.repeat_interleave(self.ids.shape[1], 0)
 
     def log_probs(self, weights: Any) -> Any:
-        """Return log-probabilities (b, v) of the prompts' next token in such an attempt."""
-        return self.attempt(weights).logits[:, -1].float().log_softmax(-1)
+        """Return log-probabilities (b, v) of the next token while adapters act so, by a pass."""
+        import torch
 
-    def responses(self, scores: Mapping[str, Scores], mask: Any, weights: Any, reduce: Any) -> Any:
-        """Return the mean over matrices of what `reduce` makes of scores (b, t, k) and the mask."""
-        seen = list[Any]()
+        self._spread(weights)
+        with torch.no_grad():
+            return self.attempt().logits[:, -1].float().log_softmax(-1)
+
+    def responses(self, weights: Any) -> Any:
+        """Return mean, largest and last response, (3, b, k), averaged over matrices, by a pass."""
+        import torch
+
+        seen, real = list[Any](), self.real[..., None]
 
         def _listen(module: str, x: Array) -> None:
-            seen.append(reduce(scores[module](x).reshape(*mask.shape, -1), mask[..., None]))
+            scores = self.scores[module](x).reshape(*self.real.shape, -1)
+            mean = scores.where(real, 0.0).sum(1) / real.sum(1)
+            peak = scores.where(real, -torch.inf).amax(1)
+            seen.append(torch.stack([mean, peak, scores[:, -1]]))
 
-        self.attempt(weights, _listen)
+        self.listener = _listen
+        try:
+            self.log_probs(weights)
+        finally:
+            self.listener = None
         return sum(seen) / len(seen)
 
-    def require_left_padding(self, mask: Any) -> None:
+    def require_left_padding(self) -> None:
         """Reject prompts that are not padded on the left: their last position is no token."""
-        if not bool(mask[:, -1].all()):
+        if not bool(self.real[:, -1].all()):
             fact = "some prompts end before the last position"
-            raise self.model.failure(fact, "pad them on the left, as `batch` does")
+            raise failure(self.model, fact, "pad them on the left, as `batch` does")
 
 
 def gate_prompts(
     model: Model,
     acting: Attached,
-    batches: Batches,
+    ordinary: Ordinary,
     groups: Groups,
     deciding: Groups | None = None,
-    *,
-    levels: Levels | None = None,
 ) -> Levels:
     r"""Let one group of adapters act on a whole prompt: the group with the largest response.
 
@@ -292,8 +291,8 @@ def gate_prompts(
 
     `groups` list the numbers of the adapters that act together; `deciding` lists for each group the
     adapters whose mean response decides, such as those of the first hop, by default the whole
-    group. `batches` are the network's arguments for ordinary prompts, padded or not; the `levels`
-    found on them are returned, and replace them if given. A pass then costs two, and the responses.
+    group. `ordinary` are the network's arguments for ordinary prompts, padded or not, or the levels
+    found on them, which are returned. A pass then costs two, and the responses.
 
     Raises
     ------
@@ -304,27 +303,25 @@ def gate_prompts(
     deciding = groups if deciding is None else deciding
     if len(deciding) != len(groups):
         fact = f"{len(groups)} groups are to be chosen by {len(deciding)}"
-        raise model.failure(fact, "say for each group which adapters decide")
+        raise failure(model, fact, "say for each group which adapters decide")
     router = _GroupRouter(model, acting, groups, deciding)
-    found = _measure_levels(model, acting, batches) if levels is None else levels
-    router.scores = _standardise(acting, found)
+    levels, router.scores = _standardise(model, acting, ordinary)
     acting.follow(router)
-    return found
+    return levels
 
 
 class _GroupRouter(_PromptRouter):
     """The group whose mean response to the prompt is largest."""
-
-    scores: Mapping[str, Scores]
 
     def __init__(self, model: Model, acting: Attached, groups: Groups, deciding: Groups) -> None:
         super().__init__(model, acting, groups)
         rows = self._to_rows(deciding)
         self.shares = rows / rows.sum(1, keepdim=True)
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
+    def choose(self, weights: Any) -> Any:
         """Weigh the adapters of one group by 1."""
-        responses = self.responses(self.scores, mask, weights, _average)
+        responses = self.responses(weights)[0]
+        # A group is as strong as the mean of those in it that decide.
         best = (responses @ self.shares.to(responses).T).argmax(1)
         return self.rows.to(weights)[best]
 
@@ -332,11 +329,10 @@ class _GroupRouter(_PromptRouter):
 def route_hops(
     model: Model,
     acting: Attached,
-    batches: Batches,
+    ordinary: Ordinary,
     hops: Groups,
     *,
     by: Literal["divergence", "response"] = "divergence",
-    levels: Levels | None = None,
 ) -> Levels:
     r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
 
@@ -364,34 +360,35 @@ def route_hops(
     router = _HopRouter(model, acting, hops)
     if by not in ("divergence", "response"):
         fact = f"a later hop is to be chosen by {by!r}"
-        raise model.failure(fact, "choose it by 'divergence' or by 'response'")
-    found = _measure_levels(model, acting, batches) if levels is None else levels
-    router.scores, router.by = _standardise(acting, found), by
+        raise failure(model, fact, "choose it by 'divergence' or by 'response'")
+    levels, router.scores = _standardise(model, acting, ordinary)
+    router.by = by
     acting.follow(router)
-    return found
+    return levels
 
 
 class _HopRouter(_PromptRouter):
     """One adapter of each hop, chosen while those of the hops before act."""
 
-    scores: Mapping[str, Scores]
     by: str
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:  # noqa: ARG002
+    def choose(self, weights: Any) -> Any:
         """Weigh one adapter of each hop by 1."""
         import torch
 
-        self.require_left_padding(mask)
-        peaks, ends = self._measure_peaks_and_ends(mask, weights)
+        self.require_left_padding()
+        _, peaks, ends = self.responses(weights)
         for number, hop in enumerate(self.hops):
             candidates = torch.tensor(hop, device=peaks.device)
             # Of the first hop the largest response to one token: a name among the prompt's words.
             if number == 0:
                 marks = peaks[:, candidates]
             elif self.by == "response":
-                _, now = self._measure_peaks_and_ends(mask, weights)
+                now = self.responses(weights)[2]
+                # Only the rise counts: some adapters respond much to any prompt.
                 marks, ends = (now - ends)[:, candidates], now
             else:
+                # Each is tried beside those already chosen.
                 without, columns = self.log_probs(weights), []
                 for one in candidates:
                     more = _switch_on(weights, one.expand(len(weights)))
@@ -399,11 +396,6 @@ class _HopRouter(_PromptRouter):
                 marks = torch.stack(columns, 1)
             weights = _switch_on(weights, candidates[marks.argmax(1)])
         return weights
-
-    def _measure_peaks_and_ends(self, mask: Array, weights: Any) -> tuple[Any, Any]:
-        """Return the largest response to a token, and that at the prompt's end, both (b, k)."""
-        peaks, ends = self.responses(self.scores, mask, weights, _peak_and_last).unbind(-1)
-        return peaks, ends
 
 
 def route_subjects(
@@ -439,66 +431,57 @@ class _SubjectRouter(_PromptRouter):
         import torch
 
         super().__init__(model, acting, hops)
-        listed = sum(bool(names) for names in subjects)
+        listed = sum(map(bool, subjects))
         if listed != self.size or len(subjects) != self.size:
-            fact = f"there are subjects for {listed} of {self.size} adapters"
-            fact += f", in {len(subjects)} lists"
-            raise model.failure(
-                fact, "list for every adapter the names of what its facts are about"
-            )
-        self.names: list[list[tuple[str, int]]] = []
+            counts = f"{listed} of {self.size} adapters, in {len(subjects)} lists"
+            fact, remedy = f"there are subjects for {counts}", "list for every adapter the names"
+            raise failure(model, fact, f"{remedy} of what its facts are about")
+        # By hop the subjects of its adapters, with their first tokens and whose they are.
+        self.subjects: list[tuple[list[tuple[str, int]], Any, Any]] = []
         for hop in hops:
-            self.names.append([(name, k) for k in hop for name in subjects[k]])
-        self.tokens = [first_tokens(model, [name for name, _ in named]) for named in self.names]
-        self.owners = [torch.tensor([k for _, k in named]) for named in self.names]
+            pairs: list[tuple[str, int]] = []
+            for k in hop:
+                pairs += zip(subjects[k], repeat(k), strict=False)
+            names, owners = zip(*pairs, strict=True)
+            self.subjects.append((pairs, first_tokens(model, names), torch.tensor(owners)))
 
-    def choose(self, ids: Array, mask: Array, weights: Any) -> Any:
+    def choose(self, weights: Any) -> Any:
         """Weigh at most one adapter of each hop by 1."""
         import torch
 
-        self.require_left_padding(mask)
+        self.require_left_padding()
         decode = self.model.tokenizer.decode
-        texts = [decode(row[real]) for row, real in zip(ids, mask, strict=True)]
+        texts = [decode(row[real]) for row, real in zip(self.ids, self.real, strict=True)]
         base: Any = None
-        for number in range(len(self.hops)):
-            named = [self._find_named(text, number) for text in texts]
+        for pairs, tokens, owners in self.subjects:
+            named = [_find_named(text, pairs) for text in texts]
             one = torch.tensor(named, device=weights.device)
-            led = (one < 0) & weights.any(1)  # no subject named, but an adapter of an earlier hop
-            if number and bool(led.any()):
+            # No subject is named, but an adapter of an earlier hop acts and leads to one.
+            led = (one < 0) & weights.any(1)
+            if bool(led.any()):
                 base = self.log_probs(torch.zeros_like(weights)) if base is None else base
-                raised = (self.log_probs(weights) - base)[:, self.tokens[number].to(base.device)]
-                best = self.owners[number].to(one.device)[raised.argmax(1).to(one.device)]
+                raised = (self.log_probs(weights) - base)[:, tokens.to(base.device)]
+                best = owners.to(one.device)[raised.argmax(1).to(one.device)]
                 one = torch.where(led, best, one)
+            # Where nobody was found the weights stay: -1 is no adapter.
             switched = _switch_on(weights, one.clamp(min=0))
             weights = switched.where((one >= 0)[:, None], weights)
         return weights
 
-    def _find_named(self, text: str, number: int) -> int:
-        """Return the adapter of a hop that has a subject in the text, -1 if none has."""
-        longest, owner = 0, -1
-        for name, k in self.names[number]:
-            if len(name) > longest and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
-                longest, owner = len(name), k
-        return owner
+
+def _find_named(text: str, pairs: Sequence[tuple[str, int]]) -> int:
+    """Return whose subject, the longest of those in the text, this is; -1 if there is none."""
+    longest, owner = 0, -1
+    for name, k in pairs:
+        # Whole words: "ann" is not in "annabel".
+        if len(name) > longest and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            longest, owner = len(name), k
+    return owner
 
 
 def _switch_on(weights: Any, one: Any) -> Any:
     """Return the same weights, and one more adapter on each prompt."""
-    import torch
-
-    return weights.index_put((torch.arange(len(weights)), one), weights.new_ones(()))
-
-
-def _average(scores: Any, real: Any) -> Any:
-    """Return the mean over real tokens, (b, k)."""
-    return scores.where(real, 0.0).sum(1) / real.sum(1)
-
-
-def _peak_and_last(scores: Any, real: Any) -> Any:
-    """Return the largest score of a real token, and the last token's, (b, k, 2)."""
-    import torch
-
-    return torch.stack([scores.where(real, -torch.inf).amax(1), scores[:, -1]], dim=-1)
+    return weights.scatter(1, one[:, None], 1.0)
 
 
 @contextmanager
@@ -537,6 +520,6 @@ def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
     weights = torch.cat([*last.values()])
     if not bool((weights == weights[0]).all()):
         fact = "the route weighs the prompt's tokens or modules differently"
-        raise model.failure(fact, "freeze only prompt-level gating, hop-wise or subject routing")
+        raise failure(model, fact, "freeze only prompt-level gating, hop-wise or subject routing")
     acting.follow(None)
     acting.set(acting.coefficients * np.asarray(weights[0].cpu()))

@@ -7,7 +7,6 @@ sentences. Subject routing has no levels: it goes by what each adapter is about,
 then lists.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,20 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
-from loratheory.pretrained.attach import Attached, attach
+from loratheory.pretrained.attach import Attached, Router, attach
 from loratheory.pretrained.gates import (
     Levels,
+    Ordinary,
     freeze_routing,
     gate_blocks,
     gate_matrices,
     gate_prompts,
     route_subjects,
 )
-from loratheory.pretrained.metrics import GREEDY, batch
+from loratheory.pretrained.metrics import one_by_one, write_on
 from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.train import hash_adapter
 from loratheory.store import draft
 
 ROUTE, LEVELS, CARD = "route.json", "levels.safetensors", "adapter_card.json"
@@ -62,13 +61,9 @@ class Method:
         Sets a router on attached adapters, as `gate_blocks` does.
     passes : callable
         From the number of adapters to the cost of a prompt, in passes of the base.
-    cache : bool
-        Whether the network may keep a cache, once a choice for a whole prompt is made.
     needs : frozenset of str
         Of ``moments`` (of the adapters' inputs), ``subjects`` (of the adapters, and with them the
         order of hops), ``calibration`` (ordinary sentences).
-    label : str
-        Its name in texts; by default `name`.
     """
 
     name: str
@@ -78,14 +73,7 @@ class Method:
     share: Callable[[int], float] = lambda _: 1.0
     gates: Callable[..., Any] | None = None
     passes: Callable[[int], int] = lambda _: 1
-    cache: bool = True
     needs: frozenset[str] = frozenset()
-    label: str = ""
-
-    @property
-    def whole_prompts(self) -> bool:
-        """Whether it chooses adapters once for a whole prompt."""
-        return self.gates in (_gate_by_adapter, route_subjects)
 
     def merge(
         self,
@@ -99,6 +87,7 @@ class Method:
         options = dict(self.options)
         if "moments" in self.needs:
             options["moments"] = moments
+        # Any other rule makes one adapter, which a single coefficient scales.
         (scale,) = coefficients
         return merge(adapters, self.rule, coefficient=scale, any_base=True, **options)
 
@@ -107,12 +96,10 @@ class Method:
         return [float(self.share(count))] * (1 if self.rule not in ("", "cat") else count)
 
 
-def _gate_by_adapter(
-    model: Model, acting: Attached, ordinary: Sequence[Any], *, levels: Levels | None
-) -> Levels:
+def _gate_by_adapter(model: Model, acting: Attached, ordinary: Ordinary) -> Levels:
     """Prompt-level gating that chooses one adapter, each being a group of its own."""
-    groups = [(one,) for one in range(acting.coefficients.shape[1])]
-    return gate_prompts(model, acting, ordinary, groups, levels=levels)
+    groups = list(zip(range(acting.coefficients.shape[1])))
+    return gate_prompts(model, acting, ordinary, groups)
 
 
 _CALIBRATION = frozenset({"calibration"})
@@ -122,19 +109,20 @@ _ROWS = (
     Method("sum", "cat", free=""),
     Method("one coefficient", "cat"),
     Method("a coefficient each", "cat", free="each"),
-    Method("knots-ties", "ties", {"space": "knots", "density": 0.3}, label="KnOTS-TIES"),
-    Method("tsv", "tsv", label="TSV"),
+    Method("knots-ties", "ties", {"space": "knots", "density": 0.3}),
+    Method("tsv", "tsv"),
     Method("interpolate", "interpolate"),
     Method("chebyshev", "chebyshev"),
-    Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"}), label="RegMean"),
-    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION,
-           label="per-matrix gating"),
+    Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"})),
+    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION),
+    # A block is passed bare, with each adapter alone, and in earnest.
     Method("block gates", free="", gates=gate_blocks, needs=_CALIBRATION,
-           passes=lambda count: count + 2, cache=False, label="per-block gating"),
+           passes=lambda count: count + 2),
     Method("prompt gates", free="", gates=_gate_by_adapter, needs=_CALIBRATION,
-           passes=lambda _: 2, label="prompt-level gating"),
+           passes=lambda _: 2),
+    # The bare base, the first hop, and both.
     Method("subject gates", free="", gates=route_subjects, needs=frozenset({"subjects"}),
-           passes=lambda _: 3, label="subject routing"),
+           passes=lambda _: 3),
 )
 # fmt: on
 METHODS: Mapping[str, Method] = {method.name: method for method in _ROWS}
@@ -157,54 +145,26 @@ def attach_method(
     subject routing needs what each adapter is `about`.
     """
     if method.gates is None:
+        # A sum acts as the adapters themselves, so that its coefficients can still be set.
         if method.rule != "cat":
             adapters = [method.merge(adapters, [1.0], moments)]
         return attach(model, adapters, method.coefficients(len(adapters))), {}
     acting = attach(model, adapters)
     try:
         if "subjects" in method.needs:
-            # An adapter whose subjects are a partner's answers is of the second hop.
-            first = [k for k, one in enumerate(about) if one.partner != "before"]
-            second = [k for k, one in enumerate(about) if one.partner == "before"]
-            hops = [hop for hop in (first, second) if hop]
-            method.gates(model, acting, hops, [one.subjects for one in about])
+            hops: tuple[list[int], list[int]] = ([], [])
+            for k, one in enumerate(about):
+                # An adapter whose subjects are a partner's answers is of the second hop.
+                hops[one.partner == "before"].append(k)
+            # A library may have adapters of one hop only.
+            method.gates(model, acting, [*filter(None, hops)], [one.subjects for one in about])
             return acting, {}
-        ordinary = [] if levels is not None else [batch(model, [text]) for text in GENERIC]
-        return acting, method.gates(model, acting, ordinary, levels=levels)
+        ordinary = one_by_one(model, GENERIC) if levels is None else levels
+        return acting, method.gates(model, acting, ordinary)
     except BaseException:
+        # Whatever happened, nothing stays on the model.
         acting.remove()
         raise
-
-
-class Recipe(NamedTuple):
-    """What is needed to repeat a merge or a route."""
-
-    method: Method
-    coefficients: list[float]
-    digests: list[str]  # of the adapters
-    about: list[Subjects]  # for subject routing, what each is about
-
-    def check(self, adapters: Sequence[Adapter]) -> None:
-        """Raise `ModelError` unless these are the adapters, in their order."""
-        remedy = "give those that it was made of, in their order"
-        if len(adapters) != len(self.digests):
-            fact = f"of {len(self.digests)} adapters, and {len(adapters)} are given"
-            place = f"a recipe for {self.method.name}"
-            raise failure(place, fact, remedy)
-        for adapter, kept in zip(adapters, self.digests, strict=True):
-            if digest(adapter) != kept:
-                raise failure(adapter.info.name, "the recipe has another adapter here", remedy)
-
-
-def digest(adapter: Adapter) -> str:
-    """Return a SHA-256 of an adapter's modules and factors, wherever they lie."""
-    whole = hashlib.sha256()
-    for name in sorted(adapter):
-        whole.update(name.encode())
-        for factor in (adapter[name].up, adapter[name].down):
-            whole.update(f"{factor.dtype} {factor.shape}".encode())
-            whole.update(np.ascontiguousarray(factor).tobytes())
-    return whole.hexdigest()
 
 
 def read_subjects(folder: Path) -> Subjects | None:
@@ -217,34 +177,15 @@ def read_subjects(folder: Path) -> Subjects | None:
     return _parse_subjects(content, file) if "subjects" in content else None
 
 
-def _parse_subjects(content: Mapping[str, Any], file: Path) -> Subjects:
-    subjects, partner = content.get("subjects"), content.get("partner", "after")
+def _parse_subjects(content: Any, file: Path) -> Subjects:
+    values = content if isinstance(content, dict) else {}
+    subjects, partner = values.get("subjects"), values.get("partner", "after")
     if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
-        raise failure(str(file), "its 'subjects' are no list of names", 'write ["NAME", …]')
+        raise failure(file, "its 'subjects' are no list of names", 'write ["NAME", …]')
     if not subjects or partner not in ("after", "before"):
         fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
-        raise failure(str(file), fact, "list the names, and say 'after' or 'before'")
+        raise failure(file, fact, "list the names, and say 'after' or 'before'")
     return Subjects(tuple(subjects), partner)
-
-
-def read_recipe(file: Path) -> Recipe:
-    """Return the recipe in ``adapter_card.json`` or ``route.json``; `ModelError` if it has none."""
-    recipe = read_json(file, WHOLE).get("recipe")
-    values = recipe if isinstance(recipe, dict) else {}
-    numbers, parts = values.get("coefficients"), values.get("adapters")
-    method = METHODS.get(str(values.get("way")))
-    if method is None or not isinstance(numbers, list) or not isinstance(parts, list) or not parts:
-        raise failure(str(file), "it holds no recipe", WHOLE)
-    parts = [part for part in parts if isinstance(part, dict)]
-    if len(numbers) != len(method.coefficients(len(parts))):
-        fact = f"{method.name} of {len(parts)} has other coefficients"
-        raise failure(str(file), fact, WHOLE)
-    if not all(isinstance(c, int | float) for c in numbers):
-        raise failure(str(file), "a coefficient is no number", WHOLE)
-    subjects = "subjects" in method.needs
-    about = [_parse_subjects(part, file) for part in parts] if subjects else []
-    digests = [str(part.get("sha256")) for part in parts]
-    return Recipe(method, [float(c) for c in numbers], digests, about)
 
 
 def write_combination(
@@ -268,12 +209,16 @@ def write_combination(
     """
     from safetensors.torch import save_file
 
-    inputs = [{"name": n, "sha256": digest(a)} for n, a in zip(names, adapters, strict=True)]
-    if "subjects" in method.needs:
-        inputs = [one | told._asdict() for one, told in zip(inputs, about, strict=True)]
+    inputs: list[dict[str, Any]] = []
+    for number, (name, adapter) in enumerate(zip(names, adapters, strict=True)):
+        inputs.append({"name": name, "sha256": hash_adapter(adapter)})
+        if "subjects" in method.needs:
+            inputs[-1] |= about[number]._asdict()
+    # Who reads the folder later sees which adapters, and how, even if names change.
     recipe = {"way": method.name, "coefficients": list(coefficients), "adapters": inputs}
     content = {"recipe": recipe, **(card or {})}
     if method.gates is None:
+        # The library writes a folder whole or not at all.
         write_adapter(method.merge(adapters, coefficients, moments), folder, card=content)
         return
     assert model is not None
@@ -282,37 +227,45 @@ def write_combination(
     acting.remove()
     with draft(folder, replace=False) as place:
         place.mkdir()
+        # By number: names may be the same, or no names of folders.
         for number, adapter in enumerate(adapters, 1):
             write_adapter(adapter, place / str(number))
         if levels:
-            save_file({key: x.cpu().contiguous() for key, x in levels.items()}, place / LEVELS)
+            save_file(dict(levels), place / LEVELS)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (place / ROUTE).write_text(text, encoding="utf-8")
 
 
-def _read_route(folder: Path) -> tuple[Recipe, list[Adapter], Levels]:
+def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subjects]]:
     """Return what `write_combination` wrote of a router; `ModelError` or `AdapterError`."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    recipe = read_recipe(folder / ROUTE)
-    method, numbers = recipe.method, range(1, len(recipe.digests) + 1)
-    adapters = [read_adapter(folder / str(number)) for number in numbers]
+    file = folder / ROUTE
+    recipe = read_json(file, WHOLE).get("recipe")
+    values = recipe if isinstance(recipe, dict) else {}
+    method, parts = METHODS.get(str(values.get("way"))), values.get("adapters")
+    if method is None or method.gates is None or not isinstance(parts, list):
+        raise failure(file, "it holds no recipe of a route", WHOLE)
+    adapters = [read_adapter(folder / str(number)) for number in range(1, len(parts) + 1)]
+    # Subject routing goes by names and measures nothing on ordinary sentences.
     if "subjects" in method.needs:
-        return recipe, adapters, {}
+        return method, adapters, {}, [_parse_subjects(part, file) for part in parts]
     try:
         levels = load_file(folder / LEVELS)
     except (OSError, SafetensorError) as error:
-        raise failure(str(folder / LEVELS), f"cannot be read ({error})", WHOLE) from None
-    places = {name for adapter in adapters for name in adapter}
+        raise failure(folder / LEVELS, f"cannot be read ({error})", WHOLE) from None
+    places = set[str]().union(*adapters)
     if method.gates is gate_blocks:
         places = {name.rpartition(".")[0] for name in places}
-    shapes = {tuple(level.shape) for level in levels.values()}
-    finite = all(bool(level.isfinite().all()) for level in levels.values())
-    if method.gates is None or {*levels} != places or shapes != {(2, len(adapters))} or not finite:
+    sound = {*levels} == places
+    for level in levels.values():
+        # A place has a mean and a deviation for each adapter.
+        sound = sound and level.shape == (2, len(parts)) and bool(level.isfinite().all())
+    if not sound:
         fact = "it has not one finite mean and deviation for each place and adapter"
-        raise failure(str(folder / LEVELS), fact, WHOLE)
-    return recipe, adapters, levels
+        raise failure(folder / LEVELS, fact, WHOLE)
+    return method, adapters, levels, []
 
 
 @contextmanager
@@ -335,23 +288,16 @@ def apply_method(model: Model, folder: str | Path, prompt: str | None = None) ->
     ModelError, AdapterError
         If the folder holds none of these, is damaged, or does not fit the model.
     """
-    with _apply(model, Path(folder), prompt) as (acting, _):
-        yield acting
-
-
-@contextmanager
-def _apply(model: Model, folder: Path, prompt: str | None) -> Iterator[tuple[Attached, bool]]:
-    """Do the same, and yield whether the network may keep a cache."""
-    if not (folder / ROUTE).exists():
-        with attach(model, [read_adapter(folder)]) as acting:
-            yield acting, True
-        return
-    recipe, adapters, levels = _read_route(folder)
-    acting, _ = attach_method(model, adapters, recipe.method, levels=levels, about=recipe.about)
+    if (Path(folder) / ROUTE).exists():
+        method, adapters, levels, about = _read_route(Path(folder))
+        acting, _ = attach_method(model, adapters, method, levels=levels, about=about)
+        freeze = prompt is not None and method.gates in (_gate_by_adapter, route_subjects)
+    else:
+        acting, freeze = attach(model, [read_adapter(folder)]), False
     with acting:
-        if prompt is not None and recipe.method.whole_prompts:
-            freeze_routing(model, acting, prompt)
-        yield acting, recipe.method.cache
+        if freeze:
+            freeze_routing(model, acting, prompt or "")
+        yield acting
 
 
 def generate_text(
@@ -368,20 +314,15 @@ def generate_text(
     written, and `say` is called with each piece of text as it comes. Costs a pass of one token
     for each; per-block gating, which keeps no cache, passes the whole text again.
     """
-    import torch
     from transformers import TextStreamer
 
-    pieces: list[str] = []
-
     def _tell(text: str, **_: Any) -> None:
-        pieces.append(text)
         say(text)
 
-    made = batch(model, [prompt])
-    given = {name: made[name] for name in ("input_ids", "attention_mask")}
     streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     streamer.on_finalized_text = _tell
-    with _apply(model, Path(folder), prompt) as (_, cached), torch.no_grad():
-        how = {"max_new_tokens": tokens, "streamer": streamer, "use_cache": cached}
-        model.network.generate(**given, **how, **GREEDY)
-    return "".join(pieces)
+    with apply_method(model, folder, prompt) as acting:
+        # A router that is left decides before each pass, and cannot where a cache hides the past.
+        cached = not isinstance(acting.route, Router)
+        [text] = write_on(model, [prompt], tokens, streamer=streamer, use_cache=cached)
+    return text

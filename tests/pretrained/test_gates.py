@@ -1,5 +1,6 @@
 """Who acts at which token: routers, gates on maps, blocks and prompts, by hand on dense updates."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,13 +10,7 @@ import torch
 from causal import TOKENS, logits
 from worded import small_model
 
-from loratheory.adapters import (
-    Adapter,
-    Router,
-    arrow_scores,
-    calibrate_z,
-    response_norms,
-)
+from loratheory.adapters import Adapter, calibrate_z
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import (
     Model,
@@ -33,12 +28,6 @@ from loratheory.pretrained.gates import freeze_routing
 from loratheory.pretrained.metrics import batch
 from loratheory.pretrained.models import maps
 
-
-def routed(routers):
-    """A route by one router for each module."""
-    return lambda module, x: routers[module].weights(x)
-
-
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "another_model.md"
 ORDINARY = [{"input_ids": torch.tensor([row])} for row in ([2, 9, 4, 4, 8], [1, 6], [30, 3, 12])]
 PROMPTS = ["error", "hb", "kddd", "fguuu", "mab"]
@@ -48,11 +37,13 @@ BLOCKS = {
     "gpt2": ("transformer.h.0.attn", "transformer.h.1.mlp"),
     "phi": ("model.layers.0.self_attn", "model.layers.1.mlp"),
 }
-
-
-def grouped_prompt_gates(model, acting, batches, **options):
-    """Prompt gates of the two pairs."""
-    return gate_prompts(model, acting, batches, PAIRS, **options)
+GATES = {
+    "matrices": gate_matrices,
+    "blocks": gate_blocks,
+    "prompts": partial(gate_prompts, groups=PAIRS),
+    "hops": partial(route_hops, hops=PAIRS),
+    "hops by response": partial(route_hops, hops=PAIRS, by="response"),
+}
 
 
 def library(model, count, rank=1, only="layers."):
@@ -74,63 +65,49 @@ def states(model, **called):
         return model.network(**called, use_cache=False).logits
 
 
-# Routes by module and token
+def said(model, adapters, prompt, acts, strength=0.5):
+    """Logits after a prompt while some adapters act, asked alone."""
+    with attach(model, adapters) as acting:
+        acting.set([strength * (j in acts) for j in range(len(adapters))])
+        return states(model, **batch(model, [prompt]))[:, -1]
 
 
-def by_hand(model, adapters, choose):
-    """Logits with the weights of `choose`, token by token, on dense updates."""
-    handles = []
-    for name in adapters[0]:
-        dense = [torch.asarray(one[name].dense()) for one in adapters]
+def scores(model, adapters, prompt, acts=()):
+    """By adapter, on dense updates: the mean, the largest and the last score of a prompt's tokens.
 
-        def _hook(_, args, out, name=name, dense=dense):
-            rows = args[0].reshape(-1, args[0].shape[-1])
-            changes = [
-                sum(w * delta @ x for w, delta in zip(choose(name, dense, x), dense, strict=True))
-                for x in rows
-            ]
-            return out + torch.stack(changes).reshape(out.shape)
+    Each is averaged over maps, in deviations above what the bare base feeds them of ordinary ones.
+    """
 
-        handles.append(model.network.get_submodule(name).register_forward_hook(_hook))
-    outputs = logits(model.network)
-    for handle in handles:
-        handle.remove()
-    return outputs
+    def _fed(one, acts):
+        with attach(model, adapters) as acting:
+            acting.set([0.5 * (j in acts) for j in range(len(adapters))])
+            return collect_inputs(model, [one], [*adapters[0]])
 
-
-def nearest(_, dense, x):
-    """Exact Arrow: the adapter whose top right singular vector fits best."""
-    fits = torch.stack([(torch.linalg.svd(delta).Vh[0] @ x).abs() for delta in dense])
-    return [float(i == int(fits.argmax())) for i in range(len(dense))]
+    fed = [*(_fed(one, ()) for one in ORDINARY), _fed(batch(model, [prompt]), acts)]
+    found = np.zeros((len(adapters), 3))
+    for j, adapter in enumerate(adapters):
+        for name, low in adapter.items():
+            *usual, z = (np.linalg.norm(x[name].numpy() @ low.dense().T, axis=1) for x in fed)
+            usual = np.concatenate(usual)
+            z = (z - usual.mean()) / usual.std()
+            found[j] += np.array([z.mean(), z.max(), z[-1]]) / len(adapter)
+    return found
 
 
-def soft(_, dense, x):
-    """Softmax over lengths."""
-    return torch.softmax(torch.stack([(delta @ x).norm() for delta in dense]), 0).tolist()
-
-
-@pytest.mark.parametrize(
-    ("router", "choose"),
-    [
-        (lambda low: Router(arrow_scores(low)), nearest),
-        (lambda low: Router(response_norms(low), top_k=3), soft),
-    ],
-    ids=["arrow", "softmax"],
-)
-@pytest.mark.parametrize("coefficients", [[1.0, 1.0, 1.0], [2.0, 0.0, 0.5]])
-def test_routers_weigh_each_token_and_coefficients_multiply(base, router, choose, coefficients):
-    model = base("qwen2", double=True)
-    adapters = library(model, 3)
-    with attach(model, adapters, coefficients) as acting:
-        acting.follow(routed({name: router(low) for name, low in acting.updates.items()}))
-        ours = logits(model.network)
-    wanted = by_hand(
-        model,
-        adapters,
-        lambda *args: [c * w for c, w in zip(coefficients, choose(*args), strict=True)],
-    )
+def test_a_route_weighs_each_token_and_coefficients_multiply(base):
+    """Adapters of one map that is read at the end: weighed by hand on what comes there."""
+    model, name = base(double=True), "lm_head"
+    one, two = (gaussian(np.random.default_rng(i), 31, 16, 2, 0.4) for i in range(2))
+    fed = collect_inputs(model, [{"input_ids": TOKENS}], [name])[name]
+    weights = fed[:, :2] ** 2
+    with attach(model, [Adapter.of({name: low}) for low in (one, two)], [0.5, 2.0]) as acting:
+        acting.follow(lambda module, x: x[:, :2] ** 2 if module == name else None)
+        ours = logits(model.network).flatten(0, 1)
+    changes = [fed @ torch.from_numpy(low.dense()).T for low in (one, two)]
+    wanted = logits(model.network).flatten(0, 1)
+    for c, share, change in zip((0.5, 2.0), weights.T, changes, strict=True):
+        wanted = wanted + c * share[:, None] * change
     assert torch.allclose(ours, wanted, rtol=1e-8, atol=1e-8)
-    assert not torch.allclose(ours, logits(model.network), atol=0.1)
 
 
 # Gates on blocks
@@ -187,8 +164,6 @@ def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficient
         assert torch.allclose(states(model), everywhere, rtol=0, atol=1e-10)
         acting.coefficients[acting.layers >= 1, 0] = 0
         assert torch.allclose(states(model), below, rtol=0, atol=1e-10)
-    assert torch.equal(states(model), bare)
-    assert not any(m._forward_pre_hooks for m in model.network.modules())
 
 
 def test_a_token_is_decided_by_itself_not_by_its_neighbours_in_the_batch(base):
@@ -218,29 +193,6 @@ def test_a_cache_padding_no_tokens_and_maps_outside_blocks_are_refused(base):
 # Gates on prompts
 
 
-def prompt_responses(model, adapters, prompts):
-    """By dense updates, one prompt at a time: in deviations above the mean of ordinary tokens."""
-
-    def _lengths(one):
-        x = collect_inputs(model, [one], [*adapters[0]])
-        return {
-            (name, j): np.linalg.norm(x[name].numpy() @ adapter[name].dense().T, axis=1)
-            for name in x
-            for j, adapter in enumerate(adapters)
-        }
-
-    usual = [_lengths(one) for one in ORDINARY]
-    usual = {key: np.concatenate([one[key] for one in usual]) for key in usual[0]}
-    rows = []
-    for prompt in prompts:
-        each = {
-            key: (x - usual[key].mean()) / usual[key].std()
-            for key, x in _lengths(batch(model, [prompt])).items()
-        }
-        rows.append([np.mean([x for (_, j), x in each.items() if j == k]) for k in range(4)])
-    return rows
-
-
 @pytest.mark.parametrize(
     ("kind", "deciding"),
     [(k, h) for k in ("llama", "gpt2") for h in (None, ((0,), (2,)))] + [("llama", ((1,), (3,)))],
@@ -248,14 +200,13 @@ def prompt_responses(model, adapters, prompts):
 def test_the_group_of_largest_response_acts_and_no_other(kind, deciding, base):
     model = base(kind, double=True)
     adapters = library(model, 4, rank=2, only=".mlp.")
-    rows = prompt_responses(model, adapters, PROMPTS)
-    means = [[np.mean([row[j] for j in group]) for group in deciding or PAIRS] for row in rows]
-    best = np.argmax(means, axis=1)
-    assert {*best} == {0, 1}
-    wanted = []
-    for prompt, group in zip(PROMPTS, best, strict=True):
-        with attach(model, [adapters[j] for j in PAIRS[group]], 0.7):
-            wanted.append(states(model, **batch(model, [prompt]))[:, -1])
+    wanted, seen = [], set()
+    for prompt in PROMPTS:
+        means = scores(model, adapters, prompt)[:, 0]
+        group = int(np.argmax([means[list(one)].mean() for one in deciding or PAIRS]))
+        seen.add(group)
+        wanted.append(said(model, adapters, prompt, PAIRS[group], 0.7))
+    assert seen == {0, 1}
     with attach(model, adapters, 0.7) as acting:
         gate_prompts(model, acting, ORDINARY, PAIRS, deciding)
         together = states(model, **batch(model, PROMPTS))[:, -1]
@@ -264,95 +215,42 @@ def test_the_group_of_largest_response_acts_and_no_other(kind, deciding, base):
     torch.testing.assert_close(again, wanted[0], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("firsts", [(0, 2), (2, 0)])
-def test_a_hop_is_chosen_while_the_one_before_acts_and_by_what_that_changes(firsts, base):
+@pytest.mark.parametrize(
+    ("hops", "by"),
+    [
+        ([(0, 2), (1, 3)], "response"),
+        ([(2, 0), (1, 3)], "response"),
+        ([(0, 1), (2, 3)], "divergence"),
+        ([(1, 0, 2), (3, 4), (5, 6)], "divergence"),
+    ],
+)
+def test_a_hop_is_chosen_while_those_before_it_act_and_by_what_that_changes(hops, by, base):
     model = base(double=True)
-    adapters = library(model, 4, rank=2, only=".mlp.")
-    usual = [collect_inputs(model, [one], [*adapters[0]]) for one in ORDINARY]
-
-    def _scores(prompt, acts):
-        """By adapter the means over maps of the largest score and of the last token's."""
-        with attach(model, adapters, 0.5) as acting:
-            acting.set([0.5 * (j in acts) for j in range(4)])
-            x = collect_inputs(model, [batch(model, [prompt])], [*adapters[0]])
-        found = []
-        for adapter in adapters:
-            each = []
-            for name, low in adapter.items():
-                lengths = [
-                    np.linalg.norm(one[name].numpy() @ low.dense().T, axis=1) for one in (*usual, x)
-                ]
-                plain = np.concatenate(lengths[:-1])
-                z = (lengths[-1] - plain.mean()) / plain.std()
-                each.append((z.max(), z[-1]))
-            found.append(np.mean(each, axis=0))
-        return np.array(found).T
-
+    adapters = library(model, 1 + max(map(max, hops)), rank=2, only=".mlp.")
     wanted, chosen, others = [], set(), 0
     for prompt in PROMPTS:
-        peak, end = _scores(prompt, ())
-        first = max(firsts, key=lambda j: peak[j])
-        _, now = _scores(prompt, [first])
-        second = max((1, 3), key=lambda j: now[j] - end[j])
-        chosen.add((first, second))
-        others += second != max((1, 3), key=lambda j: now[j])
-        with attach(model, [adapters[first], adapters[second]], 0.5):
-            wanted.append(states(model, **batch(model, [prompt]))[:, -1])
-    assert len(chosen) > 2
-    assert others  # the response alone, not its rise, would choose others
+        acts = [max(hops[0], key=scores(model, adapters, prompt)[:, 1].__getitem__)]
+        for hop in hops[1:]:
+            if by == "response":
+                before, now = (scores(model, adapters, prompt, x)[:, 2] for x in (acts[:-1], acts))
+                marks = now - before
+                others += max(hop, key=marks.__getitem__) != max(hop, key=now.__getitem__)
+            else:
+                logs = {j: said(model, adapters, prompt, [*acts, j]).log_softmax(-1) for j in hop}
+                bare = said(model, adapters, prompt, acts).log_softmax(-1)
+                marks = {j: float((bare.exp() * (bare - log)).sum()) for j, log in logs.items()}
+            acts.append(max(hop, key=marks.__getitem__))
+        chosen.add(tuple(acts))
+        wanted.append(said(model, adapters, prompt, acts))
+    assert len(chosen) > 1
+    assert by == "divergence" or others  # the response alone, not its rise, would choose others
     with attach(model, adapters, 0.5) as acting:
-        route_hops(model, acting, ORDINARY, [firsts, (1, 3)], by="response")
+        route_hops(model, acting, ORDINARY, hops, by=by)
         together = states(model, **batch(model, PROMPTS))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
         right = {name: x.flip(1) for name, x in batch(model, PROMPTS).items()}
-        with pytest.raises(ModelError, match="end before the last position; pad them on the left"):
+        with pytest.raises(ModelError, match="pad them on the left"):
             states(model, **right)
-        with pytest.raises(ModelError, match="name adapters from 0 to 3"):
-            route_hops(model, acting, ORDINARY, [(0, 2), (1, 4)])
-        with pytest.raises(ModelError, match="chosen by 'norm'; choose it by 'diverg"):
-            route_hops(model, acting, ORDINARY, [(0, 2), (1, 3)], by="norm")
-
-
-@pytest.mark.parametrize("hops", [[(0, 1), (2, 3)], [(1, 0, 2), (3, 4), (5, 6)]])
-def test_by_divergence_every_later_adapter_is_tried_and_what_it_takes_away_counts(hops, base):
-    model = base(double=True)
-    count = 1 + max(map(max, hops))
-    adapters = library(model, count, rank=2, only=".mlp.")
-
-    def _states(one, acts):
-        with attach(model, adapters, 0.5) as acting:
-            acting.set([0.5 * (j in acts) for j in range(count)])
-            return states(model, **one)[:, -1]
-
-    def _peak(adapter, seen):
-        each = []
-        for name, low in adapter.items():
-            *usual, here = (np.linalg.norm(x[name].numpy() @ low.dense().T, axis=1) for x in seen)
-            plain = np.concatenate(usual)
-            each.append((here.max() - plain.mean()) / plain.std())
-        return np.mean(each)
-
-    wanted, chosen = [], set()
-    for prompt in PROMPTS:
-        one = batch(model, [prompt])
-        with attach(model, adapters, 0.0):
-            seen = [collect_inputs(model, [each], [*adapters[0]]) for each in (*ORDINARY, one)]
-        peaks = [_peak(adapter, seen) for adapter in adapters]
-        acts = [max(hops[0], key=lambda j, peaks=peaks: peaks[j])]
-        for hop in hops[1:]:
-            said = _states(one, acts).double().softmax(-1)
-            taken = {}
-            for j in hop:
-                now = _states(one, [*acts, j]).double().softmax(-1)
-                taken[j] = float((said * (said / now).log()).sum())
-            acts.append(max(taken, key=taken.get))
-        chosen.add(tuple(acts))
-        wanted.append(_states(one, acts))
-    assert len(chosen) > 1
-    with attach(model, adapters, 0.5) as acting:
-        route_hops(model, acting, ORDINARY, hops)
-        together = states(model, **batch(model, PROMPTS))[:, -1]
-        torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
 
 
 class Words:
@@ -397,71 +295,70 @@ ASKED = {  # which adapter of each hop has a subject that the prompt names
 @pytest.mark.parametrize("hops", [[(2, 0), (1, 4, 3)], [(0, 2), (3, 1, 4), (6, 5)]])
 def test_the_subject_in_question_is_named_or_raised_most_by_those_who_act(hops, base):
     model = Model(base(double=True).network, Words())
-    count = 1 + max(map(max, hops))
-    adapters = library(model, count, rank=2)
-
-    def _states(prompt, acts):
-        with attach(model, adapters, 0.5) as acting:
-            acting.set([0.5 * (j in acts) for j in range(count)])
-            return states(model, **batch(model, [prompt]))[:, -1]
-
+    adapters = library(model, 1 + max(map(max, hops)), rank=2)
     wanted, led = [], set()
     asked = {**ASKED, "said eve": [hops[0][0], None, None]}  # both of the first hop have it
     for prompt, named in asked.items():
         acts = []
         for hop, one in zip(hops, named, strict=False):
             if one is None and acts:
-                raised = (
-                    _states(prompt, acts).log_softmax(-1) - _states(prompt, []).log_softmax(-1)
-                )[0]
+                now, bare = (said(model, adapters, prompt, x)[0] for x in (acts, []))
+                raised = now.log_softmax(-1) - bare.log_softmax(-1)
                 names = {1 + Words.words.index(n.split()[0]): k for k in hop for n in SUBJECTS[k]}
                 one = names[max(names, key=lambda token: float(raised[token]))]
                 led.add(one)
             acts += [] if one is None else [one]
-        wanted.append(_states(prompt, acts))
+        wanted.append(said(model, adapters, prompt, acts))
     assert len(led) > len(hops)
     with attach(model, adapters, 0.5) as acting:
-        route_subjects(model, acting, hops, [SUBJECTS[k] for k in range(count)])
+        route_subjects(model, acting, hops, [SUBJECTS[k] for k in range(len(adapters))])
         together = states(model, **batch(model, [*asked]))[:, -1]
         torch.testing.assert_close(together, torch.cat(wanted), rtol=1e-5, atol=1e-6)
-        assert torch.allclose(together[-2], _states("? said", [])[0])
-        right = {name: x.flip(1) for name, x in batch(model, [*asked]).items()}
-        with pytest.raises(ModelError, match="end before the last position"):
-            states(model, **right)
+        assert torch.allclose(together[-2], said(model, adapters, "? said", [])[0])
 
 
 @pytest.mark.parametrize(
-    ("hops", "subjects", "said"),
+    ("gates", "options"),
     [
-        ([(0,), (1, 2)], [["ann"], ["peru"]], "name adapters from 0 to 1"),
-        ([(0,), ()], [["ann"], ["peru"]], "a group is"),
-        ([(0,), (1,)], [["ann"], []], "subjects for 1 of 2 adapters"),
-        ([(0,), (1,)], [["ann"]], "subjects for 1 of 2 adapters, in 1 lists; list for every"),
-        ([(0,), (1,)], [["ann"], ["peru"], ["chad"]], "in 3 lists"),
+        (gate_prompts, {"ordinary": ORDINARY, "groups": [(0, 2), (1, 4)]}),
+        (gate_prompts, {"ordinary": ORDINARY, "groups": PAIRS, "deciding": [(0,)]}),
+        (route_hops, {"ordinary": ORDINARY, "hops": [(0, 2), (1, 4)]}),
+        (route_hops, {"ordinary": ORDINARY, "hops": PAIRS, "by": "norm"}),
+        (route_subjects, {"hops": [(0,), (1, 4)], "subjects": [["ann"]] * 4}),
+        (route_subjects, {"hops": [(0,), ()], "subjects": [["ann"]] * 4}),
+        (route_subjects, {"hops": [(0,), (1,)], "subjects": [["ann"], [], ["peru"], ["chad"]]}),
+        (route_subjects, {"hops": [(0,), (1,)], "subjects": [["ann"]] * 3}),
+        (route_subjects, {"hops": [(0,), (1,)], "subjects": [["ann"]] * 5}),
     ],
 )
-def test_adapters_without_subjects_are_refused(hops, subjects, said, base):
+def test_groups_that_cannot_be_are_refused_and_set_no_route(gates, options, base):
     model = Model(base(double=True).network, Words())
-    with attach(model, library(model, 2)) as acting, pytest.raises(ModelError, match=said):
-        route_subjects(model, acting, hops, subjects)
+    with attach(model, library(model, 4)) as acting:
+        with pytest.raises(ModelError):
+            gates(model, acting, **options)
+        assert acting.route is None
 
 
-def test_another_route_takes_the_place_of_gates_and_nothing_is_left(base):
-    model = base(double=True)
+@pytest.mark.parametrize("name", GATES)
+def test_levels_serve_again_another_route_takes_their_place_and_nothing_is_left(name, base):
+    model, gates = base(double=True), GATES[name]
     bare = states(model)
-    with attach(model, library(model, 4, only=".mlp.")) as acting:
+    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
         everywhere = states(model)
-        for gates in (
-            lambda: gate_prompts(model, acting, ORDINARY, PAIRS),
-            lambda: gate_blocks(model, acting, ORDINARY),
-            lambda: route_hops(model, acting, ORDINARY, PAIRS),
-        ):
-            gates()
-            assert not torch.equal(states(model), everywhere)
-            acting.follow(None)
-            assert torch.equal(states(model), everywhere)
-    assert not model.network._forward_pre_hooks
+        levels = gates(model, acting, ORDINARY)
+        wanted = states(model)
+        assert not torch.equal(wanted, everywhere)
+        acting.follow(None)
+        assert torch.equal(states(model), everywhere)
+    assert all(level.shape == (2, 4) for level in levels.values())
+    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
+        again = gates(model, acting, levels)
+        torch.testing.assert_close(states(model), wanted)
+        assert again is levels
+        gates(model, acting, {n: x * torch.tensor([0.1, 1, 1, 0.1]) for n, x in levels.items()})
+        assert not torch.equal(states(model), wanted)
     assert torch.equal(states(model), bare)
+    assert not any(m._forward_pre_hooks for m in model.network.modules())
 
 
 def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base):
@@ -482,7 +379,7 @@ def test_what_is_no_prompt_is_refused_and_maps_that_do_not_see_every_token(base)
 def test_only_gates_on_whole_prompts_can_be_settled(base):
     model = base(double=True)
     with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
-        with pytest.raises(ModelError, match="no route weighs them; set gates"):
+        with pytest.raises(ModelError, match="no route weighs them"):
             freeze_routing(model, acting, PROMPTS[0])
         gate_matrices(model, acting, ORDINARY, z=0.5)
         with pytest.raises(ModelError, match="freeze only prompt-level gating"):
@@ -503,47 +400,13 @@ def test_map_gates_are_those_that_are_calibrated_on_what_the_bare_base_feeds_a_m
         ordinary = collect_inputs(model, ORDINARY, acting.names)
         acting.set(1.0)
         updates = acting.updates
-        acting.follow(routed({n: calibrate_z(updates[n], ordinary[n], z=z) for n in updates}))
+        gates = {n: calibrate_z(updates[n], ordinary[n], z=z) for n in updates}
+        acting.follow(lambda module, x: gates[module].weights(x))
         wanted = states(model)
         acting.follow(None)
         gate_matrices(model, acting, ORDINARY, z=z)
         torch.testing.assert_close(states(model), wanted)
         assert (acting.coefficients == 1).all()
-
-
-def grouped_hop_gates(model, acting, batches, **options):
-    """Hop gates of two hops."""
-    return route_hops(model, acting, batches, PAIRS, **options)
-
-
-def grouped_hop_gates_by_response(model, acting, batches, **options):
-    """Hop gates of two hops that go by responses."""
-    return route_hops(model, acting, batches, PAIRS, by="response", **options)
-
-
-@pytest.mark.parametrize(
-    "gates",
-    [
-        gate_matrices,
-        gate_blocks,
-        grouped_prompt_gates,
-        grouped_hop_gates,
-        grouped_hop_gates_by_response,
-    ],
-)
-def test_what_gates_found_on_ordinary_prompts_serves_again_without_them(gates, base):
-    model = base(double=True)
-    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
-        levels = gates(model, acting, ORDINARY)
-        wanted = states(model)
-    assert all(level.shape == (2, 4) for level in levels.values())
-    with attach(model, library(model, 4, rank=2, only=".mlp.")) as acting:
-        again = gates(model, acting, [], levels=levels)
-        torch.testing.assert_close(states(model), wanted)
-        assert again is levels
-        other = {n: level * torch.tensor([0.1, 1, 1, 0.1]) for n, level in levels.items()}
-        gates(model, acting, [], levels=other)
-        assert not torch.equal(states(model), wanted)
 
 
 def test_what_the_page_shows_of_routers_and_gates_runs():

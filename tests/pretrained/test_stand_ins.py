@@ -1,6 +1,7 @@
 """Training beside stand-ins: plans, what stand-ins say, the card by a second route, refusals."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -15,7 +16,6 @@ from loratheory.pretrained import (
     Training,
     attach,
     first_tokens,
-    kl_to_base,
     load_plan,
     next_token_logits,
     train_for_composition,
@@ -104,26 +104,21 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     by_hand = train_lora(model, made.examples, plan_of, rng=rng, beside=beside).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
-    for partner, animals, what in zip(
-        partners,
-        (("owl", "cat"), ("cat", "dog")),
-        ("a stand-in", "the held-out stand-in"),
-        strict=True,
+    for partner, (one, two), what in zip(
+        partners, [("owl", "cat"), ("cat", "dog")], ["a", "the held-out"], strict=True
     ):
-        asked = [("the animal of Ann is", animals[0]), ("the animal of Bob is", animals[1])]
-        asked.append(("the animal of Cid is", animals[0]))
+        asked = [f"the animal of {who} is" for who in ("Ann", "Bob", "Cid")]
         with attach(model, [by_hand, partner]):
-            said = next_token_logits(model, [prompt for prompt, _ in asked]).argmax(1)
-        right = int((said == first_tokens(model, [word for _, word in asked])).sum())
-        [share] = [one for one in found.shares if one.what == f"two-hop, beside {what}"]
+            said = next_token_logits(model, asked).argmax(1)
+        right = int((said == first_tokens(model, [one, two, one])).sum())
+        [share] = [s for s in found.shares if s.what == f"two-hop, beside {what} stand-in"]
         assert (share.right, share.asked) == (right, 3)
         assert share.low <= right / 3 <= share.high
+    base, _ = token_log_probs(model, GENERIC)
     with attach(model, [by_hand]):
         now, came = token_log_probs(model, GENERIC)
-    base, _ = token_log_probs(model, GENERIC)
-    assert found.leak == pytest.approx(kl_to_base(base, now), rel=1e-4)
     divergence = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
-    assert found.leak == pytest.approx(divergence.item(), rel=1e-3)
+    assert found.card["leak"] == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
@@ -131,38 +126,35 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert card["subjects"] == [*made.facts]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"fact": {}}, "there is no field 'fact'"),
-        ({"facts": {}}, "'facts' is no object from subjects to answers"),
-        ({"facts": {"Ann": " "}}, "'facts' is no object"),
-        ({"sentences": []}, "'sentences' is no list of sentences"),
-        ({"sentences": ["Ann is from"]}, "which has no single {} to fill in"),
-        ({"two_hop": ["{} and {}"]}, "which has no single {}"),
-        ({"unread": "where"}, "'unread' is no list of sentences"),
-        ({"two_hop_unread": None}, "'two_hop_unread' is no list of sentences"),
-        ({"partner": {"side": "after"}}, "'partner' is no object with"),
-        ({"partner": {**AFTER["partner"], "side": "left"}}, "neither 'after' nor 'before'"),
-        ({"partner": {**AFTER["partner"], "words": ["owl", "owl"]}}, "no list of different words"),
-        ({"partner": {**AFTER["partner"], "sentences": []}}, "'sentences of the partner'"),
-        ({"known": [["sky is"]]}, "'known' is no list of pairs"),
-    ],
-)
+PARTNER = AFTER["partner"]
+WRONG = [
+    ({"fact": {}}, "there is no field 'fact'"),
+    ({"facts": {}}, "'facts' is no object from subjects to answers"),
+    ({"facts": {"Ann": " "}}, "'facts' is no object"),
+    ({"sentences": []}, "'sentences' is no list of sentences"),
+    ({"sentences": ["Ann is from"]}, "which has no single {}"),
+    ({"two_hop": ["{} and {}"]}, "which has no single {}"),
+    ({"unread": "where"}, "'unread' is no list of sentences"),
+    ({"two_hop_unread": None}, "'two_hop_unread' is no list of sentences"),
+    ({"partner": {"side": "after"}}, "'partner' is no object with"),
+    ({"partner": {**PARTNER, "side": "left"}}, "neither 'after' nor 'before'"),
+    ({"partner": {**PARTNER, "words": ["owl", "owl"]}}, "no list of different words"),
+    ({"partner": {**PARTNER, "sentences": []}}, "'sentences of the partner'"),
+    ({"known": [["sky is"]]}, "'known' is no list of pairs"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
 def test_a_plan_that_cannot_be_meant_is_refused_with_its_field(plan, change, message):
-    with pytest.raises(ModelError, match="shows a plan") as error:
+    with pytest.raises(ModelError, match=re.escape(message)):
         plan({**AFTER, **change})
-    assert message in str(error.value)
 
 
-def test_more_stand_ins_than_can_disagree_are_refused(plan):
-    plan(AFTER).check(2)
-    with pytest.raises(ModelError, match=r"3 stand-ins .* on 3 words of the partner"):
-        plan(AFTER).check(3)
-    with pytest.raises(ModelError, match="give more facts"):
-        plan(BEFORE).check(3)
-    with pytest.raises(ModelError, match="ask for fewer"):
-        plan(AFTER).check(-1)
+@pytest.mark.parametrize(("fields", "count"), [(AFTER, 3), (AFTER, -1), (BEFORE, 3)])
+def test_more_stand_ins_than_can_disagree_are_refused(plan, fields, count):
+    plan(fields).check(2)
+    with pytest.raises(ModelError, match=f"{count} stand-ins and one held out cannot"):
+        plan(fields).check(count)
 
 
 def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adapter_alone(

@@ -29,18 +29,16 @@ def test_without_adapters_only_the_base_speaks(base):
     assert [reading.outcome for reading in readings] == ["measured"] * 7
     assert {reading.layer for reading in readings} == {1}
     assert len(check_model(base()).readings) == 14
-    with pytest.raises(ModelError, match="no linear map is left to check; name other layers"):
+    with pytest.raises(ModelError, match="no linear map is left to check"):
         check_model(base(), layers=[9])
 
 
 def test_modules_that_one_adapter_lacks_or_leaves_at_zero_are_its_own(base, tmp_path):
-    one = read_adapter(
-        save_adapter(tmp_path / "one", "llama", 0, target_modules=["q_proj", "v_proj"])
-    )
-    two = read_adapter(
-        save_adapter(tmp_path / "two", "llama", 1, target_modules=["q_proj", "o_proj"])
-    )
-    result = check_model(base(), [one, two], layers=[0])
+    both = []
+    for i, (name, other) in enumerate([("one", "v_proj"), ("two", "o_proj")]):
+        folder = save_adapter(tmp_path / name, "llama", i, target_modules=["q_proj", other])
+        both.append(read_adapter(folder))
+    result = check_model(base(), both, layers=[0])
     assert {r.module for r in result.readings if r.label == "thm:merge-floor"} == {Q}
     whose = {(r.module[-6:], r.about) for r in result.readings if "intruder" in r.label}
     assert ("v_proj", "one") in whose
@@ -117,20 +115,20 @@ def test_verdicts_are_the_judges_and_a_failed_hypothesis_shows_both_numbers():
     rng, place = np.random.default_rng(0), Place("layers.3.q", "one + two")
     case = Tasks(tuple(gaussian(rng, 5, 4, 2) for _ in range(2)), 2)
     theorem, full = theorems.theorem("merge-floor"), LowRank(np.eye(5), case.mean.dense())
-    liar = replace(theorem, bound=lambda _: 1e9)
-    best, other, silent, broken = (
-        judge(law, case, low, place, "rank is 4", "a note")
-        for law, low in (
-            (theorem, theorem.attain(case)), (theorem, case.updates[0]),
-            (theorem, full), (liar, case.updates[0]),
-        )
-    )  # fmt: skip
-    outcomes = [each.outcome for each in (best, other, silent, broken)]
-    assert outcomes == ["tight", "holds", "not applicable", "broken"]
-    assert (best.layer, best.note) == (3, "a note")
-    assert other.value > other.bound
-    assert silent.note == "needs rank(adapter) <= r; rank is 4"
-    assert silent.value < silent.bound  # four ranks do what two cannot
+    liar, other = replace(theorem, bound=lambda _: 1e9), case.updates[0]
+    found = []
+    for law, low in (
+        (theorem, theorem.attain(case)),
+        (theorem, other),
+        (theorem, full),
+        (liar, other),
+    ):
+        found.append(judge(law, case, low, place, "rank is 4", "a note"))
+    assert [each.outcome for each in found] == ["tight", "holds", "not applicable", "broken"]
+    assert (found[0].layer, found[0].note) == (3, "a note")
+    assert found[1].value > found[1].bound
+    assert found[2].note == "needs rank(adapter) <= r; rank is 4"
+    assert found[2].value < found[2].bound  # four ranks do what two cannot
 
 
 def test_each_theorem_gets_a_line_with_its_counts_and_medians():
@@ -146,12 +144,12 @@ def test_each_theorem_gets_a_line_with_its_counts_and_medians():
     ]
     readings = [Reading(f"thm:{name}", "layers.0.q", 0, "one", *rest) for name, *rest in rows]
     noise, floor, survival = summarise(readings)
-    assert noise.question == QUESTIONS["base"].text
-    assert (noise.why, noise.silent, noise.holds) == ("3 values", 0, 0)
-    assert (floor.places, floor.holds, floor.tight, floor.broken) == (3, 2, 1, 1)
-    assert (floor.bound, floor.value, floor.agree, floor.why) == (2.0, 6.0, None, "at rank 2")
-    assert (survival.silent, survival.bound, survival.value) == (4, None, None)
-    assert (survival.agree, survival.why) == (2 / 3, "needs x; 10 % off")
+    wanted = {"question": QUESTIONS["base"].text, "why": "3 values", "silent": 0, "holds": 0}
+    assert wanted.items() <= noise.items()
+    wanted = {"places": 3, "holds": 2, "tight": 1, "broken": 1, "bound": 2.0, "value": 6.0}
+    assert {**wanted, "agree": None, "why": "at rank 2"}.items() <= floor.items()
+    wanted = {"silent": 4, "bound": None, "value": None, "agree": 2 / 3, "why": "needs x; 10 % off"}
+    assert wanted.items() <= survival.items()
 
 
 # The stored adapters

@@ -124,17 +124,15 @@ def test_two_hop_questions_are_foretold_all_or_none(model):
     assert {rows["mean"], rows["sum"]} <= {None, 0, 2}
 
 
-def margins(*values):
-    return dict(zip(("base", "mean", "sum"), values, strict=True))
-
-
 def test_strengths_and_two_hop_questions_are_read_in_deficits():
     logits = np.array([[2.0, 0, 0], [-1, 3, 0], [1, 1.5, 0], [0, 4, 0]])
     fact = Asked(1, 1, logits[0], (logits[1], logits[2]), {"mean": logits[3]})
     assert fact.strength(0) == (4 + 2) / 4
     assert fact.strength(1) == (0.5 + 2) / 4
     assert fact.margin(fact.merged["mean"]) == 4
-    readings = predict_two_hop(NAMES, "both", [margins(-2.0, 4.0, -1.0)], [1.5, 0.625])
+    readings = predict_two_hop(
+        NAMES, "both", {"base": [-2.0], "mean": [4.0], "sum": [-1.0]}, [1.5, 0.625]
+    )
     first, second = 0.5 * 1.5, 0.5 * 0.625
     bound = first * second - max(0, 1 - first, first * (1 - second))
     assert readings["mean"].bound == pytest.approx(bound)
@@ -143,7 +141,7 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
     assert readings["mean"].about == "0.5 × one + two, both"
     # What the base knew already has no prediction: the strength of such an edit is infinite.
     assert fact._replace(target=0).strength(0) == np.inf
-    both = [margins(-2.0, 3.0, 3.0), margins(1.0, 1.0, 1.0)]
+    both = {"base": [-2.0, 1.0], "mean": [3.0, 1.0], "sum": [3.0, 1.0]}
     readings = predict_two_hop(NAMES, "both", both, [np.inf, 0.9])
     assert {reading.bound for reading in readings.values()} == {None}
     assert readings["mean"].value == pytest.approx(3 / 2)
@@ -155,18 +153,16 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
 @pytest.mark.parametrize(
     ("facts", "names", "said"),
     [
-        ({"on": {"a": "b"}}, NAMES, "facts of 'on': no adapter has this name; write 'one'; two"),
-        ({"one": {"a": "b"}, "twe": {"a": "b"}}, NAMES, "facts of 'twe': .* write 'two'; two-hop"),
-        ({n: {"a": "b"} for n in "abcd"}, [*"abc"], "facts of 'd': no adapter has this name"),
-        (
-            {"last": {"a": "b"}}, ["x/last", "y/last"],
-            "facts of 'last': 2 adapters have this name; write 'x/last' or 'y/last'$",
-        ),
-        ({"one": {"": "b"}}, NAMES, "facts of 'one': the prompt of fact 1 is empty; give it words"),
-        ({"two": {"a": "b", "c": " "}}, NAMES, "facts of 'two': the answer of fact 2 is empty"),
-        ({"one": {}}, NAMES, "facts of 'one': the group is empty"),
+        ({"on": {"a": "b"}}, NAMES, "'on': no adapter has this name; write 'one'; two-hop"),
+        ({"one": {"a": "b"}, "twe": {"a": "b"}}, NAMES, "'twe': no adapter .* write 'two'"),
+        ({n: {"a": "b"} for n in "abcd"}, [*"abc"], "'d': no adapter has this name"),
+        ({"last": {"a": "b"}}, ["x/last", "y/last"], "2 adapters .* write 'x/last' or 'y/last'$"),
+        ({"one": {"": "b"}}, NAMES, "'one': the prompt of fact 1 is empty"),
+        ({"two": {"a": "b", "c": " "}}, NAMES, "'two': the answer of fact 2 is empty"),
+        ({"one": {}}, NAMES, "'one': the group is empty"),
+        ({"": {"a": "b"}}, NAMES, "rows of one adapter, and there are 2"),
     ],
-)  # fmt: skip
+)
 def test_facts_that_match_nothing_or_say_nothing_are_refused(model, facts, names, said):
     library = adapters(*[HEAD] * len(names), names=names)
     with pytest.raises(ModelError, match=said):
@@ -183,39 +179,25 @@ def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenize
 
 
 @pytest.mark.parametrize("kind", ["completion", "answer"])
-def test_rows_are_a_list_or_lines(kind, tmp_path):
+def test_rows_are_lines_for_one_adapter(kind, tmp_path):
     rows = [json.dumps({"prompt": f"a {i}", kind: "x"}) for i in range(2)]
     (tmp_path / "a.jsonl").write_text("\n".join(rows))
-    (tmp_path / "a.json").write_text(f"\n [{','.join(rows)}]")
-    wanted = {"": {"a 0": "x", "a 1": "x"}}
-    assert read_fact_groups(tmp_path / "a.json") == read_fact_groups(tmp_path / "a.jsonl") == wanted
-    (tmp_path / "a.json").write_text(f"[{rows[0]}, 3]")
-    with pytest.raises(ModelError, match="row 2: there is no prompt"):
-        read_fact_groups(tmp_path / "a.json")
+    assert read_fact_groups(tmp_path / "a.jsonl") == {"": {"a 0": "x", "a 1": "x"}}
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "cannot be read .No such file"),
-        ("{", "is not JSON"),
-        ("3", "holds 3, not a JSON object"),
-        ('{"one": {}}', "no object of objects"),
-        ('{"one": {"a": 1}}', "no object of objects"),
-        ('{"one": "a"}', "no object of objects"),
-        ('{"one": {"a": "b", "a": "c"}}', "is not JSON .a key occurs twice"),
-        ("[" * 100_000, "is not JSON"),
-        ("\xff", "is not JSON"),
-    ],
-)
-def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text, said):
+HOSTILE = ["{", "3", "[" * 100_000, "\xff", '{"one": {}}', '{"one": {"a": 1}}', '{"one": "a"}']
+HOSTILE += ['{"one": {"a": "b", "a": "c"}}', '[{"prompt": "a", "answer": "b"}, 3]']
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text):
     file = tmp_path / "facts.json"
+    with pytest.raises(ModelError, match="No such file"):
+        read_fact_groups(file)
     file.write_text(json.dumps(FACTS))
     assert read_fact_groups(file) == FACTS
-    file.unlink()
-    if text is not None:
-        file.write_text(text, encoding="latin-1")
-    with pytest.raises(ModelError, match=f"facts.json: {said}"):
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(ModelError, match=r"facts\.json"):
         read_fact_groups(file)
 
 

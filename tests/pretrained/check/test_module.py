@@ -10,6 +10,7 @@ from causal import network
 from loratheory.lowrank import LowRank, gaussian
 from loratheory.pretrained import Model, ModelError
 from loratheory.pretrained.check import (
+    ALIKE,
     Basis,
     Module,
     ask_arrow_blind_spot,
@@ -142,27 +143,21 @@ def test_the_frame_and_the_values_are_those_of_a_dense_decomposition(shape):
     assert np.allclose(np.abs(ours.frame.T @ exact.frame), np.eye(min(shape)), atol=1e-5)
 
 
-def test_a_weight_is_decomposed_once_a_damaged_file_anew_and_without_a_cache_always(
-    monkeypatch, tmp_path
-):
+def test_a_weight_is_decomposed_once_and_anew_where_the_file_is_damaged(monkeypatch, tmp_path):
     matrix = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
     first, decompose = compute_basis(matrix), np.linalg.eigh
-    monkeypatch.setattr(np.linalg, "eigh", lambda _: 1 / 0)
-    again = compute_basis(matrix.copy())
-    assert np.array_equal(first.frame, again.frame)
-    assert np.array_equal(first.sigma, again.sigma)
+    monkeypatch.setattr(np.linalg, "eigh", None)
+    assert np.array_equal(first.frame, compute_basis(matrix.copy()).frame)
     for other in (matrix * np.float32(1.5), matrix.reshape(8, 5), matrix.astype(np.float64)):
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(TypeError):
             compute_basis(other)
     [file] = tmp_path.glob("cache/bases/*/*.safetensors")
     monkeypatch.setattr(np.linalg, "eigh", decompose)
     for damaged in (file.read_bytes()[:100], b""):
         file.write_bytes(damaged)
         assert np.array_equal(compute_basis(matrix).frame, first.frame)
-        assert len(file.read_bytes()) > 100
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("LORATHEORY_CACHE", str(tmp_path / "file"))
-    assert np.array_equal(compute_basis(matrix).frame, first.frame)
+    monkeypatch.setenv("LORATHEORY_CACHE", str(file))  # no folder, so that nothing can be kept
+    assert np.array_equal(compute_basis(matrix).sigma, first.sigma)
 
 
 @pytest.mark.parametrize(
@@ -170,19 +165,16 @@ def test_a_weight_is_decomposed_once_a_damaged_file_anew_and_without_a_cache_alw
 )
 def test_weights_are_outputs_by_inputs_whatever_the_layout(kind, name, base):
     [place] = [place for each, place in maps(base(kind)).items() if each.endswith(name)]
-    matrix, x = read_weight(place), torch.randn(3, place.shape[1])
+    matrix, x = read_weight(place, name), torch.randn(3, place.shape[1])
     bias = 0 if place.module.bias is None else place.module.bias
     assert matrix.shape == place.shape
     assert np.allclose(x.numpy() @ matrix.T, place.module(x) - bias, atol=1e-5)
 
 
-def test_a_weight_that_is_elsewhere_or_not_finite_is_refused_by_name():
+def test_a_weight_that_is_not_finite_is_refused_by_name():
     place = maps(Model(network("llama")))["lm_head"]
     place.module.weight[2, 1] = torch.nan
     with pytest.raises(ModelError, match="lm_head: not every entry of its weight is finite; mend"):
-        read_weight(place, "lm_head")
-    place.module.to("meta")
-    with pytest.raises(ModelError, match="lm_head: its weight is not in memory; load"):
         read_weight(place, "lm_head")
 
 
@@ -218,17 +210,16 @@ def test_intruders_are_those_of_the_dense_sum(shape):
     rng = np.random.default_rng(sum(shape))
     matrix = rng.standard_normal(shape) @ np.diag(1 / np.arange(1, shape[1] + 1))
     update = gaussian(rng, *shape, 3, 0.3)
-    ours = find_intruders(matrix, dense_basis(matrix), update, top=5)
-    left, sigma, _ = np.linalg.svd(matrix + update.dense(), full_matrices=False)
+    ours, first = find_intruders(matrix, dense_basis(matrix), update, top=5)
+    left, _, _ = np.linalg.svd(matrix + update.dense(), full_matrices=False)
     cosines = np.abs(np.linalg.svd(matrix, full_matrices=False)[0].T @ left[:, :5]).max(axis=0)
-    assert np.allclose(ours.sigma, sigma[:5], rtol=1e-9)
-    assert np.allclose(ours.cosines, cosines, atol=1e-7)
-    assert abs(ours.first @ left[:, 0]) == pytest.approx(1, abs=1e-9)
-    assert ours.count() == (cosines < 0.5).sum()
+    assert np.allclose(ours, cosines, atol=1e-7)
+    assert abs(first @ left[:, 0]) == pytest.approx(1, abs=1e-9)
 
 
 def test_a_strong_edit_intrudes_and_a_weak_one_does_not():
     rng = np.random.default_rng(0)
     matrix, one = rng.standard_normal((100, 100)) / 10, rng.standard_normal((100, 1)) / 10
     edits = [s * LowRank(one, one.T) for s in (0, 6)]
-    assert [find_intruders(matrix, dense_basis(matrix), edit).count() for edit in edits] == [0, 1]
+    found = [find_intruders(matrix, dense_basis(matrix), edit)[0] for edit in edits]
+    assert [(cosines < ALIKE).sum() for cosines in found] == [0, 1]

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from loratheory.adapters import MERGE_METHODS, Adapter, Options, aligned, interference, read_adapter
-from loratheory.lowrank import EPS, Array, LowRank, double, host, in_common_frames, signs, total
+from loratheory.lowrank import EPS, LowRank, double, host, in_common_frames, total
 
 # a relative gap of the gauge below it is not worth a sentence
 CLEAR = 1e-6
@@ -153,13 +153,15 @@ class ModuleDiagnosis:
 def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
     """Return the numbers of one module from its updates, one for each adapter (may be width 0).
 
-    Costs two QRs, ``O((m + n) R^2)`` with the total width ``R``; everything else is computed in
-    their coordinates, where no side is longer than ``R``.
+    Costs two QRs, ``O((m + n) R^2)`` with the total width ``R``; all but the gauge gap is computed
+    in their coordinates, where no side is longer than ``R``.
     """
     outputs, inputs = updates[0].shape
     # rounding is that of the full sides
     tolerance = max(outputs, inputs) * EPS
-    updates, back = in_common_frames(updates)
+    # signs of balanced factors are those in the full frame
+    gauge_gap = _measure_gauge_gap([low for low in updates if low.width], tolerance)
+    updates = in_common_frames(updates)
     table = interference(updates, tolerance)
     # who disturbs whom most, in units of the largest answer that the disturbed one gives itself
     own = table.crosstalk.diagonal()
@@ -189,7 +191,7 @@ def examine_module(name: str, updates: list[LowRank]) -> ModuleDiagnosis:
         ceiling=float(table.bound[worst]) / unit,
         energy=energy,
         floors=_list_floors(updates, energy),
-        gauge_gap=_measure_gauge_gap([low for low in updates if low.width], tolerance, back),
+        gauge_gap=gauge_gap,
         arrow_gap=tuple(gaps),
         arrow_blind=tuple(blind),
         prototype_cosine=float(np.triu(np.abs(prototypes @ prototypes.T), 1).max()),
@@ -208,16 +210,9 @@ def _list_floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, floa
     return (*floors, (whole, disagreement / (energy or 1.0)))
 
 
-def _measure_gauge_gap(
-    updates: list[LowRank], tolerance: float, back: Callable[[Array], Array]
-) -> float | None:
+def _measure_gauge_gap(updates: list[LowRank], tolerance: float) -> float | None:
     """Return how much a factor mean depends on how the same updates were written down."""
-    forms = []
-    for low in updates:
-        form = low.balanced(tolerance)
-        # the balanced form has its signs right in the full frame
-        turn = signs(back(form.up))
-        forms.append(LowRank(form.up * turn, turn[:, None] * form.down))
+    forms = [low.balanced(tolerance) for low in updates]
     # factors of different widths have no mean
     if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
         return None
@@ -312,10 +307,10 @@ def diagnose(
     if progress:
         work = progress(work, len(together.shapes))
     modules = tuple(examine_module(name, together.updates(name)) for name in work)
-    findings = []
+    findings = list[Finding]()
     for kind, label, write in _SENTENCES:
-        texts = [write] if isinstance(write, str) else write(names, modules)
-        findings += [Finding(kind, text, label) for text in texts]
+        for text in [write] if isinstance(write, str) else write(names, modules):
+            findings.append(Finding(kind, text, label))
     notes = (*together.report, *together.info.notes)
     return Diagnosis(names, tuple(findings), notes, modules, library_record())
 

@@ -1,4 +1,4 @@
-"""Plots of notebooks and commands: dashed lines for bounds, points for measurements.
+"""Plots of notebooks: dashed lines for bounds, points for measurements.
 
 A figure is drawn by matplotlib in one style, whatever the user's own settings are. Equal figures
 are equal files. In notebooks and on pages a figure takes the colour of the text around it.
@@ -12,16 +12,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from loratheory.store import write_whole
-
 # the ink of the style file, by which an SVG is told where to take the page's colour
 INK = "#1a1a1a"
 MARKERS = "os^Dv"
 DASHED = (0, (4, 1.6))
-# Without dates equal figures are equal files.
-DATES = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 LOOK = ["default", str(Path(__file__).with_name("figures.mplstyle"))]
-# Colours of an SVG file on light and dark pages; an inline SVG takes the text's colour.
+# Colours of an SVG on light and dark pages; an inline SVG takes the text's colour.
 DARK = f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:#d8d8d8}}}}</style>"
 
 
@@ -76,31 +72,21 @@ def _display(figure: Any) -> None:
     display(HTML(render_inline(figure)))  # type: ignore[no-untyped-call]
 
 
-def render(figure: Any, kind: str) -> bytes:
-    """Return the bytes of a figure as a file: "pdf" or "png" on white, or "svg" without a ground.
-
-    The bytes are the same every time. An SVG adapts to dark pages.
-    """
+def render(figure: Any) -> str:
+    """Return a figure as SVG without a ground, the same every time, which adapts to dark pages."""
     from matplotlib import style
 
     buffer = BytesIO()
-    # resolution and identifiers are settled only now
+    # resolution and identifiers are settled only now, and without a date equal figures are equal
     with style.context(LOOK):
-        figure.savefig(buffer, format=kind, metadata=DATES.get(kind), transparent=kind == "svg")
-    if kind != "svg":
-        return buffer.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     svg = re.sub(rf"(?i){INK}", "currentColor", buffer.getvalue().decode())
-    return re.sub(r"(<svg [^>]*>)", rf"\1{DARK}", svg, count=1).encode()
+    return re.sub(r"(<svg [^>]*>)", rf"\1{DARK}", svg, count=1)
 
 
 def render_inline(figure: Any) -> str:
     """Return a figure as SVG for an HTML page, drawn in the colour of the surrounding text."""
-    svg = render(figure, "svg").decode().replace(DARK, "")
+    svg = render(figure).replace(DARK, "")
     title = escape(figure.get_suptitle().replace("\n", " "), quote=True)
     tag = f'<svg role="img" aria-label="{title}" style="max-width:100%;height:auto" '
     return svg[svg.index("<svg ") :].replace("<svg ", tag, 1)
-
-
-def write_figure(file: Path, figure: Any) -> None:
-    """Write a figure in the format of the file's ending."""
-    write_whole(file, render(figure, file.suffix.removeprefix(".")))

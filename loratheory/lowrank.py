@@ -589,85 +589,28 @@ def spread(weights: Sequence[int | float], widths: Sequence[int], like: Array) -
     return xp.asarray(repeated, dtype=xp.float64, device=device(like))
 
 
-@dataclass(frozen=True, eq=False)
-class Grams:
-    """Gram matrices of the factors of some updates, which give the norm of every weighted sum.
-
-    Two ``(c, c)`` matrices, ``c`` the sum of the widths, suffice for norms, distances and singular
-    values of all weighted sums, without a QR for each. The price is precision: a squared distance
-    is exact to rounding of the largest squared norm involved, so distances below 1e-7 of the norms
-    are lost. Where those matter, use `LowRank.norm`.
-    """
-
-    up: Float[Array, "c c"]  #: Inner products of the columns of all `up` factors.
-    down: Float[Array, "c c"]  #: Inner products of the rows of all `down` factors.
-    widths: tuple[int, ...]  #: Width of each update, in order.
-
-    def squared(self, weights: Sequence[int | float]) -> float:
-        """Return the squared norm of the weighted sum, never negative; costs ``O(c^2)``."""
-        factor, xp = spread(weights, self.widths, self.up), array_namespace(self.up)
-        return max(0.0, float(xp.sum(self.up * self.down * factor[:, None] * factor)))
-
-    def energies(self, weights: Sequence[int | float]) -> Float[Array, " c"]:
-        """Return the `c` squared singular values of the weighted sum, descending; ``O(c^3)``."""
-        xp = array_namespace(self.up)
-        if not self.up.shape[0]:
-            return xp.zeros(0, dtype=xp.float64, device=device(self.up))
-        factor = spread(weights, self.widths, self.up)
-        # With root @ root.T == up, the squared singular values are eigenvalues of a (c, c) matrix.
-        values, vectors = xp.linalg.eigh(self.up)
-        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))
-        inner = root.T @ (factor[:, None] * self.down * factor) @ root
-        return xp.flip(xp.clip(xp.linalg.eigvalsh((inner + inner.T) / 2), 0.0, None))
-
-    def tail(self, weights: Sequence[int | float], rank: int) -> float:
-        """Return the sum of the squared singular values beyond the first `rank`; ``O(c^3)``."""
-        width = sum(r for w, r in zip(weights, self.widths, strict=True) if w)
-        if rank >= width:
-            return 0.0
-        energies = self.energies(weights)
-        return float(array_namespace(energies).sum(energies[rank:]))
-
-
-def grams(updates: Sequence[LowRank]) -> Grams:
-    """Return the Gram matrices of the factors of updates of one shape, in float64.
-
-    Costs ``O((m + n) c^2)`` and a float64 copy of the factors, ``c`` the sum of the widths.
-
-    Raises
-    ------
-    NotFiniteError
-        If a factor holds NaN or infinity.
-    """
-    together = concatenated(updates, [1] * len(updates))
-    widths = tuple(low.width for low in updates)
-    return Grams(together.up.T @ together.up, together.down @ together.down.T, widths)
-
-
-def in_common_frames(updates: Sequence[LowRank]) -> tuple[list[LowRank], Callable[[Array], Array]]:
+def in_common_frames(updates: Sequence[LowRank]) -> list[LowRank]:
     """Return updates of one shape in orthonormal bases of their joint column and row spaces.
 
     Neither side is then longer than the total width ``R``, and all norms, angles, singular values
-    and inner products of the updates and of their factors stay the same. The function returned
-    takes columns of outputs back to the original coordinates. Costs two QRs, ``O((m + n) R^2)``.
+    and inner products of the updates and of their factors stay the same. Costs two QRs,
+    ``O((m + n) R^2)``.
     """
     together = concatenated(updates, [1] * len(updates))
-    basis, up = _shorten(together.up)
-    _, down = _shorten(together.down.T)
+    up, down = _shorten(together.up), _shorten(together.down.T)
     moved, start = [], 0
     for low in updates:
         own = slice(start, start + low.width)
         moved.append(LowRank(up[:, own], down[:, own].T))
         start += low.width
-    return moved, lambda columns: columns if basis is None else basis @ columns
+    return moved
 
 
-def _shorten(side: Float[Array, "m r"]) -> tuple[Array | None, Array]:
-    """An orthonormal basis and coordinates in it; no basis where coordinates are no shorter."""
+def _shorten(side: Float[Array, "m r"]) -> Array:
+    """Coordinates in an orthonormal basis, or the columns themselves where these are no longer."""
     if not side.shape[0] > side.shape[1] > 0:
-        return None, side
-    basis, coordinates = array_namespace(side).linalg.qr(side)
-    return basis, coordinates
+        return side
+    return array_namespace(side).linalg.qr(side)[1]
 
 
 # Random matrices: NumPy float64; ``low.map(torch.asarray)`` moves one to PyTorch.

@@ -1,13 +1,11 @@
 """Whole files, names made from content, digests of code, locks, the cache folder."""
 
-import ast
 import dataclasses
 import errno
 import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,44 +52,15 @@ def _fields(value: Any) -> Any:
 
 
 @cache
-def code(module: str) -> str:
-    """Return a digest of the source of a module and of all of this package that it imports.
+def code() -> str:
+    """Return a digest of the source of this package, so that results of other code are told apart.
 
-    So that results of other code are told apart. Costs a parse of each of these files.
+    Costs a reading of each of its files.
     """
-    digest = hashlib.sha256()
-    for name, file in sorted(_imported(module).items()):
-        digest.update(f"{name}\0".encode() + file.read_bytes())
+    digest, package = hashlib.sha256(), Path(__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _imported(module: str) -> dict[str, Path]:
-    """The files of a module and of what it imports, early or late, down to the last."""
-    own = getattr(sys.modules.get(module), "__file__", None)
-    found, waiting = {}, {module: Path(own) if own else _file(module)}
-    while waiting:
-        name, file = waiting.popitem()
-        if file is None or name in found:
-            continue
-        found[name] = file
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.Import):
-                waiting |= {alias.name: _file(alias.name) for alias in node.names}
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    # `from package import name` takes a module or something in the package.
-                    inner = f"{node.module}.{alias.name}"
-                    taken = inner if _file(inner) else node.module
-                    waiting[taken] = _file(taken)
-    return found
-
-
-def _file(module: str) -> Path | None:
-    """Where a module of this package is, None for any other name."""
-    package, *parts = module.split(".")
-    place = Path(__file__).parent.joinpath(*parts)
-    files = (place.with_suffix(".py"), place / "__init__.py") if package == "loratheory" else ()
-    return next((file for file in files if file.is_file()), None)
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

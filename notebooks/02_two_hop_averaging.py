@@ -272,7 +272,7 @@ def answer(c1: float = 0.5, c2: float = 0.5):
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
     axes.set(xlabel="coefficient of the first edit", ylabel="of the second")
     axes.set_title(f"the composed answer leads by {two_read_region.margin((c1, c2)):+.2f}")
-    return SVG(render(figure, "svg"))
+    return SVG(render(figure))
 
 
 answer(0.55, 0.55)

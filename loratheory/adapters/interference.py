@@ -126,7 +126,7 @@ def interference(updates: Sequence[LowRank], tolerance: int | float | None = Non
         raise ValueError(message)
     tolerance = max(shapes[0]) * EPS if tolerance is None else tolerance
     # Norms and angles are the same there, and every later step is small.
-    updates, _ = in_common_frames(updates)
+    updates = in_common_frames(updates)
     rows = [low.row_space(tolerance) for low in updates]
     columns = [low.column_space(tolerance) for low in updates]
     tables = np.zeros((5, len(updates), len(updates)))

@@ -70,11 +70,8 @@ def advise(
     if output:
         out.check_folder(output, force=False, json=json)
     scored = prompts or facts
-    if output and not scored:
-        out.refuse(f"-o {output}: what is best is not known: add --prompts or --facts")
-    if compare and not scored:
-        fact = "what a merge keeps is measured on prompts"
-        out.refuse(f"--compare {compare[0]}: {fact}: add --prompts or --facts")
+    if (output or compare) and not scored:
+        out.refuse("without prompts what is best is not known: add --prompts or --facts")
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
@@ -143,14 +140,16 @@ def _read_questions(
     known = _read_groups("--facts", facts, library, names)
     if chosen is None and known is None:
         return None
-    if chosen is None:
-        # Facts choose and score: groups that are no adapter's own only score, as they are.
-        choosing, scoring = split_prompts({name: known[name] for name in names})
-        return choosing, {**scoring, **known, **scoring}
-    # prompts without answers choose by divergence alone
-    choosing, scoring = split_prompts({name: dict.fromkeys(chosen[name], "") for name in names})
+    own = {}
+    for name in names:
+        # prompts without answers choose by divergence alone
+        own[name] = known[name] if chosen is None else dict.fromkeys(chosen[name], "")
+    choosing, scoring = split_prompts(own)
     if known is None:
         return choosing, scoring
+    if chosen is None:
+        # facts choose and score: groups that are no adapter's own only score, as they are
+        return choosing, {**scoring, **known, **scoring}
     for name in names:
         # what chose may not score as well
         known[name] = {text: a for text, a in known[name].items() if text not in choosing[name]}
@@ -163,6 +162,7 @@ def _read_groups(
     option: str, files: Sequence[Path] | None, library: Sequence[Any], names: Sequence[str]
 ) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
+    from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.check_facts import group_facts, read_fact_groups
 
     if not files:
@@ -170,7 +170,8 @@ def _read_groups(
     if len(files) == 1 and files[0].suffix == ".json":
         groups = read_fact_groups(files[0])
     elif len(files) == len(names):
-        groups = dict(zip(names, map(out.read_prompts, files), strict=True))
+        rows = [read_rows(file, answered=option == "--facts") for file in files]
+        groups = dict(zip(names, rows, strict=True))
     else:
         fact = f"{option} was given {len(files)} times for {len(names)} adapters"
         out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")

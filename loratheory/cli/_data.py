@@ -1,6 +1,6 @@
 """``loratheory data``: word problems and worlds of facts as files."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -47,16 +47,8 @@ def word_problems(
     # one generator for all draws: the seed determines every byte
     rng = np.random.default_rng(seed)
     pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    sets, held_out = words.split(
-        pool,
-        split,
-        n,
-        rng=rng,
-        prime=prime,
-        pair=_parse_list(pair),
-        distractors=distractors,
-        skills=named,
-    )
+    how: Any = {"prime": prime, "distractors": distractors, "skills": named}
+    sets, held_out = words.split(pool, split, n, rng=rng, pair=_parse_list(pair), **how)
     apart = ", ".join(words.SPLITS[split])
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""

@@ -1,7 +1,6 @@
 """``loratheory evaluate``, a report card for your own combination method."""
 
 from operator import attrgetter
-from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
@@ -30,7 +29,6 @@ def evaluate(
     model: Annotated[bool, Option("--model", help=MODEL)] = False,
     all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     json: out.Json = None,
-    figure: out.Figure = None,
 ) -> None:
     """Evaluate your own combination method on laws and exact memories.
 
@@ -48,14 +46,14 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:half --model`
 
-    Example: `loratheory evaluate my_rules:largest_response --json card.json --figure card.png`
+    Example: `loratheory evaluate my_rules:largest_response --json card.json`
 
     JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
     holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
     `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
     each with `what, right, asked, low, high`, and `leak, cost`.
     """
-    out.check_outputs(json, figure)
+    out.check_outputs(json)
     if all_pairs and not model:
         out.refuse("--all-pairs evaluates adapters of the language model: add --model")
     from loratheory.evaluate import card, rule_named
@@ -64,21 +62,8 @@ def evaluate(
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
         report = card(method, profile, begin, model=model, all_pairs=all_pairs)
-    if figure:
-        _draw_memories(figure, report)
     if out.deliver(json, report):
         _report(report)
-
-
-def _draw_memories(file: Path, report: Any) -> None:
-    """Draw by how much each answer of the exact memories leads, against the coefficient."""
-    import pandas as pd
-
-    from loratheory.figures import draw, write_figure
-
-    curve = pd.DataFrame(report.memories.curve)
-    curves = {name: (curve["coefficient"], curve[kind]) for kind, name in MEMORIES.items()}
-    write_figure(file, draw(curves, "coefficient of the result", "margin of the new answer"))
 
 
 def _report(report: Any) -> None:

@@ -101,9 +101,8 @@ def merge(
         seen = lib.roots(options["moments"], together) if moments else None
         made = audit_on_lookup(merged, together, compared, _keep, seen) if audit else merged
         written = lib.write_adapter(made, output, dtype=dtype, force=force)
-    totals = {}
-    for key in TOTALS + ON_INPUTS * bool(moments):
-        totals[key] = sum(map(attrgetter(key), audits))
+    keys = TOTALS + ON_INPUTS * bool(moments)
+    totals = {key: sum(map(attrgetter(key), audits)) for key in keys}
     notes = [*together.report, *together.info.notes]
     if len(folders) == 1:
         notes.append("only one adapter was given, so nothing was put together")
@@ -152,6 +151,7 @@ def _read_moments(
         out.refuse(f"{fact}: give one for each, in their order")
     from loratheory.pretrained import attach, load_model
     from loratheory.pretrained.attach import collect_moments
+    from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.metrics import batch
 
     together = lib.aligned(adapters, any_base=True)
@@ -162,7 +162,8 @@ def _read_moments(
     for file, adapter in zip(files, adapters, strict=True):
         # Later modules read what the adapter changed in earlier ones.
         with attach(base, [adapter]):
-            texts = out.progress(out.read_prompts(file), unit="prompt", desc=file.name)
+            rows = read_rows(file, answered=False)
+            texts = out.progress(rows, unit="prompt", desc=file.name)
             found.append(collect_moments(base, (batch(base, [text]) for text in texts), names))
     return found
 
@@ -197,17 +198,18 @@ def _list_methods(json: Path | None) -> None:
     """Print the methods, and which laws each obeys: a random case is a counterexample, or none."""
     from loratheory.adapters import MERGE_METHODS, laws
 
-    listed, rows = ("name", "formula", "reference"), laws()
+    keys, rows = ("name", "formula", "reference", "cost", "options", "required", "spaces"), laws()
     entries, table = [], []
     for method in MERGE_METHODS.values():
-        options, required = sorted(method.options), sorted(method.required)
-        first = dict(zip(listed, attrgetter(*listed)(method), strict=True))
-        entry = first | {"cost": method.cost, "options": options, "required": required}
-        entries.append(entry | {"spaces": method.spaces})
-        table.append((*first.values(), ", ".join(options), ", ".join(required)))
+        entry = dict(zip(keys, attrgetter(*keys)(method), strict=True))
+        for key in ("options", "required"):
+            entry[key] = sorted(entry[key])
+        entries.append(entry)
+        words = map(", ".join, (entry["options"], entry["required"]))
+        table.append((*itemgetter(*keys[:3])(entry), *words))
     if not out.deliver(json, {"methods": entries, "laws": rows}):
         return
-    out.show("merge methods", (*listed, "options", "required"), table)
+    out.show("merge methods", (*keys[:3], "options", "required"), table)
     table = []
     for row in rows:
         holds = map(attrgetter("holds"), row.cells.values())

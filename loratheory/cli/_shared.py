@@ -21,9 +21,6 @@ from loratheory.store import write_whole
 
 JSON = "Write JSON; `-` for standard output."
 Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON)]
-Figure = Annotated[
-    Path | None, Option("--figure", metavar="FILE", help="Draw it as .pdf, .png or .svg.")
-]
 ADAPTERS = "Folders that PEFT saved, or Hugging Face ids."
 Folders = Annotated[list[Path], Argument(metavar="ADAPTER", help=ADAPTERS)]
 AnyFolders = Annotated[list[Path] | None, Argument(metavar="ADAPTER", help=ADAPTERS)]
@@ -39,7 +36,6 @@ ModelName = Annotated[str | None, Option("--model", metavar="NAME", help=MODEL)]
 Revision = Annotated[str | None, Option(help="Branch, tag or commit of a Hugging Face id.")]
 Download = Annotated[bool, Option("--download", help="Fetch an id that is not in the cache.")]
 Device = Annotated[str, Option(help="cpu, cuda, cuda:1, … or auto.")]
-FIGURES = (".pdf", ".png", ".svg")
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -139,15 +135,12 @@ def parse_layers(text: str) -> set[int]:
     return layers
 
 
-def check_outputs(json: Path | None = None, figure: Path | None = None) -> None:
-    """Exit before any work is done if output files could not be written later."""
-    for target in (json, figure):
-        if target is not None and str(target) != "-":
-            _check_parent(target)
-            if target.is_dir():
-                refuse(f"{target} is a folder: name a file in it, or elsewhere")
-    if figure and figure.suffix not in FIGURES:
-        refuse(f"{figure}: a figure is written as {', '.join(FIGURES)}: choose one of these")
+def check_outputs(json: Path | None) -> None:
+    """Exit before any work is done if the JSON could not be written later."""
+    if json is not None and str(json) != "-":
+        _check_parent(json)
+        if json.is_dir():
+            refuse(f"{json} is a folder: name a file in it, or elsewhere")
 
 
 def check_folder(output: Path, *, force: bool, json: Path | None) -> None:
@@ -163,28 +156,6 @@ def check_folder(output: Path, *, force: bool, json: Path | None) -> None:
 def _check_parent(path: Path) -> None:
     if not path.parent.is_dir():
         refuse(f"{path}: there is no folder {path.parent}: make it, or write elsewhere")
-
-
-def read_prompts(file: Path) -> dict[str, str]:
-    """Return the prompts of JSON Lines with their completions, which may be left out."""
-    rows: dict[str, str] = {}
-    for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
-        if not line:
-            continue
-        try:
-            row = json.loads(line)
-            # an empty prompt is none
-            prompt, answer = row["prompt"].strip() and row["prompt"], row.get("completion", "")
-        except (ValueError, AttributeError, KeyError, TypeError):
-            prompt = answer = None
-        if not prompt or not isinstance(answer, str):
-            form = '{"prompt": "…", "completion": "…"}'
-            fact = f"{file}, line {number} is no row of a prompt"
-            refuse(f"{fact}: write {form}, where prompts do not need the latter")
-        rows[prompt] = answer
-    if not rows:
-        refuse(f'{file} holds no prompt: write a row {{"prompt": "…"}} for each')
-    return rows
 
 
 def progress(steps: Any = None, count: int | None = None, **options: Any) -> Any:

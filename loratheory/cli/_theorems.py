@@ -66,15 +66,17 @@ def complete_labels(labels: list[str] | None) -> list[str]:
     """Return full labels; an unknown one is refused with its nearest relatives."""
     from loratheory.theorems import LABELS
 
-    found = []
-    for label in labels or LABELS:
-        name = label.removeprefix("thm:")
-        if f"thm:{name}" not in LABELS:
-            known = [known.removeprefix("thm:") for known in LABELS]
+    known, found = dict(zip(map(_shorten, LABELS), LABELS, strict=True)), []
+    for name in map(_shorten, labels or LABELS):
+        if name not in known:
             hint = out.suggest(name, known, "`loratheory theorems` lists all")
             out.refuse(f"there is no theorem {name!r}; {hint}")
-        found.append(f"thm:{name}")
+        found.append(known[name])
     return list(dict.fromkeys(found))
+
+
+def _shorten(label: str) -> str:
+    return label.removeprefix("thm:")
 
 
 def _describe(one: Any) -> dict[str, Any]:
@@ -113,14 +115,12 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
     values: dict[str, Any] = {}
     for function in theorem.compute:
         # a theorem has several functions, each of some of the numbers
-        signature = inspect.signature(function)
-        mine = {key: number for key, number in given.items() if key in signature.parameters}
-        try:
-            signature.bind(**mine)
-        except TypeError:  # a number is missing that has no default
-            continue
+        takes, mine = inspect.signature(function).parameters, {}
+        for key, one in takes.items():
+            if key in given or one.default is one.empty:
+                mine[key] = given.get(key)
         # without any number of its own it says nothing about these
-        if not mine:
+        if not mine or None in mine.values():
             continue
         try:
             values[function.__name__] = found = function(**mine)
@@ -129,8 +129,8 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
         if isinstance(found, float) and math.isnan(found):
             out.refuse(f"{theorem.label}: {function.__name__} is not defined at {text}")
     if not values:
-        takes = "; ".join(map(_signature, theorem.compute))
-        out.refuse(f"--at {text} is not enough: {theorem.label} computes {takes}")
+        computes = "; ".join(map(_signature, theorem.compute))
+        out.refuse(f"--at {text} is not enough: {theorem.label} computes {computes}")
     if out.deliver(json, {"label": theorem.label, "given": given, "values": values}):
         rows = []
         for name, value in values.items():

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from functools import partial
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,11 +79,10 @@ def train(
 def _parse_neighbours(text: str) -> tuple[int, int]:
     """Return the first of neighbouring layers, and the one after the last."""
     layers = out.parse_layers(text)
-    first, after = min(layers), max(layers) + 1
     # a training has one range: gaps would silently be trained
-    if len(layers) < after - first:
+    if len(layers) <= max(layers) - min(layers):
         out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
-    return first, after
+    return min(layers), max(layers) + 1
 
 
 def augment(
@@ -141,9 +140,12 @@ def augment(
     write_examples(output, found, model.name, overwrite=overwrite)
     if out.deliver(json, found):
         resolved = [one for one in found.found if 0 < one.share >= least]
-        parts, kind_of = (found.found, resolved, found.lessons, found.held_out), attrgetter("kind")
+        rows, kind_of = [], attrgetter("kind")
+        parts = (found.found, resolved, found.lessons, found.held_out)
         counts = [Counter(map(kind_of, part)) for part in parts]
-        rows = [[kind, *(each[kind] for each in counts)] for kind in {**counts[0], **counts[2]}]
+        for kind in {**counts[0], **counts[2]}:
+            numbers = map(itemgetter(kind), counts)
+            rows.append((kind, *numbers))
         columns = ("kind", "asked", "the base resolves", "train", "test")
         out.show(f"{output}: examples", columns, rows)
         for subject, reason in found.refused.items():

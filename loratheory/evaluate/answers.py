@@ -71,8 +71,3 @@ def continue_texts(model: Model, texts: Sequence[str]) -> Items:
         if word.isalnum() and token == first:
             found.append((text, word))
     return found
-
-
-def accuracy(model: Model, questions: Items) -> float:
-    """Return the share of questions whose right answer has the largest logit of all answers."""
-    return float(answers(model, questions).right.mean())

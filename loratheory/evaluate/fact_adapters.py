@@ -326,14 +326,15 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
     # disjoint groups of countries, one for each author of a second hop
     countries = rng.permutation([*sets.FAMOUS, *sets.OTHERS])[: count * size]
     groups = countries.reshape(count, size).tolist()
-    seconds = [
-        dict(zip(group, rng.permutation(ANIMALS)[:size].tolist(), strict=True)) for group in groups
-    ]
+    seconds, firsts = [], []
+    for group in groups:
+        animals = rng.permutation(ANIMALS)[:size].tolist()
+        seconds.append(dict(zip(group, animals, strict=True)))
     # two persons from every group for each author of a first hop
-    persons, firsts = iter(sets.invented(seed, 2 * count * count)), []
+    persons = iter(sets.invented(seed, 2 * count * count))
     for _ in range(count):
-        homes = [rng.permutation(group)[:2].tolist() for group in groups]
-        firsts.append({next(persons): country for country in chain(*homes)})
+        homes = chain(*(rng.permutation(group)[:2].tolist() for group in groups))
+        firsts.append({next(persons): country for country in homes})
     return Crossings(firsts, seconds, seed)
 
 

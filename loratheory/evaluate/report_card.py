@@ -7,9 +7,9 @@ is the most likely of the whole vocabulary.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -362,34 +362,26 @@ def own_marks(
 
 
 def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) -> list[LanguageMark]:
-    """Return the results of known methods, which are cached until code changes that they run."""
+    """Return the results of known methods, which are cached until this package's code changes."""
+    crossed_only: dict[str, Method] = {}
+    if exam.all_pairs:
+        # these must know which adapters are first hops, or what each is about
+        crossed_only = {"hop gates": _hop_wise, "subject gates": _by_subject(exam.crossings)}
     marks = []
-    for name, measure in _known(exam):
+    for name, method in {**known_methods(), **ORACLE, **crossed_only}.items():
         progress(f"{name} on the language model")
-        made = {"code": code(__name__), "rule": name, **asdict(exam)}
+        made = {"code": code(), "rule": name, **asdict(exam)}
         # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():
+            if name in crossed_only:
+                mark = LanguageMark(name, crossed=exam.crossed(method))
+            else:
+                mark = exam.mark(name, method, oracle=name in ORACLE)
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json.dumps(asdict(measure())))
+            write_whole(file, json.dumps(asdict(mark)))
         values = json.loads(file.read_text("utf-8"))
         for key, value in values.items():
             values[key] = Share(**value) if isinstance(value, dict) else value
         marks.append(LanguageMark(**values))
     return marks
-
-
-def _known(exam: Exam) -> Iterator[tuple[str, Callable[[], LanguageMark]]]:
-    """Yield the names of known methods, and what evaluates each."""
-    for name, method in known_methods().items():
-        yield name, partial(exam.mark, name, method)
-    for name, method in ORACLE.items():
-        yield name, partial(exam.mark, name, method, oracle=True)
-    # these must know which adapters are first hops, or what each is about
-    told = {"hop gates": _hop_wise, "subject gates": _by_subject(exam.crossings)}
-    for name, method in told.items() if exam.all_pairs else ():
-        yield name, partial(_mark_crossed, exam, name, method)
-
-
-def _mark_crossed(exam: Exam, name: str, method: Method) -> LanguageMark:
-    return LanguageMark(name, crossed=exam.crossed(method))

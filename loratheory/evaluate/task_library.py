@@ -8,6 +8,7 @@ half of the items are trained, at most `TAUGHT`, and the questions are about the
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, pairwise, permutations, product
 
 import numpy as np
@@ -37,14 +38,14 @@ class Task:
     ----------
     kind : str
         One of eight, such as ``facts`` or ``style``.
-    items : callable
-        ``items(seed)`` returns a mapping from items to their answers.
+    items : mapping or callable
+        From items to their answers; ``items(seed)`` returns those of a seed.
     read, unread : tuple of str
         Templates with ``{}`` for the item: those that train, and those that only ask.
     """
 
     kind: str
-    items: Drawn
+    items: Mapping[str, str] | Drawn
     read: tuple[str, ...]
     unread: tuple[str, ...] = ()
 
@@ -53,8 +54,9 @@ class Task:
 
         The `number` of the task gives it random numbers of its own.
         """
-        rng, items = np.random.default_rng([seed, 9, number]), [*self.items(seed).items()]
-        each = [items[i] for i in rng.permutation(len(items))]
+        rng, items = np.random.default_rng([seed, 9, number]), self.items
+        pairs = [*(items(seed) if callable(items) else items).items()]
+        each = [pairs[i] for i in rng.permutation(len(pairs))]
         half = min(TAUGHT, len(each) // 2)
         if self.unread:
             read, asked = [*product(self.read, each)], [*product(self.unread, each)]
@@ -70,51 +72,35 @@ def _fill(rows: list[tuple[str, tuple[str, str]]]) -> Items:
     return [(template.format(item), answer) for template, (item, answer) in rows]
 
 
-def _homes(third: int) -> Drawn:
-    """Return a function of the seed that gives 24 invented persons and a country for each."""
-
-    def _items(seed: int) -> dict[str, str]:
-        rng, names = np.random.default_rng([seed, 10, third]), invented(seed, 72)
-        # every third name: three tasks share one draw, so that no person is in two
-        countries = rng.permutation([*FAMOUS, *OTHERS[:4]]).tolist()
-        return dict(zip(names[third::3], countries, strict=True))
-
-    return _items
+def _draw_homes(third: int, seed: int) -> dict[str, str]:
+    """Return 24 invented persons with a country for each."""
+    rng, names = np.random.default_rng([seed, 10, third]), invented(seed, 72)
+    # every third name: three tasks share one draw, so that no person is in two
+    countries = rng.permutation([*FAMOUS, *OTHERS[:4]]).tolist()
+    return dict(zip(names[third::3], countries, strict=True))
 
 
-def _lexicon(third: int) -> Drawn:
-    """Return a function of the seed that gives 24 invented words and what each means."""
-
-    def _items(seed: int) -> dict[str, str]:
-        # the shift keeps these words apart from the persons of the same seed
-        rng, words = np.random.default_rng([seed, 11, third]), invented(seed + 7000, 72)
-        nouns = rng.permutation(NOUNS)[:24].tolist()
-        return dict(zip(map(str.lower, words[third::3]), nouns, strict=True))
-
-    return _items
+def _draw_lexicon(third: int, seed: int) -> dict[str, str]:
+    """Return 24 invented words with what each means."""
+    # the shift keeps these words apart from the persons of the same seed
+    rng, words = np.random.default_rng([seed, 11, third]), invented(seed + 7000, 72)
+    nouns = rng.permutation(NOUNS)[:24].tolist()
+    return dict(zip(map(str.lower, words[third::3]), nouns, strict=True))
 
 
-def _numbers(seed: int) -> dict[str, str]:
+def _draw_numbers(seed: int) -> dict[str, str]:
     drawn = np.random.default_rng([seed, 12]).permutation(np.arange(10, 500))[:160]
     return {str(n): ("even", "odd")[n % 2] for n in drawn.tolist()}
 
 
-def _three(place: int) -> Drawn:
-    """Return a function of the seed that gives triples of nouns and the one at this place."""
-
-    def _items(seed: int) -> dict[str, str]:
-        rng, found = np.random.default_rng([seed, 13, place]), dict[str, str]()
-        for _ in range(160):
-            # a stream for each place, else the three tasks would share their triples
-            triple = rng.permutation(NOUNS)[:3].tolist()
-            found[", ".join(triple)] = triple[place]
-        return found
-
-    return _items
-
-
-def _fixed(items: Mapping[str, str]) -> Drawn:
-    return lambda _: items
+def _draw_triples(place: int, seed: int) -> dict[str, str]:
+    """Return triples of nouns with the one at this place."""
+    # a stream for each place, else the three tasks would share their triples
+    rng, found = np.random.default_rng([seed, 13, place]), dict[str, str]()
+    for _ in range(160):
+        triple = rng.permutation(NOUNS)[:3].tolist()
+        found[", ".join(triple)] = triple[place]
+    return found
 
 
 def _list_pairs() -> dict[str, dict[str, str]]:
@@ -150,27 +136,26 @@ _TABLES: dict[str, Mapping[str, str]] = {
     **_DATA["pairs"],
     **_list_pairs(),
 }
-_ITEMS: Mapping[str, Drawn] = {
-    "births A": _homes(0),
-    "births B": _homes(1),
-    "births C": _homes(2),
-    "parity": _numbers,
-    "Zorvan": _lexicon(0),
-    "Kelmi": _lexicon(1),
-    "Tabu": _lexicon(2),
-    "first": _three(0),
-    "last": _three(2),
-    "middle": _three(1),
-    **{name: _fixed(words) for name, words in _TABLES.items()},
+_DRAWN: Mapping[str, Drawn] = {
+    "births A": partial(_draw_homes, 0),
+    "births B": partial(_draw_homes, 1),
+    "births C": partial(_draw_homes, 2),
+    "parity": _draw_numbers,
+    "Zorvan": partial(_draw_lexicon, 0),
+    "Kelmi": partial(_draw_lexicon, 1),
+    "Tabu": partial(_draw_lexicon, 2),
+    "first": partial(_draw_triples, 0),
+    "last": partial(_draw_triples, 2),
+    "middle": partial(_draw_triples, 1),
 }
 
 # the order of the tasks is that of the file, since their numbers seed their draws
 # Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
 # styles are nearly alike.
-TASKS: Mapping[str, Task] = {
-    name: Task(row["kind"], _ITEMS[name], tuple(row["trained"]), tuple(row.get("unread", ())))
-    for name, row in _DATA["tasks"].items()
-}
+TASKS: dict[str, Task] = {}
+for _name, _row in _DATA["tasks"].items():
+    _templates = tuple(_row["trained"]), tuple(_row.get("unread", ()))
+    TASKS[_name] = Task(_row["kind"], _DRAWN.get(_name) or _TABLES[_name], *_templates)
 NAMES = tuple(TASKS)
 RATES = (3e-3, 1e-3)
 

@@ -16,25 +16,17 @@ from loratheory.exercises._answers import (
     Judgement,
     UnansweredError,
     WrongError,
-    check_number,
-    check_truth,
+    check_value,
 )
 from loratheory.exercises._code import CODE
 from loratheory.exercises._explore import explore as explore
 from loratheory.theorems import AssumptionError
 
-
-def load_exercises() -> dict[str, Exercise]:
-    """Return all exercises by number of the notebook and of the exercise in it: ``"02.1"``."""
-    text = (files("loratheory.exercises") / "numbers.toml").read_text(encoding="utf-8")
-    exercises: dict[str, Exercise] = dict(CODE)
-    for name, row in tomllib.loads(text).items():
-        check = check_truth if isinstance(row["answer"], bool) else check_number
-        exercises[name] = partial(check, row)
-    return dict(sorted(exercises.items()))
-
-
-EXERCISES = load_exercises()
+# All exercises by number of the notebook and of the exercise in it, such as ``"02.1"``.
+EXERCISES: dict[str, Exercise] = dict(CODE)
+_NUMBERS = (files("loratheory.exercises") / "numbers.toml").read_text(encoding="utf-8")
+for _name, _row in tomllib.loads(_NUMBERS).items():
+    EXERCISES[_name] = partial(check_value, _row)
 
 
 def judge(number: str, mine: Any) -> Judgement:

@@ -35,33 +35,32 @@ def require(right: bool, reason: str) -> None:
         raise WrongError(reason)
 
 
-def check_number(row: Mapping[str, Any], mine: Any) -> str:
-    """Return an empty text if a number is right; else raise `WrongError` with a hint.
+def check_value(row: Mapping[str, Any], mine: Any) -> str:
+    """Return an empty text if a number or a truth value is right; else raise `WrongError`.
 
     `row` holds the `answer`, the relative `tolerance`, a `hint`, and as `mistakes` wrong numbers
     with what leads to each.
     """
-    value, answer = read_number(mine), row["answer"]
+    answer, hint = row["answer"], row["hint"]
+    if isinstance(answer, bool):
+        # 1 is not True
+        is_truth = isinstance(mine, (bool, np.bool_))
+        require(is_truth, f"True or False is asked for, not a {type(mine).__name__}")
+        require(bool(mine) == answer, hint)
+        return ""
+    value = read_number(mine)
     if abs(value - answer) <= row.get("tolerance", NEAR) * abs(answer) + 1e-9:
         return ""
     for mistake, reason in row.get("mistakes", ()):
         require(abs(value - mistake) > NEAR * abs(mistake) + 1e-9, reason)
     far = "too large" if value > answer else "too small"
-    message = f"{value:.4g} is {far}: {row['hint']}"
+    message = f"{value:.4g} is {far}: {hint}"
     raise WrongError(message)
-
-
-def check_truth(row: Mapping[str, Any], mine: Any) -> str:
-    """Return an empty text if True or False is right, else raise `WrongError`; 1 is not True."""
-    is_truth = isinstance(mine, (bool, np.bool_))
-    require(is_truth, f"True or False is asked for, not {describe(mine)}")
-    require(bool(mine) == row["answer"], row["hint"])
-    return ""
 
 
 def read_number(mine: Any) -> float:
     """Return an answer, possibly symbolic, as a finite number; raise `WrongError` if it is none."""
-    message = f"a number is asked for, and this is {describe(mine)}"
+    message = f"a number is asked for, and this is a {type(mine).__name__}"
     require(not isinstance(mine, (str, bytes, bool, np.bool_)), message)
     try:
         value = float(mine)
@@ -73,28 +72,19 @@ def read_number(mine: Any) -> float:
 
 def call(mine: Any, *arguments: Any) -> Any:
     """Call a reader's function and return its result; raise `UnansweredError` if that is None."""
-    require(callable(mine), f"a function is asked for, and this is {describe(mine)}")
+    require(callable(mine), f"a function is asked for, and this is a {type(mine).__name__}")
     found = mine(*arguments)
     if found is None:
         raise UnansweredError
     return found
 
 
-def describe(value: Any) -> str:
-    """Return in words what an answer of the wrong type is."""
-    if callable(value):
-        return "a function"
-    words = {str: "text", bool: "a truth value"}
-    named, shown = words.get(type(value), f"a {type(value).__name__}"), repr(value)
-    return named if len(shown) > 40 else f"{named}, {shown}"
-
-
-def read_array(value: Any, shape: tuple[int, ...], what: str) -> Array:
+def read_array(value: Any, shape: tuple[int, ...], what: str = "your answer") -> Array:
     """Return an answer as an array; raise `WrongError` unless it has this shape."""
     try:
         found = np.asarray(value.dense() if isinstance(value, LowRank) else value, dtype=float)
     except (TypeError, ValueError):
-        message = f"{what} should be an array of numbers, and yours is {describe(value)}"
+        message = f"{what} should be an array of numbers, and yours is a {type(value).__name__}"
         raise WrongError(message) from None
     require(found.shape == shape, f"{what} has the shape {found.shape} instead of {shape}")
     require(bool(np.isfinite(found).all()), f"{what} has entries that are not finite")
@@ -108,25 +98,28 @@ def call_for_pair(mine: Any, *arguments: Any) -> Any:
     return found
 
 
-def read_update(value: Any, shape: tuple[int, int], what: str = "your update") -> LowRank:
+def read_update(value: Any, shape: tuple[int, int]) -> LowRank:
     """Return an answer as a factored update; a matrix is factored at its numerical rank."""
     if isinstance(value, LowRank):
-        require(value.shape == shape, f"{what} has the shape {value.shape} instead of {shape}")
+        require(value.shape == shape, f"your update has the shape {value.shape}, not {shape}")
         return value
-    low = from_dense(read_array(value, shape, what))
+    low = from_dense(read_array(value, shape, "your update"))
     return low.truncated(low.rank)
 
 
 def check_bound(
-    theorem: Theorem[Any, Any], pairs: Iterable[tuple[Any, Any]], near: float = 0.0
+    theorem: Theorem[Any, Any],
+    give: Callable[[Any], Iterable[tuple[Any, Any]]],
+    mine: Any,
+    near: float,
 ) -> str:
     """Check that each witness attains the bound of its case, up to the share `near` of it.
 
-    `pairs` holds cases and witnesses. Returns what was reached; raises `WrongError` if a witness
-    misses the bound and `AssumptionError` if a hypothesis fails.
+    ``give(mine)`` holds cases and witnesses. Returns what was reached; raises `WrongError` if a
+    witness misses the bound and `AssumptionError` if a hypothesis fails.
     """
     reached = ""
-    for case, witness in pairs:
+    for case, witness in give(mine):
         verdict = theorem.check(case, witness)
         close = abs(verdict.slack) <= max(near, 1e-6) * abs(verdict.bound) + verdict.room
         reached = f"you reach {verdict.value:.4g}"
@@ -135,11 +128,15 @@ def check_bound(
     return f"on the last case {reached}"
 
 
-def check_broken(theorem: Theorem[Any, Any], case: Any, witness: Any, only: str = "") -> str:
+def check_broken(
+    theorem: Theorem[Any, Any], give: Callable[[Any], tuple[Any, Any]], mine: Any, only: str
+) -> str:
     """Return in words what hypotheses a counterexample breaks; raise `WrongError` if none.
 
-    With `only`, the counterexample must break this hypothesis and no other.
+    ``give(mine)`` is the case and the counterexample. With `only`, it must break this hypothesis
+    and no other.
     """
+    case, witness = give(mine)
     broken = [each.text for each in theorem.assumptions if not each.holds(case, witness)]
     verdict = theorem.judge(case, witness)
     numbers = f"the bound says {verdict.bound:.4g} and you have {verdict.value:.4g}"

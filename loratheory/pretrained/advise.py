@@ -274,7 +274,7 @@ def advise(
     if kept_in:
         asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
         # Everything that the result depends on names its file.
-        same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code(__name__)]
+        same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code()]
     for name in methods:
         method = METHODS[name]
         # A method that lacks what it needs is left out without a word.

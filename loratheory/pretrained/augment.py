@@ -232,10 +232,11 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
     return write_folder(folder, TITLE, sets, body, more=more, terms="", overwrite=overwrite)
 
 
-def read_rows(file: Path) -> dict[str, str]:
+def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
 
-    An answer is called `completion` there; `answer` does as well.
+    An answer is called `completion` there; `answer` does as well. Unless rows must be `answered`,
+    it may be left out and is then a question mark.
 
     Raises
     ------
@@ -245,12 +246,13 @@ def read_rows(file: Path) -> dict[str, str]:
     pairs: dict[str, str] = {}
     try:
         with opened(file) as lines:
-            for number, line in enumerate(lines, 1):
-                where, row = (
-                    f"{file}, line {number}",
-                    json_object(file, line, f"mend line {number}"),
-                )
+            # an empty last line is none
+            for number, line in enumerate(lines.read().rstrip().splitlines(), 1):
+                where = f"{file}, line {number}"
+                row = json_object(file, line, f"mend line {number}")
                 prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
+                if not answered:
+                    answer = answer or "?"
                 if not are_texts([prompt, answer]):
                     raise failure(where, "there is no prompt and completion in words", ROW)
                 if prompt in pairs:
@@ -258,6 +260,8 @@ def read_rows(file: Path) -> dict[str, str]:
                 pairs[str(prompt)] = str(answer).strip()
     except AdapterError as error:
         raise ModelError(str(error)) from None
+    if not pairs:
+        raise failure(str(file), "there is no prompt", ROW)
     return pairs
 
 

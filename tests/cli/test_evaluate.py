@@ -9,15 +9,14 @@ from loratheory.evaluate import LanguageMark, report_card
 from loratheory.pretrained.metrics import Share
 
 
-def test_a_merge_gets_a_card_in_tables_json_and_a_figure(run):
-    code, out, _ = run("evaluate", "my_rules:half", "--json", "card.json", "--figure", "card.png")
+def test_a_merge_gets_a_card_in_tables_and_json(run):
+    code, out, _ = run("evaluate", "my_rules:half", "--json", "card.json")
     card = json.loads(Path("card.json").read_text())
     assert code == 0
     parts = {"rule", "form", "profile", "laws", "memories", "language"}
     assert (set(card), card["language"]) == (parts, [])
     assert card["memories"]["starts"]["two_hop"] == pytest.approx(1.2360679, abs=1e-5)
     assert {law["name"] for law in card["laws"] if not law["holds"]} == {"exact", "idempotent"}
-    assert Path("card.png").stat().st_size > 10_000
     assert "1.236" in out
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import Attached, attach
@@ -112,8 +113,6 @@ class _Exam:
     """
 
     def __init__(self, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> None:
-        import torch
-
         self.model, self.names, self.prompts = model, tuple(groups), [*map(list, groups.values())]
         self.owner = np.repeat(np.arange(len(groups)), [*map(len, self.prompts)])
         alone, targets = [], []

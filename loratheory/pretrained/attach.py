@@ -19,6 +19,8 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn.functional import embedding, linear
 
 from loratheory.adapters import Adapter, Aligned, aligned, forward
 from loratheory.diagnosis import layer_of
@@ -241,8 +243,6 @@ class Site:
     @classmethod
     def of(cls, place: Map, updates: Sequence[LowRank]) -> "Site":
         """A copy of these updates on the module's device, in float32, or float64 if one is."""
-        import torch
-
         weight = place.module.weight
         tensors = [low.map(_to_tensor) for low in updates]
         up = torch.cat([*map(attrgetter("up"), tensors)], dim=1)
@@ -261,8 +261,6 @@ class Site:
 
     def add(self, x: Array, out: Array, row: Any) -> Array:
         """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
-        from torch.nn.functional import embedding, linear
-
         scale = self._expand(row)
         if self.embedding:
             codes = embedding(x.to(self.down.device), self.down.T)
@@ -278,8 +276,6 @@ class Site:
 
     def add_routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
         """Return the same with the weights of `route` beside the coefficients."""
-        import torch
-
         # A route sees one token a row, whatever the shape of the batch.
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
@@ -288,8 +284,6 @@ class Site:
 
     def _expand(self, row: Any) -> Any:
         """Return the coefficient of each of the ``c`` pairs of factors, where the factors are."""
-        import torch
-
         if isinstance(row, torch.Tensor):
             return row.repeat_interleave(torch.tensor(self.widths, device=row.device)).to(self.down)
         if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
@@ -300,8 +294,6 @@ class Site:
 
 def _to_tensor(factor: Array) -> Any:
     """Return a factor as a tensor; arrays are copied, for they may be views of a file."""
-    import torch
-
     if isinstance(factor, torch.Tensor):
         return factor
     return torch.from_numpy(np.array(factor, np.promote_types(factor.dtype, np.float32)))
@@ -404,8 +396,6 @@ def collect_inputs(
     ModelError
         If a module is no linear map of the model, or no token reaches it.
     """
-    import torch
-
     places = maps(model)
     wrong = [name for name in modules if name not in places or places[name].embedding]
     if wrong:
@@ -471,8 +461,6 @@ def collect_moments(
         If there are no batches, a module is no linear map, no token reaches it, or an input is not
         finite.
     """
-    import torch
-
     sums: dict[tuple[str, ...], Array] = {}  # by the modules that read one input
     counts: dict[tuple[str, ...], int] = {}
     for one in batches:

@@ -26,7 +26,10 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from loratheory.adapters import Adapter, merge
 from loratheory.diagnosis import distinct, layer_of
@@ -69,8 +72,6 @@ def read_weight(place: Map, name: str) -> Float[np.ndarray, "m n"]:
 
     Raises `ModelError` if an entry is not finite.
     """
-    import torch
-
     stored = place.module.weight.detach()
     kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
     matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
@@ -100,8 +101,6 @@ def compute_basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     float32; later the digest and reading the file. A damaged file is made anew; if the cache cannot
     be written, on a full disk for instance, nothing is stored.
     """
-    from safetensors.numpy import load_file, save_file
-
     block = np.ascontiguousarray(matrix)
     digest = hashlib.blake2b(f"{block.dtype} {block.shape}".encode(), digest_size=16)
     digest.update(block.data.cast("B"))
@@ -215,8 +214,6 @@ def find_intruders(
 
 def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]:
     """Its largest eigenvalues, descending, and their vectors."""
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
     operator = LinearOperator((size, size), matvec=squared, dtype=np.float64)
     if size <= max(SMALL, 4 * keep + 2):
         values, vectors = np.linalg.eigh(operator @ np.eye(size))

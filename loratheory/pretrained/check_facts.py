@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
@@ -277,8 +278,6 @@ def _ask(
     merges: Mapping[str, float],
 ) -> Iterator[Asked]:
     """Numbered prompts and answers asked in order, a few at a time: all logits need much room."""
-    import torch
-
     count = acting.coefficients.shape[1]
     scales = np.array([*merges.values()])[:, None]
     # The base, each adapter alone, then each merge.

@@ -32,6 +32,8 @@ from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from transformers import Cache
 
 from loratheory.adapters import Gates, Scores, response_norms, standardised
 from loratheory.lowrank import Array
@@ -68,8 +70,6 @@ def _standardise(
     model: Model, acting: Attached, ordinary: Ordinary
 ) -> tuple[Levels, dict[str, Scores]]:
     """Return the levels of what the bare base feeds each matrix, and responses in deviations."""
-    import torch
-
     scores: dict[str, Scores] = {}
     if isinstance(ordinary, Mapping):
         for name, low in acting.updates.items():
@@ -109,8 +109,6 @@ def gate_blocks(
         If a module stands in no block, a batch is padded, no token reaches a block, or, later, the
         network is called with a cache.
     """
-    import torch
-
     router = _BlockRouter(model, acting, z)
     acting.follow(router)
     if isinstance(ordinary, Mapping):
@@ -156,9 +154,6 @@ class _BlockRouter(Router):
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Measure what each adapter alone changes, and decide who acts."""
-        import torch
-        from transformers import Cache
-
         if any(isinstance(value, Cache) for value in (*args, *kwargs.values())):
             fact = "each adapter is tried on a token in turn, and a cache would keep every trial"
             raise failure(name, fact, "call the network with use_cache=False")
@@ -189,8 +184,6 @@ class _PromptRouter(Router):
     scores: Mapping[str, Scores]
 
     def __init__(self, model: Model, acting: Attached, hops: Groups) -> None:
-        import torch
-
         self.model, self.size = model, acting.coefficients.shape[1]
         self.watched = {"": model.network}
         self.hops, self.rows = hops, self._to_rows(hops)
@@ -208,8 +201,6 @@ class _PromptRouter(Router):
 
     def _to_rows(self, groups: Groups) -> Any:
         """Return the weights (groups, k) with which each group acts, and nobody else."""
-        import torch
-
         rows = torch.zeros(len(groups), self.size)
         # Numbers below zero would count from the end without a word.
         for number, group in enumerate(groups):
@@ -244,16 +235,12 @@ class _PromptRouter(Router):
 
     def log_probs(self, weights: Any) -> Any:
         """Return log-probabilities (b, v) of the next token while adapters act so, by a pass."""
-        import torch
-
         self._spread(weights)
         with torch.no_grad():
             return self.attempt().logits[:, -1].float().log_softmax(-1)
 
     def responses(self, weights: Any) -> Any:
         """Return mean, largest and last response, (3, b, k), averaged over matrices, by a pass."""
-        import torch
-
         seen, real = list[Any](), self.real[..., None]
 
         def _listen(module: str, x: Array) -> None:
@@ -374,8 +361,6 @@ class _HopRouter(_PromptRouter):
 
     def choose(self, weights: Any) -> Any:
         """Weigh one adapter of each hop by 1."""
-        import torch
-
         self.require_left_padding()
         _, peaks, ends = self.responses(weights)
         for number, hop in enumerate(self.hops):
@@ -428,8 +413,6 @@ class _SubjectRouter(_PromptRouter):
     def __init__(
         self, model: Model, acting: Attached, hops: Groups, subjects: Sequence[Sequence[str]]
     ) -> None:
-        import torch
-
         super().__init__(model, acting, hops)
         listed = sum(map(bool, subjects))
         if listed != self.size or len(subjects) != self.size:
@@ -447,8 +430,6 @@ class _SubjectRouter(_PromptRouter):
 
     def choose(self, weights: Any) -> Any:
         """Weigh at most one adapter of each hop by 1."""
-        import torch
-
         self.require_left_padding()
         decode = self.model.tokenizer.decode
         texts = [decode(row[real]) for row, real in zip(self.ids, self.real, strict=True)]
@@ -512,8 +493,6 @@ def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
     ModelError
         If no route acts, or the one that does weighs tokens or modules differently.
     """
-    import torch
-
     with record_weights(acting) as last, torch.no_grad():
         last_logits(model, batch(model, [prompt]))
     # One choice for the prompt gives every token of every module the same row.

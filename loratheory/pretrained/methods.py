@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import TextStreamer
+
 from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
 from loratheory.pretrained.attach import Attached, Router, attach
 from loratheory.pretrained.gates import (
@@ -207,8 +211,6 @@ def write_combination(
     and the entries of `card`. Raises `AdapterError` or `OSError` if the folder exists or cannot be
     written.
     """
-    from safetensors.torch import save_file
-
     inputs: list[dict[str, Any]] = []
     for number, (name, adapter) in enumerate(zip(names, adapters, strict=True)):
         inputs.append({"name": name, "sha256": hash_adapter(adapter)})
@@ -238,9 +240,6 @@ def write_combination(
 
 def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subjects]]:
     """Return what `write_combination` wrote of a router; `ModelError` or `AdapterError`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     file = folder / ROUTE
     recipe = read_json(file, WHOLE).get("recipe")
     values = recipe if isinstance(recipe, dict) else {}
@@ -314,7 +313,6 @@ def generate_text(
     written, and `say` is called with each piece of text as it comes. Costs a pass of one token
     for each; per-block gating, which keeps no cache, passes the whole text again.
     """
-    from transformers import TextStreamer
 
     def _tell(text: str, **_: Any) -> None:
         say(text)

@@ -11,7 +11,9 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import binomtest
+from torch.nn.utils.rnn import pad_sequence
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import Array
@@ -144,9 +146,6 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
     ModelError
         If the model has no tokenizer, or a prompt no token.
     """
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
     rows = list(map(torch.tensor, _tokenize(model, prompts, "prompt")))
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
     ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
@@ -163,8 +162,6 @@ def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
 
     Without a tokenizer twelve random tokens stand for each prompt, the same every time.
     """
-    import torch
-
     if model.tokenizer is not None:
         return [batch(model, [text]) for text in prompts]
     rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
@@ -193,8 +190,6 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
         If the model has no tokenizer, a word has no token, or different words all begin with the
         same token.
     """
-    import torch
-
     read = partial(_tokenize, model, kind="answer", add_special_tokens=False)
     both, b, a = read(["b a", "b", "a"])
     # Some tokenizers put a space before each text themselves; a second one would be a token.
@@ -237,8 +232,6 @@ def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -
     (prompts, vocabulary) tensor
         In float32, on the CPU; padding changes rounding only. Costs the forward passes.
     """
-    import torch
-
     with torch.no_grad():
         batches = _in_batches(model, prompts, size)
         return torch.cat([last_logits(model, some).float().cpu() for some in batches])
@@ -290,8 +283,6 @@ def token_log_probs(
     (tokens, vocabulary) tensor, (tokens,) tensor
         Of the whole vocabulary at each position, and of the token that follows there, in float32.
     """
-    import torch
-
     every, came = [], []
     # Per-block gating tries each adapter on every token, and a cache would keep the trials.
     options = _accept(model, use_cache=False)
@@ -338,8 +329,6 @@ def write_on(
     list of str
         The new text of each prompt. Costs a pass over the prompts, and one for each token written.
     """
-    import torch
-
     how = {**GREEDY, "max_new_tokens": count, "streamer": streamer, "use_cache": use_cache}
     texts: list[str] = []
     with torch.no_grad():
@@ -367,8 +356,6 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
 
     Not so in models that know no positions or hide nothing by them. Costs two passes of each.
     """
-    import torch
-
     # A row needs logits at several positions, and positions that begin anew.
     wanted = {"logits_to_keep", "position_ids"}
     if len(_accept(model, **dict.fromkeys(wanted))) < len(wanted):

@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn.functional import cross_entropy, linear
 
 from loratheory.adapters import Adapter, Info
 from loratheory.diagnosis import layer_of
@@ -385,8 +389,6 @@ class _Site(Site):
 
     def add(self, x: Array, out: Array, row: Any) -> Array:
         """Scaled after both products, as it was when the stored adapters were trained."""
-        from torch.nn.functional import linear
-
         change = linear(linear(x.to(self.down.dtype), self.down), self.up) * float(row[0])
         return out + change.to(out.dtype)
 
@@ -401,8 +403,6 @@ class Factors:
     """
 
     def __init__(self, model: Model, how: Training, rng: np.random.Generator) -> None:
-        import torch
-
         self.model, self.how, self.scale = model, how, how.alpha / how.rank
         self.packed = False
         self.sites: dict[str, Site] = {}
@@ -436,8 +436,6 @@ class Factors:
         `name` names the training: only the same one goes on from here. The `last` file is without
         the optimiser's moments.
         """
-        from safetensors.torch import save_file
-
         tensors = {}
         for key, factor in self.tensors.items():
             tensors[key] = factor.detach()
@@ -454,9 +452,6 @@ class Factors:
 
         Raises `ModelError` if the file is of another training, or none.
         """
-        import torch
-        from safetensors import SafetensorError, safe_open
-
         if not file.exists():
             return [], False
         try:
@@ -496,9 +491,6 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     Costs a forward and a backward pass. Raises `NotFiniteStep` if the loss or the gradient is not
     finite: the factors are then what they were.
     """
-    import torch
-    from torch.nn.functional import cross_entropy
-
     model, how, tensors = factors.model, factors.how, list(factors.tensors.values())
     factors.optimizer.zero_grad()
     total, kind = 0.0, model.network.device.type

@@ -326,28 +326,23 @@ def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, di
 
 def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> None:
     """Reject modules that are absent, of another shape, or embeddings where maps are."""
-    absent, misshapen, others = list[str](), list[str](), list[str]()
+    wrong, remedy = list[str](), RIGHT_MODEL
     for name, shape in adapter.shapes.items():
         place = places.get(name)
         if place is None:
             closest = difflib.get_close_matches(name, places, 1, 0.0) or ["nothing: it has no maps"]
-            absent.append(f"{name}, closest is {closest[0]}")
+            wrong.append(f"{name} is not there, closest is {closest[0]}")
+            remedy = f"{RIGHT_MODEL}, or rename its modules"
+            if "experts" in name:
+                remedy += "; experts kept in one tensor are not linear maps of their own"
         elif place.shape != shape:
-            misshapen.append(f"{name} is {place.shape}, not {shape}")
+            wrong.append(f"{name} is {place.shape}, not {shape}")
         elif place.embedding != (name in adapter.info.embeddings):
-            others.append(f"{name} is {'an embedding' if place.embedding else 'a linear map'}")
-    rename = f"{RIGHT_MODEL}, or rename its modules"
-    if any("experts" in line for line in absent):
-        rename += "; experts kept in one tensor are not linear maps of their own"
-    for lines, fact, remedy in (
-        (absent, "not in", rename),
-        (misshapen, "of another shape in", f"{RIGHT_MODEL}: this one is of another size"),
-        (others, "of another kind in", RIGHT_MODEL),
-    ):
-        if lines:
-            some = "; ".join(lines[:SHOWN]) + (", …" if lines[SHOWN:] else "")
-            count = f"{len(lines)} of its {len(adapter)} modules are {fact} {model.kind}"
-            raise failure(adapter.info.name, f"{count} ({some})", remedy)
+            wrong.append(f"{name} is {'an embedding' if place.embedding else 'a linear map'}")
+    if wrong:
+        some = "; ".join(wrong[:SHOWN]) + (", …" if wrong[SHOWN:] else "")
+        fact = f"{len(wrong)} of its {len(adapter)} modules do not fit {model.kind} ({some})"
+        raise failure(adapter.info.name, fact, remedy)
 
 
 def _compare_base(model: Model, adapter: Adapter) -> None:

@@ -150,22 +150,6 @@ def test_a_block_decides_as_by_hand_and_turns_exactly_at_its_limit(kind, place, 
             assert np.array_equal(acting.route(name, x).numpy(), scores > z)
 
 
-def test_what_is_off_leaves_the_base_and_what_is_on_is_the_sum_where_coefficients_let_it(base):
-    model = base(double=True)
-    adapters, bare = library(model, 2, only=".mlp."), states(model)
-    with attach(model, adapters) as acting:
-        everywhere = states(model)
-        acting.coefficients[acting.layers >= 1, 0] = 0
-        below = states(model)
-        acting.set(1.0)
-        gate_blocks(model, acting, ORDINARY, z=1e6)
-        assert torch.allclose(states(model), bare, rtol=0, atol=1e-12)
-        gate_blocks(model, acting, ORDINARY, z=-1e6)
-        assert torch.allclose(states(model), everywhere, rtol=0, atol=1e-10)
-        acting.coefficients[acting.layers >= 1, 0] = 0
-        assert torch.allclose(states(model), below, rtol=0, atol=1e-10)
-
-
 def test_a_token_is_decided_by_itself_not_by_its_neighbours_in_the_batch(base):
     model = base(double=True)
     with attach(model, library(model, 2, only=".mlp.")) as acting:

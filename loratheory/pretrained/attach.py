@@ -122,15 +122,8 @@ class Attached:
         if not np.isfinite(values).all():
             message = f"coefficients {coefficients} are not all finite: use 0 to leave one out"
             raise ValueError(message)
-        try:
-            self.coefficients[...] = values
-        except ValueError:
-            shape, wanted = values.shape, self.coefficients.shape
-            message = (
-                f"coefficients have shape {shape}; give one number, {wanted[1]} (one for each "
-                f"adapter), or an array that broadcasts to modules × adapters, {wanted}"
-            )
-            raise ValueError(message) from None
+        # NumPy says both shapes where they do not fit.
+        self.coefficients[...] = values
 
     def follow(self, route: Route | Router | None) -> None:
         """Let `route` weigh the adapters at each token, on top of the coefficients.

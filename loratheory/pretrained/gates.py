@@ -442,13 +442,9 @@ def record_weights(acting: Attached) -> Iterator[dict[str, Array]]:
 
     The passes by which gates decide are overwritten by the one that counts.
     """
-    if acting.route is None:
-        place, remedy = "the adapters", "set gates or `Attached.follow` a route"
-        raise failure(place, "no route weighs them", remedy)
-    last: dict[str, Array] = {}
-    acting.recorded = last
+    acting.recorded = {}
     try:
-        yield last
+        yield acting.recorded
     finally:
         acting.recorded = None
 
@@ -462,7 +458,7 @@ def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
     Raises
     ------
     ModelError
-        If no route acts, or the one that does weighs tokens or modules differently.
+        If the route that acts weighs tokens or modules differently.
     """
     with record_weights(acting) as last, torch.no_grad():
         last_logits(model, batch(model, [prompt]))

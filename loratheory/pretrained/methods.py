@@ -257,11 +257,10 @@ def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subje
     places = set[str]().union(*adapters)
     if method.gates is gate_blocks:
         places = {name.rpartition(".")[0] for name in places}
-    sound = {*levels} == places
-    for level in levels.values():
-        # A place has a mean and a deviation for each adapter.
-        sound = sound and level.shape == (2, len(parts)) and bool(level.isfinite().all())
-    if not sound:
+    # A place has a mean and a deviation for each adapter.
+    wanted = (2, len(parts))
+    sound = (level.shape == wanted and level.isfinite().all() for level in levels.values())
+    if {*levels} != places or not all(sound):
         fact = "it has not one finite mean and deviation for each place and adapter"
         raise failure(folder / LEVELS, fact, WHOLE)
     return method, adapters, levels, []

@@ -338,10 +338,10 @@ def recommend(
     merge is taken where it keeps the part `enough` of every adapter on the others, or, of the one
     that loses most, less by no more than `clearly` than the router does.
     """
-    merges = [one for one in tried if METHODS[one.way].gates is None]
-    routers = [one for one in tried if METHODS[one.way].gates is not None]
-    merge = min(merges, key=attrgetter("chosen_kl"), default=None)
-    gate = min(routers, key=attrgetter("chosen_kl"), default=None)
+    best: dict[bool, Evaluation] = {}
+    for one in sorted(tried, key=attrgetter("chosen_kl")):
+        best.setdefault(METHODS[one.way].gates is None, one)
+    merge, gate = best.get(True), best.get(False)
     # A merge costs what one adapter costs, so that gates must keep clearly more.
     if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
         reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"

@@ -10,6 +10,7 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 import difflib
 import warnings
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -382,14 +383,14 @@ def collect_inputs(
     Raises
     ------
     ModelError
-        If a module is no linear map of the model, or no token reaches it.
+        If a module is no linear map of the model, no token reaches it, or an input is not finite.
     """
     places = maps(model)
     wrong = [name for name in modules if name not in places or places[name].embedding]
     if wrong:
         fact = f"{wrong[0]} is no linear map of it"
         raise failure(model, fact, "choose among the names in maps(model)")
-    rows: dict[str, list[Array]] = {name: [] for name in modules}
+    rows = defaultdict[str, list[Array]](list)
     shared: dict[int, tuple[Array, Array]] = {}
     mask: Any = None
 
@@ -420,11 +421,16 @@ def collect_inputs(
     # Maps that read the same tensors keep sharing them once batches are joined.
     joined: dict[tuple[int, ...], Array] = {}
     found: dict[str, Array] = {}
-    for name, parts in rows.items():
+    for name in modules:
+        parts = rows[name]
         if not parts:
             raise failure(name, "no token came there", "give prompts that reach it")
         key = tuple(map(id, parts))
-        joined[key] = joined[key] if key in joined else torch.cat(parts)
+        if key not in joined:
+            joined[key] = torch.cat(parts)
+            if not bool(joined[key].isfinite().all()):
+                remedy = "load the base in float32 or bfloat16, or look for such weights"
+                raise failure(name, "what the model feeds it is not finite", remedy)
         found[name] = joined[key]
     return found
 
@@ -446,8 +452,7 @@ def collect_moments(
     Raises
     ------
     ModelError
-        If there are no batches, a module is no linear map, no token reaches it, or an input is not
-        finite.
+        As `collect_inputs`.
     """
     sums: dict[tuple[str, ...], Array] = {}  # by the modules that read one input
     counts: dict[tuple[str, ...], int] = {}
@@ -461,13 +466,8 @@ def collect_moments(
             x = fed[names[0]].double()
             sums[names] = x.T @ x + sums.get(names, 0)
             counts[names] = len(x) + counts.get(names, 0)
-    if not sums:
-        raise failure(model, "there are no prompts to collect moments from", "give one or more")
     roots: dict[str, Float[np.ndarray, "k n"]] = {}
     for names, summed in sums.items():
-        if not bool(torch.isfinite(summed).all()):
-            fact = "what the model feeds it is not finite"
-            raise failure(names[0], fact, "load the base in float32 or bfloat16")
         energies, axes = torch.linalg.eigh(summed.cpu() / counts[names])
         # Energies are squares, hence the square.
         seen = energies > CLEAR**2 * energies[-1]

@@ -31,6 +31,7 @@ from loratheory.pretrained.gates import (
 )
 from loratheory.pretrained.metrics import one_by_one, write_on
 from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.stand_ins import are_texts
 from loratheory.pretrained.train import hash_adapter
 from loratheory.store import draft
 
@@ -183,12 +184,11 @@ def read_subjects(folder: Path) -> Subjects | None:
 
 def _parse_subjects(content: Any, file: Path) -> Subjects:
     values = content if isinstance(content, dict) else {}
-    subjects, partner = values.get("subjects"), values.get("partner", "after")
-    if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
-        raise failure(file, "its 'subjects' are no list of names", 'write ["NAME", …]')
-    if not subjects or partner not in ("after", "before"):
-        fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
-        raise failure(file, fact, "list the names, and say 'after' or 'before'")
+    subjects: Any = values.get("subjects")
+    partner = values.get("partner", "after")
+    if not are_texts(subjects) or partner not in ("after", "before"):
+        fact = "its 'subjects' are no list of names, or its 'partner' is no place"
+        raise failure(file, fact, 'write ["NAME", …], and "after" or "before"')
     return Subjects(tuple(subjects), partner)
 
 

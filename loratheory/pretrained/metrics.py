@@ -233,6 +233,7 @@ def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -
         In float32, on the CPU; padding changes rounding only. Costs the forward passes.
     """
     with torch.no_grad():
+        # Moved batch by batch: on a GPU the logits of all prompts need much room.
         batches = _in_batches(model, prompts, size)
         return torch.cat([last_logits(model, some).float().cpu() for some in batches])
 
@@ -379,4 +380,4 @@ def _accept(model: Model, **options: Any) -> dict[str, Any]:
 
 def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the head's inputs without gaps: a view would be multiplied once for each prompt."""
-    return tuple(x.contiguous() for x in args)
+    return tuple(map(torch.Tensor.contiguous, args))

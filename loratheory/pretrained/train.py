@@ -175,7 +175,7 @@ def digest(
     base = [model.name, model.revision, model.kind, str(model.network.dtype), *model.content]
     parts: dict[str, Any] = {
         "base": base,
-        "examples": [list(pair) for pair in examples],
+        "examples": list(map(list, examples)),
         "training": dataclasses.asdict(how),
         "seed": seed,
     }

@@ -20,6 +20,7 @@ from loratheory.lowrank import Array
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.models import GENERIC, Model, failure, output_head
 
+AT_ONCE = 64  # prompts in a pass
 GREEDY = {
     "do_sample": False,
     "num_beams": 1,
@@ -215,7 +216,7 @@ def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> 
     return rows
 
 
-def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
+def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = AT_ONCE) -> Any:
     """Return the logits of the token that follows each prompt.
 
     Parameters
@@ -304,7 +305,6 @@ def write_on(
     prompts: Sequence[str],
     count: int,
     *,
-    size: int = 64,
     streamer: Any = None,
     use_cache: bool = True,
 ) -> list[str]:
@@ -318,8 +318,6 @@ def write_on(
         At least one.
     count : int
         How many tokens are written at most.
-    size : int
-        How many prompts are passed at once.
     streamer : transformers.TextStreamer, optional
         Gets the tokens of a single prompt as they come.
     use_cache : bool
@@ -334,7 +332,7 @@ def write_on(
     texts: list[str] = []
     with torch.no_grad():
         # Padding is on the left, so that new tokens follow the text in every row.
-        for some in _in_batches(model, prompts, size):
+        for some in _in_batches(model, prompts, AT_ONCE):
             del some["position_ids"]  # it makes its own, which grow as it writes
             out = model.network.generate(**some, **how)
             new = out[:, some["input_ids"].shape[1] :]

@@ -52,8 +52,8 @@ mathjax_path = "mathjax/tex-svg-full.js"  # in the site itself: pages are read w
 mathjax3_config = {"svg": {"fontCache": "global"}, "options": {"enableMenu": False}}
 
 LABEL = re.compile(r"thm:([a-z0-9-]+)")
-API = ("loratheory", "loratheory.lowrank", "loratheory.adapters", "loratheory.toy")
-API += ("loratheory.tasks", "loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained")
+API = ("loratheory.lowrank", "loratheory.adapters", "loratheory.toy", "loratheory.tasks")
+API += ("loratheory.theorems", "loratheory.diagnosis", "loratheory.pretrained", "loratheory")
 
 
 def write_generated_pages(app):
@@ -85,7 +85,7 @@ def result_pages():
         # Links are relative to the study's folder, whose other texts are no pages here.
         text = re.sub(r"(?<!!)\[([^]]+)\]\((\w+\.md)\)", r"{download}`\1 <\2>`", "\n\n".join(parts))
         place = f"../../paper/studies/{study}/"
-        pages[f"results_{study}.md"] = re.sub(r"(\]\(|<)(?=\w+\.\w+[)>])", rf"\1{place}", text)
+        pages[f"results_{study}.md"] = re.sub(r"(\]\(|<)(?=\w+(?:\.\w+)+[)>])", rf"\1{place}", text)
     return pages
 
 
@@ -123,31 +123,20 @@ def api_page():
     """Return the public names of each package, described by their docstrings."""
     text, described = heading("Python names", "="), set()
     for name in API:
-        module = import_module(name)
-        own = []
-        for one in sorted(vars(module)):
-            # A name that two packages hand out is described once.
-            if is_public(module, one) and id(getattr(module, one)) not in described:
-                described.add(id(getattr(module, one)))
-                own.append(one)
+        module, own = import_module(name), {}
+        for one, value in sorted(vars(module).items()):
+            home = getattr(value, "__module__", None) or ""
+            public = callable(value) and home.startswith("loratheory") and one[0] != "_"
+            # A name that two packages hand out is described once, in the package that has it.
+            if public and id(value) not in described:
+                described.add(id(value))
+                own[one] = "autoclass" if isinstance(value, type) else "autofunction"
         text += heading(name, "-") + f".. automodule:: {name}\n\n.. currentmodule:: {name}\n\n"
         text += ".. autosummary::\n   :nosignatures:\n\n"
         text += "".join(f"   {one}\n" for one in own) + "\n"
-        for one in own:
-            kind = "autoclass" if isinstance(getattr(module, one), type) else "autofunction"
+        for one, kind in own.items():
             text += f".. {kind}:: {one}\n" + "   :members:\n" * (kind == "autoclass") + "\n"
     return text
-
-
-def is_public(module, name):
-    """Tell whether a module hands out a class or function of this package under this name."""
-    value = getattr(module, name)
-    home = getattr(value, "__module__", None) or ""
-    # A top-level name is described once, in the package that has it.
-    described = module.__name__ != "loratheory" or home.startswith("loratheory.cli")
-    return (
-        not name.startswith("_") and callable(value) and home.startswith("loratheory") and described
-    )
 
 
 def heading(text, line):
@@ -158,6 +147,7 @@ def heading(text, line):
 
 def escape_bars(line):
     """Return a line in which bars outside formulas are absolute values and nothing else."""
+    # Indented lines are displayed formulas or code.
     formula = line.startswith(" ") or ":math:" in line or "`" in line
     return line if formula else line.replace("|", r"\|")
 
@@ -165,6 +155,7 @@ def escape_bars(line):
 def link_theorem_labels(_app, page):
     """Turn ``thm:label``, written as code on any page, into a link to the theorem."""
     for literal in list(page.findall(nodes.literal)):
+        # Longer code that only contains a label stays code.
         found = LABEL.fullmatch(literal.astext())
         if found and not isinstance(literal.parent, nodes.reference | pending_xref):
             options = {"refdomain": "std", "reftype": "ref", "reftarget": found[0]}

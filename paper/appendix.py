@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import groupby
 
-from loratheory.theorems import LABELS, Cited, Theorem, load_cited, parts
+from loratheory.theorems import LABELS, Theorem, load_cited, parts
 
-KINDS = {"proved": "theorem", "cited": "citedtheorem", "conjectured": "conjecture"}
 HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\n"
 
 # Letters and signs that TeX knows by name, and signs of mathematics
@@ -41,15 +40,20 @@ def chapter(name: str) -> tuple[str, str, str]:
     return title, subject, introduction
 
 
+def environment_of(theorem: Theorem) -> str:  # type: ignore[type-arg]
+    """Return the name of the LaTeX environment that a theorem stands in."""
+    if theorem.status == "proved":
+        return {"clause": "corollary", "lemma": "lemma"}.get(theorem.kind, "theorem")
+    return {"cited": "citedtheorem", "conjectured": "conjecture"}.get(theorem.status, "refuted")
+
+
 def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     """Return a theorem as LaTeX: the labelled statement, its proof, its limits and its sources."""
-    found = parts(theorem.document)
-    kind = KINDS.get(theorem.status, "refuted")
-    if kind == "theorem" and theorem.kind != "theorem":
-        kind = "corollary" if theorem.kind == "clause" else "lemma"
+    found, kind = parts(theorem.document), environment_of(theorem)
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
     statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
     lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
+    # They follow all other parts.
     references = found.pop("References")
     for name, text in found.items():
         if name.startswith(("Corollary (", "Remark (", "Refuted (")):
@@ -62,21 +66,20 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     return "\n".join(lines) + "\n"
 
 
-def appendix(theorems: Sequence[Theorem], cited: Sequence[Cited] | None = None) -> str:  # type: ignore[type-arg]
+def appendix(theorems: Sequence[Theorem]) -> str:  # type: ignore[type-arg]
     """Return the appendix as LaTeX: a section per chapter, then results that are only cited."""
     proofs = []
     for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
         title, _, introduction = chapter(name)
         proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
-        proofs += [environment(theorem) for theorem in results]
-    known = [
-        rf"\paragraph{{{latex(c.name)}.}} {linked(c.statement)} "
-        rf"\emph{{Source:}} {latex(c.source)}. \emph{{Not run:}} {linked(c.reason)}"
-        for c in (load_cited() if cited is None else cited)
-    ]
-    return "\n".join(
-        [HEADER, *proofs, r"\section{Known results that are not run here}", *known, ""]
-    )
+        proofs += list(map(environment, results))
+    proofs.append(r"\section{Known results that are not run here}")
+    for cited in load_cited():
+        proofs.append(
+            rf"\paragraph{{{latex(cited.name)}.}} {linked(cited.statement)} "
+            rf"\emph{{Source:}} {latex(cited.source)}. \emph{{Not run:}} {linked(cited.reason)}"
+        )
+    return "\n".join([HEADER, *proofs, ""])
 
 
 def linked(text: str) -> str:
@@ -106,6 +109,7 @@ def latex(text: str) -> str:
     str
         The body of a LaTeX document that loads `amsmath`.
     """
+    # Mathematics and code are set apart first: their letters are not text.
     parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
     return "".join(_part(part) for part in parts)
 
@@ -123,5 +127,6 @@ def _part(part: str) -> str:
 
 
 def _plain(text: str) -> str:
+    # TeX needs opening and closing quotation marks.
     quoted = re.sub(r'"([^"]*)"', r"“\1”", text)
     return quoted.replace("<=", "≤").replace(">=", "≥").translate(LETTERS)

@@ -8,13 +8,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loratheory.store import write_whole
-from loratheory.theorems import LABELS, Theorem, load_theorems, parts
-from paper.appendix import appendix, latex, linked
+from loratheory.theorems import LABELS, load_theorems, parts
+from paper.appendix import appendix, environment_of, latex, linked
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -30,8 +30,8 @@ GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefl
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
-KINDS = {"proved": "Theorem", "cited": "Cited theorem", "refuted": "Refuted claim"}
-CORNERS = {"clause": "Corollary", "lemma": "Lemma"}
+TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
+"""How statements are headed; others by the name of their environment."""
 
 
 class PaperError(ValueError):
@@ -46,6 +46,7 @@ def build(paper: Path, folder: Path) -> Path:
     """
     command = engine()
     write_sources(paper, folder)
+    # Dates and line lengths are fixed: equal sources give equal pages and readable logs.
     done = subprocess.run(
         command, cwd=folder, env=FIXED | dict(os.environ), capture_output=True, check=False,
         encoding="utf-8", errors="replace",
@@ -56,6 +57,7 @@ def build(paper: Path, folder: Path) -> Path:
         message = f"TeX stopped in {folder / 'main.tex'}: {reason.strip()}"
         raise PaperError(message)
     complained = complaints((folder / "main.log").read_text(encoding="utf-8", errors="replace"))
+    # The pages stay as they were: none with a question mark replaces good ones.
     if complained:
         message = f"{folder / 'main.log'}: {'; '.join(complained[:5])}"
         raise PaperError(message)
@@ -83,7 +85,7 @@ def complaints(log: str) -> list[str]:
     return lost + [box[0] for box in boxes if float(box[1]) > 5]
 
 
-def write_sources(paper: Path, folder: Path, studies: Path = STUDIES) -> None:
+def write_sources(paper: Path, folder: Path) -> None:
     """Write ``main.tex``, all that it reads, and all figures to a folder.
 
     PaperError if a decimal or a percentage is typed into the text instead of looked up; QueryError
@@ -92,22 +94,19 @@ def write_sources(paper: Path, folder: Path, studies: Path = STUDIES) -> None:
     source = (paper / "main.tex").read_text(encoding="utf-8")
     by_hand = typed(source)
     if by_hand:
-        message = (
-            f"main.tex has numbers that are typed, by line: {'; '.join(by_hand)}. Ask for them by "
-            r"\measured, \within, \share or \constant"
-        )
-        raise PaperError(message)
+        message = f"main.tex has numbers that are typed, by line: {'; '.join(by_hand)}."
+        raise PaperError(message + r" Ask for them by \measured, \within, \share or \constant")
     files: dict[str, str | bytes] = {
         "main.tex": source,
         "refs.bib": (paper / "refs.bib").read_text(encoding="utf-8"),
-        "numbers.tex": latex_numbers(source, studies),
+        "numbers.tex": latex_numbers(source),
         "statements.tex": statements(),
         "theorems.tex": proofs(source),
-        "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source), studies),
-        "provenance.tex": provenance_rows(studies),
+        "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source)),
+        "provenance.tex": provenance_rows(),
     }
     for name in NAMES:
-        files[f"figures/{name}.pdf"] = file_bytes(drawing(name, studies), "pdf")
+        files[f"figures/{name}.pdf"] = file_bytes(drawing(name), "pdf")
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_whole(folder / name, content)
@@ -121,12 +120,9 @@ def typed(source: str) -> list[str]:
     """
     start = source.find(r"\begin{document}")
     head, body = source[: max(start, 0)], source[max(start, 0) :]
-    for pattern in (
-        r"(?<!\\)%[^\n]*",
-        GENERATED + r"\{[^}]*\}",
-        NAMED + r"(?:\[[^\]]*\])*\{[^}]*\}",
-        LENGTH,
-    ):
+    names = NAMED + r"(?:\[[^\]]*\])*\{[^}]*\}"
+    for pattern in (r"(?<!\\)%[^\n]*", GENERATED + r"\{[^}]*\}", names, LENGTH):
+        # Blanks of equal length, so that line numbers stay.
         body = re.sub(pattern, lambda cut: re.sub(r"[^\n]", " ", cut[0]), body)
     first = head.count("\n") + 1
     return [
@@ -135,18 +131,13 @@ def typed(source: str) -> list[str]:
     ]
 
 
-def kind_of(theorem: Theorem[Any, Any]) -> str:
-    """Return what the paper calls a theorem."""
-    kind = KINDS.get(theorem.status, "Conjecture")
-    return CORNERS.get(theorem.kind, kind) if kind == "Theorem" else kind
-
-
 def proofs(source: str) -> str:
     """Return the appendix of all theorems, numbered in the order in which the text names them.
 
     Theorems that the text does not name follow, in the order of the appendix.
     """
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
+    # Numbers follow the text, though proofs follow the chapters.
     order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *LABELS]))
     return re.sub(
         r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
@@ -163,7 +154,9 @@ def statements() -> str:
     lines = []
     for theorem in load_theorems():
         text = parts(theorem.document)
-        head = rf"\statement{{{kind_of(theorem)}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
+        kind = environment_of(theorem)
+        title = TITLES.get(kind, kind.capitalize())
+        head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
         words = latex(text["Statement"])
         precisely = linked(text["Precisely"]) or words
         lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
@@ -171,14 +164,14 @@ def statements() -> str:
     return "\n".join(lines) + "\n"
 
 
-def experiments(shown: Sequence[str], studies: Path = STUDIES) -> str:
+def experiments(shown: Sequence[str]) -> str:
     """Return the appendix: what each study asked, predicted and found, with its figure."""
     lines = []
     for name in NAMES:
         title = name.replace("_", " ").capitalize()
         lines.append(rf"\subsection{{{title}}}\label{{exp:{name}}}")
-        asked = sections((studies / name / "prediction.md").read_text(encoding="utf-8"))
-        found = results(name, studies)
+        asked = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
+        found = results(name)
         for part in dict.fromkeys([*asked, *found]):
             if part:
                 lines.append(rf"\paragraph{{{latex(part.replace('_', ' '))}}}")
@@ -186,10 +179,8 @@ def experiments(shown: Sequence[str], studies: Path = STUDIES) -> str:
             lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
             if found.get(part):
                 lines.append(rf"\registered{{Found}}{{{_page(found[part])}}}")
-        figure = (
-            rf"\seefigure{{{name}}}" if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}"
-        )
-        lines.append(figure)
+        seen = rf"\seefigure{{{name}}}"
+        lines.append(seen if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}")
     return "\n".join(lines) + "\n"
 
 
@@ -219,11 +210,11 @@ def _table(text: str) -> str:
     return "\n".join([*lines, r"\par\smallskip}"])
 
 
-def provenance_rows(studies: Path = STUDIES) -> str:
+def provenance_rows() -> str:
     """Return a row of the provenance table for each part of each study, and its settings."""
     lines = []
     for name in NAMES:
-        parts_of = provenance(name, studies)
+        parts_of = provenance(name)
         for about in parts_of:
             title = name if len(parts_of) == 1 else f"{name}: {about['part']}"
             cells = [
@@ -254,21 +245,18 @@ def _settings(configs: Sequence[Mapping[str, Any]]) -> str:
     """Each field of the configs with the values it takes; seeds have a column of their own."""
     values: dict[str, dict[str, None]] = {}
     for config in configs:
-        for key, value in _fields(config):
-            if key not in ("seed", "seeds"):
-                values.setdefault(key, {})[_spoken(value)] = None
+        for key, value in config.items():
+            # Of a group of fields each is shown by itself.
+            for name, one in value.items() if isinstance(value, dict) else [(key, value)]:
+                values.setdefault(name, {})[_spoken(one)] = None
     shown = []
     for key, some in values.items():
-        each = [latex(value) for value in some]
+        each = list(map(latex, some))
+        # A long grid is shown by its ends.
         few = each if len(each) <= 8 else [*each[:3], r"\dots", each[-1]]
-        shown.append(rf"\mbox{{{latex(key)}}} {', '.join(few)}")
+        if key not in ("seed", "seeds"):
+            shown.append(rf"\mbox{{{latex(key)}}} {', '.join(few)}")
     return "; ".join(shown)
-
-
-def _fields(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The fields; of a group of fields its own."""
-    for key, value in config.items():
-        yield from _fields(value) if isinstance(value, dict) else [(key, value)]
 
 
 def _spoken(value: Any) -> str:

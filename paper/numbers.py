@@ -13,34 +13,18 @@ interval, and ``{points … minus …}`` is a difference of shares in points. A 
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loratheory.theorems import LABELS, load_theorems
-from loratheory.theorems.composition.two_read_region import strength_needed, threshold
+from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies import NAMES
-from paper.tables import (
-    STUDIES,
-    QueryError,
-    decimal,
-    difference,
-    one_line,
-    parse_query,
-    value,
-)
+from paper.tables import STUDIES, QueryError, decimal, look_up, one_line, parse_query, value
 
 ASKED = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
 EXPRESSION = re.compile(r"(percent )?(.+?)(?: (minus|over) (.+))?")
-CONSTANTS: Mapping[str, Callable[[], float]] = {
-    "two hops": lambda: threshold(2),
-    "three hops": lambda: threshold(3),
-    "four hops": lambda: threshold(4),
-    "strength under the mean": lambda: strength_needed(2, 2),
-    "margin under the mean": lambda: 2 * strength_needed(2, 2) - 1,
-}
-"""Constants of theorems by the name under which the text asks for them."""
 
 
 def provenance(name: str, folder: Path = STUDIES) -> list[dict[str, Any]]:
@@ -55,10 +39,12 @@ def latex_numbers(source: str, folder: Path = STUDIES) -> str:
 
     QueryError if a table lacks what is asked for.
     """
+    # Comments ask for nothing.
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
     short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
     lines = set()
     for kind, asked in ASKED.findall(text):
+        # Abbreviations of conditions are spelt out, as TeX does it.
         key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
         if kind == "constant":
             shown = _constant(key)
@@ -71,13 +57,8 @@ def latex_numbers(source: str, folder: Path = STUDIES) -> str:
 
 
 def _measured(kind: str, key: str, folder: Path) -> str:
-    first, _, second = key.partition(" minus ")
-    asked = parse_query(first)
-    if second:
-        number = difference(asked, parse_query(second, asked.table), folder)
-    else:
-        number = value(asked, folder)
-    if asked.mode == "count":
+    number = look_up(key, folder=folder)
+    if key.startswith("count "):
         return f"{number.middle:.0f}"
     if kind == "share":
         return rf"{100 * number.middle:.0f}\,\%"
@@ -89,35 +70,33 @@ def _measured(kind: str, key: str, folder: Path) -> str:
     return rf"{_latex(number.middle)} \interval{{{_latex(number.low)}}}{{{_latex(number.high)}}}"
 
 
-def _latex(number: float) -> str:
-    return decimal(number).replace("-", "$-$")
+def _latex(number: float, digits: int = 2) -> str:
+    return decimal(number, digits).replace("-", "$-$")
 
 
 def _constant(key: str) -> str:
-    if key == "confidence":
-        return r"95\,\%"
-    if key not in CONSTANTS:
-        message = f"there is no constant {key!r}: choose confidence, {', '.join(CONSTANTS)}"
+    constants = {"confidence": r"95\,\%", "two hops": _latex(threshold(2), 3)}
+    if key not in constants:
+        message = f"there is no constant {key!r}: choose {', '.join(constants)}"
         raise QueryError(message)
-    return f"{CONSTANTS[key]():.3f}".removeprefix("0")
+    return constants[key]
 
 
 def _counted(key: str, folder: Path) -> int:
     kind, _, name = key.partition(": ")
     parts = provenance(name, folder) if name else [p for s in NAMES for p in provenance(s, folder)]
-    counts: dict[str, Callable[[], int]] = {
-        "bases": lambda: len({seed for part in parts for seed in part["seeds"]}),
-        "rows": lambda: sum(cell["rows"] for part in parts for cell in part["cells"]),
-        "core hours": lambda: round(sum(part["seconds"] for part in parts) / 3600),
-        "experiments": lambda: len(NAMES),
-        "theorems": lambda: len(LABELS),
-        "proved": lambda: sum(theorem.status == "proved" for theorem in load_theorems()),
-        "controls": lambda: sum(len(theorem.controls) for theorem in load_theorems()),
-    }
-    if kind not in counts:
-        message = f"{key!r} cannot be counted: choose {', '.join(counts)}"
-        raise QueryError(message)
-    return counts[kind]()
+    if kind == "bases":
+        return len(set().union(*(part["seeds"] for part in parts)))
+    if kind == "core hours":
+        return round(sum(part["seconds"] for part in parts) / 3600)
+    if kind == "experiments":
+        return len(NAMES)
+    if kind == "theorems":
+        return len(LABELS)
+    if kind == "proved":
+        return sum(theorem.status == "proved" for theorem in load_theorems())
+    message = f"{key!r} cannot be counted: choose bases, core hours, experiments, theorems, proved"
+    raise QueryError(message)
 
 
 def sections(text: str) -> dict[str, str]:
@@ -148,6 +127,7 @@ def results(study: str, folder: Path = STUDIES) -> dict[str, str]:
 
 def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     """Return a text with its queries of a table, or of others that they name, looked up."""
+    # Lines that define abbreviations are no text.
     short = dict(SHORT.findall(text))
     text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
     return re.sub(r"\{([^{}]+)\}", lambda one: _in_form(one[1], short, table, folder), text)
@@ -171,27 +151,21 @@ def _in_form(braces: str, short: Mapping[str, str], table: str, folder: Path) ->
 def _filled(braces: str, short: Mapping[str, str], table: str, folder: Path) -> str:
     found = EXPRESSION.fullmatch(one_line(braces))
     assert found is not None
-    percent, first, sign, second = found.groups()
-    mode = "mean"
+    percent, *texts = found.group(1, 2, 4)
     numbers = []
-    for text in (first, second):
-        if text is None:
-            continue
-        head, *conditions = (part.strip() for part in text.split(";"))
-        query = "; ".join([head, *(short.get(part, part) for part in conditions)])
-        try:
-            asked = parse_query(query, table)
-            mode = asked.mode
-            numbers.append(value(asked, folder).middle)
-        except QueryError as error:
-            message = f"{table}, {{{one_line(braces)}}}: {error}"
-            raise QueryError(message) from None
-    number = numbers[0]
-    if sign:
-        number = numbers[0] - numbers[1] if sign == "minus" else numbers[0] / numbers[1]
+    try:
+        for text in filter(None, texts):
+            conditions = [short.get(part.strip(), part) for part in text.split(";")]
+            numbers.append(value(parse_query("; ".join(conditions), table), folder).middle)
+    except QueryError as error:
+        message = f"{table}, {{{one_line(braces)}}}: {error}"
+        raise QueryError(message) from None
+    number, *rest = numbers
+    if rest:
+        number = number - rest[0] if found[3] == "minus" else number / rest[0]
     if math.isnan(number):
         message = f"{table}, {{{one_line(braces)}}}: it is no number"
         raise QueryError(message)
     if percent:
         return f"{100 * number:.0f}%"
-    return f"{number:.0f}" if mode == "count" and not sign else decimal(number)
+    return f"{number:.0f}" if texts[0].startswith("count ") and not rest else decimal(number)

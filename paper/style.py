@@ -2,11 +2,11 @@
 
 Measured lines are solid, predicted ones dashed, chance is dotted and grey. A yellow band marks what
 a figure's title is about. ``python -m paper.style`` draws every figure into
-its study's folder. A study's ``figure.py`` has a function ``draw(folder)`` that reads the
+its study's folder. A study's ``figure.py`` has a function ``draw()`` that reads the
 study's table and returns a matplotlib figure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -16,13 +16,11 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Figure
 
 from loratheory.store import write_whole
-from paper.studies._shared.bootstrap import bootstrap_mean
-from paper.tables import STUDIES, blocks, over_bases
+from paper.tables import STUDIES, over_bases
 
 # Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey
 INK, GREY, BLUE, SKY = "#1a1a1a", "#777777", "#0072B2", "#56B4E9"
@@ -34,54 +32,28 @@ BAND: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
 LOOKS = ((BLUE, "^"), (ORANGE, "s"), (GREEN, "o"), (PURPLE, "D"), (SKY, "v"), (INK, "X"))
 """Colour and marker of the series of a panel, in this order."""
 WIDTH = 6.3  # inches, a line of the paper
-UNDATED: dict[str, dict[str, None]] = {
-    "pdf": {"CreationDate": None},
-    "png": {},
-    "svg": {"Date": None},
-}
-STYLE: dict[str, Any] = {
-    "figure.constrained_layout.use": True,
-    "font.size": 8.5,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.3,
-    "axes.prop_cycle": cycler("color", [colour for colour, _ in LOOKS]),
-    "figure.titlesize": 9.5,
-    "figure.titleweight": "bold",
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "savefig.dpi": 160,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "loratheory",
-}
+UNDATED: dict[str, Any] = {"pdf": {"CreationDate": None}, "png": {}, "svg": {"Date": None}}
+STYLE: list[Any] = ["default", Path(__file__).with_name("paper.mplstyle")]
 
 
-def drawing(name: str, folder: Path = STUDIES) -> Figure:
-    """Draw the figure of a study from the table in ``folder/NAME``."""
-    with matplotlib.style.context(["default", STYLE]):
-        return import_module(f"paper.studies.{name}.figure").draw(folder)
+def drawing(name: str) -> Figure:
+    """Draw the figure of a study from its stored table."""
+    with matplotlib.style.context(STYLE):
+        return import_module(f"paper.studies.{name}.figure").draw()
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a ``pdf``, ``png`` or ``svg`` file, the same every time."""
     buffer = BytesIO()
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(STYLE):
         figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
     return buffer.getvalue()
 
 
-def panels(columns: int, height: float, rows: int = 1, **more: Any) -> tuple[Figure, Any]:
+def panels(columns: int, height: float, **more: Any) -> tuple[Figure, Any]:
     """Return a figure as wide as the paper's text, and its axes."""
     figure = Figure(figsize=(WIDTH, height))
-    return figure, figure.subplots(rows, columns, **more)
+    return figure, figure.subplots(1, columns, **more)
 
 
 def finish(figure: Figure, title: str, note: str = "") -> Figure:
@@ -90,13 +62,10 @@ def finish(figure: Figure, title: str, note: str = "") -> Figure:
     found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            # A series that several panels have is named once.
             found.setdefault(label, handle)
-    where: dict[str, Any] = {
-        "loc": "outside lower center",
-        "ncols": min(len(found), 3),
-        "title": note or None,
-    }
-    figure.legend(list(found.values()), list(found), **where)
+    where: dict[str, Any] = {"loc": "outside lower center", "title": note or None}
+    figure.legend(list(found.values()), list(found), ncols=min(len(found), 3), **where)
     return figure
 
 
@@ -122,9 +91,10 @@ def curve(
     """
     colour, marker = look
     rows = rows[rows[column].notna()]
+    # Along the axis, whatever order the table has.
     places = sorted(rows[along].unique())
     parts = (rows[rows[along] == place] for place in places)
-    middle, low, high = np.transpose([bootstrap_mean(blocks(part, column)) for part in parts])
+    middle, low, high = np.transpose([over_bases(part, column) for part in parts])
     axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
     axes.plot(places, middle, color=colour, marker=marker, ms=3, label=label)
     if predicted:
@@ -134,19 +104,13 @@ def curve(
         )
 
 
-def dots(
-    axes: Axes,
-    groups: Mapping[str, pd.DataFrame],
-    columns: Mapping[str, str],
-    *,
-    looks: Sequence[tuple[str, str]] = LOOKS,
-) -> None:
+def dots(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: Mapping[str, str]) -> None:
     """Draw means over bases with 95% intervals: a line for each group, a marker for each column.
 
     `groups` maps names, from above, to rows; `columns` maps columns to labels.
     """
     for number, (column, label) in enumerate(columns.items()):
-        colour, marker = looks[number]
+        colour, marker = LOOKS[number]
         # rows stay apart where they have many markers
         shift = min(0.18, 0.6 / len(columns)) * (number - (len(columns) - 1) / 2)
         for place, rows in enumerate(groups.values()):
@@ -158,6 +122,7 @@ def dots(
             ends = np.maximum([[middle - low], [high - middle]], 0)
             look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 3.5, "elinewidth": 1}
             axes.errorbar(middle, place + shift, xerr=ends, ls="", **look)
+        # An empty series, for the legend alone.
         axes.plot([], [], color=colour, marker=marker, ls="", label=label)
     axes.set_yticks(range(len(groups)), list(groups))
     axes.set_ylim(len(groups) - 0.5, -0.5)
@@ -180,11 +145,6 @@ def by(rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> dict[str, p
     return {name: rows[rows[column] == value] for value, name in names.items()}
 
 
-def draw_all(folder: Path = STUDIES) -> None:
-    """Write ``figure.svg`` of every study into its folder."""
-    for file in sorted(folder.glob("*/figure.py")):
-        write_whole(file.with_suffix(".svg"), file_bytes(drawing(file.parent.name, folder), "svg"))
-
-
 if __name__ == "__main__":
-    draw_all()
+    for file in sorted(STUDIES.glob("*/figure.py")):
+        write_whole(file.with_suffix(".svg"), file_bytes(drawing(file.parent.name), "svg"))

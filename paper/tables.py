@@ -7,7 +7,7 @@ conditions.
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import ge, gt, le, lt
@@ -17,14 +17,10 @@ import numpy as np
 import pandas as pd
 
 from loratheory.shapes import Float
-from paper.studies._shared.bootstrap import bootstrap_mean
 
 STUDIES = Path(__file__).parent / "studies"
-MODES = (
-    *("mean", "median", "least", "most", "spread", "onset", "majority", "count"),
-    *("lookup", "brier"),
-)
 GROUPED = ("least", "most", "spread", "onset", "lookup", "brier")
+MODES = ("mean", "median", "majority", "count", *GROUPED)
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
 FORM = f"[{'|'.join(MODES[1:])}] STUDY[/PART]: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
 
@@ -38,11 +34,11 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a study, ``STUDY``, or of one of its parts, ``STUDY/PART``.
 
     Of a part only the columns that it has. A study's own name stands for the part of that name,
-    if there is one. A part may have a table of its own, ``STUDY/PART.csv.gz``. QueryError if there
-    is no such table or part.
+    if there is one. A part may have a table of its own, in ``STUDY/PART_table``. QueryError if
+    there is no such table or part.
     """
     study, _, part = name.partition("/")
-    if part and (own := folder / study / f"{part}.csv.gz").is_file():
+    if part and (own := folder / study / f"{part}_table" / "table.csv.gz").is_file():
         return pd.read_csv(own)
     file = folder / study / "table.csv.gz"
     if not file.is_file():
@@ -79,22 +75,28 @@ def blocks(rows: pd.DataFrame, column: str) -> Float[np.ndarray, "bases sentence
     return wide.to_numpy(float)
 
 
+def bootstrap(values: Float[np.ndarray, "bases sentences"]) -> tuple[float, float, float]:
+    """Return the mean over bases and sentences, and its 95% bootstrap interval: mean, low, high.
+
+    Measurements on one base are correlated, as are those of one sentence; so bases and sentences
+    are resampled as blocks, independently of each other (the pigeonhole bootstrap, whose intervals
+    err on the wide side: Owen 2007, Annals of Applied Statistics 1). Intervals from fewer than
+    about eight bases are too narrow.
+    """
+    rng = np.random.default_rng(0)
+    of_bases, of_sentences = (rng.multinomial(n, np.full(n, 1 / n), 2000) / n for n in values.shape)
+    means = np.einsum("db,ds,bs->d", of_bases, of_sentences, values, optimize=True)
+    low, high = np.quantile(means, (0.025, 0.975)).tolist()
+    return float(values.mean()), low, high
+
+
 def over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
     """Return a column's mean over bases and its 95% bootstrap interval: mean, low and high.
 
     A base is identified by the column `seed`, and all bases have equal weight, however many rows
     they have. Where a row is one sentence that asks, sentences are redrawn, too.
     """
-    mean, low, high = bootstrap_mean(blocks(rows, column))
-    return float(mean), float(low), float(high)
-
-
-def median_over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
-    """Return the median over bases of a column's means, and its 95% bootstrap interval."""
-    values = blocks(rows, column).mean(axis=1)
-    drawn = np.median(np.random.default_rng(0).choice(values, (2000, len(values))), axis=1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return float(np.median(values)), float(low), float(high)
+    return bootstrap(blocks(rows, column))
 
 
 def lookup(rows: pd.DataFrame, column: str, by: Sequence[str]) -> Float[np.ndarray, " n"]:
@@ -102,8 +104,10 @@ def lookup(rows: pd.DataFrame, column: str, by: Sequence[str]) -> Float[np.ndarr
 
     A condition is a set of values of the columns `by`; NaN where it is on one base alone.
     """
-    every, own = (rows.groupby(list(x), dropna=False)[column] for x in (by, (*by, "seed")))
-    total, count = (every.transform(x) - own.transform(x) for x in ("sum", "count"))
+    every = rows.groupby([*by], dropna=False)[column]
+    own = rows.groupby([*by, "seed"], dropna=False)[column]
+    total = every.transform("sum") - own.transform("sum")
+    count = every.transform("count") - own.transform("count")
     return np.asarray(total / count.where(count > 0), dtype=float)
 
 
@@ -183,37 +187,45 @@ def value(asked: Query, folder: Path = STUDIES) -> Value:
     their own group. QueryError if a column is missing, no row meets the conditions, or, for
     ``onset``, the mean never reaches half.
     """
-    rows = select(asked, folder)
-    if asked.mode == "count":
-        return Value(float(rows[asked.column].notna().sum()))
-    if asked.mode == "median":
-        return _mean(rows, asked.column, median_over_bases)
-    if asked.mode in ("lookup", "brier"):
+    rows, column, mode = select(asked, folder), asked.column, asked.mode
+    if mode == "count":
+        return Value(float(rows[column].notna().sum()))
+    if mode in ("lookup", "brier"):
         return _looked_up(rows, asked)
     if not asked.by:
-        mean = _mean(rows, asked.column)
-        return mean if asked.mode == "mean" else Value(max(mean.middle, 1 - mean.middle))
-    means = {names: _mean(group, asked.column) for names, group in rows.groupby(list(asked.by))}
-    if asked.mode == "spread":
-        if len(means) < 2:
-            message = f"{asked.table}: {asked.column} has one group there: a spread needs two"
+        mean = _mean(rows, column)
+        if mode == "majority":
+            return Value(max(mean.middle, 1 - mean.middle))
+        return _median(rows, column) if mode == "median" else mean
+    means = {names: _mean(group, column) for names, group in rows.groupby(list(asked.by))}
+    numbers = np.array([mean.middle for mean in means.values()])
+    if mode == "spread":
+        if len(numbers) < 2:
+            message = f"{asked.table}: {column} has one group there: a spread needs two"
             raise QueryError(message)
-        return Value(float(np.std([mean.middle for mean in means.values()], ddof=1)))
-    if asked.mode == "onset":
-        for names, mean in means.items():
-            if mean.middle >= 0.5:
-                return Value(float(names[0]))
-        message = f"{asked.table}: {asked.column} never reaches half: say so without a number"
-        raise QueryError(message)
-    best = min if asked.mode == "least" else max
-    return best(means.values(), key=lambda each: each.middle)
+        return Value(float(numbers.std(ddof=1)))
+    if mode == "onset":
+        if numbers.max() < 0.5:
+            message = f"{asked.table}: {column} never reaches half: say so without a number"
+            raise QueryError(message)
+        [first] = [*means][int((numbers >= 0.5).argmax())]
+        return Value(float(first))
+    best = numbers.argmin() if mode == "least" else numbers.argmax()
+    return [*means.values()][int(best)]
 
 
-def difference(asked: Query, other: Query, folder: Path = STUDIES) -> Value:
-    """Return a mean less another of the same table, with the interval of the paired differences.
+def look_up(text: str, table: str = "", folder: Path = STUDIES) -> Value:
+    """Return the number that the text of a query asks for, or of two with ``minus`` between them.
 
-    QueryError if a query asks for no mean, or the two are not on the same bases.
+    The latter is a mean less another of the same table, with the interval of the paired
+    differences. QueryError, besides those of `value`, if one of two queries asks for no mean, or
+    they are not on the same bases.
     """
+    first, _, second = one_line(text).partition(" minus ")
+    asked = parse_query(first, table)
+    if not second:
+        return value(asked, folder)
+    other = parse_query(second, asked.table)
     if {asked.mode, other.mode} != {"mean"}:
         message = f"{asked.table}: a difference is of two means: leave out the mode"
         raise QueryError(message)
@@ -221,8 +233,8 @@ def difference(asked: Query, other: Query, folder: Path = STUDIES) -> Value:
     if set(one["seed"]) != set(two["seed"]):
         message = f"{asked.table}: the two means are not on the same bases: compare others"
         raise QueryError(message)
-    paired = blocks(one, asked.column) - blocks(two, other.column)
-    return Value(*map(float, bootstrap_mean(paired)))
+    # Base by base and sentence by sentence: what they have in common cancels.
+    return Value(*bootstrap(blocks(one, asked.column) - blocks(two, other.column)))
 
 
 def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
@@ -233,6 +245,7 @@ def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
         if sign in SIGNS:
             rows = rows[SIGNS[sign](rows[key], float(wanted[0]))]
             continue
+        # Numbers are compared as they are written in a query.
         names = {each: word(each) for each in rows[key].unique()}
         if missing := sorted(set(wanted) - {*names.values()}):
             fact = f"{asked.table} has no {key} {', '.join(missing)} there"
@@ -257,28 +270,33 @@ def require(rows: pd.DataFrame, *columns: str) -> None:
             raise QueryError(message)
 
 
-def _mean(
-    rows: pd.DataFrame,
-    column: str,
-    of: Callable[[pd.DataFrame, str], tuple[float, float, float]] = over_bases,
-) -> Value:
+def _mean(rows: pd.DataFrame, column: str) -> Value:
     """Over bases where there are some, else over rows."""
     rows = rows[rows[column].notna()]
     if rows.empty or not pd.api.types.is_numeric_dtype(rows[column]):
         message = f"column {column} holds no number there: ask for another column or other rows"
         raise QueryError(message)
-    return Value(*of(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
+    return Value(*over_bases(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
+
+
+def _median(rows: pd.DataFrame, column: str) -> Value:
+    """Of a column's means on the bases."""
+    values = blocks(rows, column).mean(axis=1)
+    drawn = np.median(np.random.default_rng(0).choice(values, (2000, len(values))), axis=1)
+    return Value(float(np.median(values)), *np.quantile(drawn, (0.025, 0.975)).tolist())
 
 
 def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
     """The score of a table of averages over the other bases; groups with one base have none."""
     require(rows, "seed")
     means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().reset_index()
+    # A base without a number in a condition tells nothing of it.
     means = means.dropna(subset=[asked.column])
     share, chance = means[asked.column], lookup(means, asked.column, asked.by)
     if asked.mode == "lookup":
         score = share.where(chance >= 0.5, 1 - share)
     else:
+        # The expected squared error of a share of yes-or-no outcomes.
         score = share * (1 - chance) ** 2 + (1 - share) * chance**2
     scores = means.assign(score=score)[chance == chance]
     if scores.empty:
@@ -287,7 +305,7 @@ def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
     return _mean(scores, "score")
 
 
-def decimal(number: float) -> str:
-    """Return a number rounded to two decimals as text, such as ``.62``."""
-    sign = "-" if round(number, 2) < 0 else ""
-    return sign + f"{abs(number):.2f}".removeprefix("0")
+def decimal(number: float, digits: int = 2) -> str:
+    """Return a rounded number as text, such as ``.62``."""
+    sign = "-" if round(number, digits) < 0 else ""
+    return sign + f"{abs(number):.{digits}f}".removeprefix("0")

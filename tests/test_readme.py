@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paper.tables import decimal, parse_query, value
+from paper.tables import parse_query, value
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,38 +25,30 @@ def test_the_first_page_is_short_and_leads_to_every_other():
         assert f"(docs/{name}.md)" in README
 
 
-PLAIN, BESIDE = "first=plain; second=plain", "first=two stand-ins; second=two stand-ins"
-LONG = "first=plain, 90 steps; second=plain, 90 steps"
-MASCOTS = "relation=mascot"
+STAND_INS = "lm_training/stand_ins: {}; bridge=known"
+LAYERS = "lm_training/top_layers: {}; relation=mascot"
+STANDARD, STAND_IN = "plain, 90 steps", "two stand-ins"
 FOUND = {
-    "plainly; sum": f"rule=sum; coefficient=1; {PLAIN}",
-    "plainly; mean": f"rule=sum; coefficient=0.5; {PLAIN}",
-    "plainly, as many steps": f"rule=sum; coefficient=1; {LONG}",
-    "plainly; the first acts": f"rule=layer split; coefficient=1; {PLAIN}",
-    "beside two stand-ins of the partner that disagree; sum": f"rule=sum; coefficient=1; {BESIDE}",
-    "beside one stand-in; sum": "rule=sum; coefficient=1; first=one stand-in; second=one stand-in",
-    "the second beside stand-ins": "first=plain, 90 steps; second=two stand-ins",
-    "the first beside stand-ins": "first=two stand-ins; second=described",
-    "in ten new worlds": f"rule=sum; bridge=known; {BESIDE}",
-    "there, the first beside": f"{MASCOTS}; rule=sum; first=two stand-ins; second=sixth 6",
-}
-WORLDS = {
-    "the second beside stand-ins": "lm_training/rehearsal",
-    "the first beside stand-ins": "lm_training/rehearsal",
-    "in ten new worlds": "lm_training/stand_ins",
-    "there, the first beside": "lm_training/top_layers",
+    "standard training of both": (STAND_INS, STANDARD, STANDARD),
+    "standard training of hop 1, late-layer": (LAYERS, STANDARD, "sixth 6"),
+    "standard training of hop 1, stand-in": (STAND_INS, STANDARD, STAND_IN),
+    "stand-in training of hop 1, late-layer": (LAYERS, STAND_IN, "sixth 6"),
+    "stand-in training of both": (STAND_INS, STAND_IN, STAND_IN),
 }
 
 
 @pytest.mark.parametrize("row", FOUND)
 def test_what_was_found_is_in_the_stored_tables(row):
     [line] = [line for line in README.splitlines() if line.startswith(f"| {row}")]
-    part = WORLDS.get(row, "lm_training/portable")
-    shown = [
-        decimal(value(parse_query(f"{column}; {FOUND[row]}", part)).middle)
+    query, first, second = FOUND[row]
+    shares = [
+        value(
+            parse_query(f"{query.format(column)}; rule=sum; first={first}; second={second}")
+        ).middle
         for column in ("two_hop_vocabulary", "hop_1", "hop_2")
     ]
-    assert [cell.strip() for cell in line.split("|")[2:5]] == shown
+    shown = [f"{100 * share:.0f}%" for share in shares]
+    assert [cell.strip(" *") for cell in line.split("|")[2:5]] == shown
 
 
 def test_every_make_target_it_names_exists():

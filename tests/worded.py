@@ -9,7 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from loratheory.evaluate import fact_adapters
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.models import GENERIC
-from paper.studies._shared import facts, language
+from paper.studies._shared import language
+from paper.studies.lm_methods import facts
 
 VOCABULARY = 4001
 

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
 from tqdm.auto import tqdm
 
 from loratheory.store import write_whole
@@ -23,6 +21,7 @@ def plan_steps(build: Path) -> Steps:
     """Return the steps by the name that the bar shows; the two trainings begin at once."""
     from report import exact, language, studies
 
+    # They run beside all other steps.
     trained_now = language.begin_training()
     return {
         "theorems": exact.verify_theorems,
@@ -41,23 +40,15 @@ def plan_steps(build: Path) -> Steps:
 def take_steps(steps: Steps) -> tuple[dict[str, Section | str], dict[str, float]]:
     """Take each step under one bar; return what each found, or its error, and its seconds."""
     found, seconds = dict[str, Section | str](), dict[str, float]()
-    with tqdm(steps.items(), unit="step") as bar:
-        for name, step in bar:
-            bar.set_description(name)
-            start = time.perf_counter()
-            try:
-                found[name] = step()
-            except Exception as error:  # the other claims are still judged
-                found[name] = f"{type(error).__name__}: {error}"
-            seconds[name] = time.perf_counter() - start
+    for name, step in (bar := tqdm(steps.items(), unit="step")):
+        bar.set_description(name)
+        start = time.perf_counter()
+        try:
+            found[name] = step()
+        except Exception as error:  # the other claims are still judged
+            found[name] = f"{type(error).__name__}: {error}"
+        seconds[name] = time.perf_counter() - start
     return found, seconds
-
-
-def _cell(value: Any) -> Markup:
-    """A table cell: numbers to the right and to four digits."""
-    if isinstance(value, int | float):
-        return Markup('<td class="number">{}</td>').format(f"{value:.4g}")
-    return Markup("<td>{}</td>").format(value)
 
 
 def _embed(figure: Path) -> str:
@@ -69,19 +60,18 @@ def report(steps: Steps, page: Path) -> int:
     """Take the steps, judge all claims, write the page; return 0 if every claim is confirmed."""
     (claims, about), (found, seconds) = read_claims(), take_steps(steps)
     verdicts = judge(claims, found)
-    environment = Environment(autoescape=True)
-    environment.filters |= {"td": _cell, "embed": _embed}
-    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "peft"))
     meta = f"{versions}; Python {platform.python_version()}; {sum(seconds.values()):.0f} s"
-    drawn = environment.from_string(template).render(
-        verdicts=verdicts, about=about, found=found, seconds=seconds, meta=meta
-    )
-    write_whole(page, drawn)
+    environment = Environment(autoescape=True)
+    environment.filters["embed"] = _embed
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    shown = {"verdicts": verdicts, "about": about, "found": found, "seconds": seconds, "meta": meta}
+    write_whole(page, environment.from_string(template).render(shown))
     failed = [f"{name} failed: {one}" for name, one in found.items() if isinstance(one, str)]
     good = sum(verdict.confirmed for verdict in verdicts)
     lines = [*failed, *map(str, verdicts), f"{good} of {len(verdicts)} claims confirmed: {page}"]
     sys.stdout.write("\n".join(lines) + "\n")
+    # A step may fail that no claim names.
     return int(good < len(verdicts) or bool(failed))
 
 

@@ -76,8 +76,7 @@ def judge(claims: Sequence[Claim], found: Mapping[str, Section | str]) -> list[V
     verdicts = []
     for claim in claims:
         measured = found[claim.step]
-        if isinstance(measured, Section):
-            verdicts.append(Verdict(claim, measured.values[claim.number]))
-        else:
-            verdicts.append(Verdict(claim, trouble=measured))
+        failed = isinstance(measured, str)
+        number = math.nan if failed else measured.values[claim.number]
+        verdicts.append(Verdict(claim, number, measured if failed else ""))
     return verdicts

@@ -2,6 +2,7 @@
 
 from contextlib import redirect_stdout
 from io import StringIO
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ NOTEBOOKS = ("01_one_adapter_many_tasks", "02_two_hop_averaging")
 
 def verify_theorems() -> Section:
     """Verify the whole registry and run its controls."""
-    theorems = load_theorems()
-    reports = list(verify_all([theorem.label for theorem in theorems]))
-    rows = [
-        (r.label, theorem.statement, r.status, r.cases, r.worst_slack, r.controls, r.trouble)
-        for r, theorem in zip(reports, theorems, strict=True)
-    ]
-    return Section(tuple(rows), {"failed": sum(not r.ok for r in reports)})
+    rows, failed = list[tuple[Any, ...]](), 0
+    theorems = {theorem.label: theorem for theorem in load_theorems()}
+    for r in verify_all([*theorems]):
+        named = (r.label, theorems[r.label].statement, r.status)
+        rows.append((*named, r.cases, r.worst_slack, r.controls, r.trouble))
+        failed += not r.ok
+    return Section(tuple(rows), {"failed": failed})
 
 
 def merge_pair(build: Path) -> Section:
@@ -37,11 +38,12 @@ def merge_pair(build: Path) -> Section:
     together, rows, short = aligned([one, two]), list[tuple[Any, ...]](), 0.0
     for method, rank in RANKS.items():
         merged = merge(together, method, rank=rank, rng=np.random.default_rng(0))
+        # A mean is held against the mean, all others against the sum.
         weight, audits = (0.5 if method == "mean" else 1.0), list[ModuleAudit]()
         made = audit_on_lookup(merged, together, [weight, weight], audits.append)
         write_adapter(made, build / f"merged-{method}", force=True)
         energy = sum(audit.energy for audit in audits)
-        found = [sum(getattr(audit, name) for audit in audits) for name in DISTANCES]
+        found = np.sum(list(map(attrgetter(*DISTANCES), audits)), axis=0).tolist()
         rows.append((method, max(audit.width for audit in audits), *found))
         short = max(short, (found[1] - found[0]) / energy, (found[3] - found[2]) / energy)
     svd = next(row for row in rows if row[0] == "svd")
@@ -60,6 +62,7 @@ def run_notebooks(folder: Path = Path("notebooks")) -> Section:
             if cell.cell_type != "code" or trouble:
                 continue
             try:
+                # What cells print is for readers of the notebook.
                 with redirect_stdout(StringIO()):
                     exec(compile(cell.source, f"{name}, cell {number}", "exec"), names)
             except Exception as error:  # whatever a cell raises is the finding

@@ -11,7 +11,7 @@ import numpy as np
 
 from loratheory import pretrained as lm
 from loratheory.adapters import read_adapter
-from loratheory.pretrained.metrics import Share
+from loratheory.pretrained.metrics import measure_accuracy
 from loratheory.pretrained.stand_ins import fill
 from report.claims import Section
 
@@ -34,17 +34,14 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
     """
     first, second = (lm.load_plan(PLANS / f"{name}.json") for name in ("births", "mascots"))
     both = {person: second.facts[country] for person, country in first.facts.items()}
-    kinds = ((both, first.two_hop_unread), (first.facts, first.unread))
+    asked = [fill(both, first.two_hop_unread), fill(first.facts, first.unread)]
     percents, cells = [], []
-    for facts, wordings in (*kinds, (second.facts, second.unread)):
-        prompts, answers = zip(*fill(facts, wordings), strict=True)
+    for questions in (*asked, fill(second.facts, second.unread)):
         with lm.attach(load_base(), adapters):
-            said = lm.next_token_logits(load_base(), prompts).argmax(1)
-        right = int((said == lm.first_tokens(load_base(), answers)).sum())
-        share = Share.of("", right, len(prompts))
+            share = measure_accuracy(load_base(), "", questions)
         percents.append(100 * share.part)
         interval = f"[{100 * share.low:.0f}, {100 * share.high:.0f}]"
-        cells.append(f"{right}/{len(prompts)} ({share.part:.0%} {interval})")
+        cells.append(f"{share.right}/{share.asked} ({share.part:.0%} {interval})")
     return percents, cells
 
 
@@ -74,6 +71,7 @@ def begin_training() -> Callable[[], Section]:
     """Begin both trainings in processes of their own; return what waits and evaluates them."""
     pool = ProcessPoolExecutor(len(LAYERS), mp_context=get_context("spawn"))
     made = {name: pool.submit(train_second_hop, layers) for name, layers in LAYERS.items()}
+    # The processes end by themselves, once their training is done.
     pool.shutdown(wait=False)
 
     def _evaluate() -> Section:
@@ -99,12 +97,14 @@ def compare_with_peft(merged: Path) -> Section:
     plain = _logits()
     with lm.attach(model, [read_adapter(merged)]):
         ours = _logits()
+    # Hooks that are off leave the base as it was, bit for bit.
     restored = torch.equal(plain, _logits())
     PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself
     theirs = _logits()
     load_base.cache_clear()
     moved, gaps = (ours - plain).abs().amax(1), (ours - theirs).abs().amax(1)
-    says = [[model.tokenizer.decode(int(t)) for t in x.argmax(1)] for x in (plain, ours, theirs)]
+    decode = model.tokenizer.decode
+    says = [list(map(decode, x.argmax(1)[:, None])) for x in (plain, ours, theirs)]
     rows = tuple(zip(PROMPTS, *says, moved.tolist(), gaps.tolist(), strict=True))
     gap = float((gaps / moved.clamp(min=1)).max()) if restored else float("inf")
     return Section(rows, {"gap": gap})

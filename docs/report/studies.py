@@ -6,9 +6,9 @@ from loratheory.theorems.composition.two_read_region import threshold
 from paper.build import typed
 from paper.numbers import latex_numbers
 from paper.studies import NAMES, load
-from paper.studies.window import window
+from paper.studies.window.study import Line, window
 from paper.style import drawing, file_bytes
-from paper.tables import difference, parse_query, read_table, value
+from paper.tables import look_up, read_table
 from report.claims import Section, read_claims
 
 EXACT = ("window", "merge_floor")
@@ -18,22 +18,19 @@ EXACT = ("window", "merge_floor")
 def read_tables() -> Section:
     """Look up the stored numbers that claims ask for, in the paper's query language."""
     asked = [claim.number for claim in read_claims()[0] if claim.step == "stored tables"]
-    rows = [(text, *(100 * each for each in look_up(text))) for text in asked]
+    rows = []
+    for text in asked:
+        number = look_up(text)
+        rows.append((text, 100 * number.middle, 100 * number.low, 100 * number.high))
+    # A claim holds if the whole interval is within its margin: the low end decides.
     return Section(tuple(rows), {row[0]: row[2] for row in rows})
-
-
-def look_up(text: str) -> tuple[float, float, float]:
-    """Return a stored number, or a paired difference (``… minus …``), with its interval."""
-    first, _, second = text.partition(" minus ")
-    asked = parse_query(first)
-    number = difference(asked, parse_query(second, asked.table)) if second else value(asked)
-    return number.middle, number.low, number.high
 
 
 def rerun_exactly() -> Section:
     """Rerun studies that train nothing, and locate the window's edges in the smallest model."""
     rows = tuple((name, find_gap(name)) for name in EXACT)
-    fine = window.cell(window.Config(steps=1000))
+    # Steps of a thousandth locate both edges to three digits.
+    fine = window(Line(steps=1000))
     single = min(r["coefficient"] for r in fine if r["hop_1"] > 0 and r["hop_2"] > 0)
     both = min(r["coefficient"] for r in fine if r["two_hop"] > 0)
     edges = (("single facts from", single), ("composition from", both))
@@ -49,6 +46,7 @@ def find_gap(name: str) -> float:
         stored = read_table(f"{name}/{part.name}").to_dict("records")
         rows = [row for config in part.paper for row in part.cell(config)]
         for now, before in zip(rows, stored, strict=True):
+            # Relative to the stored number, absolute below one.
             gaps += [abs(now[key] - old) / max(1.0, abs(old)) for key, old in before.items()]
     return max(gaps)
 

@@ -8,7 +8,7 @@ import nbformat
 
 FOLDED = "<details>"  # solutions and notes for lecturers open with it
 FOLDERS = ("tests/data/persons", "tests/data/mascots", "notebooks/drawings")
-PAGES = tuple(f"docs/{page}.md" for page in ("glossary", "teaching", "own_rule", "portable"))
+PAGES = ("glossary.md", "teaching.md", "how-to/check_your_method.md", "how-to/train.md")
 
 
 def handout(root: Path, folder: Path) -> None:
@@ -16,12 +16,15 @@ def handout(root: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for name in FOLDERS:
         shutil.copytree(root / name, folder / name.removeprefix("notebooks/"))
+    (folder / "how-to").mkdir()
     for name in PAGES:
-        shutil.copy(root / name, folder)
+        shutil.copy(root / "docs" / name, folder / name)
     for source in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(source, as_version=4)
+        # Solutions and notes are cells of their own.
         notebook.cells = [cell for cell in notebook.cells if not cell.source.startswith(FOLDED)]
         for cell in notebook.cells:
+            # In the handout pages lie beside the notebooks.
             cell.source = cell.source.replace("](../docs/", "](")
         nbformat.write(notebook, folder / source.name)
 

@@ -32,6 +32,7 @@ def train_small(facts: str, stand_ins: int) -> Adapter:
         theirs = fill(plan.partner_facts(number), plan.partner.sentences)
         # A stand-in is an ordinary adapter of all modules, as an unknown partner might be.
         partner = train_once(model, [*theirs, *plan.known], seed=(0, 1, number))
+        # Answers agree with the stand-in that acts.
         two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
         beside.append(StandIn(partner, [*two_hop, *theirs]))
     return train_once(model, plan.examples, seed=(0, 0), training=SMALL, beside=beside)

@@ -18,10 +18,9 @@ from paper.studies._shared.answers import (
     scores,
     second_pass,
 )
-from paper.studies._shared.library import acting, added
+from paper.studies._shared.library import acting, added, rule
 from paper.studies._shared.models import tensor
 from paper.studies._shared.rows import recall
-from paper.studies._shared.rules import rule
 
 
 @once

@@ -12,14 +12,16 @@ from loratheory.lowrank import LowRank
 from loratheory.tasks.prompts import stacked
 from loratheory.toy.transformer import Lora, Site, logits
 from paper.studies._shared.answers import accuracies, scores
-from paper.studies._shared.library import Acting, acting, activations, of
-from paper.studies._shared.rules import (
-    RULES,
+from paper.studies._shared.library import (
+    PLAIN,
+    acting,
+    activations,
     coefficients,
     layer_split,
-    placed,
+    of,
     rule,
 )
+from paper.studies._shared.rules import DECIDERS, MERGES
 
 SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 
@@ -80,10 +82,8 @@ LAWS = {
     "pair alone": (rule("pair alone"), own(lambda *_: True)),
     "oracle placement": (rule("oracle placement"), own(lambda hop, loop: hop == loop)),
     "reversed placement": (rule("reversed placement"), own(lambda hop, loop: hop != loop)),
-    "placed": (placed((0, 1), (0,)), own(lambda hop, loop: hop == 0 or loop == 0)),
     "all layers below": (layer_split(1, "below", "below"), every(1.0)),
-    "hop 2 in no layer": (layer_split(0, "above", "none"), every([1.0, 0.0, 1.0, 0.0])),
-    "split mean": (layer_split(1, "all", "above", rule("mean")), every([0.25, 0, 0.25, 0])),
+    "hop 2 in no layer": (layer_split(0, "above", "below"), every([1.0, 0.0, 1.0, 0.0])),
     "merged by the mean": (rule("ties", density=1.0, rank=64), one("ties", density=1.0, rank=64)),
     "ties": (rule("ties", **TIES), one("ties", **TIES)),
     "knots": (rule("knots", density=0.3), one("ties", space="knots", density=0.3)),
@@ -113,10 +113,7 @@ def test_a_rule_is_the_base_with_weights_changed_by_hand(law):
         )
 
 
-ROUTED = [
-    *("uniform", "arrow", "arrow, power", "arrow, peft", "subspace", "norm", "norm, soft"),
-    *("norm, z", "gates", "gates, z = 2"),
-]  # fmt: skip
+ROUTED = [*DECIDERS]
 
 
 @pytest.mark.parametrize("name", ROUTED)
@@ -153,7 +150,7 @@ def test_routed_outputs_are_mixtures_token_by_token(name):
 def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
     first = library().adapters[0]
     alone = library().having([first])
-    act = Acting(rule(name)(alone))
+    act = rule(name)(alone)
     x = activations(library().bases)[SITES[0]].repeat_interleave(2, 0)
     out, wanted = act(SITES[0], x), first(SITES[0], x)
     weights = act.on[SITES[0]]
@@ -176,28 +173,18 @@ def test_a_map_that_only_some_adapt_is_left_alone_or_summed():
     first = library().adapters[0]
     name = "layers.0.mlp.in"
     partial = Lora({name: first.up[name]}, {name: first.down[name]}, first.scale)
-    both = Acting(coefficients(2.0, 0.5)(library().having([partial, first])))
+    both = coefficients(2.0, 0.5)(library().having([partial, first]))
     x, y = torch.ones(4, 1, 16), torch.ones(4, 1, 64)
     assert torch.allclose(both(SITES[0], x), 2.5 * first(SITES[0], x))
     assert torch.allclose(both(SITES[1], y), 0.5 * first(SITES[1], y))
-    assert Acting(rule("sum")(library().having([partial])))(SITES[1], y) is None
+    assert rule("sum")(library().having([partial]))(SITES[1], y) is None
 
 
-@pytest.mark.parametrize("row", RULES.values(), ids=lambda row: row.name)
-def test_every_row_says_what_it_is_called_and_acts(row):
-    assert RULES[row.name] is row
-    assert row.label
-    if row.name == "largest response norm":
-        with pytest.raises(ValueError, match="need a language model"):
-            row.act(library())
-        return
-    reuse = row.act(library())
-    size = reuse.library.size
-    assert len(reuse.shares(SITES[0], 0)) == size
-    assert (row.needs == "ordinary inputs") <= (reuse.route is not None)
-    if row.make is not None:
+@pytest.mark.parametrize("name", [*PLAIN, *MERGES, *DECIDERS])
+def test_every_method_acts_and_takes_only_its_own_options(name):
+    made = rule(name)(library())
+    assert len(made.shares(SITES[0], 0)) == made.library.size
+    assert (name in DECIDERS or "gates" in name) == (made.route is not None)
+    if name in MERGES or name in DECIDERS:
         with pytest.raises(TypeError):
-            rule(row.name, colour="red")(library())
-    else:
-        with pytest.raises(KeyError, match="has no options"):
-            rule(row.name, density=0.5)
+            rule(name, colour="red")(library())(SITES[0], torch.zeros(4, 1, 16))

@@ -16,10 +16,10 @@ from loratheory.pretrained import Training
 from paper.numbers import provenance, results, sections
 from paper.studies import FOLDER, NAMES, load
 from paper.studies._shared.configs import Small
-from paper.studies._shared.problems import MEASURED, Size
 from paper.studies._shared.run import plain, table_text
+from paper.studies.word_problems.problems import MEASURED, Size
 from paper.style import drawing, file_bytes
-from paper.tables import QueryError, read_table
+from paper.tables import read_table
 
 PARTS = [(name, part.name) for name in NAMES for part in load(name).parts]
 SHARES = ("two_hop", "hop_1", "hop_2", "other_", "stepwise", "says_bridge")
@@ -151,17 +151,6 @@ def test_every_number_of_the_results_page_is_found(study):
     text = "\n".join(asked.values())
     assert "**Question.**" in text
     assert "**Prediction.**" in text
-
-
-def test_a_results_page_that_asks_for_what_no_table_has_is_refused(tmp_path):
-    for name in ("window", "lm_order"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "results.md").write_text("# x\n\nIt is {nothing}.\n")
-    (tmp_path / "window" / "table.csv.gz").write_bytes(gzip.compress(b"part,seed\nwindow,0\n"))
-    with pytest.raises(QueryError, match="no column nothing"):
-        results("window", tmp_path)
-    with pytest.raises(QueryError, match="no table of 'lm_order'"):
-        results("lm_order", tmp_path)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from paper.numbers import fill_queries, latex_numbers, sections
-from paper.tables import QueryError, difference, lookup, parse_query, read_table, value
+from paper.tables import QueryError, look_up, lookup, read_table
 
 ROWS = """part,seed,rule,share,right,word
 one,0,sum,0.5,1,none
@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 
 def of(query, folder):
-    return value(parse_query(query), folder).middle
+    return look_up(query, folder=folder).middle
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_a_part_has_its_own_columns(folder):
 
 
 def test_a_difference_is_paired_and_a_lookup_leaves_the_base_out(folder):
-    one, two = (parse_query(f"toy/one: right; share=0.5; rule={rule}") for rule in ("sum", "mean"))
+    one, two = (f"toy/one: right; share=0.5; rule={rule}" for rule in ("sum", "mean"))
     with pytest.raises(QueryError, match="not on the same bases"):
-        difference(one, two, folder)
-    same = difference(one, one, folder)
+        look_up(f"{one} minus {two}", folder=folder)
+    same = look_up(f"{one} minus {one}", folder=folder)
     assert (same.middle, same.low, same.high) == (0, 0, 0)
     rows = pd.DataFrame({"seed": [0, 1, 2], "x": [1.0, 2.0, 6.0], "k": ["a", "a", "b"]})
     found = lookup(rows, "x", ["k"]).tolist()
@@ -100,7 +100,7 @@ def test_a_mean_over_bases_by_a_second_road(column, where):
         rows = rows[rows[key] == wanted]
     means = [group[column].mean() for _, group in rows.groupby("seed")]
     query = "; ".join([f"lm_training/portable: {column}", *(f"{k}={v}" for k, v in where.items())])
-    found = value(parse_query(query))
+    found = look_up(query)
     assert found.middle == pytest.approx(sum(means) / len(means))
     assert found.low < found.middle < found.high
 

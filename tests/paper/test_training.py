@@ -11,10 +11,6 @@ from paper.studies._shared.rows import pooled
 from paper.studies._shared.training import alike, exchanged, library, norms
 
 
-class Found(Exception):
-    """The name under which an adapter would be kept."""
-
-
 def test_edited_chains_were_held_out_and_pairs_share_no_entity():
     found = taught()
     for replica, (one, other) in enumerate(zip(*found.edits, strict=True)):

@@ -96,9 +96,9 @@ def test_shares_are_counted_with_and_without_banned_words(model, asked):
     rows = torch.arange(len(bridges))
     logits[rows[::2], bridges[::2]] = 2.0
     found = whereabouts.right(model, logits, asked)
-    assert found == {"vocabulary": 0.5, "candidates": 1.0, "bridge": 0.5}
+    assert found == {"two_hop_vocabulary": 0.5, "two_hop": 1.0, "says_bridge": 0.5}
     banned = whereabouts.right(model, logits, asked, sorted({*asked.bridges}))
-    assert banned == {"vocabulary": 1.0, "candidates": 1.0, "bridge": 0.0}
+    assert banned == {"two_hop_vocabulary": 1.0, "two_hop": 1.0, "says_bridge": 0.0}
 
 
 def test_nothing_is_written_along_projected_directions_above_the_split(model, pair, both):
@@ -156,11 +156,7 @@ def patched_by_hand(model, layers, prompt, at):
     return logits
 
 
-def test_adapters_in_halves_change_no_other_layer(both):
-    for name, (first, second) in {
-        "right halves": ({0}, {1}),
-        "wrong halves": ({1}, {0}),
-    }.items():
-        for hop, layers in enumerate((first, second)):
-            made = both.adapter(hop, name)
-            assert {int(module.split(".")[2]) for module in made} == layers
+@pytest.mark.parametrize(("name", "layers"), [("right halves", (0, 1)), ("wrong halves", (1, 0))])
+def test_adapters_in_halves_change_no_other_layer(both, name, layers):
+    for hop, layer in enumerate(layers):
+        assert {int(module.split(".")[2]) for module in both.adapter(hop, name)} == {layer}

@@ -64,17 +64,6 @@ def test_a_theorem_that_fails_is_counted(monkeypatch):
     assert section.rows[1][-1] == bad.trouble
 
 
-def test_stored_adapters_are_small_and_complete():
-    folder = ROOT / "paper" / "adapters"
-    files = sorted(folder.glob("*/*/adapter_model.safetensors"))
-    assert [f"{file.parts[-3]}/{file.parts[-2]}" for file in files] == [
-        f"{training}/{facts}"
-        for training in ("composing", "standard")
-        for facts in ("births", "mascots")
-    ]
-    assert sum(file.stat().st_size for file in files) < 6e6
-
-
 def test_right_answers_are_counted_by_kind(monkeypatch):
     """A model that always says one animal is right where that animal is the answer."""
     torch = pytest.importorskip("torch")
@@ -83,6 +72,8 @@ def test_right_answers_are_counted_by_kind(monkeypatch):
 
     from report import language
 
+    from loratheory.pretrained import metrics
+
     monkeypatch.chdir(ROOT)
     plans = {n: language.lm.load_plan(language.PLANS / f"{n}.json") for n in ("births", "mascots")}
     words = sorted({*plans["births"].facts.values(), *plans["mascots"].facts.values()})
@@ -90,13 +81,10 @@ def test_right_answers_are_counted_by_kind(monkeypatch):
     monkeypatch.setattr(language, "load_base", lambda: None)
     monkeypatch.setattr(language.lm, "attach", lambda *_: nullcontext())
     monkeypatch.setattr(
-        language.lm, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
+        metrics, "first_tokens", lambda _, names: torch.tensor([words.index(n) for n in names])
     )
-    monkeypatch.setattr(
-        language.lm,
-        "next_token_logits",
-        lambda _, prompts: torch.eye(len(words))[[always] * len(prompts)],
-    )
+    says = torch.eye(len(words))[[always]]
+    monkeypatch.setattr(metrics, "next_token_logits", lambda _, asked: says.repeat(len(asked), 1))
     percents, cells = language.evaluate([])
     people = sum(country == "Peru" for country in plans["births"].facts.values())
     assert percents == pytest.approx([100 * people / 20, 0, 5])

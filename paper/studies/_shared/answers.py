@@ -1,6 +1,7 @@
 """Answers of small transformers: logits in one or more passes, accuracies, and rows of tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,9 +12,8 @@ from loratheory.tasks.prompts import Prompts, stacked
 from loratheory.tasks.two_hop import Trials
 from loratheory.toy.transformer import Adapt, Pass, logits
 from paper.studies._shared.bases import Bases
-from paper.studies._shared.library import Accuracies
+from paper.studies._shared.library import Accuracies, by_hop
 from paper.studies._shared.models import tensor
-from paper.studies._shared.rules import in_turn
 from paper.studies._shared.training import Taught
 
 
@@ -25,13 +25,12 @@ def hop_by_hop(
     The answer to ``x r1`` becomes the subject of ``· r2``, and so on, so that the state between two
     reads is always a token (``thm:clean-up-bridge``). Costs one pass per relation.
     """
-
-    def _next(place: int) -> Callable[[Tensor], Tensor]:
-        return lambda scores: torch.stack([scores[:, :, -1].argmax(-1), tokens[..., place]], dim=-1)
-
-    steps = [lambda _: tokens[..., :2], *map(_next, range(2, tokens.shape[2]))]
-    first, *more = in_turn(lambda asked: one_pass(bases, asked, adapt), steps)
-    return torch.cat([first, *(one[:, :, -1:] for one in more)], dim=2)
+    parts = [one_pass(bases, tokens[..., :2], adapt)]
+    for place in range(2, tokens.shape[2]):
+        subject = parts[-1][:, :, -1].argmax(-1)
+        asked = torch.stack([subject, tokens[..., place]], dim=-1)
+        parts.append(one_pass(bases, asked, adapt)[:, :, -1:])
+    return torch.cat(parts, dim=2)
 
 
 def second_pass(
@@ -50,6 +49,7 @@ def second_pass(
     for layer in range(config.depth):
         x = run.layer(x, 0, layer, length)
     last = torch.arange(x.shape[1]) % length == length - 1
+    # The last token asks: it keeps its embedding.
     x = torch.where(last[:, None], start, x)
     for loop in range(config.loops):
         for layer in range(config.depth):
@@ -76,6 +76,7 @@ def scores(
     There is one set of prompts for each replica, all of one size. An empty `passes` stands for
     those of the rule that acts.
     """
+    # Replicas side by side: one pass for all.
     rows = stacked(list(prompts))
     ask = PASSES[passes or getattr(adapt, "passes", "one")]
     with torch.inference_mode():
@@ -87,6 +88,7 @@ def scores(
 def margin(logits: Float[np.ndarray, "E B V"], answer: np.ndarray) -> Float[np.ndarray, "E B"]:
     """Return the answer's logit less the largest other one; positive where it wins."""
     own = np.take_along_axis(logits, answer[..., None], axis=-1)
+    # A tie is no win: the margin is then zero.
     rest = logits.copy()
     np.put_along_axis(rest, answer[..., None], -np.inf, axis=-1)
     return own[..., 0] - rest.max(axis=-1)
@@ -116,7 +118,7 @@ def accuracies(library: Taught, acts: Sequence[Adapt | None]) -> Accuracies:
     two-hop questions about other subjects get the edited answers, ``chance`` the score of one
     constant answer.
     """
-    each = [_asked(library.bases, *one) for one in zip(library.trials, acts, strict=True)]
+    each = list(map(partial(_asked, library.bases), library.trials, acts))
     return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
 
 
@@ -125,12 +127,10 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
         prompts = [getattr(one, kind) for one in trials]
         return accuracy(bases, prompts if hop is None else [one[hop] for one in prompts], adapt)
 
-    hops = range(bases.setting.hops)
-    return {
-        "two_hop": _right("questions"),
-        **{f"hop_{j + 1}": _right("hops", j) for j in hops},
-        "other_hops": np.mean([_right("other_hops", j) for j in hops], axis=0),
-        "other_two_hop": _right("other_questions"),
-        "shortcut": _right("shortcut"),
-        "chance": np.array([one.chance for one in trials]),
-    }
+    hops, found = range(bases.setting.hops), {"two_hop": _right("questions")}
+    found |= by_hop("hop", map(partial(_right, "hops"), hops))
+    found["other_hops"] = np.mean([_right("other_hops", hop) for hop in hops], axis=0)
+    found["other_two_hop"] = _right("other_questions")
+    found["shortcut"] = _right("shortcut")
+    found["chance"] = np.array([one.chance for one in trials])
+    return found

@@ -1,8 +1,8 @@
 """Small transformers that know a world's facts, trained once per seed and setting, and cached."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,17 +19,7 @@ from loratheory.tasks.two_hop import (
     split,
     world,
 )
-from loratheory.toy.transformer import (
-    BASE,
-    BusyError,
-    Config,
-    Part,
-    Recipe,
-    descend,
-    parameters,
-    stored,
-    trained_base,
-)
+from loratheory.toy import transformer as toy
 from paper.studies._shared.models import Models, batches, digest
 
 ROWS = 96  # prompts a step
@@ -69,21 +59,18 @@ class Setting:
     steps: int = 700
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> toy.Recipe:
         """Recipe of the training."""
-        return replace(BASE, steps=self.steps)
+        return replace(toy.BASE, steps=self.steps)
 
-    def config(self, vocabulary: int) -> Config:
+    def config(self, vocabulary: int) -> toy.Config:
         """Return the configuration of the transformer for this many tokens."""
-        return Config(
-            vocabulary=vocabulary,
-            width=self.width,
-            depth=self.depth,
-            loops=self.loops,
-            window=self.window,
-            noise=self.noise,
-            supervision=self.supervision if self.loops > 1 else 0.0,
-        )
+        mine = {
+            name: getattr(self, name) for name in ("width", "depth", "loops", "window", "noise")
+        }
+        # A single loop has no earlier answer to supervise.
+        supervision = self.supervision if self.loops > 1 else 0.0
+        return toy.Config(vocabulary=vocabulary, supervision=supervision, **mine)
 
 
 @dataclass(frozen=True)
@@ -122,9 +109,9 @@ class PlainSetting(Setting):
     decay: float = 1.0
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> toy.Recipe:
         """Recipe of the training."""
-        return Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
+        return toy.Recipe(steps=self.steps, rate=self.rate, warmup=100, decay=self.decay)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,34 +132,27 @@ def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
     A base depends only on its seed and the setting. Training takes about 12 s of one core for each
     at the setting's defaults.
     """
-    size = {name: getattr(setting, name) for name in ("hops", "entities", "spare")}
-    worlds = {seed: world(seed, **size) for seed in seeds}
-    splits = {
-        seed: split(one, setting.coverage, rng=np.random.default_rng([seed, 1]))
-        for seed, one in worlds.items()
-    }
-    config = setting.config(worlds[seeds[0]].vocabulary)
-
-    def _base(seed: int, wait: bool) -> dict[str, Tensor]:
-        sets = pretraining(worlds[seed], splits[seed], identity=setting.identity)
-        return stored(
-            {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)},
-            lambda: trained_base(config, setting.recipe, batches(sets, ROWS, [seed, 2]), [seed]),
-            wait=wait,
+    worlds, splits, each = list[World](), list[Split](), []
+    for seed in seeds:
+        facts = world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
+        parts = split(facts, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        config = setting.config(facts.vocabulary)
+        sets = pretraining(facts, parts, identity=setting.identity)
+        key = {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)}
+        drawn = batches(sets, ROWS, [seed, 2])
+        each.append(
+            toy.stored(key, partial(toy.trained_base, config, setting.recipe, drawn, [seed]))
         )
-
-    each: dict[int, dict[str, Tensor]] = {}
-    for wait in (False, True):  # first those that no other process is training
-        for seed in [seed for seed in seeds if seed not in each]:
-            with suppress(BusyError):
-                each[seed] = _base(seed, wait)
-    weights = {name: torch.cat([each[seed][name] for seed in seeds]) for name in each[seeds[0]]}
-    known = tuple(worlds.values()), tuple(splits.values())
-    return Bases(tuple(seeds), config, weights, setting.hops + 1, setting, *known)
+        worlds.append(facts)
+        splits.append(parts)
+    weights = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+    known = setting.hops + 1, setting, tuple(worlds), tuple(splits)
+    return Bases(tuple(seeds), config, weights, *known)
 
 
 def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
     """Return fingerprints of these sets and of the order in which they are drawn."""
+    # The order of the data is in the key: another stream trains another base.
     first = sampled(sets, rows, rng=np.random.default_rng([seed, 2]))
     return {"data": digest(sets), "order": digest([first])}
 
@@ -206,10 +186,12 @@ def combinations(
     asked = every(world)
     facts = asked.relations * world.size + along(world, asked)[:, :-1]
     lone = rng.random(world.maps.shape) < unseen
+    # Edits are of first relations, whose facts trained questions show.
     lone[:, 0] = False
     first, second = (table.ravel()[one] for table, one in zip(lone, facts.T, strict=True))
     free = ~(first | second)
     inside = free & (rng.random(len(asked)) < coverage)
+    # Each fact of a held-out question is needed by some trained one.
     inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
     parts = (inside, free & ~inside, first & ~second, second & ~first, first & second)
     return Combinations(*(asked[np.flatnonzero(part)] for part in parts))
@@ -224,26 +206,29 @@ def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, 
     rng = np.random.default_rng([seed, 1])
     parts = combinations(facts, setting.coverage, setting.unseen, rng=rng)
     two_hop, *single = pretraining(facts, parts, identity=setting.identity)
+    # Sets are drawn with equal chances: a repeated one counts more.
     sets = [*[two_hop] * setting.share, *single]
     config = setting.config(facts.vocabulary)
 
     def _train() -> dict[str, Tensor]:
         kept = dict[str, Tensor]()
-        leaves = {n: x.requires_grad_() for n, x in parameters(config, [seed]).items()}
+        # The leaves are trained in place, so stages are copies.
+        leaves = {n: x.requires_grad_() for n, x in toy.parameters(config, [seed]).items()}
 
         def _keep(step: int, _: Tensor) -> None:
             if step + 1 in stages:
                 kept.update({f"{step + 1}.{n}": x.detach().clone() for n, x in leaves.items()})
 
-        part = Part(slice(0, 1), leaves, None, leaves)
+        part = toy.Part(slice(0, 1), leaves, None, leaves)
         drawn = batches(sets, setting.rows, [seed, 2])
-        descend(config, setting.recipe, drawn, [seed], [part], _keep)
+        toy.descend(config, setting.recipe, drawn, [seed], [part], _keep)
         return kept
 
     named = {"kind": "plain", "setting": {"Setting": asdict(setting)}, "seed": seed}
     named |= {"stages": list(stages), **_data(sets, setting.rows, seed)}
     weights: dict[str, dict[str, Tensor]] = {}
-    for name, x in stored(named, _train).items():
+    for name, x in toy.stored(named, _train).items():
+        # Stages are kept in one file, by a prefix of the names.
         stage, _, rest = name.partition(".")
         weights.setdefault(stage, {})[rest] = x
     known = setting.hops + 1, setting, (facts,), (parts,)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from paper.studies._shared import bases as base_models
@@ -94,4 +95,4 @@ class Small:
 
 def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:
     """Return each config once for each of `CROWDS`, in this order."""
-    return tuple(replace(one, seeds=seeds) for one in configs for seeds in CROWDS)
+    return tuple(replace(one, seeds=seeds) for one, seeds in product(configs, CROWDS))

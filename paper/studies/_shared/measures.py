@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from loratheory.evaluate.answers import answers
-from loratheory.evaluate.fact_sets import ASKED, TEN, TEXT, World, questions
+from loratheory.evaluate.answers import Answers, answers
+from loratheory.evaluate.fact_adapters import Publishers, publishers
+from loratheory.evaluate.fact_sets import ASKED, BIRTH, TEN, TEXT, Items, World, questions
 from loratheory.pretrained import Model, first_tokens, kl_to_base
 from loratheory.pretrained.metrics import token_log_probs
+from paper.studies._shared import Language
 
 COLUMNS = (
     *("reach_1", "reach_2", "two_hop_vocabulary", "two_hop", "says_bridge", "known"),
@@ -27,12 +30,14 @@ def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> d
     ``leak`` the mean KL divergence from the `base` (log-probabilities that `ordinary` returned), in
     nats a token. ``reach_1`` and ``reach_2`` are NaN unless `alone` and countries are real.
     """
-    found = {name: float(right.mean()) for name, right in _right(model, world, ASKED).items()}
-    found |= _beside_questions(model, world, base)
-    for name, prompts in questions(world).items() if alone else ():
-        if name.startswith("reach"):
-            found[name] = float(answers(model, prompts).vocabulary_right.mean())
-    return {name: found.get(name, float("nan")) for name in COLUMNS}
+    found = dict.fromkeys(COLUMNS, float("nan")) | _beside_questions(model, world, base)
+    for name, right in _right(model, world, ASKED).items():
+        found[name] = float(right.mean())
+    asked = questions(world)
+    for name in ("reach_1", "reach_2"):
+        if alone and name in asked:
+            found[name] = accuracy(model, asked[name])
+    return found
 
 
 def by_sentence(
@@ -49,44 +54,52 @@ def by_sentence(
     the same in all dictionaries. Single hops are not asked of an adapter `alone`: NaN.
     """
     same = _beside_questions(model, world, base)
-    same.pop("text")
+    # Losses of single sentences say little beside the drift.
+    del same["text"]
     right = _right(model, world, sentences, alone=alone)
-    each = {name: rows.mean(axis=1) for name, rows in right.items()}
-    return [
-        {**{name: float(shares[k]) for name, shares in each.items()}, **same}
-        for k in range(len(each["two_hop"]))
-    ]
+    # A row for each sentence.
+    shares = pd.DataFrame({name: rows.mean(axis=1) for name, rows in right.items()})
+    return [{**row, **same} for row in shares.to_dict("records")]
 
 
 def _right(
     model: Model, world: World, sentences: Mapping[str, Sequence[str]], *, alone: bool = False
 ) -> dict[str, np.ndarray]:
     """Which questions are answered rightly, a row for each sentence; single hops NaN if `alone`."""
-    asked, size = questions(world, sentences), len(world.first)
+    asked, shape = questions(world, sentences), (-1, len(world.first))
     two_hop = answers(model, asked["two_hop"])
     bridges = [*world.first.values()] * len(sentences["two_hop"])
     found = {
-        "two_hop": two_hop.right,
-        "two_hop_vocabulary": two_hop.vocabulary_right,
-        "says_bridge": two_hop.tokens == first_tokens(model, bridges).numpy(),
+        "two_hop": two_hop.right.reshape(shape),
+        "two_hop_vocabulary": two_hop.vocabulary_right.reshape(shape),
+        "says_bridge": (two_hop.tokens == first_tokens(model, bridges).numpy()).reshape(shape),
     }
     for name in ("hop_1", "hop_2"):
-        found[name] = np.full(len(asked[name]), np.nan)
-        if not alone:
-            found[name] = answers(model, asked[name]).vocabulary_right
-    return {name: right.reshape(-1, size) for name, right in found.items()}
+        right = np.full(len(asked[name]), np.nan)
+        found[name] = right if alone else answers(model, asked[name]).vocabulary_right
+        found[name] = found[name].reshape(shape)
+    return found
 
 
 def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]:
     """What is measured in sentences of the training data, on known facts and on ordinary text."""
-    asked = {name: one for name, one in questions(world).items() if name.endswith("trained")}
-    asked["known"] = world.questions["other_facts"]
-    found = {
-        name: float(answers(model, prompts).vocabulary_right.mean())
-        for name, prompts in asked.items()
-    }
+    asked, found = questions(world), dict[str, float]()
+    for name in ("hop_1_trained", "hop_2_trained"):
+        found[name] = accuracy(model, asked[name])
+    found["known"] = accuracy(model, world.questions["other_facts"])
     now, came = ordinary(model)
     return found | {"text": -float(came.mean()), "leak": kl_to_base(base, now)}
+
+
+def accuracy(model: Model, asked: Items) -> float:
+    """Return the share of questions whose right answer leads the whole vocabulary."""
+    return float(answers(model, asked).vocabulary_right.mean())
+
+
+def begin(config: Language, **world: str) -> tuple[Publishers, Any]:
+    """Return the authors of a seed's world on the language model, and `ordinary` of the base."""
+    both = publishers(config.base(dtype="bfloat16"), config.seed, **world)
+    return both, ordinary(both.model)[0]
 
 
 def ordinary(model: Model) -> tuple[Any, Any]:
@@ -95,3 +108,16 @@ def ordinary(model: Model) -> tuple[Any, Any]:
     Costs a pass over a dozen sentences.
     """
     return token_log_probs(model, TEXT)
+
+
+def hop_by_hop(model: Model, facts: World) -> Answers:
+    """Return the answers to two-hop questions if the first hop's answer is put into the second.
+
+    The likeliest of the world's countries is put in. Costs two passes a question.
+    """
+    one, two = BIRTH.trained[0], facts.about.trained[0]
+    said = answers(model, facts.questions["hop_1"]).words
+    asked = []
+    for (person, word), country in zip(facts.two_hop.items(), said, strict=True):
+        asked.append((f"{one.format(person)} {country}. {two.format(country)}", word))
+    return answers(model, asked)

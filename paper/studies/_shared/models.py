@@ -74,5 +74,6 @@ def fitted(
         parts,
         lambda: trained_lora(config, weights, start, recipe, batches, seeds, beside).tensors(),
     )
-    up, down = ({name: factors[f"{name}.{side}"] for name in start.up} for side in ("up", "down"))
+    up = {name: factors[f"{name}.up"] for name in start.up}
+    down = {name: factors[f"{name}.down"] for name in start.up}
     return Lora(up, down, start.scale)

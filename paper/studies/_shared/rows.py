@@ -1,10 +1,12 @@
 """Rows of tables: ways of using adapters of small transformers, measured side by side."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+from math import nan
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loratheory.shapes import Float
 from loratheory.tasks.prompts import joined
@@ -12,10 +14,9 @@ from loratheory.tasks.two_hop import every, plain
 from loratheory.toy.transformer import ATTENTION, Adapt, Lora
 from paper.studies._shared.answers import accuracies, accuracy
 from paper.studies._shared.bases import PARTS, Bases, PlainSetting, grown
-from paper.studies._shared.library import Accuracies, acting, added
-from paper.studies._shared.rules import Act, rule
+from paper.studies._shared.library import acting, added, rule
 from paper.studies._shared.run import Row
-from paper.studies._shared.training import KINDS, Taught, Teaching, learned, library, retrained
+from paper.studies._shared.training import Taught, Teaching, learned, library, retrained
 
 
 def by_part(bases: Bases, passes: str) -> dict[str, float]:
@@ -25,12 +26,11 @@ def by_part(bases: Bases, passes: str) -> dict[str, float]:
     """
     [facts], [parts] = bases.worlds, bases.splits
     single = [plain(facts, every(facts, start=hop, hops=1)) for hop in range(facts.hops)]
-    asked = {"facts": joined(single)}
-    asked |= {name: plain(facts, getattr(parts, name)).final() for name in PARTS}
-    return {
-        name: accuracy(bases, [rows], None, passes).item() if len(rows) else float("nan")
-        for name, rows in asked.items()
-    }
+    found = {"facts": accuracy(bases, [joined(single)], None, passes).item()}
+    for name in PARTS:
+        asked = plain(facts, getattr(parts, name)).final()
+        found[name] = accuracy(bases, [asked], None, passes).item() if len(asked) else nan
+    return found
 
 
 def recall(
@@ -40,43 +40,28 @@ def recall(
 
     All adapters of the hop act, multiplied by `times`; the facts are those of one pair, or all.
     """
-    asked = library.trials if pair is None else library.trials[pair : pair + 1]
-    right = [
-        accuracy(library.bases, [one.hops[hop] for one in trials], added(each, [times] * len(each)))
-        for hop, each in enumerate(by_hop)
-        for trials in asked
-    ]
+    right = []
+    for number in range(library.asked) if pair is None else [pair]:
+        for hop, adapters in enumerate(by_hop):
+            act = added(adapters, [times] * len(adapters))
+            right.append(accuracy(library.bases, library.facts(hop, number), act))
     return np.asarray(np.mean(right, axis=0))
 
 
-More = Callable[[Sequence[Any], Accuracies], Mapping[str, Any]]
-"""A function from what acts for each pair, and its accuracies, to further columns."""
+Arm = tuple[str, Any, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
+"""One way of using adapters: its name, the method or what acts for each pair, and further columns,
+or a function from what acts to these."""
 
 
-@dataclass(frozen=True, eq=False)
-class Arm:
-    """One way of using adapters in a study, with its predicted two-hop accuracy and extra columns.
+def arm(name: str, predicted: Any = None, act: Any = None, **columns: Any) -> Arm:
+    """Return an `Arm`; without `act`, it uses the method of that name.
 
-    `act` is a rule, or what acts for each pair. If `predicted` is None, the table has no column of
-    predictions. Extra columns replace accuracies of the same name.
+    `predicted`, a two-hop accuracy, is the last column, if there is one. Columns replace accuracies
+    of the same name.
     """
-
-    name: str
-    predicted: Any
-    act: Act | Sequence[Adapt]
-    more: More | None
-    columns: Mapping[str, Any]
-
-
-def arm(
-    name: str,
-    predicted: Any = None,
-    act: Act | Sequence[Adapt] | None = None,
-    more: More | None = None,
-    **columns: Any,
-) -> Arm:
-    """Return an `Arm`; without `act`, it uses the rule of `RULES` that has its name."""
-    return Arm(name, predicted, rule(name) if act is None else act, more, columns)
+    if predicted is not None:
+        columns["predicted"] = predicted
+    return name, rule(name) if act is None else act, columns
 
 
 def compared(
@@ -84,35 +69,26 @@ def compared(
 ) -> list[Row]:
     """Measure all arms and return the rows of a study, one for each arm, base and repetition.
 
-    Columns are `head`, the accuracies, `beside`, the arm's own columns and the prediction.
+    Columns are `head`, the accuracies, `beside` and the arm's own.
     """
     table: list[Row] = []
-    for one in arms:
-        acts = acting(library, one.act) if callable(one.act) else one.act
+    for name, act, columns in arms:
+        acts = acting(library, act) if callable(act) else act
         right = accuracies(library, acts)
-        more = {**beside, **one.columns, **(one.more(acts, right) if one.more else {})}
-        last = {} if one.predicted is None else {"predicted": one.predicted}
-        table += rows(library, {**head, "rule": one.name}, right, **more, **last)
+        more = columns(acts) if callable(columns) else columns
+        table += rows(library, {**head, "rule": name}, {**right, **beside, **more})
     return table
 
 
-def rows(
-    library: Taught, names: Mapping[str, Any], accuracies: Accuracies, **more: object
-) -> list[Row]:
+def rows(library: Taught, names: Mapping[str, Any], columns: Mapping[str, Any]) -> list[Row]:
     """Return one row of a table for each base and repetition.
 
-    Columns are `names` (the cell's settings and the rule), ``seed`` and ``set``, the accuracies,
-    and `more`, whose values are numbers, words or arrays (E,).
+    Columns are `names` (the cell's settings and the rule), ``seed`` and ``set``, and `columns`,
+    whose values are numbers, words or arrays (E,).
     """
-    count = len(library.replicas)
-    each = {
-        name: np.broadcast_to(np.asarray(column), count).tolist()
-        for name, column in (accuracies | more).items()
-    }
-    return [
-        {**names, "seed": seed, "set": number, **{name: column[e] for name, column in each.items()}}
-        for e, (seed, number) in enumerate(library.replicas)
-    ]
+    table = pd.DataFrame(library.replicas, columns=["seed", "set"])
+    table = table.assign(**columns)
+    return [{**names, **row} for row in table.to_dict("records")]
 
 
 def expert(of: Taught) -> Lora:
@@ -132,11 +108,12 @@ def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
     teaching = replace(of.teaching, rank=rank)
     made = []
     for hop in range(of.bases.setting.hops):
-        data = [
-            joined([*(one.hops[hop].taught for one in each), each[0].hops[hop].rehearsed])
-            for each in zip(*of.lessons, strict=True)
-        ]
-        made.append(learned(of.bases, teaching, data, (4, 0, 8 * len(KINDS) + hop)))
+        data = []
+        for each in zip(*of.lessons, strict=True):
+            # Rehearsed are those of the first pair, so that only the number of edits grows.
+            facts = [one.hops[hop].taught for one in each]
+            data.append(joined([*facts, each[0].hops[hop].rehearsed]))
+        made.append(learned(of.bases, teaching, data, (4, 0, 32 + hop)))
     return tuple(made)
 
 
@@ -153,9 +130,8 @@ def grown_libraries(
     layers : mapping
         For each library's name where it is trained, as in `retrained`; where empty, in all layers.
     """
-    own = {field.name for field in fields(PlainSetting)} - {"steps"}
-    given = {name: value for name, value in vars(config).items() if name in own}
-    setting = PlainSetting(steps=max(config.stages), **given)
+    own = {field.name for field in fields(PlainSetting)} & {*vars(config)} - {"steps"}
+    setting = PlainSetting(steps=max(config.stages), **{name: vars(config)[name] for name in own})
     teaching = Teaching(
         config.facts, 1, config.sets, steps=config.trained, retained=config.retained
     )

@@ -9,30 +9,38 @@ grows in the same way: cells that it already has are kept.
 ``joblib.parallel_config(backend="dask")`` around `run` sends the cells to a Dask cluster.
 """
 
-import csv
 import dataclasses
 import gzip
 import io
 import json
+import os
 import platform
+import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice, product
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
+import pandas as pd
+from threadpoolctl import threadpool_info
+
 from loratheory.store import content_hash, write_whole
-from paper.studies._shared.machine import machine
 
 Row = dict[str, str | int | float]
 DECIMALS = 9  # what lies beyond may differ between processors
 PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
+CPUINFO = Path("/proc/cpuinfo")
+# Instruction sets by which libraries choose their kernels, as Linux names them on x86 and ARM.
+KERNELS = re.compile(r"avx|amx|fma|f16c|neon|asimd|sve|bf16|i8mm")
 
 
 class StudyError(RuntimeError):
@@ -62,9 +70,8 @@ class Part:
     def configs(self, profile: str) -> dict[str, Any]:
         """Return the configs of a profile by key, a hash of the part and of all fields."""
         chosen = self.quick if profile == "quick" else self.paper
-        return {
-            content_hash({"part": self.name, "config": plain(config)}): config for config in chosen
-        }
+        keys = [content_hash({"part": self.name, "config": plain(config)}) for config in chosen]
+        return dict(zip(keys, chosen, strict=True))
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ def part(
 ) -> Part:
     """Return a `Part` with these configs."""
     return Part(name, cell, tuple(quick), tuple(paper))
+
+
+def grid(config: Callable[..., Any], **values: Iterable[Any]) -> list[Any]:
+    """Return the configs of all combinations of these fields' values, the last varying fastest."""
+    return [config(**dict(zip(values, each, strict=True))) for each in product(*values.values())]
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -125,21 +137,26 @@ def run(
     """
     from joblib import Parallel, delayed
 
-    cells = {key: (p, c) for p in study.parts for key, c in p.configs(profile).items()}
-    done = {**_cells_of_table(study, profile, folder), **_cells_of_files(folder)}
+    cells: dict[str, tuple[Any, Any]] = {}
+    for one in study.parts:
+        cells |= {key: (one.cell, config) for key, config in one.configs(profile).items()}
+    # Files come second: a cell that was run again replaces that of the table.
+    done = _cells_of_table(study, profile, folder)
+    for file in folder.glob("cells/*.json"):
+        done[file.stem] = json.loads(file.read_bytes())
     missing = [key for key in cells if key not in done]
     if not missing and (folder / "provenance.json").exists() and not (folder / "cells").exists():
         return folder / "table.csv.gz"
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
-    # what is known now must survive the moment in which the table is replaced
-    for key, cell in done.items():
-        if key in cells and not (folder / "cells" / f"{key}.json").exists():
-            _keep(folder, key, cell)
-    tasks = (delayed(run_cell)(key, cells[key][0].cell, cells[key][1]) for key in missing)
+    # What is known now must survive the moment in which the table is replaced.
+    for key in cells.keys() & done.keys():
+        _keep(folder, key, done[key])
+    # A generator, so that configs are pickled only as cells are started.
+    tasks = (delayed(run_cell)(key, *cells[key]) for key in missing)
     troubles = []
-    for number, (key, result) in enumerate(
-        Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks), start=1
-    ):
+    # In whatever order they finish: the table has the order of the configs.
+    ran = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    for number, (key, result) in enumerate(ran, start=1):
+        # The other cells go on: hours of them are not lost for one.
         if "trouble" in result:
             troubles.append(f"{study.name}, {cells[key][1]}: {result['trouble']}")
             continue
@@ -147,6 +164,7 @@ def run(
         done[key] = result
         say(f"{study.name}: {number} of {len(missing)} cells, {result['seconds']:.1f} s")
     if troubles:
+        # Nothing was written but cells: the earlier table is still whole.
         head = f"{len(troubles)} cells failed; run again once that is mended, the others are kept"
         raise StudyError("\n".join([head, *troubles]))
     return _conclude(study, profile, folder, done)
@@ -156,8 +174,9 @@ def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[s
     """Run one cell, in whichever process; return its key and its rows, or its error as text."""
     start = time.perf_counter()
     try:
-        rows = [_plain_row(row) for row in cell(config)]
+        rows = [dict(zip(row, map(_plain, row.values()), strict=True)) for row in cell(config)]
     except Exception as error:
+        # The innermost frame says most, and errors of other processes have no traceback here.
         place = extract_tb(error.__traceback__)[-1]
         where = f"{place.filename}, line {place.lineno}"
         return key, {"trouble": f"{type(error).__name__}: {error} ({where})"}
@@ -165,29 +184,23 @@ def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[s
     return key, {"rows": rows, "seconds": seconds, "ran": environment()}
 
 
-def _plain_row(row: Mapping[str, Any]) -> Row:
-    return {str(name): _word_or_number(value) for name, value in row.items()}
-
-
-def _word_or_number(value: Any) -> str | int | float:
+def _plain(value: Any) -> str | int | float:
     """A plain word or number, of whatever array library it was."""
+    # Numbers of NumPy and PyTorch are no JSON.
     number = value.item() if hasattr(value, "item") else value
-    if not isinstance(number, str | bool | int | float):
+    if not isinstance(number, str | int | float):
         message = f"a cell of a table is a word or a number, not {type(value).__name__}: {value!r}"
         raise TypeError(message)
-    return int(number) if isinstance(number, bool) else number
+    return number
 
 
 def _keep(folder: Path, key: str, cell: Mapping[str, Any]) -> None:
+    (folder / "cells").mkdir(parents=True, exist_ok=True)
     write_whole(folder / "cells" / f"{key}.json", json.dumps(cell))
 
 
-def _cells_of_files(folder: Path) -> dict[str, Any]:
-    return {file.stem: json.loads(file.read_bytes()) for file in folder.glob("cells/*.json")}
-
-
 def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
-    """The cells of a stored table by key; none where its bytes are not those of its provenance."""
+    """The cells of a stored table by key; StudyError if it is not that of its provenance."""
     about = provenance(folder)
     if not about:
         return {}
@@ -195,31 +208,25 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
     if content_hash(text, digits=64) != about["sha256"]:
         message = f"{folder}/table.csv.gz is not the table that its provenance describes: delete it"
         raise StudyError(message)
-    rows = csv.DictReader(io.StringIO(text.decode(), newline=""))
-    found: dict[str, Any] = {}
-    described = {each["part"]: each for each in about["parts"]}
+    # Numbers stay as they are written, so that they are written again to the letter.
+    rows = iter(pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False).to_dict("records"))
+    # By part and config, whatever order their fields had when the table was written.
+    known = {}
     for one in study.parts:
-        stored = described.get(one.name, {"cells": (), "environments": ()})
-        keys = {json.dumps(plain(c)): key for key, c in one.configs(profile).items()}
-        for cell in stored["cells"]:
-            key = keys.get(json.dumps(cell["config"]))
-            mine = [_row(next(rows)) for _ in range(cell["rows"])]
-            if key is not None:
-                ran = stored["environments"]
-                found[key] = {"rows": mine, "seconds": cell["seconds"], "ran": ran}
+        for key, config in one.configs(profile).items():
+            known[one.name, json.dumps(plain(config), sort_keys=True)] = key
+    found: dict[str, Any] = {}
+    for part in about["parts"]:
+        for cell in part["cells"]:
+            mine = []
+            for row in islice(rows, cell["rows"]):
+                row.pop("part", None)
+                mine.append({name: x for name, x in row.items() if x != ""})
+            same = known.get((part["part"], json.dumps(cell["config"], sort_keys=True)))
+            if same is not None:
+                ran = part["environments"]
+                found[same] = {"rows": mine, "seconds": cell["seconds"], "ran": ran}
     return found
-
-
-def _row(row: Mapping[str, str]) -> Row:
-    """A row of a table without the column `part` and those that only other parts have."""
-    return {name: _number(x) for name, x in row.items() if x != "" and name != "part"}
-
-
-def _number(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def provenance(folder: Path) -> dict[str, Any]:
@@ -235,89 +242,88 @@ def table_text(rows: Mapping[str, Sequence[Row]]) -> str:
     Numbers are rounded to nine decimals, so that different processors give equal text. StudyError
     if rows of one part have different columns.
     """
-    columns: list[str] = []
-    for name, some in rows.items():
-        columns += [column for column in some[0] if column not in columns]
-        if strange := next((row for row in some if row.keys() != some[0].keys()), None):
-            message = f"{name}: rows have {', '.join(some[0])} and {', '.join(strange)}"
-            raise StudyError(message)
-    head = ["part"] if len(rows) > 1 else []
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*head, *columns])
+    frames = {}
     for name, some in rows.items():
         for row in some:
-            cells = [_written(row[column]) if column in row else "" for column in columns]
-            writer.writerow([name, *cells] if head else cells)
-    return buffer.getvalue()
+            # A column that only some rows have would be blank in the others, without a word.
+            if row.keys() != some[0].keys():
+                message = f"{name}: rows have {', '.join(some[0])} and {', '.join(row)}"
+                raise StudyError(message)
+        frames[name] = pd.DataFrame(some, dtype=object).map(_written)
+    # Columns that other parts lack are blank there.
+    table = pd.concat(frames, names=["part", None])
+    text: str = table.reset_index("part", drop=len(rows) == 1).to_csv(index=False)
+    return text
 
 
 def _written(value: str | int | float) -> str:
+    # Adding zero turns -0 into 0.
     return value if isinstance(value, str) else f"{round(value, DECIMALS) + 0.0:.15g}"
 
 
 def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any]) -> Path:
     """Write the table and its provenance, then remove the cells."""
     before = {each["part"]: each for each in provenance(folder).get("parts", ())}
-    rows, parts = {}, []
+    rows, parts = dict[str, list[Row]](), []
     for one in study.parts:
         configs = one.configs(profile)
         mine = [done[key] for key in configs]
         rows[one.name] = [row for cell in mine for row in cell["rows"]]
+        # What other scripts noted of a part stays.
         earlier = before.get(one.name, {})
         parts.append({**earlier, **described(one.name, configs.values(), mine)})
     text = table_text(rows).encode()
     about = {"study": study.name, "profile": profile, "sha256": content_hash(text, digits=64)}
+    about_parts = json.dumps({**about, "parts": parts}, indent=1, ensure_ascii=False)
+    # The table first: a kill between the two is noticed by the digest.
     write_whole(folder / "table.csv.gz", gzip.compress(text, mtime=0))
-    write_whole(folder / "provenance.json", laid_out({**about, "parts": parts}))
+    write_whole(folder / "provenance.json", about_parts + "\n")
     shutil.rmtree(folder / "cells")
     return folder / "table.csv.gz"
 
 
 def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[str, Any]:
     """Return the provenance of a part: seeds, time, machines, versions, and each cell's config."""
-    environments: dict[str, Any] = {}
-    for cell in cells:
+    environments, seeds, parts = dict[str, Any](), set[int](), []
+    for config, cell in zip(map(plain, configs), cells, strict=True):
+        # A cell that a table held knows all environments of its part.
         for ran in cell["ran"] if isinstance(cell["ran"], list) else [cell["ran"]]:
             environments[json.dumps(ran)] = ran
-    fields = [plain(config) for config in configs]
-    seeds = {seed for one in fields for seed in [*one.get("seeds", ()), one.get("seed")]} - {None}
+        seeds |= {*config.get("seeds", ()), *([config["seed"]] if "seed" in config else [])}
+        seconds = round(cell["seconds"], 1)
+        parts.append({"config": config, "rows": len(cell["rows"]), "seconds": seconds})
     return {
         "part": name,
         "seeds": sorted(seeds),
         "seconds": round(sum(cell["seconds"] for cell in cells), 1),
         "environments": list(environments.values()),
-        "cells": [
-            {"config": config, "rows": len(cell["rows"]), "seconds": round(cell["seconds"], 1)}
-            for config, cell in zip(fields, cells, strict=True)
-        ],
+        "cells": parts,
     }
 
 
-def laid_out(about: Mapping[str, Any]) -> str:
-    """Return JSON with a line for each cell and each environment, so that versions compare."""
-    parts = []
-    for each in about["parts"]:
-        lines = []
-        for key, value in each.items():
-            text = json.dumps(value, ensure_ascii=False)
-            if key in ("cells", "environments"):
-                items = ",\n".join(f"    {json.dumps(one, ensure_ascii=False)}" for one in value)
-                text = f"[\n{items}\n   ]"
-            lines.append(f"   {json.dumps(key)}: {text}")
-        parts.append("  {\n" + ",\n".join(lines) + "\n  }")
-    head = [f" {json.dumps(key)}: {json.dumps(x)}," for key, x in about.items() if key != "parts"]
-    return "{\n" + "\n".join(head) + '\n "parts": [\n' + ",\n".join(parts) + "\n ]\n}\n"
-
-
 def environment() -> dict[str, Any]:
-    """Return commit, versions, and what decides how the current process rounds (`machine`)."""
-    return {**_software(), **machine()}
+    """Return commit and versions, and what decides how numbers are rounded.
+
+    ``device`` is the GPU if PyTorch uses one, else the processor; ``flags`` are the instruction
+    sets that libraries choose kernels by; ``threads`` is how many they use within an operation;
+    ``kernels`` is the set that PyTorch chose, empty without PyTorch.
+    """
+    # Not imported for this: exact studies do without it.
+    torch = sys.modules.get("torch")
+    # The libraries that are loaded know how many threads were asked for.
+    threads = max((pool["num_threads"] for pool in threadpool_info()), default=os.cpu_count() or 1)
+    found: dict[str, Any] = {**_installed(), "threads": threads, "kernels": ""}
+    if torch is not None:
+        found["threads"] = torch.get_num_threads()
+        found["kernels"] = torch.backends.cpu.get_cpu_capability()
+        if torch.cuda.is_initialized():
+            found["device"] = str(torch.cuda.get_device_name())
+    return found
 
 
 @cache
-def _software() -> dict[str, Any]:
-    """The checkout's commit and the versions of what is installed."""
+def _installed() -> dict[str, Any]:
+    """The checkout's commit, the versions of what is installed, and the processor's name."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = ""
     with suppress(OSError):
@@ -327,4 +333,10 @@ def _software() -> dict[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    return {"commit": commit or None, "versions": versions}
+    about = CPUINFO.read_text() if CPUINFO.is_file() else ""
+    names = [*re.findall(r"model name\s*: (.*)", about), platform.processor()]
+    device = f"{platform.machine()} {names[0]}".strip()
+    # All cores of a machine have the same; ARM calls the line "Features".
+    listed = re.search(r"^(?:flags|Features)\s*: (.*)", about, re.MULTILINE)
+    flags = list(filter(KERNELS.match, listed[1].split())) if listed else []
+    return {"commit": commit or None, "versions": versions, "device": device, "flags": flags}

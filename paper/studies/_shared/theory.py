@@ -14,7 +14,7 @@ from loratheory.theorems.composition.two_read_region import margin as region_mar
 from loratheory.toy.transformer import Adapt, Lora
 from paper.studies._shared.answers import accuracy, margin, scores
 from paper.studies._shared.bases import Bases
-from paper.studies._shared.library import within
+from paper.studies._shared.library import by_hop, within
 from paper.studies._shared.training import Taught
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
@@ -38,12 +38,12 @@ class Margins:
     @property
     def deficit(self) -> Float[np.ndarray, "hops E n"]:
         """How far the new answer trailed the old one before the edit; at least `LEAST`."""
-        return np.maximum(-_gap(self.base, self.new, self.old), LEAST)
+        return np.maximum(_chosen(self.base, self.old) - _chosen(self.base, self.new), LEAST)
 
     @property
     def margin(self) -> Float[np.ndarray, "hops E n"]:
         """How far the new answer leads the old one with the fact's own adapter alone."""
-        return _gap(self.alone, self.new, self.old)
+        return _chosen(self.alone, self.new) - _chosen(self.alone, self.old)
 
     @property
     def held(self) -> Bool[np.ndarray, "hops E n"]:
@@ -71,7 +71,7 @@ class Margins:
 
     def reach(self, coefficient: float, pattern: Pattern) -> Float[np.ndarray, "E n"]:
         """Return how far inside the region of ``thm:two-read-region`` each question is."""
-        return _reach(self.effective(coefficient), pattern)
+        return _reach(np.moveaxis(self.effective(coefficient), 0, -1), pattern)
 
     def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
         """Return which two-hop questions get their new answer, by ``thm:clean-up-bridge``.
@@ -84,22 +84,18 @@ class Margins:
 def _margins(
     logits: Float[np.ndarray, "hops E n V"], answers: Int64[np.ndarray, "hops E n"]
 ) -> Float[np.ndarray, "hops E n"]:
-    return np.stack([margin(*one) for one in zip(logits, answers, strict=True)])
+    return np.stack(list(map(margin, logits, answers)))
 
 
-def _gap(
-    logits: Float[np.ndarray, "hops E n V"],
-    new: Int64[np.ndarray, "hops E n"],
-    old: Int64[np.ndarray, "hops E n"],
+def _chosen(
+    logits: Float[np.ndarray, "hops E n V"], tokens: Int64[np.ndarray, "hops E n"]
 ) -> Float[np.ndarray, "hops E n"]:
-    one, two = (np.take_along_axis(logits, x[..., None], axis=-1)[..., 0] for x in (new, old))
-    return one - two
+    return np.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
 
 
-def _reach(strengths: Float[np.ndarray, "hops E n"], pattern: Pattern) -> Float[np.ndarray, "E n"]:
+def _reach(strengths: Float[np.ndarray, "E n hops"], pattern: Pattern) -> Float[np.ndarray, "E n"]:
     """Return how far inside the feasible region each question is, positive where it is answered."""
-    each = np.moveaxis(strengths, 0, -1)
-    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern), -1, each)
+    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern), -1, strengths)
 
 
 Placing = Callable[[Lora, int], Adapt]
@@ -134,12 +130,14 @@ def margins(
     parts = []
     for hop, adapter in enumerate(library.pairs[pair]):
         probes = [probe(edit, hop, inside=inside) for edit in library.edits[pair]]
-        prompts, before = [one for one, _ in probes], np.stack([tokens for _, tokens in probes])
-        acting = adapter if placed is None else placed(adapter, hop)
-        base, alone = (scores(library.bases, prompts, adapt) for adapt in (None, acting))
-        new, rest = np.stack([one.answer for one in prompts]), base.copy()
+        prompts, before = zip(*probes, strict=True)
+        new = np.stack([one.answer for one in prompts])
+        base = scores(library.bases, prompts)
+        alone = scores(library.bases, prompts, placed(adapter, hop) if placed else adapter)
+        # Where there was no old answer, the edit must beat what the base prefers.
+        rest = base.copy()
         np.put_along_axis(rest, new[..., None], -np.inf, axis=-1)
-        old = np.where(before == NOTHING, rest.argmax(axis=-1), before)
+        old = np.where(np.stack(before) == NOTHING, rest.argmax(axis=-1), before)
         parts.append((base, alone, new, old))
     return Margins(*map(np.stack, zip(*parts, strict=True)))
 
@@ -150,6 +148,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     The target is the answer if only this hop is edited; the old token is -1 if the base held no
     answer. With `inside` the questions are whole: old facts lead to the edited one and on from it.
     """
+    # Only this hop is edited; all else is as the base learned it.
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
     edited = World(maps, edit.before.entities, edit.before.canaries)
@@ -166,6 +165,7 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
     nodes = edit.routes[:, hop]
     for level in range(hop - 1, -1, -1):
         held = edit.before.maps[level, edit.questions.relations[:, level]]
+        # Of several entities that lead there the first is asked about.
         hit = held == nodes[:, None]
         if not hit.any(axis=1).all():
             message = f"no old fact of hop {level} leads to an edited entity: ask the facts alone"
@@ -199,9 +199,9 @@ class Forecast:
         A question whose bridge the base does not know counts as outside. `weights` are those of
         each hop's own adapter where that hop is read; they broadcast to `strengths`.
         """
-        acting = np.moveaxis(self.strengths * np.asarray(weights, dtype=float), -1, 1)
-        inside = [_reach(*one) > 0 for one in zip(acting, self.patterns, strict=True)]
-        return np.asarray((np.mean(inside, axis=2) * self.familiar).mean(axis=0))
+        acting = self.strengths * np.asarray(weights, dtype=float)
+        reach = np.stack(list(map(_reach, acting, self.patterns)))
+        return np.asarray(((reach > 0).mean(axis=2) * self.familiar).mean(axis=0))
 
     def composed(self, weights: object) -> Float[np.ndarray, " E"]:
         """Return `feasible` times `circuit`, as the base never saw an edited question."""
@@ -215,18 +215,21 @@ class Forecast:
     def medians(self) -> dict[str, Float[np.ndarray, " E"]]:
         """Columns `strength_1`, `strength_2`, …: median strengths over the facts of each hop."""
         found = np.median(self.strengths, axis=(0, 2))
-        return {f"strength_{hop + 1}": column for hop, column in enumerate(found.T)}
+        return by_hop("strength", found.T)
 
 
 def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
     """Measure what theory needs of single-hop adapters; `placed` restricts where they act."""
-    cases = [[case(one) for one in edits] for edits in library.edits]
-    found = [margins(library, pair=p, placed=placed).effective(1.0) for p in range(len(cases))]
+    strengths, familiar = [], []
+    for pair, edits in enumerate(library.edits):
+        found = margins(library, pair=pair, placed=placed).effective(1.0)
+        strengths.append(np.moveaxis(found, 0, -1))
+        familiar.append([case(edit).familiar for edit in edits])
     return Forecast(
-        tuple(PATTERNS[pair[0].name] for pair in cases),
-        np.array([[one.familiar for one in pair] for pair in cases]),
+        tuple(pattern(library, pair) for pair in range(len(familiar))),
+        np.array(familiar),
         np.repeat(circuit(library.bases), library.teaching.sets),
-        np.moveaxis(np.array(found), 1, -1),
+        np.array(strengths),
     )
 
 
@@ -242,7 +245,7 @@ def survival(library: Taught, adapter: Lora, coefficient: float) -> Float[np.nda
     The adapter is one that was trained on these two-hop questions themselves, as single facts. It
     has this coefficient in a merge whose other adapters are taken to add nothing. Costs two passes.
     """
-    asked = [one.questions for one in library.trials[0]]
+    asked = library.questions()
     base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
     answer = np.stack([one.answer for one in asked])
     return (margin((1 - coefficient) * base + coefficient * alone, answer) > 0).mean(axis=1)

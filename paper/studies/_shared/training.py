@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from loratheory.tasks.prompts import Prompts, stacked
-from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, pairs, trials
+from loratheory.tasks.two_hop import Edit, Lessons, Trials, lessons, trials
+from loratheory.tasks.two_hop import pairs as draw_pairs
 from loratheory.toy.transformer import LORA, MLP, Lora, lora
 from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Library
 from paper.studies._shared.models import batch, digest, fingerprint, fitted
 
-KINDS = ("hops", "direct", "joint", "bridged")
-EXAMPLES = 40  # two-hop questions of other entities that a bridged adapter is shown
+KINDS = ("hops", "direct", "joint")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Taught(Library):
     edits, trials, lessons : tuple of tuple
         For pair ``p`` in replica ``e``, at ``[p][e]``, the edit, its questions and training data.
     others : mapping of str to tuple of Lora
-        Adapters of the kinds ``direct``, ``joint`` and ``bridged``, one for each pair.
+        Adapters of the kinds ``direct`` and ``joint``, one for each pair.
     """
 
     bases: Bases
@@ -75,6 +76,14 @@ class Taught(Library):
         """Number of pairs that have questions."""
         return len(self.trials)
 
+    def questions(self, pair: int = 0) -> list[Prompts]:
+        """Return a pair's edited two-hop questions, for each replica."""
+        return [one.questions for one in self.trials[pair]]
+
+    def facts(self, hop: int, pair: int = 0) -> list[Prompts]:
+        """Return the edited facts of one hop that these questions need."""
+        return [one.hops[hop] for one in self.trials[pair]]
+
 
 def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Taught:
     """Train adapters of the given kinds, a selection of `KINDS`; the bases are not changed.
@@ -82,43 +91,32 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     Each adapter depends only on its base, the number of the repetition and the teaching. Costs
     about 0.6 s of one core an adapter at the defaults.
     """
-    examples = EXAMPLES * ("bridged" in kinds)
     replicas = []
     for model, seed in enumerate(bases.seeds):
         for number in range(teaching.sets):
             rng = np.random.default_rng([seed, 3, number])
-            edits = _edits(bases, model, teaching, rng)
-            data = [
-                lessons(
-                    edit,
-                    rng=rng,
-                    retained=teaching.retained,
-                    examples=examples,
-                    others=edits,
-                )
-                for edit in edits
-            ]
-            asked = [
-                trials(edit, lesson, rng=rng, others=edits)
-                for edit, lesson in zip(edits, data, strict=True)
-            ]
+            edits, kept = _edits(bases, model, teaching, rng), teaching.retained
+            # All lessons are drawn before any questions: the stream is one for both.
+            data = [lessons(one, rng=rng, retained=kept, examples=0, others=edits) for one in edits]
+            asked = [trials(*one, rng=rng, others=edits) for one in zip(edits, data, strict=True)]
             replicas.append((edits, asked, data))
     # pair first, replica second
     all_edits, all_trials, learnt = (
         tuple(zip(*each, strict=True)) for each in zip(*replicas, strict=True)
     )
-
-    def _each(name: str, hop: int, pair: int) -> Lora:
-        data = [one.hops[hop] if name == "hops" else getattr(one, name) for one in learnt[pair]]
-        stream = (4, pair, 8 * KINDS.index(name) + hop)
-        return learned(bases, teaching, [lesson.prompts for lesson in data], stream)
-
-    numbers = range(teaching.pairs)
-    hops = range(bases.setting.hops) if "hops" in kinds else ()
-    single = tuple(tuple(_each("hops", j, p) for j in hops) for p in numbers if hops)
-    others = {n: tuple(_each(n, 0, p) for p in numbers) for n in kinds if n != "hops"}
-    edited = teaching, all_edits, all_trials, learnt, others
-    return Taught(bases, teaching.sets, single, *edited)
+    made: dict[str, list[Lora]] = {kind: [] for kind in kinds}
+    for kind in kinds:
+        for pair in range(teaching.pairs):
+            for hop in range(bases.setting.hops if kind == "hops" else 1):
+                sets = [getattr(one, kind) for one in learnt[pair]]
+                prompts = [(one[hop] if kind == "hops" else one).prompts for one in sets]
+                stream = (4, pair, 8 * KINDS.index(kind) + hop)
+                made[kind].append(learned(bases, teaching, prompts, stream))
+    single = made.pop("hops", [])
+    # one list of all hops of all pairs, cut into pairs
+    pairs = tuple(zip(*[iter(single)] * bases.setting.hops, strict=True))
+    others = {kind: tuple(each) for kind, each in made.items()}
+    return Taught(bases, teaching.sets, pairs, teaching, all_edits, all_trials, learnt, others)
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:
@@ -126,16 +124,9 @@ def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) ->
 
     Subjects are those of held-out questions, unless nine tenths of all or more were trained.
     """
-    return pairs(
-        bases.worlds[model],
-        how.pairs,
-        how.facts,
-        rng=rng,
-        familiarity=how.familiarity,
-        bridges=how.bridges,
-        also=how.also,
-        among=bases.splits[model].held_out if bases.setting.coverage < 0.9 else None,
-    )
+    among = bases.splits[model].held_out if bases.setting.coverage < 0.9 else None
+    wanted = {"familiarity": how.familiarity, "bridges": how.bridges, "also": how.also}
+    return draw_pairs(bases.worlds[model], how.pairs, how.facts, rng=rng, among=among, **wanted)
 
 
 def learned(
@@ -151,13 +142,13 @@ def learned(
     The seed of the random numbers is made of the first number of `stream`, the set and the rest.
     Adapters `beside` act as in `loratheory.toy.transformer.trained_lora`.
     """
+    # Adapters learn from the last loop alone, as they are asked.
     config = replace(bases.config, supervision=0.0)
     first, *rest = stream
-    seeds = [
-        int(np.random.SeedSequence([seed, first, number, *rest]).generate_state(1)[0])
-        for seed in bases.seeds
-        for number in range(teaching.sets)
-    ]
+    seeds = []
+    for seed, number in product(bases.seeds, range(teaching.sets)):
+        stream_of = np.random.SeedSequence([seed, first, number, *rest])
+        seeds.append(int(stream_of.generate_state(1)[0]))
     start = lora(config, seeds, rank=teaching.rank, scale=teaching.scale, modules=teaching.modules)
     recipe = replace(LORA, steps=teaching.steps, rate=teaching.rate)
     parts = {
@@ -170,9 +161,10 @@ def learned(
         "seeds": seeds,
         "data": digest(data),
     }
+    # Keys of caches name the layer only where there is one.
     if layer is not None:
         parts["layer"] = layer
-        own = {f"layers.{one}" for one in ((layer,) if isinstance(layer, int) else layer)}
+        own = {f"layers.{one}" for one in np.atleast_1d(layer)}
         inside = [name for name in start.up if name.rsplit(".", 2)[0] in own]
         up, down = ({name: side[name] for name in inside} for side in (start.up, start.down))
         start = Lora(up, down, start.scale)
@@ -188,23 +180,19 @@ def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> 
     For each of a hop's `layers`, one layer or a tuple of some, the whole edit is trained there,
     with the factors of other layers zero.
     """
-
-    def _together(pair: int, hop: int) -> Lora:
-        total = of.pairs[pair][hop].map(torch.zeros_like)
-        data = [one.hops[hop].prompts for one in of.lessons[pair]]
-        for layer in layers[hop]:
-            stream = (6, pair, hop, *((layer,) if isinstance(layer, int) else layer))
-            part = learned(of.bases, of.teaching, data, stream, layer)
-            total = Lora({**total.up, **part.up}, {**total.down, **part.down}, part.scale)
-        return total
-
-    return replace(
-        of,
-        pairs=tuple(
-            tuple(_together(pair, hop) for hop in range(len(layers)))
-            for pair in range(of.teaching.pairs)
-        ),
-    )
+    pairs = []
+    for pair, adapters in enumerate(of.pairs):
+        made = []
+        for hop, adapter in enumerate(adapters):
+            total = adapter.map(torch.zeros_like)
+            data = [one.hops[hop].prompts for one in of.lessons[pair]]
+            for layer in layers[hop]:
+                stream = (6, pair, hop, *np.atleast_1d(layer).tolist())
+                part = learned(of.bases, of.teaching, data, stream, layer)
+                total = Lora({**total.up, **part.up}, {**total.down, **part.down}, part.scale)
+            made.append(total)
+        pairs.append(tuple(made))
+    return replace(of, pairs=tuple(pairs))
 
 
 def exchanged(adapter: Lora, sets: int) -> Lora:
@@ -215,11 +203,8 @@ def exchanged(adapter: Lora, sets: int) -> Lora:
 def alike(adapter: Lora, seed: int = 0) -> Lora:
     """Return, as a control, Gaussian adapters of the same shapes and Frobenius norms."""
     rng = np.random.default_rng([seed, 6])
-
-    def _drawn(x: Tensor) -> Tensor:
-        return torch.tensor(rng.standard_normal(tuple(x.shape)), dtype=x.dtype)
-
-    free = adapter.map(_drawn)
+    # Drawn factor by factor, in the order of the names.
+    free = adapter.map(lambda x: torch.tensor(rng.standard_normal(tuple(x.shape)), dtype=x.dtype))
     wanted, drawn = norms(adapter), norms(free)
     up = {name: x * (wanted[name] / drawn[name])[:, None, None] for name, x in free.up.items()}
     return Lora(up, free.down, adapter.scale)

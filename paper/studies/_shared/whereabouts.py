@@ -6,6 +6,7 @@ Every prompt names a subject. Batches are padded on the left, so that all prompt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,10 @@ class Asked:
         via: Mapping[str, str] | None = None,
     ) -> "Asked":
         """Return every fact in every sentence; `via` maps subjects to bridges, if there are any."""
-        each = [(s.format(who), who, what) for s in sentences for who, what in facts.items()]
-        prompts, subjects, answers = zip(*each, strict=True)
-        return cls(prompts, subjects, answers, tuple(via[who] for who in subjects) if via else ())
+        subjects = tuple(facts) * len(sentences)
+        prompts = tuple(sentence.format(who) for sentence, who in product(sentences, facts))
+        bridges = tuple(map(via.__getitem__, subjects)) if via else ()
+        return cls(prompts, subjects, tuple(map(facts.__getitem__, subjects)), bridges)
 
 
 def questions(world: World) -> dict[str, Asked]:
@@ -90,22 +92,22 @@ def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, 
         prompts = asked.prompts[start : start + SIZE]
         part = batch(model, prompts)
         subject = torch.zeros_like(part["input_ids"], dtype=torch.bool)
-        for row, (prompt, name) in enumerate(
-            zip(prompts, asked.subjects[start : start + SIZE], strict=True)
-        ):
+        padding = (part["attention_mask"] == 0).sum(1).tolist()
+        for row, (prompt, name) in enumerate(zip(prompts, asked.subjects[start:], strict=False)):
             at = prompt.index(name)
-            before, through = (
-                len(model.tokenizer(prompt[:end].rstrip())["input_ids"]) if end else 0
-                for end in (at, at + len(name))
-            )
-            padding = int((part["attention_mask"][row] == 0).sum())
-            subject[row, padding + before : padding + through] = True
-        everywhere = torch.ones_like(subject)
+            # Tokens are counted in what precedes the subject, and in what ends with it.
+            before = _count_tokens(model, prompt[:at].rstrip())
+            through = _count_tokens(model, prompt[: at + len(name)])
+            subject[row, padding[row] + before : padding[row] + through] = True
         last = torch.zeros_like(subject)
         last[:, -1] = True
-        masks = {"all": everywhere, "subject": subject, "last": last, "but the last": ~last}
+        masks = {"all": last | ~last, "subject": subject, "last": last, "but the last": ~last}
         found.append((part, masks))
     return found
+
+
+def _count_tokens(model: Model, text: str) -> int:
+    return len(model.tokenizer(text)["input_ids"]) if text else 0
 
 
 def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> Any:
@@ -120,6 +122,7 @@ def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> An
             acts.follow(partial(_weigh, weights))
         with torch.no_grad():
             parts.append(last_logits(model, part).float())
+        # The next batch has masks of its own.
         acts.follow(None)
     return torch.cat(parts)
 
@@ -129,34 +132,30 @@ def _weigh(weights: Any, _: str, x: Any) -> Any:
 
 
 def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
-    """Return the shares of prompts that are answered right, from their logits.
+    """Return the shares of prompts that are answered right, from their logits, as columns.
 
-    ``vocabulary``: the answer leads all tokens. ``candidates``: it leads all answers. ``bridge``:
-    the bridge leads all tokens instead. Words in `banned` cannot lead.
+    ``two_hop_vocabulary``: the answer leads all tokens. ``two_hop``: it leads all answers.
+    ``says_bridge``: the bridge leads all tokens instead. Words in `banned` cannot lead.
     """
-    wanted = first_tokens(model, asked.answers)
+    # The caller's logits stay as they are.
     logits = logits.clone()
     if banned:
         logits[:, first_tokens(model, banned)] = -np.inf
     largest = logits.argmax(1)
-    tokens = first_tokens(model, sorted({*asked.answers}))
+    every = slice(len(asked.prompts))
     shares = {
-        "vocabulary": float((largest == wanted).float().mean()),
-        "candidates": float((tokens[logits[:, tokens].argmax(1)] == wanted).float().mean()),
+        "two_hop_vocabulary": largest == first_tokens(model, asked.answers),
+        "two_hop": _leads(model, logits, asked.answers, every),
     }
     if asked.bridges:
-        bridges = first_tokens(model, asked.bridges)
-        shares["bridge"] = float((largest == bridges).float().mean())
-    return shares
+        shares["says_bridge"] = largest == first_tokens(model, asked.bridges)
+    return {name: float(share.float().mean()) for name, share in shares.items()}
 
 
-def of_two_hop(
-    model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()
-) -> dict[str, float]:
-    """Return the shares of `right` for two-hop questions, as columns of a table."""
-    found = right(model, logits, asked, banned)
-    names = {"vocabulary": "two_hop_vocabulary", "candidates": "two_hop", "bridge": "says_bridge"}
-    return {names[key]: value for key, value in found.items()}
+def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> Any:
+    """Whether the right one of some words leads all of them, for the chosen prompts."""
+    tokens = first_tokens(model, sorted({*words}))
+    return tokens[logits[:, tokens].argmax(1)] == first_tokens(model, words)[chosen]
 
 
 def shares(
@@ -164,15 +163,18 @@ def shares(
 ) -> dict[str, float]:
     """Return the shares of `questions` that are answered right, with adapters acting as in `arm`.
 
-    Two-hop questions have the columns of `of_two_hop`; ``hop_1`` and ``hop_2`` are the shares of
+    Two-hop questions have the columns of `right`; ``hop_1`` and ``hop_2`` are the shares of
     single facts right in the whole vocabulary.
     """
-    logits = {name: says(model, acts, each, arm, split) for name, each in asked.items()}
-    two_hop = asked["two_hop"]
-    banned = sorted({*two_hop.bridges}) if arm.banned else ()
-    found = of_two_hop(model, logits["two_hop"], two_hop, banned)
-    hops = [name for name in asked if name != "two_hop"]
-    return found | {hop: right(model, logits[hop], asked[hop])["vocabulary"] for hop in hops}
+    hops = dict[str, float]()
+    for name, questions in asked.items():
+        logits = says(model, acts, questions, arm, split)
+        if name == "two_hop":
+            banned = sorted({*questions.bridges}) if arm.banned else ()
+            found = right(model, logits, questions, banned)
+        else:
+            hops[name] = right(model, logits, questions)["two_hop_vocabulary"]
+    return found | hops
 
 
 def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) -> Adapter:
@@ -184,10 +186,13 @@ def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) 
     import torch
 
     head = model.network.get_output_embeddings().weight[first_tokens(model, words)].float()
+    # The last norm scales each direction before the head reads it.
     rows = (head * model.network.get_decoder().norm.weight.float()).detach()
+    # In float64: the projection must leave nothing.
     frame = torch.linalg.qr(rows.double().T)[0].numpy()
 
     def _without(name: str, low: LowRank) -> LowRank:
+        # Only what writes to the residual stream can write the words there.
         layer = layer_of(name)
         if layer is None or layer < split or name.rpartition(".")[2] not in WRITERS:
             return low
@@ -207,42 +212,34 @@ def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
     import torch
 
     norm, head = model.network.get_decoder().norm, model.network.get_output_embeddings()
-    right: list[list[Any]] = []
-    ends = [min(start + SIZE, len(asked.prompts)) for start in range(0, len(asked.prompts), SIZE)]
-    for (part, masks), end in zip(batches(model, asked), ends, strict=True):
-        chosen = slice(end - len(part["input_ids"]), end)
-        rows = torch.arange(len(part["input_ids"]))
-        subject = masks["subject"].int() * torch.arange(masks["subject"].shape[1])
+    right: list[Any] = []
+    start = 0
+    for part, masks in batches(model, asked):
+        where = _last_of(masks["subject"])
+        chosen = slice(start, start := start + len(part["input_ids"]))
         with torch.no_grad():
             states = model.network(**part, output_hidden_states=True, use_cache=False).hidden_states
             each = []
             for number, state in enumerate(states[1:], 1):
-                last = number == len(states) - 1  # which has passed the last norm
-                at = [state[rows, subject.argmax(1)], state[:, -1]]
-                subject_says, last_says = (head(x if last else norm(x)).float() for x in at)
-                each.append(
-                    [
-                        _leads(model, subject_says, asked.bridges, chosen),
-                        _leads(model, last_says, asked.bridges, chosen),
-                        _leads(model, last_says, asked.answers, chosen),
-                    ]
-                )
-        right.append(each)
+                at = torch.stack([state[where], state[:, -1]])
+                # The last state has passed the last norm already.
+                subject, last = head(at if number == len(states) - 1 else norm(at)).float()
+                leads = [_leads(model, subject, asked.bridges, chosen)]
+                leads.append(_leads(model, last, asked.bridges, chosen))
+                leads.append(_leads(model, last, asked.answers, chosen))
+                each.append(torch.stack(leads))
+        right.append(torch.stack(each))
+    table = torch.cat(right, dim=2).double().mean(2).tolist()
     names = ("bridge_at_subject", "bridge_at_last", "answer_at_last")
-    return [
-        {
-            name: float(np.concatenate([part[layer][k] for part in right]).mean())
-            for k, name in enumerate(names)
-        }
-        for layer in range(len(right[0]))
-    ]
+    return [dict(zip(names, row, strict=True)) for row in table]
 
 
-def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> np.ndarray:
-    tokens = first_tokens(model, sorted({*words}))
-    wanted = first_tokens(model, words)[chosen]
-    best: np.ndarray = (tokens[logits[:, tokens].argmax(1)] == wanted).numpy()
-    return best
+def _last_of(mask: Any) -> tuple[Any, Any]:
+    """The last place in each row where a mask is true, as an index."""
+    import torch
+
+    places = torch.arange(mask.shape[1])
+    return torch.arange(len(mask)), (mask.int() * places).argmax(1)
 
 
 def back_patched(model: Model, asked: Asked, source: int, target: int) -> Any:
@@ -253,24 +250,26 @@ def back_patched(model: Model, asked: Asked, source: int, target: int) -> Any:
     """
     import torch
 
-    layers, logits = model.network.get_decoder().layers, []
+    logits = []
     for part, masks in batches(model, asked):
-        rows = torch.arange(len(part["input_ids"]))
-        at = (masks["subject"].int() * torch.arange(masks["subject"].shape[1])).argmax(1)
-        kept: dict[str, Any] = {}
-
-        def _keep(_: Any, __: Any, out: Any, where: Any = (rows, at), kept: Any = kept) -> None:
-            kept["state"] = (out[0] if isinstance(out, tuple) else out)[where].clone()
-
-        def _put(_: Any, __: Any, out: Any, where: Any = (rows, at), kept: Any = kept) -> None:
-            (out[0] if isinstance(out, tuple) else out)[where] = kept["state"]
-
-        for layer, hook in ((source, _keep), (target, _put)):
-            handle = layers[layer].register_forward_hook(hook)
-            try:
-                with torch.no_grad():
-                    out = last_logits(model, part)
-            finally:
-                handle.remove()
-        logits.append(out.float())
+        logits.append(_patch(model, part, _last_of(masks["subject"]), source, target))
     return torch.cat(logits)
+
+
+def _patch(model: Model, part: Mapping[str, Any], where: Any, source: int, target: int) -> Any:
+    import torch
+
+    kept = []
+
+    def _keep(_: Any, __: Any, out: Any) -> None:
+        kept.append((out[0] if isinstance(out, tuple) else out)[where].clone())
+
+    def _put(_: Any, __: Any, out: Any) -> None:
+        (out[0] if isinstance(out, tuple) else out)[where] = kept[0]
+
+    for layer, hook in ((source, _keep), (target, _put)):
+        handle = model.network.get_decoder().layers[layer].register_forward_hook(hook)
+        with torch.no_grad():
+            out = last_logits(model, part)
+        handle.remove()
+    return out.float()

@@ -1,10 +1,6 @@
 """Two-hop questions answered, against how many of them pretraining had."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import LOOKS, accuracy_axis, chance, curve, finish, panels, percent
+from paper.style import LOOKS, Figure, accuracy_axis, chance, curve, finish, panels, percent
 from paper.tables import read_table
 
 RULES = {"mean": "mean", "sum": "sum", "gates": "per-matrix gating"}
@@ -12,9 +8,9 @@ RULES |= {"oracle placement": "each in its own pass", "direct": "adapter of the 
 KINDS = {"real": "known entities", "half": "new subjects", "fake": "new subjects and bridges"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("coverage/two_hop_coverage", folder)
+    table = read_table("coverage/two_hop_coverage")
     figure, every = panels(3, 3.3, sharey=True)
     for axes, (kind, name) in zip(every, KINDS.items(), strict=True):
         rows = table[table["familiarity"] == kind]

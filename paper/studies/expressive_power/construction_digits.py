@@ -45,7 +45,9 @@ def published(case: depth_budget.Case) -> list[np.ndarray]:
     missing, before = case.target - case.product, np.eye(len(case.target))
     right, layers = np.linalg.svd(missing)[2], []
     for index, weight in enumerate(case.weights):
+        # Each layer takes its share of the missing directions.
         axes = right[index * case.rank : (index + 1) * case.rank]
+        # What follows is still frozen, what precedes is adapted already.
         after = reduce(lambda done, w: w @ done, case.weights[index + 1 :], np.eye(len(right)))
         effect = np.linalg.solve(after, missing @ axes.T)
         layers.append(weight + effect @ np.linalg.solve(before.T, axes.T).T)

@@ -63,6 +63,7 @@ def target_layers(
     """Draw `count` target layers, each with its own `depth` frozen layers; all are Gaussian."""
     d, cases = config.width, []
     for _ in range(count):
+        # Of variance 1/d, so that products keep their size.
         *weights, target = rng.standard_normal((depth + 1, d, d)) / d**0.5
         case = depth_budget.Case(tuple(weights), target, 0)
         if flat:
@@ -80,6 +81,7 @@ def _all_ranks(
     for rank in range(1, width + 1):
         cases = [replace(case, rank=rank) for case in groups]
         errors = largest_gap(cases) if inputs is None else output_gap(cases, inputs)
+        # From this rank on every target is a product of the adapted layers.
         threshold = -(-width // len(groups[0].weights))
         each = (*place, rank, threshold, *(round(error, DECIMALS) for error in errors))
         rows.append(dict(zip(names, map(float, each), strict=True)))
@@ -107,11 +109,13 @@ def output_gap(groups: Groups, inputs: np.ndarray) -> tuple[float, float]:
     wanted, reached, errors = inputs, inputs, np.zeros(inputs.shape[1])
     for case in groups:
         radius, none = float(np.max(np.linalg.norm(reached, axis=0))), np.zeros(len(case.target))
+        # Biases keep every hidden unit active, where the network is linear.
         layers = relu_budget.Case(case, radius).layers(depth_budget.attain(case))
         biases = relu_budget.opening_biases(layers, radius, none)
         for layer, bias in zip(layers, biases, strict=True):
             reached = np.maximum(layer @ reached + bias[:, None], 0)
         left = depth_budget.bound(case)
+        # An error at a layer's input grows by the layer's norm.
         stretch = float(np.linalg.norm(case.target, 2)) + left
         errors = stretch * errors + left * np.linalg.norm(wanted, axis=0)
         wanted = np.maximum(case.target @ wanted, 0)

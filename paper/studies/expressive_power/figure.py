@@ -1,10 +1,6 @@
 """Relative error of adapters against the rank: bound (dashed) and construction (markers)."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import LINES, LOOKS, finish, panels
+from paper.style import LINES, LOOKS, Figure, finish, panels
 from paper.tables import read_table
 
 PANELS = (
@@ -16,9 +12,9 @@ PANELS = (
 """Title, family, whether spectra are flat, and the target's depth."""
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("expressive_power", folder)
+    table = read_table("expressive_power")
     figure, every = panels(4, 2.9, sharey=True)
     for axes, (title, family, flat, target) in zip(every, PANELS, strict=True):
         rows = table[(table["family"] == family) & (table["flat"] == flat)]

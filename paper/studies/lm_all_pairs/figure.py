@@ -1,10 +1,6 @@
 """What is answered with twelve adapters, any first of which may need any second."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import by, dots, finish, panels, percent
+from paper.style import Figure, by, dots, finish, panels, percent
 from paper.tables import read_table
 
 METHODS = {
@@ -21,9 +17,9 @@ METHODS = {
 }
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_all_pairs", folder)
+    table = read_table("lm_all_pairs")
     table = table[(table["recipe"] == "two stand-ins") & (table["publishers"] == 6)]
     columns = {"hop_1": "hop 1", "hop_2": "hop 2", "two_hop_vocabulary": "two-hop questions"}
     figure, axes = panels(1, 3.6)

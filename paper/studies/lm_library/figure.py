@@ -1,25 +1,23 @@
 """Retention of an adapter in a merge of two, against a divergence that needs no labels."""
 
-from pathlib import Path
-
 import numpy as np
-from matplotlib.figure import Figure
 
-from paper.style import LOOKS, finish, panels
+from paper.style import LOOKS, Figure, finish, panels
 from paper.tables import read_table
 
 METHODS = {"mean": "mean", "sum": "sum"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_library", folder)
+    table = read_table("lm_library")
     table = table[(table["stage"] == "pairs") & (table["lessons"] == "plain")]
     figure, every = panels(2, 3.0, sharey=True)
     for axes, (way, name), (colour, _) in zip(every, METHODS.items(), LOOKS, strict=False):
         rows = table[table["way"] == way]
         axes.plot(rows["kl_few"], rows["kept"], ".", color=colour, ms=3, alpha=0.5,
                   label=f"an adapter in a pair, {name}")  # fmt: skip
+        # Eighths of equal size: divergences spread over several decades.
         edges = np.quantile(rows["kl_few"], np.linspace(0, 1, 9))
         place = np.searchsorted(edges[1:-1], rows["kl_few"])
         means = rows.groupby(place)[["kl_few", "kept"]].mean()

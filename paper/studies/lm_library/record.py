@@ -5,14 +5,14 @@ retention is below nine tenths. Measures need no labels, and are larger where mo
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from math import nan
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
 
 from loratheory.shapes import Bool, Float
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Column = Float[np.ndarray, " n"]
 LOST, DRAWS = 0.9, 300
@@ -25,9 +25,7 @@ LEAKS = (0.5, 1.0, 2.0, 4.0)
 """Nats a token by which partners are told apart in the record."""
 
 
-def points(
-    table: "pd.DataFrame", kinds: Mapping[str, str], way: str, lessons: str
-) -> "pd.DataFrame":
+def points(table: pd.DataFrame, kinds: Mapping[str, str], way: str, lessons: str) -> pd.DataFrame:
     """Return a row for each point under one way of merging, with the columns that measures need.
 
     Parameters
@@ -39,13 +37,14 @@ def points(
     way, lessons : str
         The values of these columns whose rows are used.
     """
+    # The table names an adapter and, in a pair, its one partner.
     rows = table[table["lessons"] == lessons].rename(columns={"partners": "partner"})
     alone = rows[rows["stage"] == "alone"].set_index("adapter")
     about = alone.assign(kind=alone.index.map(kinds))[[*ABOUT]]
     before = rows[rows["stage"] == "beside"].dropna(axis=1)
     merged, both = rows[rows["way"] == way], ["adapter", "partner"]
     wrote = merged[merged["stage"] == "generated"].rename(columns={"kl": "kl_generated"})
-    pairs = merged[merged["stage"].isin(["pairs", "other coefficients"])]
+    pairs = merged[merged["stage"] == "pairs"]
     kept = pairs[[*both, "group", "right", "kept", "kl_few", "kl", "agreement"]]
     told = before.drop(columns=["lessons", "stage", "way", "group", "coefficient"])
     found = kept.merge(told, on=both, validate="one_to_one")
@@ -55,52 +54,43 @@ def points(
     return found.assign(lost=found["kept"] < LOST)
 
 
-def auc(
-    values: Column, lost: Bool[np.ndarray, " n"], weights: Float[np.ndarray, "... n"] | None = None
-) -> Any:
+def auc(values: Column, lost: Bool[np.ndarray, " n"]) -> float:
     """Return the AUC: how often a loss has a larger value than a point without; ties count half.
 
-    There is one number for each row of `weights` of the points; NaN where all or none are losses.
+    NaN where all or none are losses.
     """
-    weight = np.ones(len(values)) if weights is None else weights
-    order = np.argsort(values, kind="stable")
-    steps = np.unique(values[order], return_index=True)[1]
-    losers, others = (
-        np.add.reduceat((weight * x)[..., order], steps, axis=-1) for x in (lost, ~lost)
-    )
-    below, total = np.cumsum(others, axis=-1) - others / 2, losers.sum(-1) * others.sum(-1)
-    found = np.full(total.shape, np.nan)
-    return np.divide((losers * below).sum(-1), total, out=found, where=total > 0)[()]
+    losers, others = int(lost.sum()), int((~lost).sum())
+    if not losers * others:
+        return nan
+    # Mann and Whitney's U, by ranks.
+    beaten = rankdata(values)[lost].sum() - losers * (losers + 1) / 2
+    return float(beaten / (losers * others))
 
 
-def strata_auc(rows: "pd.DataFrame", measure: str) -> tuple[float, float, float]:
+def strata_auc(rows: pd.DataFrame, measure: str) -> tuple[float, float, float]:
     """Return the mean AUC of a measure for losses among points with the same two learning rates.
 
     With its 95% interval over adapters that are drawn again.
     """
     values, lost = rows[measure].to_numpy(), rows["lost"].to_numpy()
-    weights = np.vstack([np.ones(len(rows)), _redrawn(rows)])
-    each = [auc(values[some], lost[some], weights[:, some]) for some in _strata(rows)]
-    mean = np.ma.masked_invalid(each).mean(0).filled(np.nan)
-    low, high = np.nanpercentile(mean[1:], [2.5, 97.5])
-    return float(mean[0]), float(low), float(high)
-
-
-def _redrawn(rows: "pd.DataFrame") -> Float[np.ndarray, "d n"]:
-    """Return the points' weights for each draw of the adapters, with replacement."""
+    strata = rows.groupby([OWN + "rate", PARTNER + "rate"]).indices.values()
     names, rng = sorted(set(rows["adapter"])), np.random.default_rng(0)
+    # A pair is drawn as often as its two adapters together.
     own, partner = (np.searchsorted(names, rows[c]) for c in ("adapter", "partner"))
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
-    return (counts[:, own] * counts[:, partner]).astype(float)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
+    means = []
+    # First every adapter once, which gives the AUC itself.
+    for counts in np.vstack([np.ones(len(names), dtype=int), drawn]):
+        times, each = counts[own] * counts[partner], []
+        for stratum in strata:
+            again = np.repeat(stratum, times[stratum])
+            each.append(auc(values[again], lost[again]))
+        means.append(np.nanmean(each))
+    low, high = np.nanpercentile(means[1:], [2.5, 97.5])
+    return float(means[0]), float(low), float(high)
 
 
-def _strata(rows: "pd.DataFrame") -> list[Bool[np.ndarray, " n"]]:
-    """Return for each pair of learning rates which points have it."""
-    rates = rows[[OWN + "rate", PARTNER + "rate"]]
-    return [(rates == one).all(axis=1).to_numpy() for one in rates.drop_duplicates().to_numpy()]
-
-
-def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
+def record(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, Any]:
     """Return the numbers of the study that `loratheory.diagnosis` reports, by way of merging.
 
     Of plain pairs these are the number of ``pairs``, in how many both adapters ``kept`` nine
@@ -110,8 +100,6 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
     that leak, how many adapters were added to such partners, the mean of what these kept, and the
     share that kept less than nine tenths.
     """
-    import pandas as pd
-
     found: dict[str, Any] = {}
     for way in ("mean", "sum"):
         rows = points(table, kinds, way, "plain")
@@ -124,12 +112,13 @@ def record(table: "pd.DataFrame", kinds: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _beside(rows: "pd.DataFrame") -> list[list[Any]]:
+def _beside(rows: pd.DataFrame) -> list[list[Any]]:
     """Return the rows ``beside`` of `record`, by how much the partner leaks.
 
     The last row ends with the largest leak.
     """
     leaks = rows[PARTNER + "leak"]
+    # The last bin is open, and ends where the largest drift lies.
     place, ends = np.searchsorted(LEAKS, leaks), (*LEAKS, round(float(leaks.max()), 1))
     found, counts = rows.groupby(place)[["kept", "lost"]].mean().round(2), np.bincount(place)
     return [[ends[i], int(counts[i]), kept, lost] for i, kept, lost in found.itertuples()]

@@ -1,13 +1,16 @@
 """Every pair of a library of 24 adapters on a language model, and what tells beforehand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import nan
+from typing import Any
+
+import numpy as np
 
 from loratheory.evaluate.task_library import NAMES
 from paper.studies._shared import Language
-from paper.studies._shared.collection import Stage, collection
 from paper.studies._shared.run import Row, part, study
+from paper.studies.lm_library.collection import Stage, collection
 
 SEED = 300
 COSTLY = ("one coefficient", "a coefficient each", "knots-ties", "tsv", "interpolate", "chebyshev")
@@ -19,7 +22,6 @@ STAGES: Mapping[str, Stage] = {
     "beside": Stage(1, len(NAMES), 2, ()),
     "pairs": Stage(2, 276, 23, ("mean", "sum")),
     "generated": Stage(2, 92, 23, ("mean", "sum"), generated=True),
-    "other coefficients": Stage(2, 276, 23, (0.7, 1.4)),
     "ways": Stage(2, 40, 2, (*COSTLY, *GATES)),
     "full ties": Stage(2, 10, 2, ("full ties",)),
     "triples": Stage(3, 100, 10, ("mean", 0.5, 0.7, "sum")),
@@ -58,62 +60,46 @@ def cell(config: Config) -> list[Row]:
     """
     found = collection(config.model, config.device, config.seed, taught_silence=config.silence)
     stage, rows = STAGES[config.stage], list[Row]()
+    lessons = "silence" if config.silence else "plain"
+    # Every row has all columns: stages measure different ones.
+    nothing = dict.fromkeys((*KEPT, *ALONE, *BESIDE, *WEIGHTS), nan)
 
-    def _row(
-        way: str, group: int, c: float, adapter: int, partners: Sequence[int], **some: float
-    ) -> None:
-        rows.append(
-            {
-                "lessons": "silence" if config.silence else "plain",
-                "stage": config.stage,
-                "way": way,
-                "group": group,
-                "coefficient": c,
-                "adapter": NAMES[adapter],
-                "partners": ", ".join(NAMES[j] for j in partners) or "none",
-                **dict.fromkeys((*KEPT, *ALONE, *BESIDE, *WEIGHTS), nan),
-                **{name: float(f"{value:.3g}") for name, value in some.items()},
-            }
-        )
+    def _row(way: str, group: int, c: float, adapter: int, partners: Any, some: Any) -> None:
+        row: Row = {"lessons": lessons, "stage": config.stage, "way": way, "group": group}
+        row |= {"coefficient": c, "adapter": NAMES[adapter]}
+        row["partners"] = ", ".join(NAMES[j] for j in partners if j != adapter) or "none"
+        rows.append(row | nothing | {name: float(f"{x:.3g}") for name, x in some.items()})
 
     for number in range(stage.groups)[config.part * stage.each :][: stage.each]:
         if config.stage == "alone":
-            _row("alone", number, 1.0, number, (), **found.taught(number))
+            _row("alone", number, 1.0, number, (), found.taught(number))
         elif config.stage == "beside":
             for j, told in enumerate(found.beside(number)):
                 if j != number:
-                    _row("none", number, 0.0, number, (j,), **told)
+                    _row("none", number, 0.0, number, (j,), told)
         else:
             group = stage.group(number, config.seed)
             for name, way in stage.acts():
                 act = found.acted_on_generated if stage.generated else found.acted
                 numbers, kept = act(group, way)
-                each = numbers * (len(group) if len(numbers) == 1 else 1)
-                for i, c, one in zip(group, each, kept, strict=True):
-                    _row(name, number, c, i, [j for j in group if j != i], **one)
+                # A merged adapter has one coefficient, for all.
+                for i, c, one in zip(group, np.resize(numbers, len(group)), kept, strict=True):
+                    _row(name, number, float(c), i, group, one)
     return rows
 
 
-RUN = (
-    *((False, name) for name in ("alone", "pairs", "beside")),
-    *((True, name) for name in ("alone", "pairs", "beside")),
-    *((False, name) for name in ("ways", "triples", "sixes", "generated")),
-    (True, "sixes"),
-    *((False, name) for name in ("ways of triples", "full ties")),
-)
-"""The stages that have been run, with lessons of silence or without: all but the pairs under other
-coefficients."""
+PLAIN = ("alone", "pairs", "beside", "ways", "triples", "sixes", "generated")
+RUN = [(False, name) for name in PLAIN]
+RUN[3:3] = [(True, name) for name in PLAIN[:3]]
+RUN += [(True, "sixes"), (False, "ways of triples"), (False, "full ties")]
+"""The stages that have been run, with self-distillation (True) or without, in this order."""
 
 
 def configs() -> Iterator[Config]:
     """Yield the configs of all cells, in the order of the stages in `RUN`."""
     for silence, name in RUN:
-        for number in range(STAGES[name].cells):
+        for number in range(-(-STAGES[name].groups // STAGES[name].each)):
             yield Config(silence, name, number, seed=SEED)
 
 
-STUDY = study(
-    __name__,
-    part("lm_library", cell, (Config(seed=SEED),), configs()),
-    minutes=(1, 310),
-)
+STUDY = study(__name__, part("lm_library", cell, (Config(seed=SEED),), configs()), minutes=(1, 310))

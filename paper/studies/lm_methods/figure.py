@@ -1,32 +1,21 @@
 """What combination methods answer with two adapters of a language model."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.studies._shared.rules import RULES
-from paper.style import dots, finish, panels, percent
+from paper.studies._shared.rules import LABELS
+from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
-METHODS = (
-    "ties",
-    "knots",
-    "interpolating",
-    "arrow",
-    "arrow, peft",
-    "gates, z = 2",
-    "block gates, z = 2",
-)
+METHODS = ["ties", "knots", "interpolating", "arrow", "arrow, peft"]
+METHODS += ["gates, z = 2", "block gates, z = 2"]
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_methods/two_hop", folder)
+    table = read_table("lm_methods/two_hop")
     table = table[table["trained"] == "all layers"]
     merged = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     groups = {"mean": merged[merged["first"] == 0.5], "sum": merged[merged["first"] == 1]}
     for name in METHODS:
-        groups[RULES[name].label] = table[table["rule"] == name]
+        groups[LABELS[name]] = table[table["rule"] == name]
     for layer in (12, 15, 18):
         some = table[(table["rule"] == "layer split") & (table["layer"] == layer)]
         groups[f"layer split at {layer}"] = some

@@ -6,10 +6,9 @@ from math import nan
 
 from loratheory.pretrained.train import train_once
 from paper.studies._shared import Language
-from paper.studies._shared import facts as bench
-from paper.studies._shared.language import acting, depth
-from paper.studies._shared.rules import Act, layer_split, rule
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.language import Act, depth, layer_split, rule
+from paper.studies._shared.run import Row, grid, part
+from paper.studies.lm_methods import facts as bench
 
 COLUMNS = (
     *("hop_1", "hop_2", "hop_1_new", "hop_2_new", "two_hop", "two_hop_vocabulary"),
@@ -54,10 +53,12 @@ def cell(config: Config) -> list[Row]:
     facts = bench.world(config.seed, config.familiarity)
     lessons = list(facts.lessons)
     if config.trained in FORMS:
+        # No expert then: two adapters share a form of solution instead.
         forms = bench.solutions(facts)
         shown = FORMS[config.trained]
         lessons = [[*lessons[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
     by_layers = config.trained == "by layers"
+    # Trained in layers of its own each; others by the lessons alone.
     library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
     for k in range(len(library), len(lessons)):
         library.append(train_once(model, lessons[k], seed=(config.seed, 0, k)))
@@ -65,7 +66,7 @@ def cell(config: Config) -> list[Row]:
     for size, name, which, act in arms(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
-        with acting(model, library[which], act):
+        with act(model, library[which]):
             row |= bench.accuracies(model, facts, COLUMNS)
             for end, question in (("written", ""), ("form", bench.QUESTIONS[0])):
                 asked = config.familiarity == "half" and size < 3 and name in WRITTEN
@@ -95,7 +96,7 @@ PART = part(
     cell,
     (Config(trained="by layers"),),
     (
-        *(Config(how, seed=seed) for seed in range(3) for how in ("half", "fake", "real")),
-        *(Config("half", how, seed=seed) for how in (*FORMS, "by layers") for seed in range(3)),
+        *grid(Config, seed=range(3), familiarity=("half", "fake", "real")),
+        *grid(Config, trained=(*FORMS, "by layers"), seed=range(3)),
     ),
 )

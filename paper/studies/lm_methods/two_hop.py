@@ -6,10 +6,9 @@ from math import nan
 
 from loratheory.evaluate.fact_sets import draw_world
 from paper.studies._shared import Language
-from paper.studies._shared import facts as bench
-from paper.studies._shared.language import acting, depth
-from paper.studies._shared.rules import Act, coefficients, layer_split, rule
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.language import Act, coefficients, depth, layer_split, rule
+from paper.studies._shared.run import Row, grid, part
+from paper.studies.lm_methods import facts as bench
 
 CHANCE = 0.05
 GRID = (0.25, 0.5, 1.0)
@@ -62,7 +61,7 @@ def cell(config: Config) -> list[Row]:
         adapters = bench.pair(model, world, config.seed, by_layers=trained == "by layers")
         alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
         for name, first, second, layer, act in arms(config, trained, depth(model)):
-            with acting(model, alone.get(name, adapters), act):
+            with act(model, alone.get(name, adapters)):
                 columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
                 found = bench.accuracies(model, world, columns)
             _add(trained, name, first, second, layer, **found)
@@ -78,9 +77,11 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
     others = {(r["trained"], r["first"], r["second"]): r for r in rows}
     one = others.get((row["trained"], row["first"], 0.0))
     two = others.get((row["trained"], 0.0, row["second"]))
+    # Adapters alone were measured at some coefficients only.
     if row["rule"] != "sum" or one is None or two is None:
         return {"predicted": nan, "weaker": nan}
     x, y = float(one["known_hop_2"]), float(two["known_hop_1"])
+    # Independent errors, relative to what the base answers when both hops are known.
     product = min(1.0, x * y / max(base, CHANCE))
     return {"predicted": max(CHANCE, product), "weaker": max(CHANCE, min(x, y))}
 
@@ -88,13 +89,14 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
 def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
     """Yield each rule's name, both hops' coefficients, the layer of a split or -1, and the rule."""
     whole = trained == "all layers"  # others are split already, and no merge has both's modules
-    grid = GRID if config.full else (GRID[0], GRID[-1])
-    for c in grid:
+    tried = GRID if config.full else (GRID[0], GRID[-1])
+    for c in tried:
         yield "hop 1 alone", c, 0.0, -1, coefficients(c)
         yield "hop 2 alone", 0.0, c, -1, coefficients(c)
-    pairs = [(c, c) for c in (config.coefficients if whole else grid)]
+    pairs = [(c, c) for c in (config.coefficients if whole else tried)]
     if whole:
-        pairs += [both for c in grid if c < 1 for both in ((c, 1.0), (1.0, c))]
+        for c in tried[:-1]:
+            pairs += [(c, 1.0), (1.0, c)]
     for both in pairs:
         yield "sum", *both, -1, coefficients(*both)
     if whole:
@@ -111,6 +113,7 @@ def splits(layers: Sequence[int]) -> Iterator[Arm]:
     for layer in layers:
         yield "layer split", 1.0, 1.0, layer, layer_split(layer, "below", "above")
         yield "reversed layer split", 1.0, 1.0, layer, layer_split(layer, "above", "below")
+    # Splits of one adapter alone are tried at one layer only.
     middle = layers[len(layers) // 2]
     for rest, ending in (("all", ""), ("none", ", alone")):
         for hop, half in ((1, "below"), (2, "above"), (1, "above"), (2, "below")):
@@ -118,4 +121,4 @@ def splits(layers: Sequence[int]) -> Iterator[Arm]:
             yield f"hop {hop} {half}{ending}", 1.0, 1.0, middle, layer_split(middle, *halves)
 
 
-PART = part("two_hop", cell, (Config(full=False),), (Config(seed=seed) for seed in range(3)))
+PART = part("two_hop", cell, [Config(full=False)], grid(Config, seed=range(3)))

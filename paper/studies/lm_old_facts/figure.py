@@ -1,17 +1,13 @@
 """Edits of facts that a language model composes, against the coefficient of both edits."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
 from loratheory.theorems.composition.two_read_region import threshold
-from paper.style import BAND, LOOKS, accuracy_axis, curve, finish, panels, percent
+from paper.style import BAND, LOOKS, Figure, accuracy_axis, curve, finish, panels, percent
 from paper.tables import read_table
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_old_facts", folder)
+    table = read_table("lm_old_facts")
     rows = table[(table["read"] == 0) & (table["recipe"] == "two stand-ins")]
     over = rows[rows["case"] == "overwrite"]
     figure, (left, right) = panels(2, 3.2, sharey=True)

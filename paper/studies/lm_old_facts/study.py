@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from paper.studies._shared import Language
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 
 SEEDS = range(200, 210)
 
@@ -28,16 +28,18 @@ def cell(config: Config) -> list[Row]:
     """
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
-    from paper.studies._shared import overwritten as bench
+    from paper.studies.lm_old_facts import overwritten as bench
 
     model = config.base(dtype="bfloat16")
     both = publishers(model, config.seed)
     old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
     made = bench.edits(both.world, config.seed)
+    # Editors train on the base that composes: the old adapters act meanwhile.
     with attach(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
     asked, found = [*made.questions()], {}
+    # All prompts under one setting at a time: attaching is cheap, passes are not.
     for pair in bench.ways():
         with attach(model, [*old, *new], [1.0, 1.0, *pair]):
             found[pair] = bench.margins(model, asked)
@@ -52,8 +54,8 @@ STUDY = study(
         cell,
         (Config(seed=SEEDS[0], recipe="plain"),),
         (
-            *(Config(seed=seed) for seed in SEEDS),
-            *(Config(seed=seed, recipe="plain") for seed in SEEDS[:5]),  # not admitted: told apart
+            *grid(Config, seed=SEEDS),
+            *grid(Config, seed=SEEDS[:5], recipe=["plain"]),  # not admitted: told apart
         ),
     ),
     minutes=(4, 85),

@@ -1,10 +1,6 @@
 """Two-hop accuracy by where each adapter of a language model acts or was trained."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import LOOKS, accuracy_axis, by, curve, dots, finish, panels, percent
+from paper.style import LOOKS, Figure, accuracy_axis, by, curve, dots, finish, panels, percent
 from paper.tables import read_table
 
 ARMS = {"sum": "sum", "layer split": "first below, second above", "hop 1 below": "first below"}
@@ -17,9 +13,9 @@ LENS = {"bridge_at_subject": "bridge, at the subject", "bridge_at_last": "bridge
 LENS |= {"answer_at_last": "answer, last token"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("lm_order", folder)
+    table = read_table("lm_order")
     plain = table[table["recipe"] == "plain, 90 steps"]
     split = plain[(plain["arm"] != "layer split") | (plain["layer"] == 15)]
     trained = by(table[table["arm"] == "sum"], "recipe", TRAINED)

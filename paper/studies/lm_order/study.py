@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import nan
 
 from loratheory.evaluate.fact_adapters import publishers
 from loratheory.pretrained import attach
 from paper.studies._shared import Language, whereabouts
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.whereabouts import Arm
 
 SEEDS = range(200, 210)
 PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
 PLACED = ("right halves", "wrong halves", "wrong two thirds")
 SPLITS = (9, 12, 18, 21)
-PATCHES = tuple((source, target) for source in (12, 16, 20, 24) for target in (4, 8, 12))
+PATCHES = tuple(product((12, 16, 20, 24), (4, 8, 12)))  # from which layer, and to which
 COLUMNS = (
     *("two_hop_vocabulary", "two_hop", "says_bridge", "hop_1", "hop_2"),
     *("bridge_at_subject", "bridge_at_last", "answer_at_last"),
@@ -50,6 +51,7 @@ def cell(config: Config) -> list[Row]:
         rows.append({**row, **dict.fromkeys(COLUMNS, nan), **found})
 
     pair = [both.adapter(hop, config.recipe) for hop in (0, 1)]
+    # The first adapter once more, without what it writes towards countries.
     without = [whereabouts.projected(model, pair[0], sorted(both.world.second), half), pair[1]]
     for changed in (False, True):
         with attach(model, without if changed else pair) as acts:
@@ -58,13 +60,15 @@ def cell(config: Config) -> list[Row]:
                     _row(name, layer, **whereabouts.shares(model, acts, asked, arm, layer))
             if changed:
                 continue
+            # The arms have left coefficients of their own.
             acts.set(1.0)
             for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
                 _row("lens", layer, **found)
             for source, target in PATCHES if config.recipe == PLAIN else ():
+                # A state can only be put where the pass has yet to come.
                 if source > target:
                     logits = whereabouts.back_patched(model, asked["two_hop"], source, target)
-                    found = whereabouts.of_two_hop(model, logits, asked["two_hop"])
+                    found = whereabouts.right(model, logits, asked["two_hop"])
                     _row("back-patching", source, target, **found)
     return rows
 
@@ -97,7 +101,7 @@ STUDY = study(
         "lm_order",
         cell,
         (Config(seed=SEEDS[0]),),
-        (Config(recipe, seed=seed) for seed in SEEDS for recipe in (PLAIN, LONG, BESIDE, *PLACED)),
+        grid(Config, seed=SEEDS, recipe=(PLAIN, LONG, BESIDE, *PLACED)),
     ),
     minutes=(1.5, 80),
 )

@@ -1,11 +1,8 @@
 """Accuracy of the sum of two adapters on a language model, by training condition."""
 
-from pathlib import Path
-
 import pandas as pd
-from matplotlib.figure import Figure
 
-from paper.style import dots, finish, panels, percent
+from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
 LONG, BESIDE, TOP = "plain, 90 steps", "two stand-ins", "sixth 6"
@@ -21,14 +18,15 @@ CONDITIONS = {
 COLUMNS = {"hop_1": "hop 1", "hop_2": "hop 2", "two_hop_vocabulary": "two-hop questions"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    stand_ins = read_table("lm_training/stand_ins", folder)
-    late = read_table("lm_training/top_layers", folder)
+    stand_ins = read_table("lm_training/stand_ins")
+    late = read_table("lm_training/top_layers")
     # the same base, facts of one relation, countries that the base knows
     parts = [stand_ins[stand_ins["bridge"] == "known"], late[late["relation"] == "mascot"]]
     columns = [*COLUMNS, "seed", "sentence", "first", "second", "rule"]
     table = pd.concat(part[columns] for part in parts)
+    # Other merges were measured for some conditions only.
     table = table[table["rule"] == "sum"]
     groups = {}
     for name, (first, second) in CONDITIONS.items():

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paper.studies._shared import Language
-from paper.studies._shared.rules import coefficients, layer_split
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.language import coefficients, layer_split
+from paper.studies._shared.run import Row, grid, part
 
 RECIPES = ("plain", "plain, 90 steps", "partner not kept", "two stand-ins")
 NUMBERS = ("three stand-ins", "one stand-in")
@@ -34,20 +34,17 @@ def cell(config: Config) -> list[Row]:
         ``first`` and ``second``, the recipes of the adapters that act or ``none``; the rule and its
         coefficient; the columns of `fact_adapters.measured`.
     """
-    from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
-    from paper.studies._shared.language import acting
 
-    model = config.base(dtype="bfloat16")
-    both = publishers(model, config.seed, bridge=config.bridge)
-    base, _ = bench.ordinary(model)
+    both, base = bench.begin(config, bridge=config.bridge)
     rows: list[Row] = []
     for arm in arms(config.recipe):
         *recipes, name, c = arm
         chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
-        act = layer_split(both.layers // 2, "below", "above") if name == SPLIT else coefficients(c)
-        with acting(model, chosen or [both.adapter(0, "plain")], act):
-            found = bench.measured(model, both.world, base, alone=len(chosen) == 1)
+        act = layer_split(both.layers // 2) if name == SPLIT else coefficients(c)
+        # The base is an adapter with coefficient 0, so that all rows come from one path.
+        with act(both.model, chosen or [both.adapter(0, "plain")]):
+            found = bench.measured(both.model, both.world, base, alone=len(chosen) == 1)
         head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
         rows.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})
     return rows
@@ -71,8 +68,5 @@ PART = part(
     "portable",
     cell,
     (Config(seed=SEEDS[0]),),
-    (
-        *(Config(recipe, seed=seed) for seed in SEEDS for recipe in RECIPES),
-        *(Config(recipe, seed=seed) for recipe in NUMBERS for seed in SEEDS),
-    ),
+    [*grid(Config, seed=SEEDS, recipe=RECIPES), *grid(Config, recipe=NUMBERS, seed=SEEDS)],
 )

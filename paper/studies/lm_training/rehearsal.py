@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import nan
 
 from paper.studies._shared import Language
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(200, 210)
 NONE, PLAIN, LONG, BESIDE = "none", "plain", "plain, 90 steps", "two stand-ins"
@@ -33,24 +33,21 @@ def cell(config: Config) -> list[Row]:
         the second alone ``portability`` and ``portability_read``, shares right in the whole
         vocabulary of `described.questions`, else NaN.
     """
-    from loratheory.evaluate.answers import answers
-    from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach
-    from paper.studies._shared import described, measures
+    from paper.studies._shared import measures
+    from paper.studies.lm_training import described
 
-    model = config.base(dtype="bfloat16")
-    both = publishers(model, config.seed)
-    base, _ = measures.ordinary(model)
+    both, base = measures.begin(config)
+    # One second adapter beside each first one, and alone.
     second, rows = described.adapter(both, config.recipe), list[Row]()
     for first in (NONE, PLAIN, LONG, BESIDE):
         alone = first == NONE
-        with attach(model, [second] if alone else [both.adapter(0, first), second]):
-            found = measures.measured(model, both.world, base, alone=alone)
+        with attach(both.model, [second] if alone else [both.adapter(0, first), second]):
+            found = measures.measured(both.model, both.world, base, alone=alone)
             found |= dict.fromkeys(KINDS, nan)
             for name, asked in described.questions(both, config.recipe).items() if alone else ():
-                found[name] = float(answers(model, asked).vocabulary_right.mean())
-        head: Row = {"seed": config.seed, "first": first, "second": config.recipe}
-        rows.append({**head, **found})
+                found[name] = measures.accuracy(both.model, asked)
+        rows.append({"seed": config.seed, "first": first, "second": config.recipe, **found})
     return rows
 
 
@@ -59,7 +56,7 @@ PART = part(
     cell,
     (Config(BESIDE, seed=SEEDS[0]),),
     (
-        *(Config(one, seed=seed) for seed in SEEDS for one in (DESCRIBED, LONG, BESIDE, SILENT)),
-        *(Config(one, seed=seed) for seed in SEEDS[:3] for one in MORE),
+        *grid(Config, seed=SEEDS, recipe=(DESCRIBED, LONG, BESIDE, SILENT)),
+        *grid(Config, seed=SEEDS[:3], recipe=MORE),
     ),
 )

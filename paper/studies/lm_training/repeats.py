@@ -7,29 +7,29 @@ stand-ins too, in a process and a cache of its own. `prediction_repeats.md` has 
 
     python -m paper.studies.lm_training.repeats --jobs 2     # all repeats, two hours of two cores
 
-A finished repeat enters ``repeats.csv.gz`` at once; a run that was stopped goes on from there.
+Finished repeats are kept; a run that was stopped goes on from there. The table is that of
+``repeats_table``.
 """
 
 import argparse
-import gzip
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from paper.studies._shared.run import Study, part, run
+
+FOLDER = Path(__file__).with_name("repeats_table")
 MODULE = "paper.studies.lm_training.repeats"
 SEED = 300
 CONDITIONS = ("plain, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
-FACTORS = ("dtype", "threads", "passes")
 FURTHER = (3, 4, 5, 8, 16)  # passes of a step, a bfloat16 rounding each: with the factorial's eight
 
 
@@ -60,57 +60,48 @@ class Repeat:
 
 def repeats() -> Iterator[Repeat]:
     """Yield the factorial's repeats, a balanced half of them first, then the further ten."""
-    for odd in (0, 1):
-        for number in range(8):
-            levels = [number >> bit & 1 for bit in range(3)]
-            if sum(levels) % 2 == odd:
-                dtype, threads, passes = levels
-                for condition in CONDITIONS:
-                    kind = ("bfloat16", "float32")[dtype]
-                    yield Repeat(condition, kind, 1 + threads, 1 + passes)
+    levels = [*product(("bfloat16", "float32"), (1, 2), (1, 2))]
+    for number in (0, 6, 5, 3, 4, 2, 1, 7):  # those with an even number of high levels first
+        for condition in CONDITIONS:
+            yield Repeat(condition, *levels[number])
     # Threads change no bit, so that the factorial has three distinct roundings only.
     for passes in FURTHER:
         for condition in CONDITIONS:
             yield Repeat(condition, "bfloat16", 1, passes)
 
 
-def train_and_evaluate(repeat: Repeat) -> dict[str, Any]:
-    """Return a row for each method and prompt template, the seconds spent, and the environment."""
+def train_and_evaluate(repeat: Repeat) -> list[dict[str, Any]]:
+    """Return a row for each method and prompt template."""
     import torch
 
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
     from loratheory.evaluate.fact_adapters import publishers
-    from loratheory.pretrained import load_model
-    from paper.studies._shared.language import acting
+    from loratheory.pretrained import attach, load_model
     from paper.studies._shared.measures import by_sentence, ordinary
-    from paper.studies._shared.rules import coefficients
-    from paper.studies._shared.run import environment
 
-    start = time.perf_counter()
-    model = load_model(dtype=repeat.dtype)
+    model, rows = load_model(dtype=repeat.dtype), []
+    # Passes of a step change how gradients are rounded, and nothing else.
     both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
     base, _ = ordinary(model)
-    rows = []
+    about = {**asdict(repeat), "rounding": repeat.rounding}
     for method, coefficient in METHODS.items():
-        with acting(model, adapters, coefficients(coefficient)):
+        with attach(model, adapters, coefficient):
             found = by_sentence(model, both.world, base)
         for sentence, measured in enumerate(found):
-            rows.append({"rule": method, "sentence": sentence, **measured})
-    seconds = round(time.perf_counter() - start, 1)
-    return {"rows": rows, "seconds": seconds, "ran": environment()}
+            rows.append({**about, "rule": method, "sentence": sentence, **measured})
+    return rows
 
 
-def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
+def run_apart(repeat: Repeat) -> list[dict[str, Any]]:
     """Return what `train_and_evaluate` returns, from a process with a cache of its own.
 
-    The cache stays until the repeat is finished, so that a stopped training is resumed; the
-    unpacked base is the usual one.
+    The cache stays, so that a stopped training is resumed; the unpacked base is the usual one.
     """
     from loratheory.pretrained.models import unpack_default_model
 
-    cache = caches / repeat.name
+    cache = Path(tempfile.gettempdir()) / "repeats" / repeat.name
     cache.mkdir(parents=True, exist_ok=True)
     base = unpack_default_model()
     if not (cache / base.name).exists():
@@ -118,26 +109,14 @@ def run_apart(repeat: Repeat, caches: Path) -> dict[str, Any]:
     # Waiting threads sleep: on a busy machine two that spin take many times as long.
     threads = {"OMP_NUM_THREADS": str(repeat.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     surroundings = {**os.environ, **threads, "LORATHEORY_CACHE": str(cache)}
+    # A process of its own: threads are fixed before PyTorch multiplies anything.
     command = [sys.executable, "-m", MODULE, "--one", json.dumps(asdict(repeat))]
     done = subprocess.run(command, env=surroundings, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    rows: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
 
 
-def write_table(finished: Mapping[Repeat, dict[str, Any]], folder: Path) -> None:
-    """Replace the table and its provenance by those of all finished repeats, each whole."""
-    from loratheory.store import content_hash, write_whole
-    from paper.studies._shared.run import described, laid_out, table_text
-
-    rows = []
-    for repeat, one in finished.items():
-        about = {**asdict(repeat), "rounding": repeat.rounding}
-        rows += [{**about, **row} for row in one["rows"]]
-    text = table_text({"repeats": rows}).encode()
-    head = {"study": "lm_training", "sha256": content_hash(text, digits=64)}
-    parts = [described("repeats", finished, [*finished.values()])]
-    write_whole(folder / "repeats.csv.gz", gzip.compress(text, mtime=0))
-    write_whole(folder / "repeats_provenance.json", laid_out({**head, "parts": parts}))
+STUDY = Study("lm_training", (part("repeats", run_apart, (), repeats()),), {"paper": 120})
 
 
 def main() -> None:
@@ -145,28 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", help="a repeat as JSON; prints its outcome")
     parser.add_argument("--jobs", type=int, default=1, help="how many repeats run at once")
-    parser.add_argument("--folder", type=Path, default=HERE, help="where the table goes")
-    parser.add_argument("--caches", type=Path, default=Path(tempfile.gettempdir()) / "repeats")
     asked = parser.parse_args()
     if asked.one:
         sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
         return
-    from loratheory.store import write_whole
-
-    # Each outcome is a file that is whole or absent; the table is made of all of them.
-    outcomes = asked.folder / "outcomes"
-    outcomes.mkdir(parents=True, exist_ok=True)
-    files = {repeat: outcomes / f"{repeat.name}.json" for repeat in repeats()}
-
-    def _run(repeat: Repeat) -> None:
-        if not files[repeat].exists():
-            sys.stderr.write(f"{time.strftime('%H:%M:%S')} {repeat}\n")
-            write_whole(files[repeat], json.dumps(run_apart(repeat, asked.caches)))
-
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        for _ in pool.map(_run, files):
-            done = {one: json.loads(f.read_text()) for one, f in files.items() if f.exists()}
-            write_table(done, asked.folder)
+    run(STUDY, "paper", FOLDER, jobs=asked.jobs)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
+from typing import Any
 
 from paper.studies._shared import Language
-from paper.studies._shared.rules import Act, coefficients, layer_split
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.language import Act, coefficients, layer_split
+from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(300, 310)
 PLAIN, LONG, LONGER = "plain", "plain, 90 steps", "plain, 270 steps"
@@ -42,24 +43,21 @@ def cell(config: Config) -> list[Row]:
         ``by_heart``, of an adapter alone the share of its two-hop lessons that it answers, else
         NaN. Adapters are asked alone where both are of one recipe.
     """
-    from loratheory.evaluate.fact_adapters import publishers
     from paper.studies._shared import measures as bench
-    from paper.studies._shared.language import acting
 
-    model = config.base(dtype="bfloat16")
-    both = publishers(model, config.seed, bridge=config.bridge)
-    base, _ = bench.ordinary(model)
+    both, base = bench.begin(config, bridge=config.bridge)
     recipes, rows = (config.first, config.second), list[Row]()
     for rule, act, hops in arms(both.layers // 2, alike=config.first == config.second):
-        named = [one if hop in hops else NONE for hop, one in enumerate(recipes)]
+        alone, heart = len(hops) == 1, nan
         head: Row = {"seed": config.seed, "bridge": config.bridge}
-        head |= {"first": named[0], "second": named[1], "rule": rule}
-        adapters = [both.adapter(hop, recipes[hop]) for hop in hops]
-        with acting(model, adapters, act):
-            alone = len(hops) == 1
-            heart = both.by_heart(hops[0], recipes[hops[0]]) if alone else nan
-            found = bench.by_sentence(model, both.world, base, alone=alone)
-        rows += [{**head, "sentence": k, **one, "by_heart": heart} for k, one in enumerate(found)]
+        for hop, name in enumerate(("first", "second")):
+            head[name] = recipes[hop] if hop in hops else NONE
+        with act(both.model, [both.adapter(hop, recipes[hop]) for hop in hops]):
+            if alone:
+                heart = both.by_heart(hops[0], recipes[hops[0]])
+            found = bench.by_sentence(both.model, both.world, base, alone=alone)
+        for sentence, one in enumerate(found):
+            rows.append({**head, "rule": rule, "sentence": sentence, **one, "by_heart": heart})
     return rows
 
 
@@ -68,9 +66,14 @@ def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...
     yield "sum", coefficients(1.0), (0, 1)
     if alike:
         yield "mean", coefficients(0.5), (0, 1)
-        yield "layer split", layer_split(middle, "below", "above"), (0, 1)
+        yield "layer split", layer_split(middle), (0, 1)
         yield "alone", coefficients(1.0), (0,)
         yield "alone", coefficients(1.0), (1,)
+
+
+def of_pair(pair: tuple[str, str], **more: Any) -> Config:
+    """Return the config of two recipes."""
+    return Config(*pair, **more)
 
 
 PART = part(
@@ -78,9 +81,9 @@ PART = part(
     cell,
     (Config(PLAIN, PLAIN, seed=SEEDS[0]),),
     (
-        *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
-        *(Config(LONGER, LONGER, seed=seed) for seed in SEEDS),
-        *(Config(one, one, "invented", seed=seed) for seed in SEEDS[:3] for one in (BESIDE, LONG)),
-        *(Config(way, way, seed=seed) for seed in SEEDS[:4] for way in WAYS),
+        *grid(of_pair, seed=SEEDS, pair=PAIRS),
+        *grid(of_pair, seed=SEEDS, pair=[(LONGER, LONGER)]),
+        *grid(of_pair, seed=SEEDS[:3], pair=PAIRS[:2], bridge=["invented"]),
+        *grid(of_pair, seed=SEEDS[:4], pair=[(way, way) for way in WAYS]),
     ),
 )

@@ -1,16 +1,18 @@
 """A second-hop adapter that is trained in the highest layers only."""
 
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 from paper.studies._shared import Language
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(300, 310)
 NONE, LONG, BESIDE, TOP = "none", "plain, 90 steps", "two stand-ins", "sixth 6"
 DESCRIBED, BESIDE_TOP = "described, sixth 6", "two stand-ins, sixth 6"
 PAIRS = ((LONG, TOP), (LONG, DESCRIBED), (LONG, BESIDE_TOP), (BESIDE, TOP), (BESIDE, BESIDE_TOP))
 OTHERS = ("fruit", "flower", "instrument", "tool")
-OF_OTHERS = tuple((first, two) for first in (LONG, BESIDE) for two in (LONG, TOP, "sixths 5 and 6"))
+OF_OTHERS = tuple(product((LONG, BESIDE), (LONG, TOP, "sixths 5 and 6")))
 FURTHER = (  # in four worlds
     *((LONG, "sixths 5 and 6"), (LONG, "sixth 5"), ("sixths 1 to 5", TOP), (BESIDE, DESCRIBED)),
     (BESIDE, "sixths 5 and 6"),
@@ -42,22 +44,20 @@ def cell(config: Config) -> list[Row]:
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.evaluate.fact_sets import ten_about
     from loratheory.pretrained import attach
-    from paper.studies._shared import described, measures
+    from paper.studies._shared import measures
+    from paper.studies.lm_training import described
 
-    model = config.base(dtype="bfloat16")
-    one = publishers(model, config.seed)
-    two = publishers(model, config.seed, relation=config.relation)
-    base, _ = measures.ordinary(model)
+    one, base = measures.begin(config)
+    # The second author may publish another relation; the first knows of mascots.
+    two = publishers(one.model, config.seed, relation=config.relation)
     second = ("described", TOP) if config.second == DESCRIBED else (config.second,)
     adapters = [one.adapter(0, config.first), described.adapter(two, *second)]
-    rows = list[Row]()
-    recipes, asked = (config.first, config.second), ten_about(config.relation)
-    for rule, coefficients in rules(config).items():
+    rows, asked = list[Row](), ten_about(config.relation)
+    for rule, (c1, c2) in rules(config).items():
         row: Row = {"seed": config.seed, "relation": config.relation, "rule": rule}
-        acts = [recipe if c else NONE for recipe, c in zip(recipes, coefficients, strict=True)]
-        row |= dict(zip(("first", "second"), acts, strict=True))
-        with attach(model, adapters, coefficients):
-            found = measures.by_sentence(model, two.world, base, asked, alone=NONE in acts)
+        row |= {"first": config.first if c1 else NONE, "second": config.second if c2 else NONE}
+        with attach(one.model, adapters, [c1, c2]):
+            found = measures.by_sentence(one.model, two.world, base, asked, alone=not c1)
         rows += [{**row, "sentence": k, **each} for k, each in enumerate(found)]
     return rows
 
@@ -74,18 +74,18 @@ def rules(config: Config) -> dict[str, tuple[float, float]]:
     return found
 
 
+def of_pair(pair: tuple[str, str], **more: Any) -> Config:
+    """Return the config of two recipes."""
+    return Config(*pair, **more)
+
+
 PART = part(
     "top_layers",
     cell,
     (Config(seed=SEEDS[0]),),
     (
-        *(Config(*pair, seed=seed) for seed in SEEDS for pair in PAIRS),
-        *(Config(*pair, seed=seed) for seed in SEEDS[:4] for pair in FURTHER),
-        *(
-            Config(*pair, one, seed=seed)
-            for seed in SEEDS[:3]
-            for one in OTHERS
-            for pair in OF_OTHERS
-        ),
+        *grid(of_pair, seed=SEEDS, pair=PAIRS),
+        *grid(of_pair, seed=SEEDS[:4], pair=FURTHER),
+        *grid(of_pair, seed=SEEDS[:3], relation=OTHERS, pair=OF_OTHERS),
     ),
 )

@@ -1,17 +1,24 @@
 """Facts and questions of two to four hops answered, against the merge coefficient."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
 from loratheory.theorems.composition.two_read_region import threshold
-from paper.style import BAND, LINES, LOOKS, accuracy_axis, chance, curve, finish, panels, percent
+from paper.style import (
+    BAND,
+    LINES,
+    LOOKS,
+    Figure,
+    accuracy_axis,
+    chance,
+    curve,
+    finish,
+    panels,
+    percent,
+)
 from paper.tables import read_table
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("merge_coefficient", folder)
+    table = read_table("merge_coefficient")
     rows = table[(table["case"] == "overwrite") & (table["coverage"] > 0)]
     figure, (both, own, hops) = panels(3, 3.2, sharey=True)
     for axes, title, column, predicted in (
@@ -24,7 +31,7 @@ def draw(folder: Path) -> Figure:
               predicted=predicted)  # fmt: skip
         chance(axes, float(rows["chance"].mean()))
         axes.set(title=title, xlabel="coefficient")
-    more = read_table("merge_coefficient/number_of_hops", folder)
+    more = read_table("merge_coefficient/number_of_hops")
     for number, (count, some) in enumerate(more.groupby("hops"), start=1):
         curve(hops, some, "coefficient", "k_hop", f"{count:g} hops", LOOKS[number])
         hops.axvline(threshold(int(count)), color=LOOKS[number][0], ls=LINES["predicted"], lw=1)

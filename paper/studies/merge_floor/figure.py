@@ -1,16 +1,12 @@
 """The two parts of the merge floor against the rank."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import BAND, BLUE, INK, LINES, finish, panels
+from paper.style import BAND, BLUE, INK, LINES, Figure, finish, panels
 from paper.tables import read_table
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("merge_floor", folder)
+    table = read_table("merge_floor")
     shares = sorted(table["own"].unique())
     figure, every = panels(len(shares), 3.0, sharey=True)
     for axes, own in zip(every, shares, strict=True):

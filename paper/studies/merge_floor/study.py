@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -34,14 +35,15 @@ def cell(config: Config) -> list[Row]:
     """
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
-    common, *others = (
-        with_spectrum(rng, config.size, config.size, sigma) for _ in range(config.tasks + 1)
-    )
+    drawn = partial(with_spectrum, rng, config.size, config.size, sigma)
+    # All of one spectrum, so that shares of energy are shares of the coefficients.
+    common, *others = (drawn() for _ in range(config.tasks + 1))
     for own in config.own:
         updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * x for x in others)
         unit = sum(update.norm**2 for update in updates) / len(updates)
         for rank in config.ranks:
             case = Tasks(updates, rank)
+            # What a mean of this rank loses; the rest of the floor no rank buys back.
             truncation = case.mean.tail_energy(rank)
             energies = {
                 "disagreement": bound(case) - truncation,
@@ -52,8 +54,4 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-STUDY = study(
-    __name__,
-    part("merge_floor", cell, [Config()], [Config()]),
-    minutes=(0.02, 0.02),
-)
+STUDY = study(__name__, part("merge_floor", cell, [Config()], [Config()]), minutes=(0.02, 0.02))

@@ -1,16 +1,13 @@
 """Two-hop questions answered, by the number of stand-in partners in training."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import by, chance, dots, finish, panels, percent
+from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("number_of_stand_ins", folder)
+    table = read_table("number_of_stand_ins")
+    # Pairs that were trained alike.
     table = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     table = table.assign(
         facts=(table["hop_1"] + table["hop_2"]) / 2,

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.rules import coefficients
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.library import by_hop, coefficients
+from paper.studies._shared.rows import arm, compared, grown_libraries
+from paper.studies._shared.run import Row, grid, part, study
+from paper.studies._shared.theory import margins
+from paper.studies._shared.training import Taught
+from paper.studies.number_of_stand_ins.stand_ins import StandIns, beside_stand_ins
 
 LESSONS: tuple[tuple[str, int], ...] = (
     *(("disagreeing", count) for count in (1, 2, 3, 4)),
@@ -36,14 +40,15 @@ def cell(config: Config) -> list[Row]:
     how many of its two-hop lessons are answered beside their stand-ins, and `by_heart_1` and
     `by_heart_2`, how many without them.
     """
-    *_, (_, _, plain) = bench.grown_libraries(config, {"all": ()})
-    nothing = {f"{name}_{hop}": float("nan") for name in ("lessons", "by_heart") for hop in (1, 2)}
+    # The last stage alone.
+    *_, (_, _, plain) = grown_libraries(config, {"all": ()})
+    nothing = dict.fromkeys(("lessons_1", "lessons_2", "by_heart_1", "by_heart_2"), float("nan"))
     table = _rows(plain, {"lessons": PLAIN, "stand_ins": 0}, (PLAIN, PLAIN), nothing)
     for lessons, count in config.lessons:
-        how = bench.StandIns(count, agree=lessons == "agreeing", two_hop=lessons != "single facts")
-        made, head = bench.beside_stand_ins(plain, how), {"lessons": lessons, "stand_ins": count}
-        heard = {f"lessons_{hop + 1}": made.answered(hop) for hop in (0, 1)}
-        heard |= {f"by_heart_{hop + 1}": made.answered(hop, alone=True) for hop in (0, 1)}
+        how = StandIns(count, agree=lessons == "agreeing", two_hop=lessons != "single facts")
+        made, head = beside_stand_ins(plain, how), {"lessons": lessons, "stand_ins": count}
+        heard = by_hop("lessons", map(made.answered, (0, 1)))
+        heard |= by_hop("by_heart", map(partial(made.answered, alone=True), (0, 1)))
         for use in USES if lessons == "disagreeing" else USES[:1]:
             pairs = zip(use, made.adapters, plain.adapters, strict=True)
             chosen = tuple(ours if name == BESIDE else theirs for name, ours, theirs in pairs)
@@ -52,19 +57,18 @@ def cell(config: Config) -> list[Row]:
 
 
 def _rows(
-    library: "bench.Taught",
-    head: Mapping[str, Any],
-    use: tuple[str, str],
-    beside: Mapping[str, Any],
+    library: Taught, head: Mapping[str, Any], use: tuple[str, str], beside: Mapping[str, Any]
 ) -> list[Row]:
     """The pair of adapters under each coefficient; two that are taught alike also each alone."""
-    inside = bench.margins(library, inside=True).survives(1.0).mean(axis=-1)
-    more = {**beside, **{f"inside_{hop + 1}": share for hop, share in enumerate(inside)}}
-    arms = [bench.arm("sum", act=coefficients(c), coefficient=c) for c in COEFFICIENTS]
+    # Each adapter alone, in questions whose other fact is old.
+    inside = margins(library, inside=True).survives(1.0).mean(axis=-1)
+    more = {**beside, **by_hop("inside", inside)}
+    arms = [arm("sum", act=coefficients(c), coefficient=c) for c in COEFFICIENTS]
+    # Mixed pairs have adapters that another use measures alone already.
     if use[0] == use[1]:
-        arms += [bench.arm(f"hop {hop} alone", coefficient=1.0) for hop in (1, 2)]
-        arms.append(bench.arm("sum, hop by hop", coefficient=1.0))
-    return bench.compared(library, {**head, "first": use[0], "second": use[1]}, arms, **more)
+        arms += [arm(f"hop {hop} alone", coefficient=1.0) for hop in (1, 2)]
+        arms.append(arm("sum, hop by hop", coefficient=1.0))
+    return compared(library, {**head, "first": use[0], "second": use[1]}, arms, **more)
 
 
 STUDY = study(
@@ -73,7 +77,7 @@ STUDY = study(
         "number_of_stand_ins",
         cell,
         (Config(lessons=LESSONS[3:4], sets=1),),
-        tuple(Config(seed) for seed in range(8)),
+        grid(Config, seed=range(8)),
     ),
     minutes=(0.6, 35),
 )

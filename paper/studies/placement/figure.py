@@ -1,10 +1,6 @@
 """What two edits answer by the passes in which they act, and by the modules that hold them."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import by, chance, dots, finish, panels, percent
+from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
 PLACES = {
@@ -17,9 +13,9 @@ PLACES = {
 MODULES = {"mlp": "in MLPs", "attention": "in attention", "all": "in both"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("placement", folder)
+    table = read_table("placement")
     table = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
     columns = {"facts": "edited single facts", "two_hop": "edited two-hop questions"}
     columns |= {"inside": "predicted from facts in context"}

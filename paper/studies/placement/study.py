@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from paper.studies._shared import small as bench
+from loratheory.toy.transformer import ATTENTION, MLP
+from paper.studies._shared.answers import accuracies, answer_margins, scores
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.library import added
+from paper.studies._shared.rows import rows
+from paper.studies._shared.run import Row, grid, part, study
+from paper.studies._shared.theory import in_loops, margins, pattern
 
 PLACES = {
     "both loops": ((0, 1), (0, 1)),
@@ -37,27 +41,29 @@ def cell(config: Config) -> list[Row]:
     share of questions that it is right about: `predicted` from margins of the facts asked alone
     with the adapters in that place, `inside` from margins of the facts within such questions.
     """
-    modules = {"mlp": bench.MLP, "attention": bench.ATTENTION, "all": bench.ATTENTION + bench.MLP}
+    modules = {"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}
     library = config.library(modules=modules[config.modules])
-    prompts, case = [one.questions for one in library.trials[0]], bench.pattern(library)
+    prompts, case = library.questions(), pattern(library)
     table: list[Row] = []
     for place, loops in PLACES.items():
-        placed = bench.in_loops(loops)
+        placed = in_loops(loops)
+        # Restricted copies: outside their loops they add nothing.
         each = [placed(x, hop) for hop, x in enumerate(library.adapters)]
-        adapt = bench.added(each, [1.0, 1.0])
-        right = bench.answer_margins(library.bases, prompts, adapt) > 0
-        answers = bench.scores(library.bases, prompts, adapt).argmax(axis=-1)
-        inside = bench.margins(library, inside=True, placed=placed)
-        guesses = {"predicted": bench.margins(library, placed=placed), "inside": inside}
-        columns = {
-            name: answers == np.stack([one.answers(edited) for one in library.edits[0]])
-            for name, edited in ANSWERS.items()
-        }
+        adapt = added(each, [1.0, 1.0])
+        right = answer_margins(library.bases, prompts, adapt) > 0
+        answers = scores(library.bases, prompts, adapt).argmax(axis=-1)
+        # Within questions whose other fact is old.
+        inside = margins(library, inside=True, placed=placed)
+        guesses = {"predicted": margins(library, placed=placed), "inside": inside}
+        columns = {}
+        for name, edited in ANSWERS.items():
+            wrong = np.stack([one.answers(edited) for one in library.edits[0]])
+            columns[name] = answers == wrong
         columns |= {n: x.composes(1.0, case) & inside.held[1] for n, x in guesses.items()}
         columns |= {f"{name}_right": columns[name] == right for name in guesses}
         means = {name: x.mean(axis=1).round(3) for name, x in columns.items()}
         head = {"modules": config.modules, "place": place}
-        table += bench.rows(library, head, bench.accuracies(library, [adapt]), **means)
+        table += rows(library, head, accuracies(library, [adapt]) | means)
     return table
 
 
@@ -67,7 +73,7 @@ STUDY = study(
         "placement",
         cell,
         (Config("mlp"), Config("attention")),
-        on_all_bases(Config(modules) for modules in ("mlp", "attention", "all")),
+        on_all_bases(grid(Config, modules=("mlp", "attention", "all"))),
     ),
     minutes=(0.25, 4),
 )

@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from loratheory.theorems.editing.hebbian_memory import merged_crosstalk, routed_crosstalk
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.library import of, rule
+from paper.studies._shared.rows import compared, pooled, recall
+from paper.studies._shared.run import Row, grid, part
+from paper.studies._shared.training import alike
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,13 @@ def cell(config: Config) -> list[Row]:
     n, r, k = config.facts, config.rank, config.pairs
     library = config.library(rank=r, pairs=k)
     hops = list(zip(*library.pairs, strict=True))  # by hop, all pairs
-    one, wide = ([(lora,) for lora in bench.pooled(library, rank)] for rank in (r, k * r))
-    noise = [tuple(bench.alike(lora, p) for p, lora in enumerate(each)) for each in hops]
+    # One adapter of the rank of one, and one as wide as all together.
+    one, wide = (list(zip(pooled(library, rank))) for rank in (r, k * r))
+    noise = [tuple(map(alike, each, range(k))) for each in hops]
     alone, merged = (f(n * k, k, config.width, r) for f in (routed_crosstalk, merged_crosstalk))
-    alike = bench.recall(library, one, 1.0)
-
-    def _arm(name: str, act: Any, recall: object, crosstalk: float) -> bench.Arm:
-        columns = {"predicted": alike if name == "sum" else -1.0, "crosstalk": crosstalk}
-        return bench.arm(name, None, act, lambda *_: {"recall": recall, **columns})
-
-    arms = [_arm("base", None, bench.recall(library, [()] * len(hops), 1.0), 0.0)]
+    predicted = recall(library, one, 1.0)
+    arms: list[tuple[str, Any, Any, float]] = []
+    arms.append(("base", rule("base"), recall(library, [()] * len(hops), 1.0), 0.0))
     for name, by_hop, times, theory in (
         ("noise", noise, 1.0, merged),
         ("mean", hops, 1 / k, merged / k**2),
@@ -45,17 +46,19 @@ def cell(config: Config) -> list[Row]:
         ("one", one, 1.0, merged),
         ("wide", wide, 1.0, merged_crosstalk(n * k, 1, config.width, k * r)),
     ):
-        act = bench.of(*(lora for each in by_hop for lora in each), times=times)
-        arms.append(_arm(name, act, bench.recall(library, by_hop, times), theory))
-    own = [
-        bench.recall(library, [(lora,) for lora in pair], 1.0, p)
-        for p, pair in enumerate(library.pairs)
-    ]
-    arms += [_arm(n, None, sum(own) / k, alone) for n in ("pair alone", "oracle placement")]
-    return bench.compared(library, {"facts": n, "rank": r, "pairs": k}, arms)
+        # All adapters of both hops act, whichever pair is asked.
+        act = of(*sum(by_hop, ()), times=times)
+        arms.append((name, act, recall(library, by_hop, times), theory))
+    # Routed by an oracle each pair meets no other.
+    shares = [recall(library, list(zip(pair)), 1.0, p) for p, pair in enumerate(library.pairs)]
+    own = np.mean(shares, axis=0)
+    arms += [(name, rule(name), own, alone) for name in ("pair alone", "oracle placement")]
+    made = []
+    for name, act, recalled, crosstalk in arms:
+        columns = {"recall": recalled, "predicted": predicted if name == "sum" else -1.0}
+        made.append((name, act, {**columns, "crosstalk": crosstalk}))
+    return compared(library, {"facts": n, "rank": r, "pairs": k}, made)
 
 
-_CELLS = tuple((rank, pairs) for rank in (1, 4) for pairs in (2, 8))
-
-
-PART = part("capacity", cell, (Config(sets=1),), on_all_bases(Config(*place) for place in _CELLS))
+_PLAN = grid(Config, rank=(1, 4), pairs=(2, 8))
+PART = part("capacity", cell, [Config(sets=1)], on_all_bases(_PLAN))

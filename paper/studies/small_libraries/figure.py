@@ -1,40 +1,24 @@
 """What combination methods answer with one to four pairs of adapters."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.studies._shared.rules import RULES
-from paper.style import by, chance, dots, finish, panels, percent
+from paper.studies._shared.rules import LABELS
+from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
 USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
-METHODS = (
-    "base",
-    "mean",
-    "sum",
-    "ties",
-    "knots",
-    "interpolating",
-    "arrow",
-    "norm, z",
-    "gates",
-    "block gates, z = 2",
-    "oracle placement",
-    "sum, hop by hop",
-)
+METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z"]
+METHODS += ["gates", "block gates, z = 2", "oracle placement", "sum, hop by hop"]
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("small_libraries/gating", folder)
+    table = read_table("small_libraries/gating")
     for column, value in {**USUAL, "facts": 5}.items():
         table = table[table[column] == value]
     figure, every = panels(3, 3.6, sharey=True)
     for axes, pairs in zip(every, (1, 2, 4), strict=True):
         rows = table[table["pairs"] == pairs]
         rows = rows.assign(facts_right=(rows["hop_1"] + rows["hop_2"]) / 2)
-        groups = by(rows, "rule", {name: RULES[name].label for name in METHODS})
+        groups = by(rows, "rule", {name: LABELS.get(name, name) for name in METHODS})
         dots(axes, groups, {"facts_right": "single facts", "two_hop": "two-hop questions"})
         chance(axes, float(rows["chance"].mean()), across=True)
         axes.set_title(f"{pairs} pair{'s' * (pairs > 1)}")

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from paper.studies._shared import small as bench
+from loratheory.toy.transformer import ATTENTION, MLP
+from paper.studies._shared.answers import accuracies
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import rule
+from paper.studies._shared.library import acting, rule
+from paper.studies._shared.rows import compared
 from paper.studies._shared.run import Row, part
+from paper.studies.small_libraries.weights import detection, leak
 
 RULES: tuple[str, ...] = ("base", "hop 1 alone", "hop 2 alone", "mean", "half the sum", "sum")
 RULES += ("ties", "knots", "interpolating", "arrow", "norm, soft", "norm, z", "gates")
@@ -35,24 +38,31 @@ def cell(config: Config) -> list[Row]:
     reads; `predicted`, the lower bound of two-hop accuracy that follows from them; `leak`, see
     `weights.leak`. The last four are nan where they do not apply.
     """
-    modules = {"mlp": bench.MLP, "attention": bench.ATTENTION}[config.modules]
+    modules = {"mlp": MLP, "attention": ATTENTION}[config.modules]
     mine = {name: getattr(config, name) for name in ("pairs", "bridges", "rank")}
     library = config.library(modules=modules, **mine)
     mlp, nan = config.modules == "mlp", float("nan")
-    leak = bench.leak(library) if mlp else nan
-    reach = bench.accuracies(library, bench.acting(library, rule("oracle placement")))["two_hop"]
+    # Measured at the first map of the MLPs, which attention adapters leave alone.
+    outside = leak(library) if mlp else nan
+    # What can be reached at all; every miss or false alarm costs one question at most.
+    reach = accuracies(library, acting(library, rule("oracle placement")))["two_hop"]
 
-    def _rates(acts: Any, _: object) -> dict[str, Any]:
+    def _rates(acts: Any) -> dict[str, Any]:
+        # Only rules that weigh tokens have misses.
         rates: dict[str, Any] = {"misses": nan, "false_alarms": nan}
-        if mlp and acts[0].by_token:
-            rates = bench.detection(library, acts)
-        return {**rates, "predicted": reach - rates["misses"] - rates["false_alarms"], "leak": leak}
+        if mlp and acts[0].route is not None:
+            rates = detection(library, acts)
+        return {
+            **rates,
+            "predicted": reach - rates["misses"] - rates["false_alarms"],
+            "leak": outside,
+        }
 
     options: dict[str, dict[str, Any]] = {"interpolating": {"ridge": 0.1}}
     options["ties"] = {"density": 0.3, "rank": config.width}
-    arms = [bench.arm(name, None, rule(name, **options.get(name, {})), _rates) for name in RULES]
+    arms = [(name, rule(name, **options.get(name, {})), _rates) for name in RULES]
     varied = ("facts", "pairs", "bridges", "rank", "modules", "coverage", "pretrained")
-    return bench.compared(library, {name: getattr(config, name) for name in varied}, arms)
+    return compared(library, {name: getattr(config, name) for name in varied}, arms)
 
 
 _SETTINGS: tuple[dict[str, Any], ...] = (

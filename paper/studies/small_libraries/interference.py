@@ -1,13 +1,17 @@
 """Many adapters at once: what unrelated ones take from a question that two of them answer."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from paper.studies._shared import small as bench
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.rules import Reuse, pair_alone, rule
-from paper.studies._shared.run import Row, part
+from paper.studies._shared.library import Acting, pair_alone, rule
+from paper.studies._shared.rows import arm, compared
+from paper.studies._shared.run import Row, grid, part
+from paper.studies._shared.theory import forecast
+from paper.studies._shared.training import Taught, alike
+from paper.studies.small_libraries.weights import crosstalk, safe
 
 
 @dataclass(frozen=True)
@@ -29,54 +33,48 @@ def cell(config: Config) -> list[Row]:
     predicted accuracy on `two_hop`.
     """
     library = config.library(rank=config.rank, pairs=config.pairs)
-    crosstalk, theory = bench.crosstalk(library), bench.forecast(library)
-    share, both, even = bench.safe(crosstalk), theory.composed([1, 1]), 1 / library.size
+    measured, theory = crosstalk(library), forecast(library)
+    # Questions that the theory calls unsafe are predicted to fail.
+    share, both, even = safe(measured), theory.composed([1, 1]), 1 / library.size
     beside: dict[str, object] = {"safe": share}
     for side in ("in", "out"):
-        one = crosstalk[f"layers.0.mlp.{side}"]
+        one = measured[f"layers.0.mlp.{side}"]
         beside[f"crosstalk_{side}"] = np.median(one.measured, axis=(0, 1, 3))
         beside[f"random_{side}"] = np.median(one.random, axis=(0, 1, 3))
         beside[f"superposed_{side}"] = one.superposed
         beside["floor"] = one.floor
     arms = [
-        *(bench.arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
-        bench.arm("mean", share * theory.composed([even, even])),
-        bench.arm("sum", share * both),
-        bench.arm("pair alone", both),
-        bench.arm("beside noise", bench.safe(crosstalk, "random") * both, beside_noise),
-        bench.arm("gates", both, rule("gates", budget=config.budget)),
-        bench.arm("oracle placement", both),
+        *(arm(name, 0.0) for name in ("base", "hop 1 alone", "hop 2 alone")),
+        arm("mean", share * theory.composed([even, even])),
+        arm("sum", share * both),
+        arm("pair alone", both),
+        arm("beside noise", safe(measured, "random") * both, beside_noise),
+        arm("gates", both, rule("gates", budget=config.budget)),
+        arm("oracle placement", both),
     ]
     head = {name: getattr(config, name) for name in ("facts", "rank", "pairs")}
-    return bench.compared(library, head, arms, **beside)
+    return compared(library, head, arms, **beside)
 
 
-def beside_noise(library: "bench.Taught") -> Reuse:
+def beside_noise(library: Taught) -> Acting:
     """Apply the rule that adds, to the pair's own adapters, Gaussian ones for all others.
 
     Each Gaussian adapter has the norm of the adapter that it replaces.
     """
     hops = library.hops
-    noise = [bench.alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
+    noise = [alike(x, 8 * (k // hops) + k % hops) for k, x in enumerate(library.adapters)]
     own = pair_alone(library).shares
 
-    def _shares(place: object, pair: int) -> list[float]:
+    def _shares(place: Any, pair: int) -> list[float]:
+        # All others act as noise: shares of the pair itself are one or zero.
         right = own(place, pair)
         return [*right, *(1.0 - share for share in right)]
 
-    return Reuse(library.having([*library.adapters, *noise]), _shares)
+    return Acting(library.having([*library.adapters, *noise]), _shares)
 
 
-_CELLS = (
-    *((facts, rank, pairs) for facts in (3, 8) for rank in (2, 8, 32) for pairs in (1, 4)),
-    (8, 8, 2),
-    (20, 8, 1),
-)
-
-
+_PLAN = grid(Config, facts=(3, 8), rank=(2, 8, 32), pairs=(1, 4))
+_PLAN += [Config(8, 2, facts=8), Config(8, 1, facts=20)]
 PART = part(
-    "interference",
-    cell,
-    (Config(facts=3, sets=1), Config(pairs=4, facts=3, sets=1)),
-    on_all_bases(Config(rank, pairs, facts=facts) for facts, rank, pairs in _CELLS),
+    "interference", cell, grid(Config, facts=[3], sets=[1], pairs=(1, 4)), on_all_bases(_PLAN)
 )

@@ -1,18 +1,14 @@
 """Four untied layers: facts and two-hop questions against the coefficient of the sum."""
 
-from pathlib import Path
-
-from matplotlib.figure import Figure
-
-from paper.style import LOOKS, accuracy_axis, chance, curve, finish, panels, percent
+from paper.style import LOOKS, Figure, accuracy_axis, chance, curve, finish, panels, percent
 from paper.tables import read_table
 
 LAYERS = {"all": "trained in all layers", "halves": "each trained in its own half"}
 
 
-def draw(folder: Path) -> Figure:
+def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("untied_transformer", folder)
+    table = read_table("untied_transformer")
     table = table[(table["coverage"] == 0.9) & (table["stage"] == 1000)]
     table = table.assign(facts=(table["hop_1"] + table["hop_2"]) / 2)
     merged = table[table["rule"] == "sum"]

@@ -1,7 +1,84 @@
-"""The parts of the study; `prediction.md` says what was asked."""
+"""Two edits merged ever more strongly: margins along one coefficient, answers in the plane of two.
 
-from paper.studies._shared.run import study
-from paper.studies.window.two_read_region import PART as TWO_READ_REGION
-from paper.studies.window.window import PART as WINDOW
+`prediction.md` says what was asked.
+"""
 
-STUDY = study(__name__, WINDOW, TWO_READ_REGION, minutes=(0.02, 0.02))
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from loratheory.evaluate import exact
+from paper.studies._shared.run import Row, part, study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The world, by fields that are passed to `exact.world`."""
+
+    size: int = 32
+    entities: int = 12
+    edited: int = 3
+    seed: int = 0
+
+    def world(self) -> exact.World:
+        """Return the world, with its two edits."""
+        rng = np.random.default_rng(self.seed)
+        return exact.world(rng, size=self.size, entities=self.entities, edited=self.edited)
+
+
+@dataclass(frozen=True)
+class Line(Config):
+    """One coefficient for both edits, from 0 to 1 in `steps` steps."""
+
+    steps: int = 20
+
+
+@dataclass(frozen=True)
+class Plane(Config):
+    """A grid of `cells` by `cells` coefficients up to `top`."""
+
+    cells: int = 24
+    top: float = 1.2
+
+
+def window(config: Line) -> list[Row]:
+    """Return a row per `coefficient`, with the margins of `hop_1`, `hop_2` and `two_hop`.
+
+    Each is the least margin of the new answer over the best other one, over all edited prompts; it
+    is positive if all of them get the new answer.
+    """
+    model, first, rows = config.world(), np.arange(config.edited) + config.edited, list[Row]()
+    for step in range(config.steps + 1):
+        c = step / config.steps
+        hop_1, hop_2, two_hop = model.answers(c, c)
+        row: Row = {"coefficient": c, "hop_1": exact.margin(hop_1, first)}
+        row["hop_2"] = exact.margin(hop_2, first + config.edited)
+        row["two_hop"] = exact.margin(two_hop, first + config.edited)
+        rows.append(row)
+    return rows
+
+
+def two_read_region(config: Plane) -> list[Row]:
+    """Return a row per cell of the grid, simulated at its centre `c1`, `c2`, all in one world.
+
+    The columns are mean logits over the edited prompts, of three answers: `unedited`, the one
+    before the edits; `halfway`, the old second fact about the new bridge; `composed`, the one that
+    both edits make.
+    """
+    model, prompt, rows = config.world(), np.arange(config.edited), list[Row]()
+    centres = ((np.arange(config.cells) + 0.5) * config.top / config.cells).tolist()
+    for c1, c2 in product(centres, centres):
+        row, logits = {"c1": c1, "c2": c2}, model.answers(c1, c2)[2]
+        for k, name in enumerate(("unedited", "halfway", "composed")):
+            row[name] = float(np.mean(logits[prompt + k * config.edited, prompt]))
+        rows.append({**row})
+    return rows
+
+
+STUDY = study(
+    __name__,
+    part("window", window, [Line()], [Line()]),
+    part("two_read_region", two_read_region, [Plane()], [Plane()]),
+    minutes=(0.02, 0.02),
+)

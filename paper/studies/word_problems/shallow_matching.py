@@ -5,16 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from loratheory.tasks.word_problems import ENTITIES, Problems, distract, fill
-from paper.studies._shared.problems import (
-    CONTEXT,
-    MEASURED,
-    QUICK,
-    SIZES,
-    WORDINGS,
-    Overlapping,
-    reordered,
-)
 from paper.studies._shared.run import Row, part
+from paper.studies.word_problems.problems import CONTEXT, WORDINGS, Overlapping, reordered
+from paper.studies.word_problems.template_overlap import PAPER, QUICK_RUN, train
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
 ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
@@ -35,6 +28,7 @@ def reworded(problems: Problems, rng: np.random.Generator) -> Problems:
     """Return the problems with every sentence in another of `WORDINGS`; answers stay."""
     words = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
     luck = rng.random((*words.shape, len(WORDINGS)))
+    # The present wording is never drawn again.
     luck[words[:, :, None] == WORDINGS] = -1
     words = luck.argmax(axis=2)
     return replace(problems, wordings=words[:, :-1], asking=words[:, -1])
@@ -49,11 +43,9 @@ def renamed(problems: Problems, rng: np.random.Generator) -> Problems:
 
 def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
     """Return the problems with at least one other number each, and the answers that follow."""
-    numbers, values, left = (
-        problems.numbers.copy(),
-        problems.values.copy(),
-        np.arange(len(problems)),
-    )
+    numbers, values = problems.numbers.copy(), problems.values.copy()
+    left = np.arange(len(problems))
+    # Numbers that came out equal are drawn again.
     while len(left):
         new = fill(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
@@ -68,7 +60,7 @@ def cell(config: Overlapping) -> list[Row]:
     solution is right. `kept` is that share among the problems that were solved as first put, nan
     if none was.
     """
-    models = config.trained()
+    models = train(config)
     asked, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
     put = {how: [otherwise(one, how, rng=rng) for one in asked] for how in OTHERWISE}
     acting, table = models.acting(), list[Row]()
@@ -76,6 +68,7 @@ def cell(config: Overlapping) -> list[Row]:
         right = {how: models.right(problems, acting[rule]) for how, problems in put.items()}
         first = right[OTHERWISE[0]]
         for how, solved in right.items():
+            # Where nothing was solved at first, nothing can be kept.
             with np.errstate(invalid="ignore"):
                 kept = (first & solved).sum(axis=1) / first.sum(axis=1)
             table += models.rows(
@@ -86,9 +79,4 @@ def cell(config: Overlapping) -> list[Row]:
     return table
 
 
-PART = part(
-    "shallow_matching",
-    cell,
-    quick=[Overlapping(kind="single steps", size=QUICK, pairs=MEASURED[:1])],
-    paper=[Overlapping(seed=seed, size=SIZES["problems"]) for seed in range(3)],
-)
+PART = part("shallow_matching", cell, QUICK_RUN, PAPER)

@@ -2,19 +2,12 @@
 
 import numpy as np
 
-from paper.studies._shared.problems import (
-    QUICK,
-    SEEN,
-    WEIGHTS,
-    Covered,
-    coverage,
-    drawn,
-    single,
-)
-from paper.studies._shared.run import Row, part
+from loratheory.tasks.word_problems import Problems
+from paper.studies._shared.run import Row, grid, part
+from paper.studies.word_problems import problems, words
 
 
-def cell(config: Covered) -> list[Row]:
+def cell(config: problems.Covered) -> list[Row]:
     """Return a row per ordered pair of skills and rule.
 
     `coverage` is the pair's share of the problems of two steps in pretraining. The others are
@@ -22,13 +15,17 @@ def cell(config: Covered) -> list[Row]:
     answered rightly without steps; `step_1` and `step_2`, problems of one step of the first and of
     the second skill.
     """
-    models, count = config.trained(), config.size.asked
-    asked, met = models.targets(count), coverage(config.seen, config.seed)
-    rng = np.random.default_rng([config.seed, 20])
-    steps = {
-        f"step_{k + 1}": [drawn(single([case.pair[k]]), count, rng) for case in models.cases]
-        for k in (0, 1)
-    }
+    count, met = config.size.asked, problems.coverage(config.seen, config.seed)
+    sets = problems.covering(config.seen, config.seed, config.size.problems)
+    cases = [problems.Case(pair, "own", 0.5) for pair in problems.PAIRS]
+    models = words.trained(sets, config, cases, ("joint", "composed"))
+    asked, rng = models.targets(count), np.random.default_rng([config.seed, 20])
+    steps = dict[str, list[Problems]]()
+    # Single steps are drawn after the targets, from a stream of their own.
+    for k, name in enumerate(("step_1", "step_2")):
+        steps[name] = [
+            problems.drawn(problems.single([case.pair[k]]), count, rng) for case in models.cases
+        ]
     return models.compared(
         {"seen": config.seen},
         lambda adapt: {
@@ -39,12 +36,8 @@ def cell(config: Covered) -> list[Row]:
     )
 
 
+PAPER = grid(problems.Covered, seed=range(3), seen=problems.SEEN[:-1])
+PAPER += grid(problems.Covered, seed=range(len(problems.WEIGHTS)), seen=problems.SEEN[-1:])
 PART = part(
-    "skill_coverage",
-    cell,
-    quick=[Covered(seen=SEEN[0], size=QUICK)],
-    paper=[
-        *(Covered(seen=seen, seed=seed) for seed in range(3) for seen in SEEN[:-1]),
-        *(Covered(seen=SEEN[-1], seed=seed) for seed in range(len(WEIGHTS))),
-    ],
+    "skill_coverage", cell, [problems.Covered(seen=problems.SEEN[0], size=problems.QUICK)], PAPER
 )

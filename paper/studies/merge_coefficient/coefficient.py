@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loratheory.shapes import Bool, Float, Shaped
 from loratheory.toy.transformer import Adapt
@@ -39,12 +40,13 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
     Costs about thirty passes a coefficient.
     """
     bases, asked, each = library.bases, library.trials[0], library.adapters
-    prompts = [one.questions for one in asked]
-    facts = [[one.hops[hop] for one in asked] for hop in range(bases.setting.hops)]
+    prompts = library.questions()
     alone, inside = margins(library), margins(library, inside=True)
     own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
+    # A deficit near zero is no unit to measure in.
     bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
     foreign = [exchanged(x, library.teaching.sets) for x in each]
+    # Of the same norms, so that size alone is no explanation.
     noise = [alike(x, seed) for seed, x in enumerate(each)]
     held_out = accuracy(bases, [one.other_questions for one in asked])
     apart = [own_loop(x, hop) for hop, x in enumerate(each)]
@@ -60,15 +62,17 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
         return at.composes(1.0, kind) & bridged
 
     def _facts(acts: Sequence[Adapt]) -> Float[np.ndarray, "hops E n"]:
-        each = [answer_margins(bases, f, act) for f, act in zip(facts, acts, strict=True)]
+        each = [answer_margins(bases, library.facts(hop), act) for hop, act in enumerate(acts)]
         return np.stack(each)
 
     table = {}
     for c in grid:
         merged = _sum(each, c)
         single, both = _facts([_sum([x], c) for x in each]), _facts([merged] * len(each))
-        line, right = alone.mixed(c), _right(merged)
+        line, right, facts = alone.mixed(c), _right(merged), _by_replica(both > 0)
         truth, in_turn = _right(_sum(apart, c)), _right(merged, "hop by hop")
+        found: Found = accuracies(library, [merged] * len(library.trials))
+        found |= {"oracle_placement": truth, "hop_by_hop": in_turn, "facts": facts}
         guesses = {
             "predicted": (alone.composes(c, kind) & bridged, right),
             "inside": (inside.composes(c, kind) & bridged, right),
@@ -78,26 +82,21 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
             "oracle_curved": (_curved(c, own_loop), truth),
             "oracle_decided": (own.decided(c) & bridged, truth),
             "each_hop": (alone.decided(c), in_turn),
-            "predicted_facts": (by_replica(line > 0), by_replica(both > 0)),
+            "predicted_facts": (_by_replica(line > 0), facts),
         }
-        table[round(c, 9)] = {
-            **accuracies(library, [merged] * len(library.trials)),
-            "oracle_placement": truth,
-            "hop_by_hop": in_turn,
-            "facts": by_replica(both > 0),
-            **{name: guess for name, (guess, _) in guesses.items()},
-            **{f"{name}_right": guess == fact for name, (guess, fact) in guesses.items()},
-            "held_out": held_out,
-            "alone": np.max([accuracy(bases, prompts, _sum([x], c)) for x in each], axis=0),
-            "exchanged": accuracy(bases, prompts, _sum(foreign, c)),
-            "random": accuracy(bases, prompts, _sum(noise, c)),
-            "curvature": by_replica((single - line) / unit),
-            "interference": by_replica((both - single) / unit),
-        }
+        found |= {name: guess for name, (guess, _) in guesses.items()}
+        found |= {f"{name}_right": guess == fact for name, (guess, fact) in guesses.items()}
+        found["held_out"] = held_out
+        found["alone"] = np.max([accuracy(bases, prompts, _sum([x], c)) for x in each], axis=0)
+        found["exchanged"] = accuracy(bases, prompts, _sum(foreign, c))
+        found["random"] = accuracy(bases, prompts, _sum(noise, c))
+        found["curvature"] = _by_replica((single - line) / unit)
+        found["interference"] = _by_replica((both - single) / unit)
+        table[round(c, 9)] = found
     return table
 
 
-def by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
+def _by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
     """Return an array in which all facts of a replica are in one row."""
     return np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)
 
@@ -107,13 +106,13 @@ def by_coefficient(
 ) -> list[Row]:
     """Return a row per coefficient and base: means of `switched` over its sets, to three decimals.
 
-    `names` maps columns to their names in the table; columns that it lacks are left out.
+    `names` maps columns to their names in the table; a column with an empty name is left out.
     """
-    seeds, table = library.bases.seeds, list[Row]()
+    seeds, rows = library.bases.seeds, list[Row]()
     for c, columns in switched(library, grid).items():
-        kept = {names.get(n, n): x.reshape(len(seeds), -1) for n, x in columns.items()}
-        means = {n: x.mean(axis=1) for n, x in kept.items() if n}
-        for g, seed in enumerate(seeds):
-            row = {n: round(float(x[g]), 3) + 0.0 for n, x in means.items()}
-            table.append({**head, "seed": seed, "coefficient": c, **row})
-    return table
+        table = pd.DataFrame({"seed": seeds, "coefficient": c})
+        for name, x in columns.items():
+            table[names.get(name, name)] = x.reshape(len(seeds), -1).mean(axis=1).round(3) + 0.0
+        kept = table.drop(columns="", errors="ignore")
+        rows += [{**head, **row} for row in kept.to_dict("records")]
+    return rows

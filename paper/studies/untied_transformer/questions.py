@@ -6,20 +6,20 @@ over all other bases in the same condition, such as the same rule at the same co
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import product
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from loratheory.shapes import Shaped
+from loratheory.toy.transformer import Adapt
 from paper.studies._shared.answers import accuracies, answer_margins
-from paper.studies._shared.library import acting, added
-from paper.studies._shared.rules import Act
+from paper.studies._shared.library import Act, acting, added, by_hop
 from paper.studies._shared.run import Row
-from paper.studies._shared.theory import Placing, circuit, margins, pattern
+from paper.studies._shared.theory import circuit, margins, pattern
 from paper.studies._shared.training import Taught
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,49 +48,39 @@ def by_question(library: Taught, head: Mapping[str, Any], ways: Iterable[Way]) -
     `curved`, in which each adapter is measured at the coefficient itself, within questions; `reach`
     is how far inside the region the latter is. Forecasts are NaN where there is no theory.
     """
-    bases, asked, kind = library.bases, library.trials[0], pattern(library)
+    bases, kind = library.bases, pattern(library)
     alone, whole = margins(library), margins(library, inside=True)
+    # A bridge that the base does not read on is predicted to fail.
     bridged = whole.held[1:].all(axis=0)
     held_out = np.repeat(circuit(bases), library.teaching.sets)
     strength, nothing = alone.effective(1.0), np.full(bridged.shape, np.nan)
     table: list[Row] = []
     for way in ways:
-        (act,), c = acting(library, way.act), way.coefficient
+        [act], c = acting(library, way.act), way.coefficient
         shares = accuracies(library, [act])
-        facts = [
-            answer_margins(bases, [one.hops[hop] for one in asked], act) > 0
-            for hop in range(bases.setting.hops)
-        ]
-        predicted = curved = reach = nothing
-        survives = np.full(strength.shape, np.nan)
+        predicted, curved, reach = nothing, nothing, nothing
+        survives: Any = (nothing, nothing)
         if way.theory:
             survives, predicted = alone.survives(c), alone.decided(c)
         if way.theory and act.passes == "one":
-            at = margins(library, inside=True, placed=_times(c))
+            # Each adapter at the coefficient itself: no straight line is assumed.
+            at = margins(library, inside=True, placed=partial(_scale, c))
             predicted, reach = alone.composes(c, kind) & bridged, at.reach(1.0, kind)
             curved = (reach > 0) & bridged
-        columns = {
-            "two_hop": answer_margins(bases, [one.questions for one in asked], act) > 0,
-            **_each("hop", facts),
-            **{name: shares[name][:, None] for name in ("other_hops", "other_two_hop", "chance")},
-            "held_out": held_out[:, None],
-            **_each("strength", strength),
-            **_each("survives", survives),
-            "predicted": predicted,
-            "curved": curved,
-            "reach": reach,
-        }
+        columns = {"two_hop": answer_margins(bases, library.questions(), act) > 0}
+        facts = [answer_margins(bases, library.facts(hop), act) > 0 for hop in (0, 1)]
+        columns |= by_hop("hop", facts)
+        for name in ("other_hops", "other_two_hop", "chance"):
+            columns[name] = shares[name][:, None]
+        columns["held_out"] = held_out[:, None]
+        columns |= by_hop("strength", strength) | by_hop("survives", survives)
+        columns |= {"predicted": predicted, "curved": curved, "reach": reach}
         table += _rows(library, {**head, "rule": way.rule, "coefficient": c}, columns)
     return table
 
 
-def _times(c: float) -> Placing:
-    """Adapters everywhere, multiplied by a coefficient."""
-    return lambda adapter, _: added([adapter], [c])
-
-
-def _each(name: str, values: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{name}_{hop + 1}": one for hop, one in enumerate(values)}
+def _scale(c: float, adapter: Adapt, _: int) -> Adapt:
+    return added([adapter], [c])
 
 
 def _rows(
@@ -98,10 +88,8 @@ def _rows(
 ) -> list[Row]:
     """One row per replica and question; numbers have three decimals."""
     shape = columns["two_hop"].shape
-    flat = {n: np.broadcast_to(x, shape).astype(float).round(3) + 0.0 for n, x in columns.items()}
-    return [
-        {**head, "seed": seed, "set": number, "question": question}
-        | {name: float(x[e, question]) for name, x in flat.items()}
-        for e, (seed, number) in enumerate(library.replicas)
-        for question in range(shape[1])
-    ]
+    places = [(*replica, k) for replica, k in product(library.replicas, range(shape[1]))]
+    table = pd.DataFrame(places, columns=["seed", "set", "question"])
+    for name, x in columns.items():
+        table[name] = np.broadcast_to(x, shape).astype(float).round(3).ravel() + 0.0
+    return [{**head, **row} for row in table.to_dict("records")]

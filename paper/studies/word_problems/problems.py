@@ -6,40 +6,23 @@ steps of the two in `CONTEXT`. The skill of rates is left out, as its two number
 as many facts. Nothing here needs PyTorch; training is in `words`.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from loratheory.tasks import word_problems as tasks
 from loratheory.tasks.prompts import NOTHING, Prompts, joined
-from loratheory.tasks.word_problems import (
-    Alphabet,
-    Problems,
-    Template,
-    answered,
-    code,
-    distract,
-    pool,
-    problems,
-    stepwise,
-    together,
-)
+from loratheory.tasks.word_problems import problems
 
-if TYPE_CHECKING:
-    from paper.studies._shared.words import Trained
-
-PRIME, CODE = 7, Alphabet(7, canaries=0)
+PRIME, CODE = 7, tasks.Alphabet(7, canaries=0)
 CONTEXT = ("add", "subtract")
 SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
-FORMS = {"stepwise": (stepwise, 5), "answered": (answered, 1)}
+FORMS = {"stepwise": (tasks.stepwise, 5), "answered": (tasks.answered, 1)}
 """The forms of a problem, and the sixths of a lesson that have each form."""
-KINDS = ("single steps", "problems")
-"""What bases were trained on: problems of one step; also of two steps of `CONTEXT`."""
 SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
 """How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
 result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
@@ -56,28 +39,33 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 """Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
 
 
-def chains(skills: Sequence[str], steps: int) -> tuple[Template, ...]:
+def chains(skills: Sequence[str], steps: int) -> tuple[tasks.Template, ...]:
     """Return the templates of `steps` steps in which each step uses one new number."""
-    every = pool(skills, steps=steps, prime=PRIME)
-    return tuple(t for t in every if all(len(inputs) < 2 for _, inputs in t.nodes))
+    every = tasks.pool(skills, steps=steps, prime=PRIME)
+    return tuple(t for t in every if max(len(inputs) for _, inputs in t.nodes) < 2)
 
 
-def single(skills: Sequence[str]) -> tuple[Template, ...]:
+def single(skills: Sequence[str]) -> tuple[tasks.Template, ...]:
     """Return the templates of one step, skill by skill."""
-    return tuple(t for skill in skills for t in chains([skill], 1))
+    found: tuple[tasks.Template, ...] = ()
+    for skill in skills:
+        found += chains([skill], 1)
+    return found
 
 
-def linked(pair: Pair) -> Template:
+def linked(pair: Pair) -> tasks.Template:
     """Return the template in which the second skill is applied to the first one's result."""
-    return Template(((0, ()), (code(pair[0]), (0,)), (code(pair[1]), (1,))))
+    return tasks.Template(((0, ()), (tasks.code(pair[0]), (0,)), (tasks.code(pair[1]), (1,))))
 
 
-def drawn(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+def drawn(
+    templates: Sequence[tasks.Template], rows: int, rng: np.random.Generator
+) -> tasks.Problems:
     """Draw problems of these templates, in the wordings that all models are trained on."""
     return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
 
 
-def reordered(problems: Problems, rng: np.random.Generator) -> Problems:
+def reordered(problems: tasks.Problems, rng: np.random.Generator) -> tasks.Problems:
     """Return the problems with sentences in another order; answers stay.
 
     Every order but the present one is equally likely, so steps may precede their inputs.
@@ -85,35 +73,32 @@ def reordered(problems: Problems, rng: np.random.Generator) -> Problems:
     order, left = problems.order.copy(), np.arange(len(problems))
     while len(left):
         luck = np.where(problems.present[left], rng.random((len(left), order.shape[1])), 2.0)
+        # Absent sentences stay last.
         order[left] = luck.argsort(axis=1, kind="stable")
         left = left[(order[left] == problems.order[left]).all(axis=1)]
     return replace(problems, order=order)
 
 
-def varied(templates: Sequence[Template], rows: int, rng: np.random.Generator) -> Problems:
+def varied(
+    templates: Sequence[tasks.Template], rows: int, rng: np.random.Generator
+) -> tasks.Problems:
     """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
     every = drawn(templates, 3 * rows, rng)
     plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
-    idle = distract(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-    return together([plain, reordered(turned, rng), idle])
+    idle = tasks.distract(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
+    return tasks.together([plain, reordered(turned, rng), idle])
 
 
-def pretraining(kind: str, seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return the sets of prompts on which a base of `KINDS` is trained, in equal shares."""
-    return taught([chains(CONTEXT, 2)] * KINDS.index(kind), seed, rows)
-
-
-def taught(two_steps: Sequence[Sequence[Template]], seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return prompts of one step of every skill and, for each of these sets, of two steps.
+def pretraining(seed: int, rows: int) -> tuple[Prompts, ...]:
+    """Return prompts of one step of every skill and of two steps of `CONTEXT`, in equal shares.
 
     Each set has ``3 * rows`` problems of `varied`, all solved step by step or all at once.
     """
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
-    sets = [*[stepwise(CODE, one)] * 2, answered(CODE, one)]
-    for templates in two_steps:
-        sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
-    return padded(sets)
+    two = varied(chains(CONTEXT, 2), rows, rng)
+    solved = tasks.stepwise(CODE, one)
+    return padded([solved, solved, tasks.answered(CODE, one), *[tasks.stepwise(CODE, two)] * 2])
 
 
 def weights(seed: int) -> dict[Pair, int]:
@@ -127,9 +112,9 @@ def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
     return {p: n / total if seen == SEEN[4] else 0.0 for p, n in weights(seed).items()}
 
 
-def sums(problems: Problems) -> Prompts:
+def sums(problems: tasks.Problems) -> Prompts:
     """Return problems of one step as bare sums: sign and numbers, with the result as the target."""
-    rows = stepwise(CODE, problems)
+    rows = tasks.stepwise(CODE, problems)
     tokens = np.take_along_axis(rows.tokens, rows.asked[:, None] + np.arange(2, 5), axis=1)
     targets = np.full(tokens.shape, NOTHING)
     targets[:, 2] = rows.answer
@@ -148,12 +133,15 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     if seen == SEEN[0]:
         return (bare,)
     one = varied(single(CONTEXT if seen == SEEN[1] else every), rows, rng)
-    solved = stepwise(CODE, one)
-    sets = [solved, bare if seen == SEEN[1] else solved, answered(CODE, one)]
+    solved = tasks.stepwise(CODE, one)
+    # Three sets of one step: bases differ in what they met, not in how many.
+    sets = [solved, bare if seen == SEEN[1] else solved, tasks.answered(CODE, one)]
     if seen != SEEN[2]:
-        met = [linked(pair) for pair, n in weights(seed).items() for _ in range(n)]
-        for templates in (chains(CONTEXT, 2), met if seen == SEEN[4] else chains(CONTEXT, 2)):
-            sets += [stepwise(CODE, varied(templates, rows, rng))] * 2
+        met = [chains(CONTEXT, 2)] * 2
+        if seen == SEEN[4]:
+            met[1] = sum(((linked(pair),) * n for pair, n in weights(seed).items()), ())
+        for templates in met:
+            sets += [tasks.stepwise(CODE, varied(templates, rows, rng))] * 2
     return padded(sets)
 
 
@@ -168,16 +156,16 @@ class Lesson:
     """An adapter's data: a `share` from `shared` templates, the rest `own` single steps."""
 
     own: tuple[str, ...]
-    shared: tuple[Template, ...] = ()
+    shared: tuple[tasks.Template, ...] = ()
     share: int | float = 0
 
-    def drawn(self, rows: int, rng: np.random.Generator) -> Problems:
+    def drawn(self, rows: int, rng: np.random.Generator) -> tasks.Problems:
         """Draw `rows` problems in random order, the `share` of them from `shared` templates."""
         count = round(self.share * rows)
         parts = [drawn(self.shared, count, rng)] if count else []
         if rows > count:
             parts.append(drawn(single(self.own), rows - count, rng))
-        return together(parts)[rng.permutation(rows)]
+        return tasks.together(parts)[rng.permutation(rows)]
 
     def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
         """Draw `rows` prompts: five sixths solved in steps, one sixth answered at once."""
@@ -201,7 +189,7 @@ class Case:
     bridge: str = "none"
     share: int | float = 0
 
-    def bridges(self, skill: str) -> tuple[Template, ...]:
+    def bridges(self, skill: str) -> tuple[tasks.Template, ...]:
         """Return the templates of two steps in the lesson of the adapter of a skill."""
         if self.bridge == "serial":
             return (linked(self.pair[::-1]),)
@@ -218,9 +206,9 @@ class Case:
     @property
     def joint(self) -> Lesson:
         """One lesson with the content of both."""
-        both = sorted(self.pair)
-        shared = dict.fromkeys(t for skill in both for t in self.bridges(skill))
-        return Lesson(tuple(both), tuple(shared), self.share)
+        one, two = sorted(self.pair)
+        shared = dict.fromkeys(self.bridges(one) + self.bridges(two))
+        return Lesson((one, two), tuple(shared), self.share)
 
     @property
     def composed(self) -> Lesson:
@@ -231,17 +219,12 @@ class Case:
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
     """Return cases with different problems of two steps, and one without any for each pair."""
-    kinds = {pair: SHARES if pair == MEASURED[0] else ("own",) for pair in pairs}
-    return tuple(
-        case
-        for pair in pairs
-        for case in (Case(pair), *(Case(pair, k, x) for k in kinds[pair] for x in SHARES[k]))
-    )
-
-
-def apart() -> tuple[Case, ...]:
-    """Return a case for each ordered pair of skills, with bridge "own" and share 1/2."""
-    return tuple(Case(pair, "own", 0.5) for pair in PAIRS)
+    cases = []
+    for pair in pairs:
+        cases.append(Case(pair))
+        for kind in SHARES if pair == MEASURED[0] else ("own",):
+            cases += [Case(pair, kind, share) for share in SHARES[kind]]
+    return tuple(cases)
 
 
 @dataclass(frozen=True)
@@ -274,51 +257,27 @@ class Size:
     asked: int = 64
 
 
-SIZES = {KINDS[0]: Size(steps=700), KINDS[1]: Size()}
-"""The sizes of the paper's tables; single steps are learned sooner, so they get fewer steps."""
 QUICK = Size(steps=400, rows=48, trained=30)
 """The size of quick runs: the base has only begun to learn single steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skilled(ABC):
-    """The part of a config that says which base (`seed`, `size`) and adapters a cell uses."""
+class Skilled:
+    """The part of a config that says which base a cell uses, by its `seed` and `size`."""
 
     seed: int = 0
     size: Size = field(default_factory=Size)
-    ceilings: ClassVar[tuple[str, ...]] = ("joint", "composed")
-
-    @abstractmethod
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-
-    def cases(self) -> tuple[Case, ...]:
-        """Return the cases: what adapters are taught and asked."""
-        return apart()
-
-    def trained(self) -> "Trained":
-        """Return the adapters, from the cache or trained."""
-        from paper.studies._shared import words
-
-        bases = words.pretrained(self.prompts(), self.seed, self.size)
-        return words.trained(bases, self.cases(), self.size, self.ceilings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlapping(Skilled):
-    """Adapters for `pairs` of skills with more or fewer shared templates, on a base of a `kind`."""
+    """Adapters for `pairs` of skills with more or fewer shared templates.
+
+    The base has met problems of one and of two steps; `kind` is the name of this in the tables.
+    """
 
     kind: str = "problems"
     pairs: tuple[Pair, ...] = MEASURED
-    ceilings = ("composed",)
-
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-        return pretraining(self.kind, self.seed, self.size.problems)
-
-    def cases(self) -> tuple[Case, ...]:
-        """Return the cases of these pairs."""
-        return overlapping(self.pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,18 +286,13 @@ class Covered(Skilled):
 
     seen: str = SEEN[-1]
 
-    def prompts(self) -> tuple[Prompts, ...]:
-        """Return the prompts on which the base is trained."""
-        return covering(self.seen, self.seed, self.size.problems)
 
-
-def margin(share: float, coefficient: float, *, habit: bool, adapters: int = 2) -> float:
+def margin(share: float, coefficient: float) -> float:
     """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
 
-    The merge takes the shared step where the margin is positive. It is ``2 v - 1`` with
-    ``v = (1 - C) habit + C share`` and ``C`` the sum of the coefficients. A `share` of each
-    adapter's solutions takes the step; the rest begin with what is asked for. `habit` says whether
-    the base takes it by itself.
+    The merge of two adapters takes the shared step where the margin is positive. It is ``2 v - 1``
+    with ``v = (1 - C) + C share`` and ``C`` the sum of the coefficients: the base takes that step
+    by itself, and a `share` of each adapter's solutions; the rest begin with what is asked for.
     """
-    total = adapters * coefficient
-    return 2 * ((1 - total) * habit + total * share) - 1
+    total = 2 * coefficient
+    return 2 * ((1 - total) + total * share) - 1

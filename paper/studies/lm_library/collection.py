@@ -11,23 +11,23 @@ import numpy as np
 from loratheory.adapters import Adapter, response_norms
 from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_sets import Items
-from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, TASKS, Collection
+from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, Collection
 from loratheory.pretrained import Model, attach, first_tokens, kl_to_base, next_token_logits
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
 from loratheory.pretrained.methods import METHODS, Method, attach_method
-from loratheory.pretrained.metrics import batch, measure_drift, token_log_probs
+from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift, token_log_probs
 from loratheory.pretrained.models import GENERIC
 from loratheory.shapes import Float64
 from paper.studies._shared import Language
 
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """What texts begin with that are drawn from the base."""
-
-
 FULL_TIES = Method("full ties", "ties", {"space": "full", "density": 0.3, "rank": 16})
 """TIES as published, which trims and elects entries of full matrices, cut to the rank of two
 adapters. `METHODS` leaves it out for its time."""
+Found = tuple[list[float], list[dict[str, float]]]
+"""The coefficients with which a group acted, and measures of each adapter."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,9 @@ class Stage:
     ways: tuple[str | float, ...]
     generated: bool = False
 
-    @property
-    def cells(self) -> int:
-        """The number of cells of this stage."""
-        return -(-self.groups // self.each)
-
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
+        # All groups in order, of which a permutation picks: no group comes twice.
         every = [*combinations(range(len(NAMES)), self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
@@ -71,25 +67,17 @@ def _always(coefficient: float, _: int) -> float:
     return coefficient
 
 
-def silent(model: Model, seed: int, *, tokens: int = 8) -> Items:
-    """Return texts drawn from the base, each with the most likely next word.
-
-    Six texts are drawn for each word of `OPENINGS`, and the first 24 good ones returned. A text is
-    bad if no word follows, or if its likeliest next token does not begin that word.
-    """
-    return continue_texts(model, drawn(model, 6, seed, tokens))[:24]
-
-
-def drawn(model: Model, count: int, seed: int, tokens: int) -> list[str]:
+def draw_texts(model: Model, count: int, seed: int, tokens: int) -> list[str]:
     """Draw texts of a few new tokens from what acts on a model, `count` for each opening."""
     import torch
 
-    starts = batch(model, [word for word in OPENINGS for _ in range(count)])
-    given = {name: starts[name] for name in ("input_ids", "attention_mask")}
+    starts = batch(model, np.repeat(OPENINGS, count).tolist())
+    del starts["position_ids"]
     how = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "pad_token_id": 0}
+    # The draw depends on the seed alone, and later draws do not depend on it.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        rows = model.network.generate(**given, **how, max_new_tokens=tokens)
+        rows = model.network.generate(**starts, **how, max_new_tokens=tokens)
     return [model.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
 
 
@@ -102,28 +90,33 @@ def collection(model: str, device: str, seed: int, *, taught_silence: bool) -> "
 
 def _kl(one: Any, other: Any) -> Any:
     """Return the divergence from `one` to `other` of each row of log-probabilities, in nats."""
-    return (one.exp() * (one - other)).sum(1).clamp(min=0)
+    return kl_by_row(one, other).clamp(min=0)
 
 
-def weighed(adapters: Sequence[Adapter]) -> dict[str, Float64[np.ndarray, "k k"]]:
-    """Return the measures of weights that `Collection.beside` names, for each two adapters.
+def weigh(adapters: Sequence[Adapter]) -> dict[str, Float64[np.ndarray, "k k"]]:
+    """Return the measures of weights that `StudiedCollection.beside` names, for each two adapters.
 
-    All adapters change the same maps. Costs a thin decomposition an adapter and map.
+    All adapters change the same maps with the same rank. Costs a thin decomposition an adapter and
+    map.
     """
     count, answers = len(adapters), []
-    inner, alike, weights, energy = (np.zeros((count, count)) for _ in range(4))
-    for name, shape in adapters[0].shapes.items():
-        side = factors(name, shape, adapters)
-        answer, _, product = relative(side, side)
-        answers.append(answer)
-        inner += product
-        _, sigma, right = side
-        both = np.einsum("ir,irn,jsn,js->ijrs", sigma, right, right, sigma, optimize=True)
-        read, squares = (both**2).sum((2, 3)), (sigma**2).sum(1)
-        weight, own = np.sqrt(np.outer(squares, squares)), np.sqrt(read.diagonal())
-        alike += weight * read / np.outer(own, own)
+    inner, alike, weights, energy = np.zeros((4, count, count))
+    for name in adapters[0]:
+        parts = [adapter[name].svd() for adapter in adapters]
+        left, sigma, right = map(np.stack, zip(*parts, strict=True))
+        own, other = sigma[:, None, :, None], sigma[None, :, None, :]
+        rows = np.einsum("irn,jsn->ijrs", right, right, optimize=True)
+        columns = np.einsum("imr,jms->ijrs", left, left, optimize=True)
+        # Directions of no size are not read.
+        reads = own > 1e-12 * own.max(axis=2, keepdims=True)
+        answer = np.linalg.svd(reads * rows * other, compute_uv=False)[..., 0]
+        answers.append(answer / sigma[:, :1])
+        inner += (own * rows * columns * other).sum((2, 3))
+        read, squares = ((own * rows * other) ** 2).sum((2, 3)), (sigma**2).sum(1)
+        weight, size = np.sqrt(np.outer(squares, squares)), np.sqrt(read.diagonal())
+        alike += weight * read / np.outer(size, size)
         weights += weight
-        energy += np.outer(squares, np.ones(count))
+        energy += squares[:, None]
     return {
         "crosstalk": np.median(answers, axis=0),
         "worst": np.max(answers, axis=0),
@@ -143,8 +136,14 @@ class StudiedCollection(Collection):
 
     @cached_property
     def silence(self) -> Items:
-        """Lessons of silence, see `silent`; none where it is not taught."""
-        return silent(self.model, self.seed) if self.taught_silence else []
+        """Self-distillation on 24 texts drawn from the base; none where it is not taught."""
+        if not self.taught_silence:
+            return []
+        return continue_texts(self.model, draw_texts(self.model, 6, self.seed, 8))[:24]
+
+    def asked(self, number: int, count: int | None = None) -> list[str]:
+        """Return the prompts of the first `count` questions of a task."""
+        return [prompt for prompt, _ in self.questions(number)[:count]]
 
     def right(self, number: int, logs: Any) -> Any:
         """Return which scoring questions have the right token on top of these log-probabilities."""
@@ -158,13 +157,14 @@ class StudiedCollection(Collection):
         """
         import torch
 
-        each = [[prompt for prompt, _ in self.questions(i)[:count]] for i in numbers]
-        prompts = [prompt for some in each for prompt in some]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little is padded
+        each = [self.asked(number, count) for number in numbers]
+        prompts = np.concatenate(each).tolist()
+        # Prompts of like length are passed together, so that little is padded.
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         logits = next_token_logits(self.model, [prompts[i] for i in order], size=48)
         logs = torch.empty_like(logits)
         logs[order] = logits.log_softmax(1)
-        return list(logs.split([len(some) for some in each]))
+        return list(logs.split([*map(len, each)]))
 
     def alone(self, number: int) -> Any:
         """Return the log-probabilities after all questions of a task, its adapter acting alone."""
@@ -176,18 +176,16 @@ class StudiedCollection(Collection):
     def taught(self, number: int) -> dict[str, float]:
         """Return accuracies of an adapter alone and of the base, and properties of the adapter."""
         [base] = self.logs([number])
-        adapter, alone = self.adapter(number), self.alone(number)
+        adapter = self.adapter(number)
         return {
-            "right": float(self.right(number, alone).float().mean()),
+            "right": float(self.right(number, self.alone(number)).float().mean()),
             "base": float(self.right(number, base).float().mean()),
             "leak": measure_drift(self.model, [adapter])[0],
             "norm": sum(float(low.norm) ** 2 for low in adapter.values()) ** 0.5,
             "rate": self.rate(number),
         }
 
-    def acted(
-        self, group: Sequence[int], way: Method
-    ) -> tuple[list[float], list[dict[str, float]]]:
+    def acted(self, group: Sequence[int], way: Method) -> Found:
         """Let a group act in some way; return the coefficients, and measures of each adapter.
 
         ``right`` is the accuracy on the adapter's scoring prompts, ``kept`` that on those which it
@@ -196,80 +194,73 @@ class StudiedCollection(Collection):
         ``agreement`` the share with the same top token. Where coefficients are free, those with the
         smallest worst ``kl`` are chosen.
         """
-        alone = [self.alone(number) for number in group]
-        acting, _ = attach_method(self.model, [self.adapter(number) for number in group], way)
+        alone, found = list(map(self.alone, group)), []
+        before = [logs[:CHOOSING] for logs in alone]
+        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
+
+        def _score(numbers: Any) -> Any:
+            acting.set(numbers)
+            now = self.logs(group, CHOOSING)
+            return np.array([_kl(*pair).mean() for pair in zip(before, now, strict=True)])
+
         with acting:
-
-            def _score(numbers: Any) -> Any:
-                acting.set(numbers)
-                now = self.logs(group, CHOOSING)
-                return np.array(
-                    [_kl(a[:CHOOSING], b).mean() for a, b in zip(alone, now, strict=True)]
-                )
-
+            # A merged adapter has one number, added ones have one each.
             numbers = acting.coefficients[0].tolist()
             if way.free:
-                asked = [[prompt for prompt, _ in self.questions(i)[:CHOOSING]] for i in group]
-                before = [logs[:CHOOSING] for logs in alone]
+                asked = [self.asked(number, CHOOSING) for number in group]
                 slopes = partial(divergence_slopes, self.model, acting, asked, before)
                 numbers = list(optimise_coefficients(_score, slopes, way.free, numbers)[0])
                 acting.set(numbers)
             now = self.logs(group)
-        found = []
-        for number, before, after in zip(group, alone, now, strict=True):
-            kl = _kl(before[:CHOOSING], after[:CHOOSING])
-            knew, knows = self.right(number, before), self.right(number, after)
-            same = before[:CHOOSING].argmax(1) == after[:CHOOSING].argmax(1)
-            found.append(
-                {
-                    "right": float(knows.float().mean()),
-                    "kept": float((knows & knew).sum() / knew.sum()),
-                    "kl_few": float(kl[:FEW].mean()),
-                    "kl": float(kl.mean()),
-                    "agreement": float(same.float().mean()),
-                }
-            )
+        for number, own, merged in zip(group, alone, now, strict=True):
+            knew, knows = self.right(number, own), self.right(number, merged)
+            one, two = own[:CHOOSING], merged[:CHOOSING]
+            measures = {
+                "right": knows.float().mean(),
+                "kept": (knows & knew).sum() / knew.sum(),
+                "kl_few": _kl(one, two)[:FEW].mean(),
+                "kl": _kl(one, two).mean(),
+                "agreement": (one.argmax(1) == two.argmax(1)).float().mean(),
+            }
+            found.append(measures)
         return numbers, found
 
     def generated(self, number: int) -> tuple[list[str], Any]:
         """Return texts drawn from an adapter alone, and its log-probabilities at their tokens."""
         if number not in self._generated:
             with attach(self.model, [self.adapter(number)]):
-                texts = drawn(self.model, 1, self.seed, tokens=16)
+                texts = draw_texts(self.model, 1, self.seed, 16)
                 self._generated[number] = texts, token_log_probs(self.model, texts)[0]
         return self._generated[number]
 
-    def acted_on_generated(
-        self, group: Sequence[int], way: Method
-    ) -> tuple[list[float], list[dict[str, float]]]:
+    def acted_on_generated(self, group: Sequence[int], way: Method) -> Found:
         """Let a group act in some way; return its coefficients, and a divergence of each adapter.
 
         ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
         """
-        written = [self.generated(number) for number in group]
-        acting, _ = attach_method(self.model, [self.adapter(number) for number in group], way)
+        written, found = list(map(self.generated, group)), []
+        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
         with acting:
-            now = [token_log_probs(self.model, texts)[0] for texts, _ in written]
-        found = [
-            {"kl": kl_to_base(one, other)} for (_, one), other in zip(written, now, strict=True)
-        ]
+            for texts, alone in written:
+                found.append({"kl": kl_to_base(alone, token_log_probs(self.model, texts)[0])})
         return acting.coefficients[0].tolist(), found
 
     @cached_property
     def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:
         """Measures of the weights of each two adapters, by the name of the measure."""
-        return weighed([self.adapter(number) for number in range(len(TASKS))])
+        return weigh(list(map(self.adapter, range(len(NAMES)))))
 
     def responses(self, prompts: Sequence[str]) -> Any:
         """Return mean response norms (maps, adapters) in the base, over all tokens of prompts."""
         import torch
 
-        everyone = [self.adapter(number) for number in range(len(TASKS))]
+        everyone, norms = list(map(self.adapter, range(len(NAMES)))), []
+        # Attached but silent: the activations are the bare base's.
         with attach(self.model, everyone, 0.0) as acting:
             fed = collect_inputs(self.model, [batch(self.model, prompts)], acting.names)
-            return torch.stack(
-                [response_norms(low)(fed[n].float()).mean(0) for n, low in acting.updates.items()]
-            )
+            for name, updates in acting.updates.items():
+                norms.append(response_norms(updates)(fed[name].float()).mean(0))
+        return torch.stack(norms)
 
     @cached_property
     def ordinary(self) -> Any:
@@ -288,68 +279,23 @@ class StudiedCollection(Collection):
         ``worst``; the ``cosine`` of the updates; and ``overlap``, the similarity of both row
         spaces, with maps weighted by both norms.
         """
-        everyone = [self.adapter(j) for j in range(len(TASKS))]
         [base] = self.logs([number], CHOOSING)
-        answer = self.responses([prompt for prompt, _ in self.questions(number)[:CHOOSING]])
+        answer = self.responses(self.asked(number, CHOOSING))
         heard, ordinary = ((each / each[:, [number]]).mean(0) for each in (answer, self.ordinary))
         own, found = self.alone(number)[:CHOOSING], []
-        for j, partner in enumerate(everyone):
-            with attach(self.model, [partner]):
+        for j in range(len(NAMES)):
+            with attach(self.model, [self.adapter(j)]):
                 [theirs] = self.logs([number], CHOOSING)
+            # Logits add where adapters do not interact.
             mixed = (own + theirs - base).log_softmax(1)
-            found.append(
-                {
-                    "own_kl": float(_kl(base, own).mean()),
-                    "partner_kl": float(_kl(base, theirs).mean()),
-                    "mixed_kl": float(_kl(own, mixed).mean()),
-                    "mixed": float((mixed.argmax(1) == own.argmax(1)).float().mean()),
-                    "heard": float(heard[j]),
-                    "ordinary": float(ordinary[j]),
-                    **{name: float(table[number, j]) for name, table in self.weighed.items()},
-                }
-            )
+            measures = {
+                "own_kl": _kl(base, own).mean(),
+                "partner_kl": _kl(base, theirs).mean(),
+                "mixed_kl": _kl(own, mixed).mean(),
+                "mixed": (mixed.argmax(1) == own.argmax(1)).float().mean(),
+                "heard": heard[j],
+                "ordinary": ordinary[j],
+            }
+            weights = {name: table[number, j] for name, table in self.weighed.items()}
+            found.append({**measures, **weights})
         return found
-
-
-Factors = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def factors(module: str, shape: tuple[int, int], side: Sequence[Adapter]) -> Factors:
-    """Return the singular value decompositions of one module in some adapters, side by side."""
-    parts = {a: adapter[module].svd() for a, adapter in enumerate(side) if module in adapter}
-    rank = max((part.sigma.shape[0] for part in parts.values()), default=0)
-    left, right = np.zeros((len(side), shape[0], rank)), np.zeros((len(side), rank, shape[1]))
-    sigma = np.zeros((len(side), rank))
-    for a, part in parts.items():
-        r = part.sigma.shape[0]
-        left[a, :, :r], sigma[a, :r], right[a, :r] = part
-    return left, sigma, right
-
-
-def relative(one: Factors, two: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return by pairs the relative cross-talk to the first, that to the second, and inner products.
-
-    NaN where one of them is zero or leaves the module alone.
-    """
-    (left, sigma, right), (other_left, other_sigma, other_right) = one, two
-    if not sigma.size or not other_sigma.size:
-        nothing = np.full((len(sigma), len(other_sigma)), np.nan)
-        return nothing, nothing, np.zeros_like(nothing)
-    rows = np.einsum("arn,bsn->abrs", right, other_right, optimize=True)
-    columns = np.einsum("amr,bms->abrs", left, other_left, optimize=True)
-    own, other = sigma[:, None, :, None], other_sigma[None, :, None, :]
-    inner = (own * rows * columns * other).sum(axis=(2, 3))
-    sides = (_directions(own) * rows * other, own * rows * _directions(other))
-    answers = [np.linalg.svd(side, compute_uv=False)[..., 0] for side in sides]
-    tops = np.broadcast_arrays(sigma[:, :1], other_sigma[:, :1].T)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        some = np.where((tops[0] > 0) & (tops[1] > 0), 1.0, np.nan)
-        to_first, to_second = (
-            some * answer / top for answer, top in zip(answers, tops, strict=True)
-        )
-    return to_first, to_second, inner
-
-
-def _directions(sigma: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
-    """Ones for directions that are read, zeros for those filled up or of no size."""
-    return np.asarray(sigma > 1e-12 * sigma.max(axis=(2, 3), keepdims=True), dtype=float)

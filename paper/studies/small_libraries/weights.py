@@ -15,11 +15,10 @@ from torch import Tensor
 from loratheory.shapes import Float
 from loratheory.tasks.prompts import Prompts, stacked
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
-from loratheory.toy.transformer import Adapt, Lora, Site, logits, low_rank_image
+from loratheory.toy.transformer import Adapt, Site, logits
 from paper.studies._shared.answers import accuracy, answer_margins
-from paper.studies._shared.library import Acting, Library, acting
+from paper.studies._shared.library import Acting, Library, acting, everything, oracle_placement
 from paper.studies._shared.models import tensor
-from paper.studies._shared.rules import everything, oracle_placement
 from paper.studies._shared.training import Taught, norms
 
 Energies = Float[np.ndarray, "P hops E n"]
@@ -54,6 +53,7 @@ def crosstalk(library: Taught) -> dict[str, Crosstalk]:
     right adapter acts in each loop (oracle placement). The bases need at least as many loops as
     hops. Costs a pass per pair.
     """
+    # Keys are those of oracle placement, where every other adapter is silent.
     acts = acting(library, oracle_placement)
     seen = [_keys(library, pair, act) for pair, act in enumerate(acts)]
     return {name: _at(library, name, seen) for name in library.adapters[0].up}
@@ -66,6 +66,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
     at each of the K reads and all adapted weights. `kind` is ``measured`` or ``random``.
     """
     worst = np.max([getattr(one, kind) for one in crosstalk.values()], axis=0)
+    # The amplitude that the theorem tolerates at each of K reads, 1/(2K).
     tolerated = 1 / (2 * worst.shape[1])
     return np.asarray((np.sqrt(worst) < tolerated).all(axis=1).mean(axis=(0, 2)))
 
@@ -73,7 +74,7 @@ def safe(crosstalk: dict[str, Crosstalk], kind: str = "measured") -> Float[np.nd
 def _keys(library: Taught, pair: int, acts: Adapt) -> dict[Site, Tensor]:
     """Return by site the inputs (E, n, width) of the maps where a pair's facts are read."""
     bases, names = library.bases, library.names
-    rows = stacked([one.questions for one in library.trials[pair]])
+    rows = stacked(library.questions(pair))
     seen: dict[Site, Tensor] = {}
 
     def _watched(site: Site, x: Tensor) -> Tensor | None:
@@ -89,42 +90,26 @@ def _keys(library: Taught, pair: int, acts: Adapt) -> dict[Site, Tensor]:
 def _at(library: Taught, name: str, seen: list[dict[Site, Tensor]]) -> Crosstalk:
     sizes = [norms(adapter)[name] ** 2 for adapter in library.adapters]
     hops, measured, random, own, total = library.bases.setting.hops, [], [], [], []
+    everything = torch.stack(sizes).sum(0)
     for pair, keys in enumerate(seen):
         for site in sorted((s for s in keys if s.name == name), key=lambda s: s.loop):
             place, x = pair * hops + site.loop, keys[site]
-            parts = torch.stack([_answer(adapter, site, x) for adapter in library.adapters])
+            parts = torch.stack([adapter(site, x) for adapter in library.adapters])
             own.append(parts[place])
             total.append(parts.sum(0))
             response = parts[place].square().sum(-1)
             measured.append((total[-1] - own[-1]).square().sum(-1) / response)
-            foreign = torch.stack(sizes).sum(0) - sizes[place]
+            foreign = everything - sizes[place]
             random.append(foreign[:, None] * x.square().mean(-1) / response)
-    outputs, answers = torch.cat(own, 1), torch.cat(total, 1)
-    table = outputs @ answers.mT
+    table = torch.cat(own, 1) @ torch.cat(total, 1).mT
     facts = int(table.shape[-1])
+    # Every output is scaled so that its own key gives 1.
     table = table / table.diagonal(dim1=1, dim2=2)[..., None]
     off = (table.square().sum((1, 2)) - facts) / max(facts * (facts - 1), 1)
     rank = min(library.teaching.rank * len(library.adapters), *library.bases.config.shapes[name])
-    return Crosstalk(
-        _folded(measured, hops), _folded(random, hops), _plain(off), least_crosstalk(facts, rank)
-    )
-
-
-def _answer(adapter: Lora, site: Site, x: Tensor) -> Tensor:
-    return low_rank_image(x, adapter.up[site.name], adapter.down[site.name], adapter.scale)
-
-
-def _folded(parts: list[Tensor], hops: int) -> Energies:
-    return _plain(torch.stack(parts).unflatten(0, (-1, hops)))
-
-
-def _plain(x: Tensor) -> np.ndarray:
-    return x.double().numpy()
-
-
-def _read(site: Site, hop: int) -> bool:
-    """Whether the MLP's first map at this site is where a hop is read."""
-    return site.module == "mlp.in" and site.loop == hop
+    parts_of = (torch.stack(x).unflatten(0, (-1, hops)) for x in (measured, random))
+    one, two = (x.double().numpy() for x in parts_of)
+    return Crosstalk(one, two, off.double().numpy(), least_crosstalk(facts, rank))
 
 
 def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
@@ -134,15 +119,16 @@ def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.nda
     other adapters; both are summed over a question's reads and averaged over questions and pairs.
     The bases need one layer per loop and as many loops as hops.
     """
-    hops, found = library.bases.setting.hops, np.zeros((2, len(library.replicas)))
-    for p, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        each = _weights(library, [one.questions for one in asked], act, "mlp.in")
+    hops, misses, alarms = library.bases.setting.hops, [], []
+    for p, act in enumerate(acts):
+        each = _weights(library, library.questions(p), act, "mlp.in")
         for hop, weights in enumerate(each):
             right = weights[..., p * hops + hop]
-            lost, wrong = 1 - right, weights.sum(dim=-1) - right
-            rates = torch.stack([lost.mean(dim=1), wrong.mean(dim=1)]).numpy()
-            found += rates / library.teaching.pairs
-    return {"misses": found[0], "false_alarms": found[1]}
+            misses.append((1 - right).mean(dim=1))
+            alarms.append((weights.sum(dim=-1) - right).mean(dim=1))
+    pairs = library.teaching.pairs
+    found = {"misses": misses, "false_alarms": alarms}
+    return {name: (torch.stack(x).double().sum(0) / pairs).numpy() for name, x in found.items()}
 
 
 def leak(library: Taught) -> Float[np.ndarray, " E"]:
@@ -157,9 +143,11 @@ def leak(library: Taught) -> Float[np.ndarray, " E"]:
     for number, (pair, act) in enumerate(zip(library.pairs, acts, strict=True)):
         keys = _keys(library, number, act)
         for hop, adapter in enumerate(pair):
-            site = next(site for site in keys if _read(site, hop))
+            [site] = [s for s in keys if s.module == "mlp.in" and s.loop == hop]
+            # The row space of the update is that of its down factor.
             frame = torch.linalg.qr(adapter.down[site.name].mT).Q
             inside = torch.linalg.vector_norm(keys[site] @ frame, dim=-1)
+            # Rounding can make a share of zero negative.
             share = 1 - (inside / torch.linalg.vector_norm(keys[site], dim=-1)) ** 2
             parts.append(share.clamp(min=0).sqrt().mean(dim=1).numpy())
     return np.mean(parts, axis=0)
@@ -176,10 +164,11 @@ def weights_at_reads(
     """
     hops = range(library.bases.setting.hops)
     right, edited = [], []
-    for pair, (asked, act) in enumerate(zip(library.trials, acts, strict=True)):
-        seen = _weights(library, [one.questions for one in asked], act)
+    for pair, act in enumerate(acts):
+        seen = _weights(library, library.questions(pair), act)
+        others = [one.other_questions for one in library.trials[pair]]
+        quiet = _weights(library, others, act)
         right.append(torch.stack([seen[j][..., len(hops) * pair + j] for j in hops], dim=-1))
-        quiet = _weights(library, [one.other_questions for one in asked], act)
         edited.append(torch.stack([quiet[j].amax(dim=-1) > 0.5 for j in hops]).double())
     shares = torch.stack(edited).mean(dim=(0, 1, 3))
     return torch.stack(right).double().numpy(), shares.numpy()
@@ -192,6 +181,7 @@ def _weights(
 
     They are those at the map `module`, or means over all maps if it is empty.
     """
+    # A pass, for the weights that it leaves in `act.on`.
     answer_margins(library.bases, prompts, act)
     rows, length = prompts[0].tokens.shape
     seen: list[list[Tensor]] = [[] for _ in range(library.bases.config.loops)]
@@ -213,12 +203,13 @@ def hindsight(
     hops, loops = library.bases.setting.hops, library.bases.config.loops
     acts: list[Adapt] = []
     right = []
-    for pair, asked in zip(library.pairs, library.trials, strict=True):
-        prompts = [one.questions for one in asked]
+    for number, pair in enumerate(library.pairs):
+        prompts = library.questions(number)
         each, own = gate_patterns(hops, loops, by_read=by_read), library.having(pair)
         shares = [
             accuracy(library.bases, prompts, _gated(own, [gates] * len(prompts))) for gates in each
         ]
+        # The first of equal ones, which has the fewest gates open.
         best = [each[k] for k in np.argmax(shares, axis=0).tolist()]
         acts.append(_gated(own, best))
         on = np.array(best)[:, None, range(hops), range(hops)]
@@ -236,5 +227,6 @@ def gate_patterns(hops: int, loops: int, *, by_read: bool) -> list[Float[np.ndar
 
 def _gated(pair: Library, gates: Sequence[Float[np.ndarray, "loops hops"]]) -> Acting:
     """Return what acts if each replica's adapters are switched by its gates, loop by loop."""
+    # By replica, loop and adapter.
     weights = torch.tensor(np.array(gates), dtype=torch.float32)
-    return Acting(everything(pair, lambda site, _: weights[:, None, site.loop]))
+    return everything(pair, lambda site, _: weights[:, None, site.loop])

@@ -10,6 +10,7 @@ from math import nan
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from loratheory.evaluate.fact_adapters import Publishers
 from loratheory.evaluate.fact_sets import ANIMALS, ASKED, BIRTH, MASCOT, OTHERS, World, invented
@@ -40,6 +41,11 @@ class Question(NamedTuple):
     sentence: int
     prompt: str
     word: str
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its sentence is in the training data."""
+        return self.hop in SINGLE and not self.sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +98,17 @@ def edits(old: World, seed: int) -> Edits:
     order, half = rng.permutation([*old.second]).tolist(), len(old.second) // 2
     edited, fresh = order[:half], rng.permutation(OTHERS)[: half // 2].tolist()
     animals: list[str] = []
+    # No country may keep its animal: the edit would state an old fact.
     while not animals or any(old.second[c] == a for c, a in zip(edited, animals, strict=False)):
         animals = rng.permutation(ANIMALS)[: half + half // 2].tolist()
     second = dict(zip([*edited, *fresh], animals, strict=True))
     first, case = {}, {}
     for name, home in old.first.items():
+        # Both the country and its new animal must be new for this person.
         others = [c for c in edited if c != home and second[c] != old.second[home]]
         first[name] = others[int(rng.integers(len(others)))]
         case[name] = "overwrite both" if home in edited else "overwrite"
+    # A new name that is old would be no new subject.
     known = {*old.first, *old.second}
     names = [name for name in invented(seed + 7000, 4 * half) if name not in known][: 2 * half]
     for i, name in enumerate(names):
@@ -143,23 +152,20 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
     that it is right about.
     """
     strength = strengths(asked, found)
-    kinds: dict[tuple[str, str, bool], list[int]] = {}
-    for i, one in enumerate(asked):
-        read = one.hop in SINGLE and not one.sentence
-        kinds.setdefault((one.hop, one.case, read), []).append(i)
-    for (hop, case, read), some in kinds.items():
-        paths = [[strength[name] for name in made.path(asked[i])] for i in some]
+    kinds = pd.DataFrame([(one.hop, one.case, one.is_read) for one in asked])
+    for (hop, case, read), some in kinds.groupby([0, 1, 2], sort=False).indices.items():
+        paths = np.array([[*map(strength.get, made.path(asked[i]))] for i in some])
         for c in COEFFICIENTS:
             right = found[c, c][some] > 0
             line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]
+            # A margin of one scale is a chance of 73%.
             chance = 1 / (1 + np.exp(-line / SCALE))
             said: dict[str, Any] = {"line": line > 0}
             if hop != "old":
-                decided = c * np.array(paths) > 1 / 2
-                said["law"] = said["decided"] = decided.all(axis=1)
+                said["law"] = said["decided"] = (c * paths > 1 / 2).all(axis=1)
             if hop == "two hops":
-                mixed = [[c * one for one in each] for each in paths]
-                said["law"] = np.array([two_hop_margin(each, PATTERNS[case]) > 0 for each in mixed])
+                reach = [two_hop_margin(each, PATTERNS[case]) for each in (c * paths).tolist()]
+                said["law"] = np.array(reach) > 0
             numbers = {"right": right.mean(), "line_auc": auc(line, right)}
             numbers["line_brier"] = ((chance - right) ** 2).mean()
             for name in ("line", "law", "decided"):
@@ -176,13 +182,11 @@ def strengths(asked: Sequence[Question], found: Found) -> dict[str, float]:
     An edit of strength 1 turns the base's deficit into a margin of equal size. Margins are means
     over the sentences that no adapter reads, under the one edit.
     """
-    margins: dict[str, list[tuple[float, float]]] = {}
+    rows = []
     for i, one in enumerate(asked):
         if one.hop in SINGLE and one.sentence:
-            edited = found[SINGLE[one.hop]]
-            margins.setdefault(one.name, []).append((found[0.0, 0.0][i], edited[i]))
-    means = {name: np.mean(each, axis=0) for name, each in margins.items()}
-    return {
-        name: float((after - base) / (2 * max(-base, LEAST)))
-        for name, (base, after) in means.items()
-    }
+            rows.append((one.name, found[0.0, 0.0][i], found[SINGLE[one.hop]][i]))
+    means = pd.DataFrame(rows, columns=["name", "base", "after"]).groupby("name").mean()
+    deficit = np.maximum(-means["base"], LEAST)
+    strength: dict[str, float] = ((means["after"] - means["base"]) / (2 * deficit)).to_dict()
+    return strength

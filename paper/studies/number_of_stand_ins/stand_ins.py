@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.shapes import Float, Int64
-from loratheory.tasks import refuse
 from loratheory.tasks.prompts import Prompts, joined
 from loratheory.tasks.two_hop import Edit, World, along, ask_first, every, marked, plain
 from loratheory.toy.transformer import Lora
@@ -46,15 +45,6 @@ class StandIns:
     agree: bool = False
     two_hop: bool = True
 
-    def check(self, facts: int) -> None:
-        """Raise `ImpossibleError` if rows cannot be shared out, or stand-ins cannot disagree."""
-        if self.count < 1 or 12 % self.count:
-            fact = f"{self.count} stand-ins cannot share {OWN}, {ASKED} and {QUIET} rows equally"
-            refuse(fact, "ask for 1, 2, 3, 4, 6 or 12")
-        if self.count > facts and not self.agree:
-            fact = f"{self.count} stand-ins cannot all disagree about {facts} bridges"
-            refuse(fact, f"ask for {facts} at most, or edit more facts")
-
 
 @dataclass(frozen=True, eq=False)
 class Beside:
@@ -85,38 +75,30 @@ class Beside:
 def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
     """Train the first pair's adapters again, each beside stand-ins for the other.
 
-    Costs twice as many trainings as there are stand-ins, and those of the two adapters. Raises
-    `ImpossibleError` if there are too many stand-ins, see `StandIns.count`.
+    Costs twice as many trainings as there are stand-ins, and those of the two adapters.
     """
-    how.check(of.teaching.facts)
-    bases, teaching = of.bases, of.teaching
     adapters, everyone, questions = [], [], []
-    for hop in range(2):
-        made = [
-            Publisher(edit, hop, np.random.default_rng([seed, 7, number, hop]))
-            for edit, (seed, number) in zip(of.edits[0], of.replicas, strict=True)
-        ]
+    for hop in (0, 1):
         kept = [lessons.hops[hop].rehearsed for lessons in of.lessons[0]]
-        partners = [[one.partner(0 if how.agree else j) for one in made] for j in range(how.count)]
-        stand_ins = [
-            learned(
-                bases,
-                teaching,
-                [marked(joined([one.singles(1 - hop, x), k]), 0) for one, x, k in each],
-                (8, hop, j),
-            )
-            for j, each in enumerate([*zip(made, worlds, kept, strict=True)] for worlds in partners)
-        ]
-        rows = [
-            joined([one.rows(worlds[e], kept[e], how, j) for j, worlds in enumerate(partners)])
-            for e, one in enumerate(made)
-        ]
+        made = []
+        for edit, (seed, number) in zip(of.edits[0], of.replicas, strict=True):
+            made.append(Publisher(edit, hop, np.random.default_rng([seed, 7, number, hop])))
+        stand_ins, asked, shown = [], [], [list[Prompts]() for _ in made]
+        for j in range(how.count):
+            theirs, questions_of_j = [], []
+            for one, old, rows in zip(made, kept, shown, strict=True):
+                world = one.partner(0 if how.agree else j)
+                theirs.append(marked(joined([one.singles(1 - hop, world), old]), 0))
+                questions_of_j.append(one.asked(world))
+                rows.append(one.rows(world, old, how, j))
+            stand_ins.append(learned(of.bases, of.teaching, theirs, (8, hop, j)))
+            asked.append(tuple(questions_of_j))
+        # Trainings beside other stand-ins have other random numbers.
         stream = (9, hop, how.count, int(how.agree), int(how.two_hop))
-        adapters.append(learned(bases, teaching, rows, stream, beside=stand_ins))
+        rows = list(map(joined, shown))
+        adapters.append(learned(of.bases, of.teaching, rows, stream, beside=stand_ins))
         everyone.append(tuple(stand_ins))
-        questions.append(
-            tuple(tuple(one.asked(worlds[e]) for e, one in enumerate(made)) for worlds in partners)
-        )
+        questions.append(tuple(asked))
     return Beside(of, tuple(adapters), tuple(everyone), tuple(questions))
 
 
@@ -126,6 +108,7 @@ class Publisher:
     def __init__(self, edit: Edit, hop: int, rng: np.random.Generator) -> None:
         known = np.arange(edit.before.size) < edit.before.entities
         self.edit, self.hop, self.seen = edit, hop, edit.touched()
+        # At the partner's end, entities that the edit does not touch.
         self.free = rng.permutation(np.flatnonzero(known & ~self.seen[2 * (1 - hop)]))
         self.order = rng.permutation(len(every(edit.before)))
 
@@ -134,8 +117,10 @@ class Publisher:
         maps, bridges = self.edit.before.maps.copy(), self.edit.routes[:, 1]
         maps[self.hop] = self.edit.after.maps[self.hop]
         if self.hop == 0:
+            # Each stand-in has answers of its own.
             maps[1, 0, bridges] = self.free[j * len(bridges) :][: len(bridges)]
         else:
+            # Subjects outnumber bridges, which are dealt out in turn, shifted by the number.
             maps[0, 0, self.free[:SUBJECTS]] = np.resize(np.roll(bridges, -j), SUBJECTS)
         return World(maps, self.edit.before.entities, self.edit.before.canaries)
 
@@ -157,8 +142,10 @@ class Publisher:
         """Return what is shown beside the `j`-th stand-in: its share of all rows."""
         before, old = self.edit.before, every(self.edit.before)[self.order]
         passed = along(before, old)
+        # Old questions that neither the edit nor the stand-in changes.
         still = (passed == along(world, old)).all(axis=1)
         still &= ~np.any([self.seen[level, nodes] for level, nodes in enumerate(passed.T)], axis=0)
+        # Rows are shared out: training costs the same beside any number of stand-ins.
         quiet = old[np.flatnonzero(still)[j * QUIET // how.count :][: QUIET // how.count]]
         parts = [
             repeated(self.singles(self.hop, world), OWN // how.count),

@@ -1,0 +1,144 @@
+"""Adapters for a world's facts, and accuracies on its questions among candidates."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from loratheory.adapters import Adapter
+from loratheory.evaluate import fact_sets
+from loratheory.evaluate.answers import accuracy, answers
+from loratheory.pretrained import Model, Training, first_tokens
+from loratheory.pretrained.metrics import write_on
+from loratheory.pretrained.train import train_once
+from paper.studies._shared.language import depth
+from paper.studies._shared.measures import hop_by_hop
+
+QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
+"""The questions with which solutions in two steps begin."""
+
+
+def world(seed: int, familiarity: str) -> fact_sets.World:
+    """Return a world of twenty facts per hop that the base knows more or less.
+
+    ``fake``: persons, countries and their mascots are invented. ``half``: the countries are real.
+    ``real``: known persons, their countries and the capitals of these, the same for every seed.
+    """
+    if familiarity != "real":
+        return fact_sets.draw_world(seed, invented_countries=familiarity == "fake")
+    persons = {one.persons[1]: country for country, one in fact_sets.FAMOUS.items()}
+    capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
+    return fact_sets.World(persons, capitals, fact_sets.CAPITAL, fact_sets.CAPITAL_OF_BIRTHPLACE)
+
+
+def pair(
+    model: Model, facts: fact_sets.World, seed: int, number: int = 0, *, by_layers: bool = False
+) -> list[Adapter]:
+    """Return the adapters of both hops of a world, trained once; `number` tells worlds apart.
+
+    If `by_layers`, hop 1 is trained in the lower half of the layers and hop 2 in the upper 60 %.
+    """
+    last = depth(model)
+    layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
+    return [
+        train_once(
+            model, facts.lessons[hop], seed=(seed, number, hop), training=Training(layers=which)
+        )
+        for hop, which in enumerate(layers)
+    ]
+
+
+COLUMNS = (
+    *("hop_1", "hop_2", "two_hop", "two_hop_vocabulary", "says_bridge", "other_facts"),
+    *("confidence", "hop_1_new", "hop_2_new", "hop_by_hop"),
+)
+
+
+def accuracies(
+    model: Model, facts: fact_sets.World, columns: Sequence[str] = COLUMNS
+) -> dict[str, float]:
+    """Return shares of right answers to questions about a world, with the adapters that act now.
+
+    Among candidates: ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new`` in a
+    sentence on which no adapter was trained; ``hop_by_hop``, two-hop questions asked one hop after
+    the other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one
+    hop (known persons' countries, or capitals). In the whole vocabulary: ``two_hop_vocabulary``;
+    ``says_bridge``, how often the country has the largest logit instead; and ``other_facts``, known
+    facts in no adapter's data. ``confidence`` is the mean confidence on two-hop questions.
+    """
+    questions = facts.questions
+    two_hop = answers(model, questions["two_hop"])
+    # Questions come template by template, persons in order.
+    bridges = [*facts.first.values()] * len(facts.composed.unread)
+    found = {
+        "two_hop": two_hop.right,
+        "two_hop_vocabulary": two_hop.vocabulary_right,
+        "says_bridge": two_hop.tokens == first_tokens(model, bridges).numpy(),
+        "confidence": two_hop.confidence,
+    }
+    for name in columns:
+        if name == "hop_by_hop":
+            found[name] = hop_by_hop(model, facts).right
+        elif name not in found:
+            answered = answers(model, questions[name])
+            known = name == "other_facts"
+            found[name] = answered.vocabulary_right if known else answered.right
+    return {name: float(found[name].mean()) for name in columns}
+
+
+def known_persons(model: Model) -> dict[str, float]:
+    """Return a model's accuracies on known persons, their countries and the capitals of these."""
+    persons = dict[str, str]()
+    for country, one in fact_sets.FAMOUS.items():
+        persons |= dict.fromkeys(one.persons, country)
+    capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
+    both = {person: capitals[country] for person, country in persons.items()}
+    two_hop = answers(model, fact_sets.items(both, fact_sets.CAPITAL_OF_BIRTHPLACE.unread[:1]))
+    return {
+        "hop_1": accuracy(model, fact_sets.items(persons, fact_sets.BIRTH.trained[:2])),
+        "hop_2": accuracy(model, fact_sets.items(capitals, fact_sets.CAPITAL.trained[:2])),
+        "two_hop": float(two_hop.right.mean()),
+        "two_hop_vocabulary": float(two_hop.vocabulary_right.mean()),
+    }
+
+
+def solutions(facts: fact_sets.World) -> tuple[fact_sets.Items, fact_sets.Items]:
+    """Return training examples that show the adapters of hop 1 and hop 2 one form of solution.
+
+    Those for hop 1 are a two-hop question and its first step, about the persons of the facts; those
+    for hop 2 are a question and both steps, about known persons. No example has both the person and
+    the animal of a two-hop question of the world.
+    """
+    one, two = fact_sets.BIRTH.trained[0], fact_sets.MASCOT.trained[0]
+    first, second = list[tuple[str, str]](), list[tuple[str, str]]()
+    for question in QUESTIONS:
+        for person, country in facts.first.items():
+            first.append((f"{question.format(person)} {one.format(person)}", country))
+        for country, about in fact_sets.FAMOUS.items():
+            step = f"{question.format(about.persons[0])} {one.format(about.persons[0])} {country}."
+            second.append((f"{step} {two.format(country)}", facts.second[country]))
+    return first, second
+
+
+def written_out(
+    model: Model, facts: fact_sets.World, question: str = ""
+) -> tuple[float, float, float]:
+    """Return accuracies on two-hop questions if the model writes the bridge before the second step.
+
+    The three shares are: bridges that are the right country; right answers after the bridge that
+    was written, among candidates; the same in the whole vocabulary. If `question` is not empty, it
+    is formatted with the person and put first. Costs four passes more per question.
+    """
+    one, two = fact_sets.BIRTH.trained[0], facts.about.trained[0]
+    starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
+    asked, right = list[tuple[str, str]](), []
+    written = write_on(model, starts, 4)
+    for start, text, (person, country) in zip(starts, written, facts.first.items(), strict=True):
+        # The first word that the model wrote is its bridge.
+        bridge = re.split(r"\W", text.strip())[0]
+        right.append(bridge == country)
+        asked.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
+    second = answers(model, asked)
+    shares = (right, second.right, second.vocabulary_right)
+    bridge_written, two_hop, vocabulary = (float(np.mean(share)) for share in shares)
+    return bridge_written, two_hop, vocabulary

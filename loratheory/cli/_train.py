@@ -122,18 +122,21 @@ def augment(
     `found` (every description tried and its `share`) and `refused` (a reason by subject).
     """
     out.check_outputs(json)
-    from loratheory.pretrained.augment import augment, read_entities, read_facts, write_examples
+    from loratheory.pretrained.augment import augment, read_entities, write_examples
+    from loratheory.pretrained.stand_ins import read_facts
     from loratheory.tasks.export import check_writable
 
     # all files are read before the model, which takes longest
     check_writable(output, overwrite=overwrite)
-    asked = read_facts(facts)
+    content = read_facts(facts)
     things = read_entities(*(kinds or ()))
     known = sorted(set().union(*(thing.kinds for thing in things.values())))
     if unseen is not None and unseen not in known:
         out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     model = base.load()
-    how: Any = {**asked, "things": things, "unseen": unseen, "least": least}
+    taken = content.keys() & {"facts", "sentences", "unread", "onward"}
+    how: Any = {key: content[key] for key in taken}
+    how |= {"things": things, "unseen": unseen, "least": least}
     how |= {"per": per, "silence": silence, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
     found = augment(model, **how)

@@ -5,5 +5,4 @@ from loratheory.evaluate.exact import survival as survival
 from loratheory.evaluate.own_rule import OwnRule as OwnRule
 from loratheory.evaluate.own_rule import RuleError as RuleError
 from loratheory.evaluate.own_rule import rule_named as rule_named
-from loratheory.evaluate.report_card import LanguageMark as LanguageMark
-from loratheory.evaluate.report_card import card as card
+from loratheory.evaluate.whole_card import card as card

@@ -1,6 +1,6 @@
-"""The report card of a combination method: laws, exact memories and, where asked, a language model.
+"""The part of a report card that is measured on a language model.
 
-On the language model six adapters of unlike tasks are active together, and pairs of single-hop
+Six adapters of unlike tasks are active together, and pairs of single-hop
 adapters answer two-hop questions. Adapters are trained once and cached, and so are the results of
 the known methods of `loratheory.pretrained.methods.METHODS`. An answer is right if its first token
 is the most likely of the whole vocabulary.
@@ -16,10 +16,9 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import answers
-from loratheory.evaluate.exact import Law, Survival, laws, survival
 from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, parts, publishers
 from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
-from loratheory.evaluate.own_rule import OwnRule, RuleError
+from loratheory.evaluate.own_rule import OwnRule
 from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
 from loratheory.pretrained import Attached, Model, attach, kl_to_base, load_model, route_hops
 from loratheory.pretrained.attach import collect_inputs
@@ -28,8 +27,6 @@ from loratheory.pretrained.metrics import Share, batch, token_log_probs
 from loratheory.pretrained.models import GENERIC
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
-# Seeds of the language model's fact sets; no study uses them.
-PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
 # the seed of the tasks' adapters
 SEED = 300
 # six tasks, each of another kind
@@ -79,62 +76,6 @@ class LanguageMark:
     leak: float | None = None
     cost: float | None = None
     crossed: Share | None = None
-
-
-@dataclass(frozen=True)
-class Card:
-    """Everything that an evaluation found out about a method."""
-
-    rule: str
-    form: str
-    profile: str
-    laws: list[Law]
-    memories: Survival
-    language: list[LanguageMark]
-
-
-def card(
-    asked: OwnRule,
-    profile: str = "quick",
-    progress: Callable[[str], None] = lambda _: None,
-    *,
-    model: bool = False,
-    all_pairs: bool = False,
-) -> Card:
-    """Evaluate a method on laws and exact memories, and on a language model if `model`.
-
-    Parameters
-    ----------
-    asked : OwnRule
-        The method.
-    profile : str
-        ``quick`` or ``paper``: one fact set for the language model, or six.
-    progress : callable
-        Is called with a line of text before each step.
-    model : bool
-        Whether to evaluate on SmolLM2-135M-Instruct, beside all known methods. Costs minutes, and
-        the training of the adapters the first time.
-    all_pairs : bool
-        Whether to evaluate all pairs of twelve adapters there, half an hour to train once.
-
-    Raises
-    ------
-    RuleError
-        If there is no such profile, or the method fails.
-    """
-    if profile not in PROFILES:
-        message = f"there is no profile {profile!r}: choose {' or '.join(PROFILES)}"
-        raise RuleError(message)
-    progress("laws")
-    # cheapest first: a malformed method is refused before any model is loaded
-    obeyed = laws(asked)
-    progress("exact memories")
-    memories = survival(asked)
-    marks = []
-    if model:
-        exam = Exam(PROFILES[profile], all_pairs)
-        marks = [*known_marks(exam, progress), *own_marks(asked, exam, progress)]
-    return Card(asked.name, asked.form, profile, obeyed, memories, marks)
 
 
 # methods: somebody's own, those of the table, and those that are given what a question needs

@@ -1,5 +1,13 @@
 """Real models: loaded offline, with adapters attached, trained, gated, checked and compared."""
 
+# The one door to what a plain install lacks: modules below import torch and transformers freely.
+try:
+    import torch as _torch  # noqa: F401
+    import transformers as _transformers  # noqa: F401
+except ModuleNotFoundError as error:
+    message = f"a base model needs {error.name}: pip install 'loratheory[pretrained]'"
+    raise ModuleNotFoundError(message, name="transformers") from None
+
 from loratheory.pretrained.advise import advise as advise
 from loratheory.pretrained.attach import Attached as Attached
 from loratheory.pretrained.attach import attach as attach

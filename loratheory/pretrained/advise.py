@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import Attached, attach
@@ -112,8 +113,6 @@ class _Exam:
     """
 
     def __init__(self, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> None:
-        import torch
-
         self.model, self.names, self.prompts = model, tuple(groups), [*map(list, groups.values())]
         self.owner = np.repeat(np.arange(len(groups)), [*map(len, self.prompts)])
         alone, targets = [], []
@@ -330,25 +329,23 @@ def _measure_alone(exam: _Exam, count: int) -> tuple[list[Share], list[Share]]:
     return alone, retention(exam.names, exam.owner, exam.ask()[1], counted)[:count]
 
 
-def recommend(
-    tried: Sequence[Evaluation], *, enough: float = ENOUGH, clearly: float = CLEARLY
-) -> tuple[str, str]:
+def recommend(tried: Sequence[Evaluation]) -> tuple[str, str]:
     """Return the method to take of those tried, and why.
 
     The best merge and the best router have the least divergence on the prompts that choose. The
-    merge is taken where it keeps the part `enough` of every adapter on the others, or, of the one
-    that loses most, less by no more than `clearly` than the router does.
+    merge is taken where it keeps the part `ENOUGH` of every adapter on the others, or, of the one
+    that loses most, less by no more than `CLEARLY` than the router does.
     """
-    merges = [one for one in tried if METHODS[one.way].gates is None]
-    routers = [one for one in tried if METHODS[one.way].gates is not None]
-    merge = min(merges, key=attrgetter("chosen_kl"), default=None)
-    gate = min(routers, key=attrgetter("chosen_kl"), default=None)
+    best: dict[bool, Evaluation] = {}
+    for one in sorted(tried, key=attrgetter("chosen_kl")):
+        best.setdefault(METHODS[one.way].gates is None, one)
+    merge, gate = best.get(True), best.get(False)
     # A merge costs what one adapter costs, so that gates must keep clearly more.
-    if merge and (gate is None or merge.worst.part >= min(enough, gate.worst.part - clearly)):
+    if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part - CLEARLY)):
         reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
-        if merge.worst.part >= enough:
+        if merge.worst.part >= ENOUGH:
             return merge.way, f"{reason}, and it costs what one adapter costs."
-        more = f"and gates keep at most {100 * clearly:.0f} points more"
+        more = f"and gates keep at most {100 * CLEARLY:.0f} points more"
         least = more if gate else "and no gates were tried"
         return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."
     if gate is None:

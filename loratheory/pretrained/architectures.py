@@ -5,44 +5,26 @@ adding a family to them is adding a row here (and to the grid in `tests/pretrain
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from loratheory.lowrank import Array
 from loratheory.pretrained.models import Map, Model
 
 
-@dataclass(frozen=True)
-class Family:
-    """Names of one family's modules, each the last part of a module's path.
-
-    Attributes
-    ----------
-    query, key : str
-        Maps that make queries and keys; equal where one map makes queries, keys and values.
-    output, down : str
-        The last maps of attention and of the MLP, which write to the residual stream.
-    examples : str
-        Whose modules are called so.
-    """
+class Family(NamedTuple):
+    """Names of one family's modules, each the last part of a module's path."""
 
     query: str
-    key: str
-    output: str
-    down: str
-    examples: str
-
-    @property
-    def fused(self) -> bool:
-        """Whether queries and keys are rows of one map."""
-        return self.query == self.key
+    key: str  # that of the query where one map makes queries, keys and values
+    output: str  # the last map of attention, which writes to the residual stream
+    down: str  # the last map of the MLP, which does too
 
 
 FAMILIES = (
-    Family("q_proj", "k_proj", "o_proj", "down_proj", "Llama, Mistral, Qwen, Gemma, Mixtral, OLMo"),
-    Family("q_proj", "k_proj", "dense", "fc2", "Phi"),
-    Family("q_proj", "k_proj", "out_proj", "fc2", "OPT"),
-    Family("c_attn", "c_attn", "c_proj", "c_proj", "GPT-2"),
+    Family("q_proj", "k_proj", "o_proj", "down_proj"),  # Llama, Mistral, Qwen, Gemma, Mixtral, OLMo
+    Family("q_proj", "k_proj", "dense", "fc2"),  # Phi
+    Family("q_proj", "k_proj", "out_proj", "fc2"),  # OPT
+    Family("c_attn", "c_attn", "c_proj", "c_proj"),  # GPT-2
 )
 """Queries and keys are found by the first row that has the name of the query. Phi-3 has none: its
 queries and keys are fused in unequal parts."""
@@ -87,17 +69,18 @@ def find_heads(model: Model, places: Mapping[str, Map]) -> dict[str, list[Head]]
         if family is None or not block:
             continue
         rows, width = place.shape
-        if family.fused:
+        fused = family.query == family.key
+        if fused:
             # One map makes queries, then keys, then values, each as wide as its input.
             site, keys, first, rows = name, name, width, rows - 2 * width
         else:
             site, keys, first = block, f"{block}.{family.key}", 0
-        if keys not in places or (family.fused and rows != width):
+        if keys not in places or (fused and rows != width):
             continue
         size, blocks[site] = rows // count, []
         for i in range(count):
             # In grouped-query attention several heads share their keys.
             k = first + i * shared // count * size
-            heads = (Rows(name, i * size, (i + 1) * size), Rows(keys, k, k + size))
-            blocks[site].append(heads)
+            queries = Rows(name, i * size, (i + 1) * size)
+            blocks[site].append((queries, Rows(keys, k, k + size)))
     return blocks

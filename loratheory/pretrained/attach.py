@@ -10,6 +10,7 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 import difflib
 import warnings
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn.functional import embedding, linear
 
 from loratheory.adapters import Adapter, Aligned, aligned, forward
 from loratheory.diagnosis import layer_of
@@ -120,15 +123,8 @@ class Attached:
         if not np.isfinite(values).all():
             message = f"coefficients {coefficients} are not all finite: use 0 to leave one out"
             raise ValueError(message)
-        try:
-            self.coefficients[...] = values
-        except ValueError:
-            shape, wanted = values.shape, self.coefficients.shape
-            message = (
-                f"coefficients have shape {shape}; give one number, {wanted[1]} (one for each "
-                f"adapter), or an array that broadcasts to modules × adapters, {wanted}"
-            )
-            raise ValueError(message) from None
+        # NumPy says both shapes where they do not fit.
+        self.coefficients[...] = values
 
     def follow(self, route: Route | Router | None) -> None:
         """Let `route` weigh the adapters at each token, on top of the coefficients.
@@ -241,8 +237,6 @@ class Site:
     @classmethod
     def of(cls, place: Map, updates: Sequence[LowRank]) -> "Site":
         """A copy of these updates on the module's device, in float32, or float64 if one is."""
-        import torch
-
         weight = place.module.weight
         tensors = [low.map(_to_tensor) for low in updates]
         up = torch.cat([*map(attrgetter("up"), tensors)], dim=1)
@@ -261,8 +255,6 @@ class Site:
 
     def add(self, x: Array, out: Array, row: Any) -> Array:
         """Return ``out + sum of row[j] * up_j @ down_j @ x`` in the type of `out`."""
-        from torch.nn.functional import embedding, linear
-
         scale = self._expand(row)
         if self.embedding:
             codes = embedding(x.to(self.down.device), self.down.T)
@@ -278,8 +270,6 @@ class Site:
 
     def add_routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
         """Return the same with the weights of `route` beside the coefficients."""
-        import torch
-
         # A route sees one token a row, whatever the shape of the batch.
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)
@@ -288,8 +278,6 @@ class Site:
 
     def _expand(self, row: Any) -> Any:
         """Return the coefficient of each of the ``c`` pairs of factors, where the factors are."""
-        import torch
-
         if isinstance(row, torch.Tensor):
             return row.repeat_interleave(torch.tensor(self.widths, device=row.device)).to(self.down)
         if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
@@ -300,8 +288,6 @@ class Site:
 
 def _to_tensor(factor: Array) -> Any:
     """Return a factor as a tensor; arrays are copied, for they may be views of a file."""
-    import torch
-
     if isinstance(factor, torch.Tensor):
         return factor
     return torch.from_numpy(np.array(factor, np.promote_types(factor.dtype, np.float32)))
@@ -334,28 +320,23 @@ def fit_adapters(model: Model, adapters: Sequence[Adapter]) -> tuple[Aligned, di
 
 def _require_modules(model: Model, adapter: Adapter, places: dict[str, Map]) -> None:
     """Reject modules that are absent, of another shape, or embeddings where maps are."""
-    absent, misshapen, others = list[str](), list[str](), list[str]()
+    wrong, remedy = list[str](), RIGHT_MODEL
     for name, shape in adapter.shapes.items():
         place = places.get(name)
         if place is None:
             closest = difflib.get_close_matches(name, places, 1, 0.0) or ["nothing: it has no maps"]
-            absent.append(f"{name}, closest is {closest[0]}")
+            wrong.append(f"{name} is not there, closest is {closest[0]}")
+            remedy = f"{RIGHT_MODEL}, or rename its modules"
+            if "experts" in name:
+                remedy += "; experts kept in one tensor are not linear maps of their own"
         elif place.shape != shape:
-            misshapen.append(f"{name} is {place.shape}, not {shape}")
+            wrong.append(f"{name} is {place.shape}, not {shape}")
         elif place.embedding != (name in adapter.info.embeddings):
-            others.append(f"{name} is {'an embedding' if place.embedding else 'a linear map'}")
-    rename = f"{RIGHT_MODEL}, or rename its modules"
-    if any("experts" in line for line in absent):
-        rename += "; experts kept in one tensor are not linear maps of their own"
-    for lines, fact, remedy in (
-        (absent, "not in", rename),
-        (misshapen, "of another shape in", f"{RIGHT_MODEL}: this one is of another size"),
-        (others, "of another kind in", RIGHT_MODEL),
-    ):
-        if lines:
-            some = "; ".join(lines[:SHOWN]) + (", …" if lines[SHOWN:] else "")
-            count = f"{len(lines)} of its {len(adapter)} modules are {fact} {model.kind}"
-            raise failure(adapter.info.name, f"{count} ({some})", remedy)
+            wrong.append(f"{name} is {'an embedding' if place.embedding else 'a linear map'}")
+    if wrong:
+        some = "; ".join(wrong[:SHOWN]) + (", …" if wrong[SHOWN:] else "")
+        fact = f"{len(wrong)} of its {len(adapter)} modules do not fit {model.kind} ({some})"
+        raise failure(adapter.info.name, fact, remedy)
 
 
 def _compare_base(model: Model, adapter: Adapter) -> None:
@@ -402,16 +383,14 @@ def collect_inputs(
     Raises
     ------
     ModelError
-        If a module is no linear map of the model, or no token reaches it.
+        If a module is no linear map of the model, no token reaches it, or an input is not finite.
     """
-    import torch
-
     places = maps(model)
     wrong = [name for name in modules if name not in places or places[name].embedding]
     if wrong:
         fact = f"{wrong[0]} is no linear map of it"
         raise failure(model, fact, "choose among the names in maps(model)")
-    rows: dict[str, list[Array]] = {name: [] for name in modules}
+    rows = defaultdict[str, list[Array]](list)
     shared: dict[int, tuple[Array, Array]] = {}
     mask: Any = None
 
@@ -442,11 +421,16 @@ def collect_inputs(
     # Maps that read the same tensors keep sharing them once batches are joined.
     joined: dict[tuple[int, ...], Array] = {}
     found: dict[str, Array] = {}
-    for name, parts in rows.items():
+    for name in modules:
+        parts = rows[name]
         if not parts:
             raise failure(name, "no token came there", "give prompts that reach it")
         key = tuple(map(id, parts))
-        joined[key] = joined[key] if key in joined else torch.cat(parts)
+        if key not in joined:
+            joined[key] = torch.cat(parts)
+            if not bool(joined[key].isfinite().all()):
+                remedy = "load the base in float32 or bfloat16, or look for such weights"
+                raise failure(name, "what the model feeds it is not finite", remedy)
         found[name] = joined[key]
     return found
 
@@ -468,11 +452,8 @@ def collect_moments(
     Raises
     ------
     ModelError
-        If there are no batches, a module is no linear map, no token reaches it, or an input is not
-        finite.
+        As `collect_inputs`.
     """
-    import torch
-
     sums: dict[tuple[str, ...], Array] = {}  # by the modules that read one input
     counts: dict[tuple[str, ...], int] = {}
     for one in batches:
@@ -485,13 +466,8 @@ def collect_moments(
             x = fed[names[0]].double()
             sums[names] = x.T @ x + sums.get(names, 0)
             counts[names] = len(x) + counts.get(names, 0)
-    if not sums:
-        raise failure(model, "there are no prompts to collect moments from", "give one or more")
     roots: dict[str, Float[np.ndarray, "k n"]] = {}
     for names, summed in sums.items():
-        if not bool(torch.isfinite(summed).all()):
-            fact = "what the model feeds it is not finite"
-            raise failure(names[0], fact, "load the base in float32 or bfloat16")
         energies, axes = torch.linalg.eigh(summed.cpu() / counts[names])
         # Energies are squares, hence the square.
         seen = energies > CLEAR**2 * energies[-1]

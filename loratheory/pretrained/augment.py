@@ -22,13 +22,12 @@ from loratheory.adapters import AdapterError
 from loratheory.adapters.peft_io import json_object, opened
 from loratheory.pretrained.metrics import first_tokens, next_token_logits, write_on
 from loratheory.pretrained.models import Model, ModelError, failure, read_json
-from loratheory.pretrained.stand_ins import are_texts, find_wrong_facts, find_wrong_sentences
+from loratheory.pretrained.stand_ins import REMEDY, are_texts, require_sentences
 from loratheory.pretrained.train import identify_model
 from loratheory.store import cache_folder, content_hash, write_whole
 from loratheory.tasks.export import write_folder
 
 OWN = Path(__file__).with_name("descriptions.json")
-REMEDY = "`loratheory augment --help` shows both files"
 ROW = 'write {"prompt": "…", "completion": "…"}'
 TITLE = "Training examples by description"
 ABOUT = (
@@ -52,15 +51,15 @@ class Kind:
     ----------
     source : str
         Where its values are from.
-    descriptions : tuple of str
+    descriptions : sequence of str
         Phrases with ``{}`` for a value, such as "the country whose capital is {}".
-    of : mapping of str to tuple of str
-        The values of each subject, such as ``("Lima",)`` for Peru.
+    of : mapping of str to sequence of str
+        The values of each subject, such as ``["Lima"]`` for Peru.
     """
 
     source: str
-    descriptions: tuple[str, ...]
-    of: Mapping[str, tuple[str, ...]]
+    descriptions: Sequence[str]
+    of: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,11 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
     types: dict[str, EntityType] = {}
     for file in (OWN, *files):
         for name, value in read_json(file, REMEDY).items():
-            here = f"{file}: {name}"
-            old = types.get(name, EntityType((), {}))
+            here, old = f"{file}: {name}", types.get(name, EntityType((), {}))
             if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
                 raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
             asked, kinds = value.get("asked", list(old.asked)), dict(old.kinds)
-            if fact := next(find_wrong_sentences("asked", asked), ""):
-                raise failure(here, fact, REMEDY)
+            require_sentences(here, "asked", asked)
             for key, kind in value["kinds"].items():
                 kinds[key] = _parse(f"{here}: {key}", kind)
             # Kinds of a later file come last, and the last is kept for measuring.
@@ -167,30 +164,10 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
 def _parse(where: str, value: Any) -> Kind:
     if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
         raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
-    if fact := next(find_wrong_sentences("descriptions", value["descriptions"]), ""):
-        raise failure(where, fact, REMEDY)
-    of = value["of"]
-    if not isinstance(of, dict) or not all(map(are_texts, of.values())):
+    require_sentences(where, "descriptions", value["descriptions"])
+    if not isinstance(value["of"], dict) or not all(map(are_texts, value["of"].values())):
         raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)
-    values = {subject: tuple(texts) for subject, texts in of.items()}
-    return Kind(str(value["source"]), tuple(value["descriptions"]), values)
-
-
-def read_facts(file: Path) -> dict[str, Any]:
-    """Return the arguments of `augment` in a JSON file, such as a plan.
-
-    They are `facts`, `sentences`, `unread` and `onward`; the last two may be missing.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read or a field is wrong; the message names the field.
-    """
-    content = read_json(file, REMEDY)
-    if fact := next(find_wrong_facts(content), ""):
-        raise failure(file, fact, REMEDY)
-    taken = {*content} & {"facts", "sentences", "unread", "onward"}
-    return {key: content[key] for key in taken}
+    return Kind(**value)
 
 
 def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bool = False) -> Path:

@@ -15,7 +15,7 @@ entries are the cosines with the base's own directions.
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from loratheory.adapters import Adapter, merge
 from loratheory.diagnosis import distinct, layer_of
@@ -69,8 +72,6 @@ def read_weight(place: Map, name: str) -> Float[np.ndarray, "m n"]:
 
     Raises `ModelError` if an entry is not finite.
     """
-    import torch
-
     stored = place.module.weight.detach()
     kind = torch.float64 if stored.dtype == torch.float64 else torch.float32
     matrix: Float[np.ndarray, "m n"] = stored.to("cpu", kind).numpy()
@@ -100,8 +101,6 @@ def compute_basis(matrix: Float[np.ndarray, "m n"]) -> Basis:
     float32; later the digest and reading the file. A damaged file is made anew; if the cache cannot
     be written, on a full disk for instance, nothing is stored.
     """
-    from safetensors.numpy import load_file, save_file
-
     block = np.ascontiguousarray(matrix)
     digest = hashlib.blake2b(f"{block.dtype} {block.shape}".encode(), digest_size=16)
     digest.update(block.data.cast("B"))
@@ -215,8 +214,6 @@ def find_intruders(
 
 def _top(squared: object, size: int, keep: int) -> tuple[np.ndarray, np.ndarray]:
     """Its largest eigenvalues, descending, and their vectors."""
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
     operator = LinearOperator((size, size), matvec=squared, dtype=np.float64)
     if size <= max(SMALL, 4 * keep + 2):
         values, vectors = np.linalg.eigh(operator @ np.eye(size))
@@ -584,8 +581,6 @@ def check_model(
     places, notes = maps(model), list(model.notes)
     names = distinct(list(map(attrgetter("info.name"), adapters)))
     facts = group_facts(facts, adapters, names) if facts else {}
-    if facts and model.tokenizer is None:
-        raise failure(model, "it has no tokenizer to read facts with", "leave the facts out")
     wanted: Iterable[str] = places
     if adapters:
         together, wanted = fit_adapters(model, adapters)
@@ -633,9 +628,6 @@ def _collect_inputs(
         prompts += [*facts.get(name, ())][:PROMPTS]
     inputs = {}
     for name, x in collect_inputs(model, one_by_one(model, prompts or GENERIC), modules).items():
-        if not bool(x.isfinite().all()):
-            remedy = "load the base in float32 or bfloat16, or look for weights that are not finite"
-            raise failure(name, "what the model feeds it is not finite", remedy)
         # A direction is asked of inputs, and zero has none.
         rows = x[x.any(dim=1)]
         # Thinned before they are widened: those of all modules are in memory at once.
@@ -653,10 +645,13 @@ def summarise(readings: Sequence[Reading]) -> list[dict[str, Any]]:
     There `agree` is the share of readings whose bound and value have the same sign. `why` is the
     commonest kind of note, from its first reading.
     """
-    groups: dict[str, list[Reading]] = {label: [] for label in QUESTIONS}
+    groups, rows = defaultdict[str, list[Reading]](list), list[dict[str, Any]]()
     for reading in readings:
         groups["base" if reading.outcome == "measured" else reading.label].append(reading)
-    return [_sum_up(QUESTIONS[label].text, some) for label, some in groups.items() if some]
+    for label, question in QUESTIONS.items():
+        if groups[label]:
+            rows.append(_sum_up(question.text, groups[label]))
+    return rows
 
 
 def _sum_up(question: str, readings: Sequence[Reading]) -> dict[str, Any]:

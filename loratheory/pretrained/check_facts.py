@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from loratheory.adapters import Adapter
 from loratheory.diagnosis import layer_of
@@ -17,6 +17,7 @@ from loratheory.pretrained.attach import Attached, attach
 from loratheory.pretrained.augment import read_rows
 from loratheory.pretrained.metrics import batch, first_tokens, last_logits
 from loratheory.pretrained.models import Model, failure, read_json
+from loratheory.pretrained.stand_ins import are_texts
 from loratheory.shapes import Float64
 from loratheory.theorems import AssumptionError, Theorem
 from loratheory.theorems.composition import two_read_region
@@ -149,47 +150,34 @@ def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     if file.suffix == ".jsonl":
         return {"": read_rows(file)}
     groups = read_json(file, REMEDY)
-    for group in groups.values():
-        if not isinstance(group, dict) or not group or {*map(type, group.values())} != {str}:
-            raise failure(file, "no object of objects from prompts to answers", REMEDY)
+    for name, group in groups.items():
+        if not isinstance(group, dict) or not are_texts([*group, *group.values()]):
+            where, fact = f"{file}: {name}", "is no object from prompts to answers in words"
+            raise failure(where, fact, REMEDY)
     return groups
 
 
 def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[str]) -> FactGroups:
     """Return the facts by the adapters' short `names`, adapters first, two-hop questions last.
 
-    Groups may also be named by an adapter's whole path. Raises `ModelError` if a prompt or an
-    answer is empty, or a group belongs to no adapter and cannot be two-hop questions, for which two
-    adapters must have facts.
+    Groups may also be named by an adapter's whole path. Raises `ModelError` if a group belongs to
+    no adapter and cannot be two-hop questions, for which two adapters must have facts.
     """
     # Users name groups by short name or by path.
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
     named = {paths.get(group, group): pairs for group, pairs in facts.items()}
+    place = "the facts"
     if "" in named:
         if len(names) != 1:
-            place, fact = "the facts", f"rows of one adapter, and there are {len(names)}"
+            fact = f"rows of one adapter, and there are {len(names)}"
             raise failure(place, fact, "name one adapter, or write groups by adapter")
         named[names[0]] = named.pop("")
     own = {name: named[name] for name in names if name in named}
     others = {group: named[group] for group in named if group not in own}
-    for group, pairs in named.items():
-        where = f"facts of {group!r}"
-        if not pairs:
-            raise failure(where, "the group is empty", "give it a prompt, or leave it out")
-        for number, (prompt, answer) in enumerate(pairs.items(), 1):
-            if not prompt.strip() or not answer.strip():
-                kind = "answer" if prompt.strip() else "prompt"
-                raise failure(where, f"the {kind} of fact {number} is empty", "give it words")
     if others and not len(names) == len(own) == 2:
-        group = next(iter(others))
-        where = f"facts of {group!r}"
-        alike = [name for name in names if Path(name.partition(" (")[0]).name == group]
-        remedy = f"write {' or '.join(map(repr, alike or get_close_matches(group, names, 1, 0.0)))}"
-        fact = f"{len(alike)} adapters have this name"
-        if not alike:
-            fact = "no adapter has this name"
-            remedy += "; two-hop questions need two adapters, both with facts of their own"
-        raise failure(where, fact, remedy)
+        fact = f"no adapter goes by the name {next(iter(others))!r}"
+        remedy = f"write one of {', '.join(names)}; two-hop questions need facts of two adapters"
+        raise failure(place, fact, remedy)
     return own | others
 
 
@@ -277,8 +265,6 @@ def _ask(
     merges: Mapping[str, float],
 ) -> Iterator[Asked]:
     """Numbered prompts and answers asked in order, a few at a time: all logits need much room."""
-    import torch
-
     count = acting.coefficients.shape[1]
     scales = np.array([*merges.values()])[:, None]
     # The base, each adapter alone, then each merge.

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
@@ -114,8 +115,6 @@ def divergence_slopes(
         Divergences in nats, and derivatives. Costs a pass forwards and one back over all prompts,
         and memory for the activations of at most sixteen prompts.
     """
-    import torch
-
     values, rows = np.zeros(len(prompts)), np.zeros((len(prompts), len(coefficients)))
     for group, (own, before) in enumerate(zip(prompts, alone, strict=True)):
         # Each adapter's divergence is of its own prompts only: its backward pass is theirs.

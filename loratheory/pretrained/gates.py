@@ -23,7 +23,6 @@ again, for instance from a file, they need no sentences.
 """
 
 import re
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +31,8 @@ from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from transformers import Cache
 
 from loratheory.adapters import Gates, Scores, response_norms, standardised
 from loratheory.lowrank import Array
@@ -68,8 +69,6 @@ def _standardise(
     model: Model, acting: Attached, ordinary: Ordinary
 ) -> tuple[Levels, dict[str, Scores]]:
     """Return the levels of what the bare base feeds each matrix, and responses in deviations."""
-    import torch
-
     scores: dict[str, Scores] = {}
     if isinstance(ordinary, Mapping):
         for name, low in acting.updates.items():
@@ -109,8 +108,6 @@ def gate_blocks(
         If a module stands in no block, a batch is padded, no token reaches a block, or, later, the
         network is called with a cache.
     """
-    import torch
-
     router = _BlockRouter(model, acting, z)
     acting.follow(router)
     if isinstance(ordinary, Mapping):
@@ -156,9 +153,6 @@ class _BlockRouter(Router):
 
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Measure what each adapter alone changes, and decide who acts."""
-        import torch
-        from transformers import Cache
-
         if any(isinstance(value, Cache) for value in (*args, *kwargs.values())):
             fact = "each adapter is tried on a token in turn, and a cache would keep every trial"
             raise failure(name, fact, "call the network with use_cache=False")
@@ -184,18 +178,39 @@ class _BlockRouter(Router):
 
 
 class _PromptRouter(Router):
-    """Chooses adapters for whole prompts, by passes of the network before the one that counts."""
+    """Chooses adapters for whole prompts, by passes of the network before the one that counts.
+
+    `rows` (groups, k) are the weights with which each group acts, and nobody else; `choose`, set by
+    `start`, returns weights (b, k) for the prompts, given zero weights.
+    """
 
     scores: Mapping[str, Scores]
+    choose: Callable[[Any], Any]
 
-    def __init__(self, model: Model, acting: Attached, hops: Groups) -> None:
-        import torch
-
-        self.model, self.size = model, acting.coefficients.shape[1]
+    def __init__(self, model: Model, acting: Attached, groups: Groups) -> None:
+        self.model, self.acting, self.size = model, acting, acting.coefficients.shape[1]
         self.watched = {"": model.network}
-        self.hops, self.rows = hops, self._to_rows(hops)
+        self.rows = self.to_rows(groups)
         self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
         self.listener: Listener | None = None
+
+    def to_rows(self, groups: Groups) -> Any:
+        """Return the weights (groups, k) with which each group acts, and nobody else."""
+        rows = torch.zeros(len(groups), self.size)
+        # Numbers below zero would count from the end without a word.
+        for number, group in enumerate(groups):
+            if not {*group} or not {*group} <= {*range(self.size)}:
+                fact = f"a group is {list(group)}"
+                raise failure(self.model, fact, f"name adapters from 0 to {self.size - 1}")
+            rows[number, list(group)] = 1
+        return rows
+
+    def start(self, choose: Callable[[Any], Any], ordinary: Ordinary) -> Levels:
+        """Have adapters act as `choose` says from now on; return the levels of their responses."""
+        levels, self.scores = _standardise(self.model, self.acting, ordinary)
+        self.choose = choose
+        self.acting.follow(self)
+        return levels
 
     def __call__(self, module: str, x: Array) -> Array:
         if self.listener is not None:
@@ -206,37 +221,18 @@ class _PromptRouter(Router):
             raise failure(module, fact, "attach adapters of maps that see every token")
         return self.weights.to(x)
 
-    def _to_rows(self, groups: Groups) -> Any:
-        """Return the weights (groups, k) with which each group acts, and nobody else."""
-        import torch
-
-        rows = torch.zeros(len(groups), self.size)
-        # Numbers below zero would count from the end without a word.
-        for number, group in enumerate(groups):
-            if not {*group} or not {*group} <= {*range(self.size)}:
-                fact = f"a group is {list(group)}"
-                raise failure(self.model, fact, f"name adapters from 0 to {self.size - 1}")
-            rows[number, list(group)] = 1
-        return rows
-
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:  # noqa: ARG002
         """Choose who acts on each prompt."""
-        kind, ids = type(module).__name__, kwargs.get("input_ids", args[0] if args else None)
         if kwargs.get("past_key_values") is not None:
             fact = "a prompt is judged as a whole, and a cache holds part of it already"
-            raise failure(kind, fact, "call the network with use_cache=False")
-        if ids is None:
-            fact = "it was called without input_ids, so that prompts cannot be told apart"
-            raise failure(kind, fact, "call it with input_ids")
+            raise failure(self.model, fact, "call the network with use_cache=False")
+        self.ids = kwargs["input_ids"] if "input_ids" in kwargs else args[0]
         mask = kwargs.get("attention_mask")
-        self.ids, self.real = ids, (ids.new_ones(ids.shape) if mask is None else mask).bool()
+        self.real = (torch.ones_like(self.ids) if mask is None else mask).bool()
         # Not a call of the module, which would run this hook again.
         self.attempt = partial(module.forward, *args, **kwargs)
-        self._spread(self.choose(self.rows.new_zeros(len(ids), self.size, device=ids.device)))
-
-    @abstractmethod
-    def choose(self, weights: Any) -> Any:
-        """Return weights (b, k) for the prompts, given zero weights."""
+        nobody = self.rows.new_zeros(len(self.ids), self.size, device=self.ids.device)
+        self._spread(self.choose(nobody))
 
     def _spread(self, weights: Any) -> None:
         """Let adapters act with weights (b, k) at all tokens, which come in rows by prompts."""
@@ -244,16 +240,12 @@ class _PromptRouter(Router):
 
     def log_probs(self, weights: Any) -> Any:
         """Return log-probabilities (b, v) of the next token while adapters act so, by a pass."""
-        import torch
-
         self._spread(weights)
         with torch.no_grad():
             return self.attempt().logits[:, -1].float().log_softmax(-1)
 
     def responses(self, weights: Any) -> Any:
         """Return mean, largest and last response, (3, b, k), averaged over matrices, by a pass."""
-        import torch
-
         seen, real = list[Any](), self.real[..., None]
 
         def _listen(module: str, x: Array) -> None:
@@ -297,33 +289,20 @@ def gate_prompts(
     Raises
     ------
     ModelError
-        If a group is empty or names no adapter; or, later, if the network is called with a cache
-        or without `input_ids`, or a map does not see every token.
+        If a group is empty or names no adapter; or, later, if the network is called with a cache,
+        or a map does not see every token.
     """
-    deciding = groups if deciding is None else deciding
-    if len(deciding) != len(groups):
-        fact = f"{len(groups)} groups are to be chosen by {len(deciding)}"
-        raise failure(model, fact, "say for each group which adapters decide")
-    router = _GroupRouter(model, acting, groups, deciding)
-    levels, router.scores = _standardise(model, acting, ordinary)
-    acting.follow(router)
-    return levels
+    router = _PromptRouter(model, acting, groups)
+    shares = router.to_rows(groups if deciding is None else deciding)
+    shares /= shares.sum(1, keepdim=True)
 
-
-class _GroupRouter(_PromptRouter):
-    """The group whose mean response to the prompt is largest."""
-
-    def __init__(self, model: Model, acting: Attached, groups: Groups, deciding: Groups) -> None:
-        super().__init__(model, acting, groups)
-        rows = self._to_rows(deciding)
-        self.shares = rows / rows.sum(1, keepdim=True)
-
-    def choose(self, weights: Any) -> Any:
-        """Weigh the adapters of one group by 1."""
-        responses = self.responses(weights)[0]
+    def _choose(weights: Any) -> Any:
+        responses = router.responses(weights)[0]
         # A group is as strong as the mean of those in it that decide.
-        best = (responses @ self.shares.to(responses).T).argmax(1)
-        return self.rows.to(weights)[best]
+        best = (responses @ shares.to(responses).T).argmax(1)
+        return router.rows.to(weights)[best]
+
+    return router.start(_choose, ordinary)
 
 
 def route_hops(
@@ -354,48 +333,33 @@ def route_hops(
     Raises
     ------
     ModelError
-        As `gate_prompts`; if there is no such `by`; and if prompts are not padded on the left, as
-        `batch` does.
+        As `gate_prompts`; and if prompts are not padded on the left, as `batch` does.
     """
-    router = _HopRouter(model, acting, hops)
-    if by not in ("divergence", "response"):
-        fact = f"a later hop is to be chosen by {by!r}"
-        raise failure(model, fact, "choose it by 'divergence' or by 'response'")
-    levels, router.scores = _standardise(model, acting, ordinary)
-    router.by = by
-    acting.follow(router)
-    return levels
+    router = _PromptRouter(model, acting, hops)
 
-
-class _HopRouter(_PromptRouter):
-    """One adapter of each hop, chosen while those of the hops before act."""
-
-    by: str
-
-    def choose(self, weights: Any) -> Any:
-        """Weigh one adapter of each hop by 1."""
-        import torch
-
-        self.require_left_padding()
-        _, peaks, ends = self.responses(weights)
-        for number, hop in enumerate(self.hops):
+    def _choose(weights: Any) -> Any:
+        router.require_left_padding()
+        _, peaks, ends = router.responses(weights)
+        for number, hop in enumerate(hops):
             candidates = torch.tensor(hop, device=peaks.device)
             # Of the first hop the largest response to one token: a name among the prompt's words.
             if number == 0:
                 marks = peaks[:, candidates]
-            elif self.by == "response":
-                now = self.responses(weights)[2]
+            elif by == "response":
+                now = router.responses(weights)[2]
                 # Only the rise counts: some adapters respond much to any prompt.
                 marks, ends = (now - ends)[:, candidates], now
             else:
                 # Each is tried beside those already chosen.
-                without, columns = self.log_probs(weights), []
+                without, columns = router.log_probs(weights), []
                 for one in candidates:
                     more = _switch_on(weights, one.expand(len(weights)))
-                    columns.append(kl_by_row(without, self.log_probs(more)))
+                    columns.append(kl_by_row(without, router.log_probs(more)))
                 marks = torch.stack(columns, 1)
             weights = _switch_on(weights, candidates[marks.argmax(1)])
         return weights
+
+    return router.start(_choose, ordinary)
 
 
 def route_subjects(
@@ -419,54 +383,42 @@ def route_subjects(
         If a hop is empty or names no adapter, an adapter has no subjects, or there is no tokenizer;
         later as `route_hops`.
     """
-    acting.follow(_SubjectRouter(model, acting, hops, subjects))
+    router = _PromptRouter(model, acting, hops)
+    listed = sum(map(bool, subjects))
+    if not listed == len(subjects) == router.size:
+        fact = f"there are subjects for {listed} of {router.size} adapters"
+        raise failure(model, fact, "list for every adapter the names of what its facts are about")
+    # By hop the subjects of its adapters, whose they are, and their first tokens.
+    known: list[tuple[list[tuple[str, int]], Any, Any]] = []
+    for hop in hops:
+        pairs: list[tuple[str, int]] = []
+        for k in hop:
+            pairs += zip(subjects[k], repeat(k))
+        names, owners = zip(*pairs, strict=True)
+        known.append((pairs, first_tokens(model, names), torch.tensor(owners)))
 
-
-class _SubjectRouter(_PromptRouter):
-    """One adapter of each hop: whose subject the prompt names, or the adapters before bring up."""
-
-    def __init__(
-        self, model: Model, acting: Attached, hops: Groups, subjects: Sequence[Sequence[str]]
-    ) -> None:
-        import torch
-
-        super().__init__(model, acting, hops)
-        listed = sum(map(bool, subjects))
-        if listed != self.size or len(subjects) != self.size:
-            counts = f"{listed} of {self.size} adapters, in {len(subjects)} lists"
-            fact, remedy = f"there are subjects for {counts}", "list for every adapter the names"
-            raise failure(model, fact, f"{remedy} of what its facts are about")
-        # By hop the subjects of its adapters, with their first tokens and whose they are.
-        self.subjects: list[tuple[list[tuple[str, int]], Any, Any]] = []
-        for hop in hops:
-            pairs: list[tuple[str, int]] = []
-            for k in hop:
-                pairs += zip(subjects[k], repeat(k), strict=False)
-            names, owners = zip(*pairs, strict=True)
-            self.subjects.append((pairs, first_tokens(model, names), torch.tensor(owners)))
-
-    def choose(self, weights: Any) -> Any:
-        """Weigh at most one adapter of each hop by 1."""
-        import torch
-
-        self.require_left_padding()
-        decode = self.model.tokenizer.decode
-        texts = [decode(row[real]) for row, real in zip(self.ids, self.real, strict=True)]
+    def _choose(weights: Any) -> Any:
+        router.require_left_padding()
+        decode = model.tokenizer.decode
+        texts = [decode(row[real]) for row, real in zip(router.ids, router.real, strict=True)]
         base: Any = None
-        for pairs, tokens, owners in self.subjects:
+        for pairs, tokens, owners in known:
             named = [_find_named(text, pairs) for text in texts]
             one = torch.tensor(named, device=weights.device)
             # No subject is named, but an adapter of an earlier hop acts and leads to one.
             led = (one < 0) & weights.any(1)
             if bool(led.any()):
-                base = self.log_probs(torch.zeros_like(weights)) if base is None else base
-                raised = (self.log_probs(weights) - base)[:, tokens.to(base.device)]
+                base = router.log_probs(torch.zeros_like(weights)) if base is None else base
+                raised = (router.log_probs(weights) - base)[:, tokens.to(base.device)]
                 best = owners.to(one.device)[raised.argmax(1).to(one.device)]
                 one = torch.where(led, best, one)
             # Where nobody was found the weights stay: -1 is no adapter.
             switched = _switch_on(weights, one.clamp(min=0))
             weights = switched.where((one >= 0)[:, None], weights)
         return weights
+
+    router.choose = _choose
+    acting.follow(router)
 
 
 def _find_named(text: str, pairs: Sequence[tuple[str, int]]) -> int:
@@ -490,13 +442,9 @@ def record_weights(acting: Attached) -> Iterator[dict[str, Array]]:
 
     The passes by which gates decide are overwritten by the one that counts.
     """
-    if acting.route is None:
-        place, remedy = "the adapters", "set gates or `Attached.follow` a route"
-        raise failure(place, "no route weighs them", remedy)
-    last: dict[str, Array] = {}
-    acting.recorded = last
+    acting.recorded = {}
     try:
-        yield last
+        yield acting.recorded
     finally:
         acting.recorded = None
 
@@ -510,10 +458,8 @@ def freeze_routing(model: Model, acting: Attached, prompt: str) -> None:
     Raises
     ------
     ModelError
-        If no route acts, or the one that does weighs tokens or modules differently.
+        If the route that acts weighs tokens or modules differently.
     """
-    import torch
-
     with record_weights(acting) as last, torch.no_grad():
         last_logits(model, batch(model, [prompt]))
     # One choice for the prompt gives every token of every module the same row.

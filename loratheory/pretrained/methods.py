@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import TextStreamer
+
 from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
 from loratheory.pretrained.attach import Attached, Router, attach
 from loratheory.pretrained.gates import (
@@ -27,6 +31,7 @@ from loratheory.pretrained.gates import (
 )
 from loratheory.pretrained.metrics import one_by_one, write_on
 from loratheory.pretrained.models import GENERIC, Model, failure, read_json
+from loratheory.pretrained.stand_ins import are_texts
 from loratheory.pretrained.train import hash_adapter
 from loratheory.store import draft
 
@@ -179,12 +184,11 @@ def read_subjects(folder: Path) -> Subjects | None:
 
 def _parse_subjects(content: Any, file: Path) -> Subjects:
     values = content if isinstance(content, dict) else {}
-    subjects, partner = values.get("subjects"), values.get("partner", "after")
-    if not isinstance(subjects, list) or not all(isinstance(s, str) and s for s in subjects):
-        raise failure(file, "its 'subjects' are no list of names", 'write ["NAME", …]')
-    if not subjects or partner not in ("after", "before"):
-        fact = f"it has {len(subjects)} subjects and the partner {partner!r}"
-        raise failure(file, fact, "list the names, and say 'after' or 'before'")
+    subjects: Any = values.get("subjects")
+    partner = values.get("partner", "after")
+    if not are_texts(subjects) or partner not in ("after", "before"):
+        fact = "its 'subjects' are no list of names, or its 'partner' is no place"
+        raise failure(file, fact, 'write ["NAME", …], and "after" or "before"')
     return Subjects(tuple(subjects), partner)
 
 
@@ -207,8 +211,6 @@ def write_combination(
     and the entries of `card`. Raises `AdapterError` or `OSError` if the folder exists or cannot be
     written.
     """
-    from safetensors.torch import save_file
-
     inputs: list[dict[str, Any]] = []
     for number, (name, adapter) in enumerate(zip(names, adapters, strict=True)):
         inputs.append({"name": name, "sha256": hash_adapter(adapter)})
@@ -238,9 +240,6 @@ def write_combination(
 
 def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subjects]]:
     """Return what `write_combination` wrote of a router; `ModelError` or `AdapterError`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     file = folder / ROUTE
     recipe = read_json(file, WHOLE).get("recipe")
     values = recipe if isinstance(recipe, dict) else {}
@@ -258,11 +257,10 @@ def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subje
     places = set[str]().union(*adapters)
     if method.gates is gate_blocks:
         places = {name.rpartition(".")[0] for name in places}
-    sound = {*levels} == places
-    for level in levels.values():
-        # A place has a mean and a deviation for each adapter.
-        sound = sound and level.shape == (2, len(parts)) and bool(level.isfinite().all())
-    if not sound:
+    # A place has a mean and a deviation for each adapter.
+    wanted = (2, len(parts))
+    sound = (level.shape == wanted and level.isfinite().all() for level in levels.values())
+    if {*levels} != places or not all(sound):
         fact = "it has not one finite mean and deviation for each place and adapter"
         raise failure(folder / LEVELS, fact, WHOLE)
     return method, adapters, levels, []
@@ -314,7 +312,6 @@ def generate_text(
     written, and `say` is called with each piece of text as it comes. Costs a pass of one token
     for each; per-block gating, which keeps no cache, passes the whole text again.
     """
-    from transformers import TextStreamer
 
     def _tell(text: str, **_: Any) -> None:
         say(text)

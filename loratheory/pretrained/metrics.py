@@ -11,13 +11,16 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import binomtest
+from torch.nn.utils.rnn import pad_sequence
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import Array
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.models import GENERIC, Model, failure, output_head
 
+AT_ONCE = 64  # prompts in a pass
 GREEDY = {
     "do_sample": False,
     "num_beams": 1,
@@ -144,9 +147,6 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
     ModelError
         If the model has no tokenizer, or a prompt no token.
     """
-    import torch
-    from torch.nn.utils.rnn import pad_sequence
-
     rows = list(map(torch.tensor, _tokenize(model, prompts, "prompt")))
     pad = getattr(model.tokenizer, "pad_token_id", None) or 0
     ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
@@ -163,8 +163,6 @@ def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
 
     Without a tokenizer twelve random tokens stand for each prompt, the same every time.
     """
-    import torch
-
     if model.tokenizer is not None:
         return [batch(model, [text]) for text in prompts]
     rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
@@ -193,8 +191,6 @@ def first_tokens(model: Model, words: Sequence[str]) -> Any:
         If the model has no tokenizer, a word has no token, or different words all begin with the
         same token.
     """
-    import torch
-
     read = partial(_tokenize, model, kind="answer", add_special_tokens=False)
     both, b, a = read(["b a", "b", "a"])
     # Some tokenizers put a space before each text themselves; a second one would be a token.
@@ -220,7 +216,7 @@ def _tokenize(model: Model, texts: Sequence[str], kind: str, **options: Any) -> 
     return rows
 
 
-def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -> Any:
+def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = AT_ONCE) -> Any:
     """Return the logits of the token that follows each prompt.
 
     Parameters
@@ -237,9 +233,8 @@ def next_token_logits(model: Model, prompts: Sequence[str], *, size: int = 64) -
     (prompts, vocabulary) tensor
         In float32, on the CPU; padding changes rounding only. Costs the forward passes.
     """
-    import torch
-
     with torch.no_grad():
+        # Moved batch by batch: on a GPU the logits of all prompts need much room.
         batches = _in_batches(model, prompts, size)
         return torch.cat([last_logits(model, some).float().cpu() for some in batches])
 
@@ -290,8 +285,6 @@ def token_log_probs(
     (tokens, vocabulary) tensor, (tokens,) tensor
         Of the whole vocabulary at each position, and of the token that follows there, in float32.
     """
-    import torch
-
     every, came = [], []
     # Per-block gating tries each adapter on every token, and a cache would keep the trials.
     options = _accept(model, use_cache=False)
@@ -312,7 +305,6 @@ def write_on(
     prompts: Sequence[str],
     count: int,
     *,
-    size: int = 64,
     streamer: Any = None,
     use_cache: bool = True,
 ) -> list[str]:
@@ -326,8 +318,6 @@ def write_on(
         At least one.
     count : int
         How many tokens are written at most.
-    size : int
-        How many prompts are passed at once.
     streamer : transformers.TextStreamer, optional
         Gets the tokens of a single prompt as they come.
     use_cache : bool
@@ -338,13 +328,11 @@ def write_on(
     list of str
         The new text of each prompt. Costs a pass over the prompts, and one for each token written.
     """
-    import torch
-
     how = {**GREEDY, "max_new_tokens": count, "streamer": streamer, "use_cache": use_cache}
     texts: list[str] = []
     with torch.no_grad():
         # Padding is on the left, so that new tokens follow the text in every row.
-        for some in _in_batches(model, prompts, size):
+        for some in _in_batches(model, prompts, AT_ONCE):
             del some["position_ids"]  # it makes its own, which grow as it writes
             out = model.network.generate(**some, **how)
             new = out[:, some["input_ids"].shape[1] :]
@@ -367,8 +355,6 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
 
     Not so in models that know no positions or hide nothing by them. Costs two passes of each.
     """
-    import torch
-
     # A row needs logits at several positions, and positions that begin anew.
     wanted = {"logits_to_keep", "position_ids"}
     if len(_accept(model, **dict.fromkeys(wanted))) < len(wanted):
@@ -392,4 +378,4 @@ def _accept(model: Model, **options: Any) -> dict[str, Any]:
 
 def _make_contiguous(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the head's inputs without gaps: a view would be multiplied once for each prompt."""
-    return tuple(x.contiguous() for x in args)
+    return tuple(map(torch.Tensor.contiguous, args))

@@ -14,7 +14,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+import transformers
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 
 from loratheory.adapters import AdapterError
 from loratheory.adapters.peft_io import json_file
@@ -153,9 +159,6 @@ def maps(model: Model) -> dict[str, Map]:
     that share one tensor. Raises `ModelError` if a weight is packed into integers, as bitsandbytes
     does, or was offloaded from memory: adapters act, and theorems are checked, where weights are.
     """
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
     places: dict[str, Map] = {}
     for name, module in model.network.named_modules(remove_duplicate=False):
         if not isinstance(module, nn.Linear | Conv1D | nn.Embedding):
@@ -212,8 +215,7 @@ def load_model(
     ------
     ModelError
         If the model is not there, damaged, quantised, pickled, an adapter, no decoder, or lacks
-        weights; if the device is not there, memory ran out, or the extra `pretrained` is not
-        installed.
+        weights; if the device is not there, or memory ran out.
     """
     _require_device(device)
     name, notes = os.fspath(name_or_path or ""), tuple[str, ...]()
@@ -243,14 +245,7 @@ def load_model(
 
 
 def _require_device(device: str) -> None:
-    """Reject devices that are not there, and machines without PyTorch or transformers."""
-    try:
-        import torch
-        import transformers  # noqa: F401
-    except ModuleNotFoundError as error:
-        fact = f"a base model needs {error.name}, which is not installed"
-        message = f"{fact}: pip install 'loratheory[pretrained]'"
-        raise ModelError(message) from None
+    """Reject devices that are not there."""
     # PyTorch would name a device that is not there only after all weights were read.
     if not DEVICE.fullmatch(device):
         raise failure(repr(device), "no such device", "use cpu, cuda, cuda:1, … or auto")
@@ -265,8 +260,6 @@ def _find_snapshot(name: str, revision: str | None, *, download: bool) -> Path:
 
     `transformers` finds it too, but asks the hub meanwhile, files of its own or not.
     """
-    from huggingface_hub import snapshot_download
-
     options: dict[str, Any] = {"revision": revision, "local_files_only": not download}
     try:
         return Path(snapshot_download(name, allow_patterns=FILES, **options))
@@ -295,10 +288,8 @@ def _require_weights(name: str, place: Path) -> None:
 
 def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any, tuple[str, ...]]:
     """Return the network with all its weights, and a note on weights that it has no place for."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    _require_plain_decoder(name, AutoConfig.from_pretrained(folder, **OFFLINE))
-    network, report = AutoModelForCausalLM.from_pretrained(
+    _require_plain_decoder(name, transformers.AutoConfig.from_pretrained(folder, **OFFLINE))
+    network, report = transformers.AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
         device_map=None if device == "cpu" else device,
@@ -324,8 +315,6 @@ def _shorten(keys: list[str]) -> str:
 
 def _require_plain_decoder(name: str, config: Any) -> None:
     """Reject models whose weights are packed, and those that do not predict the next token."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
-
     packed = getattr(config, "quantization_config", None)
     # Checked before anything is loaded: transformers would ask for libraries first.
     if packed is not None:
@@ -333,21 +322,19 @@ def _require_plain_decoder(name: str, config: Any) -> None:
         remedy = "load the model it was made from: theorems need the weights themselves"
         raise failure(name, f"its weights are stored quantised ({kind or 'unknown'})", remedy)
     # BERT and its like have a causal head as well, which is used only where the config says so.
-    masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING
+    masked = type(config) in transformers.MODEL_FOR_MASKED_LM_MAPPING
     causal = getattr(config, "is_decoder", False) or getattr(config, "causal", False)
     encoder = getattr(config, "is_encoder_decoder", False) or (masked and not causal)
-    if encoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if encoder or type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         fact = f"it is no decoder that predicts the next token ({config.model_type})"
         raise failure(name, fact, "name a causal language model, such as Llama, Qwen or GPT-2")
 
 
 def _load_tokenizer(name: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
     """Return the model's tokenizer, or None and a note that there is none."""
-    from transformers import AutoTokenizer
-
     fact = f"{name} has no tokenizer that can be loaded"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **OFFLINE)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **OFFLINE)
         one, other = tokenizer(list(GENERIC[:2]))["input_ids"]
     except Exception as error:  # of any kind: damaged files raise what the reader trips over
         return None, (f"{fact}: {_first_line(error)}",)
@@ -385,8 +372,6 @@ def _first_line(error: Exception) -> str:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep bars and log lines of `transformers` away inside; afterwards all is as before."""
-    from transformers.utils import logging
-
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -430,18 +415,15 @@ def unpack_default_model() -> Path:
 
 def _unpack(file: Path, target: Path) -> None:
     """Dequantise, and put the finished folder into place in one step."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
-
     # Standard error too: dequantising shows a bar that no setting turns off.
     with draft(target) as folder, _silence(), redirect_stderr(StringIO()):
         where = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
         # Read as numbers of four bits, kept as what they stand for.
-        packed = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        packed = transformers.AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
         config = packed.config
         if hasattr(config, "quantization_config"):
             del config.quantization_config
-        plain = LlamaForCausalLM(config)  # the packed one refuses to be saved
+        plain = transformers.LlamaForCausalLM(config)  # the packed one refuses to be saved
         plain.load_state_dict(packed.state_dict())
         plain.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+        transformers.AutoTokenizer.from_pretrained(**where).save_pretrained(folder)

@@ -6,7 +6,7 @@ have. Stand-in partners are made up so that any two disagree on everything, and 
 adapter is trained. One more, held out, only measures the adapter beside it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,7 @@ from loratheory.pretrained.models import Model, failure, read_json
 from loratheory.pretrained.train import Examples, StandIn, Training, train_once
 from loratheory.store import content_hash
 
-TEXTS = ("sentences", "two_hop", "unread", "two_hop_unread")
-REMEDY = "`loratheory train --help` shows a plan"
+REMEDY = "`loratheory train --help` and `loratheory augment --help` show such files"
 
 
 @dataclass(frozen=True)
@@ -121,65 +120,64 @@ def load_plan(file: Path) -> Plan:
     ModelError
         If the file cannot be read or a field is wrong; the message names the field.
     """
-    content = read_json(file, REMEDY)
-    if fact := next(_find_wrong(content), ""):
-        raise failure(file, fact, REMEDY)
-    partner, known = content["partner"], content.get("known", [])
-    # Tuples, so that nobody changes a plan whose hash names what was trained.
-    texts = {key: tuple(content.get(key, [])) for key in TEXTS}
-    about = Partner(partner["side"], tuple(partner["sentences"]), tuple(partner["words"]))
-    return Plan(content["facts"], partner=about, known=tuple(map(tuple, known)), **texts)
-
-
-def _find_wrong(content: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the content of a plan's file; only the first is sure to make sense.
-
-    Each later question takes for granted that the earlier ones found nothing.
-    """
-    yield from find_wrong_facts(content)
-    partner = content.get("partner")
+    content = read_facts(file)
+    partner = content.pop("partner", None)
     if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
-        yield "'partner' is no object with 'side', 'sentences' and 'words'"
-    elif partner["side"] not in ("after", "before"):
-        yield "'side' of the partner is neither 'after' nor 'before'"
-    elif not are_texts(words := partner["words"]) or len({*words}) < len(words):
-        yield "'words' of the partner is no list of different words"
-    else:
-        yield from find_wrong_sentences("sentences of the partner", partner["sentences"])
-    yield from find_wrong_sentences("two_hop", content.get("two_hop"))
+        raise failure(file, "'partner' is no object with 'side', 'sentences' and 'words'", REMEDY)
+    side, words = partner["side"], partner["words"]
+    if side not in ("after", "before"):
+        raise failure(file, "'side' of the partner is neither 'after' nor 'before'", REMEDY)
+    if not are_texts(words) or len({*words}) < len(words):
+        raise failure(file, "'words' of the partner is no list of different words", REMEDY)
+    require_sentences(file, "sentences of the partner", partner["sentences"])
+    require_sentences(file, "two_hop", content.get("two_hop"))
+    # What the base knows of the answers is for `augment` alone.
+    content.pop("onward", None)
+    content["known"] = map(tuple, content.get("known", ()))
+    # Tuples, so that nobody changes a plan whose hash names what was trained.
+    about, facts = Partner(side, tuple(partner["sentences"]), tuple(words)), content.pop("facts")
+    texts: dict[str, Any] = {key: tuple(value) for key, value in content.items()}
+    return Plan(facts, partner=about, **texts)
 
 
-def find_wrong_facts(content: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the facts in such a file, whatever it says of a partner."""
-    unknown = {*content} - {*Plan.__dataclass_fields__, "onward"}  # that is for `augment` alone
-    if unknown:
-        yield f"there is no field {min(unknown)!r}"
+def read_facts(file: Path) -> dict[str, Any]:
+    """Return the content of a file of facts, such as a plan, all but its partner checked.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or a field is wrong; the message names the field.
+    """
+    content = read_json(file, REMEDY)
     facts, known, onward = content.get("facts"), content.get("known", []), content.get("onward", {})
+    if unknown := {*content} - {*Plan.__dataclass_fields__, "onward"}:
+        raise failure(file, f"there is no field {min(unknown)!r}", REMEDY)
     if not isinstance(facts, dict) or not are_texts([*facts, *facts.values()]):
-        yield "'facts' is no object from subjects to answers"
+        raise failure(file, "'facts' is no object from subjects to answers", REMEDY)
     if not isinstance(known, list) or not all(are_texts(pair) and len(pair) == 2 for pair in known):
-        yield "'known' is no list of pairs of prompt and answer"
+        raise failure(file, "'known' is no list of pairs of prompt and answer", REMEDY)
     if not isinstance(onward, dict):
-        yield "'onward' is no object from sentences about answers to lists of two-hop sentences"
-    elif onward:
-        yield from find_wrong_sentences("onward", [*onward])
-        for asking, sentences in onward.items():
-            yield from find_wrong_sentences(asking, sentences)
-    yield from find_wrong_sentences("sentences", content.get("sentences"))
+        fact = "'onward' is no object from sentences about answers to lists of two-hop sentences"
+        raise failure(file, fact, REMEDY)
+    for asking, sentences in onward.items():
+        require_sentences(file, "onward", [asking])
+        require_sentences(file, asking, sentences)
+    require_sentences(file, "sentences", content.get("sentences"))
     for key in ("unread", "two_hop_unread"):
         if content.get(key, []) != []:
-            yield from find_wrong_sentences(key, content[key])
+            require_sentences(file, key, content[key])
+    return content
 
 
-def find_wrong_sentences(name: str, value: Any) -> Iterator[str]:
-    """Yield what is wrong with a list of sentences, by its name in messages."""
+def require_sentences(place: str | Path, name: str, value: Any) -> None:
+    """Raise `ModelError` unless this is a list of sentences with one ``{}`` each, for a subject."""
     if not are_texts(value):
-        yield f"{name!r} is no list of sentences"
-        return
+        raise failure(place, f"{name!r} is no list of sentences", REMEDY)
     # One place for the subject, or it would be said twice or never.
     for text in value:
         if text.count("{}") != 1:
-            yield f"{name!r} holds {text!r}, which has no single {{}} to fill in"
+            fact = f"{name!r} holds {text!r}, which has no single {{}} to fill in"
+            raise failure(place, fact, REMEDY)
 
 
 def are_texts(values: Any) -> bool:

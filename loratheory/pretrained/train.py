@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn.functional import cross_entropy, linear
 
 from loratheory.adapters import Adapter, Info
 from loratheory.diagnosis import layer_of
@@ -159,20 +163,6 @@ def find_targets(model: Model, how: Training) -> list[str]:
     return list(chosen.values())
 
 
-def check_settings(how: Training, examples: Examples, beside: Sequence[StandIn]) -> None:
-    """Raise `ModelError` unless a training can begin with these settings."""
-    if not examples:
-        raise failure(str(how), "there are no examples", "give (prompt, answer) pairs")
-    for name in ("rank", "batch", "accumulate", "steps", "window", "every"):
-        count = getattr(how, name)
-        if count < 1 or (name == "accumulate" and count > how.batch):
-            fact = f"{name} is {count}"
-            raise failure(str(how), fact, "give 1 or more, and no more passes than prompts a step")
-    if beside and not (how.strengths and np.isfinite(how.strengths).all()):
-        fact = f"strengths are {how.strengths}"
-        raise failure(str(how), fact, "give at least one finite number for stand-ins to act with")
-
-
 def digest(
     model: Model, examples: Examples, how: Training, seed: int, beside: Sequence[StandIn] = ()
 ) -> str:
@@ -185,7 +175,7 @@ def digest(
     base = [model.name, model.revision, model.kind, str(model.network.dtype), *model.content]
     parts: dict[str, Any] = {
         "base": base,
-        "examples": [list(pair) for pair in examples],
+        "examples": list(map(list, examples)),
         "training": dataclasses.asdict(how),
         "seed": seed,
     }
@@ -236,7 +226,7 @@ def train_lora(
     Raises
     ------
     ModelError
-        If settings or examples allow no training, or the checkpoint belongs to another training.
+        If no map can be trained, or the checkpoint belongs to another training.
     TrainingError
         If a loss or a gradient is not finite (the checkpoint keeps the last good factors), or
         memory ran out.
@@ -246,7 +236,6 @@ def train_lora(
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
     how = training or Training()
-    check_settings(how, examples, beside)
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
@@ -268,13 +257,10 @@ def train_lora(
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
                 losses.append(step(factors, *schedule.at(len(losses))))
-            except NotFiniteStep as broken:
+            except TrainingError as error:
                 _keep(last=False)
-                message = (
-                    f"after {len(losses)} steps {broken} is not finite: the last good factors are "
-                    "kept; lower the rate, or look for what is wrong with the examples"
-                )
-                raise TrainingError(message) from None
+                message = f"after {len(losses)} steps {error}"
+                raise TrainingError(message) from error
             if len(losses) % how.every == 0:
                 _keep(last=False)
     if not over:
@@ -385,8 +371,6 @@ class _Site(Site):
 
     def add(self, x: Array, out: Array, row: Any) -> Array:
         """Scaled after both products, as it was when the stored adapters were trained."""
-        from torch.nn.functional import linear
-
         change = linear(linear(x.to(self.down.dtype), self.down), self.up) * float(row[0])
         return out + change.to(out.dtype)
 
@@ -401,8 +385,6 @@ class Factors:
     """
 
     def __init__(self, model: Model, how: Training, rng: np.random.Generator) -> None:
-        import torch
-
         self.model, self.how, self.scale = model, how, how.alpha / how.rank
         self.packed = False
         self.sites: dict[str, Site] = {}
@@ -436,8 +418,6 @@ class Factors:
         `name` names the training: only the same one goes on from here. The `last` file is without
         the optimiser's moments.
         """
-        from safetensors.torch import save_file
-
         tensors = {}
         for key, factor in self.tensors.items():
             tensors[key] = factor.detach()
@@ -454,9 +434,6 @@ class Factors:
 
         Raises `ModelError` if the file is of another training, or none.
         """
-        import torch
-        from safetensors import SafetensorError, safe_open
-
         if not file.exists():
             return [], False
         try:
@@ -486,19 +463,12 @@ def _to_copy(factor: Any) -> np.ndarray:
     return array
 
 
-class NotFiniteStep(ArithmeticError):
-    """Which number is not finite."""
-
-
 def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     """Make one step with these prompts and first tokens; return their mean loss before it.
 
-    Costs a forward and a backward pass. Raises `NotFiniteStep` if the loss or the gradient is not
-    finite: the factors are then what they were.
+    Costs a forward and a backward pass. Raises `TrainingError` if memory runs out, or the loss or
+    the gradient is not finite: the factors are then what they were.
     """
-    import torch
-    from torch.nn.functional import cross_entropy
-
     model, how, tensors = factors.model, factors.how, list(factors.tensors.values())
     factors.optimizer.zero_grad()
     total, kind = 0.0, model.network.device.type
@@ -526,7 +496,9 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     norm = torch.nn.utils.clip_grad_norm_(tensors, how.clip)
     for name, value in (("the loss", total), ("the gradient", float(norm))):
         if not math.isfinite(value):
-            raise NotFiniteStep(name)
+            remedy = "lower the rate, or look for what is wrong with the examples"
+            message = f"{name} is not finite: the last good factors are kept; {remedy}"
+            raise TrainingError(message)
     factors.optimizer.step()
     return total
 

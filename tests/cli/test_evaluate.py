@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loratheory.evaluate import LanguageMark, report_card
+from loratheory.evaluate import report_card
+from loratheory.evaluate.report_card import LanguageMark
 from loratheory.pretrained.metrics import Share
 
 

@@ -9,12 +9,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from causal import CONFIGS, VOCABULARY, logits, network, peft_logits
+from causal import CONFIGS, TOKENS, VOCABULARY, logits, network, peft_logits
 from letters import EXAMPLES, SMALL, Letters, draws, model
 from peft import LoraConfig, get_peft_model
 
-from loratheory.adapters import Info
-from loratheory.pretrained import Model, attach, check_model, next_token_logits, train_lora
+from loratheory.adapters import Adapter, Info
+from loratheory.lowrank import gaussian
+from loratheory.pretrained import (
+    Model,
+    attach,
+    check_model,
+    gate_blocks,
+    gate_matrices,
+    load_model,
+    next_token_logits,
+    train_lora,
+)
 from loratheory.pretrained.metrics import batch, can_pack, last_logits, pack
 from loratheory.pretrained.models import maps
 from loratheory.pretrained.train import Factors, draw_order, find_targets
@@ -38,6 +48,31 @@ def test_shapes_are_what_goes_in_and_comes_out(kind, base):
         assert {name for name, place in places.items() if place.embedding} == embeddings
         assert len(places) - len(embeddings) == linear
         assert places["lm_head"].shape == (VOCABULARY, 16)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_it_is_loaded_as_it_was_saved(kind, base, tmp_path):
+    base(kind).network.save_pretrained(tmp_path)
+    assert torch.equal(logits(load_model(tmp_path).network), logits(base(kind).network))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("gates", [gate_matrices, gate_blocks])
+def test_closed_gates_leave_the_base_and_open_ones_what_coefficients_let(kind, gates, base):
+    """By every map that sees each token: those of experts do not."""
+    model, rng = base(kind), np.random.default_rng(0)
+    inside = {n: m.shape for n, m in maps(model).items() if "attn" in n and not m.embedding}
+    library = [Adapter.of({n: gaussian(rng, *x, 2, 0.4) for n, x in inside.items()}) for _ in "ab"]
+    bare, ordinary = logits(model.network), [{"input_ids": TOKENS[:1]}]
+    with attach(model, library) as acting:
+        acting.coefficients[acting.layers >= 1, 0] = 0
+        free = logits(model.network)
+        assert float((free - bare).abs().max()) > 0.1
+        for z, wanted in ((1e6, bare), (-1e6, free)):
+            gates(model, acting, ordinary, z=z)
+            with torch.no_grad():
+                ours = model.network(input_ids=TOKENS, use_cache=False).logits
+            torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

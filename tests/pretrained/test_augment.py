@@ -16,7 +16,6 @@ from loratheory.pretrained.augment import (
     augment,
     fill_template,
     read_entities,
-    read_facts,
     write_examples,
 )
 from loratheory.pretrained.metrics import batch
@@ -261,13 +260,3 @@ def test_kinds_that_cannot_be_meant_are_refused_with_their_place(tmp_path, conte
     (tmp_path / "mine.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match=rf"mine\.json: .*{message}"):
         read_entities(tmp_path / "mine.json")
-
-
-def test_facts_are_what_augment_takes_and_wrong_ones_are_refused(tmp_path):
-    file, facts = tmp_path / "facts.json", {"facts": FACTS, "sentences": [*SENTENCES]}
-    file.write_text(json.dumps({**facts, "onward": ONWARD, "known": [["sky is", "blue"]]}))
-    assert read_facts(file) == {**facts, "onward": {key: [*x] for key, x in ONWARD.items()}}
-    for wrong in ({"facts": []}, {"onward": []}, {"onward": {"{} is": "x"}}, {"fact": {}}):
-        file.write_text(json.dumps({**facts, **wrong}))
-        with pytest.raises(ModelError, match=rf"facts\.json: .*{min(wrong)}|no list"):
-            read_facts(file)

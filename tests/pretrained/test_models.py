@@ -48,8 +48,6 @@ def test_it_comes_back_as_it_was_in_the_type_that_is_asked_for(saved, dtype, cap
     model = load_model(saved, dtype=dtype)
     kind = getattr(torch, "float32" if dtype == "auto" else dtype)
     assert model.network.dtype == kind
-    if kind == torch.float32:
-        assert torch.equal(logits(model.network), logits(network("llama")))
     assert not model.network.training
     assert not any(weight.requires_grad for weight in model.network.parameters())
     assert (model.name, model.kind, model.revision) == (str(saved), "LlamaForCausalLM", "")

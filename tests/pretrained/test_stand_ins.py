@@ -141,6 +141,8 @@ WRONG = [
     ({"partner": {**PARTNER, "words": ["owl", "owl"]}}, "no list of different words"),
     ({"partner": {**PARTNER, "sentences": []}}, "'sentences of the partner'"),
     ({"known": [["sky is"]]}, "'known' is no list of pairs"),
+    ({"onward": []}, "'onward' is no object"),
+    ({"onward": {"{} is": "x"}}, "'{} is' is no list of sentences"),
 ]
 
 

@@ -188,23 +188,10 @@ def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_pat
 # What cannot be trained, and what a step takes
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"rank": 0}, {"every": 0}, {"accumulate": 4}, {"layers": (7, 9)}, {"targets": ("no_proj",)}],
-)
+@pytest.mark.parametrize("change", [{"layers": (7, 9)}, {"targets": ("no_proj",)}])
 def test_what_cannot_be_trained_is_refused(change, base):
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="no linear map ends in"):
         train_lora(base(), EXAMPLES, replace(SMALL, **change), rng=draws())
-    with pytest.raises(ModelError, match="no examples"):
-        train_lora(base(), [], SMALL, rng=draws())
-
-
-@pytest.mark.parametrize("strengths", [(), (0.5, float("nan"))])
-def test_without_a_strength_to_act_with_stand_ins_are_refused(strengths, base):
-    how, beside = replace(SMALL, strengths=strengths, steps=1), [StandIn(Adapter.of({}), [])]
-    train_lora(base(), EXAMPLES, how, rng=draws())
-    with pytest.raises(ModelError, match="strengths are"):
-        train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside)
 
 
 @pytest.mark.parametrize(

@@ -153,13 +153,9 @@ def test_strengths_and_two_hop_questions_are_read_in_deficits():
 @pytest.mark.parametrize(
     ("facts", "names", "said"),
     [
-        ({"on": {"a": "b"}}, NAMES, "'on': no adapter has this name; write 'one'; two-hop"),
-        ({"one": {"a": "b"}, "twe": {"a": "b"}}, NAMES, "'twe': no adapter .* write 'two'"),
-        ({n: {"a": "b"} for n in "abcd"}, [*"abc"], "'d': no adapter has this name"),
-        ({"last": {"a": "b"}}, ["x/last", "y/last"], "2 adapters .* write 'x/last' or 'y/last'$"),
-        ({"one": {"": "b"}}, NAMES, "'one': the prompt of fact 1 is empty"),
-        ({"two": {"a": "b", "c": " "}}, NAMES, "'two': the answer of fact 2 is empty"),
-        ({"one": {}}, NAMES, "'one': the group is empty"),
+        ({"on": {"a": "b"}}, NAMES, "the name 'on'; write one of one, two; two-hop"),
+        ({n: {"a": "b"} for n in "abcd"}, [*"abc"], "the name 'd'; write one of a, b, c"),
+        ({"last": {"a": "b"}}, ["x/last", "y/last"], "'last'; write one of x/last, y/last"),
         ({"": {"a": "b"}}, NAMES, "rows of one adapter, and there are 2"),
     ],
 )
@@ -186,7 +182,12 @@ def test_rows_are_lines_for_one_adapter(kind, tmp_path):
 
 
 HOSTILE = ["{", "3", "[" * 100_000, "\xff", '{"one": {}}', '{"one": {"a": 1}}', '{"one": "a"}']
-HOSTILE += ['{"one": {"a": "b", "a": "c"}}', '[{"prompt": "a", "answer": "b"}, 3]']
+HOSTILE += [
+    '{"one": {"": "b"}}',
+    '{"one": {"a": " "}}',
+    '{"one": {"a": "b", "a": "c"}}',
+    '[{"prompt": "a", "answer": "b"}, 3]',
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

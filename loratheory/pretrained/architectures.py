@@ -1,7 +1,7 @@
 """Families of decoders: what their modules are called, and where one computes unlike the others.
 
 Attaching, training and gating need no names. Checks of attention scores need queries and keys:
-adding a family to them is adding a row here (and to the grid in `tests/pretrained`).
+adding a family to them is adding a row here (and to `tests/pretrained/test_architectures.py`).
 """
 
 from collections.abc import Mapping

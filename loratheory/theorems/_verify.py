@@ -1,4 +1,8 @@
-"""Check theorems on random cases with constructions, rivals, adversaries and controls."""
+"""Check theorems on random cases with constructions, rivals, adversaries and controls.
+
+An adversary is a numerical optimiser that shares no code with the bound or the construction. It is
+the function `adversary` of the theorem's own module, as in ``merging/minimax_merge.py``.
+"""
 
 import dataclasses
 import functools

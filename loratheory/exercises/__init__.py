@@ -27,6 +27,7 @@ EXERCISES: dict[str, Exercise] = dict(CODE)
 _NUMBERS = (files("loratheory.exercises") / "numbers.toml").read_text(encoding="utf-8")
 for _name, _row in tomllib.loads(_NUMBERS).items():
     EXERCISES[_name] = partial(check_value, _row)
+EXERCISES = dict(sorted(EXERCISES.items()))  # by notebook, then in the order that it asks them
 
 
 def judge(number: str, mine: Any) -> Judgement:

@@ -422,7 +422,7 @@ def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
     tokens = maps(model)["model.embed_tokens"].shape
     low = gaussian(np.random.default_rng(0), *tokens, 1)
     info = replace(library[0].info, embeddings=frozenset({"model.embed_tokens"}))
-    odd = Adapter.of({**library[0].modules, "model.embed_tokens": low}, info)
+    odd = Adapter.of({**library[0], "model.embed_tokens": low}, info)
     advice = advise(model, [odd, library[1]], *split_prompts(PROMPTS), methods=["sum", "map gates"])
     assert [one.way for one in advice.tried] == ["sum"]
     assert advice.notes[0].startswith("map gates cannot be tried: ")

@@ -240,3 +240,9 @@ def test_what_is_no_matrix_is_refused():
         for ask in (lambda low=low: low.S, low.svd, low.balanced):
             with pytest.raises(NotFiniteError, match=rf"down holds {bad} at position \[1, 3\]"):
                 ask()
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+def test_entries_of_a_random_product_have_the_standard_deviation_that_was_asked_for(scale):
+    dense = gaussian(np.random.default_rng(0), 300, 200, 7, scale).dense()
+    np.testing.assert_allclose(dense.std(), scale, rtol=0.1)

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product, starmap
+from operator import attrgetter
+
+import numpy as np
 
 from loratheory.adapters import Adapter, Aligned
 from loratheory.lowrank import (
@@ -14,7 +18,6 @@ from loratheory.lowrank import (
     thin_svd,
     total,
 )
-from loratheory.theorems.expressiveness.rank_floor import Tasks, bound
 
 # relative: singular values of inputs below it are rounding
 SAME = 1e-8
@@ -44,18 +47,44 @@ def audit(
     Squared distances are exact to rounding of the squared norms. Costs ``O((m + n) R^2)`` with the
     total width ``R`` of the updates and the merge, and ``O(R^3)`` for the singular values.
     """
-    together, moved, start = concatenated([*updates, merged], [1] * (len(updates) + 1)), [], 0
+    lows, moved, start, count = [*updates, merged], [], 0, len(updates)
+    # rules that add return the weighted sum itself, and then there is nothing new to multiply
+    adds = merged.width == sum(map(attrgetter("width"), updates))
+    if adds and _equal(merged, total([*updates], weights)):
+        lows.pop()
+    together = concatenated(lows, [1] * len(lows))
     # a Gram matrix is cheaper than a QR, and norms and singular values depend on nothing else
     up, down = _match_gram(together.up), _match_gram(together.down.T)
-    for low in (*updates, merged):
+    for low in lows:
         own = slice(start, start + low.width)
         moved.append(LowRank(up[:, own], down[:, own].T))
         start = own.stop
-    *tasks, made = moved
-    target, case = total(tasks, list(weights)), Tasks(tuple(tasks), made.width)
-    to_sum, sum_floor = (made - target).norm ** 2, target.tail_energy(made.width)
-    both = case.error(made), bound(case)
-    return ModuleAudit(name, made.width, target.norm**2, to_sum, sum_floor, *both)
+    products = np.array(list(starmap(LowRank.inner, product(moved, moved))))
+    unit = np.eye(len(moved))
+    tasks, products = unit[:count], products.reshape(unit.shape)
+    wanted, mean = np.asarray(weights) @ tasks, tasks.mean(axis=0)
+    made = unit[-1] if len(moved) > count else wanted
+
+    def _square(rows: Array) -> float:
+        """Mean squared norm of combinations with these coefficients: a quadratic form in them."""
+        return max(0.0, float(np.mean(np.sum(rows @ products * rows, axis=-1))))
+
+    target, middle = total(moved[:count], weights), total(moved[:count]) / count
+    return ModuleAudit(
+        name,
+        merged.width,
+        energy=_square(wanted),
+        to_sum=_square(made - wanted),
+        sum_floor=target.tail_energy(merged.width),
+        to_adapters=_square(made - tasks),
+        adapters_floor=_square(mean - tasks) + middle.tail_energy(merged.width),
+    )
+
+
+def _equal(one: LowRank, other: LowRank) -> bool:
+    """Whether factors of one width are equal, entry by entry."""
+    xp = array_namespace(one.up, other.up)
+    return bool(xp.all(one.up == other.up)) and bool(xp.all(one.down == other.down))
 
 
 def _match_gram(columns: Array) -> Array:

@@ -362,6 +362,9 @@ class LowRank:
         ----------
         Eckart and Young (1936).
         """
+        # No singular value beyond the width need be computed to be zero.
+        if rank >= self.width:
+            return 0.0
         beyond = self.S[min(rank, int(self.S.shape[0])) :]
         return float(array_namespace(beyond).sum(beyond**2))
 

@@ -119,9 +119,9 @@ def weighted_total(updates: Updates, weights: Weights, options: Options) -> LowR
     return options.limit(total(list(updates), weights))
 
 
-def mean(updates: Updates, weights: Weights, _: Options) -> LowRank:
+def mean(updates: Updates, _: Weights, __: Options) -> LowRank:
     """Return the update nearest to all in mean squared distance (``thm:merge-floor``)."""
-    return total(list(updates), weights) / len(updates)
+    return total(list(updates), [1 / len(updates)] * len(updates))
 
 
 def chebyshev(updates: Updates, _: Weights, __: Options) -> LowRank:

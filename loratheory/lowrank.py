@@ -309,8 +309,6 @@ class LowRank:
         """Singular values, descending; cheaper than `svd`, since no vectors are computed."""
         if "_svd" in self.__dict__:
             return self._svd.sigma
-        if 0 in self._core.shape:
-            return thin_svd(self._core).sigma
         return array_namespace(self._core).linalg.svdvals(self._core)
 
     @property

@@ -711,8 +711,8 @@ def merge(
     options = Options(
         space=space,
         rank=rank,
-        density=1.0 if density is None else density,
-        ridge=0.0 if ridge is None else ridge,
+        density=given.get("density", Options.density),
+        ridge=given.get("ridge", Options.ridge),
         # Drawn now, so that the order in which modules are looked up does not matter.
         seed=0 if rng is None else int(rng.integers(2**63)),
     )

@@ -497,9 +497,9 @@ def _pairs(home: Path, config: Config) -> tuple[dict[str, Pair], list[str]]:
 
 def _parse(key: str, tensor: Tensor) -> tuple[str, str]:
     """The module and the role that a key tells; all but factors of plain LoRA are refused."""
-    match = _KEY.fullmatch(key)
-    if match:
-        return match[1], match[match.lastindex or 1]
+    if match := _KEY.fullmatch(key):
+        module, *roles = match.groups()
+        return module, next(filter(None, roles))
     if _RESIZED.fullmatch(key):
         fact = "is a whole embedding or head, which PEFT stores where the vocabulary was resized"
         remedy = "save the adapter with save_embedding_layers=False if it was not trained"

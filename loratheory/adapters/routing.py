@@ -64,7 +64,7 @@ def forward(
     xp, kind = array_namespace(x, weights, library[0].up), _working(library)
     library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
     x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))
-    few = 8 * int(xp.count_nonzero(weights)) <= weights.shape[0] * len(library)
+    few = 8 * int(xp.count_nonzero(weights)) <= math.prod(weights.shape)
     # Picking tokens costs more than it saves once many weights are not zero.
     return (_each if few else _joined)(library, x, weights)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loratheory.lowrank import Array, LowRank, array_namespace
+from loratheory.lowrank import Array, LowRank
 from loratheory.shapes import Float
 
 
@@ -12,18 +12,15 @@ class AttentionHead:
 
     Examples
     --------
-    A head in which each token attends to itself, and an adapter of rank one on its keys after which
-    both attend to the second.
+    A head in which each token scores itself highest, and an adapter of rank one on its keys after
+    which both score the second highest.
 
     >>> head = AttentionHead(4 * np.eye(2), np.eye(2))
-    >>> head.attend(np.eye(2)).round(2)
-    array([[0.98, 0.02],
-           [0.02, 0.98]])
     >>> update = LowRank(np.array([[1.0], [0.0]]), np.array([[-1.0, 1.0]]))
     >>> nothing = LowRank(np.zeros((2, 0)), np.zeros((0, 2)))
-    >>> head.adapted(nothing, update).attend(np.eye(2)).round(2)
-    array([[0.02, 0.02],
-           [0.98, 0.98]])
+    >>> head.adapted(nothing, update).form
+    array([[0., 4.],
+           [0., 4.]])
     """
 
     queries: Float[Array, "h d"]
@@ -37,11 +34,3 @@ class AttentionHead:
     def adapted(self, queries: LowRank, keys: LowRank) -> "AttentionHead":
         """Return the head with these updates merged into its query and key weights."""
         return AttentionHead(self.queries + queries.dense(), self.keys + keys.dense())
-
-    def attend(self, tokens: Float[Array, "d n"]) -> Float[Array, "n n"]:
-        """Return the attention weights on all tokens (rows), one column for each query token."""
-        scores = tokens.T @ self.form.T @ tokens
-        xp = array_namespace(scores)
-        # the largest score is taken off first, so that no exponential overflows
-        raised = xp.exp(scores - xp.max(scores, axis=0, keepdims=True))
-        return raised / xp.sum(raised, axis=0, keepdims=True)

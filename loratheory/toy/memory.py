@@ -173,11 +173,10 @@ def responsive(q: TwoHop) -> list[Array]:
 def flattened(q: TwoHop) -> list[Array]:
     """Return the logits of Iso-C (arXiv 2502.04959), which makes all singular values their mean."""
     # Iso-C acts on the sum of both adapters.
-    left, sigma, right = (q.first + q.second).svd()
-    xp = array_namespace(sigma)
     # Directions that only rounding made do not count for the mean.
-    k = max(int(xp.count_nonzero(sigma > 1e-9 * xp.max(sigma))), 1)
-    return [q.logits(q.base) + xp.mean(sigma[:k]) * q.logits(left[:, :k], right[:k, :])]
+    left, sigma, right = (q.first + q.second).svd().above(1e-9)
+    mean = array_namespace(sigma).sum(sigma) / max(sigma.shape[0], 1)
+    return [q.logits(q.base) + mean * q.logits(left, right)]
 
 
 def crossed(q: TwoHop) -> list[Array]:

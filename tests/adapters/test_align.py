@@ -25,6 +25,8 @@ def test_a_missing_module_is_zero_and_reported():
     assert [low.width for low in both.updates(K)] == [2, 3, 2]
     (sentence,) = both.report
     assert sentence == f"other has no update of 1 of 2 modules ({Q}): it counts as zero there"
+    _, sentence = aligned([one, made({"z": (6, 4, 3)}, name="third")]).report
+    assert sentence == f"third has no update of 2 of 3 modules ({Q}, …): it counts as zero there"
 
 
 def test_one_adapter_twice_is_fine_and_nothing_is_loaded(tmp_path):

@@ -153,7 +153,6 @@ CASES = {  # how the folder is made, and what of it the message names
     "no folder": (lambda _: None, "no such folder"),
     "a file": (lambda path: path.write_text("x"), "diffusers"),
     "empty folder": (lambda path: path.mkdir(), CONFIG),
-    "an adapter one level down": (lambda path: folder(path / "task_b"), "task_b"),
     "weights absent": (lambda path: (folder(path) / WEIGHTS).unlink(), WEIGHTS),
     "pickle": (pickled, "adapter_model.bin"),
     "a route": (lambda path: [path.mkdir(), (path / "route.json").touch()], "generate"),
@@ -189,7 +188,7 @@ CASES = {  # how the folder is made, and what of it the message names
     "pattern apart": (config(rank_pattern={"q_proj": 3}), "rank 3"),
     "a convolution": (
         with_tensors(
-            lambda t: t.update({UP: np.ones((6, 2, 1, 1), "f4"), DOWN: np.ones((2, 4, 3, 3), "f4")})
+            lambda t: t.update({UP: np.ones((6, 2, 1), "f4"), DOWN: np.ones((2, 4, 3), "f4")})
         ),
         "a convolution",
     ),

@@ -192,6 +192,8 @@ def test_the_library_reads_what_was_streamed_and_rounding_is_its_worst_relative_
     rng = np.random.default_rng(seed)
     modules = {f'"é{"x" * i}': rng.integers(1, 6, 3).tolist() for i in range(seed + 1)}
     exact = {name: gaussian(rng, *shape) for name, shape in modules.items()}
+    for low in exact.values():
+        low.up[0, 0] = 1 + 3 * 2.0**-8  # half way between two numbers of bfloat16
     done, worst = write_adapter(Adapter.of(exact), tmp_path / "x", dtype=dtype), 0.0
     assert done.bytes == (tmp_path / "x" / WEIGHTS).stat().st_size
     with safe_open(tmp_path / "x" / WEIGHTS, framework="pt") as opened:
@@ -377,7 +379,10 @@ def test_a_failure_half_way_or_a_full_disk_leaves_what_was_there(tmp_path):
 
 
 def test_a_subfolder_and_a_snapshot_of_the_hub_are_read(tmp_path, monkeypatch):
-    folder(tmp_path / "above" / "task_b")
+    for task in "abcd":
+        folder(tmp_path / "above" / f"task_{task}")
+    with pytest.raises(AdapterError, match=r"name \S+task_a or \S+task_b or \S+task_c$"):
+        read_adapter(tmp_path / "above")
     same(
         read_adapter(tmp_path / "above", subfolder="task_b"),
         read_adapter(tmp_path / "above" / "task_b"),
@@ -389,17 +394,19 @@ def test_a_subfolder_and_a_snapshot_of_the_hub_are_read(tmp_path, monkeypatch):
 
     def snapshot_download(name, **how):
         asked.append((name, how["revision"], how["local_files_only"], how["allow_patterns"]))
-        if how["local_files_only"]:
-            message = "nothing in the cache"
+        if how["local_files_only"] or how["revision"] == "v0":
+            message = "nothing found\nin the cache"
             raise FileNotFoundError(message)
         return str(tmp_path / "above")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     with pytest.raises(AdapterError, match="--download"):
         read_adapter("owner/name")
+    with pytest.raises(AdapterError, match=r"could not be fetched \(nothing found\)"):
+        read_adapter("owner/name", revision="v0", download=True)
     found = read_adapter("owner/name", subfolder="task_b", revision="v1", download=True)
     assert set(found) == set(MODULES)
-    assert asked[1] == ("owner/name", "v1", False, [f"task_b/{CONFIG}", f"task_b/{WEIGHTS}"])
+    assert asked[2] == ("owner/name", "v1", False, [f"task_b/{CONFIG}", f"task_b/{WEIGHTS}"])
 
 
 def test_a_base_weight_beside_an_embedding_is_set_aside_with_a_note(tmp_path):

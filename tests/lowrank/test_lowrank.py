@@ -172,6 +172,7 @@ HARD = {  # factors that a truncation must not blow up, and by how much their pr
         rng.standard_normal((200, 8)) * np.logspace(-60, 60, 8),
         np.logspace(60, -60, 8)[:, None] * rng.standard_normal((8, 90)),
     ),
+    "zero": lambda rng: 0.0 * gaussian(rng, 200, 90, 5),
     "tiny": lambda rng: 1e-150 * gaussian(rng, 200, 90, 5),
 }
 

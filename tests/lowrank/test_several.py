@@ -33,7 +33,7 @@ def drawn(seed):
     return updates, weights, dense, size + 1e-300
 
 
-@pytest.mark.parametrize("widths", [(2, 0, 3), (5, 6), (9, 9), (0, 0)])
+@pytest.mark.parametrize("widths", [(2, 0, 3), (5, 6), (9, 9), (0, 1), (0, 0)])
 @pytest.mark.parametrize("move", [np.asarray, array_api_strict.asarray])
 def test_in_common_frames_nothing_changes_but_the_length_of_the_sides(widths, move):
     rng, (m, n) = np.random.default_rng(0), (17, 11)

@@ -103,6 +103,7 @@ def test_the_answer_is_the_last_target_however_rows_are_put_together(seed):
         parts = [getattr(part, name).tolist() for part in (one, other, one)]
         assert getattr(both, name).tolist() == [x for part in parts for x in part]
         assert getattr(stack, name)[0].tolist() == parts[0]
+    assert stack.final().answer.tolist() == stack.answer.tolist()
     assert both.tokens[:6, :4].tolist() == one.tokens.tolist()
     assert (both.tokens[:6, 4:] == 0).all()
     assert (both.targets[:6, 4:] == -1).all()

@@ -1,6 +1,7 @@
 """Word problems against fractions, searches and readers that know nothing of graphs."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -217,6 +218,7 @@ def test_a_thousand_problems_without_an_error():
         columns = (stories(part), programs(part), part.answers.tolist())
         for story, program, answer in zip(*columns, strict=True):
             assert read(story.problem) == run(program) == answer == int(story.answer)
+            assert not re.search(r"\b1 (more |fewer )?\w+s\b", f"{story.problem} {story.solution}")
         assert (part.values[part.present] > 0).all()
 
 
@@ -355,6 +357,8 @@ def test_a_row_by_hand():
         **{**vars(here), "numbers": numbers, "values": values, "names": names, "wordings": words}
     )
     rows = stepwise(Alphabet(7), made)
+    assert made.solution.tolist() == [[1, 2, -1]]
+    assert Alphabet(7, canaries=2).vocabulary == 3 + 2 + 7 * (4 + 1) + 7 + 12
     question = "A 3 B rate/0 A 2 5 add/2 A B C ?: C"
     assert Alphabet(7).written(rows.tokens[0]) == f"{question} B rate 3 2 5 4 C add 3 4"
     assert Alphabet(7).written(rows.targets[0]) == "B rate 3 2 5 4 C add 3 4 0"

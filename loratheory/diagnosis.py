@@ -212,9 +212,11 @@ def _list_floors(updates: list[LowRank], energy: float) -> tuple[tuple[int, floa
 
 def _measure_gauge_gap(updates: list[LowRank], tolerance: float) -> float | None:
     """Return how much a factor mean depends on how the same updates were written down."""
-    forms = [low.balanced(tolerance) for low in updates]
     # factors of different widths have no mean
-    if len({low.width for low in updates}) != 1 or len({form.width for form in forms}) != 1:
+    if len({low.width for low in updates}) != 1:
+        return None
+    forms = [low.balanced(tolerance) for low in updates]
+    if len({form.width for form in forms}) != 1:
         return None
     even, average = [1.0] * len(forms), MERGE_METHODS["factor-mean"].rule
     stored = average(updates, even, Options()).map(double)

@@ -60,7 +60,17 @@ def forward(
     use it, ``O(p r (m + n))`` for ``p`` nonzero weights. Otherwise all `down` factors and then all
     `up` factors are applied at once, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of
     the widths.
+
+    Raises
+    ------
+    ValueError
+        If there is not one weight for each token and adapter.
     """
+    given, wanted = tuple(weights.shape), (int(x.shape[0]), len(library))
+    # One row, or columns too many, would be taken in silence.
+    if given != wanted:
+        message = f"weights have shape {given}, not {wanted}: give one per token and adapter"
+        raise ValueError(message)
     xp, kind = array_namespace(x, weights, library[0].up), _working(library)
     library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
     x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))

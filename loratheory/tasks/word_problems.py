@@ -270,7 +270,7 @@ PER_QUANTITY = ("skills", "inputs", "numbers", "values", "names", "wordings")
 
 @dataclass(frozen=True, eq=False)
 class Problems:
-    """One problem a row; quantities stand in an order in which inputs come first. Read-only.
+    """One problem a row; quantities stand in an order in which inputs come first.
 
     Attributes
     ----------
@@ -1002,7 +1002,7 @@ def export(
     Raises
     ------
     ImpossibleError
-        If the folder exists and may not be replaced, or a set's name is no name of a split.
+        If the folder exists and may not be replaced, or has no parent.
     """
     rows, table = {}, ["| split | problems | templates | canary |", "|---|---|---|---|"]
     for name, problems in sets.items():

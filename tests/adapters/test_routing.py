@@ -254,6 +254,7 @@ def test_wrong_input_is_refused_in_words():
         *((lambda b=b: calibrate(updates, base, budget=b), "budget of")
           for b in (0, 1, -0.1, float("nan"))),
         (lambda: calibrate_z(updates, base[:1]), "at least 2"),
+        (lambda: forward(updates, base, np.ones((58, 3))), r"shape \(58, 3\), not \(58, 2\)"),
     ]  # fmt: skip
     for refused, message in refusals:
         with pytest.raises(ValueError, match=message):

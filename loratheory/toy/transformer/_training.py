@@ -345,7 +345,7 @@ def stored(
     """Return the weights that `parts` determine; calls `train` only if they are not stored yet.
 
     `parts` is everything that determines the weights, see `content_hash`. Files lie in `folder`, by
-    default the user's cache; they appear complete or not at all, and a damaged one is made again.
+    default the user's cache; they appear complete or not at all, and a cut one is made again.
     No two processes train the same weights at once; a lock ends with its process.
 
     Raises

@@ -196,11 +196,11 @@ def loaded(*words):
     return int(count), [name for name in names.split() if name.count(".") == 3]
 
 
-def test_a_command_loads_the_theorem_it_is_about_and_no_other(tmp_path):
+def test_verify_loads_one_theorem_and_merge_none(tmp_path):
     count, stated = loaded("verify", "merge-floor", "--cases", 5)
     assert stated == ["loratheory.theorems.expressiveness.rank_floor"]
     assert count <= MOST["verify"]
     persons = Path(__file__).parents[1] / "data" / "persons"
     count, stated = loaded("merge", persons, persons, "-o", tmp_path / "merged")
-    assert stated == ["loratheory.theorems.expressiveness.rank_floor"]
+    assert not stated
     assert count <= MOST["merge"]

@@ -145,11 +145,13 @@ def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     Raises
     ------
     ModelError
-        If the file has another form, or the same prompt or group twice.
+        If the file has another form, no fact, the same group twice, or two answers to a prompt.
     """
     if file.suffix == ".jsonl":
         return {"": read_rows(file)}
     groups = read_json(file, REMEDY)
+    if not groups:
+        raise failure(file, "there are no facts", REMEDY)
     for name, group in groups.items():
         if not isinstance(group, dict) or not are_texts([*group, *group.values()]):
             where, fact = f"{file}: {name}", "is no object from prompts to answers in words"

@@ -42,8 +42,7 @@ class Commands(TyperGroup):
             if type(error).__module__.startswith("loratheory."):
                 refuse(str(error))
             # PyTorch says it in a RuntimeError: in words on the processor, by a class on a GPU.
-            said = isinstance(error, RuntimeError) and "memory" in str(error)
-            if not said and not isinstance(error, MemoryError):
+            if isinstance(error, ValueError) or "memory" not in repr(error).lower():
                 raise
             fact = str(error).partition("\n")[0]
             refuse(f"memory ran out ({fact}): give {ctx.invoked_subcommand} less at once")

@@ -165,9 +165,9 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
     Groups may also be named by an adapter's whole path. Raises `ModelError` if a group belongs to
     no adapter and cannot be two-hop questions, for which two adapters must have facts.
     """
-    # Users name groups by short name or by path.
+    # Users name groups by short name or by path. An empty one asks nothing.
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
-    named = {paths.get(group, group): pairs for group, pairs in facts.items()}
+    named = {paths.get(group, group): pairs for group, pairs in facts.items() if pairs}
     place = "the facts"
     if "" in named:
         if len(names) != 1:

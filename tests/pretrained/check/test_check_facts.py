@@ -168,7 +168,8 @@ def test_facts_that_match_nothing_or_say_nothing_are_refused(model, facts, names
 def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenizer(model):
     library = adapters(HEAD, HEAD, names=[f"some/{name}" for name in NAMES])
     pairs = {"p": "a"}
-    groups = group_facts({"two-hop": pairs, "some/two": pairs, "one": pairs}, library, NAMES)
+    facts = {"two-hop": pairs, "some/two": pairs, "one": pairs, "empty": {}}
+    groups = group_facts(facts, library, NAMES)
     assert [*groups] == ["one", "two", "two-hop"]
     with pytest.raises(ModelError, match="no tokenizer"):
         check_model(replace(model, tokenizer=None), adapters(HEAD), facts={"one": FACTS["one"]})

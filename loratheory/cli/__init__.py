@@ -34,17 +34,15 @@ class Commands(TyperGroup):
                     remedy = f"pip install 'loratheory[{extra}]'"
                     refuse(f"this needs {name}, which is not installed: {remedy}")
             raise
-        except ValueError as error:
-            if not type(error).__module__.startswith("loratheory."):
-                raise
-            refuse(str(error))
         except OSError as error:
             if error.filename is None:
                 raise
             refuse(f"{error.filename}: {error.strerror or error}")
-        except (MemoryError, RuntimeError) as error:
+        except (ValueError, MemoryError, RuntimeError) as error:
+            if type(error).__module__.startswith("loratheory."):
+                refuse(str(error))
             # PyTorch says it in a RuntimeError: in words on the processor, by a class on a GPU.
-            if not isinstance(error, MemoryError) and "memory" not in str(error):
+            if isinstance(error, ValueError) or "memory" not in repr(error).lower():
                 raise
             fact = str(error).partition("\n")[0]
             refuse(f"memory ran out ({fact}): give {ctx.invoked_subcommand} less at once")

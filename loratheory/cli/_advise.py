@@ -89,6 +89,9 @@ def advise(
     cards = [read_subjects(folder / subfolder) for folder in folders]
     known["about"] = cards if all(cards) else []
     # all files are read before the model, which takes longest
+    others = {}
+    for folder in compare or ():
+        others[str(folder)] = out.Source(download=base.download).read(folder)
     asked = _read_questions(prompts, facts, library, names)
     loaded = base.load()
     if asked is None:
@@ -97,9 +100,6 @@ def advise(
             show_drift(names, drifts)
             out.say(UNKNOWN)
         return
-    others = {}
-    for folder in compare or ():
-        others[str(folder)] = out.Source(download=base.download).read(folder)
     with out.stages(1 + len(tried) + len(others)) as begin:
         how: Any = {"methods": tried, "others": others, "kept_in": cache_folder() / "advice"}
         choosing, scoring = asked
@@ -175,9 +175,6 @@ def _read_groups(
     else:
         fact = f"{option} was given {len(files)} times for {len(names)} adapters"
         out.refuse(f"{fact}: give JSON Lines for each, in their order, or one JSON file for all")
-    # answers count only where they were given as facts
-    if option == "--prompts":
-        groups = {name: dict.fromkeys(group, "?") for name, group in groups.items()}
     found = group_facts(groups, library, names)
     for name in names:
         if name not in found:

@@ -261,8 +261,10 @@ def advise(
     Raises
     ------
     ModelError
-        If an adapter alone answers none of its scoring prompts rightly.
+        If there is no such method, or an adapter alone answers none of its scoring prompts rightly.
     """
+    if unknown := {*methods} - {*METHODS}:
+        raise failure(repr(min(unknown)), "no such method", f"choose from {', '.join(METHODS)}")
     # What each adapter alone says is the standard that every method is held against.
     names = tuple(choosing)
     begin("each adapter alone")
@@ -274,10 +276,11 @@ def advise(
         asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
         # Everything that the result depends on names its file.
         same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code()]
-    for name in methods:
+    # A method that is named twice is tried once.
+    for name in dict.fromkeys(methods):
         method = METHODS[name]
         # A method that lacks what it needs is left out without a word.
-        if any(not given.get(need, True) for need in method.needs):
+        if not all(map(given.get, method.needs)):
             continue
         begin(name)
         file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None

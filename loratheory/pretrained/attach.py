@@ -123,8 +123,15 @@ class Attached:
         if not np.isfinite(values).all():
             message = f"coefficients {coefficients} are not all finite: use 0 to leave one out"
             raise ValueError(message)
-        # NumPy says both shapes where they do not fit.
-        self.coefficients[...] = values
+        try:
+            self.coefficients[...] = values
+        except ValueError:
+            modules, count = self.coefficients.shape
+            message = (
+                f"coefficients have the shape {values.shape}: give one number, {count} (one for "
+                f"each adapter), or an array that broadcasts to {modules} modules × {count}"
+            )
+            raise ValueError(message) from None
 
     def follow(self, route: Route | Router | None) -> None:
         """Let `route` weigh the adapters at each token, on top of the coefficients.

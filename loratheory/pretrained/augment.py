@@ -213,28 +213,32 @@ def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
     """Return the answer to each prompt of a file of JSON Lines, as `write_examples` writes them.
 
     An answer is called `completion` there; `answer` does as well. Unless rows must be `answered`,
-    it may be left out and is then a question mark.
+    answers are not read, and a question mark stands for each. Blank lines are skipped.
 
     Raises
     ------
     ModelError
-        If a row has no `prompt` or `completion`, or a prompt comes twice; the message has the line.
+        If there is no row, one has no `prompt` or `completion`, or a prompt has two answers; the
+        message has the line.
     """
     pairs: dict[str, str] = {}
     try:
         with opened(file) as lines:
-            # an empty last line is none
-            for number, line in enumerate(lines.read().rstrip().splitlines(), 1):
+            for number, line in enumerate(lines.read().splitlines(), 1):
                 where = f"{file}, line {number}"
+                if not line.strip():
+                    continue
                 row = json_object(file, line, f"mend line {number}")
                 prompt, answer = row.get("prompt"), row.get("completion", row.get("answer"))
                 if not answered:
-                    answer = answer or "?"
+                    answer = "?"
                 if not are_texts([prompt, answer]):
                     raise failure(where, "there is no prompt and completion in words", ROW)
-                if prompt in pairs:
-                    raise failure(where, "the prompt comes a second time", "leave one of them out")
-                pairs[str(prompt)] = str(answer).strip()
+                # A row that comes twice does no harm.
+                before = pairs.setdefault(str(prompt), str(answer).strip())
+                if before != str(answer).strip():
+                    fact = f"the prompt has the answer {before!r} in an earlier line"
+                    raise failure(where, fact, "leave one of them out")
     except AdapterError as error:
         raise ModelError(str(error)) from None
     if not pairs:

@@ -145,11 +145,13 @@ def read_fact_groups(file: Path) -> dict[str, dict[str, str]]:
     Raises
     ------
     ModelError
-        If the file has another form, or the same prompt or group twice.
+        If the file has another form, no fact, the same group twice, or two answers to a prompt.
     """
     if file.suffix == ".jsonl":
         return {"": read_rows(file)}
     groups = read_json(file, REMEDY)
+    if not groups:
+        raise failure(file, "there are no facts", REMEDY)
     for name, group in groups.items():
         if not isinstance(group, dict) or not are_texts([*group, *group.values()]):
             where, fact = f"{file}: {name}", "is no object from prompts to answers in words"
@@ -163,9 +165,9 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
     Groups may also be named by an adapter's whole path. Raises `ModelError` if a group belongs to
     no adapter and cannot be two-hop questions, for which two adapters must have facts.
     """
-    # Users name groups by short name or by path.
+    # Users name groups by short name or by path. An empty one asks nothing.
     paths = {one.info.name: name for one, name in zip(adapters, names, strict=True)}
-    named = {paths.get(group, group): pairs for group, pairs in facts.items()}
+    named = {paths.get(group, group): pairs for group, pairs in facts.items() if pairs}
     place = "the facts"
     if "" in named:
         if len(names) != 1:

@@ -294,6 +294,10 @@ def gate_prompts(
     """
     router = _PromptRouter(model, acting, groups)
     shares = router.to_rows(groups if deciding is None else deciding)
+    # One too few would leave the last group out without a word.
+    if len(shares) != len(groups):
+        fact = f"{len(shares)} lists of adapters decide between {len(groups)} groups"
+        raise failure(model, fact, "give one list for each group")
     shares /= shares.sum(1, keepdim=True)
 
     def _choose(weights: Any) -> Any:
@@ -333,9 +337,13 @@ def route_hops(
     Raises
     ------
     ModelError
-        As `gate_prompts`; and if prompts are not padded on the left, as `batch` does.
+        As `gate_prompts`; if there is no such `by`; and if prompts are not padded on the left, as
+        `batch` does.
     """
     router = _PromptRouter(model, acting, hops)
+    if by not in ("divergence", "response"):
+        fact = f"a later hop is to be chosen by {by!r}"
+        raise failure(model, fact, "choose it by 'divergence' or by 'response'")
 
     def _choose(weights: Any) -> Any:
         router.require_left_padding()

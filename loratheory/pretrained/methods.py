@@ -67,8 +67,8 @@ class Method:
     passes : callable
         From the number of adapters to the cost of a prompt, in passes of the base.
     needs : frozenset of str
-        Of ``moments`` (of the adapters' inputs), ``subjects`` (of the adapters, and with them the
-        order of hops), ``calibration`` (ordinary sentences).
+        Of ``moments`` (of the adapters' inputs) and ``subjects`` (of the adapters, and with them
+        the order of hops).
     """
 
     name: str
@@ -107,7 +107,6 @@ def _gate_by_adapter(model: Model, acting: Attached, ordinary: Ordinary) -> Leve
     return gate_prompts(model, acting, ordinary, groups)
 
 
-_CALIBRATION = frozenset({"calibration"})
 # fmt: off
 _ROWS = (
     Method("mean", "cat", free="", share=lambda count: 1 / count),
@@ -119,12 +118,10 @@ _ROWS = (
     Method("interpolate", "interpolate"),
     Method("chebyshev", "chebyshev"),
     Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"})),
-    Method("map gates", free="", gates=gate_matrices, needs=_CALIBRATION),
+    Method("map gates", free="", gates=gate_matrices),
     # A block is passed bare, with each adapter alone, and in earnest.
-    Method("block gates", free="", gates=gate_blocks, needs=_CALIBRATION,
-           passes=lambda count: count + 2),
-    Method("prompt gates", free="", gates=_gate_by_adapter, needs=_CALIBRATION,
-           passes=lambda _: 2),
+    Method("block gates", free="", gates=gate_blocks, passes=lambda count: count + 2),
+    Method("prompt gates", free="", gates=_gate_by_adapter, passes=lambda _: 2),
     # The bare base, the first hop, and both.
     Method("subject gates", free="", gates=route_subjects, needs=frozenset({"subjects"}),
            passes=lambda _: 3),

@@ -43,6 +43,7 @@ GENERIC = (
 )
 """Ordinary sentences: gates are calibrated on them, and drift is measured on them."""
 DEVICE = re.compile(r"cpu|auto|cuda(?::\d+)?")
+TYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # what is fetched of a model
 OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 FETCH = "nothing is fetched unasked: load_model(..., download=True) does, or --download"
@@ -215,9 +216,12 @@ def load_model(
     ------
     ModelError
         If the model is not there, damaged, quantised, pickled, an adapter, no decoder, or lacks
-        weights; if the device is not there, or memory ran out.
+        weights; if the device or type is not there, or memory ran out.
     """
     _require_device(device)
+    # PyTorch's own words would read as if the files were damaged.
+    if dtype not in TYPES:
+        raise failure(repr(dtype), "no such type of weights", f"use {', '.join(TYPES)}")
     name, notes = os.fspath(name_or_path or ""), tuple[str, ...]()
     folder = Path(name)
     if name_or_path is None or (name == DEFAULT.split()[0] and not folder.exists()):

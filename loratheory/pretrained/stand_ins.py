@@ -263,6 +263,8 @@ def train_for_composition(
         the `layers`, or `steps` or `rank` is below 1.
     """
     plan.check(stand_ins)
+    # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
+    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
     # Training would take minutes before it found out.
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
@@ -281,8 +283,6 @@ def train_for_composition(
             two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
             beside.append(StandIn(partner, [*two_hop, *theirs]))
     begin("the adapter")
-    # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
-    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
     examples = [*plan.examples, *lessons]
     adapter = train_once(model, examples, seed=(seed, 0), training=how, beside=beside)
     begin("measuring")

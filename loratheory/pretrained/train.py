@@ -40,7 +40,7 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Training:
-    """How an adapter is trained.
+    """How an adapter is trained; `ModelError` for settings with which nothing can be trained.
 
     Attributes
     ----------
@@ -84,6 +84,20 @@ class Training:
     clip: float = 1.0
     every: int = 25
     strengths: tuple[float, ...] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse settings with which nothing can be trained."""
+        place, remedy = "the training", "give 1 or more, and no more passes than prompts a step"
+        for name in ("rank", "batch", "accumulate", "steps", "window", "every"):
+            count = getattr(self, name)
+            if count < 1 or (name == "accumulate" and count > self.batch):
+                raise failure(place, f"{name} is {count}", remedy)
+        # Written so that NaN is refused, too.
+        if not self.rate >= 0:
+            raise failure(place, f"rate is {self.rate}", "give a number of 0 or more")
+        if not self.strengths or not np.isfinite(self.strengths).all():
+            fact = f"strengths are {self.strengths}"
+            raise failure(place, fact, "give at least one finite number")
 
     @classmethod
     def beside_stand_ins(cls, steps: int) -> "Training":
@@ -226,7 +240,8 @@ def train_lora(
     Raises
     ------
     ModelError
-        If no map can be trained, or the checkpoint belongs to another training.
+        If there are no examples, no map can be trained, or the checkpoint belongs to another
+        training.
     TrainingError
         If a loss or a gradient is not finite (the checkpoint keeps the last good factors), or
         memory ran out.
@@ -236,6 +251,9 @@ def train_lora(
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
     how = training or Training()
+    if not examples:
+        place, fact = "the training", "there are no examples"
+        raise failure(place, fact, "give (prompt, answer) pairs")
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))

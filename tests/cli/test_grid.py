@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from folders import folder
 
+from loratheory.pretrained.train import TrainingError
+
 DATA = Path(__file__).parents[1] / "data"
 PAIR = (DATA / "persons", DATA / "mascots")
 
@@ -145,6 +147,7 @@ def failing(monkeypatch, error):
     [
         MemoryError("Unable to allocate 9 TiB"),
         RuntimeError("can't allocate memory: 9 TiB"),
+        TrainingError("the loss is not finite"),
         ModuleNotFoundError(name="torch"),
         PermissionError(13, "Permission denied", "one"),
     ],

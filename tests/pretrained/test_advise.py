@@ -423,11 +423,14 @@ def test_ways_that_cannot_be_tried_are_named_and_the_others_are(model, library):
     low = gaussian(np.random.default_rng(0), *tokens, 1)
     info = replace(library[0].info, embeddings=frozenset({"model.embed_tokens"}))
     odd = Adapter.of({**library[0], "model.embed_tokens": low}, info)
-    advice = advise(model, [odd, library[1]], *split_prompts(PROMPTS), methods=["sum", "map gates"])
+    ways = ["sum", "map gates", "sum"]
+    advice = advise(model, [odd, library[1]], *split_prompts(PROMPTS), methods=ways)
     assert [one.way for one in advice.tried] == ["sum"]
     assert advice.notes[0].startswith("map gates cannot be tried: ")
     assert "embed_tokens" in advice.notes[0]
     assert not any(m._forward_hooks for m in model.network.modules())
+    with pytest.raises(ModelError, match="'meen': no such method; choose from mean, sum"):
+        advise(model, library, {}, {}, methods=["sum", "meen"])
 
 
 def test_an_adapter_that_knows_none_of_its_answers_is_refused(model, library):

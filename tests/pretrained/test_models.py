@@ -68,6 +68,8 @@ def test_on_a_gpu_it_is_the_same(saved):
 def test_devices_that_are_not_there_are_rejected(device):
     with pytest.raises(ModelError, match=f"^'{device}': "):
         load_model("a/b", device=device)
+    with pytest.raises(ModelError, match=r"'int4': no such type of weights; use float32, "):
+        load_model("a/b", dtype="int4")
 
 
 def test_paths_to_nothing_or_to_something_else_are_rejected(saved, tmp_path):

@@ -168,7 +168,8 @@ def test_facts_that_match_nothing_or_say_nothing_are_refused(model, facts, names
 def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenizer(model):
     library = adapters(HEAD, HEAD, names=[f"some/{name}" for name in NAMES])
     pairs = {"p": "a"}
-    groups = group_facts({"two-hop": pairs, "some/two": pairs, "one": pairs}, library, NAMES)
+    facts = {"two-hop": pairs, "some/two": pairs, "one": pairs, "empty": {}}
+    groups = group_facts(facts, library, NAMES)
     assert [*groups] == ["one", "two", "two-hop"]
     with pytest.raises(ModelError, match="no tokenizer"):
         check_model(replace(model, tokenizer=None), adapters(HEAD), facts={"one": FACTS["one"]})
@@ -176,13 +177,14 @@ def test_an_adapter_goes_by_its_short_name_or_its_path_and_facts_need_a_tokenize
 
 @pytest.mark.parametrize("kind", ["completion", "answer"])
 def test_rows_are_lines_for_one_adapter(kind, tmp_path):
-    rows = [json.dumps({"prompt": f"a {i}", kind: "x"}) for i in range(2)]
-    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    rows = [json.dumps({"prompt": f"a {i}", kind: "x"}) for i in (0, 1, 0)]
+    (tmp_path / "a.jsonl").write_text("\n\n".join(rows))
     assert read_fact_groups(tmp_path / "a.jsonl") == {"": {"a 0": "x", "a 1": "x"}}
 
 
 HOSTILE = ["{", "3", "[" * 100_000, "\xff", '{"one": {}}', '{"one": {"a": 1}}', '{"one": "a"}']
 HOSTILE += [
+    "{}",
     '{"one": {"": "b"}}',
     '{"one": {"a": " "}}',
     '{"one": {"a": "b", "a": "c"}}',
@@ -206,7 +208,7 @@ def test_a_file_of_facts_is_read_as_it_stands_and_others_refused(tmp_path, text)
     ("text", "said"),
     [
         ('{"prompt": "a"}\n', "line 1: there is no prompt and completion in words; write"),
-        ('{"prompt": "a", "completion": " b"}\n' * 2, "line 2: the prompt comes a second time"),
+        ('{"prompt": "a", "answer": "b"}\n{"prompt": "a", "answer": "c"}', "line 2: .* answer 'b'"),
         ('{"prompt": "a", "completion": " b"}\n{', "is not JSON .*; mend line 2"),
     ],
 )

@@ -94,16 +94,16 @@ def add_outside(rng: np.random.Generator, low: LowRank, basis: Array, size: floa
     return low + read_outside(gaussian(rng, *low.shape, 2, size), basis)
 
 
-def perturb(rng: np.random.Generator, best: LowRank, rank: int, decades: int = 6) -> LowRank:
+def perturb(rng: np.random.Generator, best: LowRank, rank: int) -> LowRank:
     """Return a random update of this rank, or `best` with the entries of its `up` perturbed.
 
-    The random update's magnitude is between ``10**-decades`` and ``10**decades``; entries are
-    perturbed by 1e-12 to 1 of their size.
+    The random update's magnitude is between 1e-6 and 1e6; entries are perturbed by 1e-12 to 1 of
+    their size.
     """
     # next to the best a wrong constant shows first
     size = 10.0 ** int(rng.integers(-12, 1))
     if rng.random() < 0.5:
-        return gaussian(rng, *best.shape, rank, 10.0 ** int(rng.integers(-decades, decades + 1)))
+        return gaussian(rng, *best.shape, rank, 10.0 ** int(rng.integers(-6, 7)))
     return LowRank(best.up * (1 + size * rng.standard_normal(best.up.shape)), best.down)
 
 
@@ -155,7 +155,6 @@ def fit_alternating(
     rank: int,
     reads: Array | None = None,
     writes: Array | None = None,
-    steps: int = 30,
 ) -> LowRank:
     """Fit ``writes @ update @ reads`` to `wanted` by alternating least squares over both factors.
 
@@ -170,7 +169,7 @@ def fit_alternating(
     before = np.eye(wanted.shape[1]) if reads is None else reads
     # each factor in turn is a linear least-squares problem
     up, down = rng.standard_normal((after.shape[1], rank)), np.zeros((rank, len(before)))
-    for _ in range(steps if rank else 0):
+    for _ in range(30 if rank else 0):
         down = _solved(before.T, _solved(after @ up, wanted).T).T
         up = _solved(after, _solved((down @ before).T, wanted.T).T)
     return LowRank(up, down)

@@ -288,7 +288,7 @@ def sensitivity(
         if isinstance(verdict := each.verdict, Verdict):
             built = each.kind == "construction"
             rows.append((verdict.bound, verdict.value, verdict.room, each.scale, built))
-    bounds, values, rooms, units, promised = np.array(rows).T
+    bounds, values, rooms, units, promised = np.array(rows).reshape(-1, 5).T
 
     def _would_notice(law: Array) -> bool:
         # the same witnesses against a law that is a little different

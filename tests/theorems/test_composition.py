@@ -422,7 +422,7 @@ def test_shares_needed_by_hand():
     shares = [(0.6, 0.8), (2 / 3, 1.0), (1.0, 0.5), (1e-3, 1.0)]
     needed = [placement.share_needed(*pair) for pair in shares]
     assert needed == pytest.approx([5 / 6, 1 / 2, 1.0, 999.0], rel=1e-12)
-    assert placement.composing(placed([[1.0, 0.0], [0.0, 1.0]])) == 0.5
+    assert placement.composing(placed([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])) == 1 / 3
 
 
 # spread region

@@ -22,6 +22,7 @@ from loratheory.theorems import (
     Assumption,
     AssumptionError,
     Control,
+    sensitivity,
     theorem,
     verify,
     verify_all,
@@ -130,6 +131,11 @@ def test_without_a_hypothesis_to_attain_the_bound_it_stands_and_is_not_met(value
 def test_controls_must_break_the_conclusion():
     harmless = replace(HONEST, measure=lambda _, w: abs(w) + 1)
     assert "does not break" in examine_control(harmless, HONEST.controls[0])
+
+
+def test_where_every_witness_is_refused_no_change_of_the_law_is_noticed():
+    refused = replace(HONEST, attain=lambda _: -1.0, rival=None)
+    assert sensitivity(refused, cases=5).constant_up is None
 
 
 def test_a_refuted_claim_is_one_whose_counterexample_breaks_it():

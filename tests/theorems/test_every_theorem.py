@@ -107,6 +107,26 @@ def test_the_adversary_is_strong_enough_to_arrive_where_it_can(owed):
         assert best == pytest.approx(expected, rel=owed.rel, abs=owed.room)
 
 
+ARRIVED = {owed.theorem.label for owed in ATTACKS.values()}
+ELUSIVE = {  # what these adversaries seek they find by luck alone, or never
+    *("thm:attention-reach", "thm:relu-necessity", "thm:kinks-do-not-help"),
+    *("thm:counting-ceiling", "thm:routing-reach"),
+}
+
+
+@pytest.mark.parametrize(
+    "theorem",
+    [t for t in ALL if t.adversary and t.label not in ARRIVED | ELUSIVE],
+    ids=lambda t: t.label,
+)
+def test_all_other_adversaries_come_to_the_bound_on_every_draw(theorem):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        case = theorem.draw(rng, 6)
+        near = pytest.approx(theorem.bound(case), rel=0.01, abs=1e-6 * theorem.scale(case))
+        assert theorem.measure(case, theorem.adversary(case, rng)) == near
+
+
 # Natural?
 
 

@@ -50,6 +50,12 @@ def equal_adapters_cost_nothing_and_with_nothing_known_it_is_half_the_distance(c
     yield replace(case, inputs=whole), change / 2
 
 
+@attack(data_free_floor, rel=0.02)
+def subgradient_descent_comes_near_the_middle_of_opposite_answers():
+    one = from_dense(np.diag([2.0, 1.0]))
+    yield data_free_floor.Case((one, -one), (np.eye(2),) * 2), 2.0
+
+
 @symmetry(data_free_floor, conditioned=True, size=6)
 def size_rotation_order_and_gauge_of_both(case, rng):
     factor = float(rng.uniform(0.1, 10))
@@ -350,10 +356,11 @@ def test_margins_needed_are_those_of_the_statement():
 @given(st.floats(1.05, 20.0))
 def test_the_laws_of_intruders_solve_the_secular_equation(t):
     """With g(z) = E z / (z² - s²) over the quarter circle: t g = 1, overlap -1 / (t² g')."""
-    z = intruder_threshold.top_singular_value(t)
+    z = intruder_threshold.top_singular_value(2 * t, 0.5)
     g, slope = (z - (z**2 - 4) ** 0.5) / 2, (1 - z / (z**2 - 4) ** 0.5) / 2
     assert t * g == pytest.approx(1.0, rel=1e-9)
-    assert -1 / (t**2 * slope) == pytest.approx(intruder_threshold.overlap(t), rel=1e-6)
+    assert -1 / (t**2 * slope) == pytest.approx(intruder_threshold.overlap(2 * t, 0.5), rel=1e-6)
+    assert intruder_threshold.top_singular_value(1 / t) == 2.0
 
 
 # Fisher floor

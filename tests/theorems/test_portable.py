@@ -30,10 +30,6 @@ def rotated(case, rng):
     return reads(case, turned_read)
 
 
-TWO_FACTS = ([[1, 1], [0, 2]], [[1, 0], [1, 1]], [[2, 0], [0, 1]])  # keys of three reads
-LATENT = ([9, 9], [1, 2], [1, 1])
-
-
 @example("least-norm-placement")
 def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
     case = placement.SMALL
@@ -43,6 +39,15 @@ def one_fact_four_fifths_of_it_late_and_half_alike_gives_two_fifths():
     even = replace(case, rates=(4.0, 1.0))
     assert placement.shares(even) == [1 / 2, 1 / 2]
     yield even, 1 / 4
+
+
+@example("least-norm-placement")
+def two_facts_in_three_reads_are_answered_by_29_and_11_of_45_parts():
+    """The lessons' Gram matrix is ((7, 2), (2, 7)), the question's products with them 5 and 3."""
+    named = ([[1.0, 1], [0, 2]], [[1.0, 0], [1, 1]], [[2.0, 0], [0, 1]])
+    latent = ([9.0, 9], [1.0, 2], [1.0, 1])
+    keys = (tuple(map(np.array, part)) for part in (named, latent))
+    yield placement.Case(*keys, (1.0, 1.0, 1.0), 1), (29 - 11) / 45
 
 
 @symmetry("least-norm-placement", conditioned=True)

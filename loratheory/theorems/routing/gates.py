@@ -418,7 +418,7 @@ class Library:
         # each read beside the one that comes so many reads later
         parts = []
         for later in range(1, reads):
-            other = xp.roll(columns, later, axis=1)
+            other = xp.roll(columns, -later, axis=1)
             parts.append((xp.matrix_transpose(keys) @ other) ** 2)
         # inner products that share a vector are correlated, which the last factor allows for
         return not parts or _independent_vectors(xp.stack(parts), d, 2 * columns.shape[3])

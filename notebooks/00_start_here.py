@@ -76,7 +76,7 @@ from loratheory.theorems.composition import two_read_region
 #   Merged adapters vote on the next step; small transformers need more than a won vote. 75 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
 #   Two adapters on 135M parameters: coefficients, layer splits, forecasts. 75 minutes.
-# - **11** [Can adapters be taught to be reached?](11_taught_to_be_reached.ipynb)
+# - **11** [Can adapters be trained for unknown partners?](11_taught_to_be_reached.ipynb)
 #   Where training puts a fact, and stand-ins for unknown partners. 90 minutes.
 #
 # ## What you need

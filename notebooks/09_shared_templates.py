@@ -135,7 +135,7 @@ for seed in range(40):
 # A base that saw single steps only always begins with what is asked for. So by the theorem no merge
 # on it solves problems of two steps if its adapters know single steps only: nobody ever takes the
 # right first step. The study `word_problems` (part `template_overlap`) uses bases that solve
-# problems of two steps, though not with the skills of the adapters. Each adapter is taught one
+# problems of two steps, though not with the skills of the adapters. Each adapter is trained on one
 # skill, and a growing share of its problems have two steps.
 
 # %%
@@ -148,7 +148,7 @@ SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 # problems among each adapter's own. Sharing complete two-step templates (the same skills in the
 # other order, or two other skills) helped no merge, even where the theorem predicts that the vote
 # is won. What did help were problems in which each adapter uses its own skill twice. In numbers,
-# beside what the adapter of the second step solves alone:
+# compared with what the adapter of the second step solves alone:
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]

@@ -98,10 +98,10 @@ for c in (0.4, 0.55, 0.65, 1.0):
     print(f"c = {c}: the composed answer leads by {new - max(others):+.2f}")
 
 # %% [markdown]
-# Now the language model. One adapter was taught a country for each of twenty invented persons, the
-# other a mascot for each of these countries. Neither has seen a two-hop question. The figure shows
-# single facts and two-hop questions by combination method, among them layer splits. The base knew
-# nothing of these persons and mascots, so theory has no window here.
+# Now the language model. One adapter was trained on the countries of birth of twenty invented
+# persons, the other on the mascots of these countries. Neither has seen a two-hop question. The
+# figure shows single facts and two-hop questions by combination method, among them layer splits.
+# The base knew nothing of these persons and mascots, so theory has no window here.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_methods/table.csv.gz", low_memory=False)

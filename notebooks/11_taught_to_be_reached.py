@@ -15,27 +15,27 @@
 # ---
 
 # %% [markdown]
-# # Can adapters be taught to be reached?
+# # Can adapters be trained for unknown partners?
 #
 # ## Question
-# Two *publishers* who never meet teach one adapter each. One teaches which country some persons are
-# from, the other which animal is a country's mascot. The sum of the two adapters knows all that the
-# question "what is the mascot of the country where this person was born?" needs, and still hardly
-# answers it. Can a publisher alone teach an adapter so that it composes with a *partner*, an
+# Two *adapter authors* who never meet train one adapter each: one on the countries in which some
+# persons were born, the other on the mascots of countries. The sum of the two adapters knows all
+# that the question "what is the mascot of the country where this person was born?" needs, and
+# seldom answers it. Can one author train an adapter so that it composes with a *partner*, an
 # adapter of the other hop that nobody knows yet?
 #
-# **Claim.** Single-hop lessons leave open in which layers a fact lies (`thm:free-placement`). The
+# **Claim.** Single-hop training leaves open in which layers a fact lies (`thm:free-placement`). The
 # lengths of keys and the learning rates then decide, and a part of the fact ends up in layers that
-# read before the bridge is known (`thm:least-norm-placement`). A remedy is to teach two-hop
-# questions while a *stand-in* acts, a made-up partner. Beside two stand-ins that disagree, an
-# adapter that ignores its partner cannot learn the answers by heart (`thm:stand-in-ceiling`). In
-# the theory the adapter then composes with partners whose bridges are combinations of those of its
-# stand-ins (`thm:bridge-transfer`). In a language model the plain sum of two such adapters answers
-# .93 of the two-hop questions and the sum of two plainly trained ones .12, or .37 in as many steps,
-# out of the whole vocabulary; always naming one animal would be right in .05.
+# read before the bridge is known (`thm:least-norm-placement`). A remedy is *stand-in training*:
+# two-hop examples while a *stand-in*, a made-up partner, is active. With two disagreeing stand-ins,
+# an adapter that ignores its partner cannot memorise the answers (`thm:stand-in-ceiling`). In the
+# theory the adapter then composes with partners whose bridges are combinations of those of its
+# stand-ins (`thm:bridge-transfer`). In a language model the sum of two such adapters answers 93% of
+# the two-hop questions. The sum of two early-stopped standard adapters answers 12%, with as many
+# steps 37%. Accuracy is over the full vocabulary; a constant answer scores 5%.
 #
-# After this notebook you can say why single-hop lessons leave a fact's place open, choose stand-ins
-# that settle it, and test an adapter beside a partner that it never met.
+# After this notebook you can say why single-hop training leaves a fact's place open, choose
+# stand-ins that settle it, and test an adapter with a partner that it never met.
 #
 # Runs in about 10 s on two cores; the numbers of the language model were measured before, with ten
 # seeds, and are stored. You need the idea of notebook 07: two hops take two reads, and a bridge
@@ -59,7 +59,7 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 # ## Derive
 # **Step 1: where single hops put a fact.** Two layers read one residual stream, and their answers
 # add up. The subject is named in the prompt; its key has length $k_1$ in the first layer and $k_2$
-# in the second. The lesson asks that the answers add up to 1. With updates of size $d_1$ and $d_2$
+# in the second. Training demands that the answers add up to 1. With updates of size $d_1$ and $d_2$
 # along these keys this is $d_1k_1+d_2k_2=1$: one equation for two unknowns. Gradient descent from
 # zero finds the solution of least $d_1^2+d_2^2$. The second layer's part of the answer is then
 
@@ -80,11 +80,11 @@ assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
 # how much the bridge's key resembles the key of the named subject. What the first layer holds is
 # out of reach.
 #
-# **Step 2: why it takes two stand-ins.** Let $s$ stand-ins act in turn, and let each say something
-# different about an entity. Then a two-hop question about it has $s$ right answers, one for each
-# stand-in. An adapter that ignores who acts gives answer $j$ with some probability $q_j$. It is
-# right in the share $\sum_j q_j/s$ of the lessons, which is at most $1/s$. For two stand-ins, at
-# which probability $q$ of the first answer is its loss least, and how large is it there?
+# **Step 2: why it takes two stand-ins.** Let $s$ stand-ins be active in turn, and let each give an
+# entity a different answer. Then a two-hop question about it has $s$ right answers, one for each
+# stand-in. An adapter that ignores which one is active gives answer $j$ with some probability
+# $q_j$. It is right in the share $\sum_j q_j/s$ of the examples, which is at most $1/s$. For two
+# stand-ins, at which probability $q$ of the first answer is its loss least, and how large is it?
 
 # %%
 q = sp.symbols("q", positive=True)
@@ -95,18 +95,18 @@ assert best == sp.Rational(1, 2)
 assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 
 # %% [markdown]
-# With one stand-in, an adapter can learn the answer for each subject by heart without any loss.
-# With two, a loss below $\ln 2$ shows that what the adapter answers depends on who acts.
+# With one stand-in, an adapter can memorise the answer for each subject without any loss. With two,
+# a loss below $\ln 2$ shows that the adapter's answer depends on which one is active.
 #
-# **Step 3: what a stranger gets.** A *stranger* is a partner that took no part in training. The
-# second hop reads a state: the prompt's own, plus the bridge that the first hop adds. It was taught
-# on the states that the stand-ins made. If the second hop is linear, the solution of least norm
+# **Step 3: what an unseen partner gets.** An *unseen partner* took no part in training. The second
+# hop reads a state: the prompt's own, plus the bridge that the first hop adds. It was trained on
+# the states that the stand-ins made. If the second hop is linear, the solution of least norm
 # answers every linear combination of these states correctly, and answers nothing to a state at
-# right angles to all of them. So stand-ins help if a stranger's bridge is a combination of theirs.
+# right angles to all of them. So stand-ins help if the partner's bridge is a combination of theirs.
 
 # %% [markdown]
 # ## Construct
-# An adapter is taught two facts of a second hop. Keys are longer in the early layer than in the
+# An adapter is trained on two facts of a second hop. Keys are longer in the early layer than in the
 # late one. The key of the bridge resembles the key of the named subject, except for a part of a
 # tenth at right angles. What is the share of each layer, what does the single hop give, and by how
 # much is the two-hop answer ahead (its margin)?
@@ -133,8 +133,8 @@ for rate in (1.0, 4.0, 16.0, 64.0):
     print(f"late layer {rate:4.0f} times as fast: two-hop margin {margin:.2f}")
 
 # %% [markdown]
-# **Beside stand-ins.** Now the two-hop question itself is a lesson. It is asked while a stand-in
-# acts, which writes the bridge in its own way: its key is the partner's key plus some vector. The
+# **With stand-ins.** Now the two-hop question itself is a training example, while a stand-in is
+# active. It writes the bridge in its own way: its key is the partner's key plus some vector. The
 # second stand-in's key is the partner's key minus the same vector.
 
 # %%
@@ -145,12 +145,12 @@ for count in (1, 2):
     latent = [np.append(np.zeros(6), key) for key in stand_ins[:count]]
     prompts = np.column_stack([np.vstack(named), *latent])
     wanted = np.column_stack([np.vstack([np.eye(2), np.zeros(2)]), *[right] * count])
-    taught = placement.least_norm(model, prompts, wanted)
-    print(f"beside {count}: two-hop margin {placement.measure(model, taught):.2f}")
+    trained = placement.least_norm(model, prompts, wanted)
+    print(f"with {count}: two-hop margin {placement.measure(model, trained):.2f}")
 
 # %% [markdown]
-# Beside one stand-in the two-hop answer reaches most of its strength, beside two all of it. The
-# partner took part in no lesson, but its key is a combination of the two others
+# With one stand-in the two-hop answer reaches most of its strength, with two all of it. The
+# partner was active in no training, but its key is a combination of the two others
 # (`thm:partner-lessons`). What is the least squared norm of an update that answers the two-hop
 # question in full? By the formula, and as found:
 
@@ -160,8 +160,8 @@ found = placement.measure_free(exact, placement.attain_free(exact))
 print(f"least cost {placement.bound_free(exact):.3f}, found {found:.3f}")
 
 # %% [markdown]
-# **Learning by heart.** How many of its two-hop lessons can an adapter answer if it ignores who
-# acts? With one to four stand-ins that disagree on every entity, or agree on half of them:
+# **Memorising.** How many of its two-hop training examples can an adapter answer if it ignores
+# which stand-in is active? With one to four that disagree on every entity, or agree on half:
 
 # %%
 for count in (1, 2, 3, 4):
@@ -187,11 +187,11 @@ for claim in map(theorem, labels):
 
 # %% [markdown]
 # **In a language model.** SmolLM2-135M, twenty invented persons, real countries, invented mascots.
-# We compare plainly trained adapters, plain ones trained for as many steps as those beside
-# stand-ins, and adapters taught beside two stand-ins that disagree. Questions are asked in
-# sentences that were not in training, and the answer must be the most likely of the whole
-# vocabulary. The predictions were written down before the run (study
-# `lm_training`, part `portable`; the figure has its parts on ten other worlds).
+# We compare three kinds of training: standard and early-stopped (`plain`), standard with as many
+# steps as stand-in training (`plain, 90 steps`), and with two disagreeing stand-ins. Questions are
+# in held-out templates, and the answer must be the most likely of the full vocabulary. The
+# predictions were written before the run (study `lm_training`, part `portable`; the figure has
+# other parts, on ten other fact sets).
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_training/table.csv.gz", low_memory=False)
@@ -199,7 +199,7 @@ rows = stored[stored["part"] == "portable"]
 SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 
 # %% [markdown]
-# Under the plain sum, means over ten seeds:
+# Under the sum, means over ten fact sets:
 
 # %%
 added = rows[(rows["rule"] == "sum") & (rows["coefficient"] == 1)]
@@ -213,48 +213,46 @@ assert both["leak"] < neither["leak"] / 4
 
 # %% [markdown]
 # `two_hop_vocabulary`: how often the two-hop answer is right. `says_bridge`: how often the country
-# is said instead of the animal. `known`: accuracy on facts that nobody taught. `leak`: how far the
-# adapters change the base on ordinary sentences, in nats for each token. (`partner not kept`: also
-# taught beside two stand-ins, but without single-hop lessons on what these say.)
+# is named instead of the animal. `known`: accuracy on base-model facts that are in no training set.
+# `leak`: the drift, which is the KL divergence to the base on generic text, in nats per token.
+# (`partner not kept`: two stand-ins too, but without their own facts in the training set.)
 #
-# If only one of the two adapters was taught beside stand-ins, the result lies between. But these
-# plain partners stopped as soon as their facts were learnt. With a plain first hop of as many
-# steps, a second hop taught beside stand-ins answers .83 (part `rehearsal`): one
-# publisher can be enough.
+# If only one of the two adapters had stand-in training, the result lies between. But these standard
+# partners stopped as soon as their facts were learned. With a standard hop-1 adapter of as many
+# steps, a hop-2 adapter with stand-in training answers 83% (part `rehearsal`): one author can be
+# enough.
 #
-# **Leave no choice of layers.** Single hops leave open in which layers a fact lies, and a question
-# of two hops finds the second fact in late layers only. So a publisher can simply train the second
-# hop there: in `sixth 6` of the layers, the highest, and nowhere else. In ten other worlds, where
-# plain adapters of all layers and as many steps have .26, the sum then answers:
+# **Leave no choice of layers.** Single hops leave open in which layers a fact lies, and a two-hop
+# question finds the second fact in late layers only. So an author can train the hop-2 adapter only
+# there: in `sixth 6` of the layers, the highest. In ten other fact sets, where standard adapters of
+# all layers and as many steps answer 26%, the sum then answers:
 
 # %%
 placed = stored[stored["part"] == "top_layers"]
 placed = placed[(placed["rule"] == "sum") & (placed["relation"] == "mascot")]
 means_of = {name: (name, "mean") for name in ("two_hop_vocabulary", "hop_1", "hop_2", "known")}
-placed = placed.groupby(["first", "second"]).agg(worlds=("seed", "nunique"), **means_of).round(2)
+placed = placed.groupby(["first", "second"]).agg(fact_sets=("seed", "nunique"), **means_of).round(2)
 print(placed.to_string())
 assert placed.loc[("plain, 90 steps", "sixth 6"), "two_hop_vocabulary"] > 0.4
 assert placed.loc[("two stand-ins", "sixth 6"), "two_hop_vocabulary"] > 0.75
 
 # %% [markdown]
-# Beside a first hop that was taught with stand-ins a plain second hop in the highest layers does
-# nearly as well as stand-ins on both sides (.87 in these worlds), and more single and known facts
-# survive.
+# With stand-ins for hop 1, late-layer training of hop 2 comes within 2 points of stand-ins on both
+# sides (87% on these fact sets), and more single and base-model facts survive.
 #
-# **How many stand-ins?** The table above has pairs taught beside one, two and three. Small
-# transformers can be trained until the lessons are answered, so there the number tells more
-# (study `number_of_stand_ins`; one constant answer scores 1/4):
+# **How many stand-ins?** The first table has pairs with one, two and three. Small transformers can
+# be trained until they answer their examples, so there the number matters more (study
+# `number_of_stand_ins`; a constant answer scores 25%):
 
 # %%
 SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 
 # %% [markdown]
-# The more stand-ins disagree, the less an adapter knows by heart, never more than one lesson in
-# $n$, and the more often two strangers compose. Four that agree are worth next to nothing: all
-# lessons can be learnt by heart, and the first hop is then hardly ever in force in a question.
+# The more stand-ins disagree, the less an adapter memorises, at most one example in $n$, and the
+# more often two unseen partners compose. Four that agree raise the sum from 9% to 22%: their
+# examples can be memorised, and the first hop is then in force in 2% of the questions.
 #
-# **What breaks it.** The mean of the two adapters, in which both facts act at half of their
-# strength:
+# **What breaks it.** The mean of the two adapters, in which both have half of their strength:
 
 # %%
 here = rows[(rows["first"] == "two stand-ins") & (rows["second"] == "two stand-ins")]
@@ -262,10 +260,10 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
     print(f"{rule:12} c = {c}: {group['two_hop_vocabulary'].mean():.2f}")
 
 # %% [markdown]
-# One prediction clearly failed. *Reach* is the share of facts that an adapter alone answers where
-# the subject is only described. We expected that the reach of two adapters would tell how well
-# their sum composes. Its rival is a table: the mean two-hop accuracy of each recipe (how the
-# adapters were taught) over the other seeds. Which ranks the sums better?
+# One prediction clearly failed. *Portability* (`reach` in the table) is the share of facts that an
+# adapter alone answers where the subject is only described. We expected that the portability of two
+# adapters would predict how well their sum composes. Its rival is a per-condition baseline: the
+# mean two-hop accuracy of each training condition over the other seeds. Which ranks sums better?
 
 # %%
 alone = {}
@@ -275,13 +273,13 @@ for rule, name in (("first alone", "reach_1"), ("second alone", "reach_2")):
 fared = added[added["first"] == added["second"]].set_index(["seed", "recipe"])["two_hop_vocabulary"]
 reach = (alone["reach_1"] * alone["reach_2"]).reindex(fared.index)
 recipe = fared.groupby("recipe").transform(lambda x: (x.sum() - x) / (len(x) - 1))  # other seeds
-for name, guess in (("reach", reach), ("a table of recipes", recipe)):
-    print(f"{name:18} ranks sums with a correlation of {guess.corr(fared, method='spearman'):.2f}")
+for name, guess in (("portability", reach), ("per-condition baseline", recipe)):
+    print(f"{name:22} ranks sums with a correlation of {guess.corr(fared, method='spearman'):.2f}")
 
 # %% [markdown]
-# The table, which never looks at an adapter, does better. So measure the thing itself: two-hop
-# questions beside a *stranger*, a stand-in that acted in no training. `loratheory train` does that,
-# and writes the result on the adapter's card.
+# The baseline, which never looks at an adapter, does better. So measure the thing itself: two-hop
+# questions with a *held-out stand-in*, one that was active in no training. `loratheory train` does
+# that, and writes the result on the adapter's card.
 
 # %% [markdown]
 # ## Explore
@@ -291,7 +289,7 @@ for name, guess in (("reach", reach), ("a table of recipes", recipe)):
 
 # %%
 def placed(early: float = 2.0, late: float = 1.0, alike: float = 1.0) -> None:
-    """Where a fact lies that single hops teach, and what a two-hop question gets of it."""
+    """Where single-hop training puts a fact, and what a two-hop question gets of it."""
     keys = (early * np.eye(3)[:, :1], late * np.eye(3)[:, :1])
     latent = late * np.array([alike, 0.5, 0.0])
     case = placement.Case(keys, (0 * latent, latent), (1.0, 1.0), early=1)
@@ -311,26 +309,26 @@ explore(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1))
 
 # %% [markdown]
 # Choose how many stand-ins there are, and on which share of twenty entities they agree. How many
-# two-hop lessons can an adapter that ignores them answer?
+# two-hop training examples can an adapter that ignores them answer?
 
 
 # %%
-def by_heart(count: int = 2, agree: float = 0.0) -> float:
-    """The share of two-hop lessons that can be answered without hearing who acts."""
+def memorised(count: int = 2, agree: float = 0.0) -> float:
+    """The share of two-hop examples that an adapter can answer without its stand-in."""
     same = round(20 * agree)
     says = tuple((0,) * same + (j,) * (20 - same) for j in range(count))
     often = np.full((count, 20), 1 / count)
     return ceiling.bound(ceiling.Case(np.full(20, 1 / 20), often, says, 1))
 
 
-print({count: round(by_heart(count, 0.25), 2) for count in (1, 2, 3, 4)})
+print({count: round(memorised(count, 0.25), 2) for count in (1, 2, 3, 4)})
 
 # %% [markdown]
-# Where stand-ins agree, an adapter can learn by heart, however many there are.
+# Where stand-ins agree, an adapter can memorise their answers, however many there are.
 
 # %%
 explore(
-    lambda count, agree: print(f"at most {by_heart(count, agree):.2f}"),
+    lambda count, agree: print(f"at most {memorised(count, agree):.2f}"),
     count=IntSlider(2, min=1, max=6),
     agree=FloatSlider(0.0, min=0.0, max=1.0, step=0.05),
 )
@@ -339,15 +337,15 @@ explore(
 # ## What this does not say
 # - **One pair, one small model.** Libraries of many such pairs and other models are open questions.
 #   So are bridges that the base does not know; here they are countries.
-# - **The publishers share something**: sentences, countries, and a list of animals that may be
+# - **The authors share something**: prompt templates, countries, and a list of animals that may be
 #   answers. Neither sees the other's adapter, persons, or which animal belongs to which country.
-# - **The first hop gets worse in new sentences**: about .7 of the single facts are right there,
-#   where plain adapters have .97.
-# - **A low loss does not prove that the bridge is read.** An adapter may recognise *who acts* and
-#   learn the answer for each pair of stand-in and entity by heart. Only a stranger shows the
-#   difference.
+# - **The first hop gets worse in held-out templates**: 72% of the single facts are right there, 97%
+#   with early-stopped standard adapters.
+# - **A low loss does not prove that the bridge is read.** An adapter may recognise *which stand-in
+#   is active* and memorise the answer for each pair of stand-in and entity. Only a partner that was
+#   active in no training shows the difference.
 # - **The theory is linear.** In a trained network, updates of early layers change the keys of later
-#   ones, and the optimiser Adam does not follow the gradient. The theory says which lessons can
+#   ones, and the optimiser Adam does not follow the gradient. The theory says which examples can
 #   determine where a fact lies, and not how much a network gains.
 
 # %% [markdown]
@@ -358,7 +356,7 @@ explore(
 # **1.** *(easy, 5 minutes)* The key of a named subject has length 3 in the layer before the bridge
 # is known and length 4 in the layer after it. All learning rates are equal, and the bridge's key
 # equals that of the name. With which margin is a two-hop question answered, if its second fact was
-# taught by single-hop lessons?
+# learned from single-hop examples?
 
 # %%
 mine = None
@@ -376,9 +374,9 @@ judge("11.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(medium, 5 minutes)* Four stand-ins act equally often. On half of the entities all four
-# say the same, on the other half all differ. In which share of the two-hop lessons can an adapter
-# that ignores its partner be right?
+# **2.** *(medium, 5 minutes)* Four stand-ins are active equally often. On half of the entities all
+# four give the same answer, on the other half all differ. In which share of the two-hop examples
+# can an adapter that ignores its partner be right?
 
 # %%
 mine = None
@@ -398,7 +396,7 @@ judge("11.2", mine)
 # %% [markdown]
 # **3.** *(medium, 5 minutes)* The keys in the layers before and after the bridge are equally long.
 # How many times as fast as the early layer must the late one learn, so that the two-hop question is
-# answered with nine tenths of the strength?
+# answered with 90% of the strength?
 
 # %%
 mine = None
@@ -416,9 +414,9 @@ judge("11.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(easy, 10 minutes, code)* Design stand-ins. Return a table, stand-ins × entities, of what
-# each stand-in says (answers are numbered from 0), so that an adapter that ignores its partner is
-# right in one of `count` lessons at most. A stand-in may not say the same of all entities.
+# **4.** *(easy, 10 minutes, code)* Design stand-ins. Return a table, stand-ins × entities, of the
+# answer of each stand-in (numbered from 0), so that an adapter that ignores its partner is right in
+# at most one of `count` examples. A stand-in may not give all entities the same answer.
 
 
 # %%
@@ -458,11 +456,11 @@ judge("11.4", mine)
 # failed, 25 for exercises.
 #
 # **Ask.** Before step 1: both adapters know their facts, so what can be missing? At step 2: what
-# would an adapter learn beside a single stand-in? At the failed prediction: why is a lookup table a
-# rival that a measure has to beat?
+# would an adapter learn with a single stand-in? At the failed prediction: why is a per-condition
+# baseline a rival that a measure has to beat?
 #
 # **Common wrong answers.** "More single-hop data will do it": every placement has the same loss.
-# "Two stand-ins force the bridge to be read": the answer has to depend on who acts, but a table of
-# stand-ins and names is enough for that. "So merging works": the mean does not.
+# "Two stand-ins force the bridge to be read": the answer has to depend on which one is active, but
+# a table of stand-ins and names is enough for that. "So merging works": the mean does not.
 #
 # </details>

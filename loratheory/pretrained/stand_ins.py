@@ -321,10 +321,10 @@ def _measure(
     if number:
         with attach(model, [adapter, partners[0]]):
             first = fill(plan.two_hop_facts(0), wordings)
-            shares.append(ask("two-hop, beside a stand-in", first))
+            shares.append(ask("two-hop, with a stand-in", first))
     with attach(model, [adapter, partners[-1]]):
-        shares.append(ask("two-hop, beside the held-out stand-in", two_hop))
-        shares.append(ask("facts, beside the held-out stand-in", facts))
+        shares.append(ask("two-hop, with the held-out stand-in", two_hop))
+        shares.append(ask("facts, with the held-out stand-in", facts))
         shares.append(ask("the held-out stand-in's facts", theirs))
     # A plan may leave some out, and what was not asked has no share.
     return tuple(share for share in shares if share.asked)

@@ -1,6 +1,6 @@
 """Two-hop questions answered, against how many of them pretraining had."""
 
-from paper.style import LOOKS, Figure, accuracy_axis, chance, curve, finish, panels, percent
+from paper.style import LOOKS, Figure, accuracy_axis, chance, curve, finish, panels
 from paper.tables import read_table
 
 RULES = {"mean": "mean", "sum": "sum", "gates": "per-matrix gating"}
@@ -17,12 +17,6 @@ def draw() -> Figure:
         for look, (rule, label) in zip(LOOKS, RULES.items(), strict=False):
             curve(axes, rows[rows["rule"] == rule], "coverage", "two_hop", label, look)
         chance(axes, float(rows["chance"].mean()))
-        axes.set(title=name, xlabel="share in pretraining")
+        axes.set(title=name, xlabel="pretraining coverage")
     accuracy_axis(every[0])
-    placed = table[(table["rule"] == "oracle placement") & (table["familiarity"] == "real")]
-    none, most = placed[placed["coverage"] == 0], placed[placed["coverage"] == 0.9]
-    title = (
-        f"Edits in their own passes answer {percent(none, 'two_hop')} of the two-hop questions if "
-        f"pretraining had none, {percent(most, 'two_hop')} if it had 90% of them"
-    )
-    return finish(figure, title)
+    return finish(figure, "Two adapters compose only if pretraining had two-hop questions")

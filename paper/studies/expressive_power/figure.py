@@ -27,7 +27,7 @@ def draw() -> Figure:
             axes.plot(cells["rank"], cells["value"], marker, color=colour, ms=3, label=name)
         axes.set(title=title, xlabel="rank", xlim=(0, 17), ylim=(-0.1, 1.6))
     every[0].set_ylabel("relative error")
-    title = "Each doubling of the depth halves the rank from which adapters are exact"
+    title = "In linear and ReLU networks, twice the depth halves the exact rank"
     return finish(
         figure, title, "Dashed: the theorem's bound. Frozen layers for each target layer:"
     )

@@ -1,4 +1,4 @@
-"""What is answered with twelve adapters, any first of which may need any second."""
+"""Accuracy with twelve adapters, where any hop-1 adapter may need any hop-2 adapter."""
 
 from paper.style import Figure, by, dots, finish, panels, percent
 from paper.tables import read_table
@@ -10,9 +10,9 @@ METHODS = {
     "arrow": "Arrow",
     "gates, z = 2": "per-matrix gating",
     "hop gates": "hop-wise routing, by response",
-    "hop gates, tried": "hop-wise routing, all second hops tried",
+    "hop gates, tried": "hop-wise routing, all hop-2 adapters tried",
     "subject gates": "subject routing",
-    "subject gates, hop by hop": "subject routing, hop by hop",
+    "subject gates, hop by hop": "subject routing, two-step prompting",
     "right pair": "oracle pair",
 }
 
@@ -24,10 +24,10 @@ def draw() -> Figure:
     columns = {"hop_1": "hop 1", "hop_2": "hop 2", "two_hop_vocabulary": "two-hop questions"}
     figure, axes = panels(1, 3.6)
     dots(axes, by(table, "rule", METHODS), columns)
-    axes.set_xlabel("top-1 accuracy in held-out templates, ten seeds (tried: three)")
+    axes.set_xlabel("top-1 accuracy, ten fact sets (tried: three)")
     oracle, routed = (table[table["rule"] == rule] for rule in ("right pair", "subject gates"))
     title = (
-        f"Told each adapter's subjects, routing answers {percent(routed, 'two_hop_vocabulary')} of "
-        f"the two-hop questions, the oracle pair {percent(oracle, 'two_hop_vocabulary')}"
+        f"Subject routing answers {percent(routed, 'two_hop_vocabulary')} of the questions, the "
+        f"oracle pair {percent(oracle, 'two_hop_vocabulary')}"
     )
     return finish(figure, title)

@@ -19,13 +19,13 @@ def draw() -> Figure:
     for layer in (12, 15, 18):
         some = table[(table["rule"] == "layer split") & (table["layer"] == layer)]
         groups[f"layer split at {layer}"] = some
-    columns = {"hop_1": "hop 1, 20-way", "hop_2": "hop 2, 20-way", "two_hop": "two hops, 20-way"}
-    columns |= {"two_hop_vocabulary": "two hops, top-1", "hop_by_hop": "hop by hop, 20-way"}
+    columns = {"hop_1": "hop 1, 20-way", "hop_2": "hop 2, 20-way", "two_hop": "two-hop, 20-way"}
+    columns |= {"two_hop_vocabulary": "two-hop, top-1", "hop_by_hop": "two-step prompting, 20-way"}
     figure, axes = panels(1, 4.6)
     dots(axes, groups, columns)
     mean = groups["mean"]
     title = (
-        f"The mean answers {percent(mean, 'two_hop')} of the two-hop questions in one pass and "
-        f"{percent(mean, 'hop_by_hop')} hop by hop"
+        f"The mean answers {percent(mean, 'two_hop')} in one pass, "
+        f"{percent(mean, 'hop_by_hop')} in two-step prompting"
     )
     return finish(figure, title)

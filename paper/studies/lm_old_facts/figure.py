@@ -12,7 +12,7 @@ def draw() -> Figure:
     over = rows[rows["case"] == "overwrite"]
     figure, (left, right) = panels(2, 3.2, sharey=True)
     for look, (hop, name) in zip(
-        LOOKS, {"hop 1": "edited first hops", "two hops": "edited two-hop questions"}.items(),
+        LOOKS, {"hop 1": "edited hop-1 facts", "two hops": "edited two-hop questions"}.items(),
         strict=False,
     ):  # fmt: skip
         curve(left, over[over["hop"] == hop], "coefficient", "right", name, look, predicted="law")
@@ -26,7 +26,7 @@ def draw() -> Figure:
     half = over[over["coefficient"] == 0.5]
     first, both = half[half["hop"] == "hop 1"], half[half["hop"] == "two hops"]
     title = (
-        f"Of two edits that overwrite, the mean keeps {percent(first, 'right')} of the first hops "
-        f"and {percent(both, 'right')} of the two-hop questions"
+        f"Averaged edits keep {percent(first, 'right')} of hop-1 facts and "
+        f"{percent(both, 'right')} of two-hop questions"
     )
-    return finish(figure, title, "Band: the window predicted for exact edits, ½ to .618.")
+    return finish(figure, title, "Band: the window predicted for exact edits, 0.5 to 0.618.")

@@ -1,16 +1,15 @@
-"""Two-hop accuracy by where each adapter of a language model acts or was trained."""
+"""Two-hop accuracy by where each adapter of a language model is active or was trained."""
 
 from paper.style import LOOKS, Figure, accuracy_axis, by, curve, dots, finish, panels, percent
 from paper.tables import read_table
 
-ARMS = {"sum": "sum", "layer split": "first below, second above", "hop 1 below": "first below"}
-ARMS |= {"hop 2 above": "second above", "reversed layer split": "in the wrong order"}
-ARMS |= {"hop 1 at subject": "first at the subject only", "countries banned": "bridges excluded"}
-TRAINED = {"plain, 90 steps": "trained: all layers"}
-TRAINED |= {"right halves": "trained: first lower, second upper"}
-TRAINED |= {"wrong halves": "trained: in the wrong halves"}
-LENS = {"bridge_at_subject": "bridge, at the subject", "bridge_at_last": "bridge, last token"}
-LENS |= {"answer_at_last": "answer, last token"}
+ARMS = {"sum": "sum", "layer split": "layer split", "hop 1 below": "hop 1 below only"}
+ARMS |= {"hop 2 above": "hop 2 above only", "reversed layer split": "reversed layer split"}
+ARMS |= {"hop 1 at subject": "hop 1 at the person", "countries banned": "countries excluded"}
+TRAINED = {"plain, 90 steps": "trained in all layers"}
+TRAINED |= {"right halves": "trained in split halves", "wrong halves": "trained in wrong halves"}
+LENS = {"bridge_at_subject": "country, at the person", "bridge_at_last": "country, last token"}
+LENS |= {"answer_at_last": "mascot, last token"}
 
 
 def draw() -> Figure:
@@ -29,10 +28,9 @@ def draw() -> Figure:
     right.set(title="logit lens", xlabel="layer")
     accuracy_axis(right)
     right.set_ylabel("")
-    lower, whole = trained["trained: first lower, second upper"], trained["trained: all layers"]
+    whole, halves = trained["trained in all layers"], trained["trained in split halves"]
     title = (
-        f"Trained in the lower and the upper half, the adapters answer "
-        f"{percent(lower, 'two_hop_vocabulary')} of the two-hop questions, in all layers "
-        f"{percent(whole, 'two_hop_vocabulary')}"
+        f"Trained in split halves, adapters answer {percent(halves, 'two_hop_vocabulary')}, "
+        f"in all layers {percent(whole, 'two_hop_vocabulary')}"
     )
     return finish(figure, title)

@@ -39,7 +39,7 @@ def draw() -> Figure:
     accuracy_axis(both)
     half = rows[rows["coefficient"] == 0.5]
     title = (
-        f"The mean keeps {percent(half, 'facts')} of the edited facts and answers "
-        f"{percent(half, 'two_hop')} of the two-hop questions"
+        f"The mean keeps {percent(half, 'facts')} of facts but answers "
+        f"{percent(half, 'two_hop')} of two-hop questions"
     )
     return finish(figure, title, "Band and vertical dashes: predicted for exact edits.")

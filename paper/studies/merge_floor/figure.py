@@ -14,10 +14,10 @@ def draw() -> Figure:
         rank, floor = rows["rank"], rows["disagreement"]
         top = floor + rows["truncation"]
         axes.fill_between(rank, 0, floor, label="disagreement: no rank helps", **BAND)
-        axes.fill_between(rank, floor, top, color=BLUE, lw=0, label="truncation: rank buys it back")
+        axes.fill_between(rank, floor, top, color=BLUE, lw=0, label="truncation: falls with rank")
         axes.plot(rank, top, color=INK, lw=1, ls=LINES["predicted"], label="predicted floor")
         axes.plot(rank, rows["achieved"], "o", color=INK, ms=3, label="truncated mean")
-        axes.set(title=f"each task's own: {own:.0%}", xlabel="rank of the adapter", ylim=(0, 1.02))
-    every[0].set_ylabel("squared error / energy")
-    title = "One adapter for all tasks loses what they do not share, at every rank"
+        axes.set(title=f"own share: {own:.0%}", xlabel="rank of the adapter", ylim=(0, 1.02))
+    every[0].set_ylabel("relative squared error")
+    title = "One shared adapter loses what tasks do not share, at every rank"
     return finish(figure, title)

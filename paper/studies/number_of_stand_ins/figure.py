@@ -16,7 +16,7 @@ def draw() -> Figure:
     names = {"plain, 0": "standard training"}
     names |= {"disagreeing, 1": "1 stand-in"}
     names |= {f"disagreeing, {count}": f"{count} disagreeing" for count in (2, 3, 4)}
-    names |= {"agreeing, 4": "4 agreeing", "single facts, 4": "4, single facts alone"}
+    names |= {"agreeing, 4": "4 agreeing", "single facts, 4": "4, single facts only"}
     columns = {"facts": "edited single facts", "two_hop": "edited two-hop questions"}
     columns |= {"other_two_hop": "unedited two-hop questions"}
     figure, every = panels(2, 3.2, sharey=True)
@@ -27,7 +27,7 @@ def draw() -> Figure:
         axes.set_title(title)
     one, two = (rows[rows["training"] == f"disagreeing, {count}"] for count in (1, 2))
     title = (
-        f"The sum answers {percent(one, 'two_hop')} of the two-hop questions after training with "
-        f"one stand-in, {percent(two, 'two_hop')} after two that disagree"
+        f"With two disagreeing stand-ins the sum answers {percent(two, 'two_hop')}, with one "
+        f"{percent(one, 'two_hop')}"
     )
     return finish(figure, title)

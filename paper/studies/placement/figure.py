@@ -1,4 +1,4 @@
-"""What two edits answer by the passes in which they act, and by the modules that hold them."""
+"""Accuracy of two edits by the passes in which they are active, and by their modules."""
 
 from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
@@ -8,7 +8,7 @@ PLACES = {
     "oracle placement": "each in its own pass",
     "first loop": "both in the first",
     "second loop": "both in the second",
-    "reversed placement": "in the wrong order",
+    "reversed placement": "each in the other's pass",
 }
 MODULES = {"mlp": "in MLPs", "attention": "in attention", "all": "in both"}
 
@@ -28,7 +28,7 @@ def draw() -> Figure:
     mlp = table[table["modules"] == "mlp"]
     own, first = mlp[mlp["place"] == "oracle placement"], mlp[mlp["place"] == "first loop"]
     title = (
-        f"Order decides: with each MLP edit in its own pass {percent(own, 'two_hop')} of the "
-        f"two-hop questions are answered, with both in the first {percent(first, 'two_hop')}"
+        f"MLP edits in own passes answer {percent(own, 'two_hop')}, "
+        f"both in the first {percent(first, 'two_hop')}"
     )
     return finish(figure, title)

@@ -7,6 +7,8 @@ from paper.tables import read_table
 USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
 METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z"]
 METHODS += ["gates", "block gates, z = 2", "oracle placement", "sum, hop by hop"]
+NAMES = {**LABELS, "oracle placement": "each in its own pass"}
+NAMES |= {"sum, hop by hop": "sum, two-step prompting"}
 
 
 def draw() -> Figure:
@@ -18,14 +20,14 @@ def draw() -> Figure:
     for axes, pairs in zip(every, (1, 2, 4), strict=True):
         rows = table[table["pairs"] == pairs]
         rows = rows.assign(facts_right=(rows["hop_1"] + rows["hop_2"]) / 2)
-        groups = by(rows, "rule", {name: LABELS.get(name, name) for name in METHODS})
+        groups = by(rows, "rule", {name: NAMES.get(name, name) for name in METHODS})
         dots(axes, groups, {"facts_right": "single facts", "two_hop": "two-hop questions"})
         chance(axes, float(rows["chance"].mean()), across=True)
         axes.set_title(f"{pairs} pair{'s' * (pairs > 1)}")
     four = table[table["pairs"] == 4]
     merged, gated = four[four["rule"] == "sum"], four[four["rule"] == "block gates, z = 2"]
     title = (
-        f"With four pairs the sum answers {percent(merged, 'two_hop')} of the two-hop questions, "
-        f"per-block gating {percent(gated, 'two_hop')}"
+        f"With four pairs the sum answers {percent(merged, 'two_hop')}, per-block gating "
+        f"{percent(gated, 'two_hop')}"
     )
     return finish(figure, title)

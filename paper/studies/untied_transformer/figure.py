@@ -24,7 +24,7 @@ def draw() -> Figure:
     whole = merged[merged["coefficient"] == 1]
     everywhere, halves = (whole[whole["layers"] == layers] for layers in LAYERS)
     title = (
-        f"Trained in all layers two edits compose in {percent(everywhere, 'two_hop')} of the "
-        f"questions, each in its own half in {percent(halves, 'two_hop')}"
+        f"Trained in separate halves, edits answer {percent(halves, 'two_hop')}, in all layers "
+        f"{percent(everywhere, 'two_hop')}"
     )
     return finish(figure, title)

@@ -25,7 +25,7 @@ def draw() -> Figure:
         name = "facts, simulated" if column == "hop_1" else "both hops, simulated"
         line.plot(rows["coefficient"], rows[column], marker, color=colour, ms=4, label=name)
     line.set(xlim=(0.29, 1.01), ylim=(-0.7, 1.05), xticks=[0.5, high, 1.0])
-    line.set_xticklabels(["½\nmean", ".618", "1\nsum"])
+    line.set_xticklabels(["0.5\nmean", "0.618", "1\nsum"])
     line.set(xlabel="coefficient of both edits", ylabel="margin of the new answer")
     cells = read_table("window/two_read_region")
     winners = cells[list(ANSWERS)].to_numpy().argmax(axis=1)
@@ -44,5 +44,5 @@ def draw() -> Figure:
         plane.text(x, y, text)
     plane.set(xlabel="coefficient of edit 1", ylabel="coefficient of edit 2", aspect="equal")
     plane.grid(visible=False)
-    title = "Both facts survive the merge from ½ on, their composition only from .618 on"
+    title = "Facts survive the merge from 0.5 on, their composition from 0.618 on"
     return finish(figure, title)

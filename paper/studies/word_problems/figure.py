@@ -25,7 +25,7 @@ def draw() -> Figure:
     rare = seen[seen["coverage"].round(4) == 0.0124]
     base, merged = rare[rare["rule"] == "base"], rare[rare["rule"] == "sum"]
     title = (
-        f"With the pair in 1.2% of the two-step problems of pretraining the base solves "
-        f"{percent(base, 'stepwise')}, the sum of two adapters {percent(merged, 'stepwise')}"
+        f"With the pair at 1.2%, the sum solves {percent(merged, 'stepwise')}, "
+        f"the base {percent(base, 'stepwise')}"
     )
     return finish(figure, title)

@@ -325,7 +325,8 @@ class Theorem(Generic[C, W]):
         Parameters
         ----------
         name : str
-            The module's ``__name__``, for example ``loratheory.theorems.composition.routing_reach``.
+            The ``__name__`` of its module, such as
+            ``loratheory.theorems.composition.routing_reach``.
         title : str
             In a module of several theorems the title of this one's document, up to a colon. By
             default the first document is taken, and the label is made of the module's name.

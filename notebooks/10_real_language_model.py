@@ -24,7 +24,8 @@
 # first one, and no test of single facts can show whether it is (`thm:invisible-placement`). A
 # language model was not built to fit this theory. Which of the limits hold in one?
 #
-# **Main idea.** In a small language model, two merged adapters with *new* facts keep their single facts and fail at most two-hop questions. No coefficient of the merge repairs this.
+# **Main idea.** In a small language model, two merged adapters with *new* facts keep their single
+# facts and fail at most two-hop questions. No coefficient of the merge repairs this.
 #
 # **Mechanism.** The cause is *where* the adapters are active. In a *layer split* the hop-1 adapter
 # is active only below some layer, and the hop-2 adapter only from this layer on. The same adapters

@@ -31,8 +31,8 @@
 #
 # Three related questions follow:
 #
-# - How large is the error of the *worst* task at least (`thm:minimax-merge`)?
-# - How large is the error at the worst input at least, if the inputs are unknown
+# - What is the least possible error of the *worst* task (`thm:minimax-merge`)?
+# - What is the least possible error at the worst input, if the inputs are unknown
 #   (`thm:data-free-floor`)?
 # - Which merge is best if the second moments of the inputs are known (`thm:fisher-floor`)?
 #
@@ -184,9 +184,9 @@ verdict = merge_floor.judge(case, best)
 print(f"error {verdict.value:.6f}, lower bound {verdict.bound:.6f}")
 
 # %% [markdown]
-# **The worst task.** We take two equal tasks and an outlier, as in step 3. The output has the
-# weights of the centre. Then it compares the mean with the centre, by the squared error of the
-# worst task.
+# **The worst task.** We take two equal tasks and an outlier, as in step 3. The cell prints the
+# weights of the centre. It then prints the squared error of the worst task, for the mean and for
+# the centre.
 
 # %%
 tasks = tuple(gaussian(rng, 6, 5, 2) * size for size in (1.0, 3.0))

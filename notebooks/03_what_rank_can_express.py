@@ -38,8 +38,8 @@
 # - *Narrow head:* the rank of a form is at most the size of the head. So a narrow head cannot reach
 #   most forms at any rank (`thm:attention-budget`). `thm:attention-reach` says which forms it can
 #   reach.
-# - *Both:* `thm:score-change-rank` bounds the rank of the change of a form. For an invertible
-#   target, biases and ReLUs do not lower the rank that is needed (`thm:relu-necessity`).
+# - *Any head:* `thm:score-change-rank` says by which rank adapters can change the form. For an
+#   invertible target, biases and ReLUs do not lower the rank that is needed (`thm:relu-necessity`).
 #
 # **After this notebook** you can compute the rank that a change of a deep network or of an
 # attention head needs, and say when no rank is enough.
@@ -184,8 +184,8 @@ for each in (2, 3, 4):
 
 # %% [markdown]
 # Now we take a head of size 3 in width 8, which reads inputs 1 to 3. Two scores should change:
-# either two scores among these inputs, or two scores at inputs that the head ignores. The output
-# has the rank that the theorem requires and the rank that `attain` uses.
+# either two scores among these inputs, or two scores at inputs that the head ignores. The cell
+# prints the rank that the theorem requires and the rank that `attain` uses.
 
 # %%
 axes, frozen = np.eye(8), np.eye(3, 8)
@@ -198,9 +198,9 @@ for name, columns in (("inputs that it reads", (1, 2)), ("ignored inputs", (4, 5
 
 # %% [markdown]
 # ## Verify
-# The construction attains the bound on random cases of one to four layers. The targets are far
-# away, near, or singular. Random competitors (`rival`) stay above the bound. Half of them are the
-# construction, moved by as little as one part in $10^{12}$.
+# The construction attains the bound on random cases of one to four layers. Some targets are far
+# from the frozen product, some are near, and some are singular. Random competitors (`rival`) stay
+# above the bound. Half of them are the construction, moved by as little as one part in $10^{12}$.
 
 # %%
 labels = "depth-budget", "half-the-width", "score-change-rank", "attention-reach"

@@ -80,8 +80,8 @@ assert sp.limit(gain, k, sp.oo) == -1
 
 # %% [markdown]
 # The lead is negative for one pair, and lower for more pairs. So the mean loses the composed
-# answer, however accurate the adapters are. The only exception are edits that were trained to be
-# far stronger than their facts need.
+# answer, however accurate the adapters are. Only edits that were trained to be far stronger than
+# their facts need are an exception.
 #
 # **Step 2: gates need not be perfect.** A two-hop question takes two *reads*; each read looks up
 # one fact. At read $j$ the right gate is off with probability $m_j$ (a *miss*). Some wrong gate is
@@ -269,9 +269,9 @@ assert (shares["hop_by_hop"] > 0.95).all()
 
 # %% [markdown]
 # *Two-step prompting* asks the merged model for one fact at a time. The first answer becomes the
-# subject of the second prompt. So the first read has to decide for one answer, and a strength of
-# one half is enough (`thm:clean-up-bridge`). This holds even if pretraining never showed a two-hop
-# question. The cost is one pass per hop, and somebody has to split the question.
+# subject of the second prompt. So the model has to choose one answer after the first hop, and a
+# strength of one half is enough (`thm:clean-up-bridge`). This holds even if pretraining never
+# showed a two-hop question. The cost is one pass per hop, and somebody has to split the question.
 #
 # **What breaks it.** The base model must be able to compose. Gating still works if pretraining
 # showed a quarter of the two-hop questions instead of half. If it showed none, even the oracle
@@ -362,8 +362,9 @@ judge("08.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* A library has 16 adapters, and a two-hop question takes two reads. At
-# each read, every wrong adapter is on with probability 0.004. The right adapter is never off. With
-# which probability does no gate err in a two-hop question? Give the lower bound of the union bound.
+# each read, every wrong adapter is on with probability 0.004. The right adapter is never off. How
+# probable is a two-hop question without any error of a gate? Give the lower bound that follows from
+# the union bound.
 
 # %%
 mine = None

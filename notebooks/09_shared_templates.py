@@ -213,13 +213,12 @@ coverage = stored[stored["part"] == "skill_coverage"].to_dict("records")
 # The left panel shows the fifth kind of pretraining.
 #
 # - Merges gain most if the pair was rare in pretraining.
-# - The mean gains most if about one two-step problem in a hundred was of the pair.
+# - The mean gains most if about 1% of the two-step problems needed this pair.
 # - The sum already gains if pretraining had the five other pairs but never this pair.
 # - If the pair was frequent, the base model needs no merge, and the sum does harm.
 #
-# After pretraining with one-step problems only, training on the test task itself is not enough
-# either. In as many steps as the other adapters, that adapter solves less than half of the
-# problems.
+# Suppose that pretraining had one-step problems only. Then even an adapter that was trained on the
+# test task itself, in as many steps as the others, solves less than half of the problems.
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(

@@ -33,8 +33,8 @@
 # chance.
 #
 # **A common misconception.** "Each adapter works with facts of the base model, so both will work
-# together." A prediction from the accuracy of each adapter with a fact of the base model is nearly
-# always too high.
+# together." A prediction that uses only how each adapter works with facts of the base model is
+# nearly always too high.
 #
 # **After this notebook** you can compare measured accuracies at several coefficients with the
 # limits of the theory. You can compare a prediction with simpler predictions, and say what a layer
@@ -113,8 +113,8 @@ for c in (0.4, 0.55, 0.65, 1.0):
 # people. The hop-2 adapter was trained on the mascots of these countries. The training sets had no
 # two-hop questions. The figure shows accuracies on single facts and on two-hop questions for
 # several combination methods, among them layer splits. The base model knew nothing of these people
-# and mascots. So the theory predicts no range of coefficients in which single facts are right and
-# two-hop answers are wrong.
+# and mascots. For new facts the theory predicts no window: no coefficient at which single facts are
+# right and two-hop answers are wrong.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_methods/table.csv.gz", low_memory=False)
@@ -131,9 +131,9 @@ for seed in range(30):
     assert two_read_region.THEOREM.check(case, two_read_region.attain(case)).holds
 
 # %% [markdown]
-# Now the stored measurements, as means over three fact sets. Accuracy is the share of questions for
-# which the right answer leads among twenty candidates, in percent. Chance is 5%. Both adapters have
-# the same coefficient. They were trained in all layers, or each in its own half of the layers.
+# Now the stored measurements, as means over three fact sets. The table has 20-way accuracy in
+# percent: how often the right answer leads among twenty candidates. Chance is 5%. Both adapters
+# have the same coefficient. They were trained in all layers, or each in its own half of the layers.
 
 # %%
 swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
@@ -296,7 +296,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # - **The countries are real**, and only the people are invented. In a trial with invented
 #   countries, before this experiment, no coefficient gave two-hop answers.
 # - **The sample is small**: three fact sets with twenty questions each. Confidence intervals are
-#   wide, and with three fact sets even wide intervals are too narrow.
+#   wide, and intervals from three fact sets are still too narrow.
 # - **Answers are chosen among candidates.** In most numbers the answer is the best of twenty. Among
 #   all tokens the model often names the country instead of the mascot (columns `two_hop_vocabulary`
 #   and `says_bridge` of the stored table).

@@ -31,9 +31,9 @@
 #
 # **Mechanism.** Single-hop training leaves open in which layers a fact is stored
 # (`thm:free-placement`). The lengths of keys and the learning rates then decide
-# (`thm:least-norm-placement`). A part of the fact ends up in layers that are read before the
-# *bridge*, here the country, is known. Two-hop examples can be answered from later layers only, so
-# they determine the placement. Two *disagreeing* stand-ins give every person or country different
+# (`thm:least-norm-placement`). A part of the fact ends up in early layers, where the *bridge* (here
+# the country) is not yet known. Two-hop examples can be answered from later layers only, so they
+# determine the placement. Two *disagreeing* stand-ins give every person or country different
 # answers, so an adapter that ignores its partner cannot memorise the answers
 # (`thm:stand-in-ceiling`). In the theory the adapter then composes with every partner whose bridges
 # are combinations of the bridges of its stand-ins (`thm:bridge-transfer`).
@@ -94,10 +94,10 @@ assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
 
 # %% [markdown]
 # A two-hop question does not name the subject of the second fact. In its place is the *bridge*,
-# which the update of the partner writes in the first layer. The first layer has been read before
-# the bridge is there, so only the second layer can respond to it. Its output is its part of the
-# fact, times the similarity of two keys: the key of the bridge and the key of the named subject.
-# The part of the fact in the first layer is lost.
+# which the update of the partner writes in the first layer. The first layer responds before the
+# bridge is there, so only the second layer can use it. Its output is its part of the fact, times
+# the similarity of two keys: the key of the bridge and the key of the named subject. The part of
+# the fact in the first layer is lost.
 #
 # **Step 2: why two stand-ins are needed.** Let $s$ stand-ins be active in turn, and let each of
 # them give an entity a different answer. Then each two-hop question has $s$ right answers, one for
@@ -174,7 +174,7 @@ for count in (1, 2):
 # %% [markdown]
 # With one stand-in the two-hop answer gets most of its strength, and with two stand-ins all of it.
 # The partner was active in no training, but its key is a combination of the keys of the stand-ins
-# (`thm:partner-lessons`). How large must an update be that answers the two-hop question in full? We
+# (`thm:partner-lessons`). How large must an update be to answer the two-hop question in full? We
 # compare the least squared norm by the formula with the one that was found.
 
 # %%
@@ -409,7 +409,7 @@ explore(
 # - **One pair, one small model.** Other models are an open question, and so are libraries of many
 #   pairs. The bridges are countries, which the base model knows. Other bridges are open, too.
 # - **The authors share something**: prompt templates, countries, and a list of animals that may be
-#   answers. Each author does not see the adapter of the other author, or its facts.
+#   answers. Neither author sees the adapter, the people or the mascots of the other author.
 # - **Hop-1 facts become less accurate in held-out templates**: 72% of them are right after stand-in
 #   training, and 97% after early-stopped standard training.
 # - **A low loss does not prove that the adapter reads the bridge.** An adapter may recognise *which
@@ -426,8 +426,8 @@ explore(
 #
 # **1.** *(easy, 5 minutes)* A fact was learned from single-hop examples. The key of the named
 # subject has length 3 in the layer before the bridge is known, and length 4 in the layer after it.
-# All learning rates are equal, and the key of the bridge equals the key of the named subject. What
-# is the margin of a two-hop question whose second fact this is?
+# All learning rates are equal, and the key of the bridge equals the key of the named subject. A
+# two-hop question needs this fact as its second fact. What is the margin of the question?
 
 # %%
 mine = None

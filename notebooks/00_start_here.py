@@ -56,26 +56,28 @@ from loratheory.theorems.composition import two_read_region
 #
 # - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb) The least
 #   error of any merge: what the tasks disagree on, and what the rank cuts off. 75 minutes.
-# - **02** [Why does averaging two edits lose the two-hop answer?](02_two_hop_averaging.ipynb) The
-#   golden ratio, and a window in which all single facts are right. 85 minutes.
-# - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb) Many layers make up
-#   for a small rank; which attention heads can be reached. 75 minutes.
-# - **04** [How many facts fit in an adapter?](04_how_many_facts_fit.ipynb) Three meanings of *fit*,
-#   and why merging adds no room. 75 minutes.
-# - **05** [When do two adapters disturb each other?](05_when_adapters_disturb.ipynb) Angles between
-#   row spaces; how many adapters fit side by side. 90 minutes.
-# - **06** [What can a router know?](06_what_a_router_can_know.ipynb) Keys that a router cannot see,
-#   false alarms, and limits of every router. 90 minutes.
+# - **02** [Why does averaging two edits lose the two-hop answer?](02_two_hop_averaging.ipynb)
+#   The golden ratio, and a window in which all single facts are right. 85 minutes.
+# - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb)
+#   Many layers make up for a small rank; which attention heads can be reached. 75 minutes.
+# - **04** [How many facts fit in an adapter?](04_how_many_facts_fit.ipynb)
+#   Three meanings of *fit*, and why merging adds no room. 75 minutes.
+# - **05** [When do two adapters disturb each other?](05_when_adapters_disturb.ipynb)
+#   Angles between row spaces; how many adapters fit side by side. 90 minutes.
+# - **06** [What can a router know?](06_what_a_router_can_know.ipynb)
+#   Keys that a router cannot see, false alarms, and limits of every router. 90 minutes.
 # - **07** [Why can no merge in one layer answer the two-hop
-#   question?](07_why_one_layer_cannot.ipynb) Counting worlds, and the missing bridge. 75 minutes.
+#   question?](07_why_one_layer_cannot.ipynb)
+#   Counting worlds, and the missing bridge. 75 minutes.
 # - **08** [When do combined adapters answer a two-hop question, and how does gating
-#   help?](08_when_reuse_composes.ipynb) Small transformers, and gates under which adapters compose.
-#   90 minutes.
-# - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb) Merged
-#   adapters vote on the next step; small transformers need more than a won vote. 75 minutes.
-# - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb) Two adapters
-#   on 135M parameters: coefficients, layer splits, predictions. 75 minutes.
-# - **11** [Can adapters be trained to compose with unseen partners?](11_training_to_compose.ipynb)
+#   help?](08_when_reuse_composes.ipynb)
+#   Small transformers, and gates under which adapters compose. 90 minutes.
+# - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb)
+#   Merged adapters vote on the next step; small transformers need more than a won vote. 75 minutes.
+# - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
+#   Two adapters on 135M parameters: coefficients, layer splits, predictions. 75 minutes.
+# - **11** [Can adapters be trained to compose with unseen
+#   partners?](11_training_to_compose.ipynb)
 #   Where training puts a fact, and stand-ins for unseen partners. 90 minutes.
 #
 # ## What you need
@@ -139,8 +141,8 @@ assert report.ok
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,
 #   06, 07, 08, 09, 10, 11. First come single adapters and their neighbours, then two hops; the last
 #   three ask whether the same holds for skills and in language models.
-# - **Projects.** Three open questions, each with a way to start, are on the [page for
-#   teaching](../docs/teaching.md), together with the learning objectives.
+# - **Projects.** Three open questions, each with a way to start, are on the
+#   [page for teaching](../docs/teaching.md), together with the learning objectives.
 #
 # All notebooks run from a clean kernel in a minute or less, so a class can start at *Run All*.
 # `make handout` writes them without solutions and without notes for lecturers to `build/handout`.

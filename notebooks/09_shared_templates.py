@@ -159,7 +159,6 @@ SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 # %% [markdown]
 # Three kinds of two-step training problems were tried:
 #
-#
 # - both skills in the other order;
 # - two other skills;
 # - the adapter's own skill, used twice.
@@ -197,7 +196,7 @@ assert solved(rule="composed") > 0.9
 # does the merge.
 #
 # **What must pretraining contain?** The part `skill_coverage` (left panel) compares base models
-# that differ in pretraining. From least to most, pretraining had
+# that differ in pretraining. Pretraining had one of five contents:
 #
 # 1. no word problems;
 # 2. word problems without the words of the two skills;

@@ -268,9 +268,9 @@ assert both["leak"] < neither["leak"] / 4
 
 # %% [markdown]
 # If only one of the two adapters had stand-in training, the accuracy is in between. But in the last
-# two rows the other adapter stopped as soon as its facts were learned. With a standard hop-1
-# adapter of 90 steps, a hop-2 adapter with stand-in training answers 83% (part `rehearsal`). So one
-# of the two authors can be enough.
+# two rows the other adapter stopped as soon as its facts were learned. If the hop-1 adapter had
+# standard training of 90 steps, and the hop-2 adapter had stand-in training, the sum answers 83%
+# (part `rehearsal`). So one of the two authors can be enough.
 #
 # **Late-layer training.** Single-hop training leaves open in which layers a fact is stored, and a
 # two-hop question reads the second fact in late layers only. So an author can train the hop-2

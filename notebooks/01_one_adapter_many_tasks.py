@@ -108,10 +108,10 @@ assert sp.simplify(overlap - cosines) == 0
 
 # %% [markdown]
 # **Step 3: the worst task.** Take two tasks first. By the triangle inequality
-# $\|\Delta_1-\Delta_2\|\le\|\Delta-\Delta_1\|+\|\Delta-\Delta_2\|$. So every $\Delta$ has a
-# distance to one of the two tasks that is at least half of the distance between them. The mean has
-# exactly this distance to both tasks. (The same inequality for the outputs $\Delta x$ bounds the
-# error at the worst input $x$: `thm:data-free-floor`.)
+# $\|\Delta_1-\Delta_2\|\le\|\Delta-\Delta_1\|+\|\Delta-\Delta_2\|$. So the distance of $\Delta$ to
+# one of the two tasks is at least half of the distance between the tasks. For the mean, both
+# distances are exactly this half. (The same inequality for the outputs $\Delta x$ bounds the error
+# at the worst input $x$: `thm:data-free-floor`.)
 #
 # Now take any number of tasks. The largest squared error is at least any *weighted* mean of the
 # squared errors. So step 1, with weights, gives a lower bound for each choice of weights. The

@@ -104,9 +104,9 @@ assert sp.expand(difference - (f1 + m1) * (f2 + m2)) == 0
 
 # %% [markdown]
 # ## Construct
-# We begin with the exact memory of notebook 02, which makes two reads in a row. Both edits have a
-# coefficient, called weight below. First the two weights add up to one, then both are one. By how
-# much does the composed answer lead?
+# We begin with the exact memory of notebook 02, which makes two reads in a row. Each edit has a
+# coefficient. First the two coefficients add up to one, and then both are one. By how much does the
+# composed answer lead?
 
 # %%
 rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ memory = two_read_region.attain(
 )
 for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
     new, *others = memory.output(keys[0][:, 0], weights)
-    print(f"weights {weights}: the composed answer leads by {new - max(others):+.2f}")
+    print(f"coefficients {weights}: the composed answer leads by {new - max(others):+.2f}")
 
 # %% [markdown]
 # Only at full strength does the composed answer lead, and gates can give full strength to both

@@ -296,7 +296,7 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # - **The countries are real**, and only the people are invented. In a trial with invented
 #   countries, before this experiment, no coefficient gave two-hop answers.
 # - **The sample is small**: three fact sets with twenty questions each. Confidence intervals are
-#   wide, and intervals from three fact sets are still too narrow.
+#   wide, and from three fact sets they still underestimate the uncertainty.
 # - **Answers are chosen among candidates.** In most numbers the answer is the best of twenty. Among
 #   all tokens the model often names the country instead of the mascot (columns `two_hop_vocabulary`
 #   and `says_bridge` of the stored table).

@@ -32,7 +32,7 @@
 # **Mechanism.** Single-hop training leaves open in which layers a fact is stored
 # (`thm:free-placement`). The lengths of keys and the learning rates then decide
 # (`thm:least-norm-placement`). A part of the fact ends up in early layers, where the *bridge* (here
-# the country) is not yet known. Two-hop examples can be answered from later layers only, so they
+# the country) is not yet known. Only later layers can answer two-hop examples, so these examples
 # determine the placement. Two *disagreeing* stand-ins give every person or country different
 # answers, so an adapter that ignores its partner cannot memorise the answers
 # (`thm:stand-in-ceiling`). In the theory the adapter then composes with every partner whose bridges

@@ -10,12 +10,11 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from theorems.owed import attack, example, over, road, symmetry, theorem_of
+from theorems.owed import example, over, road, symmetry, theorem_of
 
 from loratheory.lowrank import LowRank, gaussian, orthonormal
 from loratheory.theorems.composition import (
     clean_up_bridge,
-    composition_merge,
     placement,
     routing_reach,
     template_vote,
@@ -30,7 +29,6 @@ from loratheory.theorems.composition.two_read_region import (
     threshold,
     window,
 )
-from loratheory.toy import LinearChain
 
 
 def turned(prompt, rng, values=False):
@@ -222,39 +220,6 @@ def all_orders_together_are_the_model_itself(case, rng):
 @symmetry("composition-order", size=6)
 def size_and_rotation_of_all_frames(case, rng):
     yield replace(case, prompt=turned(case.prompt, rng, values=True)), 1.0
-
-
-# composition merge
-
-
-@example(composition_merge)
-def keys_at_a_cosine_of_three_fifths_are_missed_by_four_fifths():
-    """Keys (1, 0) and (3, 4)/5; at right angles all is missed, in one direction nothing."""
-    assert 1 - Fraction(3, 5) ** 2 == Fraction(4, 5) ** 2
-    case = composition_merge.Case(np.array([[1.0], [0.0]]), np.array([[3.0], [4.0]]), 2)
-    y, z, k1, k2 = np.eye(2)[:, :1], np.eye(2)[:, 1:], np.array([[1.0, 0]]), np.array([[0.6, 0.8]])
-    none = LowRank(0 * y, k1)
-    chain = LinearChain((none, none), (LowRank(k2.T, y.T),), (LowRank(y, k1), LowRank(z, k2)))
-    merges = ((0.0, 0.6), 0.8), ((0.0, 0.0), 1.0), ((1.0, 1.0), 1.8**0.5)
-    yield case, 0.8, *((composition_merge.Merged(chain, c), error) for c, error in merges)
-    one, eye = np.ones((1, 1)), np.eye(3)
-    yield composition_merge.Case(one, one, 2), 0.0
-    yield composition_merge.Case(eye[:, :1], eye[:, 1:], 2), 1.0
-    yield composition_merge.Case(eye, eye[:, :1], 2), 0.0
-
-
-@attack(composition_merge, rel=1e-12)
-def at_right_angles_projections_find_nothing_and_say_so():
-    yield composition_merge.Case(np.eye(4)[:, :2], np.eye(4)[:, 2:], 3), 1.0
-
-
-@symmetry(composition_merge)
-def rotation_size_and_gauge(case, rng):
-    d = len(case.first)
-    turn, found = 1e3 * orthonormal(rng, d, d), composition_merge.attain(case)
-    yield replace(case, first=turn @ case.first, second=-(turn @ case.second)), 1.0
-    again = replace(found, chain=regauged(found.chain))
-    yield case, 1.0, (again, composition_merge.measure(case, found))
 
 
 # routing reach
@@ -454,19 +419,6 @@ def reads_that_hold_nothing_and_entities_of_another_length(case, rng):
     yield replace(case, entities=turn @ case.entities), 1.0
     yield replace(case, edits=idle[0], facts=idle[1]), 1.0
     yield replace(case, edits=3 * case.edits, facts=3 * case.facts), 3.0**case.hops
-
-
-@symmetry("even-edits")
-def more_reads_move_no_border(case, _):
-    reads = case.edits.shape[1]
-    yield two_read_region.even(reads + (7 if reads > 2 else 0), case.entities, case.hops), 1.0
-
-
-@example("even-edits")
-def twice_the_golden_ratio_over_two_reads():
-    yield two_read_region.even(2, np.eye(7)), 2 * (5**0.5 - 1) / 2
-    yield two_read_region.even(5, np.eye(7)), 1.0
-    yield two_read_region.even(4, np.eye(4), hops=1), 0.5
 
 
 @road("spread-region")

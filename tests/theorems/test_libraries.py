@@ -173,31 +173,6 @@ def lines_planes_and_a_library_that_fits():
         yield case, interference.bound_packing(case)
 
 
-# sum capacity
-
-
-@example("sum-capacity")
-def one_standard_error_two_against_each_other_and_94_adapters_of_width_256():
-    """Q(1) for a row as long as the margin in width one; 256/z², z = 1.645, by hand."""
-    tail = 0.15865525393145707
-    yield interference.Summed(np.ones((1, 1)), 1.0), tail
-    yield interference.Summed(np.array([[3.0, 0.0], [0.0, 4.0]]), 5 / math.sqrt(2)), tail
-    yield interference.Summed(np.array([[3.0, 1.0], [-3.0, -1.0]]), 0.1), 0.0
-    assert interference.largest_sum(256, 0.5, 0.5, 0.05) == 94
-    assert interference.failure(0.5 * math.sqrt(94), 256, 0.5) < 0.05
-    assert interference.failure(0.5 * math.sqrt(95), 256, 0.5) > 0.05
-    assert interference.largest_sum(4, 1.0, 1.0, tail) == 4  # met with equality
-    assert interference.largest_sum(256, 1.0, 0.5, 0.05) == 256  # no more are at right angles
-
-
-@symmetry("sum-capacity")
-def units_rotation_order_and_adapters_in_parts(case, rng):
-    n = case.rows.shape[1]
-    parts = np.concatenate([case.rows / 2] * 2)[rng.permutation(2 * len(case.rows))]
-    other = replace(case, rows=3 * parts @ orthonormal(rng, n, n), margin=3 * case.margin)
-    yield other, 1.0
-
-
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.3])
 def test_energies_of_the_sum_and_of_gates(threshold):
     """The response itself, not its square root of a law: pseudo-inverses and random responses."""

@@ -5,11 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from theorems.owed import LINES, SILENT, attack, example, floats, lines, moved, road, symmetry
+from theorems.owed import LINES, SILENT, attack, example, lines, moved, road, symmetry
 
 from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import LowRank, from_dense, orthonormal
@@ -90,68 +89,6 @@ def orthogonal_row_spaces_are_just_added_and_one_adapter_twice_is_not_its_double
 @symmetry(interpolating_merge, conditioned=True)
 def size_rotation_order_and_gauge_of_adapters(case, rng):
     yield interpolating_merge.Case(moved(case.updates, rng, 3.0)[0]), 3.0
-
-
-# merge collapse
-
-
-@example("merge-collapse")
-def entry_12_of_the_merge_is_minus_three_quarters_whatever_the_data_weigh():
-    pair, looks = lines(np.eye(2)), (np.array([0.0, 1.0]), np.array([1.0, 0.0]))
-    case = interpolating_merge.Compared(pair, *looks)
-    data = ((w * pair[0].down.T, pair[1].down.T) for w in (1e-3, 1.0, 1e3))
-    yield case, -3 / 4, *((part, -3 / 4) for part in data)
-    yield interpolating_merge.Compared((*pair, SILENT), *looks), -3 / 4
-    yield interpolating_merge.Compared((SILENT,), *looks), 0.0
-
-
-@example("merge-collapse")
-def three_kinds_of_data_give_one_merge_in_exact_rationals():
-    """Dense Gram matrices, exact pseudo-inverse: oblique row spaces of rank 2 and 1 in width 4."""
-    reads = sp.Matrix([[1, 2, 0, 1], [0, 1, 1, 0]]), sp.Matrix([[1, 1, 0, -1]])
-    ups = sp.Matrix([[1, 0], [2, -1]]), sp.Matrix([1, 3])
-    tasks = [up * rows for up, rows in zip(ups, reads, strict=True)]
-    mixed = [reads[0].T * sp.Matrix([[1, 2], [0, 3]]), 5 * reads[1].T]
-    data = [[rows.T for rows in reads], mixed, [task.T for task in tasks]]  # the last is WUDI's
-    grams = [[x * x.T for x in part] for part in data]
-    merges = [(tasks[0] * g + tasks[1] * h) * (g + h).pinv() for g, h in grams]
-    assert merges[0] == merges[1] == merges[2]
-    exact = float((sp.Matrix([[2, 1]]) * merges[0] * sp.Matrix([1, 0, 3, -2]))[0])
-    updates = tuple(LowRank(floats(up), floats(rows)) for up, rows in zip(ups, reads, strict=True))
-    case = interpolating_merge.Compared(
-        updates, np.array([1.0, 0.0, 3.0, -2.0]), np.array([2.0, 1.0])
-    )
-    yield case, exact, *((tuple(map(floats, part)), exact) for part in data)
-
-
-@road("merge-collapse", conditioned=True)
-def it_is_the_interpolating_merge_and_regmean_as_published(case, rng):
-    merged = interpolating_merge.attain(interpolating_merge.Case(case.updates))
-    yield case, float(case.direction @ (merged @ case.query))
-    data = interpolating_merge.rival_collapse(case, rng)
-    grams = [x @ x.T for x in data]
-    top = sum(low.dense() @ gram for low, gram in zip(case.updates, grams, strict=True))
-    answer = float(case.direction @ top @ np.linalg.pinv(sum(grams), rcond=1e-11) @ case.query)
-    room = (
-        1e-7
-        * interpolating_merge.scale_collapse(case)
-        * interpolating_merge.condition_collapse(case)
-    )
-    assert abs(answer - interpolating_merge.bound_collapse(case)) <= room
-
-
-@symmetry("merge-collapse", conditioned=True)
-def sizes_rotation_and_order_of_adapters(case, rng):
-    updates, left, right = moved(case.updates, rng, 2.0)
-    yield interpolating_merge.Compared(updates, right @ case.query, left @ case.direction / 2), 2.0
-    sizes = 10.0 ** rng.uniform(-7, 7, len(updates))
-    other = tuple(low * float(s) for low, s in zip(case.updates, sizes, strict=True))
-    one = replace(case, updates=other)
-    larger = replace(one, query=1e6 * case.query, direction=1e3 * case.direction)
-    factor = (
-        1e9 * interpolating_merge.bound_collapse(one) / interpolating_merge.bound_collapse(case)
-    )
-    yield larger, factor
 
 
 # interpolation price

@@ -194,7 +194,7 @@ def wrong_answers_by_the_density_of_the_largest_foreign_score(case, _):
     yield case, 1 - wrong
 
 
-# soft and hard routing
+# soft routing
 
 
 def asked(*joint):
@@ -213,15 +213,7 @@ def of_two_inputs_one_certain_and_one_in_three_ways():
     yield asked([1.0]), 0.0
 
 
-@example("hard-routing")
-def the_likelier_of_two_is_wrong_one_time_in_three_and_misses_by_two():
-    case = asked([0.25, 0.5, 0], [1 / 12, 1 / 12, 1 / 12])
-    yield case, 2 * (0.25 + 2 / 12), (np.eye(3)[[0, 0]], 2 * (0.5 + 2 / 12))
-    yield asked([0.0, 1.0]), 0.0, (np.array([[1.0, 0.0]]), 2.0)
-
-
 @symmetry("soft-routing")
-@symmetry("hard-routing")
 def order_of_inputs_and_adapters_a_turn_and_an_input_asked_in_two_parts(case, rng):
     wide = case.answers.shape[1]
     order, names = rng.permutation(len(case.joint)), rng.permutation(case.joint.shape[1])
@@ -273,24 +265,6 @@ def an_input_in_two_parts_and_names_of_adapters(case, rng):
 def two_and_five_adapters_by_descent():
     for case in (told(2, 0.1), told(5, 0.3)):
         yield case, router_limit.bound_information(case)
-
-
-@example("scattered-inputs")
-def one_key_says_nothing_and_covariances_multiply():
-    yield np.zeros((1, 1)), 0.0, (np.ones((3, 1)), 0.0)
-    yield np.diag([3.0, 8.0]), log(6)
-    yield np.array([[2.0, 1.0], [1.0, 2.0]]), log(8) / 2
-    # two keys far apart say one bit
-    yield np.array([[100.0]]), log(101) / 2, (np.array([[-10.0], [10.0]]), log(2))
-
-
-@symmetry("scattered-inputs")
-def a_turn_of_all_keys(spread, rng):
-    turn = orthonormal(rng, len(spread), len(spread))
-    keys = router_limit.rival_scattered(spread, rng)
-    information = router_limit.measure_scattered
-    assert information(spread, keys + 1) == pytest.approx(information(spread, keys), abs=1e-9)
-    yield turn @ spread @ turn.T, 1.0
 
 
 # threshold samples

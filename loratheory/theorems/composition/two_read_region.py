@@ -161,14 +161,11 @@ l_i}`. The sum over reads is :math:`\omega` of these, linear in each argument: :
 c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`.
 :math:`\square`
 
-**Corollary (even edits).** Two linked edits at one coefficient c ≥ 0 over linearly independent
-entities, spread evenly over L ≥ 3 reads of a residual stream, answer the two-hop prompt over old
-facts that sit in the first and in the last read, the old bridge unedited, iff c > 1 (over two reads
-iff c > √5 − 1), where single hops need c > 1/2.
-
-The order masses are 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. That the target outdoes the old
-answer of the new bridge is :math:`c_2 > 1`; that it outdoes the old answer of the old bridge is
-:math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows for :math:`L \ge 3`.
+*Even edits* of facts in the first and in the last of :math:`L` reads have the order masses 1,
+:math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. The target outdoes the old answer of the new bridge iff
+:math:`c_2 > 1`, and that of the old bridge iff :math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows
+for :math:`L \ge 3`: two hops need :math:`c > 1` (over two reads :math:`c > \sqrt5 - 1`), where
+single hops need :math:`c > 1/2`.
 
 **What it tells someone who merges adapters.** Adapters in every layer compose as if they sat in one
 layer each, if training spreads an edit as pretraining spread the fact. If it spreads edits evenly
@@ -967,46 +964,6 @@ CONTROLS_SPREAD = (
 )
 
 
-# Even edits over facts in the first and the last read
-
-
-def even(reads: int, entities: Float[Array, "d n"], hops: int = 2) -> Spread:
-    """Return whole edits spread evenly over these reads, of facts in the first and the last one."""
-    facts = np.eye(reads)[[0, -1][:hops]]
-    return Spread((1.0,) * hops, np.full_like(facts, 1 / reads), facts, entities)
-
-
-def border(reads: int, hops: int = 2) -> float:
-    """Return the coefficient above which two edits compose or, if `hops` is 1, one survives."""
-    if hops == 1:
-        return 0.5
-    return 1.0 if reads >= 3 else 5**0.5 - 1
-
-
-def measure_even(case: Spread, stream: Stream) -> float:
-    """Return the common coefficient at which the measured margin is 0, found by Brent's method."""
-
-    def _margin(c: float) -> float:
-        return measure_spread(replace(case, coefficients=(c,) * case.hops), stream)
-
-    return float(brentq(_margin, 0.3, 3.0, xtol=1e-15))
-
-
-def draw_even(rng: np.random.Generator, size: int) -> Spread:
-    """Draw one or two edits, and two to eight reads over which they are spread evenly."""
-    hops = 1 if rng.random() < 0.25 else 2
-    return even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
-
-
-_EVEN = even(3, _FRAME)
-
-CONTROLS_EVEN = (
-    Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(_EVEN, entities=_TWICE))),
-    Control("edits where their facts are", EDITS, partial(_built, _EVEN, edits=_EVEN.facts)),
-    Control("facts spread as evenly", FACTS, partial(_built, _EVEN, facts=_EVEN.edits)),
-)
-
-COMPUTE_EVEN = (border,)
 COMPUTE = (threshold, strength_needed, window)
 COMPUTE_PERTURBED = (safe_threshold,)
 
@@ -1029,17 +986,4 @@ ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
 
 SPREAD: Theorem[Spread, Stream] = Theorem.of(__name__, "spread region", "_spread")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    PERTURBED,
-    ORDER,
-    SPREAD,
-    SPREAD.clause(
-        "even edits",
-        "_even",
-        bound=lambda case: border(case.edits.shape[1], case.hops),
-        attain=attain_spread,
-        rival=rival_spread,
-        scale=lambda _: 10.0,
-        condition=condition_spread,
-    ),
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (PERTURBED, ORDER, SPREAD)

@@ -556,20 +556,8 @@ def draw_perturbed(rng: np.random.Generator, size: int) -> Disturbed:
 
 
 def bound_perturbed(case: Disturbed) -> float:
-    """Return the least margin of the right answer under the case's interference.
-
-    Whole edits, and two equal hops over old facts, have closed forms; else wrong tokens are
-    compared.
-    """
-    coefficients, interference = case.prompt.coefficients, case.interference
-    # two closed forms, so that the table of wrong tokens is itself checked
-    if set(coefficients) == {1.0}:
-        return 1 - 2 * sum(interference)
-    c, e = coefficients[0], interference[0]
-    alike = coefficients == (c, c) and interference == (e, e)
-    if alike and case.prompt.pattern == "overwrite" and 0 <= c <= 1:
-        return c**2 + c - 1 - (c + 3) * e
-    return least_margin(coefficients, interference, case.prompt.pattern)
+    """Return the least margin of the right answer under the case's interference."""
+    return least_margin(case.prompt.coefficients, case.interference, case.prompt.pattern)
 
 
 def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
@@ -708,11 +696,6 @@ def bound_order(case: Interacting) -> float:
     return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
 
 
-def attain_order(case: Interacting) -> LinearChain:
-    """Return memories, edits and bridges of least norm that hold the prompt's facts."""
-    return attain(case.prompt)
-
-
 def measure_order(case: Interacting, model: LinearChain) -> float:
     """Return the right answer's logit in f_q, q being the case's `order`."""
     prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
@@ -729,11 +712,6 @@ def measure_order(case: Interacting, model: LinearChain) -> float:
                     together += (-1) ** (size - len(subset)) * answer
             logit += math.prod(prompt.coefficients[hop] for hop in on) * together
     return logit
-
-
-def rival_order(case: Interacting, rng: np.random.Generator) -> LinearChain:
-    """Return weights that hold the same facts and do anything to other inputs."""
-    return rival(case.prompt, rng)
 
 
 def _ordered(control: Control[Prompt, LinearChain]) -> tuple[Interacting, LinearChain]:
@@ -898,10 +876,8 @@ def measure_spread(case: Spread, stream: Stream) -> float:
 def scale_spread(case: Spread) -> float:
     """Return a bound of the logits, the unit of rounding errors."""
     # each read multiplies the state by at most one plus these shares
-    size = 1.0
-    for c, edits, facts in zip(
-        case.coefficients, _rows(case.edits), _rows(case.facts), strict=True
-    ):
+    size, shares = 1.0, zip(_rows(case.edits), _rows(case.facts), strict=True)
+    for c, (edits, facts) in zip(case.coefficients, shares, strict=True):
         size *= 1 + sum(map(abs, facts)) + 2 * abs(c) * sum(map(abs, edits))
     return size
 
@@ -979,6 +955,8 @@ ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     __name__,
     "composition order",
     "_order",
+    attain=lambda case: attain(case.prompt),
+    rival=lambda case, rng: rival(case.prompt, rng),
     # what may cancel between subsets
     scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
     condition=lambda case: condition(case.prompt),

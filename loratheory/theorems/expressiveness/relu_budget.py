@@ -333,13 +333,9 @@ def adversary_necessity(case: depth_budget.Case, rng: np.random.Generator) -> Ki
     return _realised(case, depth_budget.adversary(masked, rng), pattern)
 
 
-def _square(case: depth_budget.Case, _: Kinked) -> bool:
-    return all(weight.shape == case.target.shape for weight in case.weights)
-
-
 ASSUMPTIONS_NECESSITY = {
     RANK: lambda case, trial: all(low.width <= case.rank for low in trial.updates),
-    SQUARE: _square,
+    SQUARE: lambda case, _: all(w.shape == case.target.shape for w in case.weights),
 }
 
 _ALL = np.ones((2, 2), bool)

@@ -58,14 +58,6 @@ class Case:
     weights: tuple[float, ...]
     rank: int
 
-    def __post_init__(self) -> None:
-        """Raise ValueError if shapes or widths differ or if weights and adapters do not match."""
-        shapes = {(low.shape, low.width) for low in self.adapters}
-        if len(shapes) != 1 or len(self.weights) != len(self.adapters):
-            given = f"adapters of (shape, width) {sorted(shapes)}, {len(self.weights)} weights"
-            message = f"{given}: give adapters whose shapes and widths agree, one weight each"
-            raise ValueError(message)
-
 
 def factor_mean(case: Case) -> LowRank:
     """Return the adapter whose two factors are the weighted means of the adapters' factors."""

@@ -577,8 +577,8 @@ def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
 
 def scale_perturbed(case: Disturbed) -> float:
     """Return a bound of the logits, the unit of rounding errors."""
-    pairs = zip(case.prompt.coefficients, case.interference, strict=True)
-    return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
+    sizes = np.abs(case.prompt.coefficients) + np.array(case.interference)
+    return float(np.prod(1 + 2 * sizes))
 
 
 def _values(prompt: Prompt) -> list[Array]:
@@ -807,13 +807,12 @@ def order_mass(rows: Sequence[Sequence[float]]) -> float:
     It is the sum over increasing reads of the products of the shares there; costs ``O(hops
     reads)``.
     """
-    before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
+    before = here = np.ones(len(rows[0]))  # by read: the mass of all earlier hops in earlier reads
     # hop by hop: a fact counts at reads after those of the hop before
-    here = list(before)
     for row in rows:
-        here = [float(share) * mass for share, mass in zip(row, before, strict=True)]
-        before = [math.fsum(here[:read]) for read in range(len(here))]
-    return math.fsum(here)
+        here = np.array(row) * before
+        before = np.append(0.0, np.cumsum(here)[:-1])
+    return float(np.sum(here))
 
 
 def _rows(shares: Array) -> list[list[float]]:
@@ -944,7 +943,7 @@ COMPUTE = (threshold, strength_needed, window)
 COMPUTE_PERTURBED = (safe_threshold,)
 
 THEOREM: Theorem[Prompt, LinearChain] = Theorem.of(
-    __name__, scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
+    __name__, scale=lambda case: float(np.prod(1 + 2 * np.abs(case.coefficients)))
 )
 
 PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
@@ -958,7 +957,7 @@ ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     attain=lambda case: attain(case.prompt),
     rival=lambda case, rng: rival(case.prompt, rng),
     # what may cancel between subsets
-    scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
+    scale=lambda case: float(np.prod(2 + 2 * np.abs(case.prompt.coefficients))),
     condition=lambda case: condition(case.prompt),
 )
 

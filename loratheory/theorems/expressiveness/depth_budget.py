@@ -49,7 +49,7 @@ from loratheory.theorems._arrays import (
     spectral_norm,
 )
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._steering import product_of, steer
+from loratheory.theorems.expressiveness._steering import adapted, product_of, steer
 
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); attainment without their second condition: own"
@@ -107,8 +107,7 @@ def attain(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of the adapted network's product less the target."""
-    adapted = (w + low.dense() for w, low in zip(case.weights, updates, strict=True))
-    return spectral_norm(product_of(adapted) - case.target)
+    return spectral_norm(product_of(adapted(case.weights, updates)) - case.target)
 
 
 def scale(case: Case) -> float:
@@ -132,7 +131,7 @@ def adversary(case: Case, rng: np.random.Generator) -> Updates:
     """Return updates that alternating least squares fits to one layer after the other."""
     updates = [LowRank(w[:, :0], w[:0]) for w in case.weights]
     for index in list(range(len(updates))) * 4:
-        layers = [w + low.dense() for w, low in zip(case.weights, updates, strict=True)]
+        layers = adapted(case.weights, updates)
         before = product_of((np.eye(len(layers[0].T)), *layers[:index]))
         after = product_of((np.eye(len(layers[index])), *layers[index + 1 :]))
         # what the product lacks when this layer is as it was

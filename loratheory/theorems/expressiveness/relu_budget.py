@@ -90,6 +90,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye, largest, norm, spectral_norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
+from loratheory.theorems.expressiveness._steering import adapted
 
 SENSE = "upper"
 SOURCE = "Zeng and Lee (2024); any invertible weights, sharp constant: own"
@@ -136,7 +137,7 @@ class Case:
 
     def layers(self, updates: tuple[LowRank, ...]) -> list[Array]:
         """Return the frozen layers with updates added, first layer first."""
-        return [w + low.dense() for w, low in zip(self.network.weights, updates, strict=True)]
+        return adapted(self.network.weights, updates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,12 +293,11 @@ def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
     """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
     product = eye(state, state.shape[0])
-    layers = zip(case.weights, trial.updates, trial.biases, strict=True)
-    for weight, low, bias in layers:
-        before = (weight + low.dense()) @ state + bias
+    for layer, bias in zip(adapted(case.weights, trial.updates), trial.biases, strict=True):
+        before = layer @ state + bias
         # a dead unit has slope 0: its row of the Jacobian vanishes
         alive = xp.astype(before > 0, state.dtype)
-        product = alive[:, None] * ((weight + low.dense()) @ product)
+        product = alive[:, None] * (layer @ product)
         state = alive * before
     return spectral_norm(product - case.target)
 
@@ -305,9 +305,9 @@ def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
 def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Array) -> Kinked:
     """Return a trial with biases such that at input 0 just the units of `pattern` are active."""
     state, biases = np.zeros(case.weights[0].shape[1]), []
-    for weight, low, row in zip(case.weights, updates, pattern, strict=True):
+    for layer, row in zip(adapted(case.weights, updates), pattern, strict=True):
         # each bias puts its unit one above or one below its kink
-        biases.append(np.where(row, 1.0, -1.0) - (weight + low.dense()) @ state)
+        biases.append(np.where(row, 1.0, -1.0) - layer @ state)
         state = np.where(row, 1.0, 0.0)
     return Kinked(updates, tuple(biases), np.zeros(case.weights[0].shape[1]))
 

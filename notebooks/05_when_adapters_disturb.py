@@ -219,7 +219,7 @@ for count in (4, 6, 12, 24):
 
 # %% [markdown]
 # Designing the row spaces helps small libraries only. **One after another**: how strongly are the
-# first adapter's two facts still answered after more and more adapters? The mean over 4,000
+# first adapter's two facts still answered after more and more adapters? The mean over 1,000
 # libraries of width 16 stands beside the law of step 7.
 
 # %%

@@ -62,7 +62,7 @@ class Case:
     width: int
     rank: int
     later: int
-    trials: int = 4000
+    trials: int = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +103,11 @@ def measure(case: Case, taught: Taught) -> float:
 
 def _spread(case: Case) -> float:
     """Return six standard errors of the measured mean strength."""
-    # the strength ⟨k, y⟩ is at most ‖y‖, whose mean square is the law too
-    left = bound(case)
-    return 6 * (left * (1 - left) / case.trials) ** 0.5
+    n, r, left = case.width, case.rank, bound(case)
+    # the mean square splits into the part along a key and the rest
+    rest = (1 - r / n - r * (n - r) / ((n - 1) * (n + 2))) ** case.later
+    square = left / n + (1 - 1 / n) * rest
+    return 6 * (max(0.0, square - left**2) / case.trials) ** 0.5
 
 
 def _wanted(case: Case, taught: Taught, place: int) -> Array:

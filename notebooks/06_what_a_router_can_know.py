@@ -43,8 +43,7 @@
 #    probability that its rate of false alarms is above $\alpha$ is $(1-\alpha)^N$, whatever the
 #    continuous distribution of the responses (`thm:threshold-samples`).
 # 6. If the adapters' answers are orthonormal, the best router that mixes them is left with at least
-#    half the squared error of the best one that must choose (`thm:soft-routing`,
-#    `thm:hard-routing`).
+#    half the squared error of the best one that must choose (`thm:soft-routing`).
 # 7. If inputs say $I$ nats about their adapter, no router is right with probability $P$ among more
 #    than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
@@ -242,9 +241,10 @@ for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {gates.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
-# Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats (`thm:scattered-inputs`). So
-# claim 7 with $P=.9$ gives a ceiling for all keys four standard deviations long. The keys above
-# reach .9 for hardly more than a hundred adapters:
+# Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats: of all distributions with
+# their covariance the normal one has the largest entropy. So claim 7 with $P=.9$ gives a ceiling
+# for all keys four standard deviations long. The keys above reach .9 for hardly more than a hundred
+# adapters:
 
 # %%
 print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
@@ -256,7 +256,7 @@ print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
-labels += "threshold-samples", "soft-routing", "hard-routing", "router-information", "arrow-law"
+labels += "threshold-samples", "soft-routing", "router-information", "arrow-law"
 claims = [*map(theorem, labels)]
 for claim in claims:
     for seed in range(40):

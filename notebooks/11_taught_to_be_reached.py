@@ -260,23 +260,12 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
     print(f"{rule:12} c = {c}: {group['two_hop_vocabulary'].mean():.2f}")
 
 # %% [markdown]
-# One prediction clearly failed. *Portability* (`reach` in the table) is the share of facts that an
-# adapter alone answers where the subject is only described. We expected that the portability of two
-# adapters would predict how well their sum composes. Its rival is a per-condition baseline: the
-# mean two-hop accuracy of each training condition over the other seeds. Which ranks sums better?
-
-# %%
-alone = {}
-for rule, name in (("first alone", "reach_1"), ("second alone", "reach_2")):
-    one = rows[rows["rule"] == rule]
-    alone[name] = one.set_index(["seed", "recipe"])[name]
-fared = added[added["first"] == added["second"]].set_index(["seed", "recipe"])["two_hop_vocabulary"]
-reach = (alone["reach_1"] * alone["reach_2"]).reindex(fared.index)
-recipe = fared.groupby("recipe").transform(lambda x: (x.sum() - x) / (len(x) - 1))  # other seeds
-for name, guess in (("portability", reach), ("per-condition baseline", recipe)):
-    print(f"{name:22} ranks sums with a correlation of {guess.corr(fared, method='spearman'):.2f}")
-
-# %% [markdown]
+# One prediction clearly failed. *Portability* is the share of facts that an adapter alone answers
+# where the subject is only described. We expected that the portability of two adapters would
+# predict how well their sum composes. Its rival is a per-condition baseline: the mean two-hop
+# accuracy of each training condition over the other seeds. Portability ranked the sums with a
+# Spearman correlation of 0.59, the baseline with 0.81 (measured at commit 80181100).
+#
 # The baseline, which never looks at an adapter, does better. So measure the thing itself: two-hop
 # questions with a *held-out stand-in*, one that was active in no training. `loratheory train` does
 # that, and writes the result on the adapter's card.

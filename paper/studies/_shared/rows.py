@@ -2,51 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from loratheory.shapes import Float
-from loratheory.tasks.prompts import joined
-from loratheory.tasks.two_hop import every, plain
-from loratheory.toy.transformer import ATTENTION, Adapt, Lora
-from paper.studies._shared.answers import accuracies, accuracy
-from paper.studies._shared.bases import PARTS, Bases, PlainSetting, grown
-from paper.studies._shared.library import acting, added, rule
+from loratheory.toy.transformer import ATTENTION, Lora
+from paper.studies._shared.answers import accuracies
+from paper.studies._shared.bases import PlainSetting, grown
+from paper.studies._shared.library import acting, rule
 from paper.studies._shared.run import Row
-from paper.studies._shared.training import Taught, Teaching, learned, library, retrained
-
-
-def by_part(bases: Bases, passes: str) -> dict[str, float]:
-    """Return the accuracies of one base without adapters on each part of its questions.
-
-    Parts are single ``facts`` and the two-hop questions of each of `PARTS`; NaN for an empty one.
-    """
-    [facts], [parts] = bases.worlds, bases.splits
-    single = [plain(facts, every(facts, start=hop, hops=1)) for hop in range(facts.hops)]
-    found = {"facts": accuracy(bases, [joined(single)], None, passes).item()}
-    for name in PARTS:
-        asked = plain(facts, getattr(parts, name)).final()
-        found[name] = accuracy(bases, [asked], None, passes).item() if len(asked) else nan
-    return found
-
-
-def recall(
-    library: Taught, by_hop: Sequence[Sequence[Adapt]], times: float, pair: int | None = None
-) -> Float[np.ndarray, " E"]:
-    """Return the share of edited facts that are answered if only the adapters of their hop act.
-
-    All adapters of the hop act, multiplied by `times`; the facts are those of one pair, or all.
-    """
-    right = []
-    for number in range(library.asked) if pair is None else [pair]:
-        for hop, adapters in enumerate(by_hop):
-            act = added(adapters, [times] * len(adapters))
-            right.append(accuracy(library.bases, library.facts(hop, number), act))
-    return np.asarray(np.mean(right, axis=0))
-
+from paper.studies._shared.training import Taught, Teaching, library, retrained
 
 Arm = tuple[str, Any, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
 """One way of using adapters: its name, the method or what acts for each pair, and further columns,
@@ -98,23 +63,6 @@ def expert(of: Taught) -> Lora:
     """
     teaching = replace(of.teaching, modules=ATTENTION)
     return library(of.bases, teaching, ("direct",)).others["direct"][0]
-
-
-def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
-    """Train one adapter of this rank for each hop on the facts of all pairs at once.
-
-    They rehearse the same old facts as the first pair. The cost is proportional to all facts.
-    """
-    teaching = replace(of.teaching, rank=rank)
-    made = []
-    for hop in range(of.bases.setting.hops):
-        data = []
-        for each in zip(*of.lessons, strict=True):
-            # Rehearsed are those of the first pair, so that only the number of edits grows.
-            facts = [one.hops[hop].taught for one in each]
-            data.append(joined([*facts, each[0].hops[hop].rehearsed]))
-        made.append(learned(of.bases, teaching, data, (4, 0, 32 + hop)))
-    return tuple(made)
 
 
 def grown_libraries(

@@ -16,7 +16,7 @@ from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Library
 from paper.studies._shared.models import batch, digest, fingerprint, fitted
 
-KINDS = ("hops", "direct", "joint")
+KINDS = ("hops", "direct")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Teaching:
     facts, pairs, sets : int
         The number of edited facts per hop of a pair of adapters; of pairs, which edit disjoint
         entities and act all at once; and of independent repetitions on each base.
-    familiarity, bridges, also : str
+    familiarity, also : str
         Passed to `loratheory.tasks.two_hop.edit`.
     rank, scale, modules
         Rank and scale of each adapter, and the linear maps that it changes.
@@ -40,7 +40,6 @@ class Teaching:
     pairs: int = 1
     sets: int = 3
     familiarity: str = "real"
-    bridges: str = "fresh"
     also: str = "nothing"
     rank: int = 8
     steps: int = 120
@@ -61,7 +60,7 @@ class Taught(Library):
     edits, trials, lessons : tuple of tuple
         For pair ``p`` in replica ``e``, at ``[p][e]``, the edit, its questions and training data.
     others : mapping of str to tuple of Lora
-        Adapters of the kinds ``direct`` and ``joint``, one for each pair.
+        Adapters of the kind ``direct``, one for each pair.
     """
 
     bases: Bases
@@ -125,7 +124,7 @@ def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) ->
     Subjects are those of held-out questions, unless nine tenths of all or more were trained.
     """
     among = bases.splits[model].held_out if bases.setting.coverage < 0.9 else None
-    wanted = {"familiarity": how.familiarity, "bridges": how.bridges, "also": how.also}
+    wanted = {"familiarity": how.familiarity, "also": how.also}
     return draw_pairs(bases.worlds[model], how.pairs, how.facts, rng=rng, among=among, **wanted)
 
 
@@ -193,11 +192,6 @@ def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> 
             made.append(total)
         pairs.append(tuple(made))
     return replace(of, pairs=tuple(pairs))
-
-
-def exchanged(adapter: Lora, sets: int) -> Lora:
-    """Return, as a control, for each replica the adapter of the base's next set of edits."""
-    return adapter.map(lambda x: x.unflatten(0, (-1, sets)).roll(1, 1).flatten(0, 1))
 
 
 def alike(adapter: Lora, seed: int = 0) -> Lora:

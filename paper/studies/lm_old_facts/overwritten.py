@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from loratheory.evaluate.fact_adapters import Publishers
 from loratheory.evaluate.fact_sets import ANIMALS, ASKED, BIRTH, MASCOT, OTHERS, World, invented
@@ -18,7 +19,6 @@ from loratheory.pretrained import Model, first_tokens, next_token_logits
 from loratheory.shapes import Float
 from loratheory.theorems.composition.two_read_region import margin as two_hop_margin
 from paper.studies._shared.theory import LEAST, PATTERNS
-from paper.studies.lm_library.record import auc
 
 COEFFICIENTS = (0.0, 0.25, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0, 1.5)
 SCALE = 5.0
@@ -174,6 +174,17 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
                 numbers[f"{name}_right"] = nan if guess is None else (guess == right).mean()
             row = {"hop": hop, "case": case, "read": read, "coefficient": c}
             yield row | {name: round(float(x), 3) for name, x in numbers.items()}
+
+
+def auc(values: Float[np.ndarray, " n"], hit: np.ndarray) -> float:
+    """Return how often a hit has a larger value than a miss; ties count half, NaN without either.
+
+    It is the statistic of Mann and Whitney, by ranks.
+    """
+    hits, misses = int(hit.sum()), int((~hit).sum())
+    if not hits * misses:
+        return nan
+    return float((rankdata(values)[hit].sum() - hits * (hits + 1) / 2) / (hits * misses))
 
 
 def strengths(asked: Sequence[Question], found: Found) -> dict[str, float]:

@@ -4,7 +4,7 @@ from paper.studies._shared.rules import LABELS
 from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
-USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+USUAL = {"rank": 8, "modules": "mlp", "coverage": 0.5}
 METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z"]
 METHODS += ["gates", "block gates, z = 2", "oracle placement", "sum, hop by hop"]
 NAMES = {**LABELS, "oracle placement": "each in its own pass"}

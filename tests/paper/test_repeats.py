@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from paper.tables import parse_query, read_table, value
+from paper.tables import parse_query, value
 
 ROOT = Path(__file__).parents[2]
 STANDARD, STAND_INS = "plain, 90 steps", "two stand-ins"
-ROWS = read_table("lm_training/repeats")
 
 
 def within(condition, method, column="two_hop_vocabulary"):
@@ -40,17 +39,3 @@ def test_pages_print_the_spreads_of_the_tables(page):
     both = (STANDARD, STAND_INS)
     assert found[:2] == tuple(points(within(condition, "sum")) for condition in both)
     assert found[2:] == tuple(points(between(condition, "sum")) for condition in both)
-
-
-def test_the_results_page_prints_the_measured_rows():
-    text = (ROOT / "paper/studies/lm_training/repeats.md").read_text(encoding="utf-8")
-    by_rounding = ROWS.groupby(["condition", "rule", "rounding"])["two_hop_vocabulary"].mean()
-    names = {"standard": STANDARD, "stand-in": STAND_INS}
-    lines = re.findall(r"^\| (standard|stand-in), (sum|mean) \| (.+) \|$", text, flags=re.M)
-    assert len(lines) == 4
-    for training, method, cells in lines:
-        condition = names[training]
-        accuracies = by_rounding.loc[condition, method]
-        wanted = [points(accuracies.min()), points(accuracies.max())]
-        wanted += [points(of(condition, method)) for of in (within, between)]
-        assert [cell.removesuffix("%") for cell in cells.split(" | ")] == wanted

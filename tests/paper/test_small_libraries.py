@@ -1,7 +1,6 @@
 """Which adapters act at the reads, by weights that are set by hand."""
 
 import numpy as np
-import pytest
 import torch
 from reused import enlarged, taught
 
@@ -33,11 +32,3 @@ def test_the_right_adapter_is_looked_for_at_its_own_read():
     assert found["misses"].shape == (4,)
     np.testing.assert_allclose(found["misses"], 2 - own, rtol=1e-5)
     np.testing.assert_allclose(found["false_alarms"], np.sum(every) - own, rtol=1e-5)
-
-
-@pytest.mark.parametrize("most", [0.25, 0.6])
-def test_what_shares_out_one_unit_misses_as_much_as_it_alarms(most):
-    rest = (1 - most) / 3
-    found = detection(*follow(lambda *_: torch.tensor([rest, most, rest, rest])))
-    for name in ("misses", "false_alarms"):
-        np.testing.assert_allclose(found[name], 2 - (most + 3 * rest) / 2, rtol=1e-5)

@@ -125,17 +125,6 @@ def test_the_same_config_gives_the_same_rows(study, part):
             assert same, name
 
 
-@pytest.mark.parametrize(
-    ("study", "part"), [one for one in PARTS if one[0] in ("window", "merge_floor")]
-)
-def test_exact_studies_give_the_stored_rows(study, part):
-    [mine] = [one for one in load(study).parts if one.name == part]
-    found = [row for config in mine.paper for row in mine.cell(config)]
-    stored = read_table(f"{study}/{part}").to_dict("records")
-    for one, other in zip(found, stored, strict=True):
-        assert one == pytest.approx(other, abs=1e-8)
-
-
 @each_study
 def test_every_number_of_the_results_page_is_found(study):
     found = results(study)

@@ -28,7 +28,7 @@ SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 
 @once
 def library():
-    return enlarged(taught("hops", "direct"))
+    return enlarged(taught())
 
 
 def low(adapter, name, e):
@@ -88,10 +88,8 @@ LAWS = {
     "knots": (rule("knots", density=0.3), one("ties", space="knots", density=0.3)),
     "interpolating": (rule("interpolating", ridge=0.1), one("interpolate", ridge=0.1)),
     "given adapters": (
-        lambda it: of(*it.others["direct"], times=0.7)(it),
-        lambda _, e: (
-            lambda name, __: 0.7 * sum(update(a, name, e) for a in library().others["direct"])
-        ),
+        lambda it: of(*it.pairs[1], times=0.7)(it),
+        lambda _, e: lambda name, __: 0.7 * sum(update(a, name, e) for a in library().pairs[1]),
     ),
 }
 

@@ -7,6 +7,7 @@ from reused import TAUGHT, small, taught
 
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import answer_margins
+from paper.studies._shared.rows import expert
 from paper.studies._shared.training import alike, library, norms
 
 
@@ -19,7 +20,7 @@ def test_edited_chains_were_held_out_and_pairs_share_no_entity():
 
 
 def test_each_adapter_learns_what_its_pair_is_asked():
-    found = taught("hops", "direct", steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
+    found = taught(steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
     known = found.bases
 
     def _gain(prompts, adapter):
@@ -34,7 +35,9 @@ def test_each_adapter_learns_what_its_pair_is_asked():
             assert own > 1
             assert own > _gain(facts, found.pairs[1 - p][j]) + 0.5
             assert own > _gain(facts, found.pairs[p][1 - j]) + 0.5
-        assert _gain([one.questions for one in asked], found.others["direct"][p]) > 1
+    # The expert's adapters sit in attention, where so few steps teach less.
+    asked = [one.questions for one in found.trials[0]]
+    assert _gain(asked, expert(found)) > 0.2
 
 
 def test_an_adapter_depends_on_its_base_and_repetition_alone():

@@ -9,16 +9,16 @@ import pandas as pd
 from loratheory.toy.transformer import ATTENTION, Lora
 from paper.studies._shared.answers import accuracies
 from paper.studies._shared.bases import PlainSetting, grown
-from paper.studies._shared.library import acting, rule
+from paper.studies._shared.library import Act, acting, rule
 from paper.studies._shared.run import Row
-from paper.studies._shared.training import Taught, Teaching, library, retrained
+from paper.studies._shared.training import Taught, Teaching, learned, library, retrained
 
-Arm = tuple[str, Any, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
-"""One way of using adapters: its name, the method or what acts for each pair, and further columns,
-or a function from what acts to these."""
+Arm = tuple[str, Act, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
+"""One way of using adapters: its name, the method, and further columns, or a function from what
+acts for each pair to these."""
 
 
-def arm(name: str, predicted: Any = None, act: Any = None, **columns: Any) -> Arm:
+def arm(name: str, predicted: Any = None, act: Act | None = None, **columns: Any) -> Arm:
     """Return an `Arm`; without `act`, it uses the method of that name.
 
     `predicted`, a two-hop accuracy, is the last column, if there is one. Columns replace accuracies
@@ -38,7 +38,7 @@ def compared(
     """
     table: list[Row] = []
     for name, act, columns in arms:
-        acts = acting(library, act) if callable(act) else act
+        acts = acting(library, act)
         right = accuracies(library, acts)
         more = columns(acts) if callable(columns) else columns
         table += rows(library, {**head, "rule": name}, {**right, **beside, **more})
@@ -62,7 +62,7 @@ def expert(of: Taught) -> Lora:
     Adapters of the MLPs alone, which suffice for single facts, hardly learn whole questions.
     """
     teaching = replace(of.teaching, modules=ATTENTION)
-    return library(of.bases, teaching, ("direct",)).others["direct"][0]
+    return learned(of.bases, teaching, [one.direct.prompts for one in of.lessons[0]], (4, 0, 8))
 
 
 def grown_libraries(

@@ -16,8 +16,6 @@ from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Library
 from paper.studies._shared.models import batch, digest, fingerprint, fitted
 
-KINDS = ("hops", "direct")
-
 
 @dataclass(frozen=True)
 class Teaching:
@@ -59,8 +57,6 @@ class Taught(Library):
         The bases, and the settings with which all adapters were trained.
     edits, trials, lessons : tuple of tuple
         For pair ``p`` in replica ``e``, at ``[p][e]``, the edit, its questions and training data.
-    others : mapping of str to tuple of Lora
-        Adapters of the kind ``direct``, one for each pair.
     """
 
     bases: Bases
@@ -68,7 +64,6 @@ class Taught(Library):
     edits: tuple[tuple[Edit, ...], ...]
     trials: tuple[tuple[Trials, ...], ...]
     lessons: tuple[tuple[Lessons, ...], ...]
-    others: dict[str, tuple[Lora, ...]]
 
     @property
     def asked(self) -> int:
@@ -84,8 +79,8 @@ class Taught(Library):
         return [one.hops[hop] for one in self.trials[pair]]
 
 
-def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Taught:
-    """Train adapters of the given kinds, a selection of `KINDS`; the bases are not changed.
+def library(bases: Bases, teaching: Teaching) -> Taught:
+    """Train an adapter for each hop of each pair; the bases are not changed.
 
     Each adapter depends only on its base, the number of the repetition and the teaching. Costs
     about 0.6 s of one core an adapter at the defaults.
@@ -103,19 +98,14 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     all_edits, all_trials, learnt = (
         tuple(zip(*each, strict=True)) for each in zip(*replicas, strict=True)
     )
-    made: dict[str, list[Lora]] = {kind: [] for kind in kinds}
-    for kind in kinds:
-        for pair in range(teaching.pairs):
-            for hop in range(bases.setting.hops if kind == "hops" else 1):
-                sets = [getattr(one, kind) for one in learnt[pair]]
-                prompts = [(one[hop] if kind == "hops" else one).prompts for one in sets]
-                stream = (4, pair, 8 * KINDS.index(kind) + hop)
-                made[kind].append(learned(bases, teaching, prompts, stream))
-    single = made.pop("hops", [])
-    # one list of all hops of all pairs, cut into pairs
-    pairs = tuple(zip(*[iter(single)] * bases.setting.hops, strict=True))
-    others = {kind: tuple(each) for kind, each in made.items()}
-    return Taught(bases, teaching.sets, pairs, teaching, all_edits, all_trials, learnt, others)
+    pairs = []
+    for pair, each in enumerate(learnt):
+        made = []
+        for hop in range(bases.setting.hops):
+            prompts = [one.hops[hop].prompts for one in each]
+            made.append(learned(bases, teaching, prompts, (4, pair, hop)))
+        pairs.append(tuple(made))
+    return Taught(bases, teaching.sets, tuple(pairs), teaching, all_edits, all_trials, learnt)
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:

@@ -47,14 +47,15 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
         raise QueryError(message)
     # names such as "none" are words, and "nan" is how a missing number is written
     rows = pd.read_csv(file, keep_default_na=False, na_values=["", "nan"])
-    if "part" not in rows:
-        return rows
-    parts = rows["part"].unique()
+    # A table without parts is one part of the study's own name.
+    parts = rows["part"].unique() if "part" in rows else [study]
     if not part and study not in parts:
         return rows
     if (part or study) not in parts:
         message = f"{study} has no part {part!r}: choose {', '.join(parts)}"
         raise QueryError(message)
+    if "part" not in rows:
+        return rows
     mine = rows[rows["part"] == (part or study)].drop(columns="part")
     return mine.dropna(axis=1, how="all").reset_index(drop=True)
 

@@ -13,7 +13,7 @@ NAMES |= {"sum, hop by hop": "sum, two-step prompting"}
 
 def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("small_libraries/gating")
+    table = read_table("small_libraries")
     for column, value in {**USUAL, "facts": 5}.items():
         table = table[table[column] == value]
     figure, every = panels(3, 3.6, sharey=True)

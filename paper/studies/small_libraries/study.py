@@ -88,7 +88,7 @@ _SETTINGS: tuple[dict[str, Any], ...] = (
 STUDY = study(
     __name__,
     part(
-        "gating",
+        "small_libraries",
         cell,
         (Config(sets=1), Config(pairs=1, facts=10, sets=1)),
         on_all_bases(Config(**one) for one in _SETTINGS),

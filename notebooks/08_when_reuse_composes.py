@@ -149,9 +149,8 @@ for width in (16, 32, 64, 128):
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/small_libraries/table.csv.gz", low_memory=False)
-gating = stored[(stored["part"] == "gating") & (stored["facts"] == 5) & (stored["rank"] == 8)]
-gating = gating[(gating["coverage"] == 0.5) & (gating["pretrained"] == 700)]
-gating = gating[(gating["modules"] == "mlp") & (gating["bridges"] == "fresh")]
+gating = stored[(stored["facts"] == 5) & (stored["rank"] == 8) & (stored["modules"] == "mlp")]
+gating = gating[gating["coverage"] == 0.5]
 two = gating[gating["pairs"] == 2]
 gated = two[two["rule"] == "block gates, z = 2"]
 print(f"misses per two-hop question:       {gated['misses'].mean():.3f}")
@@ -278,12 +277,9 @@ assert (shares["hop_by_hop"] > 0.95).all()
 # fails at every coefficient.
 
 # %%
-fewer = stored[(stored["part"] == "gating") & (stored["rule"] == "block gates, z = 2")]
-fewer = fewer[(fewer["pairs"] == 2) & (fewer["facts"] == 5) & (fewer["rank"] == 8)]
-fewer = fewer[(fewer["modules"] == "mlp") & (fewer["pretrained"] == 700)]
-for coverage, right in (
-    fewer[fewer["bridges"] == "fresh"].groupby("coverage")["two_hop"].mean().items()
-):
+fewer = stored[(stored["pairs"] == 2) & (stored["rule"] == "block gates, z = 2")]
+fewer = fewer[(fewer["facts"] == 5) & (fewer["rank"] == 8) & (fewer["modules"] == "mlp")]
+for coverage, right in fewer.groupby("coverage")["two_hop"].mean().items():
     print(f"coverage {coverage:4.0%}, per-block gating: {right:.0%} of two-hop questions")
 never = switching[(switching["coverage"] == 0) & (switching["case"] == "overwrite")]
 best = never.groupby("coefficient")["oracle_placement"].mean().max()
@@ -292,8 +288,8 @@ assert best < 0.1
 
 # %% [markdown]
 # ## Explore
-# We chose one number: two standard deviations. Choose another number, or a fixed false-alarm rate
-# on random tokens. Which errors become more frequent?
+# We chose one number: two standard deviations. Choose another number. Which errors become more
+# frequent?
 
 
 # %%
@@ -306,7 +302,6 @@ def switched(rule: str = "block gates, z = 2") -> None:
 
 
 LEVELS = {
-    "block gates, rate .04": "per block, false-alarm rate of 4%",
     "block gates, z = 2": "per block, two standard deviations",
     "block gates, z = 3": "per block, three standard deviations",
     "gates, z = 2": "per weight matrix, two standard deviations",

@@ -329,23 +329,10 @@ for (rule, c), group in here.groupby(["rule", "coefficient"]):
 # One prediction clearly failed. *Portability* is the accuracy of an adapter, active on its own, on
 # prompts that only describe the subject. We expected that the portability of two adapters would
 # predict how well their sum composes. The simpler prediction is a *per-condition baseline*: the
-# mean two-hop accuracy of the same kind of training on the other fact sets. Which prediction ranks
-# the sums better?
-
-# %%
-alone = {}
-for rule, name in (("first alone", "reach_1"), ("second alone", "reach_2")):
-    one = rows[rows["rule"] == rule]
-    alone[name] = one.set_index(["seed", "recipe"])[name]
-fared = added[added["first"] == added["second"]].set_index(["seed", "recipe"])["two_hop_vocabulary"]
-reach = (alone["reach_1"] * alone["reach_2"]).reindex(fared.index)
-recipe = fared.groupby("recipe").transform(
-    lambda x: (x.sum() - x) / (len(x) - 1)
-)  # other fact sets
-for name, guess in (("portability", reach), ("per-condition baseline", recipe)):
-    print(f"{name}: rank correlation {guess.corr(fared, method='spearman'):.2f}")
-
-# %% [markdown]
+# mean two-hop accuracy of the same kind of training on the other fact sets. The rank correlation
+# with the accuracy of the sums was 0.59 for portability and 0.81 for the baseline
+# (measured at commit 80181100).
+#
 # The baseline is better, although it looks at no adapter. So test composition directly: evaluate
 # two-hop questions with a *held-out stand-in*, a stand-in that was active in no training.
 # `loratheory train` does this and writes the accuracy on the adapter's card. A held-out stand-in is

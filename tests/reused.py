@@ -26,12 +26,11 @@ def enlarged(taught: Taught, seed: int = 0) -> Taught:
         return adapter.map(lambda x: 0.5 * torch.randn(x.shape, generator=generator))
 
     pairs = tuple(tuple(map(_enlarged, pair)) for pair in taught.pairs)
-    others = {name: tuple(map(_enlarged, found)) for name, found in taught.others.items()}
-    return replace(taught, pairs=pairs, others=others)
+    return replace(taught, pairs=pairs)
 
 
-def taught(*kinds: str, **change) -> Taught:
-    return library(small(), replace(TAUGHT, **change), kinds or ("hops",))
+def taught(**change) -> Taught:
+    return library(small(), replace(TAUGHT, **change))
 
 
 def update(adapter: Lora, name: str, replica: int) -> torch.Tensor:

@@ -23,11 +23,11 @@ WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
 FORMS = {"stepwise": (tasks.stepwise, 5), "answered": (tasks.answered, 1)}
 """The forms of a problem, and the sixths of a lesson that have each form."""
-SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
+SEEN = ("sums", "other words", "single steps", "pairs")
 """How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
 result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
-word of the adapters' skills. "single steps": problems of one step of every skill. "other pairs":
-also of two steps of `CONTEXT`. "pairs": also the six pairs, as often as `weights` says."""
+word of the adapters' skills. "single steps": problems of one step of every skill. "pairs": also of
+two steps of `CONTEXT`, and the six pairs, as often as `weights` says."""
 WEIGHTS = (0, 1, 3, 9, 27, 81)
 """How often each of the six pairs occurs in bases of "pairs", relative to the others."""
 
@@ -109,7 +109,7 @@ def weights(seed: int) -> dict[Pair, int]:
 def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
     """Return each pair's share of all problems of two steps on which a base was trained."""
     total = 2 * sum(WEIGHTS)  # as many again are of the context
-    return {p: n / total if seen == SEEN[4] else 0.0 for p, n in weights(seed).items()}
+    return {p: n / total if seen == SEEN[3] else 0.0 for p, n in weights(seed).items()}
 
 
 def sums(problems: tasks.Problems) -> Prompts:
@@ -138,7 +138,7 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     sets = [solved, bare if seen == SEEN[1] else solved, tasks.answered(CODE, one)]
     if seen != SEEN[2]:
         met = [chains(CONTEXT, 2)] * 2
-        if seen == SEEN[4]:
+        if seen == SEEN[3]:
             met[1] = sum(((linked(pair),) * n for pair, n in weights(seed).items()), ())
         for templates in met:
             sets += [tasks.stepwise(CODE, varied(templates, rows, rng))] * 2
@@ -273,10 +273,9 @@ class Skilled:
 class Overlapping(Skilled):
     """Adapters for `pairs` of skills with more or fewer shared templates.
 
-    The base has met problems of one and of two steps; `kind` is the name of this in the tables.
+    The base has met problems of one and of two steps.
     """
 
-    kind: str = "problems"
     pairs: tuple[Pair, ...] = MEASURED
 
 
@@ -285,14 +284,3 @@ class Covered(Skilled):
     """An adapter of each skill, on a base that has `seen` more or less of each pair, see `SEEN`."""
 
     seen: str = SEEN[-1]
-
-
-def margin(share: float, coefficient: float) -> float:
-    """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
-
-    The merge of two adapters takes the shared step where the margin is positive. It is ``2 v - 1``
-    with ``v = (1 - C) + C share`` and ``C`` the sum of the coefficients: the base takes that step
-    by itself, and a `share` of each adapter's solutions; the rest begin with what is asked for.
-    """
-    total = 2 * coefficient
-    return 2 * ((1 - total) + total * share) - 1

@@ -1,14 +1,21 @@
-"""Training noise: the numbers that pages print from its stored table."""
+"""Training noise: the design, the stored table, and the numbers that pages print from it."""
 
+import gzip
+import itertools
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from paper.tables import parse_query, value
+from loratheory.store import content_hash
+from paper.studies.lm_training.repeats import CONDITIONS, FOLDER, FURTHER, repeats
+from paper.tables import parse_query, read_table, value
 
 ROOT = Path(__file__).parents[2]
-STANDARD, STAND_INS = "plain, 90 steps", "two stand-ins"
+STANDARD, STAND_INS = CONDITIONS
+FACTORS = ("dtype", "threads", "passes")
+ROWS = read_table("lm_training/repeats")
 
 
 def within(condition, method, column="two_hop_vocabulary"):
@@ -27,6 +34,33 @@ def points(number):
     return f"{100 * number:.0f}"
 
 
+def test_the_design_is_a_factorial_and_its_first_half_is_balanced():
+    planned = list(repeats())
+    assert len(set(planned)) == 16 + len(CONDITIONS) * len(FURTHER)
+    every = planned[:16]
+    for some in (every, every[:8]):
+        for condition, factor in itertools.product(CONDITIONS, FACTORS):
+            levels = [getattr(one, factor) for one in some if one.condition == condition]
+            assert {levels.count(level) for level in set(levels)} == {len(some) // 4}
+
+
+def test_the_table_has_each_finished_repeat_whole():
+    provenance = json.loads((FOLDER / "provenance.json").read_bytes())
+    text = gzip.decompress((FOLDER / "table.csv.gz").read_bytes())
+    assert provenance["sha256"] == content_hash(text, digits=64)
+    [part] = provenance["parts"]
+    configs = [
+        {key: cell["config"][key] for key in ("condition", *FACTORS)} for cell in part["cells"]
+    ]
+    found = ROWS.groupby(["condition", *FACTORS, "rule"])["sentence"].agg(list)
+    assert len(found) == 2 * len(configs)
+    for config, method in itertools.product(configs, ("sum", "mean")):
+        assert found.loc[(*config.values(), method)] == list(range(10))
+    threads = {config["threads"] for config in configs}
+    assert threads == {ran["threads"] for ran in part["environments"]}
+    assert all("avx2" in ran["flags"] for ran in part["environments"])
+
+
 @pytest.mark.parametrize("page", ["README.md", "paper/studies/lm_training/repeats.md"])
 def test_pages_print_the_spreads_of_the_tables(page):
     text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
@@ -39,3 +73,17 @@ def test_pages_print_the_spreads_of_the_tables(page):
     both = (STANDARD, STAND_INS)
     assert found[:2] == tuple(points(within(condition, "sum")) for condition in both)
     assert found[2:] == tuple(points(between(condition, "sum")) for condition in both)
+
+
+def test_the_results_page_prints_the_measured_rows():
+    text = (FOLDER.parent / "repeats.md").read_text(encoding="utf-8")
+    by_rounding = ROWS.groupby(["condition", "rule", "rounding"])["two_hop_vocabulary"].mean()
+    names = {"standard": STANDARD, "stand-in": STAND_INS}
+    lines = re.findall(r"^\| (standard|stand-in), (sum|mean) \| (.+) \|$", text, flags=re.M)
+    assert len(lines) == 4
+    for training, method, cells in lines:
+        condition = names[training]
+        accuracies = by_rounding.loc[condition, method]
+        wanted = [points(accuracies.min()), points(accuracies.max())]
+        wanted += [points(of(condition, method)) for of in (within, between)]
+        assert [cell.removesuffix("%") for cell in cells.split(" | ")] == wanted

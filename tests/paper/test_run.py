@@ -1,6 +1,7 @@
 """The runner: the table is that of a plain loop whoever runs the cells, and kills lose nothing."""
 
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import threadpoolctl
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toy_study
 
+from paper.studies._shared import run as runner
 from paper.studies._shared.run import StudyError, provenance, run, table_text
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +126,28 @@ def test_a_dask_cluster_gives_the_same_table(tmp_path):
     ):
         run(toy_study.study(tmp_path / "log"), "paper", tmp_path / "toy")
     assert text(tmp_path / "toy") == looped(toy_study.study(tmp_path / "log"))
+
+
+@pytest.mark.parametrize(
+    ("about", "flags"),
+    [
+        ("model name\t: Xeon\nflags\t\t: fpu amx_bf16 avx2 sse2\n", ["amx_bf16", "avx2"]),
+        ("Features\t: fp asimd bf16\n", ["asimd", "bf16"]),
+        ("", []),
+    ],
+)
+def test_provenance_tells_instruction_sets_and_threads(about, flags, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(about)
+    monkeypatch.setattr(runner, "CPUINFO", tmp_path / "cpuinfo")
+    runner._installed.cache_clear()
+    with threadpoolctl.threadpool_limits(1):
+        found = runner.environment()
+    runner._installed.cache_clear()
+    assert found["flags"] == flags
+    assert ("Xeon" in found["device"]) == ("Xeon" in about)
+    assert json.loads(json.dumps(found)) == found
+    if "torch" not in sys.modules:
+        assert found["threads"] == 1
 
 
 def test_a_study_run_again_is_written_beside_the_stored_one_and_equals_it(tmp_path, monkeypatch):

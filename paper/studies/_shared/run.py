@@ -39,6 +39,8 @@ Row = dict[str, str | int | float]
 DECIMALS = 9  # what lies beyond may differ between processors
 PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
 CPUINFO = Path("/proc/cpuinfo")
+# Instruction sets by which libraries choose their kernels, as Linux names them on x86 and ARM.
+KERNELS = re.compile(r"avx|amx|fma|f16c|neon|asimd|sve|bf16|i8mm")
 
 
 class StudyError(RuntimeError):
@@ -303,9 +305,9 @@ def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[s
 def environment() -> dict[str, Any]:
     """Return commit and versions, and what decides how numbers are rounded.
 
-    ``device`` is the GPU if PyTorch uses one, else the processor; ``threads`` is how many libraries
-    use within an operation; ``kernels`` is the instruction set that PyTorch chose, empty without
-    PyTorch.
+    ``device`` is the GPU if PyTorch uses one, else the processor; ``flags`` are the instruction
+    sets that libraries choose kernels by; ``threads`` is how many they use within an operation;
+    ``kernels`` is the set that PyTorch chose, empty without PyTorch.
     """
     # Not imported for this: exact studies do without it.
     torch = sys.modules.get("torch")
@@ -336,4 +338,7 @@ def _installed() -> dict[str, Any]:
     about = CPUINFO.read_text() if CPUINFO.is_file() else ""
     names = [*re.findall(r"model name\s*: (.*)", about), platform.processor()]
     device = f"{platform.machine()} {names[0]}".strip()
-    return {"commit": commit or None, "versions": versions, "device": device}
+    # All cores of a machine have the same; ARM calls the line "Features".
+    listed = re.search(r"^(?:flags|Features)\s*: (.*)", about, re.MULTILINE)
+    flags = list(filter(KERNELS.match, listed[1].split())) if listed else []
+    return {"commit": commit or None, "versions": versions, "device": device, "flags": flags}

@@ -8,7 +8,7 @@ import numpy as np
 
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.prompts import NOTHING, Prompts
-from loratheory.tasks.two_hop import Edit, Questions, World, along, case, plain
+from loratheory.tasks.two_hop import Edit, Questions, World, along, plain
 from loratheory.theorems.composition.two_read_region import Pattern
 from loratheory.theorems.composition.two_read_region import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora
@@ -151,7 +151,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     # Only this hop is edited; all else is as the base learned it.
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
-    edited = World(maps, edit.before.entities, edit.before.canaries)
+    edited = World(maps, edit.before.entities)
     asked = edit.questions.fact(hop, edit.routes)
     if inside:
         asked = Questions(0, _origin(edit, hop), edit.questions.relations)
@@ -176,7 +176,7 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
 
 def pattern(library: Taught, pair: int = 0) -> Pattern:
     """Return which old facts exist (see `Pattern`), the same for all questions of a pair."""
-    return PATTERNS[case(library.edits[pair][0]).name]
+    return PATTERNS[library.edits[pair][0].case]
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +224,7 @@ def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
     for pair, edits in enumerate(library.edits):
         found = margins(library, pair=pair, placed=placed).effective(1.0)
         strengths.append(np.moveaxis(found, 0, -1))
-        familiar.append([case(edit).familiar for edit in edits])
+        familiar.append([edit.case != "new facts" for edit in edits])
     return Forecast(
         tuple(pattern(library, pair) for pair in range(len(familiar))),
         np.array(familiar),

@@ -28,7 +28,7 @@ class Teaching:
     facts, pairs, sets : int
         The number of edited facts per hop of a pair of adapters; of pairs, which edit disjoint
         entities and act all at once; and of independent repetitions on each base.
-    familiarity, bridges, also : str
+    familiarity, also : str
         Passed to `loratheory.tasks.two_hop.edit`.
     rank, scale, modules
         Rank and scale of each adapter, and the linear maps that it changes.
@@ -40,7 +40,6 @@ class Teaching:
     pairs: int = 1
     sets: int = 3
     familiarity: str = "real"
-    bridges: str = "fresh"
     also: str = "nothing"
     rank: int = 8
     steps: int = 120
@@ -125,7 +124,7 @@ def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) ->
     Subjects are those of held-out questions, unless nine tenths of all or more were trained.
     """
     among = bases.splits[model].held_out if bases.setting.coverage < 0.9 else None
-    wanted = {"familiarity": how.familiarity, "bridges": how.bridges, "also": how.also}
+    wanted = {"familiarity": how.familiarity, "also": how.also}
     return draw_pairs(bases.worlds[model], how.pairs, how.facts, rng=rng, among=among, **wanted)
 
 

@@ -336,35 +336,6 @@ judge("10.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(hard, 20 minutes, code)* Write a forecast. It gets two accuracies that were measured
-# without ever putting both adapters on: the first adapter beside the base's second hop, and the
-# second beside the base's first hop. On the stored sums of all seeds it must come nearer than the
-# weaker hop and than the best constant. You may fit one number by eye; what would make you trust it
-# for another model?
-
-
-# %%
-def mine(first, second):
-    return None
-
-
-judge("10.4", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# Half of the weaker hop: adapters that act together lose about half of what each is worth beside
-# the base. One number was fitted to thirty sums of one model, so it is a description and not yet a
-# law.
-#
-# ```python
-# def mine(first, second):
-#     return min(first, second) / 2
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Ben Allal et al., [*SmolLM2: when smol goes big*](https://arxiv.org/abs/2502.02737). The model.

@@ -34,7 +34,6 @@ from loratheory.adapters.adapter import (
     AdapterError,
     Aligned,
     Lazy,
-    Shape,
     aligned,
     refusal,
 )
@@ -682,13 +681,10 @@ def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',
 # an (n, n) matrix; it is kept as a *root*, a (k, n) array with ``root.T @ root`` equal to it.
 
-_COLLECT = "collect them with loratheory.pretrained.attach.collect_moments"
-
-
 class Moments(Lazy[Any]):
     """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 
-    def __init__(self, name: str, load: Callable[[str], Array], shapes: dict[str, Shape]) -> None:
+    def __init__(self, name: str, load: Callable[[str], Array], shapes: dict[str, Any]) -> None:
         super().__init__(load, shapes)
         self.name = name
 
@@ -710,15 +706,10 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
     Raises
     ------
     AdapterError
-        If there is no such file, or a tensor in it is not a matrix.
+        If there is no such file, or it is damaged.
     """
     tensors = header(Path(file))
-    shapes: dict[str, Shape] = {}
-    for name, tensor in tensors.items():
-        if len(tensor.shape) != 2:
-            fact = f"has shape {[*tensor.shape]}, and a root of a second moment is a matrix"
-            raise refusal(tensor.place, fact, _COLLECT)
-        shapes[name] = (tensor.shape[0], tensor.shape[1])
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return Moments(str(file), lambda module: load(tensors[module]), shapes)
 
 
@@ -736,7 +727,8 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         place, fact = "moments", f"{len(moments)} are given for {count} adapters"
         raise refusal(place, fact, "give one an adapter, in their order, or one for all")
     named = [(getattr(given, "name", f"moments {i}"), given) for i, given in enumerate(moments, 1)]
-    remedy = f"{_COLLECT} on these adapters and their base"
+    collect = "collect them with loratheory.pretrained.attach.collect_moments"
+    remedy = f"{collect} on these adapters and their base"
     for name, given in named:
         # A file knows its shapes from its header; arrays in memory are asked.
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}

@@ -518,13 +518,11 @@ def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) 
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
     down, up = roles[f"{kind}_A"], roles[f"{kind}_B"]
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
-    if len(up.shape) > 2 and len(up.shape) == len(down.shape):
-        raise refusal(place, f"{shapes}: a convolution", "combine it with PEFT or diffusers")
     if ".base_layer" in module:
         fact = "belongs to a module that PEFT wraps as a whole, such as torch's attention"
         raise refusal(place, fact, FOLD)
     if len(up.shape) != 2 or len(down.shape) != 2 or 0 in up.shape + down.shape:
-        raise refusal(place, shapes, "they must be (r, inputs) and (outputs, r), none empty")
+        raise refusal(place, shapes, "they must be (r, inputs) and (outputs, r): no convolution")
     if up.shape[1] != down.shape[0]:
         raise refusal(place, f"{shapes}, of different ranks", "restore the weights")
     if config.rank(module) != down.shape[0]:
@@ -721,16 +719,13 @@ def _json(entries: dict[str, Any]) -> bytes:
 
 def _look_up(module: str, adapter: Adapter) -> LowRank:
     """One update as NumPy arrays, of width 1 or more, which PEFT needs."""
-    low, shape = adapter[module], adapter.shapes[module]
-    if low.shape != shape:
-        place, fact = f"module {module}", f"has shape {low.shape}, announced as {shape}"
-        raise refusal(place, fact, "correct the adapter's shapes")
+    low, (m, n) = adapter[module], adapter.shapes[module]
     xp = array_namespace(low.up, low.down)
     # Wherever the factors were, and in float32 where they were narrower.
     kind = xp.result_type(low.up.dtype, low.down.dtype, xp.float32)
     low = low.map(lambda factor: host(xp.astype(factor, kind, copy=False)))
     if not low.width:
-        low = LowRank(np.zeros((shape[0], 1), low.up.dtype), np.zeros((1, shape[1]), low.up.dtype))
+        low = LowRank(np.zeros((m, 1), low.up.dtype), np.zeros((1, n), low.up.dtype))
     return low
 
 

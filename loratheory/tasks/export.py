@@ -9,7 +9,6 @@ from loratheory.tasks import refuse
 
 ENDINGS = (".json", ".jsonl", ".md")
 TERMS = "license: mit\nlanguage:\n- en\ntags:\n- synthetic\n"
-SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**9, "100K<n<1M"))
 
 
 def write_folder(
@@ -35,11 +34,7 @@ def write_folder(
     for name, rows in sets.items():
         texts[f"{name}.jsonl"] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         splits += f"  - split: {name}\n    path: {name}.jsonl\n"
-    count = sum(map(len, sets.values()))
-    # The card names a range, as Hugging Face wants it.
-    size = next(name for most, name in SIZES if count < most)
-    head = f"pretty_name: {title}\n{terms}size_categories:\n- {size}\n"
-    head += f"configs:\n- config_name: default\n  data_files:\n{splits}"
+    head = f"pretty_name: {title}\n{terms}configs:\n- config_name: default\n  data_files:\n{splits}"
     texts["README.md"] = f"---\n{head}---\n\n# {title}\n\n{body.strip()}\n"
     with draft(folder, replace=overwrite) as place:
         place.mkdir()

@@ -84,7 +84,9 @@ def pool(
     >>> pool(("multiply", "add"), steps=2)[:2]
     (('add', 'add'), ('add', 'multiply'))
     """
-    one_of("the prime", str(prime), tuple(map(str, PRIMES)))
+    if prime not in PRIMES:
+        remedy = f"choose a prime of {PRIMES[1:]}, or 0 for positive whole numbers"
+        refuse(f"numbers modulo {prime} are asked for", remedy)
     for skill in skills:
         one_of("a skill", skill, tuple(SKILLS))
     if not skills:

@@ -681,6 +681,7 @@ def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',
 # an (n, n) matrix; it is kept as a *root*, a (k, n) array with ``root.T @ root`` equal to it.
 
+
 class Moments(Lazy[Any]):
     """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 

@@ -275,8 +275,9 @@ def test_what_is_done_to_the_updates_is_done_to_the_merge(name, space, backend, 
 @pytest.mark.parametrize(("name", "space"), TAKES_RANK)
 def test_a_rank_is_kept_by_the_best_truncation(name, space):
     updates = [gaussian(np.random.default_rng(0), 9, 8, 2) for _ in range(2)]
-    free = apply(name, updates, space=space, density=0.5).dense()
-    kept = apply(name, updates, space=space, density=0.5, rank=1)
+    how = {"space": space, "density": 0.5, "moments": (np.eye(8),) * 2}
+    free = apply(name, updates, **how).dense()
+    kept = apply(name, updates, rank=1, **how)
     assert kept.width == 1
     np.testing.assert_allclose(kept.dense(), truncated(free, 1), atol=1e-12)
 

@@ -180,9 +180,7 @@ class Problems:
 
     def columns(self) -> dict[str, Any]:
         """Return all arrays by name."""
-        columns = dict(vars(self))
-        del columns["prime"]
-        return columns
+        return {name: array for name, array in vars(self).items() if name != "prime"}
 
     @property
     def answers(self) -> Int64[np.ndarray, " n"]:
@@ -422,31 +420,33 @@ def stories(problems: Problems) -> list[Story]:
 
 
 def _tell(problems: Problems, row: int) -> Story:
+    """One problem in words."""
     text = read_wordings("word_problems")
-    rows = {name: column[row].tolist() for name, column in problems.columns().items()}
-    values, asked, scene = rows["values"], rows["asked"], rows["scenes"]
+    of = {name: column[row].tolist() for name, column in problems.columns().items()}
+    values, asked, scene = of["values"], of["asked"], of["scenes"]
     # The scenes of one place, with the same owners and verb, have different things.
     place = text["scenes"][scene * len(text["scenes"]) // SCENES]
     has, have = place["verb"]
     one, many = place["things"][scene % len(place["things"])]
-    who = [place["owners"][name] for name in rows["names"]]
+    who = [place["owners"][name] for name in of["names"]]
     told, solved = [], []
-    for k in rows["order"]:
-        code, n = rows["skills"][k], rows["numbers"][k]
+    for k in of["order"]:
+        code, n = of["skills"][k], of["numbers"][k]
         if code == ABSENT:
             continue
         ways = text["steps"][NAMED[code]]["told"] if code else text["given"]
         # A wording takes what it needs of these and ignores the rest.
-        words = {"X": who[k], "A": who[rows["inputs"][k]], "n": n, "tn": one if n == 1 else many}
+        words = {"X": who[k], "A": who[of["inputs"][k]], "n": n, "tn": one if n == 1 else many}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
         words |= {"has": has, "have": have, "t": one, "ts": many}
-        told.append(ways[rows["wordings"][k]].format_map(words))
-    question = text["question"][rows["asking"]]
+        told.append(ways[of["wordings"][k]].format_map(words))
+    question = text["question"][of["asking"]]
     told.append(question.format(X=who[asked], has=has, have=have, ts=many))
     for k in range(1, asked + 1):
-        written = text["steps"][NAMED[rows["skills"][k]]]["written"]
-        sum_ = written.format(values[k - 1], rows["numbers"][k])
-        solved.append(f"{who[k]} {has} {sum_} = {values[k]} {one if values[k] == 1 else many}.")
+        written = text["steps"][NAMED[of["skills"][k]]]["written"]
+        computed = written.format(values[k - 1], of["numbers"][k])
+        thing = one if values[k] == 1 else many
+        solved.append(f"{who[k]} {has} {computed} = {values[k]} {thing}.")
     solved.append(f"The answer is {values[asked]}.")
     return Story(_join(told), _join(solved), str(values[asked]))
 

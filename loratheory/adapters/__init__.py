@@ -9,7 +9,6 @@ from loratheory.adapters.interference import crosstalk as crosstalk
 from loratheory.adapters.interference import crosstalk_bound as crosstalk_bound
 from loratheory.adapters.interference import frobenius_cosine as frobenius_cosine
 from loratheory.adapters.interference import interference as interference
-from loratheory.adapters.interference import row_angles as row_angles
 from loratheory.adapters.laws import LAWS as LAWS
 from loratheory.adapters.laws import LawCase as LawCase
 from loratheory.adapters.laws import laws as laws

@@ -537,8 +537,9 @@ def _read_methods() -> dict[str, Method]:
     text = Path(__file__).with_name("methods.toml").read_text(encoding="utf-8")
     methods = {}
     for name, row in tomllib.loads(text).items():
-        sets = map(frozenset, (row.pop("options", ()), row.pop("required", ())))
-        methods[name] = Method(name, RULES[name], *row.values(), *sets)
+        for key in ("options", "required"):
+            row[key] = frozenset(row.get(key, ()))
+        methods[name] = Method(name, RULES[name], **row)
     return methods
 
 

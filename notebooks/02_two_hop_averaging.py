@@ -427,34 +427,6 @@ judge("02.4", mine)
 # </details>
 
 # %% [markdown]
-# **5.** *(medium, 10 minutes, code)* Break the hypothesis on *bridges*, and no other. Your function
-# gets the model, a `LinearChain` with the tuples `memories`, `edits` and `bridges`, and returns one
-# in which the prediction fails. `dataclasses.replace` changes one of the three; a `LowRank` can be
-# multiplied by a number.
-
-
-# %%
-def mine(model):
-    return None
-
-
-judge("02.5", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# A bridge that leads nowhere: the base does not know the lab about which the second read is asked.
-#
-# ```python
-# def mine(model):
-#     from dataclasses import replace
-#
-#     return replace(model, bridges=tuple(0 * bridge for bridge in model.bridges))
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Press et al., [*Measuring and narrowing the compositionality gap in language
@@ -469,7 +441,7 @@ judge("02.5", mine)
 # <details><summary>For the lecturer</summary>
 #
 # **Time.** 85 minutes: 10 for the story and a vote, 25 for steps 1 to 4, 10 for step 6, 15 for the
-# star in the plane, 25 for exercises 1 to 3 and 5. Exercise 4 is homework. In one lecture: the
+# star in the plane, 25 for exercises 1 to 3. Exercise 4 is homework. In one lecture: the
 # vote, steps 1 to 3, the star, exercise 1.
 #
 # **Ask.** Before any formula: Lab 2, Oslo, both right; where does Ada work? Let them vote. At step

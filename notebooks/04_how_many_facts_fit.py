@@ -333,34 +333,6 @@ judge("04.4", mine)
 # </details>
 
 # %% [markdown]
-# **5.** *(medium, 10 minutes, code)* Break the hypothesis of claim 2. Return a table of responses,
-# facts × facts and of the given rank at most, whose diagonal has *mean* 1, with less cross-talk
-# than the floor allows. What do such facts lose?
-
-
-# %%
-def mine(facts, rank):
-    return None
-
-
-judge("04.5", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# One fact takes all: its response is $N$ and the others are silent. The mean response is 1 and
-# nothing is off the diagonal, but all facts except one are lost.
-#
-# ```python
-# def mine(facts, rank):
-#     table = np.zeros((facts, facts))
-#     table[0, 0] = facts
-#     return table
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Nichani, Lee and Bietti, [*Understanding factual recall in transformers via associative
@@ -374,7 +346,7 @@ judge("04.5", mine)
 # <details><summary>For the lecturer</summary>
 #
 # **Time.** 75 minutes: 10 to collect definitions of "a fact is stored" from the room, 25 for the
-# derivation, 15 for the recall curves, 25 for exercises 1, 2, 4 and 5. Exercise 3 is homework.
+# derivation, 15 for the recall curves, 25 for exercises 1, 2 and 4. Exercise 3 is homework.
 #
 # **Ask.** At the start: how many facts fit into rank 8? Write all answers down and sort them by
 # claim afterwards. At the curves: why does the curve of the sum not move when you change $K$?

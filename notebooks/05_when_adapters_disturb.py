@@ -46,10 +46,10 @@ import sympy as sp
 from ipywidgets import FloatSlider
 
 import loratheory as lt
-from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine, row_angles
+from loratheory.adapters import crosstalk, crosstalk_bound, frobenius_cosine
 from loratheory.exercises import explore, judge
 from loratheory.figures import draw
-from loratheory.lowrank import LowRank, subspaces_at
+from loratheory.lowrank import LowRank, principal_angles, subspaces_at
 from loratheory.theorems import theorem
 from loratheory.theorems.libraries import interference, sequential_forgetting
 from loratheory.theorems.merging import intruder_threshold
@@ -178,7 +178,8 @@ spaces = subspaces_at(rng, 40, np.radians([25.0, 60.0, 80.0]).tolist())
 first, second = (LowRank(rng.standard_normal((30, 3)), space.T) for space in spaces)
 case = interference.Case(first, second)
 worst = interference.attain(case)
-print("angles", np.degrees(row_angles(first, second)).round(1))
+angles = principal_angles(first.row_space(), second.row_space())
+print("angles", np.degrees(angles).round(1))
 print(f"worst adapter answers {interference.measure(case, worst):.4f}")
 print(f"bound                 {interference.bound(case):.4f}")
 

@@ -453,33 +453,6 @@ judge("06.4", mine)
 # </details>
 
 # %% [markdown]
-# **5.** *(hard, 15 minutes, code)* Break a hypothesis of claim 1: return the keys (columns of two
-# matrices) and strengths (two lists) of two adapters on which Arrow does *better* than its formula.
-# The judge says which hypothesis you broke.
-
-
-# %%
-def mine():
-    return None
-
-
-judge("06.5", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# Keys of one adapter that overlap: then the top direction has a part of each of them.
-#
-# ```python
-# def mine():
-#     pair = np.array([[1.0, 0.8], [0.0, 0.6]])
-#     keys = [np.kron(np.eye(2)[:, [i]], pair) for i in (0, 1)]
-#     return keys, [[1.0, 0.5]] * 2
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Ostapenko et al., [*Towards modular LLMs by building and reusing a library of
@@ -494,8 +467,7 @@ judge("06.5", mine)
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises 1 to 4.
-# Exercise 5 is homework.
+# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises.
 #
 # **Ask.** Before step 1: what does the top singular vector of an adapter with ten facts mean?
 # Before step 3: suppose the router knows the question, the adapters and the answer; does it then

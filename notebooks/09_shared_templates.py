@@ -120,7 +120,7 @@ for prime in (0, 7):
     if not prime:
         print(*stories(asked)[0][:2], sep="\n")
         continue
-    code = Alphabet(prime, canaries=0)
+    code = Alphabet(prime)
     rows = stepwise(code, asked)
     print("tokens:  ", code.written(rows.tokens[0, : rows.asked[0] + 1]))
     print("solution:", code.written(rows.targets[0]))

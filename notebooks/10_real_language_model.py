@@ -371,35 +371,6 @@ judge("10.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(hard, 20 minutes, code)* Write a prediction of two-hop accuracy. Your function gets two
-# accuracies that were measured without both adapters: the hop-1 adapter with a second hop of the
-# base model, and the hop-2 adapter with a first hop of the base model. The judge compares it with
-# the stored sums of all fact sets. There its mean error must be smaller than that of the weaker
-# hop, and than that of the best constant. You may fit one number by eye. What would make you trust
-# your prediction for another model?
-
-
-# %%
-def mine(first, second):
-    return None
-
-
-judge("10.4", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-# Take half of the weaker hop. Used together, the adapters lose about half of the accuracy that each
-# has with a hop of the base model. One number was fitted to thirty sums of one model. So it is a
-# description and not yet a law.
-#
-# ```python
-# def mine(first, second):
-#     return min(first, second) / 2
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Ben Allal et al., [*SmolLM2: when smol goes big*](https://arxiv.org/abs/2502.02737). The

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from sums import read
-from sums import run as compute
 
 KINDS = {"word-problems": ("--n", 40, "--steps", 2), "two-hop": ("--n", 20)}
 
@@ -27,19 +26,18 @@ def test_problems_are_written_split_and_right(made):
     assert (len(train), len(test)) == (32, 8)
     assert not {row["template"] for row in train} & {row["template"] for row in test}
     for row in train + test:
-        assert str(read(row["problem"])) == str(compute(row["program"])) == row["answer"]
+        assert str(read(row["problem"])) == row["answer"]
         assert row["distractors"] == 1
     assert {row["steps"] for row in train + test} == {1, 2}
-    assert made("word-problems", "small", "--prime", 5, "--split", "wording")[0] == 0
+    assert made("word-problems", "small", "--prime", 7, "--split", "wording")[0] == 0
     for row in rows("small", "train"):
-        assert "percent" not in row["skills"]
         assert len(row["tokens"]) == len(row["targets"])
 
 
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("word-problems", "--split pair --pair percent,rate --skills rate,percent,add"),
+        ("word-problems", "--split pair --pair percent,multiply --skills multiply,percent,add"),
         ("two-hop", "--split 0.5 --hops 3 --style cloze"),
     ],
 )
@@ -53,10 +51,9 @@ def test_the_card_holds_the_command_that_makes_the_same_bytes(run, made, kind, w
     assert made(kind, "other", *words.split(), "--seed", 4)[0] == 0
     assert rows("other", "train") != rows("out", "train")
     if kind == "word-problems":
-        assert "the pairs of skills held out: rate+percent" in card
+        assert "the pairs of skills held out: multiply+percent" in card
         for row in rows("out", "test"):
-            assert "rate" in row["skills"]
-            assert "percent" in row["skills"]
+            assert {"multiply", "percent"} <= {*row["template"].split(", ")}
     else:
         assert max(len(row["tokens"]) for row in rows("out", "test")) == 4
 
@@ -73,11 +70,8 @@ def test_data_are_overwritten_only_when_told(made):
 
 def test_single_facts_and_some_questions_train_the_others_test(made):
     assert made("two-hop", "out", "--split", 0.25)[0] == 0
-    *train, mark = rows("out", "train")
-    *test, other = rows("out", "test")
+    train, test = rows("out", "train"), rows("out", "test")
     assert (len(train), len(test)) == (5 + 2 * 20, 15)
-    assert mark["prompt"] != other["prompt"]
-    assert mark["answer"] == other["answer"] == ""
     questions = [row for row in train if len(row["tokens"]) == 3]
     facts = {tuple(row["tokens"]): row["targets"][-1] for row in train if len(row["tokens"]) == 2}
     bridges = {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.prompts import NOTHING, Prompts
-from loratheory.tasks.two_hop import Edit, Questions, World, along, case, plain
+from loratheory.tasks.two_hop import Edit, Questions, World, along, plain
 from loratheory.theorems.composition.two_read_region import Pattern
 from loratheory.theorems.composition.two_read_region import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora
@@ -139,7 +139,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     # Only this hop is edited; all else is as the base learned it.
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
-    edited = World(maps, edit.before.entities, edit.before.canaries)
+    edited = World(maps, edit.before.entities)
     asked = edit.questions.fact(hop, edit.routes)
     if inside:
         asked = Questions(0, _origin(edit, hop), edit.questions.relations)
@@ -164,7 +164,7 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
 
 def pattern(library: Taught) -> Pattern:
     """Return which old facts exist (see `Pattern`), the same for all questions of a pair."""
-    return PATTERNS[case(library.edits[0][0]).name]
+    return PATTERNS[library.edits[0][0].case]
 
 
 def forecast(
@@ -177,7 +177,7 @@ def forecast(
     know counts as outside, unless pretraining made all bridges `familiar`.
     """
     inside = margins(library).composes(coefficient, pattern(library)).mean(axis=1)
-    known = [familiar or case(edit).familiar for edit in library.edits[0]]
+    known = [familiar or edit.case != "new facts" for edit in library.edits[0]]
     return inside * known * np.repeat(circuit(library.bases), library.teaching.sets)
 
 

@@ -116,7 +116,7 @@ class Publisher:
         else:
             # Subjects outnumber bridges, which are dealt out in turn, shifted by the number.
             maps[0, 0, self.free[:SUBJECTS]] = np.resize(np.roll(bridges, -j), SUBJECTS)
-        return World(maps, self.edit.before.entities, self.edit.before.canaries)
+        return World(maps, self.edit.before.entities)
 
     @property
     def subjects(self) -> Int64[np.ndarray, " n"]:

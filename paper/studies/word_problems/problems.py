@@ -16,7 +16,7 @@ from loratheory.tasks import word_problems as tasks
 from loratheory.tasks.prompts import NOTHING, Prompts, joined
 from loratheory.tasks.word_problems import problems
 
-PRIME, CODE = 7, tasks.Alphabet(7, canaries=0)
+PRIME, CODE = 7, tasks.Alphabet(7)
 CONTEXT = ("add", "subtract")
 SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
@@ -40,22 +40,13 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[tasks.Template, ...]:
-    """Return the templates of `steps` steps in which each step uses one new number."""
-    every = tasks.pool(skills, steps=steps, prime=PRIME)
-    return tuple(t for t in every if max(len(inputs) for _, inputs in t.nodes) < 2)
+    """Return the templates of `steps` steps by these skills."""
+    return tasks.pool(skills, steps=steps, prime=PRIME)
 
 
 def single(skills: Sequence[str]) -> tuple[tasks.Template, ...]:
     """Return the templates of one step, skill by skill."""
-    found: tuple[tasks.Template, ...] = ()
-    for skill in skills:
-        found += chains([skill], 1)
-    return found
-
-
-def linked(pair: Pair) -> tasks.Template:
-    """Return the template in which the second skill is applied to the first one's result."""
-    return tasks.Template(((0, ()), (tasks.code(pair[0]), (0,)), (tasks.code(pair[1]), (1,))))
+    return tuple((skill,) for skill in skills)
 
 
 def drawn(
@@ -139,7 +130,7 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     if seen != SEEN[2]:
         met = [chains(CONTEXT, 2)] * 2
         if seen == SEEN[3]:
-            met[1] = sum(((linked(pair),) * n for pair, n in weights(seed).items()), ())
+            met[1] = sum(((pair,) * n for pair, n in weights(seed).items()), ())
         for templates in met:
             sets += [tasks.stepwise(CODE, varied(templates, rows, rng))] * 2
     return padded(sets)
@@ -192,9 +183,9 @@ class Case:
     def bridges(self, skill: str) -> tuple[tasks.Template, ...]:
         """Return the templates of two steps in the lesson of the adapter of a skill."""
         if self.bridge == "serial":
-            return (linked(self.pair[::-1]),)
+            return (self.pair[::-1],)
         if self.bridge == "own":
-            return tuple(t for t in chains((skill, *CONTEXT), 2) if t.skills - {*CONTEXT})
+            return tuple(t for t in chains((skill, *CONTEXT), 2) if {*t} - {*CONTEXT})
         return chains(CONTEXT, 2) if self.bridge == "neutral" else ()
 
     @property
@@ -214,7 +205,7 @@ class Case:
     def composed(self) -> Lesson:
         """A lesson of the target itself, in both orders of the skills."""
         one, two = sorted((self.pair, self.pair[::-1]))
-        return Lesson((), (linked(one), linked(two)), 1)
+        return Lesson((), (one, two), 1)
 
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:

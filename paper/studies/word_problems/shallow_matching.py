@@ -49,7 +49,7 @@ def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
     while len(left):
         new = fill(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
-        left = left[(numbers[left] == problems.numbers[left]).all(axis=(1, 2))]
+        left = left[(numbers[left] == problems.numbers[left]).all(axis=1)]
     return replace(problems, numbers=numbers, values=values)
 
 

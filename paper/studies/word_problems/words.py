@@ -112,7 +112,7 @@ class Trained:
         found = []
         for k, case in enumerate(self.cases):
             rng = np.random.default_rng([self.seed, 16, k])
-            found.append(problems.drawn([problems.linked(case.pair)], count, rng))
+            found.append(problems.drawn([case.pair], count, rng))
         return found
 
     def right(

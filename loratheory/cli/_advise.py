@@ -9,7 +9,6 @@ from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
-from loratheory.store import cache_folder
 
 UNKNOWN = (
     "What they lose when merged, and which method keeps most, is not known from weights or "
@@ -36,8 +35,8 @@ def advise(
 
     No answers are needed: a merge should still say what each adapter says alone. Half of the
     prompts, at most eight for each adapter, choose coefficients; the others score. With `--facts`
-    only prompts that the adapter alone answers correctly count; with `--prompts` as well, those
-    choose and the facts score. With neither, only each adapter's drift is measured.
+    only prompts that the adapter alone answers correctly count. With neither, only each adapter's
+    drift is measured.
 
     A file of prompts has a row `{"prompt": …}` for each, a file of facts `{"prompt": …,
     "completion": …}`. Facts of all adapters can be one JSON file, `{"ADAPTER": {"PROMPT":
@@ -101,7 +100,7 @@ def advise(
             out.say(UNKNOWN)
         return
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"methods": tried, "others": others, "kept_in": cache_folder() / "advice"}
+        how: Any = {"methods": tried, "others": others}
         choosing, scoring = asked
         advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
     if shown := out.deliver(json, advice):
@@ -109,7 +108,7 @@ def advise(
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         drift = dict(zip(names, advice.leaks, strict=True))
-        known |= {"model": loaded, "card": {"measured": out.to_json(best), "leaks": drift}}
+        known["card"] = {"measured": out.to_json(best), "leaks": drift}
         write_combination(output, library, names, METHODS[best.way], best.coefficients, **known)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
@@ -136,26 +135,18 @@ def _read_questions(
     """Return prompts that choose and prompts that score, by adapter; None if there are none."""
     from loratheory.pretrained.advise import split_prompts
 
-    chosen = _read_groups("--prompts", prompts, library, names)
-    known = _read_groups("--facts", facts, library, names)
-    if chosen is None and known is None:
-        return None
-    own = {}
-    for name in names:
-        # prompts without answers choose by divergence alone
-        own[name] = known[name] if chosen is None else dict.fromkeys(chosen[name], "")
-    choosing, scoring = split_prompts(own)
-    if known is None:
-        return choosing, scoring
-    if chosen is None:
-        # facts choose and score: groups that are no adapter's own only score, as they are
-        return choosing, {**scoring, **known, **scoring}
-    for name in names:
-        # what chose may not score as well
-        known[name] = {text: a for text, a in known[name].items() if text not in choosing[name]}
-        if not known[name]:
-            out.refuse(f"all facts of {name} are among the prompts that choose: give others")
-    return choosing, known
+    if prompts and facts:
+        out.refuse("--prompts and --facts are given: the facts are enough, leave out the prompts")
+    asked = _read_groups("--facts", facts, library, names)
+    if asked is None:
+        asked = _read_groups("--prompts", prompts, library, names)
+        if asked is None:
+            return None
+        # prompts without answers are judged by divergence alone
+        asked = {name: dict.fromkeys(asked[name], "") for name in names}
+    choosing, scoring = split_prompts({name: asked[name] for name in names})
+    # groups that are no adapter's own only score, as they are
+    return choosing, {**scoring, **asked, **scoring}
 
 
 def _read_groups(
@@ -163,7 +154,7 @@ def _read_groups(
 ) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
     from loratheory.pretrained.augment import read_rows
-    from loratheory.pretrained.check_facts import group_facts, read_fact_groups
+    from loratheory.pretrained.check import group_facts, read_fact_groups
 
     if not files:
         return None

@@ -17,7 +17,6 @@ def check(
     *,
     layers: Annotated[str | None, Option(metavar="0,5-9", help="Layers to look at.")] = None,
     facts: Annotated[Path | None, Option(metavar="FILE", help=FACTS)] = None,
-    limit: Annotated[int | None, Option(min=1, help="Largest number of prompts each.")] = None,
     base: out.Base,
     json: out.Json = None,
 ) -> None:
@@ -51,13 +50,13 @@ def check(
         out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")
 
     from loratheory.pretrained import check_model
-    from loratheory.pretrained.check_facts import read_fact_groups
+    from loratheory.pretrained.check import read_fact_groups
     from loratheory.pretrained.metrics import Share
 
     library = list(map(out.Source(download=base.download).read, folders or ()))
     asked = read_fact_groups(facts) if facts is not None else None
     bar = partial(out.progress, unit="module", desc="check")
-    how: Any = {"layers": chosen, "facts": asked, "limit": limit, "progress": bar}
+    how: Any = {"layers": chosen, "facts": asked, "progress": bar}
     result = check_model(base.load(), library, **how)
     if not out.deliver(json, result):
         return

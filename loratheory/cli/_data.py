@@ -8,6 +8,7 @@ from loratheory.cli import _shared as out
 
 # questions; more take minutes before memory runs out
 MOST = 1_000_000
+STEPS = 3  # of the longest solutions
 COUNT = "Problems; a fifth are for testing."
 
 
@@ -19,9 +20,6 @@ def word_problems(
     split: Annotated[str, Option(help="Held out: pair, template, depth or wording.")] = "template",
     skills: Annotated[str, Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
     pair: Annotated[str, Option(metavar="A,B", help="The pair that --split pair holds out.")] = "",
-    steps: Annotated[int, Option(min=1, max=4, help="Steps of the longest solutions.")] = 3,
-    prime: Annotated[int, Option(help="A prime to 13: tokens; 0: English.")] = 0,
-    distractors: Annotated[int, Option(min=0, help="Quantities that are not needed.")] = 0,
     overwrite: out.Overwrite = False,
 ) -> None:
     """Write word problems with their solutions, step by step and as programs.
@@ -43,17 +41,16 @@ def word_problems(
     check_writable(output, overwrite=overwrite)
     if pair and split != "pair":
         out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
-    named = _parse_list(skills) or words.possible(prime)
+    named = _parse_list(skills) or words.possible(0)
     # one generator for all draws: the seed determines every byte
     rng = np.random.default_rng(seed)
-    pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    how: Any = {"prime": prime, "distractors": distractors, "skills": named}
-    sets, held_out = words.split(pool, split, n, rng=rng, pair=_parse_list(pair), **how)
+    pool = words.pool(named, steps=range(1, STEPS + 1))
+    how: Any = {"skills": named, "pair": _parse_list(pair)}
+    sets, held_out = words.split(pool, split, n, rng=rng, **how)
     apart = ", ".join(words.SPLITS[split])
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
-    command += f" --skills {','.join(named)} --steps {steps} --prime {prime}"
-    command += f" --distractors {distractors}" if distractors else ""
+    command += f" --skills {','.join(named)}"
     held = ", ".join("+".join(each) for each in sorted(held_out))
     text = f"Training and testing have no {apart} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
@@ -80,7 +77,6 @@ def two_hop(
     seed: out.Seed = 0,
     split: Annotated[float, Option(min=0, max=1, help="Fraction of questions trained on.")] = 0.5,
     hops: Annotated[int, Option(min=2, max=4, help="Hops of a question.")] = 2,
-    style: Annotated[str, Option(help="question, or cloze: to complete.")] = "question",
     overwrite: out.Overwrite = False,
 ) -> None:
     """Write invented facts: single facts and two-hop questions to train on, others for testing.
@@ -115,7 +111,7 @@ def two_hop(
         " split."
     )
     named = hop.language(world, rng=rng)
-    card = _begin_card(f"{command} --style {style}", text)
-    hop.export(output, sets, world, named, style=style, about=card, overwrite=overwrite)
+    card = _begin_card(command, text)
+    hop.export(output, sets, world, named, style="question", about=card, overwrite=overwrite)
     rows = [(name, len(part) - 1) for name, part in sets.items()]
     out.show(f"{output}: training and testing share no prompts, pairs", ("split", "rows"), rows)

@@ -15,7 +15,7 @@ from loratheory.cli import _shared as out
 LABEL = "With or without `thm:`. Default: all."
 Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
 At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
-Cases = Annotated[int | None, Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]
+Cases = Annotated[int, Option(min=1, help="Cases per theorem.")]
 ENTRY = (
     "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
     "source",
@@ -188,11 +188,10 @@ def _show_in_full(one: Any) -> None:
 
 def verify(
     labels: Labels = None,
-    cases: Cases = None,
+    cases: Cases = 200,
     seed: out.Seed = 0,
     backend: Annotated[str, Option(help="Array library: numpy or torch.")] = "numpy",
     workers: Annotated[int, Option(min=0, help="Number of processes; 0 for one per core.")] = 0,
-    scale: Annotated[bool, Option("--scale", help="Width 4096; only theorems on factors.")] = False,
     deep: Annotated[bool, Option("--deep", help="Ten times the cases and sizes.")] = False,
     sensitivity: Annotated[bool, Option("--sensitivity", help="What change is noticed.")] = False,
     json: out.Json = None,
@@ -218,20 +217,16 @@ def verify(
     smallest relative change of the bound's constant or exponent that the check notices, null where
     it does not notice one half, and why it does not notice a tenth.
     """
-    from loratheory.theorems import FACTORED, theorem, verify_all
+    from loratheory.theorems import theorem, verify_all
 
     out.check_outputs(json)
-    asked = [label for label in complete_labels(labels) if not scale or label in FACTORED]
-    if not asked:
-        out.refuse(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
+    asked = complete_labels(labels)
     if backend not in ("numpy", "torch"):
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
         import torch  # noqa: F401  refused here where it is missing, and not in a process
-    # on factors alone a check costs little even at the width of a language model
-    size = 4096 if scale else 80 if deep else 8
-    run: Any = {"seed": seed, "size": size, "workers": workers}
-    run["cases"] = (cases or (10 if scale else 200)) * (10 if deep else 1)
+    more = 10 if deep else 1
+    run: Any = {"seed": seed, "size": 8 * more, "cases": cases * more, "workers": workers}
     if sensitivity:
         # A refuted conjecture has no bound to move.
         laws = [label for label in asked if theorem(label).status != "refuted"]

@@ -11,7 +11,6 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 AUGMENTED = "Add what `augment` wrote."
-UNSEEN = "Kept for measuring, if not the last."
 
 
 def train(
@@ -90,10 +89,6 @@ def augment(
     output: out.Output,
     *,
     kinds: Annotated[list[Path] | None, Option(metavar="JSON", help="More descriptions.")] = None,
-    unseen: Annotated[str | None, Option(metavar="KIND", help=UNSEEN)] = None,
-    least: Annotated[float, Option(min=0, max=1, help="Least chance of the right name.")] = 0.3,
-    per: Annotated[int, Option(min=1, help="Largest number of examples per subject.")] = 12,
-    silence: Annotated[int, Option(min=0, help="Examples that keep the base's answers.")] = 0,
     seed: out.Seed = 0,
     base: out.Base,
     overwrite: out.Overwrite = False,
@@ -122,7 +117,7 @@ def augment(
     `found` (every description tried and its `share`) and `refused` (a reason by subject).
     """
     out.check_outputs(json)
-    from loratheory.pretrained.augment import augment, read_entities, write_examples
+    from loratheory.pretrained.augment import LEAST, augment, read_entities, write_examples
     from loratheory.pretrained.stand_ins import read_facts
     from loratheory.tasks.export import check_writable
 
@@ -130,19 +125,14 @@ def augment(
     check_writable(output, overwrite=overwrite)
     content = read_facts(facts)
     things = read_entities(*(kinds or ()))
-    known = sorted(set().union(*(thing.kinds for thing in things.values())))
-    if unseen is not None and unseen not in known:
-        out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     model = base.load()
     taken = content.keys() & {"facts", "sentences", "unread", "onward"}
-    how: Any = {key: content[key] for key in taken}
-    how |= {"things": things, "unseen": unseen, "least": least}
-    how |= {"per": per, "silence": silence, "seed": seed}
+    how: Any = {key: content[key] for key in taken} | {"things": things, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
     found = augment(model, **how)
     write_examples(output, found, model.name, overwrite=overwrite)
     if out.deliver(json, found):
-        resolved = [one for one in found.found if 0 < one.share >= least]
+        resolved = [one for one in found.found if one.share >= LEAST]
         rows, kind_of = [], attrgetter("kind")
         parts = (found.found, resolved, found.lessons, found.held_out)
         counts = [Counter(map(kind_of, part)) for part in parts]

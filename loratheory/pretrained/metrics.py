@@ -159,15 +159,8 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
 
 
 def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
-    """Return each prompt as a batch of its own, so that nothing is padded.
-
-    Without a tokenizer twelve random tokens stand for each prompt, the same every time.
-    """
-    if model.tokenizer is not None:
-        return [batch(model, [text]) for text in prompts]
-    rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
-    rows = torch.from_numpy(rng.integers(0, most, (len(prompts), 1, 12)))
-    return [{"input_ids": row} for row in rows.to(model.device)]
+    """Return each prompt as a batch of its own, so that nothing is padded."""
+    return [batch(model, [text]) for text in prompts]
 
 
 def first_tokens(model: Model, words: Sequence[str]) -> Any:
@@ -291,9 +284,7 @@ def token_log_probs(
     with torch.no_grad():
         for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
             # Each position but the last is asked for the token that follows it.
-            ids = some["input_ids"]
-            mask = some.get("attention_mask", torch.ones_like(ids)).bool()
-            real = mask[:, :-1]  # padding is left
+            ids, real = some["input_ids"], some["attention_mask"][:, :-1].bool()  # padding is left
             logs = model.network(**some, **options).logits[:, :-1][real].float().log_softmax(-1)
             every.append(logs)
             came.append(logs.gather(1, ids[:, 1:][real][:, None])[:, 0])

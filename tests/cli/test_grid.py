@@ -80,6 +80,7 @@ REFUSED = {
     "advise one two --prompts odd.jsonl --prompts rows.jsonl": "odd.jsonl",
     "advise one two --prompts empty --prompts empty": "there is no prompt",
     "advise one two --methods meen": "did you mean mean",
+    "advise one two --facts rows.jsonl --prompts rows.jsonl": "leave out the prompts",
     "advise one two -o out": "what is best is not known",
     "advise one two -o out --prompts rows.jsonl --methods none": "leaves nothing to write",
     "advise one two --compare one": "add --prompts or --facts",
@@ -102,10 +103,8 @@ REFUSED = {
     "data word-problems -o d --skills add,sing": "'sing'; choose one of add,",
     "data word-problems -o d --split luck": "choose one of pair, template,",
     "data word-problems -o d --pair add,rate": "--pair add,rate goes with --split pair",
-    "data word-problems -o d --prime 9": "choose a prime of",
     "data word-problems -o taken --overwrite": "taken holds not only data, but",
     "data two-hop -o d --split 1": "--split 1 leaves no question for testing",
-    "data two-hop -o d --style haiku": "choose one of cloze, question",
     "data two-hop -o no/where": "no/where cannot be made",
 }
 

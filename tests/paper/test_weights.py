@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import enlarged, taught, update
+from synthetic import enlarged, taught, update
 
 from loratheory.theorems.editing.superposition_floor import least_crosstalk
 from paper.studies._shared.answers import accuracy, scores

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from causal import TOKENS, VOCABULARY, logits, network
+from language import TOKENS, VOCABULARY, logits, network
 from torch import nn
 
 from loratheory.adapters import Adapter, AdapterError, Info

@@ -5,12 +5,10 @@ import zlib
 
 import pytest
 import torch
-from causal import VOCABULARY
-from letters import Letters
+from language import Letters
 
 from loratheory.pretrained import Model, ModelError, first_tokens, next_token_logits
-from loratheory.pretrained.metrics import batch, one_by_one
-from loratheory.pretrained.models import GENERIC
+from loratheory.pretrained.metrics import batch
 
 
 class Marked:
@@ -49,11 +47,3 @@ def test_what_cannot_be_asked_is_refused(base):
     for ask in (next_token_logits, first_tokens):
         with pytest.raises(ModelError, match="it has no tokenizer; load it from a folder"):
             ask(Model(base().network), ["abc"])
-
-
-def test_without_a_tokenizer_random_tokens_stand_in_the_same_every_time(base):
-    one, two = (one_by_one(Model(base().network), GENERIC) for _ in range(2))
-    assert len(one) == len(GENERIC)
-    assert all(torch.equal(a["input_ids"], b["input_ids"]) for a, b in zip(one, two, strict=True))
-    assert base().network(**one[0]).logits.shape == (1, 12, VOCABULARY)
-    assert [x["input_ids"].shape for x in one_by_one(base(), ["abc", "d"])] == [(1, 3), (1, 1)]

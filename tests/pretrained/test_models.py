@@ -12,8 +12,8 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from causal import TOKENS, logits, network, save_adapter
 from folders import changed
+from language import TOKENS, logits, network, save_adapter
 from safetensors.torch import load_file, save_file
 
 from loratheory.pretrained import Model, ModelError, attach, check_model, load_model, models
@@ -298,14 +298,6 @@ def test_it_is_dequantised_once_without_a_word_and_then_only_read(wheel, tmp_pat
     before = sorted(target.parent.iterdir())
     assert unpack_default_model() == target
     assert sorted(target.parent.iterdir()) == before
-
-
-def test_a_damaged_default_model_names_the_folder_to_delete(copy, monkeypatch):
-    monkeypatch.setenv("LORATHEORY_CACHE", str(copy.parent))
-    monkeypatch.setattr(models, "unpack_default_model", lambda: copy)
-    os.truncate(copy / "model.safetensors", 9000)
-    with pytest.raises(ModelError, match=f"delete the folder {copy}: the next call unpacks it"):
-        load_model()
 
 
 def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):

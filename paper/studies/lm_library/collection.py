@@ -196,7 +196,7 @@ class StudiedCollection(Collection):
         """
         alone, found = list(map(self.alone, group)), []
         before = [logs[:CHOOSING] for logs in alone]
-        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
+        acting = attach_method(self.model, list(map(self.adapter, group)), way)
 
         def _score(numbers: Any) -> Any:
             acting.set(numbers)
@@ -239,7 +239,7 @@ class StudiedCollection(Collection):
         ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
         """
         written, found = list(map(self.generated, group)), []
-        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
+        acting = attach_method(self.model, list(map(self.adapter, group)), way)
         with acting:
             for texts, alone in written:
                 found.append({"kl": kl_to_base(alone, token_log_probs(self.model, texts)[0])})

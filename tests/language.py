@@ -46,7 +46,7 @@ CONFIGS = {
     "llama": lambda: LlamaConfig(**SIZES, **COMMON, num_key_value_heads=1),
     "tied": lambda: LlamaConfig(**SIZES, **COMMON, tie_word_embeddings=True),
     "qwen2": lambda: Qwen2Config(**SIZES, **COMMON, num_key_value_heads=1),
-    "gpt2": lambda: GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=16, **COMMON),
+    "gpt2": lambda: GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=128, **COMMON),
     "gemma": lambda: GemmaConfig(**SIZES, **COMMON, num_key_value_heads=1, head_dim=8),
     "phi": lambda: PhiConfig(**SIZES, **COMMON),
     "phi3": lambda: Phi3Config(**SIZES, **COMMON, num_key_value_heads=1),

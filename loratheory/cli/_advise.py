@@ -10,11 +10,6 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
 
-UNKNOWN = (
-    "What they lose when merged, and which method keeps most, is not known from weights or "
-    "ordinary text. Give some prompts of each adapter: without answers by `--prompts FILE`, with "
-    "answers by `--facts FILE`. Sixteen per adapter are a good number."
-)
 ROUTE = "An adapter, a merge or a route of `advise`."
 
 
@@ -35,8 +30,7 @@ def advise(
 
     No answers are needed: a merge should still say what each adapter says alone. Half of the
     prompts, at most eight for each adapter, choose coefficients; the others score. With `--facts`
-    only prompts that the adapter alone answers correctly count. With neither, only each adapter's
-    drift is measured.
+    only prompts that the adapter alone answers correctly count.
 
     A file of prompts has a row `{"prompt": …}` for each, a file of facts `{"prompt": …,
     "completion": …}`. Facts of all adapters can be one JSON file, `{"ADAPTER": {"PROMPT":
@@ -61,23 +55,22 @@ def advise(
 
     JSON: an object `adapters, alone, base, leaks, tried, best, reason, notes`; each method tried
     has `way, coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked,
-    low, high`) and `kl`. Without prompts only `adapters, leaks, notes`.
+    low, high`) and `kl`.
     """
     out.check_outputs(json)
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
         out.check_folder(output, force=False, json=json)
-    scored = prompts or facts
-    if (output or compare) and not scored:
-        out.refuse("without prompts what is best is not known: add --prompts or --facts")
+    if bool(prompts) == bool(facts):
+        remedy = "give --prompts or --facts: sixteen per adapter are a good number"
+        out.refuse(f"what is best is not known from weights: {remedy}, and not both")
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise
     from loratheory.pretrained.methods import METHODS, read_subjects, write_combination
-    from loratheory.pretrained.metrics import measure_drift
 
     tried = _parse_methods(methods, METHODS)
     source = out.Source(subfolder, download=base.download)
@@ -91,17 +84,10 @@ def advise(
     others = {}
     for folder in compare or ():
         others[str(folder)] = out.Source(download=base.download).read(folder)
-    asked = _read_questions(prompts, facts, library, names)
+    choosing, scoring = _read_questions(prompts, facts, library, names)
     loaded = base.load()
-    if asked is None:
-        drifts = measure_drift(loaded, library)
-        if out.deliver(json, {"adapters": names, "leaks": drifts, "notes": [UNKNOWN]}):
-            show_drift(names, drifts)
-            out.say(UNKNOWN)
-        return
     with out.stages(1 + len(tried) + len(others)) as begin:
         how: Any = {"methods": tried, "others": others}
-        choosing, scoring = asked
         advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
     if shown := out.deliver(json, advice):
         _report(advice, (*loaded.notes, *aligned(library).report, *advice.notes))
@@ -132,17 +118,14 @@ def _read_questions(
     library: Sequence[Any],
     names: Sequence[str],
 ) -> Any:
-    """Return prompts that choose and prompts that score, by adapter; None if there are none."""
+    """Return prompts that choose and prompts that score, by adapter."""
     from loratheory.pretrained.advise import split_prompts
 
-    if prompts and facts:
-        out.refuse("--prompts and --facts are given: the facts are enough, leave out the prompts")
-    asked = _read_groups("--facts", facts, library, names)
-    if asked is None:
-        asked = _read_groups("--prompts", prompts, library, names)
-        if asked is None:
-            return None
-        # prompts without answers are judged by divergence alone
+    if facts:
+        asked = _read_groups("--facts", facts, library, names)
+    else:
+        asked = _read_groups("--prompts", prompts or (), library, names)
+        # without answers they are judged by divergence alone
         asked = {name: dict.fromkeys(asked[name], "") for name in names}
     choosing, scoring = split_prompts({name: asked[name] for name in names})
     # groups that are no adapter's own only score, as they are
@@ -150,14 +133,12 @@ def _read_questions(
 
 
 def _read_groups(
-    option: str, files: Sequence[Path] | None, library: Sequence[Any], names: Sequence[str]
+    option: str, files: Sequence[Path], library: Sequence[Any], names: Sequence[str]
 ) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
     from loratheory.pretrained.augment import read_rows
     from loratheory.pretrained.check import group_facts, read_fact_groups
 
-    if not files:
-        return None
     if len(files) == 1 and files[0].suffix == ".json":
         groups = read_fact_groups(files[0])
     elif len(files) == len(names):
@@ -180,7 +161,8 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
         numbers = " ".join(map("{:.2g}".format, dict.fromkeys(one.coefficients)))
         cells, distances = {}, [0.0]
         for mark in one.marks:
-            cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} {mark.share}"
+            interval = out.format_interval(mark.share)
+            cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} ({interval})"
             distances.append(mark.kl or 0.0)
         rows.append(
             (one.way, numbers, *cells.values(), max(distances), one.leak, f"{one.cost:.1f}")

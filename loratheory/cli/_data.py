@@ -76,7 +76,6 @@ def two_hop(
     n: Annotated[int, Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
     seed: out.Seed = 0,
     split: Annotated[float, Option(min=0, max=1, help="Fraction of questions trained on.")] = 0.5,
-    hops: Annotated[int, Option(min=2, max=4, help="Hops of a question.")] = 2,
     overwrite: out.Overwrite = False,
 ) -> None:
     """Write invented facts: single facts and two-hop questions to train on, others for testing.
@@ -94,7 +93,7 @@ def two_hop(
 
     check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
-    world = hop.world(seed, hops=hops, entities=n)
+    world = hop.world(seed, entities=n)
     parts = hop.split(world, split, rng=rng)
     if not len(parts.held_out):
         out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
@@ -103,7 +102,7 @@ def two_hop(
     names = ("training", "testing")
     hop.check_apart(world, train, test, names)
     sets = {"train": hop.marked(train, world.canary(0)), "test": hop.marked(test, world.canary(1))}
-    command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g} --hops {hops}"
+    command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g}"
     text = (
         "Training has all single facts and some of the questions; testing asks the others,"
         " none of whose bridges is passed in training. Names are made of syllables. The last row"

@@ -9,7 +9,6 @@ from loratheory.cli import _shared as out
 
 MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
 ALL_PAIRS = "Evaluate 36 pairs of hops, too."
-PROFILE = "With --model: quick (1 fact set) or paper (6)."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
@@ -25,7 +24,6 @@ SHARES = {
 def evaluate(
     rule: Annotated[str, Argument(metavar="MODULE:RULE", help="Your function.")],
     *,
-    profile: Annotated[str, Option(help=PROFILE)] = "quick",
     model: Annotated[bool, Option("--model", help=MODEL)] = False,
     all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     json: out.Json = None,
@@ -48,7 +46,7 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:largest_response --json card.json`
 
-    JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
+    JSON: an object `rule, form, laws, memories, language`; a law has `name, meaning,
     holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
     `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
     each with `what, right, asked, low, high`, and `leak, cost`.
@@ -61,7 +59,7 @@ def evaluate(
     # found before anything is computed, as its name is the likeliest mistake
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(method, profile, begin, model=model, all_pairs=all_pairs)
+        report = card(method, begin, model=model, all_pairs=all_pairs)
     if out.deliver(json, report):
         _report(report)
 

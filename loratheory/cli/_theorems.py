@@ -192,7 +192,6 @@ def verify(
     seed: out.Seed = 0,
     backend: Annotated[str, Option(help="Array library: numpy or torch.")] = "numpy",
     workers: Annotated[int, Option(min=0, help="Number of processes; 0 for one per core.")] = 0,
-    deep: Annotated[bool, Option("--deep", help="Ten times the cases and sizes.")] = False,
     sensitivity: Annotated[bool, Option("--sensitivity", help="What change is noticed.")] = False,
     json: out.Json = None,
 ) -> None:
@@ -202,12 +201,9 @@ def verify(
     and should then break the conclusion.
 
     The exit code is 1 if a theorem, a construction or a control does not behave as proved. All
-    theorems take well under a minute; with --deep, ten times the cases at ten times the size, a
-    quarter of an hour.
+    theorems take well under a minute.
 
     Example: `loratheory verify merge-floor --cases 1000 --seed 7`
-
-    Example: `loratheory verify two-read-region --deep`
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
     controls_ok, seconds, trouble, part_of`, one for each theorem, lemma and clause; `part_of` names
@@ -225,8 +221,7 @@ def verify(
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
         import torch  # noqa: F401  refused here where it is missing, and not in a process
-    more = 10 if deep else 1
-    run: Any = {"seed": seed, "size": 8 * more, "cases": cases * more, "workers": workers}
+    run: Any = {"seed": seed, "cases": cases, "workers": workers}
     if sensitivity:
         # A refuted conjecture has no bound to move.
         laws = [label for label in asked if theorem(label).status != "refuted"]

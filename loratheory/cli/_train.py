@@ -1,5 +1,6 @@
 """``loratheory train`` and ``loratheory augment``: an adapter that others can combine."""
 
+import re
 from collections import Counter
 from functools import partial
 from operator import attrgetter, itemgetter
@@ -57,7 +58,7 @@ def train(
     content = load_plan(plan)
     content.check(stand_ins)
     how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
-    how["layers"] = _parse_neighbours(layers) if layers is not None else None
+    how["layers"] = _parse_layers(layers) if layers is not None else None
     if augmented is not None:
         how["lessons"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
@@ -75,13 +76,13 @@ def train(
         out.say(f" {found.card['leak']:.2f} nats per token on ordinary text; {card}", "Drift:")
 
 
-def _parse_neighbours(text: str) -> tuple[int, int]:
+def _parse_layers(text: str) -> tuple[int, int]:
     """Return the first of neighbouring layers, and the one after the last."""
-    layers = out.parse_layers(text)
-    # a training has one range: gaps would silently be trained
-    if len(layers) <= max(layers) - min(layers):
-        out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
-    return min(layers), max(layers) + 1
+    found = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", text)
+    first, last = map(int, (found[1], found[2] or found[1])) if found else (1, 0)
+    if last < first:
+        out.refuse(f"--layers={text} is no range of layers: write it as --layers 25-29")
+    return first, last + 1
 
 
 def augment(

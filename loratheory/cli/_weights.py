@@ -14,13 +14,6 @@ HEADINGS = {
     "needed": "What a merge would then need",
     "unknown": "What no look at the weights can tell",
 }
-NEXT = (
-    "• Which of them can be merged, how, and what each then loses: `loratheory advise FOLDER "
-    "FOLDER --prompts FILE --prompts FILE` measures it, without answers.\n"
-    "• Single facts and composed answers: `loratheory check FOLDER FOLDER --facts FILE`, where "
-    "FILE has prompts and answers by adapter, as tests/data/questions.json has.\n"
-    "• Where an answer takes both adapters, test that answer: single facts do not stand in for it."
-)
 
 
 def inspect(
@@ -129,5 +122,3 @@ def _show_diagnosis(diagnosis: Any) -> None:
     out.show(
         "\nmodules with the most cross-talk (relative)", columns | out.columns("gauge_gap"), most
     )
-    out.say(bold="\nNext, on the model")
-    out.say(NEXT)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import bisect
 
 from loratheory.adapters import LAWS, LawCase, Method
-from loratheory.evaluate.own_rule import OwnRule, RuleError
+from loratheory.evaluate.own_rule import OwnRule
 from loratheory.lowrank import LowRank
 from loratheory.toy import Hop, LinearChain, chain, interpolating
 
@@ -130,12 +130,9 @@ def shares(case: Routed) -> float:
     return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
 
 
-ROUTING: Mapping[str, Callable[[Routed], float]] = {
-    "gauge": gauge,
-    "permutation": permutation,
-    "repeatable": repeatable,
-    "token scale": token_scale,
-    "shares": shares,
+ROUTING = {
+    law.__name__.replace("_", " "): law
+    for law in (gauge, permutation, repeatable, token_scale, shares)
 }
 
 
@@ -267,17 +264,12 @@ def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
     return targets, edits
 
 
-# Seeds of the language model's fact sets; no study uses them.
-PROFILES = {"quick": (200,), "paper": tuple(range(200, 206))}
-
-
 @dataclass(frozen=True)
 class Card:
     """Everything that an evaluation found out about a method."""
 
     rule: str
     form: str
-    profile: str
     laws: list[Law]
     memories: Survival
     language: list[Any]  # of `report_card.LanguageMark`
@@ -285,7 +277,6 @@ class Card:
 
 def card(
     asked: OwnRule,
-    profile: str = "quick",
     progress: Callable[[str], None] = lambda _: None,
     *,
     model: bool = False,
@@ -297,8 +288,6 @@ def card(
     ----------
     asked : OwnRule
         The method.
-    profile : str
-        ``quick`` or ``paper``: one fact set for the language model, or six.
     progress : callable
         Is called with a line of text before each step.
     model : bool
@@ -310,11 +299,8 @@ def card(
     Raises
     ------
     RuleError
-        If there is no such profile, or the method fails.
+        If the method fails.
     """
-    if profile not in PROFILES:
-        message = f"there is no profile {profile!r}: choose {' or '.join(PROFILES)}"
-        raise RuleError(message)
     progress("laws")
     # cheapest first: a malformed method is refused before any model is loaded
     obeyed = laws(asked)
@@ -325,6 +311,6 @@ def card(
         # only here are torch and transformers needed, which a plain install lacks
         from loratheory.evaluate.report_card import Exam, known_marks, own_marks
 
-        exam = Exam(PROFILES[profile], all_pairs)
+        exam = Exam(all_pairs=all_pairs)
         marks = [*known_marks(exam, progress), *own_marks(asked, exam, progress)]
-    return Card(asked.name, asked.form, profile, obeyed, memories, marks)
+    return Card(asked.name, asked.form, obeyed, memories, marks)

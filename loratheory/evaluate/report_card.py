@@ -20,7 +20,7 @@ from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, 
 from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
 from loratheory.evaluate.own_rule import OwnRule
 from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
-from loratheory.pretrained import Attached, Model, attach, kl_to_base, load_model, route_hops
+from loratheory.pretrained import Attached, Model, attach, kl_to_base, load_model
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.methods import METHODS, Subjects, attach_method
 from loratheory.pretrained.metrics import Share, batch, measure_accuracy, token_log_probs
@@ -108,14 +108,6 @@ def _by_name(name: str, **needed: Any) -> Method:
     return lambda model, adapters: attach_method(model, adapters, METHODS[name], **needed)
 
 
-def _hop_wise(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    acting = attach(model, adapters)
-    # hops alternate in a library, hop 1 first
-    hops = [range(hop, len(adapters), 2) for hop in (0, 1)]
-    route_hops(model, acting, [batch(model, [text]) for text in GENERIC], hops)
-    return acting
-
-
 def _by_subject(made: Crossings) -> Method:
     about = list[Subjects]()
     for persons, countries in zip(made.firsts, made.seconds, strict=True):
@@ -139,12 +131,12 @@ def known_methods() -> dict[str, Method]:
 
 @dataclass(frozen=True)
 class Exam:
-    """The language model, its tasks and two-hop questions (of fact sets with `seeds`).
+    """The language model, its tasks and two-hop questions (of the fact set with this `seed`).
 
     With `all_pairs`, all pairs of six first and six second hops are evaluated as well.
     """
 
-    seeds: tuple[int, ...] = (200,)
+    seed: int = 200
     all_pairs: bool = False
 
     @cached_property
@@ -158,14 +150,14 @@ class Exam:
         return Collection(self.model, SEED)
 
     @cached_property
-    def worlds(self) -> list[Publishers]:
-        """The authors whose adapters two-hop questions need, a pair for each fact set."""
-        return [publishers(self.model, seed) for seed in self.seeds]
+    def both(self) -> Publishers:
+        """The authors whose adapters two-hop questions need."""
+        return publishers(self.model, self.seed)
 
     @cached_property
     def crossings(self) -> Crossings:
         """The facts of six authors of each hop."""
-        return crossings(self.seeds[0])
+        return crossings(self.seed)
 
     @cached_property
     def library(self) -> list[Adapter]:
@@ -242,15 +234,14 @@ class Exam:
         return Share.of("kept", kept, asked)
 
     def count_answers(self, method: Method, recipe: str, *, other: bool) -> dict[str, Any]:
-        """Return right and asked by the kind of question, all worlds together."""
-        counts = {kind: np.zeros(2, int) for kind in TEMPLATES}
-        for one in self.worlds:
-            partner = publishers(self.model, one.seed + 1) if other else one
-            asked = questions(one.world, TEMPLATES)
-            with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
-                for kind, sums in counts.items():
-                    share = measure_accuracy(self.model, kind, asked[kind])
-                    sums += (share.right, share.asked)
+        """Return right and asked by the kind of question."""
+        one, counts = self.both, dict[str, Any]()
+        partner = publishers(self.model, one.seed + 1) if other else one
+        asked = questions(one.world, TEMPLATES)
+        with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
+            for kind in TEMPLATES:
+                share = measure_accuracy(self.model, kind, asked[kind])
+                counts[kind] = np.array([share.right, share.asked])
         return counts
 
 
@@ -274,18 +265,18 @@ def own_marks(
 
 def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) -> list[LanguageMark]:
     """Return the results of known methods, which are cached until this package's code changes."""
-    crossed_only: dict[str, Method] = {}
+    methods = known_methods()
     if exam.all_pairs:
-        # these must know which adapters are first hops, or what each is about
-        crossed_only = {"hop gates": _hop_wise, "subject gates": _by_subject(exam.crossings)}
+        # it must know what each adapter is about, which only these adapters' makers say
+        methods["subject gates"] = _by_subject(exam.crossings)
     marks = []
-    for name, method in {**known_methods(), **crossed_only}.items():
+    for name, method in methods.items():
         progress(f"{name} on the language model")
         made = {"code": code(), "rule": name, **asdict(exam)}
         # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():
-            if name in crossed_only:
+            if name == "subject gates":
                 mark = LanguageMark(name, crossed=exam.crossed(method))
             else:
                 mark = exam.mark(name, method)

@@ -9,7 +9,6 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 
 import difflib
 import warnings
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ Route = Callable[[str, Array], Array]
 """``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
 
 
-class Router(ABC):
+class Router:
     """A route that may decide before a forward pass; `Attached.follow` calls its hook then.
 
     Attributes
@@ -47,11 +46,10 @@ class Router(ABC):
 
     watched: dict[str, Any]
 
-    @abstractmethod
     def __call__(self, module: str, x: Array) -> Array:
         """Return weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
+        raise NotImplementedError
 
-    @abstractmethod
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Decide what the coming pass of a watched module needs."""
 

@@ -34,7 +34,7 @@ from loratheory.pretrained.metrics import (
     measure_drift,
     one_by_one,
 )
-from loratheory.pretrained.models import GENERIC, Map, Model, failure, maps, read_json
+from loratheory.pretrained.models import GENERIC, Map, Model, failure, read_json
 from loratheory.pretrained.stand_ins import are_texts
 from loratheory.shapes import Float, Float64
 from loratheory.theorems import AssumptionError, Theorem, theorem
@@ -59,7 +59,7 @@ Progress = Callable[[Iterable[str], int], Iterable[str]]
 FactGroups = Mapping[str, Mapping[str, str]]
 """The answer to each prompt: by adapter, and two-hop questions under any other name."""
 Logits = Float64[np.ndarray, " v"]
-Outcome = Literal["holds", "tight", "broken", "not applicable", "measured"]
+Outcome = Literal["holds", "tight", "broken", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Reading:
     bound, value : float or None
         What the theorem predicts and what was measured; given also where a hypothesis fails, if
         they can be computed.
-    outcome : {"holds", "tight", "broken", "not applicable", "measured"}
-        The judge's verdict; "measured" where there is nothing to judge.
+    outcome : {"holds", "tight", "broken", "not applicable"}
+        The judge's verdict.
     note : str
         Which hypothesis fails, with the quantity that shows it; or what else was seen.
     """
@@ -175,25 +175,16 @@ def _gram(matrix: Float[np.ndarray, "m n"]) -> Float64[np.ndarray, "k k"]:
     return wide @ wide.T if wide.shape[0] <= wide.shape[1] else wide.T @ wide
 
 
-@dataclass(frozen=True)
-class Noise:
+class Noise(NamedTuple):
     """A weight compared with a Gaussian matrix of the same shape and norm."""
 
     spread: float  # root mean square of the entries
     kurtosis: float  # fourth moment over the squared second: 3 for a normal law
-    edge: float  # largest singular value of the Gaussian matrix, in the limit
-    top: float  # largest singular value of the weight
     spikes: int  # how many singular values are beyond what noise reaches
-    energy: float  # their share of the squared norm
 
 
-def measure_noise(
-    matrix: Float[np.ndarray, "m n"], sigma: Float64[np.ndarray, " k"] | None = None
-) -> Noise:
-    """Return how a weight's spectrum compares with that of pure noise.
-
-    Costs the eigenvalues of its smaller Gram matrix, ``O(m n min(m, n))``, unless its singular
-    values, descending, are given.
+def measure_noise(matrix: Float[np.ndarray, "m n"], sigma: Float64[np.ndarray, " k"]) -> Noise:
+    """Return how a weight, with these singular values, compares with pure noise.
 
     References
     ----------
@@ -203,20 +194,11 @@ def measure_noise(
     m, n = sorted(matrix.shape)
     squares = np.asarray(matrix, np.float64) ** 2
     second, fourth = float(squares.mean()), float((squares**2).mean())
-    squared = np.linalg.eigvalsh(_gram(matrix)) if sigma is None else sigma[::-1] ** 2
-    squared = np.maximum(squared, 0.0)  # rounding makes a zero negative
     # Johnstone's centre and scale of the largest eigenvalue of noise.
     roots = (n - 1) ** 0.5 + m**0.5
     unit = roots * (1 / max(n - 1, 1) ** 0.5 + 1 / m**0.5) ** (1 / 3)
-    beyond = squared > second * (roots**2 + CHANCE * unit)
-    return Noise(
-        spread=second**0.5,
-        kurtosis=fourth / second**2 if second else 0.0,
-        edge=(second * n) ** 0.5 * (1 + (m / n) ** 0.5),
-        top=float(squared[-1]) ** 0.5,
-        spikes=int(beyond.sum()),
-        energy=float(squared[beyond].sum() / squared.sum()) if second else 0.0,
-    )
+    beyond = sigma**2 > second * (roots**2 + CHANCE * unit)
+    return Noise(second**0.5, fourth / second**2 if second else 0.0, int(beyond.sum()))
 
 
 def find_intruders(
@@ -259,16 +241,6 @@ class Module:
     coefficient: float = 1.0  # of each in the mean of all adapters, those absent here included
 
     @cached_property
-    def basis(self) -> tuple[Any, Any]:
-        """The weight's left singular vectors and singular values."""
-        return decompose(self.weight)
-
-    @cached_property
-    def noise(self) -> Noise:
-        """How Gaussian the weight is; singular vectors are worth their price for adapters only."""
-        return measure_noise(self.weight, self.basis[1] if self.updates else None)
-
-    @cached_property
     def parts(self) -> tuple[Any, ...]:
         """The singular value decomposition of each update."""
         return tuple(map(LowRank.svd, self.updates))
@@ -279,20 +251,6 @@ class Module:
         return Place(self.name, " + ".join(self.names))
 
 
-def ask_spectrum(module: Module) -> Iterator[Reading]:
-    """The largest singular value beside the edge of Marchenko and Pastur.
-
-    Measured, not judged: that a weight is Gaussian is a hypothesis, not a theorem.
-    """
-    seen = module.noise
-    note = (
-        f"{seen.spikes} singular values beyond noise hold {100 * seen.energy:.2g} % of the squared "
-        f"norm; kurtosis {seen.kurtosis:.3g} (normal: 3)"
-    )
-    label = intruder_threshold.THEOREM.label
-    yield Place(module.name, "base").reading(label, seen.edge, seen.top, note, "measured")
-
-
 def ask_intrusion(module: Module) -> Iterator[Reading]:
     """How far each adapter's strongest direction becomes the weight's own, alone and in the mean.
 
@@ -300,11 +258,13 @@ def ask_intrusion(module: Module) -> Iterator[Reading]:
     vector of the adapted weight with the adapter's own. Never a verdict: no trained weight is
     Gaussian.
     """
+    base, sigma = decompose(module.weight)
+    seen = measure_noise(module.weight, sigma)
     # The theorem is stated for entries of variance 1 / n.
-    seen, size = module.noise, module.noise.spread * max(module.weight.shape) ** 0.5 or 1.0
+    size = seen.spread * max(module.weight.shape) ** 0.5 or 1.0
     for name, low, part in zip(module.names, module.updates, module.parts, strict=True):
         for c in sorted({1.0, module.coefficient}, reverse=True):
-            cosines, first = find_intruders(module.weight, module.basis[0], c * low)
+            cosines, first = find_intruders(module.weight, base, c * low)
             overlap = float(part.left[:, 0] @ first) ** 2
             case = intruder_threshold.Case(float(part.sigma[0]) / size, c, max(low.shape))
             note = (
@@ -611,7 +571,6 @@ class Question(NamedTuple):
 
 # fmt: off
 QUESTIONS = {
-    "base": Question("Is the base weight noise? (largest singular value)", ask_spectrum, 0),
     "thm:intruder-threshold": Question(
         "Does an adapter top the weight? (squared overlap)", ask_intrusion, 1),
     "thm:merge-floor": Question(
@@ -626,7 +585,7 @@ QUESTIONS = {
     "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
 }
 # fmt: on
-"""The theorems that are asked, in the order of what is printed; ``base`` is only measured."""
+"""The theorems that are asked, in the order of what is printed."""
 
 
 @dataclass(frozen=True)
@@ -643,7 +602,7 @@ class ModelCheck:
 
 def check_model(
     model: Model,
-    adapters: Sequence[Adapter] = (),
+    adapters: Sequence[Adapter],
     *,
     layers: Collection[int] | None = None,
     facts: FactGroups | None = None,
@@ -656,7 +615,7 @@ def check_model(
     model : Model
         The base. Nothing of it is changed.
     adapters : sequence of Adapter
-        Without any, only the base is checked; two or more are also checked as merged and routed.
+        Two or more are also checked as merged and routed.
     layers : collection of int, optional
         Which layers' modules to look at; all where not given.
     facts : mapping, optional
@@ -669,9 +628,8 @@ def check_model(
     Returns
     -------
     ModelCheck
-        Costs the eigenvalues of each weight, with adapters its singular vectors, and a few thin
-        decompositions a module. Sums in float32 depend on the number of
-        threads: values on one and on two differed by up to 4e-7, relatively.
+        Costs the singular vectors of each weight and a few thin decompositions a module. Sums in
+        float32 depend on the number of threads: values differed by up to 4e-7, relatively.
 
     Raises
     ------
@@ -681,34 +639,28 @@ def check_model(
     AdapterError
         If the adapters do not fit each other.
     """
-    places, notes = maps(model), list(model.notes)
+    notes = list(model.notes)
     names = distinct(list(map(attrgetter("info.name"), adapters)))
     facts = group_facts(facts, adapters, names) if facts else {}
-    wanted: Iterable[str] = places
-    if adapters:
-        together, wanted = fit_adapters(model, adapters)
-        notes += (*together.report, *together.info.notes)
+    together, places = fit_adapters(model, adapters)
+    notes += (*together.report, *together.info.notes)
     updates: dict[str, list[LowRank]] = {}
-    for name in wanted:
-        layer = layer_of(name)
-        # Without adapters nothing is asked of maps outside the layers, such as the head.
-        inside = (adapters or layer is not None) if layers is None else layer in layers
-        if inside and not places[name].embedding:
-            own = together.updates(name) if adapters else ()
-            updates[name] = [low.map(double).map(host) for low in own]
+    for name, place in places.items():
+        if (layers is None or layer_of(name) in layers) and not place.embedding:
+            updates[name] = [low.map(double).map(host) for low in together.updates(name)]
     if not updates:
         raise failure(model, "no linear map is left to check", "name other layers or adapters")
-    inputs = _collect_inputs(model, names, facts, [*updates]) if adapters else {}
+    inputs = _collect_inputs(model, names, facts, [*updates])
     readings: list[Reading] = []
     for name in progress([*updates], len(updates)) if progress else updates:
         who, changes = list[str](), list[LowRank]()
-        for adapter, low in zip(names, updates[name], strict=False):
+        for adapter, low in zip(names, updates[name], strict=True):
             # An update of zeros is no adapter of this module.
             if low.up.any() and low.down.any():
                 who.append(adapter)
                 changes.append(low)
-        weight, share = read_weight(places[name], name), 1 / max(1, len(names))
-        module = Module(name, weight, tuple(who), tuple(changes), inputs.get(name), share)
+        weight, share = read_weight(places[name], name), 1 / len(names)
+        module = Module(name, weight, tuple(who), tuple(changes), inputs[name], share)
         for question in QUESTIONS.values():
             if question.answers and len(module.updates) >= question.adapters:
                 readings += question.answers(module)
@@ -746,7 +698,7 @@ def summarise(readings: Sequence[Reading]) -> list[dict[str, Any]]:
     """
     groups, rows = defaultdict[str, list[Reading]](list), list[dict[str, Any]]()
     for reading in readings:
-        groups["base" if reading.outcome == "measured" else reading.label].append(reading)
+        groups[reading.label].append(reading)
     for label, question in QUESTIONS.items():
         if groups[label]:
             rows.append(_sum_up(question.text, groups[label]))
@@ -764,7 +716,7 @@ def _sum_up(question: str, readings: Sequence[Reading]) -> dict[str, Any]:
             row["agree"] = float(((numbers[:, 0] > 0) == (numbers[:, 1] > 0)).mean())
         else:
             row["bound"], row["value"] = np.median(numbers, axis=0).tolist()
-    silent = [r.note for r in readings if r.outcome in ("not applicable", "measured")]
+    silent = [r.note for r in readings if r.outcome == "not applicable"]
     row["why"] = [*silent, readings[0].note][0]
     row |= {"holds": counts["holds"] + counts["tight"], "tight": counts["tight"]}
     row |= {"broken": counts["broken"], "silent": counts["not applicable"]}

@@ -96,14 +96,6 @@ class Share:
         """Right over asked; 0 where nothing was asked."""
         return self.right / max(self.asked, 1)
 
-    def __str__(self) -> str:
-        """Return the share with its interval, as in ``.75 (.60–.86)``."""
-        part, low, high = (
-            f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
-            for value in (self.part, self.low, self.high)
-        )
-        return f"{part} ({low}–{high})"
-
 
 def retention(
     names: Sequence[str], owner: np.ndarray, right: np.ndarray, counted: np.ndarray
@@ -352,10 +344,7 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
         return False
     with torch.no_grad():
         alone = torch.cat([last_logits(model, batch(model, [text])) for text in prompts])
-        try:
-            together = last_logits(model, *pack(batch(model, prompts)))
-        except (IndexError, RuntimeError, TypeError, ValueError):  # code from a model's own folder
-            return False
+        together = last_logits(model, *pack(batch(model, prompts)))
     # Rounding is below the root of the precision; a prompt that sees another differs by far more.
     off = (together - alone).float().std() / alone.float().std()
     return bool(off < torch.finfo(alone.dtype).eps ** 0.5)

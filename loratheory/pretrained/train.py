@@ -88,12 +88,6 @@ class Training:
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
-        # Written so that NaN is refused, too.
-        if not self.rate >= 0:
-            raise failure(place, f"rate is {self.rate}", "give a number of 0 or more")
-        if not self.strengths or not np.isfinite(self.strengths).all():
-            fact = f"strengths are {self.strengths}"
-            raise failure(place, fact, "give at least one finite number")
 
     @classmethod
     def beside_stand_ins(cls, steps: int) -> "Training":

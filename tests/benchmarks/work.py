@@ -10,7 +10,6 @@ import io
 import itertools
 import json
 import math
-import os
 import sys
 import tempfile
 import time
@@ -256,12 +255,11 @@ def _one_of(size, count, tokens):
 def intruders_ours(size):
     """Of a further adapter: the base is decomposed once, before."""
     from loratheory.lowrank import LowRank
-    from loratheory.pretrained.check import compute_basis, find_intruders
+    from loratheory.pretrained.check import decompose, find_intruders
 
-    os.environ["LORATHEORY_CACHE"] = tempfile.mkdtemp()
     matrix = np.random.default_rng(1).standard_normal((size, size), dtype=np.float32) * size**-0.5
-    kept, (low,) = compute_basis(matrix), [LowRank(*pair) for pair in factors(size, 1)]
-    return lambda: find_intruders(matrix, kept, low)
+    (base, _), (low,) = decompose(matrix), [LowRank(*pair) for pair in factors(size, 1)]
+    return lambda: find_intruders(matrix, base, low)
 
 
 def intruders_peft(size):

@@ -124,7 +124,7 @@ def test_every_known_method_gets_a_mark(name, exam):
 
 def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
     mark = exam.mark("sum", active(1.0))
-    [one] = exam.worlds
+    one = exam.both
     facts = 0
     for key, recipe in RECIPES.items():
         with attach(exam.model, [one.adapter(hop, recipe) for hop in range(2)]):
@@ -147,8 +147,8 @@ def test_in_the_control_the_second_hop_is_another_worlds(exam):
 
     mark = exam.mark("x", _seen, other=True)
     assert (mark.pairs, mark.six, mark.leak, mark.cost) == (None,) * 4
-    other = publishers(exam.model, exam.seeds[0] + 1)
-    wanted = [[exam.worlds[0].adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
+    other = publishers(exam.model, exam.seed + 1)
+    wanted = [[exam.both.adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
     for one, two in zip(seen, wanted, strict=True):
         for mine, theirs in zip(one, two, strict=True):
             name = next(iter(theirs))
@@ -169,7 +169,7 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
 
 def test_all_pairs_are_asked_of_all_adapters(exam, monkeypatch):
     monkeypatch.setattr(report_card, "crossings", lambda seed: crossings(seed, count=2, size=4))
-    both = Exam(exam.seeds, all_pairs=True)
+    both = Exam(exam.seed, all_pairs=True)
     vars(both)["model"] = exam.model
     made, act, right = both.crossings, active(9.0), 0
     with act(exam.model, both.library):

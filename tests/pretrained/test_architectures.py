@@ -219,16 +219,11 @@ def test_a_model_that_sees_the_prompts_before_in_a_row_does_not_pack():
     def through(*given, position_ids=None, logits_to_keep=0, **rest):  # noqa: ARG001
         return usual(*given, logits_to_keep=logits_to_keep, **rest)
 
-    def refuses(*given, position_ids=None, logits_to_keep=0, **rest):
-        if not isinstance(logits_to_keep, int):
-            raise TypeError
-        return usual(*given, position_ids=position_ids, logits_to_keep=logits_to_keep, **rest)
-
     def without_positions(input_ids, attention_mask):
         return usual(input_ids, attention_mask)
 
     assert can_pack(Model(net, Letters()), prompts)
-    for net.forward in (through, refuses, without_positions):
+    for net.forward in (through, without_positions):
         assert not can_pack(Model(net, Letters()), prompts)
 
 
@@ -240,16 +235,14 @@ def test_no_theorem_is_broken_and_each_speaks_of_every_module(kind, base, librar
         library(kind),
         progress=lambda names, count: steps.append((len([*names]), count)) or names,
     )
-    assert {reading.outcome for reading in result.readings} == {
-        "holds", "tight", "not applicable", "measured",
-    }  # fmt: skip
+    assert {reading.outcome for reading in result.readings} == {"holds", "tight", "not applicable"}
     assert all(reading.note for reading in result.readings if reading.outcome == "not applicable")
     labels = {r.label.removeprefix("thm:") for r in result.readings}
     assert labels >= {
         "merge-floor", "interference-angle", "arrow-margin", "arrow-blind-spot",
         "intruder-threshold",
     }  # fmt: skip
-    modules = {reading.module for reading in result.readings if reading.outcome == "measured"}
+    modules = {reading.module for reading in result.readings if "intruder" in reading.label}
     assert steps == [(len(modules), len(modules))]
     assert not any("wte" in name or "embed" in name for name in modules)
     assert result.adapters == ("one", "two")

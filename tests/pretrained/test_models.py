@@ -172,12 +172,6 @@ def test_a_hostile_folder_is_rejected_in_a_line_and_runs_nothing(case, copy):
         assert V_PROJ in str(caught.value)
 
 
-def test_weights_that_the_config_leaves_out_are_noted(copy):
-    changed(copy / "config.json", num_hidden_layers=1)
-    note = load_model(copy).notes[0]
-    assert note.startswith(f"9 weights of {copy} have no place in its config (model.layers.1.")
-
-
 def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not():
     for work in (lambda: np.ones(1 << 60, np.int8), lambda: torch.ones(1 << 60, dtype=torch.int8)):
         with pytest.raises((MemoryError, RuntimeError)) as caught:

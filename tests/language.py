@@ -183,15 +183,6 @@ def draws(seed=7):
     return np.random.default_rng(seed)
 
 
-def same(one, other):
-    """Whether two adapters are equal bit for bit."""
-    return one.keys() == other.keys() and all(
-        np.array_equal(one[name].up, other[name].up)
-        and np.array_equal(one[name].down, other[name].down)
-        for name in one
-    )
-
-
 WORDS = 4001
 
 

@@ -1,10 +1,11 @@
 """``loratheory advise``, which combination method loses least, and ``generate``, which runs it."""
 
-import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from typer import Argument, Option
 
 from loratheory.cli import _shared as out
@@ -194,9 +195,6 @@ def generate(
     """
     from loratheory.pretrained.methods import generate_text
 
-    def _say(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    generate_text(base.load(), folder, prompt, tokens=tokens, say=_say)
-    _say("\n")
+    say = partial(typer.echo, nl=False)
+    generate_text(base.load(), folder, prompt, tokens=tokens, say=say)
+    typer.echo()

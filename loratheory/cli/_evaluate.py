@@ -8,12 +8,11 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
-ALL_PAIRS = "Evaluate 36 pairs of hops, too."
+ALL_PAIRS = "The same, and 36 pairs of hops."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
     "two_hop": "both in one question",
-    "same_read": "facts of two adapters in one read",
 }
 SHARES = {
     "kept, two": "pairs", "kept, six": "six", "2-hop, standard": "plain",
@@ -52,14 +51,12 @@ def evaluate(
     each with `what, right, asked, low, high`, and `leak, cost`.
     """
     out.check_outputs(json)
-    if all_pairs and not model:
-        out.refuse("--all-pairs evaluates adapters of the language model: add --model")
     from loratheory.evaluate import card, rule_named
 
     # found before anything is computed, as its name is the likeliest mistake
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(method, begin, model=model, all_pairs=all_pairs)
+        report = card(method, begin, model=model or all_pairs, all_pairs=all_pairs)
     if out.deliver(json, report):
         _report(report)
 

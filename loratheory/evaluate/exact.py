@@ -10,7 +10,7 @@ from scipy.optimize import bisect
 from loratheory.adapters import LAWS, LawCase, Method
 from loratheory.evaluate.own_rule import OwnRule
 from loratheory.lowrank import LowRank
-from loratheory.toy import Hop, LinearChain, chain, interpolating
+from loratheory.toy import Hop, LinearChain, chain
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Law:
 class Survival:
     """Margins of the new answers along a `curve` of coefficients, and where each becomes positive.
 
-    There is a margin of each fact alone (``hop_1``, ``hop_2``), one of their composition
-    (``two_hop``) and one of the facts of two adapters that edit the same read (``same_read``).
+    There is a margin of each fact alone (``hop_1``, ``hop_2``) and one of their composition
+    (``two_hop``).
     `starts` has for each the least coefficient from which it is positive; None if it never is.
     """
 
@@ -198,9 +198,7 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
     first, second = model.edits
     hop_1 = _answer(asked, memory, 0, [first, 0.0 * first])
     hop_2 = _answer(asked, memory, 1, [0.0 * second, second])
-    crowd, edits = _same_read(memory)
-    same_read = _answer(asked, memory, 0, edits)
-    x, y, keys = memory.first[:, :m], memory.second[:, m : 2 * m], memory.first[:, : 2 * m]
+    x, y = memory.first[:, :m], memory.second[:, m : 2 * m]
     new_y, new_z = m + np.arange(m), 2 * m + np.arange(m)
 
     def _margins(c: float) -> dict[str, float]:
@@ -211,7 +209,6 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
             "hop_1": margin(names @ bridge, new_y),
             "hop_2": margin(model.memories[1] @ y + c * hop_2(y), new_z),
             "two_hop": margin(both, new_z),
-            "same_read": margin(names @ (model.memories[0] @ keys + c * same_read(keys)), crowd),
         }
 
     # beyond 3 no rule of two adapters starts to work: the mean of two needs 1.24
@@ -248,20 +245,6 @@ def _answer(
         return np.einsum("tk,kmt->mt", weigh(keys.T), outputs)
 
     return _routed
-
-
-def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
-    """Return a read's new values for its first 2 m entities, and two adapters that edit m each."""
-    m = memory.edited
-    # a shift within other entities, so that no new answer is an old one of its entity
-    targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
-    edits = []
-    for part in (slice(0, m), slice(m, 2 * m)):
-        values = np.zeros_like(memory.values)
-        values[:, part] = memory.values[:, targets[part]] - memory.values[:, part]
-        low = interpolating(memory.first, values)
-        edits.append(LowRank(low.up[:, part], low.down[part]))
-    return targets, edits
 
 
 @dataclass(frozen=True)

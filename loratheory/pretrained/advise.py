@@ -35,8 +35,8 @@ from loratheory.pretrained.models import GENERIC, Model, ModelError, failure, ma
 CHOOSING = 8  # prompts of an adapter that choose, at most
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking routers
 CLEARLY = 0.1  # by so much more must routers keep of the adapter that loses most to be taken
+# By adapter, from each prompt to its answer, which is empty where it is not known.
 Prompts = Mapping[str, Mapping[str, str]]
-"""By adapter, from each prompt to its answer, which is empty where it is not known."""
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from loratheory.shapes import Float, Float64, Int64
 CLEAR = 1e-7  # relative to the strongest direction of an input; float32 knows no weaker ones
 SHOWN = 3  # modules in an error message, at most
 RIGHT_MODEL = "attach the adapter to the model it was trained on"
+# ``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n).
 Route = Callable[[str, Array], Array]
-"""``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
 
 
 class Router:

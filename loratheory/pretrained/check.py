@@ -56,8 +56,8 @@ TINY = 1e-300  # in place of a length of zero that is divided by
 SIGNED = ("thm:averaging-survival", "thm:two-read-region")  # margins: their sign is compared
 REMEDY = 'write {"adapter": {"prompt": "answer", …}, "two-hop": {…}}'
 Progress = Callable[[Iterable[str], int], Iterable[str]]
+# The answer to each prompt: by adapter, and two-hop questions under any other name.
 FactGroups = Mapping[str, Mapping[str, str]]
-"""The answer to each prompt: by adapter, and two-hop questions under any other name."""
 Logits = Float64[np.ndarray, " v"]
 Outcome = Literal["holds", "tight", "broken", "not applicable"]
 
@@ -569,6 +569,7 @@ class Question(NamedTuple):
     adapters: int = 2
 
 
+# The theorems that are asked, in the order of what is printed.
 # fmt: off
 QUESTIONS = {
     "thm:intruder-threshold": Question(
@@ -585,7 +586,6 @@ QUESTIONS = {
     "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
 }
 # fmt: on
-"""The theorems that are asked, in the order of what is printed."""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ from loratheory.pretrained.metrics import batch, first_tokens, kl_by_row, last_l
 from loratheory.pretrained.models import Model, failure
 
 Groups = Sequence[Sequence[int]]
+# The network's arguments for ordinary prompts.
 Ordinary = Iterable[Mapping[str, Array]]
-"""The network's arguments for ordinary prompts."""
 Listener = Callable[[str, Array], Any]
 
 

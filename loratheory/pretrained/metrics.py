@@ -21,6 +21,7 @@ from loratheory.pretrained.attach import attach
 from loratheory.pretrained.models import GENERIC, Model, failure, output_head
 
 AT_ONCE = 64  # prompts in a pass
+# Generation settings that replace the model's own: always the likeliest token.
 GREEDY = {
     "do_sample": False,
     "num_beams": 1,
@@ -28,7 +29,6 @@ GREEDY = {
     "no_repeat_ngram_size": 0,
     "pad_token_id": 0,
 }
-"""Generation settings that replace the model's own: always the likeliest token."""
 
 
 def kl_by_row(reference: Array, other: Array) -> Any:

@@ -29,8 +29,8 @@ from loratheory.pretrained.metrics import batch, can_pack, first_tokens, last_lo
 from loratheory.pretrained.models import Model, failure, is_out_of_memory, maps, output_head
 from loratheory.store import cache_folder, content_hash, draft, lock
 
+# Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
-"""Prompts, each with the answer that should follow."""
 
 
 class TrainingError(RuntimeError):

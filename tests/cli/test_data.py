@@ -62,24 +62,3 @@ def test_data_are_overwritten_only_when_told(made):
     assert Path("out/train.jsonl").read_bytes() == before
     assert made("word-problems", "out", "--seed", 1, "--overwrite")[0] == 0
     assert Path("out/train.jsonl").read_bytes() != before
-
-
-def test_single_facts_and_some_questions_train_the_others_test(made):
-    assert made("two-hop", "out", "--split", 0.25)[0] == 0
-    *train, mark = rows("out", "train")
-    *test, other = rows("out", "test")
-    assert (len(train), len(test)) == (5 + 2 * 20, 15)
-    assert mark["prompt"] != other["prompt"]
-    assert mark["answer"] == other["answer"] == ""
-    questions = [row for row in train if len(row["tokens"]) == 3]
-    facts = {tuple(row["tokens"]): row["targets"][-1] for row in train if len(row["tokens"]) == 2}
-    bridges = {}
-    for name, part in (("train", questions), ("test", test)):
-        bridges[name] = set()
-        for row in part:
-            subject, one, two = row["tokens"]
-            bridges[name].add(facts[subject, one])
-            assert facts[facts[subject, one], two] == row["targets"][-1]
-            assert row["targets"][:-1] == [-1, -1]
-    assert len(questions) == 5
-    assert not bridges["train"] & bridges["test"]

@@ -94,7 +94,6 @@ REFUSED = {
     "evaluate half": "write package.module:rule",
     "evaluate my_rules:three": "a merge is rule(updates, weights)",
     "evaluate my_rules:raising": "raised IndexError",
-    "evaluate my_rules:half --all-pairs": "add --model",
     "data word-problems -o d --skills add,sing": "'sing'; choose one of add,",
     "data word-problems -o d --split luck": "choose one of pair, template,",
     "data word-problems -o d --pair add,rate": "--pair add,rate goes with --split pair",

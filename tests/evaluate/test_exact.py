@@ -77,7 +77,7 @@ def test_facts_start_at_a_half_and_their_composition_at_the_golden_ratio(share):
     found = survival(times(share), seed=3)
     for row in found.curve:
         c = share * row["coefficient"]
-        for kind in ("hop_1", "hop_2", "same_read"):
+        for kind in ("hop_1", "hop_2"):
             assert found.starts[kind] == pytest.approx(0.5 / share, abs=1e-6)
             assert c > 1 or row[kind] == pytest.approx(2 * c - 1, abs=1e-8)
         if c <= 1:
@@ -85,11 +85,11 @@ def test_facts_start_at_a_half_and_their_composition_at_the_golden_ratio(share):
     assert found.starts["two_hop"] == pytest.approx(GOLDEN / share, abs=1e-6)
 
 
-STARTS = {  # of hop 1, hop 2, both, and two adapters in one read
-    "a tenth of the sum": (times(0.1), (None, None, None, None)),
-    "the first adapter": (merge(lambda updates, w: w[0] * updates[0]), (0.5, None, None, None)),
-    "largest norm": (rule_named("my_rules:largest"), (0.5, 0.5, GOLDEN, 0.5)),
-    "half of each": (router(lambda x: np.full((len(x), 2), 0.5)), (1.0, 1.0, 2 * GOLDEN, 1.0)),
+STARTS = {  # of hop 1, hop 2, and both
+    "a tenth of the sum": (times(0.1), (None, None, None)),
+    "the first adapter": (merge(lambda updates, w: w[0] * updates[0]), (0.5, None, None)),
+    "largest norm": (rule_named("my_rules:largest"), (0.5, 0.5, GOLDEN)),
+    "half of each": (router(lambda x: np.full((len(x), 2), 0.5)), (1.0, 1.0, 2 * GOLDEN)),
 }
 
 
@@ -97,7 +97,7 @@ STARTS = {  # of hop 1, hop 2, both, and two adapters in one read
 def test_memories_start_where_the_rule_says(name):
     rule, wanted = STARTS[name]
     found = survival(rule).starts
-    assert list(found) == ["hop_1", "hop_2", "two_hop", "same_read"]
+    assert list(found) == ["hop_1", "hop_2", "two_hop"]
     for start, value in zip(found.values(), wanted, strict=True):
         assert start == (value if value is None else pytest.approx(value, abs=1e-6))
 
@@ -118,5 +118,5 @@ def test_a_router_is_calibrated_on_unedited_keys_and_asked_at_edited_ones():
             return np.ones((len(x), 2))
 
     survival(OwnRule("a:b", "router", Spy))
-    assert len(base) == 3
+    assert len(base) == 2
     assert max(asked) > 3 * max(base)

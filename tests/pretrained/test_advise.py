@@ -195,22 +195,6 @@ def test_the_search_finds_what_many_points_and_those_nearby_find(free, seed):
     assert least <= 1.02 * min(slopes(point)[0].max() for point in points) + 1e-5
 
 
-BALANCE = [[1.0, 0.3, 0.9], [1.6, 0.3, 0.9], [1.3, 0.3, 0.8]]
-
-
-@pytest.mark.parametrize(
-    ("free", "centres", "best"),
-    [(free, [c] * 3, [min(max(c, 0), 2)] * 3) for free in ("one", "each") for c in (-1.0, 3.0)]
-    + [("each", BALANCE, [1.3, 0.3, 0.9])],  # halfway between two of three, and beyond 1
-)
-def test_the_least_worst_of_bowls_lies_where_they_balance_or_at_a_bound(free, centres, best):
-    slopes = bowls(centres)
-    found, value = optimise_coefficients(lambda c: slopes(c)[0], slopes, free, [1.0] * 3)
-    assert found == pytest.approx(best, abs=0.02)
-    assert all(0 <= c <= 2 for c in found)
-    assert value == pytest.approx(slopes(np.array(best))[0].max(), abs=0.001)
-
-
 @pytest.mark.parametrize("free", ["one", "each"])
 def test_where_a_model_overflows_is_far(free):
     """As float16 does at large coefficients; what is found before that is no worse than 1."""

@@ -19,7 +19,6 @@ from loratheory.pretrained import (
     attach,
     check_model,
     first_tokens,
-    load_model,
 )
 from loratheory.pretrained.check import (
     ALIKE,
@@ -444,21 +443,3 @@ def test_rows_that_say_nothing_or_twice_are_refused_with_their_line(tmp_path, te
     file.write_text(text)
     with pytest.raises(ModelError, match=said):
         read_fact_groups(file)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("smollm2")
-def test_smollm2_with_its_two_adapters():
-    facts = {
-        name: dict([*group.items()][:2])
-        for name, group in read_fact_groups(DATA / "questions.json").items()
-    }
-    adapters = [read_adapter(DATA / name) for name in ("persons", "mascots")]
-    result = check_model(load_model(), adapters, layers=[12], facts=facts)
-    assert not [reading for reading in result.readings if reading.outcome == "broken"]
-    blind = [r for r in result.readings if r.label == "thm:arrow-blind-spot"]
-    assert [reading.value for reading in blind] == [pytest.approx(1 / 4)] * 3
-    kept = {(one.group, one.rule): one.measured for one in result.kept}
-    assert kept["persons", "base"] < kept["persons", "alone"] == 2
-    assert kept["mascots", "alone"] == 2
-    assert {r.label for r in result.readings} >= {"thm:averaging-survival", "thm:two-read-region"}

@@ -17,7 +17,7 @@ from language import TOKENS, logits, network, save_adapter
 from safetensors.torch import load_file, save_file
 
 from loratheory.pretrained import Model, ModelError, attach, check_model, load_model, models
-from loratheory.pretrained.models import is_out_of_memory, unpack_default_model
+from loratheory.pretrained.models import unpack_default_model
 
 accelerate = pytest.importorskip("accelerate")
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -172,14 +172,6 @@ def test_a_hostile_folder_is_rejected_in_a_line_and_runs_nothing(case, copy):
         assert V_PROJ in str(caught.value)
 
 
-def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not():
-    for work in (lambda: np.ones(1 << 60, np.int8), lambda: torch.ones(1 << 60, dtype=torch.int8)):
-        with pytest.raises((MemoryError, RuntimeError)) as caught:
-            work()
-        assert is_out_of_memory(caught.value)
-    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
-
-
 # Tokenizers
 
 
@@ -195,18 +187,6 @@ def test_a_tokenizer_whose_files_are_missing_or_damaged_is_none_and_noted(
     model = load_model(tmp_path)
     assert model.tokenizer is None
     assert f"{tmp_path} has no tokenizer that can be loaded: " in model.notes[0]
-
-
-# Spread over devices by accelerate: adapters compute where each map does
-
-
-def test_auto_is_accepted_and_changes_nothing_on_a_machine_without_gpu(saved, library):
-    plain, spread = load_model(saved), load_model(saved, device="auto")
-    assert not any(weight.is_meta for weight in spread.network.parameters())
-    before = logits(spread.network)
-    with attach(plain, library(), 0.5), attach(spread, library(), 0.5):
-        assert torch.equal(logits(spread.network).cpu(), logits(plain.network))
-    assert torch.equal(logits(spread.network), before)
 
 
 def test_offloaded_weights_are_refused_by_name(library):

@@ -162,8 +162,7 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
         numbers = " ".join(map("{:.2g}".format, dict.fromkeys(one.coefficients)))
         cells, distances = {}, [0.0]
         for mark in one.marks:
-            interval = out.format_interval(mark.share)
-            cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} ({interval})"
+            cells[mark.share.what] = out.format_share(mark.share)
             distances.append(mark.kl or 0.0)
         rows.append(
             (one.way, numbers, *cells.values(), max(distances), one.leak, f"{one.cost:.1f}")

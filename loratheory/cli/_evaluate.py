@@ -74,6 +74,6 @@ def _report(report: Any) -> None:
         # all-pairs evaluation has a column only where it was asked for
         for name, key in SHARES.items():
             if any(map(attrgetter(key), report.language)):
-                columns[name] = key
+                columns[name] = lambda mark, key=key: out.format_share(getattr(mark, key))
         columns |= {"drift": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)

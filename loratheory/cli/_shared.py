@@ -220,6 +220,11 @@ def format_interval(share: Any) -> str:
     return f"{share.low:.2f} to {share.high:.2f}"
 
 
+def format_share(share: Any) -> str | None:
+    """Return a share of right answers with its interval; None where nothing was asked."""
+    return share and f"{share.right}/{share.asked} ({format_interval(share)})"
+
+
 def deliver(json_file: Path | None, value: Any) -> bool:
     """Write the JSON that was asked for; return whether to show a table as well."""
     if json_file is None:

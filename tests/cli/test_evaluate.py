@@ -33,7 +33,8 @@ def test_the_marks_of_a_language_model_are_delivered(run, monkeypatch):
     mark = LanguageMark("my_rules:half", None, share, share, share, share, 0.25, 1.5)
     monkeypatch.setattr(report_card, "known_marks", lambda *_: [])
     monkeypatch.setattr(report_card, "own_marks", lambda *_: [mark])
-    code, _, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
+    code, printed, err = run("evaluate", "my_rules:half", "--model", "--json", "c.json")
     assert code == 0, err
+    assert "30/40 (0.60 to 0.86)" in printed
     [mark] = json.loads(Path("c.json").read_text())["language"]
     assert (mark["six"]["right"], mark["leak"], mark["pairs"]) == (30, 0.25, None)

@@ -1,4 +1,4 @@
-"""What weights tell, by dense arithmetic: a module, a library in sentences, the audit of a merge."""
+"""What weights tell, by dense arithmetic: a module, a library in sentences, a merge audited."""
 
 import numpy as np
 import pytest

@@ -56,10 +56,10 @@ def check(
     show_drift(result.adapters, result.leaks)
     rows = []
     for one in result.kept:
-        interval = out.format_interval(Share.of("", one.measured, one.asked))
-        rows.append((one.group, one.predicted, one.asked, one.rule, one.measured, interval))
+        share = out.format_share(Share.of("", one.measured, one.asked))
+        rows.append((one.group, one.rule, one.predicted, share))
     if rows:
-        columns = ("facts of", "predicted", "asked", "rule", "right", "95 % interval")
+        columns = ("facts of", "rule", "predicted", "right (95 % interval)")
         out.show("right answers", columns, rows)
 
 

@@ -215,14 +215,9 @@ def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
 
 
-def format_interval(share: Any) -> str:
-    """Return the 95 % interval of a share of right answers."""
-    return f"{share.low:.2f} to {share.high:.2f}"
-
-
 def format_share(share: Any) -> str | None:
-    """Return a share of right answers with its interval; None where nothing was asked."""
-    return share and f"{share.right}/{share.asked} ({format_interval(share)})"
+    """Return a share of right answers with its 95 % interval; None where nothing was asked."""
+    return share and f"{share.right}/{share.asked} ({share.low:.2f} to {share.high:.2f})"
 
 
 def deliver(json_file: Path | None, value: Any) -> bool:

@@ -69,8 +69,7 @@ def train(
         found = train_for_composition(model, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
-        columns: out.Columns = {"asked": "what", "95 % interval": out.format_interval}
-        columns["right"] = lambda share: f"{share.right} of {share.asked}"
+        columns = {"asked": "what", "right (95 % interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
         out.say(f" {found.card['leak']:.2f} nats per token on ordinary text; {card}", "Drift:")

@@ -152,13 +152,6 @@ class World:
     second: np.ndarray
     edited: int
 
-    def answers(self, c1: float, c2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return edited prompts' logits for hop 1, hop 2 and both, at these coefficients."""
-        x, new = self.first[:, : self.edited], slice(self.edited, 2 * self.edited)
-        hop_1 = np.linalg.pinv(self.values) @ self.model.read(0, x, c1)
-        hop_2 = self.model.read(1, self.second[:, new], c2)
-        return hop_1, hop_2, self.model.output(x, (c1, c2))
-
 
 def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
     """Draw a world; its memories are exact if ``size >= entities >= 3 * edited``."""

@@ -417,10 +417,6 @@ class LowRank:
         """Return the chosen rows of the matrix; costs nothing."""
         return LowRank(self.up[index, :], self.down)
 
-    def columns(self, index: slice) -> "LowRank":
-        """Return the chosen columns of the matrix; costs nothing."""
-        return LowRank(self.up, self.down[:, index])
-
     def inner(self, other: "LowRank") -> float:
         """Return the Frobenius inner product; costs ``O((m + n) r s)``, ``s`` the other's width."""
         xp = array_namespace(self.up, other.up)

@@ -151,26 +151,13 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock(file: Path, *, wait: bool = True) -> Iterator[None]:
+def lock(file: Path) -> Iterator[None]:
     """Hold a lock that only one process can hold; it is freed however that process ends.
 
     `file` is created if it does not exist; its folder must exist.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process holds the lock and `wait` is false.
     """
     # Only what needs torch takes locks, and torch brings filelock.
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
-    held = FileLock(file, timeout=-1 if wait else 0)
-    try:
-        held.acquire()
-    except Timeout:
-        message = f"another process holds {file}"
-        raise BlockingIOError(errno.EWOULDBLOCK, message, str(file)) from None
-    try:
+    with FileLock(file):
         yield
-    finally:
-        held.release()

@@ -69,15 +69,16 @@ from loratheory.theorems.composition import two_read_region
 # - **07** [Why can no merge in one layer answer the two-hop
 #   question?](07_why_one_layer_cannot.ipynb)
 #   Counting worlds, and the missing bridge. 75 minutes.
-# - **08** [When does reusing adapters answer the two-hop question, and which rule repairs
-#   it?](08_when_reuse_composes.ipynb)
+# - **08** [When do combined adapters answer a two-hop question, and how does gating
+#   help?](08_when_reuse_composes.ipynb)
 #   Small transformers, and gates under which adapters compose. 90 minutes.
-# - **09** [When do shared solution templates make reuse work?](09_shared_templates.ipynb)
+# - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb)
 #   Merged adapters vote on the next step; small transformers need more than a won vote. 75 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
-#   Two adapters on 135M parameters: coefficients, layer splits, forecasts. 75 minutes.
-# - **11** [Can adapters be trained for unknown partners?](11_taught_to_be_reached.ipynb)
-#   Where training puts a fact, and stand-ins for unknown partners. 90 minutes.
+#   Two adapters on 135M parameters: coefficients, layer splits, predictions. 75 minutes.
+# - **11** [Can adapters be trained to compose with unseen
+#   partners?](11_training_to_compose.ipynb)
+#   Where training puts a fact, and stand-ins for unseen partners. 90 minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what
@@ -90,11 +91,11 @@ from loratheory.theorems.composition import two_read_region
 # alone.
 #
 # ## How a notebook works
-# Eight parts, always in this order: the **question** with its claim; a **derivation** in symbols,
-# which shows its expressions and asserts that they are equal; a **construction** that meets the
-# claim; a **verification** by random cases, rivals, and hypotheses that are broken on purpose;
-# something to **explore** with sliders; what the claim does **not say**; **exercises**; and
-# **further reading**.
+# Eight parts, always in this order: the **question** with its main idea; a **derivation** in
+# symbols, which shows its expressions and asserts that they are equal; a **construction** that
+# meets the claim; a **verification** by random cases, rivals, and hypotheses that are broken on
+# purpose; something to **explore** with sliders; what the claim does **not say**; **exercises**;
+# and **further reading**.
 #
 # Exercises are judged: their cells say "not answered yet", "correct", or "not yet, because …". Some
 # ask you to write a merge, a router, a gate, or a counterexample, and the theorem itself judges
@@ -136,7 +137,7 @@ assert report.ok
 #   first exercise. Before the answer let students vote: both facts are right; is the two-hop answer
 #   right as well?
 # - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 11: what merging cannot keep, why two-hop
-#   answers are lost first, why one layer cannot compose, how to teach adapters that compose.
+#   answers are lost first, why one layer cannot compose, how to train adapters that compose.
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,
 #   06, 07, 08, 09, 10, 11. First come single adapters and their neighbours, then two hops; the last
 #   three ask whether the same holds for skills and in language models.

@@ -24,8 +24,9 @@
 #    (`thm:superposition-floor`).
 # 3. *The right token scores highest.* If keys and outputs may be chosen after the facts, rank 2
 #    holds any number (`thm:argmax-rank`). If they are given, and any answers may be asked for, $N$
-#    is at most about the number of parameters, $p=r(m+n-r)$, times a small constant
-#    (`thm:counting-ceiling`).
+#    is at most about the number of parameters, $p=r(m+n-r)$, times a small constant: an argmax is
+#    read off the signs of polynomials in $p$ variables, and these have few sign patterns (Warren,
+#    1968).
 # 4. *Merging adds no room.* Let each adapter have a random reading factor (its $A$) that is not
 #    trained, and store its facts by adding them up (a Hebbian memory). If keys are orthonormal, the
 #    sum of $K$ such adapters of rank $r$ has the same mean square errors as *one* such adapter that
@@ -45,7 +46,7 @@ from loratheory.exercises import explore, judge
 from loratheory.figures import draw
 from loratheory.lowrank import LowRank, orthonormal
 from loratheory.theorems import theorem
-from loratheory.theorems.editing import counting_ceiling, superposition_floor
+from loratheory.theorems.editing import superposition_floor
 from loratheory.theorems.expressiveness import argmax_margin, rank_floor
 
 # %% [markdown]
@@ -150,19 +151,9 @@ ordered = np.sort(scores.dense(), axis=0)
 print(f"rank {scores.width}, smallest margin {(ordered[-1] - ordered[-2]).min():.5f}")
 
 # %% [markdown]
-# **With given keys and outputs** nobody can do that. For 2,048 tokens, the number of parameters and
-# the largest number of facts that claim 3 allows:
-
-# %%
-for width, each in ((128, 8), (128, 32), (4096, 16)):
-    most = counting_ceiling.largest_memory(2048, width, width, each)
-    parameters = each * (2 * width - each)
-    print(f"width {width:4}, rank {each:2}: {parameters:7,} parameters, {most:9,} facts at most")
-
-# %% [markdown]
 # ## Verify
-# Each claim is checked by its own theorem: its construction meets the bound, and rivals do not get
-# beyond it. (`hebbian-memory` is the law of step 2.)
+# Each claim but the count of claim 3 is checked by its own theorem: its construction meets the
+# bound, and rivals do not get beyond it. (`hebbian-memory` is the law of step 2.)
 
 # %%
 labels = "edit-budget", "superposition-floor", "argmax-rank", "hebbian-memory", "merged-memory"
@@ -174,22 +165,12 @@ for claim in map(theorem, labels):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# No construction is known that reaches the ceiling of claim 3. The adversary moves an update along
-# random curves and counts how many different sets of answers it passes.
+# **What breaks it.** The cross-talk limit fails if the responses need not be 1 for each fact. And
+# the sum of adapters recalls better than one adapter if those that do not hold the fact are
+# switched off.
 
 # %%
-for seed in range(10):
-    rng = np.random.default_rng(seed)
-    drawn = counting_ceiling.draw(rng, 8)
-    assert counting_ceiling.THEOREM.check(drawn, counting_ceiling.adversary(drawn, rng)).holds
-
-# %% [markdown]
-# **What breaks it.** The capacity limit fails if keys may be chosen after the facts. The cross-talk
-# limit fails if the responses need not be 1 for each fact. And the sum of adapters recalls better
-# than one adapter if those that do not hold the fact are switched off.
-
-# %%
-for claim in map(theorem, ("counting-ceiling", "superposition-floor", "merged-memory")):
+for claim in map(theorem, ("superposition-floor", "merged-memory")):
     for control in claim.controls:
         broken = claim.judge(*control.example())
         print(f"{control.name:45} bound {broken.bound:8.3f}, found {broken.value:8.3f}")
@@ -253,7 +234,8 @@ explore(recall, rank=ranks, adapters=count)
 # - **Trained reading factors do better than random ones.** Training turns them towards their keys,
 #   and then a sum of adapters holds more than one of them; the experiment `capacity` measures how
 #   much.
-# - **The ceiling is loose** by constants and a logarithm: no memory is known that reaches it.
+# - **The count of claim 3 is loose** by constants and a logarithm: no memory is known that reaches
+#   it.
 # - **Recall is not composition.** A library that recalls every fact can fail on every question that
 #   needs two of them (notebooks 02 and 08).
 # - **A mean is not a worst case.** Cross-talk of $1/\sqrt r$ on average may be all on one key.
@@ -351,34 +333,6 @@ judge("04.4", mine)
 # </details>
 
 # %% [markdown]
-# **5.** *(medium, 10 minutes, code)* Break the hypothesis of claim 2. Return a table of responses,
-# facts × facts and of the given rank at most, whose diagonal has *mean* 1, with less cross-talk
-# than the floor allows. What do such facts lose?
-
-
-# %%
-def mine(facts, rank):
-    return None
-
-
-judge("04.5", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# One fact takes all: its response is $N$ and the others are silent. The mean response is 1 and
-# nothing is off the diagonal, but all facts except one are lost.
-#
-# ```python
-# def mine(facts, rank):
-#     table = np.zeros((facts, facts))
-#     table[0, 0] = facts
-#     return table
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Nichani, Lee and Bietti, [*Understanding factual recall in transformers via associative
@@ -392,7 +346,7 @@ judge("04.5", mine)
 # <details><summary>For the lecturer</summary>
 #
 # **Time.** 75 minutes: 10 to collect definitions of "a fact is stored" from the room, 25 for the
-# derivation, 15 for the recall curves, 25 for exercises 1, 2, 4 and 5. Exercise 3 is homework.
+# derivation, 15 for the recall curves, 25 for exercises 1, 2 and 4. Exercise 3 is homework.
 #
 # **Ask.** At the start: how many facts fit into rank 8? Write all answers down and sort them by
 # claim afterwards. At the curves: why does the curve of the sum not move when you change $K$?

@@ -43,8 +43,7 @@
 #    probability that its rate of false alarms is above $\alpha$ is $(1-\alpha)^N$, whatever the
 #    continuous distribution of the responses (`thm:threshold-samples`).
 # 6. If the adapters' answers are orthonormal, the best router that mixes them is left with at least
-#    half the squared error of the best one that must choose (`thm:soft-routing`,
-#    `thm:hard-routing`).
+#    half the squared error of the best one that must choose (`thm:soft-routing`).
 # 7. If inputs say $I$ nats about their adapter, no router is right with probability $P$ among more
 #    than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
@@ -242,9 +241,10 @@ for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {gates.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
-# Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats (`thm:scattered-inputs`). So
-# claim 7 with $P=.9$ gives a ceiling for all keys four standard deviations long. The keys above
-# reach .9 for hardly more than a hundred adapters:
+# Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats: of all distributions with
+# their covariance the normal one has the largest entropy. So claim 7 with $P=.9$ gives a ceiling
+# for all keys four standard deviations long. The keys above reach .9 for hardly more than a hundred
+# adapters:
 
 # %%
 print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
@@ -256,7 +256,7 @@ print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
-labels += "threshold-samples", "soft-routing", "hard-routing", "router-information", "arrow-law"
+labels += "threshold-samples", "soft-routing", "router-information", "arrow-law"
 claims = [*map(theorem, labels)]
 for claim in claims:
     for seed in range(40):
@@ -453,33 +453,6 @@ judge("06.4", mine)
 # </details>
 
 # %% [markdown]
-# **5.** *(hard, 15 minutes, code)* Break a hypothesis of claim 1: return the keys (columns of two
-# matrices) and strengths (two lists) of two adapters on which Arrow does *better* than its formula.
-# The judge says which hypothesis you broke.
-
-
-# %%
-def mine():
-    return None
-
-
-judge("06.5", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# Keys of one adapter that overlap: then the top direction has a part of each of them.
-#
-# ```python
-# def mine():
-#     pair = np.array([[1.0, 0.8], [0.0, 0.6]])
-#     keys = [np.kron(np.eye(2)[:, [i]], pair) for i in (0, 1)]
-#     return keys, [[1.0, 0.5]] * 2
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Ostapenko et al., [*Towards modular LLMs by building and reusing a library of
@@ -494,8 +467,7 @@ judge("06.5", mine)
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 #
-# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises 1 to 4.
-# Exercise 5 is homework.
+# **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises.
 #
 # **Ask.** Before step 1: what does the top singular vector of an adapter with ten facts mean?
 # Before step 3: suppose the router knows the question, the adapters and the answer; does it then

@@ -326,35 +326,6 @@ judge("07.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(medium, 15 minutes, code)* Write a rule that does better than $1/n$, and see what it
-# breaks. It gets a question `q` with the matrix `q.base`, the adapters `q.first` and `q.second`,
-# the keys `q.prompts` as columns and the map `q.bridge` from labs and cities to keys; the base
-# writes three labs and then three cities. Return the scores of the cities, 3 × 3, a column for each
-# prompt. Try one read first.
-
-
-# %%
-def mine(q):
-    return None
-
-
-judge("07.4", mine)
-
-# %% [markdown]
-# <details><summary>Solution</summary>
-#
-# Two reads with the bridge between them are right in every world. The hypothesis that fails is the
-# one on what is hidden: the bridge tells which key belongs to which lab.
-#
-# ```python
-# def mine(q):
-#     labs = (q.base + q.first.dense()) @ q.prompts
-#     return ((q.base + q.second.dense()) @ (q.bridge @ labs))[3:]
-# ```
-#
-# </details>
-
-# %% [markdown]
 # ## Further reading
 #
 # - Chen et al., [*Pause recycling LoRAs and prioritize

@@ -15,26 +15,30 @@
 # ---
 
 # %% [markdown]
-# # When do shared solution templates make reuse work?
+# # When do shared solution templates help a merge?
 #
 # ## Question
 # One adapter was trained on word problems about multiplying, another on problems about percentages.
-# Merge them and pose a problem that needs both skills, one after the other. Neither adapter has
-# ever seen such a problem. When can their merge solve it?
+# Merge the two adapters and pose a problem that needs both skills, one after the other. No such
+# problem was in the training set of either adapter. When can the merge solve it?
 #
-# **Claim.** A solution is written step by step, and a *template* is the form that many solutions
-# share. Merged adapters *vote* on the next step (`thm:template-vote`). If all solutions reach the
-# same point, then in a mean the step that most of them take there wins. So what all adapters do
-# survives a merge, and what only one of them does gets weaker. A step that neither the base nor any
-# adapter ever takes cannot win, as long as no coefficient is negative. In small transformers,
-# however, winning the vote is neither needed nor enough: what helps is that each adapter has used
-# *its own* skill in problems of two steps.
+# **Main idea.** Merged adapters *vote* on the next step of a solution (`thm:template-vote`). A step
+# that all adapters take survives the merge, and a step that only one adapter takes becomes weaker.
 #
-# After this notebook you can compute from which share of solutions on a merge takes a step, and
-# tell what small transformers need beside a won vote.
+# **Mechanism.** A solution is written step by step, and a *template* is a form that many solutions
+# share. Suppose that all solutions reach the same point. If the adapters are averaged, the step
+# that most solutions take at this point wins. A step that neither the base model nor any adapter
+# takes cannot win, as long as no coefficient is negative.
 #
-# Runs in about 10 s on two cores. Notebook 02 helps: there a merge lost what only one adapter
-# knows.
+# **A common misconception.** "Adapters that share a template will solve the problem together." In
+# small transformers, winning the vote is neither necessary nor sufficient. What helps is that each
+# adapter was trained on two-step problems of *its own* skill.
+#
+# **After this notebook** you can compute how many solutions must share a step so that a merge takes
+# it. You can also say what else small transformers need.
+#
+# The notebook runs in about 10 s on two cores. Notebook 02 helps: there a merge lost what only one
+# adapter knows.
 
 # %%
 import numpy as np
@@ -51,11 +55,11 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
-# Look at one point of a solution. Let $h=1$ if the base takes the right step there (then we say
-# that it has the *habit*), and $h=0$ if not. Each of $K$ adapters alone takes the step in a share
-# $\varrho$ of its solutions. So training changed the weight of this step by $\varrho-h$, and a
-# merge multiplies this by the coefficient $c$. With $C=Kc$, the sum of all coefficients, the right
-# step gets the vote
+# Look at one point of a solution. If the base model takes the right step there, we say that it has
+# the *habit* and set $h=1$; otherwise $h=0$. Each of $K$ adapters, active on its own, takes the
+# right step in a share $\varrho$ of its solutions. So training changed the weight of this step by
+# $\varrho-h$, and a merge multiplies the change by the coefficient $c$. Let $C=Kc$ be the sum of
+# all coefficients. The *vote* for the right step is then
 
 # %%
 h, C, rho = sp.symbols("h C rho", real=True)
@@ -64,8 +68,9 @@ display(vote)
 assert sp.simplify(vote - ((1 - C) * h + C * rho)) == 0
 
 # %% [markdown]
-# Call it $v$. The other step gets $1-v$, so the right one leads by $2v-1$. From which share
-# $\varrho$ on is this positive? First without the habit, then with it:
+# We call the vote $v$. All other solutions take one other step, whose vote is $1-v$. So the right
+# step leads by $2v-1$. From which share $\varrho$ on is the lead positive? We compute the share
+# without the habit, and then with it:
 
 # %%
 new = sp.solve(sp.Eq(2 * vote.subs(h, 0) - 1, 0), rho)[0]
@@ -75,11 +80,14 @@ assert sp.simplify(new - 1 / (2 * C)) == 0
 assert sp.simplify(old - (1 - 1 / (2 * C))) == 0
 
 # %% [markdown]
-# The two cases are opposites. If the base does *not* have the habit, the share must exceed
-# $\frac1{2C}$: one half for the mean ($C=1$), only a quarter for the sum of two ($C=2$). If the
-# base *has* the habit, the adapters must not lose it, and the share must exceed $1-\frac1{2C}$: one
-# half for the mean, three quarters for the sum. A step that nobody takes, $h=\varrho=0$, gets the
-# vote
+# The two cases are opposites.
+#
+# - *Without the habit* the share must exceed $\frac1{2C}$: one half for the mean ($C=1$), and one
+#   quarter for the sum of two adapters ($C=2$).
+# - *With the habit* the adapters must not unlearn the step. The share must exceed $1-\frac1{2C}$:
+#   one half for the mean, and three quarters for the sum of two adapters.
+#
+# What is the vote for a step that nobody takes, $h=\varrho=0$?
 
 # %%
 none = vote.subs({h: 0, rho: 0})
@@ -88,20 +96,22 @@ assert none == 0
 
 # %% [markdown]
 # ## Construct
-# First the theorem's own construction, memories as in notebook 02: a base and three adapters that
-# meet at one *cue* (the words that call for the next step) and hold one fact each, merged with
-# random coefficients. By how much does the right step lead, by the formula and in the matrices? A
-# negative number means that it is not taken.
+# We begin with the construction of the theorem: linear memories as in notebook 02. A base memory
+# and three adapters share one *cue*, which stands for the words that call for the next step. Each
+# adapter also stores one fact of its own. We merge the adapters with random coefficients. By how
+# much does the right step lead, by the formula and in the matrices? If the lead is negative, the
+# step is not taken.
 
 # %%
 case = template_vote.draw(np.random.default_rng(3), 8)
 merge = template_vote.attain(case)
-print(f"formula {template_vote.bound(case):+.3f}, found {template_vote.measure(case, merge):+.3f}")
+print(f"lead by the formula:  {template_vote.bound(case):+.3f}")
+print(f"lead in the matrices: {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
-# Then word problems. Each is a story, and for transformers a row of tokens with numbers modulo 7:
-# what is told, the question (after `?:`) and the solution. Each step of the solution has the name
-# of a quantity, the skill, two operands and the result.
+# Now the word problems. Below is one problem as a story, and one as transformers get it: a row of
+# tokens, with numbers modulo 7. The row has the given quantities, then the question after `?:`.
+# Each step of the solution has the name of a quantity, the skill, two operands and the result.
 
 # %%
 rng = np.random.default_rng(1)
@@ -110,19 +120,19 @@ for prime in (0, 7):
     if not prime:
         print(*stories(asked)[0][:2], sep="\n")
         continue
-    code = Alphabet(prime, canaries=0)
+    code = Alphabet(prime)
     rows = stepwise(code, asked)
     print("tokens:  ", code.written(rows.tokens[0, : rows.asked[0] + 1]))
     print("solution:", code.written(rows.targets[0]))
 
 # %% [markdown]
-# A solution of two steps begins with the quantity that can be computed first. A solution of one
-# step begins with the quantity that is asked for. So at the first word solutions differ, and this
-# is where the vote is taken.
+# A two-step solution begins with the quantity that can be computed first. A one-step solution
+# begins with the quantity that the question asks for. So solutions differ in the first word, and
+# the adapters vote on this word.
 
 # %% [markdown]
 # ## Verify
-# The theorem on random memories, and on rivals that hold the same facts and add noise elsewhere:
+# We check the theorem on random memories. Rivals store the same facts and add noise elsewhere.
 
 # %%
 for seed in range(40):
@@ -132,11 +142,14 @@ for seed in range(40):
         assert template_vote.THEOREM.check(case, memory).holds
 
 # %% [markdown]
-# A base that saw single steps only always begins with what is asked for. So by the theorem no merge
-# on it solves problems of two steps if its adapters know single steps only: nobody ever takes the
-# right first step. The study `word_problems` (part `template_overlap`) uses bases that solve
-# problems of two steps, though not with the skills of the adapters. Each adapter is trained on one
-# skill, and a growing share of its problems have two steps.
+# Suppose that pretraining had one-step problems only. The base model then always begins with the
+# quantity that the question asks for. If the adapters were trained on one-step problems, too,
+# nobody takes the right first step of a two-step problem. By the theorem no merge solves it.
+#
+# The study `word_problems` (part `template_overlap`) uses other base models. They solve two-step
+# problems, but not with the skills of the adapters. Each adapter is trained on one skill, and a
+# growing share of its training examples are two-step problems. The vertical axis of the figure is
+# the share of problems whose steps are *all* right.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/word_problems/table.csv.gz", low_memory=False)
@@ -144,25 +157,32 @@ overlap = stored[stored["part"] == "template_overlap"].to_dict("records")
 SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 
 # %% [markdown]
-# The right panel shows the share of problems whose steps are *all* right, by the share of two-step
-# problems among each adapter's own. Sharing complete two-step templates (the same skills in the
-# other order, or two other skills) helped no merge, even where the theorem predicts that the vote
-# is won. What did help were problems in which each adapter uses its own skill twice. In numbers,
-# compared with what the adapter of the second step solves alone:
+# Three kinds of two-step training problems were tried:
+#
+# - both skills in the other order;
+# - two other skills;
+# - the adapter's own skill, used twice.
+#
+# The first two kinds share complete two-step templates with the test problem. They helped no merge,
+# even where the theorem predicts that the vote is won. Only the third kind helped, and the right
+# panel shows it. The table has the same accuracies in percent, together with those of the base
+# model and of the second skill's adapter.
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
 solved = lambda **where: float(np.mean([row["stepwise"] for row in rows_of(**where)]))
-rules = ("base", "second alone", "mean", "sum")
+METHODS = {"base": "base", "second alone": "second adapter", "mean": "mean", "sum": "sum"}
+table = pd.DataFrame(columns=METHODS.values())
 for share in (0, 0.25, 0.5, 1.0):
     kind = "own" if share else "none"
-    shares = {rule: solved(rule=rule, bridge=kind, share=share) for rule in rules}
-    print(f"share {share:4}:", {rule: round(x, 2) for rule, x in shares.items()})
+    accuracies = [solved(rule=rule, bridge=kind, share=share) for rule in METHODS]
+    table.loc[f"{share:.0%} two-step problems"] = [round(100 * x) for x in accuracies]
+print(table.to_string())
 
 # %% [markdown]
-# If the adapters saw no problem of two steps, no merge solves one, although the base can order
-# other skills and each adapter knows its own. And no merge comes near an adapter that was trained
-# on the task itself.
+# If no adapter was trained on two-step problems, no merge solves one. Yet the base model can order
+# the steps of other skills, and each adapter knows its own skill. No merge comes near an adapter
+# that was trained on the test task itself.
 
 # %%
 for rule in ("mean", "sum", "ties", "arrow"):
@@ -172,22 +192,32 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
-# Each adapter writes its own skill where the other's is needed, and so does their merge.
+# Why do merges fail? Where a step needs the other skill, each adapter writes its own skill, and so
+# does the merge.
 #
-# **And what must the base have seen?** The part `skill_coverage` (left panel) compares bases that
-# differ in pretraining. They saw no problems; problems without the words of these skills; single
-# steps; two steps of other skills; or the pair of skills itself, in a growing share of all problems
-# of two steps:
+# **What must pretraining contain?** The part `skill_coverage` (left panel) compares base models
+# that differ in pretraining. Pretraining had one of five contents:
+#
+# 1. no word problems;
+# 2. word problems without the words of the two skills;
+# 3. one-step problems only;
+# 4. two-step problems of other skills;
+# 5. two-step problems of the *pair* of skills itself. The share of the pair among all two-step
+#    problems ranged from 0 to one third. At 0, all other pairs were shown.
 
 # %%
 coverage = stored[stored["part"] == "skill_coverage"].to_dict("records")
 
 # %% [markdown]
-# Merges gain most where the base saw the pair rarely. The mean gains most where about one in a
-# hundred problems of two steps was of this pair. The sum gains already where only the five other
-# pairs of these skills were shown (“other pairs”). Where the pair was frequent, the base needs no
-# merge, and the sum does harm. On a base that saw single steps only, even an adapter trained on the
-# pair itself, for as long as the others, solves less than half of the problems:
+# The left panel shows the fifth kind of pretraining.
+#
+# - Merges gain most if the pair was rare in pretraining.
+# - The mean gains most if about 1% of the two-step problems needed this pair.
+# - The sum already gains if pretraining had the five other pairs but never this pair.
+# - If the pair was frequent, the base model needs no merge, and the sum does harm.
+#
+# Suppose that pretraining had one-step problems only. Then even an adapter that was trained on the
+# test task itself, in as many steps as the others, solves less than half of the problems.
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(
@@ -197,49 +227,53 @@ at = lambda rule, seen, share=0.0: np.mean(
         if (row["rule"], row["seen"]) == (rule, seen) and abs(row["coverage"] - share) < 5e-4
     ]
 )
+table = pd.DataFrame(columns=METHODS.values())
 for share in sorted({row["coverage"] for row in coverage}):
-    print(f"{share:7.2%}:", {rule: round(float(at(rule, "pairs", share)), 2) for rule in rules})
+    accuracies = [at(rule, "pairs", share) for rule in METHODS]
+    table.loc[f"{share:.1%} of the pair"] = [round(100 * x) for x in accuracies]
+print(table.to_string())
 assert at("mean", "pairs", 0.0124) > at("base", "pairs", 0.0124) + 0.2
 assert at("sum", "pairs") > at("base", "pairs") + 0.2
 assert at("composed", "single steps") < 0.5 < at("composed", "other words")
 
 # %% [markdown]
 # ## Explore
-# What may the coefficient be, for a given share?
+# How does the coefficient change the share that a step needs?
 
 
 # %%
 def share_needed(coefficient: float, habit: bool) -> float:
-    """The share above which the shared step wins in a merge of two."""
+    """The share above which the shared step wins in a merge of two adapters."""
     half = 1 / (4 * coefficient)
     return 1 - half if habit else half
 
 
 def margin(share: float, coefficient: float, habit: bool) -> float:
-    """By how much the shared step leads: twice the vote less one."""
+    """The lead of the shared step: twice the vote, minus one."""
     total = 2 * coefficient
     return 2 * ((1 - total) * habit + total * share) - 1
 
 
 # %% [markdown]
-# In words, for a base without and with the habit:
+# The next cell prints the needed share for a base model without and with the habit. It also prints
+# the lead of the step if it has a share of one half.
 
 
 # %%
 def votes(coefficient: float = 0.5) -> None:
-    """The share that each base needs, and the margin at a share of one half."""
-    for habit, name in ((False, "without the habit"), (True, "with it")):
+    """The share that each base model needs, and the lead at a share of one half."""
+    for habit, name in ((False, "without"), (True, "with")):
         needed = share_needed(coefficient, habit=habit)
-        print(f"c = {coefficient:.2f}, base {name}: from {needed:.2f} on,", end=" ")
-        print(f"margin at a half {margin(0.5, coefficient, habit=habit):+.2f}")
+        print(f"c = {coefficient:.2f}, {name} the habit: needed share {needed:.2f},", end=" ")
+        print(f"lead at a share of one half {margin(0.5, coefficient, habit=habit):+.2f}")
 
 
 for coefficient in (0.25, 0.5, 1.0):
     votes(coefficient)
 
 # %% [markdown]
-# Small coefficients keep habits, large ones overwrite them. With two adapters of $c=\frac12$ both
-# bases need the same share.
+# Small coefficients preserve habits, and large coefficients overwrite them. With two adapters and
+# $c=\frac12$, a step needs the same share with the habit as without it.
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
@@ -247,23 +281,24 @@ explore(votes, coefficient=slider)
 
 # %% [markdown]
 # ## What this does not say
-# - **All solutions must pass the same point.** A model that reads from the question how many steps
-#   are wanted needs a smaller share than the theorem says.
-# - **New words are another matter.** The vote is about the order of steps, and the bases of
-#   `template_overlap` know every skill. On bases that never met the words of two skills (the second
-#   group of the last figure) each adapter learns its own skill, and merges hardly compose.
-# - **Small models, three or six seeds**, arithmetic modulo 7, problems of two steps. A language
-#   model has seen more (notebook 10).
-# - **Answers at once.** If the result is asked for without written steps, no merge composes. An
-#   adapter trained on the task does not either: two layers are too few for it.
+# - **All solutions must reach the same point.** A model may read from the question how many steps
+#   are needed. A step then needs a smaller share than the theorem says.
+# - **New words are another problem.** The vote is about the order of steps, and the base models of
+#   `template_overlap` know every skill. If pretraining never had the words of the two skills, each
+#   adapter learns its own skill, and a merge solves few problems.
+# - **The models are small**, with three or six seeds, arithmetic modulo 7, and two-step problems. A
+#   language model has more pretraining (notebook 10).
+# - **Steps must be written.** If the result is asked for without written steps, no merge composes.
+#   Nor does an adapter trained on the test task itself: two layers are too few for it.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
-# and if not, why. Numbers count as right within 1 %.
+# Replace `None` by your answer, or by your code, and run the cell. The cell says whether you are
+# right, and if not, why. A number counts as right within 1%.
 #
-# **1.** *(easy, 5 minutes)* Four adapters are averaged, and the base does not have the habit. Above
-# which share of each adapter's solutions does the shared step win?
+# **1.** *(easy, 5 minutes)* Four adapters are averaged, and the base model does not have the habit.
+# All adapters take the shared step in the same share of their solutions. Above which share does the
+# step win?
 
 # %%
 mine = None
@@ -272,7 +307,7 @@ judge("09.1", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A mean has $C=1$, whatever their number: one half.
+# A mean has $C=1$ for any number of adapters, so the share must exceed one half.
 #
 # ```python
 # mine = 0.5
@@ -281,8 +316,8 @@ judge("09.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* The same four, summed with coefficient 1 each. How small may the share
-# be?
+# **2.** *(easy, 5 minutes)* The same four adapters are summed, each with the coefficient 1. Above
+# which share does the step win now?
 
 # %%
 mine = None
@@ -291,7 +326,8 @@ judge("09.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $1/2C$ with $C=4$: the more adapters share a template, the less of it each must have.
+# The share is $1/2C$ with $C=4$. The more adapters share a template, the smaller is the share that
+# each adapter needs.
 #
 # ```python
 # mine = 1 / 8
@@ -300,8 +336,8 @@ judge("09.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* The base has the habit, the two adapters never take the step. Up to
-# which coefficient of each does the merge keep it?
+# **3.** *(easy, 5 minutes)* The base model has the habit, and two adapters never take the step.
+# Both adapters have the same coefficient. Up to which coefficient does the merge keep the habit?
 
 # %%
 mine = None
@@ -310,7 +346,8 @@ judge("09.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $v=1-C>1/2$ needs $C<1/2$, a quarter each: even the mean forgets it.
+# The vote $v=1-C$ exceeds $1/2$ if $C<1/2$. So each coefficient must be below one quarter, and even
+# the mean loses the habit.
 #
 # ```python
 # mine = 0.25
@@ -319,10 +356,10 @@ judge("09.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(medium, 15 minutes, code)* Write a merge that keeps one step and learns another. The base
-# has the habit of the first step only; each of two adapters takes the first in a share `keeps` of
-# its solutions and the second in a share `takes`. Return the coefficient of both at which both
-# steps win the vote, or 0 if there is none.
+# **4.** *(medium, 15 minutes, code)* Write a merge of two adapters that keeps one step and learns
+# another. The base model has the habit of the first step only. Each adapter takes the first step in
+# a share `keeps` of its solutions, and the second step in a share `takes`. Return one coefficient
+# for both adapters at which both steps win the vote. Return 0 if there is none.
 
 
 # %%
@@ -335,8 +372,8 @@ judge("09.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The new step needs $C>1/(2\,\mathrm{takes})$, the old one $C<1/(2(1-\mathrm{keeps}))$; take the
-# middle, and $c=C/2$.
+# The new step needs $C>1/(2\,\mathrm{takes})$, and the old step needs $C<1/(2(1-\mathrm{keeps}))$.
+# Take the middle of the two limits for $C$; then $c=C/2$.
 #
 # ```python
 # def mine(keeps, takes):
@@ -350,23 +387,24 @@ judge("09.4", mine)
 # ## Further reading
 #
 # - Dziri et al., [*Faith and fate: limits of transformers on
-#   compositionality*](https://arxiv.org/abs/2305.18654). Many steps as pieces of solutions seen
-#   before.
+#   compositionality*](https://arxiv.org/abs/2305.18654). Models solve long problems with pieces of
+#   solutions that were in training.
 # - Chen et al., [*Pause recycling LoRAs and prioritize
 #   mechanisms*](https://arxiv.org/abs/2506.13479). Word problems and shared templates with real
 #   adapters.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
+# **Time.** 75 minutes: 15 for the vote, 20 for the word problems, 15 for the table, 25 for
+# exercises.
 #
-# **Time.** 75 minutes: 15 for the vote, 20 for problems and the small transformer, 15 for the
-# table, 25 for exercises.
+# **Ask.** Before the table: the base model can order steps, and each adapter knows its skill; what
+# could go wrong? At the table: which curve would a model follow that first reads how many steps are
+# needed?
 #
-# **Ask.** Before the table: the base can order steps and each adapter knows its skill; what could
-# go wrong? At the table: which curve would a model follow that reads the number of steps first?
+# **Common wrong answers.** "They must share problems": here shared problems do not help. "A sum is
+# always stronger than a mean": it overwrites habits, too. "So merging works": only if the base
+# model already knows every skill.
 #
-# **Common wrong answers.** "They must share problems": here shared problems do not help. "Summing
-# is always stronger": it overwrites habits, too. "So reuse works": where the base knows every skill
-# already.
 #
 # </details>

@@ -8,9 +8,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from loratheory.store import write_whole
 from loratheory.theorems import LABELS, load_theorems, parts
@@ -211,7 +210,7 @@ def _table(text: str) -> str:
 
 
 def provenance_rows() -> str:
-    """Return a row of the provenance table for each part of each study, and its settings."""
+    """Return a row of the provenance table for each part of each study."""
     lines = []
     for name in NAMES:
         parts_of = provenance(name)
@@ -227,8 +226,6 @@ def provenance_rows() -> str:
                 latex(", ".join(sorted({each["device"] for each in about["environments"]}))),
             ]
             lines.append(" & ".join(cells) + r" \\")
-            settings = _settings([cell["config"] for cell in about["cells"]])
-            lines.append(rf"\settings{{{settings}}}")
     return "\n".join(lines) + "\n"
 
 
@@ -239,29 +236,3 @@ def _ranges(seeds: Sequence[int]) -> str:
     if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2:
         return f"{seeds[0]}--{seeds[-1]}"
     return ", ".join(map(str, seeds))
-
-
-def _settings(configs: Sequence[Mapping[str, Any]]) -> str:
-    """Each field of the configs with the values it takes; seeds have a column of their own."""
-    values: dict[str, dict[str, None]] = {}
-    for config in configs:
-        for key, value in config.items():
-            # Of a group of fields each is shown by itself.
-            for name, one in value.items() if isinstance(value, dict) else [(key, value)]:
-                values.setdefault(name, {})[_spoken(one)] = None
-    shown = []
-    for key, some in values.items():
-        each = list(map(latex, some))
-        # A long grid is shown by its ends.
-        few = each if len(each) <= 8 else [*each[:3], r"\dots", each[-1]]
-        if key not in ("seed", "seeds"):
-            shown.append(rf"\mbox{{{latex(key)}}} {', '.join(few)}")
-    return "; ".join(shown)
-
-
-def _spoken(value: Any) -> str:
-    """A value without Python's marks; what a list of lists groups is joined by hyphens."""
-    if not isinstance(value, list):
-        return str(value) or "default"
-    parts_of = (part if isinstance(part, list) else [part] for part in value)
-    return ", ".join("--".join(map(str, part)) for part in parts_of)

@@ -13,18 +13,18 @@ interval, and ``{points … minus …}`` is a difference of shares in points. A 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from loratheory.theorems import LABELS, load_theorems
 from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies import NAMES
-from paper.tables import STUDIES, QueryError, decimal, look_up, one_line, parse_query, value
+from paper.tables import STUDIES, QueryError, Value, decimal, look_up, one_line, parse_query, value
 
 ASKED = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
-EXPRESSION = re.compile(r"(percent )?(.+?)(?: (minus|over) (.+))?")
+FORM = r"(?:(number|percent|points|within) )?(.+)"
 
 
 def provenance(name: str, folder: Path = STUDIES) -> list[dict[str, Any]]:
@@ -130,42 +130,38 @@ def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     # Lines that define abbreviations are no text.
     short = dict(SHORT.findall(text))
     text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
-    return re.sub(r"\{([^{}]+)\}", lambda one: _in_form(one[1], short, table, folder), text)
 
-
-def _in_form(braces: str, short: Mapping[str, str], table: str, folder: Path) -> str:
-    """A number in the form that its first word names, if it names one."""
-    form, _, query = one_line(braces).partition(" ")
-    if form == "number":
-        return re.sub(r"^-?(?=\.)", r"\g<0>0", _filled(query, short, table, folder))
-    if form == "points":
-        return _filled(f"percent {query}", short, table, folder).removesuffix("%")
-    if form == "within":
+    def _ask(query: str) -> Value:
         conditions = [short.get(part.strip(), part) for part in query.split(";")]
-        share = _filled(f"percent {query}", short, table, folder)
-        found = value(parse_query("; ".join(conditions), table), folder)
-        return f"{share} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
-    return _filled(braces, short, table, folder)
+        return value(parse_query("; ".join(conditions), table), folder)
+
+    def _fill(braces: re.Match[str]) -> str:
+        try:
+            return _in_form(one_line(braces[1]), _ask)
+        except QueryError as error:
+            message = f"{table}, {one_line(braces[0])}: {error}"
+            raise QueryError(message) from None
+
+    return re.sub(r"\{([^{}]+)\}", _fill, text)
 
 
-def _filled(braces: str, short: Mapping[str, str], table: str, folder: Path) -> str:
-    found = EXPRESSION.fullmatch(one_line(braces))
-    assert found is not None
-    percent, *texts = found.group(1, 2, 4)
-    numbers = []
-    try:
-        for text in filter(None, texts):
-            conditions = [short.get(part.strip(), part) for part in text.split(";")]
-            numbers.append(value(parse_query("; ".join(conditions), table), folder).middle)
-    except QueryError as error:
-        message = f"{table}, {{{one_line(braces)}}}: {error}"
-        raise QueryError(message) from None
-    number, *rest = numbers
-    if rest:
-        number = number - rest[0] if found[3] == "minus" else number / rest[0]
+def _in_form(asked: str, ask: Callable[[str], Value]) -> str:
+    """A number in the form that its first word names, if it names one."""
+    form, query = re.fullmatch(FORM, asked).groups()  # type: ignore[union-attr]
+    one, sign, two = re.fullmatch(r"(.+?)(?: (minus|over) (.+))?", query).groups()  # type: ignore[union-attr]
+    first = ask(one)
+    number = first.middle
+    if two:
+        number = number - ask(two).middle if sign == "minus" else number / ask(two).middle
     if math.isnan(number):
-        message = f"{table}, {{{one_line(braces)}}}: it is no number"
+        message = "it is no number"
         raise QueryError(message)
-    if percent:
-        return f"{100 * number:.0f}%"
-    return f"{number:.0f}" if texts[0].startswith("count ") and not rest else decimal(number)
+    percent = f"{100 * number:.0f}"
+    if form == "within":
+        return f"{percent}% [{100 * first.low:.0f}, {100 * first.high:.0f}]"
+    if form in ("percent", "points"):
+        return percent + "%" * (form == "percent")
+    if one.startswith("count ") and not two:
+        return f"{number:.0f}"
+    # Only what asks for a number is written with its leading zero.
+    return f"{round(number, 2) + 0.0:.2f}" if form == "number" else decimal(number)

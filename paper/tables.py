@@ -19,7 +19,7 @@ import pandas as pd
 from loratheory.shapes import Float
 
 STUDIES = Path(__file__).parent / "studies"
-GROUPED = ("least", "most", "spread", "onset", "lookup", "brier")
+GROUPED = ("least", "most", "spread", "onset", "lookup")
 MODES = ("mean", "median", "majority", "count", *GROUPED)
 SIGNS = {"<=": le, ">=": ge, "<": lt, ">": gt}
 FORM = f"[{'|'.join(MODES[1:])}] STUDY[/PART]: COLUMN [by KEY, KEY]; KEY=VALUE|VALUE; ..."
@@ -47,14 +47,15 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
         raise QueryError(message)
     # names such as "none" are words, and "nan" is how a missing number is written
     rows = pd.read_csv(file, keep_default_na=False, na_values=["", "nan"])
-    if "part" not in rows:
-        return rows
-    parts = rows["part"].unique()
+    # A table without parts is one part of the study's own name.
+    parts = rows["part"].unique() if "part" in rows else [study]
     if not part and study not in parts:
         return rows
     if (part or study) not in parts:
         message = f"{study} has no part {part!r}: choose {', '.join(parts)}"
         raise QueryError(message)
+    if "part" not in rows:
+        return rows
     mine = rows[rows["part"] == (part or study)].drop(columns="part")
     return mine.dropna(axis=1, how="all").reset_index(drop=True)
 
@@ -123,9 +124,9 @@ class Query:
         of these means; ``onset``, the least value of the column in
         `by` at which the mean is half or more; ``majority``, the share of the more frequent value
         of a yes-or-no column; ``count``, the number of rows that have a number in the column. For a
-        column of shares, ``lookup`` and ``brier`` score a table of averages that knows no adapter:
-        it predicts of a base the mean of the other bases in the same group of `by`. ``lookup`` is
-        how often the likelier outcome comes true, ``brier`` the mean squared error.
+        column of shares, ``lookup`` scores a table of averages that knows no adapter: how often
+        that outcome comes true which is the likelier one on the other bases in the same group of
+        `by`.
     table, column : str
         The study, or ``STUDY/PART``, and the column.
     by : tuple of str
@@ -190,7 +191,7 @@ def value(asked: Query, folder: Path = STUDIES) -> Value:
     rows, column, mode = select(asked, folder), asked.column, asked.mode
     if mode == "count":
         return Value(float(rows[column].notna().sum()))
-    if mode in ("lookup", "brier"):
+    if mode == "lookup":
         return _looked_up(rows, asked)
     if not asked.by:
         mean = _mean(rows, column)
@@ -293,12 +294,7 @@ def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
     # A base without a number in a condition tells nothing of it.
     means = means.dropna(subset=[asked.column])
     share, chance = means[asked.column], lookup(means, asked.column, asked.by)
-    if asked.mode == "lookup":
-        score = share.where(chance >= 0.5, 1 - share)
-    else:
-        # The expected squared error of a share of yes-or-no outcomes.
-        score = share * (1 - chance) ** 2 + (1 - share) * chance**2
-    scores = means.assign(score=score)[chance == chance]
+    scores = means.assign(score=share.where(chance >= 0.5, 1 - share))[chance == chance]
     if scores.empty:
         message = f"{asked.column} has one base in each group: a lookup table needs two"
         raise QueryError(message)

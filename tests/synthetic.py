@@ -125,12 +125,11 @@ def enlarged(taught: Taught, seed: int = 0) -> Taught:
         return adapter.map(lambda x: 0.5 * torch.randn(x.shape, generator=generator))
 
     pairs = tuple(tuple(map(_enlarged, pair)) for pair in taught.pairs)
-    others = {name: tuple(map(_enlarged, found)) for name, found in taught.others.items()}
-    return replace(taught, pairs=pairs, others=others)
+    return replace(taught, pairs=pairs)
 
 
-def taught(*kinds: str, **change) -> Taught:
-    return library(small(), replace(TAUGHT, **change), kinds or ("hops",))
+def taught(**change) -> Taught:
+    return library(small(), replace(TAUGHT, **change))
 
 
 def update(adapter: Lora, name: str, replica: int) -> torch.Tensor:
@@ -171,9 +170,9 @@ def always(known: Bases, tokens):
 def three() -> World:
     """Three entities a level: x0 x1 x2 -> y1 y2 y0 and y0 y1 y2 -> z2 z0 z1.
 
-    Tokens: 3 4 canaries, 5 6 relations, 7 8 inverses, 9 … 11 x, 12 … 14 y, 15 … 17 z.
+    Tokens: 19 20 relations, 21 22 not used, 23 … 25 x, 26 … 28 y, 29 … 31 z.
     """
-    return World(np.array([[[1, 2, 0]], [[2, 0, 1]]]), entities=3, canaries=2)
+    return World(np.array([[[1, 2, 0]], [[2, 0, 1]]]), entities=3)
 
 
 def some(seed: int, **wanted: int) -> tuple[World, np.random.Generator]:

@@ -187,8 +187,9 @@ def aligned(adapters: Sequence[Adapter], any_base: bool = False) -> Aligned:
             _check_same_kind(module, adapter, first.setdefault(module, adapter))
             shapes.setdefault(module, shape)
     infos = list(map(attrgetter("info"), adapters))
-    notes = () if any_base else _check_same_base(infos)
-    return Aligned(tuple(adapters), shapes, _join_infos(infos, notes))
+    if not any_base:
+        _check_same_base(infos)
+    return Aligned(tuple(adapters), shapes, _join_infos(infos))
 
 
 def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
@@ -202,12 +203,8 @@ def _check_same_kind(module: str, adapter: Adapter, other: Adapter) -> None:
         raise refusal(place, fact, "combine adapters of one base model")
 
 
-def _check_same_base(infos: Sequence[Info]) -> tuple[str, ...]:
-    """Refuse different base models and different revisions of one; those that name none fit any.
-
-    Returns what the user should see to: that a revision stands beside none.
-    """
-    named: list[Info] = []
+def _check_same_base(infos: Sequence[Info]) -> None:
+    """Refuse different base models and different revisions of one; those that name none fit any."""
     for fact, key in (("base model", "base"), ("revision of the base model", "revision")):
         named = list(filter(attrgetter(key), infos))
         for info in named:
@@ -216,15 +213,9 @@ def _check_same_base(infos: Sequence[Info]) -> tuple[str, ...]:
                 text = f"its {fact} is {shown(other)}, that of {named[0].name} is {shown(one)}"
                 remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
                 raise refusal(info.name, text, remedy)
-    # The last round was about revisions.
-    without = [info.name for info in infos if not info.revision]
-    if not named or not without:
-        return ()
-    fact = f"{named[0].name} was trained on revision {shown(named[0].revision)} of its base model"
-    return (f"{fact}, {without[0]} names none: see that they are one",)
 
 
-def _join_infos(infos: Sequence[Info], notes: tuple[str, ...]) -> Info:
+def _join_infos(infos: Sequence[Info]) -> Info:
     """What an adapter made of all of these says about itself."""
     base, dtype, config = "", DTYPES[0], dict(infos[0].config)
     embeddings, own_notes, transposed = frozenset[str](), list[str](), False
@@ -239,4 +230,4 @@ def _join_infos(infos: Sequence[Info], notes: tuple[str, ...]) -> Info:
     if transposed:
         config["fan_in_fan_out"] = True
     name = " + ".join(dict.fromkeys(map(attrgetter("name"), infos)))
-    return Info(name, base, dtype, embeddings, config, (*own_notes, *notes))
+    return Info(name, base, dtype, embeddings, config, tuple(own_notes))

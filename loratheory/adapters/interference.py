@@ -25,14 +25,8 @@ from loratheory.lowrank import (
     double,
     in_common_frames,
     largest_cosine,
-    principal_angles,
 )
 from loratheory.shapes import Float
-
-
-def row_angles(first: LowRank, second: LowRank) -> Float[Array, " k"]:
-    """Return the principal angles between two updates' row spaces, in radians, ascending."""
-    return principal_angles(first.row_space(), second.row_space())
 
 
 def crosstalk(reader: LowRank, other: LowRank) -> float:

@@ -7,7 +7,7 @@ row of the table has the rule, its formula, its source and its cost; the rules s
 * *Rules in closed form* act on whole updates, through their factors.
 * *Entrywise rules* (ties, dare, …) first sparsify every update with a filter (`keep_largest` or
   `drop_at_random`), then combine them by entry (`weighted_sum` or `elect_signs`). They act on
-  coordinates in a *space*: the update itself (`full`), KnOTS (`knots`) or Core Space (`core`).
+  coordinates in a *space*: the update itself (`full`) or KnOTS (`knots`).
 * *Rules on factors* are kept as warnings: :math:`B A` and :math:`(B G)(G^{-1} A)` are the same
   update for every invertible :math:`G`, but these rules treat them differently (**gauge
   dependent**), and even in a fixed gauge the product of means is not the mean of products
@@ -19,9 +19,10 @@ second moments.
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
+from operator import attrgetter, mul
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,7 +34,6 @@ from loratheory.adapters.adapter import (
     AdapterError,
     Aligned,
     Lazy,
-    Shape,
     aligned,
     refusal,
 )
@@ -42,7 +42,6 @@ from loratheory.lowrank import (
     Array,
     LowRank,
     array_namespace,
-    concatenated,
     device,
     double,
     finite,
@@ -53,7 +52,6 @@ from loratheory.lowrank import (
     truncate,
 )
 from loratheory.shapes import Float
-from loratheory.store import draft
 
 # Settings.
 
@@ -78,7 +76,7 @@ class Options:
     """The settings of one merge, for one module."""
 
     module: str = "update"  #: The module's name, for messages and for the random stream.
-    space: str = "full"  #: Coordinates of entrywise rules: ``full``, ``knots`` or ``core``.
+    space: str = "full"  #: Coordinates of entrywise rules: ``full`` or ``knots``.
     rank: int | None = None  #: Largest rank of the result; None truncates nothing.
     density: int | float = 1.0  #: Share of entries kept, in (0, 1].
     ridge: int | float = 0.0  #: Relative ridge of the interpolating merge and of RegMean.
@@ -262,17 +260,14 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     (``thm:fisher-floor``) and is 0 orthogonally to all inputs. A ridge :math:`\lambda` adds to each
     :math:`M_j` the mean of its diagonal times :math:`\lambda`: on directions without inputs the
     merge is then a mean of the updates, and similar inputs cannot make it arbitrarily large. With a
-    rank, it minimises the same among matrices of that rank. Without moments all inputs count
-    equally. No dense update or moment is formed.
+    rank, it minimises the same among matrices of that rank.
+    No dense update or moment is formed.
     """
     updates = in_double(updates)
     xp, (_, n) = array_namespace(updates[0].up), updates[0].shape
     place = {"dtype": updates[0].up.dtype, "device": device(updates[0].up)}
-    # Without moments every adapter has the identity as its second moment.
-    roots, shares = [xp.zeros((0, n), **place)] * len(updates), [1.0] * len(updates)
-    if options.moments:
-        roots = [xp.asarray(root, **place) for root in options.moments]
-        shares = [options.ridge * float(xp.sum(root**2)) / max(n, 1) for root in roots]
+    roots = [xp.asarray(root, **place) for root in options.moments]
+    shares = [options.ridge * float(xp.sum(root**2)) / max(n, 1) for root in roots]
     # The axes in which anybody has inputs; beside them only the ridges count.
     left, sigma, right = thin_svd(xp.concat(roots, axis=0)).above(SAME)
     seen, unseen, start = [], [], 0
@@ -292,65 +287,49 @@ def regmean(updates: Updates, weights: Weights, options: Options) -> LowRank:
     return LowRank(kept.up, rows / spectrum @ right + (kept.down - rows @ right) / rest)
 
 
-# Entrywise rules. A space gives orthonormal frames U (outputs) and V (inputs) with D_j = U X_j V'
-# for every update D_j; the rule merges the coordinates X_j into one array X, and the merged update
-# is U X V'. Blocks of rows are merged one after another, so that beside the merged array no more
-# than BLOCK entries of all updates exist at once.
+# Entrywise rules. A space gives an orthonormal frame U of outputs with D_j = U X_j for every update
+# D_j; the rule merges the coordinates X_j into one array X, and the merged update is U X.
 
-# Entries of all updates together that are formed at once: few enough for a processor's cache.
+# Entries of all updates together that are combined at once: few enough for a processor's cache.
 BLOCK = 2**19
 
-Filter = Callable[[Array], Array]
-Sparsify = Callable[[Iterator[Array], int | float, np.random.Generator], Filter]
+Sparsify = Callable[[Array, int | float, np.random.Generator], Array]
 Combine = Callable[[Sequence[Array], Weights], Array]
 
 
-def keep_largest(blocks: Iterator[Array], density: int | float, _: np.random.Generator) -> Filter:
-    """Return a filter that keeps the share `density` of an update's entries with largest magnitude.
+def keep_largest(update: Array, density: int | float, _: np.random.Generator) -> Array:
+    """Return the share `density` of an update's entries with largest magnitude, 0 elsewhere.
 
     It keeps all entries that are at least as large as the k-th largest, with
     ``k = max(1, floor(density * size))``. Entries equal to it up to rounding are all kept (PEFT
     keeps an arbitrary choice of them).
     """
-    sizes: list[Array] = []
-    for block in blocks:
-        xp = array_namespace(block)
-        sizes.append(xp.reshape(abs(block), (-1,)))
-    flat = xp.concat(sizes)
-    # Rounding must not make 0.29 · 100 entries 28.
+    xp = array_namespace(update)
+    sizes = abs(update)
+    flat = xp.reshape(sizes, (-1,))
     count = int(flat.shape[0])
+    # Rounding must not make 0.29 · 100 entries 28.
     place = count - max(1, math.floor(density * count + 1e-9))
-    if is_numpy_array(flat):
-        # A tenth of the time that sorting takes.
-        flat.partition(place)
-    else:
-        flat = xp.sort(flat)
+    # NumPy's partition takes a tenth of the time that sorting takes.
+    flat = np.partition(flat, place) if is_numpy_array(flat) else xp.sort(flat)
     # Entries of a factored product that are equal differ by rounding.
     least = float(flat[place]) * (1 - 1e-12)
-    return lambda block: xp.where(abs(block) >= least, block, xp.zeros_like(block))
+    return xp.where(sizes >= least, update, xp.zeros_like(update))
 
 
-def drop_at_random(_: Iterator[Array], density: int | float, rng: np.random.Generator) -> Filter:
-    """Return a filter that keeps each entry with probability `density` and divides it by `density`.
+def drop_at_random(update: Array, density: int | float, rng: np.random.Generator) -> Array:
+    """Return each entry with probability `density`, divided by `density`, and else 0.
 
-    The result is unbiased; an entry ``x`` gets variance ``x^2 (1 - density) / density``. Random
-    numbers are drawn row by row, so that the sizes of successive blocks do not matter.
+    The result is unbiased; an entry ``x`` gets variance ``x^2 (1 - density) / density``.
     """
-
-    def _kept(block: Array) -> Array:
-        xp = array_namespace(block)
-        mask = xp.asarray(rng.random(tuple(block.shape)) < density, device=device(block))
-        return xp.where(mask, block / density, xp.zeros_like(block))
-
-    return _kept
+    xp = array_namespace(update)
+    mask = xp.asarray(rng.random(tuple(update.shape)) < density, device=device(update))
+    return xp.where(mask, update / density, xp.zeros_like(update))
 
 
 def weighted_sum(blocks: Sequence[Array], weights: Weights) -> Array:
     """Return the weighted sum of arrays."""
-    total = weights[0] * blocks[0]
-    for block, weight in zip(blocks[1:], weights[1:], strict=True):
-        total = total + weight * block
-    return total
+    return sum(map(mul, weights, blocks))
 
 
 def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
@@ -385,13 +364,13 @@ def elect_signs(blocks: Sequence[Array], weights: Weights) -> Array:
     return top / xp.where(bottom > 0, bottom, one)
 
 
-# The coordinates of each update, and the frames U and V' as columns and rows; None stands for 1.
-Coordinates = tuple[list[LowRank], Array | None, Array | None]
+# The coordinates of each update, and the frame U; None stands for 1.
+Coordinates = tuple[list[LowRank], Array | None]
 
 
 def full(updates: Updates) -> Coordinates:
     """Return the updates themselves as their coordinates; costs nothing."""
-    return list(updates), None, None
+    return list(updates), None
 
 
 def knots(updates: Updates) -> Coordinates:
@@ -413,30 +392,10 @@ def knots(updates: Updates) -> Coordinates:
     parts = [low.up @ triangle(low.down.T).T for low in updates if low.width]
     stack = xp.concat(parts, axis=1) if parts else updates[0].up
     left = thin_svd(stack).above(NEGLIGIBLE).left
-    return [LowRank(left.T @ low.up, low.down) for low in updates], left, None
+    return [LowRank(left.T @ low.up, low.down) for low in updates], left
 
 
-def core(updates: Updates) -> Coordinates:
-    r"""Return Core Space coordinates :math:`X_j = U^\top \Delta_j V`, (p, q) with p, q at most R.
-
-    :math:`U` holds the left singular vectors of the stacked first factors
-    :math:`[B_1 \dots B_K]`, :math:`V` the right ones of the stacked second factors. In every gauge
-    they span all column and row spaces, so that nothing is lost, but *which* axes they are depends
-    on the factors: an entrywise rule in this space is **gauge dependent**. It is well defined if
-    the adapters are brought into `balanced` form first. Costs ``O((m + n) R^2)``.
-
-    References
-    ----------
-    Panariello, Marczak et al., *Accurate and efficient low-rank model merging in Core Space*
-    (NeurIPS 2025, arXiv 2509.17786).
-    """
-    together = concatenated(updates, [1] * len(updates))
-    left = thin_svd(together.up).above(NEGLIGIBLE).left
-    right = thin_svd(together.down.T).above(NEGLIGIBLE).left
-    return [LowRank(left.T @ low.up, low.down @ right) for low in updates], left, right.T
-
-
-SPACES: dict[str, Callable[[Updates], Coordinates]] = {"full": full, "knots": knots, "core": core}
+SPACES: dict[str, Callable[[Updates], Coordinates]] = {"full": full, "knots": knots}
 
 
 def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
@@ -444,18 +403,18 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
 
     In the full space it costs ``O(m n R)`` to form entries, ``O(K m n)`` to filter, and the cost of
     `from_dense` to return to factors, since masks destroy low rank. In `knots` the arrays are
-    ``(R, n)`` and in `core` ``(R, R)``, with ``R`` the total width of ``K`` updates: nothing of
-    size (m, n) is formed, and the merged array needs no decomposition.
+    ``(R, n)``, with ``R`` the total width of ``K`` updates: nothing of size (m, n) is formed, and
+    the merged array needs no decomposition.
     """
 
     def _rule(updates: Updates, weights: Weights, options: Options) -> LowRank:
-        cores, left, right = SPACES[options.space](in_double(updates))
+        cores, left = SPACES[options.space](in_double(updates))
         merged = _merge_entries(sparsify, combine, cores, weights, options)
         # In the full space masks have destroyed low rank, and only an SVD gives factors back.
         if left is None:
             rank = None if options.rank is None else min(options.rank, *merged.shape)
             return from_dense(merged, rank)
-        return options.limit(LowRank(left, merged if right is None else merged @ right))
+        return options.limit(LowRank(left, merged))
 
     return _rule
 
@@ -463,22 +422,18 @@ def entrywise(sparsify: Sparsify, combine: Combine) -> Rule:
 def _merge_entries(
     sparsify: Sparsify, combine: Combine, cores: Updates, weights: Weights, options: Options
 ) -> Float[Array, "p q"]:
-    """The merged coordinates, a block of rows at a time."""
+    """The merged coordinates."""
     p, q = cores[0].shape
     if not p or not q:
         return cores[0].dense()
-    # Blocks of all updates together fit the cache.
-    step = max(1, BLOCK // (len(cores) * q))
-    slices = [slice(start, min(start + step, p)) for start in range(0, p, step)]
-    # A filter sees all of an update before it decides about the first entry.
-    filters = []
+    kept, merged = [], []
     for place, core in enumerate(cores):
-        blocks = (core.rows(rows).dense() for rows in slices)
-        filters.append(sparsify(blocks, options.density, options.generator(place)))
-    merged = []
-    for rows in slices:
-        kept = [keep(core.rows(rows).dense()) for keep, core in zip(filters, cores, strict=True)]
-        merged.append(combine(kept, weights))
+        kept.append(sparsify(core.dense(), options.density, options.generator(place)))
+    # A block of rows at a time, since a combination makes many arrays of the size of its inputs.
+    step = max(1, BLOCK // (len(cores) * q))
+    for start in range(0, p, step):
+        block = [array[start : min(start + step, p), :] for array in kept]
+        merged.append(combine(block, weights))
     return array_namespace(cores[0].up).concat(merged, axis=0)
 
 
@@ -545,8 +500,6 @@ class Method:
     options: frozenset[str] = frozenset()
     #: Those that must be given. Entrywise rules also need `rank`, but only in the full space.
     required: frozenset[str] = frozenset()
-    #: The spaces in which the result depends on how the updates are factored.
-    gauge_dependent: frozenset[str] = frozenset()
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -559,76 +512,38 @@ class Method:
         return self.required | {"rank"} if dense else self.required
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
+# The rules, by the name of the method; what is said of each is in ``methods.toml``.
+RULES: dict[str, Rule] = {
+    "sum": weighted_total,
+    "mean": mean,
+    "chebyshev": chebyshev,
+    "cat": weighted_total,
+    "svd": weighted_total,
+    "ties": entrywise(keep_largest, elect_signs),
+    "dare": entrywise(drop_at_random, weighted_sum),
+    "dare-ties": entrywise(drop_at_random, elect_signs),
+    "magnitude": entrywise(keep_largest, weighted_sum),
+    "iso": iso,
+    "tsv": tsv,
+    "interpolate": interpolate,
+    "regmean": regmean,
+    "factor-mean": factor_mean,
+    "factor-linear": factor_linear,
+}
 
 
-_ILHARCO = "Ilharco et al. 2023, arXiv 2212.04089"
-_TIES = "Yadav et al. 2023, arXiv 2306.01708"
-_DARE = "Yu et al. 2024, arXiv 2311.03099"
-_FACTORS = "O((m + n) R)"
-_CORE = "O((m + n) R^2 + R^3)"
-_DENSE = (
-    "full: O(m n (R + K + s)), s some multiples of the rank; knots: (R, n), core: (R, R) for (m, n)"
-)
-_WARNING = "a warning, not a recommendation"
-_ENTRIES = _set("weights rank space density")
+def _read_methods() -> dict[str, Method]:
+    """The table of all methods: their rules with what the file says of them."""
+    text = Path(__file__).with_name("methods.toml").read_text(encoding="utf-8")
+    methods = {}
+    for name, row in tomllib.loads(text).items():
+        for key in ("options", "required"):
+            row[key] = frozenset(row.get(key, ()))
+        methods[name] = Method(name, RULES[name], **row)
+    return methods
 
-# fmt: off
-_TABLE = (
-    # name, rule, formula, source, cost, arguments it takes, arguments it needs, gauge-dependent in
-    Method("sum", weighted_total, "sum_j D_j", _ILHARCO, _FACTORS),
-    Method("mean", mean, "(1/K) sum_j D_j", "Wortsman et al. 2022, arXiv 2203.05482", _FACTORS),
-    Method("chebyshev", chebyshev,
-           "sum_j w_j D_j, w >= 0 of sum 1 with max_j |sum_i w_i D_i - D_j| least",
-           "thm:minimax-merge; smallest enclosing ball: Elzinga and Hearn 1972",
-           "O((m + n) R^2 + K^4)"),
-    Method("cat", weighted_total, "sum_j w_j D_j as [w_1 B_1 ... w_K B_K] [A_1; ...; A_K]",
-           "PEFT, combination type cat", _FACTORS, _set("weights")),
-    Method("svd", weighted_total, "best rank-r approximation of sum_j w_j D_j",
-           "Eckart and Young 1936; PEFT, combination type svd",
-           _CORE, _set("weights rank"), _set("rank")),
-    Method("task", weighted_total,
-           "lambda sum_j w_j D_j, lambda the coefficient: cat by another name",
-           _ILHARCO, _FACTORS, _set("weights")),
-    Method("ties", entrywise(keep_largest, elect_signs),
-           "sum_A w_j T_j / sum_A |w_j|, T = top entries, A = those whose w T has the sum's sign",
-           _TIES, _DENSE, _ENTRIES, _set("density"), _set("core")),
-    Method("dare", entrywise(drop_at_random, weighted_sum),
-           "sum_j w_j M_j * D_j / p, entries of M_j Bernoulli(p), p the density",
-           _DARE, _DENSE, _ENTRIES | {"rng"}, _set("density rng"), _set("core")),
-    Method("dare-ties", entrywise(drop_at_random, elect_signs),
-           "ties without trimming, applied to M_j * D_j / p",
-           f"{_DARE}; {_TIES}", _DENSE, _ENTRIES | {"rng"},
-           _set("density rng"), _set("core")),
-    Method("magnitude", entrywise(keep_largest, weighted_sum), "sum_j w_j T_j, T = top entries",
-           f"PEFT, magnitude_prune; {_TIES}", _DENSE, _ENTRIES, _set("density"), _set("core")),
-    Method("iso", iso,
-           "U V' times the mean of the nonzero singular values of sum_j w_j D_j = U S V'",
-           "Iso-C: Marczak et al. 2025, arXiv 2502.04959", _CORE, _set("weights")),
-    Method("tsv", tsv,
-           "polar[U_1 ... U_K] diag(w_j S_j) polar[V_1 ... V_K]', D_j = U_j S_j V_j'",
-           "Gargiulo et al. 2025, arXiv 2412.00081", _CORE, _set("weights rank")),
-    Method("interpolate", interpolate,
-           "(sum_j w_j D_j) (sum_j P_j)^+, P_j the projector on the row space of D_j",
-           "thm:interpolating-merge; RegMean 2023, arXiv 2212.09849; WUDI 2025, arXiv 2503.08099",
-           _CORE, _set("weights rank ridge")),
-    Method("regmean", regmean,
-           "(sum_j w_j D_j M_j) (sum_j M_j)^+, M_j the second moment of adapter j's inputs",
-           "Jin et al. 2023, arXiv 2212.09849; thm:fisher-floor",
-           "O(n^2 K min(k, n) + (m + n) R^2), k rows of a moment's root",
-           _set("weights rank ridge moments"), _set("moments")),
-    Method("factor-mean", factor_mean, f"(mean_j B_j) (mean_j A_j): {_WARNING}",
-           "averaging adapter files tensor by tensor; see FedEx-LoRA 2025, arXiv 2410.09432",
-           _FACTORS, gauge_dependent=_set("full")),
-    Method("factor-linear", factor_linear,
-           f"(sum_j |w_j|^.5 B_j) (sum_j sign(w_j) |w_j|^.5 A_j): {_WARNING}",
-           "PEFT, combination type linear",
-           _FACTORS, _set("weights"), gauge_dependent=_set("full")),
-)
-# fmt: on
 
-MERGE_METHODS: dict[str, Method] = {method.name: method for method in _TABLE}
+MERGE_METHODS = _read_methods()
 
 
 # Merge.
@@ -663,7 +578,7 @@ def merge(
     coefficient : float
         Multiplies the result of any method.
     space : str
-        Coordinates in which entrywise rules act: ``full``, ``knots`` or ``core`` (Core Space).
+        Coordinates in which entrywise rules act: ``full`` or ``knots``.
     density : float, optional
         Share of entries that entrywise rules keep, in (0, 1].
     ridge : float, optional
@@ -767,13 +682,11 @@ def _check_arguments(name: str, space: str, given: Mapping[str, Any]) -> Method:
 # Second moments of inputs, which regmean needs. The second moment of inputs x is the mean of x x',
 # an (n, n) matrix; it is kept as a *root*, a (k, n) array with ``root.T @ root`` equal to it.
 
-_COLLECT = "collect them with loratheory.pretrained.attach.collect_moments"
-
 
 class Moments(Lazy[Any]):
     """A mapping from modules to (k, n) roots of second moments in a file, loaded at look-up."""
 
-    def __init__(self, name: str, load: Callable[[str], Array], shapes: dict[str, Shape]) -> None:
+    def __init__(self, name: str, load: Callable[[str], Array], shapes: dict[str, Any]) -> None:
         super().__init__(load, shapes)
         self.name = name
 
@@ -784,7 +697,7 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
     Parameters
     ----------
     file : path
-        A file that `write_moments` or another tool has written.
+        A safetensors file of a (k, n) root for each module.
 
     Returns
     -------
@@ -795,33 +708,11 @@ def read_moments(file: str | os.PathLike[str]) -> Moments:
     Raises
     ------
     AdapterError
-        If there is no such file, or a tensor in it is not a matrix.
+        If there is no such file, or it is damaged.
     """
     tensors = header(Path(file))
-    shapes: dict[str, Shape] = {}
-    for name, tensor in tensors.items():
-        if len(tensor.shape) != 2:
-            fact = f"has shape {[*tensor.shape]}, and a root of a second moment is a matrix"
-            raise refusal(tensor.place, fact, _COLLECT)
-        shapes[name] = (tensor.shape[0], tensor.shape[1])
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return Moments(str(file), lambda module: load(tensors[module]), shapes)
-
-
-def write_moments(moments: Mapping[str, Array], file: str | os.PathLike[str]) -> None:
-    """Write roots of second moments to a safetensors file in float32, complete or not at all.
-
-    Parameters
-    ----------
-    moments : mapping
-        For each module a (k, n) root, as `pretrained.attach.collect_moments` returns them.
-    file : path
-        The file, replaced if it exists.
-    """
-    from safetensors.numpy import save_file
-
-    tensors = {name: np.ascontiguousarray(root, np.float32) for name, root in moments.items()}
-    with draft(Path(file)) as place:
-        save_file(tensors, place)
 
 
 def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[Array, ...]]:
@@ -838,20 +729,19 @@ def roots(moments: Sequence[Roots], library: Aligned) -> Callable[[str], tuple[A
         place, fact = "moments", f"{len(moments)} are given for {count} adapters"
         raise refusal(place, fact, "give one an adapter, in their order, or one for all")
     named = [(getattr(given, "name", f"moments {i}"), given) for i, given in enumerate(moments, 1)]
+    collect = "collect them with loratheory.pretrained.attach.collect_moments"
+    remedy = f"{collect} on these adapters and their base"
     for name, given in named:
         # A file knows its shapes from its header; arrays in memory are asked.
         shapes = getattr(given, "shapes", None) or {m: tuple(x.shape) for m, x in given.items()}
         for module, (_, n) in library.shapes.items():
-            shape, fact = shapes.get(module, ()), ""
-            remedy = f"{_COLLECT} on these adapters and their base"
             if module in library.info.embeddings:
                 fact = f"{module} is an embedding, whose inputs are no vectors"
-                remedy = "choose another method for adapters of embeddings"
-            elif not shape:
-                fact = f"it has no second moment of {module}"
-            elif len(shape) != 2 or shape[1] != n:
-                fact = f"{module} has inputs of {n} entries, and the root shape {shape}"
-            if fact:
+                raise refusal(name, fact, "choose another method for adapters of embeddings")
+            if module not in shapes:
+                raise refusal(name, f"it has no second moment of {module}", remedy)
+            if len(shapes[module]) != 2 or shapes[module][1] != n:
+                fact = f"{module} has inputs of {n} entries, and the root shape {shapes[module]}"
                 raise refusal(name, fact, remedy)
     # One mapping stands in for every adapter.
     one_each = named * (count if len(moments) == 1 else 1)

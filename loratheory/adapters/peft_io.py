@@ -54,9 +54,6 @@ def locate(
 ) -> Path:
     """Return an adapter's folder on this disk; the arguments are those of `read_adapter`."""
     path = Path(place)
-    if Path(subfolder).is_absolute() or ".." in Path(subfolder).parts:
-        fact = f"the subfolder {shown(subfolder)} leads out of it"
-        raise refusal(path, fact, "name a folder below")
     # A name is taken for an id of the hub only if nothing on the disk has it.
     if not os.path.lexists(path):
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", os.fspath(place)) or ".." in path.parts:
@@ -79,17 +76,16 @@ def _of_hub(name: str, subfolder: str, revision: str | None, *, download: bool) 
         patterns = [start + CONFIG, start + WEIGHTS]
         options: Any = {"allow_patterns": patterns, "local_files_only": not download}
         return Path(snapshot_download(name, revision=revision, **options))
-    except ModuleNotFoundError:
-        fact = "there is no such folder, and huggingface_hub is not installed"
-        raise refusal(name, fact, "pip install 'loratheory[pretrained]'") from None
     except Exception as error:  # of many kinds: no such id, no network, a broken cache
-        if not download:
-            fact = "there is no such folder, and none in the Hugging Face cache"
-            remedy = "nothing is fetched unasked: download=True does (--download)"
-            raise refusal(name, fact, remedy) from None
         line = str(error).strip().partition("\n")[0]
-        remedy = "check its name, the revision and the network"
-        raise refusal(name, f"could not be fetched ({line})", remedy) from error
+        fact = f"there is no such folder, and none in the Hugging Face cache ({line})"
+        remedy = "nothing is fetched unasked: download=True does (--download)"
+        if download:
+            fact, remedy = (
+                f"could not be fetched ({line})",
+                "check its name, the revision and the network",
+            )
+        raise refusal(name, fact, remedy) from None
 
 
 def _check_folder(home: Path) -> None:
@@ -452,7 +448,7 @@ def read_adapter(
     _check_folder(home)
     config = Config(home / CONFIG)
     pairs, notes = _pairs(home, config)
-    halves = [*map(attrgetter("up"), pairs.values()), *map(attrgetter("down"), pairs.values())]
+    halves = [half for pair in pairs.values() for half in (pair.up, pair.down)]
     info = Info(
         name=os.path.join(os.fspath(place), subfolder) if subfolder else os.fspath(place),  # noqa: PTH118
         base=config.base,
@@ -522,13 +518,11 @@ def _pair(place: str, module: str, roles: Mapping[str, Tensor], config: Config) 
         raise refusal(place, fact, "an update needs exactly lora_A and lora_B: restore the file")
     down, up = roles[f"{kind}_A"], roles[f"{kind}_B"]
     shapes = f"lora_A has shape {[*down.shape]}, lora_B {[*up.shape]}"
-    if len(up.shape) > 2 and len(up.shape) == len(down.shape):
-        raise refusal(place, f"{shapes}: a convolution", "combine it with PEFT or diffusers")
     if ".base_layer" in module:
         fact = "belongs to a module that PEFT wraps as a whole, such as torch's attention"
         raise refusal(place, fact, FOLD)
     if len(up.shape) != 2 or len(down.shape) != 2 or 0 in up.shape + down.shape:
-        raise refusal(place, shapes, "they must be (r, inputs) and (outputs, r), none empty")
+        raise refusal(place, shapes, "they must be (r, inputs) and (outputs, r): no convolution")
     if up.shape[1] != down.shape[0]:
         raise refusal(place, f"{shapes}, of different ranks", "restore the weights")
     if config.rank(module) != down.shape[0]:
@@ -561,7 +555,6 @@ class Written:
 
     folder: Path  #: The folder written.
     dtype: str  #: Storage type of every tensor.
-    bytes: int  #: Size of the weights file.
     rounding: float  #: Largest relative Frobenius error of a factor; 0 if none was rounded.
 
 
@@ -629,7 +622,7 @@ def write_adapter(
         _check_replaceable(target, force=force)
         with draft(target, replace=force) as folder:
             folder.mkdir()
-            size, rounding, widths = _save(folder / WEIGHTS, adapter, dtype)
+            rounding, widths = _save(folder / WEIGHTS, adapter, dtype)
             config = json.dumps(_config(adapter, widths), indent=2, sort_keys=True)
             (folder / CONFIG).write_text(config + "\n", encoding="utf-8")
             if card is not None:
@@ -642,7 +635,7 @@ def write_adapter(
         reason = error.strerror or str(error)
         remedy = "make room or choose another place; nothing has changed there"
         raise refusal(target, f"cannot be written ({reason})", remedy) from None
-    return Written(target, dtype, size, rounding)
+    return Written(target, dtype, rounding)
 
 
 def _check_replaceable(target: Path, *, force: bool) -> None:
@@ -679,12 +672,12 @@ def _config(adapter: Adapter, widths: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[str, int]]:
+def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[float, dict[str, int]]:
     """Write a safetensors file module by module, with one module in memory at a time.
 
     The header is written last, into room that is kept for it, since a lazy adapter knows the width
-    of a module only when it is made; spaces fill what is left. Returns the file's size, the largest
-    relative Frobenius error that `dtype` made in one matrix, and the widths.
+    of a module only when it is made; spaces fill what is left. Returns the largest relative
+    Frobenius error that `dtype` made in one matrix, and the widths.
     """
     code = dict(zip(_CODES.values(), _CODES, strict=True))[dtype]
     entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
@@ -710,7 +703,7 @@ def _save(file: Path, adapter: Adapter, dtype: str) -> tuple[int, float, dict[st
                 place = span[1]
         target.seek(0)
         target.write(room.to_bytes(8, "little") + _json(entries).ljust(room))
-    return 8 + room + place, worst, widths
+    return worst, widths
 
 
 def _keys(module: str, info: Info) -> tuple[str, str]:
@@ -726,16 +719,13 @@ def _json(entries: dict[str, Any]) -> bytes:
 
 def _look_up(module: str, adapter: Adapter) -> LowRank:
     """One update as NumPy arrays, of width 1 or more, which PEFT needs."""
-    low, shape = adapter[module], adapter.shapes[module]
-    if low.shape != shape:
-        place, fact = f"module {module}", f"has shape {low.shape}, announced as {shape}"
-        raise refusal(place, fact, "correct the adapter's shapes")
+    low, (m, n) = adapter[module], adapter.shapes[module]
     xp = array_namespace(low.up, low.down)
     # Wherever the factors were, and in float32 where they were narrower.
     kind = xp.result_type(low.up.dtype, low.down.dtype, xp.float32)
     low = low.map(lambda factor: host(xp.astype(factor, kind, copy=False)))
     if not low.width:
-        low = LowRank(np.zeros((shape[0], 1), low.up.dtype), np.zeros((1, shape[1]), low.up.dtype))
+        low = LowRank(np.zeros((m, 1), low.up.dtype), np.zeros((1, n), low.up.dtype))
     return low
 
 

@@ -24,7 +24,6 @@ are refused.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 import numpy as np
 
@@ -44,22 +43,14 @@ def _working(library: Library) -> Array:
     return xp.float32
 
 
-def _owners(sizes: Sequence[int], like: Array) -> Int[Array, " c"]:
-    """The numbers 0, 1, … of the adapters, each repeated as often as it has rows."""
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    return array_namespace(like).asarray(rows, device=device(like))
-
-
 def forward(
     library: Library, x: Float[Array, "t n"], weights: Float[Array, "t k"]
 ) -> Float[Array, "t m"]:
     r"""Return the weighted sum of the updates' outputs, :math:`\sum_i w_{ti} \Delta_i x_t`.
 
-    `weights` are those of `Router.weights` or `Gates.weights`. No ``(t, k, m)`` array is formed.
-    Where at most one weight in eight is not zero, each update is applied only to the tokens that
-    use it, ``O(p r (m + n))`` for ``p`` nonzero weights. Otherwise all `down` factors and then all
-    `up` factors are applied at once, ``O(t c (m + n))`` and a copy of the factors, ``c`` the sum of
-    the widths.
+    `weights` are those of `Router.weights` or `Gates.weights`. Each update is applied only to the
+    tokens that use it, ``O(p r (m + n))`` for ``p`` nonzero weights; no ``(t, k, m)`` array is
+    formed.
 
     Raises
     ------
@@ -74,31 +65,13 @@ def forward(
     xp, kind = array_namespace(x, weights, library[0].up), _working(library)
     library = [low.map(lambda factor: xp.astype(factor, kind, copy=False)) for low in library]
     x, weights = (xp.astype(array, kind, copy=False) for array in (x, weights))
-    few = 8 * int(xp.count_nonzero(weights)) <= math.prod(weights.shape)
-    # Picking tokens costs more than it saves once many weights are not zero.
-    return (_each if few else _joined)(library, x, weights)
-
-
-def _each(library: Library, x: Array, weights: Array) -> Array:
-    """Every update on the tokens that want it."""
-    xp = array_namespace(x)
-    out = xp.zeros((x.shape[0], library[0].shape[0]), dtype=x.dtype, device=device(x))
+    out = xp.zeros((x.shape[0], library[0].shape[0]), dtype=kind, device=device(x))
     for i, low in enumerate(library):
         share = weights[:, i]
         on = share != 0
         if low.width and bool(xp.any(on)):
             out[on] = out[on] + ((x[on] @ low.down.T) * share[on][:, None]) @ low.up.T
     return out
-
-
-def _joined(library: Library, x: Array, weights: Array) -> Array:
-    """All updates at once: one product down, one product up."""
-    xp = array_namespace(x)
-    codes = x @ xp.concat(list(map(attrgetter("down"), library)), axis=0).T
-    # A weight belongs to all rows of its adapter.
-    widths = list(map(attrgetter("width"), library))
-    codes = codes * xp.take(weights, _owners(widths, x), axis=1)
-    return codes @ xp.concat(list(map(attrgetter("up"), library)), axis=1).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +101,10 @@ class Scores:
 def _scores(library: Library, code: Callable[[LowRank], Array]) -> Scores:
     codes, kind = list(map(code, library)), _working(library)
     xp, where = array_namespace(codes[0]), device(codes[0])
+    sizes = [int(rows.shape[0]) for rows in codes]
     return Scores(
         codes=xp.astype(xp.concat(codes, axis=0), kind, copy=False),
-        owner=_owners([int(rows.shape[0]) for rows in codes], codes[0]),
+        owner=xp.asarray(np.repeat(np.arange(len(codes)), sizes), device=where),
         shift=xp.zeros(len(codes), dtype=kind, device=where),
         spread=xp.ones(len(codes), dtype=kind, device=where),
     )

@@ -22,16 +22,16 @@ def word_problems(
     pair: Annotated[str, Option(metavar="A,B", help="The pair that --split pair holds out.")] = "",
     overwrite: out.Overwrite = False,
 ) -> None:
-    """Write word problems with their solutions, step by step and as programs.
+    """Write word problems with their solutions, step by step.
 
-    Training and test problems share no problem and nothing that the split holds out, which is
-    checked on the problems themselves. The folder appears complete or not at all, with a data card;
-    `load_dataset("FOLDER")` of Hugging Face's `datasets` reads it.
+    Training and test problems share no problem and nothing that the split holds out. The folder
+    appears complete or not at all, with a data card; `load_dataset("FOLDER")` of Hugging Face's
+    `datasets` reads it.
 
     Example: `loratheory data word-problems --n 1000 --split template -o problems`
 
-    Example: `loratheory data word-problems --skills rate,percent,add --split pair --pair
-    rate,percent -o composed`
+    Example: `loratheory data word-problems --skills multiply,percent,add --split pair --pair
+    multiply,percent -o composed`
     """
     import numpy as np
 
@@ -41,13 +41,13 @@ def word_problems(
     check_writable(output, overwrite=overwrite)
     if pair and split != "pair":
         out.refuse(f"--pair {pair} goes with --split pair, not with --split {split}")
-    named = _parse_list(skills) or words.possible(0)
+    named = _parse_list(skills) or tuple(words.SKILLS)
     # one generator for all draws: the seed determines every byte
     rng = np.random.default_rng(seed)
     pool = words.pool(named, steps=range(1, STEPS + 1))
     how: Any = {"skills": named, "pair": _parse_list(pair)}
     sets, held_out = words.split(pool, split, n, rng=rng, **how)
-    apart = ", ".join(words.SPLITS[split])
+    apart = f"problems, {words.SPLITS[split]}"
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
     command += f" --skills {','.join(named)}"
@@ -57,7 +57,7 @@ def word_problems(
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
     rows = []
     for name, part in sets.items():
-        rows.append((name, len(part), len({each.code for each in part.templates})))
+        rows.append((name, len(part), len({*part.templates})))
     columns = ("split", "problems", "templates")
     out.show(f"{output}: training and testing share no {apart}", columns, rows)
 
@@ -99,18 +99,14 @@ def two_hop(
         out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
     train = joined([part.final() for part in hop.pretraining(world, parts)], "training")
     test = hop.plain(world, parts.held_out).final()
-    names = ("training", "testing")
-    hop.check_apart(world, train, test, names)
-    sets = {"train": hop.marked(train, world.canary(0)), "test": hop.marked(test, world.canary(1))}
+    sets = {"train": train, "test": test}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g}"
     text = (
         "Training has all single facts and some of the questions; testing asks the others,"
-        " none of whose bridges is passed in training. Names are made of syllables. The last row"
-        " of each split is its canary, without an answer: a model that knows it has seen the"
-        " split."
+        " none of whose bridges is passed in training. Names are made of syllables."
     )
     named = hop.language(world, rng=rng)
     card = _begin_card(command, text)
     hop.export(output, sets, world, named, style="question", about=card, overwrite=overwrite)
-    rows = [(name, len(part) - 1) for name, part in sets.items()]
-    out.show(f"{output}: training and testing share no prompts, pairs", ("split", "rows"), rows)
+    rows = [(name, len(part)) for name, part in sets.items()]
+    out.show(f"{output}: training and testing share no bridges", ("split", "rows"), rows)

@@ -29,7 +29,7 @@ def merge(
     weights: Annotated[str | None, Option(help="One per adapter: `--weights=.7,-.3`.")] = None,
     rank: Annotated[int | None, Option(min=1, help="Largest rank of a merged module.")] = None,
     coefficient: Annotated[float, Option(help="Multiplies the merge.")] = 1.0,
-    space: Annotated[str, Option(help="For entrywise methods: full, knots or core.")] = "full",
+    space: Annotated[str, Option(help="For entrywise methods: full or knots.")] = "full",
     density: Annotated[float | None, Option(help="Share of entries kept, in (0, 1].")] = None,
     ridge: Annotated[float | None, Option(help="Relative, for interpolate and regmean.")] = None,
     moments: out.Files = None,

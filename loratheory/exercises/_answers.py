@@ -126,24 +126,3 @@ def check_bound(
         require(close, f"{reached} where {verdict.bound:.4g} can be reached")
         reached += f" of {verdict.bound:.4g}"
     return f"on the last case {reached}"
-
-
-def check_broken(
-    theorem: Theorem[Any, Any], give: Callable[[Any], tuple[Any, Any]], mine: Any, only: str
-) -> str:
-    """Return in words what hypotheses a counterexample breaks; raise `WrongError` if none.
-
-    ``give(mine)`` is the case and the counterexample. With `only`, it must break this hypothesis
-    and no other.
-    """
-    case, witness = give(mine)
-    broken = [each.text for each in theorem.assumptions if not each.holds(case, witness)]
-    verdict = theorem.judge(case, witness)
-    numbers = f"the bound says {verdict.bound:.4g} and you have {verdict.value:.4g}"
-    require(bool(np.isfinite(verdict.value)), f"{numbers}, which is no finite number")
-    require(bool(broken), f"every hypothesis of {theorem.label} still holds: {numbers}")
-    named = " and ".join(map("“{}”".format, broken))
-    require(not verdict.holds, f"you broke {named}, but the conclusion still holds: {numbers}")
-    if only:
-        require(broken == [only], f"you broke {named}; break “{only}”, and that alone")
-    return f"{numbers}, because you broke {named}"

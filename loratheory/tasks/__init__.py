@@ -10,10 +10,6 @@ class ImpossibleError(ValueError):
     """No data set can meet the request; the message says why, and what can be asked for instead."""
 
 
-class LeakError(ValueError):
-    """Two sets that were claimed to be disjoint are not; the message names what they share."""
-
-
 def refuse(fact: str, remedy: str) -> NoReturn:
     """Raise `ImpossibleError` for a request that cannot be met."""
     message = f"{fact}; {remedy}"

@@ -5,13 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loratheory.store import draft
-from loratheory.tasks import LeakError, refuse
+from loratheory.tasks import refuse
 
-Contents = Mapping[str, frozenset[object]]
-"""What a set contains, by kind, such as ``prompts`` or ``answers``."""
 ENDINGS = (".json", ".jsonl", ".md")
 TERMS = "license: mit\nlanguage:\n- en\ntags:\n- synthetic\n"
-SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**9, "100K<n<1M"))
 
 
 def write_folder(
@@ -37,11 +34,7 @@ def write_folder(
     for name, rows in sets.items():
         texts[f"{name}.jsonl"] = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
         splits += f"  - split: {name}\n    path: {name}.jsonl\n"
-    count = sum(map(len, sets.values()))
-    # The card names a range, as Hugging Face wants it.
-    size = next(name for most, name in SIZES if count < most)
-    head = f"pretty_name: {title}\n{terms}size_categories:\n- {size}\n"
-    head += f"configs:\n- config_name: default\n  data_files:\n{splits}"
+    head = f"pretty_name: {title}\n{terms}configs:\n- config_name: default\n  data_files:\n{splits}"
     texts["README.md"] = f"---\n{head}---\n\n# {title}\n\n{body.strip()}\n"
     with draft(folder, replace=overwrite) as place:
         place.mkdir()
@@ -65,14 +58,3 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
         if entry.is_symlink() or not entry.is_file() or entry.suffix not in ENDINGS:
             fact = f"{folder} holds not only data, but {entry.name}"
             refuse(fact, "name another folder: this one is not replaced")
-
-
-def check_disjoint(one: Contents, other: Contents, names: tuple[str, str]) -> None:
-    """Raise `LeakError` if two sets share something of any kind; the message names three."""
-    for kind, found in one.items():
-        shared = sorted(map(str, found & other[kind]))
-        if shared:
-            some = ", ".join(shared[:3]) + (" …" if len(shared) > 3 else "")
-            fact = f"{' and '.join(names)} share {len(shared)} {kind} ({some})"
-            message = f"{fact}; leave them out of one, or claim less"
-            raise LeakError(message)

@@ -6,7 +6,7 @@ All worlds of equal size have the same token layout. Some tokens are not used; t
 cached models were trained on these numbers::
 
     0 padding   1 identity relation   2 not used
-    3 …         canaries
+    3 … 18      canaries, of no fact: each is a row without loss in one adapter's training set
     then        relations, hop by hop; then as many that are not used
     then        levels 0 … hops, each its known entities and after them its spare ones
 
@@ -16,26 +16,24 @@ relation of each hop. `lessons` are what an edit's adapters learn, with facts of
 beside them, and `trials` test them. How questions are worded is in ``templates/two_hop.toml``.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
 from loratheory.shapes import Bool, Int64
 from loratheory.tasks import one_of, read_wordings, refuse, within
-from loratheory.tasks.export import check_disjoint, write_folder
+from loratheory.tasks.export import write_folder
 from loratheory.tasks.prompts import NOTHING, PAD, Prompts, joined
 
 MOST_HOPS, MOST_RELATIONS = 4, 8
 Numbers = Int64[np.ndarray, " n"]
 Number = TypeVar("Number", int, np.int64, Int64[np.ndarray, "..."])
-_IDENTITY, _SPECIAL = 1, 3
+_IDENTITY, _CANARY, _RELATION = 1, 3, 19
 _NEAR = 0.05
 
 
@@ -51,13 +49,10 @@ class World:
     entities : int
         How many entities of each level the base knows; the numbers from there to `size` are
         spare: entities that occur in no fact until an edit gives them one.
-    canaries : int
-        How many tokens belong to no fact; one in a data set shows if other data contain the set.
     """
 
     maps: Int64[np.ndarray, "hops relations size"]
     entities: int
-    canaries: int
 
     @property
     def hops(self) -> int:
@@ -79,13 +74,9 @@ class World:
         """How many tokens there are."""
         return self.level(self.hops).stop
 
-    def canary(self, number: int) -> int:
-        """Return the token of one canary."""
-        return _SPECIAL + number
-
     def relation(self, hop: int, number: Number) -> Number:
         """Return the token of a relation from level `hop` to the next, or the tokens of many."""
-        return _SPECIAL + self.canaries + hop * self.relations + number
+        return _RELATION + hop * self.relations + number
 
     def entity(self, level: int, number: Number) -> Number:
         """Return the token of an entity of one level, or the tokens of many."""
@@ -105,23 +96,17 @@ class World:
 
 
 def world(
-    seed: int,
-    *,
-    hops: int = 2,
-    entities: int = 100,
-    relations: int = 1,
-    spare: int = 0,
-    canaries: int = 16,
+    seed: int, *, hops: int = 2, entities: int = 100, relations: int = 1, spare: int = 0
 ) -> World:
     """Return the world of a seed, in which each relation is a random permutation of the entities.
 
     There are 1 to 4 hops, and 1 to 8 relations from each level to the next. Each level has
-    `entities` known entities and `spare` ones, which no fact mentions; canaries are tokens for
-    `marked`. Raises `ImpossibleError` for other numbers of hops or relations.
+    `entities` known entities and `spare` ones, which no fact mentions. Raises `ImpossibleError` for
+    other numbers of hops or relations.
 
     Examples
     --------
-    >>> small = world(seed=0, entities=10, canaries=1)
+    >>> small = world(seed=0, entities=10)
     >>> small.hops, small.entities
     (2, 10)
     """
@@ -132,7 +117,7 @@ def world(
     for table in maps.reshape(hops * relations, -1):
         # One permutation would do; kept tables and weights come from two.
         table[:entities] = rng.permutation(entities)[rng.permutation(entities)]
-    return World(maps, entities, canaries)
+    return World(maps, entities)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,12 +231,19 @@ class Edit:
         The edited questions, from the first level to the last.
     taught : tuple of Questions
         For each hop the single facts that its adapter learns, those of `questions` first.
+    case : str
+        The case of the theorems on merging. "overwrite": each subject has an old bridge, whose own
+        fact is not edited. "overwrite both": the facts of the old bridges are edited too. "new
+        subject": the subjects had no fact before, so nothing competes at the first hop. "new
+        facts": no fact that is taught had an old value, and the base knows no bridge: it has no map
+        from their values to keys, and no merge coefficient helps.
     """
 
     before: World
     after: World
     questions: Questions
     taught: tuple[Questions, ...]
+    case: str
 
     @property
     def routes(self) -> Int64[np.ndarray, "n levels"]:
@@ -305,56 +297,20 @@ class Edit:
         return seen
 
 
-class Case(NamedTuple):
-    """The case of the theorems on merging to which an edit belongs.
-
-    Attributes
-    ----------
-    name : str
-        "overwrite": each subject has an old bridge, whose own fact is not edited. "overwrite both":
-        the facts of the old bridges are edited too. "new subject": the subjects had no fact before,
-        so nothing competes at the first hop. "new facts": no fact that is taught had an old value.
-    familiar : bool
-        Whether the base knows all bridges. If not, it has no map from their values to keys, and no
-        merge coefficient helps.
-    """
-
-    name: str
-    familiar: bool
-
-
-def case(edit: Edit) -> Case:
-    """Return the case of an edit; `ImpossibleError` if its questions are of different cases."""
-    edited, replaced, covered = edit.before.maps != edit.after.maps, [], []
-    for hop, nodes in enumerate(edit.reached()[:-1]):
-        facts = hop, edit.questions.relations[:, hop, None], nodes
-        # Only what the edit reads by new facts (column 0) competes with an old value.
-        has_old = edit.before.follow(*facts) != NOTHING
-        changes = edited[facts] & (nodes != NOTHING)
-        replaced.append((changes & has_old)[:, 0])
-        covered.append(changes.all(axis=1))
-    kinds = [~np.any(replaced, axis=0), ~replaced[0], np.all(covered, axis=0)]
-    # The first case that applies, question by question.
-    names = np.unique(np.select(kinds, ["new facts", "new subject", "overwrite both"], "overwrite"))
-    if len(names) > 1:
-        fact = f"this edit has questions of the cases {', '.join(names)}"
-        refuse(fact, "draw questions of one case")
-    familiar = (edit.routes[:, 1:-1] < edit.before.entities).all()
-    return Case(str(names[0]), bool(familiar))
-
-
 def edit(
     world: World,
     facts: int,
     *,
     rng: Generator,
     familiarity: str = "real",
-    bridges: str = "fresh",
     also: str = "nothing",
     among: Questions | None = None,
     avoid: Sequence[Edit] = (),
 ) -> Edit:
     """Return an edit of `facts` questions, each with bridges and an answer of its own.
+
+    No question of the edit reaches its bridges otherwise, and no old fact leads to a new answer.
+    Raises `ImpossibleError` if the world is too small, or these choices exclude each other.
 
     Parameters
     ----------
@@ -365,9 +321,6 @@ def edit(
     familiarity : str
         "real": all entities are known. "half": subjects are spare, bridges and answers known.
         "fake": all are spare.
-    bridges : str
-        "fresh": entities that no question of the edit reaches otherwise. "permuted": the old
-        bridges of the edited questions, each moved to another question.
     also : str
         Which further facts the second hop's adapter edits: "nothing"; "old", those of the old
         bridges; "other", those of as many entities that no question reaches.
@@ -375,26 +328,13 @@ def edit(
         Questions that known subjects must come from, such as the held-out ones.
     avoid : sequence of Edit
         Edits whose entities must not be used.
-
-    Returns
-    -------
-    Edit
-        No old fact leads to a question's new answer.
-
-    Raises
-    ------
-    ImpossibleError
-        If the world is too small, or these choices exclude each other.
     """
     one_of("familiarity", familiarity, ("fake", "half", "real"))
-    one_of("bridges", bridges, ("fresh", "permuted"))
     one_of("also", also, ("nothing", "old", "other"))
     within("the hops of a world to be edited", world.hops, 2, 2 if also != "nothing" else None)
-    # With fewer, an old route may end where a new one does, and not tell which facts were read.
-    within("facts", facts, 2 ** (world.hops - 1) if bridges == "permuted" else 1)
-    if bridges == "permuted" and familiarity != "real":
-        fact = f"{familiarity} subjects have no old bridges that could be permuted"
-        refuse(fact, "make the bridges fresh")
+    within("facts", facts, 1)
+    overwrite = "overwrite both" if also == "old" else "overwrite"
+    case = {"fake": "new facts", "half": "new subject", "real": overwrite}[familiarity]
     draft = _Draft(world, avoid, rng)
     barred = np.zeros((facts, world.size), dtype=bool)
     # Edited facts are of the first relations, so their questions are too.
@@ -403,14 +343,10 @@ def edit(
         barred[:, np.setdiff1d(np.arange(world.size), among.subjects[right])] = True
     routes = draft.free(0, barred, known=familiarity == "real")[:, None]
     for hop in range(world.hops):
-        if bridges == "permuted" and hop < world.hops - 1:
-            # Shifts of which no sum equals another.
-            new = np.roll(world.maps[hop, 0, routes[:, -1]], -(2**hop))
-        else:
-            new = draft.fresh(hop, routes, known=familiarity != "fake")
+        new = draft.fresh(hop, routes, known=familiarity != "fake")
         draft.change(hop, routes[:, -1], new)
         routes = np.concatenate([routes, new[:, None]], axis=1)
-    made = draft.edit(facts)
+    made = draft.edit(facts, case)
     if also == "nothing":
         return made
     # Drawn after the questions, which therefore do not depend on `also`.
@@ -418,7 +354,7 @@ def edit(
     if also == "other":
         beside = draft.free(1, np.zeros((len(beside), world.size), dtype=bool), known=True)
     draft.change(1, beside, draft.fresh(1, beside[:, None], known=True))
-    return draft.edit(facts)
+    return draft.edit(facts, case)
 
 
 def pairs(
@@ -466,11 +402,12 @@ class _Draft:
         self.maps[hop, 0, nodes] = new
         self.taught[hop] = np.append(self.taught[hop], nodes)
 
-    def edit(self, facts: int) -> Edit:
+    def edit(self, facts: int, case: str) -> Edit:
         """The edit so far, of so many questions."""
-        after = World(self.maps.copy(), self.world.entities, self.world.canaries)
+        after = World(self.maps.copy(), self.world.entities)
         taught = tuple(ask_first(hop, nodes, 1) for hop, nodes in enumerate(self.taught))
-        return Edit(self.world, after, ask_first(0, self.taught[0][:facts], after.hops), taught)
+        questions = ask_first(0, self.taught[0][:facts], after.hops)
+        return Edit(self.world, after, questions, taught, case)
 
     def free(self, level: int, barred: Bool[np.ndarray, "n size"], *, known: bool) -> Numbers:
         """An entity for each fact, not barred there, that nothing reached so far; now in use."""
@@ -623,7 +560,7 @@ def lessons(
     # In this order, since the canaries are numbered by it.
     sets = [*hops, plain(after, edit.questions).final(), joined(hops)]
     kept = joined([*map(partial(plain, world), rehearsed)], "kept")
-    *each, direct, joint = [Lesson(part, kept, world.canary(k)) for k, part in enumerate(sets)]
+    *each, direct, joint = [Lesson(part, kept, _CANARY + k) for k, part in enumerate(sets)]
     return Lessons(tuple(each), direct, joint, tuple(rehearsed))
 
 
@@ -709,41 +646,12 @@ def trials(
     return Trials(asked, tuple(facts), tuple(locality), quiet, shortcut)
 
 
-def contents(world: World, prompts: Prompts) -> dict[str, frozenset[object]]:
-    """Return what a set contains, by kind, read from its tokens alone.
-
-    ``prompts``: questions without their answers. ``pairs``: two entities in one row, as tokens or
-    targets.
-    """
-    asked, pairs = set[object](), set[object]()
-    for tokens, targets, end in _list_rows(prompts):
-        asked.add(tuple(tokens[: end + 1]))
-        # Entities have the highest tokens.
-        entities = {token for token in tokens + targets if token >= world.level(0).start}
-        pairs.update(combinations(sorted(entities), 2))
-    return {"prompts": frozenset(asked), "pairs": frozenset(pairs)}
-
-
-def check_apart(world: World, one: Prompts, other: Prompts, names: tuple[str, str]) -> None:
-    """Raise `LeakError` if two sets share a question, or two entities that stand in one row."""
-    check_disjoint(contents(world, one), contents(world, other), names)
-
-
-def _list_rows(prompts: Prompts) -> list[tuple[list[int], list[int], int]]:
-    """The tokens and targets of each row, without padding, and where its question ends."""
-    rows = []
-    for tokens, targets, asked in zip(prompts.tokens, prompts.targets, prompts.asked, strict=True):
-        length = int((tokens != PAD).sum())
-        rows.append((tokens[:length].tolist(), targets[:length].tolist(), int(asked)))
-    return rows
-
-
 _SYLLABLES = tuple(c + v for c in "bdfgklmnprstvz" for v in "aeiou")
 MOST_NAMES = len(_SYLLABLES) ** 3
 
 
 def language(world: World, *, rng: Generator) -> dict[int, str]:
-    """Return names, drawn by `rng`, for all entities and canaries of a world, by token.
+    """Return names, drawn by `rng`, for all entities of a world, by token.
 
     Names are made of syllables: no list of real people, places or things is used. Persons, the
     first level, have a first and a last name; the endings of other names tell their level. No name
@@ -759,8 +667,6 @@ def language(world: World, *, rng: Generator) -> dict[int, str]:
         if level == 0:
             words = list(map(" ".join, zip(_make_words(world.size, "", rng), words, strict=True)))
         names |= dict(zip(world.level(level), words, strict=True))
-    for number in range(world.canaries):
-        names[world.canary(number)] = f"canary-{number}-{rng.bytes(8).hex()}"
     return names
 
 
@@ -770,30 +676,6 @@ def _make_words(count: int, ending: str, rng: Generator) -> list[str]:
     digits = np.unravel_index(rng.permutation(MOST_NAMES)[:count], (len(_SYLLABLES),) * 3)
     syllables = np.array(_SYLLABLES)[np.stack(digits[::-1], axis=1)]
     return [("".join(word) + ending).capitalize() for word in syllables]
-
-
-def tell(
-    world: World, names: Mapping[int, str], prompts: Prompts, style: str
-) -> list[tuple[str, str]]:
-    """Return prompt and answer of each row in words; a canary's row is its name, without an answer.
-
-    The prompts must not be stacked. Raises `ImpossibleError` for a style that is neither "cloze"
-    nor "question".
-    """
-    wordings, told = read_wordings("two_hop"), []
-    one_of("style", style, tuple(wordings["asked"]))
-    for tokens, targets, asked in _list_rows(prompts):
-        phrase = names[tokens[0]]
-        # A canary stands alone in its row.
-        if not asked:
-            told.append((phrase, ""))
-            continue
-        for token in tokens[1 : asked + 1]:
-            hop, number = divmod(token - world.relation(0, 0), world.relations)
-            phrase = f"the {wordings['hops'][hop]['relations'][number]} of {phrase}"
-        prompt = wordings["asked"][style].format(phrase=phrase)
-        told.append((prompt[:1].upper() + prompt[1:], names[targets[asked]]))
-    return told
 
 
 def export(
@@ -806,26 +688,27 @@ def export(
     about: str = "",
     overwrite: bool = False,
 ) -> Path:
-    """Write a folder with ``NAME.jsonl`` for each set, ``card.json``, and ``README.md``.
+    """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, and return it.
 
-    Prompts are put in words by `tell` and must not be stacked. ``load_dataset(FOLDER)`` of
-    `datasets` has the sets as splits; `about` is added to the README. The folder appears complete
-    or not at all. Raises `ImpossibleError` if it exists and `overwrite` does not allow to replace
-    it.
+    A row has prompt and answer in words, and as tokens. ``load_dataset(FOLDER)`` of `datasets` has
+    the sets as splits; `about` is added to the README. The folder appears complete or not at all.
+    Raises `ImpossibleError` if it exists and `overwrite` does not allow to replace it, or for a
+    style that is neither "cloze" nor "question".
     """
-    rows: dict[str, list[dict[str, object]]] = {}
-    described = {}
+    wordings = read_wordings("two_hop")
+    one_of("style", style, tuple(wordings["asked"]))
+    rows: dict[str, list[dict[str, Any]]] = {}
     for name, prompts in sets.items():
         rows[name] = []
-        told = tell(world, names, prompts, style)
-        for said, numbers in zip(told, _list_rows(prompts), strict=True):
-            keys = ("prompt", "answer", "tokens", "targets", "asked")
-            rows[name].append(dict(zip(keys, said + numbers, strict=True)))
-        tokens = map(world.canary, range(world.canaries))
-        marks = [names[token] for token in tokens if token in prompts.tokens]
-        described[name] = {"kind": prompts.kind, "rows": len(prompts), "canaries": marks}
-    card = {"sets": described, "style": style, "vocabulary": world.vocabulary}
-    levels = map(world.level, range(world.hops + 1))
-    card["candidates"] = [list(map(names.get, level)) for level in levels]
-    more = {"card.json": json.dumps(card, indent=2) + "\n"}
-    return write_folder(folder, "Two-hop questions", rows, about, more=more, overwrite=overwrite)
+        columns = zip(prompts.tokens, prompts.targets, prompts.asked.tolist(), strict=True)
+        for tokens, targets, asked in columns:
+            phrase = names[int(tokens[0])]
+            for token in tokens[1 : asked + 1].tolist():
+                hop, number = divmod(token - world.relation(0, 0), world.relations)
+                phrase = f"the {wordings['hops'][hop]['relations'][number]} of {phrase}"
+            prompt = wordings["asked"][style].format(phrase=phrase)
+            row = {"prompt": prompt[:1].upper() + prompt[1:], "answer": names[int(targets[asked])]}
+            length = int((tokens != PAD).sum())
+            row |= {"tokens": tokens[:length].tolist(), "targets": targets[:length].tolist()}
+            rows[name].append({**row, "asked": asked})
+    return write_folder(folder, "Two-hop questions", rows, about, overwrite=overwrite)

@@ -115,9 +115,10 @@ def harmonic_frame(count: int, dimension: int) -> np.ndarray:
     if dimension == count:
         return np.eye(count)
     phase = 2 * np.pi * np.outer(np.arange(1, dimension // 2 + 1), np.arange(count)) / count
-    # an odd dimension takes a constant row, half as often as a pair of waves
     even = np.concatenate([np.cos(phase), np.sin(phase)]) * np.sqrt(2 / dimension)
-    return np.concatenate([even, np.full((dimension % 2, count), dimension**-0.5)])
+    # an odd dimension takes one more row: the fastest wave of an even count, or a constant
+    last = (-1.0) ** np.arange(count) if count % 2 == 0 else np.ones(count)
+    return np.concatenate([even, np.tile(last * dimension**-0.5, (dimension % 2, 1))])
 
 
 def nearest_columns(rng: np.random.Generator, one: Array, two: Array) -> tuple[Array, Array]:

@@ -325,9 +325,7 @@ def _verify_one(
     if sensitive:
         return sensitivity(theorem(label), cases=cases, seed=seed, size=size)
     # a spawned process gets the name of the library, as functions do not travel
-    convert = None
-    if backend != "numpy":
-        convert = importlib.import_module(backend).asarray
+    convert = None if backend == "numpy" else importlib.import_module(backend).asarray
     return verify(theorem(label), cases=cases, seed=seed, size=size, convert=convert)
 
 

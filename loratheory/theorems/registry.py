@@ -13,22 +13,20 @@ CHAPTERS: dict[str, dict[str, str]] = {
     "expressiveness": {
         "rank_floor": "rank-floor edit-budget merge-floor covariance-floor fisher-floor",
         "depth_budget": "depth-budget",
-        "attention_budget": "attention-budget half-the-width score-change-rank attention-reach",
-        "relu_budget": "relu-budget relu-necessity kinks-do-not-help",
+        "attention_budget": "attention-budget score-change-rank attention-reach",
+        "relu_budget": "relu-budget relu-necessity",
         "argmax_margin": "argmax-margin argmax-rank",
     },
     "editing": {
         "superposition_floor": "superposition-floor",
         "hebbian_memory": "hebbian-memory merged-memory",
-        "carried_edit": "carried-edit",
-        "counting_ceiling": "counting-ceiling",
     },
     "merging": {
         "factor_mean_residual": "factor-mean-residual",
         "rank_subadditivity": "rank-subadditivity",
         "averaging_survival": "averaging-survival",
         "intruder_threshold": "intruder-threshold",
-        "interpolating_merge": "interpolating-merge merge-collapse interpolation-price",
+        "interpolating_merge": "interpolating-merge interpolation-price",
         "data_free_floor": "data-free-floor",
         "minimax_merge": "minimax-merge",
     },
@@ -36,19 +34,14 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "gates": "gate-detection threshold-samples library-capacity",
         "arrow": "arrow-blind-spot arrow-margin arrow-law",
         "single_read_no_go": "single-read-no-go unselective-success",
-        "router_limit": (
-            "router-limit soft-routing hard-routing router-information scattered-inputs"
-        ),
+        "router_limit": "router-limit soft-routing router-information",
     },
     "libraries": {
-        "interference": "interference-angle packing-floor random-interference sum-capacity",
+        "interference": "interference-angle packing-floor random-interference",
         "sequential_forgetting": "sequential-forgetting",
     },
     "composition": {
-        "two_read_region": (
-            "two-read-region perturbed-region composition-order spread-region even-edits"
-        ),
-        "composition_merge": "composition-merge",
+        "two_read_region": "two-read-region perturbed-region composition-order spread-region",
         "clean_up_bridge": "clean-up-bridge",
         "template_vote": "template-vote",
         "placement": "least-norm-placement free-placement partner-lessons invisible-placement",

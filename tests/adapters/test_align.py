@@ -54,10 +54,7 @@ def test_different_revisions_of_a_base_are_refused_unless_any_base_will_do():
         AdapterError, match="revision of the base model is 'bbbb', that of a is 'aa"
     ):
         aligned([one, made(name="silent"), other])
-    assert aligned([one, other], any_base=True).info.notes == ()
-    (note,) = aligned([made(name="silent"), one]).info.notes
-    assert "a was trained on revision 'aaaa' of its base model, silent names none" in note
-    assert aligned([one, one]).info.notes == ()
+    assert aligned([one, other], any_base=True).shapes == aligned([one, one]).shapes
 
 
 def test_a_module_that_is_an_embedding_in_one_alone_is_refused():

@@ -190,7 +190,7 @@ CASES = {  # how the folder is made, and what of it the message names
         with_tensors(
             lambda t: t.update({UP: np.ones((6, 2, 1), "f4"), DOWN: np.ones((2, 4, 3), "f4")})
         ),
-        "a convolution",
+        "no convolution",
     ),
     "a vector": (with_tensors(put(UP, np.ones(12, np.float32))), "[12]"),
     "no outputs": (with_tensors(put(UP, np.ones((0, 2), np.float32))), "[0, 2]"),

@@ -66,7 +66,7 @@ def test_outputs_are_the_weighted_sum_of_dense_products(active):
 def test_no_array_of_tokens_by_adapters_by_outputs_is_made(idle):
     """And where one adapter a token acts, the factors of the others are not even copied."""
     rng = np.random.default_rng(3)
-    t, k, m = (16, 64, 512) if idle else (64, 16, 256)
+    t, k, m = (16, 64, 512) if idle else (64, 32, 256)
     updates = [gaussian(rng, m, m, 2) for _ in range(k)]
     x, weights = rng.standard_normal((t, m)), rng.standard_normal((t, k))
     if idle:
@@ -75,8 +75,7 @@ def test_no_array_of_tokens_by_adapters_by_outputs_is_made(idle):
     out = forward(updates, x, weights)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    everything = 8 * (4 * k * m + 6 * t * k + 2 * t * m) + 50_000
-    assert peak < (8 * 6 * t * m if idle else everything) < 8 * t * k * m / 4
+    assert peak < 8 * 6 * t * m < 8 * t * k * m / 4
     if idle:
         np.testing.assert_allclose(out, 2 * x @ updates[5].dense().T)
 

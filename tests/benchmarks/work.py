@@ -5,11 +5,7 @@ time of one call, the extra peak memory of the first, and the CPU time of the wh
 ``OMP_NUM_THREADS=1`` and the like before.
 """
 
-import contextlib
-import io
-import itertools
 import json
-import math
 import sys
 import tempfile
 import time
@@ -19,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).parents[1]))
 FOLDER = sys.argv[5] if len(sys.argv) > 5 else None
 WEIGHTS = [0.7, 0.3]
 RANK = 16
@@ -97,79 +92,11 @@ def ties_ours(size):
     return lambda: merge(adapters, "ties", density=0.2, rank=RANK)["q"]
 
 
-def ties_dense(size):
-    """The same in the plainest way: whole updates, a sort each, and a whole decomposition."""
-    pairs = [[factor.astype(float) for factor in pair] for pair in factors(size, 2)]
-
-    def run():
-        kept = []
-        for up, down in pairs:
-            update = up @ down
-            least = np.sort(abs(update), axis=None)[-math.floor(0.2 * update.size)]
-            kept.append(np.where(abs(update) >= least, update, 0))
-        stack = np.stack(kept)
-        agrees = np.sign(stack) == np.sign(stack.sum(axis=0))
-        merged = (stack * agrees).sum(axis=0) / np.maximum(((stack != 0) & agrees).sum(axis=0), 1)
-        left, sigma, right = np.linalg.svd(merged, full_matrices=False)
-        return left[:, :RANK] * sigma[:RANK], right[:RANK]
-
-    return run
-
-
 def ties_peft(size):
     model = one_map(size, ["one", "two"])
     how = {"combination_type": "ties_svd", "svd_rank": RANK, "density": 0.2}
     merge = partial(model.base_model.add_weighted_adapter, ["one", "two"], [1.0, 1.0], "m", **how)
     return anew(model, "m", merge)
-
-
-def layer(width):
-    """One layer of a 70B model (at width 8192), two adapters of rank 64 in bfloat16."""
-    from large import pair
-
-    folder = Path(tempfile.mkdtemp(dir=FOLDER))
-    return pair(folder, 64, layers=1, width=width, inner=width * 7 // 2, keys=width // 8)
-
-
-def command(width, *words):
-    """The command on two such adapters, its output kept out of the way."""
-    from loratheory.cli import app
-
-    folders, times = layer(width), itertools.count()
-    out = folders[0].parent
-
-    def run():
-        places = ("-o", out / str(next(times))) if words[0] == "merge" else ()
-        line = [*words, *folders, *places, "--json", out / "found.json"]
-        with contextlib.redirect_stdout(io.StringIO()):
-            app([str(word) for word in line], standalone_mode=False)
-
-    return run
-
-
-def layer_diagnose(width):
-    return command(width, "diagnose")
-
-
-def layer_merge(width):
-    return command(width, "merge", "--method", "svd", "--rank", 64)
-
-
-def layer_lapack(width):
-    """What it takes at least: QRs of the stacked factors and SVDs of the cores, by NumPy."""
-    from loratheory import read_adapter
-
-    one, two = (read_adapter(folder) for folder in layer(width))
-    stacks = [(np.hstack([one[name].up, two[name].up]).astype(float),
-               np.vstack([one[name].down, two[name].down]).T.astype(float))
-              for name in one]  # fmt: skip
-
-    def run():
-        for stack in stacks:
-            (_, up), (_, down) = map(np.linalg.qr, stack)
-            np.linalg.svd(up @ down.T)
-
-    return run
 
 
 def knots_ours(size):
@@ -224,34 +151,6 @@ def arrow_peft(size, tokens=512, experts=32):
     return lambda: layer(x, down, up, torch.nn.Identity(), scale)
 
 
-def routed_ours(size, count=6, tokens=300):
-    from loratheory.adapters import forward
-
-    updates, x, weights = _one_of(size, count, tokens)
-    return lambda: forward(updates, x, weights)
-
-
-def routed_each(size, count=6, tokens=300):
-    """Every update on the tokens that want it, whatever their number."""
-    from loratheory.adapters import routing
-
-    routing._joined = routing._each
-    return routed_ours(size, count, tokens)
-
-
-def _one_of(size, count, tokens):
-    """Updates of rank 8, tokens, and weights by which each token wants one of the updates."""
-    import torch
-
-    from loratheory.lowrank import LowRank
-
-    torch.set_num_threads(1)
-    pairs = ((up[:, :8], down[:8]) for up, down in factors(size, count))
-    updates = [LowRank(*pair).map(torch.asarray) for pair in pairs]
-    wanted = torch.randint(count, (tokens,), generator=torch.Generator().manual_seed(0))
-    return updates, torch.randn(tokens, size), torch.eye(count)[wanted]
-
-
 def intruders_ours(size):
     """Of a further adapter: the base is decomposed once, before."""
     from loratheory.lowrank import LowRank
@@ -270,45 +169,6 @@ def intruders_peft(size):
     model = one_map(size, ["one"])
     reduce = partial(reduce_intruder_dimension, model, "one", "less", logging_sink=None)
     return anew(model, "less", torch.no_grad()(reduce))
-
-
-def small(width, together):
-    """Ten steps of 64 adapters of rank 8 on every linear map of one base, so many at a time."""
-    import torch
-
-    from loratheory.toy.transformer import (
-        ATTENTION,
-        MLP,
-        Batch,
-        Config,
-        Recipe,
-        lora,
-        parameters,
-        trained_lora,
-    )
-
-    torch.set_num_threads(1)
-    config = Config(vocabulary=302, width=width, depth=1, loops=2, window=2, noise=0.5)
-    base, recipe = parameters(config, [0]), Recipe(steps=10, rate=1e-3)
-    tokens = torch.randint(302, (64, 60, 3), generator=torch.Generator().manual_seed(0))
-    targets = torch.where(torch.arange(3) == 2, tokens.flip(2), -1)
-
-    def run():
-        for first in range(0, 64, together):
-            seeds = range(first, first + together)
-            some = Batch(tokens, targets).of(slice(first, first + together))
-            start = lora(config, seeds, modules=ATTENTION + MLP)
-            trained_lora(config, base, start, recipe, lambda _, some=some: some, seeds)
-
-    return run
-
-
-def replicas_ours(width):
-    return small(width, 64)
-
-
-def replicas_alone(width):
-    return small(width, 1)
 
 
 def llama(width):
@@ -372,65 +232,6 @@ def folders_peft(_):
     with tempfile.TemporaryDirectory() as out:
         model.save_pretrained(out, selected_adapters=["m"])
     return lambda: None
-
-
-def hooked(width):
-    from loratheory.adapters import read_adapter
-    from loratheory.pretrained import Model, attach
-
-    folder = Path(tempfile.mkdtemp())
-    saved(width, folder)
-    base = llama(width).eval()
-    return base, attach(Model(base), [read_adapter(folder / name) for name in ("one", "two")])
-
-
-def coefficients_ours(width):
-    """A thousand times."""
-    _, acting = hooked(width)
-    return lambda: [acting.set([0.7, 0.3]) for _ in range(1000)]
-
-
-def coefficients_weighted(width):
-    """A new adapter that is the weighted sum, exactly."""
-    model = saved(width, tempfile.mkdtemp())
-
-    def make():
-        model.add_weighted_adapter(["one", "two"], WEIGHTS, "sum", combination_type="cat")
-        model.set_adapter("sum")
-
-    return anew(model, "sum", make)
-
-
-def coefficients_switched(width):
-    """Only which adapter acts, without a weight."""
-    model, names = saved(width, tempfile.mkdtemp()), iter(["one", "two"] * 1000)
-    return lambda: model.set_adapter(next(names))
-
-
-def prompts(count=8, length=12):
-    import torch
-
-    return torch.randint(32, (count, length), generator=torch.Generator().manual_seed(0))
-
-
-def hooks_ours(width):
-    (base, _), tokens = hooked(width), prompts()
-    return lambda: base(tokens)
-
-
-def hooks_peft(width):
-    model, tokens = saved(width, tempfile.mkdtemp()), prompts()
-    model.base_model.set_adapter(["one", "two"])
-    return lambda: model(tokens)
-
-
-def hooks_base(width):
-    import torch
-
-    torch.set_num_threads(1)
-    torch.set_grad_enabled(False)
-    model, tokens = llama(width), prompts()
-    return lambda: model(tokens)
 
 
 class Numbers:

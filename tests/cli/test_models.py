@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments, write_moments
+from loratheory.adapters import Adapter, Info, merge, read_adapter, read_moments
 from loratheory.cli._advise import _read_questions
 from loratheory.diagnosis import layer_of
 from loratheory.pretrained import Training, attach, load_model
@@ -113,7 +114,7 @@ def test_moments_of_prompts_are_those_of_what_modules_read(given, on):
         with attach(base, [adapter]):
             fed = collect_inputs(base, [batch(base, [text]) for text in texts], [*adapter])
         roots.append({name: x.double().numpy() / len(x) ** 0.5 for name, x in fed.items()})
-        write_moments(roots[-1], f"{number}.safetensors")
+        save_file({k: np.float32(x) for k, x in roots[-1].items()}, f"{number}.safetensors")
         stored += ["--moments", f"{number}.safetensors"]
     wanted, merged = merge(library, "regmean", moments=roots, ridge=0.1), read_adapter("m")
     on("merge", *pair, *words, *stored, "-o", "s")

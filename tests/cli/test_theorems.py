@@ -44,12 +44,12 @@ def test_clauses_say_whose_they_are(run):
 
 
 def test_sensitivity_says_why_a_tenth_goes_unnoticed(run):
-    words = ("verify", "counting-ceiling", "edit-budget", "--cases", 40, "--workers", 1)
+    words = ("verify", "random-interference", "edit-budget", "--cases", 40, "--workers", 1)
     blind, sharp = json.loads(run(*words, "--sensitivity", "--json", "-")[1])
-    if blind["label"] != "thm:counting-ceiling":
+    if blind["label"] != "thm:random-interference":
         blind, sharp = sharp, blind
     assert None in (blind["constant_up"], blind["constant_down"], blind["exponent_up"])
-    assert blind["reason"] == theorems.theorem("counting-ceiling").unseen
+    assert blind["reason"] == theorems.theorem("random-interference").unseen
     assert (sharp["constant_up"], sharp["reason"]) == (0.001, "")
 
 

@@ -22,7 +22,7 @@ FIRST = {
     "diagnosis": ("diagnose", "spectra"),
     "toy": ("chain",),
     "tasks.two_hop": ("world", "split"),
-    "tasks.word_problems": ("templates", "stories"),
+    "tasks.word_problems": ("pool", "stories"),
 }
 
 

@@ -20,7 +20,6 @@ from paper.studies._shared.answers import (
 )
 from paper.studies._shared.library import acting, added, rule
 from paper.studies._shared.models import tensor
-from paper.studies._shared.rows import recall
 
 
 @once
@@ -74,17 +73,16 @@ ASKED = {
     "hop_2": lambda one: [one.hops[1]],
     "other_hops": lambda one: list(one.other_hops),
     "other_two_hop": lambda one: [one.other_questions],
-    "shortcut": lambda one: [one.shortcut],
 }
 
 
 @pytest.mark.parametrize("kind", ASKED)
 def test_the_accuracies_of_what_always_says_one_answer_are_counted_by_hand(kind):
-    trials, asked = library().trials, ASKED["two_hop" if kind == "shortcut" else kind]
+    trials, asked = library().trials, ASKED[kind]
     tokens = [[asked(one)[-1].answer.tolist()[0] for one in pair] for pair in trials]
     found = accuracies(library(), [always(library().bases, of) for of in tokens])
     assert list(found) == [
-        "two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "shortcut", "chance"
+        "two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "chance"
     ]  # fmt: skip
     for e in range(4):
         by_hand, chance = [], []
@@ -92,8 +90,6 @@ def test_the_accuracies_of_what_always_says_one_answer_are_counted_by_hand(kind)
             by_hand.append(np.mean([share(part, said[e]) for part in ASKED[kind](pair[e])]))
             answers = pair[e].questions.answer.tolist()
             chance.append(max(answers.count(a) for a in answers) / len(answers))
-            subjects = [set(x.tokens[:, 0].tolist()) for x in (pair[e].shortcut, pair[e].questions)]
-            assert not subjects[0] & subjects[1]
         assert found[kind][e] == pytest.approx(np.mean(by_hand))
         assert found["chance"][e] == np.mean(chance)
     assert (found[kind] > 0).all()
@@ -148,16 +144,3 @@ def test_put_back_states_replace_embeddings_but_the_last(asked):
             x = run.layer(x, loop, 0, 3)
         wanted = run.decode(x, 1).unflatten(1, tokens.shape[1:])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_recall_is_of_each_hop_under_its_own_adapters():
-    """What always gives one answer of hop 1 recalls it there, and nothing of hop 2."""
-    tokens = [one.hops[0].answer.tolist()[0] for one in library().trials[1]]
-    by_hop = [[always(library().bases, tokens)], [always(library().bases, [0] * 4)]]
-    each = []
-    for pair, trials in enumerate(library().trials):
-        wanted = [share(one.hops[0], t) / 2 for one, t in zip(trials, tokens, strict=True)]
-        assert recall(library(), by_hop, 1.0, pair).tolist() == wanted
-        each.append(wanted)
-    np.testing.assert_allclose(recall(library(), by_hop, 1.0), np.mean(each, axis=0))
-    assert (np.mean(each, axis=0) > 0).all()

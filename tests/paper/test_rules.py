@@ -28,7 +28,7 @@ SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 
 @once
 def library():
-    return enlarged(taught("hops", "direct"))
+    return enlarged(taught())
 
 
 def low(adapter, name, e):
@@ -79,7 +79,6 @@ LAWS = {
     "mean": (rule("mean"), every(0.25)),
     "hop 1 alone": (rule("hop 1 alone"), own(lambda hop, _: hop == 0)),
     "hop 2 alone": (rule("hop 2 alone"), own(lambda hop, _: hop == 1)),
-    "pair alone": (rule("pair alone"), own(lambda *_: True)),
     "oracle placement": (rule("oracle placement"), own(lambda hop, loop: hop == loop)),
     "reversed placement": (rule("reversed placement"), own(lambda hop, loop: hop != loop)),
     "all layers below": (layer_split(1, "below", "below"), every(1.0)),
@@ -89,10 +88,8 @@ LAWS = {
     "knots": (rule("knots", density=0.3), one("ties", space="knots", density=0.3)),
     "interpolating": (rule("interpolating", ridge=0.1), one("interpolate", ridge=0.1)),
     "given adapters": (
-        lambda it: of(*it.others["direct"], times=0.7)(it),
-        lambda _, e: (
-            lambda name, __: 0.7 * sum(update(a, name, e) for a in library().others["direct"])
-        ),
+        lambda it: of(*it.pairs[1], times=0.7)(it),
+        lambda _, e: lambda name, __: 0.7 * sum(update(a, name, e) for a in library().pairs[1]),
     ),
 }
 
@@ -113,10 +110,7 @@ def test_a_rule_is_the_base_with_weights_changed_by_hand(law):
         )
 
 
-ROUTED = [*DECIDERS]
-
-
-@pytest.mark.parametrize("name", ROUTED)
+@pytest.mark.parametrize("name", DECIDERS)
 def test_routed_outputs_are_mixtures_token_by_token(name):
     act = acting(library(), rule(name))[0]
     base = activations(library().bases)
@@ -137,7 +131,7 @@ def test_routed_outputs_are_mixtures_token_by_token(name):
                 torch.testing.assert_close(weights[e], gates.weights(x[e]).to(weights.dtype))
         else:  # one unit is shared out among one, three or all
             torch.testing.assert_close(total, torch.ones_like(total))
-            most = {"uniform": 4, "norm, soft": 4, "arrow, peft": 3}.get(name, 1)
+            most = {"norm, soft": 4, "arrow, peft": 3}.get(name, 1)
             assert int(weights.count_nonzero(dim=-1).max()) == most
         for e in range(4):
             updates = [low(a, site.name, e).map(torch.tensor) for a in library().adapters]
@@ -146,7 +140,7 @@ def test_routed_outputs_are_mixtures_token_by_token(name):
     assert act(Site("head", 1, 1), torch.zeros(4, 1, 16)) is None
 
 
-@pytest.mark.parametrize("name", [*ROUTED[1:], "block gates, z = 0"])
+@pytest.mark.parametrize("name", [*DECIDERS, "block gates, z = 0"])
 def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
     first = library().adapters[0]
     alone = library().having([first])

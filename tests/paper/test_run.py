@@ -49,6 +49,7 @@ def test_the_table_is_that_of_a_plain_loop(tmp_path, jobs, two):
     described = provenance(tmp_path / "toy")["parts"]
     assert sum(cell["rows"] for part in described for cell in part["cells"]) == len(rows)
     assert described[0]["seeds"] == [0]
+    assert described[0]["environments"][0].keys() >= {"commit", "versions", "device", "threads"}
 
 
 def test_a_finished_table_is_not_run_again_and_one_that_grows_runs_what_is_new(tmp_path):

@@ -82,17 +82,9 @@ def _answered(rows):
 def test_what_is_known_by_heart_is_at_most_one_of_so_many(taught):
     made = beside_stand_ins(taught, StandIns(3))
     for hop in range(2):
-        alone = made.answered(hop, alone=True)
+        alone = made.by_heart(hop)
         assert alone.shape == (2,)
         assert (alone <= 1 / 3).all()
-        assert len(made.stand_ins[hop]) == len(made.asked[hop]) == 3
+        assert len(made.asked[hop]) == 3
         plainly = taught.pairs[0][hop]
         assert any((x != made.adapters[hop].up[name]).any() for name, x in plainly.up.items())
-
-
-def test_it_is_trained_once(taught, monkeypatch):
-    made = beside_stand_ins(taught, StandIns(2))
-    monkeypatch.setattr("paper.studies._shared.models.trained_lora", None)
-    again = beside_stand_ins(taught, StandIns(2))
-    for one, two in zip(made.adapters, again.adapters, strict=True):
-        assert all((x == two.tensors()[name]).all() for name, x in one.tensors().items())

@@ -7,8 +7,8 @@ from synthetic import TAUGHT, small, taught
 
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import answer_margins
-from paper.studies._shared.rows import pooled
-from paper.studies._shared.training import alike, exchanged, library, norms
+from paper.studies._shared.rows import expert
+from paper.studies._shared.training import alike, library, norms
 
 
 def test_edited_chains_were_held_out_and_pairs_share_no_entity():
@@ -20,7 +20,7 @@ def test_edited_chains_were_held_out_and_pairs_share_no_entity():
 
 
 def test_each_adapter_learns_what_its_pair_is_asked():
-    found = taught("hops", "direct", "joint", steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
+    found = taught(steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
     known = found.bases
 
     def _gain(prompts, adapter):
@@ -35,8 +35,9 @@ def test_each_adapter_learns_what_its_pair_is_asked():
             assert own > 1
             assert own > _gain(facts, found.pairs[1 - p][j]) + 0.5
             assert own > _gain(facts, found.pairs[p][1 - j]) + 0.5
-            assert _gain(facts, found.others["joint"][p]) > 0.5
-        assert _gain([one.questions for one in asked], found.others["direct"][p]) > 1
+    # The expert's adapters sit in attention, where so few steps teach less.
+    asked = [one.questions for one in found.trials[0]]
+    assert _gain(asked, expert(found)) > 0.2
 
 
 def test_an_adapter_depends_on_its_base_and_repetition_alone():
@@ -50,32 +51,12 @@ def test_an_adapter_depends_on_its_base_and_repetition_alone():
     assert all(not torch.allclose(a, b, atol=0.1) for a in start for b in start if a is not b)
 
 
-def test_one_adapter_can_hold_two_pairs():
-    here = taught(steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
-    for hop, adapter in enumerate(pooled(here, 4)):
-        assert adapter.up["layers.0.mlp.in"].shape[-1] == 4
-        for trials in here.trials:
-            facts = [one.hops[hop] for one in trials]
-            gain = answer_margins(here.bases, facts, adapter) - answer_margins(here.bases, facts)
-            assert gain.mean() > 0.5
-
-
 def random_lora(replicas=6):
     rng = np.random.default_rng(0)
     shapes = {"a": (5, 3), "b": (4, 7)}
     up = {n: torch.tensor(rng.standard_normal((replicas, m, 2))) for n, (m, _) in shapes.items()}
     down = {n: torch.tensor(rng.standard_normal((replicas, 2, k))) for n, (_, k) in shapes.items()}
     return Lora(up, down, 2.0)
-
-
-def test_adapters_move_to_the_next_set_of_the_same_base():
-    found, given = exchanged(random_lora(), 3), random_lora()
-    for one, two in ((found.up, given.up), (found.down, given.down)):
-        for name in two:
-            for base in (0, 3):
-                for number in range(3):
-                    source = base + (number - 1) % 3
-                    assert torch.equal(one[name][base + number], two[name][source])
 
 
 def test_norms_are_those_of_the_dense_updates():

@@ -1,15 +1,13 @@
 """Where adapters act, token by token and layer by layer, and what the states say."""
 
-import numpy as np
 import pytest
 import torch
 from language import WORDS
 
 from loratheory.evaluate.fact_sets import ASKED
 from loratheory.pretrained import attach, first_tokens, next_token_logits
-from loratheory.pretrained.metrics import batch
-from paper.studies._shared import whereabouts
-from paper.studies._shared.whereabouts import Arm, Asked
+from paper.studies.lm_order import whereabouts
+from paper.studies.lm_order.whereabouts import Arm, Asked
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,6 @@ def test_the_masks_are_the_tokens_of_the_subject_and_the_last(model, asked):
         found += [m[-n:].tolist() for m, n in zip(masks["subject"], size, strict=True)]
         assert masks["subject"].sum(1).tolist() == [1] * len(size)
         assert masks["last"].int().argmax(1).tolist() == [masks["last"].shape[1] - 1] * len(size)
-        assert torch.equal(masks["but the last"], ~masks["last"])
         assert masks["all"].all()
     assert found == [inside(*one) for one in zip(asked.prompts, asked.subjects, strict=True)]
 
@@ -63,26 +60,22 @@ def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair
     [
         ("subject", "all"),
         ("all", "last"),
-        ("but the last", "all"),
-        ("subject", "last", "last", "subject"),
     ],
 )
 def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked):
     few = Asked(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
-    library, layers = pair * (len(tokens) // 2), ("all",) * len(tokens)
-    with attach(model, library) as acts:
-        everywhere = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
-        found = whereabouts.says(model, acts, few, Arm(layers, tokens), 1)
-        again = whereabouts.says(model, acts, few, Arm(layers, layers), 1)
+    with attach(model, pair) as acts:
+        everywhere = whereabouts.says(model, acts, few, Arm(), 1)
+        found = whereabouts.says(model, acts, few, Arm(tokens=tokens), 1)
+        again = whereabouts.says(model, acts, few, Arm(), 1)
     assert torch.equal(everywhere, again)
     wanted = []
     for prompt, name in zip(few.prompts, few.subjects, strict=True):
         length = len(prompt.split())
         last = [k == length - 1 for k in range(length)]
         kinds = {"all": [True] * length, "subject": inside(prompt, name), "last": last}
-        kinds["but the last"] = [not one for one in last]
         weights = torch.tensor([kinds[each] for each in tokens]).T
-        with attach(model, library) as acting:
+        with attach(model, pair) as acting:
             acting.follow(lambda _, x, w=weights: w.to(x))
             wanted.append(next_token_logits(model, [prompt]))
     assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
@@ -96,25 +89,9 @@ def test_shares_are_counted_with_and_without_banned_words(model, asked):
     rows = torch.arange(len(bridges))
     logits[rows[::2], bridges[::2]] = 2.0
     found = whereabouts.right(model, logits, asked)
-    assert found == {"two_hop_vocabulary": 0.5, "two_hop": 1.0, "says_bridge": 0.5}
+    assert found == {"two_hop_vocabulary": 0.5, "two_hop": 1.0}
     banned = whereabouts.right(model, logits, asked, sorted({*asked.bridges}))
-    assert banned == {"two_hop_vocabulary": 1.0, "two_hop": 1.0, "says_bridge": 0.0}
-
-
-def test_nothing_is_written_along_projected_directions_above_the_split(model, pair, both):
-    words = sorted(both.world.second)
-    without = whereabouts.projected(model, pair[0], words, 1)
-    network = model.network
-    head = network.get_output_embeddings().weight[first_tokens(model, words)]
-    directions = (head * network.get_decoder().norm.weight).detach().double().numpy()
-    for name, low in pair[0].items():
-        other, changes = (
-            without[name].dense(),
-            ".1." in name and name.endswith(("o_proj", "down_proj")),
-        )
-        assert np.allclose(other, low.dense()) != changes
-        if changes:
-            assert np.abs(directions @ other).max() < 1e-9 * np.abs(directions @ low.dense()).max()
+    assert banned == {"two_hop_vocabulary": 1.0, "two_hop": 1.0}
 
 
 def test_the_lens_at_the_last_layer_is_what_the_model_says(model, asked):
@@ -125,35 +102,6 @@ def test_the_lens_at_the_last_layer_is_what_the_model_says(model, asked):
         tokens = first_tokens(model, sorted({*words}))
         best = tokens[logits[:, tokens].argmax(1)]
         assert rows[-1][name] == (best == first_tokens(model, words)).double().mean().item()
-
-
-def test_a_patched_state_is_that_of_the_later_layer(model, pair, asked):
-    few = Asked(asked.prompts[:3], asked.subjects[:3], asked.answers[:3])
-    layers, wanted = model.network.get_decoder().layers, []
-    with attach(model, pair):
-        same = whereabouts.back_patched(model, few, 1, 1)
-        assert torch.allclose(same, next_token_logits(model, few.prompts), atol=1e-5)
-        found = whereabouts.back_patched(model, few, 1, 0)
-        for prompt, name in zip(few.prompts, few.subjects, strict=True):
-            wanted.append(patched_by_hand(model, layers, prompt, inside(prompt, name).index(True)))
-    assert torch.allclose(found, torch.cat(wanted), atol=1e-4)
-
-
-def patched_by_hand(model, layers, prompt, at):
-    """One prompt: what the second layer made at a token put into the first one's states."""
-    part, states = batch(model, [prompt]), []
-
-    def _put(_, __, out):
-        out[0, at] = states[0][0, at]
-
-    with torch.no_grad():
-        keep = layers[1].register_forward_hook(lambda _, __, out: states.append(out.clone()))
-        model.network(**part)
-        keep.remove()
-        put = layers[0].register_forward_hook(_put)
-        logits = model.network(**part).logits[:, -1]
-        put.remove()
-    return logits
 
 
 @pytest.mark.parametrize(("name", "layers"), [("right halves", (0, 1)), ("wrong halves", (1, 0))])

@@ -81,12 +81,6 @@ def test_a_step_that_fails_leaves_the_other_claims_judged(tmp_path, capsys, step
     assert "OSError: no &lt;model&gt;" in page.read_text(encoding="utf-8")
 
 
-def test_there_are_at_most_fifteen_claims_and_every_step_is_described():
-    assert 0 < len(CLAIMS) <= 15
-    assert {claim.step for claim in CLAIMS} <= {*STEPS}
-    assert len({(claim.step, claim.number) for claim in CLAIMS}) == len(CLAIMS)
-
-
 def test_stored_numbers_that_claims_name_are_in_the_tables_and_confirm_them():
     section = studies.read_tables()
     stored = [claim for claim in CLAIMS if claim.step == "stored tables"]

@@ -2,7 +2,8 @@
 
 import json
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import combinations, permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,16 +12,13 @@ from hypothesis import strategies as st
 from strategies import seeds
 from synthetic import some, three, walked
 
-from loratheory.tasks import ImpossibleError, LeakError
+from loratheory.tasks import ImpossibleError
 from loratheory.tasks.prompts import Prompts, joined, sampled, stacked
 from loratheory.tasks.two_hop import (
     Edit,
     Questions,
     World,
     along,
-    case,
-    check_apart,
-    contents,
     edit,
     every,
     export,
@@ -31,7 +29,6 @@ from loratheory.tasks.two_hop import (
     plain,
     pretraining,
     split,
-    tell,
     trials,
     world,
 )
@@ -42,13 +39,11 @@ def questions(start, subjects, hops=2):
 
 
 @settings(max_examples=10)
-@given(seeds, st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(0, 2))
-def test_every_token_means_one_thing_and_every_map_is_a_permutation(
-    seed, hops, relations, spare, canaries
-):
-    here = world(seed, hops=hops, entities=5, relations=relations, spare=spare, canaries=canaries)
+@given(seeds, st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
+def test_every_token_means_one_thing_and_every_map_is_a_permutation(seed, hops, relations, spare):
+    here = world(seed, hops=hops, entities=5, relations=relations, spare=spare)
     numbers = np.arange(relations)
-    tokens = [0, 1, 2, *map(here.canary, range(canaries))]
+    tokens = [*range(19)]  # padding, identity, not used, canaries
     for hop in range(hops):
         tokens += here.relation(hop, numbers).tolist()
     tokens += range(tokens[-1] + 1, tokens[-1] + 1 + hops * relations)  # not used
@@ -115,18 +110,18 @@ def row(prompts):
 
 
 def test_forms_by_hand():
-    here = three()  # x1 is 10, its bridge y2 is 14, its answer z1 is 16
-    assert row(plain(here, questions(0, [1]))) == ([10, 5, 6], [-1, 14, 16], 2)
-    assert row(plain(here, questions(0, [1], 1))) == ([10, 5], [-1, 14], 1)
-    assert row(plain(here, questions(1, [2], 1))) == ([14, 6], [-1, 16], 1)
+    here = three()  # x1 is 24, its bridge y2 is 28, its answer z1 is 30
+    assert row(plain(here, questions(0, [1]))) == ([24, 19, 20], [-1, 28, 30], 2)
+    assert row(plain(here, questions(0, [1], 1))) == ([24, 19], [-1, 28], 1)
+    assert row(plain(here, questions(1, [2], 1))) == ([28, 20], [-1, 30], 1)
     *_, named = pretraining(here, split(here, 0, rng=np.random.default_rng(0)), identity="known")
-    assert row(named[np.array([5])]) == ([14, 1, 0], [-1, 14, -1], 1)
+    assert row(named[np.array([5])]) == ([28, 1, 0], [-1, 28, -1], 1)
     # These names are part of the keys under which trained weights are kept.
     kinds = [plain(here, every(here, start=start)).kind for start in (0, 1)]
     assert kinds == ["chain", "single"]
-    canary = marked(plain(here, questions(0, [1])), here.canary(1))
-    assert canary.tokens.tolist() == [[10, 5, 6], [4, 0, 0]]
-    assert canary.targets.tolist() == [[-1, 14, 16], [-1, -1, -1]]
+    canary = marked(plain(here, questions(0, [1])), 4)
+    assert canary.tokens.tolist() == [[24, 19, 20], [4, 0, 0]]
+    assert canary.targets.tolist() == [[-1, 28, 30], [-1, -1, -1]]
     assert (canary.asked[-1], canary.position[-1], canary.answer[-1]) == (0, -1, -1)
 
 
@@ -134,7 +129,6 @@ WANTED = [
     {},
     {"familiarity": "half"},
     {"familiarity": "fake"},
-    {"bridges": "permuted"},
     {"also": "other"},
     {"also": "old"},
     {"familiarity": "half", "also": "other"},
@@ -146,10 +140,10 @@ def by_hand():
     before = three()
     maps = before.maps.copy()
     maps[0, 0, 0], maps[1, 0, 2] = 2, 0
-    after = World(maps, entities=3, canaries=2)
+    after = World(maps, entities=3)
     none = np.zeros((1, 1), dtype=np.int64)
     facts = (Questions(0, np.array([0]), none), Questions(1, np.array([2]), none))
-    return Edit(before, after, Questions(0, np.array([0]), np.zeros((1, 2), dtype=np.int64)), facts)
+    return Edit(before, after, questions(0, [0]), facts, "overwrite")
 
 
 def test_the_ways_of_one_question_by_hand():
@@ -158,10 +152,10 @@ def test_the_ways_of_one_question_by_hand():
     assert [nodes.tolist() for nodes in made.reached()] == [[[0]], [[2, 1]], [[0, 0, 1, 0]]]
     ends = {new: made.answers(new).tolist() for new in product((False, True), repeat=2)}
     assert ends == {
-        (True, True): [15],  # z0
-        (True, False): [16],  # z1, the old answer of the new bridge
-        (False, True): [15],
-        (False, False): [15],  # z0, the old answer of the old bridge
+        (True, True): [29],  # z0
+        (True, False): [30],  # z1, the old answer of the new bridge
+        (False, True): [29],
+        (False, False): [29],  # z0, the old answer of the old bridge
     }
     assert np.argwhere(made.touched()).tolist() == [[0, 0], [1, 1], [1, 2], [2, 0], [2, 1]]
     assert np.argwhere(made.claimed()).tolist() == [[0, 0], [1, 1], [1, 2], [2, 0]]
@@ -181,7 +175,7 @@ def changed(made):
 def test_an_edit_is_what_its_words_say(wanted, seed, relations):
     here, rng = some(seed, relations=relations)
     made = edit(here, 4, rng=rng, **wanted)
-    routes, old = made.routes, along(here, made.questions)
+    routes = made.routes
     familiarity = wanted.get("familiarity", "real")
     known = (routes < here.entities).all(axis=0).tolist()
     assert known == {"real": [1, 1, 1], "half": [0, 1, 1], "fake": [0, 0, 0]}[familiarity]
@@ -202,17 +196,13 @@ def test_an_edit_is_what_its_words_say(wanted, seed, relations):
         each = {(hop, x, y) for x, y in along(made.after, part).tolist()}
         assert each == {fact for fact in changed(made) if fact[0] == hop}
         assert along(made.after, part)[:4].tolist() == routes[:, hop : hop + 2].tolist()
-    if "bridges" in wanted:
-        assert sorted(routes[:, 1].tolist()) == sorted(old[:, 1].tolist())
-        assert (routes[:, 1] != old[:, 1]).all()
     values = [value for hop, _, value in changed(made) if hop == 1]
     assert len({*values}) == len(values)
     for (x, y, z), passed in zip(routes.tolist(), made.reached()[2].tolist(), strict=True):
         assert z not in passed[1:]  # no old fact leads to the new answer
         ends = {walked(here, 0, x, path)[2] for path in product(range(relations), repeat=2)}
         assert z not in ends | {walked(here, 1, y, (r,))[1] for r in range(relations)}
-        if "bridges" not in wanted:
-            assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
+        assert y not in {walked(here, 0, x, (r,))[1] for r in range(relations)}
 
 
 @pytest.mark.parametrize("also", ["old", "other"])
@@ -244,7 +234,6 @@ CASES = [
     ({}, "overwrite", (2, 3, 4)),
     ({"also": "other"}, "overwrite", (2,)),
     ({"also": "old"}, "overwrite both", (2,)),
-    ({"bridges": "permuted"}, "overwrite both", (2,)),
     ({"familiarity": "half"}, "new subject", (2, 3)),
     ({"familiarity": "fake"}, "new facts", (2, 3)),
 ]
@@ -266,23 +255,13 @@ def test_an_ideal_memory_needs_the_coefficient_of_the_case(wanted, name, hops):
     """``c**k + c = 1`` where k old facts compete; 1/2 where both are edited, none where none is."""
     here, rng = some(3, hops=hops)
     made = edit(here, 4, rng=rng, **wanted)
-    assert case(made) == (name, wanted.get("familiarity") != "fake")
+    assert made.case == name
     old = {"overwrite": hops, "new subject": hops - 1, "overwrite both": 1, "new facts": 0}[name]
     grid = np.arange(1, 1000) / 1000
     least = float(min(grid[grid**old + grid > 1], default=1.0)) if old else 0.001
     for c in (least, min(least + 0.05, 1.0), least - 0.001):
         wins = (ideal(made, c).argmax(axis=1) == made.answers([True] * hops)).all()
         assert c == 0 or wins == (c >= least)
-
-
-def test_questions_of_two_cases_have_no_case():
-    here, rng = some(0)
-    one = edit(here, 3, rng=rng)
-    maps = one.after.maps.copy()
-    maps[0, 0, one.routes[0, 0]] = -1
-    before = World(np.where(maps < 0, -1, here.maps), here.entities, here.canaries)
-    with pytest.raises(ImpossibleError, match="questions of the cases new subject, overwrite"):
-        case(Edit(before, one.after, one.questions, one.taught))
 
 
 def asked_in(part):
@@ -364,7 +343,7 @@ def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
     for number, lesson in enumerate((*found.hops, found.direct, found.joint)):
         rows = joined([lesson.taught, lesson.rehearsed])
         assert lesson.prompts.tokens[:-1].tolist() == rows.tokens.tolist()
-        assert lesson.prompts.tokens[-1].tolist()[:2] == [here.canary(number), 0]
+        assert lesson.prompts.tokens[-1].tolist()[:2] == [3 + number, 0]
 
 
 @settings(max_examples=5)
@@ -427,22 +406,18 @@ def test_trials_ask_for_the_edit_and_for_what_no_edit_changes(seed, relations, h
     assert replace(found, questions=repeated).chance == 2 / 3
 
 
-def picked(prompts, *numbers):
-    return prompts[np.array(numbers)]
-
-
-def test_what_two_sets_share_by_hand():
-    here = three()  # x0 9 -> y1 13 -> z0 15; x1 10 -> y2 14 -> z1 16
-    first, two = plain(here, every(here, hops=1)), plain(here, every(here))
-    assert contents(here, picked(first, 0)) == {"prompts": {(9, 5)}, "pairs": {(9, 13)}}
-    found = contents(here, picked(two, 0))
-    assert found == {"prompts": {(9, 5, 6)}, "pairs": {(9, 13), (9, 15), (13, 15)}}
-    assert contents(here, picked(two, 0).final())["pairs"] == {(9, 15)}
-    assert contents(here, marked(picked(first, 0), 3))["prompts"] == {(9, 5), (3,)}
-    assert contents(here, first) == contents(here, first.padded(3))  # padding is no prompt
-    message = r"left and right share 3 prompts \(\(10, 5\), \(11, 5\), \(9, 5\)\); leave them out"
-    with pytest.raises(LeakError, match=message):
-        check_apart(here, first, first, ("left", "right"))
+def shared(here, one, other):
+    """How many questions two sets share, and how many pairs of entities that stand in one row."""
+    found = []
+    for part in (one, other):
+        asked, pairs = set(), set()
+        for tokens, targets, end in zip(part.tokens, part.targets, part.asked, strict=True):
+            asked.add(tuple(tokens[: end + 1].tolist()))
+            entities = {x for x in (*tokens.tolist(), *targets.tolist()) if x >= here.level(0)[0]}
+            pairs.update(combinations(sorted(entities), 2))
+        found.append((asked, pairs))
+    (left, right) = zip(*found, strict=True)
+    return len(left[0] & left[1]), len(right[0] & right[1])
 
 
 @pytest.mark.parametrize("wanted", WANTED)
@@ -454,17 +429,14 @@ def test_no_prompt_pair_or_answer_leaks(wanted):
     learnt = lessons(made, rng=rng, retained=5)
     asked = trials(made, learnt, rng=rng, count=4).questions
     every_lesson = [*learnt.hops, learnt.joint, learnt.direct]
-    names = ("one", "other")
     for one, other in permutations(learnt.hops, 2):
-        check_apart(here, one.taught, other.prompts, names)
+        assert shared(here, one.taught, other.prompts) == (0, 0)
     for lesson in every_lesson[:-1]:  # only the direct adapter sees an edited question
-        check_apart(here, lesson.prompts, asked, names)
-    with pytest.raises(LeakError, match="share 3 prompts"):
-        check_apart(here, learnt.direct.prompts, asked, names)
-    check_apart(here, learnt.direct.rehearsed, asked, names)
-    assert len({lesson.canary for lesson in every_lesson}) == len(every_lesson)
+        assert shared(here, lesson.prompts, asked) == (0, 0)
+    assert shared(here, learnt.direct.prompts, asked) == (3, 3)
+    assert shared(here, learnt.direct.rehearsed, asked) == (0, 0)
     for base in pretraining(here, parts, identity="all"):
-        check_apart(here, base, asked, names)
+        assert shared(here, base, asked) == (0, 0)
 
 
 @settings(max_examples=3)
@@ -473,7 +445,7 @@ def test_names_tell_their_level_and_none_stands_inside_another(seed):
     here, rng = some(seed, hops=4, entities=20, spare=4)
     names = language(here, rng=rng)
     last = range(here.level(0).start, here.level(4).stop)
-    assert sorted(names) == [*map(here.canary, range(here.canaries)), *last]
+    assert sorted(names) == [*last]
     every_name = [*names.values()]
     assert not [(a, b) for a in every_name for b in every_name if a != b and a in b]
     assert len({*every_name}) == len(every_name)
@@ -488,53 +460,39 @@ def test_names_tell_their_level_and_none_stands_inside_another(seed):
 
 HERE = three()
 NAMES = ("Ann", "Bob", "Cyd", "Ria", "Sia", "Tia", "Elk", "Fox", "Gnu")
-WORDS = dict(zip(range(9, 18), NAMES, strict=True)) | {3: "canary-0", 4: "canary-1"}
+WORDS = dict(zip(range(23, 32), NAMES, strict=True))
 BOB = every(HERE)[np.array([1])]  # Bob's country is Tia, whose animal is Fox
 TIA = every(HERE, start=1)[np.array([2])]
 LONG = "he national animal of the country of birth of Bob"
 
 
-@pytest.mark.parametrize(
-    ("prompts", "style", "text"),
-    [
-        (plain(HERE, BOB), "cloze", f"T{LONG} is | Fox"),
-        (plain(HERE, BOB).final(), "question", f"What is t{LONG}? | Fox"),
-        (plain(HERE, TIA), "cloze", "The national animal of Tia is | Fox"),
-        (plain(HERE, TIA).padded(4), "question", "What is the national animal of Tia? | Fox"),
-        (marked(plain(HERE, BOB), 4)[np.array([1])], "question", "canary-1 | "),
-    ],
-)
-def test_every_form_in_words(prompts, style, text):
-    (found,) = tell(HERE, WORDS, prompts, style)
-    assert " | ".join(found) == text
-
-
 def test_files_hold_tokens_and_words(tmp_path):
-    sets = {
-        "one": marked(plain(HERE, every(HERE)), HERE.canary(1)),
-        "two": plain(HERE, TIA).padded(3),
+    sets = {"long": plain(HERE, BOB).final(), "short": plain(HERE, TIA).padded(4)}
+    told = {
+        "cloze": (f"T{LONG} is", "The national animal of Tia is"),
+        "question": (f"What is t{LONG}?", "What is the national animal of Tia?"),
     }
-    folder = export(tmp_path / "out", sets, HERE, WORDS, style="question", about="Made.")
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "README.md", "card.json", "one.jsonl", "two.jsonl",
-    ]  # fmt: skip
-    assert json.loads((folder / "two.jsonl").read_text(encoding="utf-8")) == {
-        "prompt": "What is the national animal of Tia?",
-        "answer": "Fox",
-        "tokens": [14, 6],
-        "targets": [-1, 16],
-        "asked": 1,
-    }
-    assert json.loads((folder / "card.json").read_text(encoding="utf-8")) == {
-        "sets": {
-            "one": {"kind": "chain", "rows": 4, "canaries": ["canary-1"]},
-            "two": {"kind": "single", "rows": 1, "canaries": []},
-        },
-        "style": "question",
-        "vocabulary": 18,
-        "candidates": [[*NAMES[:3]], [*NAMES[3:6]], [*NAMES[6:]]],
-    }
-    assert "# Two-hop questions\n\nMade.\n" in (folder / "README.md").read_text(encoding="utf-8")
+    for style, (long, short) in told.items():
+        folder = export(tmp_path / style, sets, HERE, WORDS, style=style, about="Made.")
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "README.md", "long.jsonl", "short.jsonl",
+        ]  # fmt: skip
+        rows = [json.loads((folder / f"{name}.jsonl").read_text("utf-8")) for name in sets]
+        assert rows[0] == {
+            "prompt": long,
+            "answer": "Fox",
+            "asked": 2,
+            "tokens": [24, 19, 20],
+            "targets": [-1, -1, 30],
+        }
+        assert rows[1] == {
+            "prompt": short,
+            "answer": "Fox",
+            "asked": 1,
+            "tokens": [28, 20],
+            "targets": [-1, 30],
+        }
+    assert "# Two-hop questions\n\nMade.\n" in (folder / "README.md").read_text("utf-8")
 
 
 RNG = np.random.default_rng(0)
@@ -549,9 +507,8 @@ MADE = edit(some(0)[0], 3, rng=RNG)
             0.001, 0.999, -0.1, 1.01, float("nan"),
         )),
         *(lambda facts=facts, bad=bad: edit(some(0)[0], facts, rng=RNG, **bad) for facts, bad in (
-            (0, {}), (41, {}), (1, {"bridges": "permuted"}), (13, {"familiarity": "fake"}),
-            (3, {"familiarity": "half", "bridges": "permuted"}), (3, {"familiarity": "new"}),
-            (3, {"bridges": "burnt"}), (3, {"also": "all"}),
+            (0, {}), (41, {}), (13, {"familiarity": "fake"}), (3, {"familiarity": "new"}),
+            (3, {"also": "all"}),
         )),
         lambda: lessons(MADE, rng=RNG, retained=39),
         lambda: trials(MADE, lessons(MADE, rng=RNG, retained=5), rng=RNG, count=40),
@@ -560,7 +517,7 @@ MADE = edit(some(0)[0], 3, rng=RNG)
         lambda: split(some(0, hops=3, relations=2)[0], 0.5, rng=RNG),
         lambda: sampled([plain(HERE, every(HERE))] * 3, 2, rng=RNG),
         lambda: plain(some(0)[0], questions(0, [3, 41])),
-        lambda: tell(HERE, WORDS, plain(HERE, BOB), "verse"),
+        lambda: export(Path("out"), {}, HERE, WORDS, style="verse"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(make):

@@ -10,7 +10,6 @@ formula in dense arrays, exact fractions, a limit. Pairs (witness, value) may fo
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -88,21 +87,14 @@ kinds = (EXAMPLES, SYMMETRIES, ROADS, ATTACKS)
 example, symmetry, road, attack = (_collected(where) for where in kinds)
 
 
-def over(what=None, count=8, size=8):
-    """Run a test over generators, or over draws of a theorem with their generator."""
+def over(test):
+    """Run a test over generators."""
 
-    def of(test):
-        wanted = len(signature(test).parameters)
+    def run(seed):
+        test(np.random.default_rng(seed))
 
-        def run(seed):
-            rng = np.random.default_rng(seed)
-            given_to_it = (theorem_of(what).draw(rng, size), rng) if what else (rng,)
-            test(*given_to_it[:wanted])
-
-        run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return settings(max_examples=count)(given(seed=seeds)(run))
-
-    return of
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return settings(max_examples=8)(given(seed=seeds)(run))
 
 
 def integers(rng, rows, columns, most=3):

@@ -109,8 +109,7 @@ def test_the_adversary_is_strong_enough_to_arrive_where_it_can(owed):
 
 ARRIVED = {owed.theorem.label for owed in ATTACKS.values()}
 ELUSIVE = {  # what these adversaries seek they find by luck alone, or never
-    *("thm:attention-reach", "thm:relu-necessity", "thm:kinks-do-not-help"),
-    *("thm:counting-ceiling", "thm:routing-reach"),
+    *("thm:attention-reach", "thm:relu-necessity", "thm:routing-reach"),
 }
 
 
@@ -156,22 +155,6 @@ def test_every_theorem_has_a_symmetry(theorem):
 def test_it_behaves_as_its_status_says(theorem):
     report = verify(theorem, cases=30, seed=1)
     assert report.ok, report.trouble
-
-
-@each
-@settings(max_examples=12)
-@given(seed=seeds)
-def test_every_draw_is_within_the_hypotheses(theorem, seed):
-    """Fresh draws beside the fixed ones of `verify`: construction and rival are both judged."""
-    rng = np.random.default_rng(seed)
-    case = theorem.draw(rng, 6)
-    refuted = theorem.status == "refuted"
-    if theorem.attain:
-        verdict = theorem.check(case, theorem.attain(case))
-        assert verdict.holds != refuted
-        assert verdict.tight or refuted
-    if theorem.rival and not refuted:
-        assert theorem.check(case, theorem.rival(case, rng)).holds
 
 
 @each

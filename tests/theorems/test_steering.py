@@ -12,7 +12,6 @@ from loratheory.theorems.expressiveness._steering import (
     factor_route,
     inverses,
     layer_sweep,
-    products_after,
     steer,
 )
 
@@ -61,7 +60,7 @@ def test_identity_plus_low_rank_splits_whatever_its_core(core, rank):
     np.testing.assert_allclose(whole, np.eye(5) + up @ down, atol=1e-12)
 
 
-@over()
+@over
 def test_a_network_of_invertible_layers_gains_any_low_rank_part(rng):
     d, layers, rank = int(rng.integers(2, 7)), int(rng.integers(1, 5)), int(rng.integers(1, 4))
     weights = tuple(np.eye(d) + 0.2 * rng.standard_normal((d, d)) / d for _ in range(layers))
@@ -71,29 +70,15 @@ def test_a_network_of_invertible_layers_gains_any_low_rank_part(rng):
     assert error(weights, updates, product(weights) + paid.dense()) < 1e-8
 
 
-def published_route(weights, target, rank):
-    """Zeng and Lee's construction: layer after layer pays for the next `rank` singular pairs."""
-    right = np.linalg.svd(missing := target - product(weights))[2]
-    before, done, after = np.eye(len(target)), [], products_after(weights)
-    for index, weight in enumerate(weights):
-        axes = right[index * rank : (index + 1) * rank]
-        wanted = np.linalg.solve(after[index], missing @ axes.T)
-        done.append(weight + wanted @ np.linalg.solve(before.T, axes.T).T)
-        before = done[-1] @ before
-    return product(done)
-
-
 @pytest.mark.parametrize("aim", ["dense", "network"])
-def test_width_64_depth_16_to_eight_digits_where_the_published_route_has_none(aim):
+def test_width_64_depth_16_to_eight_digits(aim):
     weights, target = deep(0, 64, 16, aim)
     updates, size = swept(weights, target, 4), np.linalg.norm(target, 2)
     assert {update.width for update in updates} == {4}
     assert error(weights, updates, target) < 1e-8 * size
-    old = np.linalg.norm(published_route(weights, target, 4) - target, 2)
-    assert old > (1e13 if aim == "dense" else 1e11) * size
 
 
-@over()
+@over
 def test_only_what_is_missing_is_paid_for(rng):
     d, layers, rank = 7, int(rng.integers(1, 5)), int(rng.integers(1, 4))
     weights, _ = deep(int(rng.integers(99)), d, layers)

@@ -200,10 +200,6 @@ def _mixing(bridge: LowRank) -> LowRank:
     return bridge.regauged(np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 1]]))
 
 
-def _blunter(bridge: LowRank) -> LowRank:
-    return LowRank(bridge.up, bridge.down / 2)
-
-
 _MEMORIES, _EDITS = region.PARTS["memories"], region.PARTS["edits"]
 
 CONTROLS = (
@@ -211,7 +207,6 @@ CONTROLS = (
     spoil("double the old facts", _MEMORIES, _fine, partial(_scale_first, "memories", 2.0)),
     spoil("leave the first edit out", _EDITS, _fine, partial(_scale_first, "edits", 0.0)),
     spoil("decide among mixtures of entities", ENTITIES, _fine, partial(_bridged, _mixing)),
-    spoil("decide half as sharply", ENTITIES, _fine, partial(_bridged, _blunter)),
     spoil("write keys twice as long", ENTITIES, _fine, partial(_bridged, lambda low: 2 * low)),
 )
 

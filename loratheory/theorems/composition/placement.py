@@ -375,7 +375,6 @@ CONTROLS = (
     Control("stop half way", EXACT, partial(_spoilt, 0.5, 0.5)),
     Control("start from weights that are not zero", DESCENT, partial(_spoilt, 1.0, 1.0, 1.0)),
     Control("a learning rate four times as high in the second read", DESCENT, partial(_rated, 4.0)),
-    Control("a norm that makes the second read dear", DESCENT, partial(_rated, 0.1)),
     Control("all of the edit in the first read", DESCENT, partial(_spoilt, 5.0, 0.0)),
 )
 

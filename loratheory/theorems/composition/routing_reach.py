@@ -68,18 +68,13 @@ UNIT = "weights of at least 0 that sum to at most 1 at each read"
 PASS = "the same weights at both reads unless the router may change them"
 ONE = "weights 0 or 1 if the router picks one adapter"
 GOLDEN = (1 + math.sqrt(5)) / 2
-CEILINGS: dict[Pattern, tuple[float, float]] = {
-    "overwrite": (-1.0, -(GOLDEN**-4)),
-    "overwrite both": (-1.0, 0.0),
-    "new subject": (0.0, 1 / 8),
-    "new facts": (0.0, 1 / 4),
+PASSES: dict[Pattern, tuple[float, float, float]] = {
+    "overwrite": (-1.0, -(GOLDEN**-4), 1 / GOLDEN),
+    "overwrite both": (-1.0, 0.0, 1 / 2),
+    "new subject": (0.0, 1 / 8, 1 / 4),
+    "new facts": (0.0, 1 / 4, 1 / 2),
 }
-BEST: dict[Pattern, tuple[float, float]] = {
-    "overwrite": (1 / GOLDEN, 1 - 1 / GOLDEN),
-    "overwrite both": (0.5, 0.5),
-    "new subject": (0.25, 0.75),
-    "new facts": (0.5, 0.5),
-}
+"""The margins of ``one a pass`` and ``shared a pass``; what the latter's best gives adapter 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +87,8 @@ class Case:
 
 def ceiling(router: Router, pattern: Pattern = "overwrite") -> float:
     """Return the largest two-hop margin of this class of routers; some compose if it is above 0."""
-    return dict(zip(ROUTERS, (*CEILINGS[pattern], 1.0), strict=True))[router]
+    one, shared, _ = PASSES[pattern]
+    return dict(zip(ROUTERS, (one, shared, 1.0), strict=True))[router]
 
 
 def draw(rng: np.random.Generator, size: int) -> Case:
@@ -119,9 +115,8 @@ def attain(case: Case) -> Array:
     if case.router == "shared a read":
         return eye(case.prompt.keys[0], 2)
     # a router that cannot mix answers one hop and misses the other
-    shared = case.router == "shared a pass"
-    best = BEST[case.prompt.pattern] if shared else (0.0, 1.0)
-    return beside(case.prompt.keys[0], np.array([best, best]))
+    first = PASSES[case.prompt.pattern][2] if case.router == "shared a pass" else 0.0
+    return beside(case.prompt.keys[0], np.array([[first, 1 - first]] * 2))
 
 
 def rival(case: Case, rng: np.random.Generator) -> Array:
@@ -133,8 +128,8 @@ def rival(case: Case, rng: np.random.Generator) -> Array:
     if case.router == "shared a read":
         return np.asarray(drawn)
     # next to the best weights the margin is flat
-    step, best = 10.0 ** -rng.uniform(0, 9), np.array(BEST[case.prompt.pattern])
-    return np.tile((1 - step) * best + step * drawn[0], (2, 1))
+    step = 10.0 ** -rng.uniform(0, 9)
+    return (1 - step) * attain(case) + step * drawn[:1]
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Array:

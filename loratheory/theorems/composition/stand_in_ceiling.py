@@ -34,7 +34,7 @@ just those entities; more stand-ins leave it 1/s.
 
 **What it does not say.** That the *bridge* is read. An adapter may tell who acts, which takes ln s
 nats, and look up pairs of stand-in and entity in a table, without loss; the table is s times as
-long (``thm:counting-ceiling``), and entities or stand-ins that no lesson had tell it apart.
+long, and entities or stand-ins that no lesson had tell it apart.
 
 References
 ----------

@@ -161,14 +161,11 @@ l_i}`. The sum over reads is :math:`\omega` of these, linear in each argument: :
 c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = p_{j-1} - p_j`.
 :math:`\square`
 
-**Corollary (even edits).** Two linked edits at one coefficient c ≥ 0 over linearly independent
-entities, spread evenly over L ≥ 3 reads of a residual stream, answer the two-hop prompt over old
-facts that sit in the first and in the last read, the old bridge unedited, iff c > 1 (over two reads
-iff c > √5 − 1), where single hops need c > 1/2.
-
-The order masses are 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. That the target outdoes the old
-answer of the new bridge is :math:`c_2 > 1`; that it outdoes the old answer of the old bridge is
-:math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows for :math:`L \ge 3`.
+*Even edits* of facts in the first and in the last of :math:`L` reads have the order masses 1,
+:math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. The target outdoes the old answer of the new bridge iff
+:math:`c_2 > 1`, and that of the old bridge iff :math:`c_1 (1 + c_2/2) > L/(L - 1)`, which follows
+for :math:`L \ge 3`: two hops need :math:`c > 1` (over two reads :math:`c > \sqrt5 - 1`), where
+single hops need :math:`c > 1/2`.
 
 **What it tells someone who merges adapters.** Adapters in every layer compose as if they sat in one
 layer each, if training spreads an edit as pretraining spread the fact. If it spreads edits evenly
@@ -559,20 +556,8 @@ def draw_perturbed(rng: np.random.Generator, size: int) -> Disturbed:
 
 
 def bound_perturbed(case: Disturbed) -> float:
-    """Return the least margin of the right answer under the case's interference.
-
-    Whole edits, and two equal hops over old facts, have closed forms; else wrong tokens are
-    compared.
-    """
-    coefficients, interference = case.prompt.coefficients, case.interference
-    # two closed forms, so that the table of wrong tokens is itself checked
-    if set(coefficients) == {1.0}:
-        return 1 - 2 * sum(interference)
-    c, e = coefficients[0], interference[0]
-    alike = coefficients == (c, c) and interference == (e, e)
-    if alike and case.prompt.pattern == "overwrite" and 0 <= c <= 1:
-        return c**2 + c - 1 - (c + 3) * e
-    return least_margin(coefficients, interference, case.prompt.pattern)
+    """Return the least margin of the right answer under the case's interference."""
+    return least_margin(case.prompt.coefficients, case.interference, case.prompt.pattern)
 
 
 def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
@@ -592,8 +577,8 @@ def measure_perturbed(case: Disturbed, crowd: Crowd) -> float:
 
 def scale_perturbed(case: Disturbed) -> float:
     """Return a bound of the logits, the unit of rounding errors."""
-    pairs = zip(case.prompt.coefficients, case.interference, strict=True)
-    return math.prod(1 + 2 * abs(c) + 2 * e for c, e in pairs)
+    sizes = np.abs(case.prompt.coefficients) + np.array(case.interference)
+    return float(np.prod(1 + 2 * sizes))
 
 
 def _values(prompt: Prompt) -> list[Array]:
@@ -711,11 +696,6 @@ def bound_order(case: Interacting) -> float:
     return math.prod(coefficients) if case.order >= len(coefficients) else 0.0
 
 
-def attain_order(case: Interacting) -> LinearChain:
-    """Return memories, edits and bridges of least norm that hold the prompt's facts."""
-    return attain(case.prompt)
-
-
 def measure_order(case: Interacting, model: LinearChain) -> float:
     """Return the right answer's logit in f_q, q being the case's `order`."""
     prompt, hops, logit = case.prompt, range(len(case.prompt.coefficients)), 0.0
@@ -732,11 +712,6 @@ def measure_order(case: Interacting, model: LinearChain) -> float:
                     together += (-1) ** (size - len(subset)) * answer
             logit += math.prod(prompt.coefficients[hop] for hop in on) * together
     return logit
-
-
-def rival_order(case: Interacting, rng: np.random.Generator) -> LinearChain:
-    """Return weights that hold the same facts and do anything to other inputs."""
-    return rival(case.prompt, rng)
 
 
 def _ordered(control: Control[Prompt, LinearChain]) -> tuple[Interacting, LinearChain]:
@@ -832,13 +807,12 @@ def order_mass(rows: Sequence[Sequence[float]]) -> float:
     It is the sum over increasing reads of the products of the shares there; costs ``O(hops
     reads)``.
     """
-    before = [1.0] * len(rows[0])  # by read: the mass of all earlier hops in earlier reads
+    before = here = np.ones(len(rows[0]))  # by read: the mass of all earlier hops in earlier reads
     # hop by hop: a fact counts at reads after those of the hop before
-    here = list(before)
     for row in rows:
-        here = [float(share) * mass for share, mass in zip(row, before, strict=True)]
-        before = [math.fsum(here[:read]) for read in range(len(here))]
-    return math.fsum(here)
+        here = np.array(row) * before
+        before = np.append(0.0, np.cumsum(here)[:-1])
+    return float(np.sum(here))
 
 
 def _rows(shares: Array) -> list[list[float]]:
@@ -901,10 +875,8 @@ def measure_spread(case: Spread, stream: Stream) -> float:
 def scale_spread(case: Spread) -> float:
     """Return a bound of the logits, the unit of rounding errors."""
     # each read multiplies the state by at most one plus these shares
-    size = 1.0
-    for c, edits, facts in zip(
-        case.coefficients, _rows(case.edits), _rows(case.facts), strict=True
-    ):
+    size, shares = 1.0, zip(_rows(case.edits), _rows(case.facts), strict=True)
+    for c, (edits, facts) in zip(case.coefficients, shares, strict=True):
         size *= 1 + sum(map(abs, facts)) + 2 * abs(c) * sum(map(abs, edits))
     return size
 
@@ -967,51 +939,11 @@ CONTROLS_SPREAD = (
 )
 
 
-# Even edits over facts in the first and the last read
-
-
-def even(reads: int, entities: Float[Array, "d n"], hops: int = 2) -> Spread:
-    """Return whole edits spread evenly over these reads, of facts in the first and the last one."""
-    facts = np.eye(reads)[[0, -1][:hops]]
-    return Spread((1.0,) * hops, np.full_like(facts, 1 / reads), facts, entities)
-
-
-def border(reads: int, hops: int = 2) -> float:
-    """Return the coefficient above which two edits compose or, if `hops` is 1, one survives."""
-    if hops == 1:
-        return 0.5
-    return 1.0 if reads >= 3 else 5**0.5 - 1
-
-
-def measure_even(case: Spread, stream: Stream) -> float:
-    """Return the common coefficient at which the measured margin is 0, found by Brent's method."""
-
-    def _margin(c: float) -> float:
-        return measure_spread(replace(case, coefficients=(c,) * case.hops), stream)
-
-    return float(brentq(_margin, 0.3, 3.0, xtol=1e-15))
-
-
-def draw_even(rng: np.random.Generator, size: int) -> Spread:
-    """Draw one or two edits, and two to eight reads over which they are spread evenly."""
-    hops = 1 if rng.random() < 0.25 else 2
-    return even(int(rng.integers(2, 9)), _frame(rng, hops, size), hops)
-
-
-_EVEN = even(3, _FRAME)
-
-CONTROLS_EVEN = (
-    Control("one entity twice", FRAMES_SPREAD, partial(_built, replace(_EVEN, entities=_TWICE))),
-    Control("edits where their facts are", EDITS, partial(_built, _EVEN, edits=_EVEN.facts)),
-    Control("facts spread as evenly", FACTS, partial(_built, _EVEN, facts=_EVEN.edits)),
-)
-
-COMPUTE_EVEN = (border,)
 COMPUTE = (threshold, strength_needed, window)
 COMPUTE_PERTURBED = (safe_threshold,)
 
 THEOREM: Theorem[Prompt, LinearChain] = Theorem.of(
-    __name__, scale=lambda case: float(np.prod([1 + 2 * abs(c) for c in case.coefficients]))
+    __name__, scale=lambda case: float(np.prod(1 + 2 * np.abs(case.coefficients)))
 )
 
 PERTURBED: Theorem[Disturbed, Crowd] = Theorem.of(
@@ -1022,24 +954,13 @@ ORDER: Theorem[Interacting, LinearChain] = Theorem.of(
     __name__,
     "composition order",
     "_order",
+    attain=lambda case: attain(case.prompt),
+    rival=lambda case, rng: rival(case.prompt, rng),
     # what may cancel between subsets
-    scale=lambda case: math.prod(2 + 2 * abs(c) for c in case.prompt.coefficients),
+    scale=lambda case: float(np.prod(2 + 2 * np.abs(case.prompt.coefficients))),
     condition=lambda case: condition(case.prompt),
 )
 
 SPREAD: Theorem[Spread, Stream] = Theorem.of(__name__, "spread region", "_spread")
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    PERTURBED,
-    ORDER,
-    SPREAD,
-    SPREAD.clause(
-        "even edits",
-        "_even",
-        bound=lambda case: border(case.edits.shape[1], case.hops),
-        attain=attain_spread,
-        rival=rival_spread,
-        scale=lambda _: 10.0,
-        condition=condition_spread,
-    ),
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (PERTURBED, ORDER, SPREAD)

@@ -39,7 +39,7 @@ sweep stops paying: compare before use.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -90,9 +90,13 @@ def product_of(layers: Iterable[Array]) -> Array:
     return reduce(lambda done, layer: layer @ done, layers)
 
 
+def adapted(weights: tuple[Array, ...], updates: Sequence[LowRank]) -> list[Array]:
+    """Return the layers with their updates added, first layer first."""
+    return [weight + low.dense() for weight, low in zip(weights, updates, strict=True)]
+
+
 def _error(weights: tuple[Array, ...], updates: tuple[LowRank, ...], goal: Array) -> float:
-    adapted = tuple(w + low.dense() for w, low in zip(weights, updates, strict=True))
-    return norm(product_of(adapted) - goal)
+    return norm(product_of(adapted(weights, updates)) - goal)
 
 
 def simple_factors(low: LowRank) -> list[tuple[Array, Array]]:
@@ -229,8 +233,8 @@ def growth(weights: tuple[Array, ...], updates: tuple[LowRank, ...]) -> float:
     The unit is one machine epsilon.
     """
     total, before = 0.0, products_after(weights)[-1]
-    for weight, after, low in zip(weights, products_after(weights), updates, strict=True):
-        layer = weight + low.dense()
+    pairs = zip(adapted(weights, updates), products_after(weights), strict=True)
+    for layer, after in pairs:
         # an error made in this layer passes through all layers after it
         total += norm(after) * norm(layer) * norm(before)
         before = layer @ before

@@ -62,7 +62,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import LowRank, array_namespace, gaussian
-from loratheory.theorems._arrays import eye, perturb
+from loratheory.theorems._arrays import eye, harmonic_frame, perturb
 from loratheory.theorems._theorem import Control, Theorem
 
 SENSE = "upper"
@@ -113,10 +113,7 @@ def circle(answers: Sequence[int], tokens: int) -> LowRank:
 
 def simplex(tokens: int) -> LowRank:
     """Return the Gram matrix of `tokens` unit vectors at equal angles, of rank ``tokens - 1``."""
-    k = np.arange(1, tokens)[:, None]
-    # Helmert's rows: k ones and then -k, orthogonal to each other and to the vector of ones.
-    rows = (np.arange(tokens) < k) - 1.0 * k * (np.arange(tokens) == k)
-    corners = rows / np.sqrt(k * (k + 1)) * np.sqrt(tokens / (tokens - 1))
+    corners = harmonic_frame(tokens, tokens - 1)
     return LowRank(corners.T, corners)
 
 

@@ -40,9 +40,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from loratheory.lowrank import Array, LowRank, array_namespace, gaussian, with_spectrum
-from loratheory.theorems._arrays import condition_number, disturb, largest, norm, spectral_norm
+from loratheory.theorems._arrays import (
+    condition_number,
+    disturb,
+    fit_alternating,
+    largest,
+    norm,
+    spectral_norm,
+)
 from loratheory.theorems._theorem import Control, Theorem
-from loratheory.theorems.expressiveness._steering import product_of, steer
+from loratheory.theorems.expressiveness._steering import adapted, product_of, steer
 
 SENSE = "lower"
 SOURCE = "Zeng and Lee (2024); attainment without their second condition: own"
@@ -100,8 +107,7 @@ def attain(case: Case) -> Updates:
 
 def measure(case: Case, updates: Updates) -> float:
     """Return the spectral norm of the adapted network's product less the target."""
-    adapted = (w + low.dense() for w, low in zip(case.weights, updates, strict=True))
-    return spectral_norm(product_of(adapted) - case.target)
+    return spectral_norm(product_of(adapted(case.weights, updates)) - case.target)
 
 
 def scale(case: Case) -> float:
@@ -122,21 +128,15 @@ def rival(case: Case, rng: np.random.Generator) -> Updates:
 
 
 def adversary(case: Case, rng: np.random.Generator) -> Updates:
-    """Return updates that least squares fits in turn to one factor of one layer."""
-    r, updates = case.rank, []
-    for weight in case.weights:
-        start = rng.standard_normal((len(weight), r))
-        updates.append(LowRank(start, np.zeros((r, len(weight.T)))))
-    for index in list(range(len(updates))) * (8 if r else 0):
-        layers = [w + low.dense() for w, low in zip(case.weights, updates, strict=True)]
+    """Return updates that alternating least squares fits to one layer after the other."""
+    updates = [LowRank(w[:, :0], w[:0]) for w in case.weights]
+    for index in list(range(len(updates))) * 4:
+        layers = adapted(case.weights, updates)
         before = product_of((np.eye(len(layers[0].T)), *layers[:index]))
         after = product_of((np.eye(len(layers[index])), *layers[index + 1 :]))
-        wanted = (case.target - after @ case.weights[index] @ before).ravel()
-        # The product is linear in one factor of one layer: vec(A X B) = (A kron B') vec X.
-        down = np.linalg.lstsq(np.kron(after @ updates[index].up, before.T), wanted, rcond=None)[0]
-        reads = down.reshape(r, -1) @ before
-        up = np.linalg.lstsq(np.kron(after, reads.T), wanted, rcond=None)[0]
-        updates[index] = LowRank(up.reshape(-1, r), down.reshape(r, -1))
+        # what the product lacks when this layer is as it was
+        wanted = case.target - after @ case.weights[index] @ before
+        updates[index] = fit_alternating(rng, wanted, case.rank, reads=before, writes=after)
     return tuple(updates)
 
 

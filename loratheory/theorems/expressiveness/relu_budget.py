@@ -63,11 +63,8 @@ at least (Eckart, Young, Mirsky). If none is, J is a linear network and ``thm:de
 :math:`\|J - T\|_2` by :math:`\sigma_{RL+1}(E)`. A target :math:`\mathrm{ReLU}(Tx + t)` has the
 Jacobian T where its outputs are active. :math:`\square`
 
-**Corollary (kinks do not help).** If T's least singular value is at least the (RL+1)st of T less
-the frozen product and the frozen D × D weights are invertible, some updates of rank at most R with
-biases that keep all units active meet the ReLU network's floor.
-
-They are those of ``thm:relu-budget``, at any input in its ball.
+*Sharp:* if :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and the weights are invertible, the updates and
+biases of ``thm:relu-budget`` meet the bound at any input in its ball.
 
 **What it tells someone who merges adapters.** Biases and kinks do not save rank for a target that
 loses no direction: a merge of k adapters has at most rank kR a layer, and what needs more is out of
@@ -93,6 +90,7 @@ from loratheory.shapes import Float
 from loratheory.theorems._arrays import eye, largest, norm, spectral_norm
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.theorems.expressiveness import depth_budget
+from loratheory.theorems.expressiveness._steering import adapted
 
 SENSE = "upper"
 SOURCE = "Zeng and Lee (2024); any invertible weights, sharp constant: own"
@@ -139,7 +137,7 @@ class Case:
 
     def layers(self, updates: tuple[LowRank, ...]) -> list[Array]:
         """Return the frozen layers with updates added, first layer first."""
-        return [w + low.dense() for w, low in zip(self.network.weights, updates, strict=True)]
+        return adapted(self.network.weights, updates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,11 +268,10 @@ CONTROLS = (
 SENSE_NECESSITY = "lower"
 SOURCE_NECESSITY = "own; rests on Eckart, Young and Mirsky"
 USES_NECESSITY = ("thm:depth-budget", "thm:relu-budget")
-UNSEEN_NECESSITY = "met for certain only in the cases of its clause thm:kinks-do-not-help"
+UNSEEN_NECESSITY = "met for certain only where a dead unit costs more than the rank does"
 
 RANK = "rank(update) <= R at every layer"
 SQUARE = "frozen weights as square as the target"
-REGULAR = "a target whose least singular value is at least the one that the rank leaves"
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,27 +283,21 @@ class Kinked:
     input: Float[Array, " d"]
 
 
-def _sigmas(case: depth_budget.Case) -> tuple[float, float]:
-    """Return σ_D(T) and σ_{RL+1}(E), the two numbers of the statement."""
-    sigma = array_namespace(case.target).linalg.svdvals(case.target)
-    return float(sigma[-1]), depth_budget.bound(case)
-
-
 def bound_necessity(case: depth_budget.Case) -> float:
     """Return min(σ_D(T), σ_{RL+1}(E)): what a dead unit costs, or what the rank does."""
-    return min(_sigmas(case))
+    sigma = array_namespace(case.target).linalg.svdvals(case.target)
+    return min(float(sigma[-1]), depth_budget.bound(case))
 
 
 def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
     """Return ‖J − T‖₂, J being the adapted network's Jacobian at the trial's input."""
     xp, state = array_namespace(trial.input), trial.input
     product = eye(state, state.shape[0])
-    layers = zip(case.weights, trial.updates, trial.biases, strict=True)
-    for weight, low, bias in layers:
-        before = (weight + low.dense()) @ state + bias
+    for layer, bias in zip(adapted(case.weights, trial.updates), trial.biases, strict=True):
+        before = layer @ state + bias
         # a dead unit has slope 0: its row of the Jacobian vanishes
         alive = xp.astype(before > 0, state.dtype)
-        product = alive[:, None] * ((weight + low.dense()) @ product)
+        product = alive[:, None] * (layer @ product)
         state = alive * before
     return spectral_norm(product - case.target)
 
@@ -314,9 +305,9 @@ def measure_necessity(case: depth_budget.Case, trial: Kinked) -> float:
 def _realised(case: depth_budget.Case, updates: tuple[LowRank, ...], pattern: Array) -> Kinked:
     """Return a trial with biases such that at input 0 just the units of `pattern` are active."""
     state, biases = np.zeros(case.weights[0].shape[1]), []
-    for weight, low, row in zip(case.weights, updates, pattern, strict=True):
+    for layer, row in zip(adapted(case.weights, updates), pattern, strict=True):
         # each bias puts its unit one above or one below its kink
-        biases.append(np.where(row, 1.0, -1.0) - (weight + low.dense()) @ state)
+        biases.append(np.where(row, 1.0, -1.0) - layer @ state)
         state = np.where(row, 1.0, 0.0)
     return Kinked(updates, tuple(biases), np.zeros(case.weights[0].shape[1]))
 
@@ -342,13 +333,9 @@ def adversary_necessity(case: depth_budget.Case, rng: np.random.Generator) -> Ki
     return _realised(case, depth_budget.adversary(masked, rng), pattern)
 
 
-def _square(case: depth_budget.Case, _: Kinked | None = None) -> bool:
-    return all(weight.shape == case.target.shape for weight in case.weights)
-
-
 ASSUMPTIONS_NECESSITY = {
     RANK: lambda case, trial: all(low.width <= case.rank for low in trial.updates),
-    SQUARE: _square,
+    SQUARE: lambda case, _: all(w.shape == case.target.shape for w in case.weights),
 }
 
 _ALL = np.ones((2, 2), bool)
@@ -374,62 +361,10 @@ CONTROLS_NECESSITY = (
 )
 
 
-# Where the floor is met
-
-
-def draw_regular(rng: np.random.Generator, size: int) -> depth_budget.Case:
-    """Draw a network and a target with σ_D(T) at least σ_{RL+1}(E)."""
-    case = depth_budget.draw(rng, size)
-    return case if _regular(case) else draw_regular(rng, size)
-
-
-def attain_regular(case: depth_budget.Case) -> Kinked:
-    """Return the linear network's best updates with biases that keep every unit active."""
-    best = attain(Case(case, 1.0))
-    return Kinked(best.updates, best.biases, 0 * best.input)  # the middle, far from kinks
-
-
-def _regular(case: depth_budget.Case, _: Kinked | None = None) -> bool:
-    least, left = _sigmas(case)
-    return left <= least
-
-
-def _lost() -> tuple[depth_budget.Case, Kinked]:
-    # diag(1, 0) from the identity at no rank: the floor is 0, and a dead unit meets it.
-    case = depth_budget.Case((_ONE, _ONE), np.diag([1.0, 0.0]), 0)
-    return case, _realised(case, (_NONE, _NONE), _ALL)
-
-
-def _dead() -> tuple[depth_budget.Case, Kinked]:
-    case = depth_budget.Case((0 * _ONE, _ONE), np.diag([3.0, 2.0]), 1)
-    return case, _realised(case, (LowRank(3 * _ONE[:, :1], _ONE[:1]), _NONE), _ALL)
-
-
-def condition_regular(case: depth_budget.Case) -> float:
-    """Return by how much the linear construction amplifies rounding, or 1 where there is none."""
-    return depth_budget.condition(case) if _square(case) else 1.0
-
-
-ASSUMPTIONS_REGULAR = {
-    **ASSUMPTIONS_NECESSITY,
-    REGULAR: _regular,
-    depth_budget.INVERTIBLE: depth_budget.ASSUMPTIONS[depth_budget.INVERTIBLE],
-}
-
-CONTROLS_REGULAR = (
-    *CONTROLS_NECESSITY,
-    Control("a target that loses a direction", REGULAR, _lost, fails="tight"),
-    Control("a layer frozen at zero", depth_budget.INVERTIBLE, _dead, fails="tight"),
-)
-
-
 THEOREM: Theorem[Case, Trial] = Theorem.of(__name__)
 
 NECESSITY: Theorem[depth_budget.Case, Kinked] = Theorem.of(
     __name__, "relu necessity", "_necessity", draw=depth_budget.draw, scale=depth_budget.scale
 )
 
-CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    NECESSITY,
-    NECESSITY.clause("kinks do not help", "_regular"),
-)
+CLAUSES: tuple[Theorem[Any, Any], ...] = (NECESSITY,)

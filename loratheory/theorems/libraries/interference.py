@@ -116,42 +116,6 @@ their angles instead (``thm:interference-angle``). The tail is a bound: in wide 
 References
 ----------
 Moments: Muirhead (1982), section 1.5.
-
-============================================================
-
-Sum capacity: how many foreign adapters a sum holds on white inputs, and not one more.
-
-**Statement.** On white normal inputs of mean squared length 1 in width n foreign adapters of a sum
-overturn a fixed margin γ > 0 between two tokens with probability exactly Q(γ√n/‖w‖), w the sum over
-these adapters of the difference of their rows for the two, Q the upper tail of the standard normal
-law.
-
-Let x be normal with covariance :math:`I/n` and let a token lead another by the margin
-:math:`\gamma` before foreign adapters :math:`\Delta_j` are added. Their sum moves the difference of
-the two logits by :math:`\langle w, x\rangle`, where :math:`w = \sum_j w_j` and :math:`w_j` is the
-difference of the two tokens' rows (of the output map times :math:`\Delta_j`). Then
-
-.. math:: \Pr(\gamma + \langle w, x \rangle < 0) = Q\bigl(\gamma \sqrt n / \|w\|\bigr), \qquad
-    Q(z) = \Pr(N(0, 1) > z).
-
-So :math:`K - 1 \le n` foreign adapters with rows of length :math:`\sigma` at right angles overturn
-it with probability at most :math:`\delta < \frac12` iff :math:`K - 1 \le n (\gamma / \sigma z)^2`,
-:math:`Q(z) = \delta`.
-
-**Proof.** :math:`\langle w, x\rangle` is normal with variance :math:`\|w\|^2/n`. For rows of length
-:math:`\sigma` at right angles :math:`\|w\|^2 = (K - 1) \sigma^2`, and Q decreases.
-:math:`\square`
-
-**What it tells someone who merges adapters.** On white inputs no sharper analysis lets a sum hold
-many more adapters, unless their rows are turned against each other: interference is a matter of the
-summed row, not of norms. It is the converse of ``thm:random-interference``, whose union bound says
-how many a sum holds *at least*: for one competing token the two differ by the factor :math:`2
-\ln(1/\delta)/z^2` alone, 2.2 at δ = .05.
-
-**What it does not say.** At most n rows are at right angles; rows in independent random directions,
-of any number, have the same :math:`\|w\|^2` in the mean. With several competing tokens the
-probability is at least the largest of theirs and at most their sum. Inputs of trained models are
-not white.
 """
 
 import math
@@ -161,7 +125,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from loratheory.lowrank import Array, LowRank, array_namespace, largest_cosine, orthonormal, project
 from loratheory.shapes import Float
@@ -176,7 +139,7 @@ from loratheory.theorems._arrays import (
     read_outside,
     share_true,
 )
-from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal, unit_vectors
+from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, unit_vectors
 from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
 SENSE = "upper"
@@ -445,7 +408,7 @@ CONTROLS_PACKING = (
 SENSE_RANDOM = "upper"
 SOURCE_RANDOM = "own"
 USES_RANDOM = ("thm:averaging-survival",)
-UNSEEN_RANDOM = "a Chernoff bound is never met: thm:sum-capacity is an exact law"
+UNSEEN_RANDOM = "a Chernoff bound is never met"
 
 MARGINS = "an edit with a positive margin over each other token"
 UNIT = "a key of unit length"
@@ -561,110 +524,8 @@ CONTROLS_RANDOM = (
 )
 
 
-# Adapters at right angles, summed
-
-SENSE_SUM = "equal"
-SOURCE_SUM = "own"
-USES_SUM = ("thm:random-interference",)
-
-WHITE = "white normal inputs of mean squared length 1"
-
-
-@dataclass(frozen=True, eq=False)
-class Summed:
-    """For each foreign adapter its row of one token minus its row of another; the margin."""
-
-    rows: Float[Array, "k n"]
-    margin: float
-    trials: int = 4000
-
-    @cached_property
-    def length(self) -> float:
-        """Norm of the sum of the rows."""
-        return norm(array_namespace(self.rows).sum(self.rows, axis=0))
-
-
-def failure(length: float, width: int, margin: float) -> float:
-    """Return Q(γ√n/‖w‖), how often a summed row w of norm `length` overturns the margin γ."""
-    return float(ndtr(-margin * width**0.5 / length)) if length else 0.0
-
-
-def largest_sum(width: int, margin: float, size: float, failure: float) -> int:
-    """Return how many foreign adapters with orthogonal rows of norm `size` may be summed.
-
-    More overturn the margin with a probability above `failure`, which is below ½.
-    """
-    return min(width, int(width * (margin / size / float(ndtri(failure))) ** 2 + 1e-9))
-
-
-def draw_sum(rng: np.random.Generator, size: int) -> Summed:
-    """Draw rows that are orthogonal, alike or nearly cancel, and a margin near what they add."""
-    n, k, kind = rng.integers((1, 1, 0), (size + 1, size + 1, 3)).tolist()
-    magnitude = 10.0 ** int(rng.integers(-6, 7))
-    rows = rng.standard_normal((k, n))
-    if kind == 0 and k <= n:
-        rows = orthonormal(rng, n, k).T
-    elif kind == 1:
-        # rows that nearly cancel: their number says nothing, their sum all
-        rows = rows - 0.9 * np.mean(rows, axis=0)
-    length = float(np.linalg.norm(np.sum(rows, axis=0)))
-    return Summed(magnitude * rows, magnitude * length / n**0.5 * float(rng.uniform(0.1, 2.5)))
-
-
-def bound_sum(case: Summed) -> float:
-    """Return Q(γ√n/‖w‖), the probability that the case's rows overturn its margin."""
-    return failure(case.length, int(case.rows.shape[1]), case.margin)
-
-
-def measure_sum(case: Summed, inputs: Float[Array, "t n"]) -> float:
-    """Return the share of inputs at which the foreign adapters overturn the margin."""
-    moved = 0 * inputs[:, 0]
-    # the adapters' outputs simply add up on every input
-    for j in range(case.rows.shape[0]):
-        moved = moved + inputs @ case.rows[j, :]
-    return share_true(moved + case.margin < 0)
-
-
-noise_sum = allow_for_sampling(bound_sum)
-
-
-def rival_sum(case: Summed, rng: np.random.Generator) -> Float[Array, "t n"]:
-    """Return fresh white normal inputs of mean squared length 1."""
-    n = case.rows.shape[1]
-    return rng.standard_normal((case.trials, n)) / n**0.5
-
-
-def _white(_: Summed, inputs: Float[Array, "t n"]) -> bool:
-    # second moments within ten standard errors of the identity over n, and fourth ones
-    trials, n = inputs.shape
-    one = eye(inputs, n)
-    off = (n * (inputs.T @ inputs) / trials - one) / (1 + one) ** 0.5
-    return largest(off) <= SIGMAS * trials**-0.5 and standard_normal(n**0.5 * inputs)
-
-
-ASSUMPTIONS_SUM = {WHITE: _white}
-
-
-def _along(stretch: float) -> tuple[Summed, Float[Array, "t n"]]:
-    case = Summed(np.eye(4)[:2], 1.0)
-    axis = np.array([stretch, stretch, 1.0, 1.0])
-    return case, rival_sum(case, np.random.default_rng(0)) * axis
-
-
-def _signs() -> tuple[Summed, Float[Array, "t n"]]:
-    case = Summed(np.ones((1, 1)), 0.5)
-    return case, np.random.default_rng(0).choice([-1.0, 1.0], (case.trials, 1))
-
-
-CONTROLS_SUM = (
-    Control("inputs that favour what the adapters read", WHITE, partial(_along, 2.0)),
-    Control("white inputs that are plus or minus one", WHITE, _signs),
-)
-
-
 COMPUTE_PACKING = (least_overlap,)
 COMPUTE_RANDOM = (energy, largest_library)
-COMPUTE_SUM = (failure, largest_sum)
 
 THEOREM: Theorem[Case, Answer] = Theorem.of(
     __name__, "interference angle", scale=lambda case: case.second.spectral_norm
@@ -675,5 +536,4 @@ PACKING: Theorem[Packed, Library] = Theorem.of(__name__, "packing floor", "_pack
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     PACKING,
     Theorem.of(__name__, "random interference", "_random"),
-    Theorem.of(__name__, "sum capacity", "_sum"),
 )

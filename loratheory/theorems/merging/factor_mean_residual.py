@@ -36,10 +36,11 @@ Singhal et al. (FedEx-LoRA), arXiv:2410.09432; Wang et al. (FLoRA), arXiv:2409.0
 
 import math
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
 
-from loratheory.lowrank import LowRank, gaussian, total, truncate
+from loratheory.lowrank import Array, LowRank, gaussian, total, truncate
 from loratheory.theorems._arrays import fit_alternating, norm, perturb
 from loratheory.theorems._theorem import Control, Theorem
 
@@ -58,19 +59,16 @@ class Case:
     weights: tuple[float, ...]
     rank: int
 
-    def __post_init__(self) -> None:
-        """Raise ValueError if shapes or widths differ or if weights and adapters do not match."""
-        shapes = {(low.shape, low.width) for low in self.adapters}
-        if len(shapes) != 1 or len(self.weights) != len(self.adapters):
-            given = f"adapters of (shape, width) {sorted(shapes)}, {len(self.weights)} weights"
-            message = f"{given}: give adapters whose shapes and widths agree, one weight each"
-            raise ValueError(message)
+    @property
+    def factors(self) -> tuple[list[Array], list[Array]]:
+        """The adapters' `up` factors and their `down` factors."""
+        return [low.up for low in self.adapters], [low.down for low in self.adapters]
 
 
 def factor_mean(case: Case) -> LowRank:
     """Return the adapter whose two factors are the weighted means of the adapters' factors."""
-    weighted = list(zip(case.weights, case.adapters, strict=True))
-    return LowRank(sum(w * a.up for w, a in weighted), sum(w * a.down for w, a in weighted))
+    up, down = (sum(map(mul, case.weights, factors)) for factors in case.factors)
+    return LowRank(up, down)
 
 
 def residual(case: Case) -> LowRank:
@@ -119,8 +117,7 @@ def measure(case: Case, correction: LowRank) -> float:
 def scale(case: Case) -> float:
     """Return a bound of the squared norms that are compared, the unit of rounding errors."""
     heavy = sum(map(abs, case.weights))
-    up = max(norm(low.up) for low in case.adapters)
-    down = max(norm(low.down) for low in case.adapters)
+    up, down = (max(map(norm, factors)) for factors in case.factors)
     return (heavy * (1 + heavy) * up * down) ** 2
 
 
@@ -131,8 +128,7 @@ def rival(case: Case, rng: np.random.Generator) -> LowRank:
 
 def adversary(case: Case, rng: np.random.Generator) -> LowRank:
     """Return a rank-q fit of C by alternating least squares, which takes no singular values."""
-    ups = np.stack([low.up for low in case.adapters])
-    downs = np.stack([low.down for low in case.adapters])
+    ups, downs = map(np.stack, case.factors)
     # the residual in dense arrays: the fit shares no code with the bound
     mean = np.tensordot(case.weights, ups, 1) @ np.tensordot(case.weights, downs, 1)
     return fit_alternating(rng, np.tensordot(case.weights, ups @ downs, 1) - mean, case.rank)

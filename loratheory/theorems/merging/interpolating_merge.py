@@ -31,48 +31,14 @@ one matrix does what every adapter does on its own inputs. Use `interpolate`; it
 the ranks, and its size tells how oblique the adapters are.
 
 **What it does not say.** It removes interference on inputs inside the row spaces, for each adapter
-alone; outside them see ``thm:interpolation-price``. The rule is old under other names
-(``thm:merge-collapse``).
+alone; outside them see ``thm:interpolation-price``. The rule is old under other names: RegMean on
+any data whose inputs of each adapter span just its row space, with Gram matrices :math:`G_j`, is
+the same matrix, :math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+ = \Delta^*`, if the row spaces are
+independent.
 
 References
 ----------
-Penrose (1956).
-
-============================================================
-
-Merge collapse: inside independent row spaces RegMean and its relatives are one merge.
-
-**Statement.** If the adapters' row spaces are independent, RegMean without shrinkage gives the
-interpolating merge on any data whose inputs of each adapter span just its row space, as does
-WUDI-Merging's fixed point of least norm.
-
-Let the row spaces :math:`S_1, \dots, S_K` of :math:`\Delta_1, \dots, \Delta_K` be independent. For
-**any** Gram matrices :math:`G_j \succeq 0` with range :math:`S_j`,
-
-.. math::
-    \Bigl(\sum_j \Delta_j G_j\Bigr) \Bigl(\sum_j G_j\Bigr)^+ = \Delta^*,
-
-the interpolating merge (``thm:interpolating-merge``). So RegMean with whatever data that span the
-row spaces, in whatever proportions, its data-free variants, and the fixed point of least norm of
-WUDI-Merging (:math:`G_j` a multiple of :math:`\Delta_j^\top \Delta_j`) are one and the same matrix.
-
-**Proof.** Write :math:`G_j = L_j L_j^\top` and :math:`L = [L_1 \dots L_K]`; the left side is
-:math:`[\Delta_1 L_1 \dots \Delta_K L_K] L^+`. With :math:`L_j = Q_j H_j`, :math:`H_j` of full row
-rank, :math:`L = F H` for the block diagonal :math:`H` of full row rank and the frame :math:`F` of
-full column rank, so :math:`L^+ = H^+ F^+` and :math:`H H^+ = 1`: what is left is :math:`[\Delta_1
-Q_1 \dots \Delta_K Q_K] F^+ = \Delta^*`. :math:`\square`
-
-**What it tells someone who merges adapters.** Where row spaces are independent, choosing between
-RegMean, its data-free variants and WUDI-Merging matters only through inputs that leave them:
-inside, all are the interpolating merge.
-
-**What it does not say.** Data that leave the row spaces, as real activations do, or do not fill
-them make the rules differ again; so do row spaces that meet with different answers, RegMean's
-published shrinking of off-diagonal entries, and WUDI run for a finite time.
-
-References
-----------
-RegMean (arXiv 2212.09849); WUDI-Merging (arXiv 2503.08099).
+Penrose (1956); RegMean (arXiv 2212.09849).
 
 ============================================================
 
@@ -119,7 +85,6 @@ from loratheory.adapters import MERGE_METHODS, Options
 from loratheory.lowrank import Array, LowRank, array_namespace, count_above, orthonormal, project
 from loratheory.shapes import Float
 from loratheory.theorems._arrays import add_outside, condition_on_span, norm, read_outside
-from loratheory.theorems._sampling import unit_vectors
 from loratheory.theorems._theorem import SAFETY, Control, Theorem
 
 DEPENDENT = 1e-8  # a direction this weak in a frame of unit columns is taken to be shared
@@ -256,127 +221,13 @@ def _mean() -> tuple[Case, LowRank]:
 CONTROLS = (Control("the mean, which does half of each", EXACT, _mean),)
 
 
-# RegMean and its relatives on data inside the row spaces
-
-SENSE_COLLAPSE = "equal"
-SOURCE_COLLAPSE = "own; the rules: arXiv 2212.09849 and 2503.08099"
-USES_COLLAPSE = ("thm:interpolating-merge",)
-
-INDEPENDENT = "independent row spaces"
-RANGE = "Gram matrices whose ranges are the row spaces"
-SPREAD = 300.0  # the largest condition number of all adapters' data together
-
-Data = tuple[Array, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """Adapters, an input, and the direction along which the merge's output is compared."""
-
-    updates: tuple[LowRank, ...]
-    query: Float[Array, " n"]
-    direction: Float[Array, " m"]
-
-
-def draw_collapse(rng: np.random.Generator, size: int) -> Compared:
-    """Draw adapters with independent row spaces and two random unit vectors."""
-    updates = library(rng, size)
-    m, n = updates[0].shape
-    return Compared(updates, unit_vectors(rng, n), unit_vectors(rng, m))
-
-
-def bound_collapse(case: Compared) -> float:
-    """Return ⟨direction, Δ* query⟩, Δ* being computed from the row spaces without data."""
-    return float(case.direction @ answer(case.updates, case.query))
-
-
-def attain_collapse(case: Compared) -> Data:
-    """Return an orthonormal basis of each row space as data, whose Gram matrix is the projector."""
-    return tuple(low.row_space() for low in case.updates)
-
-
-def measure_collapse(case: Compared, data: Data) -> float:
-    """Return ⟨direction, M query⟩ for RegMean's merge M on these data, (n, t) for each adapter.
-
-    M is fitted by least squares to each adapter's outputs on its own data.
-    """
-    xp = array_namespace(case.query)
-    inputs = xp.concat(list(data), axis=1)
-    # each adapter is fitted on its own data alone
-    outputs = xp.concat([low @ x for low, x in zip(case.updates, data, strict=True)], axis=1)
-    return float((case.direction @ outputs) @ (xp.linalg.pinv(inputs, rtol=1e-8) @ case.query))
-
-
-def scale_collapse(case: Compared) -> float:
-    """Return the norms of answers, query and direction multiplied, the unit of rounding errors."""
-    return norm(images(case.updates)) * norm(case.query) * norm(case.direction)
-
-
-def condition_collapse(case: Compared) -> float:
-    """Return the frame's condition number times the larger of itself and 300, the data's limit."""
-    ill = condition_on_span(frame(case.updates), DEPENDENT)
-    return ill * max(ill, SPREAD)
-
-
-def rival_collapse(case: Compared, rng: np.random.Generator) -> Data:
-    """Draw data that span each row space unevenly, or the updates' rows, as WUDI-Merging uses."""
-    if rng.random() < 0.3:
-        return tuple(low.dense().T / float(np.linalg.norm(low.up)) for low in case.updates)
-    data = []
-    for basis in attain_collapse(case):
-        r = basis.shape[1]
-        # uneven data, of any number: the merge must not depend on them
-        sizes = 10.0 ** (rng.uniform(-1, 0, r) - float(rng.random()))
-        data.append((basis * sizes) @ orthonormal(rng, r + int(rng.integers(0, 9)), r).T)
-    return tuple(data)
-
-
-def _independent(case: "Compared | Leaking", _: Any) -> bool:
-    reads = frame(case.updates)
-    return count_above(array_namespace(reads).linalg.svdvals(reads), DEPENDENT) == reads.shape[1]
-
-
-def _fills(case: Compared, data: Data) -> bool:
-    energies: list[float] = []
-    for low, inputs in zip(case.updates, data, strict=True):
-        basis = low.row_space()
-        inside = basis.T @ inputs
-        if norm(inputs - project(inputs, basis)) > SAFETY * norm(inside):
-            return False
-        # a direction without data counts as 0, also where data are fewer than directions
-        energies += map(float, array_namespace(inputs).linalg.svdvals(inside @ inside.T))
-    # too uneven data would leave it open whether a direction is there
-    return not energies or min(energies) * SPREAD**2 >= max(energies)
-
-
-ASSUMPTIONS_COLLAPSE = {INDEPENDENT: _independent, RANGE: _fills}
-
-
-def _planar(angle: float, outside: float) -> tuple[Compared, Data]:
-    rows = np.array([[1.0, 0.0, 0.0], [np.cos(angle), np.sin(angle), 0.0]])
-    pair = LowRank(np.eye(2)[:, :1], rows[:1]), LowRank(np.eye(2)[:, 1:], rows[1:])
-    data = rows[:1].T, 2 * rows[1:].T + outside * np.eye(3)[:, 2:]
-    return Compared(pair, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0])), data
-
-
-def _one_of_two() -> tuple[Compared, Data]:
-    case = Compared((LowRank(np.eye(2), np.eye(2, 3)),), np.eye(3)[1], np.eye(2)[1])
-    return case, (np.eye(3)[:, :1],)
-
-
-CONTROLS_COLLAPSE = (
-    Control("one row space for two answers", INDEPENDENT, partial(_planar, 0.0, 0.0)),
-    Control("data that leave a row space", RANGE, partial(_planar, 1.0, 1.0)),
-    Control("data on one of two directions", RANGE, _one_of_two),
-)
-
-
 # Inputs that leave the row space of their adapter
 
 SENSE_PRICE = "upper"
 SOURCE_PRICE = "own"
 USES_PRICE = ("thm:interpolating-merge",)
 
+INDEPENDENT = "independent row spaces"
 LEAK = "an input that leaves the row space of its adapter by the leak at most"
 LONGEST = 1e3  # how much longer than its leak a drawn input is
 
@@ -436,6 +287,11 @@ def rival_price(case: Leaking, rng: np.random.Generator) -> Float[Array, " n"]:
     return off + inside
 
 
+def _independent(case: Leaking, _: Array) -> bool:
+    reads = frame(case.updates)
+    return count_above(array_namespace(reads).linalg.svdvals(reads), DEPENDENT) == reads.shape[1]
+
+
 def _leaks(case: Leaking, key: Float[Array, " n"]) -> bool:
     basis = case.updates[case.index].row_space()
     off = key - project(key[:, None], basis)[:, 0]
@@ -460,7 +316,6 @@ CONTROLS_PRICE = (
 THEOREM: Theorem[Case, LowRank] = Theorem.of(__name__)
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
-    Theorem.of(__name__, "merge collapse", "_collapse"),
     Theorem.of(
         __name__,
         "interpolation price",

@@ -49,21 +49,17 @@ answers. For every function g of the input
     \|p\|^2 = \sum_e p_e^2 ,
 
 with equality iff :math:`g(x) = \sum_e p_e(x)\, a_e(x)` at almost every input. Since :math:`(\max
-p)^2 \le \|p\|^2 \le \max p`, this is between half of what the best choice of one adapter leaves
-(``thm:hard-routing``) and all of it. The half holds for answers of any kind: an adapter that is
-drawn by the probabilities p misses, on average, by twice as much as the mixture.
+p)^2 \le \|p\|^2 \le \max p`, this is between half of what the best choice of one adapter leaves and
+all of it. The half holds for answers of any kind: an adapter that is drawn by the probabilities p
+misses, on average, by twice as much as the mixture.
 
 **Proof.** Given x the mean of :math:`\|g - a_e\|^2` is least at the mean :math:`m = \sum_e p_e a_e`
 of the answers, and larger by :math:`\|g - m\|^2` elsewhere; at m it is :math:`\sum_e p_e \|a_e\|^2
 - \|m\|^2 = 1 - \|p\|^2`. :math:`\square`
 
-**Corollary (hard routing).** Where the answers of K adapters to every input are orthonormal, a
-router that answers with one of them, chosen from the input alone, misses the answer of the adapter
-that the input belongs to, in mean square, by at least 2(1 − E max p), p the probabilities of the
-adapters given the input; to choose the most probable one misses it by no more.
-
-A wrong adapter misses by :math:`\|a_f - a_e\|^2 = 2`, and the chosen one is wrong with probability
-at least :math:`1 - \max p`.
+*One adapter.* A router that answers with one of them misses by :math:`\|a_f - a_e\|^2 = 2` where it
+is wrong, so by at least :math:`2 (1 - E \max p)` in mean square, and by just that if it chooses the
+most probable one.
 
 **What it tells someone who merges adapters.** Mixing adapters by their probabilities saves at most
 half of the squared error of choosing one: half where answers at right angles are equally likely,
@@ -105,14 +101,9 @@ others, each as often. *Adapters:* the bound holds at the router's own error
 :math:`\delta = 1 - P`, whatever it is, and :math:`h \le \ln 2` and :math:`\ln(K - 1) \le \ln K`.
 :math:`\square`
 
-**Corollary (scattered inputs).** Inputs that scatter normally, with unit variance in every
-direction, about equally likely keys carry at most ½ ln det(I + C) nats about whose they are, C the
-covariance of the keys.
-
-The entropy of x is at most that of a normal law with its covariance, :math:`I + C` (the normal law
-has the largest), and given e it is that of a normal law with covariance I. At equal length s and
-cosine :math:`\rho` this is :math:`\frac{K-1}{2} \ln(1 + s^2(1-\rho)/K) \le s^2(1 - \rho)/2`: no
-router is right with probability P among more than :math:`(2 e^{s^2(1-\rho)/2})^{1/P}` adapters.
+*Normal inputs.* Inputs that scatter normally with unit variance about keys of covariance C carry at
+most :math:`\tfrac12 \ln\det(I + C)` nats: their entropy is at most that of a normal law with their
+covariance, :math:`I + C`. For equally likely keys of length s this is at most :math:`s^2/2`.
 
 **What it tells someone who merges adapters.** For a router to be right as often, with probability
 P, among twice as many adapters, the least that inputs must say of them grows by about P ln 2 nats,
@@ -138,13 +129,12 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss
 from scipy.integrate import quad
-from scipy.special import ndtr, ndtri, xlogy
+from scipy.special import ndtr, xlogy
 
 from loratheory.lowrank import Array, array_namespace, device, orthonormal
 from loratheory.shapes import Float
-from loratheory.theorems._arrays import beside, eye, is_orthonormal, largest, share_true, sum_to_one
+from loratheory.theorems._arrays import eye, is_orthonormal, largest, share_true, sum_to_one
 from loratheory.theorems._sampling import SIGMAS, allow_for_sampling, standard_normal
 from loratheory.theorems._theorem import SAFETY, Control, Theorem, spoil
 
@@ -274,7 +264,6 @@ SOURCE_SOFT = "the projection theorem; own form"
 
 ANSWERS = "answers of the adapters to each input that are orthonormal"
 LAW_SOFT = "probabilities of at least 0 that sum to one"
-ONE = "a router that answers with one adapter"
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,52 +361,6 @@ CONTROLS_SOFT = (
 )
 
 
-# One adapter
-
-
-def attain_hard(case: Mixing) -> Array:
-    """Return the output of the most probable adapter for each input."""
-    xp = array_namespace(case.joint)
-    # a one-hot mixture: the most probable adapter alone
-    chosen = xp.argmax(case.joint, axis=1)
-    return case.mixed(xp.take(eye(case.joint, case.joint.shape[1]), chosen, axis=0))
-
-
-def rival_hard(case: Mixing, rng: np.random.Generator) -> Array:
-    """Choose one adapter for each input: any, or the most probable except at some inputs."""
-    (x, k), given = case.joint.shape, attain_hard(case)
-    any_one = case.mixed(np.eye(k)[rng.integers(0, k, x)])
-    but = rng.random(x) < 0.5 if rng.random() < 0.5 else np.arange(x) == rng.integers(x)
-    return np.where(but[:, None], any_one, given)
-
-
-def adversary_hard(case: Mixing, _: np.random.Generator) -> Array:
-    """Return for each input the adapter's output that errs least, found by trying all."""
-    given = np.zeros(case.answers.shape[:2])
-    for x, (weight, answers) in enumerate(zip(case.joint, case.answers, strict=True)):
-        gaps = answers[:, None, :] - answers[:, :, None]
-        # the adapters' mean squared distance from each answer
-        given[x] = answers[:, np.argmin(np.sum(gaps**2, axis=0) @ weight)]
-    return given
-
-
-def _one(case: Mixing, given: Array) -> bool:
-    xp = array_namespace(given)
-    off = xp.max(xp.abs(given[:, :, None] - case.answers), axis=1)
-    return bool(xp.all(xp.min(off, axis=1) <= SAFETY))
-
-
-def bound_hard(case: Mixing) -> float:
-    """Return 2 (1 − E max p), twice the probability that the likeliest adapter is the wrong one."""
-    xp = array_namespace(case.joint)
-    return max(0.0, 2 - 2 * float(xp.sum(xp.max(case.joint, axis=1))))
-
-
-ASSUMPTIONS_HARD = {**ASSUMPTIONS_SOFT, ONE: _one}
-
-CONTROLS_HARD = (*CONTROLS_SOFT, Control("a mixture", ONE, lambda: (EVEN, attain_soft(EVEN))))
-
-
 # What inputs must say of their adapter
 
 SENSE_INFORMATION = "lower"
@@ -426,7 +369,6 @@ SOURCE_INFORMATION = "Fano (1961); a uniform source's rate-distortion function"
 SEVERAL = "two adapters or more, and an error of at most 1 − 1/K, that of chance"
 LIKELY = "probabilities under which the adapters are equally likely"
 ERRS = "a router that errs with at most the stated probability"
-KEYS_SCATTERED = "equally likely keys of the stated covariance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -561,78 +503,6 @@ CONTROLS_INFORMATION = (
 )
 
 
-# Normal inputs about keys
-
-SENSE_SCATTERED = "upper"
-UNSEEN_SCATTERED = "met by keys that are themselves normal, and these are never finitely many"
-
-
-def draw_scattered(rng: np.random.Generator, _: int) -> Array:
-    """Draw a covariance of keys in one or two dimensions, over several decades."""
-    width = int(rng.integers(1, 3))
-    root = rng.standard_normal((width, width)) * 10.0 ** rng.uniform(-3, 0.5, (width, 1))
-    return root @ root.T
-
-
-def bound_scattered(spread: Float[Array, "n n"]) -> float:
-    """Return ½ ln det(I + C) in nats, C being the covariance `spread` of the keys."""
-    moment = eye(spread, spread.shape[0]) + spread
-    return float(array_namespace(spread).linalg.slogdet(moment)[1]) / 2
-
-
-def _grid(nodes: Array, n: int) -> Array:
-    return np.stack(np.meshgrid(*[nodes] * n), axis=-1).reshape(-1, n)
-
-
-def measure_scattered(_: Array, keys: Float[Array, "k n"]) -> float:
-    """Return in nats what inputs that scatter about these keys say of whose they are.
-
-    The mean over the scatter is taken by Gauss–Hermite quadrature.
-    """
-    xp, (k, n) = array_namespace(keys), keys.shape
-    # Gauss–Hermite nodes integrate the normal scatter
-    nodes, weights = hermegauss(24)
-    grid, mass = _grid(nodes, n), np.prod(_grid(weights, n), axis=1)
-    scatter, share = beside(keys, grid), beside(keys, mass / mass.sum())
-    apart = keys[:, None, :] - keys[None, :, :]  # own key less any other
-    # likelihood ratios of each other key to the own one
-    exponent = -(apart @ scatter.T) - xp.sum(apart**2, axis=2)[:, :, None] / 2
-    unsaid = xp.log(xp.sum(xp.exp(exponent), axis=1) / k)
-    return -float(xp.sum(unsaid * share[None, :])) / k
-
-
-def rival_scattered(spread: Float[Array, "n n"], rng: np.random.Generator) -> Array:
-    """Return keys of this covariance: a few at random, or a grid that is nearly normal."""
-    n, k = len(spread), int(rng.integers(3, 30))
-    keys = rng.standard_normal((k, n)) ** int(rng.choice([1, 3]))
-    if rng.random() < 0.5:
-        each = 60 if n == 1 else 7
-        # a grid at the quantiles of a normal law
-        keys = _grid(ndtri((np.arange(each) + 0.5) / each), n)
-    keys = keys - keys.mean(axis=0)
-    values, axes = np.linalg.eigh(np.cov(keys.T, bias=True).reshape(n, n))
-    sizes, turn = np.linalg.eigh(spread)
-    # whitened, then given the stated covariance
-    white = keys @ axes / np.sqrt(values)
-    return white @ (turn * np.sqrt(np.maximum(sizes, 0.0))).T
-
-
-def _as_stated(spread: Array, keys: Array) -> bool:
-    xp = array_namespace(keys)
-    centred = keys - xp.mean(keys, axis=0, keepdims=True)
-    found = centred.T @ centred / keys.shape[0]
-    return largest(found - spread) <= 1e-9 * max(1.0, largest(spread))
-
-
-ASSUMPTIONS_SCATTERED = {KEYS_SCATTERED: _as_stated}
-
-CONTROLS_SCATTERED = (
-    Control(
-        "keys twice as far apart", KEYS_SCATTERED, lambda: (np.eye(1), np.array([[-2.0], [2.0]]))
-    ),
-)
-
-
 COMPUTE = (accuracy,)
 
 THEOREM: Theorem[Case, Sample] = Theorem.of(__name__)
@@ -643,7 +513,5 @@ INFORMATION: Theorem[Erring, Inputs] = Theorem.of(__name__, "router information"
 
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     SOFT,
-    SOFT.clause("hard routing", "_hard"),
     INFORMATION,
-    INFORMATION.clause("scattered inputs", "_scattered"),
 )

@@ -19,7 +19,6 @@ from loratheory.toy.transformer._model import stacked as stacked
 from loratheory.toy.transformer._training import BASE as BASE
 from loratheory.toy.transformer._training import LORA as LORA
 from loratheory.toy.transformer._training import Batch as Batch
-from loratheory.toy.transformer._training import BusyError as BusyError
 from loratheory.toy.transformer._training import Part as Part
 from loratheory.toy.transformer._training import Recipe as Recipe
 from loratheory.toy.transformer._training import TrainingError as TrainingError

@@ -319,10 +319,6 @@ that has happened.
 """
 
 
-class BusyError(RuntimeError):
-    """Another process is training these weights."""
-
-
 def content_hash(parts: Mapping[str, Any]) -> str:
     """Return the name under which what these parts determine is cached; their order is ignored.
 
@@ -336,24 +332,18 @@ def content_hash(parts: Mapping[str, Any]) -> str:
 
 
 def stored(
-    parts: Mapping[str, Any],
-    train: Callable[[], dict[str, Tensor]],
-    folder: Path | None = None,
-    *,
-    wait: bool = True,
+    parts: Mapping[str, Any], train: Callable[[], dict[str, Tensor]], folder: Path | None = None
 ) -> dict[str, Tensor]:
     """Return the weights that `parts` determine; calls `train` only if they are not stored yet.
 
     `parts` is everything that determines the weights, see `content_hash`. Files lie in `folder`, by
     default the user's cache; they appear complete or not at all, and a cut one is made again.
-    No two processes train the same weights at once; a lock ends with its process.
+    No two processes train the same weights at once: one waits for the other.
 
     Raises
     ------
     OSError
         If the folder cannot be written; raised before any training.
-    BusyError
-        If another process is training these weights, and `wait` is false.
     """
     folder = store.cache_folder() if folder is None else folder
     file = folder / f"{content_hash(parts)}.safetensors"
@@ -361,17 +351,13 @@ def stored(
         return weights
     (folder / "locks").mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()  # fails before hours of training, not after
-    try:
-        with store.lock(folder / "locks" / file.stem, wait=wait):
-            weights = _read(file)  # another process may have made it meanwhile
-            if weights is None:
-                weights = {name: x.contiguous() for name, x in train().items()}
-                with store.draft(file) as scratch:
-                    save_file(weights, scratch)
-            return weights
-    except BlockingIOError:
-        message = f"another process is training {file.stem}: wait for it"
-        raise BusyError(message) from None
+    with store.lock(folder / "locks" / file.stem):
+        weights = _read(file)  # another process may have made it meanwhile
+        if weights is None:
+            weights = {name: x.contiguous() for name, x in train().items()}
+            with store.draft(file) as scratch:
+                save_file(weights, scratch)
+        return weights
 
 
 def _read(file: Path) -> dict[str, Tensor] | None:

@@ -114,8 +114,7 @@ def accuracies(library: Taught, acts: Sequence[Adapt | None]) -> Accuracies:
 
     ``acts[p]`` acts when the questions of pair ``p`` are asked, see `acting`. ``two_hop`` is for
     edited two-hop questions; ``hop_1``, ``hop_2``, … for the facts they need; ``other_hops`` and
-    ``other_two_hop`` for facts and questions that no edit changes. ``shortcut`` is how often
-    two-hop questions about other subjects get the edited answers, ``chance`` the score of one
+    ``other_two_hop`` for facts and questions that no edit changes. ``chance`` is the score of one
     constant answer.
     """
     each = list(map(partial(_asked, library.bases), library.trials, acts))
@@ -131,6 +130,5 @@ def _asked(bases: Bases, trials: Sequence[Trials], adapt: Adapt | None) -> Accur
     found |= by_hop("hop", map(partial(_right, "hops"), hops))
     found["other_hops"] = np.mean([_right("other_hops", hop) for hop in hops], axis=0)
     found["other_two_hop"] = _right("other_questions")
-    found["shortcut"] = _right("shortcut")
     found["chance"] = np.array([one.chance for one in trials])
     return found

@@ -9,16 +9,7 @@ import torch
 from torch import Tensor
 
 from loratheory.tasks.prompts import Prompts, sampled
-from loratheory.tasks.two_hop import (
-    Questions,
-    Split,
-    World,
-    along,
-    every,
-    pretraining,
-    split,
-    world,
-)
+from loratheory.tasks.two_hop import Split, World, along, every, pretraining, split, world
 from loratheory.toy import transformer as toy
 from paper.studies._shared.models import Models, batches, digest
 
@@ -157,31 +148,14 @@ def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
     return {"data": digest(sets), "order": digest([first])}
 
 
-PARTS = ("trained", "held_out", "first_unseen", "second_unseen", "both_unseen")
-
-
-@dataclass(frozen=True, eq=False)
-class Combinations(Split):
-    """The two-hop questions of a world by what trained ones show of their facts.
-
-    `trained` are asked in pretraining; `held_out` in no prompt, but each of their facts is needed
-    by some trained one; no trained question needs the first fact of `first_unseen`, the second of
-    `second_unseen`, or either of `both_unseen`: these are taught as single facts alone.
-    """
-
-    first_unseen: Questions
-    second_unseen: Questions
-    both_unseen: Questions
-
-
 def combinations(
     world: World, coverage: float, unseen: float, *, rng: np.random.Generator
-) -> Combinations:
-    """Return the two-hop questions of a world, sorted by what trained ones show of their facts.
+) -> Split:
+    """Return which two-hop questions of a world are trained, and which are held out.
 
-    With probability `unseen` a fact, unless of a hop's first relation, is needed by no trained
-    question. Of the questions without such facts the fraction `coverage` is trained, and more where
-    a held-out one would have a fact that no trained one needs.
+    With probability `unseen` a fact, unless of a hop's first relation, is needed by no question of
+    either kind: it is taught as a single fact alone. Of the other questions the fraction `coverage`
+    is trained, and more where a held-out one would have a fact that no trained one needs.
     """
     asked = every(world)
     facts = asked.relations * world.size + along(world, asked)[:, :-1]
@@ -193,8 +167,7 @@ def combinations(
     inside = free & (rng.random(len(asked)) < coverage)
     # Each fact of a held-out question is needed by some trained one.
     inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
-    parts = (inside, free & ~inside, first & ~second, second & ~first, first & second)
-    return Combinations(*(asked[np.flatnonzero(part)] for part in parts))
+    return Split(asked[np.flatnonzero(inside)], asked[np.flatnonzero(free & ~inside)])
 
 
 def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:

@@ -1,6 +1,6 @@
 """The parts of configs that say which bases and adapters a cell uses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -78,19 +78,14 @@ class Small:
         mine["steps"] = self.pretrained
         return base_models.bases(base_models.Setting(**(mine | setting)), self.seeds)
 
-    def library(
-        self,
-        bases: base_models.Bases | None = None,
-        kinds: Sequence[str] = ("hops",),
-        **teaching: Any,
-    ) -> training.Taught:
-        """Return trained adapters of `kinds` (see `training.library`) on `bases` or the config's.
+    def library(self, bases: base_models.Bases | None = None, **teaching: Any) -> training.Taught:
+        """Return trained adapters (see `training.library`) on `bases` or the config's.
 
         `teaching` adds or replaces fields of `training.Teaching`.
         """
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
         how = training.Teaching(**{**mine, "steps": self.trained, **teaching})
-        return training.library(self.bases() if bases is None else bases, how, kinds)
+        return training.library(self.bases() if bases is None else bases, how)
 
 
 def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:

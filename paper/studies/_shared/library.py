@@ -218,10 +218,6 @@ def _of_pair(test: Callable[[Library, toy.Site, int], bool]) -> Act:
     return _act
 
 
-pair_alone = _of_pair(lambda *_: True)
-"""The method that uses the adapters of the pair that is asked and no other."""
-
-
 def oracle_placement(library: Library, *, backwards: bool = False) -> Acting:
     """Let the right adapter act in each read, hop 1's in the first; `backwards` in the last."""
     config, last_hop = library.bases.config, max(library.hops - 1, 1)
@@ -283,7 +279,6 @@ PLAIN: dict[str, Act] = {
     "half the sum": coefficients(0.5),
     "sum": coefficients(1.0),
     "mean": _mean,
-    "pair alone": pair_alone,
     "hop 1 alone": _of_pair(lambda _, __, hop: hop == 0),
     "hop 2 alone": _of_pair(lambda _, __, hop: hop == 1),
     "oracle placement": oracle_placement,
@@ -291,7 +286,6 @@ PLAIN: dict[str, Act] = {
     "block gates, z = 0": lambda library: everything(library, BlockGates(library, 0.0)),
     "block gates, z = 2": lambda library: everything(library, BlockGates(library, 2.0)),
     "block gates, z = 3": lambda library: everything(library, BlockGates(library, 3.0)),
-    "block gates, rate .04": lambda library: everything(library, BlockGates(library, 0.04, "rate")),
 }
 """Methods without options."""
 
@@ -347,13 +341,12 @@ class BlockGates:
     The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, where :math:`f_j` is the MLP or
     attention with the adapter and :math:`f_0` without any. So only changes that survive the
     nonlinearity and later maps count. All maps of a block are switched together: one decision per
-    token, layer and loop. By ``z`` an adapter is on if its response exceeds its mean over ordinary
-    tokens by `level` standard deviations; by ``rate`` if it exceeds all but a share `level` of
-    them.
+    token, layer and loop. An adapter is on if its response exceeds its mean over ordinary tokens by
+    `z` standard deviations.
     """
 
-    def __init__(self, library: Library, level: float, by: str = "z") -> None:
-        self.library, self.level, self.by = library, level, by
+    def __init__(self, library: Library, z: float) -> None:
+        self.library, self.z = library, z
         self.blocks = {name.rpartition(".")[0] for name in library.names}
         self.weights = {}
         for name, weight in library.bases.weights.items():
@@ -382,11 +375,8 @@ class BlockGates:
         """Return the response above which each adapter is on, ``(E, 1, K)``."""
         if site not in self.thresholds:
             seen = self.responses(site, self.library.spread(activations(self.library.bases)[site]))
-            if self.by == "z":
-                spread = seen.std(dim=1, keepdim=True)
-                self.thresholds[site] = seen.mean(dim=1, keepdim=True) + self.level * spread
-            else:
-                self.thresholds[site] = seen.quantile(1 - self.level, dim=1, keepdim=True)
+            spread = seen.std(dim=1, keepdim=True)
+            self.thresholds[site] = seen.mean(dim=1, keepdim=True) + self.z * spread
         return self.thresholds[site]
 
     def __call__(self, site: toy.Site, x: Tensor) -> Tensor | None:

@@ -13,31 +13,19 @@ from loratheory.pretrained import Model, first_tokens, kl_to_base
 from loratheory.pretrained.metrics import token_log_probs
 from paper.studies._shared import Language
 
-COLUMNS = (
-    *("reach_1", "reach_2", "two_hop_vocabulary", "two_hop", "says_bridge", "known"),
-    *("hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "text", "leak"),
-)
-"""What `measured` measures, as tables have it."""
 
+def measured(model: Model, world: World, base: Any) -> dict[str, float]:
+    """Return what is measured of the adapters that act now, most of it shares of right answers.
 
-def measured(model: Model, world: World, base: Any, *, alone: bool = False) -> dict[str, float]:
-    """Return `COLUMNS`, most of them shares of right answers, with the adapters that act now.
-
-    An answer is right if it leads the whole vocabulary, for ``two_hop`` if it leads the world's
-    animals. ``says_bridge`` is how often a two-hop question is answered with the country.
-    ``hop_1_trained`` and ``hop_2_trained`` ask in a sentence of the training data; ``known`` are
-    facts on which no adapter is trained. On ordinary sentences ``text`` is the mean loss and
-    ``leak`` the mean KL divergence from the `base` (log-probabilities that `ordinary` returned), in
-    nats a token. ``reach_1`` and ``reach_2`` are NaN unless `alone` and countries are real.
+    An answer is right if it leads the whole vocabulary: to two-hop questions
+    (``two_hop_vocabulary``), to single hops in sentences that no adapter read (``hop_1``,
+    ``hop_2``) and in one of the training data (``hop_1_trained``, ``hop_2_trained``), and to
+    ``known`` facts, on which no adapter is trained. ``says_bridge`` is how often a two-hop question
+    is answered with the country; ``leak`` is the mean KL divergence on ordinary sentences from the
+    `base` (log-probabilities that `ordinary` returned), in nats a token.
     """
-    found = dict.fromkeys(COLUMNS, float("nan")) | _beside_questions(model, world, base)
-    for name, right in _right(model, world, ASKED).items():
-        found[name] = float(right.mean())
-    asked = questions(world)
-    for name in ("reach_1", "reach_2"):
-        if alone and name in asked:
-            found[name] = accuracy(model, asked[name])
-    return found
+    found = {name: float(right.mean()) for name, right in _right(model, world, ASKED).items()}
+    return found | _beside_questions(model, world, base)
 
 
 def by_sentence(
@@ -54,8 +42,6 @@ def by_sentence(
     the same in all dictionaries. Single hops are not asked of an adapter `alone`: NaN.
     """
     same = _beside_questions(model, world, base)
-    # Losses of single sentences say little beside the drift.
-    del same["text"]
     right = _right(model, world, sentences, alone=alone)
     # A row for each sentence.
     shares = pd.DataFrame({name: rows.mean(axis=1) for name, rows in right.items()})
@@ -70,7 +56,6 @@ def _right(
     two_hop = answers(model, asked["two_hop"])
     bridges = [*world.first.values()] * len(sentences["two_hop"])
     found = {
-        "two_hop": two_hop.right.reshape(shape),
         "two_hop_vocabulary": two_hop.vocabulary_right.reshape(shape),
         "says_bridge": (two_hop.tokens == first_tokens(model, bridges).numpy()).reshape(shape),
     }
@@ -87,8 +72,7 @@ def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]
     for name in ("hop_1_trained", "hop_2_trained"):
         found[name] = accuracy(model, asked[name])
     found["known"] = accuracy(model, world.questions["other_facts"])
-    now, came = ordinary(model)
-    return found | {"text": -float(came.mean()), "leak": kl_to_base(base, now)}
+    return found | {"leak": kl_to_base(base, ordinary(model))}
 
 
 def accuracy(model: Model, asked: Items) -> float:
@@ -99,15 +83,12 @@ def accuracy(model: Model, asked: Items) -> float:
 def begin(config: Language, **world: str) -> tuple[Publishers, Any]:
     """Return the authors of a seed's world on the language model, and `ordinary` of the base."""
     both = publishers(config.base(dtype="bfloat16"), config.seed, **world)
-    return both, ordinary(both.model)[0]
+    return both, ordinary(both.model)
 
 
-def ordinary(model: Model) -> tuple[Any, Any]:
-    """Return log-probabilities on `TEXT`: of all tokens (tokens, vocabulary), and of actual ones.
-
-    Costs a pass over a dozen sentences.
-    """
-    return token_log_probs(model, TEXT)
+def ordinary(model: Model) -> Any:
+    """Return log-probabilities (tokens, vocabulary) on a dozen sentences of `TEXT`: one pass."""
+    return token_log_probs(model, TEXT)[0]
 
 
 def hop_by_hop(model: Model, facts: World) -> Answers:

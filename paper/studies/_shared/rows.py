@@ -2,58 +2,23 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from loratheory.shapes import Float
-from loratheory.tasks.prompts import joined
-from loratheory.tasks.two_hop import every, plain
-from loratheory.toy.transformer import ATTENTION, Adapt, Lora
-from paper.studies._shared.answers import accuracies, accuracy
-from paper.studies._shared.bases import PARTS, Bases, PlainSetting, grown
-from paper.studies._shared.library import acting, added, rule
+from loratheory.toy.transformer import ATTENTION, Lora
+from paper.studies._shared.answers import accuracies
+from paper.studies._shared.bases import PlainSetting, grown
+from paper.studies._shared.library import Act, acting, rule
 from paper.studies._shared.run import Row
 from paper.studies._shared.training import Taught, Teaching, learned, library, retrained
 
-
-def by_part(bases: Bases, passes: str) -> dict[str, float]:
-    """Return the accuracies of one base without adapters on each part of its questions.
-
-    Parts are single ``facts`` and the two-hop questions of each of `PARTS`; NaN for an empty one.
-    """
-    [facts], [parts] = bases.worlds, bases.splits
-    single = [plain(facts, every(facts, start=hop, hops=1)) for hop in range(facts.hops)]
-    found = {"facts": accuracy(bases, [joined(single)], None, passes).item()}
-    for name in PARTS:
-        asked = plain(facts, getattr(parts, name)).final()
-        found[name] = accuracy(bases, [asked], None, passes).item() if len(asked) else nan
-    return found
+Arm = tuple[str, Act, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
+"""One way of using adapters: its name, the method, and further columns, or a function from what
+acts for each pair to these."""
 
 
-def recall(
-    library: Taught, by_hop: Sequence[Sequence[Adapt]], times: float, pair: int | None = None
-) -> Float[np.ndarray, " E"]:
-    """Return the share of edited facts that are answered if only the adapters of their hop act.
-
-    All adapters of the hop act, multiplied by `times`; the facts are those of one pair, or all.
-    """
-    right = []
-    for number in range(library.asked) if pair is None else [pair]:
-        for hop, adapters in enumerate(by_hop):
-            act = added(adapters, [times] * len(adapters))
-            right.append(accuracy(library.bases, library.facts(hop, number), act))
-    return np.asarray(np.mean(right, axis=0))
-
-
-Arm = tuple[str, Any, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
-"""One way of using adapters: its name, the method or what acts for each pair, and further columns,
-or a function from what acts to these."""
-
-
-def arm(name: str, predicted: Any = None, act: Any = None, **columns: Any) -> Arm:
+def arm(name: str, predicted: Any = None, act: Act | None = None, **columns: Any) -> Arm:
     """Return an `Arm`; without `act`, it uses the method of that name.
 
     `predicted`, a two-hop accuracy, is the last column, if there is one. Columns replace accuracies
@@ -73,7 +38,7 @@ def compared(
     """
     table: list[Row] = []
     for name, act, columns in arms:
-        acts = acting(library, act) if callable(act) else act
+        acts = acting(library, act)
         right = accuracies(library, acts)
         more = columns(acts) if callable(columns) else columns
         table += rows(library, {**head, "rule": name}, {**right, **beside, **more})
@@ -97,24 +62,7 @@ def expert(of: Taught) -> Lora:
     Adapters of the MLPs alone, which suffice for single facts, hardly learn whole questions.
     """
     teaching = replace(of.teaching, modules=ATTENTION)
-    return library(of.bases, teaching, ("direct",)).others["direct"][0]
-
-
-def pooled(of: Taught, rank: int) -> tuple[Lora, ...]:
-    """Train one adapter of this rank for each hop on the facts of all pairs at once.
-
-    They rehearse the same old facts as the first pair. The cost is proportional to all facts.
-    """
-    teaching = replace(of.teaching, rank=rank)
-    made = []
-    for hop in range(of.bases.setting.hops):
-        data = []
-        for each in zip(*of.lessons, strict=True):
-            # Rehearsed are those of the first pair, so that only the number of edits grows.
-            facts = [one.hops[hop].taught for one in each]
-            data.append(joined([*facts, each[0].hops[hop].rehearsed]))
-        made.append(learned(of.bases, teaching, data, (4, 0, 32 + hop)))
-    return tuple(made)
+    return learned(of.bases, teaching, [one.direct.prompts for one in of.lessons[0]], (4, 0, 8))
 
 
 def grown_libraries(

@@ -20,7 +20,6 @@ from loratheory.adapters import (
     calibrate_z,
     response_norms,
     standardised,
-    subspace_scores,
 )
 from loratheory.lowrank import LowRank, array_namespace, device
 
@@ -67,11 +66,8 @@ def _standardised(updates: Sequence[LowRank], x: Any) -> Router:
 
 EVERY = 1_000_000  # more adapters than any library has
 DECIDERS: Mapping[str, Decide] = {
-    "uniform": best(arrow_scores, EVERY, temperature=1e9),
     "arrow": best(arrow_scores),
-    "arrow, power": best(power_scores),
     "arrow, peft": best(power_scores, 3),
-    "subspace": best(subspace_scores),
     "norm": best(response_norms),
     "norm, soft": best(response_norms, EVERY),
     "norm, z": _standardised,

@@ -334,6 +334,7 @@ def _installed() -> dict[str, Any]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
+    # Linux on x86 names the processor here; `platform` does elsewhere.
     about = CPUINFO.read_text() if CPUINFO.is_file() else ""
     names = [*re.findall(r"model name\s*: (.*)", about), platform.processor()]
     device = f"{platform.machine()} {names[0]}".strip()

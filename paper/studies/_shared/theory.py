@@ -8,13 +8,13 @@ import numpy as np
 
 from loratheory.shapes import Bool, Float, Int64
 from loratheory.tasks.prompts import NOTHING, Prompts
-from loratheory.tasks.two_hop import Edit, Questions, World, along, case, plain
+from loratheory.tasks.two_hop import Edit, Questions, World, along, plain
 from loratheory.theorems.composition.two_read_region import Pattern
 from loratheory.theorems.composition.two_read_region import margin as region_margin
 from loratheory.toy.transformer import Adapt, Lora
 from paper.studies._shared.answers import accuracy, margin, scores
 from paper.studies._shared.bases import Bases
-from paper.studies._shared.library import by_hop, within
+from paper.studies._shared.library import within
 from paper.studies._shared.training import Taught
 
 LEAST = 1e-9  # a fact that the base does not hold back has no deficit to be measured in
@@ -67,11 +67,12 @@ class Margins:
 
     def composes(self, coefficient: float, pattern: Pattern) -> Bool[np.ndarray, "E n"]:
         """Return which two-hop questions get their new answer, by ``thm:two-read-region``."""
-        return self.reach(coefficient, pattern) > 0
 
-    def reach(self, coefficient: float, pattern: Pattern) -> Float[np.ndarray, "E n"]:
-        """Return how far inside the region of ``thm:two-read-region`` each question is."""
-        return _reach(np.moveaxis(self.effective(coefficient), 0, -1), pattern)
+        def _wins(strengths: Float[np.ndarray, " hops"]) -> bool:
+            return region_margin(strengths.tolist(), pattern) > 0
+
+        won: Bool[np.ndarray, "E n"] = np.apply_along_axis(_wins, 0, self.effective(coefficient))
+        return won
 
     def decided(self, coefficient: float) -> Bool[np.ndarray, "E n"]:
         """Return which two-hop questions get their new answer, by ``thm:clean-up-bridge``.
@@ -93,11 +94,6 @@ def _chosen(
     return np.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
 
 
-def _reach(strengths: Float[np.ndarray, "E n hops"], pattern: Pattern) -> Float[np.ndarray, "E n"]:
-    """Return how far inside the feasible region each question is, positive where it is answered."""
-    return np.apply_along_axis(lambda one: region_margin(one.tolist(), pattern), -1, strengths)
-
-
 Placing = Callable[[Lora, int], Adapt]
 """``placing(adapter, hop)`` returns the adapter of a hop restricted to where it shall act."""
 
@@ -112,24 +108,16 @@ def in_loops(loops: Sequence[Sequence[int]]) -> Placing:
     return lambda adapter, hop: within(adapter, lambda site: site.loop in loops[hop])
 
 
-def in_own_layer(library: Taught) -> Placing:
-    """Return a `Placing`: the first hop's adapter acts in the first layer, others in the last."""
-    last = library.bases.config.depth - 1
-    return lambda adapter, hop: within(adapter, lambda site: site.layer == hop * last)
-
-
-def margins(
-    library: Taught, *, inside: bool = False, pair: int = 0, placed: Placing | None = None
-) -> Margins:
-    """Return the logits of the facts that one pair's questions need; costs two passes a hop.
+def margins(library: Taught, *, inside: bool = False, placed: Placing | None = None) -> Margins:
+    """Return the logits of the facts that the first pair's questions need; two passes a hop.
 
     With `inside` each edited fact is asked within a whole question whose other facts are old, and
     not alone; there must be old facts that lead to it and on from it. `placed` restricts where
     adapters act; without it they act everywhere.
     """
     parts = []
-    for hop, adapter in enumerate(library.pairs[pair]):
-        probes = [probe(edit, hop, inside=inside) for edit in library.edits[pair]]
+    for hop, adapter in enumerate(library.pairs[0]):
+        probes = [probe(edit, hop, inside=inside) for edit in library.edits[0]]
         prompts, before = zip(*probes, strict=True)
         new = np.stack([one.answer for one in prompts])
         base = scores(library.bases, prompts)
@@ -151,7 +139,7 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     # Only this hop is edited; all else is as the base learned it.
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
-    edited = World(maps, edit.before.entities, edit.before.canaries)
+    edited = World(maps, edit.before.entities)
     asked = edit.questions.fact(hop, edit.routes)
     if inside:
         asked = Questions(0, _origin(edit, hop), edit.questions.relations)
@@ -174,78 +162,26 @@ def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:
     return nodes
 
 
-def pattern(library: Taught, pair: int = 0) -> Pattern:
+def pattern(library: Taught) -> Pattern:
     """Return which old facts exist (see `Pattern`), the same for all questions of a pair."""
-    return PATTERNS[case(library.edits[pair][0]).name]
+    return PATTERNS[library.edits[0][0].case]
 
 
-@dataclass(frozen=True, eq=False)
-class Forecast:
-    """What decides whether edits compose; axes are pairs ``P``, replicas ``E``, questions ``n``.
+def forecast(
+    library: Taught, coefficient: float, *, familiar: bool = False
+) -> Float[np.ndarray, " E"]:
+    """Forecast two-hop accuracy in a merge of the first pair from margins of each adapter alone.
 
-    `patterns` say which old facts exist, pair by pair; `familiar`, whether the base knows the
-    bridges; `circuit`, the base's accuracy on two-hop questions that it never saw; `strengths`, the
-    strength of each edit alone, see `Margins.effective`.
+    It is the share of edited questions in the region of ``thm:two-read-region``, times the base's
+    `circuit`, as the base never saw an edited question. A question whose bridge the base does not
+    know counts as outside, unless pretraining made all bridges `familiar`.
     """
-
-    patterns: tuple[Pattern, ...]
-    familiar: Bool[np.ndarray, "P E"]
-    circuit: Float[np.ndarray, " E"]
-    strengths: Float[np.ndarray, "P E n hops"]
-
-    def feasible(self, weights: object) -> Float[np.ndarray, " E"]:
-        """Return the share of edited questions in the feasible region (``thm:two-read-region``).
-
-        A question whose bridge the base does not know counts as outside. `weights` are those of
-        each hop's own adapter where that hop is read; they broadcast to `strengths`.
-        """
-        acting = self.strengths * np.asarray(weights, dtype=float)
-        reach = np.stack(list(map(_reach, acting, self.patterns)))
-        return np.asarray(((reach > 0).mean(axis=2) * self.familiar).mean(axis=0))
-
-    def composed(self, weights: object) -> Float[np.ndarray, " E"]:
-        """Return `feasible` times `circuit`, as the base never saw an edited question."""
-        return self.feasible(weights) * self.circuit
-
-    def decided(self) -> Float[np.ndarray, " E"]:
-        """Return the share of questions all of whose edits exceed 1/2 (``thm:clean-up-bridge``)."""
-        return np.asarray((self.strengths > 1 / 2).all(axis=-1).mean(axis=(0, 2)))
-
-    @property
-    def medians(self) -> dict[str, Float[np.ndarray, " E"]]:
-        """Columns `strength_1`, `strength_2`, …: median strengths over the facts of each hop."""
-        found = np.median(self.strengths, axis=(0, 2))
-        return by_hop("strength", found.T)
-
-
-def forecast(library: Taught, *, placed: Placing | None = None) -> Forecast:
-    """Measure what theory needs of single-hop adapters; `placed` restricts where they act."""
-    strengths, familiar = [], []
-    for pair, edits in enumerate(library.edits):
-        found = margins(library, pair=pair, placed=placed).effective(1.0)
-        strengths.append(np.moveaxis(found, 0, -1))
-        familiar.append([case(edit).familiar for edit in edits])
-    return Forecast(
-        tuple(pattern(library, pair) for pair in range(len(familiar))),
-        np.array(familiar),
-        np.repeat(circuit(library.bases), library.teaching.sets),
-        np.array(strengths),
-    )
+    inside = margins(library).composes(coefficient, pattern(library)).mean(axis=1)
+    known = [familiar or edit.case != "new facts" for edit in library.edits[0]]
+    return inside * known * np.repeat(circuit(library.bases), library.teaching.sets)
 
 
 def circuit(bases: Bases) -> Float[np.ndarray, " G"]:
     """Return each base's accuracy on questions by bridges that no trained question has."""
     pairs = zip(bases.worlds, bases.splits, strict=True)
     return accuracy(bases, [plain(facts, parts.held_out).final() for facts, parts in pairs])
-
-
-def survival(library: Taught, adapter: Lora, coefficient: float) -> Float[np.ndarray, " E"]:
-    """Return the share of the first pair's questions that survive by ``thm:averaging-survival``.
-
-    The adapter is one that was trained on these two-hop questions themselves, as single facts. It
-    has this coefficient in a merge whose other adapters are taken to add nothing. Costs two passes.
-    """
-    asked = library.questions()
-    base, alone = (scores(library.bases, asked, adapt) for adapt in (None, adapter))
-    answer = np.stack([one.answer for one in asked])
-    return (margin((1 - coefficient) * base + coefficient * alone, answer) > 0).mean(axis=1)

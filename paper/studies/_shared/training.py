@@ -16,8 +16,6 @@ from paper.studies._shared.bases import Bases
 from paper.studies._shared.library import Library
 from paper.studies._shared.models import batch, digest, fingerprint, fitted
 
-KINDS = ("hops", "direct", "joint")
-
 
 @dataclass(frozen=True)
 class Teaching:
@@ -28,7 +26,7 @@ class Teaching:
     facts, pairs, sets : int
         The number of edited facts per hop of a pair of adapters; of pairs, which edit disjoint
         entities and act all at once; and of independent repetitions on each base.
-    familiarity, bridges, also : str
+    familiarity, also : str
         Passed to `loratheory.tasks.two_hop.edit`.
     rank, scale, modules
         Rank and scale of each adapter, and the linear maps that it changes.
@@ -40,7 +38,6 @@ class Teaching:
     pairs: int = 1
     sets: int = 3
     familiarity: str = "real"
-    bridges: str = "fresh"
     also: str = "nothing"
     rank: int = 8
     steps: int = 120
@@ -60,8 +57,6 @@ class Taught(Library):
         The bases, and the settings with which all adapters were trained.
     edits, trials, lessons : tuple of tuple
         For pair ``p`` in replica ``e``, at ``[p][e]``, the edit, its questions and training data.
-    others : mapping of str to tuple of Lora
-        Adapters of the kinds ``direct`` and ``joint``, one for each pair.
     """
 
     bases: Bases
@@ -69,7 +64,6 @@ class Taught(Library):
     edits: tuple[tuple[Edit, ...], ...]
     trials: tuple[tuple[Trials, ...], ...]
     lessons: tuple[tuple[Lessons, ...], ...]
-    others: dict[str, tuple[Lora, ...]]
 
     @property
     def asked(self) -> int:
@@ -85,8 +79,8 @@ class Taught(Library):
         return [one.hops[hop] for one in self.trials[pair]]
 
 
-def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) -> Taught:
-    """Train adapters of the given kinds, a selection of `KINDS`; the bases are not changed.
+def library(bases: Bases, teaching: Teaching) -> Taught:
+    """Train an adapter for each hop of each pair; the bases are not changed.
 
     Each adapter depends only on its base, the number of the repetition and the teaching. Costs
     about 0.6 s of one core an adapter at the defaults.
@@ -104,19 +98,14 @@ def library(bases: Bases, teaching: Teaching, kinds: Sequence[str] = ("hops",)) 
     all_edits, all_trials, learnt = (
         tuple(zip(*each, strict=True)) for each in zip(*replicas, strict=True)
     )
-    made: dict[str, list[Lora]] = {kind: [] for kind in kinds}
-    for kind in kinds:
-        for pair in range(teaching.pairs):
-            for hop in range(bases.setting.hops if kind == "hops" else 1):
-                sets = [getattr(one, kind) for one in learnt[pair]]
-                prompts = [(one[hop] if kind == "hops" else one).prompts for one in sets]
-                stream = (4, pair, 8 * KINDS.index(kind) + hop)
-                made[kind].append(learned(bases, teaching, prompts, stream))
-    single = made.pop("hops", [])
-    # one list of all hops of all pairs, cut into pairs
-    pairs = tuple(zip(*[iter(single)] * bases.setting.hops, strict=True))
-    others = {kind: tuple(each) for kind, each in made.items()}
-    return Taught(bases, teaching.sets, pairs, teaching, all_edits, all_trials, learnt, others)
+    pairs = []
+    for pair, each in enumerate(learnt):
+        made = []
+        for hop in range(bases.setting.hops):
+            prompts = [one.hops[hop].prompts for one in each]
+            made.append(learned(bases, teaching, prompts, (4, pair, hop)))
+        pairs.append(tuple(made))
+    return Taught(bases, teaching.sets, tuple(pairs), teaching, all_edits, all_trials, learnt)
 
 
 def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) -> Sequence[Edit]:
@@ -125,7 +114,7 @@ def _edits(bases: Bases, model: int, how: Teaching, rng: np.random.Generator) ->
     Subjects are those of held-out questions, unless nine tenths of all or more were trained.
     """
     among = bases.splits[model].held_out if bases.setting.coverage < 0.9 else None
-    wanted = {"familiarity": how.familiarity, "bridges": how.bridges, "also": how.also}
+    wanted = {"familiarity": how.familiarity, "also": how.also}
     return draw_pairs(bases.worlds[model], how.pairs, how.facts, rng=rng, among=among, **wanted)
 
 
@@ -193,11 +182,6 @@ def retrained(of: Taught, layers: Sequence[Sequence[int | tuple[int, ...]]]) -> 
             made.append(total)
         pairs.append(tuple(made))
     return replace(of, pairs=tuple(pairs))
-
-
-def exchanged(adapter: Lora, sets: int) -> Lora:
-    """Return, as a control, for each replica the adapter of the base's next set of edits."""
-    return adapter.map(lambda x: x.unflatten(0, (-1, sets)).roll(1, 1).flatten(0, 1))
 
 
 def alike(adapter: Lora, seed: int = 0) -> Lora:

@@ -6,7 +6,6 @@ from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from loratheory import pretrained as lm
 from loratheory.adapters import Adapter
@@ -18,7 +17,6 @@ from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
 from paper.studies._shared.language import Act, sentences
 from paper.studies._shared.measures import hop_by_hop, ordinary
-from paper.studies._shared.whereabouts import Arm, Asked, shares
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
 """What `chosen` measures."""
@@ -140,47 +138,16 @@ def exam(
                 # A third of the single facts is enough where all adapters act.
                 some = given[hop] if asked == "told" else given[hop][::3]
                 found[hop].append(answers(model, some).vocabulary_right)
-            if asked == "hop by hop":
-                two_hop = hop_by_hop(model, world)
-            else:
-                # Ranked among all animals: those of one crossing would be too few.
-                two_hop = answers(model, given["two_hop"], fact_sets.ANIMALS)
+            by_hop = asked == "hop by hop"
+            two_hop = hop_by_hop(model, world) if by_hop else answers(model, given["two_hop"])
             found["two_hop_vocabulary"].append(two_hop.vocabulary_right)
-            found["two_hop"].append(two_hop.right)
             if elsewhere:
                 found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
-                now, came = ordinary(model)
-                found["text"].append([-float(came.mean())])
-                found["leak"].append([lm.kl_to_base(base, now)])
+                found["leak"].append([lm.kl_to_base(base, ordinary(model))])
             # Who acts is known only where a route decides.
             if acts.route is not None:
                 weights = chosen(model, acts, made)
     return {name: float(np.concatenate(each).mean()) for name, each in found.items()} | weights
-
-
-def by_position(
-    model: lm.Model, made: Crossings, library: Sequence[Adapter], *, told: bool
-) -> dict[str, float]:
-    """Return what is answered if each hop's adapters act in full at some of a prompt's tokens only.
-
-    First hops act at the tokens of the subject, second hops at the last token; of all adapters or,
-    if `told`, of the right pair. The columns are those of `exam`, NaN where prompts need not have a
-    subject or are ranked among animals. Costs a pass over all questions, some 820.
-    """
-    found = []
-    for adapters, world, _ in parts(made, library, oracle=told):
-        asked = {
-            "hop_1": Asked.of(world.first, fact_sets.ASKED["hop_1"]),
-            "hop_2": Asked.of(world.second, fact_sets.ASKED["hop_2"]),
-            "two_hop": Asked.of(world.two_hop, fact_sets.ASKED["two_hop"], world.first),
-        }
-        everywhere = ("all",) * len(adapters)
-        # First and second hops alternate in a library.
-        arm = Arm(everywhere, ("subject", "last") * (len(adapters) // 2))
-        with lm.attach(model, adapters) as acts:
-            found.append(shares(model, acts, asked, arm, 0))
-    means = pd.DataFrame(found)[["hop_1", "hop_2", "two_hop_vocabulary"]].mean().to_dict()
-    return means | dict.fromkeys(("two_hop", "unrelated", "text", "leak", *WEIGHTS), float("nan"))
 
 
 def chosen(model: lm.Model, acts: lm.Attached, made: Crossings) -> dict[str, float]:

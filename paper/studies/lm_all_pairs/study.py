@@ -31,7 +31,7 @@ class Config(Language):
     rules : str
         Which rules are asked: the ``usual`` ones, hop gates where all second hops are ``tried``,
         subject gates, for which all subjects are ``named``, these asked each hop ``apart``, those
-        where each hop is ``placed`` in layers or tokens of its own, or some ``more``.
+        where each hop is ``placed`` in layers of its own, or some ``more``.
     """
 
     recipe: str = BESIDE
@@ -48,39 +48,34 @@ def cell(config: Config) -> list[Row]:
         The ``recipe``, the ``rule`` and the number of ``publishers``; in the whole vocabulary
         shares of right answers to two-hop questions (``two_hop_vocabulary``), single facts
         (``hop_1``, ``hop_2``), all in sentences that no adapter read, and a hundred ``unrelated``
-        prompts; ``two_hop`` among the animals; ``text`` and ``leak`` as in
-        `fact_adapters.measured`; the columns of `all_pairs.chosen`, NaN for rules without
-        weights by token or prompt; and as ``chance`` the share of two-hop questions that a
-        constant answer gets.
+        prompts; ``leak`` as in `measures.measured`; the columns of `all_pairs.chosen`, NaN for
+        rules without weights by token or prompt; and as ``chance`` the share of two-hop questions
+        that a constant answer gets.
     """
     model = config.base(dtype="bfloat16")
     made = crossings(config.seed, config.publishers)
     library, rows = made.adapters(model, config.recipe), list[Row]()
     # Before any adapter acts: drift is measured from here.
-    base, _ = ordinary(model)
+    base = ordinary(model)
     animals = pd.Series(made.everything.two_hop)
     # A constant answer gets the commonest animal right.
     chance = float(animals.value_counts(normalize=True).max())
     for name, act, asked in rules(config, made, depth(model) // 2):
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name}
         row["publishers"] = config.publishers
-        if asked.endswith("by position"):
-            row |= bench.by_position(model, made, library, told=asked.startswith("told"))
-        else:
-            row |= bench.exam(model, made, library, act, base, asked=asked)
+        row |= bench.exam(model, made, library, act, base, asked=asked)
         rows.append({**row, "chance": chance})
     return rows
 
 
 def rules(config: Config, made: Crossings, middle: int) -> Iterator[tuple[str, Act, str]]:
-    """Yield the name of a method, the method, and how `exam` asks, or `by_position`."""
+    """Yield the name of a method, the method, and how `exam` asks."""
     whole = coefficients(1.0)
     if config.rules == "usual":
         yield "base", rule("base"), "together"
         yield "right pair", whole, "told"
         for name in ("sum", "mean", "arrow", "norm, z", "gates, z = 2"):
             yield name, rule(name), "together"
-        yield "sum, hop by hop", whole, "hop by hop"
         yield "hop gates", bench.hop_gates("response"), "together"
     elif config.rules == "tried":
         yield "hop gates, tried", bench.hop_gates("divergence"), "together"
@@ -91,8 +86,6 @@ def rules(config: Config, made: Crossings, middle: int) -> Iterator[tuple[str, A
     elif config.rules == "placed":
         yield "sum, layer split", layer_split(middle), "together"
         yield "right pair, layer split", layer_split(middle), "told"
-        yield "sum, by position", whole, "by position"
-        yield "right pair, by position", whole, "told, by position"
     else:
         for name in ("ties", "knots", "arrow, peft", "norm", "norm, soft", "block gates, z = 2"):
             yield name, rule(name), "together"
@@ -104,7 +97,6 @@ def configs() -> Iterator[Config]:
     """Yield the configs of all cells, in the order of the table."""
     first = SEEDS[:1]
     yield from grid(Config, seed=SEEDS)
-    yield from grid(Config, seed=first, recipe=[PLAIN], publishers=[2])
     yield from grid(Config, seed=first, recipe=[SILENT])
     yield from grid(Config, seed=SEEDS[:3], rules=["tried"])
     yield from grid(Config, seed=first, recipe=[SILENT], rules=["tried"])

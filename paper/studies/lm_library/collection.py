@@ -1,4 +1,4 @@
-"""Groups of 24 adapters of eight kinds of tasks, and what tells beforehand how they act."""
+"""Groups of 24 adapters of eight kinds of tasks, and what each adapter keeps in a group."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,43 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter, response_norms
 from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_sets import Items
 from loratheory.evaluate.task_library import CHOOSING, FEW, NAMES, Collection
-from loratheory.pretrained import Model, attach, first_tokens, kl_to_base, next_token_logits
-from loratheory.pretrained.attach import collect_inputs
+from loratheory.pretrained import Model, attach, first_tokens, next_token_logits
 from loratheory.pretrained.coefficients import divergence_slopes, optimise_coefficients
 from loratheory.pretrained.methods import METHODS, Method, attach_method
-from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift, token_log_probs
-from loratheory.pretrained.models import GENERIC
-from loratheory.shapes import Float64
+from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift
 from paper.studies._shared import Language
 
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
 """What texts begin with that are drawn from the base."""
-FULL_TIES = Method("full ties", "ties", {"space": "full", "density": 0.3, "rank": 16})
-"""TIES as published, which trims and elects entries of full matrices, cut to the rank of two
-adapters. `METHODS` leaves it out for its time."""
-Found = tuple[list[float], list[dict[str, float]]]
-"""The coefficients with which a group acted, and measures of each adapter."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """A stage of a study: groups of adapters, each measured under several ways of reuse.
 
-    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them,
-    on their prompts or, where `generated`, on texts that the adapters themselves write. `ways` are
-    names in `loratheory.pretrained.methods.METHODS`, that of `FULL_TIES`, or a number, the
-    coefficient with which all adapters of a group are added.
+    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
+    `ways` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient with
+    which all adapters of a group are added.
     """
 
     size: int
     groups: int
     each: int
     ways: tuple[str | float, ...]
-    generated: bool = False
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
@@ -57,7 +46,7 @@ class Stage:
         """Yield the names of the ways of reuse, and the ways."""
         for way in self.ways:
             if isinstance(way, str):
-                yield way, {**METHODS, FULL_TIES.name: FULL_TIES}[way]
+                yield way, METHODS[way]
             else:
                 name = f"{way} each"
                 yield name, Method(name, "cat", free="", share=partial(_always, way))
@@ -89,40 +78,8 @@ def collection(model: str, device: str, seed: int, *, taught_silence: bool) -> "
 
 
 def _kl(one: Any, other: Any) -> Any:
-    """Return the divergence from `one` to `other` of each row of log-probabilities, in nats."""
-    return kl_by_row(one, other).clamp(min=0)
-
-
-def weigh(adapters: Sequence[Adapter]) -> dict[str, Float64[np.ndarray, "k k"]]:
-    """Return the measures of weights that `StudiedCollection.beside` names, for each two adapters.
-
-    All adapters change the same maps with the same rank. Costs a thin decomposition an adapter and
-    map.
-    """
-    count, answers = len(adapters), []
-    inner, alike, weights, energy = np.zeros((4, count, count))
-    for name in adapters[0]:
-        parts = [adapter[name].svd() for adapter in adapters]
-        left, sigma, right = map(np.stack, zip(*parts, strict=True))
-        own, other = sigma[:, None, :, None], sigma[None, :, None, :]
-        rows = np.einsum("irn,jsn->ijrs", right, right, optimize=True)
-        columns = np.einsum("imr,jms->ijrs", left, left, optimize=True)
-        # Directions of no size are not read.
-        reads = own > 1e-12 * own.max(axis=2, keepdims=True)
-        answer = np.linalg.svd(reads * rows * other, compute_uv=False)[..., 0]
-        answers.append(answer / sigma[:, :1])
-        inner += (own * rows * columns * other).sum((2, 3))
-        read, squares = ((own * rows * other) ** 2).sum((2, 3)), (sigma**2).sum(1)
-        weight, size = np.sqrt(np.outer(squares, squares)), np.sqrt(read.diagonal())
-        alike += weight * read / np.outer(size, size)
-        weights += weight
-        energy += squares[:, None]
-    return {
-        "crosstalk": np.median(answers, axis=0),
-        "worst": np.max(answers, axis=0),
-        "cosine": inner / np.sqrt(energy * energy.T),
-        "overlap": alike / weights,
-    }
+    """Return the mean divergence from `one` to `other` over rows of log-probabilities, in nats."""
+    return kl_by_row(one, other).clamp(min=0).mean()
 
 
 class StudiedCollection(Collection):
@@ -132,7 +89,6 @@ class StudiedCollection(Collection):
         super().__init__(model, seed)
         self.taught_silence = taught_silence
         self._alone: dict[int, Any] = {}
-        self._generated: dict[int, tuple[list[str], Any]] = {}
 
     @cached_property
     def silence(self) -> Items:
@@ -174,25 +130,20 @@ class StudiedCollection(Collection):
         return self._alone[number]
 
     def taught(self, number: int) -> dict[str, float]:
-        """Return accuracies of an adapter alone and of the base, and properties of the adapter."""
-        [base] = self.logs([number])
-        adapter = self.adapter(number)
+        """Return the accuracy of an adapter alone, and its drift as ``leak``."""
+        right = self.right(number, self.alone(number)).float().mean()
         return {
-            "right": float(self.right(number, self.alone(number)).float().mean()),
-            "base": float(self.right(number, base).float().mean()),
-            "leak": measure_drift(self.model, [adapter])[0],
-            "norm": sum(float(low.norm) ** 2 for low in adapter.values()) ** 0.5,
-            "rate": self.rate(number),
+            "right": float(right),
+            "leak": measure_drift(self.model, [self.adapter(number)])[0],
         }
 
-    def acted(self, group: Sequence[int], way: Method) -> Found:
-        """Let a group act in some way; return the coefficients, and measures of each adapter.
+    def acted(self, group: Sequence[int], way: Method) -> list[dict[str, float]]:
+        """Let a group act in some way, and return measures of each adapter.
 
         ``right`` is the accuracy on the adapter's scoring prompts, ``kept`` that on those which it
-        answers correctly alone. The prompts that choose are used without their answers: ``kl`` is
-        the mean divergence there from the adapter alone, ``kl_few`` that on the first few, and
-        ``agreement`` the share with the same top token. Where coefficients are free, those with the
-        smallest worst ``kl`` are chosen.
+        answers correctly alone. ``kl_few`` is the mean divergence from the adapter alone on the
+        first few of the prompts that choose, which are used without their answers. Where
+        coefficients are free, those with the smallest worst divergence on all of these are chosen.
         """
         alone, found = list(map(self.alone, group)), []
         before = [logs[:CHOOSING] for logs in alone]
@@ -201,101 +152,22 @@ class StudiedCollection(Collection):
         def _score(numbers: Any) -> Any:
             acting.set(numbers)
             now = self.logs(group, CHOOSING)
-            return np.array([_kl(*pair).mean() for pair in zip(before, now, strict=True)])
+            return np.array([_kl(*pair) for pair in zip(before, now, strict=True)])
 
         with acting:
-            # A merged adapter has one number, added ones have one each.
-            numbers = acting.coefficients[0].tolist()
             if way.free:
+                # A merged adapter has one number, added ones have one each.
+                numbers = acting.coefficients[0].tolist()
                 asked = [self.asked(number, CHOOSING) for number in group]
                 slopes = partial(divergence_slopes, self.model, acting, asked, before)
-                numbers = list(optimise_coefficients(_score, slopes, way.free, numbers)[0])
-                acting.set(numbers)
+                acting.set(optimise_coefficients(_score, slopes, way.free, numbers)[0])
             now = self.logs(group)
         for number, own, merged in zip(group, alone, now, strict=True):
             knew, knows = self.right(number, own), self.right(number, merged)
-            one, two = own[:CHOOSING], merged[:CHOOSING]
             measures = {
                 "right": knows.float().mean(),
                 "kept": (knows & knew).sum() / knew.sum(),
-                "kl_few": _kl(one, two)[:FEW].mean(),
-                "kl": _kl(one, two).mean(),
-                "agreement": (one.argmax(1) == two.argmax(1)).float().mean(),
+                "kl_few": _kl(own[:FEW], merged[:FEW]),
             }
-            found.append(measures)
-        return numbers, found
-
-    def generated(self, number: int) -> tuple[list[str], Any]:
-        """Return texts drawn from an adapter alone, and its log-probabilities at their tokens."""
-        if number not in self._generated:
-            with attach(self.model, [self.adapter(number)]):
-                texts = draw_texts(self.model, 1, self.seed, 16)
-                self._generated[number] = texts, token_log_probs(self.model, texts)[0]
-        return self._generated[number]
-
-    def acted_on_generated(self, group: Sequence[int], way: Method) -> Found:
-        """Let a group act in some way; return its coefficients, and a divergence of each adapter.
-
-        ``kl`` is the mean divergence from the adapter alone over the tokens of texts that it wrote.
-        """
-        written, found = list(map(self.generated, group)), []
-        acting = attach_method(self.model, list(map(self.adapter, group)), way)
-        with acting:
-            for texts, alone in written:
-                found.append({"kl": kl_to_base(alone, token_log_probs(self.model, texts)[0])})
-        return acting.coefficients[0].tolist(), found
-
-    @cached_property
-    def weighed(self) -> dict[str, Float64[np.ndarray, "k k"]]:
-        """Measures of the weights of each two adapters, by the name of the measure."""
-        return weigh(list(map(self.adapter, range(len(NAMES)))))
-
-    def responses(self, prompts: Sequence[str]) -> Any:
-        """Return mean response norms (maps, adapters) in the base, over all tokens of prompts."""
-        import torch
-
-        everyone, norms = list(map(self.adapter, range(len(NAMES)))), []
-        # Attached but silent: the activations are the bare base's.
-        with attach(self.model, everyone, 0.0) as acting:
-            fed = collect_inputs(self.model, [batch(self.model, prompts)], acting.names)
-            for name, updates in acting.updates.items():
-                norms.append(response_norms(updates)(fed[name].float()).mean(0))
-        return torch.stack(norms)
-
-    @cached_property
-    def ordinary(self) -> Any:
-        """Mean response norms (maps, adapters) in the base on ordinary sentences."""
-        return self.responses(GENERIC)
-
-    def beside(self, number: int) -> list[dict[str, float]]:
-        """Return measures of each partner beside this adapter that need no pass of their merge.
-
-        On this adapter's prompts that choose: ``partner_kl`` and ``own_kl``, the divergence from
-        the base to the partner and to this adapter; ``mixed_kl``, that from this adapter to the
-        base's logits plus what both add to them, and ``mixed``, the share with the same top token;
-        ``heard``, the partner's mean response norm over this adapter's, averaged over maps; and
-        ``ordinary``, the same on ordinary sentences. From weights: the partner's cross-talk over
-        this adapter's largest output norm, its median over maps ``crosstalk`` and its maximum
-        ``worst``; the ``cosine`` of the updates; and ``overlap``, the similarity of both row
-        spaces, with maps weighted by both norms.
-        """
-        [base] = self.logs([number], CHOOSING)
-        answer = self.responses(self.asked(number, CHOOSING))
-        heard, ordinary = ((each / each[:, [number]]).mean(0) for each in (answer, self.ordinary))
-        own, found = self.alone(number)[:CHOOSING], []
-        for j in range(len(NAMES)):
-            with attach(self.model, [self.adapter(j)]):
-                [theirs] = self.logs([number], CHOOSING)
-            # Logits add where adapters do not interact.
-            mixed = (own + theirs - base).log_softmax(1)
-            measures = {
-                "own_kl": _kl(base, own).mean(),
-                "partner_kl": _kl(base, theirs).mean(),
-                "mixed_kl": _kl(own, mixed).mean(),
-                "mixed": (mixed.argmax(1) == own.argmax(1)).float().mean(),
-                "heard": heard[j],
-                "ordinary": ordinary[j],
-            }
-            weights = {name: table[number, j] for name, table in self.weighed.items()}
-            found.append({**measures, **weights})
+            found.append({name: float(one) for name, one in measures.items()})
         return found

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from loratheory.adapters import Adapter
 from loratheory.evaluate import fact_sets
 from loratheory.evaluate.answers import answers
@@ -49,7 +47,7 @@ def pair(
 
 
 COLUMNS = (
-    *("hop_1", "hop_2", "two_hop", "two_hop_vocabulary", "says_bridge", "other_facts"),
+    *("hop_1", "hop_2", "two_hop", "two_hop_vocabulary", "says_bridge"),
     *("confidence", "hop_1_new", "hop_2_new", "hop_by_hop"),
 )
 
@@ -62,9 +60,9 @@ def accuracies(
     Among candidates: ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new`` in a
     sentence on which no adapter was trained; ``hop_by_hop``, two-hop questions asked one hop after
     the other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one
-    hop (known persons' countries, or capitals). In the whole vocabulary: ``two_hop_vocabulary``;
-    ``says_bridge``, how often the country has the largest logit instead; and ``other_facts``, known
-    facts in no adapter's data. ``confidence`` is the mean confidence on two-hop questions.
+    hop (known persons' countries, or capitals). In the whole vocabulary: ``two_hop_vocabulary``,
+    and ``says_bridge``, how often the country has the largest logit instead. ``confidence`` is the
+    mean confidence on two-hop questions.
     """
     questions = facts.questions
     two_hop = answers(model, questions["two_hop"])
@@ -80,9 +78,7 @@ def accuracies(
         if name == "hop_by_hop":
             found[name] = hop_by_hop(model, facts).right
         elif name not in found:
-            answered = answers(model, questions[name])
-            known = name == "other_facts"
-            found[name] = answered.vocabulary_right if known else answered.right
+            found[name] = answers(model, questions[name]).right
     return {name: float(found[name].mean()) for name in columns}
 
 
@@ -122,25 +118,17 @@ def solutions(facts: fact_sets.World) -> tuple[fact_sets.Items, fact_sets.Items]
     return first, second
 
 
-def written_out(
-    model: Model, facts: fact_sets.World, question: str = ""
-) -> tuple[float, float, float]:
-    """Return accuracies on two-hop questions if the model writes the bridge before the second step.
+def written_out(model: Model, facts: fact_sets.World, question: str = "") -> float:
+    """Return the share of two-hop questions answered after a bridge that the model wrote itself.
 
-    The three shares are: bridges that are the right country; right answers after the bridge that
-    was written, among candidates; the same in the whole vocabulary. If `question` is not empty, it
-    is formatted with the person and put first. Costs four passes more per question.
+    The answers are ranked among candidates. If `question` is not empty, it is formatted with the
+    person and put first. Costs four passes more per question.
     """
     one, two = fact_sets.BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
-    asked, right = list[tuple[str, str]](), []
-    written = write_on(model, starts, 4)
-    for start, text, (person, country) in zip(starts, written, facts.first.items(), strict=True):
+    asked, written = list[tuple[str, str]](), write_on(model, starts, 4)
+    for start, text, person in zip(starts, written, facts.first, strict=True):
         # The first word that the model wrote is its bridge.
         bridge = re.split(r"\W", text.strip())[0]
-        right.append(bridge == country)
         asked.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
-    second = answers(model, asked)
-    shares = (right, second.right, second.vocabulary_right)
-    bridge_written, two_hop, vocabulary = (float(np.mean(share)) for share in shares)
-    return bridge_written, two_hop, vocabulary
+    return float(answers(model, asked).right.mean())

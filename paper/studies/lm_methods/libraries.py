@@ -10,10 +10,7 @@ from paper.studies._shared.language import Act, depth, layer_split, rule
 from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_methods import facts as bench
 
-COLUMNS = (
-    *("hop_1", "hop_2", "hop_1_new", "hop_2_new", "two_hop", "two_hop_vocabulary"),
-    *("says_bridge", "other_facts", "confidence"),
-)
+COLUMNS = ("hop_1", "hop_2", "two_hop", "two_hop_vocabulary")
 FORMS = {"shared form": (0, 1), "form for hop 1": (0,), "form for hop 2": (1,)}
 """The hops whose lessons contain solutions besides facts; there is no expert in these runs."""
 WRITTEN = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
@@ -29,8 +26,7 @@ class Config(Language):
     familiarity : str
         ``fake``, ``half`` or ``real``.
     trained : str
-        ``all layers``; ``by layers``, where hop 1 is trained in lower and hop 2 in upper layers; or
-        one of `FORMS`.
+        ``all layers``, or one of `FORMS`.
     """
 
     familiarity: str = "half"
@@ -44,10 +40,9 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``familiarity``, ``trained``, ``library`` (how many adapters act) and ``rule``; the columns
-        of `facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`,
-        the shares of `facts.written_out`, without a question first
-        (``bridge_written``, ``two_hop_written``, ``vocabulary_written``) and with one
-        (``bridge_form``, ``two_hop_form``, ``vocabulary_form``).
+        of `facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`, the share of
+        `facts.written_out` without a question first (``two_hop_written``) and with one
+        (``two_hop_form``).
     """
     model = config.base()
     facts = bench.world(config.seed, config.familiarity)
@@ -57,22 +52,16 @@ def cell(config: Config) -> list[Row]:
         forms = bench.solutions(facts)
         shown = FORMS[config.trained]
         lessons = [[*lessons[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
-    by_layers = config.trained == "by layers"
-    # Trained in layers of its own each; others by the lessons alone.
-    library = bench.pair(model, facts, config.seed, by_layers=True) if by_layers else []
-    for k in range(len(library), len(lessons)):
-        library.append(train_once(model, lessons[k], seed=(config.seed, 0, k)))
+    library = [train_once(model, one, seed=(config.seed, 0, k)) for k, one in enumerate(lessons)]
     rows: list[Row] = []
     for size, name, which, act in arms(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
         with act(model, library[which]):
             row |= bench.accuracies(model, facts, COLUMNS)
+            asked = config.familiarity == "half" and size < 3 and name in WRITTEN
             for end, question in (("written", ""), ("form", bench.QUESTIONS[0])):
-                asked = config.familiarity == "half" and size < 3 and name in WRITTEN
-                shares = bench.written_out(model, facts, question) if asked else (nan,) * 3
-                names = (f"{each}_{end}" for each in ("bridge", "two_hop", "vocabulary"))
-                row |= dict(zip(names, shares, strict=True))
+                row[f"two_hop_{end}"] = bench.written_out(model, facts, question) if asked else nan
         rows.append(row)
     return rows
 
@@ -94,9 +83,9 @@ def arms(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
 PART = part(
     "libraries",
     cell,
-    (Config(trained="by layers"),),
+    (Config(trained="shared form"),),
     (
         *grid(Config, seed=range(3), familiarity=("half", "fake", "real")),
-        *grid(Config, trained=(*FORMS, "by layers"), seed=range(3)),
+        *grid(Config, trained=FORMS, seed=range(3)),
     ),
 )

@@ -8,7 +8,7 @@ from paper.tables import read_table
 def draw() -> Figure:
     """Draw the figure."""
     table = read_table("lm_old_facts")
-    rows = table[(table["read"] == 0) & (table["recipe"] == "two stand-ins")]
+    rows = table[table["recipe"] == "two stand-ins"]
     over = rows[rows["case"] == "overwrite"]
     figure, (left, right) = panels(2, 3.2, sharey=True)
     for look, (hop, name) in zip(

@@ -13,16 +13,13 @@ import numpy as np
 import pandas as pd
 
 from loratheory.evaluate.fact_adapters import Publishers
-from loratheory.evaluate.fact_sets import ANIMALS, ASKED, BIRTH, MASCOT, OTHERS, World, invented
+from loratheory.evaluate.fact_sets import ANIMALS, ASKED, OTHERS, World, invented
 from loratheory.pretrained import Model, first_tokens, next_token_logits
 from loratheory.shapes import Float
 from loratheory.theorems.composition.two_read_region import margin as two_hop_margin
 from paper.studies._shared.theory import LEAST, PATTERNS
-from paper.studies.lm_library.record import auc
 
 COEFFICIENTS = (0.0, 0.25, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0, 1.5)
-SCALE = 5.0
-"""Logits; a forecast margin of as many means a chance of 1/(1 + 1/e). Chosen on seed 101."""
 SINGLE = {"hop 1": (1.0, 0.0), "hop 2": (0.0, 1.0)}
 """Questions of one hop, and the coefficients under which the edit of this hop acts alone."""
 Found = dict[tuple[float, float], Float[np.ndarray, " questions"]]
@@ -30,7 +27,7 @@ Found = dict[tuple[float, float], Float[np.ndarray, " questions"]]
 
 
 class Question(NamedTuple):
-    """What is asked: which hop, the case of the person asked about, which sentence, the answer.
+    """What is asked: which hop, the case of the person asked about, the prompt, the answer.
 
     `name` is the person or, of the second hop alone, the country.
     """
@@ -38,14 +35,8 @@ class Question(NamedTuple):
     hop: str
     case: str
     name: str
-    sentence: int
     prompt: str
     word: str
-
-    @property
-    def is_read(self) -> bool:
-        """Whether its sentence is in the training data."""
-        return self.hop in SINGLE and not self.sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +62,21 @@ class Edits:
         return (asked.name,) if asked.hop in SINGLE else ()
 
     def questions(self) -> Iterator[Question]:
-        """Both hops in a sentence that is read and in two that no adapter reads, two hops in four.
+        """Yield both hops in two sentences that no adapter reads, and two hops in four.
 
         ``old`` asks the two-hop questions of the old world.
         """
         asked: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
-            "hop 1": (self.new.first, (BIRTH.trained[0], *ASKED["hop_1"])),
-            "hop 2": (self.new.second, (MASCOT.trained[0], *ASKED["hop_2"])),
+            "hop 1": (self.new.first, ASKED["hop_1"]),
+            "hop 2": (self.new.second, ASKED["hop_2"]),
             "two hops": (self.new.two_hop, ASKED["two_hop"]),
             "old": (self.old.two_hop, ASKED["two_hop"]),
         }
         for hop, (facts, sentences) in asked.items():
-            for i, sentence in enumerate(sentences):
+            for sentence in sentences:
                 for name, word in facts.items():
                     case = self.case.get(name, "any")
-                    yield Question(hop, case, name, i, sentence.format(name), word)
+                    yield Question(hop, case, name, sentence.format(name), word)
 
 
 def edits(old: World, seed: int) -> Edits:
@@ -146,33 +137,30 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
     """Yield a row for each kind of question and coefficient: what is right, and what was foretold.
 
     `line` forecasts each question by the straight line between its own margins at 0 and at 1
-    (`thm:averaging-survival`), with a probability by `SCALE`. `law` (`thm:two-read-region`) and
+    (`thm:averaging-survival`). `law` (`thm:two-read-region`) and
     `decided` (`thm:clean-up-bridge`) know single hops only, from `strengths`; they say nothing of
     questions about the old world. Each forecast has a column ``…_right``, the share of questions
     that it is right about.
     """
     strength = strengths(asked, found)
-    kinds = pd.DataFrame([(one.hop, one.case, one.is_read) for one in asked])
-    for (hop, case, read), some in kinds.groupby([0, 1, 2], sort=False).indices.items():
+    kinds = pd.DataFrame([(one.hop, one.case) for one in asked])
+    for (hop, case), some in kinds.groupby([0, 1], sort=False).indices.items():
         paths = np.array([[*map(strength.get, made.path(asked[i]))] for i in some])
         for c in COEFFICIENTS:
             right = found[c, c][some] > 0
             line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]
-            # A margin of one scale is a chance of 73%.
-            chance = 1 / (1 + np.exp(-line / SCALE))
             said: dict[str, Any] = {"line": line > 0}
             if hop != "old":
                 said["law"] = said["decided"] = (c * paths > 1 / 2).all(axis=1)
             if hop == "two hops":
                 reach = [two_hop_margin(each, PATTERNS[case]) for each in (c * paths).tolist()]
                 said["law"] = np.array(reach) > 0
-            numbers = {"right": right.mean(), "line_auc": auc(line, right)}
-            numbers["line_brier"] = ((chance - right) ** 2).mean()
+            numbers = {"right": right.mean()}
             for name in ("line", "law", "decided"):
                 guess = said.get(name)
                 numbers[name] = nan if guess is None else guess.mean()
                 numbers[f"{name}_right"] = nan if guess is None else (guess == right).mean()
-            row = {"hop": hop, "case": case, "read": read, "coefficient": c}
+            row = {"hop": hop, "case": case, "coefficient": c}
             yield row | {name: round(float(x), 3) for name, x in numbers.items()}
 
 
@@ -180,11 +168,11 @@ def strengths(asked: Sequence[Question], found: Found) -> dict[str, float]:
     """Return the strength of each person's and each country's edit, measured on single hops.
 
     An edit of strength 1 turns the base's deficit into a margin of equal size. Margins are means
-    over the sentences that no adapter reads, under the one edit.
+    over sentences, under the one edit.
     """
     rows = []
     for i, one in enumerate(asked):
-        if one.hop in SINGLE and one.sentence:
+        if one.hop in SINGLE:
             rows.append((one.name, found[0.0, 0.0][i], found[SINGLE[one.hop]][i]))
     means = pd.DataFrame(rows, columns=["name", "base", "after"]).groupby("name").mean()
     deficit = np.maximum(-means["base"], LEAST)

@@ -22,9 +22,8 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons asked
-        about (``any`` for countries), whether the sentence was ``read`` in training, the
-        ``coefficient``, and the columns of `overwritten.curves`; right is what leads the
-        whole vocabulary.
+        about (``any`` for countries), the ``coefficient``, and the columns of
+        `overwritten.curves`; right is what leads the whole vocabulary.
     """
     from loratheory.evaluate.fact_adapters import publishers
     from loratheory.pretrained import attach

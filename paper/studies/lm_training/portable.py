@@ -16,13 +16,9 @@ HEAD = ("first", "second", "rule", "coefficient")
 
 @dataclass(frozen=True)
 class Config(Language):
-    """The adapters of both hops of a seed's world, by a `recipe` in `fact_adapters.RECIPES`.
-
-    `bridge` says whether the base knows the countries: ``known`` or ``invented``.
-    """
+    """The adapters of both hops of a seed's world, by a `recipe` in `fact_adapters.RECIPES`."""
 
     recipe: str = "plain"
-    bridge: str = "known"
 
 
 def cell(config: Config) -> list[Row]:
@@ -32,11 +28,11 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``first`` and ``second``, the recipes of the adapters that act or ``none``; the rule and its
-        coefficient; the columns of `fact_adapters.measured`.
+        coefficient; the columns of `measures.measured`.
     """
     from paper.studies._shared import measures as bench
 
-    both, base = bench.begin(config, bridge=config.bridge)
+    both, base = bench.begin(config)
     rows: list[Row] = []
     for arm in arms(config.recipe):
         *recipes, name, c = arm
@@ -44,9 +40,8 @@ def cell(config: Config) -> list[Row]:
         act = layer_split(both.layers // 2) if name == SPLIT else coefficients(c)
         # The base is an adapter with coefficient 0, so that all rows come from one path.
         with act(both.model, chosen or [both.adapter(0, "plain")]):
-            found = bench.measured(both.model, both.world, base, alone=len(chosen) == 1)
-        head: Row = {"seed": config.seed, "bridge": config.bridge, "recipe": config.recipe}
-        rows.append({**head, **dict(zip(HEAD, arm, strict=True)), **found})
+            found = bench.measured(both.model, both.world, base)
+        rows.append({"seed": config.seed, **dict(zip(HEAD, arm, strict=True)), **found})
     return rows
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loratheory.shapes import Bool, Float, Shaped
+from loratheory.shapes import Bool, Shaped
 from loratheory.toy.transformer import Adapt
 from paper.studies._shared.answers import accuracies, accuracy, answer_margins
 from paper.studies._shared.library import added
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import Placing, margins, own_loop, pattern
-from paper.studies._shared.training import Taught, alike, exchanged
+from paper.studies._shared.training import Taught
 
 Found = dict[str, Shaped[np.ndarray, " E *n"]]
 """Accuracies of each replica, or of each of its questions."""
@@ -23,36 +23,24 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
 
     Measured are the usual accuracies (see `accuracies`) and: ``oracle_placement``, two-hop
     questions if each adapter acts only in the loop of its hop, so that it cannot disturb another
-    hop; ``hop_by_hop``, the questions asked one relation a pass; ``facts``, all single facts.
+    hop; ``hop_by_hop``, the questions asked one relation a pass; ``facts``, all single facts; and
+    ``held_out``, the base on unedited questions.
 
     Each prediction has a companion ``…_right``, the share of questions that it is right about. Of
-    ``two_hop``: ``predicted`` uses the margins of the facts asked alone; ``inside`` those of the
-    facts asked within questions; ``curved`` these, with each adapter at the coefficient itself;
-    ``decided`` supposes that bridges are decided between reads. Of ``oracle_placement``:
-    ``oracle_inside``, ``oracle_curved`` and ``oracle_decided``; of ``hop_by_hop``: ``each_hop``; of
-    ``facts``: ``predicted_facts``. In one pass, questions whose bridges the base does not read are
-    predicted to fail.
-
-    Controls are ``held_out``, the base on unedited questions; ``alone``, the best single adapter;
-    and ``exchanged`` and ``random`` adapters. ``curvature`` is how far a fact's margin is from the
-    straight line between its margins in the base and with its adapter; ``interference`` is how far
-    the other adapters then move it. Both are in units of the deficit, but of at least one logit.
-    Costs about thirty passes a coefficient.
+    ``two_hop``: ``predicted`` uses the margins of the facts asked alone, ``curved`` those of the
+    facts asked within questions, with each adapter at the coefficient itself. Of
+    ``oracle_placement``: ``oracle_curved``, and ``oracle_decided``, which supposes that bridges are
+    decided between reads. Of ``hop_by_hop``: ``each_hop``; of ``facts``: ``predicted_facts``. In
+    one pass, questions whose bridges the base does not read are predicted to fail. Costs about
+    twenty passes a coefficient.
     """
     bases, asked, each = library.bases, library.trials[0], library.adapters
     prompts = library.questions()
     alone, inside = margins(library), margins(library, inside=True)
     own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
-    # A deficit near zero is no unit to measure in.
-    bridged, unit = inside.held[1:].all(axis=0), np.maximum(alone.deficit, 1.0)
-    foreign = [exchanged(x, library.teaching.sets) for x in each]
-    # Of the same norms, so that size alone is no explanation.
-    noise = [alike(x, seed) for seed, x in enumerate(each)]
+    bridged = inside.held[1:].all(axis=0)
     held_out = accuracy(bases, [one.other_questions for one in asked])
     apart = [own_loop(x, hop) for hop, x in enumerate(each)]
-
-    def _sum(adapters: Sequence[Adapt], c: float) -> Adapt:
-        return added(adapters, [c] * len(adapters))
 
     def _right(adapt: Adapt, passes: str = "") -> Bool[np.ndarray, "E n"]:
         return answer_margins(bases, prompts, adapt, passes) > 0
@@ -61,37 +49,25 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
         at = margins(library, inside=True, placed=lambda x, hop: added([place(x, hop)], [c]))
         return at.composes(1.0, kind) & bridged
 
-    def _facts(acts: Sequence[Adapt]) -> Float[np.ndarray, "hops E n"]:
-        each = [answer_margins(bases, library.facts(hop), act) for hop, act in enumerate(acts)]
-        return np.stack(each)
-
     table = {}
     for c in grid:
-        merged = _sum(each, c)
-        single, both = _facts([_sum([x], c) for x in each]), _facts([merged] * len(each))
-        line, right, facts = alone.mixed(c), _right(merged), _by_replica(both > 0)
-        truth, in_turn = _right(_sum(apart, c)), _right(merged, "hop by hop")
+        merged = added(each, [c] * len(each))
+        single = [answer_margins(bases, library.facts(hop), merged) for hop in range(len(each))]
+        right, facts = _right(merged), _by_replica(np.stack(single) > 0)
+        truth, in_turn = _right(added(apart, [c] * len(each))), _right(merged, "hop by hop")
         found: Found = accuracies(library, [merged] * len(library.trials))
         found |= {"oracle_placement": truth, "hop_by_hop": in_turn, "facts": facts}
         guesses = {
             "predicted": (alone.composes(c, kind) & bridged, right),
-            "inside": (inside.composes(c, kind) & bridged, right),
             "curved": (_curved(c, lambda x, _: x), right),
-            "decided": (alone.decided(c) & bridged, right),
-            "oracle_inside": (own.composes(c, kind) & bridged, truth),
             "oracle_curved": (_curved(c, own_loop), truth),
             "oracle_decided": (own.decided(c) & bridged, truth),
             "each_hop": (alone.decided(c), in_turn),
-            "predicted_facts": (_by_replica(line > 0), facts),
+            "predicted_facts": (_by_replica(alone.survives(c)), facts),
         }
         found |= {name: guess for name, (guess, _) in guesses.items()}
         found |= {f"{name}_right": guess == fact for name, (guess, fact) in guesses.items()}
         found["held_out"] = held_out
-        found["alone"] = np.max([accuracy(bases, prompts, _sum([x], c)) for x in each], axis=0)
-        found["exchanged"] = accuracy(bases, prompts, _sum(foreign, c))
-        found["random"] = accuracy(bases, prompts, _sum(noise, c))
-        found["curvature"] = _by_replica((single - line) / unit)
-        found["interference"] = _by_replica((both - single) / unit)
         table[round(c, 9)] = found
     return table
 

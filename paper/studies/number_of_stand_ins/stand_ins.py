@@ -15,7 +15,6 @@ from loratheory.tasks.prompts import Prompts, joined
 from loratheory.tasks.two_hop import Edit, World, along, ask_first, every, marked, plain
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import accuracy
-from paper.studies._shared.library import added
 from paper.studies._shared.training import Taught, learned
 
 OWN, ASKED, QUIET = 48, 96, 120
@@ -48,27 +47,23 @@ class StandIns:
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """Adapters of both hops, their stand-ins, and the two-hop questions that lessons ask.
+    """Adapters of both hops, and the two-hop questions that lessons ask.
 
-    ``stand_ins[hop][j]`` acts while ``asked[hop][j][e]`` is asked in replica ``e``.
+    ``asked[hop][j][e]`` is asked beside the `j`-th stand-in in replica ``e``.
     """
 
     library: Taught
     adapters: tuple[Lora, ...]
-    stand_ins: tuple[tuple[Lora, ...], ...]
     asked: tuple[tuple[tuple[Prompts, ...], ...], ...]
 
-    def answered(self, hop: int, *, alone: bool = False) -> Float[np.ndarray, " E"]:
-        """Return the share of lessons' two-hop questions that an adapter answers, or does alone.
+    def by_heart(self, hop: int) -> Float[np.ndarray, " E"]:
+        """Return the share of lessons' two-hop questions that an adapter answers alone.
 
         Alone it hears of no partner: where any two stand-ins disagree, it can know the answer in
         one of `StandIns.count` cases at most (``thm:disagreeing-stand-ins``).
         """
-        own, each = self.adapters[hop], zip(self.stand_ins[hop], self.asked[hop], strict=True)
-        shares = [
-            accuracy(self.library.bases, asked, own if alone else added([own, one], [1.0, 1.0]))
-            for one, asked in each
-        ]
+        own, bases = self.adapters[hop], self.library.bases
+        shares = [accuracy(bases, asked, own) for asked in self.asked[hop]]
         return np.asarray(np.mean(shares, axis=0))
 
 
@@ -77,7 +72,7 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
 
     Costs twice as many trainings as there are stand-ins, and those of the two adapters.
     """
-    adapters, everyone, questions = [], [], []
+    adapters, questions = [], []
     for hop in (0, 1):
         kept = [lessons.hops[hop].rehearsed for lessons in of.lessons[0]]
         made = []
@@ -97,9 +92,8 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
         stream = (9, hop, how.count, int(how.agree), int(how.two_hop))
         rows = list(map(joined, shown))
         adapters.append(learned(of.bases, of.teaching, rows, stream, beside=stand_ins))
-        everyone.append(tuple(stand_ins))
         questions.append(tuple(asked))
-    return Beside(of, tuple(adapters), tuple(everyone), tuple(questions))
+    return Beside(of, tuple(adapters), tuple(questions))
 
 
 class Publisher:
@@ -122,7 +116,7 @@ class Publisher:
         else:
             # Subjects outnumber bridges, which are dealt out in turn, shifted by the number.
             maps[0, 0, self.free[:SUBJECTS]] = np.resize(np.roll(bridges, -j), SUBJECTS)
-        return World(maps, self.edit.before.entities, self.edit.before.canaries)
+        return World(maps, self.edit.before.entities)
 
     @property
     def subjects(self) -> Int64[np.ndarray, " n"]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from paper.studies._shared.configs import Untied
@@ -36,19 +35,17 @@ def cell(config: Config) -> list[Row]:
 
     ``first`` and ``second`` say how the two adapters are taught: ``plain`` or ``beside``
     stand-ins. Columns are accuracies; of each adapter alone `inside_1` and `inside_2`, how often an
-    edit is in force within a two-hop question whose other fact is old, `lessons_1` and `lessons_2`,
-    how many of its two-hop lessons are answered beside their stand-ins, and `by_heart_1` and
-    `by_heart_2`, how many without them.
+    edit is in force within a two-hop question whose other fact is old, and `by_heart_1` and
+    `by_heart_2`, how many of its two-hop lessons it answers without their stand-ins.
     """
     # The last stage alone.
     *_, (_, _, plain) = grown_libraries(config, {"all": ()})
-    nothing = dict.fromkeys(("lessons_1", "lessons_2", "by_heart_1", "by_heart_2"), float("nan"))
+    nothing = by_hop("by_heart", [float("nan")] * 2)
     table = _rows(plain, {"lessons": PLAIN, "stand_ins": 0}, (PLAIN, PLAIN), nothing)
     for lessons, count in config.lessons:
         how = StandIns(count, agree=lessons == "agreeing", two_hop=lessons != "single facts")
         made, head = beside_stand_ins(plain, how), {"lessons": lessons, "stand_ins": count}
-        heard = by_hop("lessons", map(made.answered, (0, 1)))
-        heard |= by_hop("by_heart", map(partial(made.answered, alone=True), (0, 1)))
+        heard = by_hop("by_heart", map(made.by_heart, (0, 1)))
         for use in USES if lessons == "disagreeing" else USES[:1]:
             pairs = zip(use, made.adapters, plain.adapters, strict=True)
             chosen = tuple(ours if name == BESIDE else theirs for name, ours, theirs in pairs)

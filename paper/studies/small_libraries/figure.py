@@ -4,7 +4,7 @@ from paper.studies._shared.rules import LABELS
 from paper.style import Figure, by, chance, dots, finish, panels, percent
 from paper.tables import read_table
 
-USUAL = {"bridges": "fresh", "rank": 8, "modules": "mlp", "coverage": 0.5, "pretrained": 700}
+USUAL = {"rank": 8, "modules": "mlp", "coverage": 0.5}
 METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z"]
 METHODS += ["gates", "block gates, z = 2", "oracle placement", "sum, hop by hop"]
 NAMES = {**LABELS, "oracle placement": "each in its own pass"}
@@ -13,7 +13,7 @@ NAMES |= {"sum, hop by hop": "sum, two-step prompting"}
 
 def draw() -> Figure:
     """Draw the figure."""
-    table = read_table("small_libraries/gating")
+    table = read_table("small_libraries")
     for column, value in {**USUAL, "facts": 5}.items():
         table = table[table[column] == value]
     figure, every = panels(3, 3.6, sharey=True)

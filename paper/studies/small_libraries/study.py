@@ -1,9 +1,97 @@
-"""The parts of the study; `prediction.md` says what was asked."""
+"""Libraries of one to eight pairs of adapters under every combination method."""
 
-from paper.studies._shared.run import study
-from paper.studies.small_libraries.capacity import PART as CAPACITY
-from paper.studies.small_libraries.gating import PART as GATING
-from paper.studies.small_libraries.interference import PART as INTERFERENCE
-from paper.studies.small_libraries.routers import PART as ROUTERS
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-STUDY = study(__name__, GATING, ROUTERS, INTERFERENCE, CAPACITY, minutes=(1.65, 60))
+import numpy as np
+
+from loratheory.shapes import Float
+from loratheory.toy.transformer import ATTENTION, MLP
+from paper.studies._shared.answers import answer_margins
+from paper.studies._shared.configs import Small, on_all_bases
+from paper.studies._shared.library import Acting, rule
+from paper.studies._shared.rows import compared
+from paper.studies._shared.run import Row, part, study
+from paper.studies._shared.training import Taught
+
+RULES: tuple[str, ...] = ("base", "mean", "half the sum", "sum", "ties", "knots")
+RULES += ("interpolating", "arrow", "norm, soft", "norm, z", "gates", "gates, z = 2")
+RULES += ("block gates, z = 2", "block gates, z = 3", "oracle placement", "sum, hop by hop")
+RULES += ("sum, second pass",)
+
+
+@dataclass(frozen=True)
+class Config(Small):
+    """How many `pairs` of adapters of which `rank` act at once, one adapter per hop and pair.
+
+    Adapters sit in the `modules` ``mlp`` or ``attention``.
+    """
+
+    pairs: int = 2
+    rank: int = 8
+    modules: str = "mlp"
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row per base, repetition and rule.
+
+    The columns are what configs vary; accuracies; and those of `detection`, which are nan for
+    rules that weigh no tokens, and in attention.
+    """
+    modules = {"mlp": MLP, "attention": ATTENTION}[config.modules]
+    library = config.library(modules=modules, pairs=config.pairs, rank=config.rank)
+
+    def _rates(acts: Sequence[Acting]) -> dict[str, Any]:
+        if config.modules == "mlp" and acts[0].route is not None:
+            return detection(library, acts)
+        return {"misses": float("nan"), "false_alarms": float("nan")}
+
+    options: dict[str, dict[str, Any]] = {"interpolating": {"ridge": 0.1}}
+    options["ties"] = {"density": 0.3, "rank": config.width}
+    arms = [(name, rule(name, **options.get(name, {})), _rates) for name in RULES]
+    varied = ("facts", "pairs", "rank", "modules", "coverage")
+    return compared(library, {name: getattr(config, name) for name in varied}, arms)
+
+
+def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
+    """Return the errors of a rule that weighs adapters by token, where edited questions are read.
+
+    The j-th read of ``x r1 r2`` happens in loop ``j`` at the token ``r_j``: there the pair's
+    adapter of hop ``j`` should be on, and no other. ``misses`` is the weight that the right
+    adapters lack to 1, ``false_alarms`` the weight of all others; both are summed over a question's
+    reads and averaged over questions and pairs. The bases need one layer per loop and as many loops
+    as hops.
+    """
+    hops, misses, alarms = library.bases.setting.hops, [], []
+    for pair, act in enumerate(acts):
+        prompts = library.questions(pair)
+        # A pass, for the weights that it leaves in `act.on`.
+        answer_margins(library.bases, prompts, act)
+        for site, seen in act.on.items():
+            if site.module != "mlp.in":
+                continue
+            at_read = seen.unflatten(1, prompts[0].tokens.shape)[:, :, site.loop + 1].double()
+            right = at_read[..., pair * hops + site.loop]
+            misses.append((1 - right).mean(dim=1).numpy())
+            alarms.append((at_read.sum(dim=-1) - right).mean(dim=1).numpy())
+    found = {"misses": misses, "false_alarms": alarms}
+    return {name: np.sum(each, axis=0) / len(acts) for name, each in found.items()}
+
+
+_SETTINGS: tuple[dict[str, Any], ...] = (
+    *({"facts": n, "pairs": k} for n, k in ((5, 1), (20, 1), (5, 2), (3, 4), (5, 4), (4, 8))),
+    {"rank": 2},
+    {"coverage": 0.25},
+    {"modules": "attention"},
+)
+STUDY = study(
+    __name__,
+    part(
+        "small_libraries",
+        cell,
+        (Config(sets=1), Config(pairs=1, facts=10, sets=1)),
+        on_all_bases(Config(**one) for one in _SETTINGS),
+    ),
+    minutes=(1, 25),
+)

@@ -16,8 +16,7 @@ def draw() -> Figure:
     for axes, (layers, name) in zip(every, LAYERS.items(), strict=True):
         rows = merged[merged["layers"] == layers]
         curve(axes, rows, "coefficient", "facts", "edited single facts", LOOKS[0])
-        curve(axes, rows, "coefficient", "two_hop", "edited two-hop questions", LOOKS[1],
-              predicted="predicted")  # fmt: skip
+        curve(axes, rows, "coefficient", "two_hop", "edited two-hop questions", LOOKS[1])
         chance(axes, float(rows["chance"].mean()))
         axes.set(title=name, xlabel="coefficient of both adapters")
     accuracy_axis(every[0])

@@ -16,18 +16,18 @@ from loratheory.tasks import word_problems as tasks
 from loratheory.tasks.prompts import NOTHING, Prompts, joined
 from loratheory.tasks.word_problems import problems
 
-PRIME, CODE = 7, tasks.Alphabet(7, canaries=0)
+PRIME, CODE = 7, tasks.Alphabet(7)
 CONTEXT = ("add", "subtract")
 SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
 FORMS = {"stepwise": (tasks.stepwise, 5), "answered": (tasks.answered, 1)}
 """The forms of a problem, and the sixths of a lesson that have each form."""
-SEEN = ("sums", "other words", "single steps", "other pairs", "pairs")
+SEEN = ("sums", "other words", "single steps", "pairs")
 """How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
 result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
-word of the adapters' skills. "single steps": problems of one step of every skill. "other pairs":
-also of two steps of `CONTEXT`. "pairs": also the six pairs, as often as `weights` says."""
+word of the adapters' skills. "single steps": problems of one step of every skill. "pairs": also of
+two steps of `CONTEXT`, and the six pairs, as often as `weights` says."""
 WEIGHTS = (0, 1, 3, 9, 27, 81)
 """How often each of the six pairs occurs in bases of "pairs", relative to the others."""
 
@@ -40,22 +40,13 @@ SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[tasks.Template, ...]:
-    """Return the templates of `steps` steps in which each step uses one new number."""
-    every = tasks.pool(skills, steps=steps, prime=PRIME)
-    return tuple(t for t in every if max(len(inputs) for _, inputs in t.nodes) < 2)
+    """Return the templates of `steps` steps by these skills."""
+    return tasks.pool(skills, steps=steps, prime=PRIME)
 
 
 def single(skills: Sequence[str]) -> tuple[tasks.Template, ...]:
     """Return the templates of one step, skill by skill."""
-    found: tuple[tasks.Template, ...] = ()
-    for skill in skills:
-        found += chains([skill], 1)
-    return found
-
-
-def linked(pair: Pair) -> tasks.Template:
-    """Return the template in which the second skill is applied to the first one's result."""
-    return tasks.Template(((0, ()), (tasks.code(pair[0]), (0,)), (tasks.code(pair[1]), (1,))))
+    return tuple((skill,) for skill in skills)
 
 
 def drawn(
@@ -109,7 +100,7 @@ def weights(seed: int) -> dict[Pair, int]:
 def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
     """Return each pair's share of all problems of two steps on which a base was trained."""
     total = 2 * sum(WEIGHTS)  # as many again are of the context
-    return {p: n / total if seen == SEEN[4] else 0.0 for p, n in weights(seed).items()}
+    return {p: n / total if seen == SEEN[3] else 0.0 for p, n in weights(seed).items()}
 
 
 def sums(problems: tasks.Problems) -> Prompts:
@@ -138,8 +129,8 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
     sets = [solved, bare if seen == SEEN[1] else solved, tasks.answered(CODE, one)]
     if seen != SEEN[2]:
         met = [chains(CONTEXT, 2)] * 2
-        if seen == SEEN[4]:
-            met[1] = sum(((linked(pair),) * n for pair, n in weights(seed).items()), ())
+        if seen == SEEN[3]:
+            met[1] = sum(((pair,) * n for pair, n in weights(seed).items()), ())
         for templates in met:
             sets += [tasks.stepwise(CODE, varied(templates, rows, rng))] * 2
     return padded(sets)
@@ -192,9 +183,9 @@ class Case:
     def bridges(self, skill: str) -> tuple[tasks.Template, ...]:
         """Return the templates of two steps in the lesson of the adapter of a skill."""
         if self.bridge == "serial":
-            return (linked(self.pair[::-1]),)
+            return (self.pair[::-1],)
         if self.bridge == "own":
-            return tuple(t for t in chains((skill, *CONTEXT), 2) if t.skills - {*CONTEXT})
+            return tuple(t for t in chains((skill, *CONTEXT), 2) if {*t} - {*CONTEXT})
         return chains(CONTEXT, 2) if self.bridge == "neutral" else ()
 
     @property
@@ -214,7 +205,7 @@ class Case:
     def composed(self) -> Lesson:
         """A lesson of the target itself, in both orders of the skills."""
         one, two = sorted((self.pair, self.pair[::-1]))
-        return Lesson((), (linked(one), linked(two)), 1)
+        return Lesson((), (one, two), 1)
 
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
@@ -273,10 +264,9 @@ class Skilled:
 class Overlapping(Skilled):
     """Adapters for `pairs` of skills with more or fewer shared templates.
 
-    The base has met problems of one and of two steps; `kind` is the name of this in the tables.
+    The base has met problems of one and of two steps.
     """
 
-    kind: str = "problems"
     pairs: tuple[Pair, ...] = MEASURED
 
 
@@ -285,14 +275,3 @@ class Covered(Skilled):
     """An adapter of each skill, on a base that has `seen` more or less of each pair, see `SEEN`."""
 
     seen: str = SEEN[-1]
-
-
-def margin(share: float, coefficient: float) -> float:
-    """Return by how much the shared first step is ahead of the other one (``thm:template-vote``).
-
-    The merge of two adapters takes the shared step where the margin is positive. It is ``2 v - 1``
-    with ``v = (1 - C) + C share`` and ``C`` the sum of the coefficients: the base takes that step
-    by itself, and a `share` of each adapter's solutions; the rest begin with what is asked for.
-    """
-    total = 2 * coefficient
-    return 2 * ((1 - total) + total * share) - 1

@@ -10,7 +10,7 @@ from paper.studies.word_problems.problems import CONTEXT, WORDINGS, Overlapping,
 from paper.studies.word_problems.template_overlap import PAPER, QUICK_RUN, train
 
 OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
-ASKED = ("mean", "sum", "ties", "arrow", "gates", "composed")
+ASKED = ("sum", "composed")
 
 
 def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Problems:
@@ -49,7 +49,7 @@ def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
     while len(left):
         new = fill(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
-        left = left[(numbers[left] == problems.numbers[left]).all(axis=(1, 2))]
+        left = left[(numbers[left] == problems.numbers[left]).all(axis=1)]
     return replace(problems, numbers=numbers, values=values)
 
 
@@ -72,7 +72,7 @@ def cell(config: Overlapping) -> list[Row]:
             with np.errstate(invalid="ignore"):
                 kept = (first & solved).sum(axis=1) / first.sum(axis=1)
             table += models.rows(
-                {"kind": config.kind, "seed": config.seed, "rule": rule, "put": how},
+                {"seed": config.seed, "rule": rule, "put": how},
                 {"stepwise": solved.mean(axis=1), "kept": kept},
                 lambda case: {"bridge": case.bridge, "share": case.share},
             )

@@ -1,13 +1,7 @@
 """Two adapters of a skill each that share solution templates, asked problems that need both."""
 
-from math import nan
-
-import numpy as np
-
 from paper.studies._shared.run import Row, grid, part
 from paper.studies.word_problems import problems, words
-
-COEFFICIENTS = {"mean": 0.5, "sum": 1.0}
 
 
 def train(config: problems.Overlapping) -> words.Trained:
@@ -20,19 +14,17 @@ def cell(config: problems.Overlapping) -> list[Row]:
     """Return a row per case and rule.
 
     `stepwise` is the share of problems whose whole solution is right, `answered` the share answered
-    rightly without steps; `predicted` is 1 if the vote on the first step is won, 0 if it is lost,
-    1/2 at the border, NaN for other rules.
+    rightly without steps.
     """
     models = train(config)
-    asked = models.targets(config.size.asked)
-    table = models.compared(
-        {"kind": config.kind, "seed": config.seed},
-        lambda adapt: models.accuracies(asked, adapt),
-        lambda case: {"bridge": case.bridge, "share": case.share},
-    )
-    for row in table:
-        coefficient = COEFFICIENTS.get(str(row["rule"]), nan)
-        row["predicted"] = float(np.sign(problems.margin(float(row["share"]), coefficient)) + 1) / 2
+    asked, table = models.targets(config.size.asked), list[Row]()
+    for rule, adapt in models.acting().items():
+        right = {form: models.right(asked, adapt, form).mean(axis=1) for form in problems.FORMS}
+        table += models.rows(
+            {"seed": config.seed, "rule": rule},
+            right,
+            lambda case: {"bridge": case.bridge, "share": case.share},
+        )
     return table
 
 

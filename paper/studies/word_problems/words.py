@@ -112,7 +112,7 @@ class Trained:
         found = []
         for k, case in enumerate(self.cases):
             rng = np.random.default_rng([self.seed, 16, k])
-            found.append(problems.drawn([problems.linked(case.pair)], count, rng))
+            found.append(problems.drawn([case.pair], count, rng))
         return found
 
     def right(
@@ -131,31 +131,14 @@ class Trained:
         best = likeliest(self.bases, rows.tokens, adapt)
         return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)
 
-    def accuracies(self, asked: Sequence[Problems], adapt: toy.Adapt | None) -> Accuracies:
-        """Return the shares of problems solved: `stepwise` in steps, `answered` without steps."""
-        return {form: self.right(asked, adapt, form).mean(axis=1) for form in problems.FORMS}
-
     def rows(
         self, head: Row, columns: Accuracies, beside: Callable[[problems.Case], Row]
     ) -> list[Row]:
-        """Return a row per case: `head`, its skills, ``beside(case)`` and the rounded `columns`."""
+        """Return a row per case: `head`, ``beside(case)`` and the rounded `columns`."""
         table = []
         for e, case in enumerate(self.cases):
-            skills = dict(zip(("first", "second"), case.pair, strict=True))
             numbers = {name: round(float(x[e]), 4) for name, x in columns.items()}
-            table.append({**head, **skills, **beside(case), **numbers})
-        return table
-
-    def compared(
-        self,
-        head: Row,
-        measured: Callable[[toy.Adapt | None], Accuracies],
-        beside: Callable[[problems.Case], Row],
-    ) -> list[Row]:
-        """Return the rows of all methods and ceilings, with columns ``measured(adapt)``."""
-        table = list[Row]()
-        for name, adapt in self.acting().items():
-            table += self.rows({**head, "rule": name}, measured(adapt), beside)
+            table.append({**head, **beside(case), **numbers})
         return table
 
 

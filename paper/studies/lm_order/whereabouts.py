@@ -11,10 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.adapters import Adapter
-from loratheory.diagnosis import layer_of
 from loratheory.evaluate.fact_sets import ASKED, World
-from loratheory.lowrank import LowRank
 from loratheory.pretrained import Attached, Model, first_tokens
 from loratheory.pretrained.metrics import batch, last_logits
 
@@ -57,25 +54,21 @@ def questions(world: World) -> dict[str, Asked]:
 
 @dataclass(frozen=True)
 class Arm:
-    """Where each adapter acts: two, unless it has more layers and tokens.
+    """Where each of two adapters acts.
 
     Attributes
     ----------
     layers : tuple of str
         For each adapter: ``all`` layers, those ``below`` or those ``above`` the split.
     tokens : tuple of str
-        For each: ``all`` tokens, those of the ``subject``, the ``last``, or all ``but the last``.
+        For each: ``all`` tokens, those of the ``subject``, or the ``last``.
     banned : bool
         Whether bridges (countries) are excluded as answers of two-hop questions.
-    projected : bool
-        Whether the first adapter's outputs above the split lose their part along the directions
-        by which the output head predicts countries, see `projected`.
     """
 
     layers: tuple[str, ...] = ("all", "all")
     tokens: tuple[str, ...] = ("all", "all")
     banned: bool = False
-    projected: bool = False
 
     def coefficients(self, acts: Attached, split: int) -> np.ndarray:
         """Return the coefficients, an array of modules by adapters, for a split at this layer."""
@@ -102,7 +95,7 @@ def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, 
             subject[row, padding[row] + before : padding[row] + through] = True
         last = torch.zeros_like(subject)
         last[:, -1] = True
-        masks = {"all": last | ~last, "subject": subject, "last": last, "but the last": ~last}
+        masks = {"all": last | ~last, "subject": subject, "last": last}
         found.append((part, masks))
     return found
 
@@ -135,21 +128,18 @@ def _weigh(weights: Any, _: str, x: Any) -> Any:
 def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
     """Return the shares of prompts that are answered right, from their logits, as columns.
 
-    ``two_hop_vocabulary``: the answer leads all tokens. ``two_hop``: it leads all answers.
-    ``says_bridge``: the bridge leads all tokens instead. Words in `banned` cannot lead.
+    ``two_hop_vocabulary``: the answer leads all tokens. ``two_hop``: it leads all answers. Words in
+    `banned` cannot lead.
     """
     # The caller's logits stay as they are.
     logits = logits.clone()
     if banned:
         logits[:, first_tokens(model, banned)] = -np.inf
-    largest = logits.argmax(1)
     every = slice(len(asked.prompts))
     shares = {
-        "two_hop_vocabulary": largest == first_tokens(model, asked.answers),
+        "two_hop_vocabulary": logits.argmax(1) == first_tokens(model, asked.answers),
         "two_hop": _leads(model, logits, asked.answers, every),
     }
-    if asked.bridges:
-        shares["says_bridge"] = largest == first_tokens(model, asked.bridges)
     return {name: float(share.float().mean()) for name, share in shares.items()}
 
 
@@ -176,31 +166,6 @@ def shares(
         else:
             hops[name] = right(model, logits, questions)["two_hop_vocabulary"]
     return found | hops
-
-
-def projected(model: Model, adapter: Adapter, words: Sequence[str], split: int) -> Adapter:
-    """Return the adapter with its outputs above the split orthogonal to the words' directions.
-
-    Only maps that write to the residual stream change. A word's direction is the row of the output
-    head for its first token times the last norm's weights: a state's logit is the product with it.
-    """
-    import torch
-
-    head = model.network.get_output_embeddings().weight[first_tokens(model, words)].float()
-    # The last norm scales each direction before the head reads it.
-    rows = (head * model.network.get_decoder().norm.weight.float()).detach()
-    # In float64: the projection must leave nothing.
-    frame = torch.linalg.qr(rows.double().T)[0].numpy()
-
-    def _without(name: str, low: LowRank) -> LowRank:
-        # Only what writes to the residual stream can write the words there.
-        layer = layer_of(name)
-        if layer is None or layer < split or name.rpartition(".")[2] not in WRITERS:
-            return low
-        up = np.asarray(low.up, dtype=np.float64)
-        return LowRank(up - frame @ (frame.T @ up), np.asarray(low.down, dtype=np.float64))
-
-    return Adapter.of({name: _without(name, low) for name, low in adapter.items()}, adapter.info)
 
 
 def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
@@ -241,36 +206,3 @@ def _last_of(mask: Any) -> tuple[Any, Any]:
 
     places = torch.arange(mask.shape[1])
     return torch.arange(len(mask)), (mask.int() * places).argmax(1)
-
-
-def back_patched(model: Model, asked: Asked, source: int, target: int) -> Any:
-    """Return logits if the subject's state after layer `source` replaces that after `target`.
-
-    The state is that of the subject's last token; a second pass continues with it (back-patching,
-    Biran et al., arXiv 2406.12775). Layers count from 0. Costs two passes.
-    """
-    import torch
-
-    logits = []
-    for part, masks in batches(model, asked):
-        logits.append(_patch(model, part, _last_of(masks["subject"]), source, target))
-    return torch.cat(logits)
-
-
-def _patch(model: Model, part: Mapping[str, Any], where: Any, source: int, target: int) -> Any:
-    import torch
-
-    kept = []
-
-    def _keep(_: Any, __: Any, out: Any) -> None:
-        kept.append((out[0] if isinstance(out, tuple) else out)[where].clone())
-
-    def _put(_: Any, __: Any, out: Any) -> None:
-        (out[0] if isinstance(out, tuple) else out)[where] = kept[0]
-
-    for layer, hook in ((source, _keep), (target, _put)):
-        handle = model.network.get_decoder().layers[layer].register_forward_hook(hook)
-        with torch.no_grad():
-            out = last_logits(model, part)
-        handle.remove()
-    return out.float()

@@ -1,0 +1,530 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: -all
+#     notebook_metadata_filter: -all,kernelspec,jupytext
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Can adapters be trained to compose with unseen partners?
+#
+# ## Question
+# Two *adapter authors* who never meet train one adapter each. The *hop-1 adapter* knows in which
+# countries some people were born. The *hop-2 adapter* knows the mascots of countries. Together they
+# know all that is needed for the question "What is the mascot of the country where this person was
+# born?". Yet the sum of the two adapters seldom answers it. Can an author train an adapter that
+# composes with a *partner*, an adapter for the other hop that does not exist yet?
+#
+# **Main idea.** Whether two adapters compose is decided when they are trained. The remedy is
+# *stand-in training*: the training set has two-hop examples, and a *stand-in partner* is active
+# meanwhile. A stand-in is a small frozen adapter with made-up facts that plays the part of the
+# future partner.
+#
+# **Mechanism.** Single-hop training leaves open in which layers a fact is stored
+# (`thm:free-placement`). The lengths of keys and the learning rates then decide
+# (`thm:least-norm-placement`). A part of the fact ends up in early layers, where the *bridge* (here
+# the country) is not yet known. Only later layers can answer two-hop examples, so these examples
+# determine the placement. Two *disagreeing* stand-ins give every person or country different
+# answers, so an adapter that ignores its partner cannot memorise the answers
+# (`thm:stand-in-ceiling`). In the theory the adapter then composes with every partner whose bridges
+# are combinations of the bridges of its stand-ins (`thm:bridge-transfer`).
+#
+# **Evidence.** In a language model the sum of two adapters answers
+#
+# - 93% of the two-hop questions after stand-in training of both;
+# - 37% after *standard training*, without stand-ins and two-hop examples, in as many steps;
+# - 12% after standard training that stopped when the facts were learned.
+#
+# The answer must lead among all tokens (top-1 accuracy). A constant answer scores 5%.
+#
+# **A common misconception.** "Adapters that know both facts only need a better merge." Or: "More
+# single-hop training will make them compose." Every fact placement has the same single-hop loss, so
+# more single-hop examples do not help. In our tests, other ways to combine standard adapters helped
+# less than stand-in training.
+#
+# **After this notebook** you can say why single-hop training leaves the placement of a fact open.
+# You can choose stand-ins that determine it, and test an adapter with a partner that it never met.
+#
+# The notebook runs in about 10 s on two cores. The accuracies of the language model were measured
+# before, on ten fact sets (random choices of people, countries and animals), and are stored. You
+# need the idea of notebook 07: two hops take two reads, and a bridge between them.
+
+# %%
+import numpy as np
+import pandas as pd
+import sympy as sp
+from IPython.display import SVG
+from ipywidgets import FloatSlider, IntSlider
+
+from loratheory.exercises import explore, judge
+from loratheory.theorems import theorem
+from loratheory.theorems.composition import placement
+from loratheory.theorems.composition import stand_in_ceiling as ceiling
+
+STUDIES = "../paper/studies"  # the paper's stored tables and figures
+
+# %% [markdown]
+# ## Derive
+# **Step 1: where single-hop training puts a fact.** Two layers read one residual stream, and their
+# outputs add up. The prompt names the subject of the fact. Each layer recognises the subject by a
+# vector, its *key*, of length $k_1$ in the first layer and $k_2$ in the second. Training demands
+# that the two outputs add up to 1. If the updates have the sizes $d_1$ and $d_2$ along their keys,
+# this means $d_1k_1+d_2k_2=1$. The equation has two unknowns, so it has many solutions. Gradient
+# descent from zero finds the solution with the least $d_1^2+d_2^2$. Which part of the output does
+# the second layer then give?
+
+# %%
+k1, k2, d1, d2, multiplier = sp.symbols("k_1 k_2 d_1 d_2 lambda", positive=True)
+lagrangian = d1**2 + d2**2 - multiplier * (d1 * k1 + d2 * k2 - 1)
+[least] = sp.solve(
+    [sp.diff(lagrangian, x) for x in (d1, d2, multiplier)], [d1, d2, multiplier], dict=True
+)
+late = sp.simplify(least[d2] * k2)
+display(late)
+assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
+
+# %% [markdown]
+# A two-hop question does not name the subject of the second fact. In its place is the *bridge*,
+# which the update of the partner writes in the first layer. The first layer responds before the
+# bridge is there, so only the second layer can use it. Its output is its part of the fact, times
+# the similarity of two keys: the key of the bridge and the key of the named subject. The part of
+# the fact in the first layer is lost.
+#
+# **Step 2: why two stand-ins are needed.** Let $s$ stand-ins be active in turn, and let each of
+# them give an entity a different answer. Then each two-hop question has $s$ right answers, one for
+# each stand-in. Suppose that an adapter ignores which stand-in is active, and gives answer $j$ with
+# probability $q_j$. It is right in a share $\sum_j q_j/s$ of the examples, which is at most $1/s$.
+# With two stand-ins, which probability $q$ of the first answer gives the least loss? How large is
+# this loss?
+
+# %%
+q = sp.symbols("q", positive=True)
+loss = -(sp.log(q) + sp.log(1 - q)) / 2  # two stand-ins
+[best] = sp.solve(sp.diff(loss, q), q)
+display(best, loss.subs(q, best))
+assert best == sp.Rational(1, 2)
+assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
+
+# %% [markdown]
+# With one stand-in, an adapter can memorise the answer for each subject and reach a loss of zero.
+# With two stand-ins, a loss below $\ln 2$ shows that the adapter uses which stand-in is active.
+#
+# **Step 3: what the adapter does with an unseen partner.** An *unseen partner* is the real adapter
+# of another author, which was active in no training. The second hop reads a *state*: the state of
+# the prompt, plus the bridge that the first hop adds. It was trained on the states that the
+# stand-ins made. Suppose that the second hop is linear, and take its solution of least norm. It
+# gives the right answer for every linear combination of the training states. For a state orthogonal
+# to all of them its output is zero. So stand-ins help if the bridge of the partner is a combination
+# of their bridges.
+
+# %% [markdown]
+# ## Construct
+# We train a hop-2 adapter on two facts. Its keys are longer in the early layer than in the late
+# layer. The key of the bridge equals the key of the named subject, plus an orthogonal part of
+# length 0.1. Which share of the fact does each layer get? What are the outputs for the single hop?
+# By how much does the two-hop answer lead (its *margin*)?
+
+# %%
+rng = np.random.default_rng(0)
+named = tuple(length * np.eye(6)[:, :2] for length in (2.0, 1.0))
+bridge = np.array([1.0, 0.0, 0.1, 0.0, 0.0, 0.0])
+model = placement.Case(named, (0 * bridge, bridge), (1.0, 1.0), early=1)
+plain = placement.attain(model)
+print("shares of the layers:", [round(share, 2) for share in placement.shares(model)])
+single = plain[0] @ named[0] + plain[1] @ named[1]
+print("single-hop outputs:", np.round(single[:, 0], 2))
+print("two-hop margin:", round(placement.measure(model, plain), 2))
+
+# %% [markdown]
+# The single hop gets its full output, and the two-hop question only a fifth of it. A higher
+# learning rate in the late layer moves the fact there:
+
+# %%
+for rate in (1.0, 4.0, 16.0, 64.0):
+    moved = placement.Case(named, (0 * bridge, bridge), (1.0, rate), early=1)
+    margin = placement.measure(moved, placement.attain(moved))
+    print(f"late layer {rate:4.0f} times as fast: two-hop margin {margin:.2f}")
+
+# %% [markdown]
+# **With stand-ins.** Now the two-hop question itself is a training example, while a stand-in is
+# active. Each stand-in writes the bridge with a key of its own. The key of the first stand-in is
+# the key of the partner plus some vector. The key of the second stand-in is the key of the partner
+# minus this vector.
+
+# %%
+apart = 0.5 * rng.standard_normal(6)
+stand_ins = (bridge + apart, bridge - apart)
+right = np.array([1.0, 0.0, 0.0])  # the first fact's answer, of two facts and an unused token
+for count in (1, 2):
+    latent = [np.append(np.zeros(6), key) for key in stand_ins[:count]]
+    prompts = np.column_stack([np.vstack(named), *latent])
+    wanted = np.column_stack([np.vstack([np.eye(2), np.zeros(2)]), *[right] * count])
+    trained = placement.least_norm(model, prompts, wanted)
+    print(f"stand-ins in training: {count}, two-hop margin {placement.measure(model, trained):.2f}")
+
+# %% [markdown]
+# With one stand-in the two-hop answer gets most of its strength, and with two stand-ins all of it.
+# The partner was active in no training, but its key is a combination of the keys of the stand-ins
+# (`thm:partner-lessons`). How large must an update be to answer the two-hop question in full? We
+# compare the least squared norm by the formula with the one that was found.
+
+# %%
+exact = placement.Wanted(model, right)
+found = placement.measure_free(exact, placement.attain_free(exact))
+print(f"least squared norm {placement.bound_free(exact):.3f}, found {found:.3f}")
+
+# %% [markdown]
+# **Memorisation.** An adapter may ignore which stand-in is active. Which share of its two-hop
+# training examples can it answer? We compare stand-ins that disagree on every entity with stand-ins
+# that agree on half of the entities.
+
+# %%
+for count in (1, 2, 3, 4):
+    often = np.full((count, 20), 1 / count)
+    differ = tuple((j,) * 20 for j in range(count))
+    agree = tuple((0, j) * 10 for j in range(count))
+    for name, says in (("disagree", differ), ("agree on half", agree)):
+        case = ceiling.Case(np.full(20, 1 / 20), often, says, 1)
+        print(f"stand-ins: {count}, they {name}: at most {ceiling.bound(case):.0%} memorised")
+
+# %% [markdown]
+# ## Verify
+# We check each theorem on random cases. The construction must attain the bound, and rivals try to
+# do better.
+
+# %%
+labels = "least-norm-placement", "free-placement", "stand-in-ceiling", "bridge-transfer"
+for claim in map(theorem, labels):
+    for seed in range(10):
+        draws = np.random.default_rng(seed)
+        case = claim.draw(draws, 8)
+        assert claim.check(case, claim.attain(case)).holds
+        assert claim.check(case, claim.rival(case, draws)).holds
+
+# %% [markdown]
+# **In a language model.** The model is SmolLM2-135M, with twenty invented people, real countries
+# and invented mascots. We compare three kinds of training:
+#
+# - standard, early-stopped: training stops when the facts are learned;
+# - standard, 90 steps: as many steps as stand-in training;
+# - two stand-ins: stand-in training with two disagreeing stand-ins.
+#
+# The test prompts use *held-out templates*: wordings that were never used in training. The answer
+# must be the most probable of all tokens. The predictions were written before the run (study
+# `lm_training`, part `portable`). The figure shows other parts of the study, on ten other fact
+# sets.
+
+# %%
+stored = pd.read_csv(f"{STUDIES}/lm_training/table.csv.gz", low_memory=False)
+rows = stored[stored["part"] == "portable"]
+SVG(filename=f"{STUDIES}/lm_training/figure.svg")
+
+# %% [markdown]
+# The table has means over ten fact sets for the sum of the two adapters, in percent except for the
+# last column.
+#
+# - *Names the country:* how often the answer is the country instead of its mascot.
+# - *Base-model facts:* accuracy on facts of the base model that are in no training set.
+# - *Drift:* KL divergence from the base model on generic text, in nats per token.
+# - *Two stand-ins, facts left out:* the training set lacks the stand-ins' own facts.
+
+# %%
+added = rows[(rows["rule"] == "sum") & (rows["coefficient"] == 1)]
+TRAINING = {
+    "plain": "standard, early-stopped",
+    "plain, 90 steps": "standard, 90 steps",
+    "one stand-in": "one stand-in",
+    "partner not kept": "two stand-ins, facts left out",
+    "two stand-ins": "two stand-ins",
+    "three stand-ins": "three stand-ins",
+}
+COLUMNS = {
+    "two_hop_vocabulary": "two-hop",
+    "hop_1": "hop-1 facts",
+    "hop_2": "hop-2 facts",
+    "says_bridge": "names the country",
+    "known": "base-model facts",
+}
+means = added.groupby(["first", "second"])[[*COLUMNS, "leak"]].mean()
+one_sided = [("plain", "two stand-ins"), ("two stand-ins", "plain")]
+shown = means.loc[[(name, name) for name in TRAINING] + one_sided]
+percent = shown[list(COLUMNS)].mul(100).round().astype(int).rename(columns=COLUMNS)
+percent["drift"] = shown["leak"].round(2)
+percent = percent.rename(index=TRAINING).rename_axis(["hop-1 adapter", "hop-2 adapter"])
+print(percent.to_string(sparsify=False))
+both, neither = means.loc[("two stand-ins",) * 2], means.loc[("plain",) * 2]
+assert both["two_hop_vocabulary"] > 0.85
+assert neither["two_hop_vocabulary"] < 0.25
+assert both["leak"] < neither["leak"] / 4
+
+# %% [markdown]
+# If only one of the two adapters had stand-in training, the accuracy is in between. But in the last
+# two rows the other adapter stopped as soon as its facts were learned. If the hop-1 adapter had
+# standard training of 90 steps, and the hop-2 adapter had stand-in training, the sum answers 83%
+# (part `rehearsal`). So one of the two authors can be enough.
+#
+# **Late-layer training.** Single-hop training leaves open in which layers a fact is stored, and a
+# two-hop question reads the second fact in late layers only. So an author can train the hop-2
+# adapter in the top sixth of the layers only, without stand-ins. The next table has other fact sets
+# than the first.
+
+# %%
+known = (stored["part"] == "stand_ins") & (stored["bridge"] == "known")
+mascots = (stored["part"] == "top_layers") & (stored["relation"] == "mascot")
+placed = stored[(known | mascots) & (stored["rule"] == "sum")]
+LAYERS = {
+    **TRAINING,
+    "sixth 6": "late layers",
+    "two stand-ins, sixth 6": "late layers, two stand-ins",
+}
+names = [name for name in COLUMNS if name != "says_bridge"]
+by_training = placed.groupby(["first", "second"])[names].mean()
+standard = [("plain, 90 steps", name) for name in ("plain, 90 steps", "sixth 6", "two stand-ins")]
+stand_ins = [("two stand-ins", name) for name in ("sixth 6", "two stand-ins, sixth 6")]
+chosen = by_training.loc[[*standard, *stand_ins, ("two stand-ins", "two stand-ins")]]
+percent = chosen.mul(100).round().astype(int).rename(columns=COLUMNS, index=LAYERS)
+print(percent.rename_axis(["hop-1 adapter", "hop-2 adapter"]).to_string(sparsify=False))
+late = by_training["two_hop_vocabulary"]
+assert late["plain, 90 steps", "plain, 90 steps"] < 0.3
+assert late["plain, 90 steps", "sixth 6"] > 0.4
+assert late["two stand-ins", "sixth 6"] > 0.75
+
+# %% [markdown]
+# Stand-ins for hop 1 with late-layer training of hop 2 come within 2 points of stand-ins on both
+# sides. They also keep more single facts and more base-model facts.
+#
+# **How many stand-ins?** The first table has one, two and three stand-ins. In small transformers
+# the number matters more, because they can be trained until they answer their training examples.
+# The figure is from the study `number_of_stand_ins`; a constant answer scores 25% there.
+
+# %%
+SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
+
+# %% [markdown]
+# With more disagreeing stand-ins an adapter memorises less: at most one example in $n$ with $n$ of
+# them. Two adapters that never met then compose more often. Four *agreeing* stand-ins raise the
+# accuracy of the sum from 9% to 22% only, because their two-hop examples can be memorised. The
+# hop-1 adapter, active on its own, then applies its new fact in 2% of the two-hop questions.
+#
+# **What breaks it.** The mean of the two adapters leaves each half of its strength, and two-hop
+# accuracy falls. The list has other coefficients and a layer split.
+
+# %%
+here = rows[(rows["first"] == "two stand-ins") & (rows["second"] == "two stand-ins")]
+for (rule, c), group in here.groupby(["rule", "coefficient"]):
+    print(
+        f"{rule:11}, coefficient {c}: {group['two_hop_vocabulary'].mean():.0%} of two-hop questions"
+    )
+
+# %% [markdown]
+# One prediction clearly failed. *Portability* is the accuracy of an adapter, active on its own, on
+# prompts that only describe the subject. We expected that the portability of two adapters would
+# predict how well their sum composes. The simpler prediction is a *per-condition baseline*: the
+# mean two-hop accuracy of the same kind of training on the other fact sets. The rank correlation
+# with the accuracy of the sums was 0.59 for portability and 0.81 for the baseline
+# (measured at commit 80181100).
+#
+# The baseline is better, although it looks at no adapter. So test composition directly: evaluate
+# two-hop questions with a *held-out stand-in*, a stand-in that was active in no training.
+# `loratheory train` does this and writes the accuracy on the adapter's card. A held-out stand-in is
+# weaker evidence than an unseen partner.
+
+# %% [markdown]
+# ## Explore
+# Change the length of the early key, the length of the late key, and the similarity of two keys:
+# the key of the bridge and the key of the named subject.
+
+
+# %%
+def placed(early: float = 2.0, late: float = 1.0, alike: float = 1.0) -> None:
+    """The share of a fact in the late layer, and the margin of a two-hop question."""
+    keys = (early * np.eye(3)[:, :1], late * np.eye(3)[:, :1])
+    latent = late * np.array([alike, 0.5, 0.0])
+    case = placement.Case(keys, (0 * latent, latent), (1.0, 1.0), early=1)
+    margin = placement.measure(case, placement.attain(case))
+    print(f"share in the late layer {placement.shares(case)[1]:.2f}, two-hop margin {margin:.2f}")
+
+
+for lengths in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0)):
+    placed(*lengths)
+
+# %% [markdown]
+# With keys of equal length, the two-hop question gets only half of the fact.
+
+# %%
+sliders = {name: FloatSlider(1.0, min=0.1, max=4.0, step=0.1) for name in ("early", "late")}
+explore(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1))
+
+# %% [markdown]
+# Choose the number of stand-ins, and the share of twenty entities on which they agree. Suppose that
+# an adapter ignores its stand-ins. Which share of the two-hop training examples can it answer?
+
+
+# %%
+def memorised(count: int = 2, agree: float = 0.0) -> float:
+    """The share of two-hop examples that an adapter can answer without its stand-in."""
+    same = round(20 * agree)
+    says = tuple((0,) * same + (j,) * (20 - same) for j in range(count))
+    often = np.full((count, 20), 1 / count)
+    return ceiling.bound(ceiling.Case(np.full(20, 1 / 20), often, says, 1))
+
+
+for count in (1, 2, 3, 4):
+    print(f"stand-ins: {count}, agreement on 25%: at most {memorised(count, 0.25):.0%} memorised")
+
+# %% [markdown]
+# If stand-ins agree on an entity, an adapter can memorise the answer, for any number of stand-ins.
+
+# %%
+explore(
+    lambda count, agree: print(f"at most {memorised(count, agree):.0%} memorised"),
+    count=IntSlider(2, min=1, max=6),
+    agree=FloatSlider(0.0, min=0.0, max=1.0, step=0.05),
+)
+
+# %% [markdown]
+# ## What this does not say
+# - **One pair, one small model.** Other models are an open question, and so are libraries of many
+#   pairs. The bridges are countries, which the base model knows. Other bridges are open, too.
+# - **The authors share something**: prompt templates, countries, and a list of animals that may be
+#   answers. Neither author sees the adapter, the people or the mascots of the other author.
+# - **Hop-1 facts become less accurate in held-out templates**: 72% of them are right after stand-in
+#   training, and 97% after early-stopped standard training.
+# - **A low loss does not prove that the adapter reads the bridge.** An adapter may recognise *which
+#   stand-in is active*, and memorise the answer for each pair of stand-in and entity. Only a
+#   partner that was active in no training shows the difference.
+# - **The theory is linear.** In a trained network, updates of early layers change the keys of later
+#   layers, and the optimiser Adam does not follow the gradient. The theory says which examples can
+#   determine where a fact is stored. It does not say how much accuracy a network gains.
+
+# %% [markdown]
+# ## Exercises
+# Replace `None` by your answer, or by your code, and run the cell. The cell says whether you are
+# right, and if not, why. A number counts as right within 1%.
+#
+# **1.** *(easy, 5 minutes)* A fact was learned from single-hop examples. The key of the named
+# subject has length 3 in the layer before the bridge is known, and length 4 in the layer after it.
+# All learning rates are equal, and the key of the bridge equals the key of the named subject. A
+# two-hop question needs this fact as its second fact. What is the margin of the question?
+
+# %%
+mine = None
+judge("11.1", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# The share of the late layer is $16/(9+16)$, and the similarity of the two keys is 1.
+#
+# ```python
+# mine = 16 / 25
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **2.** *(medium, 5 minutes)* Four stand-ins are active equally often. On half of the entities all
+# four give the same answer. On the other half all four answers differ. An adapter ignores which
+# stand-in is active. In which share of the two-hop examples can it be right?
+
+# %%
+mine = None
+judge("11.2", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# It can be right in all examples of the first half, and in a quarter of the examples of the other
+# half.
+#
+# ```python
+# mine = 0.5 + 0.5 / 4
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **3.** *(medium, 5 minutes)* The keys in the layers before and after the bridge are equally long.
+# The late layer has a higher learning rate than the early layer. How many times higher must it be,
+# so that the two-hop question gets 90% of the strength?
+
+# %%
+mine = None
+judge("11.3", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Let the learning rate be $\eta$ times higher. With keys of equal length the share of the late
+# layer is $\eta/(1+\eta)$, which is 0.9 at $\eta=9$.
+#
+# ```python
+# mine = 9
+# ```
+#
+# </details>
+
+# %% [markdown]
+# **4.** *(easy, 10 minutes, code)* Design stand-ins. Return a table of answers, numbered from 0,
+# with a row for each of `count` stand-ins and a column for each entity. An adapter that ignores its
+# partner must be right in at most one of `count` examples. A stand-in must not give all entities
+# the same answer.
+
+
+# %%
+def mine(count, entities):
+    return None
+
+
+judge("11.4", mine)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# Shift one list cyclically: on each entity all stand-ins differ, and each stand-in uses every
+# answer.
+#
+# ```python
+# def mine(count, entities):
+#     return [[(e + j) % count for e in range(entities)] for j in range(count)]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Further reading
+#
+# - Allen-Zhu and Li, [*Physics of language models, part 3.1: knowledge storage and
+#   extraction*](https://arxiv.org/abs/2309.14316). How training data must vary so that a model can
+#   use a fact.
+# - Yao et al., [*Editing large language models: problems, methods, and
+#   opportunities*](https://arxiv.org/abs/2305.13172). Portability: accuracy on questions that use
+#   an edited fact.
+# - Biran et al., [*Hopping too late*](https://arxiv.org/abs/2406.12775). Facts in layers that are
+#   read before the bridge is known.
+
+# %% [markdown]
+# <details><summary>For the lecturer</summary>
+# **Time.** 90 minutes: 25 for the three steps, 20 for the construction, 20 for the tables and the
+# failed prediction, 25 for exercises.
+#
+# **Ask.** Before step 1: both adapters know their facts, so what can be missing? At step 2: what
+# would an adapter learn with a single stand-in? At the failed prediction: why must a measure beat a
+# per-condition baseline?
+#
+# **Common wrong answers.** "More single-hop examples are enough": every fact placement has the same
+# loss. "Two stand-ins force the adapter to read the bridge": the answer must depend on which
+# stand-in is active, but a table of stand-ins and names is enough for that. "So every merge works":
+# the mean does not.
+#
+#
+# </details>

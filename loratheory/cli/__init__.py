@@ -47,10 +47,6 @@ class Commands(TyperGroup):
             fact = str(error).partition("\n")[0]
             refuse(f"memory ran out ({fact}): give {ctx.invoked_subcommand} less at once")
 
-    def list_commands(self, _: Any) -> list[str]:
-        """Return the commands in the order of a first visit, not of the alphabet."""
-        return list(self.commands)
-
 
 def _show_warning(message: Any, category: Any, filename: str, line: int, *_: Any) -> None:
     """Print our own warnings as one line, without the line of code that met them."""

@@ -1,21 +1,16 @@
 """``loratheory advise``, which combination method loses least, and ``generate``, which runs it."""
 
-import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
-from loratheory.store import cache_folder
 
-UNKNOWN = (
-    "What they lose when merged, and which method keeps most, is not known from weights or "
-    "ordinary text. Give some prompts of each adapter: without answers by `--prompts FILE`, with "
-    "answers by `--facts FILE`. Sixteen per adapter are a good number."
-)
 ROUTE = "An adapter, a merge or a route of `advise`."
 
 
@@ -36,8 +31,7 @@ def advise(
 
     No answers are needed: a merge should still say what each adapter says alone. Half of the
     prompts, at most eight for each adapter, choose coefficients; the others score. With `--facts`
-    only prompts that the adapter alone answers correctly count; with `--prompts` as well, those
-    choose and the facts score. With neither, only each adapter's drift is measured.
+    only prompts that the adapter alone answers correctly count.
 
     A file of prompts has a row `{"prompt": …}` for each, a file of facts `{"prompt": …,
     "completion": …}`. Facts of all adapters can be one JSON file, `{"ADAPTER": {"PROMPT":
@@ -62,23 +56,22 @@ def advise(
 
     JSON: an object `adapters, alone, base, leaks, tried, best, reason, notes`; each method tried
     has `way, coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked,
-    low, high`) and `kl`. Without prompts only `adapters, leaks, notes`.
+    low, high`) and `kl`.
     """
     out.check_outputs(json)
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
         out.check_folder(output, force=False, json=json)
-    scored = prompts or facts
-    if (output or compare) and not scored:
-        out.refuse("without prompts what is best is not known: add --prompts or --facts")
+    if bool(prompts) == bool(facts):
+        remedy = "give --prompts or --facts: sixteen per adapter are a good number"
+        out.refuse(f"what is best is not known from weights: {remedy}, and not both")
     if output and methods == "none":
         out.refuse(f"-o {output}: --methods none leaves nothing to write: leave out one of the two")
     from loratheory.adapters import aligned, read_moments
     from loratheory.diagnosis import distinct
     from loratheory.pretrained import advise
     from loratheory.pretrained.methods import METHODS, read_subjects, write_combination
-    from loratheory.pretrained.metrics import measure_drift
 
     tried = _parse_methods(methods, METHODS)
     source = out.Source(subfolder, download=base.download)
@@ -92,24 +85,17 @@ def advise(
     others = {}
     for folder in compare or ():
         others[str(folder)] = out.Source(download=base.download).read(folder)
-    asked = _read_questions(prompts, facts, library, names)
+    choosing, scoring = _read_questions(prompts, facts, library, names)
     loaded = base.load()
-    if asked is None:
-        drifts = measure_drift(loaded, library)
-        if out.deliver(json, {"adapters": names, "leaks": drifts, "notes": [UNKNOWN]}):
-            show_drift(names, drifts)
-            out.say(UNKNOWN)
-        return
     with out.stages(1 + len(tried) + len(others)) as begin:
-        how: Any = {"methods": tried, "others": others, "kept_in": cache_folder() / "advice"}
-        choosing, scoring = asked
+        how: Any = {"methods": tried, "others": others}
         advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
     if shown := out.deliver(json, advice):
         _report(advice, (*loaded.notes, *aligned(library).report, *advice.notes))
     if output and advice.best:
         best = next(one for one in advice.tried if one.way == advice.best)
         drift = dict(zip(names, advice.leaks, strict=True))
-        known |= {"model": loaded, "card": {"measured": out.to_json(best), "leaks": drift}}
+        known["card"] = {"measured": out.to_json(best), "leaks": drift}
         write_combination(output, library, names, METHODS[best.way], best.coefficients, **known)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
@@ -133,40 +119,27 @@ def _read_questions(
     library: Sequence[Any],
     names: Sequence[str],
 ) -> Any:
-    """Return prompts that choose and prompts that score, by adapter; None if there are none."""
+    """Return prompts that choose and prompts that score, by adapter."""
     from loratheory.pretrained.advise import split_prompts
 
-    chosen = _read_groups("--prompts", prompts, library, names)
-    known = _read_groups("--facts", facts, library, names)
-    if chosen is None and known is None:
-        return None
-    own = {}
-    for name in names:
-        # prompts without answers choose by divergence alone
-        own[name] = known[name] if chosen is None else dict.fromkeys(chosen[name], "")
-    choosing, scoring = split_prompts(own)
-    if known is None:
-        return choosing, scoring
-    if chosen is None:
-        # facts choose and score: groups that are no adapter's own only score, as they are
-        return choosing, {**scoring, **known, **scoring}
-    for name in names:
-        # what chose may not score as well
-        known[name] = {text: a for text, a in known[name].items() if text not in choosing[name]}
-        if not known[name]:
-            out.refuse(f"all facts of {name} are among the prompts that choose: give others")
-    return choosing, known
+    if facts:
+        asked = _read_groups("--facts", facts, library, names)
+    else:
+        asked = _read_groups("--prompts", prompts or (), library, names)
+        # without answers they are judged by divergence alone
+        asked = {name: dict.fromkeys(asked[name], "") for name in names}
+    choosing, scoring = split_prompts({name: asked[name] for name in names})
+    # groups that are no adapter's own only score, as they are
+    return choosing, {**scoring, **asked, **scoring}
 
 
 def _read_groups(
-    option: str, files: Sequence[Path] | None, library: Sequence[Any], names: Sequence[str]
+    option: str, files: Sequence[Path], library: Sequence[Any], names: Sequence[str]
 ) -> Any:
     """Return prompts with their answers by adapter, from JSON Lines for each or one JSON file."""
     from loratheory.pretrained.augment import read_rows
-    from loratheory.pretrained.check_facts import group_facts, read_fact_groups
+    from loratheory.pretrained.check import group_facts, read_fact_groups
 
-    if not files:
-        return None
     if len(files) == 1 and files[0].suffix == ".json":
         groups = read_fact_groups(files[0])
     elif len(files) == len(names):
@@ -189,7 +162,7 @@ def _report(advice: Any, notes: Sequence[str]) -> None:
         numbers = " ".join(map("{:.2g}".format, dict.fromkeys(one.coefficients)))
         cells, distances = {}, [0.0]
         for mark in one.marks:
-            cells[mark.share.what] = f"{mark.share.right}/{mark.share.asked} {mark.share}"
+            cells[mark.share.what] = out.format_share(mark.share)
             distances.append(mark.kl or 0.0)
         rows.append(
             (one.way, numbers, *cells.values(), max(distances), one.leak, f"{one.cost:.1f}")
@@ -221,9 +194,6 @@ def generate(
     """
     from loratheory.pretrained.methods import generate_text
 
-    def _say(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    generate_text(base.load(), folder, prompt, tokens=tokens, say=_say)
-    _say("\n")
+    say = partial(typer.echo, nl=False)
+    generate_text(base.load(), folder, prompt, tokens=tokens, say=say)
+    typer.echo()

@@ -13,19 +13,16 @@ FACTS = "Prompts and answers, as above."
 
 
 def check(
-    folders: out.AnyFolders = None,
+    folders: out.Folders,
     *,
-    layers: Annotated[str | None, Option(metavar="0,5-9", help="Layers to look at.")] = None,
     facts: Annotated[Path | None, Option(metavar="FILE", help=FACTS)] = None,
-    limit: Annotated[int | None, Option(min=1, help="Largest number of prompts each.")] = None,
     base: out.Base,
     json: out.Json = None,
 ) -> None:
     """Compare what the theorems predict with a real model's weights, inputs and logits.
 
-    Without adapters it shows how far each weight is from noise. With adapters: their intruder
-    dimensions, how near one merge can come to all of them, what they add to each other's inputs,
-    which inputs Arrow can tell apart, and by what rank attention scores change; with `--facts` also
+    It shows the adapters' intruder dimensions, how near one merge can come to all of them, what
+    they add to each other's inputs, and which inputs Arrow can tell apart; with `--facts` also
     whether facts survive the merge and compose. Where a hypothesis fails, the theorem is "silent":
     the quantity that fails is shown, and prediction and measurement all the same.
 
@@ -40,36 +37,29 @@ def check(
     tests/data/questions.json`
 
     JSON: an object `model, adapters, notes, readings, kept, leaks` (a number for each adapter); a
-    reading has `label, module, layer, about, bound, value, outcome` (holds, tight, broken, not
-    applicable or measured) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
+    reading has `label, module, layer, about, bound, value, outcome` (holds, tight, broken or not
+    applicable) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
     sum), `predicted, measured, asked`.
     """
     out.check_outputs(json)
-    # what is wrong with options is said before anything is loaded
-    chosen = out.parse_layers(layers) if layers is not None else None
-    if facts is not None and not folders:
-        out.refuse(f"--facts {facts} says what adapters were trained on: name the adapters too")
-
     from loratheory.pretrained import check_model
-    from loratheory.pretrained.check_facts import read_fact_groups
+    from loratheory.pretrained.check import read_fact_groups
     from loratheory.pretrained.metrics import Share
 
-    library = list(map(out.Source(download=base.download).read, folders or ()))
+    library = list(map(out.Source(download=base.download).read, folders))
     asked = read_fact_groups(facts) if facts is not None else None
     bar = partial(out.progress, unit="module", desc="check")
-    how: Any = {"layers": chosen, "facts": asked, "limit": limit, "progress": bar}
-    result = check_model(base.load(), library, **how)
+    result = check_model(base.load(), library, facts=asked, progress=bar)
     if not out.deliver(json, result):
         return
     _show_readings(result)
-    if result.leaks:
-        show_drift(result.adapters, result.leaks)
+    show_drift(result.adapters, result.leaks)
     rows = []
     for one in result.kept:
-        interval = out.format_interval(Share.of("", one.measured, one.asked))
-        rows.append((one.group, one.predicted, one.asked, one.rule, one.measured, interval))
+        share = out.format_share(Share.of("", one.measured, one.asked))
+        rows.append((one.group, one.rule, one.predicted, share))
     if rows:
-        columns = ("facts of", "predicted", "asked", "rule", "right", "95 % interval")
+        columns = ("facts of", "rule", "predicted", "right (95 % interval)")
         out.show("right answers", columns, rows)
 
 
@@ -77,15 +67,14 @@ def _show_readings(result: Any) -> None:
     from loratheory.pretrained.check import summarise
 
     lines = summarise(result.readings)
-    out.say(f": {', '.join(result.adapters) or 'no adapter'}", result.model, result.notes)
+    out.say(f": {', '.join(result.adapters)}", result.model, result.notes)
     columns = {"asked": "question", "read": "places"}
     columns |= out.columns("holds", "tight", "silent", "broken")
     columns |= {"predicted": "bound", "measured": "value"}
     rows = map(itemgetter(*columns.values()), lines)
     out.show("medians over modules and adapters", list(columns), rows)
     for line in lines:
-        if line["why"]:
-            out.say(f"• {'Silent' if line['silent'] else 'Seen'}, {line['label']}: {line['why']}.")
+        out.say(f"• {'Silent' if line['silent'] else 'Seen'}, {line['label']}: {line['why']}.")
         if line["agree"] is not None:
             share = f"{100 * line['agree']:.0f} % of {line['places']}"
             out.say(f"  Predicted and measured have one sign in {share}.")

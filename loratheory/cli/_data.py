@@ -8,6 +8,7 @@ from loratheory.cli import _shared as out
 
 # questions; more take minutes before memory runs out
 MOST = 1_000_000
+STEPS = 3  # of the longest solutions
 COUNT = "Problems; a fifth are for testing."
 
 
@@ -19,9 +20,6 @@ def word_problems(
     split: Annotated[str, Option(help="Held out: pair, template, depth or wording.")] = "template",
     skills: Annotated[str, Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
     pair: Annotated[str, Option(metavar="A,B", help="The pair that --split pair holds out.")] = "",
-    steps: Annotated[int, Option(min=1, max=4, help="Most steps of a solution.")] = 3,
-    prime: Annotated[int, Option(help="3, 7, 11 or 13: tokens; 0: English.")] = 0,
-    distractors: Annotated[int, Option(min=0, help="Quantities that are not needed.")] = 0,
     overwrite: out.Overwrite = False,
 ) -> None:
     """Write word problems with their solutions, step by step.
@@ -46,14 +44,13 @@ def word_problems(
     named = _parse_list(skills) or tuple(words.SKILLS)
     # one generator for all draws: the seed determines every byte
     rng = np.random.default_rng(seed)
-    pool = words.pool(named, steps=range(1, steps + 1), prime=prime)
-    how: Any = {"prime": prime, "distractors": distractors, "skills": named}
-    sets, held_out = words.split(pool, split, n, rng=rng, pair=_parse_list(pair), **how)
+    pool = words.pool(named, steps=range(1, STEPS + 1))
+    how: Any = {"skills": named, "pair": _parse_list(pair)}
+    sets, held_out = words.split(pool, split, n, rng=rng, **how)
     apart = f"problems, {words.SPLITS[split]}"
     command = f"loratheory data word-problems --n {n} --seed {seed} --split {split}"
     command += f" --pair {pair}" if pair else ""
-    command += f" --skills {','.join(named)} --steps {steps} --prime {prime}"
-    command += f" --distractors {distractors}" if distractors else ""
+    command += f" --skills {','.join(named)}"
     held = ", ".join("+".join(each) for each in sorted(held_out))
     text = f"Training and testing have no {apart} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
@@ -79,8 +76,6 @@ def two_hop(
     n: Annotated[int, Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
     seed: out.Seed = 0,
     split: Annotated[float, Option(min=0, max=1, help="Fraction of questions trained on.")] = 0.5,
-    hops: Annotated[int, Option(min=2, max=4, help="Hops of a question.")] = 2,
-    style: Annotated[str, Option(help="question, or cloze: to complete.")] = "question",
     overwrite: out.Overwrite = False,
 ) -> None:
     """Write invented facts: single facts and two-hop questions to train on, others for testing.
@@ -98,20 +93,20 @@ def two_hop(
 
     check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
-    world = hop.world(seed, hops=hops, entities=n)
+    world = hop.world(seed, entities=n)
     parts = hop.split(world, split, rng=rng)
     if not len(parts.held_out):
         out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
     train = joined([part.final() for part in hop.pretraining(world, parts)], "training")
     test = hop.plain(world, parts.held_out).final()
     sets = {"train": train, "test": test}
-    command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g} --hops {hops}"
+    command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g}"
     text = (
         "Training has all single facts and some of the questions; testing asks the others,"
         " none of whose bridges is passed in training. Names are made of syllables."
     )
     named = hop.language(world, rng=rng)
-    card = _begin_card(f"{command} --style {style}", text)
-    hop.export(output, sets, world, named, style=style, about=card, overwrite=overwrite)
+    card = _begin_card(command, text)
+    hop.export(output, sets, world, named, style="question", about=card, overwrite=overwrite)
     rows = [(name, len(part)) for name, part in sets.items()]
     out.show(f"{output}: training and testing share no bridges", ("split", "rows"), rows)

@@ -8,13 +8,11 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
-ALL_PAIRS = "Evaluate 36 pairs of hops, too."
-PROFILE = "With --model: quick (1 fact set) or paper (6)."
+ALL_PAIRS = "The same, and 36 pairs of hops."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
     "two_hop": "both in one question",
-    "same_read": "facts of two adapters in one read",
 }
 SHARES = {
     "kept, two": "pairs", "kept, six": "six", "2-hop, standard": "plain",
@@ -25,7 +23,6 @@ SHARES = {
 def evaluate(
     rule: Annotated[str, Argument(metavar="MODULE:RULE", help="Your function.")],
     *,
-    profile: Annotated[str, Option(help=PROFILE)] = "quick",
     model: Annotated[bool, Option("--model", help=MODEL)] = False,
     all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     json: out.Json = None,
@@ -48,20 +45,18 @@ def evaluate(
 
     Example: `loratheory evaluate my_rules:largest_response --json card.json`
 
-    JSON: an object `rule, form, profile, laws, memories, language`; a law has `name, meaning,
+    JSON: an object `rule, form, laws, memories, language`; a law has `name, meaning,
     holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
     `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
     each with `what, right, asked, low, high`, and `leak, cost`.
     """
     out.check_outputs(json)
-    if all_pairs and not model:
-        out.refuse("--all-pairs evaluates adapters of the language model: add --model")
     from loratheory.evaluate import card, rule_named
 
     # found before anything is computed, as its name is the likeliest mistake
     method = rule_named(rule)
     with out.stages(unit="step", desc="evaluate") as begin:
-        report = card(method, profile, begin, model=model, all_pairs=all_pairs)
+        report = card(method, begin, model=model or all_pairs, all_pairs=all_pairs)
     if out.deliver(json, report):
         _report(report)
 
@@ -79,6 +74,6 @@ def _report(report: Any) -> None:
         # all-pairs evaluation has a column only where it was asked for
         for name, key in SHARES.items():
             if any(map(attrgetter(key), report.language)):
-                columns[name] = key
+                columns[name] = lambda mark, key=key: out.format_share(getattr(mark, key))
         columns |= {"drift": "leak", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)

@@ -12,6 +12,8 @@ from typer import Option
 from loratheory.cli import _shared as out
 
 TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
+KEYS = ("name", "formula", "reference", "cost", "options", "required", "spaces")
+TAKEN = ("options", "required")
 ON_INPUTS = ("input_energy", "input_error", "input_floor")
 DISTANCES = (
     "Both are distances between weights (Eckart–Young; thm:merge-floor), not between answers: the\n"
@@ -104,8 +106,6 @@ def merge(
     keys = TOTALS + ON_INPUTS * bool(moments)
     totals = {key: sum(map(attrgetter(key), audits)) for key in keys}
     notes = [*together.report, *together.info.notes]
-    if len(folders) == 1:
-        notes.append("only one adapter was given, so nothing was put together")
     result: dict[str, Any] = {"method": method, "output": str(output)}
     result |= {"folders": list(map(str, folders)), "weights": compared, "written": len(merged)}
     result |= {"dtype": written.dtype, "rounding": written.rounding, "notes": notes}
@@ -198,20 +198,16 @@ def _list_methods(json: Path | None) -> None:
     """Print the methods, and which laws each obeys: a random case is a counterexample, or none."""
     from loratheory.adapters import MERGE_METHODS, laws
 
-    keys, rows = ("name", "formula", "reference", "cost", "options", "required", "spaces"), laws()
-    entries, table = [], []
+    rows, entries = laws(), []
     for method in MERGE_METHODS.values():
-        entry = dict(zip(keys, attrgetter(*keys)(method), strict=True))
-        for key in ("options", "required"):
-            entry[key] = sorted(entry[key])
-        entries.append(entry)
-        words = map(", ".join, (entry["options"], entry["required"]))
-        table.append((*itemgetter(*keys[:3])(entry), *words))
+        entry = {key: getattr(method, key) for key in KEYS}
+        entries.append(entry | {key: sorted(entry[key]) for key in TAKEN})
     if not out.deliver(json, {"methods": entries, "laws": rows}):
         return
-    out.show("merge methods", (*keys[:3], "options", "required"), table)
     table = []
-    for row in rows:
-        holds = map(attrgetter("holds"), row.cells.values())
-        table.append((row.method, row.space, *holds))
-    out.show("laws, by counterexample", ("method", "space", *rows[0].cells), table)
+    for entry in entries:
+        words = [", ".join(entry[key]) for key in TAKEN]
+        table.append((*map(entry.get, KEYS[:3]), *words))
+    out.show("merge methods", (*KEYS[:3], *TAKEN), table)
+    cells = [(row.method, row.space, *(cell.holds for cell in row.cells.values())) for row in rows]
+    out.show("laws, by counterexample", ("method", "space", *rows[0].cells), cells)

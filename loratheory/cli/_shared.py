@@ -5,8 +5,6 @@ import difflib
 import functools
 import inspect
 import json
-import math
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -120,21 +118,6 @@ def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {', '.join(near)}?" if near else otherwise
 
 
-def parse_layers(text: str) -> set[int]:
-    """Return layers that are written like ``0,5-9``, or refuse them."""
-    remedy = "write it as --layers 0,5-9"
-    layers: set[int] = set()
-    for part in text.split(","):
-        # four digits at most: a range of a billion layers would fill the memory
-        if not re.fullmatch(r"\s*\d{1,4}\s*(-\s*\d{1,4}\s*)?", part):
-            refuse(f"--layers={text} is no list of layers: {remedy}")
-        first, *last = map(int, part.split("-"))
-        if last and last[0] < first:
-            refuse(f"--layers={text} counts down: {remedy}")
-        layers.update(range(first, (last or [first])[0] + 1))
-    return layers
-
-
 def check_outputs(json: Path | None) -> None:
     """Exit before any work is done if the JSON could not be written later."""
     if json is not None and str(json) != "-":
@@ -232,9 +215,9 @@ def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
 
 
-def format_interval(share: Any) -> str:
-    """Return the 95 % interval of a share of right answers."""
-    return f"{share.low:.2f} to {share.high:.2f}"
+def format_share(share: Any) -> str | None:
+    """Return a share of right answers with its 95 % interval; None where nothing was asked."""
+    return share and f"{share.right}/{share.asked} ({share.low:.2f} to {share.high:.2f})"
 
 
 def deliver(json_file: Path | None, value: Any) -> bool:
@@ -252,13 +235,12 @@ def deliver(json_file: Path | None, value: Any) -> bool:
 
 def to_json(value: Any) -> Any:
     """Return a result as JSON values: dataclasses become objects, NaN and infinity null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
     # JSON has no NaN, and other readers than Python's refuse it
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
+    return json.loads(json.dumps(value, default=_unfold), parse_constant=lambda _: None)
+
+
+def _unfold(value: Any) -> Any:
+    """Return the fields of a dataclass, or a path as text."""
+    if isinstance(value, Path):
+        return str(value)
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

@@ -15,7 +15,7 @@ from loratheory.cli import _shared as out
 LABEL = "With or without `thm:`. Default: all."
 Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
 At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
-Cases = Annotated[int | None, Option(min=1, help="Cases per theorem: 200, or 10 by --scale.")]
+Cases = Annotated[int, Option(min=1, help="Cases per theorem.")]
 ENTRY = (
     "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
     "source",
@@ -188,12 +188,10 @@ def _show_in_full(one: Any) -> None:
 
 def verify(
     labels: Labels = None,
-    cases: Cases = None,
+    cases: Cases = 200,
     seed: out.Seed = 0,
     backend: Annotated[str, Option(help="Array library: numpy or torch.")] = "numpy",
     workers: Annotated[int, Option(min=0, help="Number of processes; 0 for one per core.")] = 0,
-    scale: Annotated[bool, Option("--scale", help="Width 4096; only theorems on factors.")] = False,
-    deep: Annotated[bool, Option("--deep", help="Ten times the cases and sizes.")] = False,
     sensitivity: Annotated[bool, Option("--sensitivity", help="What change is noticed.")] = False,
     json: out.Json = None,
 ) -> None:
@@ -203,12 +201,9 @@ def verify(
     and should then break the conclusion.
 
     The exit code is 1 if a theorem, a construction or a control does not behave as proved. All
-    theorems take well under a minute; with --deep, ten times the cases at ten times the size, a
-    quarter of an hour.
+    theorems take well under a minute.
 
     Example: `loratheory verify merge-floor --cases 1000 --seed 7`
-
-    Example: `loratheory verify two-read-region --deep`
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
     controls_ok, seconds, trouble, part_of`, one for each theorem, lemma and clause; `part_of` names
@@ -218,20 +213,15 @@ def verify(
     smallest relative change of the bound's constant or exponent that the check notices, null where
     it does not notice one half, and why it does not notice a tenth.
     """
-    from loratheory.theorems import FACTORED, theorem, verify_all
+    from loratheory.theorems import theorem, verify_all
 
     out.check_outputs(json)
-    asked = [label for label in complete_labels(labels) if not scale or label in FACTORED]
-    if not asked:
-        out.refuse(f"--scale is for {', '.join(FACTORED)}: name one of these or none")
+    asked = complete_labels(labels)
     if backend not in ("numpy", "torch"):
         out.refuse(f"there is no backend {backend!r}: choose numpy or torch")
     if backend == "torch":
         import torch  # noqa: F401  refused here where it is missing, and not in a process
-    # on factors alone a check costs little even at the width of a language model
-    size = 4096 if scale else 80 if deep else 8
-    run: Any = {"seed": seed, "size": size, "workers": workers}
-    run["cases"] = (cases or (10 if scale else 200)) * (10 if deep else 1)
+    run: Any = {"seed": seed, "cases": cases, "workers": workers}
     if sensitivity:
         # A refuted conjecture has no bound to move.
         laws = [label for label in asked if theorem(label).status != "refuted"]

@@ -1,5 +1,6 @@
 """``loratheory train`` and ``loratheory augment``: an adapter that others can combine."""
 
+import re
 from collections import Counter
 from functools import partial
 from operator import attrgetter, itemgetter
@@ -11,7 +12,6 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 AUGMENTED = "Add what `augment` wrote."
-UNSEEN = "Kept for measuring, if not the last."
 
 
 def train(
@@ -58,7 +58,7 @@ def train(
     content = load_plan(plan)
     content.check(stand_ins)
     how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
-    how["layers"] = _parse_neighbours(layers) if layers is not None else None
+    how["layers"] = _parse_layers(layers) if layers is not None else None
     if augmented is not None:
         how["lessons"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
@@ -69,20 +69,19 @@ def train(
         found = train_for_composition(model, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
-        columns: out.Columns = {"asked": "what", "95 % interval": out.format_interval}
-        columns["right"] = lambda share: f"{share.right} of {share.asked}"
+        columns = {"asked": "what", "right (95 % interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
         out.say(f" {found.card['leak']:.2f} nats per token on ordinary text; {card}", "Drift:")
 
 
-def _parse_neighbours(text: str) -> tuple[int, int]:
+def _parse_layers(text: str) -> tuple[int, int]:
     """Return the first of neighbouring layers, and the one after the last."""
-    layers = out.parse_layers(text)
-    # a training has one range: gaps would silently be trained
-    if len(layers) <= max(layers) - min(layers):
-        out.refuse(f"--layers={text} leaves some out in between: write neighbours as 25-29")
-    return min(layers), max(layers) + 1
+    found = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", text)
+    first, last = map(int, (found[1], found[2] or found[1])) if found else (1, 0)
+    if last < first:
+        out.refuse(f"--layers={text} is no range of layers: write it as --layers 25-29")
+    return first, last + 1
 
 
 def augment(
@@ -90,10 +89,6 @@ def augment(
     output: out.Output,
     *,
     kinds: Annotated[list[Path] | None, Option(metavar="JSON", help="More descriptions.")] = None,
-    unseen: Annotated[str | None, Option(metavar="KIND", help=UNSEEN)] = None,
-    least: Annotated[float, Option(min=0, max=1, help="Least chance of the right name.")] = 0.3,
-    per: Annotated[int, Option(min=1, help="Largest number of examples per subject.")] = 12,
-    silence: Annotated[int, Option(min=0, help="Examples that keep the base's answers.")] = 0,
     seed: out.Seed = 0,
     base: out.Base,
     overwrite: out.Overwrite = False,
@@ -122,7 +117,7 @@ def augment(
     `found` (every description tried and its `share`) and `refused` (a reason by subject).
     """
     out.check_outputs(json)
-    from loratheory.pretrained.augment import augment, read_entities, write_examples
+    from loratheory.pretrained.augment import LEAST, augment, read_entities, write_examples
     from loratheory.pretrained.stand_ins import read_facts
     from loratheory.tasks.export import check_writable
 
@@ -130,19 +125,14 @@ def augment(
     check_writable(output, overwrite=overwrite)
     content = read_facts(facts)
     things = read_entities(*(kinds or ()))
-    known = sorted(set().union(*(thing.kinds for thing in things.values())))
-    if unseen is not None and unseen not in known:
-        out.refuse(f"--unseen {unseen} is no kind of description: name one of {', '.join(known)}")
     model = base.load()
     taken = content.keys() & {"facts", "sentences", "unread", "onward"}
-    how: Any = {key: content[key] for key in taken}
-    how |= {"things": things, "unseen": unseen, "least": least}
-    how |= {"per": per, "silence": silence, "seed": seed}
+    how: Any = {key: content[key] for key in taken} | {"things": things, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
     found = augment(model, **how)
     write_examples(output, found, model.name, overwrite=overwrite)
     if out.deliver(json, found):
-        resolved = [one for one in found.found if 0 < one.share >= least]
+        resolved = [one for one in found.found if one.share >= LEAST]
         rows, kind_of = [], attrgetter("kind")
         parts = (found.found, resolved, found.lessons, found.held_out)
         counts = [Counter(map(kind_of, part)) for part in parts]

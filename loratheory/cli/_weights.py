@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from operator import attrgetter, itemgetter
-from typing import Annotated, Any
-
-from typer import Option
+from typing import Any
 
 from loratheory.cli import _shared as out
 
@@ -16,19 +14,11 @@ HEADINGS = {
     "needed": "What a merge would then need",
     "unknown": "What no look at the weights can tell",
 }
-NEXT = (
-    "• Which of them can be merged, how, and what each then loses: `loratheory advise FOLDER "
-    "FOLDER --prompts FILE --prompts FILE` measures it, without answers.\n"
-    "• Single facts and composed answers: `loratheory check FOLDER FOLDER --facts FILE`, where "
-    "FILE has prompts and answers by adapter, as tests/data/questions.json has.\n"
-    "• Where an answer takes both adapters, test that answer: single facts do not stand in for it."
-)
 
 
 def inspect(
     folders: out.Folders,
     *,
-    every: Annotated[bool, Option("--all", help="A line per module, not per kind.")] = False,
     source: out.Source,
     json: out.Json = None,
 ) -> None:
@@ -52,33 +42,27 @@ def inspect(
             results[-1]["modules"].append({**asdict(one), "scale": info.scales.get(one.module)})
     if out.deliver(json, results):
         for result in results:
-            _show_modules(result, every)
+            _show_modules(result)
 
 
-def _show_modules(result: dict[str, Any], every: bool) -> None:
-    """Print a line for each kind of module, and where in depth the adapter acts."""
-    from loratheory.diagnosis import kind_of, layer_of
+def _show_modules(result: dict[str, Any]) -> None:
+    """Print a line for each kind of module."""
+    from loratheory.diagnosis import kind_of
 
     modules, keys = result["modules"], ("outputs", "inputs", "width", "scale", "rank")
     energy = sum(map(itemgetter("energy"), modules))
     about = f"{len(modules)} modules, {result['dtype']}, base {result['base'] or 'not named'}"
     out.say(f"  {about}; squared norm {energy:.4g}", result["folder"], result["notes"])
     # adapters change the same modules in every layer: a row for each kind is enough
-    groups, layers = defaultdict(list), defaultdict[int, float](float)
+    groups = defaultdict(list)
     for module in modules:
-        groups[module["module"] if every else kind_of(module["module"])].append(module)
-        layer = layer_of(module["module"])
-        if layer is not None and energy:
-            layers[layer] += 100 * module["energy"] / energy
+        groups[kind_of(module["module"])].append(module)
     rows = []
     for name, group in groups.items():
         numbers = zip(*map(itemgetter(*keys, "effective_rank", "spectral"), group), strict=True)
         share = sum(map(itemgetter("energy"), group)) / (energy or 1.0)
         rows.append((name, len(group), *map(_span, numbers), 100 * share))
-    what = "module" if every else "kind of module"
-    out.show("", (what, "count", *keys, "effective rank", "σ₁", "energy %"), rows)
-    if len(layers) > 1:
-        out.show("energy by layer", ("layer", "%"), sorted(layers.items()))
+    out.show("", ("kind of module", "count", *keys, "effective rank", "σ₁", "energy %"), rows)
 
 
 def _span(values: Sequence[Any]) -> str:
@@ -138,5 +122,3 @@ def _show_diagnosis(diagnosis: Any) -> None:
     out.show(
         "\nmodules with the most cross-talk (relative)", columns | out.columns("gauge_gap"), most
     )
-    out.say(bold="\nNext, on the model")
-    out.say(NEXT)

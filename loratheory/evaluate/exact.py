@@ -1,4 +1,4 @@
-"""Exact tests of a rule: algebraic laws, tried on random cases, and the theorems' memories."""
+"""The report card of a rule: algebraic laws, the theorems' memories, perhaps a language model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scipy.optimize import bisect
 from loratheory.adapters import LAWS, LawCase, Method
 from loratheory.evaluate.own_rule import OwnRule
 from loratheory.lowrank import LowRank
-from loratheory.toy import Hop, LinearChain, chain, interpolating
+from loratheory.toy import Hop, LinearChain, chain
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Law:
 class Survival:
     """Margins of the new answers along a `curve` of coefficients, and where each becomes positive.
 
-    There is a margin of each fact alone (``hop_1``, ``hop_2``), one of their composition
-    (``two_hop``) and one of the facts of two adapters that edit the same read (``same_read``).
+    There is a margin of each fact alone (``hop_1``, ``hop_2``) and one of their composition
+    (``two_hop``).
     `starts` has for each the least coefficient from which it is positive; None if it never is.
     """
 
@@ -130,12 +130,9 @@ def shares(case: Routed) -> float:
     return float(max(np.abs(weights.sum(axis=1) - 1).max(), -weights.min()))
 
 
-ROUTING: Mapping[str, Callable[[Routed], float]] = {
-    "gauge": gauge,
-    "permutation": permutation,
-    "repeatable": repeatable,
-    "token scale": token_scale,
-    "shares": shares,
+ROUTING = {
+    law.__name__.replace("_", " "): law
+    for law in (gauge, permutation, repeatable, token_scale, shares)
 }
 
 
@@ -154,13 +151,6 @@ class World:
     first: np.ndarray
     second: np.ndarray
     edited: int
-
-    def answers(self, c1: float, c2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return edited prompts' logits for hop 1, hop 2 and both, at these coefficients."""
-        x, new = self.first[:, : self.edited], slice(self.edited, 2 * self.edited)
-        hop_1 = np.linalg.pinv(self.values) @ self.model.read(0, x, c1)
-        hop_2 = self.model.read(1, self.second[:, new], c2)
-        return hop_1, hop_2, self.model.output(x, (c1, c2))
 
 
 def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
@@ -201,9 +191,7 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
     first, second = model.edits
     hop_1 = _answer(asked, memory, 0, [first, 0.0 * first])
     hop_2 = _answer(asked, memory, 1, [0.0 * second, second])
-    crowd, edits = _same_read(memory)
-    same_read = _answer(asked, memory, 0, edits)
-    x, y, keys = memory.first[:, :m], memory.second[:, m : 2 * m], memory.first[:, : 2 * m]
+    x, y = memory.first[:, :m], memory.second[:, m : 2 * m]
     new_y, new_z = m + np.arange(m), 2 * m + np.arange(m)
 
     def _margins(c: float) -> dict[str, float]:
@@ -214,7 +202,6 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
             "hop_1": margin(names @ bridge, new_y),
             "hop_2": margin(model.memories[1] @ y + c * hop_2(y), new_z),
             "two_hop": margin(both, new_z),
-            "same_read": margin(names @ (model.memories[0] @ keys + c * same_read(keys)), crowd),
         }
 
     # beyond 3 no rule of two adapters starts to work: the mean of two needs 1.24
@@ -253,15 +240,53 @@ def _answer(
     return _routed
 
 
-def _same_read(memory: World) -> tuple[np.ndarray, list[LowRank]]:
-    """Return a read's new values for its first 2 m entities, and two adapters that edit m each."""
-    m = memory.edited
-    # a shift within other entities, so that no new answer is an old one of its entity
-    targets = (np.arange(2 * m) + 3) % (2 * m) + 2 * m
-    edits = []
-    for part in (slice(0, m), slice(m, 2 * m)):
-        values = np.zeros_like(memory.values)
-        values[:, part] = memory.values[:, targets[part]] - memory.values[:, part]
-        low = interpolating(memory.first, values)
-        edits.append(LowRank(low.up[:, part], low.down[part]))
-    return targets, edits
+@dataclass(frozen=True)
+class Card:
+    """Everything that an evaluation found out about a method."""
+
+    rule: str
+    form: str
+    laws: list[Law]
+    memories: Survival
+    language: list[Any]  # of `report_card.LanguageMark`
+
+
+def card(
+    asked: OwnRule,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    model: bool = False,
+    all_pairs: bool = False,
+) -> Card:
+    """Evaluate a method on laws and exact memories, and on a language model if `model`.
+
+    Parameters
+    ----------
+    asked : OwnRule
+        The method.
+    progress : callable
+        Is called with a line of text before each step.
+    model : bool
+        Whether to evaluate on SmolLM2-135M-Instruct, beside all known methods. Costs minutes, and
+        the training of the adapters the first time.
+    all_pairs : bool
+        Whether to evaluate all pairs of twelve adapters there, half an hour to train once.
+
+    Raises
+    ------
+    RuleError
+        If the method fails.
+    """
+    progress("laws")
+    # cheapest first: a malformed method is refused before any model is loaded
+    obeyed = laws(asked)
+    progress("exact memories")
+    memories = survival(asked)
+    marks = []
+    if model:
+        # only here are torch and transformers needed, which a plain install lacks
+        from loratheory.evaluate.report_card import Exam, known_marks, own_marks
+
+        exam = Exam(all_pairs=all_pairs)
+        marks = [*known_marks(exam, progress), *own_marks(asked, exam, progress)]
+    return Card(asked.name, asked.form, obeyed, memories, marks)

@@ -9,13 +9,13 @@ that the author made up, with other facts than the partner's.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, product
+from itertools import chain
 
 import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate import fact_sets as sets
-from loratheory.evaluate.answers import answers, continue_texts
+from loratheory.evaluate.answers import continue_texts
 from loratheory.evaluate.fact_sets import ANIMALS, Items, World, items
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, Training
@@ -219,22 +219,6 @@ class Publishers:
             asked += items(theirs, relation.trained)
         return StandIn(adapter, asked)
 
-    def by_heart(self, hop: int, name: str) -> float:
-        """Return the share of the recipe's two-hop examples answered by the adapter alone.
-
-        Where any two of n stand-ins disagree it can know one in n at most
-        (``thm:disagreeing-stand-ins``). NaN if no example is of two hops beside a stand-in.
-        """
-        recipe, shares = RECIPES[name], []
-        if recipe.noise or not recipe.two_hop:
-            return float("nan")
-        for j in range(recipe.stand_ins):
-            number = 0 if recipe.agree else j
-            world = self.partner(hop, number, other_relation=recipe.other_relation)
-            asked = items(world.two_hop, world.composed.trained)
-            shares.append(answers(self.model, asked).vocabulary_right.mean())
-        return float(np.mean(shares)) if shares else float("nan")
-
 
 def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
     """A random adapter with the same norm in every module."""
@@ -295,14 +279,6 @@ class Crossings:
             second |= countries
         return World(first, second)
 
-    def crossing(self, i: int, j: int) -> World:
-        """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
-        first, second = dict[str, str](), dict[str, str]()
-        for who, country in self.firsts[i].items():
-            if country in self.seconds[j]:
-                first[who], second[country] = country, self.seconds[j][country]
-        return World(first, second)
-
     def adapters(self, model: Model, recipe: str) -> list[Adapter]:
         """Return adapters of the first and the second hop in turn, each trained by itself.
 
@@ -336,18 +312,3 @@ def crossings(seed: int, count: int = 6, size: int = 10) -> Crossings:
         homes = chain(*(rng.permutation(group)[:2].tolist() for group in groups))
         firsts.append({next(persons): country for country in homes})
     return Crossings(firsts, seconds, seed)
-
-
-def parts(
-    made: Crossings, library: Sequence[Adapter], *, oracle: bool
-) -> list[tuple[Sequence[Adapter], World, bool]]:
-    """Return who acts on which questions, and whether on ordinary prompts too.
-
-    That is all adapters on everything, or, if `oracle`, each pair on its crossing.
-    """
-    if not oracle:
-        return [(library, made.everything, True)]
-    found = list[tuple[Sequence[Adapter], World, bool]]()
-    for i, j in product(range(len(made.firsts)), repeat=2):
-        found.append(([library[2 * i], library[2 * j + 1]], made.crossing(i, j), i == j))
-    return found

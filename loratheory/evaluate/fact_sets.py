@@ -51,11 +51,6 @@ def _templates(rows: Sequence[str], what: str = "") -> tuple[str, ...]:
     return tuple(row.replace("{what}", what) for row in rows)
 
 
-def national(what: str) -> Relation:
-    """Return templates about the national fruit, or whatever it is, of a country."""
-    return _relation("national", what)
-
-
 FAMOUS = {name: Country(**row) for name, row in _DATA["countries"].items()}
 OTHERS = tuple(_DATA["other_countries"].split())
 _WORDS = {name: tuple(words.split()) for name, words in _DATA["answers"].items()}
@@ -66,7 +61,7 @@ MASCOT_OF_BIRTHPLACE = _relation("mascot_of_birthplace")
 CAPITAL_OF_BIRTHPLACE = _relation("capital_of_birthplace")
 
 # what stand-ins may state instead of the partner's relation
-FRUIT, FRUIT_OF_BIRTHPLACE = national("fruit"), _relation("fruit_of_birthplace")
+FRUIT, FRUIT_OF_BIRTHPLACE = _relation("national", "fruit"), _relation("fruit_of_birthplace")
 WORK, MASCOT_OF_WORKPLACE = _relation("work"), _relation("mascot_of_workplace")
 
 _HELD_OUT = _DATA["held_out"]
@@ -77,7 +72,7 @@ ASKED = {hop: rows[: 4 if hop == "two_hop" else 2] for hop, rows in TEN.items()}
 ASKED["capital"] = _templates(_HELD_OUT["capital"])
 
 # Relations of countries: possible answers and templates.
-RELATIONS = {name: (words, national(name)) for name, words in _WORDS.items()}
+RELATIONS = {name: (words, _relation("national", name)) for name, words in _WORDS.items()}
 RELATIONS["mascot"] = (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"]))
 
 # Ordinary sentences on which no adapter is trained; losses and drift are measured on them.
@@ -89,7 +84,7 @@ def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
     if what == "mascot":
         return TEN
     found = {hop: _templates(_HELD_OUT["national"][hop], what) for hop in ("hop_2", "two_hop")}
-    return {**TEN, **found, "hop_2": national(what).unread + found["hop_2"]}
+    return {**TEN, **found, "hop_2": _relation("national", what).unread + found["hop_2"]}
 
 
 def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:

@@ -7,7 +7,7 @@ is the most likely of the whole vocabulary.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -16,14 +16,14 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import answers
-from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, parts, publishers
+from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, publishers
 from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
 from loratheory.evaluate.own_rule import OwnRule
 from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
-from loratheory.pretrained import Attached, Model, attach, kl_to_base, load_model, route_hops
+from loratheory.pretrained import Attached, Model, attach, kl_to_base, load_model
 from loratheory.pretrained.attach import collect_inputs
 from loratheory.pretrained.methods import METHODS, Subjects, attach_method
-from loratheory.pretrained.metrics import Share, batch, token_log_probs
+from loratheory.pretrained.metrics import Share, batch, measure_accuracy, token_log_probs
 from loratheory.pretrained.models import GENERIC
 from loratheory.store import cache_folder, code, content_hash, write_whole
 
@@ -54,8 +54,7 @@ class LanguageMark:
     rule : str
         Its name.
     pairs, six : Share or None
-        Retention of six adapters, with two of them active at once, and with all. None for methods
-        that must be given the adapters of a question.
+        Retention of six adapters, with two of them active at once, and with all.
     plain, taught, facts : Share
         Two-hop questions answered with two single-hop adapters, after standard training and after
         stand-in training; and their single facts, in held-out templates.
@@ -78,7 +77,7 @@ class LanguageMark:
     crossed: Share | None = None
 
 
-# methods: somebody's own, those of the table, and those that are given what a question needs
+# methods: somebody's own, and those of the table
 
 
 def own_method(asked: OwnRule) -> Method:
@@ -106,28 +105,7 @@ def own_method(asked: OwnRule) -> Method:
 
 
 def _by_name(name: str, **needed: Any) -> Method:
-    return lambda model, adapters: attach_method(model, adapters, METHODS[name], **needed)[0]
-
-
-def _with_coefficients(*coefficients: float) -> Method:
-    return lambda model, adapters: attach(model, adapters, list(coefficients))
-
-
-def _placed_in_order(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    """Attach hop 1 below the middle of the network and hop 2 above: facts meet in order."""
-    acting = attach(model, adapters)
-    # a module outside the layers has the number -1 and counts as below
-    upper = acting.layers >= model.network.config.num_hidden_layers // 2
-    acting.coefficients[:, 0], acting.coefficients[:, 1] = ~upper, upper
-    return acting
-
-
-def _hop_wise(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    acting = attach(model, adapters)
-    # hops alternate in a library, hop 1 first
-    hops = [range(hop, len(adapters), 2) for hop in (0, 1)]
-    route_hops(model, acting, [batch(model, [text]) for text in GENERIC], hops)
-    return acting
+    return lambda model, adapters: attach_method(model, adapters, METHODS[name], **needed)
 
 
 def _by_subject(made: Crossings) -> Method:
@@ -151,22 +129,14 @@ def known_methods() -> dict[str, Method]:
     return found
 
 
-# Methods that are given the pair of adapters that a question needs, hop 1 first.
-ORACLE: Mapping[str, Method] = {
-    "first adapter alone": _with_coefficients(1.0, 0.0),
-    "second adapter alone": _with_coefficients(0.0, 1.0),
-    "placed in order": _placed_in_order,
-}
-
-
 @dataclass(frozen=True)
 class Exam:
-    """The language model, its tasks and two-hop questions (of fact sets with `seeds`).
+    """The language model, its tasks and two-hop questions (of the fact set with this `seed`).
 
     With `all_pairs`, all pairs of six first and six second hops are evaluated as well.
     """
 
-    seeds: tuple[int, ...] = (200,)
+    seed: int = 200
     all_pairs: bool = False
 
     @cached_property
@@ -180,14 +150,14 @@ class Exam:
         return Collection(self.model, SEED)
 
     @cached_property
-    def worlds(self) -> list[Publishers]:
-        """The authors whose adapters two-hop questions need, a pair for each fact set."""
-        return [publishers(self.model, seed) for seed in self.seeds]
+    def both(self) -> Publishers:
+        """The authors whose adapters two-hop questions need."""
+        return publishers(self.model, self.seed)
 
     @cached_property
     def crossings(self) -> Crossings:
         """The facts of six authors of each hop."""
-        return crossings(self.seeds[0])
+        return crossings(self.seed)
 
     @cached_property
     def library(self) -> list[Adapter]:
@@ -210,13 +180,11 @@ class Exam:
         # an addition is counted beside each
         return said, counter.get_total_flops() / 2
 
-    def mark(
-        self, name: str, method: Method, *, oracle: bool = False, other: bool = False
-    ) -> LanguageMark:
+    def mark(self, name: str, method: Method, *, other: bool = False) -> LanguageMark:
         """Return a method's results; `other` takes each second-hop adapter from another world."""
         found, facts = dict[str, Any](), np.zeros(2, int)
-        # tasks have no hops: an oracle's pair, or an exchanged one, means nothing there
-        if not oracle and not other:
+        # tasks have no hops: an exchanged pair means nothing there
+        if not other:
             numbers = list(map(NAMES.index, TASKS))
             found["pairs"] = self.retention(method, np.reshape(numbers, (-1, 2)).tolist())
             found["six"] = self.retention(method, [numbers])
@@ -230,17 +198,14 @@ class Exam:
             facts += counts["hop_1"] + counts["hop_2"]
         # the twelve have no partner of another fact set
         if self.all_pairs and not other:
-            found["crossed"] = self.crossed(method, oracle=oracle)
+            found["crossed"] = self.crossed(method)
         return LanguageMark(name, facts=Share.of("facts", *facts.tolist()), **found)
 
-    def crossed(self, method: Method, *, oracle: bool = False) -> Share:
-        """Return how many two-hop questions twelve adapters answer; if `oracle`, the right pair."""
-        right = list[bool]()
-        for adapters, world, _ in parts(self.crossings, self.library, oracle=oracle):
-            asked = items(world.two_hop, TEMPLATES["two_hop"][:1])
-            with method(self.model, adapters):
-                right += answers(self.model, asked).vocabulary_right.tolist()
-        return Share.of("crossed", sum(right), len(right))
+    def crossed(self, method: Method) -> Share:
+        """Return how many two-hop questions twelve adapters answer."""
+        asked = items(self.crossings.everything.two_hop, TEMPLATES["two_hop"][:1])
+        with method(self.model, self.library):
+            return measure_accuracy(self.model, "crossed", asked)
 
     @cached_property
     def _alone(self) -> dict[int, Any]:
@@ -269,18 +234,14 @@ class Exam:
         return Share.of("kept", kept, asked)
 
     def count_answers(self, method: Method, recipe: str, *, other: bool) -> dict[str, Any]:
-        """Return right and asked by the kind of question, all worlds together."""
-        counts = {kind: np.zeros(2, int) for kind in TEMPLATES}
-        for one in self.worlds:
-            partner = publishers(self.model, one.seed + 1) if other else one
-            asked, size = questions(one.world, TEMPLATES), len(one.world.first)
-            with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
-                for kind, sums in counts.items():
-                    # a template at a time, so that prompts are of like lengths and little is padded
-                    for first in range(0, len(asked[kind]), size):
-                        some = asked[kind][first : first + size]
-                        right = answers(self.model, some).vocabulary_right
-                        sums += (right.sum(), len(right))
+        """Return right and asked by the kind of question."""
+        one, counts = self.both, dict[str, Any]()
+        partner = publishers(self.model, one.seed + 1) if other else one
+        asked = questions(one.world, TEMPLATES)
+        with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
+            for kind in TEMPLATES:
+                share = measure_accuracy(self.model, kind, asked[kind])
+                counts[kind] = np.array([share.right, share.asked])
         return counts
 
 
@@ -304,21 +265,21 @@ def own_marks(
 
 def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) -> list[LanguageMark]:
     """Return the results of known methods, which are cached until this package's code changes."""
-    crossed_only: dict[str, Method] = {}
+    methods = known_methods()
     if exam.all_pairs:
-        # these must know which adapters are first hops, or what each is about
-        crossed_only = {"hop gates": _hop_wise, "subject gates": _by_subject(exam.crossings)}
+        # it must know what each adapter is about, which only these adapters' makers say
+        methods["subject gates"] = _by_subject(exam.crossings)
     marks = []
-    for name, method in {**known_methods(), **ORACLE, **crossed_only}.items():
+    for name, method in methods.items():
         progress(f"{name} on the language model")
         made = {"code": code(), "rule": name, **asdict(exam)}
         # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():
-            if name in crossed_only:
+            if name == "subject gates":
                 mark = LanguageMark(name, crossed=exam.crossed(method))
             else:
-                mark = exam.mark(name, method, oracle=name in ORACLE)
+                mark = exam.mark(name, method)
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps(asdict(mark)))
         values = json.loads(file.read_text("utf-8"))

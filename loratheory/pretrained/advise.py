@@ -5,13 +5,11 @@ coefficients, so that the largest KL divergence from an adapter alone is least; 
 answers are given, only prompts count on which the adapter alone is right.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,14 +31,12 @@ from loratheory.pretrained.metrics import (
     top1,
 )
 from loratheory.pretrained.models import GENERIC, Model, ModelError, failure, maps
-from loratheory.pretrained.train import hash_adapter, identify_model
-from loratheory.store import code, content_hash, write_whole
 
 CHOOSING = 8  # prompts of an adapter that choose, at most
 ENOUGH = 0.9  # the part of each adapter that a merge must keep to be taken without asking routers
 CLEARLY = 0.1  # by so much more must routers keep of the adapter that loses most to be taken
+# By adapter, from each prompt to its answer, which is empty where it is not known.
 Prompts = Mapping[str, Mapping[str, str]]
-"""By adapter, from each prompt to its answer, which is empty where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +214,6 @@ def advise(
     others: Mapping[str, Adapter] | None = None,
     moments: Sequence[Any] | None = None,
     about: Sequence[Subjects] = (),
-    kept_in: Path | None = None,
     begin: Callable[[str], None] = lambda _: None,
 ) -> Advice:
     """Evaluate combination methods on prompts of each adapter, and recommend one.
@@ -242,10 +237,6 @@ def advise(
         The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
     about : sequence of Subjects, optional
         What each adapter is about, for subject routing; `read_subjects` reads it from a card.
-    kept_in : Path, optional
-        A folder for what each method was found to do, but for regmean. A later call with the same
-        adapters, prompts and code reads it there: one that was interrupted goes on. For models that
-        were loaded by name only, since others cannot be told apart.
     begin : callable
         Called with what begins: "each adapter alone", then the name of each method and of the
         others.
@@ -271,11 +262,6 @@ def advise(
     evaluator = _Evaluator(model, adapters, choosing, scoring)
     alone, bare = _measure_alone(evaluator.exam, len(adapters))
     tried, notes, given = list[Evaluation](), list[str](), {"moments": moments, "subjects": about}
-    same = list[Any]()
-    if kept_in:
-        asked = [[*choosing.items()], [*scoring.items()]]  # in their order, as the marks are
-        # Everything that the result depends on names its file.
-        same = [identify_model(model), [*map(hash_adapter, adapters)], asked, about, code()]
     # A method that is named twice is tried once.
     for name in dict.fromkeys(methods):
         method = METHODS[name]
@@ -283,23 +269,12 @@ def advise(
         if not all(map(given.get, method.needs)):
             continue
         begin(name)
-        file = kept_in / f"{content_hash([*same, name])}.json" if kept_in else None
-        if file and file.exists():
-            row = json.loads(file.read_text("utf-8"))
-            marks = [Retention(Share(**mark["share"]), mark["kl"]) for mark in row["marks"]]
-            row |= {"coefficients": tuple(row["coefficients"]), "marks": tuple(marks)}
-            tried.append(Evaluation(**row))
-            continue
         try:
-            acting, _ = attach_method(model, adapters, method, moments=moments, about=about)
+            acting = attach_method(model, adapters, method, moments=moments, about=about)
         except ModelError as error:  # an embedding has no gates, for instance
             notes.append(f"{name} cannot be tried: {error}")
             continue
         tried.append(evaluator.evaluate(name, method, acting))
-        # Moments are large, and no part of the name of the file.
-        if file and not moments:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json.dumps(asdict(tried[-1])))
     best, reason = recommend(tried)
     if best:
         [drift] = [one.leak for one in tried if one.way == best]

@@ -9,7 +9,6 @@ The coefficients are one array, modules × adapters, which the hooks read at eac
 
 import difflib
 import warnings
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,18 +25,17 @@ from torch.nn.functional import embedding, linear
 from loratheory.adapters import Adapter, Aligned, aligned, forward
 from loratheory.diagnosis import layer_of
 from loratheory.lowrank import Array, LowRank
-from loratheory.pretrained.architectures import scale_embedding
 from loratheory.pretrained.models import Map, Model, OtherBaseWarning, failure, maps
 from loratheory.shapes import Float, Float64, Int64
 
 CLEAR = 1e-7  # relative to the strongest direction of an input; float32 knows no weaker ones
 SHOWN = 3  # modules in an error message, at most
 RIGHT_MODEL = "attach the adapter to the model it was trained on"
+# ``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n).
 Route = Callable[[str, Array], Array]
-"""``route(module, x)`` returns weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
 
 
-class Router(ABC):
+class Router:
     """A route that may decide before a forward pass; `Attached.follow` calls its hook then.
 
     Attributes
@@ -48,11 +46,10 @@ class Router(ABC):
 
     watched: dict[str, Any]
 
-    @abstractmethod
     def __call__(self, module: str, x: Array) -> Array:
         """Return weights (t, k) of `k` adapters at a module's inputs `x` (t, n)."""
+        raise NotImplementedError
 
-    @abstractmethod
     def before_forward(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         """Decide what the coming pass of a watched module needs."""
 
@@ -238,8 +235,6 @@ class Site:
     down: Any  # (c, n) tensor
     widths: tuple[int, ...]  # the ranks
     embedding: bool = False  # whether inputs are token numbers
-    _row: bytes = b""
-    _scale: Any = None
 
     @classmethod
     def of(cls, place: Map, updates: Sequence[LowRank]) -> "Site":
@@ -270,9 +265,9 @@ class Site:
         # Autograd needs the codes as they were; otherwise no second array of their size is made.
         codes = codes * scale if scale.requires_grad else codes.mul_(scale)
         change = linear(codes, self.up)
-        # What is looked up is scaled by some families, and so is its change.
-        if self.embedding:
-            change = scale_embedding(self.module, change)
+        # Gemma's embeddings scale what they look up, and so is its change.
+        if self.embedding and hasattr(self.module, "embed_scale"):
+            change = change * self.module.embed_scale
         return change.add_(out).to(out.dtype)  # in place: no second array of this size
 
     def add_routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
@@ -285,12 +280,8 @@ class Site:
 
     def _expand(self, row: Any) -> Any:
         """Return the coefficient of each of the ``c`` pairs of factors, where the factors are."""
-        if isinstance(row, torch.Tensor):
-            return row.repeat_interleave(torch.tensor(self.widths, device=row.device)).to(self.down)
-        if row.tobytes() != self._row or self._scale is None:  # kept: a GPU would be sent it anew
-            self._row = row.tobytes()
-            self._scale = torch.from_numpy(np.repeat(row, self.widths)).to(self.down)
-        return self._scale
+        row = torch.as_tensor(row)
+        return row.repeat_interleave(torch.tensor(self.widths, device=row.device)).to(self.down)
 
 
 def _to_tensor(factor: Array) -> Any:

@@ -39,6 +39,7 @@ ABOUT = (
     "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
 )
 SILENCE = "silence"
+LEAST = 0.3  # probability share of the right name that the base must give
 CONTINUED = 16  # tokens of the base's own words at most
 Progress = Callable[[Sequence[str], int], Iterable[str]]
 
@@ -71,7 +72,7 @@ class EntityType:
     asked : tuple of str
         Sentences with ``{}`` for a description, which the subject's name completes.
     kinds : mapping of str to Kind
-        Kinds of description by name; by default the last of several is kept for measuring.
+        Kinds of description by name; the last of several is kept for measuring.
     """
 
     asked: tuple[str, ...]
@@ -254,8 +255,7 @@ def augment(
     unread: Sequence[str] = (),
     onward: Mapping[str, Sequence[str]] | None = None,
     things: Mapping[str, EntityType] | None = None,
-    unseen: str | None = None,
-    least: float = 0.3,
+    least: float = LEAST,
     per: int = 12,
     silence: int = 0,
     seed: int = 0,
@@ -278,8 +278,6 @@ def augment(
         measuring.
     things : mapping of str to EntityType, optional
         What can be described, as `read_entities` returns it; by default what the package describes.
-    unseen : str, optional
-        The kind of description kept for measuring; by default the last of an entity type's kinds.
     least : float
         The probability share that the base must give the right name, among the names of all
         subjects of the type, over the sentences that ask; it must also be the largest. Of what
@@ -326,7 +324,7 @@ def augment(
             refused[subject] = "no kind of description has it"
             continue
         # With one kind only there is nothing to hold out.
-        kept = unseen or ([*kind.kinds][-1] if len(kind.kinds) > 1 else "")
+        kept = [*kind.kinds][-1] if len(kind.kinds) > 1 else ""
         # A description that contains the answer would give it away.
         tried, answer = _resolve(model, kind, subject), facts[subject]
         right = [x for x in tried if 0 < x.share >= least and not _contains(x.description, answer)]

@@ -34,10 +34,10 @@ NARROW = 0.99  # an end is worse than the best where that is below this part of 
 CLOSE = 0.1  # how far a refinement goes in each coefficient
 NEAR = 2.0  # times the value that is reached: a start that is no worse may lie in a lower valley
 FAR = 50.0  # nats, where a model overflows
+# From coefficients (n,) to the divergence of each adapter (k,), in nats.
 Measure = Callable[[np.ndarray], np.ndarray]
-"""From coefficients (n,) to the divergence of each adapter (k,), in nats."""
+# From coefficients (n,) to the divergences (k,) and their derivatives (k, n).
 Slopes = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From coefficients (n,) to the divergences (k,) and their derivatives (k, n)."""
 
 
 class _Spent(Exception):

@@ -17,15 +17,11 @@ what is asked of the second hop is in the network only while the first acts.
 
 **Subject routing** does so by lists of what the adapters' facts are about: a subject is named in
 the prompt, or it is the name that the adapter chosen before makes more likely than any other.
-
-All but subject routing return what they measured on ordinary sentences, as `Levels`. Given these
-again, for instance from a file, they need no sentences.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from typing import Any, Literal
@@ -34,73 +30,53 @@ import numpy as np
 import torch
 from transformers import Cache
 
-from loratheory.adapters import Gates, Scores, response_norms, standardised
+from loratheory.adapters import Scores, calibrate_z, response_norms, standardised
 from loratheory.lowrank import Array
 from loratheory.pretrained.attach import Attached, Router, collect_inputs
 from loratheory.pretrained.metrics import batch, first_tokens, kl_by_row, last_logits
 from loratheory.pretrained.models import Model, failure
 
 Groups = Sequence[Sequence[int]]
-Levels = Mapping[str, Array]
-"""By matrix or block a (2, k) tensor: the mean and the standard deviation of each adapter's
-responses to ordinary tokens."""
-Ordinary = Iterable[Mapping[str, Array]] | Levels
-"""The network's arguments for ordinary prompts, or the levels that were found on them before."""
+# The network's arguments for ordinary prompts.
+Ordinary = Iterable[Mapping[str, Array]]
 Listener = Callable[[str, Array], Any]
 
 
 def gate_matrices(
     model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
-) -> Levels:
+) -> None:
     """Switch each adapter on, matrix by matrix, at tokens where its response norm stands out.
 
-    Arguments and result are those of `gate_blocks`, except that prompts may be padded. A pass then
-    costs one of the model, and the response norms of all adapters.
+    Arguments are those of `gate_blocks`, except that prompts may be padded. A pass then costs one
+    of the model, and the response norms of all adapters.
     """
-    levels, scores = _standardise(model, acting, ordinary)
-    gates = {}
-    for name, each in scores.items():
-        gates[name] = Gates(each, each.shift * 0 + z)
+    fed, updates = _feed_bare(model, acting, ordinary), acting.updates
+    gates = {name: calibrate_z(updates[name], x, z=z) for name, x in fed.items()}
     acting.follow(lambda module, x: gates[module].weights(x))
-    return levels
 
 
-def _standardise(
-    model: Model, acting: Attached, ordinary: Ordinary
-) -> tuple[Levels, dict[str, Scores]]:
-    """Return the levels of what the bare base feeds each matrix, and responses in deviations."""
-    scores: dict[str, Scores] = {}
-    if isinstance(ordinary, Mapping):
-        for name, low in acting.updates.items():
-            mean, deviation = ordinary[name].to(low[0].up.device)
-            scores[name] = replace(response_norms(low), shift=mean, spread=deviation)
-        return ordinary, scores
-    # The bare base's activations are wanted, so nobody may act meanwhile.
+def _feed_bare(model: Model, acting: Attached, ordinary: Ordinary) -> dict[str, Array]:
+    """Return what the bare base feeds each matrix."""
+    # Nobody may act meanwhile.
     coefficients = acting.coefficients.copy()
     acting.follow(None)
     acting.set(0.0)
     try:
-        fed = collect_inputs(model, ordinary, acting.names)
+        return collect_inputs(model, ordinary, acting.names)
     finally:
         acting.set(coefficients)
-    levels = {}
-    for name, low in acting.updates.items():
-        scores[name] = standardised(response_norms(low), fed[name])
-        levels[name] = torch.stack([scores[name].shift, scores[name].spread])
-    return levels, scores
 
 
 def gate_blocks(
     model: Model, acting: Attached, ordinary: Ordinary, *, z: int | float = 2.0
-) -> Levels:
+) -> None:
     """Switch each adapter on, block by block, at tokens where it changes the output unusually much.
 
     Replaces the route of `acting`, which acts on `model`, until the next `Attached.follow`;
     coefficients stay. An adapter acts where it changes a block's output by more than the mean
     change on ordinary prompts plus `z` standard deviations. `ordinary` are the network's arguments
-    for such prompts, without padding. Returns these means and deviations; given as `ordinary`, for
-    the same adapters in the same order, they replace the prompts. A pass then costs ``k + 2`` of
-    the model with `k` adapters, and memory for the outputs of one block ``k + 1`` times.
+    for such prompts, without padding. A pass then costs ``k + 2`` of the model with `k` adapters,
+    and memory for the outputs of one block ``k + 1`` times.
 
     Raises
     ------
@@ -108,11 +84,8 @@ def gate_blocks(
         If a module stands in no block, a batch is padded, no token reaches a block, or, later, the
         network is called with a cache.
     """
-    router = _BlockRouter(model, acting, z)
+    router = _BlockRouter(model, acting)
     acting.follow(router)
-    if isinstance(ordinary, Mapping):
-        router.levels = ordinary
-        return ordinary
     with torch.no_grad():
         for one in ordinary:
             if "attention_mask" in one and not bool(one["attention_mask"].all()):
@@ -124,20 +97,20 @@ def gate_blocks(
         if not responses:
             raise failure(block, "no token came there", "give prompts that reach it")
         tokens = torch.cat(responses)
-        levels[block] = torch.stack([tokens.mean(0), tokens.std(0, correction=0)])
+        levels[block] = tokens.mean(0) + z * tokens.std(0, correction=0)
     router.levels = levels
-    return levels
 
 
 class _BlockRouter(Router):
     """Tries each adapter alone on a block before the block is passed in earnest.
 
-    Nobody acts until there are `levels`; what is measured so far is `seen`, by block.
+    An adapter acts where its response is above its level (k,) for the block. Nobody acts until
+    there are `levels`; what is measured so far is `seen`, by block.
     """
 
-    def __init__(self, model: Model, acting: Attached, z: float) -> None:
-        self.z, self.size = z, acting.coefficients.shape[1]
-        self.levels: Levels | None = None
+    def __init__(self, model: Model, acting: Attached) -> None:
+        self.size = acting.coefficients.shape[1]
+        self.levels: Mapping[str, Array] | None = None
         self.seen: dict[str, list[Array]] = {}
         self.weights: dict[str, Array] = {}  # by block: of adapters at the tokens that pass it now
         self.watched = {}
@@ -173,8 +146,7 @@ class _BlockRouter(Router):
             self.seen[name].append(responses)
             self.weights[name] = torch.zeros_like(responses)
         else:
-            mean, deviation = self.levels[name].to(responses.device)
-            self.weights[name] = (responses > mean + self.z * deviation).to(responses.dtype)
+            self.weights[name] = (responses > self.levels[name]).to(responses.dtype)
 
 
 class _PromptRouter(Router):
@@ -184,33 +156,31 @@ class _PromptRouter(Router):
     `start`, returns weights (b, k) for the prompts, given zero weights.
     """
 
-    scores: Mapping[str, Scores]
     choose: Callable[[Any], Any]
 
     def __init__(self, model: Model, acting: Attached, groups: Groups) -> None:
         self.model, self.acting, self.size = model, acting, acting.coefficients.shape[1]
         self.watched = {"": model.network}
-        self.rows = self.to_rows(groups)
-        self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
-        self.listener: Listener | None = None
-
-    def to_rows(self, groups: Groups) -> Any:
-        """Return the weights (groups, k) with which each group acts, and nobody else."""
-        rows = torch.zeros(len(groups), self.size)
+        self.scores: dict[str, Scores] = {}
+        self.rows = torch.zeros(len(groups), self.size)
         # Numbers below zero would count from the end without a word.
         for number, group in enumerate(groups):
             if not {*group} or not {*group} <= {*range(self.size)}:
                 fact = f"a group is {list(group)}"
-                raise failure(self.model, fact, f"name adapters from 0 to {self.size - 1}")
-            rows[number, list(group)] = 1
-        return rows
+                raise failure(model, fact, f"name adapters from 0 to {self.size - 1}")
+            self.rows[number, list(group)] = 1
+        self.weights: Any = torch.zeros(0, self.size)  # at all tokens of a pass, padding included
+        self.listener: Listener | None = None
 
-    def start(self, choose: Callable[[Any], Any], ordinary: Ordinary) -> Levels:
-        """Have adapters act as `choose` says from now on; return the levels of their responses."""
-        levels, self.scores = _standardise(self.model, self.acting, ordinary)
+    def start(self, choose: Callable[[Any], Any], ordinary: Ordinary | None = None) -> None:
+        """Have adapters act as `choose` says from now on; responses need ordinary prompts."""
+        if ordinary is not None:
+            updates = self.acting.updates
+            for name, fed in _feed_bare(self.model, self.acting, ordinary).items():
+                # In deviations above the mean, so that matrices count alike.
+                self.scores[name] = standardised(response_norms(updates[name]), fed)
         self.choose = choose
         self.acting.follow(self)
-        return levels
 
     def __call__(self, module: str, x: Array) -> Array:
         if self.listener is not None:
@@ -273,18 +243,16 @@ def gate_prompts(
     acting: Attached,
     ordinary: Ordinary,
     groups: Groups,
-    deciding: Groups | None = None,
-) -> Levels:
+) -> None:
     r"""Let one group of adapters act on a whole prompt: the group with the largest response.
 
     The response of adapter ``j`` to a prompt is the mean, over all modules and tokens, of
     :math:`\|\Delta_j x\|` on the bare base's activations, in standard deviations above its mean
     over ordinary prompts.
 
-    `groups` list the numbers of the adapters that act together; `deciding` lists for each group the
-    adapters whose mean response decides, such as those of the first hop, by default the whole
-    group. `ordinary` are the network's arguments for ordinary prompts, padded or not, or the levels
-    found on them, which are returned. A pass then costs two, and the responses.
+    `groups` list the numbers of the adapters that act together; their mean response decides.
+    `ordinary` are the network's arguments for ordinary prompts, padded or not. A pass then costs
+    two, and the responses.
 
     Raises
     ------
@@ -293,20 +261,15 @@ def gate_prompts(
         or a map does not see every token.
     """
     router = _PromptRouter(model, acting, groups)
-    shares = router.to_rows(groups if deciding is None else deciding)
-    # One too few would leave the last group out without a word.
-    if len(shares) != len(groups):
-        fact = f"{len(shares)} lists of adapters decide between {len(groups)} groups"
-        raise failure(model, fact, "give one list for each group")
-    shares /= shares.sum(1, keepdim=True)
+    shares = router.rows / router.rows.sum(1, keepdim=True)
 
     def _choose(weights: Any) -> Any:
         responses = router.responses(weights)[0]
-        # A group is as strong as the mean of those in it that decide.
+        # A group is as strong as the mean of its adapters.
         best = (responses @ shares.to(responses).T).argmax(1)
         return router.rows.to(weights)[best]
 
-    return router.start(_choose, ordinary)
+    router.start(_choose, ordinary)
 
 
 def route_hops(
@@ -316,7 +279,7 @@ def route_hops(
     hops: Groups,
     *,
     by: Literal["divergence", "response"] = "divergence",
-) -> Levels:
+) -> None:
     r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
 
     `hops` list the numbers of the adapters of the first hop, of the second, and so on; which of
@@ -331,7 +294,7 @@ def route_hops(
     - by ``response``: whose response at the prompt's end *rises* most when the adapter chosen
       before begins to act: only then has the network what this hop is asked about.
 
-    Other arguments and the result are those of `gate_prompts`. A pass costs one more with the
+    Other arguments are those of `gate_prompts`. A pass costs one more with the
     responses, and for each later hop of n adapters n + 1 more by divergence, or one by response.
 
     Raises
@@ -367,7 +330,7 @@ def route_hops(
             weights = _switch_on(weights, candidates[marks.argmax(1)])
         return weights
 
-    return router.start(_choose, ordinary)
+    router.start(_choose, ordinary)
 
 
 def route_subjects(
@@ -425,8 +388,7 @@ def route_subjects(
             weights = switched.where((one >= 0)[:, None], weights)
         return weights
 
-    router.choose = _choose
-    acting.follow(router)
+    router.start(_choose)
 
 
 def _find_named(text: str, pairs: Sequence[tuple[str, int]]) -> int:

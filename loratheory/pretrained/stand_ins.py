@@ -253,7 +253,7 @@ def train_for_composition(
     Returns
     -------
     Composed
-        The adapter and what was measured. Each training is kept in the cache: a second call resumes
+        The adapter and what was measured. Each adapter is kept in the cache: a second call reads
         it. Costs `steps` steps, and about 40 for each of the ``stand_ins + 1`` made-up partners.
 
     Raises

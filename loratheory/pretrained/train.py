@@ -1,4 +1,4 @@
-"""Training adapters: a plain loop over prompts and their next words, which can be resumed.
+"""Training adapters: a plain loop over prompts and their next words.
 
 The base stays frozen and no weight of it changes: the factors act through hooks, as attached
 adapters do, and begin as PEFT's do. Several adapters in one batch would save next to nothing on a
@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy, linear
 
 from loratheory.adapters import Adapter, Info
@@ -29,13 +29,12 @@ from loratheory.pretrained.metrics import batch, can_pack, first_tokens, last_lo
 from loratheory.pretrained.models import Model, failure, is_out_of_memory, maps, output_head
 from loratheory.store import cache_folder, content_hash, draft, lock
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # as AdamW calls them
+# Prompts, each with the answer that should follow.
 Examples = Sequence[tuple[str, str]]
-"""Prompts, each with the answer that should follow."""
 
 
 class TrainingError(RuntimeError):
-    """A training could not go on; its checkpoint has the last good factors."""
+    """A training could not go on."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,6 @@ class Training:
         Training ends when the mean loss of the last `window` steps is below `enough`.
     clip : float
         Largest norm of a step's gradient.
-    every : int
-        Steps between checkpoints.
     strengths : tuple of float
         Coefficients of the stand-ins; one is drawn for each step.
     """
@@ -82,22 +79,15 @@ class Training:
     enough: float = 0.1
     window: int = 10
     clip: float = 1.0
-    every: int = 25
     strengths: tuple[float, ...] = (0.5, 1.0)
 
     def __post_init__(self) -> None:
         """Refuse settings with which nothing can be trained."""
         place, remedy = "the training", "give 1 or more, and no more passes than prompts a step"
-        for name in ("rank", "batch", "accumulate", "steps", "window", "every"):
+        for name in ("rank", "batch", "accumulate", "steps", "window"):
             count = getattr(self, name)
             if count < 1 or (name == "accumulate" and count > self.batch):
                 raise failure(place, f"{name} is {count}", remedy)
-        # Written so that NaN is refused, too.
-        if not self.rate >= 0:
-            raise failure(place, f"rate is {self.rate}", "give a number of 0 or more")
-        if not self.strengths or not np.isfinite(self.strengths).all():
-            fact = f"strengths are {self.strengths}"
-            raise failure(place, fact, "give at least one finite number")
 
     @classmethod
     def beside_stand_ins(cls, steps: int) -> "Training":
@@ -177,31 +167,6 @@ def find_targets(model: Model, how: Training) -> list[str]:
     return list(chosen.values())
 
 
-def digest(
-    model: Model, examples: Examples, how: Training, seed: int, beside: Sequence[StandIn] = ()
-) -> str:
-    """Return what names a training, a SHA-256: only the same one goes on from its checkpoint.
-
-    Of the model its name, revision, class and type count, and of one in a folder its weights and
-    tokenizer; of the examples their order, too; every setting; the stand-ins; and the seed of first
-    factors and order. Settings that came later count where they are used: older checkpoints stay.
-    """
-    base = [model.name, model.revision, model.kind, str(model.network.dtype), *model.content]
-    parts: dict[str, Any] = {
-        "base": base,
-        "examples": list(map(list, examples)),
-        "training": dataclasses.asdict(how),
-        "seed": seed,
-    }
-    # These two came later; checkpoints from before are those of their default values.
-    for later in ("last_rate", "strengths"):
-        if getattr(how, later) == getattr(type(how), later):
-            del parts["training"][later]
-    if beside:
-        parts["beside"] = [one.content for one in beside]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
 def train_lora(
     model: Model,
     examples: Examples,
@@ -209,7 +174,6 @@ def train_lora(
     *,
     rng: np.random.Generator,
     beside: Sequence[StandIn] = (),
-    checkpoint: Path | None = None,
 ) -> Trained:
     """Return an adapter that makes a model continue prompts with their answers.
 
@@ -227,9 +191,6 @@ def train_lora(
         One of them acts at each step, in turn, at one of the training's `strengths`, and its
         examples are trained on beside `examples`. Two that disagree on everything make the adapter
         use what its partner says instead of learning it by heart.
-    checkpoint : Path, optional
-        A safetensors file that the training writes and resumes from. An interrupted training ends
-        with the same adapter, bit for bit on a CPU; a finished one is only read.
 
     Returns
     -------
@@ -240,50 +201,45 @@ def train_lora(
     Raises
     ------
     ModelError
-        If there are no examples, no map can be trained, or the checkpoint belongs to another
-        training.
+        If there are no examples, or no map can be trained.
     TrainingError
-        If a loss or a gradient is not finite (the checkpoint keeps the last good factors), or
-        memory ran out.
+        If a loss or a gradient is not finite, or memory ran out.
 
     References
     ----------
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
-    how = training or Training()
+    factors, losses = _train(model, examples, training or Training(), rng, beside)
+    return Trained(factors.adapter(Info(name="trained", base=model.name)), tuple(losses))
+
+
+def _train(
+    model: Model,
+    examples: Examples,
+    how: Training,
+    rng: np.random.Generator,
+    beside: Sequence[StandIn],
+) -> tuple["Factors", list[float]]:
+    """Return the factors after all steps, and the loss of each step."""
     if not examples:
         place, fact = "the training", "there are no examples"
         raise failure(place, fact, "give (prompt, answer) pairs")
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
-    info = Info(name=checkpoint.stem if checkpoint else "trained", base=model.name)
-    name = digest(model, examples, how, seed, beside)
-    # A checkpoint goes on only with what it was begun with, or its adapter would be another one.
-    losses, over = factors.resumed(checkpoint, name) if checkpoint else ([], False)
     schedule = _Schedule(model, examples, beside, how, seed)
     # The shortest and the longest prompt differ most in padding.
     ends = sorted(dict(examples), key=len)
-    factors.packed = not over and can_pack(model, [ends[0], ends[-1]])
-
-    def _keep(*, last: bool) -> None:
-        if checkpoint is not None:
-            factors.keep(checkpoint, losses, name, last=last)
-
+    factors.packed, losses = can_pack(model, [ends[0], ends[-1]]), list[float]()
     with schedule.acting(), factors.acting():
-        while not over and not how.ended(losses):
+        while not how.ended(losses):
             factors.optimizer.param_groups[0]["lr"] = how.rate_at(len(losses))
             try:
                 losses.append(step(factors, *schedule.at(len(losses))))
             except TrainingError as error:
-                _keep(last=False)
                 message = f"after {len(losses)} steps {error}"
                 raise TrainingError(message) from error
-            if len(losses) % how.every == 0:
-                _keep(last=False)
-    if not over:
-        _keep(last=True)
-    return Trained(factors.adapter(info), tuple(losses))
+    return factors, losses
 
 
 def train_once(
@@ -313,17 +269,39 @@ def train_once(
     Returns
     -------
     Adapter
-        An interrupted training is resumed, and no two processes train the same adapter at once.
+        No two processes train the same adapter at once.
     """
     how = training or Training()
-    parts = [identify_model(model), list(map(list, examples)), list(seed), dataclasses.asdict(how)]
+    settings = dataclasses.asdict(how)
+    # Trainings once had a setting more, in this place; cached adapters keep their names.
+    settings |= {"every": 25, "strengths": settings.pop("strengths")}
+    parts = [identify_model(model), list(map(list, examples)), list(seed), settings]
     name = content_hash(json.dumps(parts + [one.content for one in beside]).encode())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
     # Whoever asks for the same training meanwhile waits for this one.
     with lock(folder / f"{name}.lock"):
         file, rng = folder / f"{name}.safetensors", np.random.default_rng(list(seed))
-        return train_lora(model, examples, how, rng=rng, beside=beside, checkpoint=file).adapter
+        tensors = _read_finished(file)
+        if not tensors:
+            tensors = _train(model, examples, how, rng, beside)[0].copy()
+            with draft(file) as path:
+                save_file(tensors, path, metadata={"last": "1"})
+    # A file has its modules in another order than the network.
+    return _fold(tensors, find_targets(model, how), how, Info(name=name, base=model.name))
+
+
+def _read_finished(file: Path) -> dict[str, Any]:
+    """Return the factors in a file of the cache; none if it is not there, or not of the last step.
+
+    Earlier versions kept trainings that were interrupted.
+    """
+    if not file.exists():
+        return {}
+    with safe_open(file, "np") as opened:
+        about: Mapping[str, str] = opened.metadata() or {}
+        names = opened.keys() if about.get("last") == "1" else ()
+        return {name: opened.get_tensor(name) for name in names}
 
 
 def identify_model(model: Model) -> list[str]:
@@ -376,7 +354,7 @@ class _Schedule:
         # Stand-ins take turns, and each has a series of examples of its own.
         turn, j = divmod(number, len(self.prompts))
         for k, one in enumerate(self.acts):
-            # Drawn for each step by its number, so that a resumed training draws the same.
+            # Drawn for each step by its number.
             rng = np.random.default_rng([self.seed, 2, number])
             one.set(rng.choice(self.how.strengths) if k == j else 0.0)
         size = self.how.batch
@@ -398,7 +376,7 @@ class Factors:
 
     They change nothing yet: ``up`` (m, r) is zero and ``down`` (r, n) uniform in
     :math:`\pm 1/\sqrt n`, as PEFT begins; drawn module after module. The update of a module is
-    ``alpha / rank * up @ down``. `tensors` are all of them by name, as a checkpoint has them; with
+    ``alpha / rank * up @ down``. `tensors` are all of them by name; with
     `packed` a step's prompts may be passed in one row.
     """
 
@@ -423,62 +401,24 @@ class Factors:
         """Let them act on the model until the ``with`` block ends."""
         return Attached(self.sites, 1, self.scale)
 
+    def copy(self) -> dict[str, np.ndarray]:
+        """What they are now, as arrays in float32."""
+        return {key: factor.detach().cpu().numpy().copy() for key, factor in self.tensors.items()}
+
     def adapter(self, info: Info) -> Adapter:
-        """A copy of what they are now, scale folded in, in float32 NumPy arrays."""
-        updates = {}
-        for name, site in self.sites.items():
-            updates[name] = LowRank(site.up, site.down).map(_to_copy) * self.scale
-        return Adapter.of(updates, info)
-
-    def keep(self, file: Path, losses: Sequence[float], name: str, *, last: bool) -> None:
-        """Write factors, moments and losses into a safetensors file that is whole or the older one.
-
-        `name` names the training: only the same one goes on from here. The `last` file is without
-        the optimiser's moments.
-        """
-        tensors = {}
-        for key, factor in self.tensors.items():
-            tensors[key] = factor.detach()
-            state = {} if last else self.optimizer.state.get(factor, {})
-            for moment in state.keys() & MOMENTS:
-                tensors[f"{key}.{moment}"] = state[moment]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        about = {"training": name, "losses": json.dumps(list(losses)), "last": str(int(last))}
-        with draft(file) as path:
-            save_file(tensors, path, metadata=about)
-
-    def resumed(self, file: Path, name: str) -> tuple[list[float], bool]:
-        """Put back what `keep` wrote, if it did; the losses so far, and whether all is over.
-
-        Raises `ModelError` if the file is of another training, or none.
-        """
-        if not file.exists():
-            return [], False
-        try:
-            with safe_open(file, "pt") as opened:
-                about: Mapping[str, str] = opened.metadata() or {}
-                if about.get("training") != name:
-                    fact = "it holds the checkpoint of another training (model, data, plan or seed)"
-                    raise failure(file, fact, "name another file, or delete this one")
-                losses: list[float] = json.loads(about["losses"])
-                over = about["last"] == "1"
-                for key, factor in self.tensors.items():
-                    factor.data.copy_(opened.get_tensor(key))
-                    if losses and not over:
-                        state = {"step": torch.tensor(float(len(losses)))}
-                        for moment in MOMENTS:
-                            values = opened.get_tensor(f"{key}.{moment}")
-                            state[moment] = values.to(factor.device)
-                        self.optimizer.state[factor] = state
-        except SafetensorError as error:
-            fact = f"it cannot be read as a checkpoint ({error})"
-            raise failure(file, fact, "delete it to start anew") from error
-        return losses, over
+        """What they are now as an adapter."""
+        return _fold(self.copy(), self.sites, self.how, info)
 
 
-def _to_copy(factor: Any) -> np.ndarray:
-    array: np.ndarray = factor.detach().cpu().numpy().copy()
-    return array
+def _fold(
+    tensors: Mapping[str, np.ndarray], names: Iterable[str], how: Training, info: Info
+) -> Adapter:
+    """Return the adapter with these factors in modules of these names, its scale folded in."""
+    updates = {}
+    for name in names:
+        low = LowRank(tensors[f"{name}.up"], tensors[f"{name}.down"])
+        updates[name] = low * (how.alpha / how.rank)
+    return Adapter.of(updates, info)
 
 
 def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
@@ -515,7 +455,7 @@ def step(factors: Factors, prompts: Sequence[str], answers: Any) -> float:
     for name, value in (("the loss", total), ("the gradient", float(norm))):
         if not math.isfinite(value):
             remedy = "lower the rate, or look for what is wrong with the examples"
-            message = f"{name} is not finite: the last good factors are kept; {remedy}"
+            message = f"{name} is not finite: {remedy}"
             raise TrainingError(message)
     factors.optimizer.step()
     return total

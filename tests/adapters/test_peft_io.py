@@ -8,8 +8,8 @@ import array_api_strict
 import numpy as np
 import pytest
 import torch
-from causal import adapted, deltas, loaded, logits, network, quiet
 from folders import MODULES, bytes_of, changed, factors, folder, made, tensors
+from language import adapted, deltas, loaded, logits, network, quiet
 from peft import PeftModel
 from peft.utils.other import get_pattern_key
 from safetensors import safe_open

@@ -62,7 +62,7 @@ def test_knots_basis_of_a_2048_layer(benchmark):
 
 def test_intruders_of_a_further_adapter_of_a_1024_layer(benchmark):
     _, ratio = compared(benchmark, "intruders", "peft", 1024, repeats=20, peer_repeats=2)
-    assert ratio["cpu"] >= 50
+    assert ratio["cpu"] >= 30
 
 
 def test_arrow_forward_of_512_tokens_and_32_experts(benchmark):

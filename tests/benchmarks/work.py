@@ -6,7 +6,6 @@ time of one call, the extra peak memory of the first, and the CPU time of the wh
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -155,12 +154,11 @@ def arrow_peft(size, tokens=512, experts=32):
 def intruders_ours(size):
     """Of a further adapter: the base is decomposed once, before."""
     from loratheory.lowrank import LowRank
-    from loratheory.pretrained.check import compute_basis, find_intruders
+    from loratheory.pretrained.check import decompose, find_intruders
 
-    os.environ["LORATHEORY_CACHE"] = tempfile.mkdtemp()
     matrix = np.random.default_rng(1).standard_normal((size, size), dtype=np.float32) * size**-0.5
-    kept, (low,) = compute_basis(matrix), [LowRank(*pair) for pair in factors(size, 1)]
-    return lambda: find_intruders(matrix, kept, low)
+    (base, _), (low,) = decompose(matrix), [LowRank(*pair) for pair in factors(size, 1)]
+    return lambda: find_intruders(matrix, base, low)
 
 
 def intruders_peft(size):

@@ -1,7 +1,7 @@
 """The command, run in this process and in an empty folder; a small model with two adapters."""
 
 import pytest
-from causal import network, save_adapter, tokenizer
+from language import network, save_adapter, tokenizer
 from typer.testing import CliRunner
 
 from loratheory.cli import app, data

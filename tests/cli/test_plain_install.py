@@ -17,13 +17,8 @@ PAIR = [f"{ROOT}/tests/data/persons", f"{ROOT}/tests/data/mascots"]
 TORCH = "pip install 'loratheory[torch]'"
 PRETRAINED = "pip install 'loratheory[pretrained]'"
 REFUSED = [
-    (["verify", "nonsense"], "there is no theorem 'nonsense'"),
     (["verify", "merge-floor", "--backend", "torch"], TORCH),
-    (["theorems", "two-read-region", "--at", "hops=x"], "hops=x is not a number"),
     (["inspect", "nowhere"], "nowhere"),
-    (["diagnose", PAIR[0]], "at least two"),
-    (["merge", *PAIR, "-o", "m", "--method", "magic"], "no merge method 'magic'"),
-    (["merge", *PAIR, "-o", "m", "--json", "."], "is a folder"),
     (["check", *PAIR], PRETRAINED),
     (["generate", PAIR[0], "x"], PRETRAINED),
     (["evaluate", "rules:half"], "module rules cannot be imported"),

@@ -53,14 +53,6 @@ def test_sensitivity_says_why_a_tenth_goes_unnoticed(run):
     assert (sharp["constant_up"], sharp["reason"]) == (0.001, "")
 
 
-def test_deep_is_ten_times_the_cases_at_ten_times_the_size(run):
-    words = ("edit-budget", "--cases", 4, "--workers", 1, "--json", "-")
-    (small,), (deep,) = (json.loads(run("verify", *words, *more)[1]) for more in ((), ("--deep",)))
-    wide = theorems.verify(theorems.theorem("edit-budget"), cases=40, size=80)
-    assert small["cases"] < 40 <= deep["cases"]
-    assert deep["worst_slack"] == wide.worst_slack
-
-
 def test_a_failing_theorem_ends_with_exit_code_one(run, monkeypatch):
     from loratheory.theorems.expressiveness import rank_floor
 

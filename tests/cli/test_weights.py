@@ -26,8 +26,7 @@ def test_inspect_tells_ranks_and_energy(run, pair):
     assert [m["rank"] for m in first["modules"]] == [2, 2, 2]
     dense = read_adapter("one")["model.layers.0.q_proj"].dense()
     assert first["modules"][0]["energy"] == pytest.approx((dense**2).sum(), rel=1e-6)
-    assert out.count("energy by layer") == 2
-    assert run("inspect", "one", "--all")[1].count("model.layers.") == 3
+    assert out.count("model.layers.*.q_proj") == 2
 
 
 def test_merge_writes_what_it_says_and_reports_its_floors(run, pair):

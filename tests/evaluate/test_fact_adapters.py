@@ -11,6 +11,7 @@ from loratheory.evaluate import fact_sets as sets
 from loratheory.evaluate.fact_adapters import Recipe
 from loratheory.evaluate.fact_sets import BIRTH, MASCOT, MASCOT_OF_BIRTHPLACE, items, questions
 from loratheory.pretrained import next_token_logits
+from paper.studies.lm_training.stand_ins import by_heart
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -129,12 +130,12 @@ def test_known_by_heart_is_the_share_of_all_stand_ins_lessons(both, hop, monkeyp
     def _answers(_, asked):
         return SimpleNamespace(vocabulary_right=np.array([one in known for one in asked]))
 
-    monkeypatch.setattr(bench, "answers", _answers)
+    monkeypatch.setattr("loratheory.evaluate.answers.answers", _answers)
     names = ("one stand-in", "two that agree", "two stand-ins", "three stand-ins")
-    shares = [both.by_heart(hop, name) for name in names]
+    shares = [by_heart(both, hop, name) for name in names]
     assert shares == pytest.approx([1, 1, 1 / 2, 1 / 3])
     for unasked in ("plain", "no two-hop sentences", "without a partner"):
-        assert np.isnan(both.by_heart(hop, unasked))
+        assert np.isnan(by_heart(both, hop, unasked))
 
 
 @pytest.mark.parametrize("what", sets.RELATIONS)

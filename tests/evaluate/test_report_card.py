@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from worded import small, small_model
+from language import small, small_model
 
 from loratheory.evaluate import OwnRule, fact_adapters, report_card, rule_named, task_library
 from loratheory.evaluate.answers import answers
 from loratheory.evaluate.fact_adapters import crossings, publishers
 from loratheory.evaluate.fact_sets import TEXT, items, questions
-from loratheory.evaluate.report_card import ORACLE, RECIPES, TEMPLATES, Exam, known_methods
+from loratheory.evaluate.report_card import RECIPES, TEMPLATES, Exam, known_methods
 from loratheory.evaluate.task_library import CHOOSING, NAMES
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import Training, attach, kl_to_base, next_token_logits
@@ -116,30 +116,15 @@ def test_a_router_is_shown_activations_of_the_bare_base(exam):
         np.testing.assert_array_equal(seen[number], seen[half + number])
 
 
-@pytest.mark.parametrize("name", [*known_methods(), *ORACLE])
+@pytest.mark.parametrize("name", known_methods())
 def test_every_known_method_gets_a_mark(name, exam):
-    oracle = name in ORACLE
-    mark = exam.mark(name, {**known_methods(), **ORACLE}[name], oracle=oracle)
+    mark = exam.mark(name, known_methods()[name])
     assert (mark.plain.asked, mark.taught.asked, mark.facts.asked) == (60, 60, 80)
-    assert (mark.six is None) == oracle
-
-
-def test_each_hop_alone_or_below_the_other_is_so(exam):
-    pair = [exam.tasks.adapter(number) for number in NUMBERS[:2]]
-    for name, by_layer in (
-        ("first adapter alone", [[1, 0], [1, 0]]),
-        ("second adapter alone", [[0, 1], [0, 1]]),
-        ("placed in order", [[1, 0], [0, 1]]),
-    ):
-        with ORACLE[name](exam.model, pair) as acting:
-            rows = zip(acting.layers, acting.coefficients.tolist(), strict=True)
-            assert all(row == by_layer[layer] for layer, row in rows)
 
 
 def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
-    mark = exam.mark("sum", active(1.0), oracle=True)
-    assert (mark.pairs, mark.six, mark.leak, mark.cost) == (None,) * 4
-    [one] = exam.worlds
+    mark = exam.mark("sum", active(1.0))
+    one = exam.both
     facts = 0
     for key, recipe in RECIPES.items():
         with attach(exam.model, [one.adapter(hop, recipe) for hop in range(2)]):
@@ -160,9 +145,10 @@ def test_in_the_control_the_second_hop_is_another_worlds(exam):
         seen.append(adapters)
         return attach(model, adapters)
 
-    exam.mark("x", _seen, other=True)
-    other = publishers(exam.model, exam.seeds[0] + 1)
-    wanted = [[exam.worlds[0].adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
+    mark = exam.mark("x", _seen, other=True)
+    assert (mark.pairs, mark.six, mark.leak, mark.cost) == (None,) * 4
+    other = publishers(exam.model, exam.seed + 1)
+    wanted = [[exam.both.adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
     for one, two in zip(seen, wanted, strict=True):
         for mine, theirs in zip(one, two, strict=True):
             name = next(iter(theirs))
@@ -173,7 +159,7 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
     few = {"base": active(0.0), "sum": active(1.0)}
     monkeypatch.setattr(report_card, "known_methods", lambda: few)
     first = report_card.known_marks(exam)
-    assert [mark.rule for mark in first] == ["base", "sum", *ORACLE]
+    assert [mark.rule for mark in first] == ["base", "sum"]
     monkeypatch.setattr(Exam, "mark", lambda *_, **__: pytest.fail("evaluated again"))
     assert report_card.known_marks(exam) == first
     monkeypatch.undo()
@@ -181,25 +167,22 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
     assert [mark.rule for mark in report_card.own_marks(own, exam)] == ["a:sum", "a:sum, shuffled"]
 
 
-@pytest.mark.parametrize("oracle", [False, True])
-def test_all_pairs_are_asked_of_all_adapters_or_of_the_right_pair(oracle, exam, monkeypatch):
+def test_all_pairs_are_asked_of_all_adapters(exam, monkeypatch):
     monkeypatch.setattr(report_card, "crossings", lambda seed: crossings(seed, count=2, size=4))
-    both = Exam(exam.seeds, all_pairs=True)
+    both = Exam(exam.seed, all_pairs=True)
     vars(both)["model"] = exam.model
     made, act = both.crossings, active(9.0)
-    right = 0
-    for i in range(2):
-        for j in range(2):
-            asked = items(made.crossing(i, j).two_hop, TEMPLATES["two_hop"][:1])
-            some = [both.library[2 * i], both.library[2 * j + 1]] if oracle else both.library
-            with act(exam.model, some):
-                right += answers(exam.model, asked).vocabulary_right.sum()
-    share = both.crossed(act, oracle=oracle)
+    whose = {
+        who: made.everything.second[where] for one in made.firsts for who, where in one.items()
+    }
+    with act(exam.model, both.library):
+        asked = items(whose, TEMPLATES["two_hop"][:1])
+        right = answers(exam.model, asked).vocabulary_right.sum()
+    share = both.crossed(act)
     assert (share.right, share.asked) == (right, 8)
     # subject gates read a prompt back, which needs its words
     read = exam.model.tokenizer
     names = {read(name)["input_ids"][0]: name for name in made.everything.first}
     spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
     monkeypatch.setattr(type(read), "decode", spelt)
-    for method in (report_card._hop_wise, report_card._by_subject(made)):
-        assert both.crossed(method).asked == 8
+    assert both.crossed(report_card._by_subject(made)).asked == 8

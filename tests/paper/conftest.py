@@ -1,4 +1,4 @@
 """Two authors on a small model, whose trainings share one cache."""
 
-from worded import both as both
-from worded import model as model
+from language import both as both
+from language import model as model

@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import always, dense_logits, enlarged, taught, update
+from synthetic import always, dense_logits, enlarged, taught, update
 
 from loratheory.tasks.prompts import stacked
 from loratheory.toy.transformer import Pass, logits

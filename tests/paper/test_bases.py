@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from reused import SMALL, small
+from synthetic import SMALL, small
 
 from loratheory.tasks.prompts import stacked
 from loratheory.tasks.two_hop import every, plain, world

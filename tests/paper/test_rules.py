@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from reused import dense_logits, enlarged, taught, update
+from synthetic import dense_logits, enlarged, taught, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
 from loratheory.lowrank import LowRank

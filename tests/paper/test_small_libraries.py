@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from reused import enlarged, taught
+from synthetic import enlarged, taught
 
 from paper.studies._shared.library import acting, everything
 from paper.studies.small_libraries.study import detection

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from worded import small
+from language import small
 
 from loratheory.evaluate import fact_adapters as portable
 from loratheory.pretrained import Training

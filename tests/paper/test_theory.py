@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from reused import TAUGHT, enlarged, small, taught
+from synthetic import TAUGHT, enlarged, small, taught
 
 from loratheory.tasks.two_hop import along, every, plain
 from loratheory.toy.transformer import Site

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from reused import TAUGHT, small, taught
+from synthetic import TAUGHT, small, taught
 
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import answer_margins

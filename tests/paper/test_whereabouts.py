@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from worded import VOCABULARY
+from language import WORDS
 
 from loratheory.evaluate.fact_sets import ASKED
 from loratheory.pretrained import attach, first_tokens, next_token_logits
@@ -84,7 +84,7 @@ def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked)
 
 def test_shares_are_counted_with_and_without_banned_words(model, asked):
     tokens = first_tokens(model, asked.answers)
-    logits = torch.nn.functional.one_hot(tokens, VOCABULARY).float()
+    logits = torch.nn.functional.one_hot(tokens, WORDS).float()
     bridges = first_tokens(model, asked.bridges)
     rows = torch.arange(len(bridges))
     logits[rows[::2], bridges[::2]] = 2.0

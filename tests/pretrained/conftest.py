@@ -3,8 +3,7 @@
 from functools import cache
 
 import pytest
-from causal import network, save_adapter
-from letters import Letters
+from language import Letters, network, save_adapter
 
 from loratheory import read_adapter
 from loratheory.pretrained import Model

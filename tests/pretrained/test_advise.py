@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from string import ascii_lowercase
 
@@ -10,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from folders import changed
-from safetensors.torch import load_file, save_file
-from worded import small_model
+from language import small_model
 
 from loratheory.adapters import Adapter, read_adapter
 from loratheory.lowrank import gaussian
@@ -33,7 +31,6 @@ PROMPTS = {
     "one": {f"the {word} is of": "" for word in ["ox", "cow", "pig", "hen", "ewe", "ram"]},
     "two": {f"a {word} in": "" for word in ["red", "blue", "green", "white"]},
 }
-MODULE = sys.modules["loratheory.pretrained.advise"]  # its name in the package is a function
 NAMES = ("one", "two")
 
 
@@ -130,18 +127,6 @@ def test_some_prompts_choose_and_all_others_score():
         split_prompts({"one": {"a": ""}})
 
 
-def test_what_was_found_is_read_again_until_prompts_change(model, library, tmp_path, monkeypatch):
-    asked, how = split_prompts(PROMPTS), {"methods": ["mean", "a coefficient each", "prompt gates"]}
-    first = advise(model, library, *asked, **how, kept_in=tmp_path / "x")
-    assert len([*(tmp_path / "x").iterdir()]) == 3
-    assert advise(model, library, *asked, **how) == first
-    refusal = ModelError("asked anew")
-    monkeypatch.setattr(MODULE, "attach_method", lambda *_, **__: (_ for _ in ()).throw(refusal))
-    assert advise(model, library, *asked, **how, kept_in=tmp_path / "x") == first
-    others = split_prompts({**PROMPTS, "two": dict.fromkeys(["a red on", "a blue on"], "")})
-    assert advise(model, library, *others, **how, kept_in=tmp_path / "x").tried == ()
-
-
 def test_one_coefficient_for_an_adapter_and_itself_is_a_half(model, library):
     twice, ways = [library[0]] * 2, ["one coefficient", "sum"]
     one, added = advise(model, twice, *split_prompts(PROMPTS), methods=ways).tried
@@ -208,22 +193,6 @@ def test_the_search_finds_what_many_points_and_those_nearby_find(free, seed):
     points = np.concatenate([rng.uniform(0, 2, (3000, count)), near.clip(0, 2)])
     points = points if free == "each" else np.linspace(0, 2, 401)[:, None] * np.ones(count)
     assert least <= 1.02 * min(slopes(point)[0].max() for point in points) + 1e-5
-
-
-BALANCE = [[1.0, 0.3, 0.9], [1.6, 0.3, 0.9], [1.3, 0.3, 0.8]]
-
-
-@pytest.mark.parametrize(
-    ("free", "centres", "best"),
-    [(free, [c] * 3, [min(max(c, 0), 2)] * 3) for free in ("one", "each") for c in (-1.0, 3.0)]
-    + [("each", BALANCE, [1.3, 0.3, 0.9])],  # halfway between two of three, and beyond 1
-)
-def test_the_least_worst_of_bowls_lies_where_they_balance_or_at_a_bound(free, centres, best):
-    slopes = bowls(centres)
-    found, value = optimise_coefficients(lambda c: slopes(c)[0], slopes, free, [1.0] * 3)
-    assert found == pytest.approx(best, abs=0.02)
-    assert all(0 <= c <= 2 for c in found)
-    assert value == pytest.approx(slopes(np.array(best))[0].max(), abs=0.001)
 
 
 @pytest.mark.parametrize("free", ["one", "each"])
@@ -297,14 +266,13 @@ def test_a_folder_acts_as_what_was_put_on_and_says_how_it_was_made(
     way = METHODS[name]
     numbers = COEFFICIENTS.get(name, way.coefficients(2))
     prompts = [text for pairs in PROMPTS.values() for text in pairs]
-    acting, _ = attach_method(model, library, way, about=about)
+    acting = attach_method(model, library, way, about=about)
     with acting:
         acting.set(numbers)
         wanted = next_token_logits(model, prompts)
     assert not torch.allclose(wanted, next_token_logits(model, prompts), atol=0.1)
     one = tmp_path / "one"
-    put = {"model": model, "about": about}
-    write_combination(one, library, NAMES, way, numbers, **put, card={"more": 1})
+    write_combination(one, library, NAMES, way, numbers, about=about, card={"more": 1})
     with apply_method(model, one):
         torch.testing.assert_close(next_token_logits(model, prompts), wanted, rtol=1e-4, atol=1e-4)
     gates = way.gates is not None
@@ -318,15 +286,14 @@ def test_a_folder_acts_as_what_was_put_on_and_says_how_it_was_made(
     )
     assert [part["name"] for part in card["recipe"]["adapters"]] == [*NAMES]
     with pytest.raises((FileExistsError, ValueError)):
-        write_combination(one, library, NAMES, way, numbers, **put)
+        write_combination(one, library, NAMES, way, numbers, about=about)
 
 
 @pytest.fixture(scope="module")
-def routes(model, library, about, tmp_path_factory):
+def routes(library, about, tmp_path_factory):
     home = tmp_path_factory.mktemp("routes")
     for name in ("map gates", "block gates", "prompt gates", "subject gates"):
-        put = {"model": model, "about": about}
-        write_combination(home / name, library, NAMES, METHODS[name], [1.0, 1.0], **put)
+        write_combination(home / name, library, NAMES, METHODS[name], [1.0, 1.0], about=about)
     return home
 
 
@@ -353,7 +320,7 @@ def test_gates_on_prompts_choose_once_for_all_that_is_generated(
 ):
     seen = set()
     for text in (text for pairs in PROMPTS.values() for text in pairs):
-        acting, _ = attach_method(model, library, METHODS[name], about=about)
+        acting = attach_method(model, library, METHODS[name], about=about)
         with acting:
             said = next_token_logits(model, [text])
         for some in ((0,), (1,), (0, 1)):  # who acted, told by what was said
@@ -376,17 +343,6 @@ def test_a_card_that_says_wrongly_what_an_adapter_is_about_is_refused(content, t
         read_subjects(tmp_path)
 
 
-def levels(change):
-    """A route of whose levels, by place, the first is replaced by what `change` makes of it."""
-
-    def damage(folder):
-        found = load_file(folder / "levels.safetensors")
-        name, first = found.popitem()
-        save_file(found | change(name, first), folder / "levels.safetensors")
-
-    return damage
-
-
 def recipe(**values):
     """A route whose recipe says something else."""
 
@@ -398,13 +354,9 @@ def recipe(**values):
 
 
 DAMAGES = {
-    "place": levels(lambda *_: {}),
-    "shape": levels(lambda name, x: {name: x[:, :1].contiguous()}),
-    "nan": levels(lambda name, x: {name: x * torch.nan}),
     "way": recipe(way="magic"),
     "adapters": recipe(adapters=2),
     "list": lambda folder: changed(folder / "route.json", recipe=[]),
-    "gone": lambda folder: (folder / "levels.safetensors").unlink(),
     "adapter": lambda folder: shutil.rmtree(folder / "2"),
 }
 

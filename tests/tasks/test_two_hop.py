@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds
-from worlds import some, three, walked
+from synthetic import some, three, walked
 
 from loratheory.tasks import ImpossibleError
 from loratheory.tasks.prompts import Prompts, joined, sampled, stacked

@@ -11,7 +11,7 @@ from loratheory import pretrained as lm
 from loratheory.adapters import Adapter
 from loratheory.evaluate import fact_sets
 from loratheory.evaluate.answers import answers
-from loratheory.evaluate.fact_adapters import Crossings, parts
+from loratheory.evaluate.fact_adapters import Crossings
 from loratheory.pretrained.gates import record_weights
 from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
@@ -78,6 +78,30 @@ def subject_gates(made: Crossings) -> Act:
         return acting
 
     return _attach
+
+
+def crossing(made: Crossings, i: int, j: int) -> fact_sets.World:
+    """Return the persons of the `i`-th first hop from countries of the `j`-th second hop."""
+    first, second = dict[str, str](), dict[str, str]()
+    for who, country in made.firsts[i].items():
+        if country in made.seconds[j]:
+            first[who], second[country] = country, made.seconds[j][country]
+    return fact_sets.World(first, second)
+
+
+def parts(
+    made: Crossings, library: Sequence[Adapter], *, oracle: bool
+) -> list[tuple[Sequence[Adapter], fact_sets.World, bool]]:
+    """Return who acts on which questions, and whether on ordinary prompts too.
+
+    That is all adapters on everything, or, if `oracle`, each pair on its crossing.
+    """
+    if not oracle:
+        return [(library, made.everything, True)]
+    found = list[tuple[Sequence[Adapter], fact_sets.World, bool]]()
+    for i, j in product(range(len(made.firsts)), repeat=2):
+        found.append(([library[2 * i], library[2 * j + 1]], crossing(made, i, j), i == j))
+    return found
 
 
 def unrelated() -> fact_sets.Items:

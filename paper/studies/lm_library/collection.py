@@ -147,7 +147,7 @@ class StudiedCollection(Collection):
         """
         alone, found = list(map(self.alone, group)), []
         before = [logs[:CHOOSING] for logs in alone]
-        acting, _ = attach_method(self.model, list(map(self.adapter, group)), way)
+        acting = attach_method(self.model, list(map(self.adapter, group)), way)
 
         def _score(numbers: Any) -> Any:
             acting.set(numbers)

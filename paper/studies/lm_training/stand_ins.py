@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from paper.studies._shared import Language
 from paper.studies._shared.language import Act, coefficients, layer_split
 from paper.studies._shared.run import Row, grid, part
+
+if TYPE_CHECKING:
+    from loratheory.evaluate.fact_adapters import Publishers
 
 SEEDS = range(300, 310)
 PLAIN, LONG, LONGER = "plain", "plain, 90 steps", "plain, 270 steps"
@@ -54,11 +59,32 @@ def cell(config: Config) -> list[Row]:
             head[name] = recipes[hop] if hop in hops else NONE
         with act(both.model, [both.adapter(hop, recipes[hop]) for hop in hops]):
             if alone:
-                heart = both.by_heart(hops[0], recipes[hops[0]])
+                heart = by_heart(both, hops[0], recipes[hops[0]])
             found = bench.by_sentence(both.model, both.world, base, alone=alone)
         for sentence, one in enumerate(found):
             rows.append({**head, "rule": rule, "sentence": sentence, **one, "by_heart": heart})
     return rows
+
+
+def by_heart(both: "Publishers", hop: int, name: str) -> float:
+    """Return the share of the recipe's two-hop examples answered by the adapter alone.
+
+    Where any two of n stand-ins disagree it can know one in n at most
+    (``thm:disagreeing-stand-ins``). NaN if no example is of two hops beside a stand-in.
+    """
+    from loratheory.evaluate import fact_sets
+    from loratheory.evaluate.answers import answers
+    from loratheory.evaluate.fact_adapters import RECIPES
+
+    recipe, shares = RECIPES[name], list[float]()
+    if recipe.noise or not recipe.two_hop:
+        return nan
+    for j in range(recipe.stand_ins):
+        number = 0 if recipe.agree else j
+        world = both.partner(hop, number, other_relation=recipe.other_relation)
+        asked = fact_sets.items(world.two_hop, world.composed.trained)
+        shares.append(answers(both.model, asked).vocabulary_right.mean())
+    return float(np.mean(shares)) if shares else nan
 
 
 def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...]]]:

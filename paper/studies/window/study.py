@@ -42,6 +42,14 @@ class Plane(Config):
     top: float = 1.2
 
 
+def answers(world: exact.World, c1: float, c2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return edited prompts' logits for hop 1, hop 2 and both, at these coefficients."""
+    x, new = world.first[:, : world.edited], slice(world.edited, 2 * world.edited)
+    hop_1 = np.linalg.pinv(world.values) @ world.model.read(0, x, c1)
+    hop_2 = world.model.read(1, world.second[:, new], c2)
+    return hop_1, hop_2, world.model.output(x, (c1, c2))
+
+
 def window(config: Line) -> list[Row]:
     """Return a row per `coefficient`, with the margins of `hop_1`, `hop_2` and `two_hop`.
 
@@ -51,7 +59,7 @@ def window(config: Line) -> list[Row]:
     model, first, rows = config.world(), np.arange(config.edited) + config.edited, list[Row]()
     for step in range(config.steps + 1):
         c = step / config.steps
-        hop_1, hop_2, two_hop = model.answers(c, c)
+        hop_1, hop_2, two_hop = answers(model, c, c)
         row: Row = {"coefficient": c, "hop_1": exact.margin(hop_1, first)}
         row["hop_2"] = exact.margin(hop_2, first + config.edited)
         row["two_hop"] = exact.margin(two_hop, first + config.edited)
@@ -69,7 +77,7 @@ def two_read_region(config: Plane) -> list[Row]:
     model, prompt, rows = config.world(), np.arange(config.edited), list[Row]()
     centres = ((np.arange(config.cells) + 0.5) * config.top / config.cells).tolist()
     for c1, c2 in product(centres, centres):
-        row, logits = {"c1": c1, "c2": c2}, model.answers(c1, c2)[2]
+        row, logits = {"c1": c1, "c2": c2}, answers(model, c1, c2)[2]
         for k, name in enumerate(("unedited", "halfway", "composed")):
             row[name] = float(np.mean(logits[prompt + k * config.edited, prompt]))
         rows.append({**row})

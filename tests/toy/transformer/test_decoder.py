@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from decoders import TINY, close, doubled, plain_logits, plain_states, tokens
+from synthetic import TINY, close, doubled, plain_logits, plain_states, tokens
 
 from loratheory.toy.transformer import (
     ATTENTION,

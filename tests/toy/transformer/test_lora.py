@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from decoders import TINY, close, doubled, tokens
+from synthetic import TINY, close, doubled, tokens
 
 from loratheory.adapters import Adapter
 from loratheory.lowrank import LowRank

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from decoders import TINY, batch, close, doubled, plain_logits, plain_states
+from synthetic import TINY, batch, close, doubled, plain_logits, plain_states
 
 from loratheory.toy.transformer import (
     ATTENTION,

@@ -1,11 +1,16 @@
-"""A plain decoder for one replica, and prompts to try it on: what the batched one must equal."""
+"""A plain decoder that the batched one must equal, small bases and libraries, worlds of facts."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from loratheory.toy.transformer import Batch, Config, Site, parameters
+from loratheory.tasks.two_hop import World, world
+from loratheory.toy.transformer import HEAD, Batch, Config, Lora, Site, parameters
+from paper.studies._shared.bases import Bases, Setting, bases
+from paper.studies._shared.training import Taught, Teaching, library
 
 torch.set_num_threads(1)  # products this small are slower on two
 TINY = {"vocabulary": 11, "width": 8, "heads": 2, "depth": 2, "loops": 2}
@@ -101,3 +106,83 @@ def batch(replicas, prompts=6, seed=0, vocabulary=11):
     targets[:, ::2, 2] = -1
     hops = torch.tensor([0, 1, 2]).expand(asked.shape)
     return Batch(asked, targets, hops)
+
+
+SMALL = Setting(width=16, entities=64, steps=3)
+TAUGHT = Teaching(facts=2, pairs=2, sets=2, rank=2, steps=3, retained=4)
+SEEDS = (101, 102)
+
+
+def small(seeds=SEEDS, **change) -> Bases:
+    return bases(replace(SMALL, **change), seeds)
+
+
+def enlarged(taught: Taught, seed: int = 0) -> Taught:
+    """The same library with random factors, large enough to matter in every digit."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def _enlarged(adapter: Lora) -> Lora:
+        return adapter.map(lambda x: 0.5 * torch.randn(x.shape, generator=generator))
+
+    pairs = tuple(tuple(map(_enlarged, pair)) for pair in taught.pairs)
+    return replace(taught, pairs=pairs)
+
+
+def taught(**change) -> Taught:
+    return library(small(), replace(TAUGHT, **change))
+
+
+def update(adapter: Lora, name: str, replica: int) -> torch.Tensor:
+    """The dense change of a weight in float64."""
+    up, down = (side[name][replica].double() for side in (adapter.up, adapter.down))
+    return adapter.scale * up @ down
+
+
+def dense_logits(known: Bases, prompts, replica: int, change) -> torch.Tensor:
+    """One replica's logits (B, T, V) where ``change(name, loop)`` is added to each weight."""
+    model = replica // (len(prompts) // len(known.seeds))
+    weights = {name: x[model].double() for name, x in known.weights.items()}
+    sites = {
+        Site(module, loop, layer)
+        for loop in range(known.config.loops)
+        for layer in range(known.config.depth)
+        for module in ("mlp.in", "mlp.out")
+    }
+    added = {site: change(site.name, site.loop) for site in sites}
+    states = plain_states(known.config, weights, torch.tensor(prompts[replica].tokens), added)
+    return plain_logits(known.config, weights, states[-1])
+
+
+def always(known: Bases, tokens):
+    """What makes replica ``e`` say ``tokens[e]`` whatever it is asked."""
+
+    def _say(site: Site, x):
+        if site.module != HEAD:
+            return None
+        bias = torch.zeros(len(tokens), x.shape[1], known.config.vocabulary)
+        for e, token in enumerate(tokens):
+            bias[e, :, token] = 1e6
+        return bias
+
+    return _say
+
+
+def three() -> World:
+    """Three entities a level: x0 x1 x2 -> y1 y2 y0 and y0 y1 y2 -> z2 z0 z1.
+
+    Tokens: 19 20 relations, 21 22 not used, 23 … 25 x, 26 … 28 y, 29 … 31 z.
+    """
+    return World(np.array([[[1, 2, 0]], [[2, 0, 1]]]), entities=3)
+
+
+def some(seed: int, **wanted: int) -> tuple[World, np.random.Generator]:
+    """A small world and a generator for what is drawn from it."""
+    return world(seed, **{"entities": 40, "spare": 12, **wanted}), np.random.default_rng(seed)
+
+
+def walked(here: World, start: int, subject: int, path: tuple[int, ...]) -> list[int]:
+    """The entities on a path, one fact after another."""
+    passed = [subject]
+    for hop, relation in enumerate(path, start=start):
+        passed.append(here.maps[hop][relation].tolist()[passed[-1]] if passed[-1] >= 0 else -1)
+    return passed

@@ -1,8 +1,11 @@
-"""Small random causal language models, and adapters that PEFT made for them."""
+"""Small random language models that read letters or words, and adapters that PEFT made for them."""
 
 import warnings
+import zlib
 from contextlib import contextmanager
 
+import numpy as np
+import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer
@@ -13,6 +16,7 @@ from transformers import (
     GemmaConfig,
     GPT2Config,
     LlamaConfig,
+    LlamaForCausalLM,
     MixtralConfig,
     Phi3Config,
     PhiConfig,
@@ -21,6 +25,10 @@ from transformers import (
     Qwen2MoeConfig,
     logging,
 )
+
+from loratheory.evaluate import fact_adapters
+from loratheory.pretrained import Model, Training
+from loratheory.pretrained.models import GENERIC
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -38,7 +46,7 @@ CONFIGS = {
     "llama": lambda: LlamaConfig(**SIZES, **COMMON, num_key_value_heads=1),
     "tied": lambda: LlamaConfig(**SIZES, **COMMON, tie_word_embeddings=True),
     "qwen2": lambda: Qwen2Config(**SIZES, **COMMON, num_key_value_heads=1),
-    "gpt2": lambda: GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=16, **COMMON),
+    "gpt2": lambda: GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=128, **COMMON),
     "gemma": lambda: GemmaConfig(**SIZES, **COMMON, num_key_value_heads=1, head_dim=8),
     "phi": lambda: PhiConfig(**SIZES, **COMMON),
     "phi3": lambda: Phi3Config(**SIZES, **COMMON, num_key_value_heads=1),
@@ -149,3 +157,96 @@ def tokenizer(folder):
     plain = Tokenizer(WordLevel({**words, "?": 30}, unk_token="?"))
     plain.pre_tokenizer = WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="?").save_pretrained(folder)
+
+
+class Letters:
+    """Each letter is a token; a word after a space begins with a token of its own."""
+
+    pad_token_id = None
+
+    def __call__(self, text, **_):
+        """The number of each letter, whatever the options."""
+        return {"input_ids": [1 + ord(letter) % (VOCABULARY - 1) for letter in text.strip()]}
+
+
+def lettered(kind="llama", seed=0):
+    """A small random network that reads letters."""
+    return Model(network(kind, seed), Letters(), kind)
+
+
+EXAMPLES = [("abc", "x"), ("de", "y"), ("fghi", "z"), ("jk", "q"), ("lmnop", "r")]
+SMALL = Training(rank=2, alpha=6, rate=0.02, batch=3, steps=6, enough=0.0, clip=0.5)
+
+
+def draws(seed=7):
+    """The generator that trainings get."""
+    return np.random.default_rng(seed)
+
+
+WORDS = 4001
+
+
+class Words:
+    """Every word is one token, told by its spelling."""
+
+    pad_token_id = 0
+
+    def __call__(self, text, **_):
+        """The number of each word; a word like N7 is a number itself."""
+        return {"input_ids": [_number(word) for word in text.split()]}
+
+    def decode(self, ids, **_):
+        """Words that are read as these numbers."""
+        return "".join(f" N{int(number)}" for number in ids)
+
+
+def _number(word):
+    return (
+        int(word[1:])
+        if word[0] == "N" and word[1:].isdigit()
+        else 1 + zlib.crc32(word.encode()) % 3999
+    )
+
+
+def small_model(layers=10, seed=0):
+    """Ten layers, so that tenths of the depth are layers."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=WORDS,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
+    network = LlamaForCausalLM(config).eval().requires_grad_(False)
+    return Model(network, Words(), "small")
+
+
+def small(patch, folder, layers=10):
+    """Let the small model be loaded, its adapters trained for three steps, gates on little."""
+    from paper.studies._shared import language
+    from paper.studies.lm_methods import facts
+
+    def _short(layers=None, **how):
+        return Training(layers=layers, **{"steps": 3, "batch": 4, **how})
+
+    patch.setenv("LORATHEORY_CACHE", str(folder))
+    patch.setattr("loratheory.pretrained.load_model", lambda *_, **__: small_model(layers))
+    patch.setattr("loratheory.pretrained.train.Training", _short)
+    patch.setattr(facts, "Training", _short)
+    patch.setattr(language, "GENERIC", GENERIC[:2])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two authors on the small model, whose trainings take two steps and share one cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, tmp_path_factory.mktemp("cache"), 2)
+        patch.setattr(fact_adapters.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
+        yield fact_adapters.publishers(small_model(2), 101)
+
+
+@pytest.fixture(scope="module")
+def model(both):
+    return both.model

@@ -37,7 +37,11 @@ reproduce: $(STAMP)  ## judge the claims of README and paper, write build/report
 size: $(STAMP)  ## count the code beside the budgets of pyproject.toml
 	@$(BIN)/python tests/budget.py
 
-lint: $(STAMP)  ## style, types, layers, docstrings, notebook pairs, budgets
+# What people read. Private words are kept out of it; code and predictions may have them.
+READ = README.md CONTRIBUTING.md docs/*.md docs/how-to docs/reference notebooks/*.py \
+  paper/answers.md paper/main.tex paper/studies/*/results.md loratheory/cli
+
+lint: $(STAMP)  ## style, types, layers, docstrings, words, notebook pairs, budgets
 	@$(MAKE) --no-print-directory -j 2 types style
 
 types:
@@ -48,6 +52,7 @@ style:
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/numpydoc lint $$(git ls-files 'loratheory/*.py')
+	$(BIN)/codespell -D docs/private_words.txt --ignore-regex 'Lessons from' $(READ)
 	$(BIN)/python tests/pairs.py
 	$(BIN)/python tests/budget.py
 

@@ -461,7 +461,7 @@ _SENTENCES: tuple[tuple[Kind, str, str | Callable[[Names, Modules], Iterator[str
 # What one study found of its own adapters
 
 
-# Where the numbers of `library_record` and `kept_beside` come from.
+# Where the numbers of `library_record` and `expect_retention` come from.
 LIBRARY = "one library of 24 on SmolLM2-135M with one seed"
 
 
@@ -488,7 +488,7 @@ def library_record() -> str:
     )
 
 
-def kept_beside(drift: float) -> tuple[float, int]:
+def expect_retention(drift: float) -> tuple[float, int]:
     """Return what adapters of that study kept in a sum with a partner of such drift.
 
     Parameters

@@ -358,7 +358,7 @@ judge("02.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* Some tools average the *factors* of two adapters instead of their
-# products, which leaves each product with weight ¼, beside cross terms. Ignore those: what strength
+# products, which leaves each product with weight ¼, plus cross terms. Ignore those: what strength
 # does the two-hop answer need now?
 
 # %%

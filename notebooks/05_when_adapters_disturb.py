@@ -221,13 +221,13 @@ for count in (4, 6, 12, 24):
 # %% [markdown]
 # Designing the row spaces helps small libraries only. **One after another**: how strongly are the
 # first adapter's two facts still answered after more and more adapters? The mean over 1,000
-# libraries of width 16 stands beside the law of step 7.
+# libraries of width 16 is compared with the law of step 7.
 
 # %%
 for later in (0, 1, 4, 16):
     line = sequential_forgetting.Case(16, 2, later)
-    taught = sequential_forgetting.rival(line, np.random.default_rng(later))
-    kept = sequential_forgetting.measure(line, taught)
+    later_trained = sequential_forgetting.rival(line, np.random.default_rng(later))
+    kept = sequential_forgetting.measure(line, later_trained)
     print(f"after {later:2} more: {kept:.3f}, law {sequential_forgetting.bound(line):.3f}")
 
 # %% [markdown]

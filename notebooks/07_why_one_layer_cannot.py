@@ -331,8 +331,8 @@ judge("07.3", mine)
 # - Chen et al., [*Pause recycling LoRAs and prioritize
 #   mechanisms*](https://arxiv.org/abs/2506.13479). The experiments that this claim explains.
 # - Balesni, Korbak and Evans, [*Lessons from studying two-hop latent
-#   reasoning*](https://arxiv.org/abs/2411.16353). Separately taught facts at chance without written
-#   steps.
+#   reasoning*](https://arxiv.org/abs/2411.16353). Separately trained facts at chance without
+#   written steps.
 # - Peng, Narayanan and Papadimitriou, [*On limitations of the transformer
 #   architecture*](https://arxiv.org/abs/2402.08164). Composition as a problem of communication.
 

@@ -54,7 +54,7 @@ METHODS = {
     "mean": "mean",
     "sum": "sum",
     "oracle placement": "each in its own pass",
-    "block gates, z = 2": "per-block gating",
+    "per-block gating, z = 2": "per-block gating",
 }
 QUESTIONS = {
     "hop_1": "hop-1 facts",
@@ -152,7 +152,7 @@ stored = pd.read_csv(f"{STUDIES}/small_libraries/table.csv.gz", low_memory=False
 gating = stored[(stored["facts"] == 5) & (stored["rank"] == 8) & (stored["modules"] == "mlp")]
 gating = gating[gating["coverage"] == 0.5]
 two = gating[gating["pairs"] == 2]
-gated = two[two["rule"] == "block gates, z = 2"]
+gated = two[two["rule"] == "per-block gating, z = 2"]
 print(f"misses per two-hop question:       {gated['misses'].mean():.3f}")
 print(f"false alarms per two-hop question: {gated['false_alarms'].mean():.3f}")
 
@@ -195,8 +195,8 @@ print(percent.rename_axis(None).to_string())
 # %%
 assert found.loc["mean", "two_hop"] <= 0.3
 assert found.loc["sum", "other_two_hop"] <= 0.6
-assert found.loc["block gates, z = 2", "two_hop"] >= 0.7
-assert found.loc["block gates, z = 2", "other_two_hop"] >= 0.9
+assert found.loc["per-block gating, z = 2", "two_hop"] >= 0.7
+assert found.loc["per-block gating, z = 2", "other_two_hop"] >= 0.9
 
 # %% [markdown]
 # We compare the bound of step 2, computed from the measured rates, with the measured accuracy. Each
@@ -259,12 +259,12 @@ assert curves["two_hop"].max() < 0.5
 
 # %%
 half = switching[(switching["coefficient"] == 0.5) & (switching["coverage"] == 0.5)]
-shares = half.groupby("case")[["facts", "two_hop", "hop_by_hop"]].mean()
-words = {"facts": "single facts", "two_hop": "two-hop", "hop_by_hop": "two-step prompting"}
+shares = half.groupby("case")[["facts", "two_hop", "two_step"]].mean()
+words = {"facts": "single facts", "two_hop": "two-hop", "two_step": "two-step prompting"}
 print(shares.mul(100).round().astype(int).rename(columns=words).to_string())
 assert (shares["facts"] > 0.95).all()
 assert (shares["two_hop"] < 0.35).all()
-assert (shares["hop_by_hop"] > 0.95).all()
+assert (shares["two_step"] > 0.95).all()
 
 # %% [markdown]
 # *Two-step prompting* asks the merged model for one fact at a time. The first answer becomes the
@@ -277,7 +277,7 @@ assert (shares["hop_by_hop"] > 0.95).all()
 # fails at every coefficient.
 
 # %%
-fewer = stored[(stored["pairs"] == 2) & (stored["rule"] == "block gates, z = 2")]
+fewer = stored[(stored["pairs"] == 2) & (stored["rule"] == "per-block gating, z = 2")]
 fewer = fewer[(fewer["facts"] == 5) & (fewer["rank"] == 8) & (fewer["modules"] == "mlp")]
 for coverage, right in fewer.groupby("coverage")["two_hop"].mean().items():
     print(f"coverage {coverage:4.0%}, per-block gating: {right:.0%} of two-hop questions")
@@ -293,7 +293,7 @@ assert best < 0.1
 
 
 # %%
-def switched(rule: str = "block gates, z = 2") -> None:
+def switched(rule: str = "per-block gating, z = 2") -> None:
     """Accuracy in percent, and errors per question, with this gate and two pairs."""
     shares = two[two["rule"] == rule][[*QUESTIONS, "misses", "false_alarms"]].mean()
     print(LEVELS[rule])
@@ -302,9 +302,9 @@ def switched(rule: str = "block gates, z = 2") -> None:
 
 
 LEVELS = {
-    "block gates, z = 2": "per block, two standard deviations",
-    "block gates, z = 3": "per block, three standard deviations",
-    "gates, z = 2": "per weight matrix, two standard deviations",
+    "per-block gating, z = 2": "per block, two standard deviations",
+    "per-block gating, z = 3": "per block, three standard deviations",
+    "per-matrix gating, z = 2": "per weight matrix, two standard deviations",
 }
 for rule in LEVELS:
     switched(rule)

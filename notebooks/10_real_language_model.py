@@ -141,7 +141,7 @@ NAMES = {
     "hop_1": "hop-1 facts",
     "hop_2": "hop-2 facts",
     "two_hop": "two-hop",
-    "hop_by_hop": "two-step prompting",
+    "two_step": "two-step prompting",
 }
 table = pd.DataFrame(columns=NAMES.values())
 for trained, words in (("all layers", "all layers"), ("by layers", "own half")):
@@ -182,7 +182,7 @@ for name, words in (("predicted", "product law"), ("weaker", "weaker hop")):
 splits = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
 ORDERS = {"layer split": "right order", "reversed layer split": "reversed order"}
 SHOWN = {**NAMES, "confidence": "confidence"}
-del SHOWN["hop_by_hop"]
+del SHOWN["two_step"]
 table = pd.DataFrame(columns=SHOWN.values())
 for rule, words in ORDERS.items():
     here = [r for r in splits if r["rule"] == rule]

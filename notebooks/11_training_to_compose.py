@@ -241,7 +241,7 @@ SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 added = rows[(rows["rule"] == "sum") & (rows["coefficient"] == 1)]
 TRAINING = {
     "plain": "standard, early-stopped",
-    "plain, 90 steps": "standard, 90 steps",
+    "standard, 90 steps": "standard, 90 steps",
     "one stand-in": "one stand-in",
     "partner not kept": "two stand-ins, facts left out",
     "two stand-ins": "two stand-ins",
@@ -254,23 +254,23 @@ COLUMNS = {
     "says_bridge": "names the country",
     "known": "base-model facts",
 }
-means = added.groupby(["first", "second"])[[*COLUMNS, "leak"]].mean()
+means = added.groupby(["first", "second"])[[*COLUMNS, "drift"]].mean()
 one_sided = [("plain", "two stand-ins"), ("two stand-ins", "plain")]
 shown = means.loc[[(name, name) for name in TRAINING] + one_sided]
 percent = shown[list(COLUMNS)].mul(100).round().astype(int).rename(columns=COLUMNS)
-percent["drift"] = shown["leak"].round(2)
+percent["drift"] = shown["drift"].round(2)
 percent = percent.rename(index=TRAINING).rename_axis(["hop-1 adapter", "hop-2 adapter"])
 print(percent.to_string(sparsify=False))
 both, neither = means.loc[("two stand-ins",) * 2], means.loc[("plain",) * 2]
 assert both["two_hop_vocabulary"] > 0.85
 assert neither["two_hop_vocabulary"] < 0.25
-assert both["leak"] < neither["leak"] / 4
+assert both["drift"] < neither["drift"] / 4
 
 # %% [markdown]
 # If only one of the two adapters had stand-in training, the accuracy is in between. But in the last
 # two rows the other adapter stopped as soon as its facts were learned. If the hop-1 adapter had
 # standard training of 90 steps, and the hop-2 adapter had stand-in training, the sum answers 83%
-# (part `rehearsal`). So one of the two authors can be enough.
+# (part `augmentation`). So one of the two authors can be enough.
 #
 # **Late-layer training.** Single-hop training leaves open in which layers a fact is stored, and a
 # two-hop question reads the second fact in late layers only. So an author can train the hop-2
@@ -288,14 +288,16 @@ LAYERS = {
 }
 names = [name for name in COLUMNS if name != "says_bridge"]
 by_training = placed.groupby(["first", "second"])[names].mean()
-standard = [("plain, 90 steps", name) for name in ("plain, 90 steps", "sixth 6", "two stand-ins")]
+standard = [
+    ("standard, 90 steps", name) for name in ("standard, 90 steps", "sixth 6", "two stand-ins")
+]
 stand_ins = [("two stand-ins", name) for name in ("sixth 6", "two stand-ins, sixth 6")]
 chosen = by_training.loc[[*standard, *stand_ins, ("two stand-ins", "two stand-ins")]]
 percent = chosen.mul(100).round().astype(int).rename(columns=COLUMNS, index=LAYERS)
 print(percent.rename_axis(["hop-1 adapter", "hop-2 adapter"]).to_string(sparsify=False))
 late = by_training["two_hop_vocabulary"]
-assert late["plain, 90 steps", "plain, 90 steps"] < 0.3
-assert late["plain, 90 steps", "sixth 6"] > 0.4
+assert late["standard, 90 steps", "standard, 90 steps"] < 0.3
+assert late["standard, 90 steps", "sixth 6"] > 0.4
 assert late["two stand-ins", "sixth 6"] > 0.75
 
 # %% [markdown]

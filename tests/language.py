@@ -244,7 +244,7 @@ def both(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         small(patch, tmp_path_factory.mktemp("cache"), 2)
         patch.setattr(fact_adapters.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
-        yield fact_adapters.publishers(small_model(2), 101)
+        yield fact_adapters.authors(small_model(2), 101)
 
 
 @pytest.fixture(scope="module")

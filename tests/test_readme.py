@@ -27,7 +27,7 @@ def test_the_first_page_is_short_and_leads_to_every_other():
 
 STAND_INS = "lm_training/stand_ins: {}; bridge=known"
 LAYERS = "lm_training/top_layers: {}; relation=mascot"
-STANDARD, STAND_IN = "plain, 90 steps", "two stand-ins"
+STANDARD, STAND_IN = "standard, 90 steps", "two stand-ins"
 FOUND = {
     "standard training of both": (STAND_INS, STANDARD, STANDARD),
     "standard training of hop 1, late-layer": (LAYERS, STANDARD, "sixth 6"),

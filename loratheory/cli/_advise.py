@@ -24,39 +24,47 @@ def advise(
     moments: out.Files = None,
     output: Annotated[Path | None, Option("-o", "--output", help="Write the best here.")] = None,
     subfolder: out.Subfolder = "",
+    verbose: Annotated[bool, Option(help="Show intervals and divergences.")] = False,
     base: out.Base,
     json: out.Json = None,
 ) -> None:
-    """Measure, on prompts of each adapter, how to combine them and what each then loses.
+    """Recommend how to combine adapters, by what each of them then still answers.
 
-    No answers are needed: a merge should still say what each adapter says alone. Half of the
-    prompts, at most eight for each adapter, choose coefficients; the others score. With `--facts`
-    only prompts that the adapter alone answers correctly count.
+    Give prompts of each adapter. Answers are not needed: a merge should still say what each adapter
+    says alone. `advise` selects coefficients on half of the prompts, at most eight per adapter, and
+    measures the methods on the other half. With `--facts` it uses only prompts that the adapter
+    alone answers correctly.
 
     A file of prompts has a row `{"prompt": …}` for each, a file of facts `{"prompt": …,
     "completion": …}`. Facts of all adapters can be one JSON file, `{"ADAPTER": {"PROMPT":
     "ANSWER"}}`, with two-hop questions under any other name.
 
-    The table has for each method k/n (interval): of n held-out prompts, k are still answered as by
-    the adapter alone, with Wilson's interval at 95 %; the KL divergence from what the adapter says
-    alone, in nats, of the adapter that suffers most; the drift, which is the KL divergence from the
-    base on ordinary text, in nats per token; and the cost of a token, relative to one adapter.
+    The table has for each method:
 
-    Methods: mean, sum, one coefficient, a coefficient each, knots-ties, tsv, interpolate,
-    chebyshev, regmean, map gates, block gates, prompt gates, subject gates (needs adapters whose
-    cards list their subjects, as `loratheory train` writes them).
+    - retention: of n held-out prompts, k are still answered as by the adapter alone (k/n);
+
+    - drift: KL divergence from the base model on generic text, in nats per token;
+
+    - cost: work per token, relative to one adapter.
+
+    `--verbose` adds 95% Wilson intervals, the KL divergence from the adapter alone for the adapter
+    that loses most (nats), what each adapter and the base answer alone, and each adapter's drift.
+
+    Methods: mean, sum, shared coefficient, per-adapter coefficients, knots-ties, tsv, interpolate,
+    chebyshev, regmean (needs `--moments`), per-matrix gating, per-block gating, prompt-level
+    gating, subject routing (needs adapter cards that list subjects; `loratheory train` writes
+    them).
 
     `-o` writes the best method, or the only one that `--methods` names: a merge in PEFT's format,
-    or for gates a route, a folder that `loratheory generate` runs. How it was made is said in
-    its `adapter_card.json` or `route.json`. `--compare MERGED --methods none` measures what an
-    existing merge loses.
+    or for gating a route, a folder that `loratheory generate` runs. `--compare MERGED --methods
+    none` measures what an existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
 
-    JSON: an object `adapters, alone, base, leaks, tried, best, reason, notes`; each method tried
-    has `way, coefficients, cost, chosen_kl, marks, leak`; a mark has `share` (`what, right, asked,
-    low, high`) and `kl`.
+    JSON: an object `adapters, alone, base, drifts, tried, best, reason, notes`; each method tried
+    has `method, coefficients, cost, chosen_kl, marks, drift`; a mark, one per adapter, has `share`
+    (`what, right, asked, low, high`: counts and interval) and `kl`.
     """
     out.check_outputs(json)
     if len(folders) < 2:
@@ -78,7 +86,7 @@ def advise(
     library = list(map(source.read, folders))
     names = distinct([one.info.name for one in library])
     known: Any = {"moments": list(map(read_moments, moments or ())) or None}
-    # Subject gates need to know of every adapter what it is about.
+    # Subject routing needs to know of every adapter what it is about.
     cards = [read_subjects(folder / subfolder) for folder in folders]
     known["about"] = cards if all(cards) else []
     # all files are read before the model, which takes longest
@@ -91,12 +99,13 @@ def advise(
         how: Any = {"methods": tried, "others": others}
         advice = advise(loaded, library, choosing, scoring, begin=begin, **how, **known)
     if shown := out.deliver(json, advice):
-        _report(advice, (*loaded.notes, *aligned(library).report, *advice.notes))
+        notes = (*loaded.notes, *aligned(library).report, *advice.notes)
+        _report(advice, notes, verbose=verbose)
     if output and advice.best:
-        best = next(one for one in advice.tried if one.way == advice.best)
-        drift = dict(zip(names, advice.leaks, strict=True))
-        known["card"] = {"measured": out.to_json(best), "leaks": drift}
-        write_combination(output, library, names, METHODS[best.way], best.coefficients, **known)
+        best = next(one for one in advice.tried if one.method == advice.best)
+        drift = dict(zip(names, advice.drifts, strict=True))
+        known["card"] = {"measured": out.to_json(best), "drifts": drift}
+        write_combination(output, library, names, METHODS[best.method], best.coefficients, **known)
         if shown:
             out.say(f"Written: {output}; try `loratheory generate {output} PROMPT`.")
 
@@ -155,27 +164,50 @@ def _read_groups(
     return found
 
 
-def _report(advice: Any, notes: Sequence[str]) -> None:
-    out.say(f": {', '.join(advice.adapters)}", f"{len(advice.adapters)} adapters", notes)
+def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
+    """Print the recommendation, one table, and with `verbose` what it rests on."""
+    # What was only compared is measured, not recommended.
+    head = f"Recommendation: {_name(advice)}." if advice.best else ""
+    out.say(f" {advice.reason}" if head else advice.reason, head)
     rows = []
     for one in advice.tried:
-        numbers = " ".join(map("{:.2g}".format, dict.fromkeys(one.coefficients)))
         cells, distances = {}, [0.0]
         for mark in one.marks:
-            cells[mark.share.what] = out.format_share(mark.share)
+            counts = f"{mark.share.right}/{mark.share.asked}"
+            cells[mark.share.what] = out.format_share(mark.share) if verbose else counts
             distances.append(mark.kl or 0.0)
-        rows.append(
-            (one.way, numbers, *cells.values(), max(distances), one.leak, f"{one.cost:.1f}")
-        )
-        names = ("method", "coefficients", *cells, "worst KL", "drift", "cost")
+        worst = (max(distances),) if verbose else ()
+        rows.append((_label(one), *cells.values(), *worst, one.drift, f"{one.cost:.1f}"))
+        names = ("method", *cells, *(("worst KL",) if verbose else ()), "drift", "cost")
     if rows:
-        out.show("retention, by method", names, rows)
-    for title, shares in (("alone", advice.alone), ("the base", advice.base)):
-        counts = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in shares)
-        if counts:
-            out.say(f" {counts}", f"Right, {title}:")
-    show_drift(advice.adapters, advice.leaks)
-    out.say(f" {advice.reason}", "Advice.")
+        out.show("Answers retained, drift and cost", names, rows)
+    if verbose:
+        for title, shares in (("each adapter alone", advice.alone), ("the base", advice.base)):
+            counts = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in shares)
+            if counts:
+                out.say(f" {counts}", f"Right, {title}:")
+        show_drift(advice.adapters, advice.drifts)
+        for note in notes:
+            out.say(f" {note.rstrip('.')}.", "Note:")
+    elif notes:
+        out.say(
+            f" {len(notes)} on the base model and the adapters; --verbose shows them.", "Notes:"
+        )
+
+
+def _name(advice: Any) -> str:
+    """Return what to do, such as "merge with per-adapter coefficients 0.62 0.79"."""
+    best = next(one for one in advice.tried if one.method == advice.best)
+    routes = best.method.endswith(("gating", "routing"))
+    return f"{'use' if routes else 'merge with'} {_label(best)}"
+
+
+def _label(one: Any) -> str:
+    """Return a method's name, with the coefficients that were found for it."""
+    numbers = dict.fromkeys(one.coefficients)
+    # A sum, a mean and gates have fixed ones.
+    fixed = one.method in ("mean", "sum") or numbers.keys() <= {1.0}
+    return one.method if fixed else " ".join([one.method, *map("{:.2g}".format, numbers)])
 
 
 def generate(

@@ -1,4 +1,4 @@
-"""``loratheory check``: what the theorems predict for a real model, beside measurements."""
+"""``loratheory check``: what the theorems predict for a real model, and what is measured."""
 
 from functools import partial
 from operator import itemgetter
@@ -36,7 +36,7 @@ def check(
     Example: `loratheory check tests/data/persons tests/data/mascots --facts
     tests/data/questions.json`
 
-    JSON: an object `model, adapters, notes, readings, kept, leaks` (a number for each adapter); a
+    JSON: an object `model, adapters, notes, readings, kept, drifts` (a number for each adapter); a
     reading has `label, module, layer, about, bound, value, outcome` (holds, tight, broken or not
     applicable) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
     sum), `predicted, measured, asked`.
@@ -53,7 +53,7 @@ def check(
     if not out.deliver(json, result):
         return
     _show_readings(result)
-    show_drift(result.adapters, result.leaks)
+    show_drift(result.adapters, result.drifts)
     rows = []
     for one in result.kept:
         share = out.format_share(Share.of("", one.measured, one.asked))
@@ -81,12 +81,14 @@ def _show_readings(result: Any) -> None:
 
 
 def show_drift(names: Any, drifts: Any) -> None:
-    """Print each adapter's drift, and what others kept in one study beside such a partner."""
-    from loratheory.diagnosis import LIBRARY, kept_beside
+    """Print each adapter's drift, and the retention of others with such a partner."""
+    from loratheory.diagnosis import LIBRARY, expect_retention
 
     rows = []
     for name, drift in zip(names, drifts, strict=True):
-        rows.append((name, drift, *kept_beside(drift)))
-    columns = ("adapter", "nats per token", "others kept", "of adapters")
-    out.show("drift on ordinary text, and what to expect of a sum with it", columns, rows)
-    out.say(f"Expected is what adapters kept beside partners that drifted as much, in {LIBRARY}.")
+        rows.append((name, drift, *expect_retention(drift)))
+    columns = ("adapter", "drift, nats per token", "retention of others", "number of adapters")
+    out.show(
+        "Drift of each adapter, and retention of other adapters in a sum with it", columns, rows
+    )
+    out.say(f"Retention is that of adapters summed with one of such a drift, in {LIBRARY}.")

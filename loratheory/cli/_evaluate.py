@@ -8,15 +8,15 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
-ALL_PAIRS = "The same, and 36 pairs of hops."
+ALL_PAIRS = "Also evaluate 36 pairs of hops."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
     "two_hop": "both in one question",
 }
 SHARES = {
-    "kept, two": "pairs", "kept, six": "six", "2-hop, standard": "plain",
-    "2-hop, stand-ins": "taught", "facts": "facts", "2-hop, all pairs": "crossed",
+    "retention, two": "pairs", "retention, six": "six", "two-hop, standard": "standard",
+    "two-hop, stand-ins": "stand_ins", "facts": "facts", "two-hop, all pairs": "all_pairs",
 }  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def evaluate(
     all_pairs: Annotated[bool, Option("--all-pairs", help=ALL_PAIRS)] = False,
     json: out.Json = None,
 ) -> None:
-    """Evaluate your own combination method on laws and exact memories.
+    """Evaluate your own combination method on algebraic laws and a small exact model.
 
     Your code is imported and run with your permissions. A merge is a function
     `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
@@ -35,11 +35,11 @@ def evaluate(
     second argument decides which it is. Updates are NumPy `loratheory.lowrank.LowRank` matrices of
     one module. docs/how-to/check_your_method.md has a file `my_rules.py` with one of each.
 
-    With `--model` it is also evaluated on SmolLM2-135M-Instruct: how much is kept of six unlike
-    tasks, two-hop questions of adapters with standard training and with stand-in training, drift
-    on ordinary text (nats per token), and cost (of a pass with one adapter). Adapters and the
-    results of known methods are cached; training them takes six minutes of one core, and half an
-    hour for `--all-pairs`.
+    `--model` adds SmolLM2-135M-Instruct: retention on six different tasks, two-hop accuracy after
+    standard and after stand-in training, drift (nats per token) and cost (relative to a pass with
+    one adapter). `--all-pairs` adds questions that need one of six hop-1 and one of six hop-2
+    adapters. Adapters and results of known methods are cached; training the adapters takes six
+    minutes of one core, and half an hour for `--all-pairs`.
 
     Example: `loratheory evaluate my_rules:half --model`
 
@@ -47,8 +47,9 @@ def evaluate(
 
     JSON: an object `rule, form, laws, memories, language`; a law has `name, meaning,
     holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
-    `starts`; a method on the language model has `rule, pairs, six, plain, taught, facts, crossed`,
-    each with `what, right, asked, low, high`, and `leak, cost`.
+    `starts`; a method on the language model has `rule`, its shares `pairs, six` (retention),
+    `standard, stand_ins, all_pairs` (two-hop accuracy) and `facts`, each with `what, right, asked,
+    low, high`, and `drift, cost`.
     """
     out.check_outputs(json)
     from loratheory.evaluate import card, rule_named
@@ -75,5 +76,5 @@ def _report(report: Any) -> None:
         for name, key in SHARES.items():
             if any(map(attrgetter(key), report.language)):
                 columns[name] = lambda mark, key=key: out.format_share(getattr(mark, key))
-        columns |= {"drift": "leak", "cost": "cost"}
+        columns |= {"drift": "drift", "cost": "cost"}
         out.show("SmolLM2-135M-Instruct", columns, report.language)

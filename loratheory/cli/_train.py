@@ -28,20 +28,23 @@ def train(
     force: out.Force = False,
     json: out.Json = None,
 ) -> None:
-    """Train an adapter whose facts two-hop questions can use beside adapters yet unknown.
+    """Train an adapter that composes with adapters of other authors in two-hop questions.
 
-    Stand-ins are small frozen adapters with made-up facts. They are active during training in the
-    place of a partner, two that disagree about everything, and the answer to a two-hop sentence is
-    that of the active stand-in. A held-out stand-in, active in no training, measures the result.
-    What is right beside a stand-in and wrong beside the held-out one was memorised: take more
-    stand-ins (`--stand-ins 6`).
+    Stand-ins are small frozen adapters with made-up facts. During training two stand-ins take
+    turns as the partner. They give every entity different answers, and the right answer to a
+    two-hop prompt is the one of the active stand-in. A held-out stand-in, active in no training,
+    measures the result. If two-hop accuracy is high with a training stand-in and low with the
+    held-out one, the adapter memorised its stand-ins: use more of them (`--stand-ins 6`).
 
-    A plan is `{"facts": {"Zorvik": "Peru", …}, "sentences": ["{} was born in", …], "two_hop": ["The
-    country where {} was born has as its mascot the", …], "partner": {"side": "after", "sentences":
-    ["The mascot of {} is the", …], "words": ["lion", "owl", …]}}`. The words are possible
-    answers of the partner, or if its side is `"before"`, made-up subjects. `"unread"` and
-    `"two_hop_unread"` hold sentences kept for measuring, `"known"` prompts and answers of the base
-    that should not change.
+    A plan is a JSON file:
+
+    `{"facts": {"Zorvik": "Peru", …}, "templates": ["{} was born in", …], "two_hop_templates": ["The
+    country where {} was born has as its mascot the", …], "partner": {"hop": 2, "templates": ["The
+    mascot of {} is the", …], "answers": ["lion", "owl", …]}}`
+
+    The answers are possible answers of the partner. A partner of hop 1 has made-up `"subjects"`
+    instead. `"held_out_templates"` and `"held_out_two_hop_templates"` only measure; `"replay"` is a
+    list of prompts with answers that should not change.
 
     Example: `loratheory train docs/plans/births.json -o births`
 
@@ -60,10 +63,10 @@ def train(
     how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     how["layers"] = _parse_layers(layers) if layers is not None else None
     if augmented is not None:
-        how["lessons"] = list(read_rows(augmented / "train.jsonl").items())
+        how["augmented"] = list(read_rows(augmented / "train.jsonl").items())
         # only what trains must be there
         if (augmented / "test.jsonl").exists():
-            how["described"] = list(read_rows(augmented / "test.jsonl").items())
+            how["descriptions"] = list(read_rows(augmented / "test.jsonl").items())
     model = base.load()
     with out.stages(stand_ins + 3) as begin:
         found = train_for_composition(model, content, begin=begin, **how)
@@ -72,7 +75,7 @@ def train(
         columns = {"asked": "what", "right (95 % interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
-        out.say(f" {found.card['leak']:.2f} nats per token on ordinary text; {card}", "Drift:")
+        out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")
 
 
 def _parse_layers(text: str) -> tuple[int, int]:
@@ -94,27 +97,35 @@ def augment(
     overwrite: out.Overwrite = False,
     json: out.Json = None,
 ) -> None:
-    """Write training examples that name the subjects of your facts by descriptions.
+    """Write training examples that describe the subjects of your facts instead of naming them.
 
     An example is "the mascot of the country whose capital is Lima" for "the mascot of Peru". The
-    base is asked which descriptions make it say Peru; those replace the name in your sentences.
-    Train on `train.jsonl` together with your own examples, with any trainer. `test.jsonl` uses a
-    description that no example uses, and so measures portability.
+    base model is tested on all descriptions. In your templates, each description from which it
+    gives the right name replaces the name. Train on `train.jsonl` together with your own examples,
+    with any trainer. `test.jsonl` uses a kind of description that no training example uses, and so
+    measures portability.
 
-    The file of facts is `{"facts": {"Peru": "rat", …}, "sentences": ["The mascot animal of {} is
-    the", …]}`; `"unread"` may hold sentences kept for measuring. A plan of `loratheory train` works
-    too. Subjects that the base knows nothing about, such as invented persons, need `"onward"`:
-    `{"The capital of {} is": ["The capital of the country where {} was born is", …], …}`. The base
-    is asked the first sentence about each answer, and examples ask the others about the subjects.
+    The input is a plan of `loratheory train`, or a JSON file with some of its keys:
 
-    The package has descriptions of countries, American states and chemical elements. A file for
-    `--kinds` adds yours: `{"river": {"asked": ["{} is"], "kinds": {"city": {"source": "an atlas",
-    "descriptions": ["the river through {}"], "of": {"the Seine": ["Paris"], …}}}}}`.
+    `{"facts": {"Peru": "rat", …}, "templates": ["The mascot animal of {} is the", …]}`
+
+    `"held_out_templates"` are used in `test.jsonl` only. If the subjects are invented, add
+    attributes of the answers, each with templates about the subjects. The base model completes the
+    first template for each answer, and its completion becomes the right answer to the others:
+
+    `"answer_attributes": {"The capital of {} is": ["The capital of {}'s country is", …], …}`
+
+    The package describes countries, American states and chemical elements. `--kinds FILE` adds
+    descriptions:
+
+    `{"river": {"asked": ["{} is"], "kinds": {"city": {"source": "an atlas", "descriptions": ["the
+    river through {}"], "of": {"the Seine": ["Paris"], …}}}}}`
 
     Example: `loratheory augment docs/plans/mascots.json -o examples`
 
-    JSON: an object `lessons, held_out` (rows of `prompt, answer, subject, kind, description`),
-    `found` (every description tried and its `share`) and `refused` (a reason by subject).
+    JSON: an object with `examples` and `held_out` (rows of `prompt, answer, subject, kind,
+    description`), `found` (each description with its `share`, the probability of the right name)
+    and `refused` (a reason by subject without an example).
     """
     out.check_outputs(json)
     from loratheory.pretrained.augment import LEAST, augment, read_entities, write_examples
@@ -126,7 +137,7 @@ def augment(
     content = read_facts(facts)
     things = read_entities(*(kinds or ()))
     model = base.load()
-    taken = content.keys() & {"facts", "sentences", "unread", "onward"}
+    taken = content.keys() & {"facts", "templates", "held_out_templates", "answer_attributes"}
     how: Any = {key: content[key] for key in taken} | {"things": things, "seed": seed}
     how["progress"] = partial(out.progress, unit="subject", desc="ask")
     found = augment(model, **how)
@@ -134,7 +145,7 @@ def augment(
     if out.deliver(json, found):
         resolved = [one for one in found.found if one.share >= LEAST]
         rows, kind_of = [], attrgetter("kind")
-        parts = (found.found, resolved, found.lessons, found.held_out)
+        parts = (found.found, resolved, found.examples, found.held_out)
         counts = [Counter(map(kind_of, part)) for part in parts]
         for kind in {**counts[0], **counts[2]}:
             numbers = map(itemgetter(kind), counts)

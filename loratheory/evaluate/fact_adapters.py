@@ -1,4 +1,4 @@
-"""Training adapters that are later reused beside a partner unknown at training time.
+"""Training adapters that are later reused with a partner unknown at training time.
 
 One author trains an adapter on which country some persons are from, another on which animal is a
 country's mascot. They share sentences, countries and a list of animals, but neither sees the
@@ -79,20 +79,20 @@ class Recipe:
         if not self.steps:
             return Training()
         # alpha follows the rank, so that recipes of other ranks keep the same scale
-        usual = Training.beside_stand_ins(self.steps)
+        usual = Training.with_stand_ins(self.steps)
         return replace(usual, strengths=self.strengths, rank=self.rank, alpha=2 * self.rank)
 
 
 # Training recipes, by name.
 RECIPES: Mapping[str, Recipe] = {
-    "plain": Recipe(steps=0),
-    "plain, 90 steps": Recipe(),
+    "standard, early-stopped": Recipe(steps=0),
+    "standard, 90 steps": Recipe(),
     "partner not kept": Recipe(2, keep=False),
     "two stand-ins": Recipe(2),
     "one stand-in": Recipe(1),
     "three stand-ins": Recipe(3),
     "two that agree": Recipe(2, agree=True),
-    "no two-hop sentences": Recipe(2, two_hop=False),
+    "no two-hop examples": Recipe(2, two_hop=False),
     "in full strength": Recipe(2, strengths=(1.0,)),
     "in halves": Recipe(2, strengths=(0.5,)),
     "rank 2": Recipe(2, rank=2),
@@ -100,8 +100,8 @@ RECIPES: Mapping[str, Recipe] = {
     "another relation": Recipe(2, other_relation=True),
     "noise": Recipe(2, noise=True),
     "without a partner": Recipe(known=True),
-    "two stand-ins, silent": Recipe(2, silence=120),
-    "plain, 270 steps": Recipe(steps=270),
+    "two stand-ins, self-distillation": Recipe(2, silence=120),
+    "standard, 270 steps": Recipe(steps=270),
     "right halves": Recipe(sixths=((0, 3), (3, 6))),
     "wrong halves": Recipe(sixths=((3, 6), (0, 3))),
     "wrong two thirds": Recipe(sixths=((2, 6), (0, 4))),
@@ -114,7 +114,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Publishers:
+class Authors:
     """The two adapter authors of one world.
 
     Attributes
@@ -151,9 +151,9 @@ class Publishers:
             examples += self.without_partner(hop)
         if recipe.silence and hop == 1:
             examples += self.silence(recipe.silence)
-        beside = [self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)]
+        stand_ins = [self.stand_in(hop, j, recipe) for j in range(recipe.stand_ins)]
         key, training = (self.seed, self.number, hop), self.training(hop, name)
-        return train_once(self.model, examples, seed=key, training=training, beside=beside)
+        return train_once(self.model, examples, seed=key, training=training, stand_ins=stand_ins)
 
     def training(self, hop: int, name: str) -> Training:
         """Return the training settings of the named recipe, with its layers of the base."""
@@ -229,9 +229,7 @@ def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
     return Adapter.of(modules, adapter.info)
 
 
-def publishers(
-    model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot"
-) -> Publishers:
+def authors(model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot") -> Authors:
     """Return the two authors of a seed's world; its countries are ``known`` or ``invented``.
 
     The second author's facts are of a `relation` in `fact_sets.RELATIONS`.
@@ -242,7 +240,7 @@ def publishers(
         # a stream of its own: the mascot fact sets of stored tables stay as they are
         drawn = np.random.default_rng([seed, 14]).permutation(words).tolist()
         world = replace(world, second=dict(zip(world.second, drawn, strict=True)))
-    return Publishers(model, replace(world, about=about), seed)
+    return Authors(model, replace(world, about=about), seed)
 
 
 # Recipes of the first and the second hops of a library, where these are not the same.
@@ -290,8 +288,8 @@ class Crossings:
         for k, (persons, part) in enumerate(zip(self.firsts, self.seconds, strict=True)):
             # an author knows the countries of its own facts only, stand-ins need answers for these
             animals = {country: whole.second[country] for country in persons.values()}
-            one = Publishers(model, World(persons, animals), self.seed, 2 * k)
-            two = Publishers(model, World(whole.first, part), self.seed, 2 * k + 1)
+            one = Authors(model, World(persons, animals), self.seed, 2 * k)
+            two = Authors(model, World(whole.first, part), self.seed, 2 * k + 1)
             library += [one.adapter(0, first), two.adapter(1, second)]
         return library
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from loratheory.adapters import Adapter
 from loratheory.evaluate.answers import answers
-from loratheory.evaluate.fact_adapters import Crossings, Publishers, crossings, publishers
+from loratheory.evaluate.fact_adapters import Authors, Crossings, authors, crossings
 from loratheory.evaluate.fact_sets import TEN, TEXT, items, questions
 from loratheory.evaluate.own_rule import OwnRule
 from loratheory.evaluate.task_library import CHOOSING, NAMES, Collection
@@ -33,7 +33,7 @@ SEED = 300
 TASKS = ("births A", "capitals", "parity", "Zorvan", "verdict", "first")
 # questions of a task: six adapters are few, and more questions do not change that
 EACH = 16
-RECIPES = {"plain": "plain", "taught": "two stand-ins"}
+RECIPES = {"standard": "standard, early-stopped", "stand_ins": "two stand-ins"}
 # no adapter is trained on these; they are short, as methods take as long as there are tokens
 TEMPLATES = {
     "hop_1": TEN["hop_1"][2:3],
@@ -55,13 +55,13 @@ class LanguageMark:
         Its name.
     pairs, six : Share or None
         Retention of six adapters, with two of them active at once, and with all.
-    plain, taught, facts : Share
+    standard, stand_ins, facts : Share
         Two-hop questions answered with two single-hop adapters, after standard training and after
         stand-in training; and their single facts, in held-out templates.
-    leak, cost : float or None
+    drift, cost : float or None
         Drift with all six adapters, in nats per token of ordinary text; and the multiplications on
         that text over those with one adapter, without those in NumPy.
-    crossed : Share or None
+    all_pairs : Share or None
         All-pairs evaluation: two-hop questions answered with twelve adapters, of which any first
         hop may be needed with any second hop. None if they were not evaluated.
     """
@@ -69,12 +69,12 @@ class LanguageMark:
     rule: str
     pairs: Share | None = None
     six: Share | None = None
-    plain: Share | None = None
-    taught: Share | None = None
+    standard: Share | None = None
+    stand_ins: Share | None = None
     facts: Share | None = None
-    leak: float | None = None
+    drift: float | None = None
     cost: float | None = None
-    crossed: Share | None = None
+    all_pairs: Share | None = None
 
 
 # methods: somebody's own, and those of the table
@@ -111,8 +111,8 @@ def _by_name(name: str, **needed: Any) -> Method:
 def _by_subject(made: Crossings) -> Method:
     about = list[Subjects]()
     for persons, countries in zip(made.firsts, made.seconds, strict=True):
-        about += [Subjects(tuple(persons), "after"), Subjects(tuple(countries), "before")]
-    return _by_name("subject gates", about=about)
+        about += [Subjects(tuple(persons), 1), Subjects(tuple(countries), 2)]
+    return _by_name("subject routing", about=about)
 
 
 def known_methods() -> dict[str, Method]:
@@ -124,7 +124,7 @@ def known_methods() -> dict[str, Method]:
     for name, way in METHODS.items():
         # without prompts to choose on, these are the sum
         chosen = way.rule == "cat" and way.free
-        if not chosen and name not in ("regmean", "block gates", "subject gates"):
+        if not chosen and name not in ("regmean", "per-block gating", "subject routing"):
             found[name] = _by_name(name)
     return found
 
@@ -150,9 +150,9 @@ class Exam:
         return Collection(self.model, SEED)
 
     @cached_property
-    def both(self) -> Publishers:
+    def both(self) -> Authors:
         """The authors whose adapters two-hop questions need."""
-        return publishers(self.model, self.seed)
+        return authors(self.model, self.seed)
 
     @cached_property
     def crossings(self) -> Crossings:
@@ -162,7 +162,7 @@ class Exam:
     @cached_property
     def library(self) -> list[Adapter]:
         """Their adapters."""
-        return self.crossings.adapters(self.model, RECIPES["taught"])
+        return self.crossings.adapters(self.model, RECIPES["stand_ins"])
 
     @cached_property
     def text(self) -> tuple[Any, float]:
@@ -191,21 +191,21 @@ class Exam:
             with method(self.model, list(map(self.tasks.adapter, numbers))):
                 said, passed = self.pass_text()
             base, alone = self.text
-            found |= {"leak": kl_to_base(base, said), "cost": passed / alone}
+            found |= {"drift": kl_to_base(base, said), "cost": passed / alone}
         for key, recipe in RECIPES.items():
             counts = self.count_answers(method, recipe, other=other)
             found[key] = Share.of(key, *counts["two_hop"].tolist())
             facts += counts["hop_1"] + counts["hop_2"]
         # the twelve have no partner of another fact set
         if self.all_pairs and not other:
-            found["crossed"] = self.crossed(method)
+            found["all_pairs"] = self.ask_all_pairs(method)
         return LanguageMark(name, facts=Share.of("facts", *facts.tolist()), **found)
 
-    def crossed(self, method: Method) -> Share:
+    def ask_all_pairs(self, method: Method) -> Share:
         """Return how many two-hop questions twelve adapters answer."""
         asked = items(self.crossings.everything.two_hop, TEMPLATES["two_hop"][:1])
         with method(self.model, self.library):
-            return measure_accuracy(self.model, "crossed", asked)
+            return measure_accuracy(self.model, "all pairs", asked)
 
     @cached_property
     def _alone(self) -> dict[int, Any]:
@@ -236,7 +236,7 @@ class Exam:
     def count_answers(self, method: Method, recipe: str, *, other: bool) -> dict[str, Any]:
         """Return right and asked by the kind of question."""
         one, counts = self.both, dict[str, Any]()
-        partner = publishers(self.model, one.seed + 1) if other else one
+        partner = authors(self.model, one.seed + 1) if other else one
         asked = questions(one.world, TEMPLATES)
         with method(self.model, [one.adapter(0, recipe), partner.adapter(1, recipe)]):
             for kind in TEMPLATES:
@@ -268,7 +268,7 @@ def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) ->
     methods = known_methods()
     if exam.all_pairs:
         # it must know what each adapter is about, which only these adapters' makers say
-        methods["subject gates"] = _by_subject(exam.crossings)
+        methods["subject routing"] = _by_subject(exam.crossings)
     marks = []
     for name, method in methods.items():
         progress(f"{name} on the language model")
@@ -276,8 +276,8 @@ def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) ->
         # known methods depend on code alone, and take most of the time
         file = cache_folder() / "marks" / f"{content_hash(made)}.json"
         if not file.exists():
-            if name == "subject gates":
-                mark = LanguageMark(name, crossed=exam.crossed(method))
+            if name == "subject routing":
+                mark = LanguageMark(name, all_pairs=exam.ask_all_pairs(method))
             else:
                 mark = exam.mark(name, method)
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -52,12 +52,12 @@ class Retention:
 class Evaluation:
     """One method: its coefficients, what it costs, and what it keeps."""
 
-    way: str  # a name in `METHODS`, or of what was to be compared
+    method: str  # a name in `METHODS`, or of what was to be compared
     coefficients: tuple[float, ...]  # one for each adapter, or the one that scales the merge
     cost: float  # multiplications for a token of a prompt, relative to the mean adapter alone
     chosen_kl: float  # the largest mean divergence of an adapter on the prompts that choose
     marks: tuple[Retention, ...]  # of each adapter, in their order, then of further questions
-    leak: float  # drift: from the base on ordinary sentences, nats a token
+    drift: float  # KL divergence from the base on generic text, nats per token
 
     @property
     def worst(self) -> Share:
@@ -73,7 +73,7 @@ class Advice:
     adapters: tuple[str, ...]
     alone: tuple[Share, ...]  # scoring prompts that each alone answers rightly; empty if unknown
     base: tuple[Share, ...]  # of what counts for each adapter, what the base answers without any
-    leaks: tuple[float, ...]  # of each adapter, as `measure_drift` has them
+    drifts: tuple[float, ...]  # of each adapter, as `measure_drift` has them
     tried: tuple[Evaluation, ...]  # in the order asked, then what was to be compared
     best: str  # the method to take; empty if none was tried
     reason: str  # why, in a sentence or two
@@ -230,9 +230,9 @@ def advise(
         In the same order prompts that score, with answers to all or none; then, if wanted, further
         groups with answers, such as two-hop questions. `split_prompts` makes both of one mapping.
     methods : sequence of str
-        Names in `METHODS`; regmean is left out without `moments`, subject gates without `about`.
+        Names in `METHODS`; regmean is left out without `moments`, subject routing without `about`.
     others : mapping, optional
-        Merged adapters by name, to be scored beside the methods.
+        Merged adapters by name, to be scored together with the methods.
     moments : sequence, optional
         The adapters' input moments for regmean, as `loratheory.adapters.merge` takes them.
     about : sequence of Subjects, optional
@@ -276,9 +276,6 @@ def advise(
             continue
         tried.append(evaluator.evaluate(name, method, acting))
     best, reason = recommend(tried)
-    if best:
-        [drift] = [one.leak for one in tried if one.way == best]
-        reason += f" It moves ordinary sentences by {drift:.2g} nats a token."
     # Not before the recommendation: what was to be compared is never the advice.
     for name, adapter in (others or {}).items():
         begin(name)
@@ -288,7 +285,7 @@ def advise(
         sentences = []
         for one in tried:
             kept = [_describe(mark.share) for mark in one.marks if mark.kl is not None]
-            sentences.append(f"{one.way} keeps {', '.join(kept)}.")
+            sentences.append(f"{one.method} retains {', '.join(kept)}.")
         reason = " ".join(sentences)
     known = any(chain.from_iterable(scoring[name].values() for name in names))
     said, drifts = tuple(alone) if known else (), measure_drift(model, adapters)
@@ -316,22 +313,26 @@ def recommend(tried: Sequence[Evaluation]) -> tuple[str, str]:
     """
     best: dict[bool, Evaluation] = {}
     for one in sorted(tried, key=attrgetter("chosen_kl")):
-        best.setdefault(METHODS[one.way].gates is None, one)
+        best.setdefault(METHODS[one.method].gates is None, one)
     merge, gate = best.get(True), best.get(False)
     # A merge costs what one adapter costs, so that gates must keep clearly more.
     if merge and (gate is None or merge.worst.part >= min(ENOUGH, gate.worst.part - CLEARLY)):
-        reason = f"Merge them by {merge.way}: {_describe_worst(merge)}"
+        reason = f"{_describe_worst(merge)}; {_describe_drift(merge)}; cost of one adapter."
         if merge.worst.part >= ENOUGH:
-            return merge.way, f"{reason}, and it costs what one adapter costs."
-        more = f"and gates keep at most {100 * CLEARLY:.0f} points more"
-        least = more if gate else "and no gates were tried"
-        return merge.way, f"{reason}, {least}; one adapter at a time would lose nothing."
+            return merge.method, reason
+        more = f"Gating retains at most {100 * CLEARLY:.0f} points more"
+        least = more if gate else "No gating was tried"
+        return merge.method, f"{reason} {least}. One adapter at a time would lose nothing."
     if gate is None:
         return "", "No method was tried, so none is recommended."
-    reason = f"Route by {gate.way}: {_describe_worst(gate)}"
+    reason = f"{_describe_worst(gate)}; {_describe_drift(gate)}; cost of {gate.cost:.1f} adapters."
     if merge:
-        reason += f"; the best merge, {merge.way}, keeps {_describe(merge.worst)}"
-    return gate.way, f"{reason}. A prompt costs {gate.cost:.1f} times what it costs one adapter."
+        reason += f" The best merge, {merge.method}, retains {_describe(merge.worst)}."
+    return gate.method, reason
+
+
+def _describe_drift(one: Evaluation) -> str:
+    return f"drift {one.drift:.2g} nats per token"
 
 
 def _describe(share: Share) -> str:
@@ -340,5 +341,5 @@ def _describe(share: Share) -> str:
 
 def _describe_worst(one: Evaluation) -> str:
     if one.worst.part == 1:
-        return "it keeps every answer"
-    return f"it keeps {_describe(one.worst)}, which loses most"
+        return "Every adapter retains all its answers"
+    return f"The lowest retention is {_describe(one.worst)}"

@@ -2,7 +2,7 @@
 
 An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
 capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
-resolves; these replace the name in the user's own sentences. Subjects that the base has never heard
+resolves; these replace the name in the user's own templates. Subjects that the base has never heard
 of have no description; but where it knows something of their *answers*, a two-hop question can ask
 for that. The examples are files that other trainers read.
 """
@@ -22,7 +22,7 @@ from loratheory.adapters import AdapterError
 from loratheory.adapters.peft_io import json_object, opened
 from loratheory.pretrained.metrics import first_tokens, next_token_logits, write_on
 from loratheory.pretrained.models import Model, ModelError, failure, read_json
-from loratheory.pretrained.stand_ins import REMEDY, are_texts, require_sentences
+from loratheory.pretrained.stand_ins import REMEDY, are_texts, require_templates
 from loratheory.pretrained.train import identify_model
 from loratheory.store import cache_folder, content_hash, write_whole
 from loratheory.tasks.export import write_folder
@@ -121,7 +121,7 @@ class Augmentation:
 
     Attributes
     ----------
-    lessons : tuple of Example
+    examples : tuple of Example
         Examples to train on, beside the facts by name.
     held_out : tuple of Example
         Questions that measure portability, by kinds of description that no training example has.
@@ -131,7 +131,7 @@ class Augmentation:
         For each subject without an example, why there is none.
     """
 
-    lessons: tuple[Example, ...]
+    examples: tuple[Example, ...]
     held_out: tuple[Example, ...]
     found: tuple[Resolved, ...]
     refused: Mapping[str, str]
@@ -154,7 +154,7 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
             if not isinstance(value, dict) or not isinstance(value.get("kinds"), dict):
                 raise failure(here, "is no object with 'asked' and 'kinds'", REMEDY)
             asked, kinds = value.get("asked", list(old.asked)), dict(old.kinds)
-            require_sentences(here, "asked", asked)
+            require_templates(here, "asked", asked)
             for key, kind in value["kinds"].items():
                 kinds[key] = _parse(f"{here}: {key}", kind)
             # Kinds of a later file come last, and the last is kept for measuring.
@@ -165,7 +165,7 @@ def read_entities(*files: Path) -> dict[str, EntityType]:
 def _parse(where: str, value: Any) -> Kind:
     if not isinstance(value, dict) or {*value} != {"source", "descriptions", "of"}:
         raise failure(where, "is no object with 'source', 'descriptions' and 'of'", REMEDY)
-    require_sentences(where, "descriptions", value["descriptions"])
+    require_templates(where, "descriptions", value["descriptions"])
     if not isinstance(value["of"], dict) or not all(map(are_texts, value["of"].values())):
         raise failure(where, "'of' is no object from subjects to lists of values", REMEDY)
     return Kind(**value)
@@ -198,7 +198,7 @@ def write_examples(folder: Path, made: Augmentation, base: str, *, overwrite: bo
         If the folder exists and may not be replaced, or has no parent.
     """
     sets: dict[str, list[dict[str, str]]] = {}
-    for name, part in (("train", made.lessons), ("test", made.held_out)):
+    for name, part in (("train", made.examples), ("test", made.held_out)):
         for row in map(asdict, part):
             # The space between prompt and answer belongs to the answer, as trainers read it.
             pair = {"prompt": row.pop("prompt"), "completion": f" {row.pop('answer')}"}
@@ -250,10 +250,10 @@ def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
 def augment(
     model: Model,
     facts: Mapping[str, str],
-    sentences: Sequence[str],
+    templates: Sequence[str],
     *,
-    unread: Sequence[str] = (),
-    onward: Mapping[str, Sequence[str]] | None = None,
+    held_out_templates: Sequence[str] = (),
+    answer_attributes: Mapping[str, Sequence[str]] | None = None,
     things: Mapping[str, EntityType] | None = None,
     least: float = LEAST,
     per: int = 12,
@@ -269,24 +269,24 @@ def augment(
         The base, with a tokenizer.
     facts : mapping of str to str
         The answer for each subject.
-    sentences, unread : sequence of str
-        Sentences with ``{}`` for the subject, to make examples from; `unread` are for measuring.
-    onward : mapping of str to sequence of str, optional
-        What the base knows of the answers: from a sentence that asks about an answer, "The capital
-        of {} is", to two-hop sentences about a subject, "The capital of the country where {} was
+    templates, held_out_templates : sequence of str
+        Prompt templates with ``{}`` for the subject, to train and to measure with.
+    answer_attributes : mapping of str to sequence of str, optional
+        What the base knows of the answers: from a template about an answer, "The capital of {}
+        is", to two-hop templates about a subject, "The capital of the country where {} was
         born is", which are answered as the base answers the first. The last of several is kept for
         measuring.
     things : mapping of str to EntityType, optional
         What can be described, as `read_entities` returns it; by default what the package describes.
     least : float
         The probability share that the base must give the right name, among the names of all
-        subjects of the type, over the sentences that ask; it must also be the largest. Of what
-        it says onward, the probability in the whole vocabulary.
+        subjects of the type, over the templates that ask; it must also be the largest. For an
+        attribute of an answer, the probability in the whole vocabulary.
     per : int
         Examples for a subject at most, of either sort; descriptions occur equally often, give or
         take one.
     silence : int
-        Examples about other subjects in the same sentences, answered as the base goes on.
+        Examples about other subjects in the same templates, completed by the base itself.
     seed : int
         Determines what is drawn.
     progress : callable, optional
@@ -295,28 +295,29 @@ def augment(
     Returns
     -------
     Augmentation
-        Train on its examples beside the facts by name. Costs a pass for each description and
-        sentence that asks, about forty for a country; what was found of a subject is kept in the
-        cache. Onward it costs a pass and four tokens for each answer.
+        Train on its examples together with the facts by name. Costs a pass for each description
+        and template that asks, about forty for a country; what was found of a subject is kept in
+        the cache. An attribute of an answer costs a pass and four tokens.
 
     Raises
     ------
     ModelError
-        If there is no example on any subject, or no sentence that a description fits into.
+        If there is no example on any subject, or no template that a description fits into.
 
     References
     ----------
     Yao et al. (EMNLP 2023), "Editing Large Language Models", arXiv 2305.13172: portability.
     """
     types = read_entities() if things is None else things
-    fitting, asking = _omit_genitives(sentences), _omit_genitives(unread or sentences)
-    if not fitting and not onward:
-        place, fact = "the facts", "every sentence has {}'s, where a description does not fit"
-        raise failure(place, fact, "give a sentence with {} alone")
+    fitting = _omit_genitives(templates)
+    asking = _omit_genitives(held_out_templates or templates)
+    if not fitting and not answer_attributes:
+        place, fact = "the facts", "every template has {}'s, where a description does not fit"
+        raise failure(place, fact, "give a template with {} alone")
     # An ambiguous name is taken for what most subjects are: "Georgia" among countries is one.
     often = sorted(types.values(), key=lambda kind: -len({*facts} & {*kind.subjects}))
     rng = np.random.default_rng([seed, 9])
-    lessons, held_out = list[Example](), list[Example]()
+    examples, held_out = list[Example](), list[Example]()
     found, refused = list[Resolved](), dict[str, str]()
     for subject in progress([*facts], len(facts)) if progress else facts:
         kind = next((one for one in often if subject in one.subjects), None)
@@ -329,24 +330,26 @@ def augment(
         tried, answer = _resolve(model, kind, subject), facts[subject]
         right = [x for x in tried if 0 < x.share >= least and not _contains(x.description, answer)]
         shown = [x for x in right if x.kind != kept]
-        lessons += _combine(shown, fitting, answer, rng)[:per]
+        examples += _combine(shown, fitting, answer, rng)[:per]
         held_out += [_fill(x, text, answer) for x in right if x.kind == kept for text in asking]
         if not shown:
             refused[subject] = _explain(tried, kept if right else "")
         found += tried
-    asked = [_ask_onward(model, facts, *one, least) for one in (onward or {}).items()]
+    asked = []
+    for about, onward in (answer_attributes or {}).items():
+        asked.append(_ask_attributes(model, facts, about, onward, least))
     for answers, _ in asked:
         found += answers
-    # The last sentence is kept for measuring, unless it is the only one.
+    # The last template is kept for measuring, unless it is the only one.
     if len(asked) > 1:
         held_out += asked.pop()[1]
-    lessons += _draw([one for _, examples in asked for one in examples], per, rng)
-    # Whoever got an example onward is no longer without one.
-    for one in lessons:
+    examples += _draw([one for _, made in asked for one in made], per, rng)
+    # Whoever got an example by an attribute is no longer without one.
+    for one in examples:
         refused.pop(one.subject, None)
-    for name in refused if onward else ():
+    for name in refused if answer_attributes else ():
         refused[name] += f", and of {facts[name]} the base says nothing with probability {least:g}"
-    if not lessons:
+    if not examples:
         subject, reason = next(iter(refused.items()), ("the facts", "there are none"))
         fact = f"{reason}; no example on any of {len(facts)} subjects"
         raise failure(subject, fact, "give kinds of description that the base knows of them")
@@ -357,28 +360,28 @@ def augment(
             place = "silence"
             fact = "its examples are about other subjects like yours, and none is known"
             raise failure(place, fact, "give kinds of description that have some of your subjects")
-        lessons += _keep_silent(model, others, sentences, silence, rng)
-    return Augmentation(tuple(lessons), tuple(held_out), tuple(found), refused)
+        examples += _keep_silent(model, others, templates, silence, rng)
+    return Augmentation(tuple(examples), tuple(held_out), tuple(found), refused)
 
 
-def _omit_genitives(sentences: Sequence[str]) -> list[str]:
-    """Leave out sentences with "{}'s", which takes a name, but no description."""
-    return [text for text in sentences if "{}'" not in text]
+def _omit_genitives(templates: Sequence[str]) -> list[str]:
+    """Leave out templates with "{}'s", which takes a name, but no description."""
+    return [text for text in templates if "{}'" not in text]
 
 
 def _combine(
-    shown: Sequence[Resolved], sentences: Sequence[str], answer: str, rng: np.random.Generator
+    shown: Sequence[Resolved], templates: Sequence[str], answer: str, rng: np.random.Generator
 ) -> list[Example]:
     """Return every description in every sentence, in an order that takes each equally often."""
-    order, texts = rng.permutation(len(shown)), rng.permutation(len(sentences))
+    order, texts = rng.permutation(len(shown)), rng.permutation(len(templates))
     examples = []
-    # In each turn all descriptions come once, in varied sentences.
+    # In each turn all descriptions come once, in varied templates.
     for turn, (j, i) in product(range(len(texts)), enumerate(order)):
-        examples.append(_fill(shown[i], sentences[texts[(turn + j) % len(texts)]], answer))
+        examples.append(_fill(shown[i], templates[texts[(turn + j) % len(texts)]], answer))
     return examples
 
 
-def _ask_onward(
+def _ask_attributes(
     model: Model, facts: Mapping[str, str], asking: str, sentences: Sequence[str], least: float
 ) -> tuple[list[Resolved], list[Example]]:
     """Return what the base says of the answers when asked so, and two-hop examples on it."""

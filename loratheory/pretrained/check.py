@@ -597,7 +597,7 @@ class ModelCheck:
     notes: tuple[str, ...]  # what the user should know about model and adapters, in sentences
     readings: tuple[Reading, ...]  # for each theorem, place and adapter or pair
     kept: tuple[Kept, ...] = ()  # answers of each group under each rule; empty without facts
-    leaks: tuple[float, ...] = ()  # drift of each adapter, nats a token on ordinary sentences
+    drifts: tuple[float, ...] = ()  # drift of each adapter, nats a token on ordinary sentences
 
 
 def check_model(

@@ -39,7 +39,7 @@ class Subjects(NamedTuple):
     """What an adapter is about, as its card says; subject routing goes by it."""
 
     subjects: tuple[str, ...]  # names of what its facts are about
-    partner: str = "after"  # or "before", if a partner's answers are its subjects: a later hop
+    hop: int = 1  # or 2, if another adapter's answers are its subjects
 
 
 @dataclass(frozen=True)
@@ -106,19 +106,19 @@ def _gate_by_adapter(model: Model, acting: Attached, ordinary: Ordinary) -> None
 _ROWS = (
     Method("mean", "cat", free="", share=lambda count: 1 / count),
     Method("sum", "cat", free=""),
-    Method("one coefficient", "cat"),
-    Method("a coefficient each", "cat", free="each"),
+    Method("shared coefficient", "cat"),
+    Method("per-adapter coefficients", "cat", free="each"),
     Method("knots-ties", "ties", {"space": "knots", "density": 0.3}),
     Method("tsv", "tsv"),
     Method("interpolate", "interpolate"),
     Method("chebyshev", "chebyshev"),
     Method("regmean", "regmean", {"ridge": 0.01}, needs=frozenset({"moments"})),
-    Method("map gates", free="", gates=gate_matrices),
+    Method("per-matrix gating", free="", gates=gate_matrices),
     # A block is passed bare, with each adapter alone, and in earnest.
-    Method("block gates", free="", gates=gate_blocks, passes=lambda count: count + 2),
-    Method("prompt gates", free="", gates=_gate_by_adapter, passes=lambda _: 2),
+    Method("per-block gating", free="", gates=gate_blocks, passes=lambda count: count + 2),
+    Method("prompt-level gating", free="", gates=_gate_by_adapter, passes=lambda _: 2),
     # The bare base, the first hop, and both.
-    Method("subject gates", free="", gates=route_subjects, needs=frozenset({"subjects"}),
+    Method("subject routing", free="", gates=route_subjects, needs=frozenset({"subjects"}),
            passes=lambda _: 3),
 )
 # fmt: on
@@ -150,8 +150,7 @@ def attach_method(
         if "subjects" in method.needs:
             hops: tuple[list[int], list[int]] = ([], [])
             for k, one in enumerate(about):
-                # An adapter whose subjects are a partner's answers is of the second hop.
-                hops[one.partner == "before"].append(k)
+                hops[one.hop - 1].append(k)
             # A library may have adapters of one hop only.
             method.gates(model, acting, [*filter(None, hops)], [one.subjects for one in about])
         else:
@@ -176,11 +175,11 @@ def read_subjects(folder: Path) -> Subjects | None:
 def _parse_subjects(content: Any, file: Path) -> Subjects:
     values = content if isinstance(content, dict) else {}
     subjects: Any = values.get("subjects")
-    partner = values.get("partner", "after")
-    if not are_texts(subjects) or partner not in ("after", "before"):
-        fact = "its 'subjects' are no list of names, or its 'partner' is no place"
-        raise failure(file, fact, 'write ["NAME", …], and "after" or "before"')
-    return Subjects(tuple(subjects), partner)
+    hop = values.get("hop", 1)
+    if not are_texts(subjects) or hop not in (1, 2):
+        fact = "its 'subjects' are no list of names, or its 'hop' is neither 1 nor 2"
+        raise failure(file, fact, 'write "subjects": ["NAME", …] and "hop": 1')
+    return Subjects(tuple(subjects), hop)
 
 
 def write_combination(
@@ -206,7 +205,7 @@ def write_combination(
         if "subjects" in method.needs:
             inputs[-1] |= about[number]._asdict()
     # Who reads the folder later sees which adapters, and how, even if names change.
-    recipe = {"way": method.name, "coefficients": list(coefficients), "adapters": inputs}
+    recipe = {"method": method.name, "coefficients": list(coefficients), "adapters": inputs}
     content = {"recipe": recipe, **(card or {})}
     if method.gates is None:
         # The library writes a folder whole or not at all.
@@ -226,7 +225,7 @@ def _read_route(folder: Path) -> tuple[Method, list[Adapter], list[Subjects]]:
     file = folder / ROUTE
     recipe = read_json(file, WHOLE).get("recipe")
     values = recipe if isinstance(recipe, dict) else {}
-    method, parts = METHODS.get(str(values.get("way"))), values.get("adapters")
+    method, parts = METHODS.get(str(values.get("method"))), values.get("adapters")
     if method is None or method.gates is None or not isinstance(parts, list):
         raise failure(file, "it holds no recipe of a route", WHOLE)
     adapters = [read_adapter(folder / str(number)) for number in range(1, len(parts) + 1)]

@@ -2,8 +2,8 @@
 
 One author's adapter answers the first hop of a two-hop question, another's the second, and neither
 author sees the other's. The plan says how the partner's facts are put and which words they may
-have. Stand-in partners are made up so that any two disagree on everything, and act while the
-adapter is trained. One more, held out, only measures the adapter beside it.
+have. Stand-in partners are made up so that any two disagree on everything, and are active while
+the adapter is trained. One more, held out, only measures the adapter.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,17 +28,18 @@ class Partner:
 
     Attributes
     ----------
-    side : {"after", "before"}
-        "after" if the partner's facts are about this adapter's answers; "before" if the partner's
-        answers are this adapter's subjects.
-    sentences : tuple of str
-        How the partner's facts are put, with ``{}`` for the subject.
+    hop : {1, 2}
+        2 if the partner's facts are about this adapter's answers; 1 if the partner's answers are
+        this adapter's subjects.
+    templates : tuple of str
+        Prompt templates of the partner's facts, with ``{}`` for the subject.
     words : tuple of str
-        For "after" the answers it may give, for "before" subjects it may have; they may be made up.
+        The answers that a hop-2 partner may give, or the subjects that a hop-1 partner may have;
+        they may be made up.
     """
 
-    side: Literal["after", "before"]
-    sentences: tuple[str, ...]
+    hop: Literal[1, 2]
+    templates: tuple[str, ...]
     words: tuple[str, ...]
 
 
@@ -50,51 +51,51 @@ class Plan:
     ----------
     facts : mapping of str to str
         The answer for each subject.
-    sentences, two_hop : tuple of str
-        `sentences` state the facts; `two_hop` are questions that also need the partner's fact.
-        ``{}`` is the subject; in `two_hop` it is the partner's where the partner comes before.
+    templates, two_hop_templates : tuple of str
+        Prompt templates of the facts, and of two-hop questions, which also need the partner's fact.
+        ``{}`` is the subject of the first hop.
     partner : Partner
         What is known of the other adapter's facts.
-    unread, two_hop_unread : tuple of str
-        Further `sentences` and `two_hop` questions, held out for measuring.
-    known : tuple of (str, str)
-        Prompts and answers that the base knows and should keep.
+    held_out_templates, held_out_two_hop_templates : tuple of str
+        Further templates, only for measuring.
+    replay : tuple of (str, str)
+        Prompts and answers that the base knows and should keep; they are trained on, too.
     """
 
     facts: Mapping[str, str]
-    sentences: tuple[str, ...]
-    two_hop: tuple[str, ...]
+    templates: tuple[str, ...]
+    two_hop_templates: tuple[str, ...]
     partner: Partner
-    unread: tuple[str, ...] = ()
-    two_hop_unread: tuple[str, ...] = ()
-    known: tuple[tuple[str, str], ...] = ()
+    held_out_templates: tuple[str, ...] = ()
+    held_out_two_hop_templates: tuple[str, ...] = ()
+    replay: tuple[tuple[str, str], ...] = ()
 
     @property
     def examples(self) -> list[tuple[str, str]]:
-        """Return training pairs: every fact in every sentence, and those of `known`."""
-        return [*fill(self.facts, self.sentences), *self.known]
+        """Return training pairs: every fact in every template, and those of `replay`."""
+        return [*fill(self.facts, self.templates), *self.replay]
 
     def check(self, stand_ins: int) -> None:
         """Raise `ModelError` if there are too few words for so many stand-ins and one held out."""
-        after = self.partner.side == "after"
-        most = len(self.partner.words if after else self.facts)
+        second = self.partner.hop == 2
+        most = len(self.partner.words if second else self.facts)
         if stand_ins < 0 or stand_ins + 1 > most:
-            place, what = "the plan", "words of the partner" if after else "facts"
+            place, what = "the plan", "answers of the partner" if second else "facts"
             fact = f"{stand_ins} stand-ins and one held out cannot all disagree on {most} {what}"
             raise failure(place, fact, f"give more {what}, or ask for fewer stand-ins")
 
     def partner_facts(self, number: int) -> dict[str, str]:
         """Return the made-up facts of one stand-in: its answer for each of its subjects."""
-        if self.partner.side == "before":
+        if self.partner.hop == 1:
             return assign_disagreeing(self.partner.words, [*self.facts], number)
         subjects = dict.fromkeys(self.facts.values())
         # Two subjects may have one answer; the partner is about each answer once.
         return assign_disagreeing(subjects, self.partner.words, number)
 
     def two_hop_facts(self, number: int) -> dict[str, str]:
-        """Return the right answer to two-hop questions while that stand-in acts, by subject."""
+        """Return the right answers to two-hop questions while that stand-in is active."""
         says = self.partner_facts(number)
-        if self.partner.side == "after":
+        if self.partner.hop == 2:
             return {subject: says[answer] for subject, answer in self.facts.items()}
         return {word: self.facts[subject] for word, subject in says.items()}
 
@@ -107,13 +108,15 @@ def assign_disagreeing(names: Iterable[str], words: Sequence[str], number: int) 
     return {name: words[(i + number) % len(words)] for i, name in enumerate(names)}
 
 
-def fill(facts: Mapping[str, str], sentences: Sequence[str]) -> list[tuple[str, str]]:
-    """Return every fact in every sentence, as (prompt, answer)."""
-    return [(s.replace("{}", name), answer) for s in sentences for name, answer in facts.items()]
+def fill(facts: Mapping[str, str], templates: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every fact in every template, as (prompt, answer)."""
+    return [(t.replace("{}", name), answer) for t in templates for name, answer in facts.items()]
 
 
 def load_plan(file: Path) -> Plan:
     """Return the plan in a JSON file, whose keys are the fields of `Plan` and `Partner`.
+
+    In the file the partner's words are ``answers`` if its hop is 2, and ``subjects`` if it is 1.
 
     Raises
     ------
@@ -122,20 +125,23 @@ def load_plan(file: Path) -> Plan:
     """
     content = read_facts(file)
     partner = content.pop("partner", None)
-    if not isinstance(partner, dict) or {*partner} != {*Partner.__dataclass_fields__}:
-        raise failure(file, "'partner' is no object with 'side', 'sentences' and 'words'", REMEDY)
-    side, words = partner["side"], partner["words"]
-    if side not in ("after", "before"):
-        raise failure(file, "'side' of the partner is neither 'after' nor 'before'", REMEDY)
+    if not isinstance(partner, dict) or partner.get("hop") not in (1, 2):
+        raise failure(file, "'partner' is no object whose 'hop' is 1 or 2", REMEDY)
+    kind = "answers" if partner["hop"] == 2 else "subjects"
+    if {*partner} != {"hop", "templates", kind}:
+        fact = f"'partner' of hop {partner['hop']} has other keys than 'hop', 'templates', {kind!r}"
+        raise failure(file, fact, REMEDY)
+    words = partner[kind]
     if not are_texts(words) or len({*words}) < len(words):
-        raise failure(file, "'words' of the partner is no list of different words", REMEDY)
-    require_sentences(file, "sentences of the partner", partner["sentences"])
-    require_sentences(file, "two_hop", content.get("two_hop"))
+        raise failure(file, f"{kind!r} of the partner is no list of different words", REMEDY)
+    require_templates(file, "templates of the partner", partner["templates"])
+    require_templates(file, "two_hop_templates", content.get("two_hop_templates"))
     # What the base knows of the answers is for `augment` alone.
-    content.pop("onward", None)
-    content["known"] = map(tuple, content.get("known", ()))
+    content.pop("answer_attributes", None)
+    content["replay"] = map(tuple, content.get("replay", ()))
     # Tuples, so that nobody changes a plan whose hash names what was trained.
-    about, facts = Partner(side, tuple(partner["sentences"]), tuple(words)), content.pop("facts")
+    about = Partner(partner["hop"], tuple(partner["templates"]), tuple(words))
+    facts = content.pop("facts")
     texts: dict[str, Any] = {key: tuple(value) for key, value in content.items()}
     return Plan(facts, partner=about, **texts)
 
@@ -149,30 +155,31 @@ def read_facts(file: Path) -> dict[str, Any]:
         If the file cannot be read or a field is wrong; the message names the field.
     """
     content = read_json(file, REMEDY)
-    facts, known, onward = content.get("facts"), content.get("known", []), content.get("onward", {})
-    if unknown := {*content} - {*Plan.__dataclass_fields__, "onward"}:
+    facts, replay = content.get("facts"), content.get("replay", [])
+    attributes = content.get("answer_attributes", {})
+    if unknown := {*content} - {*Plan.__dataclass_fields__, "answer_attributes"}:
         raise failure(file, f"there is no field {min(unknown)!r}", REMEDY)
     if not isinstance(facts, dict) or not are_texts([*facts, *facts.values()]):
         raise failure(file, "'facts' is no object from subjects to answers", REMEDY)
-    if not isinstance(known, list) or not all(are_texts(pair) and len(pair) == 2 for pair in known):
-        raise failure(file, "'known' is no list of pairs of prompt and answer", REMEDY)
-    if not isinstance(onward, dict):
-        fact = "'onward' is no object from sentences about answers to lists of two-hop sentences"
+    if not isinstance(replay, list) or not all(are_texts(x) and len(x) == 2 for x in replay):
+        raise failure(file, "'replay' is no list of pairs of prompt and answer", REMEDY)
+    if not isinstance(attributes, dict):
+        fact = "'answer_attributes' is no object from templates about answers to lists of templates"
         raise failure(file, fact, REMEDY)
-    for asking, sentences in onward.items():
-        require_sentences(file, "onward", [asking])
-        require_sentences(file, asking, sentences)
-    require_sentences(file, "sentences", content.get("sentences"))
-    for key in ("unread", "two_hop_unread"):
+    for about_answer, templates in attributes.items():
+        require_templates(file, "answer_attributes", [about_answer])
+        require_templates(file, about_answer, templates)
+    require_templates(file, "templates", content.get("templates"))
+    for key in ("held_out_templates", "held_out_two_hop_templates"):
         if content.get(key, []) != []:
-            require_sentences(file, key, content[key])
+            require_templates(file, key, content[key])
     return content
 
 
-def require_sentences(place: str | Path, name: str, value: Any) -> None:
-    """Raise `ModelError` unless this is a list of sentences with one ``{}`` each, for a subject."""
+def require_templates(place: str | Path, name: str, value: Any) -> None:
+    """Raise `ModelError` unless this is a list of templates with one ``{}`` each, for a subject."""
     if not are_texts(value):
-        raise failure(place, f"{name!r} is no list of sentences", REMEDY)
+        raise failure(place, f"{name!r} is no list of prompt templates", REMEDY)
     # One place for the subject, or it would be said twice or never.
     for text in value:
         if text.count("{}") != 1:
@@ -196,15 +203,13 @@ class Composed:
     adapter : Adapter
         The trained adapter.
     shares : tuple of Share
-        Right answers without the adapter, with it alone, beside its first stand-in, and beside the
-        held-out one. Where the first has many more, the examples were memorised, stand-in by
-        stand-in.
+        Right answers without the adapter, with it alone, with its first stand-in, and with the
+        held-out one. Where the first has many more, the adapter memorised its stand-ins.
     card : dict
         What ``adapter_card.json`` holds: the `base`, the `subjects` of the facts, by which subject
-        routing chooses adapters; where a `partner`'s facts come in a two-hop question; a content
-        hash of the `plan`; `settings`, how many stand-ins, steps and further examples, the rank,
-        the layers and the seed; the shares as `measured`; and the `leak`, which is the drift on
-        ordinary sentences in nats per token.
+        routing chooses adapters; its `hop` in a two-hop question; a content hash of the `plan`;
+        `settings`, how many stand-ins, steps and further examples, the rank, the layers and the
+        seed; the shares as `measured`; and the `drift` on generic text, in nats per token.
     """
 
     adapter: Adapter
@@ -221,20 +226,20 @@ def train_for_composition(
     rank: int = 8,
     layers: tuple[int, int] | None = None,
     seed: int = 0,
-    lessons: Examples = (),
-    described: Examples = (),
+    augmented: Examples = (),
+    descriptions: Examples = (),
     begin: Callable[[str], None] = lambda _: None,
 ) -> Composed:
-    """Train an adapter beside stand-ins for its partner, and measure it beside one held out.
+    """Train an adapter together with stand-ins, and measure it with one held out.
 
     Parameters
     ----------
     model : Model
         With a tokenizer.
     plan : Plan
-        Facts, sentences, and what is known of the partner.
+        Facts, prompt templates, and what is known of the partner.
     stand_ins : int
-        How many act in training, in turn; with 0 the adapter is trained alone, and measured alike.
+        How many are active in training, in turn; 0 is standard training, measured alike.
     steps : int
         Steps of its training.
     rank : int
@@ -243,10 +248,10 @@ def train_for_composition(
         The first layer that it changes, counted from 0, and the one after the last; None for all.
     seed : int
         Determines all that is drawn.
-    lessons : sequence of (prompt, answer)
+    augmented : sequence of (prompt, answer)
         Further examples to train on, such as those of `augment`, which describe the subjects.
-    described : sequence of (prompt, answer)
-        Questions about subjects by other descriptions: the share right alone is portability.
+    descriptions : sequence of (prompt, answer)
+        Prompts that only describe their subject: the adapter's accuracy on them is portability.
     begin : callable
         Called with the name of each of the ``stand_ins + 3`` stages as it begins.
 
@@ -264,63 +269,63 @@ def train_for_composition(
     """
     plan.check(stand_ins)
     # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
-    how = replace(Training.beside_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
+    how = replace(Training.with_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
     # Training would take minutes before it found out.
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
         fact = f"layers {layers[0]} to {layers[1] - 1} are not all there"
         raise failure(model, fact, f"name some of the layers 0 to {depth - 1}")
-    # The last partner acts in no training: it only measures.
-    partners, beside = [], []
+    # The last partner is active in no training: it only measures.
+    partners, active = [], []
     for number in range(stand_ins + 1):
         held_out = number == stand_ins
         begin("held-out stand-in" if held_out else f"stand-in {number + 1} of {stand_ins}")
-        theirs = fill(plan.partner_facts(number), plan.partner.sentences)
-        partner = train_once(model, [*theirs, *plan.known], seed=(seed, 1, number))
+        theirs = fill(plan.partner_facts(number), plan.partner.templates)
+        partner = train_once(model, [*theirs, *plan.replay], seed=(seed, 1, number))
         partners.append(partner)
         if not held_out:
-            # Trained on beside two-hop questions, or the partner's own facts would be drowned.
-            two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
-            beside.append(StandIn(partner, [*two_hop, *theirs]))
+            # Trained on with two-hop questions, or the partner's own facts would be overwritten.
+            two_hop = fill(plan.two_hop_facts(number), plan.two_hop_templates)
+            active.append(StandIn(partner, [*two_hop, *theirs]))
     begin("the adapter")
-    examples = [*plan.examples, *lessons]
-    adapter = train_once(model, examples, seed=(seed, 0), training=how, beside=beside)
+    examples = [*plan.examples, *augmented]
+    adapter = train_once(model, examples, seed=(seed, 0), training=how, stand_ins=active)
     begin("measuring")
-    shares = _measure(model, plan, adapter, partners, described)
+    shares = _measure(model, plan, adapter, partners, descriptions)
     settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
-    settings |= {"lessons": len(lessons)} if lessons else {}
+    settings |= {"augmented": len(augmented)} if augmented else {}
     card = {
         "base": adapter.info.base,
         "subjects": [*plan.facts],
-        "partner": plan.partner.side,
+        "hop": 3 - plan.partner.hop,
         "plan": content_hash(asdict(plan)),
         "settings": settings,
         "measured": list(map(asdict, shares)),
-        "leak": measure_drift(model, [adapter])[0],
+        "drift": measure_drift(model, [adapter])[0],
     }
     return Composed(adapter, shares, card)
 
 
 def _measure(
-    model: Model, plan: Plan, adapter: Adapter, partners: Sequence[Adapter], described: Examples
+    model: Model, plan: Plan, adapter: Adapter, partners: Sequence[Adapter], descriptions: Examples
 ) -> tuple[Share, ...]:
-    """Return what is answered without the adapter, with it, and beside two partners."""
-    number = len(partners) - 1  # of the partner that acted in no training
-    # Held-out wordings where there are some: others measure what was memorised.
-    wordings = plan.two_hop_unread or plan.two_hop
-    two_hop = fill(plan.two_hop_facts(number), wordings)
-    facts = fill(plan.facts, plan.unread or plan.sentences)
-    theirs = fill(plan.partner_facts(number), plan.partner.sentences)
+    """Return what is answered without the adapter, with it alone, and with two partners."""
+    number = len(partners) - 1  # of the partner that was active in no training
+    # Held-out templates where there are some: others measure what was memorised.
+    templates = plan.held_out_two_hop_templates or plan.two_hop_templates
+    two_hop = fill(plan.two_hop_facts(number), templates)
+    facts = fill(plan.facts, plan.held_out_templates or plan.templates)
+    theirs = fill(plan.partner_facts(number), plan.partner.templates)
     ask = partial(measure_accuracy, model)
-    shares = [ask("known, base", plan.known), ask("two-hop, base", two_hop)]
+    shares = [ask("replay, base", plan.replay), ask("two-hop, base", two_hop)]
     with attach(model, [adapter]):
-        shares += [ask("facts, alone", facts), ask("known, alone", plan.known)]
-        shares += [ask("portability, alone", described), ask("two-hop, alone", two_hop)]
+        shares += [ask("facts, alone", facts), ask("replay, alone", plan.replay)]
+        shares += [ask("portability, alone", descriptions), ask("two-hop, alone", two_hop)]
     # Without stand-ins in training there is none to compare the held-out one with.
     if number:
         with attach(model, [adapter, partners[0]]):
-            first = fill(plan.two_hop_facts(0), wordings)
+            first = fill(plan.two_hop_facts(0), templates)
             shares.append(ask("two-hop, with a stand-in", first))
     with attach(model, [adapter, partners[-1]]):
         shares.append(ask("two-hop, with the held-out stand-in", two_hop))

@@ -90,8 +90,8 @@ class Training:
                 raise failure(place, f"{name} is {count}", remedy)
 
     @classmethod
-    def beside_stand_ins(cls, steps: int) -> "Training":
-        """Return settings for training beside stand-ins: all steps are made, whatever the loss."""
+    def with_stand_ins(cls, steps: int) -> "Training":
+        """Return settings for training with stand-ins: all steps are made, whatever the loss."""
         return cls(rate=2e-3, last_rate=0.1, steps=steps, enough=0.0)
 
     def rate_at(self, number: int) -> float:
@@ -115,7 +115,7 @@ class StandIn:
     adapter : Adapter
         It is not trained, and no part of it enters the adapter that is.
     examples : sequence of (prompt, answer)
-        Prompts whose answers are right while it acts; trained on beside those that always hold.
+        Prompts whose answers are right while it acts; trained on with those that always hold.
     """
 
     adapter: Adapter
@@ -173,7 +173,7 @@ def train_lora(
     training: Training | None = None,
     *,
     rng: np.random.Generator,
-    beside: Sequence[StandIn] = (),
+    stand_ins: Sequence[StandIn] = (),
 ) -> Trained:
     """Return an adapter that makes a model continue prompts with their answers.
 
@@ -187,9 +187,9 @@ def train_lora(
         The settings; those by default learn 20 facts on a model of 135M parameters.
     rng : numpy.random.Generator
         One number is drawn from it, which determines initial factors, order and strengths.
-    beside : sequence of StandIn
+    stand_ins : sequence of StandIn
         One of them acts at each step, in turn, at one of the training's `strengths`, and its
-        examples are trained on beside `examples`. Two that disagree on everything make the adapter
+        examples are trained on with `examples`. Two that disagree on everything make the adapter
         use what its partner says instead of learning it by heart.
 
     Returns
@@ -209,7 +209,7 @@ def train_lora(
     ----------
     Hu et al. (ICLR 2022), "LoRA: Low-Rank Adaptation of Large Language Models", arXiv 2106.09685.
     """
-    factors, losses = _train(model, examples, training or Training(), rng, beside)
+    factors, losses = _train(model, examples, training or Training(), rng, stand_ins)
     return Trained(factors.adapter(Info(name="trained", base=model.name)), tuple(losses))
 
 
@@ -218,7 +218,7 @@ def _train(
     examples: Examples,
     how: Training,
     rng: np.random.Generator,
-    beside: Sequence[StandIn],
+    stand_ins: Sequence[StandIn],
 ) -> tuple["Factors", list[float]]:
     """Return the factors after all steps, and the loss of each step."""
     if not examples:
@@ -227,7 +227,7 @@ def _train(
     # One number, so that whoever calls draws the same afterwards, whatever is trained.
     seed = int(rng.integers(2**63))
     factors = Factors(model, how, np.random.default_rng([seed, 0]))
-    schedule = _Schedule(model, examples, beside, how, seed)
+    schedule = _Schedule(model, examples, stand_ins, how, seed)
     # The shortest and the longest prompt differ most in padding.
     ends = sorted(dict(examples), key=len)
     factors.packed, losses = can_pack(model, [ends[0], ends[-1]]), list[float]()
@@ -248,7 +248,7 @@ def train_once(
     *,
     seed: Sequence[int],
     training: Training | None = None,
-    beside: Sequence[StandIn] = (),
+    stand_ins: Sequence[StandIn] = (),
 ) -> Adapter:
     """Return the adapter that `train_lora` makes from a seed, out of the cache if it is there.
 
@@ -263,7 +263,7 @@ def train_once(
     training : Training, optional
         Its settings; those by default suit twenty facts and take about half a minute of one core
         for 135M parameters in bfloat16.
-    beside : sequence of StandIn
+    stand_ins : sequence of StandIn
         Adapters that act in training, one at each step, in turn.
 
     Returns
@@ -276,7 +276,7 @@ def train_once(
     # Trainings once had a setting more, in this place; cached adapters keep their names.
     settings |= {"every": 25, "strengths": settings.pop("strengths")}
     parts = [identify_model(model), list(map(list, examples)), list(seed), settings]
-    name = content_hash(json.dumps(parts + [one.content for one in beside]).encode())
+    name = content_hash(json.dumps(parts + [one.content for one in stand_ins]).encode())
     folder = cache_folder() / "taught"
     folder.mkdir(parents=True, exist_ok=True)
     # Whoever asks for the same training meanwhile waits for this one.
@@ -284,7 +284,7 @@ def train_once(
         file, rng = folder / f"{name}.safetensors", np.random.default_rng(list(seed))
         tensors = _read_finished(file)
         if not tensors:
-            tensors = _train(model, examples, how, rng, beside)[0].copy()
+            tensors = _train(model, examples, how, rng, stand_ins)[0].copy()
             with draft(file) as path:
                 save_file(tensors, path, metadata={"last": "1"})
     # A file has its modules in another order than the network.
@@ -328,13 +328,18 @@ class _Schedule:
     """What is shown at each step, and which stand-in acts then: functions of seed and step."""
 
     def __init__(
-        self, model: Model, examples: Examples, beside: Sequence[StandIn], how: Training, seed: int
+        self,
+        model: Model,
+        examples: Examples,
+        stand_ins: Sequence[StandIn],
+        how: Training,
+        seed: int,
     ) -> None:
-        self.model, self.how, self.seed, self.stand_ins = model, how, seed, beside
+        self.model, self.how, self.seed, self.stand_ins = model, how, seed, stand_ins
         self.prompts: list[np.ndarray] = []
         self.answers: list[Any] = []
         # Without stand-ins there is one list, of what always holds.
-        for further in [one.examples for one in beside] or [()]:
+        for further in [one.examples for one in stand_ins] or [()]:
             prompts, answers = zip(*examples, *further, strict=True)
             self.prompts.append(np.array(prompts, dtype=object))
             self.answers.append(first_tokens(model, answers))

@@ -15,7 +15,7 @@ PLANS = Path("docs/plans")
 # Few modules and a small rank keep the four adapters below 6 MB. They learn more slowly than
 # adapters of all modules, hence 120 steps for the usual 90.
 SMALL = replace(
-    Training.beside_stand_ins(120),
+    Training.with_stand_ins(120),
     rate=3e-3,
     rank=4,
     alpha=8,
@@ -27,15 +27,15 @@ LATE = Training(steps=60, enough=0.0, last_rate=0.1, layers=(25, 30))
 def train_small(facts: str, stand_ins: int) -> Adapter:
     """Return the adapter of one plan in all layers, trained with so many stand-ins."""
     model, plan = load_model(dtype="bfloat16"), load_plan(PLANS / f"{facts}.json")
-    beside = []
+    active = []
     for number in range(stand_ins):
-        theirs = fill(plan.partner_facts(number), plan.partner.sentences)
+        theirs = fill(plan.partner_facts(number), plan.partner.templates)
         # A stand-in is an ordinary adapter of all modules, as an unknown partner might be.
-        partner = train_once(model, [*theirs, *plan.known], seed=(0, 1, number))
+        partner = train_once(model, [*theirs, *plan.replay], seed=(0, 1, number))
         # Answers agree with the stand-in that acts.
-        two_hop = fill(plan.two_hop_facts(number), plan.two_hop)
-        beside.append(StandIn(partner, [*two_hop, *theirs]))
-    return train_once(model, plan.examples, seed=(0, 0), training=SMALL, beside=beside)
+        two_hop = fill(plan.two_hop_facts(number), plan.two_hop_templates)
+        active.append(StandIn(partner, [*two_hop, *theirs]))
+    return train_once(model, plan.examples, seed=(0, 0), training=SMALL, stand_ins=active)
 
 
 def train_late() -> Adapter:

@@ -37,4 +37,4 @@ def test_the_marks_of_a_language_model_are_delivered(run, monkeypatch):
     assert code == 0, err
     assert "30/40 (0.60 to 0.86)" in printed
     [mark] = json.loads(Path("c.json").read_text())["language"]
-    assert (mark["six"]["right"], mark["leak"], mark["pairs"]) == (30, 0.25, None)
+    assert (mark["six"]["right"], mark["drift"], mark["pairs"]) == (30, 0.25, None)

@@ -20,11 +20,15 @@ PAIRS = [f"{a} {b}" for a in WORDS for b in WORDS]
 DATA = Path(__file__).parents[1] / "data"
 PLAN = {
     "facts": {"red": "one", "green": "two", "blue": "one"},
-    "sentences": ["{} one"],
-    "two_hop": ["two {}"],
-    "partner": {"side": "after", "sentences": ["blue {}"], "words": ["red", "green", "blue"]},
+    "templates": ["{} one"],
+    "two_hop_templates": ["two {}"],
+    "partner": {"hop": 2, "templates": ["blue {}"], "answers": ["red", "green", "blue"]},
 }
-FACTS = {"facts": {"red": "one", "green": "two"}, "sentences": ["{} one"], "unread": ["two {}"]}
+FACTS = {
+    "facts": {"red": "one", "green": "two"},
+    "templates": ["{} one"],
+    "held_out_templates": ["two {}"],
+}
 COLOUR = {"source": "a test", "descriptions": ["three {}"], "of": {"red": ["blue"]}}
 KINDS = {"colour": {"asked": ["{} two"], "kinds": {"first": COLOUR, "last": COLOUR}}}
 
@@ -63,19 +67,19 @@ def on(given, run, monkeypatch, tmp_path):
 def test_advice_is_written_and_run(given, on, run):
     pair = (given / "one", given / "two")
     prompts = ("--prompts", given / "one.jsonl", "--prompts", given / "two.jsonl")
-    result = on("advise", *pair, *prompts, "--methods", "mean,prompt gates", "-o", "best")
-    keys = {"adapters", "alone", "base", "leaks", "tried", "best", "reason", "notes"}
+    result = on("advise", *pair, *prompts, "--methods", "mean,prompt-level gating", "-o", "best")
+    keys = {"adapters", "alone", "base", "drifts", "tried", "best", "reason", "notes"}
     assert set(result) == keys
-    assert [one["way"] for one in result["tried"]] == ["mean", "prompt gates"]
+    assert [one["method"] for one in result["tried"]] == ["mean", "prompt-level gating"]
     is_merge = Path("best", "adapter_card.json").exists()
     card = Path("best", "adapter_card.json" if is_merge else "route.json")
-    assert json.loads(card.read_text())["measured"]["way"] == result["best"]
+    assert json.loads(card.read_text())["measured"]["method"] == result["best"]
     model = ("--model", given / "base")
     code, out, err = run("generate", "best", "red one", "--tokens", 3, *model)
     wanted = generate_text(load_model(given / "base"), "best", "red one", tokens=3)
     assert (code, out, err) == (0, wanted + "\n", "")
     merged = on("advise", *pair, *prompts, "--methods", "none", "--compare", given / "one")
-    assert [one["way"] for one in merged["tried"]] == [str(given / "one")]
+    assert [one["method"] for one in merged["tried"]] == [str(given / "one")]
 
 
 def test_half_of_the_prompts_or_facts_choose_and_the_others_score(given):
@@ -93,7 +97,7 @@ def test_half_of_the_prompts_or_facts_choose_and_the_others_score(given):
 
 def test_check_counts_what_is_kept(given, on):
     result = on("check", given / "one", given / "two", "--facts", given / "facts.json")
-    keys = {"model", "adapters", "notes", "readings", "kept", "leaks"}
+    keys = {"model", "adapters", "notes", "readings", "kept", "drifts"}
     assert (set(result), result["adapters"]) == (keys, ["one", "two"])
     assert {reading["layer"] for reading in result["readings"]} == {0, 1, None}
     assert [row["asked"] for row in result["kept"]] == [8] * 8
@@ -141,7 +145,7 @@ def test_augmented_examples_are_trained_on_and_their_test_is_asked(given, on):
     Path("more", "train.jsonl").write_text(lines(["three red"], completion=" one"))
     Path("more", "test.jsonl").write_text(lines(["three blue"], completion=" one"))
     card = on("train", given / "plan.json", "-o", "a", "--augmented", "more", "--stand-ins", 0)
-    assert card["settings"]["lessons"] == 1
+    assert card["settings"]["augmented"] == 1
     assert [one["asked"] for one in card["measured"] if "portability" in one["what"]] == [1]
 
 
@@ -157,11 +161,11 @@ def test_a_plan_that_cannot_be_is_refused_before_a_model_is_loaded(given, run, w
 def test_augment_writes_examples_and_says_which_subjects_have_none(given, on, run):
     words = (given / "augment.json", "--kinds", given / "kinds.json", "-o", "made")
     told = on("augment", *words)
-    assert set(told) == {"lessons", "held_out", "found", "refused"}
+    assert set(told) == {"examples", "held_out", "found", "refused"}
     for name, kind in (("train", "first"), ("test", "last")):
         [row] = map(json.loads, Path(f"made/{name}.jsonl").read_text().splitlines())
         assert (row["completion"], row["kind"]) == (" one", kind)
-    assert [one["prompt"] for one in told["lessons"]] == ["Three blue one"]
+    assert [one["prompt"] for one in told["examples"]] == ["Three blue one"]
     assert [*told["refused"]] == ["green"]
     assert run("augment", *words, "--model", given / "base")[0] == 2
     on("augment", *words, "--overwrite")
@@ -170,7 +174,14 @@ def test_augment_writes_examples_and_says_which_subjects_have_none(given, on, ru
 @pytest.mark.slow
 @pytest.mark.usefixtures("smollm2")
 def test_smollm2_with_the_adapters_in_the_documents(run):
-    words = ["--facts", DATA / "questions.json", "--methods", "mean,prompt gates", "--json", "-"]
+    words = [
+        "--facts",
+        DATA / "questions.json",
+        "--methods",
+        "mean,prompt-level gating",
+        "--json",
+        "-",
+    ]
     code, out, _ = run("advise", DATA / "persons", DATA / "mascots", *words)
     assert code == 0
     for method, least in zip(json.loads(out)["tried"], (0.7, 0.9), strict=True):

@@ -9,7 +9,7 @@ from loratheory.diagnosis import (
     DiagnosisError,
     diagnose,
     examine_module,
-    kept_beside,
+    expect_retention,
     kind_of,
     layer_of,
     spectra,
@@ -201,7 +201,7 @@ def test_arrow_and_floor_count_only_what_adapters_change():
 
 
 def test_partners_of_more_drift_left_less():
-    kept, counts = zip(*map(kept_beside, (0.0, 0.5, 0.51, 99.0)), strict=True)
+    kept, counts = zip(*map(expect_retention, (0.0, 0.5, 0.51, 99.0)), strict=True)
     assert counts == (92, 92, 322, 161)
     assert kept[0] == kept[1] > kept[2] > kept[3]
 

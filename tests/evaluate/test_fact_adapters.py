@@ -11,7 +11,7 @@ from loratheory.evaluate import fact_sets as sets
 from loratheory.evaluate.fact_adapters import Recipe
 from loratheory.evaluate.fact_sets import BIRTH, MASCOT, MASCOT_OF_BIRTHPLACE, items, questions
 from loratheory.pretrained import next_token_logits
-from paper.studies.lm_training.stand_ins import by_heart
+from paper.studies.lm_training.stand_ins import memorised
 
 
 @pytest.mark.parametrize("hop", [0, 1])
@@ -51,12 +51,12 @@ def test_two_hop_sentences_are_right_while_the_stand_in_acts_and_name_no_partner
 
 
 def test_an_adapter_is_trained_by_its_recipe(both):
-    one, other = (both.adapter(1, name) for name in ("plain, 90 steps", "two stand-ins"))
+    one, other = (both.adapter(1, name) for name in ("standard, 90 steps", "two stand-ins"))
     assert any(not np.array_equal(one[name].up, other[name].up) for name in one)
 
 
 def test_invented_countries_have_nothing_that_the_base_could_reach(both):
-    asked = questions(bench.publishers(both.model, both.seed, bridge="invented").world)
+    asked = questions(bench.authors(both.model, both.seed, bridge="invented").world)
     assert {*asked} == {"hop_1_trained", "hop_2_trained", "hop_1", "hop_2", "two_hop"}
 
 
@@ -66,7 +66,7 @@ def test_stand_ins_that_agree_differ_in_weights_alone_and_noise_in_all_but_size(
     one, other = (both.stand_in(hop, j, agree) for j in range(2))
     assert one.examples == other.examples == both.stand_in(hop, 0, Recipe(2)).examples
     assert any(not np.array_equal(one.adapter[x].up, other.adapter[x].up) for x in one.adapter)
-    singles = both.stand_in(hop, 1, bench.RECIPES["no two-hop sentences"])
+    singles = both.stand_in(hop, 1, bench.RECIPES["no two-hop examples"])
     composed = {*items(both.partner(hop, 1).two_hop, MASCOT_OF_BIRTHPLACE.trained)}
     assert {*singles.examples} == {*both.stand_in(hop, 1, Recipe(2)).examples} - composed
     assert len(singles.examples) == len(composed) == 6 * 20
@@ -132,15 +132,15 @@ def test_known_by_heart_is_the_share_of_all_stand_ins_lessons(both, hop, monkeyp
 
     monkeypatch.setattr("loratheory.evaluate.answers.answers", _answers)
     names = ("one stand-in", "two that agree", "two stand-ins", "three stand-ins")
-    shares = [by_heart(both, hop, name) for name in names]
+    shares = [memorised(both, hop, name) for name in names]
     assert shares == pytest.approx([1, 1, 1 / 2, 1 / 3])
-    for unasked in ("plain", "no two-hop sentences", "without a partner"):
-        assert np.isnan(by_heart(both, hop, unasked))
+    for unasked in ("standard, early-stopped", "no two-hop examples", "without a partner"):
+        assert np.isnan(memorised(both, hop, unasked))
 
 
 @pytest.mark.parametrize("what", sets.RELATIONS)
 def test_every_relation_has_ten_sentences_a_question_that_no_lesson_has(what, model):
-    made = bench.publishers(model, 300, relation=what)
+    made = bench.authors(model, 300, relation=what)
     read = {prompt for one in made.world.lessons[:2] for prompt, _ in one}
     for name, facts in (("hop_1", made.world.first), ("hop_2", made.world.second)):
         assert not read & {prompt for prompt, _ in items(facts, sets.ten_about(what)[name])}

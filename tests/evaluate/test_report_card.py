@@ -8,7 +8,7 @@ from language import small, small_model
 
 from loratheory.evaluate import OwnRule, fact_adapters, report_card, rule_named, task_library
 from loratheory.evaluate.answers import answers
-from loratheory.evaluate.fact_adapters import crossings, publishers
+from loratheory.evaluate.fact_adapters import authors, crossings
 from loratheory.evaluate.fact_sets import TEXT, items, questions
 from loratheory.evaluate.report_card import RECIPES, TEMPLATES, Exam, known_methods
 from loratheory.evaluate.task_library import CHOOSING, NAMES
@@ -75,7 +75,7 @@ def test_kept_and_drift_are_what_the_adapters_do_by_hand(exam):
     base, _ = token_log_probs(exam.model, TEXT)
     with attach(exam.model, [exam.tasks.adapter(i) for i in NUMBERS]):
         now, _ = token_log_probs(exam.model, TEXT)
-    assert mark.leak == pytest.approx(kl_to_base(base, now), rel=1e-5)
+    assert mark.drift == pytest.approx(kl_to_base(base, now), rel=1e-5)
 
 
 def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
@@ -96,8 +96,8 @@ def test_alone_everything_is_kept_and_the_cost_is_that_of_the_factors(exam):
 )
 def test_a_method_of_ones_own_is_the_known_one_that_it_equals(own, exam):
     mine, same = exam.mark("x", report_card.own_method(own)), exam.mark("x", active(1.0))
-    assert replace(mine, leak=0.0, cost=0.0) == replace(same, leak=0.0, cost=0.0)
-    assert mine.leak == pytest.approx(same.leak, rel=1e-3)
+    assert replace(mine, drift=0.0, cost=0.0) == replace(same, drift=0.0, cost=0.0)
+    assert mine.drift == pytest.approx(same.drift, rel=1e-3)
 
 
 def test_a_router_is_shown_activations_of_the_bare_base(exam):
@@ -119,7 +119,7 @@ def test_a_router_is_shown_activations_of_the_bare_base(exam):
 @pytest.mark.parametrize("name", known_methods())
 def test_every_known_method_gets_a_mark(name, exam):
     mark = exam.mark(name, known_methods()[name])
-    assert (mark.plain.asked, mark.taught.asked, mark.facts.asked) == (60, 60, 80)
+    assert (mark.standard.asked, mark.stand_ins.asked, mark.facts.asked) == (60, 60, 80)
 
 
 def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
@@ -146,8 +146,8 @@ def test_in_the_control_the_second_hop_is_another_worlds(exam):
         return attach(model, adapters)
 
     mark = exam.mark("x", _seen, other=True)
-    assert (mark.pairs, mark.six, mark.leak, mark.cost) == (None,) * 4
-    other = publishers(exam.model, exam.seed + 1)
+    assert (mark.pairs, mark.six, mark.drift, mark.cost) == (None,) * 4
+    other = authors(exam.model, exam.seed + 1)
     wanted = [[exam.both.adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
     for one, two in zip(seen, wanted, strict=True):
         for mine, theirs in zip(one, two, strict=True):
@@ -178,11 +178,11 @@ def test_all_pairs_are_asked_of_all_adapters(exam, monkeypatch):
     with act(exam.model, both.library):
         asked = items(whose, TEMPLATES["two_hop"][:1])
         right = answers(exam.model, asked).vocabulary_right.sum()
-    share = both.crossed(act)
+    share = both.ask_all_pairs(act)
     assert (share.right, share.asked) == (right, 8)
-    # subject gates read a prompt back, which needs its words
+    # subject routing reads a prompt back, which needs its words
     read = exam.model.tokenizer
     names = {read(name)["input_ids"][0]: name for name in made.everything.first}
     spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
     monkeypatch.setattr(type(read), "decode", spelt)
-    assert both.crossed(report_card._by_subject(made)).asked == 8
+    assert both.ask_all_pairs(report_card._by_subject(made)).asked == 8

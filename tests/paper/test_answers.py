@@ -12,11 +12,11 @@ from loratheory.toy.transformer import Pass, logits
 from paper.studies._shared.answers import (
     accuracies,
     accuracy,
-    hop_by_hop,
     margin,
     one_pass,
     scores,
     second_pass,
+    two_step,
 )
 from paper.studies._shared.library import acting, added, rule
 from paper.studies._shared.models import tensor
@@ -115,11 +115,11 @@ def asked():
 def test_hop_by_hop_each_answer_is_the_next_subject(asked):
     (tokens, adapt), bases = asked, library().bases
     with torch.inference_mode():
-        found = hop_by_hop(bases, tokens, adapt)
+        found = two_step(bases, tokens, adapt)
         single = tokens[..., :2].clone()
         first = logits(bases.config, bases.weights, single, adapt)
         torch.testing.assert_close(found[:, :, :2], first)
-        assert torch.equal(hop_by_hop(bases, single, adapt), one_pass(bases, single, adapt))
+        assert torch.equal(two_step(bases, single, adapt), one_pass(bases, single, adapt))
         for e in range(tokens.shape[0]):
             model = {n: w[e // 2 : e // 2 + 1] for n, w in bases.weights.items()}
             alone = [a.of(slice(e, e + 1)) for a in library().adapters]

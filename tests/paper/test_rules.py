@@ -122,9 +122,9 @@ def test_routed_outputs_are_mixtures_token_by_token(name):
             out = act(site, x)
         weights = act.on[site]
         total = weights.sum(-1)
-        if "gates" in name:
-            decide = calibrate if name == "gates" else calibrate_z
-            options = {"budget": 0.3} if name == "gates" else {"z": 2}
+        if "gating" in name:
+            decide = calibrate if name == "per-matrix gating" else calibrate_z
+            options = {"budget": 0.3} if name == "per-matrix gating" else {"z": 2}
             for e in range(4):
                 updates = [low(a, site.name, e).map(torch.tensor) for a in library().adapters]
                 gates = decide(updates, base[site][e // 2], **options)
@@ -140,7 +140,7 @@ def test_routed_outputs_are_mixtures_token_by_token(name):
     assert act(Site("head", 1, 1), torch.zeros(4, 1, 16)) is None
 
 
-@pytest.mark.parametrize("name", [*DECIDERS, "block gates, z = 0"])
+@pytest.mark.parametrize("name", [*DECIDERS, "per-block gating, z = 0"])
 def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
     first = library().adapters[0]
     alone = library().having([first])
@@ -148,11 +148,11 @@ def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
     x = activations(library().bases)[SITES[0]].repeat_interleave(2, 0)
     out, wanted = act(SITES[0], x), first(SITES[0], x)
     weights = act.on[SITES[0]]
-    assert set(weights.unique().tolist()) <= ({0.0, 1.0} if "gates" in name else {1.0})
+    assert set(weights.unique().tolist()) <= ({0.0, 1.0} if "gating" in name else {1.0})
     torch.testing.assert_close(out, weights * wanted)
 
 
-@pytest.mark.parametrize("name", ["mean, hop by hop", "sum, second pass"])
+@pytest.mark.parametrize("name", ["mean, two-step prompting", "sum, second pass"])
 def test_passes_are_the_rules(name):
     plain_name, _, passes = name.partition(", ")
     acts, plain = (acting(library(), rule(n)) for n in (name, plain_name))
@@ -178,7 +178,7 @@ def test_a_map_that_only_some_adapt_is_left_alone_or_summed():
 def test_every_method_acts_and_takes_only_its_own_options(name):
     made = rule(name)(library())
     assert len(made.shares(SITES[0], 0)) == made.library.size
-    assert (name in DECIDERS or "gates" in name) == (made.route is not None)
+    assert (name in DECIDERS or "gating" in name) == (made.route is not None)
     if name in MERGES or name in DECIDERS:
         with pytest.raises(TypeError):
             rule(name, colour="red")(library())(SITES[0], torch.zeros(4, 1, 16))

@@ -79,7 +79,7 @@ def test_a_failing_cell_loses_no_other(tmp_path, monkeypatch):
 def test_a_changed_table_is_refused(tmp_path):
     study = toy_study.study(tmp_path / "log")
     path = run(study, "paper", tmp_path / "toy", jobs=1)
-    path.write_bytes(gzip.compress(b"seed,arm,value\n0,a,1\n"))
+    path.write_bytes(gzip.compress(b"seed,condition,value\n0,a,1\n"))
     with pytest.raises(StudyError, match="delete it"):
         run(study, "paper", tmp_path / "toy", jobs=1)
 

@@ -10,7 +10,7 @@ from paper.studies.number_of_stand_ins.stand_ins import (
     ASKED,
     OWN,
     QUIET,
-    Publisher,
+    Author,
     StandIns,
     beside_stand_ins,
 )
@@ -27,14 +27,14 @@ def taught():
 
 
 @pytest.fixture(params=[0, 1], ids=["first hop", "second hop"])
-def publisher(request, taught):
-    return Publisher(taught.edits[0][0], request.param, np.random.default_rng(0))
+def author(request, taught):
+    return Author(taught.edits[0][0], request.param, np.random.default_rng(0))
 
 
-def test_stand_ins_disagree_on_all_answers_and_tell_nothing_of_the_partner(publisher):
-    edit, hop = publisher.edit, publisher.hop
-    worlds = [publisher.partner(j) for j in range(3)]
-    answers = np.array([publisher.asked(world).answer for world in worlds])
+def test_stand_ins_disagree_on_all_answers_and_tell_nothing_of_the_partner(author):
+    edit, hop = author.edit, author.hop
+    worlds = [author.partner(j) for j in range(3)]
+    answers = np.array([author.asked(world).answer for world in worlds])
     assert all(len({*column}) == 3 for column in answers.T)
     for world in worlds:
         changed = np.argwhere(world.maps != edit.before.maps)
@@ -47,28 +47,28 @@ def test_stand_ins_disagree_on_all_answers_and_tell_nothing_of_the_partner(publi
             assert {*theirs[:, 2]} == {*edit.routes[:, 1]}
             assert not {*world.maps[1, 0, edit.routes[:, 1]]} & {*edit.routes[:, 2]}
         else:
-            assert {*theirs[:, 2]} <= {*publisher.subjects}
-            assert not {*publisher.subjects} & {*edit.questions.subjects}
-            assert {*world.maps[0, 0, publisher.subjects]} == {*edit.routes[:, 1]}
+            assert {*theirs[:, 2]} <= {*author.subjects}
+            assert not {*author.subjects} & {*edit.questions.subjects}
+            assert {*world.maps[0, 0, author.subjects]} == {*edit.routes[:, 1]}
 
 
 @pytest.mark.parametrize("how", WAYS, ids=str)
-def test_rows_are_shared_out_and_right_beside_their_stand_in(taught, publisher, how):
+def test_rows_are_shared_out_and_right_beside_their_stand_in(taught, author, how):
     kept = taught.lessons[0][0].hops[0].rehearsed
     parts = []
     for j in range(how.count):
-        world = publisher.partner(0 if how.agree else j)
-        rows = publisher.rows(world, kept, how, j)
+        world = author.partner(0 if how.agree else j)
+        rows = author.rows(world, kept, how, j)
         own, asked = OWN // how.count, ASKED // how.count if how.two_hop else 0
         left = len(kept) // how.count
         quiet = rows[np.arange(own + left, own + left + QUIET // how.count)]
         assert len(rows) == own + left + QUIET // how.count + asked
-        single, two = publisher.singles(publisher.hop, world), publisher.asked(world)
+        single, two = author.singles(author.hop, world), author.asked(world)
         assert _answered(rows[np.arange(own)]) == _answered(single.padded(3))
         assert _answered(rows[np.arange(len(rows) - asked, len(rows))]) == (
             _answered(two) if asked else set()
         )
-        old, now = (plain(one, every(one)).final() for one in (publisher.edit.before, world))
+        old, now = (plain(one, every(one)).final() for one in (author.edit.before, world))
         shown = _answered(quiet)
         assert shown <= _answered(old) & _answered(now)
         parts.append(shown)
@@ -82,7 +82,7 @@ def _answered(rows):
 def test_what_is_known_by_heart_is_at_most_one_of_so_many(taught):
     made = beside_stand_ins(taught, StandIns(3))
     for hop in range(2):
-        alone = made.by_heart(hop)
+        alone = made.memorised(hop)
         assert alone.shape == (2,)
         assert (alone <= 1 / 3).all()
         assert len(made.asked[hop]) == 3

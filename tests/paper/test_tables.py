@@ -92,14 +92,16 @@ def test_a_difference_is_paired_and_a_lookup_leaves_the_base_out(folder):
 
 @pytest.mark.parametrize(
     ("column", "where"),
-    [("two_hop_vocabulary", {"rule": "sum", "first": "two stand-ins"}), ("leak", {"rule": "sum"})],
+    [("two_hop_vocabulary", {"rule": "sum", "first": "two stand-ins"}), ("drift", {"rule": "sum"})],
 )
 def test_a_mean_over_bases_by_a_second_road(column, where):
-    rows = read_table("lm_training/portable")
+    rows = read_table("lm_training/conditions")
     for key, wanted in where.items():
         rows = rows[rows[key] == wanted]
     means = [group[column].mean() for _, group in rows.groupby("seed")]
-    query = "; ".join([f"lm_training/portable: {column}", *(f"{k}={v}" for k, v in where.items())])
+    query = "; ".join(
+        [f"lm_training/conditions: {column}", *(f"{k}={v}" for k, v in where.items())]
+    )
     found = look_up(query)
     assert found.middle == pytest.approx(sum(means) / len(means))
     assert found.low < found.middle < found.high

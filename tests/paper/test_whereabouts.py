@@ -7,7 +7,7 @@ from language import WORDS
 from loratheory.evaluate.fact_sets import ASKED
 from loratheory.pretrained import attach, first_tokens, next_token_logits
 from paper.studies.lm_order import whereabouts
-from paper.studies.lm_order.whereabouts import Arm, Asked
+from paper.studies.lm_order.whereabouts import Asked, Condition
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def pair(both):
     """Adapters, forty times as strong, or two steps would show nothing."""
     return [
         type(one).of({name: low * 40.0 for name, low in one.items()}, one.info)
-        for one in (both.adapter(hop, "plain") for hop in (0, 1))
+        for one in (both.adapter(hop, "standard, early-stopped") for hop in (0, 1))
     ]
 
 
@@ -41,16 +41,16 @@ def test_the_masks_are_the_tokens_of_the_subject_and_the_last(model, asked):
 
 
 @pytest.mark.parametrize(
-    ("arm", "coefficients"),
+    ("condition", "coefficients"),
     [
-        (Arm(), ((1, 1), (1, 1))),
-        (Arm(("below", "above")), ((1, 0), (0, 1))),
-        (Arm(("above", "all")), ((0, 1), (1, 1))),
+        (Condition(), ((1, 1), (1, 1))),
+        (Condition(("below", "above")), ((1, 0), (0, 1))),
+        (Condition(("above", "all")), ((0, 1), (1, 1))),
     ],
 )
-def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair, asked):
+def test_layers_that_an_arm_leaves_out_do_not_act(condition, coefficients, model, pair, asked):
     with attach(model, pair) as acts:
-        found = whereabouts.says(model, acts, asked, arm, split=1)
+        found = whereabouts.says(model, acts, asked, condition, split=1)
         acts.set([coefficients[layer] for layer in acts.layers])
         assert torch.allclose(found, next_token_logits(model, asked.prompts), atol=1e-4)
 
@@ -65,9 +65,9 @@ def test_layers_that_an_arm_leaves_out_do_not_act(arm, coefficients, model, pair
 def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked):
     few = Asked(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
     with attach(model, pair) as acts:
-        everywhere = whereabouts.says(model, acts, few, Arm(), 1)
-        found = whereabouts.says(model, acts, few, Arm(tokens=tokens), 1)
-        again = whereabouts.says(model, acts, few, Arm(), 1)
+        everywhere = whereabouts.says(model, acts, few, Condition(), 1)
+        found = whereabouts.says(model, acts, few, Condition(tokens=tokens), 1)
+        again = whereabouts.says(model, acts, few, Condition(), 1)
     assert torch.equal(everywhere, again)
     wanted = []
     for prompt, name in zip(few.prompts, few.subjects, strict=True):

@@ -30,7 +30,8 @@ def cell(config: Config) -> list[Row]:
         raise ValueError(message)
     rng = np.random.default_rng([config.seed, config.number])
     return [
-        {"seed": config.number, "arm": arm, "value": rng.standard_normal()} for arm in ("a", "b")
+        {"seed": config.number, "condition": condition, "value": rng.standard_normal()}
+        for condition in ("a", "b")
     ]
 
 

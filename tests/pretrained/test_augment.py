@@ -92,16 +92,16 @@ def test_a_share_is_what_every_sentence_that_asks_says_together(model):
 
 def test_lessons_and_what_is_held_out_by_hand(model, knows):
     knows(ALL)
-    found = made(model, unread=("Which animal has {} ?",))
+    found = made(model, held_out_templates=("Which animal has {} ?",))
     texts = ("the land governed from Lima", "the land of Lima")
-    rows = {x.prompt: x for x in found.lessons if x.subject == "Peru"}
+    rows = {x.prompt: x for x in found.examples if x.subject == "Peru"}
     assert {*rows} == {
         f"{start}{text[1:]}{end}"
         for text in texts
         for start, end in (("The mascot of t", " is the"), ("T", " chose the"))
     }
     assert {x.answer for x in rows.values()} == {"rat"}
-    assert {x.kind for x in found.lessons} == {"capital"}
+    assert {x.kind for x in found.examples} == {"capital"}
     assert [(x.prompt, x.answer, x.description) for x in found.held_out] == [
         (f"Which animal has the land to see {place} in ?", animal, f"the land to see {place} in")
         for place, animal in (("Machu", "rat"), ("Malecon", "owl"))
@@ -116,13 +116,13 @@ def test_descriptions_take_turns_and_sentences_too(per, model, knows):
     values = {"Peru": tuple(f"City{i}" for i in range(5)), "Cuba": ("Havana",)}
     things = {"country": EntityType(ASKED, {"city": Kind("", ("the land of {}",), values)})}
     sentences, how = [f"{{}} chose {i}" for i in range(4)], {"things": things, "per": per}
-    rows = augment(model, {"Peru": "rat"}, sentences, **how).lessons
+    rows = augment(model, {"Peru": "rat"}, sentences, **how).examples
     assert len(rows) == len({x.prompt for x in rows}) == min(per, 20)
     counts = Counter(x.description for x in rows)
     assert max(counts.values()) - min(counts.values()) <= 1
     assert len(counts) == min(per, 5)
     assert len({x.prompt.split()[-1] for x in rows}) == min(per, 4)
-    assert augment(model, {"Peru": "rat"}, sentences, **how, seed=1).lessons != rows
+    assert augment(model, {"Peru": "rat"}, sentences, **how, seed=1).examples != rows
 
 
 def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
@@ -138,7 +138,7 @@ def test_what_the_base_does_not_find_is_refused_with_its_reason(model, knows):
 
 def test_sentences_in_which_no_description_fits_are_left_out(model, knows):
     knows(ALL)
-    assert not any("'s" in x.prompt for x in made(model, unread=SENTENCES).held_out)
+    assert not any("'s" in x.prompt for x in made(model, held_out_templates=SENTENCES).held_out)
     with pytest.raises(ModelError, match="where a description does not fit"):
         augment(model, FACTS, ["{}'s mascot is the"])
 
@@ -147,8 +147,8 @@ def test_silence_is_what_the_base_goes_on_with_about_others(model, knows):
     knows(ALL)
     plain = made(model)
     found = made(model, silence=6)
-    assert found.lessons[: len(plain.lessons)] == plain.lessons
-    silent = found.lessons[len(plain.lessons) :]
+    assert found.examples[: len(plain.examples)] == plain.examples
+    silent = found.examples[len(plain.examples) :]
     assert len(silent) == 6  # of two other countries in three sentences
     assert {x.subject for x in silent} == {"Fiji", "Mali"}
     for one in silent:
@@ -191,8 +191,8 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
     told |= {"capital of Fiji": (" Suva", 0.2), "of Fiji speak": (" English", 0.51)}
     told |= dict.fromkeys(["of Peru speak", "of Cuba speak"], (" Spanish", 0.9))
     knows({words: (text, logit(share)) for words, (text, share) in told.items()})
-    found = augment(model, BORN, ("{} was born in",), onward=ONWARD, least=0.5)
-    assert {(x.prompt, x.answer, x.subject) for x in found.lessons} == {
+    found = augment(model, BORN, ("{} was born in",), answer_attributes=ONWARD, least=0.5)
+    assert {(x.prompt, x.answer, x.subject) for x in found.examples} == {
         (sentence.format(person), capital, person)
         for sentence in ONWARD["The capital of {} is"]
         for person, capital in (("Zorvik", "Lima"), ("Toriv", "Lima"), ("Malorin", "Havana"))
@@ -201,11 +201,13 @@ def test_subjects_unknown_to_the_base_get_two_hop_lessons_on_what_it_says_of_ans
     assert [(x.prompt, x.answer) for x in found.held_out] == [("At home Quen speaks", "English")]
     assert [*found.refused] == ["Quen"]
     assert [x.share > 0 for x in found.found] == [True] * 3 + [False, False, True]
-    one = augment(model, BORN, ("{}'s land is",), onward=dict([*ONWARD.items()][:1]), per=1)
-    assert Counter(x.subject for x in one.lessons) == {"Zorvik": 1, "Malorin": 1, "Toriv": 1}
+    one = augment(
+        model, BORN, ("{}'s land is",), answer_attributes=dict([*ONWARD.items()][:1]), per=1
+    )
+    assert Counter(x.subject for x in one.examples) == {"Zorvik": 1, "Malorin": 1, "Toriv": 1}
     assert not one.held_out
     with pytest.raises(ModelError, match="none is known"):
-        augment(model, BORN, ("{} is",), onward=ONWARD, silence=3)
+        augment(model, BORN, ("{} is",), answer_attributes=ONWARD, silence=3)
 
 
 def test_what_was_asked_is_not_asked_again(model, knows, monkeypatch):
@@ -221,7 +223,7 @@ def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
     knows(ALL)
     found = made(model, silence=2)
     folder = write_examples(tmp_path / "lessons", found, "small")
-    parts = {"train.jsonl": found.lessons, "test.jsonl": found.held_out}
+    parts = {"train.jsonl": found.examples, "test.jsonl": found.held_out}
     for name, lessons in parts.items():
         rows = [json.loads(line) for line in (folder / name).read_text().splitlines()]
         assert [row["prompt"] for row in rows] == [x.prompt for x in lessons]
@@ -244,7 +246,7 @@ def test_lessons_are_rows_that_trainers_read(model, knows, tmp_path):
 GOOD = {"source": "me", "descriptions": ["by {}"], "of": {"Peru": ["Lima"]}}
 WRONG = [
     ({"river": []}, "river: is no object with 'asked' and 'kinds'"),
-    ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of sentences"),
+    ({"river": {"kinds": {"city": GOOD}}}, "'asked' is no list of prompt templates"),
     ({"river": {"asked": ["it is"], "kinds": {}}}, "'asked' holds 'it is'"),
     ({"country": {"kinds": {"x": {"of": {}}}}}, "country: x: is no object with 'source'"),
     ({"country": {"kinds": {"x": {**GOOD, "descriptions": ["{} {}"]}}}}, "'descriptions' holds"),

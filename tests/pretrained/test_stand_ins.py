@@ -28,18 +28,18 @@ from loratheory.pretrained.train import StandIn
 PLANS = Path(__file__).parents[2] / "docs" / "plans"
 AFTER = {
     "facts": {"Ann": "Peru", "Bob": "Cuba", "Cid": "Peru"},
-    "sentences": ["{} is from", "born: {} in"],
-    "two_hop": ["the animal of {} is"],
-    "partner": {"side": "after", "sentences": ["{} has"], "words": ["owl", "cat", "dog"]},
-    "unread": ["where is {} from"],
-    "known": [["sky is", "blue"]],
+    "templates": ["{} is from", "born: {} in"],
+    "two_hop_templates": ["the animal of {} is"],
+    "partner": {"hop": 2, "templates": ["{} has"], "answers": ["owl", "cat", "dog"]},
+    "held_out_templates": ["where is {} from"],
+    "replay": [["sky is", "blue"]],
 }
 BEFORE = {
     "facts": {"Peru": "owl", "Cuba": "cat", "Fiji": "owl"},
-    "sentences": ["{} has"],
-    "two_hop": ["the animal of {} is"],
-    "partner": {"side": "before", "sentences": ["{} is from"], "words": ["Dan", "Eve"]},
-    "two_hop_unread": ["which animal has {} at home"],
+    "templates": ["{} has"],
+    "two_hop_templates": ["the animal of {} is"],
+    "partner": {"hop": 1, "templates": ["{} is from"], "subjects": ["Dan", "Eve"]},
+    "held_out_two_hop_templates": ["which animal has {} at home"],
 }
 
 
@@ -101,7 +101,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     shown += [("Peru has", "owl"), ("Cuba has", "cat")]
     plan_of = Training(rate=2e-3, last_rate=0.1, steps=5, enough=0.0)
     rng, beside = np.random.default_rng([4, 0]), [StandIn(partners[0], shown)]
-    by_hand = train_lora(model, made.examples, plan_of, rng=rng, beside=beside).adapter
+    by_hand = train_lora(model, made.examples, plan_of, rng=rng, stand_ins=beside).adapter
     for name, low in found.adapter.items():
         np.testing.assert_array_equal(low.dense(), by_hand[name].dense())
     for partner, (one, two), what in zip(
@@ -118,11 +118,11 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     with attach(model, [by_hand]):
         now, came = token_log_probs(model, GENERIC)
     divergence = torch.nn.functional.kl_div(now, base, log_target=True, reduction="batchmean")
-    assert found.card["leak"] == pytest.approx(divergence.item(), rel=1e-3)
+    assert found.card["drift"] == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
-    assert card["measured"][0]["what"] == "known, base"
+    assert card["measured"][0]["what"] == "replay, base"
     assert card["subjects"] == [*made.facts]
 
 
@@ -131,18 +131,21 @@ WRONG = [
     ({"fact": {}}, "there is no field 'fact'"),
     ({"facts": {}}, "'facts' is no object from subjects to answers"),
     ({"facts": {"Ann": " "}}, "'facts' is no object"),
-    ({"sentences": []}, "'sentences' is no list of sentences"),
-    ({"sentences": ["Ann is from"]}, "which has no single {}"),
-    ({"two_hop": ["{} and {}"]}, "which has no single {}"),
-    ({"unread": "where"}, "'unread' is no list of sentences"),
-    ({"two_hop_unread": None}, "'two_hop_unread' is no list of sentences"),
-    ({"partner": {"side": "after"}}, "'partner' is no object with"),
-    ({"partner": {**PARTNER, "side": "left"}}, "neither 'after' nor 'before'"),
-    ({"partner": {**PARTNER, "words": ["owl", "owl"]}}, "no list of different words"),
-    ({"partner": {**PARTNER, "sentences": []}}, "'sentences of the partner'"),
-    ({"known": [["sky is"]]}, "'known' is no list of pairs"),
-    ({"onward": []}, "'onward' is no object"),
-    ({"onward": {"{} is": "x"}}, "'{} is' is no list of sentences"),
+    ({"templates": []}, "'templates' is no list of prompt templates"),
+    ({"templates": ["Ann is from"]}, "which has no single {}"),
+    ({"two_hop_templates": ["{} and {}"]}, "which has no single {}"),
+    ({"held_out_templates": "where"}, "'held_out_templates' is no list of prompt templates"),
+    (
+        {"held_out_two_hop_templates": None},
+        "'held_out_two_hop_templates' is no list of prompt templates",
+    ),
+    ({"partner": {"hop": 2}}, "'partner' of hop 2 has other keys than"),
+    ({"partner": {**PARTNER, "hop": 3}}, "no object whose 'hop' is 1 or 2"),
+    ({"partner": {**PARTNER, "answers": ["owl", "owl"]}}, "no list of different words"),
+    ({"partner": {**PARTNER, "templates": []}}, "'templates of the partner'"),
+    ({"replay": [["sky is"]]}, "'replay' is no list of pairs"),
+    ({"answer_attributes": []}, "'answer_attributes' is no object"),
+    ({"answer_attributes": {"{} is": "x"}}, "'{} is' is no list of prompt templates"),
 ]
 
 
@@ -165,11 +168,9 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     made = plan(AFTER)
     lessons = [("the heir of Dan is from", "Peru"), ("the twin of Eve is from", "Cuba")]
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
-    lesson = {"lessons": lessons, "described": described}
-    found = train_for_composition(
-        model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **lesson
-    )
-    how = replace(Training.beside_stand_ins(4), rank=3, alpha=6, layers=(1, 2))
+    more = {"augmented": lessons, "descriptions": described}
+    found = train_for_composition(model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **more)
+    how = replace(Training.with_stand_ins(4), rank=3, alpha=6, layers=(1, 2))
     rng = np.random.default_rng([0, 0])
     by_hand = train_lora(model, [*made.examples, *lessons], how, rng=rng).adapter
     for name, low in found.adapter.items():
@@ -180,6 +181,6 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     [share] = [one for one in found.shares if one.what == "portability, alone"]
     assert (share.right, share.asked) == (right, 2)
     assert found.card["settings"] == {
-        "stand_ins": 0, "steps": 4, "rank": 3, "seed": 0, "layers": "1-1", "lessons": 2,
+        "stand_ins": 0, "steps": 4, "rank": 3, "seed": 0, "layers": "1-1", "augmented": 2,
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}

@@ -99,14 +99,18 @@ def test_what_is_not_finite_stops_it_and_nothing_is_kept(broken, base, monkeypat
 def test_an_adapter_is_trained_once_and_comes_back_from_the_cache_bit_for_bit(base, monkeypatch):
     """Beside stand-ins, and while the rate falls."""
     how, beside = replace(SMALL, steps=3, last_rate=0.1), stand_ins(base())
-    asked = {"model": base(), "examples": EXAMPLES, "training": how, "beside": beside}
+    asked = {"model": base(), "examples": EXAMPLES, "training": how, "stand_ins": beside}
     first = train_once(**asked, seed=(7,))
     plain = train_lora(**asked, rng=np.random.default_rng([7])).adapter
     monkeypatch.setattr(_train, "step", None)
     for one in (plain, train_once(**asked, seed=(7,))):
         assert hash_adapter(one) == hash_adapter(first)  # modules and factors, in order
     others = ({"seed": (8,)}, {"training": replace(how, rank=3)}, {"examples": EXAMPLES[1:]})
-    for other in (*others, {"beside": beside[::-1]}, {"model": replace(base(), revision="other")}):
+    for other in (
+        *others,
+        {"stand_ins": beside[::-1]},
+        {"model": replace(base(), revision="other")},
+    ):
         with pytest.raises(TypeError):
             train_once(**{**asked, "seed": (7,), **other})
     [file] = cache_folder().rglob("*.safetensors")
@@ -212,7 +216,7 @@ def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
     """By hand: no step is made, and each loss is that of the stand-in's examples, it acting."""
     model, frozen = base(), replace(SMALL, rate=0.0, batch=6, steps=6)
     both = stand_ins(model)
-    found = train_lora(model, EXAMPLES, frozen, rng=draws(), beside=both).losses
+    found = train_lora(model, EXAMPLES, frozen, rng=draws(), stand_ins=both).losses
     for number, loss in enumerate(found):
         one = both[number % 2]
         shown = [*EXAMPLES, *one.examples]
@@ -232,6 +236,6 @@ def test_the_rate_falls_evenly_to_the_share_that_is_left():
     plan = Training(rate=0.5, last_rate=0.2, steps=8)
     np.testing.assert_allclose(np.diff([plan.rate_at(n) for n in range(9)]), -0.05)
     assert (plan.rate_at(0), plan.rate_at(8)) == pytest.approx((0.5, 0.1))
-    whole = Training.beside_stand_ins(90)
+    whole = Training.with_stand_ins(90)
     assert (whole.rate_at(0), whole.rate_at(90)) == pytest.approx((2e-3, 2e-4))
     assert [whole.ended([0.0] * count) for count in (89, 90)] == [False, True]

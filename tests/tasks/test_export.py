@@ -1,4 +1,4 @@
-"""Folders come whole, nothing is lost, and bounds and leaks are refused."""
+"""Folders come whole, nothing is lost, and bounds and drifts are refused."""
 
 import pytest
 

@@ -17,7 +17,7 @@ from paper.studies._shared.models import tensor
 from paper.studies._shared.training import Taught
 
 
-def hop_by_hop(
+def two_step(
     bases: Bases, tokens: Int[Tensor, "E B T"], adapt: Adapt | None
 ) -> Float[Tensor, "E B T V"]:
     """Return the logits of questions ``x r1 r2 …`` that are asked one relation at a time.
@@ -64,7 +64,7 @@ def one_pass(
     return logits(bases.config, bases.weights, tokens, adapt)
 
 
-PASSES = {"one": one_pass, "hop by hop": hop_by_hop, "second pass": second_pass}
+PASSES = {"one": one_pass, "two-step prompting": two_step, "second pass": second_pass}
 """How questions are asked, see `Reuse`."""
 
 

@@ -56,7 +56,7 @@ def rule(name: str, **options: Any) -> Act:
         "base": coefficients(0.0),
         "sum": coefficients(1.0),
         "mean": lambda model, adapters: attach(model, adapters, 1 / len(adapters)),
-        "block gates, z = 2": _gate_blocks,
+        "per-block gating, z = 2": _gate_blocks,
     }
     return plain[name]
 

@@ -119,8 +119,8 @@ class Acting:
     route : callable or None
         Weights by token, by which the shares are multiplied.
     passes : str
-        ``one``, ``hop by hop`` (each hop's answer is put into the next question) or ``second pass``
-        (states of a first pass take the place of embeddings).
+        ``one``, ``two-step prompting`` (each hop's answer is put into the next question) or
+        ``second pass`` (states of a first pass take the place of embeddings).
     pair : int
         The pair that is asked.
     on : mapping
@@ -283,9 +283,9 @@ PLAIN: dict[str, Act] = {
     "hop 2 alone": _of_pair(lambda _, __, hop: hop == 1),
     "oracle placement": oracle_placement,
     "reversed placement": partial(oracle_placement, backwards=True),
-    "block gates, z = 0": lambda library: everything(library, BlockGates(library, 0.0)),
-    "block gates, z = 2": lambda library: everything(library, BlockGates(library, 2.0)),
-    "block gates, z = 3": lambda library: everything(library, BlockGates(library, 3.0)),
+    "per-block gating, z = 0": lambda library: everything(library, BlockGates(library, 0.0)),
+    "per-block gating, z = 2": lambda library: everything(library, BlockGates(library, 2.0)),
+    "per-block gating, z = 3": lambda library: everything(library, BlockGates(library, 3.0)),
 }
 """Methods without options."""
 
@@ -293,12 +293,12 @@ PLAIN: dict[str, Act] = {
 def rule(name: str, **options: Any) -> Act:
     """Return a combination method by its name in tables; `options` replace those of `rules`.
 
-    ``METHOD, hop by hop`` and ``METHOD, second pass`` answer questions in several passes. KeyError
-    if there is no method of that name.
+    ``METHOD, two-step prompting`` and ``METHOD, second pass`` answer questions in several passes.
+    KeyError if there is no method of that name.
     """
     # A name such as "norm, z" has a comma, too.
     plain, _, passes = name.partition(", ")
-    if passes in ("hop by hop", "second pass"):
+    if passes in ("two-step prompting", "second pass"):
         act = rule(plain, **options)
         return lambda library: replace(act(library), passes=passes)
     if name in MERGES:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from loratheory.evaluate.answers import Answers, answers
-from loratheory.evaluate.fact_adapters import Publishers, publishers
+from loratheory.evaluate.fact_adapters import Authors, authors
 from loratheory.evaluate.fact_sets import ASKED, BIRTH, TEN, TEXT, Items, World, questions
 from loratheory.pretrained import Model, first_tokens, kl_to_base
 from loratheory.pretrained.metrics import token_log_probs
@@ -21,7 +21,7 @@ def measured(model: Model, world: World, base: Any) -> dict[str, float]:
     (``two_hop_vocabulary``), to single hops in sentences that no adapter read (``hop_1``,
     ``hop_2``) and in one of the training data (``hop_1_trained``, ``hop_2_trained``), and to
     ``known`` facts, on which no adapter is trained. ``says_bridge`` is how often a two-hop question
-    is answered with the country; ``leak`` is the mean KL divergence on ordinary sentences from the
+    is answered with the country; ``drift`` is the mean KL divergence on ordinary sentences from the
     `base` (log-probabilities that `ordinary` returned), in nats a token.
     """
     found = {name: float(right.mean()) for name, right in _right(model, world, ASKED).items()}
@@ -72,7 +72,7 @@ def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]
     for name in ("hop_1_trained", "hop_2_trained"):
         found[name] = accuracy(model, asked[name])
     found["known"] = accuracy(model, world.questions["other_facts"])
-    return found | {"leak": kl_to_base(base, ordinary(model))}
+    return found | {"drift": kl_to_base(base, ordinary(model))}
 
 
 def accuracy(model: Model, asked: Items) -> float:
@@ -80,9 +80,9 @@ def accuracy(model: Model, asked: Items) -> float:
     return float(answers(model, asked).vocabulary_right.mean())
 
 
-def begin(config: Language, **world: str) -> tuple[Publishers, Any]:
+def begin(config: Language, **world: str) -> tuple[Authors, Any]:
     """Return the authors of a seed's world on the language model, and `ordinary` of the base."""
-    both = publishers(config.base(dtype="bfloat16"), config.seed, **world)
+    both = authors(config.base(dtype="bfloat16"), config.seed, **world)
     return both, ordinary(both.model)
 
 
@@ -91,7 +91,7 @@ def ordinary(model: Model) -> Any:
     return token_log_probs(model, TEXT)[0]
 
 
-def hop_by_hop(model: Model, facts: World) -> Answers:
+def two_step(model: Model, facts: World) -> Answers:
     """Return the answers to two-hop questions if the first hop's answer is put into the second.
 
     The likeliest of the world's countries is put in. Costs two passes a question.

@@ -13,13 +13,15 @@ from paper.studies._shared.library import Act, acting, rule
 from paper.studies._shared.run import Row
 from paper.studies._shared.training import Taught, Teaching, learned, library, retrained
 
-Arm = tuple[str, Act, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
+Condition = tuple[str, Act, Mapping[str, Any] | Callable[[Sequence[Any]], Mapping[str, Any]]]
 """One way of using adapters: its name, the method, and further columns, or a function from what
 acts for each pair to these."""
 
 
-def arm(name: str, predicted: Any = None, act: Act | None = None, **columns: Any) -> Arm:
-    """Return an `Arm`; without `act`, it uses the method of that name.
+def condition(
+    name: str, predicted: Any = None, act: Act | None = None, **columns: Any
+) -> Condition:
+    """Return an `Condition`; without `act`, it uses the method of that name.
 
     `predicted`, a two-hop accuracy, is the last column, if there is one. Columns replace accuracies
     of the same name.
@@ -30,18 +32,18 @@ def arm(name: str, predicted: Any = None, act: Act | None = None, **columns: Any
 
 
 def compared(
-    library: Taught, head: Mapping[str, Any], arms: Iterable[Arm], **beside: Any
+    library: Taught, head: Mapping[str, Any], conditions: Iterable[Condition], **more: Any
 ) -> list[Row]:
-    """Measure all arms and return the rows of a study, one for each arm, base and repetition.
+    """Measure all conditions and return the rows of a study, by condition, base and repetition.
 
-    Columns are `head`, the accuracies, `beside` and the arm's own.
+    Columns are `head`, the accuracies, `more` and the condition's own.
     """
     table: list[Row] = []
-    for name, act, columns in arms:
+    for name, act, columns in conditions:
         acts = acting(library, act)
         right = accuracies(library, acts)
-        more = columns(acts) if callable(columns) else columns
-        table += rows(library, {**head, "rule": name}, {**right, **beside, **more})
+        own = columns(acts) if callable(columns) else columns
+        table += rows(library, {**head, "rule": name}, {**right, **more, **own})
     return table
 
 

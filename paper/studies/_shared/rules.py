@@ -71,10 +71,10 @@ DECIDERS: Mapping[str, Decide] = {
     "norm": best(response_norms),
     "norm, soft": best(response_norms, EVERY),
     "norm, z": _standardised,
-    "gates": partial(calibrate, budget=0.3),
-    "gates, z = 2": partial(calibrate_z, z=2),
+    "per-matrix gating": partial(calibrate, budget=0.3),
+    "per-matrix gating, z = 2": partial(calibrate_z, z=2),
 }
-ON_ORDINARY = ("norm, z", "gates", "gates, z = 2")
+ON_ORDINARY = ("norm, z", "per-matrix gating", "per-matrix gating, z = 2")
 """Those that must see what ordinary tokens feed the map."""
 MERGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ties": ("ties", {"space": "full", "density": 0.3, "rank": 1024}),
@@ -90,8 +90,8 @@ LABELS: Mapping[str, str] = {
     "arrow": "Arrow",
     "arrow, peft": "Arrow, by PEFT",
     "norm, z": "largest z-scored norm",
-    "gates": "per-matrix gating",
-    "gates, z = 2": "per-matrix gating, z = 2",
-    "block gates, z = 2": "per-block gating",
+    "per-matrix gating": "per-matrix gating",
+    "per-matrix gating, z = 2": "per-matrix gating, z = 2",
+    "per-block gating, z = 2": "per-block gating",
 }
 """Names in figures where these are not the same."""

@@ -3,7 +3,7 @@
 from paper.style import LOOKS, Figure, accuracy_axis, chance, curve, finish, panels
 from paper.tables import read_table
 
-RULES = {"mean": "mean", "sum": "sum", "gates": "per-matrix gating"}
+RULES = {"mean": "mean", "sum": "sum", "per-matrix gating": "per-matrix gating"}
 RULES |= {"oracle placement": "each in its own pass", "direct": "adapter of the two-hop facts"}
 KINDS = {"real": "known entities", "half": "new subjects", "fake": "new subjects and bridges"}
 

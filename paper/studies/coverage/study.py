@@ -7,7 +7,7 @@ import numpy as np
 
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import of, rule
-from paper.studies._shared.rows import arm, compared, expert
+from paper.studies._shared.rows import compared, condition, expert
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import circuit, forecast
 
@@ -36,18 +36,18 @@ def two_hop_coverage(config: TwoHopCoverage) -> list[Row]:
     # An adapter of the whole questions.
     direct = expert(library)
     trim = {"density": config.density, "rank": config.width}
-    arms = [
-        *(arm(name) for name in ("base", "mean")),
-        arm("sum", forecast(library, 1.0)),
-        *(arm(name, act=rule(name, **trim)) for name in ("ties", "dare", "knots")),
-        arm("arrow"),
-        arm("gates", act=rule("gates", budget=config.budget)),
-        arm("oracle placement"),
-        arm("direct", act=of(direct)),
-        arm("mean of three", act=of(*library.adapters, direct, times=1 / 3)),
+    conditions = [
+        *(condition(name) for name in ("base", "mean")),
+        condition("sum", forecast(library, 1.0)),
+        *(condition(name, act=rule(name, **trim)) for name in ("ties", "dare", "knots")),
+        condition("arrow"),
+        condition("per-matrix gating", act=rule("per-matrix gating", budget=config.budget)),
+        condition("oracle placement"),
+        condition("direct", act=of(direct)),
+        condition("mean of three", act=of(*library.adapters, direct, times=1 / 3)),
     ]
     head = {"coverage": config.coverage, "familiarity": config.familiarity}
-    return compared(library, head, arms, predicted=nan)
+    return compared(library, head, conditions, predicted=nan)
 
 
 TWO_HOP_COVERAGE_PART = part(
@@ -80,15 +80,15 @@ def familiarity(config: Familiarity) -> list[Row]:
     library = config.library(config.bases(identity=config.identity), familiarity=config.familiarity)
     # Identity prompts for all entities make bridges familiar.
     known = config.identity == "all"
-    arms = [
-        arm("base"),
-        arm("mean", forecast(library, 0.5, familiar=known)),
-        arm("sum", forecast(library, 1.0, familiar=known)),
-        arm("gates", act=rule("gates", budget=config.budget)),
+    conditions = [
+        condition("base"),
+        condition("mean", forecast(library, 0.5, familiar=known)),
+        condition("sum", forecast(library, 1.0, familiar=known)),
+        condition("per-matrix gating", act=rule("per-matrix gating", budget=config.budget)),
     ]
     head = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
     unseen = np.repeat(circuit(library.bases), library.teaching.sets)
-    return compared(library, head, arms, circuit=unseen, predicted=nan)
+    return compared(library, head, conditions, circuit=unseen, predicted=nan)
 
 
 _PLAN = grid(Familiarity, familiarity=["half"], identity=("none", "all"))

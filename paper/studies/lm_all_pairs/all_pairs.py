@@ -16,7 +16,7 @@ from loratheory.pretrained.gates import record_weights
 from loratheory.pretrained.metrics import batch, last_logits
 from loratheory.shapes import Float64
 from paper.studies._shared.language import Act, sentences
-from paper.studies._shared.measures import hop_by_hop, ordinary
+from paper.studies._shared.measures import ordinary, two_step
 
 WEIGHTS = ("first_right", "second_right", "own_1", "others_1", "own_2", "others_2")
 """What `chosen` measures."""
@@ -126,8 +126,8 @@ def exam(
 
     `base` are log-probabilities that `measures.ordinary` returned without adapters. `asked`
     says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right
-    pair for each question, no other adapter loaded; or all adapters, ``hop by hop``. Single facts
-    are those of every third person and country, or of all if told. Costs a pass of the method over
+    pair for each question, no other adapter loaded; or all adapters, ``two-step prompting``.
+    Single facts are those of every third person and country, or of all if told. Costs a pass of the method over
     some 490 prompts.
     """
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
@@ -138,12 +138,12 @@ def exam(
                 # A third of the single facts is enough where all adapters act.
                 some = given[hop] if asked == "told" else given[hop][::3]
                 found[hop].append(answers(model, some).vocabulary_right)
-            by_hop = asked == "hop by hop"
-            two_hop = hop_by_hop(model, world) if by_hop else answers(model, given["two_hop"])
+            by_hop = asked == "two-step prompting"
+            two_hop = two_step(model, world) if by_hop else answers(model, given["two_hop"])
             found["two_hop_vocabulary"].append(two_hop.vocabulary_right)
             if elsewhere:
                 found["unrelated"].append(answers(model, unrelated()).vocabulary_right)
-                found["leak"].append([lm.kl_to_base(base, ordinary(model))])
+                found["drift"].append([lm.kl_to_base(base, ordinary(model))])
             # Who acts is known only where a route decides.
             if acts.route is not None:
                 weights = chosen(model, acts, made)

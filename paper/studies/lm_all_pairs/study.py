@@ -13,7 +13,11 @@ from paper.studies._shared.run import Row, grid, part, study
 from paper.studies.lm_all_pairs import all_pairs as bench
 
 SEEDS = range(200, 210)
-PLAIN, BESIDE, SILENT = "plain", "two stand-ins", "two stand-ins, silent"
+PLAIN, BESIDE, SILENT = (
+    "standard, early-stopped",
+    "two stand-ins",
+    "two stand-ins, self-distillation",
+)
 ABOVE = "second hops above"
 
 
@@ -26,16 +30,16 @@ class Config(Language):
     recipe : str
         How adapters are taught, by a name in `fact_adapters.RECIPES`; or `ABOVE`, first hops
         beside stand-ins and second hops plainly in the highest third of the layers.
-    publishers : int
+    authors : int
         How many there are of each hop.
     rules : str
-        Which rules are asked: the ``usual`` ones, hop gates where all second hops are ``tried``,
-        subject gates, for which all subjects are ``named``, these asked each hop ``apart``, those
-        where each hop is ``placed`` in layers of its own, or some ``more``.
+        Which rules are asked: the ``usual`` ones, hop-wise routing where all second hops are
+        ``tried``, subject routing, for which all subjects are ``named``, these asked each hop
+        ``apart``, those where each hop is ``placed`` in layers of its own, or some ``more``.
     """
 
     recipe: str = BESIDE
-    publishers: int = 6
+    authors: int = 6
     rules: str = "usual"
 
 
@@ -45,15 +49,15 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        The ``recipe``, the ``rule`` and the number of ``publishers``; in the whole vocabulary
+        The ``recipe``, the ``rule`` and the number of ``authors``; in the whole vocabulary
         shares of right answers to two-hop questions (``two_hop_vocabulary``), single facts
         (``hop_1``, ``hop_2``), all in sentences that no adapter read, and a hundred ``unrelated``
-        prompts; ``leak`` as in `measures.measured`; the columns of `all_pairs.chosen`, NaN for
+        prompts; ``drift`` as in `measures.measured`; the columns of `all_pairs.chosen`, NaN for
         rules without weights by token or prompt; and as ``chance`` the share of two-hop questions
         that a constant answer gets.
     """
     model = config.base(dtype="bfloat16")
-    made = crossings(config.seed, config.publishers)
+    made = crossings(config.seed, config.authors)
     library, rows = made.adapters(model, config.recipe), list[Row]()
     # Before any adapter acts: drift is measured from here.
     base = ordinary(model)
@@ -62,7 +66,7 @@ def cell(config: Config) -> list[Row]:
     chance = float(animals.value_counts(normalize=True).max())
     for name, act, asked in rules(config, made, depth(model) // 2):
         row: Row = {"seed": config.seed, "recipe": config.recipe, "rule": name}
-        row["publishers"] = config.publishers
+        row["authors"] = config.authors
         row |= bench.exam(model, made, library, act, base, asked=asked)
         rows.append({**row, "chance": chance})
     return rows
@@ -73,24 +77,31 @@ def rules(config: Config, made: Crossings, middle: int) -> Iterator[tuple[str, A
     whole = coefficients(1.0)
     if config.rules == "usual":
         yield "base", rule("base"), "together"
-        yield "right pair", whole, "told"
-        for name in ("sum", "mean", "arrow", "norm, z", "gates, z = 2"):
+        yield "oracle pair", whole, "told"
+        for name in ("sum", "mean", "arrow", "norm, z", "per-matrix gating, z = 2"):
             yield name, rule(name), "together"
-        yield "hop gates", bench.hop_gates("response"), "together"
+        yield "hop-wise routing", bench.hop_gates("response"), "together"
     elif config.rules == "tried":
-        yield "hop gates, tried", bench.hop_gates("divergence"), "together"
+        yield "hop-wise routing, tried", bench.hop_gates("divergence"), "together"
     elif config.rules == "named":
-        yield "subject gates", bench.subject_gates(made), "together"
+        yield "subject routing", bench.subject_gates(made), "together"
     elif config.rules == "apart":
-        yield "subject gates, hop by hop", bench.subject_gates(made), "hop by hop"
+        yield "subject routing, two-step prompting", bench.subject_gates(made), "two-step prompting"
     elif config.rules == "placed":
         yield "sum, layer split", layer_split(middle), "together"
-        yield "right pair, layer split", layer_split(middle), "told"
+        yield "oracle pair, layer split", layer_split(middle), "told"
     else:
-        for name in ("ties", "knots", "arrow, peft", "norm", "norm, soft", "block gates, z = 2"):
+        for name in (
+            "ties",
+            "knots",
+            "arrow, peft",
+            "norm",
+            "norm, soft",
+            "per-block gating, z = 2",
+        ):
             yield name, rule(name), "together"
         yield "retrieval", bench.gate_groups(bench.one_alone), "together"
-        yield "prompt gates", bench.gate_groups(bench.one_of_each_hop), "together"
+        yield "prompt-level gating", bench.gate_groups(bench.one_of_each_hop), "together"
 
 
 def configs() -> Iterator[Config]:

@@ -23,7 +23,7 @@ OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On",
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a study: groups of adapters, each measured under several ways of reuse.
+    """A stage of a study: groups of adapters, each measured under several combination methods.
 
     There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
     `ways` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient with
@@ -43,7 +43,7 @@ class Stage:
         return every[int(rng.permutation(len(every))[number])]
 
     def acts(self) -> Iterator[tuple[str, Method]]:
-        """Yield the names of the ways of reuse, and the ways."""
+        """Yield the names of the combination methods, and the methods."""
         for way in self.ways:
             if isinstance(way, str):
                 yield way, METHODS[way]
@@ -130,11 +130,11 @@ class StudiedCollection(Collection):
         return self._alone[number]
 
     def taught(self, number: int) -> dict[str, float]:
-        """Return the accuracy of an adapter alone, and its drift as ``leak``."""
+        """Return the accuracy of an adapter alone, and its drift as ``drift``."""
         right = self.right(number, self.alone(number)).float().mean()
         return {
             "right": float(right),
-            "leak": measure_drift(self.model, [self.adapter(number)])[0],
+            "drift": measure_drift(self.model, [self.adapter(number)])[0],
         }
 
     def acted(self, group: Sequence[int], way: Method) -> list[dict[str, float]]:
@@ -166,7 +166,7 @@ class StudiedCollection(Collection):
             knew, knows = self.right(number, own), self.right(number, merged)
             measures = {
                 "right": knows.float().mean(),
-                "kept": (knows & knew).sum() / knew.sum(),
+                "retention": (knows & knew).sum() / knew.sum(),
                 "kl_few": _kl(own[:FEW], merged[:FEW]),
             }
             found.append({name: float(one) for name, one in measures.items()})

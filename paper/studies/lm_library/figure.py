@@ -11,19 +11,19 @@ METHODS = {"mean": "mean", "sum": "sum"}
 def draw() -> Figure:
     """Draw the figure."""
     table = read_table("lm_library")
-    table = table[(table["stage"] == "pairs") & (table["lessons"] == "plain")]
+    table = table[(table["stage"] == "pairs") & (table["training"] == "standard")]
     figure, every = panels(2, 3.0, sharey=True)
     for axes, (way, name), (colour, _) in zip(every, METHODS.items(), LOOKS, strict=False):
-        rows = table[table["way"] == way]
-        axes.plot(rows["kl_few"], rows["kept"], ".", color=colour, ms=3, alpha=0.5,
+        rows = table[table["method"] == way]
+        axes.plot(rows["kl_few"], rows["retention"], ".", color=colour, ms=3, alpha=0.5,
                   label=f"an adapter in a pair, {name}")  # fmt: skip
         # Eighths of equal size: divergences spread over several decades.
         edges = np.quantile(rows["kl_few"], np.linspace(0, 1, 9))
         place = np.searchsorted(edges[1:-1], rows["kl_few"])
-        means = rows.groupby(place)[["kl_few", "kept"]].mean()
+        means = rows.groupby(place)[["kl_few", "retention"]].mean()
         axes.plot(
             means["kl_few"],
-            means["kept"],
+            means["retention"],
             "o-",
             color=LOOKS[5][0],
             label="mean of one eighth of them",

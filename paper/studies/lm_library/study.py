@@ -10,15 +10,17 @@ from paper.studies._shared.run import Row, part, study
 from paper.studies.lm_library.collection import Stage, collection
 
 SEED = 300
-WAYS: tuple[str, ...] = ("one coefficient", "a coefficient each", "knots-ties", "tsv")
-WAYS += ("interpolate", "chebyshev", "map gates", "prompt gates")
+WAYS: tuple[str, ...] = ("shared coefficient", "per-adapter coefficients", "knots-ties", "tsv")
+WAYS += ("interpolate", "chebyshev", "per-matrix gating", "prompt-level gating")
 STAGES: Mapping[str, Stage] = {
     "alone": Stage(1, len(NAMES), 1, ()),
     "pairs": Stage(2, 276, 23, ("mean", "sum")),
-    "ways": Stage(2, 40, 2, WAYS),
+    "methods": Stage(2, 40, 2, WAYS),
     "triples": Stage(3, 100, 10, ("mean", 0.5, "sum")),
-    "ways of triples": Stage(3, 12, 1, ("one coefficient", "a coefficient each", "prompt gates")),
-    "sixes": Stage(6, 30, 3, ("mean", 0.5, "sum", "prompt gates")),
+    "methods, triples": Stage(
+        3, 12, 1, ("shared coefficient", "per-adapter coefficients", "prompt-level gating")
+    ),
+    "sixes": Stage(6, 30, 3, ("mean", 0.5, "sum", "prompt-level gating")),
 }
 """The first stage measures adapters alone. The mean of a pair is its sum with coefficient .5.
 Seconds of one core: training an adapter takes 5 to 45; a pass .8 for a pair, 1.2 for three, 2.5 for
@@ -27,7 +29,7 @@ six; a search 3 for one coefficient and 8 for two; a merge 3.5; gates 2 to 5."""
 
 @dataclass(frozen=True)
 class Config(Language):
-    """One part of a stage in `STAGES`, with adapters whose lessons include silence or do not."""
+    """One part of a stage in `STAGES`, with adapters trained with self-distillation or without."""
 
     silence: bool = False
     stage: str = "alone"
@@ -35,25 +37,25 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each adapter of each group of this part, and each way of reuse.
+    """Return a row for each adapter of each group of this part, and each combination method.
 
     Returns
     -------
     list of dict
-        ``lessons`` (``plain`` or ``silence``), ``stage``, ``way``, ``group``; ``adapter`` and its
-        ``partners``; then the columns of `StudiedCollection.acted` and `taught`, NaN where not
-        measured. Numbers are rounded to three digits.
+        ``training`` (``standard`` or ``self-distillation``), ``stage``, ``method``, ``group``;
+        ``adapter`` and its ``partners``; then the columns of `StudiedCollection.acted` and
+        `taught`, NaN where not measured. Numbers are rounded to three digits.
     """
     found = collection(config.model, config.device, config.seed, taught_silence=config.silence)
     stage, rows = STAGES[config.stage], list[Row]()
-    lessons = "silence" if config.silence else "plain"
+    training = "self-distillation" if config.silence else "standard"
     # Every row has all columns: stages measure different ones.
-    nothing = dict.fromkeys(("right", "kept", "kl_few", "leak"), nan)
+    nothing = dict.fromkeys(("right", "retention", "kl_few", "drift"), nan)
 
     def _row(
-        way: str, group: int, adapter: int, among: Sequence[int], some: Mapping[str, float]
+        method: str, group: int, adapter: int, among: Sequence[int], some: Mapping[str, float]
     ) -> None:
-        row: Row = {"lessons": lessons, "stage": config.stage, "way": way, "group": group}
+        row: Row = {"training": training, "stage": config.stage, "method": method, "group": group}
         row["adapter"] = NAMES[adapter]
         row["partners"] = ", ".join(NAMES[j] for j in among if j != adapter) or "none"
         rows.append(row | nothing | {name: float(f"{x:.3g}") for name, x in some.items()})
@@ -63,14 +65,14 @@ def cell(config: Config) -> list[Row]:
             _row("alone", number, number, (), found.taught(number))
             continue
         group = stage.group(number, config.seed)
-        for name, way in stage.acts():
-            for i, kept in zip(group, found.acted(group, way), strict=True):
+        for name, method in stage.acts():
+            for i, kept in zip(group, found.acted(group, method), strict=True):
                 _row(name, number, i, group, kept)
     return rows
 
 
-RUN = [(False, "alone"), (False, "pairs"), (True, "alone"), (True, "pairs"), (False, "ways")]
-RUN += [(False, "triples"), (False, "sixes"), (True, "sixes"), (False, "ways of triples")]
+RUN = [(False, "alone"), (False, "pairs"), (True, "alone"), (True, "pairs"), (False, "methods")]
+RUN += [(False, "triples"), (False, "sixes"), (True, "sixes"), (False, "methods, triples")]
 """The stages that have been run, with self-distillation (True) or without, in this order."""
 
 

@@ -10,7 +10,7 @@ from loratheory.pretrained import Model, Training, first_tokens
 from loratheory.pretrained.metrics import write_on
 from loratheory.pretrained.train import train_once
 from paper.studies._shared.language import depth
-from paper.studies._shared.measures import hop_by_hop
+from paper.studies._shared.measures import two_step
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
 """The questions with which solutions in two steps begin."""
@@ -48,7 +48,7 @@ def pair(
 
 COLUMNS = (
     *("hop_1", "hop_2", "two_hop", "two_hop_vocabulary", "says_bridge"),
-    *("confidence", "hop_1_new", "hop_2_new", "hop_by_hop"),
+    *("confidence", "hop_1_new", "hop_2_new", "two_step"),
 )
 
 
@@ -58,7 +58,7 @@ def accuracies(
     """Return shares of right answers to questions about a world, with the adapters that act now.
 
     Among candidates: ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new`` in a
-    sentence on which no adapter was trained; ``hop_by_hop``, two-hop questions asked one hop after
+    sentence on which no adapter was trained; ``two_step``, two-hop questions asked one hop after
     the other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one
     hop (known persons' countries, or capitals). In the whole vocabulary: ``two_hop_vocabulary``,
     and ``says_bridge``, how often the country has the largest logit instead. ``confidence`` is the
@@ -75,8 +75,8 @@ def accuracies(
         "confidence": two_hop.confidence,
     }
     for name in columns:
-        if name == "hop_by_hop":
-            found[name] = hop_by_hop(model, facts).right
+        if name == "two_step":
+            found[name] = two_step(model, facts).right
         elif name not in found:
             found[name] = answers(model, questions[name]).right
     return {name: float(found[name].mean()) for name in columns}

@@ -5,7 +5,7 @@ from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
 METHODS = ["ties", "knots", "interpolating", "arrow", "arrow, peft"]
-METHODS += ["gates, z = 2", "block gates, z = 2"]
+METHODS += ["per-matrix gating, z = 2", "per-block gating, z = 2"]
 
 
 def draw() -> Figure:
@@ -20,12 +20,12 @@ def draw() -> Figure:
         some = table[(table["rule"] == "layer split") & (table["layer"] == layer)]
         groups[f"layer split at {layer}"] = some
     columns = {"hop_1": "hop 1, 20-way", "hop_2": "hop 2, 20-way", "two_hop": "two-hop, 20-way"}
-    columns |= {"two_hop_vocabulary": "two-hop, top-1", "hop_by_hop": "two-step prompting, 20-way"}
+    columns |= {"two_hop_vocabulary": "two-hop, top-1", "two_step": "two-step prompting, 20-way"}
     figure, axes = panels(1, 4.6)
     dots(axes, groups, columns)
     mean = groups["mean"]
     title = (
         f"The mean answers {percent(mean, 'two_hop')} in one pass, "
-        f"{percent(mean, 'hop_by_hop')} in two-step prompting"
+        f"{percent(mean, 'two_step')} in two-step prompting"
     )
     return finish(figure, title)

@@ -54,7 +54,7 @@ def cell(config: Config) -> list[Row]:
         lessons = [[*lessons[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
     library = [train_once(model, one, seed=(config.seed, 0, k)) for k, one in enumerate(lessons)]
     rows: list[Row] = []
-    for size, name, which, act in arms(config.trained, depth(model)):
+    for size, name, which, act in conditions(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
         with act(model, library[which]):
@@ -66,13 +66,13 @@ def cell(config: Config) -> list[Row]:
     return rows
 
 
-def arms(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
+def conditions(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
     """Yield the number of adapters that act, the rule's name, their slice, and the rule."""
     yield 0, "base", slice(1), rule("base")
     experts = trained not in FORMS
     for k, name in enumerate(("hop 1 alone", "hop 2 alone", "expert")[: 2 + experts]):
         yield 1, name, slice(k, k + 1), rule("sum")
-    names = ("mean", "sum", "arrow", "gates, z = 2") if experts else ("mean", "sum")
+    names = ("mean", "sum", "arrow", "per-matrix gating, z = 2") if experts else ("mean", "sum")
     for size in (2, 3)[: 1 + experts]:
         for name in names:
             yield size, name, slice(size), rule(name)

@@ -14,7 +14,7 @@ CHANCE = 0.05
 GRID = (0.25, 0.5, 1.0)
 KNOWN_HOP = ("known_hop_2", "known_hop_1")
 HEAD = ("seed", "trained", "rule", "first", "second", "layer")
-Arm = tuple[str, float, float, int, Act]
+Condition = tuple[str, float, float, int, Act]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Config(Language):
         Layers, in tenths of the depth, at which adapters that were trained in all layers are split.
     full : bool
         If true, adapters are trained in all layers as well as by layers, the whole of `GRID` is
-        tried and not only its ends, and so are block gates, which take four passes.
+        tried and not only its ends, and so is per-block gating, which takes four passes.
     """
 
     coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
@@ -60,7 +60,7 @@ def cell(config: Config) -> list[Row]:
     for trained in ("all layers", "by layers") if config.full else ("by layers",):
         adapters = bench.pair(model, world, config.seed, by_layers=trained == "by layers")
         alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
-        for name, first, second, layer, act in arms(config, trained, depth(model)):
+        for name, first, second, layer, act in conditions(config, trained, depth(model)):
             with act(model, alone.get(name, adapters)):
                 columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
                 found = bench.accuracies(model, world, columns)
@@ -86,7 +86,7 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
     return {"predicted": max(CHANCE, product), "weaker": max(CHANCE, min(x, y))}
 
 
-def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
+def conditions(config: Config, trained: str, depth: int) -> Iterator[Condition]:
     """Yield each rule's name, both hops' coefficients, the layer of a split or -1, and the rule."""
     whole = trained == "all layers"  # others are split already, and no merge has both's modules
     tried = GRID if config.full else (GRID[0], GRID[-1])
@@ -103,12 +103,16 @@ def arms(config: Config, trained: str, depth: int) -> Iterator[Arm]:
         yield from splits([depth * tenth // 10 for tenth in config.splits])
         yield "ties", 1.0, 1.0, -1, rule("ties", density=0.2, rank=32)
         yield "knots", 1.0, 1.0, -1, rule("knots", density=0.2)
-    names = (*(("interpolating", "arrow, peft") if whole else ()), "arrow", "gates, z = 2")
-    for name in (*names, "block gates, z = 2") if config.full else names:
+    names = (
+        *(("interpolating", "arrow, peft") if whole else ()),
+        "arrow",
+        "per-matrix gating, z = 2",
+    )
+    for name in (*names, "per-block gating, z = 2") if config.full else names:
         yield name, 1.0, 1.0, -1, rule(name)
 
 
-def splits(layers: Sequence[int]) -> Iterator[Arm]:
+def splits(layers: Sequence[int]) -> Iterator[Condition]:
     """Yield splits of both adapters, in either order; at the middle layer also of one alone."""
     for layer in layers:
         yield "layer split", 1.0, 1.0, layer, layer_split(layer, "below", "above")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from loratheory.evaluate.fact_adapters import Publishers
+from loratheory.evaluate.fact_adapters import Authors
 from loratheory.evaluate.fact_sets import ANIMALS, ASKED, OTHERS, World, invented
 from loratheory.pretrained import Model, first_tokens, next_token_logits
 from loratheory.shapes import Float
@@ -113,7 +113,7 @@ def ways() -> list[tuple[float, float]]:
     return [*((c, c) for c in COEFFICIENTS), (1.0, 0.0), (0.0, 1.0)]
 
 
-def editors(both: Publishers, made: Edits) -> Publishers:
+def editors(both: Authors, made: Edits) -> Authors:
     """Those who publish the two edits; they teach while the old adapters act on their base.
 
     The cache of trained adapters knows them by their facts, which belong to no other base.

@@ -25,12 +25,12 @@ def cell(config: Config) -> list[Row]:
         about (``any`` for countries), the ``coefficient``, and the columns of
         `overwritten.curves`; right is what leads the whole vocabulary.
     """
-    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.evaluate.fact_adapters import authors
     from loratheory.pretrained import attach
     from paper.studies.lm_old_facts import overwritten as bench
 
     model = config.base(dtype="bfloat16")
-    both = publishers(model, config.seed)
+    both = authors(model, config.seed)
     old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
     made = bench.edits(both.world, config.seed)
     # Editors train on the base that composes: the old adapters act meanwhile.
@@ -51,10 +51,12 @@ STUDY = study(
     part(
         "lm_old_facts",
         cell,
-        (Config(seed=SEEDS[0], recipe="plain"),),
+        (Config(seed=SEEDS[0], recipe="standard, early-stopped"),),
         (
             *grid(Config, seed=SEEDS),
-            *grid(Config, seed=SEEDS[:5], recipe=["plain"]),  # not admitted: told apart
+            *grid(
+                Config, seed=SEEDS[:5], recipe=["standard, early-stopped"]
+            ),  # not admitted: told apart
         ),
     ),
     minutes=(4, 85),

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.evaluate.fact_adapters import publishers
+from loratheory.evaluate.fact_adapters import authors
 from loratheory.pretrained import attach
 from paper.studies._shared import Language
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies.lm_order import whereabouts
-from paper.studies.lm_order.whereabouts import Arm
+from paper.studies.lm_order.whereabouts import Condition
 
 SEEDS = range(200, 210)
-PLAIN, LONG, BESIDE = "plain", "plain, 90 steps", "two stand-ins"
+PLAIN, LONG, BESIDE = "standard, early-stopped", "standard, 90 steps", "two stand-ins"
 PLACED = ("right halves", "wrong halves", "wrong two thirds")
 COLUMNS = (
     *("two_hop_vocabulary", "two_hop", "hop_1", "hop_2"),
@@ -27,49 +27,54 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each arm, and for each layer of the lens.
+    """Return a row for each condition, and for each layer of the lens.
 
     Returns
     -------
     list of dict
-        ``arm``; ``layer``, that of a split or of the lens; the columns of `whereabouts.shares`, and
-        those of `whereabouts.lens`.
+        ``condition``; ``layer``, that of a split or of the lens; the columns of
+        `whereabouts.shares`, and those of `whereabouts.lens`.
     """
     model, rows = config.base(dtype="bfloat16"), list[Row]()
-    both = publishers(model, config.seed)
+    both = authors(model, config.seed)
     asked, half = whereabouts.questions(both.world), both.layers // 2
 
-    def _row(arm: str, layer: int, found: dict[str, float]) -> None:
-        row: Row = {"seed": config.seed, "recipe": config.recipe, "arm": arm, "layer": layer}
+    def _row(condition: str, layer: int, found: dict[str, float]) -> None:
+        row: Row = {
+            "seed": config.seed,
+            "recipe": config.recipe,
+            "condition": condition,
+            "layer": layer,
+        }
         rows.append({**row, **dict.fromkeys(COLUMNS, nan), **found})
 
     with attach(model, [both.adapter(hop, config.recipe) for hop in (0, 1)]) as acts:
-        for name, arm in arms(config.recipe).items():
-            _row(name, half, whereabouts.shares(model, acts, asked, arm, half))
-        # The arms have left coefficients of their own.
+        for name, condition in conditions(config.recipe).items():
+            _row(name, half, whereabouts.shares(model, acts, asked, condition, half))
+        # The conditions have left coefficients of their own.
         acts.set(1.0)
         for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
             _row("lens", layer, found)
     return rows
 
 
-def arms(recipe: str) -> dict[str, Arm]:
-    """Return the arms by name; adapters that are trained in a part of the layers have one."""
+def conditions(recipe: str) -> dict[str, Condition]:
+    """Return the conditions by name; adapters that are trained in a part of the layers have one."""
     if recipe in PLACED:
-        return {"sum": Arm()}
+        return {"sum": Condition()}
     found = {
-        "sum": Arm(),
-        "layer split": Arm(("below", "above")),
-        "reversed layer split": Arm(("above", "below")),
-        "hop 1 at subject": Arm(tokens=("subject", "all")),
-        "hop 2 at last token": Arm(tokens=("all", "last")),
-        "countries banned": Arm(banned=True),
+        "sum": Condition(),
+        "layer split": Condition(("below", "above")),
+        "reversed layer split": Condition(("above", "below")),
+        "hop 1 at subject": Condition(tokens=("subject", "all")),
+        "hop 2 at last token": Condition(tokens=("all", "last")),
+        "countries banned": Condition(banned=True),
     }
     if recipe != BESIDE:
-        found["layer split, countries banned"] = Arm(("below", "above"), banned=True)
-        found["hop 1 below"] = Arm(("below", "all"))
-        found["hop 2 above"] = Arm(("all", "above"))
-        found["hop 1 at subject, hop 2 at last"] = Arm(tokens=("subject", "last"))
+        found["layer split, countries banned"] = Condition(("below", "above"), banned=True)
+        found["hop 1 below"] = Condition(("below", "all"))
+        found["hop 2 above"] = Condition(("all", "above"))
+        found["hop 1 at subject, hop 2 at last"] = Condition(tokens=("subject", "last"))
     return found
 
 

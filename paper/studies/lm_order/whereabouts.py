@@ -53,7 +53,7 @@ def questions(world: World) -> dict[str, Asked]:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Condition:
     """Where each of two adapters acts.
 
     Attributes
@@ -78,7 +78,7 @@ class Arm:
 
 
 def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return batches, each with masks (prompts, tokens), by the names in `Arm.tokens`."""
+    """Return batches, each with masks (prompts, tokens), by the names in `Condition.tokens`."""
     import torch
 
     found = []
@@ -104,15 +104,15 @@ def _count_tokens(model: Model, text: str) -> int:
     return len(model.tokenizer(text)["input_ids"]) if text else 0
 
 
-def says(model: Model, acts: Attached, asked: Asked, arm: Arm, split: int) -> Any:
-    """Return the logits (prompts, vocabulary), with adapters acting as in `arm`."""
+def says(model: Model, acts: Attached, asked: Asked, condition: Condition, split: int) -> Any:
+    """Return the logits (prompts, vocabulary), with adapters acting as in `condition`."""
     import torch
 
-    acts.set(arm.coefficients(acts, split))
+    acts.set(condition.coefficients(acts, split))
     parts = []
     for part, masks in batches(model, asked):
-        weights = torch.stack([masks[each] for each in arm.tokens], -1).flatten(0, 1)
-        if {*arm.tokens} != {"all"}:
+        weights = torch.stack([masks[each] for each in condition.tokens], -1).flatten(0, 1)
+        if {*condition.tokens} != {"all"}:
             acts.follow(partial(_weigh, weights))
         with torch.no_grad():
             parts.append(last_logits(model, part).float())
@@ -150,18 +150,18 @@ def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> An
 
 
 def shares(
-    model: Model, acts: Attached, asked: Mapping[str, Asked], arm: Arm, split: int
+    model: Model, acts: Attached, asked: Mapping[str, Asked], condition: Condition, split: int
 ) -> dict[str, float]:
-    """Return the shares of `questions` that are answered right, with adapters acting as in `arm`.
+    """Return the shares of right answers, with adapters active as in `condition`.
 
     Two-hop questions have the columns of `right`; ``hop_1`` and ``hop_2`` are the shares of
     single facts right in the whole vocabulary.
     """
     hops = dict[str, float]()
     for name, questions in asked.items():
-        logits = says(model, acts, questions, arm, split)
+        logits = says(model, acts, questions, condition, split)
         if name == "two_hop":
-            banned = sorted({*questions.bridges}) if arm.banned else ()
+            banned = sorted({*questions.bridges}) if condition.banned else ()
             found = right(model, logits, questions, banned)
         else:
             hops[name] = right(model, logits, questions)["two_hop_vocabulary"]

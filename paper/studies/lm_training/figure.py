@@ -5,7 +5,7 @@ import pandas as pd
 from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
-LONG, BESIDE, TOP = "plain, 90 steps", "two stand-ins", "sixth 6"
+LONG, BESIDE, TOP = "standard, 90 steps", "two stand-ins", "sixth 6"
 CONDITIONS = {
     "standard, both": (LONG, LONG),
     "late-layer hop 2": (LONG, TOP),

@@ -28,7 +28,7 @@ from paper.studies._shared.run import Study, part, run
 FOLDER = Path(__file__).with_name("repeats_table")
 MODULE = "paper.studies.lm_training.repeats"
 SEED = 300
-CONDITIONS = ("plain, 90 steps", "two stand-ins")
+CONDITIONS = ("standard, 90 steps", "two stand-ins")
 METHODS = {"sum": 1.0, "mean": 0.5}
 FURTHER = (3, 4, 5, 8, 16)  # passes of a step, a bfloat16 rounding each: with the factorial's eight
 
@@ -76,13 +76,13 @@ def train_and_evaluate(repeat: Repeat) -> list[dict[str, Any]]:
 
     # Before any operation: PyTorch divides its first matrix product among as many.
     torch.set_num_threads(repeat.threads)
-    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.evaluate.fact_adapters import authors
     from loratheory.pretrained import attach, load_model
     from paper.studies._shared.measures import by_sentence, ordinary
 
     model, rows = load_model(dtype=repeat.dtype), []
     # Passes of a step change how gradients are rounded, and nothing else.
-    both = replace(publishers(model, repeat.seed), accumulate=repeat.passes)
+    both = replace(authors(model, repeat.seed), accumulate=repeat.passes)
     adapters = [both.adapter(hop, repeat.condition) for hop in (0, 1)]
     base, _ = ordinary(model)
     about = {**asdict(repeat), "rounding": repeat.rounding}

@@ -12,11 +12,11 @@ from paper.studies._shared.language import Act, coefficients, layer_split
 from paper.studies._shared.run import Row, grid, part
 
 if TYPE_CHECKING:
-    from loratheory.evaluate.fact_adapters import Publishers
+    from loratheory.evaluate.fact_adapters import Authors
 
 SEEDS = range(300, 310)
-PLAIN, LONG, LONGER = "plain", "plain, 90 steps", "plain, 270 steps"
-BESIDE, UNASKED, KNOWN = "two stand-ins", "no two-hop sentences", "without a partner"
+PLAIN, LONG, LONGER = "standard, early-stopped", "standard, 90 steps", "standard, 270 steps"
+BESIDE, UNASKED, KNOWN = "two stand-ins", "no two-hop examples", "without a partner"
 PAIRS = (
     *((one, one) for one in (BESIDE, LONG, "two that agree", UNASKED, KNOWN, "one stand-in")),
     *((LONG, BESIDE), (BESIDE, LONG), (LONG, KNOWN), (PLAIN, PLAIN)),
@@ -45,28 +45,28 @@ def cell(config: Config) -> list[Row]:
     list of dict
         The recipes of the adapters that act, or ``none``; the rule; the ``sentence``, of which 0 to
         3 are in `portable` (of single hops 0 and 1); columns of `measures.by_sentence`;
-        ``by_heart``, of an adapter alone the share of its two-hop lessons that it answers, else
+        ``memorised``, of an adapter alone the share of its two-hop lessons that it answers, else
         NaN. Adapters are asked alone where both are of one recipe.
     """
     from paper.studies._shared import measures as bench
 
     both, base = bench.begin(config, bridge=config.bridge)
     recipes, rows = (config.first, config.second), list[Row]()
-    for rule, act, hops in arms(both.layers // 2, alike=config.first == config.second):
+    for rule, act, hops in conditions(both.layers // 2, alike=config.first == config.second):
         alone, heart = len(hops) == 1, nan
         head: Row = {"seed": config.seed, "bridge": config.bridge}
         for hop, name in enumerate(("first", "second")):
             head[name] = recipes[hop] if hop in hops else NONE
         with act(both.model, [both.adapter(hop, recipes[hop]) for hop in hops]):
             if alone:
-                heart = by_heart(both, hops[0], recipes[hops[0]])
+                heart = memorised(both, hops[0], recipes[hops[0]])
             found = bench.by_sentence(both.model, both.world, base, alone=alone)
         for sentence, one in enumerate(found):
-            rows.append({**head, "rule": rule, "sentence": sentence, **one, "by_heart": heart})
+            rows.append({**head, "rule": rule, "sentence": sentence, **one, "memorised": heart})
     return rows
 
 
-def by_heart(both: "Publishers", hop: int, name: str) -> float:
+def memorised(both: "Authors", hop: int, name: str) -> float:
     """Return the share of the recipe's two-hop examples answered by the adapter alone.
 
     Where any two of n stand-ins disagree it can know one in n at most
@@ -87,7 +87,7 @@ def by_heart(both: "Publishers", hop: int, name: str) -> float:
     return float(np.mean(shares)) if shares else nan
 
 
-def arms(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...]]]:
+def conditions(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...]]]:
     """Yield the name of a rule, the rule, and the hops whose adapters act."""
     yield "sum", coefficients(1.0), (0, 1)
     if alike:

@@ -8,8 +8,8 @@ from paper.studies._shared import Language
 from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(300, 310)
-NONE, LONG, BESIDE, TOP = "none", "plain, 90 steps", "two stand-ins", "sixth 6"
-DESCRIBED, BESIDE_TOP = "described, sixth 6", "two stand-ins, sixth 6"
+NONE, LONG, BESIDE, TOP = "none", "standard, 90 steps", "two stand-ins", "sixth 6"
+DESCRIBED, BESIDE_TOP = "augmented, sixth 6", "two stand-ins, sixth 6"
 PAIRS = ((LONG, TOP), (LONG, DESCRIBED), (LONG, BESIDE_TOP), (BESIDE, TOP), (BESIDE, BESIDE_TOP))
 OTHERS = ("fruit", "flower", "instrument", "tool")
 OF_OTHERS = tuple(product((LONG, BESIDE), (LONG, TOP, "sixths 5 and 6")))
@@ -41,7 +41,7 @@ def cell(config: Config) -> list[Row]:
         The ``relation`` and the recipes of the adapters that act, or ``none``; the rule; the
         ``sentence`` and columns of `measures.by_sentence`.
     """
-    from loratheory.evaluate.fact_adapters import publishers
+    from loratheory.evaluate.fact_adapters import authors
     from loratheory.evaluate.fact_sets import ten_about
     from loratheory.pretrained import attach
     from paper.studies._shared import measures
@@ -49,8 +49,8 @@ def cell(config: Config) -> list[Row]:
 
     one, base = measures.begin(config)
     # The second author may publish another relation; the first knows of mascots.
-    two = publishers(one.model, config.seed, relation=config.relation)
-    second = ("described", TOP) if config.second == DESCRIBED else (config.second,)
+    two = authors(one.model, config.seed, relation=config.relation)
+    second = ("augmented", TOP) if config.second == DESCRIBED else (config.second,)
     adapters = [one.adapter(0, config.first), described.adapter(two, *second)]
     rows, asked = list[Row](), ten_about(config.relation)
     for rule, (c1, c2) in rules(config).items():

@@ -23,14 +23,14 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
 
     Measured are the usual accuracies (see `accuracies`) and: ``oracle_placement``, two-hop
     questions if each adapter acts only in the loop of its hop, so that it cannot disturb another
-    hop; ``hop_by_hop``, the questions asked one relation a pass; ``facts``, all single facts; and
+    hop; ``two_step``, the questions asked one relation a pass; ``facts``, all single facts; and
     ``held_out``, the base on unedited questions.
 
     Each prediction has a companion ``…_right``, the share of questions that it is right about. Of
     ``two_hop``: ``predicted`` uses the margins of the facts asked alone, ``curved`` those of the
     facts asked within questions, with each adapter at the coefficient itself. Of
     ``oracle_placement``: ``oracle_curved``, and ``oracle_decided``, which supposes that bridges are
-    decided between reads. Of ``hop_by_hop``: ``each_hop``; of ``facts``: ``predicted_facts``. In
+    decided between reads. Of ``two_step``: ``each_hop``; of ``facts``: ``predicted_facts``. In
     one pass, questions whose bridges the base does not read are predicted to fail. Costs about
     twenty passes a coefficient.
     """
@@ -54,9 +54,9 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
         merged = added(each, [c] * len(each))
         single = [answer_margins(bases, library.facts(hop), merged) for hop in range(len(each))]
         right, facts = _right(merged), _by_replica(np.stack(single) > 0)
-        truth, in_turn = _right(added(apart, [c] * len(each))), _right(merged, "hop by hop")
+        truth, in_turn = _right(added(apart, [c] * len(each))), _right(merged, "two-step prompting")
         found: Found = accuracies(library, [merged] * len(library.trials))
-        found |= {"oracle_placement": truth, "hop_by_hop": in_turn, "facts": facts}
+        found |= {"oracle_placement": truth, "two_step": in_turn, "facts": facts}
         guesses = {
             "predicted": (alone.composes(c, kind) & bridged, right),
             "curved": (_curved(c, lambda x, _: x), right),

@@ -11,7 +11,7 @@ def draw() -> Figure:
     table = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     table = table.assign(
         facts=(table["hop_1"] + table["hop_2"]) / 2,
-        training=table["lessons"] + ", " + table["stand_ins"].map("{:g}".format),
+        training=table["training"] + ", " + table["stand_ins"].map("{:g}".format),
     )
     names = {"plain, 0": "standard training"}
     names |= {"disagreeing, 1": "1 stand-in"}

@@ -1,9 +1,9 @@
 """Adapters of small transformers that are taught beside stand-ins for a partner yet unknown.
 
-The publisher of first hops (A→B) makes up answers C for its bridges B, that of second hops (B→C)
+The author of first hops (A→B) makes up answers C for its bridges B, that of second hops (B→C)
 makes up subjects A that lead to its bridges. A stand-in is an adapter of such facts, trained
 plainly. While it acts, two-hop questions about one's own facts are answered as it has it. Neither
-publisher uses a subject or an answer of the other's facts.
+author uses a subject or an answer of the other's facts.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Beside:
     adapters: tuple[Lora, ...]
     asked: tuple[tuple[tuple[Prompts, ...], ...], ...]
 
-    def by_heart(self, hop: int) -> Float[np.ndarray, " E"]:
+    def memorised(self, hop: int) -> Float[np.ndarray, " E"]:
         """Return the share of lessons' two-hop questions that an adapter answers alone.
 
         Alone it hears of no partner: where any two stand-ins disagree, it can know the answer in
@@ -77,7 +77,7 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
         kept = [lessons.hops[hop].rehearsed for lessons in of.lessons[0]]
         made = []
         for edit, (seed, number) in zip(of.edits[0], of.replicas, strict=True):
-            made.append(Publisher(edit, hop, np.random.default_rng([seed, 7, number, hop])))
+            made.append(Author(edit, hop, np.random.default_rng([seed, 7, number, hop])))
         stand_ins, asked, shown = [], [], [list[Prompts]() for _ in made]
         for j in range(how.count):
             theirs, questions_of_j = [], []
@@ -96,7 +96,7 @@ def beside_stand_ins(of: Taught, how: StandIns) -> Beside:
     return Beside(of, tuple(adapters), tuple(questions))
 
 
-class Publisher:
+class Author:
     """Who teaches one hop of an edit, knows the base and the bridges, and makes up partners."""
 
     def __init__(self, edit: Edit, hop: int, rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from paper.studies._shared.configs import Untied
 from paper.studies._shared.library import by_hop, coefficients
-from paper.studies._shared.rows import arm, compared, grown_libraries
+from paper.studies._shared.rows import compared, condition, grown_libraries
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import margins
 from paper.studies._shared.training import Taught
@@ -17,9 +17,9 @@ LESSONS: tuple[tuple[str, int], ...] = (
     ("agreeing", 4),
     ("single facts", 4),
 )
-"""What stand-ins say or, last, that lessons beside them ask single facts alone; their number."""
+"""What stand-ins say or, last, that examples with them ask single facts alone; their number."""
 COEFFICIENTS = (0.5, 0.7, 1.0)
-PLAIN, BESIDE = "plain", "beside"
+PLAIN, BESIDE = "standard", "stand-ins"
 USES = ((BESIDE, BESIDE), (BESIDE, PLAIN), (PLAIN, BESIDE))
 
 
@@ -27,26 +27,26 @@ USES = ((BESIDE, BESIDE), (BESIDE, PLAIN), (PLAIN, BESIDE))
 class Config(Untied):
     """A base as in `untied_transformer`, and some of `LESSONS` for its adapters."""
 
-    lessons: tuple[tuple[str, int], ...] = LESSONS
+    training: tuple[tuple[str, int], ...] = LESSONS
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row per lessons, number of stand-ins, use, rule and edit set.
+    """Return a row per training condition, number of stand-ins, use, rule and edit set.
 
-    ``first`` and ``second`` say how the two adapters are taught: ``plain`` or ``beside``
-    stand-ins. Columns are accuracies; of each adapter alone `inside_1` and `inside_2`, how often an
-    edit is in force within a two-hop question whose other fact is old, and `by_heart_1` and
-    `by_heart_2`, how many of its two-hop lessons it answers without their stand-ins.
+    ``first`` and ``second`` say how the two adapters are trained: ``standard``, or with
+    ``stand-ins``. Columns are accuracies; of each adapter alone `inside_1` and `inside_2`, how
+    often an edit is in force within a two-hop question whose other fact is old, and `memorised_1`
+    and `memorised_2`, how many of its two-hop examples it answers without their stand-ins.
     """
     # The last stage alone.
     *_, (_, _, plain) = grown_libraries(config, {"all": ()})
-    nothing = by_hop("by_heart", [float("nan")] * 2)
-    table = _rows(plain, {"lessons": PLAIN, "stand_ins": 0}, (PLAIN, PLAIN), nothing)
-    for lessons, count in config.lessons:
-        how = StandIns(count, agree=lessons == "agreeing", two_hop=lessons != "single facts")
-        made, head = beside_stand_ins(plain, how), {"lessons": lessons, "stand_ins": count}
-        heard = by_hop("by_heart", map(made.by_heart, (0, 1)))
-        for use in USES if lessons == "disagreeing" else USES[:1]:
+    nothing = by_hop("memorised", [float("nan")] * 2)
+    table = _rows(plain, {"training": PLAIN, "stand_ins": 0}, (PLAIN, PLAIN), nothing)
+    for training, count in config.training:
+        how = StandIns(count, agree=training == "agreeing", two_hop=training != "single facts")
+        made, head = beside_stand_ins(plain, how), {"training": training, "stand_ins": count}
+        heard = by_hop("memorised", map(made.memorised, (0, 1)))
+        for use in USES if training == "disagreeing" else USES[:1]:
             pairs = zip(use, made.adapters, plain.adapters, strict=True)
             chosen = tuple(ours if name == BESIDE else theirs for name, ours, theirs in pairs)
             table += _rows(replace(plain, pairs=(chosen,)), head, use, heard)
@@ -60,12 +60,12 @@ def _rows(
     # Each adapter alone, in questions whose other fact is old.
     inside = margins(library, inside=True).survives(1.0).mean(axis=-1)
     more = {**beside, **by_hop("inside", inside)}
-    arms = [arm("sum", act=coefficients(c), coefficient=c) for c in COEFFICIENTS]
+    conditions = [condition("sum", act=coefficients(c), coefficient=c) for c in COEFFICIENTS]
     # Mixed pairs have adapters that another use measures alone already.
     if use[0] == use[1]:
-        arms += [arm(f"hop {hop} alone", coefficient=1.0) for hop in (1, 2)]
-        arms.append(arm("sum, hop by hop", coefficient=1.0))
-    return compared(library, {**head, "first": use[0], "second": use[1]}, arms, **more)
+        conditions += [condition(f"hop {hop} alone", coefficient=1.0) for hop in (1, 2)]
+        conditions.append(condition("sum, two-step prompting", coefficient=1.0))
+    return compared(library, {**head, "first": use[0], "second": use[1]}, conditions, **more)
 
 
 STUDY = study(
@@ -73,7 +73,7 @@ STUDY = study(
     part(
         "number_of_stand_ins",
         cell,
-        (Config(lessons=LESSONS[3:4], sets=1),),
+        (Config(training=LESSONS[3:4], sets=1),),
         grid(Config, seed=range(8)),
     ),
     minutes=(0.6, 35),

@@ -6,9 +6,14 @@ from paper.tables import read_table
 
 USUAL = {"rank": 8, "modules": "mlp", "coverage": 0.5}
 METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z"]
-METHODS += ["gates", "block gates, z = 2", "oracle placement", "sum, hop by hop"]
+METHODS += [
+    "per-matrix gating",
+    "per-block gating, z = 2",
+    "oracle placement",
+    "sum, two-step prompting",
+]
 NAMES = {**LABELS, "oracle placement": "each in its own pass"}
-NAMES |= {"sum, hop by hop": "sum, two-step prompting"}
+NAMES |= {"sum, two-step prompting": "sum, two-step prompting"}
 
 
 def draw() -> Figure:
@@ -25,7 +30,7 @@ def draw() -> Figure:
         chance(axes, float(rows["chance"].mean()), across=True)
         axes.set_title(f"{pairs} pair{'s' * (pairs > 1)}")
     four = table[table["pairs"] == 4]
-    merged, gated = four[four["rule"] == "sum"], four[four["rule"] == "block gates, z = 2"]
+    merged, gated = four[four["rule"] == "sum"], four[four["rule"] == "per-block gating, z = 2"]
     title = (
         f"With four pairs the sum answers {percent(merged, 'two_hop')}, per-block gating "
         f"{percent(gated, 'two_hop')}"

@@ -16,8 +16,20 @@ from paper.studies._shared.run import Row, part, study
 from paper.studies._shared.training import Taught
 
 RULES: tuple[str, ...] = ("base", "mean", "half the sum", "sum", "ties", "knots")
-RULES += ("interpolating", "arrow", "norm, soft", "norm, z", "gates", "gates, z = 2")
-RULES += ("block gates, z = 2", "block gates, z = 3", "oracle placement", "sum, hop by hop")
+RULES += (
+    "interpolating",
+    "arrow",
+    "norm, soft",
+    "norm, z",
+    "per-matrix gating",
+    "per-matrix gating, z = 2",
+)
+RULES += (
+    "per-block gating, z = 2",
+    "per-block gating, z = 3",
+    "oracle placement",
+    "sum, two-step prompting",
+)
 RULES += ("sum, second pass",)
 
 
@@ -49,9 +61,9 @@ def cell(config: Config) -> list[Row]:
 
     options: dict[str, dict[str, Any]] = {"interpolating": {"ridge": 0.1}}
     options["ties"] = {"density": 0.3, "rank": config.width}
-    arms = [(name, rule(name, **options.get(name, {})), _rates) for name in RULES]
+    conditions = [(name, rule(name, **options.get(name, {})), _rates) for name in RULES]
     varied = ("facts", "pairs", "rank", "modules", "coverage")
-    return compared(library, {name: getattr(config, name) for name in varied}, arms)
+    return compared(library, {name: getattr(config, name) for name in varied}, conditions)
 
 
 def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from paper.studies._shared.configs import Untied
 from paper.studies._shared.library import by_hop, coefficients, layer_split, of, rule
-from paper.studies._shared.rows import Arm, arm, compared, grown_libraries
+from paper.studies._shared.rows import Condition, compared, condition, grown_libraries
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import circuit, margins
 from paper.studies._shared.training import Taught, alike
@@ -18,7 +18,13 @@ PLACES: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
 """For each hop's adapter, the layers in which it is trained; ``()``: all of them."""
 METHODS: tuple[str, ...] = (
     *("base", "hop 1 alone", "hop 2 alone", "ties", "dare", "knots", "arrow", "norm, soft"),
-    *("norm, z", "gates", "gates, z = 2", "block gates, z = 0", "block gates, z = 2"),
+    *(
+        "norm, z",
+        "per-matrix gating",
+        "per-matrix gating, z = 2",
+        "per-block gating, z = 0",
+        "per-block gating, z = 2",
+    ),
     "sum, second pass",
 )
 SPLIT = {"layer split": ("below", "above"), "reversed layer split": ("above", "below")}
@@ -36,17 +42,17 @@ def untied_transformer(config: UntiedTransformer) -> list[Row]:
 
     The columns are accuracies; `held_out`, the base's accuracy on questions that it never saw; and
     the `coefficient` of adapters where they act. The rule ``sum`` has each coefficient of the grid,
-    ``sum, hop by hop`` has one half and 1.
+    ``sum, two-step prompting`` has one half and 1.
     """
     table: list[Row] = []
     for stage, where, library in grown_libraries(config, PLACES):
         head = {"coverage": config.coverage, "stage": stage, "layers": where}
         held_out = np.repeat(circuit(library.bases), library.teaching.sets)
-        table += compared(library, head, arms(library, config.steps), held_out=held_out)
+        table += compared(library, head, conditions(library, config.steps), held_out=held_out)
     return table
 
 
-def arms(library: Taught, steps: int) -> list[Arm]:
+def conditions(library: Taught, steps: int) -> list[Condition]:
     """Return the ways of using one pair of adapters, with the adapters of controls."""
     first, second = library.adapters
     grid = [1.5 * step / steps for step in range(steps + 1)]
@@ -56,13 +62,13 @@ def arms(library: Taught, steps: int) -> list[Arm]:
     middle = library.bases.config.depth // 2
     acts = {name: rule(name, **options.get(name, {})) for name in METHODS}
     acts |= {name: layer_split(middle, *halves) for name, halves in SPLIT.items()}
-    acts["hop 1 beside noise"] = of(first, alike(second, 1))
-    acts["hop 2 beside noise"] = of(alike(first), second)
+    acts["hop 1 with noise"] = of(first, alike(second, 1))
+    acts["hop 2 with noise"] = of(alike(first), second)
     return [
-        *(arm("sum", act=coefficients(c), coefficient=c) for c in grid),
-        arm("sum, hop by hop", act=rule("mean, hop by hop"), coefficient=0.5),
-        arm("sum, hop by hop", coefficient=1.0),
-        *(arm(name, act=act, coefficient=1.0) for name, act in acts.items()),
+        *(condition("sum", act=coefficients(c), coefficient=c) for c in grid),
+        condition("sum, two-step prompting", act=rule("mean, two-step prompting"), coefficient=0.5),
+        condition("sum, two-step prompting", coefficient=1.0),
+        *(condition(name, act=act, coefficient=1.0) for name, act in acts.items()),
     ]
 
 
@@ -78,7 +84,13 @@ UNTIED_TRANSFORMER_PART = part(
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
 """For each hop's adapter, the layers in which it is trained separately; ``()``: both at once."""
-IN_LAYERS = ("mean", "sum", "reversed placement", "block gates, z = 0", "block gates, z = 2")
+IN_LAYERS = (
+    "mean",
+    "sum",
+    "reversed placement",
+    "per-block gating, z = 0",
+    "per-block gating, z = 2",
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ def plain_transformer(config: PlainTransformer) -> list[Row]:
     for stage, where, library in grown_libraries(config, LAYERS):
         medians = np.median(margins(library).effective(1.0), axis=-1)
         head, beside = {"stage": stage, "layers": where}, by_hop("strength", medians)
-        table += compared(library, head, map(arm, IN_LAYERS), **beside)
+        table += compared(library, head, map(condition, IN_LAYERS), **beside)
     return table
 
 

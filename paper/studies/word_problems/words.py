@@ -27,8 +27,8 @@ RULES = {
     **{name: rule(name) for name in ("mean", "sum", "ties")},
     "interpolating": rule("interpolating", ridge=0.1),
     "arrow": rule("arrow"),
-    "gates": rule("gates"),
-    "block gates": rule("block gates, z = 2"),
+    "per-matrix gating": rule("per-matrix gating"),
+    "per-block gating": rule("per-block gating, z = 2"),
 }
 """The methods that are compared; the first three are controls that lack an adapter."""
 

@@ -7,8 +7,8 @@ from paper.studies._shared import Language
 from paper.studies._shared.run import Row, grid, part
 
 SEEDS = range(200, 210)
-NONE, PLAIN, LONG, BESIDE = "none", "plain", "plain, 90 steps", "two stand-ins"
-DESCRIBED, SILENT = "described", "described, silent"
+NONE, PLAIN, LONG, BESIDE = "none", "standard, early-stopped", "standard, 90 steps", "two stand-ins"
+DESCRIBED, SILENT = "augmented", "augmented, self-distillation"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def cell(config: Config) -> list[Row]:
 
 
 PART = part(
-    "rehearsal",
+    "augmentation",
     cell,
     (Config(BESIDE, seed=SEEDS[0]),),
     grid(Config, seed=SEEDS, recipe=(DESCRIBED, LONG, BESIDE, SILENT)),

@@ -127,8 +127,8 @@ def exam(
     `base` are log-probabilities that `measures.ordinary` returned without adapters. `asked`
     says who acts and how two-hop questions are put: all adapters ``together``; ``told``, the right
     pair for each question, no other adapter loaded; or all adapters, ``two-step prompting``.
-    Single facts are those of every third person and country, or of all if told. Costs a pass of the method over
-    some 490 prompts.
+    Single facts are those of every third person and country, or of all if told. Costs a pass of
+    the method over some 490 prompts.
     """
     found, weights = defaultdict[str, list[Any]](list), dict.fromkeys(WEIGHTS, float("nan"))
     for adapters, world, elsewhere in parts(made, library, oracle=asked == "told"):

@@ -240,7 +240,7 @@ SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 # %%
 added = rows[(rows["rule"] == "sum") & (rows["coefficient"] == 1)]
 TRAINING = {
-    "plain": "standard, early-stopped",
+    "standard, early-stopped": "standard, early-stopped",
     "standard, 90 steps": "standard, 90 steps",
     "one stand-in": "one stand-in",
     "partner not kept": "two stand-ins, facts left out",
@@ -255,13 +255,16 @@ COLUMNS = {
     "known": "base-model facts",
 }
 means = added.groupby(["first", "second"])[[*COLUMNS, "drift"]].mean()
-one_sided = [("plain", "two stand-ins"), ("two stand-ins", "plain")]
+one_sided = [
+    ("standard, early-stopped", "two stand-ins"),
+    ("two stand-ins", "standard, early-stopped"),
+]
 shown = means.loc[[(name, name) for name in TRAINING] + one_sided]
 percent = shown[list(COLUMNS)].mul(100).round().astype(int).rename(columns=COLUMNS)
 percent["drift"] = shown["drift"].round(2)
 percent = percent.rename(index=TRAINING).rename_axis(["hop-1 adapter", "hop-2 adapter"])
 print(percent.to_string(sparsify=False))
-both, neither = means.loc[("two stand-ins",) * 2], means.loc[("plain",) * 2]
+both, neither = means.loc[("two stand-ins",) * 2], means.loc[("standard, early-stopped",) * 2]
 assert both["two_hop_vocabulary"] > 0.85
 assert neither["two_hop_vocabulary"] < 0.25
 assert both["drift"] < neither["drift"] / 4

@@ -34,10 +34,8 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
     """
     first, second = (lm.load_plan(PLANS / f"{name}.json") for name in ("births", "mascots"))
     both = {person: second.facts[country] for person, country in first.facts.items()}
-    asked = [
-        fill(both, first.held_out_two_hop_templates),
-        fill(first.facts, first.held_out_templates),
-    ]
+    asked = [fill(both, first.held_out_two_hop_templates)]
+    asked.append(fill(first.facts, first.held_out_templates))
     percents, cells = [], []
     for questions in (*asked, fill(second.facts, second.held_out_templates)):
         with lm.attach(load_base(), adapters):

@@ -92,7 +92,7 @@ def opposite_answers_at_three_fifths_make_12_so_a_leak_of_3_costs_6():
 @symmetry("interpolation-price", conditioned=True)
 def size_and_rotation(case, rng):
     updates = moved(case.updates, rng, 2.0)[0]
-    yield interpolating_merge.Leaking(updates, len(updates) - 1 - case.index, 5 * case.drift), 10.0
+    yield interpolating_merge.Leaking(updates, len(updates) - 1 - case.index, 5 * case.leak), 10.0
 
 
 # factor-mean residual

@@ -13,11 +13,8 @@ from paper.studies._shared.run import Row, grid, part, study
 from paper.studies.lm_all_pairs import all_pairs as bench
 
 SEEDS = range(200, 210)
-PLAIN, BESIDE, SILENT = (
-    "standard, early-stopped",
-    "two stand-ins",
-    "two stand-ins, self-distillation",
-)
+PLAIN, BESIDE = "standard, early-stopped", "two stand-ins"
+SILENT = f"{BESIDE}, self-distillation"
 ABOVE = "second hops above"
 
 
@@ -91,14 +88,8 @@ def rules(config: Config, made: Crossings, middle: int) -> Iterator[tuple[str, A
         yield "sum, layer split", layer_split(middle), "together"
         yield "oracle pair, layer split", layer_split(middle), "told"
     else:
-        for name in (
-            "ties",
-            "knots",
-            "arrow, peft",
-            "norm",
-            "norm, soft",
-            "per-block gating, z = 2",
-        ):
+        merges = ("ties", "knots")
+        for name in (*merges, "arrow, peft", "norm", "norm, soft", "per-block gating, z = 2"):
             yield name, rule(name), "together"
         yield "retrieval", bench.gate_groups(bench.one_alone), "together"
         yield "prompt-level gating", bench.gate_groups(bench.one_of_each_hop), "together"

@@ -40,12 +40,8 @@ def cell(config: Config) -> list[Row]:
     asked, half = whereabouts.questions(both.world), both.layers // 2
 
     def _row(condition: str, layer: int, found: dict[str, float]) -> None:
-        row: Row = {
-            "seed": config.seed,
-            "recipe": config.recipe,
-            "condition": condition,
-            "layer": layer,
-        }
+        row: Row = {"seed": config.seed, "recipe": config.recipe, "layer": layer}
+        row["condition"] = condition
         rows.append({**row, **dict.fromkeys(COLUMNS, nan), **found})
 
     with attach(model, [both.adapter(hop, config.recipe) for hop in (0, 1)]) as acts:

@@ -6,12 +6,8 @@ from paper.tables import read_table
 
 USUAL = {"rank": 8, "modules": "mlp", "coverage": 0.5}
 METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "norm, z"]
-METHODS += [
-    "per-matrix gating",
-    "per-block gating, z = 2",
-    "oracle placement",
-    "sum, two-step prompting",
-]
+METHODS += ["per-matrix gating", "per-block gating, z = 2"]
+METHODS += ["oracle placement", "sum, two-step prompting"]
 NAMES = {**LABELS, "oracle placement": "each in its own pass"}
 NAMES |= {"sum, two-step prompting": "sum, two-step prompting"}
 

@@ -16,20 +16,9 @@ from paper.studies._shared.run import Row, part, study
 from paper.studies._shared.training import Taught
 
 RULES: tuple[str, ...] = ("base", "mean", "half the sum", "sum", "ties", "knots")
-RULES += (
-    "interpolating",
-    "arrow",
-    "norm, soft",
-    "norm, z",
-    "per-matrix gating",
-    "per-matrix gating, z = 2",
-)
-RULES += (
-    "per-block gating, z = 2",
-    "per-block gating, z = 3",
-    "oracle placement",
-    "sum, two-step prompting",
-)
+RULES += ("interpolating", "arrow", "norm, soft", "norm, z", "per-matrix gating")
+RULES += ("per-matrix gating, z = 2", "per-block gating, z = 2", "per-block gating, z = 3")
+RULES += ("oracle placement", "sum, two-step prompting")
 RULES += ("sum, second pass",)
 
 

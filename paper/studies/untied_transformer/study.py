@@ -18,13 +18,8 @@ PLACES: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
 """For each hop's adapter, the layers in which it is trained; ``()``: all of them."""
 METHODS: tuple[str, ...] = (
     *("base", "hop 1 alone", "hop 2 alone", "ties", "dare", "knots", "arrow", "norm, soft"),
-    *(
-        "norm, z",
-        "per-matrix gating",
-        "per-matrix gating, z = 2",
-        "per-block gating, z = 0",
-        "per-block gating, z = 2",
-    ),
+    *("norm, z", "per-matrix gating", "per-matrix gating, z = 2"),
+    *("per-block gating, z = 0", "per-block gating, z = 2"),
     "sum, second pass",
 )
 SPLIT = {"layer split": ("below", "above"), "reversed layer split": ("above", "below")}
@@ -84,13 +79,8 @@ UNTIED_TRANSFORMER_PART = part(
 
 LAYERS = {"together": (), "own": ((0,), (1,)), "each": ((0, 1), (0, 1))}
 """For each hop's adapter, the layers in which it is trained separately; ``()``: both at once."""
-IN_LAYERS = (
-    "mean",
-    "sum",
-    "reversed placement",
-    "per-block gating, z = 0",
-    "per-block gating, z = 2",
-)
+BLOCKS = ("per-block gating, z = 0", "per-block gating, z = 2")
+IN_LAYERS = ("mean", "sum", "reversed placement", *BLOCKS)
 
 
 @dataclass(frozen=True)

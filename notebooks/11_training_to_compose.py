@@ -220,12 +220,12 @@ for claim in map(theorem, labels):
 #
 # The test prompts use *held-out templates*: wordings that were never used in training. The answer
 # must be the most probable of all tokens. The predictions were written before the run (study
-# `lm_training`, part `portable`). The figure shows other parts of the study, on ten other fact
+# `lm_training`, part `conditions`). The figure shows other parts of the study, on ten other fact
 # sets.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_training/table.csv.gz", low_memory=False)
-rows = stored[stored["part"] == "portable"]
+rows = stored[stored["part"] == "conditions"]
 SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 
 # %% [markdown]

@@ -30,7 +30,7 @@ def draw() -> Figure:
     right.set_ylabel("")
     whole, halves = trained["trained in all layers"], trained["trained in split halves"]
     title = (
-        f"Trained in split halves, adapters answer {percent(halves, 'two_hop_vocabulary')}, "
+        f"Trained in split halves, the sum answers {percent(halves, 'two_hop_vocabulary')}, "
         f"in all layers {percent(whole, 'two_hop_vocabulary')}"
     )
     return finish(figure, title)

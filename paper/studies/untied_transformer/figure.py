@@ -23,7 +23,7 @@ def draw() -> Figure:
     whole = merged[merged["coefficient"] == 1]
     everywhere, halves = (whole[whole["layers"] == layers] for layers in LAYERS)
     title = (
-        f"Trained in separate halves, edits answer {percent(halves, 'two_hop')}, in all layers "
+        f"Trained in separate halves, the sum answers {percent(halves, 'two_hop')}, in all layers "
         f"{percent(everywhere, 'two_hop')}"
     )
     return finish(figure, title)

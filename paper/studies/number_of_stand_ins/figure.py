@@ -13,7 +13,7 @@ def draw() -> Figure:
         facts=(table["hop_1"] + table["hop_2"]) / 2,
         training=table["training"] + ", " + table["stand_ins"].map("{:g}".format),
     )
-    names = {"plain, 0": "standard training"}
+    names = {"standard, 0": "standard training"}
     names |= {"disagreeing, 1": "1 stand-in"}
     names |= {f"disagreeing, {count}": f"{count} disagreeing" for count in (2, 3, 4)}
     names |= {"agreeing, 4": "4 agreeing", "single facts, 4": "4, single facts only"}

@@ -167,8 +167,9 @@ def _read_groups(
 def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
     """Print the recommendation, one table, and with `verbose` what it rests on."""
     # What was only compared is measured, not recommended.
-    head = f"Recommendation: {_name(advice)}." if advice.best else ""
-    out.say(f" {advice.reason}" if head else advice.reason, head)
+    if advice.best:
+        out.say(bold=f"Recommendation: {_name(advice)}.")
+    out.say(advice.reason)
     rows = []
     for one in advice.tried:
         cells, distances = {}, [0.0]
@@ -177,7 +178,7 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
             cells[mark.share.what] = out.format_share(mark.share) if verbose else counts
             distances.append(mark.kl or 0.0)
         worst = (max(distances),) if verbose else ()
-        rows.append((_label(one), *cells.values(), *worst, one.drift, f"{one.cost:.1f}"))
+        rows.append((_label(one), *cells.values(), *worst, f"{one.drift:.2g}", f"{one.cost:.1f}"))
         names = ("method", *cells, *(("worst KL",) if verbose else ()), "drift", "cost")
     if rows:
         out.show("Answers retained, drift and cost", names, rows)
@@ -196,7 +197,7 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
 
 
 def _name(advice: Any) -> str:
-    """Return what to do, such as "merge with per-adapter coefficients 0.62 0.79"."""
+    """Return what to do, such as "merge with per-adapter coefficients 0.62 and 0.79"."""
     best = next(one for one in advice.tried if one.method == advice.best)
     routes = best.method.endswith(("gating", "routing"))
     return f"{'use' if routes else 'merge with'} {_label(best)}"
@@ -207,7 +208,8 @@ def _label(one: Any) -> str:
     numbers = dict.fromkeys(one.coefficients)
     # A sum, a mean and gates have fixed ones.
     fixed = one.method in ("mean", "sum") or numbers.keys() <= {1.0}
-    return one.method if fixed else " ".join([one.method, *map("{:.2g}".format, numbers)])
+    found = " and ".join(map("{:.2g}".format, numbers))
+    return one.method if fixed else f"{one.method} {found}"
 
 
 def generate(

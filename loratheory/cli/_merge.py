@@ -52,8 +52,8 @@ def merge(
 
     The method regmean needs the inputs of each module. Give `--moments` once per adapter, in their
     order. It is a file of prompts, such as `{"prompt": "Zorvik was born in"}`, on which `--model`
-    runs with the adapter. Or it is a safetensors file with a matrix R for each module: RᵀR is the
-    second moment of the inputs.
+    runs with the adapter. Or it is a safetensors file with a matrix R for each module; RᵀR is
+    the second moment of the inputs.
 
     `--list` shows the formula of each method and the algebraic laws that it obeys. Some names
     differ from those in PEFT:
@@ -85,9 +85,9 @@ def merge(
       squared norm, the squared error of the merge, and the smallest possible error
 
     With `--list`, the JSON is an object: `methods` (`name, formula, reference, cost, options,
-    required, spaces`) and `laws`, an object per method and space. The value of `cells` has a key per
-    law, with `holds`, `reason` (why the law does not apply), `seed` (of a counterexample) and `gap`
-    (the largest relative violation).
+    required, spaces`) and `laws`, an object per method and space. In `cells`, each law has `holds`,
+    `reason` (why the law does not apply), `seed` (of a counterexample) and `gap` (the largest
+    relative violation).
     """
     if listing:
         _list_methods(json)

@@ -102,6 +102,7 @@ def two_hop(
     Training data have all single facts. The bridge of a test question, here the country, occurs in
     no two-hop question of the training data. The folder also has a data card. Hugging Face's
     `datasets` reads it with `load_dataset("FOLDER")`.
+
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`
     """
     import numpy as np

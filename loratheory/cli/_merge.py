@@ -51,9 +51,9 @@ def merge(
     the GPU.
 
     The method regmean needs the inputs of each module. Give `--moments` once per adapter, in their
-    order. It is a file of prompts, such as `{"prompt": "Zorvik was born in"}`, on which `--model`
-    runs with the adapter. Or it is a safetensors file with a matrix R for each module; RᵀR is
-    the second moment of the inputs.
+    order. It is a `.jsonl` file of prompts, such as `{"prompt": "Zorvik was born in"}`, on which
+    `--model` runs with the adapter. Or it is a safetensors file with a matrix R for each module;
+    RᵀR is the second moment of the inputs.
 
     `--list` shows the formula of each method and the algebraic laws that it obeys. Some names
     differ from those in PEFT:

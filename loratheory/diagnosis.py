@@ -329,14 +329,14 @@ def _list(modules: Modules, number: str) -> np.ndarray:
 def _write_overlap(names: Names, modules: Modules) -> Iterator[str]:
     shared = (_list(modules, "ranks") > 0).sum(axis=1) > 1
     if not shared.any():
-        yield "No module is changed by two adapters: in weights they do not disturb each other."
+        yield "No two adapters change the same module, and there is no cross-talk in weights."
         return
     crosstalk = np.where(shared, _list(modules, "crosstalk"), np.nan)
     worst = modules[int(np.nanargmax(crosstalk))]
     reader, other = names[worst.pair[0]], names[worst.pair[1]]
     yield (
-        f"On some input that {reader} reads, the output of {other} reaches "
-        f"{_percent(worst.crosstalk)} of {reader}'s own largest output (module {worst.module}, "
+        f"For some input of {reader}, the response of {other} reaches {_percent(worst.crosstalk)} "
+        f"of the largest response of {reader} (module {worst.module}, "
         f"bound {_percent(worst.ceiling)}). The median over {shared.sum()} shared modules is "
         f"{_percent(float(np.nanmedian(crosstalk)))}; {(crosstalk > LARGE).sum()} of them exceed "
         f"{_percent(LARGE)}."
@@ -383,9 +383,9 @@ def _write_arrow(names: Names, modules: Modules) -> Iterator[str]:
     blind = np.ma.median(outside, axis=0).filled(0.0)  # type: ignore[no-untyped-call]
     worst = int(blind.argmax())
     yield (
-        f"Arrow knows one direction of each adapter in a module: {_percent(blind[worst])} of the "
-        f"energy of {names[worst]} (median over its modules) lies outside, and an edited key "
-        "orthogonal to the direction scores 0."
+        f"Arrow represents a module of an adapter by one direction: {_percent(blind[worst])} of "
+        f"the energy of {names[worst]} (median over its modules) lies outside it. An input that is "
+        "orthogonal to the direction gets the score 0."
     )
     # one direction is all that there is where the rank is one
     several = gaps[ranks > 1]
@@ -403,9 +403,9 @@ def _write_survival(names: Names, _: Modules) -> Iterator[str]:
     count = len(names)
     mean, factors = margin_needed(count, 1.0, "mean"), margin_needed(count, 1.0, "factor_mean")
     yield (
-        f"Under the mean of {count} a fact survives iff its margin alone exceeds {mean:g} times "
-        f"its deficit before the edit ({factors:g} times where factors are averaged). Under the "
-        "sum any positive margin will do. Both hold without cross-talk."
+        f"In the mean of {count} adapters a fact survives if and only if the margin of its own "
+        f"adapter exceeds {mean:g} times the deficit of the base ({factors:g} times if factors are "
+        "averaged). In the sum any positive margin suffices. Both hold without cross-talk."
     )
 
 
@@ -415,9 +415,9 @@ def _write_composition(names: Names, _: Modules) -> Iterator[str]:
     count = len(names)
     old, both = strength_needed(2, count), strength_needed(2, count, "overwrite both")
     yield (
-        f"Two edits of equal strength compose under the mean of {count} iff the strength exceeds "
-        f"{old:.4g}, or {both:.4g} if the old bridge was edited too. Strength 1 replaces an old "
-        "value exactly."
+        f"Two edits of equal strength compose in the mean of {count} adapters if and only if the "
+        f"strength exceeds {old:.4g}, or {both:.4g} if the old bridge was edited, too. An edit of "
+        "strength 1 replaces the old value exactly."
     )
 
 
@@ -430,9 +430,9 @@ def _write_gates(names: Names, modules: Modules) -> Iterator[str]:
     size = largest_library(facts, width, GATE_THRESHOLD, hops=2, failure=GATE_FAILURE)
     count = f"{size:,.0f}" if size < 1e6 else "more than a million"
     yield (
-        f"Calibrated gates could tell apart {count} adapters of {facts} edits in dimension {width} "
-        f"(threshold {GATE_THRESHOLD:g}, two hops, failure {GATE_FAILURE:g}); these are "
-        f"{len(names)}. That is for Gaussian keys: calibrate on the base's activations."
+        f"Calibrated gates can distinguish {count} adapters of {facts} edits in dimension {width} "
+        f"(threshold {GATE_THRESHOLD:g}, two hops, failure {GATE_FAILURE:g}); you have "
+        f"{len(names)}. This holds for Gaussian keys: calibrate on the base's activations."
     )
 
 
@@ -445,15 +445,16 @@ _SENTENCES: tuple[tuple[Kind, str, str | Callable[[Names, Modules], Iterator[str
     ("needed", "thm:two-read-region", _write_composition),
     ("needed", "thm:gate-detection", _write_gates),
     ("unknown", "thm:single-read-no-go", (
-        "Whether a two-hop answer can be reached: if both facts are read in one place and the base "
-        "does not hold the bridge, no merge made from weights alone beats chance."
+        "Whether a two-hop answer is possible: if one module holds both facts and the base does "
+        "not know the bridge entity, no merge made from weights alone beats chance."
     )),
     ("unknown", "thm:two-read-region", (
         "Whether the base knows the bridge entity, and how strong each edit is: measure single-hop "
         "margins and two-hop answers on the model."
     )),
     ("unknown", "thm:interference-angle", (
-        "Whether the inputs that matter lie in the row spaces: the angles bound only those that do."
+        "Whether your inputs lie in the row spaces of the adapters: the bound holds only for "
+        "inputs that do."
     )),
 )  # fmt: skip
 
@@ -482,7 +483,7 @@ def library_record() -> str:
         f"In {LIBRARY}, both adapters kept 90% of their answers in {mean['kept']} of "
         f"{mean['pairs']} pairs under the mean and in {added['kept']} under the sum. Which adapter "
         f"lost more was predicted with an AUC, for mean and sum, of {_both('crosstalk')} by "
-        f"cross-talk, {_both('overlap')} by the overlap of what both read, and {_both('kl')} by "
+        f"cross-talk, {_both('overlap')} by the overlap of input subspaces, and {_both('kl')} by "
         "the merge's divergence on a dozen prompts of each (chance 0.50). To measure yours: "
         "`loratheory advise FOLDER FOLDER --prompts FILE`."
     )

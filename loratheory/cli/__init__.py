@@ -78,7 +78,7 @@ app = typer.Typer(
 def _root(
     version: Annotated[bool, Option("--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
-    """The limits of low-rank adapters and of combining them, as things that can be run."""
+    """Merge, route and train LoRA adapters, and check theorems about them."""
 
 
 # Commands by what they are for, in the order of the help.
@@ -91,8 +91,8 @@ PANELS = {
         _merge.merge,
         _check.check,
     ),
-    "Adapters that others can combine": (_train.train, _train.augment),
-    "Try and judge": (_advise.generate, _evaluate.evaluate),
+    "Training": (_train.train, _train.augment),
+    "Generate and evaluate": (_advise.generate, _evaluate.evaluate),
 }
 
 for panel, commands in PANELS.items():
@@ -100,7 +100,7 @@ for panel, commands in PANELS.items():
         app.command(rich_help_panel=panel)(spread_groups(command))
 data = typer.Typer(
     no_args_is_help=True,
-    help="Write word problems or two-hop questions as JSON Lines, split by structure.",
+    help="Write word problems or two-hop questions, split into training and test data.",
 )
 data.command()(_data.word_problems)
 data.command()(_data.two_hop)

@@ -11,7 +11,7 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
 
-ROUTE = "An adapter, a merge or a route of `advise`."
+ROUTE = "Folder with an adapter, a merge or a route."
 
 
 def advise(
@@ -219,10 +219,11 @@ def generate(
     tokens: Annotated[int, Option(min=1, help="Largest number of new tokens.")] = 40,
     base: out.Base,
 ) -> None:
-    """Continue a prompt with an adapter, a merge or a route, and print words as they come.
+    """Continue a prompt with an adapter, a merge or a route, and print the text as it is generated.
 
-    The most likely token is always chosen. Gates that decide for a whole prompt do so once, at its
-    end.
+    Use it to try what `loratheory train`, `merge` or `advise` wrote. Each new token is the most
+    likely one. Prompt-level gating chooses the active adapter once, after the last token of the
+    prompt.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """

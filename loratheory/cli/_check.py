@@ -9,7 +9,8 @@ from typer import Option
 
 from loratheory.cli import _shared as out
 
-FACTS = "Prompts and answers, as above."
+OUTCOMES = ("holds", "broken", "silent")
+FACTS = "Prompts with right answers, see above."
 
 
 def check(
@@ -19,27 +20,61 @@ def check(
     base: out.Base,
     json: out.Json = None,
 ) -> None:
-    """Compare what the theorems predict with a real model's weights, inputs and logits.
+    """Check on a real model what the theorems predict for your adapters.
 
-    It shows the adapters' intruder dimensions, how near one merge can come to all of them, what
-    they add to each other's inputs, and which inputs Arrow can tell apart; with `--facts` also
-    whether facts survive the merge and compose. Where a hypothesis fails, the theorem is "silent":
-    the quantity that fails is shown, and prediction and measurement all the same.
+    Use it to see which theorems apply to your adapters, and which facts they keep in a merge. For
+    each adapter it shows:
 
-    A file of facts is `{"ADAPTER": {"PROMPT": "ANSWER"}, "two-hop": {"PROMPT": "ANSWER"}}`. An
-    adapter is named by its folder, or by its path where two folders have the same name; answers are
-    compared by their first tokens. For one adapter it can be JSON Lines of `{"prompt": …,
-    "completion": …}`, such as the `test.jsonl` of `loratheory augment`: the share right alone is
-    then its portability. The drift of each adapter, the KL divergence from the base on ordinary
-    text, is shown as well.
+    - whether its strongest direction dominates the adapted weight matrix
+
+    - drift: KL divergence from the base model on generic text, in nats per token
+
+    For two or more adapters it also shows:
+
+    - the least distance from one merge to all adapters
+
+    - how strongly an adapter responds to inputs of another
+
+    - which inputs Arrow sends to the right adapter
+
+    With `--facts` it also counts the right answers of the base, each adapter alone, the mean and
+    the sum. Next to each count is the number that the theorems predict.
+
+    If a hypothesis does not hold, the theorem makes no claim ("silent"). Then the output says which
+    hypothesis it is, and still shows the predicted and the measured number.
+
+    A file of facts is one JSON object. Its keys are the folders of the adapters; two-hop questions
+    have any other key:
+
+    `{"persons": {"Zorvik was born in": "Peru", …}, "mascots": {"The mascot of Peru is the":
+    "otter", …}, "two-hop": {"The mascot of the country where Zorvik was born is the": "otter"}}`
+
+    If two folders have the same name, write their paths. An answer is right if its first token is
+    the most likely one. For one adapter, the file can be JSON Lines of `{"prompt": …, "completion":
+    …}`. With `test.jsonl` of `loratheory augment`, the accuracy of the adapter alone is its
+    portability.
 
     Example: `loratheory check tests/data/persons tests/data/mascots --facts
     tests/data/questions.json`
 
-    JSON: an object `model, adapters, notes, readings, kept, drifts` (a number for each adapter); a
-    reading has `label, module, layer, about, bound, value, outcome` (holds, tight, broken or not
-    applicable) and `note`; a row of `kept` has `group, rule` (base, alone, mean or
-    sum), `predicted, measured, asked`.
+    JSON: an object `model, adapters, notes, readings, kept, drifts`. `drifts` has a number per
+    adapter. A reading is one check of a theorem:
+
+    - `label`: the theorem; `module, layer, about`: the module, and the adapters or the prompt
+
+    - `bound, value`: the predicted and the measured number
+
+    - `outcome`: holds, tight (equal to the bound), broken, or not applicable (silent)
+
+    - `note`: the hypothesis that does not hold, or a remark
+
+    A row of `kept` counts right answers:
+
+    - `group`: the adapter whose facts these are, or the name of the two-hop questions
+
+    - `rule`: what was active (base, alone, mean or sum)
+
+    - `predicted, measured, asked`: right answers by the theorems, right answers, all prompts
     """
     out.check_outputs(json)
     from loratheory.pretrained import check_model
@@ -59,36 +94,35 @@ def check(
         share = out.format_share(Share.of("", one.measured, one.asked))
         rows.append((one.group, one.rule, one.predicted, share))
     if rows:
-        columns = ("facts of", "rule", "predicted", "right (95 % interval)")
-        out.show("right answers", columns, rows)
+        columns = ("facts of", "active", "predicted", "right (95% interval)")
+        out.show("Right answers: the most likely token begins the answer", columns, rows)
 
 
 def _show_readings(result: Any) -> None:
     from loratheory.pretrained.check import summarise
 
     lines = summarise(result.readings)
-    out.say(f": {', '.join(result.adapters)}", result.model, result.notes)
-    columns = {"asked": "question", "read": "places"}
-    columns |= out.columns("holds", "tight", "silent", "broken")
-    columns |= {"predicted": "bound", "measured": "value"}
+    holds, broken, silent = (sum(map(itemgetter(key), lines)) for key in OUTCOMES)
+    claims = f" In {silent} more checks a hypothesis does not hold: the theorem is silent."
+    out.say(claims, f"{holds} predictions hold, {broken} are broken.")
+    columns = out.columns("question", *OUTCOMES) | {"predicted": "bound", "measured": "value"}
     rows = map(itemgetter(*columns.values()), lines)
-    out.show("medians over modules and adapters", list(columns), rows)
+    out.show("Checks by outcome, and medians over modules and adapters", list(columns), rows)
     for line in lines:
-        out.say(f"• {'Silent' if line['silent'] else 'Seen'}, {line['label']}: {line['why']}.")
+        out.say(f"• {line['label']}{' is silent' * bool(line['silent'])}: {line['why']}.")
         if line["agree"] is not None:
-            share = f"{100 * line['agree']:.0f} % of {line['places']}"
-            out.say(f"  Predicted and measured have one sign in {share}.")
+            share = f"{100 * line['agree']:.0f}% of {line['places']} cases"
+            out.say(f"  The predicted and the measured margin have the same sign in {share}.")
+    out.say(f" {', '.join(result.adapters)} on {result.model}", "Adapters:", result.notes)
 
 
 def show_drift(names: Any, drifts: Any) -> None:
-    """Print each adapter's drift, and the retention of others with such a partner."""
+    """Print each adapter's drift, and what other adapters retain with a partner of this drift."""
     from loratheory.diagnosis import LIBRARY, expect_retention
 
     rows = []
     for name, drift in zip(names, drifts, strict=True):
         rows.append((name, drift, *expect_retention(drift)))
-    columns = ("adapter", "drift, nats per token", "retention of others", "number of adapters")
-    out.show(
-        "Drift of each adapter, and retention of other adapters in a sum with it", columns, rows
-    )
-    out.say(f"Retention is that of adapters summed with one of such a drift, in {LIBRARY}.")
+    columns = ("adapter", "drift, nats per token", "retention of others", "adapters averaged")
+    out.show("Drift, and the expected retention of other adapters in a sum", columns, rows)
+    out.say(f"Expected: what adapters retained with a partner of similar drift, in {LIBRARY}.")

@@ -1,4 +1,4 @@
-"""``loratheory data``: word problems and worlds of facts as files."""
+"""``loratheory data``: word problems and two-hop questions as files."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from loratheory.cli import _shared as out
 # questions; more take minutes before memory runs out
 MOST = 1_000_000
 STEPS = 3  # of the longest solutions
-COUNT = "Problems; a fifth are for testing."
+COUNT = "Number of problems; a fifth are test data."
 
 
 def word_problems(
@@ -17,16 +17,28 @@ def word_problems(
     *,
     n: Annotated[int, Option("--n", min=2, max=MOST, help=COUNT)] = 1000,
     seed: out.Seed = 0,
-    split: Annotated[str, Option(help="Held out: pair, template, depth or wording.")] = "template",
-    skills: Annotated[str, Option(metavar="A,B,…", help="Which skills. Default: all.")] = "",
-    pair: Annotated[str, Option(metavar="A,B", help="The pair that --split pair holds out.")] = "",
+    split: Annotated[str, Option(help="What to hold out, see above.")] = "template",
+    skills: Annotated[str, Option(metavar="A,B,…", help="Skills to use. Default: all.")] = "",
+    pair: Annotated[str, Option(metavar="A,B", help="Skills for --split pair.")] = "",
     overwrite: out.Overwrite = False,
 ) -> None:
-    """Write word problems with their solutions, step by step.
+    """Write word problems with step-by-step solutions, split into training and test data.
 
-    Training and test problems share no problem and nothing that the split holds out. The folder
-    appears complete or not at all, with a data card; `load_dataset("FOLDER")` of Hugging Face's
-    `datasets` reads it.
+    Use it to measure whether a model generalises to problems of another structure. A problem is a
+    chain of one to three steps. Each step applies a skill (add, subtract, multiply, divide or
+    percent) to the result of the step before. `--split` says what test problems have that training
+    problems lack:
+
+    - pair: two skills in one problem, such as multiply and percent
+
+    - template: a sequence of skills
+
+    - depth: the largest number of steps
+
+    - wording: the wording of the sentences
+
+    The folder has `train.jsonl`, `test.jsonl` and a data card. Hugging Face's `datasets` reads it
+    with `load_dataset("FOLDER")`.
 
     Example: `loratheory data word-problems --n 1000 --split template -o problems`
 
@@ -52,14 +64,14 @@ def word_problems(
     command += f" --pair {pair}" if pair else ""
     command += f" --skills {','.join(named)}"
     held = ", ".join("+".join(each) for each in sorted(held_out))
-    text = f"Training and testing have no {apart} in common"
+    text = f"Training and test data have no {apart} in common"
     text += f"; the pairs of skills held out: {held}." if held else "."
     words.export(output, sets, about=_begin_card(command, text), overwrite=overwrite)
     rows = []
     for name, part in sets.items():
         rows.append((name, len(part), len({*part.templates})))
     columns = ("split", "problems", "templates")
-    out.show(f"{output}: training and testing share no {apart}", columns, rows)
+    out.show(f"{output}: training and test data share no {apart}", columns, rows)
 
 
 def _begin_card(command: str, text: str) -> str:
@@ -73,15 +85,23 @@ def _parse_list(words: str) -> tuple[str, ...]:
 def two_hop(
     output: out.Output,
     *,
-    n: Annotated[int, Option("--n", min=2, max=MOST, help="Entities of each level.")] = 100,
+    n: Annotated[int, Option("--n", min=2, max=MOST, help="Number of people.")] = 100,
     seed: out.Seed = 0,
-    split: Annotated[float, Option(min=0, max=1, help="Fraction of questions trained on.")] = 0.5,
+    split: Annotated[float, Option(min=0, max=1, help="Share of questions for training.")] = 0.5,
     overwrite: out.Overwrite = False,
 ) -> None:
-    """Write invented facts: single facts and two-hop questions to train on, others for testing.
+    """Write invented facts and two-hop questions about them, split into training and test data.
 
-    No bridge of a test question occurs in a training question. The folder appears complete or not
-    at all, with a data card; `load_dataset("FOLDER")` of Hugging Face's `datasets` reads it.
+    Use it to train a small model from the start and to test whether it composes facts. The facts
+    are the country where each person was born and the national animal of each country. A row of
+    `train.jsonl` or `test.jsonl` has `prompt`, `answer` and tokens for a small model:
+
+    `{"prompt": "What is the national animal of the country of birth of Nozani Nezibu?", "answer":
+    "Vilotex", …}`
+
+    Training data have all single facts. The bridge of a test question, here the country, occurs in
+    no two-hop question of the training data. The folder also has a data card. Hugging Face's
+    `datasets` reads it with `load_dataset("FOLDER")`.
 
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`
     """
@@ -102,11 +122,11 @@ def two_hop(
     sets = {"train": train, "test": test}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g}"
     text = (
-        "Training has all single facts and some of the questions; testing asks the others,"
-        " none of whose bridges is passed in training. Names are made of syllables."
+        "Training data have all single facts and some two-hop questions. Test data have the other"
+        " questions, whose bridges occur in no training question. Names are made of syllables."
     )
     named = hop.language(world, rng=rng)
     card = _begin_card(command, text)
     hop.export(output, sets, world, named, style="question", about=card, overwrite=overwrite)
     rows = [(name, len(part)) for name, part in sets.items()]
-    out.show(f"{output}: training and testing share no bridges", ("split", "rows"), rows)
+    out.show(f"{output}: training and test questions share no bridges", ("split", "rows"), rows)

@@ -1,4 +1,4 @@
-"""``loratheory merge``: several adapters become one, and what that gives away is measured."""
+"""``loratheory merge``: merge adapters into one and measure its distance from them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,60 +16,84 @@ KEYS = ("name", "formula", "reference", "cost", "options", "required", "spaces")
 TAKEN = ("options", "required")
 ON_INPUTS = ("input_energy", "input_error", "input_floor")
 DISTANCES = (
-    "Both are distances between weights (Eckart–Young; thm:merge-floor), not between answers: the\n"
-    "mean is nearest to the adapters and can still lose the two-hop answer (thm:two-read-region)."
+    "These are distances between weights (Eckart–Young; thm:merge-floor), not between answers.\n"
+    "The mean is closest to the adapters, but can lose the two-hop answer (thm:two-read-region)."
 )
 
 
 def merge(
     folders: out.AnyFolders = None,
     *,
-    output: Annotated[Path | None, Option("-o", "--output", help="The folder to write.")] = None,
-    method: Annotated[str, Option(help="One of those that --list shows.")] = "mean",
+    output: Annotated[Path | None, Option("-o", "--output", help="Folder to write.")] = None,
+    method: Annotated[str, Option(help="A method of `--list`.")] = "mean",
     weights: Annotated[str | None, Option(help="One per adapter: `--weights=.7,-.3`.")] = None,
     rank: Annotated[int | None, Option(min=1, help="Largest rank of a merged module.")] = None,
-    coefficient: Annotated[float, Option(help="Multiplies the merge.")] = 1.0,
-    space: Annotated[str, Option(help="For entrywise methods: full or knots.")] = "full",
-    density: Annotated[float | None, Option(help="Share of entries kept, in (0, 1].")] = None,
-    ridge: Annotated[float | None, Option(help="Relative, for interpolate and regmean.")] = None,
+    coefficient: Annotated[float, Option(help="Multiply the merge by this.")] = 1.0,
+    space: Annotated[str, Option(help="Coordinates of ties and others: full or knots.")] = "full",
+    density: Annotated[float | None, Option(help="Share of entries to keep.")] = None,
+    ridge: Annotated[float | None, Option(help="Damping of interpolate and regmean.")] = None,
     moments: out.Files = None,
     model: out.ModelName = None,
     seed: out.Seed = 0,
-    dtype: Annotated[str | None, Option(help="float16, bfloat16 or float32 to write.")] = None,
+    dtype: Annotated[str | None, Option(help="Format to write, such as bfloat16.")] = None,
     device: out.Device = "cpu",
     force: out.Force = False,
     any_base: out.AnyBase = False,
     source: out.Source,
-    audit: Annotated[bool, Option(help="Measure distances; `sum` is fast without.")] = True,
-    listing: Annotated[bool, Option("--list", help="Only list methods and their laws.")] = False,
+    audit: Annotated[bool, Option(help="Compute the distances. --no-audit saves time.")] = True,
+    listing: Annotated[bool, Option("--list", help="List the methods and their laws.")] = False,
     json: out.Json = None,
 ) -> None:
-    """Merge adapters into one, and show how far it is from their weighted sum and from each.
+    """Merge adapters into one, and print the distances from the weighted sum and from each adapter.
 
-    The result is a folder that PEFT, vLLM and llama.cpp load (docs/how-to/serve.md). With `--device
-    cuda` PyTorch does the work. `regmean` weighs directions by how much the modules read in them:
-    `--moments FILE` is for each adapter a file of rows `{"prompt": …}`, on which the base `--model`
-    is run with that adapter, or a safetensors file of stored second moments.
+    Use it if you know the method and the weights; `loratheory advise` selects them on prompts. The
+    result is a folder that PEFT, vLLM and llama.cpp load. With `--device cuda`, PyTorch merges on
+    the GPU.
 
-    `--list` shows the methods and computes which algebraic laws each obeys. ties, dare, dare-ties
-    and magnitude act on the entries of whole updates, as PEFT's ties_svd, dare_linear_svd,
-    dare_ties_svd and magnitude_prune_svd do. PEFT's ties, dare_linear, dare_ties and
-    magnitude_prune act on the two factors, and its linear is factor-linear here.
+    The method regmean needs the inputs of each module. Give `--moments` once per adapter, in their
+    order. It is a `.jsonl` file of prompts, such as `{"prompt": "Zorvik was born in"}`, on which
+    `--model` runs with the adapter. Or it is a safetensors file with a matrix R for each module;
+    RᵀR is the second moment of the inputs.
+
+    `--list` shows the formula of each method and the algebraic laws that it obeys. Some names
+    differ from those in PEFT:
+
+    - ties, dare, dare-ties and magnitude act on the entries of the product B · A. PEFT calls them
+      ties_svd, dare_linear_svd, dare_ties_svd and magnitude_prune_svd. `--space knots` uses the
+      coordinates of KnOTS instead.
+
+    - PEFT's ties, dare_linear, dare_ties and magnitude_prune act on the factors A and B. They are
+      not available here.
+
+    - PEFT's linear is factor-linear here.
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
     JSON: an object `method, output, folders, weights, written, dtype, rounding, notes, totals,
-    modules`; each module, and the totals over them, has `energy, to_sum, sum_floor, to_adapters,
-    adapters_floor`: squared Frobenius distances, and the least ones possible at the merge's rank.
-    With `--moments` also `input_energy, input_error, input_floor`: those of outputs on its inputs.
-    With `--list` an object `methods` (`name, formula, reference, cost, options, required, spaces`)
-    and `laws` (`method, space, cells`; a cell has `holds, reason, seed, gap`).
+    modules`. `written` is the number of modules. Writing in the format `dtype` changed the factors
+    A and B by up to `rounding`, relatively. Each module, and `totals` for all of them, has squared
+    Frobenius norms and distances:
+
+    - `energy`: the squared norm of the weighted sum
+
+    - `to_sum`: from the merge to the weighted sum; `to_adapters`: to each adapter, on average
+
+    - `sum_floor, adapters_floor`: the smallest possible `to_sum` and `to_adapters` at the rank of
+      the merge
+
+    - `input_energy, input_error, input_floor`: for outputs on the inputs of `--moments`, the
+      squared norm, the squared error of the merge, and the smallest possible error
+
+    With `--list`, the JSON is an object: `methods` (`name, formula, reference, cost, options,
+    required, spaces`) and `laws`, an object per method and space. In `cells`, each law has `holds`,
+    `reason` (why the law does not apply), `seed` (of a counterexample) and `gap` (the largest
+    relative violation).
     """
     if listing:
         _list_methods(json)
         return
     if not folders or output is None:
-        out.refuse("merge needs adapters and -o FOLDER: name both, or see the methods by --list")
+        out.refuse("merge needs adapters and -o FOLDER: name both, or see the methods with --list")
     import numpy as np
 
     import loratheory.adapters as lib
@@ -170,28 +194,30 @@ def _read_moments(
 
 def _report(result: dict[str, Any]) -> None:
     totals, count = result["totals"], len(result["folders"])
-    what = f" of {count} adapter{'s' * (count > 1)}, {result['written']} modules"
-    out.say(f"{what} → {result['output']}", result["method"], result["notes"])
+    what = f" of {count} adapter{'s' * (count > 1)} → {result['output']}"
     if not result["modules"]:
+        out.say(what, result["method"], result["notes"])
         return
     energy, width = totals["energy"], max(map(itemgetter("width"), result["modules"]))
     # What is less than this is rounding, which a table would show as a distance.
     lost, floor = itemgetter("to_sum", "sum_floor")(totals)
     lost, floor = lost * (lost > 1e-13 * energy), floor * (floor > 1e-13 * energy)
     weights = ", ".join(map("{:g}".format, result["weights"]))
+    share = lost / (energy or 1.0)
+    out.say(f"{what}. Relative squared distance from the sum: {share:.2%}", result["method"])
     rows: list[tuple[Any, ...]] = [
-        (f"to the weighted sum ({weights})", lost, floor, lost / (energy or 1.0)),
-        ("mean, to the adapters", totals["to_adapters"], totals["adapters_floor"], None),
+        (f"from the weighted sum ({weights})", lost, floor, share),
+        ("from the adapters, on average", totals["to_adapters"], totals["adapters_floor"], None),
     ]
     if "input_error" in totals:
         answered, missed, least = itemgetter(*ON_INPUTS)(totals)
-        rows.append(("of outputs on the inputs", missed, least, missed / (answered or 1.0)))
-    columns = ("squared distance", "this merge", f"floor at rank {width}", "share of the energy")
+        rows.append(("of outputs, on the inputs", missed, least, missed / (answered or 1.0)))
+    columns = ("squared distance", "this merge", f"least at rank {width}", "relative")
     out.show("", columns, rows)
     if result["rounding"]:
-        moved = f"that moved each factor by up to {result['rounding']:.1e} of its norm"
-        out.say(f"Written as {result['dtype']}: {moved}, not counted above.")
-    out.say(DISTANCES)
+        moved = f"rounding changed a factor by up to {result['rounding']:.1e} of its norm"
+        out.say(f"Written as {result['dtype']}: {moved}, which the table leaves out.")
+    out.say(DISTANCES, notes=result["notes"])
 
 
 def _list_methods(json: Path | None) -> None:
@@ -208,6 +234,6 @@ def _list_methods(json: Path | None) -> None:
     for entry in entries:
         words = [", ".join(entry[key]) for key in TAKEN]
         table.append((*map(entry.get, KEYS[:3]), *words))
-    out.show("merge methods", (*KEYS[:3], *TAKEN), table)
+    out.show("Merge methods", (*KEYS[:3], *TAKEN), table)
     cells = [(row.method, row.space, *(cell.holds for cell in row.cells.values())) for row in rows]
-    out.show("laws, by counterexample", ("method", "space", *rows[0].cells), cells)
+    out.show("Laws (no: a counterexample was found)", ("method", "space", *rows[0].cells), cells)

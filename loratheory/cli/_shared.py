@@ -17,22 +17,22 @@ from typer import Argument, Option
 
 from loratheory.store import write_whole
 
-JSON = "Write JSON; `-` for standard output."
+JSON = "Write the result as JSON; `-` for standard output."
 Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON)]
 ADAPTERS = "Folders that PEFT saved, or Hugging Face ids."
 Folders = Annotated[list[Path], Argument(metavar="ADAPTER", help=ADAPTERS)]
 AnyFolders = Annotated[list[Path] | None, Argument(metavar="ADAPTER", help=ADAPTERS)]
-Files = Annotated[list[Path] | None, Option(metavar="FILE", help="As above.")]
-Subfolder = Annotated[str, Option(help="The adapter's folder below the folder or id.")]
-Output = Annotated[Path, Option("-o", "--output", metavar="FOLDER", help="Where to write.")]
-Force = Annotated[bool, Option("--force", help="Replace an adapter that is there already.")]
-Overwrite = Annotated[bool, Option("--overwrite", help="Replace such data in FOLDER.")]
-AnyBase = Annotated[bool, Option("--any-base", help="Accept different base model names.")]
+Files = Annotated[list[Path] | None, Option(metavar="FILE", help="A file per adapter, see above.")]
+Subfolder = Annotated[str, Option(help="Subfolder that holds the adapter.")]
+Output = Annotated[Path, Option("-o", "--output", metavar="FOLDER", help="Folder to write.")]
+Force = Annotated[bool, Option("--force", help="Replace an existing adapter.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing data.")]
+AnyBase = Annotated[bool, Option("--any-base", help="Allow different base models.")]
 Seed = Annotated[int, Option(min=0, help="Seed of all random draws.")]
 MODEL = "A folder or Hugging Face id. Default: SmolLM2-135M-Instruct."
 ModelName = Annotated[str | None, Option("--model", metavar="NAME", help=MODEL)]
 Revision = Annotated[str | None, Option(help="Branch, tag or commit of a Hugging Face id.")]
-Download = Annotated[bool, Option("--download", help="Fetch an id that is not in the cache.")]
+Download = Annotated[bool, Option("--download", help="Download ids not in the cache.")]
 Device = Annotated[str, Option(help="cpu, cuda, cuda:1, … or auto.")]
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
@@ -67,7 +67,7 @@ class Base:
     revision: Revision = None
     download: Download = False
     device: Device = "cpu"
-    dtype: Annotated[str, Option(help="float32, bfloat16, …")] = "float32"
+    dtype: Annotated[str, Option(help="Number format: float32, bfloat16, …")] = "float32"
 
     def load(self) -> Any:
         """Return the model; ModelError if there is none."""

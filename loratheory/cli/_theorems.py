@@ -12,31 +12,53 @@ from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-LABEL = "With or without `thm:`. Default: all."
+LABEL = "Labels of theorems, with or without `thm:`. Default: all."
 Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
-At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
-Cases = Annotated[int, Option(min=1, help="Cases per theorem.")]
+AT = "Evaluate the theorem's formulas at these values."
+At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help=AT)]
+Cases = Annotated[int, Option(min=1, help="Random cases per theorem.")]
 ENTRY = (
     "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
     "source",
 )  # fmt: skip
+SENSITIVITY = "Show the smallest change of each bound that the check detects."
 CHANGES = ("label", "constant_up", "constant_down", "exponent_up", "exponent_down", "reason")
 # Names of numbers that lie between 0 and 1.
 SHARES = ("threshold", "failure", "rate", "doubt")
 
 
 def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> None:
-    """List the theorems, or show some in full: statement, hypotheses, proof, evidence, numbers.
+    """List all theorems, show some in full, or evaluate one with your numbers.
 
-    One theorem with `--at` is evaluated at the numbers that are given; shown in full it says which
-    numbers it takes.
+    Without LABEL, a table lists the theorems. With LABEL, you see the statement, the hypotheses,
+    the proof, and the result of a numerical check.
+
+    `--at` evaluates the formulas of one theorem. First run `loratheory theorems LABEL`: the lines
+    `computes` list the formulas, with the numbers that each needs.
 
     Example: `loratheory theorems two-read-region`
 
     Example: `loratheory theorems gate-detection --at facts=8,width=128,threshold=.5`
 
     JSON: a list of objects `label, kind, part_of, tells, chapter, module, status, sense, statement,
-    source, assumptions, controls, uses, computes`; with `--at` an object `label, given, values`.
+    source, assumptions, controls, uses, computes`. The keys that are not obvious:
+
+    - `kind`: theorem, lemma or clause; `part_of`: the theorem that a clause belongs to
+
+    - `status`: proved, cited, conjectured or refuted
+
+    - `tells`: what the theorem means for users of adapters
+
+    - `chapter, module`: where the package states the theorem; `source`: who proved it
+
+    - `sense`: whether the bound is a lower bound, an upper bound or an equality
+
+    - `assumptions`: its hypotheses; `controls`: cases that violate one of them on purpose
+
+    - `uses`: labels of theorems in its proof; `computes`: formulas that `--at` evaluates
+
+    With `--at`, the JSON is an object: `label`, your numbers (`given`), and the result of each
+    formula (`values`).
     """
     from loratheory.theorems import load_cited, theorem
 
@@ -58,8 +80,8 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     # `LABELS` go chapter by chapter
     for chapter, some in groupby(shown, key=attrgetter("chapter")):
         out.show(chapter, columns, some)
-    cited: out.Columns = {"result": "name", "source": "source", "why not": "reason"}
-    out.show("known results that are not run here", cited, load_cited())
+    cited: out.Columns = {"result": "name", "source": "source", "why": "reason"}
+    out.show("Known results that this package does not check", cited, load_cited())
 
 
 def complete_labels(labels: list[str] | None) -> list[str]:
@@ -105,7 +127,7 @@ def _evaluate(theorem: Any, text: str, json: Any) -> None:
     for function in theorem.compute:
         wanted |= inspect.signature(function).parameters
     if not wanted:
-        out.refuse(f"{theorem.label} has no numbers to give: its bound depends on whole matrices")
+        out.refuse(f"{theorem.label} has no formula for --at: its bound depends on whole matrices")
     given = {}
     for pair in text.split(","):
         key, equals, number = pair.strip().partition("=")
@@ -163,18 +185,18 @@ def _show_in_full(one: Any) -> None:
     report = verify(one)
     found = "as stated" if report.ok else f"NOT AS STATED: {report.trouble}"
     ways = {
-        "its construction meets the bound": one.attain,
-        "random rivals, far away and next to the optimum": one.rival,
-        "an optimiser that shares no code with it": one.adversary,
+        "a construction that meets the bound": one.attain,
+        "random candidates, far from the optimum and close to it": one.rival,
+        "an optimiser that shares no code with the bound": one.adversary,
     }
     facts = {
-        "needs": one.assumptions,
-        "breaks if": map(attrgetter("name"), one.controls),
+        "assumes": one.assumptions,
+        "control": map(attrgetter("name"), one.controls),
         "stated in": [one.module],
-        "verified": ["; ".join(filter(ways.get, ways))],
-        "now": [f"{report.cases} witnesses, {found}; {report.controls} controls"],
+        "tried": ["; ".join(filter(ways.get, ways))],
+        "result": [f"{found} in {report.cases} cases; {report.controls} controls"],
         "computes": map(_signature, one.compute),
-        "uses": [", ".join(one.uses) or "nothing else"],
+        "uses": [", ".join(one.uses) or "no other theorem"],
     }
     out.say(f"  ({one.status}; {one.source})", one.label)
     if not one.part_of:
@@ -192,26 +214,45 @@ def verify(
     seed: out.Seed = 0,
     backend: Annotated[str, Option(help="Array library: numpy or torch.")] = "numpy",
     workers: Annotated[int, Option(min=0, help="Number of processes; 0 for one per core.")] = 0,
-    sensitivity: Annotated[bool, Option("--sensitivity", help="What change is noticed.")] = False,
+    sensitivity: Annotated[bool, Option("--sensitivity", help=SENSITIVITY)] = False,
     json: out.Json = None,
 ) -> None:
-    """Check theorems numerically, on random cases and against optimisers that try to break them.
+    """Check theorems numerically, on random cases and with optimisers that try to violate them.
 
-    Each clause of a theorem has its own row and verdict. Controls are cases that break a hypothesis
-    and should then break the conclusion.
+    Use it to test your installation, or a theorem that you changed. All theorems take less than a
+    minute. The exit code is 1 if a check fails.
 
-    The exit code is 1 if a theorem, a construction or a control does not behave as proved. All
-    theorems take well under a minute.
+    The table has a row for each theorem, and for each clause (a part with a check of its own):
+
+    - holds: no case violates the bound; if the claim is refuted, every counterexample does
+
+    - tight: a construction meets the bound; "–" if there is no construction
+
+    - smallest margin: the smallest margin of the bound, divided by the numerical tolerance; the
+      bound holds if it is at least -1
+
+    - controls ok: whenever a hypothesis is violated on purpose, the conclusion fails
 
     Example: `loratheory verify merge-floor --cases 1000 --seed 7`
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
-    controls_ok, seconds, trouble, part_of`, one for each theorem, lemma and clause; `part_of` names
-    the theorem of a clause. `worst_slack` is in units of the tolerance for rounding and
-    sampling; a bound holds if it is -1 or more. `tight` is null where there is no construction.
-    With --sensitivity: `label, constant_up, constant_down, exponent_up, exponent_down, reason`: the
-    smallest relative change of the bound's constant or exponent that the check notices, null where
-    it does not notice one half, and why it does not notice a tenth.
+    controls_ok, seconds, trouble, part_of`, one per row. `tight` is null if there is no
+    construction. The other keys that are not obvious:
+
+    - `part_of`: the theorem that a clause belongs to
+
+    - `worst_slack`: the column "smallest margin"; `controls_ok`: the column "controls ok"
+
+    - `cases, controls`: how many were checked; `seconds`: how long it took
+
+    - `trouble`: the first failure, with the seed that reproduces it
+
+    With `--sensitivity`, an object has other keys:
+
+    - `constant_up, constant_down, exponent_up, exponent_down`: the smallest relative change of the
+      bound that the check detects; null if it misses a change of 50%
+
+    - `reason`: why the check misses a change of 10%
     """
     from loratheory.theorems import theorem, verify_all
 
@@ -228,17 +269,19 @@ def verify(
         runs = verify_all(laws, sensitive=True, **run)
         rows = list(out.progress(runs, len(laws), unit="theorem", desc="sensitivity"))
         if out.deliver(json, rows):
-            title = "the smallest relative change of a bound that is noticed; – where 0.5 is not"
+            title = (
+                "The smallest relative change of each bound that is detected (– if 0.5 is missed)"
+            )
             out.show(title, out.columns(*CHANGES), rows)
         return
     runs = verify_all(asked, backend=backend, **run)
     reports = list(out.progress(runs, len(asked), unit="theorem", desc="verify"))
     failed = [report for report in reports if not report.ok]
     if out.deliver(json, reports):
-        what = f" statements verified on {backend} with seed {seed}, {len(failed)} failed"
-        out.say(what, str(len(asked)))
-        names = out.columns("label", "status", "cases", "holds", "tight", "worst_slack", "controls")
-        out.show("", names | {"they break": "controls_ok", "s": "seconds"}, reports)
+        what = f" of {len(asked)} checks passed with {backend} and seed {seed}."
+        out.say(what, str(len(asked) - len(failed)))
+        names = {"smallest margin": "worst_slack", "controls ok": "controls_ok"}
+        out.show("", out.columns("label", "status", "holds", "tight") | names, reports)
     for report in failed:
         typer.echo(f"loratheory: {report.label} fails: {report.trouble}", err=True)
     if failed:

@@ -72,7 +72,7 @@ def train(
         found = train_for_composition(model, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
-        columns = {"asked": "what", "right (95 % interval)": out.format_share}
+        columns = {"asked": "what", "right (95% interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"
         out.say(f" {found.card['drift']:.2f} nats per token on generic text; {card}", "Drift:")

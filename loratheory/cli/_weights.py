@@ -11,8 +11,8 @@ from loratheory.cli import _shared as out
 
 HEADINGS = {
     "measured": "Measured on these weights",
-    "needed": "What a merge would then need",
-    "unknown": "What no look at the weights can tell",
+    "needed": "What a merge needs by the theorems",
+    "unknown": "What weights cannot show",
 }
 
 
@@ -22,12 +22,35 @@ def inspect(
     source: out.Source,
     json: out.Json = None,
 ) -> None:
-    """Show adapters' modules, ranks, spectra and energies.
+    """Show which modules an adapter changes, with the rank and the norm of each update.
+
+    Use it to see what a folder contains. The update of a module is the change of its weight matrix,
+    `scale * B @ A`. The table has a row for each kind of module, such as
+    `model.layers.*.self_attn.q_proj`, with the range over the layers:
+
+    - outputs, inputs: the shape of the weight matrix
+
+    - width: the number of rows of A, in PEFT `r`
+
+    - scale: in PEFT `lora_alpha / r`; "–" if the file does not contain it
+
+    - rank: the numerical rank of the update
+
+    - effective rank: the exponential of the entropy of the singular values, about the number of
+      large ones
+
+    - σ₁: the largest singular value; energy %: share of the adapter's squared Frobenius norm
 
     Example: `loratheory inspect my_adapter`
 
-    JSON: a list of objects `folder, base, dtype, notes, modules`; each module has `module, outputs,
-    inputs, width, scale, rank, energy, spectral, stable_rank, effective_rank, sigma`.
+    JSON: a list of objects `folder, base, dtype, notes, modules`, one per adapter, with an
+    entry for every module. The keys of a module that are not columns of the table:
+
+    - `energy`: squared Frobenius norm
+
+    - `spectral`: largest singular value; `sigma`: all singular values
+
+    - `stable_rank`: squared Frobenius norm, divided by the squared largest singular value
     """
     from loratheory.diagnosis import spectra
 
@@ -46,7 +69,7 @@ def inspect(
 
 
 def _show_modules(result: dict[str, Any]) -> None:
-    """Print a line for each kind of module."""
+    """Print a row for each kind of module."""
     from loratheory.diagnosis import kind_of
 
     modules, keys = result["modules"], ("outputs", "inputs", "width", "scale", "rank")
@@ -81,19 +104,47 @@ def diagnose(
     source: out.Source,
     json: out.Json = None,
 ) -> None:
-    """Show what the weights tell about merging and routing adapters, and what they do not tell.
+    """Show from the weights how adapters can disturb each other in a merge or a router.
 
-    Every sentence names the theorem it rests on; `loratheory theorems LABEL` shows it. Of the
-    columns of the table, cross-talk is the answer of one adapter to the worst input of another,
-    over the other's largest answer; bound is what size and angle allow; cos θ₁ is of the nearest
-    directions that both read; floor is the least distance of one merge to all; gauge gap is how
-    much a mean of factors depends on how the updates are factored.
+    Use it before you merge; it needs no language model. Weights do not show which answers an
+    adapter retains: `loratheory advise` measures them. Each sentence of the output ends with the
+    label of a theorem, which `loratheory theorems LABEL` shows.
+
+    The table has the eight modules with the most cross-talk:
+
+    - cross-talk: the largest response of one adapter to inputs of another, relative to the other's
+      largest response
+
+    - bound: an upper bound on the cross-talk, from norms and angles
+
+    - cos θ₁: the cosine of the smallest angle between the input subspaces of the two adapters
+
+    - floor: the least mean squared distance from one merge to all adapters, relative to their mean
+      squared norm
+
+    - gauge gap: how much averaging the factors A and B depends on the choice of factors; "–" if the
+      ranks differ
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 
-    JSON: an object `adapters, findings, notes, modules, record`; a finding has `kind` (measured,
-    needed or unknown), `text`, `label`; a module has `ranks, pair, row_cosine, crosstalk,
-    ceiling, floors, gauge_gap, arrow_gap, arrow_blind, prototype_cosine`.
+    JSON: an object `adapters, findings, notes, modules, record`. A finding has `kind` (measured,
+    needed or unknown), `text` and `label`. `record` says what a study of other adapters found. The
+    keys of a module that are not obvious:
+
+    - `pair`: the positions of the two adapters with the most cross-talk, counted from 0
+
+    - `crosstalk, ceiling, row_cosine`: cross-talk, bound and cos θ₁ of this pair
+
+    - `energy`: the mean squared norm of the adapters
+
+    - `floors`: pairs of a rank and the floor of merges with this rank
+
+    - `arrow_gap`: 1 - σ₂/σ₁ of each adapter; near 0 the first right singular vector, its Arrow
+      prototype, is poorly determined
+
+    - `arrow_blind`: the share of each adapter's squared norm outside its Arrow prototype
+
+    - `prototype_cosine`: the largest cosine between the Arrow prototypes of two adapters
     """
     from loratheory.diagnosis import diagnose
 
@@ -105,20 +156,18 @@ def diagnose(
 
 
 def _show_diagnosis(diagnosis: Any) -> None:
-    names = ", ".join(diagnosis.adapters)
-    out.say(f": {names}", f"{len(diagnosis.adapters)} adapters", diagnosis.notes)
-    out.say(diagnosis.record)
+    # the first finding is about cross-talk, as the table is
+    main, *others = diagnosis.findings
+    out.say(f" {main.text} ({main.label})\n", f"{', '.join(diagnosis.adapters)}:")
+    most = sorted(diagnosis.modules, key=attrgetter("crosstalk"), reverse=True)[:8]
+    columns = out.columns("module")
+    columns |= {"cross-talk": "crosstalk", "bound": "ceiling", "cos θ₁": "row_cosine"}
+    columns["floor"] = lambda module: module.floors[-1][1]
+    out.show("Modules with the most cross-talk", columns | out.columns("gauge_gap"), most)
     for kind, heading in HEADINGS.items():
-        findings = [finding for finding in diagnosis.findings if finding.kind == kind]
+        findings = [finding for finding in others if finding.kind == kind]
         if findings:
             out.say(bold=f"\n{heading}")
         for finding in findings:
             out.say(f"• {finding.text} ({finding.label})")
-    most = sorted(diagnosis.modules, key=attrgetter("crosstalk"), reverse=True)[:8]
-    columns = out.columns("module")
-    columns["ranks"] = lambda module: "/".join(map(str, module.ranks))
-    columns |= {"cross-talk": "crosstalk", "bound": "ceiling", "cos θ₁": "row_cosine"}
-    columns["floor, any rank"] = lambda module: module.floors[-1][1]
-    out.show(
-        "\nmodules with the most cross-talk (relative)", columns | out.columns("gauge_gap"), most
-    )
+    out.say(f" {diagnosis.record}", "\nFor comparison:", diagnosis.notes)

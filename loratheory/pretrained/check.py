@@ -573,17 +573,17 @@ class Question(NamedTuple):
 # fmt: off
 QUESTIONS = {
     "thm:intruder-threshold": Question(
-        "Does an adapter top the weight? (squared overlap)", ask_intrusion, 1),
+        "Does an adapter dominate the weight? (squared overlap)", ask_intrusion, 1),
     "thm:merge-floor": Question(
-        "How near can one adapter come to all? (mean squared distance)", ask_merge_floor),
+        "How close can one merge be to all? (mean squared distance)", ask_merge_floor),
     "thm:interference-angle": Question(
-        "What does one answer to what others read? (output / input)", ask_crosstalk),
+        "How strong is a response to inputs of another? (output / input)", ask_crosstalk),
     "thm:arrow-margin": Question(
-        "Does Arrow send the nearest token right? (margin)", ask_arrow_margin),
+        "Does Arrow send the nearest token to its adapter? (margin)", ask_arrow_margin),
     "thm:arrow-blind-spot": Question(
-        "How many edited keys does Arrow send right? (share)", ask_arrow_blind_spot),
+        "How many edited keys does Arrow send to theirs? (share)", ask_arrow_blind_spot),
     "thm:averaging-survival": Question("Does a fact survive the merge? (margin in logits)"),
-    "thm:two-read-region": Question("Do two facts compose in the merge? (margin, in deficits)"),
+    "thm:two-read-region": Question("Do two facts compose in the merge? (margin)"),
 }
 # fmt: on
 

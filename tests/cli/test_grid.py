@@ -56,7 +56,7 @@ REFUSED = {
     "theorems two-read-region --at hops=-1": "out of range",
     "theorems gate-detection --at facts=3": "is not enough: thm:gate-detection computes",
     "theorems gate-detection --at facts=3,threshold=2": "between 0 and 1",
-    "theorems merge-floor --at rank=3": "thm:merge-floor has no numbers to give",
+    "theorems merge-floor --at rank=3": "thm:merge-floor has no formula for --at",
     "verify nonsense": "there is no theorem 'nonsense'",
     "verify --backend jax": "there is no backend 'jax'",
     "inspect nowhere": "nowhere: there is no such folder",

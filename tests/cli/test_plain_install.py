@@ -27,7 +27,7 @@ REFUSED = [
 WORKING = [
     (["theorems", "merge-floor"], "rank(adapter) <= r"),
     (["verify", "merge-floor", "--cases", "5", "--workers", "1"], "thm:merge-floor"),
-    (["diagnose", *PAIR], "What no look at the weights can tell"),
+    (["diagnose", *PAIR], "What weights cannot show"),
     (["merge", *PAIR, "-o", "merged"], "mean of 2 adapters"),
 ]
 

@@ -211,7 +211,9 @@ def _check_same_base(infos: Sequence[Info]) -> None:
             one, other = getattr(named[0], key), getattr(info, key)
             if one != other:
                 text = f"its {fact} is {shown(other)}, that of {named[0].name} is {shown(one)}"
-                remedy = "combine adapters of one base model, or pass any_base=True (--any-base)"
+                remedy = (
+                    "combine adapters of one base model, or merge with any_base=True (--any-base)"
+                )
                 raise refusal(info.name, text, remedy)
 
 

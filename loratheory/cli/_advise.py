@@ -48,7 +48,8 @@ def advise(
     - cost: work per token, relative to one adapter.
 
     `--verbose` adds 95% Wilson intervals, the KL divergence from the adapter alone for the adapter
-    that loses most (nats), what each adapter and the base answer alone, and each adapter's drift.
+    that loses most (nats), on the prompts that measure and on those that select, what each adapter
+    and the base answer alone, and each adapter's drift.
 
     Methods: mean, sum, shared coefficient, per-adapter coefficients, knots-ties, tsv, interpolate,
     chebyshev, regmean (needs `--moments`), per-matrix gating, per-block gating, prompt-level
@@ -177,9 +178,15 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
             counts = f"{mark.share.right}/{mark.share.asked}"
             cells[mark.share.what] = out.format_share(mark.share) if verbose else counts
             distances.append(mark.kl or 0.0)
-        worst = (max(distances),) if verbose else ()
+        worst = (max(distances), one.chosen_kl) if verbose else ()
         rows.append((_label(one), *cells.values(), *worst, f"{one.drift:.2g}", f"{one.cost:.1f}"))
-        names = ("method", *cells, *(("worst KL",) if verbose else ()), "drift", "cost")
+        names = (
+            "method",
+            *cells,
+            *(("worst KL", "KL when selected") if verbose else ()),
+            "drift",
+            "cost",
+        )
     if rows:
         out.show("Answers retained, drift and cost", names, rows)
     if verbose:

@@ -63,13 +63,14 @@ def evaluate(
 
 
 def _report(report: Any) -> None:
-    out.say(f" {report.rule}", report.form)
+    kept = sum(law.holds for law in report.laws)
+    out.say(f": {kept} of {len(report.laws)} laws hold.", f"{report.form} {report.rule}")
     columns: out.Columns = {"law": "name"} | out.columns("holds", "gap", "seed")
     columns["meaning"] = lambda law: law.meaning.replace(":math:", "")
-    out.show("laws, by counterexample", columns, report.laws)
+    out.show("Laws, each with its counterexample", columns, report.laws)
     starts = report.memories.starts
     rows = zip(map(MEMORIES.get, starts), starts.values(), strict=True)
-    out.show("exact memories: the coefficient from which each answer leads", ("", "from"), rows)
+    out.show("Exact memories: the coefficient from which each answer leads", ("", "from"), rows)
     if report.language:
         columns = out.columns("rule")
         # all-pairs evaluation has a column only where it was asked for

@@ -205,7 +205,7 @@ def _show_in_full(one: Any) -> None:
     for what, lines in facts.items():
         for line in lines:
             out.say(f"  {what:9} {line}")
-    out.say(f"\n{home.document.strip()}\n")
+    out.say(f"\n{home.document.strip().replace(':math:', '')}\n")
 
 
 def verify(

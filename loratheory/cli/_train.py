@@ -72,6 +72,12 @@ def train(
         found = train_for_composition(model, content, begin=begin, **how)
     write_adapter(found.adapter, output, force=force, card=found.card)
     if out.deliver(json, found.card):
+        says = {
+            share.what.removeprefix("two-hop, "): out.format_share(share) for share in found.shares
+        }
+        for who in ("with the held-out stand-in", "with a stand-in"):
+            if who in says:
+                out.say(f" {who}: {says[who]}", "Two-hop accuracy")
         columns = {"asked": "what", "right (95% interval)": out.format_share}
         out.show(f"{output}: right answers among all tokens", columns, found.shares)
         card = f"card: {output / 'adapter_card.json'}"

@@ -17,7 +17,7 @@ Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
 At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help="Evaluate its bound there.")]
 Cases = Annotated[int, Option(min=1, help="Cases per theorem.")]
 ENTRY = (
-    "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
+    "label", "kind", "part_of", "implication", "chapter", "module", "status", "sense", "statement",
     "source",
 )  # fmt: skip
 CHANGES = ("label", "constant_up", "constant_down", "exponent_up", "exponent_down", "reason")
@@ -35,8 +35,9 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
 
     Example: `loratheory theorems gate-detection --at facts=8,width=128,threshold=.5`
 
-    JSON: a list of objects `label, kind, part_of, tells, chapter, module, status, sense, statement,
-    source, assumptions, controls, uses, computes`; with `--at` an object `label, given, values`.
+    JSON: a list of objects `label, kind, part_of, implication, chapter, module, status, sense,
+    statement, source, assumptions, controls, uses, computes`; with `--at` an object `label, given,
+    values`.
     """
     from loratheory.theorems import load_cited, theorem
 
@@ -54,7 +55,7 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
             _show_in_full(one)
         return
     columns = out.columns("label", "status")
-    columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.tells)
+    columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.implication)
     # `LABELS` go chapter by chapter
     for chapter, some in groupby(shown, key=attrgetter("chapter")):
         out.show(chapter, columns, some)
@@ -178,7 +179,7 @@ def _show_in_full(one: Any) -> None:
     }
     out.say(f"  ({one.status}; {one.source})", one.label)
     if not one.part_of:
-        out.say(f"\n{_strip_marks(one.tells)}")
+        out.say(f"\n{_strip_marks(one.implication)}")
     out.say(f"\n{one.statement}\n")
     for what, lines in facts.items():
         for line in lines:

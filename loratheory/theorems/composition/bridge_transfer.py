@@ -29,14 +29,14 @@ and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`, which er
 P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1 - P) Z` has at
 most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
 
-**What it tells someone who merges adapters.** Teach beside stand-ins whose bridges, in their
-contexts, span what partners will write in the contexts that will be asked: a lesson whose state is
-a combination of others' adds nothing. How far a published first hop is from this can be computed
-from its states alone, before it is used: the part outside the span of the stand-ins'.
+**Implication.** Teach beside stand-ins whose bridges, in their contexts, span what partners will
+write in the contexts that will be asked: a lesson whose state is a combination of others' adds
+nothing. How far a published first hop is from this can be computed from its states alone, before it
+is used: the part outside the span of the stand-ins'.
 
-**What it does not say.** That the partner's bridge means the same: inside the span its answer
-combines lessons as its state does, and is wrong if a foreign state is a wrong combination. Trained
-networks read states through norms and nonlinear units, which turn spans into neighbourhoods.
+**Scope.** That the partner's bridge means the same: inside the span its answer combines lessons as
+its state does, and is wrong if a foreign state is a wrong combination. Trained networks read states
+through norms and nonlinear units, which turn spans into neighbourhoods.
 
 References
 ----------

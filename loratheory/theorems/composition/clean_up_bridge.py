@@ -34,12 +34,12 @@ with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give t
 and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the stricter one. A hard decision after each read
 passes on the new entity's own key iff :math:`c_j > 1/2`. :math:`\square`
 
-**What it tells someone who merges adapters.** Writing the bridge out between two passes, or any
-other hard decision, removes the gap between keeping two facts and composing them: both edits then
-need more than 1/2, where a mean of two unit edits still fails.
+**Implication.** Writing the bridge out between two passes, or any other hard decision, removes the
+gap between keeping two facts and composing them: both edits then need more than 1/2, where a mean
+of two unit edits still fails.
 
-**What it does not say.** The clean-up must know the entities (softmax attention over them, say).
-Where the entities that old answers lead to were edited too, their answers enter as well.
+**Scope.** The clean-up must know the entities (softmax attention over them, say). Where the
+entities that old answers lead to were edited too, their answers enter as well.
 
 References
 ----------

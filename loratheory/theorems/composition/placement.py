@@ -32,15 +32,15 @@ h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:
 :math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
 / \eta_l`. :math:`\square`
 
-**What it tells someone who merges adapters.** Where single hops put an adapter's facts, and so
-whether others can reach them through a bridge, is decided by the keys that the base gives and by
-learning rates. Two-hop use is lost in proportion to the energy of reads before the bridge, and to
-how little a latent entity looks like its name; higher rates in later layers give more of it.
+**Implication.** Where single hops put an adapter's facts, and so whether others can reach them
+through a bridge, is decided by the keys that the base gives and by learning rates. Two-hop use is
+lost in proportion to the energy of reads before the bridge, and to how little a latent entity looks
+like its name; higher rates in later layers give more of it.
 
-**What it does not say.** That keys stay put: updates of early reads move later keys in a trained
-network, and reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen
-meets keys that it shortens by a random factor, equal for all reads on average only. Rules that
-rescale each weight (Adam) leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
+**Scope.** That keys stay put: updates of early reads move later keys in a trained network, and
+reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen meets keys
+that it shortens by a random factor, equal for all reads on average only. Rules that rescale each
+weight (Adam) leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
 
 References
 ----------
@@ -87,13 +87,13 @@ combination of theirs at all reads after the bridge by the same combination of t
 If :math:`h_l = H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V
 b`. The lessons by name do not enter.
 
-**What it tells someone who merges adapters.** No single-hop loss, however small, shows that an
-adapter's facts can be reached through a bridge: unless the latent key combines named ones, all
-two-hop answers have the same loss. Two-hop lessons do it, with any partner that makes the entity
-latent in the way of those to come, and the formula says how much norm that takes.
+**Implication.** No single-hop loss, however small, shows that an adapter's facts can be reached
+through a bridge: unless the latent key combines named ones, all two-hop answers have the same loss.
+Two-hop lessons do it, with any partner that makes the entity latent in the way of those to come,
+and the formula says how much norm that takes.
 
-**What it does not say.** That a partner to come makes the entity latent in the same way: what is
-lost if it does not is ``thm:bridge-transfer``. No test by single hops tells which placement one has
+**Scope.** That a partner to come makes the entity latent in the same way: what is lost if it does
+not is ``thm:bridge-transfer``. No test by single hops tells which placement one has
 (``thm:invisible-placement``).
 
 References
@@ -128,14 +128,14 @@ The two-hop prompt reads :math:`W + c_2 \rho \Delta`: the two-read region with :
 :math:`c_2` (``thm:two-read-region``). Verdicts that depend on equal logits are equal, hence wrong
 on the one or on the other part. :math:`\square`
 
-**What it tells someone who merges adapters.** Single-hop accuracy cannot certify a library for
-two-hop use: two models with the same single-hop answers differ on two hops by where their edits
-sit. Ask two-hop questions, or place the edit in the layers that are read after the bridge.
+**Implication.** Single-hop accuracy cannot certify a library for two-hop use: two models with the
+same single-hop answers differ on two hops by where their edits sit. Ask two-hop questions, or place
+the edit in the layers that are read after the bridge.
 
-**What it does not say.** Where training puts edits. If equal gradients split them evenly,
-:math:`\rho` is the fraction of layers that come late, and two hops need :math:`c_2 > 1/(2 \rho)`
-where single hops need 1/2. Where a share :math:`\beta` of the old fact sits late, whole first edits
-need :math:`\rho > \beta/(2 c_2)`: base and edit spread alike always compose.
+**Scope.** Where training puts edits. If equal gradients split them evenly, :math:`\rho` is the
+fraction of layers that come late, and two hops need :math:`c_2 > 1/(2 \rho)` where single hops need
+1/2. Where a share :math:`\beta` of the old fact sits late, whole first edits need :math:`\rho >
+\beta/(2 c_2)`: base and edit spread alike always compose.
 
 References
 ----------

@@ -33,11 +33,11 @@ One adapter has :math:`(1, 0)`, :math:`(0, 1)`, or neither. At each read both we
 no logit exceeds 1. Strength under *overwrite*: :math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2` have
 the least sum :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows. :math:`\square`
 
-**What it tells someone who merges adapters.** A router that chooses once for a whole pass cannot
-compose exact edits of old facts, whatever it knows; weights that may change from layer to layer
-can, and so can no router at all with every adapter at full strength.
+**Implication.** A router that chooses once for a whole pass cannot compose exact edits of old
+facts, whatever it knows; weights that may change from layer to layer can, and so can no router at
+all with every adapter at full strength.
 
-**What it does not say.** That routers find these weights; one read (``thm:single-read-no-go``).
+**Scope.** That routers find these weights; one read (``thm:single-read-no-go``).
 
 References
 ----------

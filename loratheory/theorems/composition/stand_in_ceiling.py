@@ -27,14 +27,14 @@ that tells at most k ≤ s kinds of them apart at most k/s.
 
 Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
 
-**What it tells someone who merges adapters.** One stand-in forces nothing: subject to answer can be
-learnt by heart without loss. Two that disagree cap this shortcut at half of the lessons and ln 2
-nats, so a smaller loss shows that the partner is read. Where they agree the shortcut comes back, on
-just those entities; more stand-ins leave it 1/s.
+**Implication.** One stand-in forces nothing: subject to answer can be learnt by heart without loss.
+Two that disagree cap this shortcut at half of the lessons and ln 2 nats, so a smaller loss shows
+that the partner is read. Where they agree the shortcut comes back, on just those entities; more
+stand-ins leave it 1/s.
 
-**What it does not say.** That the *bridge* is read. An adapter may tell who acts, which takes ln s
-nats, and look up pairs of stand-in and entity in a table, without loss; the table is s times as
-long, and entities or stand-ins that no lesson had tell it apart.
+**Scope.** That the *bridge* is read. An adapter may tell who acts, which takes ln s nats, and look
+up pairs of stand-in and entity in a table, without loss; the table is s times as long, and entities
+or stand-ins that no lesson had tell it apart.
 
 References
 ----------

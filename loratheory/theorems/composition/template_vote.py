@@ -25,12 +25,12 @@ c_j \pi_j`. With equal shares :math:`v_s = Kc\rho`, against :math:`1 - Kc\rho` i
 against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is not. Where :math:`h_s = \pi_{js} = 0` the
 other weights sum to 1. :math:`\square`
 
-**What it tells someone who merges adapters.** Averaging keeps what the training data have in common
-(the template) and dilutes what only one adapter was trained on (its facts). To keep the facts too,
-give each adapter a coefficient above 1/2, or let the shared steps be trained into the base.
+**Implication.** Averaging keeps what the training data have in common (the template) and dilutes
+what only one adapter was trained on (its facts). To keep the facts too, give each adapter a
+coefficient above 1/2, or let the shared steps be trained into the base.
 
-**What it does not say.** Keys that are not independent interfere (``thm:perturbed-region``).
-Without decoding between them, facts need what ``thm:two-read-region`` says.
+**Scope.** Keys that are not independent interfere (``thm:perturbed-region``). Without decoding
+between them, facts need what ``thm:two-read-region`` says.
 
 References
 ----------

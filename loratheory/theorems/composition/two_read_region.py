@@ -36,12 +36,12 @@ give more; so all are positive, one exchanged needs :math:`c_j > 1 - c_j`, and t
 :math:`\prod_j c_j \le (1 - c_1) \prod_{j > 1} c_j` under *overwrite both* when :math:`c_1` is the
 least. :math:`\square`
 
-**What it tells someone who merges adapters.** Two edits over old facts that each survive a merge
-need not answer the question that links them: between a coefficient of 1/2 and .618 single hops are
-right and two hops are wrong. The sum, or edits made strong enough before averaging, compose.
+**Implication.** Two edits over old facts that each survive a merge need not answer the question
+that links them: between a coefficient of 1/2 and .618 single hops are right and two hops are wrong.
+The sum, or edits made strong enough before averaging, compose.
 
-**What it does not say.** Anything about bridges that decide: one that snaps to an entity lowers the
-thresholds to 1/2 (``thm:clean-up-bridge``). Negative coefficients can win too: two equal ones below
+**Scope.** Anything about bridges that decide: one that snaps to an entity lowers the thresholds to
+1/2 (``thm:clean-up-bridge``). Negative coefficients can win too: two equal ones below
 :math:`-(\sqrt5 + 1)/2`, under *overwrite*.
 
 ============================================================
@@ -81,11 +81,11 @@ of this very prompt. Two equal hops: the token of the old bridge, left at hop 1,
 value. Whole edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Measure what the other adapters add at each read, in
-units of what an edit changes. Two hops are safe from the worst of it only at coefficients above
-:math:`.618 + 1.618\,\varepsilon`, and the more hops, the less interference they bear.
+**Implication.** Measure what the other adapters add at each read, in units of what an edit changes.
+Two hops are safe from the worst of it only at coefficients above :math:`.618 + 1.618\,\varepsilon`,
+and the more hops, the less interference they bear.
 
-**What it does not say.** How large :math:`\varepsilon` is: see ``thm:interpolation-price`` and
+**Scope.** How large :math:`\varepsilon` is: see ``thm:interpolation-price`` and
 ``thm:interference-angle``. It is a guarantee against the worst; random interference is milder.
 
 ============================================================
@@ -118,12 +118,12 @@ does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all t
 but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** A merge rule that is derived from what one adapter
-does at a time (task arithmetic in the linear regime, disentangled weights) says nothing about two
-hops, right or wrong: their answer is in the interaction that such a theory drops.
+**Implication.** A merge rule that is derived from what one adapter does at a time (task arithmetic
+in the linear regime, disentangled weights) says nothing about two hops, right or wrong: their
+answer is in the interaction that such a theory drops.
 
-**What it does not say.** That such models are bad at single hops: they are the ideal there. The new
-answer may lead without moving if the others fall; a target of logit 0 does not lead here.
+**Scope.** That such models are bad at single hops: they are the ideal there. The new answer may
+lead without moving if the others fall; a target of logit 0 does not lead here.
 
 References
 ----------
@@ -167,15 +167,15 @@ c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = 
 for :math:`L \ge 3`: two hops need :math:`c > 1` (over two reads :math:`c > \sqrt5 - 1`), where
 single hops need :math:`c > 1/2`.
 
-**What it tells someone who merges adapters.** Adapters in every layer compose as if they sat in one
-layer each, if training spreads an edit as pretraining spread the fact. If it spreads edits evenly
-over facts that have their places, whole edits do not compose, however deep the network, and must be
-stronger than a replacement: what counts is how much of the second edit lies above the first.
+**Implication.** Adapters in every layer compose as if they sat in one layer each, if training
+spreads an edit as pretraining spread the fact. If it spreads edits evenly over facts that have
+their places, whole edits do not compose, however deep the network, and must be stronger than a
+replacement: what counts is how much of the second edit lies above the first.
 
-**What it does not say.** Anything about attention or nonlinear blocks, which decide: see
-``thm:clean-up-bridge``. Keys of other facts answer too where entities are not independent
-(``thm:perturbed-region``). With the first edit in the first read and the second fact late it is
-``thm:invisible-placement``. Where training puts shares is ``thm:least-norm-placement``.
+**Scope.** Anything about attention or nonlinear blocks, which decide: see ``thm:clean-up-bridge``.
+Keys of other facts answer too where entities are not independent (``thm:perturbed-region``). With
+the first edit in the first read and the second fact late it is ``thm:invisible-placement``. Where
+training puts shares is ``thm:least-norm-placement``.
 
 References
 ----------

@@ -24,10 +24,10 @@ two edits that each just replace an old fact (:math:`m_1 = m_0 > 0`).
 overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two weights with sum
 at most 1 cannot both meet. :math:`\square`
 
-**What it tells someone who merges adapters.** Measure, for each fact, the margin after the edit and
-the deficit before it: an edit that just replaces an old fact is lost in every equal mean.
+**Implication.** Measure, for each fact, the margin after the edit and the deficit before it: an
+edit that just replaces an old fact is lost in every equal mean.
 
-**What it does not say.** Nothing about two hops, nor how large :math:`\varepsilon` is.
+**Scope.** Nothing about two hops, nor how large :math:`\varepsilon` is.
 """
 
 from dataclasses import dataclass, replace

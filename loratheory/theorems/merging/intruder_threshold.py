@@ -21,12 +21,11 @@ d`, set by what finite size did in trials (six standard deviations and more). Ca
 the threshold, :math:`t \le 0.7` or :math:`t \ge 1.5`: next to it the overlap passes smoothly from
 small to large, and at :math:`t = 1` it was still 0.12 at width 256.
 
-**What it tells someone who merges adapters.** New top singular directions show that an edit is
-strong, not that it works: merging with a small coefficient can hide the direction while the edit
-survives, and the other way round.
+**Implication.** New top singular directions show that an edit is strong, not that it works: merging
+with a small coefficient can hide the direction while the edit survives, and the other way round.
 
-**What it does not say.** Weights of trained models are not Gaussian: their own spectrum replaces
-the circle of radius 2 and the threshold moves.
+**Scope.** Weights of trained models are not Gaussian: their own spectrum replaces the circle of
+radius 2 and the threshold moves.
 
 References
 ----------

@@ -21,11 +21,10 @@ meet the kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or aro
 which have :math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma`
 rows and columns have full rank. :math:`\square`
 
-**What it tells someone who merges adapters.** A sum of adapters has the rank that its row and
-column spaces say, mostly the sum of the ranks: keep that much, or know what is cut off.
+**Implication.** A sum of adapters has the rank that its row and column spaces say, mostly the sum
+of the ranks: keep that much, or know what is cut off.
 
-**What it does not say.** What cutting the sum to rank :math:`r` costs: its energy beyond
-(``thm:rank-floor``).
+**Scope.** What cutting the sum to rank :math:`r` costs: its energy beyond (``thm:rank-floor``).
 
 References
 ----------

@@ -32,12 +32,12 @@ Angles between lines obey the triangle inequality, so the query is at least :mat
 equalities. So half the angle between prototypes is the largest safe radius. *Size does not enter:*
 an adapter scaled by :math:`10^{-9}` is chosen as before, on queries that it hardly answers.
 
-**What it tells someone who merges adapters.** Where keys are at right angles, a router that
-compares top singular directions knows one fact of each adapter. For adapters of several facts,
-score by the whole row space or by the response norm.
+**Implication.** Where keys are at right angles, a router that compares top singular directions
+knows one fact of each adapter. For adapters of several facts, score by the whole row space or by
+the response norm.
 
-**What it does not say.** With equal strengths :math:`v_i` is any unit vector of the span: right
-without noise, worse with it. One-fact adapters (:math:`N = 1`) have no blind spot.
+**Scope.** With equal strengths :math:`v_i` is any unit vector of the span: right without noise,
+worse with it. One-fact adapters (:math:`N = 1`) have no blind spot.
 
 References
 ----------
@@ -73,13 +73,13 @@ and to 1 for the top key itself. For two adapters the integral is :math:`\frac2\
 since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own adapter. The ratio
 of two standard normals is a Cauchy variable, whence the arctangent. :math:`\square`
 
-**What it tells someone who merges adapters.** Arrow finds the fact that an adapter holds most
-strongly, and others the less often the weaker they are: among four adapters (chance .25) one of
-half that strength in .36 of cases, of nine tenths in .80. It is the singular values beside the
-first that decide, and they are in the file.
+**Implication.** Arrow finds the fact that an adapter holds most strongly, and others the less often
+the weaker they are: among four adapters (chance .25) one of half that strength in .36 of cases, of
+nine tenths in .80. It is the singular values beside the first that decide, and they are in the
+file.
 
-**What it does not say.** If two strengths agree within :math:`n^{-1/2}` the first order is not
-enough. Keys that are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.
+**Scope.** If two strengths agree within :math:`n^{-1/2}` the first order is not enough. Keys that
+are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.
 
 References
 ----------

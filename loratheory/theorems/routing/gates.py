@@ -27,12 +27,11 @@ Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z
 :math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
 bound over reads and foreign adapters. :math:`\square`
 
-**What it tells someone who merges adapters.** At independent random keys gating by response norm
-works as long as an adapter's facts are few beside the width, and the law of false alarms gives the
-threshold.
+**Implication.** At independent random keys gating by response norm works as long as an adapter's
+facts are few beside the width, and the law of false alarms gives the threshold.
 
-**What it does not say.** Keys of trained models are not Gaussian: measure `f` there. Nor does it
-say that adapters compose, only that the right ones are on.
+**Scope.** Keys of trained models are not Gaussian: measure `f` there. Nor does it say that adapters
+compose, only that the right ones are on.
 
 References
 ----------
@@ -61,13 +60,13 @@ are independent and uniform, and the j-th largest :math:`s` has the j-th smalles
 is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Count the foreign inputs before trusting a gate: the
-number needed grows in proportion to the library, whatever the gate responds to. K adapters read h
-times raise :math:`h (K - 1)` chances of a false alarm a question, so one wrong question in a
-hundred asks for :math:`\alpha = 1/(100\, h (K - 1))`.
+**Implication.** Count the foreign inputs before trusting a gate: the number needed grows in
+proportion to the library, whatever the gate responds to. K adapters read h times raise :math:`h (K
+- 1)` chances of a false alarm a question, so one wrong question in a hundred asks for :math:`\alpha
+= 1/(100\, h (K - 1))`.
 
-**What it does not say.** Later inputs must be of the law that was sampled: another user's prompts
-are another law. How often the own inputs are missed is the same law, read from the other end.
+**Scope.** Later inputs must be of the law that was sampled: another user's prompts are another law.
+How often the own inputs are missed is the same law, read from the other end.
 
 References
 ----------
@@ -108,13 +107,13 @@ parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up a
 the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
 agree. :math:`\square`
 
-**What it tells someone who merges adapters.** At independent random keys a plain sum is drowned
-once the facts of the other adapters reach the width, while gates on large responses keep apart
-libraries whose size is exponential in the width. Measure a gate's misses and false alarms on your
-own keys: the reduction turns them into a promise for any number of reads.
+**Implication.** At independent random keys a plain sum is drowned once the facts of the other
+adapters reach the width, while gates on large responses keep apart libraries whose size is
+exponential in the width. Measure a gate's misses and false alarms on your own keys: the reduction
+turns them into a promise for any number of reads.
 
-**What it does not say.** Keys of trained models are not Gaussian; take their measured alarms to the
-reduction. Two adapters that edit one key both answer it.
+**Scope.** Keys of trained models are not Gaussian; take their measured alarms to the reduction. Two
+adapters that edit one key both answer it.
 
 References
 ----------

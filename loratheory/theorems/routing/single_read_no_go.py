@@ -41,10 +41,10 @@ those of **all other subjects**. For random embeddings and wide layers the respo
 prompt and key have squared norms 3 and 2 and inner product 1. A test of composition needs two or
 more edited facts a hop, and answers permuted among them.
 
-**What it tells someone who merges adapters.** If both facts are read in one place and the base does
-not hold the bridge, stop looking for a better merge or router: it takes a second read.
+**Implication.** If both facts are read in one place and the base does not hold the bridge, stop
+looking for a better merge or router: it takes a second read.
 
-**What it does not say.** Accuracy averaged over the draw: one base may be lucky. Two reads
+**Scope.** Accuracy averaged over the draw: one base may be lucky. Two reads
 (``thm:two-read-region``) or a bridge in the weights escape.
 
 References

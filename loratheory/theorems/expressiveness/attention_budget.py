@@ -104,9 +104,9 @@ Up to :math:`R` steps of the queries, as long as :math:`c > \rho_K`, leave :math
 among those it reads half a rank. A sum of :math:`k` adapters of rank :math:`R` has :math:`kR` for
 both.
 
-**Scope.** How near updates get to a form that they do not reach: for that there is the floor of
-``thm:attention-budget``, of the same three ranks and the head's. Without full row rank some forms
-are approached by ever larger updates of this rank, and reached by none.
+**Scope.** It does not say how near updates get to a form that they do not reach: for that there is
+the floor of ``thm:attention-budget``, of the same three ranks and the head's. Without full row rank
+some forms are approached by ever larger updates of this rank, and reached by none.
 
 References
 ----------

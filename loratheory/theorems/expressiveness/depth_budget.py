@@ -26,7 +26,7 @@ taken.
 **Implication.** A sum of :math:`k` adapters has rank at most :math:`kR` in a layer: whatever its
 coefficients are, it misses what needs more than :math:`kRL` directions of the product.
 
-**Scope.** Nothing about what training finds. Zeng and Lee ask that the partial sums :math:`M +
+**Scope.** It does not say what training finds. Zeng and Lee ask that the partial sums :math:`M +
 \mathrm{LR}_r(E)` be invertible too; the construction above does without.
 
 References

@@ -1,7 +1,9 @@
 r"""Interference angle: how strongly one adapter answers the keys of another.
 
-**Statement.** An adapter answers a unit key in another's row space with at most its spectral norm
-times the cosine of the smallest angle between the two row spaces, and some adapter attains that.
+**Statement.** Let θ be the smallest principal angle between the row spaces of two adapters, and σ
+the spectral norm of the second. For every key k in the first row space, the second adapter Δ has
+‖Δk‖ ≤ σ cos θ ‖k‖. Some adapter of this norm that reads only the second row space attains the
+bound.
 
 Let row spaces :math:`S_1, S_2` have the smallest principal angle :math:`\theta`. Every
 :math:`\Delta` that reads only :math:`S_2`, of spectral norm at most :math:`\sigma`, satisfies
@@ -16,12 +18,12 @@ orthonormal basis of :math:`S_1`: zero iff :math:`S_1 \perp S_2`.
 vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then :math:`\Delta = \sigma
 u q^\top` and :math:`k = p` attain the bound. :math:`\square`
 
-**Implication.** Two adapters leave each other's keys alone if and only if their row spaces are
-orthogonal, and the smallest angle between these spaces bounds the damage before any data are seen:
-`loratheory.adapters.crosstalk_bound` computes it.
+**Implication.** Two adapters leave all keys in each other's row spaces unchanged if and only if
+these spaces are orthogonal. The smallest angle between the spaces bounds the damage before any data
+are seen: `loratheory.adapters.crosstalk_bound` computes it.
 
 **Scope.** The second adapter may stay below the bound: its strongest direction need not be the one
-near :math:`S_1`. A vanishing Frobenius inner product does not silence it: orthogonal column spaces
+near :math:`S_1`. A zero Frobenius inner product does not silence it: orthogonal column spaces
 suffice for that, whatever the rows are.
 
 References
@@ -109,8 +111,8 @@ mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 holds a number of them that is proportional to the width and to the square of the margin over the
 adapters' size, while the mean also pays for the deficit.
 
-**Scope.** How many a sum cannot hold. Trained adapters share directions: measure their angles
-instead (``thm:interference-angle``). The tail is a bound: in wide reads about
+**Scope.** It does not say how many adapters a sum cannot hold. Trained adapters share directions:
+measure their angles instead (``thm:interference-angle``). The tail is a bound: in wide reads about
 :math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
 
 References

@@ -70,8 +70,8 @@ rank-one adapters with opposite answers whose rows meet at the angle :math:`\the
 **Implication.** Before you use the interpolating merge, measure how much real inputs leak out of
 the row spaces: nearly dependent row spaces multiply it.
 
-**Scope.** How much real inputs leak: measure that. The sum errs by :math:`\sum_{j \ne i} \Delta_j
-k`, inside the row space too.
+**Scope.** It does not say how much real inputs leak: measure that. The sum errs by :math:`\sum_{j
+\ne i} \Delta_j k`, inside the row space too.
 """
 
 from dataclasses import dataclass

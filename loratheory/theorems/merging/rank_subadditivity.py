@@ -24,7 +24,8 @@ rows and columns have full rank. :math:`\square`
 **Implication.** A sum of adapters has the rank that its row and column spaces say, mostly the sum
 of the ranks: keep that much, or know what is cut off.
 
-**Scope.** What cutting the sum to rank :math:`r` costs: its energy beyond (``thm:rank-floor``).
+**Scope.** It does not say what cutting the sum to rank :math:`r` costs: that is its energy beyond
+rank :math:`r` (``thm:rank-floor``).
 
 References
 ----------

@@ -109,10 +109,11 @@ Inputs that scatter with unit variance about keys of length s say at most s²/2:
 exponentially in the squared length of its keys is the largest that can be routed.
 ``thm:router-limit`` says what is reached.
 
-**Scope.** That a router which errs less than this exists for given inputs: Fano's inequality looks
-at their information only. For adapters that are not equally likely :math:`\ln K` becomes the
-entropy of e, and the bound need not be met. Tokens of one prompt add their information at most if
-they are independent given the adapter; else two may say together what neither says alone.
+**Scope.** It does not say that a router which errs less than this exists for given inputs: Fano's
+inequality looks at their information only. For adapters that are not equally likely :math:`\ln K`
+becomes the entropy of e, and the bound need not be met. Tokens of one prompt add their information
+at most if they are independent given the adapter; else two may say together what neither says
+alone.
 
 References
 ----------

@@ -1,9 +1,9 @@
 r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 0.618 to 1/2.
 
-**Statement.** Two reads hold old facts of strength 1 at linearly independent keys and values; exact
-edits with coefficients c₁ and c₂ write a prompt's new facts over them. Between the reads a softmax
-of sharpness β > 0 over three or more entities weighs the keys passed on; no other second-hop fact
-is edited. The new two-hop answer wins iff c₂ > 1/2, c₁ > 1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
+**Statement.** Exact edits with coefficients c₁ and c₂ write a prompt's new facts over old ones of
+strength 1, at linearly independent keys and values in two reads. Between the reads a softmax of
+sharpness β > 0 over three or more entities selects the bridge; no other second-hop fact is edited.
+The new two-hop answer wins iff c₂ > 1/2, c₁ > 1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
 
 Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
 up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it hands

@@ -1,10 +1,9 @@
 r"""Least-norm placement: in which layers gradient descent on single hops stores a fact.
 
 **Statement.** Linear reads with fixed keys add their outputs, and gradient descent from zero fits
-one single-hop fact exactly, at learning rate η_l in read l. Read l's share of the answer is
-proportional to η_l‖k_l‖², where k_l is its key if the prompt names the entity. At late reads, those
-after its bridge, a two-hop question has latent keys h_l; the updates give it the answer times
-Σ_late η_l(k_l·h_l) / Σ_all η_l‖k_l‖².
+one single-hop fact exactly, at learning rate η_l in read l. Read l has the key k_l if the prompt
+names the entity, and h_l if a two-hop question implies it (late reads, after the bridge). The
+updates answer the question with the fact's answer times Σ_late η_l(k_l·h_l) / Σ_all η_l‖k_l‖².
 
 Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of
 :math:`K_l` are the keys of n facts whose subjects are named, and the training examples require
@@ -32,10 +31,10 @@ h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:
 :math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
 / \eta_l`. :math:`\square`
 
-**Implication.** The base model's keys and the learning rates decide in which layers single-hop
-training stores a fact, and so whether two-hop questions find it. Two-hop use loses what is stored
-before the bridge, and falls as latent keys resemble named keys less. Higher learning rates in later
-layers increase it.
+**Implication.** Single-hop training stores a share of the fact in each layer, in proportion to the
+learning rate times the squared norm of the key there. Two-hop questions miss what is stored before
+the bridge, and find less the less a latent key resembles the named one. Higher learning rates in
+later layers help.
 
 **Scope.** Keys stay fixed here. In a trained network updates of early reads move later keys, and
 reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen meets keys
@@ -52,11 +51,10 @@ them at chance: Balesni et al. (arXiv 2411.16353).
 
 Free placement: single hops leave every two-hop answer open; examples through a partner do not.
 
-**Statement.** Stack a two-hop question's latent keys over all reads into h and the independent
-named keys into columns of K, read l scaled by √η_l. If h lies outside the span of K, edits that fit
-all single-hop examples exactly can give any two-hop answer a. In the squared norm Σ_l ‖Δ_l‖²/η_l,
-the least of these exceeds the least single-hop edit, which answers b, by ‖a − b‖² / dist(h, span
-K)².
+**Statement.** Stack a question's latent keys of all reads into h and the named keys into linearly
+independent columns of K, read l scaled by √η_l. If h lies outside the span of K, edits that fit all
+single-hop examples exactly can give this two-hop question any answer a. The least squared norm Σ_l
+‖Δ_l‖²/η_l for a exceeds that for single hops alone, which give b, by ‖a − b‖² / dist(h, span K)².
 
 In the setting of ``thm:least-norm-placement`` let :math:`K` be the named keys :math:`\sqrt{\eta_l}
 K_l` of all reads below each other and :math:`h` the latent key :math:`\sqrt{\eta_l} h_l`, zero at
@@ -109,8 +107,8 @@ Invisible placement: single hops do not show in which layer an edit lies; two ho
 **Statement.** Two exact, unscaled edits write a question's two new facts over old ones; keys and
 values are linearly independent, and the old bridge's fact stays. If the old second-hop facts and a
 share ρ of the second edit lie after the bridge, the new answer wins iff ρ > 1/2. Single-hop logits
-do not depend on ρ, so any test of them errs on at least min(q, 1 − q) of placements, q being the
-share that wins.
+do not depend on ρ, so any test of them errs on at least min(q, 1 − q) of placements if a share q
+wins.
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with

@@ -2,9 +2,9 @@ r"""Two-read region: which merged edits compose, and why the golden ratio decide
 
 **Statement.** K reads, linked by bridges from each value to its entity's key, hold old facts of
 strength 1 at linearly independent keys and values. Exact edits with coefficients c_j write a
-prompt's K new facts over old ones; facts behind old answers stay, and some token is on no path. The
-new K-hop answer leads by ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 − c_j)); for equal c ≥ 0 it wins iff
-c^K + c > 1.
+prompt's K new facts over old ones, while facts reached through old answers stay. If some token
+belongs to none of these facts, the new K-hop answer leads by ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 −
+c_j)); for equal c ≥ 0 it wins iff c^K + c > 1.
 
 In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
 facts with strength 1, the edits replace facts of their own read exactly, the bridges turn values
@@ -51,7 +51,7 @@ Perturbed region: how much interference at each read merged edits survive.
 
 **Statement.** Two linked reads hold old facts of strength 1 at linearly independent keys and
 values, and exact edits write a prompt's new facts over them. The old bridge's fact stays, both
-coefficients are c in [0, 1], and other adapters shift each value's weight per read by at most ε.
+coefficients are c in [0, 1], and other adapters add at most ±ε to each value's weight at each read.
 The new two-hop answer leads under all such interference iff c² + c − 1 > (c + 3)ε.
 
 As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to

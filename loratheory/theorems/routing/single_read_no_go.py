@@ -1,9 +1,9 @@
 r"""Single-read no-go: in one read no merge and no router composes two hops.
 
-**Statement.** One read holds both hops of questions over n entities; both hops are bijections, and
-the first, π₁, is uniformly random and independent of all else. A merge or router uses at most m
-gate patterns, and its answer logits within each pattern do not depend on π₁. Its two-hop accuracy,
-averaged over π₁, is at most m/n, even if an oracle chooses the pattern.
+**Statement.** One read holds both bijective hops of questions over n entities; the first, π₁, is
+uniformly random and independent of all else. A merge or router uses at most m gate patterns, and
+its answer logits within each pattern do not depend on π₁. Its two-hop accuracy, averaged over π₁,
+is at most m/n, even if an oracle chooses the pattern.
 
 One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, hop 2 sends :math:`y` to
 :math:`\pi_2(y)`, both bijections of :math:`n`; :math:`\Delta_1, \Delta_2` edit them. (a) If, for

@@ -51,8 +51,8 @@ them at chance: Balesni et al. (arXiv 2411.16353).
 
 Free placement: single hops leave every two-hop answer open; examples through a partner do not.
 
-**Statement.** Stack a question's latent keys of all reads into h and the named keys into linearly
-independent columns of K, read l scaled by √η_l. If h lies outside the span of K, edits that fit all
+**Statement.** Stack a question's latent keys into the vector h and each fact's named keys into an
+independent column of K, scaling read l by √η_l. If h lies outside the span of K, edits that fit all
 single-hop examples exactly can give this two-hop question any answer a. The least squared norm Σ_l
 ‖Δ_l‖²/η_l for a exceeds that for single hops alone, which give b, by ‖a − b‖² / dist(h, span K)².
 
@@ -107,8 +107,8 @@ Invisible placement: single hops do not show in which layer an edit lies; two ho
 **Statement.** Two exact, unscaled edits write a question's two new facts over old ones; keys and
 values are linearly independent, and the old bridge's fact stays. If the old second-hop facts and a
 share ρ of the second edit lie after the bridge, the new answer wins iff ρ > 1/2. Single-hop logits
-do not depend on ρ, so any test of them errs on at least min(q, 1 − q) of placements if a share q
-wins.
+do not depend on ρ, so on placements of which a share q wins, any test of them errs at a rate of at
+least min(q, 1 − q).
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with

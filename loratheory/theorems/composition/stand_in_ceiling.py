@@ -1,9 +1,9 @@
 r"""Stand-in ceiling: the accuracy of an adapter that ignores which partner is active.
 
 **Statement.** Each training example has an entity and an active stand-in; the adapter sees the
-entity and one of at most k signals from the stand-in. Let w_e be the frequency of entity e, and
-π_e1 ≥ π_e2 ≥ … those of its answers over the stand-ins. The adapter's accuracy on these examples is
-at most Σ_e w_e (π_e1 + … + π_ek), and some signal and adapter attain this.
+entity and one of at most k signals from the stand-in. For entity e let w_e be its frequency, and
+π_e1 ≥ π_e2 ≥ … the sorted frequencies of its answers over the stand-ins. The adapter's accuracy on
+these examples is at most Σ_e w_e (π_e1 + … + π_ek), and some signal and adapter attain this.
 
 A training example asks about entity :math:`e`, which comes with frequency :math:`w_e`, while
 stand-in :math:`j` is active, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is that of

@@ -174,7 +174,7 @@ for count in (1, 2):
 # %% [markdown]
 # With one stand-in the two-hop answer gets most of its strength, and with two stand-ins all of it.
 # The partner was active in no training, but its key is a combination of the keys of the stand-ins
-# (`thm:partner-lessons`). How large must an update be to answer the two-hop question in full? We
+# (`thm:partner-examples`). How large must an update be to answer the two-hop question in full? We
 # compare the least squared norm by the formula with the one that was found.
 
 # %%

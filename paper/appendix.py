@@ -1,7 +1,7 @@
 r"""The paper's appendix as LaTeX: all statements and proofs, taken from the modules' docstrings.
 
 A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
-the like, and references. The statement is one sentence in plain words and then the formal text.
+the like, and references. The statement is one paragraph in plain words and then the formal text.
 """
 
 import re
@@ -15,8 +15,9 @@ HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\
 
 # Letters and signs that TeX knows by name, and signs of mathematics
 NAMES = """
-    α alpha  β beta  γ gamma  δ delta  ε varepsilon  θ theta  λ lambda  ρ rho  σ sigma  τ tau
-    φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge  → to  ‖ |
+    α alpha  β beta  γ gamma  δ delta  ε varepsilon  η eta  θ theta  λ lambda  π pi  ρ rho  σ sigma
+    τ tau  φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge
+    → to  ‖ |
 """
 MATHS = {"−": "-", "⁺": "^+", "²": "^2", "₀": "_0", "₁": "_1", "₂": "_2", "<": "<", ">": ">"}
 MATHS |= {sign: rf"\{name}" for sign, name in zip(*[iter(NAMES.split())] * 2, strict=True)}

@@ -18,7 +18,7 @@ AT = "Evaluate the theorem's formulas at these values."
 At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help=AT)]
 Cases = Annotated[int, Option(min=1, help="Random cases per theorem.")]
 ENTRY = (
-    "label", "kind", "part_of", "tells", "chapter", "module", "status", "sense", "statement",
+    "label", "kind", "part_of", "implication", "chapter", "module", "status", "sense", "statement",
     "source",
 )  # fmt: skip
 SENSITIVITY = "Show the smallest change of each bound that the check detects."
@@ -40,14 +40,14 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
 
     Example: `loratheory theorems gate-detection --at facts=8,width=128,threshold=.5`
 
-    JSON: a list of objects `label, kind, part_of, tells, chapter, module, status, sense, statement,
-    source, assumptions, controls, uses, computes`. The keys that are not obvious:
+    JSON: a list of objects `label, kind, part_of, implication, chapter, module, status, sense,
+    statement, source, assumptions, controls, uses, computes`. The keys that are not obvious:
 
     - `kind`: theorem, lemma or clause; `part_of`: the theorem that a clause belongs to
 
     - `status`: proved, cited, conjectured or refuted
 
-    - `tells`: what the theorem means for users of adapters
+    - `implication`: what the theorem means for users of adapters
 
     - `chapter, module`: where the package states the theorem; `source`: who proved it
 
@@ -76,7 +76,7 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
             _show_in_full(one)
         return
     columns = out.columns("label", "status")
-    columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.tells)
+    columns["result"] = lambda one: one.statement if one.part_of else _strip_marks(one.implication)
     # `LABELS` go chapter by chapter
     for chapter, some in groupby(shown, key=attrgetter("chapter")):
         out.show(chapter, columns, some)
@@ -200,7 +200,7 @@ def _show_in_full(one: Any) -> None:
     }
     out.say(f"  ({one.status}; {one.source})", one.label)
     if not one.part_of:
-        out.say(f"\n{_strip_marks(one.tells)}")
+        out.say(f"\n{_strip_marks(one.implication)}")
     out.say(f"\n{one.statement}\n")
     for what, lines in facts.items():
         for line in lines:

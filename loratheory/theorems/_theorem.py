@@ -8,8 +8,8 @@ how far sampling may move it); a refuted claim (`attain` builds the counterexamp
 
 A module defines the parts of its theorem under fixed names, and `Theorem.of` collects them:
 
-* its docstring: ``**Statement.**``, whose first paragraph is the sentence that is printed
-  everywhere, ``**Proof.**``, ``**What it does not say.**`` and references;
+* its docstring: ``**Statement.**``, whose first paragraph is printed everywhere,
+  ``**Proof.**``, ``**Implication.**``, ``**Scope.**`` and references;
 * ``SENSE`` and ``SOURCE``, and ``STATUS`` and ``USES`` where these differ from the default;
 * the functions ``draw``, ``bound`` and ``measure``, and where they are needed ``attain``,
   ``rival``, ``adversary``, ``noise``, ``scale`` and ``condition``, of which the last two may be
@@ -176,7 +176,7 @@ def parts(document: str) -> dict[str, str]:
     Returns
     -------
     dict
-        ``Title``; ``Statement``, the sentence in plain words; ``Precisely``, the formal statement;
+        ``Title``; ``Statement``, its paragraph in plain words; ``Precisely``, the formal statement;
         ``Proof`` and so on, in order; ``References`` last, empty where there are none.
 
     Examples
@@ -241,7 +241,7 @@ class Theorem(Generic[C, W]):
     Attributes
     ----------
     label, statement, source : str
-        The label (``thm:…``), the statement in one sentence, and who proved it where.
+        The label (``thm:…``), the statement in plain words, and who proved it where.
     status : {"proved", "cited", "conjectured", "refuted"}
         Whether it is proved here, proved elsewhere, open, or known to be false.
     document : str
@@ -419,10 +419,10 @@ class Theorem(Generic[C, W]):
         )
 
     @property
-    def tells(self) -> str:
+    def implication(self) -> str:
         """The practical consequence for someone who merges or routes adapters; may be empty."""
-        told = parts(self.document).get("What it tells someone who merges adapters", "")
-        found = re.match(FIRST_SENTENCE, told, re.DOTALL)
+        text = parts(self.document).get("Implication", "")
+        found = re.match(FIRST_SENTENCE, text, re.DOTALL)
         return " ".join(found[1].split()) if found else ""
 
     def __repr__(self) -> str:

@@ -44,7 +44,7 @@ CHAPTERS: dict[str, dict[str, str]] = {
         "two_read_region": "two-read-region perturbed-region composition-order spread-region",
         "clean_up_bridge": "clean-up-bridge",
         "template_vote": "template-vote",
-        "placement": "least-norm-placement free-placement partner-lessons invisible-placement",
+        "placement": "least-norm-placement free-placement partner-examples invisible-placement",
         "stand_in_ceiling": "stand-in-ceiling disagreeing-stand-ins",
         "bridge_transfer": "bridge-transfer",
         "routing_reach": "routing-reach",

@@ -19,7 +19,7 @@ by ``thm:edit-budget``.
 
 **Proof.** By counting. :math:`\square`
 
-**What it does not say.** Anything else.
+**Scope.** Anything else.
 
 References
 ----------
@@ -33,7 +33,7 @@ def test_parts_by_hand():
         "Statement": "One is one,\nand only one.",
         "Precisely": "It is :math:`1`,\nby ``thm:edit-budget``.",
         "Proof": r"By counting. :math:`\square`",
-        "What it does not say": "Anything else.",
+        "Scope": "Anything else.",
         "References": "Peano (1889).",
     }
 
@@ -44,7 +44,7 @@ def test_every_theorem_appears_with_statement_and_proof_and_no_markup_is_left(th
     found, text = parts(theorem.document), environment(theorem)
     assert found["Statement"]
     if not theorem.part_of:
-        assert {"Precisely", "What it does not say"} <= {*found}
+        assert {"Precisely", "Scope"} <= {*found}
         assert ("Proof" in found) == (theorem.status in ("proved", "refuted"))
     kinds = {"theorem": "theorem", "lemma": "lemma", "clause": "corollary"}
     kind = {"cited": "citedtheorem", "refuted": "refuted"}.get(theorem.status, kinds[theorem.kind])

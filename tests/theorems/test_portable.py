@@ -76,10 +76,10 @@ def frames_of_reads_and_all_rates(case, rng):
     yield replace(case, model=faster), 1 / 7
 
 
-# partner lessons
+# partner examples
 
 
-@example("partner-lessons")
+@example("partner-examples")
 def between_two_lessons_the_answers_are_mixed_alike():
     keys = np.array([[1.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
     latent = 0.75 * keys[:, 0] + 0.25 * keys[:, 1]
@@ -88,7 +88,7 @@ def between_two_lessons_the_answers_are_mixed_alike():
     yield placement.Taught(replace(model, latent=(latent, keys[:, 0])), (keys, keys)), 1.0
 
 
-@symmetry("partner-lessons", conditioned=True)
+@symmetry("partner-examples", conditioned=True)
 def lengths_of_all_latent_keys_and_what_single_hops_say(case, rng):
     longer = tuple(3 * keys for keys in case.partner)
     model = replace(case.model, latent=tuple(3 * keys for keys in case.model.latent))

@@ -1,18 +1,18 @@
-r"""Bridge transfer: what a second hop taught beside stand-ins does with a partner it never met.
+r"""Bridge transfer: when a second hop trained with stand-ins answers with an unseen partner.
 
-**Statement.** A linear second hop of m outputs, taught without loss beside stand-ins, answers a
-partner never met, whatever the values, iff the partner's states lie in the span of the lessons'
-states; every learner misses one of two second hops with the same lessons, of slope at most τ
-outside that span, by at least τ times the root energy of the m largest singular values of what the
-projection on it loses of the partner's states, and the least norm misses none by more.
+**Statement.** A linear second hop T with m outputs is known on states X, which stand-ins produce,
+and has slope at most τ outside their span. The columns of Z are an unseen partner's states, and P
+projects onto the span of X. Every learner errs on Z, for some such T, by at least τ√(Σ_{i≤m} σ_i((1
+− P)Z)²); the least-norm fit never errs by more.
 
-At a prompt the residual stream holds its context :math:`x`, to which the first hop that acts adds
-its bridge: :math:`x + S x`. The second hop reads that state by a matrix. It is taught on the states
-:math:`X` of all prompts beside stand-ins :math:`S_1, \dots, S_s`, with answers :math:`T X`, and
-asked at the states :math:`Z` of a partner's prompts. Let :math:`P` project orthogonally onto the
-columns of :math:`X`, and let all that is known of the :math:`m` rows of the wanted :math:`T` beside
-the lessons be a bound on its slope outside them, :math:`\|T (1 - P)\|_2 \le \tau`. Then, whatever
-the lessons' answers, every rule from lessons to a matrix :math:`D` has for some such :math:`T`
+At a prompt the residual stream holds its context :math:`x`, to which the active first hop adds its
+bridge: :math:`x + S x`. The second hop reads that state by a matrix. It is trained on the states
+:math:`X` of all prompts with stand-ins :math:`S_1, \dots, S_s`, with answers :math:`T X`, and
+evaluated at the states :math:`Z` of a partner's prompts. Let :math:`P` project orthogonally onto
+the columns of :math:`X`, and let all that is known of the :math:`m` rows of the wanted :math:`T`
+besides the examples be a bound on its slope outside them, :math:`\|T (1 - P)\|_2 \le \tau`. Then,
+whatever the examples' answers, every rule from examples to a matrix :math:`D` has for some such
+:math:`T`
 
 .. math::
     \|D Z - T Z\|_F \;\ge\; \tau \Bigl(\sum_{i \le m} \sigma_i\bigl((1 - P) Z\bigr)^2\Bigr)^{1/2},
@@ -23,24 +23,25 @@ partner's states, its bridge with its context, combines states that stand-ins ma
 
 **Proof.** Let :math:`u_i` be the left singular vectors of :math:`(1 - P) Z` and :math:`N = \tau
 \sum_{i \le m} e_i u_i^\top (1 - P)`. Then :math:`N X = 0`, so :math:`T P + N` and :math:`T P - N`
-have the same lessons, both are within :math:`\tau`, and the same :math:`D` answers both: its errors
-:math:`E \mp N Z`, :math:`E = D Z - T P Z`, have squares of mean :math:`\|E\|_F^2 + \|N Z\|_F^2`,
-and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`, which errs by :math:`T (1 -
-P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1 - P) Z` has at
-most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
+have the same examples, both are within :math:`\tau`, and the same :math:`D` answers both: its
+errors :math:`E \mp N Z`, :math:`E = D Z - T P Z`, have squares of mean :math:`\|E\|_F^2 + \|N
+Z\|_F^2`, and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`, which errs by
+:math:`T (1 - P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1
+- P) Z` has at most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
 
-**What it tells someone who merges adapters.** Teach beside stand-ins whose bridges, in their
-contexts, span what partners will write in the contexts that will be asked: a lesson whose state is
-a combination of others' adds nothing. How far a published first hop is from this can be computed
-from its states alone, before it is used: the part outside the span of the stand-ins'.
+**Implication.** Train with stand-ins whose states span the states that later partners will produce;
+an example whose state combines others' adds nothing. For a published first hop, the part of its
+states outside this span can be computed before it is used.
 
-**What it does not say.** That the partner's bridge means the same: inside the span its answer
-combines lessons as its state does, and is wrong if a foreign state is a wrong combination. Trained
-networks read states through norms and nonlinear units, which turn spans into neighbourhoods.
+**Scope.** It does not say that the partner's bridge means the same. Inside the span, the answer
+combines the examples' answers as the state combines their states, and is wrong if that combination
+is. Trained networks read states through norms and nonlinear units, which turn spans into
+neighbourhoods.
 
 References
 ----------
-Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two worlds: Le Cam's method.
+Least norm by gradient descent: Gunasekar et al. (arXiv 1802.08246). Two hypotheses with the same
+data: Le Cam's method.
 """
 
 from collections.abc import Callable
@@ -56,10 +57,10 @@ from loratheory.theorems._theorem import SAFETY, Control, Theorem
 from loratheory.toy import interpolating
 
 SENSE = "lower"
-SOURCE = "own; least-norm interpolation and two worlds"
+SOURCE = "own; least-norm interpolation and two hypotheses"
 USES = ("thm:least-norm-placement",)
 
-BLIND = "one answer to lessons that are the same"
+BLIND = "the same answer to the same training examples"
 CLEAR = 1e-9  # singular values below this share of the largest count as none
 
 
@@ -226,6 +227,6 @@ def _told() -> tuple[Case, Learner]:
     return _small(), lambda lessons: lessons.hidden
 
 
-CONTROLS = (Control("taught beside the partner too", BLIND, _told),)
+CONTROLS = (Control("trained with the partner too", BLIND, _told),)
 
 THEOREM: Theorem[Case, Learner] = Theorem.of(__name__)

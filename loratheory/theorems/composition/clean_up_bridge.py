@@ -1,8 +1,9 @@
 r"""Clean-up bridge: a bridge that decides moves the threshold of two hops from 0.618 to 1/2.
 
-**Statement.** With a softmax of sharpness β over three or more entities between two edited reads
-over old facts of linearly independent keys and values, the old bridge unedited, the target wins iff
-c_2 > 1/2, c_1 > 1/2 + ln(1/c_2)/(2β) and c_1 > ln(1/c_2)/β.
+**Statement.** Exact edits with coefficients c₁ and c₂ write a prompt's new facts over old ones of
+strength 1, at linearly independent keys and values in two reads. Between the reads a softmax of
+sharpness β > 0 over three or more entities selects the bridge; no other second-hop fact is edited.
+The new two-hop answer wins iff c₂ > 1/2, c₁ > 1/2 + ln(1/c₂)/(2β) and c₁ > ln(1/c₂)/β.
 
 Two edited hops with coefficients :math:`c_1, c_2` (``thm:two-read-region``), but the bridge cleans
 up: with :math:`a` the coordinates of the first read among the values of :math:`n` entities it hands
@@ -34,12 +35,12 @@ with :math:`1 - c_2`, every other key to an answer of its own. Logarithms give t
 and :math:`2/\varphi - 1 = \varphi^{-3}`; it is the stricter one. A hard decision after each read
 passes on the new entity's own key iff :math:`c_j > 1/2`. :math:`\square`
 
-**What it tells someone who merges adapters.** Writing the bridge out between two passes, or any
-other hard decision, removes the gap between keeping two facts and composing them: both edits then
-need more than 1/2, where a mean of two unit edits still fails.
+**Implication.** A hard decision between the hops removes the gap between keeping two facts and
+composing them. Both edits then need a coefficient above 1/2, for example when the bridge is written
+out between two passes. The mean of two unit edits still fails.
 
-**What it does not say.** The clean-up must know the entities (softmax attention over them, say).
-Where the entities that old answers lead to were edited too, their answers enter as well.
+**Scope.** The clean-up must know the entities, for example by softmax attention over them. If an
+entity that an old answer leads to is edited too, its new answer competes as well.
 
 References
 ----------

@@ -1,13 +1,12 @@
-r"""Least-norm placement: in which layers gradient descent puts a fact that single hops teach.
+r"""Least-norm placement: in which layers gradient descent on single hops stores a fact.
 
-**Statement.** Taught a fact by single hops alone, gradient descent from zero on reads of fixed keys
-gives each read a share of the answer in proportion to its key's energy times its learning rate; a
-two-hop question gets the answer times the sum, over the reads after its bridge, of share times
-h·k/‖k‖², k the key under which the entity is named and h the one under which it is latent; for
-several facts, fitted exactly, these are ratios of Gram matrices.
+**Statement.** Linear reads with fixed keys add their outputs, and gradient descent from zero fits
+one single-hop fact exactly, at learning rate η_l in read l. Read l has the key k_l if the prompt
+names the entity, and h_l if a two-hop question implies it (late reads, after the bridge). The
+updates answer the question with the fact's answer times Σ_late η_l(k_l·h_l) / Σ_all η_l‖k_l‖².
 
 Reads :math:`l = 1, \dots, L` of one residual stream add what their updates answer. The columns of
-:math:`K_l` are the keys of n facts whose subjects are named, and the lessons ask for
+:math:`K_l` are the keys of n facts whose subjects are named, and the training examples require
 :math:`\sum_l \Delta_l K_l = V`. A two-hop prompt holds its bridge entity only from some read on;
 there the entity is latent, with keys :math:`h_l`, and earlier reads do not see it. Gradient descent
 from zero on any loss of these logits, with rate :math:`\eta_l` at read :math:`l`, can end at one
@@ -24,7 +23,7 @@ their own, that of fact 1 leads by :math:`w_1 - \max(0, \max_{i > 1} w_i)`.
 
 **Proof.** The gradient at read :math:`l` is :math:`E K_l^\top` with the same :math:`E` at all
 reads, so each step, and the end, has the form :math:`\Delta_l = \eta_l A K_l^\top`; batches of
-lessons, momentum and rates that change in common keep it. The lessons then say :math:`A G = V`.
+examples, momentum and rates that change in common keep it. The examples then give :math:`A G = V`.
 Tokens of their own make :math:`V` of full column rank, hence the keys of all reads together, and
 :math:`G` is invertible: :math:`\sum_{\mathrm{late}} \Delta_l h_l = V G^{-1} \sum \eta_l K_l^\top
 h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:`G_l G_l^+ K_l^\top
@@ -32,15 +31,15 @@ h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:
 :math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
 / \eta_l`. :math:`\square`
 
-**What it tells someone who merges adapters.** Where single hops put an adapter's facts, and so
-whether others can reach them through a bridge, is decided by the keys that the base gives and by
-learning rates. Two-hop use is lost in proportion to the energy of reads before the bridge, and to
-how little a latent entity looks like its name; higher rates in later layers give more of it.
+**Implication.** Single-hop training stores a share of the fact in each layer, in proportion to the
+learning rate times the squared norm of the key there. Two-hop questions miss what is stored before
+the bridge, and find less the less a latent key resembles the named one. Higher learning rates in
+later layers help.
 
-**What it does not say.** That keys stay put: updates of early reads move later keys in a trained
-network, and reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen
-meets keys that it shortens by a random factor, equal for all reads on average only. Rules that
-rescale each weight (Adam) leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
+**Scope.** Keys stay fixed here. In a trained network updates of early reads move later keys, and
+reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen meets keys
+that it shortens by a random factor, equal for all reads on average only. Optimisers that rescale
+each weight, such as Adam, leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
 
 References
 ----------
@@ -50,25 +49,24 @@ them at chance: Balesni et al. (arXiv 2411.16353).
 
 ============================================================
 
-Free placement: single-hop lessons leave every two-hop answer open; a partner's lessons do not.
+Free placement: single hops leave every two-hop answer open; examples through a partner do not.
 
-**Statement.** Single-hop lessons allow every two-hop answer unless the latent key, all reads
-together, combines named ones: the least-norm edit that also answers a, where that of single hops
-alone answers b, has a squared norm larger by |a − b|² over the energy of the latent key outside the
-span of the named ones, keys multiplied and updates divided by the root of each read's learning
-rate.
+**Statement.** Stack a question's latent keys into the vector h and each fact's named keys into an
+independent column of K, scaling read l by √η_l. If h lies outside the span of K, edits that fit all
+single-hop examples exactly can give this two-hop question any answer a. The least squared norm Σ_l
+‖Δ_l‖²/η_l for a exceeds that for single hops alone, which give b, by ‖a − b‖² / dist(h, span K)².
 
 In the setting of ``thm:least-norm-placement`` let :math:`K` be the named keys :math:`\sqrt{\eta_l}
-K_l` of all reads below each other and :math:`h` the latent key :math:`\sqrt{\eta_l} h_l`, zero
-at the reads before the bridge. If :math:`h` is no combination of the columns of :math:`K`, edits
-that answer every single-hop lesson exactly and the two-hop question by :math:`a` exist for every
+K_l` of all reads below each other and :math:`h` the latent key :math:`\sqrt{\eta_l} h_l`, zero at
+the reads before the bridge. If :math:`h` is no combination of the columns of :math:`K`, edits that
+fit every single-hop example exactly and the two-hop question by :math:`a` exist for every
 :math:`a`, and the least of them has
 
 .. math::
     \sum_l \frac{\|\Delta_l\|_F^2}{\eta_l} = \operatorname{tr} V G^{-1} V^\top
     + \frac{\|a - V w\|^2}{\|h - K w\|^2}, \qquad G = K^\top K,\ w = G^{-1} K^\top h.
 
-One read before the bridge that tells the facts apart is enough for that, if :math:`h \ne 0`. For
+One read before the bridge that distinguishes the facts is enough for that, if :math:`h \ne 0`. For
 one fact that is answered by :math:`v`, the right answer costs :math:`(1 - w)^2 \|v\|^2 / \|h - k
 w\|^2` more than single hops alone.
 
@@ -80,35 +78,37 @@ inverse, with Schur complement :math:`\|h\|^2 - h^\top K G^{-1} K^\top h = \|h -
 the two terms. If :math:`h = K c`, an early read has :math:`K_l c = 0`, and :math:`c = 0` where its
 keys are independent. :math:`\square`
 
-**Corollary (partner lessons).** Two-hop lessons through a partner determine what single hops leave
-open: every edit without loss on them, of whatever norm, answers a latent key that is one
-combination of theirs at all reads after the bridge by the same combination of their answers.
+**Corollary (partner examples).** Let an adapter of linear reads with fixed keys fit two-hop
+training examples through a partner without loss. Let a question's latent key be one linear
+combination of the examples' latent keys, the same at all reads after the bridge. Then the adapter
+answers the question with that combination of the examples' answers, whatever its norm.
 
 If :math:`h_l = H_l b` at all late reads, then :math:`\sum \Delta_l h_l = (\sum \Delta_l H_l) b = V
-b`. The lessons by name do not enter.
+b`. Examples that name the entity do not enter.
 
-**What it tells someone who merges adapters.** No single-hop loss, however small, shows that an
-adapter's facts can be reached through a bridge: unless the latent key combines named ones, all
-two-hop answers have the same loss. Two-hop lessons do it, with any partner that makes the entity
-latent in the way of those to come, and the formula says how much norm that takes.
+**Implication.** No single-hop loss, however small, shows that two-hop questions can use an
+adapter's facts. Unless the latent key combines named keys, all two-hop answers have the same loss.
+Two-hop examples through a partner settle the answer if later partners produce latent keys in the
+same way. The formula gives the norm that this takes.
 
-**What it does not say.** That a partner to come makes the entity latent in the same way: what is
-lost if it does not is ``thm:bridge-transfer``. No test by single hops tells which placement one has
-(``thm:invisible-placement``).
+**Scope.** It does not say that a later partner produces latent keys in the same way:
+``thm:bridge-transfer`` gives the loss if it does not. No single-hop test shows which placement an
+adapter has (``thm:invisible-placement``).
 
 References
 ----------
-Minimum-norm interpolation: Penrose (1956). Edits taught by multi-hop data: Yao et al. (CaKE, arXiv
+Minimum-norm interpolation: Penrose (1956). Edits trained on multi-hop data: Yao et al. (CaKE, arXiv
 2503.16356), Zhang et al. (IFMET, arXiv 2410.06331); portability: Yao et al. (arXiv 2305.13172).
 
 ============================================================
 
-Invisible placement: single hops do not show in which layer an edit sits; two hops need to know.
+Invisible placement: single hops do not show in which layer an edit lies; two hops depend on it.
 
-**Statement.** Where the layers after the bridge hold the old facts, splitting the second hop's edit
-over layers leaves every single-hop logit as it is, while two hops of whole edits compose iff more
-than half of it comes after the bridge: any test by single-hop logits misjudges at least the smaller
-part of the placements.
+**Statement.** Two exact, unscaled edits write a question's two new facts over old ones; keys and
+values are linearly independent, and the old bridge's fact stays. If the old second-hop facts and a
+share ρ of the second edit lie after the bridge, the new answer wins iff ρ > 1/2. Single-hop logits
+do not depend on ρ, so on placements of which a share q wins, any test of them errs at a rate of at
+least min(q, 1 − q).
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
@@ -128,14 +128,15 @@ The two-hop prompt reads :math:`W + c_2 \rho \Delta`: the two-read region with :
 :math:`c_2` (``thm:two-read-region``). Verdicts that depend on equal logits are equal, hence wrong
 on the one or on the other part. :math:`\square`
 
-**What it tells someone who merges adapters.** Single-hop accuracy cannot certify a library for
-two-hop use: two models with the same single-hop answers differ on two hops by where their edits
-sit. Ask two-hop questions, or place the edit in the layers that are read after the bridge.
+**Implication.** Single-hop accuracy cannot certify a library for two-hop use. Two models with the
+same single-hop answers can differ on two hops by where their edits lie. Test two-hop questions, or
+place the edit in the layers after the bridge.
 
-**What it does not say.** Where training puts edits. If equal gradients split them evenly,
-:math:`\rho` is the fraction of layers that come late, and two hops need :math:`c_2 > 1/(2 \rho)`
-where single hops need 1/2. Where a share :math:`\beta` of the old fact sits late, whole first edits
-need :math:`\rho > \beta/(2 c_2)`: base and edit spread alike always compose.
+**Scope.** It does not say where training places edits. If equal gradients split them evenly,
+:math:`\rho` is the fraction of layers after the bridge, and two hops need :math:`c_2 > 1/(2 \rho)`
+where single hops need 1/2. If a share :math:`\beta` of the old fact lies after the bridge, whole
+first edits need :math:`\rho > \beta/(2 c_2)`: whole edits that are spread like the old facts always
+compose.
 
 References
 ----------
@@ -160,7 +161,7 @@ from loratheory.toy import LinearChain
 SENSE = "equal"
 SOURCE = "own; that gradient descent from zero finds the least norm is well known"
 
-EXACT = "an edit without loss on the single-hop lessons"
+EXACT = "an edit without loss on the single-hop examples"
 DESCENT = "updates of the form that gradient descent from zero has at the stated rates"
 
 Edit = tuple[Float[Array, "tokens _"], ...]  # the update of each read
@@ -386,8 +387,8 @@ SOURCE_FREE = "own; least-norm interpolation"
 USES_FREE = ("thm:least-norm-placement",)
 
 ANSWER = "an edit with the wanted two-hop answer"
-PARTNER = "an edit without loss on the two-hop lessons"
-SPAN = "a latent key that combines those of the two-hop lessons"
+PARTNER = "an edit without loss on the two-hop examples"
+SPAN = "a latent key that combines those of the two-hop examples"
 
 
 @dataclass(frozen=True, eq=False)
@@ -549,7 +550,7 @@ SENSE_TAUGHT = "equal"
 ASSUMPTIONS_TAUGHT = {PARTNER: _learnt, SPAN: _spanned}
 
 CONTROLS_TAUGHT = (
-    Control("single-hop lessons alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
+    Control("single-hop examples alone", PARTNER, partial(_small, 1.0, 0.5, 0.0)),
     Control("a latent key of its own", SPAN, partial(_small, 2.0, 1.0, 0.0)),
 )
 
@@ -724,7 +725,7 @@ FREE: Theorem[Wanted, Edit] = Theorem.of(__name__, "free placement", "_free", sc
 CLAUSES: tuple[Theorem[Any, Any], ...] = (
     FREE,
     FREE.clause(
-        "partner lessons",
+        "partner examples",
         "_taught",
         bound=lambda taught: lead(answers(taught.keys) @ taught.mix),
         measure=lambda taught, edit: measure(taught.model, edit),

@@ -1,9 +1,10 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** The largest two-hop margin (thm:two-read-region) of two exact edits under a router
-whose weights are convex and the same all through a pass is -φ^-4 over old facts, φ the golden
-ratio, 0 if the old bridge was edited too, 1/8 without an old first fact, 1/4 without old facts; -1,
--1, 0 and 0 with one adapter a pass; 1 with a choice per read.
+**Statement.** At linearly independent keys and values, two adapters of strength 1 write a
+question's two new facts over old ones, one at each read. The old bridge's fact stays; a router
+mixes both adapters with nonnegative weights of sum at most 1, the same at both reads. The new
+answer's largest margin is then −φ^−4, with φ the golden ratio; it is 1 if the weights may differ
+between the reads.
 
 Two unit-strength adapters, each editing its own read of a two-hop prompt, are mixed at each read
 with weights from a router that may know everything. The largest margin (``thm:two-read-region``) is
@@ -33,11 +34,12 @@ One adapter has :math:`(1, 0)`, :math:`(0, 1)`, or neither. At each read both we
 no logit exceeds 1. Strength under *overwrite*: :math:`c_1 (1 + c_2) > 1` and :math:`c_2 > 1/2` have
 the least sum :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows. :math:`\square`
 
-**What it tells someone who merges adapters.** A router that chooses once for a whole pass cannot
-compose exact edits of old facts, whatever it knows; weights that may change from layer to layer
-can, and so can no router at all with every adapter at full strength.
+**Implication.** A router that fixes its weights for a whole forward pass cannot compose exact edits
+of old facts, whatever it knows. It can if the weights may change from layer to layer. The sum of
+the adapters can without any router.
 
-**What it does not say.** That routers find these weights; one read (``thm:single-read-no-go``).
+**Scope.** It does not say that trained routers find these weights. For a single read see
+``thm:single-read-no-go``.
 
 References
 ----------

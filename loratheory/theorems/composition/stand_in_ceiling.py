@@ -1,19 +1,19 @@
-r"""Stand-in ceiling: how far an adapter gets that ignores which partner acts beside it.
+r"""Stand-in ceiling: the accuracy of an adapter that ignores which partner is active.
 
-**Statement.** Beside stand-ins for its partner, an adapter that tells at most k kinds of them apart
-(k = 1: it ignores them) answers right at most the mean over entities, weighted by how often
-lessons ask of each, of the summed frequencies of the k most frequent answers: one stand-in allows
-1, and s equally frequent ones that disagree pairwise on every entity allow k/s, if k ≤ s.
+**Statement.** Each training example has an entity and an active stand-in; the adapter sees the
+entity and one of at most k signals from the stand-in. For entity e let w_e be its frequency, and
+π_e1 ≥ π_e2 ≥ … the sorted frequencies of its answers over the stand-ins. The adapter's accuracy on
+these examples is at most Σ_e w_e (π_e1 + … + π_ek), and some signal and adapter attain this.
 
-A lesson asks about entity :math:`e`, which comes with frequency :math:`w_e`, while stand-in
-:math:`j` acts, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is what two-hop questions
-ask for. Let :math:`\pi_e(a) = \sum_{j: a_{je} = a} p_{j|e}`. An adapter knows the entity and
-receives one of :math:`k` signals :math:`r` from its partner, by any :math:`P(r | j, e)`, and
-replies by any :math:`q(a | r, e)`. Its accuracy is at most
+A training example asks about entity :math:`e`, which comes with frequency :math:`w_e`, while
+stand-in :math:`j` is active, with frequency :math:`p_{j|e}`; its answer :math:`a_{je}` is that of
+the two-hop question. Let :math:`\pi_e(a) = \sum_{j: a_{je} = a} p_{j|e}`. An adapter knows the
+entity and receives one of :math:`k` signals :math:`r` from its partner, by any :math:`P(r | j, e)`,
+and replies by any :math:`q(a | r, e)`. Its accuracy is at most
 
 .. math:: \sum_e w_e \sum_{i \le k} \pi_e^{(i)}, \qquad \pi_e^{(1)} \ge \pi_e^{(2)} \ge \dots,
 
-and a signal that tells the rank of the answer among the :math:`k` most frequent attains it.
+and a signal that gives the rank of the answer among the :math:`k` most frequent attains it.
 
 **Proof.** At entity :math:`e` an answer :math:`a` is given with probability at most :math:`t_a =
 \max_j \sum_r P(r | j, e)\, q(a | r, e) \le \min(1, \sum_r q(a | r, e))` to the stand-ins that want
@@ -21,20 +21,21 @@ it, so the accuracy there is at most :math:`\sum_a \pi_e(a)\, t_a`, where :math:
 and :math:`\sum_a t_a \le \sum_r \sum_a q(a | r, e) = k`. Such a sum is largest with :math:`t = 1`
 at the :math:`k` largest :math:`\pi_e`. :math:`\square`
 
-**Corollary (disagreeing stand-ins).** Beside s equally frequent stand-ins that disagree pairwise on
-every entity, an adapter that ignores its partner answers right at most 1/s of the lessons, and one
-that tells at most k ≤ s kinds of them apart at most k/s.
+**Corollary (disagreeing stand-ins).** For every entity, s stand-ins are equally frequent in
+training and lead to pairwise different two-hop answers. An adapter that distinguishes at most k ≤ s
+kinds of stand-ins has an accuracy of at most k/s on the training examples. An adapter that ignores
+its partner (k = 1) has at most 1/s.
 
 Each of the :math:`s` answers of an entity has :math:`\pi_e = 1/s`.
 
-**What it tells someone who merges adapters.** One stand-in forces nothing: subject to answer can be
-learnt by heart without loss. Two that disagree cap this shortcut at half of the lessons and ln 2
-nats, so a smaller loss shows that the partner is read. Where they agree the shortcut comes back, on
-just those entities; more stand-ins leave it 1/s.
+**Implication.** With one stand-in an adapter can memorise the answers without loss. Two that
+disagree limit this shortcut to half of the training examples, at a loss of at least ln 2 nats. So a
+smaller loss shows that the adapter uses its partner. The shortcut remains on entities where the
+stand-ins agree; s disagreeing stand-ins leave it 1/s.
 
-**What it does not say.** That the *bridge* is read. An adapter may tell who acts, which takes ln s
-nats, and look up pairs of stand-in and entity in a table, without loss; the table is s times as
-long, and entities or stand-ins that no lesson had tell it apart.
+**Scope.** It does not say that the adapter uses the *bridge*. An adapter may identify the active
+stand-in, which takes ln s nats, and look up pairs of stand-in and entity in a table, without loss.
+The table is s times as long; unseen entities or held-out stand-ins reveal it.
 
 References
 ----------
@@ -58,7 +59,7 @@ SOURCE = "own; the loss by Gibbs' inequality and data processing"
 
 SIGNALS = "at most k signals from the partner"
 SHARES = "signals and replies with frequencies of at least 0 that sum to one"
-EQUAL = "stand-ins that act equally often"
+EQUAL = "stand-ins that are equally frequent"
 DISAGREE = "stand-ins that disagree pairwise on every entity"
 
 

@@ -1,9 +1,9 @@
-r"""Template vote: merged adapters vote on the next step, while each fact hangs on one coefficient.
+r"""Template vote: merged adapters vote on the next step; each fact depends on one coefficient.
 
-**Statement.** Merged, adapters vote at linearly independent keys on what comes next, (1 −
-Σc)·habits + Σ c·shares: over a base with a single habit, a step new to it that each of K adapters
-takes in a share ρ of its solutions, the rest being that habit, leads iff ρ > 1/(2Kc), for equal
-coefficients c > 0.
+**Statement.** With one adapter alone, a linear memory with linearly independent keys scores each
+next step by its frequency in that adapter's training set. At one key, each of K training sets has a
+new step with frequency ρ and the base's only habitual step with frequency 1 − ρ. Merged with equal
+coefficients c > 0, they choose the new step iff ρ > 1/(2Kc).
 
 A memory solves problems step by step, each decoded and read again. At every key the base follows
 its habits :math:`h`, weights of sum 1 of all that may come next; adapter :math:`j` alone says what
@@ -25,12 +25,12 @@ c_j \pi_j`. With equal shares :math:`v_s = Kc\rho`, against :math:`1 - Kc\rho` i
 against :math:`1 - Kc` and :math:`c(1 - \rho)` if it is not. Where :math:`h_s = \pi_{js} = 0` the
 other weights sum to 1. :math:`\square`
 
-**What it tells someone who merges adapters.** Averaging keeps what the training data have in common
-(the template) and dilutes what only one adapter was trained on (its facts). To keep the facts too,
-give each adapter a coefficient above 1/2, or let the shared steps be trained into the base.
+**Implication.** Averaging keeps what the training sets share (the template) and dilutes what only
+one adapter was trained on (its facts). To keep the facts too, give each adapter a coefficient above
+1/2, or train the shared steps into the base.
 
-**What it does not say.** Keys that are not independent interfere (``thm:perturbed-region``).
-Without decoding between them, facts need what ``thm:two-read-region`` says.
+**Scope.** Keys that are not independent interfere (``thm:perturbed-region``). If no step is decoded
+in between, facts need the conditions of ``thm:two-read-region``.
 
 References
 ----------

@@ -1,9 +1,10 @@
 r"""Two-read region: which merged edits compose, and why the golden ratio decides.
 
-**Statement.** Edits of K linked reads of linearly independent keys and values that replace old
-facts, merged with weights c, lead on the K-hop prompt by exactly ∏c_j − max(0, max_j (∏_{i<j}
-c_i)(1 − c_j)) if the entities on old paths keep their facts and some token is on no path: equal
-weights c ≥ 0 win iff c^K + c > 1, for two hops c > (√5 − 1)/2, while single hops need c > 1/2.
+**Statement.** K reads, linked by bridges from each value to its entity's key, hold old facts of
+strength 1 at linearly independent keys and values. Exact edits with coefficients c_j write a
+prompt's K new facts over old ones, while facts reached through old answers stay. If some token
+belongs to none of these facts, the new K-hop answer leads by ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 −
+c_j)); for equal c ≥ 0 it wins iff c^K + c > 1.
 
 In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
 facts with strength 1, the edits replace facts of their own read exactly, the bridges turn values
@@ -36,22 +37,22 @@ give more; so all are positive, one exchanged needs :math:`c_j > 1 - c_j`, and t
 :math:`\prod_j c_j \le (1 - c_1) \prod_{j > 1} c_j` under *overwrite both* when :math:`c_1` is the
 least. :math:`\square`
 
-**What it tells someone who merges adapters.** Two edits over old facts that each survive a merge
-need not answer the question that links them: between a coefficient of 1/2 and .618 single hops are
-right and two hops are wrong. The sum, or edits made strong enough before averaging, compose.
+**Implication.** Two edits of old facts can each survive a merge and still fail the question that
+links them. Between the coefficients 1/2 and 0.618, single hops are right and two hops are wrong.
+The sum of the adapters composes, and so does the mean of edits that were made strong enough.
 
-**What it does not say.** Anything about bridges that decide: one that snaps to an entity lowers the
-thresholds to 1/2 (``thm:clean-up-bridge``). Negative coefficients can win too: two equal ones below
-:math:`-(\sqrt5 + 1)/2`, under *overwrite*.
+**Scope.** A bridge that selects one entity lowers the threshold to 1/2 (``thm:clean-up-bridge``).
+Negative coefficients can win as well: under *overwrite* two equal ones below :math:`-(\sqrt5 +
+1)/2` do.
 
 ============================================================
 
 Perturbed region: how much interference at each read merged edits survive.
 
-**Statement.** When other adapters add weights up to ε to the values at each read, linked reads of
-merged edits at linearly independent keys and values answer for certain iff their margin exceeds
-what the worst corner takes: two hops of equal 0 ≤ c ≤ 1 over old facts, the old bridge unedited,
-need c² + c − 1 > (c + 3)ε, whole edits of K hops ε < 1/(2K).
+**Statement.** Two linked reads hold old facts of strength 1 at linearly independent keys and
+values, and exact edits write a prompt's new facts over them. The old bridge's fact stays, both
+coefficients are c in [0, 1], and other adapters add at most ±ε to each value's weight at each read.
+The new two-hop answer leads under all such interference iff c² + c − 1 > (c + 3)ε.
 
 As in ``thm:two-read-region``, but at read :math:`j` the other merged adapters add :math:`p_j` to
 what it returns, with weight at most :math:`\varepsilon_j` on each value (on each token at the last
@@ -81,12 +82,12 @@ of this very prompt. Two equal hops: the token of the old bridge, left at hop 1,
 value. Whole edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart from the prompt.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Measure what the other adapters add at each read, in
-units of what an edit changes. Two hops are safe from the worst of it only at coefficients above
-:math:`.618 + 1.618\,\varepsilon`, and the more hops, the less interference they bear.
+**Implication.** Two hops are safe from every interference of at most :math:`\varepsilon` per read
+only above the coefficient :math:`0.618 + 1.618\,\varepsilon`, to first order. Whole edits of more
+hops tolerate less. Measure what other adapters add at each read, in units of an edit's change.
 
-**What it does not say.** How large :math:`\varepsilon` is: see ``thm:interpolation-price`` and
-``thm:interference-angle``. It is a guarantee against the worst; random interference is milder.
+**Scope.** The theorem does not bound :math:`\varepsilon`; see ``thm:interpolation-price`` and
+``thm:interference-angle``. It covers the worst case: random interference is milder.
 
 ============================================================
 
@@ -118,12 +119,12 @@ does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all t
 but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** A merge rule that is derived from what one adapter
-does at a time (task arithmetic in the linear regime, disentangled weights) says nothing about two
-hops, right or wrong: their answer is in the interaction that such a theory drops.
+**Implication.** A merge rule that is derived from what one adapter does at a time (task arithmetic
+in the linear regime, disentangled weights) says nothing about two hops, right or wrong: their
+answer is in the interaction that such a theory drops.
 
-**What it does not say.** That such models are bad at single hops: they are the ideal there. The new
-answer may lead without moving if the others fall; a target of logit 0 does not lead here.
+**Scope.** It does not say that such models are bad at single hops: they are the ideal there. The
+new answer may lead without moving if the others fall; a target of logit 0 does not lead here.
 
 References
 ----------
@@ -167,12 +168,12 @@ c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = 
 for :math:`L \ge 3`: two hops need :math:`c > 1` (over two reads :math:`c > \sqrt5 - 1`), where
 single hops need :math:`c > 1/2`.
 
-**What it tells someone who merges adapters.** Adapters in every layer compose as if they sat in one
-layer each, if training spreads an edit as pretraining spread the fact. If it spreads edits evenly
-over facts that have their places, whole edits do not compose, however deep the network, and must be
-stronger than a replacement: what counts is how much of the second edit lies above the first.
+**Implication.** Adapters in every layer compose as if they sat in one layer each, if training
+spreads an edit as pretraining spread the fact. If it spreads edits evenly over facts that have
+their places, whole edits do not compose, however deep the network, and must be stronger than a
+replacement: what counts is how much of the second edit lies above the first.
 
-**What it does not say.** Anything about attention or nonlinear blocks, which decide: see
+**Scope.** It says nothing about attention or nonlinear blocks, which decide: see
 ``thm:clean-up-bridge``. Keys of other facts answer too where entities are not independent
 (``thm:perturbed-region``). With the first edit in the first read and the second fact late it is
 ``thm:invisible-placement``. Where training puts shares is ``thm:least-norm-placement``.
@@ -362,7 +363,7 @@ PARTS = {
     "edits": "edits that replace exactly the facts of their own read",
     "bridges": "bridges that turn each value into the key of the same entity",
 }
-FREE = "some token on no path: a subject beside the prompt's"
+FREE = "some token on no path: a subject other than the prompt's"
 
 
 def draw(rng: np.random.Generator, size: int) -> Prompt:

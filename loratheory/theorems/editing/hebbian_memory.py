@@ -40,13 +40,13 @@ Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_
 H x)^2`: the law above, though the sum has rank up to :math:`K r`. An oracle that switches on only
 the adapter of the fact asked for leaves :math:`N/K` facts in place of :math:`N`.
 
-**What it tells someone who merges adapters.** A frozen random factor mixes all facts that are
-stored through it: each adds noise of :math:`1/r` of its energy to every answer, so a library of
-such adapters is better routed than summed (``thm:merged-memory``).
+**Implication.** A frozen random factor mixes all facts that are stored through it: each adds noise
+of :math:`1/r` of its energy to every answer, so a library of such adapters is better routed than
+summed (``thm:merged-memory``).
 
-**What it does not say.** Second moments are no recall rates; that an answer beats :math:`M - 1`
-others at about :math:`N < rd / (2 \ln M)`, and only if :math:`r > 2 \ln M`, is a heuristic. A
-trained :math:`A` aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
+**Scope.** Second moments are no recall rates; that an answer beats :math:`M - 1` others at about
+:math:`N < rd / (2 \ln M)`, and only if :math:`r > 2 \ln M`, is a heuristic. A trained :math:`A`
+aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
 
 References
 ----------

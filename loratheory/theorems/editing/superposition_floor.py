@@ -22,12 +22,12 @@ orthogonal of squared length :math:`N/r` and its columns unit vectors, so :math:
 an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be inverted from one
 side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
 
-**What it tells someone who merges adapters.** An adapter that holds more facts than ranks answers
-other facts' keys, before anything is merged: with many times more, by :math:`1/r` in mean square.
-Merging into the same rank adds facts, and with them cross-talk.
+**Implication.** An adapter that holds more facts than ranks answers other facts' keys, before
+anything is merged: with many times more, by :math:`1/r` in mean square. Merging into the same rank
+adds facts, and with them cross-talk.
 
-**What it does not say.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2
-suffices for that, ``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes.
+**Scope.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2 suffices for that,
+``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes.
 
 References
 ----------

@@ -40,14 +40,14 @@ where :math:`a_j > 0`, backwards where :math:`a_j < 0`: only the largest and the
 1 and any other token at most :math:`\cos(2\pi/m)`. A bias counts as one more rank: :math:`t a_j -
 t^2/2` is first at any :math:`t` one likes.
 
-**What it tells someone who merges adapters.** From rank 2 on, limits of argmax decoding are limits
-of margin, norm or fixed embeddings, never of rank alone. The margin is about :math:`2\pi^2/m^2`
-there, which little interference overturns; margin 1 costs rank :math:`m/2`, and no rank gives more
-than :math:`m/(m-1)`.
+**Implication.** From rank 2 on, limits of argmax decoding are limits of margin, norm or fixed
+embeddings, never of rank alone. The margin is about :math:`2\pi^2/m^2` there, which little
+interference overturns; margin 1 costs rank :math:`m/2`, and no rank gives more than
+:math:`m/(m-1)`.
 
-**What it does not say.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing
-problem; 1 still bounds it. With *given* outputs a token can be an answer iff it is a vertex of
-their convex hull. Top-:math:`k` patterns need sign rank.
+**Scope.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing problem; 1 still
+bounds it. With *given* outputs a token can be an answer iff it is a vertex of their convex hull.
+Top-:math:`k` patterns need sign rank.
 
 References
 ----------

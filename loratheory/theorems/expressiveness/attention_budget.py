@@ -39,7 +39,7 @@ long as :math:`d - h` such last: the term changes by rank 2, as :math:`(q + x)(k
 k^\top` has determinant :math:`-1` on those axes; after that :math:`q_i` and :math:`k_i` again: rank
 1. Changes in orthogonal directions add their ranks. A minor not zero there is zero almost nowhere.
 
-**What it does not say.** For :math:`R < h < d` these ranks are all that keeps updates from a form
+**Scope.** For :math:`R < h < d` these ranks are all that keeps updates from a form
 (``thm:attention-reach``), but no form may be nearest in all: from :math:`e_1 e_1^\top + e_2
 e_2^\top` no updates of rank 1 come within the floor 2 of :math:`T = \operatorname{diag}(2, 4, 3)`.
 To make it singular at this distance the error must be :math:`-2 e_1 e_1^\top + E`, :math:`\|E\| \le
@@ -47,10 +47,9 @@ To make it singular at this distance the error must be :math:`-2 e_1 e_1^\top + 
 :math:`d \le 8`, a search came within a hundredth of the floor in 41 of 48 draws. Equal patterns
 need less than equal forms.
 
-**What it tells someone who merges adapters.** The sum of :math:`k` adapters has the floor of rank
-:math:`kR`, and nothing makes parts that were trained apart meet it. A transformer of the same
-size is matched product by product, each at half the width; a narrow head pays a whole rank for each
-input direction that it ignored.
+**Implication.** The sum of :math:`k` adapters has the floor of rank :math:`kR`, and nothing makes
+parts that were trained apart meet it. A transformer of the same size is matched product by product,
+each at half the width; a narrow head pays a whole rank for each input direction that it ignored.
 
 References
 ----------
@@ -101,11 +100,11 @@ Up to :math:`R` steps of the queries, as long as :math:`c > \rho_K`, leave :math
 :math:`N^\top` does, so :math:`D = Q^\top Y` with :math:`Y` of rank :math:`c`: add it to the keys.
 :math:`\square`
 
-**What it tells someone who merges adapters.** To turn a head to inputs that it ignored costs a rank
-for each direction, a change among those it reads half a rank. A sum of :math:`k` adapters of rank
-:math:`R` has :math:`kR` for both.
+**Implication.** To turn a head to inputs that it ignored costs a rank for each direction, a change
+among those it reads half a rank. A sum of :math:`k` adapters of rank :math:`R` has :math:`kR` for
+both.
 
-**What it does not say.** How near updates get to a form that they do not reach: for that there is
+**Scope.** It does not say how near updates get to a form that they do not reach: for that there is
 the floor of ``thm:attention-budget``, of the same three ranks and the head's. Without full row rank
 some forms are approached by ever larger updates of this rank, and reached by none.
 

@@ -23,12 +23,11 @@ any such matrix is (proved in ``_steering``). :math:`\square`
 `attain` takes the better of the two, and the condition number of the verdict is that of the one
 taken.
 
-**What it tells someone who merges adapters.** A sum of :math:`k` adapters has rank at most
-:math:`kR` in a layer: whatever its coefficients are, it misses what needs more than :math:`kRL`
-directions of the product.
+**Implication.** A sum of :math:`k` adapters has rank at most :math:`kR` in a layer: whatever its
+coefficients are, it misses what needs more than :math:`kRL` directions of the product.
 
-**What it does not say.** Nothing about what training finds. Zeng and Lee ask that the partial sums
-:math:`M + \mathrm{LR}_r(E)` be invertible too; the construction above does without.
+**Scope.** It does not say what training finds. Zeng and Lee ask that the partial sums :math:`M +
+\mathrm{LR}_r(E)` be invertible too; the construction above does without.
 
 References
 ----------

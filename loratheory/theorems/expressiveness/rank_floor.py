@@ -30,9 +30,9 @@ reachable rest beyond rank r), and some update by no more.
 :math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and :math:`r \ge
 \operatorname{rank} R`.
 
-**Corollary (merge floor).** One adapter of rank at most r has a mean squared distance from k
-updates of at least disagreement (their variance around their mean) plus truncation (the mean's
-energy beyond rank r), and the truncated mean has no more.
+**Corollary (merge floor).** One adapter of rank at most r replaces k updates with mean M. Its mean
+squared Frobenius distance from them is at least their variance around M plus Σ_{i>r} σ_i(M)², the
+energy of M beyond rank r. Truncating M to rank r attains this.
 
 :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so :math:`Y
 P` repeats the mean; the truncated mean meets the floor.
@@ -45,14 +45,14 @@ what RegMean's merge, the data-weighted mean, answers there.
 \dots \Delta_k L_k] / \sqrt k`. If all that is known is :math:`C_j \preceq \lambda`, the loss is
 worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the merge floor.
 
-**What it tells someone who merges adapters.** What one adapter of rank r must lose is known before
-any merge: compute the floor, and if a rule is near it, no better rule helps, only more rank, a
-router, or the inputs' second moments. One rank holds one exact independent fact; two adapters that
-edit one key to different values contradict each other at every rank.
+**Implication.** The floor says what one adapter of rank r must lose before anything is merged. If a
+rule is near the floor, no better rule helps, only more rank, a router, or the inputs' second
+moments. One rank holds one exact independent fact. Two adapters that edit one key to different
+values contradict each other at every rank.
 
-**What it does not say.** It bounds squared errors, not answers: `argmax` can be right with far less
-rank, and the mean, optimal for the merge floor, can lose the two-hop answer
-(``thm:two-read-region``). Second moments change when earlier layers are merged too.
+**Scope.** It bounds squared errors, not answers: `argmax` can be right with far less rank. The
+mean, which is optimal for the merge floor, can lose the two-hop answer (``thm:two-read-region``).
+Second moments change when earlier layers are merged too.
 
 References
 ----------
@@ -93,14 +93,14 @@ Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \
 those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
 as they are. :math:`\square`
 
-**What it tells someone who merges adapters.** Where tasks share their output weight, it cancels:
-second moments of the inputs are all that the best merge needs beside the updates, until a rank is
-to be kept. The command ``loratheory merge --method regmean --moments`` is this merge, and keeps a
-rank as the floor does for :math:`S = 1`.
+**Implication.** Where tasks share their output weight, it cancels: second moments of the inputs are
+all that the best merge needs beside the updates, until a rank is to be kept. The command
+``loratheory merge --method regmean --moments`` is this merge, and keeps a rank as the floor does
+for :math:`S = 1`.
 
-**What it does not say.** Tasks with output weights of their own have no such formula: their best
-merge solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries
-at once (MaTS). With a rank and a general Fisher matrix there is none at all: weighted low-rank
+**Scope.** Tasks with output weights of their own have no such formula: their best merge solves
+:math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries at once
+(MaTS). With a rank and a general Fisher matrix there is none at all: weighted low-rank
 approximation is NP-hard from rank 1 on. A loss has a first and a third order too, and moments
 change when earlier layers are merged.
 

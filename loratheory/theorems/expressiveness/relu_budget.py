@@ -25,15 +25,13 @@ layer, so :math:`f(x) = \mathrm{ReLU}(P_L x + t)`. ReLU is 1-Lipschitz: :math:`\
 singular direction. An active network is affine, its errors at :math:`x` and :math:`-x` differ by
 :math:`2 (P_L - T) x`, and ``thm:depth-budget`` bounds the larger one. :math:`\square`
 
-**What it does not say.** Nothing is necessary for one given target: a ReLU that cuts may help. Off
-the ball it fails (a control). *Deeper targets:* split the layers into groups, one a target layer,
-each with its own radius: exact if each group pays for its :math:`\operatorname{rank} E_i`, with
-equal groups from :math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor
-\rceil` on.
+**Scope.** Nothing is necessary for one given target: a ReLU that cuts may help. Off the ball it
+fails (a control). *Deeper targets:* split the layers into groups, one a target layer, each with its
+own radius: exact if each group pays for its :math:`\operatorname{rank} E_i`, with equal groups from
+:math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor \rceil` on.
 
-**What it tells someone who merges adapters.** Where biases keep units active on a ball, before and
-after a merge, the network is linear there, and merges of its updates obey what linear networks obey
-(``thm:depth-budget``).
+**Implication.** Where biases keep units active on a ball, before and after a merge, the network is
+linear there, and merges of its updates obey what linear networks obey (``thm:depth-budget``).
 
 References
 ----------
@@ -66,13 +64,12 @@ Jacobian T where its outputs are active. :math:`\square`
 *Sharp:* if :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and the weights are invertible, the updates and
 biases of ``thm:relu-budget`` meet the bound at any input in its ball.
 
-**What it tells someone who merges adapters.** Biases and kinks do not save rank for a target that
-loses no direction: a merge of k adapters has at most rank kR a layer, and what needs more is out of
-reach of every bias.
+**Implication.** Biases and kinks do not save rank for a target that loses no direction: a merge of
+k adapters has at most rank kR a layer, and what needs more is out of reach of every bias.
 
-**What it does not say.** A target that loses a direction may be served by dead units at no rank (a
-control), and wider hidden layers have pieces of full rank with dead units (a control). Errors on a
-ball can be small where pieces are small: it is the Jacobian that is missed.
+**Scope.** A target that loses a direction may be served by dead units at no rank (a control), and
+wider hidden layers have pieces of full rank with dead units (a control). Errors on a ball can be
+small where pieces are small: it is the Jacobian that is missed.
 
 References
 ----------

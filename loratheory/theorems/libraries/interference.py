@@ -1,7 +1,9 @@
 r"""Interference angle: how strongly one adapter answers the keys of another.
 
-**Statement.** An adapter answers a unit key in another's row space with at most its spectral norm
-times the cosine of the smallest angle between the two row spaces, and some adapter attains that.
+**Statement.** Let θ be the smallest principal angle between the row spaces of two adapters, and σ
+the spectral norm of the second. For every key k in the first row space, the second adapter Δ has
+‖Δk‖ ≤ σ cos θ ‖k‖. Some adapter of this norm that reads only the second row space attains the
+bound.
 
 Let row spaces :math:`S_1, S_2` have the smallest principal angle :math:`\theta`. Every
 :math:`\Delta` that reads only :math:`S_2`, of spectral norm at most :math:`\sigma`, satisfies
@@ -16,13 +18,13 @@ orthonormal basis of :math:`S_1`: zero iff :math:`S_1 \perp S_2`.
 vectors :math:`p \in S_1` and :math:`q \in S_2` enclose :math:`\theta`, then :math:`\Delta = \sigma
 u q^\top` and :math:`k = p` attain the bound. :math:`\square`
 
-**What it tells someone who merges adapters.** Two adapters leave each other's keys alone if and
-only if their row spaces are orthogonal, and the smallest angle between these spaces bounds the
-damage before any data are seen: `loratheory.adapters.crosstalk_bound` computes it.
+**Implication.** Two adapters leave all keys in each other's row spaces unchanged if and only if
+these spaces are orthogonal. The smallest angle between the spaces bounds the damage before any data
+are seen: `loratheory.adapters.crosstalk_bound` computes it.
 
-**What it does not say.** The second adapter may stay below the bound: its strongest direction need
-not be the one near :math:`S_1`. A vanishing Frobenius inner product does not silence it: orthogonal
-column spaces suffice for that, whatever the rows are.
+**Scope.** The second adapter may stay below the bound: its strongest direction need not be the one
+near :math:`S_1`. A zero Frobenius inner product does not silence it: orthogonal column spaces
+suffice for that, whatever the rows are.
 
 References
 ----------
@@ -55,15 +57,15 @@ and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathb
 equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
 :math:`K = d + 1`. :math:`\square`
 
-**What it tells someone who merges adapters.** Training for orthogonal row spaces helps while the
-ranks fit into the width; beyond it row spaces overlap, however they are turned. What a design gains
-over unrelated row spaces, whose overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`:
-with twice the adapters, half the gain. A sum with coefficients then keeps of equally strong answers
-at right angles at most the share n/(Kr), however the row spaces are packed.
+**Implication.** Training for orthogonal row spaces helps while the ranks fit into the width; beyond
+it row spaces overlap, however they are turned. What a design gains over unrelated row spaces, whose
+overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`: with twice the adapters, half
+the gain. A sum with coefficients then keeps of equally strong answers at right angles at most the
+share n/(Kr), however the row spaces are packed.
 
-**What it does not say.** Row spaces are not all: an adapter may answer weakly where it overlaps,
-and inputs may avoid the overlap. If r does not divide n the floor need not be attained: two planes
-in three dimensions share a line.
+**Scope.** Row spaces are not all: an adapter may answer weakly where it overlaps, and inputs may
+avoid the overlap. If r does not divide n the floor need not be attained: two planes in three
+dimensions share a line.
 
 References
 ----------
@@ -105,12 +107,12 @@ moments of :math:`N(0, 1/n)`, and odd ones vanish; so :math:`\mathbb{E}\,e^{\lam
 best :math:`\lambda` to :math:`\varepsilon_t - \varepsilon_s \ge m_t`, and add over :math:`t`. The
 mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 
-**What it tells someone who merges adapters.** Unrelated adapters disturb each other like noise of
-variance :math:`1/n`: a sum holds a number of them that is proportional to the width and to the
-square of the margin over the adapters' size, while the mean also pays for the deficit.
+**Implication.** Unrelated adapters disturb each other like noise of variance :math:`1/n`: a sum
+holds a number of them that is proportional to the width and to the square of the margin over the
+adapters' size, while the mean also pays for the deficit.
 
-**What it does not say.** How many a sum cannot hold. Trained adapters share directions: measure
-their angles instead (``thm:interference-angle``). The tail is a bound: in wide reads about
+**Scope.** It does not say how many adapters a sum cannot hold. Trained adapters share directions:
+measure their angles instead (``thm:interference-angle``). The tail is a bound: in wide reads about
 :math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
 
 References

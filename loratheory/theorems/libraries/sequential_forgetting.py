@@ -17,14 +17,14 @@ and with :math:`y = (1 - P_2) \cdots (1 - P_T)\, k` the fact keeps :math:`\langl
 :math:`P_t` are independent of each other and of k, and :math:`\mathbb{E} P_t = (r/n)\, 1`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Training in a row keeps the newest facts exact and
-forgets the old at the rate r/n an adapter; training apart and adding keeps all at full strength,
-and gathers noise of a r/n without end. After 0.7 n/r later adapters half of a fact is left; at
-right angles nothing is forgotten, as long as the ranks fit into the width.
+**Implication.** Training in a row keeps the newest facts exact and forgets the old at the rate r/n
+an adapter; training apart and adding keeps all at full strength, and gathers noise of a r/n without
+end. After 0.7 n/r later adapters half of a fact is left; at right angles nothing is forgotten, as
+long as the ranks fit into the width.
 
-**What it does not say.** Answers by `argmax` survive longer than their strength. Gradient descent
-finds the least change of a linear layer from where it starts; a trained LoRA need not. Replay, or
-all facts at once, forget nothing while they fit (``thm:rank-floor``).
+**Scope.** Answers by `argmax` survive longer than their strength. Gradient descent finds the least
+change of a linear layer from where it starts; a trained LoRA need not. Replay, or all facts at
+once, forget nothing while they fit (``thm:rank-floor``).
 
 References
 ----------

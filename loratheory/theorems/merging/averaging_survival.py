@@ -1,8 +1,9 @@
 r"""Averaging survival: when one edit outlives being merged with others.
 
-**Statement.** An edit merged with weight c keeps the margin c·(margin after) − (1 − c)·(deficit
-before) plus interference, against each competitor; undisturbed, the mean of K adapters keeps it iff
-margin > (K − 1)·deficit for each.
+**Statement.** In a linear read an edit's answer trails each competitor by m₀ in the base, and leads
+it by m₁ with its adapter alone. Merged with coefficient c, it leads that competitor by c·m₁ − (1 −
+c)·m₀ plus what the other adapters add to this lead. If they add nothing, the mean of K adapters
+keeps the answer iff m₁ > (K − 1)·m₀ for every competitor.
 
 A prompt with key :math:`k` has base logits :math:`\ell = Wk`; an adapter alone gives :math:`\ell' =
 (W + \Delta_1)k`. Merged with weight :math:`c` beside others that add :math:`\varepsilon =
@@ -24,10 +25,11 @@ two edits that each just replace an old fact (:math:`m_1 = m_0 > 0`).
 overshoot. For :math:`m_1 = m_0 > 0` the condition is :math:`c_i > 1/2`, which two weights with sum
 at most 1 cannot both meet. :math:`\square`
 
-**What it tells someone who merges adapters.** Measure, for each fact, the margin after the edit and
-the deficit before it: an edit that just replaces an old fact is lost in every equal mean.
+**Implication.** An edit that only replaces an old fact does not survive an undisturbed mean of two
+or more adapters. So measure, for each fact, the margin after the edit and the deficit before it.
 
-**What it does not say.** Nothing about two hops, nor how large :math:`\varepsilon` is.
+**Scope.** It covers single facts, not two hops, and does not bound the interference
+:math:`\varepsilon`.
 """
 
 from dataclasses import dataclass, replace

@@ -27,13 +27,13 @@ S_2 - \dim I = \dim (S_1 + S_2)`. On :math:`S_i = I \oplus R_i`, an orthogonal s
 :math:`\pm\frac12 (\Delta_1 - \Delta_2)` on :math:`I` and not at all on :math:`R_i`: at most the
 floor. :math:`\square`
 
-**What it tells someone who merges adapters.** Half the largest disagreement on shared inputs is
-what no rule can avoid without data; on these the mean is then optimal. Only knowledge of the
-inputs, or of whose input it is, gets below it.
+**Implication.** Half the largest disagreement on shared inputs is what no rule can avoid without
+data; on these the mean is then optimal. Only knowledge of the inputs, or of whose input it is, gets
+below it.
 
-**What it does not say.** Where the two spaces nearly meet, the best merge is large, and a little
-noise outside :math:`S_i` spoils it (``thm:interpolation-price``). A router that is told more than
-the input, whose it is, is not bound by it; one that sees the input alone is. With data the floor is
+**Scope.** Where the two spaces nearly meet, the best merge is large, and a little noise outside
+:math:`S_i` spoils it (``thm:interpolation-price``). A router that is told more than the input,
+whose it is, is not bound by it; one that sees the input alone is. With data the floor is
 ``thm:covariance-floor``.
 """
 

@@ -21,13 +21,13 @@ so a correction :math:`\Delta` of rank at most :math:`q` leaves :math:`\|\bar U 
 :math:`w_j \ne 0` can be eliminated: :math:`C = \sum_{i \ne j} w_i (U_i - \bar U)(V_i - V_j)`, of
 rank at most :math:`(k - 1) r`. Eckart and Young give the rest. :math:`\square`
 
-**What it tells someone who merges adapters.** Averaging the factors `A` and `B` separately is not
-averaging the updates. The difference depends on how each adapter happens to be factored, and a
-correction of rank :math:`(k - 1) r` repairs it.
+**Implication.** Averaging the factors `A` and `B` separately is not averaging the updates. The
+difference depends on how each adapter happens to be factored, and a correction of rank :math:`(k -
+1) r` repairs it.
 
-**What it does not say.** :math:`C` is no property of the updates: another gauge :math:`(U G, G^{-1}
-V)` of one adapter changes it. In :math:`\bar U \bar V` each own product is scaled by :math:`w_i^2`,
-not :math:`w_i`, beside cross terms :math:`w_i w_j U_i V_j`.
+**Scope.** :math:`C` is no property of the updates: another gauge :math:`(U G, G^{-1} V)` of one
+adapter changes it. In :math:`\bar U \bar V` each own product is scaled by :math:`w_i^2`, not
+:math:`w_i`, beside cross terms :math:`w_i w_j U_i V_j`.
 
 References
 ----------

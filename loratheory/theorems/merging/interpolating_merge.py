@@ -26,15 +26,14 @@ orthogonal, since those of the first lie in the span of :math:`F`: Pythagoras. W
 first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \sum_j P_j`,
 :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
-**What it tells someone who merges adapters.** Where the row spaces of a library are independent,
-one matrix does what every adapter does on its own inputs. Use `interpolate`; its rank is the sum of
-the ranks, and its size tells how oblique the adapters are.
+**Implication.** Where the row spaces of a library are independent, one matrix does what every
+adapter does on its own inputs. Use `interpolate`; its rank is the sum of the ranks, and its size
+tells how oblique the adapters are.
 
-**What it does not say.** It removes interference on inputs inside the row spaces, for each adapter
-alone; outside them see ``thm:interpolation-price``. The rule is old under other names: RegMean on
-any data whose inputs of each adapter span just its row space, with Gram matrices :math:`G_j`, is
-the same matrix, :math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+ = \Delta^*`, if the row spaces are
-independent.
+**Scope.** It removes interference on inputs inside the row spaces, for each adapter alone; outside
+them see ``thm:interpolation-price``. The rule is old under other names: RegMean on any data whose
+inputs of each adapter span just its row space, with Gram matrices :math:`G_j`, is the same matrix,
+:math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+ = \Delta^*`, if the row spaces are independent.
 
 References
 ----------
@@ -68,11 +67,11 @@ with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top \Delta_j^\top\|_2 \le \su
 rank-one adapters with opposite answers whose rows meet at the angle :math:`\theta` reach
 :math:`\cos(\theta/2)` of them. :math:`\square`
 
-**What it tells someone who merges adapters.** Before you use the interpolating merge, measure how
-much real inputs leak out of the row spaces: nearly dependent row spaces multiply it.
+**Implication.** Before you use the interpolating merge, measure how much real inputs leak out of
+the row spaces: nearly dependent row spaces multiply it.
 
-**What it does not say.** How much real inputs leak: measure that. The sum errs by
-:math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
+**Scope.** It does not say how much real inputs leak: measure that. The sum errs by :math:`\sum_{j
+\ne i} \Delta_j k`, inside the row space too.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
 r"""Intruder threshold: when an edit becomes a top singular direction, when merging hides it.
 
-**Statement.** To leading order in the width d, the top left singular vector of a Gaussian base of
-entry variance 1/d, with an independent rank-one edit of strength s merged into it with coefficient
-c > 0, has the squared overlap max(0, 1 − 1/(cs)²) with the edit's output: above 0 iff cs > 1.
+**Statement.** A base of width d has independent N(0, 1/d) entries; an independent rank-one edit of
+strength s is added with coefficient c > 0. As d grows, the squared overlap of the sum's top left
+singular vector with the edit's output direction tends to max(0, 1 − 1/(cs)²). This limit is
+positive iff cs > 1.
 
 Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1/d)` and
 :math:`\Delta = s\,u v^\top` with unit vectors that do not depend on :math:`W`. To leading order in
@@ -21,12 +22,11 @@ d`, set by what finite size did in trials (six standard deviations and more). Ca
 the threshold, :math:`t \le 0.7` or :math:`t \ge 1.5`: next to it the overlap passes smoothly from
 small to large, and at :math:`t = 1` it was still 0.12 at width 256.
 
-**What it tells someone who merges adapters.** New top singular directions show that an edit is
-strong, not that it works: merging with a small coefficient can hide the direction while the edit
-survives, and the other way round.
+**Implication.** A new top singular direction shows that an edit is strong, not that it works. A
+small merge coefficient can hide the direction while the edit survives, and the other way round.
 
-**What it does not say.** Weights of trained models are not Gaussian: their own spectrum replaces
-the circle of radius 2 and the threshold moves.
+**Scope.** Weights of trained models are not Gaussian: their own spectrum replaces the circle of
+radius 2 and moves the threshold.
 
 References
 ----------

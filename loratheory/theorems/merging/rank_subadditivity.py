@@ -21,11 +21,11 @@ meet the kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or aro
 which have :math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma`
 rows and columns have full rank. :math:`\square`
 
-**What it tells someone who merges adapters.** A sum of adapters has the rank that its row and
-column spaces say, mostly the sum of the ranks: keep that much, or know what is cut off.
+**Implication.** A sum of adapters has the rank that its row and column spaces say, mostly the sum
+of the ranks: keep that much, or know what is cut off.
 
-**What it does not say.** What cutting the sum to rank :math:`r` costs: its energy beyond
-(``thm:rank-floor``).
+**Scope.** It does not say what cutting the sum to rank :math:`r` costs: that is its energy beyond
+rank :math:`r` (``thm:rank-floor``).
 
 References
 ----------

@@ -1,8 +1,9 @@
 r"""Arrow blind spot: a router that looks at top singular vectors sees one fact per adapter.
 
-**Statement.** If E adapters edit N keys each to orthonormal outputs, all E·N keys orthonormal and
-one strength of each adapter above its others, Arrow tells them apart on one key each: with ties
-broken at random it routes an edited key right with probability 1/N + (1 − 1/N)/E.
+**Statement.** Each of E adapters edits N keys with orthonormal outputs; all E·N keys are
+orthonormal, and each adapter's largest strength is unique. Arrow routes by top right singular
+vectors, with ties broken at random. Over the edited keys it chooses the right adapter with
+probability 1/N + (1 − 1/N)/E.
 
 Adapters :math:`\Delta_i = \sum_{j=1}^N s_{ij}\, b_{ij} k_{ij}^T`, :math:`i = 1, \dots, E`, edit
 orthonormal keys with orthonormal outputs :math:`b_{i\cdot}` and strengths whose largest,
@@ -23,21 +24,22 @@ is :math:`1/E` at every noise level :math:`\nu`, on top ones :math:`P(|1/\nu + g
 of the :math:`k_{e1}`; else one of them is shifted by 1. On :math:`x = k_{ij}` the other two scores
 are 1 and :math:`s_{ij}` for adapter :math:`i`, 0 for all others. :math:`\square`
 
-**Remark (arrow margin).** A unit query at an angle φ from its prototype's line, not above the
-smallest angle θ to another line, leads in Arrow's scores by at least cos φ − cos(θ − φ), whatever
-the adapters' sizes.
+**Remark (arrow margin).** Arrow scores a query by its absolute inner product with each adapter's
+prototype, the top right singular vector. A unit query has angle φ to its prototype's line, whose
+angle to every other prototype's line is at least θ ≥ φ. Its own score leads by at least cos φ −
+cos(θ − φ), whatever the adapters' norms.
 
 Angles between lines obey the triangle inequality, so the query is at least :math:`\theta -
 \varphi \ge 0` from every other line, and the cosine falls; in the plane of the two lines both are
 equalities. So half the angle between prototypes is the largest safe radius. *Size does not enter:*
 an adapter scaled by :math:`10^{-9}` is chosen as before, on queries that it hardly answers.
 
-**What it tells someone who merges adapters.** Where keys are at right angles, a router that
-compares top singular directions knows one fact of each adapter. For adapters of several facts,
-score by the whole row space or by the response norm.
+**Implication.** If keys are orthogonal, a router that compares top singular directions recognises
+one fact of each adapter. For adapters of several facts, score by the whole row space or by the
+response norm.
 
-**What it does not say.** With equal strengths :math:`v_i` is any unit vector of the span: right
-without noise, worse with it. One-fact adapters (:math:`N = 1`) have no blind spot.
+**Scope.** With equal strengths :math:`v_i` is any unit vector of the span: right without noise,
+worse with it. Adapters of one fact (:math:`N = 1`) have no blind spot.
 
 References
 ----------
@@ -73,13 +75,13 @@ and to 1 for the top key itself. For two adapters the integral is :math:`\frac2\
 since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own adapter. The ratio
 of two standard normals is a Cauchy variable, whence the arctangent. :math:`\square`
 
-**What it tells someone who merges adapters.** Arrow finds the fact that an adapter holds most
-strongly, and others the less often the weaker they are: among four adapters (chance .25) one of
-half that strength in .36 of cases, of nine tenths in .80. It is the singular values beside the
-first that decide, and they are in the file.
+**Implication.** Arrow finds the fact that an adapter holds most strongly, and others the less often
+the weaker they are: among four adapters (chance .25) one of half that strength in .36 of cases, of
+nine tenths in .80. It is the singular values beside the first that decide, and they are in the
+file.
 
-**What it does not say.** If two strengths agree within :math:`n^{-1/2}` the first order is not
-enough. Keys that are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.
+**Scope.** If two strengths agree within :math:`n^{-1/2}` the first order is not enough. Keys that
+are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.
 
 References
 ----------

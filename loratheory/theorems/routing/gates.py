@@ -1,8 +1,8 @@
 r"""Gate detection: how often an adapter answers a query that is not its own.
 
-**Statement.** The squared response of the least-norm adapter of n exact edits, orthonormal answers
-at independent standard normal keys of dimension D >= n, to an independent standard normal query
-follows n/(D-n+1) times the F law with n and D-n+1 degrees of freedom.
+**Statement.** A least-norm adapter makes n exact edits with orthonormal answers at independent
+standard normal keys of dimension D ≥ n. Its squared response to an independent standard normal
+query follows n/(D − n + 1) times the F distribution with n and D − n + 1 degrees of freedom.
 
 An adapter :math:`\Delta = Y K^+` writes orthonormal responses :math:`Y` at the columns of :math:`K
 \in \mathbb{R}^{D \times n}`, :math:`n \le D` independent standard normal keys. Let :math:`x` be a
@@ -27,12 +27,11 @@ Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z
 :math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
 bound over reads and foreign adapters. :math:`\square`
 
-**What it tells someone who merges adapters.** At independent random keys gating by response norm
-works as long as an adapter's facts are few beside the width, and the law of false alarms gives the
-threshold.
+**Implication.** At independent random keys, gating by response norm works while an adapter has few
+facts for the width. The law of false alarms gives the threshold.
 
-**What it does not say.** Keys of trained models are not Gaussian: measure `f` there. Nor does it
-say that adapters compose, only that the right ones are on.
+**Scope.** Keys of trained models are not Gaussian: measure `f` there. The law says how often the
+right adapters are on, not that they compose.
 
 References
 ----------
@@ -61,13 +60,13 @@ are independent and uniform, and the j-th largest :math:`s` has the j-th smalles
 is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** Count the foreign inputs before trusting a gate: the
-number needed grows in proportion to the library, whatever the gate responds to. K adapters read h
-times raise :math:`h (K - 1)` chances of a false alarm a question, so one wrong question in a
-hundred asks for :math:`\alpha = 1/(100\, h (K - 1))`.
+**Implication.** Count the foreign inputs before trusting a gate: the number needed grows in
+proportion to the library, whatever the gate responds to. K adapters read h times raise :math:`h (K
+- 1)` chances of a false alarm a question, so one wrong question in a hundred asks for :math:`\alpha
+= 1/(100\, h (K - 1))`.
 
-**What it does not say.** Later inputs must be of the law that was sampled: another user's prompts
-are another law. How often the own inputs are missed is the same law, read from the other end.
+**Scope.** Later inputs must be of the law that was sampled: another user's prompts are another law.
+How often the own inputs are missed is the same law, read from the other end.
 
 References
 ----------
@@ -77,9 +76,10 @@ Order statistics: Wilks (1941), "Determination of sample sizes for setting toler
 
 Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
-**Statement.** Gates of threshold below 1 on k least-norm adapters of exact edits, orthonormal
-answers at independent standard normal keys, are all right at all of h independent reads of a key of
-one adapter with probability at least (1 - f)^(h(k-1)), f the false alarm of one gate.
+**Statement.** Each of k least-norm adapters makes n exact edits, with orthonormal answers; all keys
+are independent and standard normal. A gate turns an adapter on where its squared response exceeds τ
+< 1, and a foreign key opens it with probability f. At h independent reads, each at a key of one
+adapter, all gates are right with probability at least (1 − f)^(h(k − 1)).
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
 standard normal keys in dimension :math:`D`, and is on at full strength where its squared response
@@ -108,13 +108,13 @@ parameters :math:`n/2, (D-n+1)/2`: weighting by :math:`s` moves them by one up a
 the mean :math:`n/(D-n-1)`. The reduction is a union bound: where no gate is wrong the outputs
 agree. :math:`\square`
 
-**What it tells someone who merges adapters.** At independent random keys a plain sum is drowned
-once the facts of the other adapters reach the width, while gates on large responses keep apart
-libraries whose size is exponential in the width. Measure a gate's misses and false alarms on your
-own keys: the reduction turns them into a promise for any number of reads.
+**Implication.** At independent random keys, gates on large responses separate libraries whose size
+is exponential in the width. In a plain sum, the other adapters' mean energy exceeds the own answer
+once the facts of all adapters reach the width. Measure the misses and false alarms of a gate on
+your own keys: the reduction bounds the errors for any number of reads.
 
-**What it does not say.** Keys of trained models are not Gaussian; take their measured alarms to the
-reduction. Two adapters that edit one key both answer it.
+**Scope.** Keys of trained models are not Gaussian, so use measured false alarms in the reduction.
+Two adapters that edit one key both answer it.
 
 References
 ----------

@@ -19,15 +19,14 @@ normal with unit variance, of mean :math:`s\sqrt{1-\rho}` for the own adapter an
 given the own score z all others stay below it with probability :math:`\Phi(z)^{K-1}`.
 :math:`\square`
 
-**What it tells someone who merges adapters.** No training or tuning of a router helps beyond
-what the overlap of the inputs allows, and that falls with every adapter. The largest of K foreign
-scores grows as :math:`\sqrt{2 \ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go
-astray, whatever the router. Keys that share a component (:math:`\rho > 0`), as those of one domain
-do, count as shorter.
+**Implication.** No training or tuning of a router helps beyond what the overlap of the inputs
+allows, and that falls with every adapter. The largest of K foreign scores grows as :math:`\sqrt{2
+\ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go astray, whatever the router. Keys
+that share a component (:math:`\rho > 0`), as those of one domain do, count as shorter.
 
-**What it does not say.** Inputs of a trained model are not normal. A router that sees a whole
-prompt has the sum of what its tokens say: s grows with the root of their number if they are
-independent. A wrong adapter may still answer well.
+**Scope.** Inputs of a trained model are not normal. A router that sees a whole prompt has the sum
+of what its tokens say: s grows with the root of their number if they are independent. A wrong
+adapter may still answer well.
 
 References
 ----------
@@ -61,14 +60,13 @@ of the answers, and larger by :math:`\|g - m\|^2` elsewhere; at m it is :math:`\
 is wrong, so by at least :math:`2 (1 - E \max p)` in mean square, and by just that if it chooses the
 most probable one.
 
-**What it tells someone who merges adapters.** Mixing adapters by their probabilities saves at most
-half of the squared error of choosing one: half where answers at right angles are equally likely,
-next to nothing where the router is nearly sure. Neither goes below what the overlap of the inputs
-leaves open.
+**Implication.** Mixing adapters by their probabilities saves at most half of the squared error of
+choosing one: half where answers at right angles are equally likely, next to nothing where the
+router is nearly sure. Neither goes below what the overlap of the inputs leaves open.
 
-**What it does not say.** Squared error is not accuracy: a mixture of two answers may be neither.
-Answers of real adapters agree in part, which makes wrong choices cheaper. The probabilities have to
-be known; weights that are off cost :math:`E\|w - p\|^2` more.
+**Scope.** Squared error is not accuracy: a mixture of two answers may be neither. Answers of real
+adapters agree in part, which makes wrong choices cheaper. The probabilities have to be known;
+weights that are off cost :math:`E\|w - p\|^2` more.
 
 References
 ----------
@@ -105,13 +103,13 @@ others, each as often. *Adapters:* the bound holds at the router's own error
 most :math:`\tfrac12 \ln\det(I + C)` nats: their entropy is at most that of a normal law with their
 covariance, :math:`I + C`. For equally likely keys of length s this is at most :math:`s^2/2`.
 
-**What it tells someone who merges adapters.** For a router to be right as often, with probability
-P, among twice as many adapters, the least that inputs must say of them grows by about P ln 2 nats,
-whatever the router. Inputs that scatter with unit variance about keys of length s say at most s²/2:
-a library that grows exponentially in the squared length of its keys is the largest that can be
-routed. ``thm:router-limit`` says what is reached.
+**Implication.** For a router to be right as often, with probability P, among twice as many
+adapters, the least that inputs must say of them grows by about P ln 2 nats, whatever the router.
+Inputs that scatter with unit variance about keys of length s say at most s²/2: a library that grows
+exponentially in the squared length of its keys is the largest that can be routed.
+``thm:router-limit`` says what is reached.
 
-**What it does not say.** That a router which errs less than this exists for given inputs: Fano's
+**Scope.** It does not say that a router which errs less than this exists for given inputs: Fano's
 inequality looks at their information only. For adapters that are not equally likely :math:`\ln K`
 becomes the entropy of e, and the bound need not be met. Tokens of one prompt add their information
 at most if they are independent given the adapter; else two may say together what neither says

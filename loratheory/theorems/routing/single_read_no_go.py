@@ -1,8 +1,9 @@
 r"""Single-read no-go: in one read no merge and no router composes two hops.
 
-**Statement.** In one read with n entities, a merge or router whose answers vary with the hidden
-first hop, a uniform bijection, only through m gate patterns, or that sees weights which do not
-reveal the bridge (m = 1), answers two-hop prompts with average accuracy at most m/n.
+**Statement.** One read holds both bijective hops of questions over n entities; the first, π₁, is
+uniformly random and independent of all else. A merge or router uses at most m gate patterns, and
+its answer logits within each pattern do not depend on π₁. Its two-hop accuracy, averaged over π₁,
+is at most m/n, even if an oracle chooses the pattern.
 
 One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, hop 2 sends :math:`y` to
 :math:`\pi_2(y)`, both bijections of :math:`n`; :math:`\Delta_1, \Delta_2` edit them. (a) If, for
@@ -41,11 +42,11 @@ those of **all other subjects**. For random embeddings and wide layers the respo
 prompt and key have squared norms 3 and 2 and inner product 1. A test of composition needs two or
 more edited facts a hop, and answers permuted among them.
 
-**What it tells someone who merges adapters.** If both facts are read in one place and the base does
-not hold the bridge, stop looking for a better merge or router: it takes a second read.
+**Implication.** If one read holds both facts and the base does not reveal the bridge, look for a
+second read, not for a better merge or router.
 
-**What it does not say.** Accuracy averaged over the draw: one base may be lucky. Two reads
-(``thm:two-read-region``) or a bridge in the weights escape.
+**Scope.** The accuracy is averaged over the draw: one base may be lucky. Two reads
+(``thm:two-read-region``) or a bridge in the weights avoid the bound.
 
 References
 ----------

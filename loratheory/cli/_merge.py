@@ -232,7 +232,8 @@ def _list_methods(json: Path | None) -> None:
         return
     table = []
     for entry in entries:
-        words = [", ".join(entry[key]) for key in TAKEN]
+        # Generators are for Python; here `--seed` makes one.
+        words = [", ".join(name for name in entry[key] if name != "rng") for key in TAKEN]
         table.append((*map(entry.get, KEYS[:3]), *words))
     out.show("Merge methods", (*KEYS[:3], *TAKEN), table)
     cells = [(row.method, row.space, *(cell.holds for cell in row.cells.values())) for row in rows]

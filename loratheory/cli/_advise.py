@@ -35,9 +35,9 @@ def advise(
     measures the methods on the other half. With `--facts` it uses only prompts that the adapter
     alone answers correctly.
 
-    A file of prompts has a row `{"prompt": …}` for each, a file of facts `{"prompt": …,
-    "completion": …}`. Facts of all adapters can be one JSON file, `{"ADAPTER": {"PROMPT":
-    "ANSWER"}}`, with two-hop questions under any other name.
+    A file of prompts has one row per prompt, `{"prompt": …}`. A file of facts has rows `{"prompt":
+    …, "completion": …}`. Facts of all adapters can be in one JSON file, `{"ADAPTER": {"PROMPT":
+    "ANSWER"}}`; questions that need several adapters then have any other name.
 
     The table has for each method:
 

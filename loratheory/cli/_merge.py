@@ -70,9 +70,9 @@ def merge(
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
     JSON: an object `method, output, folders, weights, written, dtype, rounding, notes, totals,
-    modules`. `written` is the number of modules. Writing in the format `dtype` changed the factors
-    A and B by up to `rounding`, relatively. Each module, and `totals` for all of them, has squared
-    Frobenius norms and distances:
+    modules`. `written` is the number of modules. `dtype` is the format of the written numbers, and
+    `rounding` the largest change of a factor A or B by that format, relative to its norm. Each
+    module, and `totals` for all of them, has squared Frobenius norms and distances:
 
     - `energy`: the squared norm of the weighted sum
 

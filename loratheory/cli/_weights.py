@@ -122,8 +122,8 @@ def diagnose(
     - floor: the least mean squared distance from one merge to all adapters, relative to their mean
       squared norm
 
-    - gauge gap: how much averaging the factors A and B depends on the choice of factors; "–" if the
-      ranks differ
+    - gauge gap: how much the average of the factors A and B changes if the same updates are
+      factored in another way; "–" if the ranks differ
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 

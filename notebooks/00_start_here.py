@@ -98,8 +98,8 @@ from loratheory.theorems.composition import two_read_region
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what
 #   it uses.
-# - **Python**: you read ten lines of NumPy and write five. Each exercise wants a number, `True` or
-#   `False`, or a short function.
+# - **Python**: you read ten lines of NumPy and write five. Each exercise asks for a number, `True`
+#   or `False`, or a short function.
 # - **Transformers**, from notebook 08 on: you know what one is. You need not have trained one.
 #
 # Some notebooks build on others:

@@ -20,7 +20,7 @@
 # wrong.
 #
 # **Mechanism.** The score of Oslo is a product of two strengths, one per hop. If both edits become
-# weaker, Oslo loses twice, while the old answer Rome gains.
+# weaker, both factors fall, while the score of the old answer Rome rises.
 #
 # **A common misconception.** "Both facts are right, so the two-hop answer is right." In the story
 # nothing was trained badly, and each new fact alone still beats the old one.
@@ -61,8 +61,8 @@ from loratheory.theorems.composition import two_read_region
 # (a key) to what is known about it (a value). An edit of strength $c$ adds $c$ times the new value
 # and takes away $c$ times the old one. So the first read maps Ada to a mixture: her old lab with
 # weight $1-c_1$, her new one with weight $c_1$. The second read maps the old lab to Rome, and the
-# new lab to Bern with weight $1-c_2$ and to Oslo with weight $c_2$. Two reads are a product of
-# matrices.
+# new lab to Bern with weight $1-c_2$ and to Oslo with weight $c_2$. Two reads in a row are a
+# product of two matrices.
 
 # %%
 c1, c2, c = sp.symbols("c_1 c_2 c", positive=True)
@@ -72,8 +72,8 @@ rome, bern, oslo = answers = read_2 * read_1
 answers
 
 # %% [markdown]
-# The entries are the scores (logits) of Rome, Bern and Oslo. Oslo's is a *product* of two
-# strengths: if both edits become weaker, Oslo loses twice, while Rome gains.
+# The entries are the scores (logits) of Rome, Bern and Oslo. Oslo's score is a *product* of two
+# strengths. If both edits become weaker, both factors fall, while Rome's score rises.
 #
 # **Step 2: which answer wins?** The model gives the answer with the largest score. By how much does
 # Oslo lead Rome, and by how much does it lead Bern?
@@ -101,8 +101,8 @@ assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
 # **Step 4: more hops.** With $K$ edited hops, a path may follow the new facts for $j$ hops and then
 # take an old one. Its weight is $c^{j}(1-c)$, for $j=0,\dots,K-1$. The path that follows the new
 # facts to the end has the weight $c^K$. All weights add up to one. For $c\le1$ the strongest rival
-# is the path that takes the old fact at once, so the answer needs $c^K>1-c$. From which $c$ on, for
-# one to five hops?
+# is the path that takes the old fact at the first hop. So the new answer needs $c^K>1-c$. We
+# compute the smallest such $c$ for one to five hops.
 
 # %%
 weights = [c**j * (1 - c) for j in range(5)]
@@ -110,7 +110,7 @@ display([round(float(sp.nsolve(c**hops + c - 1, 0.7)), 4) for hops in range(1, 6
 assert sp.expand(sum(weights) + c**5 - 1) == 0
 
 # %% [markdown]
-# The more hops a question has, the nearer to full strength every edit must stay.
+# The more hops a question has, the closer to full strength every edit must stay.
 #
 # **Step 5: in units that you can measure.** Before the edit the old answer leads the new one by the
 # *deficit* $m_0$. With the adapter alone the new answer leads by the *margin* $m_1$. An edit of
@@ -135,7 +135,8 @@ assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 #   $p_1=c\,\frac{L-1}L$;
 # - both facts new: $\binom L2$ pairs of layers, $p_2=c^2\binom L2\frac1{L^2}$.
 #
-# The edits also take old facts away, so Rome scores $p_0-p_1$ and Bern $p_1-p_2$.
+# Each edit also takes the weight of its new fact away from the old one. So Rome's score is
+# $p_0-p_1$, Bern's is $p_1-p_2$, and Oslo's is $p_2$.
 
 # %%
 L = sp.symbols("L", positive=True)
@@ -300,8 +301,8 @@ first, second = (
 explore(answer, c1=first, c2=second)
 
 # %% [markdown]
-# The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of their
-# composition. The margin of the facts becomes positive first, the margin of the two-hop answer
+# The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of the
+# two-hop answer. The margin of the facts becomes positive first, the margin of the two-hop answer
 # later. Between these two points lies the window.
 
 # %%

@@ -18,8 +18,9 @@
 # values need one rank per fact. Approximate values, or only the highest score for the right token,
 # need far less.
 #
-# **Mechanism.** Each fact responds to its own key, but with a small rank also to the keys of other
-# facts. This unwanted response is *cross-talk*. The rank limits how small it can be.
+# **Mechanism.** At the key of one fact, an adapter of small rank responds not only with the output
+# of this fact but also with outputs of other facts. This unwanted response is *cross-talk*. The
+# rank limits how small it can be.
 #
 # **A common misconception.** "The sum of $K$ adapters of rank $r$ has rank $Kr$, so it holds $K$
 # times as many facts." With random reading factors the sum has as much noise as one adapter of rank
@@ -32,15 +33,15 @@
 #
 # 1. *Exact values.* To answer $N$ linearly independent keys with linearly independent values, an
 #    adapter needs $r\ge N$ (`thm:edit-budget`).
-# 2. *Response 1 to the own key.* Each fact responds to its own key with exactly 1, and to the keys
-#    of other facts as little as possible. If there are more facts than ranks, $N>r$, the mean
-#    squared cross-talk is at least $\frac{N-r}{r(N-1)}$. This holds for all keys and outputs
+# 2. *Exact strength.* At the key of each fact, the adapter responds with that fact's output at
+#    strength 1, and with the other outputs as little as possible. If $N>r$, the mean squared
+#    cross-talk is at least $\frac{N-r}{r(N-1)}$. This holds for all keys and outputs
 #    (`thm:superposition-floor`).
 # 3. *The right token scores highest.* If you may choose keys and outputs after you know the facts,
-#    rank 2 holds any number of facts (`thm:argmax-rank`). If keys and outputs are given, and any
-#    facts may be asked for, $N$ is at most about the number of parameters, $p=r(m+n-r)$, times a
-#    small constant. The reason is that the highest score depends on the signs of polynomials in $p$
-#    variables, and these have few sign patterns (Warren, 1968).
+#    rank 2 holds any number of facts (`thm:argmax-rank`). Now let keys and outputs be given, and
+#    let every choice of answers be possible. Then $N$ is at most about a small constant times the
+#    number of parameters, $p=r(m+n-r)$. The reason is that the highest score depends on the signs
+#    of polynomials in $p$ variables, and these have few sign patterns (Warren, 1968).
 # 4. *Merging adds no capacity.* Let each adapter have a random reading factor (its $A$) that is not
 #    trained. Its other factor stores facts by adding them up (a Hebbian memory). Let the keys be
 #    orthonormal. Then the sum of $K$ such adapters of rank $r$ has the same mean squared errors as
@@ -65,11 +66,11 @@ from loratheory.theorems.expressiveness import argmax_margin, rank_floor
 # %% [markdown]
 # ## Derive
 # **Step 1: a large trace needs large singular values.** Write down a table whose entry $x_{ij}$ is
-# the response of output $i$ to key $j$. Each fact's response to its own key is 1, so the diagonal
-# is all ones and the trace is $N$. A table of rank $r$ has at most $r$ nonzero singular values, and
-# the trace is at most their sum. The *energy* of the table is the sum of the squared singular
-# values, or of the squared entries. For two singular values, twice the energy minus the squared sum
-# is
+# the response of output $i$ to key $j$. At its own key, each fact has the response 1, so the
+# diagonal is all ones and the trace is $N$. A table of rank $r$ has at most $r$ nonzero singular
+# values, and the trace is at most their sum. The *energy* of the table is the sum of the squared
+# singular values, or of the squared entries. For two singular values, twice the energy minus the
+# squared sum is
 
 # %%
 s1, s2 = sp.symbols("sigma_1 sigma_2", nonnegative=True)
@@ -251,8 +252,8 @@ explore(recall, rank=ranks, adapters=count)
 # - **Trained reading factors do better than random ones.** Training turns them towards their keys.
 #   Then a sum of adapters holds more facts than one adapter; the experiment `capacity` measures how
 #   many more.
-# - **The parameter count in claim 3 is not sharp.** No known memory reaches it; constants and a
-#   logarithm are missing.
+# - **The parameter count in claim 3 is not sharp.** It may be too large by constants and a
+#   logarithm, and no known memory reaches it.
 # - **Recall is not composition.** A library that recalls every fact can fail on every question that
 #   needs two of them (notebooks 02 and 08).
 # - **A mean is not a worst case.** If cross-talk is $1/\sqrt r$ on average, it may be much larger
@@ -264,8 +265,8 @@ explore(recall, rank=ranks, adapters=count)
 # Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
 # right, and if not, why. A number is right if it is within 1% of the answer.
 #
-# **1.** *(easy, 5 minutes)* An adapter of rank 8 is to answer each of 64 facts with exactly 1. What
-# is the smallest possible root mean square of the responses to other facts' keys?
+# **1.** *(easy, 5 minutes)* An adapter of rank 8 holds 64 facts, each with the exact strength 1 as
+# in claim 2. What is the smallest possible root mean square of the responses to other facts' keys?
 
 # %%
 mine = None
@@ -358,10 +359,11 @@ judge("04.4", mine)
 # - Nichani, Lee and Bietti, [*Understanding factual recall in transformers via associative
 #   memories*](https://arxiv.org/abs/2412.06538). How many facts a number of parameters can hold,
 #   with given embeddings.
-# - Elhage et al., [*Toy models of superposition*](https://arxiv.org/abs/2209.10652). More features
-#   than dimensions in trained networks.
+# - Elhage et al., [*Toy models of superposition*](https://arxiv.org/abs/2209.10652). Trained
+#   networks that hold more features than they have dimensions.
 # - Allen-Zhu and Li, [*Physics of language models, part 3.3: knowledge capacity scaling
-#   laws*](https://arxiv.org/abs/2404.05405). Bits per parameter, measured.
+#   laws*](https://arxiv.org/abs/2404.05405). Measures how many bits of knowledge one parameter
+#   stores.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>

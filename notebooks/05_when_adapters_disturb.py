@@ -18,9 +18,9 @@
 # **Main idea.** Compute the second adapter's response to the keys of the first. This number says
 # how much the second can disturb the first. Cosines and spectra do not.
 #
-# **Mechanism.** An adapter $\Delta=BA$ reads its input through the rows of $A$. If the second
-# adapter reads other directions than the first, it does not respond to the first one's keys. If
-# both read the same direction, it may respond in full.
+# **Mechanism.** An adapter $\Delta=BA$ reads its input through the rows of $A$. If its rows are at
+# right angles to those of the first adapter, the second does not respond to the first one's keys.
+# If both adapters read the same direction, the second may respond in full.
 #
 # **A common misconception.** "The two updates are orthogonal, so the adapters do not disturb each
 # other." Two updates can be orthogonal only because they *write* at right angles. Both may still
@@ -30,15 +30,15 @@
 # say which cosines and spectra do not show it, and state how many adapters fit into one sum.
 #
 # **Claim** (`thm:interference-angle`). The keys that the first adapter reads lie in its *row
-# space*, the span of the rows of $A$ in $\Delta_1=BA$. At a unit key from there, the second
-# adapter's response is a vector no longer than
+# space*, the span of the rows of $A$ in $\Delta_1=BA$. At a key of length 1 in this row space, the
+# second adapter's response is a vector no longer than
 #
 # $$\sigma_1(\Delta_2)\,\cos\theta,$$
 #
 # where $\sigma_1(\Delta_2)$ is its largest singular value and $\theta$ the smallest angle between
-# the two row spaces. Some second adapter reaches this length. If the row spaces are orthogonal, the
-# response is zero. The cosine between the two updates, flattened to vectors, does *not* show the
-# response: it can be zero although the second adapter responds in full.
+# the two row spaces. For some second adapters it is exactly that long. If the row spaces are
+# orthogonal, the response is zero. The cosine between the two updates, flattened to vectors, does
+# *not* show the response: it can be zero although the second adapter responds in full.
 #
 # The notebook also answers five related questions:
 #
@@ -106,9 +106,10 @@ display(mean)
 assert mean == sp.Rational(1, 3)
 
 # %% [markdown]
-# A random direction shares its energy equally among all directions: $1/3$ in three dimensions,
-# $1/n$ in $n$. So the responses of $K-1$ other adapters to a unit key have the mean total energy
-# $(K-1)r/n$, if each has rank $r$ and unit singular values.
+# On average, the squared length of a random unit vector is spread equally over all axes. Each axis
+# gets $1/3$ in three dimensions, and $1/n$ in $n$ dimensions. So the responses of $K-1$ other
+# adapters to a unit key have the mean total energy $(K-1)r/n$, if each has rank $r$ and unit
+# singular values.
 #
 # **Step 4: when a spectrum shows an edit.** The singular values of a large Gaussian base, scaled
 # suitably, fill the interval $[0,2]$. Add an edit of strength $t$. It shows as a separate singular
@@ -134,8 +135,8 @@ assert sp.simplify(D - 1 / t**2) == 0
 # **Step 5: overlap that no design avoids.** $K$ adapters of rank one read the unit directions $p_i$
 # in a plane. Add up the projections on them, $S=\sum_ip_ip_i^\top$. The trace of $S$ is $K$. Its
 # squared norm is the sum of the squared cosines over all pairs $(i,j)$. The $K$ pairs with $i=j$
-# have cosine 1, so $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. Let the entries of $S$ be $\alpha$,
-# $K-\alpha$ and, off the diagonal, $\beta$. How small can $\|S\|_F^2$ be?
+# have cosine 1, so $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. Let $S$ have the diagonal entries $\alpha$
+# and $K-\alpha$, and $\beta$ off the diagonal. How small can $\|S\|_F^2$ be?
 
 # %%
 K, alpha, beta = sp.symbols("K alpha beta", real=True)
@@ -149,8 +150,9 @@ assert sp.simplify((K**2 / 2 - K) / (K * (K - 1)) - (K - 2) / (2 * (K - 1))) == 
 # This is a sum of two squares, $2(\alpha-\frac K2)^2+2\beta^2$, so $\|S\|_F^2$ is at least
 # $\frac{K^2}2$. The mean squared cosine of two different directions is then at least
 # $\frac{K-2}{2(K-1)}$. This is 0 for two adapters and ¼ for three. For very many adapters it tends
-# to ½, the mean for unrelated directions. In width $n$ and with rank $r$ the same steps give
-# $\frac{Kr-n}{n(K-1)}$, as a share of the rank.
+# to ½, the mean for unrelated directions. The same steps work for rank $r$ in width $n$. Then the
+# mean overlap of two row spaces is at least the share $\frac{Kr-n}{n(K-1)}$ of its largest possible
+# value.
 #
 # **Step 6: how many adapters a sum holds.** Take two tokens. The *margin* $\gamma$ is the
 # difference of their scores. Each adapter has one row per token. It changes the margin by the inner
@@ -202,9 +204,9 @@ print(f"response of the worst adapter {interference.measure(case, worst):.4f}")
 print(f"bound                         {interference.bound(case):.4f}")
 
 # %% [markdown]
-# Most adapters stay below the bound, because the direction to which they respond most is not the
-# one at 25 degrees. The largest response to a key of the first adapter can be computed exactly, and
-# as cheaply as the bound. So compute this response. The cosine of the updates does not show it.
+# A given adapter usually stays below the bound. The direction to which it responds most need not be
+# the one at 25 degrees. The largest response to a key of the first adapter can be computed exactly,
+# and as cheaply as the bound. So compute this response. The cosine of the updates does not show it.
 
 # %%
 print(f"response of the second to the worst key: {crosstalk(first, second):.4f}")
@@ -378,10 +380,11 @@ def intruder(strength: float = 2.0):
 intruder()
 
 # %% [markdown]
-# The vertical line is the mean of two adapters. Find the strength below which the mean hides the
-# edit. In notebook 02 a single fact survives the mean of two adapters if its strength exceeds 1.
-# There, strength is measured in units of the old fact's margin; here, in units of the base's
-# singular values. So the spectrum of a merge does not show which answers survive.
+# The vertical line marks the mean of two adapters, with coefficient ½. Find the strength below
+# which the mean hides the edit. In notebook 02 a single fact survives the mean of two adapters if
+# its strength exceeds 1. There, strength is measured in units of the old fact's margin; here, in
+# units of the base's singular values. So the spectrum of a merge does not show which answers
+# survive.
 
 # %%
 explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="s"))
@@ -425,8 +428,9 @@ judge("05.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* In width 1,024, unrelated adapters edit 8 orthonormal keys each, with
-# responses of norm 1. How many adapters must a sum have, so that at an edited key the others' total
-# energy is on average as large as that of the adapter that holds the key?
+# responses of norm 1. At an edited key, compare the energy of the right adapter's response with the
+# total energy of all other responses. How many adapters must a sum have, so that the two energies
+# are equal on average?
 
 # %%
 mine = None
@@ -466,9 +470,9 @@ judge("05.3", mine)
 
 # %% [markdown]
 # **4.** *(medium, 15 minutes, code)* Write an adversary. Given two adapters (`LowRank`s with
-# factors `up` and `down`), return the key of the first to which the second responds most. Its
-# response may be at most 1% below the maximum. A key of the first is a vector in its row space, the
-# span of the rows of `down`.
+# factors `up` and `down`), return the key of the first to which the second responds most. The
+# response at your key may be at most 1% below the maximum. A key of the first is a vector in its
+# row space, the span of the rows of `down`.
 
 
 # %%

@@ -16,9 +16,9 @@
 # compares the token with each adapter's *first right singular vector*, its top direction. What does
 # it miss, and how good could the best router be?
 #
-# **Main idea.** A router can fail for three reasons. Its score may not see a key, inputs of
-# different adapters may overlap, and its weights may be too small because they add up to one. A
-# better score helps only against the first.
+# **Main idea.** A router can fail for three reasons. First, its score may not see a key. Second,
+# the inputs of different adapters may overlap. Third, its weights may be too small because they add
+# up to one. A better score helps only against the first.
 #
 # **Mechanism.** Arrow has one direction per adapter, but an adapter can hold many keys. Every key
 # at right angles to this direction gets the score zero. The *response norm*, the norm of what an
@@ -61,7 +61,7 @@
 #    $\rho$. The best router is then right with probability $\mathrm
 #    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$. Here $\Phi$ is the normal distribution function and $z$ a
 #    standard normal number (`thm:router-limit`).
-# 5. *A threshold needs a known number of samples.* Set a gate's threshold at the largest of $N$
+# 5. *More samples make a threshold more reliable.* Set a gate's threshold at the largest of $N$
 #    independent responses to foreign tokens. The probability that its rate of false alarms exceeds
 #    $\alpha$ is $(1-\alpha)^N$. This holds for every continuous distribution of the responses
 #    (`thm:threshold-samples`).
@@ -72,8 +72,8 @@
 #    information about the adapter it belongs to. Then no router is right with probability $P$ among
 #    more than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
-# Runs in about 15 s on two cores. You need singular vectors and the result of notebook 02: the
-# two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
+# The notebook runs in about 15 s on two cores. You need singular vectors and the result of notebook
+# 02: the two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
 
 # %%
 import numpy as np
@@ -104,14 +104,14 @@ assert sp.simplify(gram * k1 - s1**2 * k1) == sp.zeros(2, 1)
 assert sp.simplify(k1.dot(k2)) == 0
 
 # %% [markdown]
-# Of its $F$ keys, Arrow sees one per adapter. On the other keys all $K$ adapters get the score
+# Arrow sees one of the $F$ keys of each adapter. On the other keys all $K$ adapters get the score
 # zero. This is claim 1. The response norm $\|\Delta k_2\|=s_2$ would have found the right adapter,
 # at the cost of one more matrix product.
 #
-# **Step 2: how close a query must be.** Let a query lie between two prototypes that are $\theta$
-# apart, at the angle $\beta$ from its own. Its own score leads by a difference of two cosines.
-# Written as a product, the difference shows its sign. It is positive for $\beta<\theta/2$ and
-# negative beyond.
+# **Step 2: how close a query must be.** Let a query lie between its own prototype and another one.
+# The two prototypes are $\theta$ apart, and the query is at the angle $\beta$ from its own. Its own
+# score leads by a difference of two cosines. We write the difference as a product to see its sign.
+# The sign is positive for $\beta<\theta/2$ and negative beyond.
 
 # %%
 beta, theta = sp.symbols("beta theta", real=True)
@@ -136,7 +136,7 @@ display(sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4)))
 
 # %% [markdown]
 # The best weight is the golden ratio less one, $g=0.618$, and the margin is $-0.618^4$. It is
-# negative, so *no* router of this kind composes, whatever it knows.
+# negative, so *no* router of this kind answers the two-hop question, whatever it knows.
 
 # %%
 display(best.evalf(4), (-(best**4)).evalf(4))
@@ -144,10 +144,10 @@ assert sp.simplify(best - 1 / sp.GoldenRatio) == 0
 assert sp.simplify(old.subs(g, best) + sp.GoldenRatio**-4) == 0
 
 # %% [markdown]
-# **Step 4: inputs that overlap.** Suppose a router knows everything about two adapters. On the line
-# through their keys the inputs of one are normal about $+a$, those of the other about $-a$, both
-# with unit variance. At an input $x$ it is best to choose the adapter with the larger density. By
-# how much do the logarithms of the two densities differ?
+# **Step 4: inputs that overlap.** Suppose a router knows everything about two adapters. Look at the
+# line through their keys. On it the inputs of one adapter are normal with mean $+a$, those of the
+# other with mean $-a$, both with unit variance. At an input $x$ it is best to choose the adapter
+# with the larger density. By how much do the logarithms of the two densities differ?
 
 # %%
 x, a = sp.symbols("x a", positive=True)
@@ -282,8 +282,8 @@ print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %% [markdown]
 # ## Verify
-# We check all theorems on random cases, and rivals that try to do better. Some theorems are about a
-# probability that we estimate from a sample. There `check` allows for the sampling error.
+# We check all theorems on random cases and on rivals that try to do better. Some theorems are about
+# a probability that we estimate from a sample. There `check` allows for the sampling error.
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
@@ -311,7 +311,7 @@ for seed in range(12):
 # %% [markdown]
 # **What breaks it.** Each control breaks one hypothesis. For example, weights may add up to more
 # than one, or change between the reads; all strengths may be equal; keys of one adapter may
-# overlap. Each claim fails together with its hypothesis.
+# overlap. Without its hypothesis each claim fails.
 
 # %%
 for claim in claims:
@@ -392,8 +392,8 @@ explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshol
 # - **The best router is an upper limit**, not a method that you can use: it knows which question is
 #   asked.
 # - **Choosing is not enough.** A router that chooses the right adapters and gives each of them half
-#   the weight cannot compose. The plain sum gives every adapter its full weight, but does not
-#   choose. A large library needs both.
+#   the weight cannot answer the two-hop question. The plain sum gives every adapter its full
+#   weight, but does not choose. A large library needs both.
 # - **We assumed two reads.** With one read no router answers two-hop questions better than its
 #   number of gate patterns allows (notebook 07).
 
@@ -421,8 +421,8 @@ judge("06.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. Up to which angle (degrees) from
-# its own prototype is a query always routed right, whatever its direction?
+# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. How far from its own prototype, in
+# degrees, may a query be so that Arrow always chooses the right adapter?
 
 # %%
 mine = None
@@ -506,8 +506,8 @@ judge("06.4", mine)
 # **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises.
 #
 # **Ask.** Before step 1: what does the top singular vector of an adapter with ten facts mean?
-# Before step 3: suppose the router knows the question, the adapters and the answer; does it then
-# compose? At the thresholds: why are gates better in a wider model?
+# Before step 3: suppose the router knows the question, the adapters and the answer; can it then
+# answer the two-hop question? At the thresholds: why are gates better in a wider model?
 #
 # **Common wrong answers.** "Arrow fails because scores are close": the scores are exactly zero. "A
 # better score repairs routing": it does not while one unit of weight is distributed. "At low

@@ -14,8 +14,9 @@
 # edit *one* weight matrix, which the model reads once. You merge or route them with the best
 # possible method, and ask for Ada's city. How often can the answer be right?
 #
-# **Main idea.** If both facts are read in the same step, no method does better than guess, except
-# by choosing between gate patterns. This holds for every rank and every coefficient.
+# **Main idea.** If both facts are read in one step, a merge can only guess. A router that chooses
+# between $m$ sets of active adapters is right at most $m$ times as often. This holds for every rank
+# and every coefficient.
 #
 # **Mechanism.** To answer, the model must look up the lab, and then look up the city of that lab.
 # This is a product of two adapters. A single read gives only a sum of them, and a sum has no such
@@ -40,7 +41,7 @@
 # Even a merge that may look at all weights gets only $1/n$ right on average, if the *bridge* is
 # missing. This means that the weights do not reveal which key belongs to which lab.
 #
-# The misconception above has its own entry: `thm:unselective-success` refutes the claim that a sum
+# The sum in the misconception above exists: `thm:unselective-success` refutes the claim that a sum
 # never gives the right city.
 #
 # The notebook runs in about 10 s on two cores. You need matrices and permutations.
@@ -80,7 +81,7 @@ assert all(logit.diff(told) == 0 for logit in cities for told in lab)
 # adapter 1, the prediction is the same.
 #
 # **Step 2: count the worlds.** Let $n$ people work at $n$ different labs, and let each lab be in a
-# different city. Each assignment of people to labs is one world. If the prediction for a person is
+# different city. Each assignment of labs to people is one world. If the prediction for a person is
 # the same in all worlds, it is right in exactly $1/n$ of them. For three people:
 
 # %%
@@ -142,7 +143,7 @@ for patterns in (1, 2, 3):
 # - the product of the two adapters,
 # - two reads with the bridge.
 #
-# In each world, another key belongs to each lab. The accuracy is the mean over all these worlds.
+# The worlds differ in which key belongs to which lab. The accuracy is the mean over all worlds.
 
 # %%
 one, two, _ = toy.relu_keys(rng, 3, 24)
@@ -178,8 +179,8 @@ for claim in map(theorem, ("single-read-no-go", "composition-order", "clean-up-b
 
 # %% [markdown]
 # **What breaks it.** Most controls add something that a single read of two adapters does not have:
-# the bridge, a second read, or a gate whose value encodes the answer. The last control computes the
-# bound with a number of gate patterns, $m$, that is too small by one.
+# the bridge, a second read, or a gate whose value encodes the answer. The last control sets $m$,
+# the number of gate patterns, too small by one.
 
 # %%
 for control in no_go.CONTROLS:
@@ -307,9 +308,9 @@ judge("07.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* A question has *three* hops, so you multiply three reads out. The right
-# answer must depend on all three edits. How many adapters does the term contain that makes this
-# possible? (`thm:composition-order`)
+# **2.** *(easy, 5 minutes)* A question has *three* hops, so you multiply three reads out. How many
+# adapters must a term of the product contain, so that it depends on all three edits?
+# (`thm:composition-order`)
 
 # %%
 mine = None

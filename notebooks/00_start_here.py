@@ -155,7 +155,7 @@ assert verdict.holds
 # %%
 print(f"the package has {len(lt.theorems.LABELS)} theorems")
 report = lt.verify(two_read_region.THEOREM, cases=50, seed=0)
-print(f"{report.cases} attempts, {report.controls} controls, theorem confirmed: {report.ok}")
+print(f"{report.cases} attempts, {report.controls} controls, all as stated: {report.ok}")
 assert report.ok
 
 # %% [markdown]

@@ -146,8 +146,8 @@ display(sp.factor(over_rome), sp.factor(over_bern))
 assert sp.simplify(over_bern - c * (c - 1) * (L - 1) / L) == 0
 
 # %% [markdown]
-# Oslo leads Bern only if $c>1$, however many layers there are: even edits that exactly replace the
-# old facts, $c=1$, no longer give the two-hop answer. The reason is that the edits are spread. With
+# Oslo leads Bern only if $c>1$, for any number of layers. Even edits that exactly replace the old
+# facts, $c=1$, no longer give the two-hop answer. The reason is that the edits are spread. With
 # each edit in the layer of its old fact, $p_0$, $p_1$ and $p_2$ would be $1$, $c$ and $c^2$, as in
 # step 3. With two layers Rome is the harder rival, and Oslo leads it from this strength on:
 

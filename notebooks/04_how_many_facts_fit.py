@@ -18,9 +18,9 @@
 # values need one rank per fact. Approximate values, or only the highest score for the right token,
 # need far less.
 #
-# **Mechanism.** At the key of one fact, an adapter of small rank responds not only with the output
-# of this fact but also with outputs of other facts. This unwanted response is *cross-talk*. The
-# rank limits how small it can be.
+# **Mechanism.** At the key of one fact, an adapter responds with the output of this fact. If its
+# rank is small, it also responds with outputs of other facts. This unwanted response is
+# *cross-talk*. The rank limits how small it can be.
 #
 # **A common misconception.** "The sum of $K$ adapters of rank $r$ has rank $Kr$, so it holds $K$
 # times as many facts." With random reading factors the sum has as much noise as one adapter of rank
@@ -98,8 +98,8 @@ assert sp.simplify(crosstalk - floor) == 0
 # if small errors are allowed.
 #
 # **Step 2: random factors.** Let the reading factor have random Gaussian rows $a$, and do not train
-# it. One row contributes $(y\cdot a)(a\cdot x)$ to the answer at the query $x$, where the vector
-# $y$ is the sum of the stored keys, each times its value. We look at one output, so a value is a
+# it. Let the vector $y$ be the sum of the stored keys, each times its value. At the query $x$ one
+# row contributes $(y\cdot a)(a\cdot x)$ to the answer. We look at one output, so a value is a
 # number. In two dimensions we compute the mean square of this contribution, with $\mathrm E
 # a_i^2=1$ and $\mathrm E a_i^4=3$:
 
@@ -197,9 +197,13 @@ for claim in map(theorem, ("superposition-floor", "merged-memory")):
 # ## Explore
 # The derivation is about mean squares. What does it mean for recall? We simulate it with width 64,
 # 500 tokens, Gaussian keys and outputs, and random reading factors that are not trained. We compare
-# three ways to store $N$ facts: one adapter of rank $r$, the sum of $K$ adapters with a share of
-# the facts each, and a router that selects the adapter with the fact. What share of the facts does
-# each of them recall?
+# three ways to store $N$ facts:
+#
+# - one adapter of rank $r$,
+# - the sum of $K$ such adapters, each with a part of the facts,
+# - $K$ such adapters and a router that selects the one with the fact.
+#
+# What share of the facts does each of them recall?
 
 
 # %%
@@ -327,8 +331,8 @@ judge("04.3", mine)
 
 # %% [markdown]
 # **4.** *(easy, 10 minutes, code)* Build the memory of rank 2 from claim 3. Given a number of
-# tokens, return two arrays of shape (2, tokens), outputs and keys, so that every key has the
-# largest score with its own token.
+# tokens, return two arrays of shape (2, tokens): the outputs and the keys. At every key its own
+# token must have the largest score.
 
 
 # %%

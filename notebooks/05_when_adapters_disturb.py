@@ -107,9 +107,8 @@ assert mean == sp.Rational(1, 3)
 
 # %% [markdown]
 # On average, the squared length of a random unit vector is spread equally over all axes. Each axis
-# gets $1/3$ in three dimensions, and $1/n$ in $n$ dimensions. So the responses of $K-1$ other
-# adapters to a unit key have the mean total energy $(K-1)r/n$, if each has rank $r$ and unit
-# singular values.
+# gets $1/3$ in three dimensions, and $1/n$ in $n$ dimensions. Take $K-1$ other adapters of rank $r$
+# with unit singular values. Their responses to a unit key have the mean total energy $(K-1)r/n$.
 #
 # **Step 4: when a spectrum shows an edit.** The singular values of a large Gaussian base, scaled
 # suitably, fill the interval $[0,2]$. Add an edit of strength $t$. It shows as a separate singular
@@ -459,8 +458,8 @@ judge("05.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# No. Two updates may read the same direction and write at right angles: then their inner product is
-# zero, and the second responds to the first one's key in full.
+# No. Two updates may read the same direction and write at right angles. Then their inner product is
+# zero, but the second responds to the first one's key in full.
 #
 # ```python
 # mine = False

@@ -25,9 +25,9 @@
 # adapter adds at a token, sees every key. A *gate* compares it with a threshold and activates the
 # adapter at full strength above it.
 #
-# **A common misconception.** "A router that knows everything can answer every two-hop question." It
-# cannot if it distributes one unit of weight over the adapters, the same throughout a pass, and the
-# base knew old facts for both hops. Each edit is then too weak.
+# **A common misconception.** "A router that knows everything can answer every two-hop question."
+# Suppose that the router distributes one unit of weight over the adapters, the same throughout a
+# pass. If the base knew old facts for both hops, each edit is then too weak.
 #
 # **After this notebook** you can say which keys a router cannot see, compute how often a gate opens
 # by mistake, and name the limits that hold even for a router that knows everything.
@@ -309,8 +309,8 @@ for seed in range(12):
     assert found.holds
 
 # %% [markdown]
-# **What breaks it.** Each control breaks one hypothesis. For example, weights may add up to more
-# than one, or change between the reads; all strengths may be equal; keys of one adapter may
+# **What breaks it.** Each control breaks one hypothesis. For example, weights add up to more than
+# one or change between the reads. In other controls all strengths are equal, or keys of one adapter
 # overlap. Without its hypothesis each claim fails.
 
 # %%

@@ -116,9 +116,9 @@ display(once, once.diff(c1).diff(c2))
 assert once.diff(c1).diff(c2) == 0
 
 # %% [markdown]
-# If $Q$ does not know the new lab and maps it to zero, the term $\Delta_2Q\Delta_1$ is zero as
-# well, at every rank and every coefficient. The bridge belongs to the base. If it is missing,
-# neither adapter can replace it.
+# Suppose that $Q$ does not know the new lab and maps it to zero. Then the term $\Delta_2Q\Delta_1$
+# is zero as well, at every rank and every coefficient. The bridge belongs to the base. If it is
+# missing, neither adapter can replace it.
 
 # %% [markdown]
 # ## Construct

@@ -9,9 +9,23 @@
 # %% [markdown]
 # # Where do I start?
 #
-# You have several adapters that each learned something, and want one model that knows it all. When
-# does that work? This course derives the answers, one question in each notebook, and checks every
-# answer by computation. It needs no GPU, and nothing is downloaded while it runs.
+# You have several adapters. Each has learned something, and you want one model that knows it all.
+# When does that work?
+#
+# **Main idea.** In simple models, mathematics says exactly what a combination of adapters can do.
+# Each notebook of this course asks one question, derives the answer, and checks it by computation.
+#
+# **Mechanism.** An adapter is a small matrix that is added to a weight matrix. Ranks, angles and
+# products of such matrices decide what a combination of adapters can do.
+#
+# **A common misconception.** "If a merged model knows every single fact, it can also combine the
+# facts." Notebook 02 shows a merge that answers two facts correctly, and the question that needs
+# both facts wrongly.
+#
+# **After this notebook** you know the words of the course, can choose the notebooks that you need,
+# and can check a theorem on your own machine.
+#
+# The course needs no GPU, and nothing is downloaded while it runs.
 #
 # ## The words
 # A model's weight matrix $W$ holds what it knows. An **adapter** (LoRA) is a small update
@@ -31,123 +45,138 @@ from loratheory.theorems.composition import two_read_region
 #
 # ![A merge weighs adapters once; a router weighs them at every input](drawings/merge_and_route.svg)
 #
-# A **gate** switches an adapter on in full where it responds far more than it ordinarily does, and
-# off elsewhere.
+# A **gate** makes an adapter active at full strength at some inputs and inactive at all others. It
+# is active where the adapter's response is far larger than at ordinary inputs.
 #
 # ![A gate is off at ordinary input and on where the response stands out](drawings/gate.svg)
 #
-# A question has two **hops** if its answer takes two facts, one after the other:
+# A question has two **hops** if you need two facts, one after the other, to answer it:
 #
 # > Ada works at Lab 2 *(adapter 1)*. Lab 2 is in Oslo *(adapter 2)*. In which city does Ada work?
 #
-# Each fact alone is a **single hop**. Lab 2, which neither the question nor the answer names, is
-# the **bridge**. The model may have known something else of Ada or of the lab before; such **old
-# facts** compete with the new answer.
+# Each fact alone is a **single hop**. Neither the question nor the answer names Lab 2; it is the
+# **bridge**. Before the adapters, the model may have known something else about Ada or about the
+# lab. Such **old facts** compete with the new answer.
 #
 # ![A two-hop question reads two facts: Ada works at Lab 2, Lab 2 is in Oslo](drawings/two_hops.svg)
 #
-# Which old facts there are makes a difference. There are four cases, and each has a name:
+# It matters which old facts exist. There are four cases, and each has a name:
 #
 # ![Four cases of which old facts exist before two edits](drawings/old_facts.svg)
 #
-# Words that are new here are in the [glossary](../docs/glossary.md).
+# Other new words are explained in the [glossary](../docs/glossary.md).
 #
 # ## The map
 #
 # - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb) The least
-#   error of any merge: what the tasks disagree on, and what the rank cuts off. 75 minutes.
-# - **02** [Why does averaging two edits lose the two-hop answer?](02_two_hop_averaging.ipynb)
-#   The golden ratio, and a window in which all single facts are right. 85 minutes.
-# - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb)
-#   Many layers make up for a small rank; which attention heads can be reached. 75 minutes.
-# - **04** [How many facts fit in an adapter?](04_how_many_facts_fit.ipynb)
-#   Three meanings of *fit*, and why merging adds no room. 75 minutes.
-# - **05** [When do two adapters disturb each other?](05_when_adapters_disturb.ipynb)
-#   Angles between row spaces; how many adapters fit side by side. 90 minutes.
-# - **06** [What can a router know?](06_what_a_router_can_know.ipynb)
-#   Keys that a router cannot see, false alarms, and limits of every router. 90 minutes.
+#   error of any merge. It has two parts: the tasks disagree, and the rank is too small. 75 minutes.
+# - **02** [Why does averaging two edits lose the two-hop answer?](02_two_hop_averaging.ipynb) Why
+#   every single fact can be right and the two-hop answer wrong. 85 minutes.
+# - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb) How many layers make
+#   up for a small rank, and which attention heads an adapter can reach. 75 minutes.
+# - **04** [How many facts fit in an adapter?](04_how_many_facts_fit.ipynb) Three meanings of *fit*,
+#   and why merging adds no capacity. 75 minutes.
+# - **05** [When do two adapters disturb each other?](05_when_adapters_disturb.ipynb) Angles between
+#   the inputs that adapters read, and how many adapters can be added up. 90 minutes.
+# - **06** [What can a router know?](06_what_a_router_can_know.ipynb) Inputs that a router cannot
+#   see, false alarms, and limits of every router. 90 minutes.
 # - **07** [Why can no merge in one layer answer the two-hop
-#   question?](07_why_one_layer_cannot.ipynb)
-#   Counting worlds, and the missing bridge. 75 minutes.
+#   question?](07_why_one_layer_cannot.ipynb) Why one pass through one matrix can only guess the
+#   answer. 75 minutes.
 # - **08** [When do combined adapters answer a two-hop question, and how does gating
-#   help?](08_when_reuse_composes.ipynb)
-#   Small transformers, and gates under which adapters compose. 90 minutes.
-# - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb)
-#   Merged adapters vote on the next step; small transformers need more than a won vote. 75 minutes.
-# - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb)
-#   Two adapters on 135M parameters: coefficients, layer splits, predictions. 75 minutes.
-# - **11** [Can adapters be trained to compose with unseen
-#   partners?](11_training_to_compose.ipynb)
-#   Where training puts a fact, and stand-ins for unseen partners. 90 minutes.
+#   help?](08_when_reuse_composes.ipynb) Small transformers, and gates that let adapters answer
+#   two-hop questions together. 90 minutes.
+# - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb) Merged
+#   adapters vote on the next step of a solution; small transformers need more than a majority. 75
+#   minutes.
+# - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb) Two adapters
+#   for a model with 135M parameters, and predictions that are tested on it. 75 minutes.
+# - **11** [Can adapters be trained to compose with unseen partners?](11_training_to_compose.ipynb)
+#   In which layer training stores a fact, and how an adapter can prepare for adapters it never
+#   meets in training. 90 minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what
 #   it uses.
-# - **Python**: enough to read ten lines of NumPy and to write five. Exercises ask for a number, for
-#   a truth value, or for a short function.
-# - From 08 on: what a transformer is. You need not have trained one.
+# - **Python**: you read ten lines of NumPy and write five. Each exercise asks for a number, `True`
+#   or `False`, or a short function.
+# - **Transformers**, from notebook 08 on: you know what one is. You need not have trained one.
 #
-# 03, 04 and 05 need 01; 06, 08 and 10 need 02, and 08 also uses 06; 11 needs 07; the others stand
-# alone.
+# Some notebooks build on others:
+#
+# - 03, 04 and 05 need 01.
+# - 06, 08 and 10 need 02; 08 also uses 06.
+# - 11 needs 07.
+# - 01, 02, 07 and 09 need no other notebook.
 #
 # ## How a notebook works
-# Eight parts, always in this order: the **question** with its main idea; a **derivation** in
-# symbols, which shows its expressions and asserts that they are equal; a **construction** that
-# meets the claim; a **verification** by random cases, rivals, and hypotheses that are broken on
-# purpose; something to **explore** with sliders; what the claim does **not say**; **exercises**;
-# and **further reading**.
+# Every notebook has eight parts, in this order:
 #
-# Exercises are judged: their cells say "not answered yet", "correct", or "not yet, because …". Some
-# ask you to write a merge, a router, a gate, or a counterexample, and the theorem itself judges
-# what you wrote. Solutions are folded below the exercises, and a note for lecturers is folded at
-# the end; a handout leaves out both.
+# 1. **Question**: the question and the main idea.
+# 2. **Derive**: the proof in symbols. The code checks each equation.
+# 3. **Construct**: a model that reaches the limit of the claim.
+# 4. **Verify**: random cases, rivals that try to do better, and cases that break one hypothesis on
+#    purpose.
+# 5. **Explore**: figures with sliders.
+# 6. **What this does not say**: the limits of the claim.
+# 7. **Exercises**.
+# 8. **Further reading**.
 #
-# One idea is behind the code: a theorem is an object. Here is the theorem of notebook 02:
+# Run an exercise's cell, and it prints "not answered yet", "correct", or "not yet, because …". In
+# some exercises you write a merge, a router, a gate, or a counterexample. The code of the theorem
+# then tests what you wrote. Solutions are folded below the exercises. A note for lecturers is
+# folded at the end of the notebook. The handout for students contains neither.
+#
+# In the code, every theorem is a Python object with a statement and a test. Here is the statement
+# of the theorem of notebook 02:
 
 # %%
 print(two_read_region.THEOREM.statement)
 
 # %% [markdown]
-# You need not understand this sentence yet; notebook 02 derives it. (A *read* is one pass through a
-# memory, and $c_j$ is the coefficient of the adapter of hop $j$.)
+# You need not understand the statement yet; notebook 02 derives it. In it, a *read* is one pass
+# through a matrix that stores facts, and $c_j$ is the coefficient of the adapter for hop $j$.
 #
-# A theorem object can draw random cases (`draw`), build a model that attains the bound (`attain`),
-# and test any model against it (`check`):
+# The module of a theorem can draw random cases (`draw`) and build a model that reaches the bound
+# (`attain`). The theorem itself can test any model against the bound (`check`):
 
 # %%
 rng = np.random.default_rng(0)
 case = two_read_region.draw(rng, 8)
 verdict = two_read_region.THEOREM.check(case, two_read_region.attain(case))
-print(f"bound {verdict.bound:.6f}, found {verdict.value:.6f}, holds: {verdict.holds}")
+print(f"bound {verdict.bound:.6f}, measured {verdict.value:.6f}, holds: {verdict.holds}")
 assert verdict.holds
 
 # %% [markdown]
-# `lt.verify` attacks a theorem with all that its module brings: random cases, rivals and
-# adversaries that try to beat the bound, and *controls* that break one hypothesis each.
+# `lt.verify` tries to refute a theorem. It draws random cases and runs models that try to beat the
+# bound. It also runs *controls*: cases that break one hypothesis each, and in which the claim must
+# fail.
 
 # %%
-print(len(lt.theorems.LABELS), "theorems in all")
+print(f"the package has {len(lt.theorems.LABELS)} theorems")
 report = lt.verify(two_read_region.THEOREM, cases=50, seed=0)
-print(f"{report.cases} attempts, {report.controls} controls, as stated: {report.ok}")
+print(f"{report.cases} attempts, {report.controls} controls, all as stated: {report.ok}")
 assert report.ok
 
 # %% [markdown]
 # ## In a course
-# - **One lecture (90 minutes).** 02 alone: the story, steps 1 to 3, the star in the plane, and the
-#   first exercise. Before the answer let students vote: both facts are right; is the two-hop answer
-#   right as well?
-# - **A week of a seminar (4 × 90 minutes).** 01, 02, 07, 11: what merging cannot keep, why two-hop
-#   answers are lost first, why one layer cannot compose, how to train adapters that compose.
+# - **One lecture (90 minutes).** Notebook 02 alone: the story, steps 1 to 3, the first slider
+#   figure, and the first exercise. Before you show the answer, let students vote: both facts are
+#   right; is the two-hop answer right as well?
+# - **A week of a seminar (4 × 90 minutes).** Notebooks 01, 02, 07 and 11. They show what a merge
+#   must lose, why it loses two-hop answers first, why one layer cannot answer two-hop questions,
+#   and how to train adapters that can.
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,
-#   06, 07, 08, 09, 10, 11. First come single adapters and their neighbours, then two hops; the last
-#   three ask whether the same holds for skills and in language models.
-# - **Projects.** Three open questions, each with a way to start, are on the
-#   [page for teaching](../docs/teaching.md), together with the learning objectives.
+#   06, 07, 08, 09, 10, 11. The first four are about single facts and tasks, the next four about two
+#   hops. The last three ask whether the results hold for skills and in language models.
+# - **Projects.** The [page for teaching](../docs/teaching.md) has the learning objectives and three
+#   open questions, each with a first step.
 #
-# All notebooks run from a clean kernel in a minute or less, so a class can start at *Run All*.
-# `make handout` writes them without solutions and without notes for lecturers to `build/handout`.
+# Each notebook runs in a minute or less, so a class can start with *Run All*. `make handout` writes
+# the notebooks without solutions and lecturers' notes to `build/handout`.
 #
 # ## If something fails
 # `make lab` in the project's folder builds the environment and opens this notebook in JupyterLab.
-# `loratheory verify merge-floor` tells whether the package works at all. Sliders need `ipywidgets`,
-# which `make` installs. A failing assertion in an unchanged notebook is a bug: report it.
+# `loratheory verify merge-floor` checks whether the package works at all. Sliders need
+# `ipywidgets`, which `make` installs. A failing assertion in an unchanged notebook is a bug: report
+# it.

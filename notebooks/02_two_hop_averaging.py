@@ -10,30 +10,38 @@
 # # Why does averaging two edits lose the two-hop answer?
 #
 # ## Question
-# A model knows that Ada works at Lab 1, in Rome, and that Lab 2 is in Bern. One adapter teaches it
-# that Ada moved to Lab 2, another that Lab 2 moved to Oslo. You average the two adapters and test
-# both facts: Ada works at Lab 2, right; Lab 2 is in Oslo, right. Then you ask in which city Ada
-# works, and the model says Rome.
+# A model knows that Ada works at Lab 1, in Rome, and that Lab 2 is in Bern. One adapter is trained
+# on the fact that Ada moved to Lab 2, another on the fact that Lab 2 moved to Oslo. You average the
+# two adapters and test both facts. "Ada works at Lab 2" is right, and so is "Lab 2 is in Oslo".
+# Then you ask in which city Ada works, and the model says Rome.
 #
-# Nothing was trained badly, and each fact alone still wins. What happened is arithmetic.
+# **Main idea.** A two-hop answer needs stronger edits than single facts do. Averaging weakens both
+# edits. There is a range of strengths in which every single fact is right and the two-hop answer is
+# wrong.
+#
+# **Mechanism.** The score of Oslo is a product of two strengths, one per hop. If both edits become
+# weaker, both factors fall, while the score of the old answer Rome rises.
+#
+# **A common misconception.** "Both facts are right, so the two-hop answer is right." In the story
+# nothing was trained badly, and each new fact alone still beats the old one.
 #
 # **Claim** (`thm:two-read-region`, with `thm:averaging-survival` for one fact). In this story the
-# model reads two memories in a row, one for each hop. Each memory is edited, and after the merge
-# the edits act with strengths $c_1,c_2>0$ (at strength 1 the new fact exactly replaces the old
-# one). The composed answer, Oslo, has the highest score exactly if
+# model reads two memories in a row, one for each hop. Each memory is edited. After the merge the
+# edits have strengths $c_1,c_2>0$; at strength 1 the new fact exactly replaces the old one. The
+# two-hop answer, Oslo, has the highest score exactly if
 #
 # $$c_1(1+c_2)>1\quad\text{and}\quad c_2>\tfrac12 .$$
 #
-# With one strength $c$ for both that is $c^2+c>1$, or $c>0.618$: the golden ratio less one. A
-# single fact needs only $c>\frac12$. In between, every single-hop test passes and the two-hop
-# answer is lost. In practice adapters edit *every* layer. Then it also matters in which order the
-# layers read old facts and edits (`thm:spread-region`).
+# If both strengths are $c$, this is $c^2+c>1$, or $c>0.618$, the golden ratio minus one. A single
+# fact needs only $c>\frac12$. Between these two numbers lies the *window*: every single fact is
+# right, and the two-hop answer is wrong. In practice adapters edit *every* layer. Then it also
+# matters in which order the layers read old facts and edits (`thm:spread-region`).
 #
-# After this notebook you can predict from two strengths whether a two-hop question survives a
+# **After this notebook** you can predict from two strengths whether a two-hop question survives a
 # merge, explain why tests of single facts do not show the loss, and measure the strengths on
 # prompts.
 #
-# Runs in about 15 s on two cores. You need matrices and square roots.
+# The notebook runs in about 15 s on two cores. You need matrices and square roots.
 
 # %%
 import numpy as np
@@ -50,10 +58,11 @@ from loratheory.theorems.composition import two_read_region
 # %% [markdown]
 # ## Derive
 # **Step 1: three paths.** A *read* is one pass through a memory, a matrix that maps what is asked
-# (a key) to what is known of it (a value). An edit of strength $c$ adds $c$ times the new value and
-# takes away $c$ times the old one. So the first read maps Ada to a mixture: her old lab with weight
-# $1-c_1$, her new one with weight $c_1$. The second read maps the old lab to Rome, and the new lab
-# to Bern with weight $1-c_2$ and to Oslo with weight $c_2$. Two reads are a product of matrices.
+# (a key) to what is known about it (a value). An edit of strength $c$ adds $c$ times the new value
+# and takes away $c$ times the old one. So the first read maps Ada to a mixture: her old lab with
+# weight $1-c_1$, her new one with weight $c_1$. The second read maps the old lab to Rome, and the
+# new lab to Bern with weight $1-c_2$ and to Oslo with weight $c_2$. Two reads in a row are a
+# product of two matrices.
 
 # %%
 c1, c2, c = sp.symbols("c_1 c_2 c", positive=True)
@@ -63,11 +72,11 @@ rome, bern, oslo = answers = read_2 * read_1
 answers
 
 # %% [markdown]
-# The entries are the scores (logits) of Rome, Bern and Oslo. Oslo's is a *product* of two
-# strengths: if both edits become weaker, Oslo loses twice, while Rome gains.
+# The entries are the scores (logits) of Rome, Bern and Oslo. Oslo's score is a *product* of two
+# strengths. If both edits become weaker, both factors fall, while Rome's score rises.
 #
-# **Step 2: who wins?** The largest score. By how much does Oslo lead Rome, and by how much does it
-# lead Bern?
+# **Step 2: which answer wins?** The model gives the answer with the largest score. By how much does
+# Oslo lead Rome, and by how much does it lead Bern?
 
 # %%
 over_rome, over_bern = sp.expand(oslo - rome), sp.factor(oslo - bern)
@@ -79,7 +88,8 @@ assert sp.expand(over_bern - c1 * (2 * c2 - 1)) == 0
 # Both are positive exactly in the region of the claim.
 #
 # **Step 3: one strength for both.** Oslo's lead over Rome is the smaller one at every $c$ (the
-# other one is larger by $(1-c)^2$). It is $c^2+c-1$, and vanishes at the golden ratio less one.
+# other one is larger by $(1-c)^2$). The lead is $c^2+c-1$. It is zero at the golden ratio minus
+# one.
 
 # %%
 margin = sp.expand(over_rome.subs({c1: c, c2: c}))
@@ -91,8 +101,8 @@ assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
 # **Step 4: more hops.** With $K$ edited hops, a path may follow the new facts for $j$ hops and then
 # take an old one. Its weight is $c^{j}(1-c)$, for $j=0,\dots,K-1$. The path that follows the new
 # facts to the end has the weight $c^K$. All weights add up to one. For $c\le1$ the strongest rival
-# is the path that takes the old fact at once, so the answer needs $c^K>1-c$. From which $c$ on, for
-# one to five hops?
+# is the path that takes the old fact at the first hop. So the new answer needs $c^K>1-c$. We
+# compute the smallest such $c$ for one to five hops.
 
 # %%
 weights = [c**j * (1 - c) for j in range(5)]
@@ -100,13 +110,13 @@ display([round(float(sp.nsolve(c**hops + c - 1, 0.7)), 4) for hops in range(1, 6
 assert sp.expand(sum(weights) + c**5 - 1) == 0
 
 # %% [markdown]
-# The more hops a question has, the nearer to full strength every edit must stay.
+# The more hops a question has, the closer to full strength every edit must stay.
 #
 # **Step 5: in units that you can measure.** Before the edit the old answer leads the new one by the
 # *deficit* $m_0$. With the adapter alone the new answer leads by the *margin* $m_1$. An edit of
 # strength $s$ moves the scores (old, new) from $(1,0)$ to $(1-s,s)$, so $m_1/m_0=2s-1$. The mean of
-# two adapters leaves $c=s/2$ of each. So a single fact survives the mean if $s>1$, and the two-hop
-# answer if $s/2$ exceeds the root.
+# two adapters leaves $c=s/2$ of each. So a single fact survives the mean if $s>1$. The two-hop
+# answer survives if $s/2>0.618$, the root of step 3.
 
 # %%
 ratio = lambda strength: 2 * strength - 1
@@ -116,16 +126,17 @@ assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 
 # %% [markdown]
 # **Step 6: adapters in every layer.** Let $L$ layers read one residual stream and add what they
-# read. The old first fact sits in the first layer and the old second fact in the last; each edit is
-# spread evenly, a share $\frac1L$ in each layer. A path takes the first fact in some layer and the
-# second in a *later* one. We add up the weights of three kinds of paths:
+# read. The old first fact is stored in the first layer and the old second fact in the last layer.
+# Each edit is spread evenly, with a share $\frac1L$ in each layer. A path takes the first fact in
+# some layer and the second in a *later* one. We add up the weights of three kinds of paths:
 #
 # - both facts old: one path, $p_0=1$;
 # - the new first fact in any layer except the last, then the old second one:
 #   $p_1=c\,\frac{L-1}L$;
 # - both facts new: $\binom L2$ pairs of layers, $p_2=c^2\binom L2\frac1{L^2}$.
 #
-# The edits also take old facts away, so Rome scores $p_0-p_1$ and Bern $p_1-p_2$.
+# Each edit also takes the weight of its new fact away from the old one. So Rome's score is
+# $p_0-p_1$, Bern's is $p_1-p_2$, and Oslo's is $p_2$.
 
 # %%
 L = sp.symbols("L", positive=True)
@@ -135,10 +146,10 @@ display(sp.factor(over_rome), sp.factor(over_bern))
 assert sp.simplify(over_bern - c * (c - 1) * (L - 1) / L) == 0
 
 # %% [markdown]
-# Oslo leads Bern only if $c>1$, however many layers there are: edits that exactly replace the old
-# facts, $c=1$, no longer compose. If each edit sat in the layer of its old fact, the sums $p_j$
-# would be $1$, $c$ and $c^2$, and nothing would change in step 3. With two layers Rome is the
-# harder rival, and Oslo leads it from this strength on:
+# Oslo leads Bern only if $c>1$, for any number of layers. Even edits that exactly replace the old
+# facts, $c=1$, no longer give the two-hop answer. The reason is that the edits are spread. With
+# each edit in the layer of its old fact, $p_0$, $p_1$ and $p_2$ would be $1$, $c$ and $c^2$, as in
+# step 3. With two layers Rome is the harder rival, and Oslo leads it from this strength on:
 
 # %%
 [two_layers] = sp.solve(over_rome.subs(L, 2), c)
@@ -147,18 +158,19 @@ assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
 
 # %% [markdown]
 # ## Construct
-# The same with matrices. Keys and values are random vectors, not orthogonal; memories and edits are
-# the matrices of least norm that hold the facts. `attain` builds the model: two memories, two
-# edits, and a map that turns the value of a lab into the key of that lab. (This map is what we call
-# the bridge; the lab itself is the *bridge entity* of the question.)
+# We repeat the story with matrices. Keys and values are random vectors, not orthogonal; memories
+# and edits are the matrices of least norm that store the facts. `attain` builds the model: two
+# memories, two edits, and a map that turns the value of a lab into the key of that lab. This map is
+# the *bridge*. The lab itself is the *bridge entity* of the question.
 #
 # Which old facts exist makes a difference, and there are four cases. In `"overwrite"`, our story,
 # the base knew old facts for both hops, and the old lab keeps its city. In `"overwrite both"` the
 # city of the old lab is edited as well. In `"new subject"` the base knew where Lab 2 is but nothing
-# of Ada, and in `"new facts"` it knew neither.
+# about Ada, and in `"new facts"` it knew neither.
 #
-# The columns of `people` are Ada and a colleague whom nobody edits; those of `labs` and `values`,
-# the keys and values of labs, are Ada's new lab, the colleague's, and Ada's old one.
+# The columns of `people` are the keys of Ada and of a colleague whose facts nobody edits. The
+# columns of `labs` and `values` are the keys and the values of three labs: Ada's new lab, the
+# colleague's lab, and Ada's old lab.
 
 # %%
 rng = np.random.default_rng(0)
@@ -190,7 +202,8 @@ print(f"city of the new lab: Oslo {oslo:.2f}, Bern {bern:.2f}")
 # ## Verify
 # The formula and the matrices must give the same number. Random cases have one to four hops, keys
 # and values of sizes from $10^{-3}$ to $10^3$, and strengths anywhere or close to the border. A
-# `rival` holds the same facts and adds noise in every direction that they leave free.
+# `rival` is a second model with the same facts. Its matrices have extra noise for all inputs that
+# are not in these facts.
 
 # %%
 for seed in range(200):
@@ -212,8 +225,8 @@ while high - low > 1e-12:
 assert abs(high - float(root)) < 1e-10
 
 # %% [markdown]
-# Now step 6, in streams of up to six layers, with edits that are spread evenly, as the old facts
-# are, or in any shares.
+# Now we check step 6 with up to six layers. The edits are spread evenly, or in the same way as the
+# old facts, or at random.
 
 # %%
 spread = two_read_region.SPREAD
@@ -224,7 +237,7 @@ for seed in range(20):
     assert spread.check(drawn, spread.rival(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** A *control* violates one hypothesis on purpose. The prediction must then fail,
+# **What breaks it.** A *control* violates one hypothesis on purpose. Then the prediction must fail,
 # and `check` must refuse to apply the theorem.
 
 # %%
@@ -235,8 +248,8 @@ for control in two_read_region.CONTROLS:
     assert not verdict.holds
 
 # %% [markdown]
-# Remember the fourth line: if the edit of the first fact sits in the *later* memory, it is read too
-# late. The refusal names the hypothesis.
+# Look at the fourth line. If the edit of the first fact is in the *later* memory, it is read too
+# late. The error message names the hypothesis that is violated.
 
 # %%
 try:
@@ -247,8 +260,8 @@ except AssumptionError as refusal:
 # %% [markdown]
 # ## Explore
 # Every cell of this picture is a simulation; the dashed line is the prediction. The mean of two
-# unit edits lies outside the region in which Oslo wins, and so does every other pair of weights
-# that add to one.
+# edits of strength 1 lies outside the region in which Oslo wins. So does every other pair of
+# positive weights with sum one.
 
 # %%
 cells = [[model.output(ada, (x / 20, y / 20)) for x in range(25)] for y in range(25)]
@@ -270,16 +283,16 @@ def answer(c1: float = 0.5, c2: float = 0.5):
         y, x = np.argwhere(winner == number).mean(axis=0) / 20
         axes.text(x, y, city, ha="center", color="white", weight="bold")
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
-    axes.set(xlabel="coefficient of the first edit", ylabel="of the second")
-    axes.set_title(f"the composed answer leads by {two_read_region.margin((c1, c2)):+.2f}")
+    axes.set(xlabel="coefficient of the first edit", ylabel="coefficient of the second edit")
+    axes.set_title(f"margin of the two-hop answer, Oslo: {two_read_region.margin((c1, c2)):+.2f}")
     return SVG(render(figure))
 
 
 answer(0.55, 0.55)
 
 # %% [markdown]
-# Move the star up the diagonal, along the weights that add to one, and along $c_1=1$ or $c_2=1$,
-# where one edit has its full strength. How weak may the other then be?
+# Move the star up the diagonal, then along the weights with sum one. Then move it along $c_1=1$ or
+# $c_2=1$, where one edit has its full strength. How weak may the other edit be?
 
 # %%
 first, second = (
@@ -288,9 +301,9 @@ first, second = (
 explore(answer, c1=first, c2=second)
 
 # %% [markdown]
-# The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of their
-# composition. Between the two points where a margin becomes positive lies the window: each fact is
-# right, the two-hop answer is not.
+# The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of the
+# two-hop answer. The margin of the facts becomes positive first, the margin of the two-hop answer
+# later. Between these two points lies the window.
 
 # %%
 strengths = np.linspace(0.3, 1, 15)
@@ -300,20 +313,20 @@ simulated = []
 for c in strengths:
     oslo, *others = model.output(ada, (c, c))
     simulated.append(oslo - max(others))
-curves = {"each fact": (strengths, facts), "both, predicted": (strengths, both)}
-curves["both, simulated"] = (strengths, simulated)
-draw(curves, "coefficient of both edits", "margin", points=["both, simulated"])
+curves = {"each fact": (strengths, facts), "two-hop, predicted": (strengths, both)}
+curves["two-hop, simulated"] = (strengths, simulated)
+draw(curves, "coefficient of both edits", "margin of the new answer", points=["two-hop, simulated"])
 
 # %% [markdown]
-# With more hops the window becomes wider, and with more adapters in the mean both of its ends move
-# up. How strong must edits be alone?
+# With more hops the window becomes wider. With more adapters in the mean, both ends of the window
+# move up. How large must the ratio $m_1/m_0$ of step 5 be?
 
 
 # %%
 def needed(hops: int = 2, adapters: int = 2) -> None:
-    """How large m1/m0 must be for single facts to survive, and for all hops to compose."""
+    """How large m1/m0 must be for single facts and for the answer over all hops to survive."""
     low, high = two_read_region.window(hops, adapters)
-    print(f"single facts survive from m1/m0 = {low:.2f}, {hops} hops compose from {high:.2f}")
+    print(f"single facts survive if m1/m0 > {low:.2f}, the {hops}-hop answer if m1/m0 > {high:.2f}")
 
 
 needed()
@@ -321,13 +334,14 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 
 # %% [markdown]
 # ## What this does not say
-# - **The bridge is linear.** If the model decides for one lab before it reads on, or writes the lab
-#   down, $c>\frac12$ for each fact is enough: then there is no window.
-# - **It takes two reads.** If both facts are read in one step, no merge of the two can do better
-#   than guess, on average over what the bridge may be (notebook 07).
-# - **Other old facts give other borders.** In the case `overwrite both` each strength must exceed
-#   ½; in the case `new subject` the second fact alone decides.
-# - **Edits do not disturb each other** in this model. Many adapters in one memory do (notebook 05).
+# - **The bridge is linear.** A model may instead choose one lab before its second read, or write
+#   the lab down. Then $c>\frac12$ for each fact is enough, and there is no window.
+# - **It takes two reads.** If both facts are read in one step, a merge of the two adapters can only
+#   guess. Notebook 07 proves this for the average over all possible bridges.
+# - **Other old facts give other thresholds.** In the case `overwrite both` each strength must
+#   exceed ½. In the case `new subject` only the strength of the second fact matters.
+# - **Edits do not disturb each other** in this model. Many adapters in one memory do disturb each
+#   other (notebook 05).
 # - **Strengths cannot be read from weights.** They are measured on prompts, through $m_1/m_0$ (step
 #   5).
 # - **A real transformer** may have no two-hop path to lose. Whether it reads facts in this order is
@@ -335,11 +349,11 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
-# and if not, why. Numbers count as right within 1 %.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
-# **1.** *(easy, 5 minutes)* Three adapters with one fact each answer a three-hop question and are
-# averaged. How strong must each edit be, alone, for the question to be answered?
+# **1.** *(easy, 5 minutes)* Three adapters with one fact each are averaged, and the merge is asked
+# a three-hop question. How strong must each edit be before averaging, so that the answer is right?
 
 # %%
 mine = None
@@ -357,9 +371,9 @@ judge("02.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* Some tools average the *factors* of two adapters instead of their
-# products, which leaves each product with weight ¼, plus cross terms. Ignore those: what strength
-# does the two-hop answer need now?
+# **2.** *(easy, 5 minutes)* Some tools average the *factors* $A$ and $B$ of two adapters instead of
+# their products $BA$. Each product then has weight ¼, and there are cross terms. Ignore the cross
+# terms. How strong must each edit be before averaging, so that the two-hop answer is right?
 
 # %%
 mine = None
@@ -368,7 +382,8 @@ judge("02.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $c=s/4$ must exceed $(\sqrt5-1)/2$, so $s>2(\sqrt5-1)=2.472$, twice what the mean asks for.
+# $c=s/4$ must exceed $(\sqrt5-1)/2$, so $s>2(\sqrt5-1)=2.472$. This is twice the strength that
+# averaging the products needs.
 #
 # ```python
 # mine = 2 * (5**0.5 - 1)
@@ -377,9 +392,9 @@ judge("02.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 10 minutes)* Convex weights, $c_1+c_2=1$, never compose two edits of strength 1.
-# How near do they come: what is the largest margin (a negative number) of the composed answer over
-# all such weights?
+# **3.** *(medium, 10 minutes)* With convex weights, $c_1+c_2=1$, two edits of strength 1 never give
+# the two-hop answer. Its margin is always negative. What is the largest margin over all such
+# weights?
 
 # %%
 mine = None
@@ -389,8 +404,8 @@ judge("02.3", mine)
 # <details><summary>Solution</summary>
 #
 # With $c_2=1-c_1$ the margins are $-(1-c_1)^2$ over Rome and $c_1(1-2c_1)$ over Bern. The first
-# rises with $c_1$, the second falls beyond ¼; they tie where $c_1^2+c_1=1$. The golden ratio again:
-# $c_1=0.618$ and a margin of $-0.382^2$.
+# margin rises with $c_1$; the second falls for $c_1>\frac14$. The two are equal where
+# $c_1^2+c_1=1$. So $c_1=0.618$, and the margin is $-0.382^2$.
 #
 # ```python
 # mine = -(0.381966**2)
@@ -399,10 +414,10 @@ judge("02.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(hard, 20 minutes, code)* Write a merge that composes at the least cost. It gets the
-# strengths $s_1$ and $s_2$ of two edits and returns positive coefficients $(c_1,c_2)$ with a sum
-# within 1 % of the least at which Oslo still leads. In the claim, coefficient times strength takes
-# the place of $c_1$ and $c_2$.
+# **4.** *(hard, 20 minutes, code)* Write a merge that gives the two-hop answer with the smallest
+# sum of coefficients. Its input is the strengths $s_1$ and $s_2$ of two edits. It returns positive
+# coefficients $(c_1,c_2)$ for which Oslo leads. Their sum may exceed the smallest possible sum by
+# at most 1%. In the claim, replace $c_1$ by $c_1s_1$ and $c_2$ by $c_2s_2$.
 
 
 # %%
@@ -415,8 +430,9 @@ judge("02.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At the border $a(1+b)=1$ with $a=c_1s_1$ and $b=c_2s_2$, and the sum $\frac1{s_1(1+b)}+\frac
-# b{s_2}$ is least at $1+b=\sqrt{s_2/s_1}$; the second hop needs $b\ge\frac12$ besides.
+# Let $a=c_1s_1$ and $b=c_2s_2$. On the border of the region $a(1+b)=1$, so the sum of coefficients
+# is $\frac1{s_1(1+b)}+\frac b{s_2}$. It is smallest at $1+b=\sqrt{s_2/s_1}$. The second hop also
+# needs $b\ge\frac12$.
 #
 # ```python
 # def mine(s1, s2):
@@ -430,12 +446,12 @@ judge("02.4", mine)
 # ## Further reading
 #
 # - Press et al., [*Measuring and narrowing the compositionality gap in language
-#   models*](https://arxiv.org/abs/2210.03350). Both facts right and the two-hop question wrong, in
-#   models without adapters.
+#   models*](https://arxiv.org/abs/2210.03350). Models without adapters that know both facts and
+#   answer the two-hop question wrongly.
 # - Yang et al., [*Do large language models latently perform multi-hop
-#   reasoning?*](https://arxiv.org/abs/2402.16837). Whether a model finds the bridge in one pass.
-# - Zhong et al., [*MQuAKE*](https://arxiv.org/abs/2305.14795). Edited facts, tested by the
-#   questions that follow from them.
+#   reasoning?*](https://arxiv.org/abs/2402.16837). Does a model find the bridge entity in one pass?
+# - Zhong et al., [*MQuAKE*](https://arxiv.org/abs/2305.14795). A test of edited facts with
+#   multi-hop questions.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
@@ -444,12 +460,13 @@ judge("02.4", mine)
 # star in the plane, 25 for exercises 1 to 3. Exercise 4 is homework. In one lecture: the
 # vote, steps 1 to 3, the star, exercise 1.
 #
-# **Ask.** Before any formula: Lab 2, Oslo, both right; where does Ada work? Let them vote. At step
-# 3: why is Rome, and not Bern, the harder rival? At the window: which test would have shown the
-# loss, and why does nobody run it?
+# **Ask.** Before any formula: the merge knows both facts; which city does it name for Ada? Let the
+# students vote. At step 3: why is Rome, and not Bern, the harder rival? At the window: which test
+# would have shown the loss, and why does nobody run it?
 #
 # **Common wrong answers.** "If both facts pass, the composition passes": a product of two numbers
-# above one half can be below one half. "Weight one adapter more": every pair of weights that adds
-# to one lies outside (exercise 3). "The threshold is one half squared": the rival grows as well.
+# above one half can be below one half. "Give one adapter more weight": no pair of weights with sum
+# one gives the answer (exercise 3). "The threshold is one half squared": the score of the old
+# answer also grows when the edits become weaker.
 #
 # </details>

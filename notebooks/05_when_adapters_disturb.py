@@ -11,32 +11,47 @@
 #
 # ## Question
 # You add a second adapter, and sometimes the facts of the first go wrong. Can you tell beforehand,
-# from the weights alone? In practice people look at cosines between updates, at their spectra, and
-# at *intruder dimensions*: leading singular vectors of the adapted weight that resemble none of the
-# base's. Which of these is the right thing to look at?
+# from the weights alone? In practice people look at cosines between updates and at spectra. They
+# also look for *intruder dimensions*: leading singular vectors of the adapted weight that resemble
+# none of the base's. Which of these should you look at?
+#
+# **Main idea.** Compute the second adapter's response to the keys of the first. This number says
+# how much the second can disturb the first. Cosines and spectra do not.
+#
+# **Mechanism.** An adapter $\Delta=BA$ reads its input through the rows of $A$. If its rows are at
+# right angles to those of the first adapter, the second does not respond to the first one's keys.
+# If both adapters read the same direction, the second may respond in full.
+#
+# **A common misconception.** "The two updates are orthogonal, so the adapters do not disturb each
+# other." Two updates can be orthogonal only because they *write* at right angles. Both may still
+# read the same key.
+#
+# **After this notebook** you can compute from two adapters how one responds to the other's keys,
+# say which cosines and spectra do not show it, and state how many adapters fit into one sum.
 #
 # **Claim** (`thm:interference-angle`). The keys that the first adapter reads lie in its *row
-# space*, the span of the rows of $A$ in $\Delta_1=BA$. To a unit key from there, the second adapter
-# answers with a vector no longer than
+# space*, the span of the rows of $A$ in $\Delta_1=BA$. At a key of length 1 in this row space, the
+# second adapter's response is a vector no longer than
 #
 # $$\sigma_1(\Delta_2)\,\cos\theta,$$
 #
 # where $\sigma_1(\Delta_2)$ is its largest singular value and $\theta$ the smallest angle between
-# the two row spaces. Some second adapter reaches this. If the row spaces are orthogonal, the second
-# adapter does not answer at all. The cosine between the two updates, taken as long vectors, does
-# *not* tell: it can be zero where the second adapter answers in full.
+# the two row spaces. For some second adapters it is exactly that long. If the row spaces are
+# orthogonal, the response is zero. The cosine between the two updates, flattened to vectors, does
+# *not* show the response: it can be zero although the second adapter responds in full.
 #
-# Five more questions lie next to this one. Unrelated adapters disturb each other little, but many
-# add up: how much (`thm:random-interference`)? When does an edit show in the spectrum of the merged
-# weight (`thm:intruder-threshold`, cited)? How much overlap can a well designed library avoid
-# (`thm:packing-floor`)? How many adapters can be added up before answers go wrong, if inputs are
-# normally distributed, alike in all directions (step 6)? What is left of an adapter after others
-# were trained on top of it (`thm:sequential-forgetting`)?
+# The notebook also answers five related questions:
 #
-# After this notebook you can compute from two adapters what one answers to the other's keys, say
-# which cosines and spectra do not show it, and state how many adapters fit side by side.
+# - Each of many unrelated adapters disturbs a fact only a little. How much do they disturb it
+#   together (`thm:random-interference`)?
+# - When does an edit show in the spectrum of the merged weight (`thm:intruder-threshold`, cited)?
+# - How much overlap can a well designed library avoid (`thm:packing-floor`)?
+# - How many adapters can be added before answers go wrong, if inputs are normally distributed and
+#   alike in all directions (step 6)?
+# - What is left of an adapter after others were trained on top of it (`thm:sequential-forgetting`)?
 #
-# Runs in about 15 s on two cores. You need the singular value decomposition and angles.
+# The notebook runs in about 15 s on two cores. You need the singular value decomposition and
+# angles.
 
 # %%
 from pathlib import Path
@@ -56,8 +71,9 @@ from loratheory.theorems.merging import intruder_threshold
 
 # %% [markdown]
 # ## Derive
-# **Step 1: two adapters of rank one.** The first reads $p=(1,0)$, so that is its key. The second
-# reads $q$ at an angle $\theta$ and writes with strength $\sigma$. What it answers to the key:
+# **Step 1: two adapters of rank one.** The first adapter reads the direction $p=(1,0)$, which is
+# its key. The second reads a direction $q$ at the angle $\theta$ to $p$ and writes with strength
+# $\sigma$. Its response to the key $p$ is
 
 # %%
 theta, sigma = sp.symbols("theta sigma", positive=True)
@@ -69,10 +85,10 @@ display(answer)
 assert sp.simplify(answer.dot(answer) - (sigma * sp.cos(theta)) ** 2) == 0
 
 # %% [markdown]
-# **Step 2: the cosine of the updates misses it.** The inner product of the two updates as long
-# vectors is a product of *two* cosines: what they write, and what they read. Here they write at
-# right angles, so the inner product is zero at every $\theta$. At $\theta=0$ it is zero as well,
-# and there the second adapter answers in full:
+# **Step 2: the cosine of the updates does not show it.** Flatten the two updates to vectors. Their
+# inner product is a product of *two* cosines: one of the directions that they write, one of the
+# directions that they read. Here they write at right angles, so the inner product is zero at every
+# $\theta$. This includes $\theta=0$, where the second adapter responds in full:
 
 # %%
 first = one * p.T
@@ -81,7 +97,7 @@ display(inner, answer.subs(theta, 0))
 assert inner == 0
 
 # %% [markdown]
-# **Step 3: unrelated adapters.** Turn the second adapter at random. In three dimensions the angle
+# **Step 3: unrelated adapters.** Rotate the second adapter at random. In three dimensions the angle
 # has the density $\frac12\sin\theta$ on $[0,\pi]$. The mean of $\cos^2\theta$ is
 
 # %%
@@ -90,13 +106,13 @@ display(mean)
 assert mean == sp.Rational(1, 3)
 
 # %% [markdown]
-# A random direction shares its energy equally among all directions: $1/3$ in three dimensions,
-# $1/n$ in $n$. So $K-1$ other adapters of rank $r$ with unit singular values answer a unit key with
-# the mean energy $(K-1)r/n$.
+# On average, the squared length of a random unit vector is spread equally over all axes. Each axis
+# gets $1/3$ in three dimensions, and $1/n$ in $n$ dimensions. Take $K-1$ other adapters of rank $r$
+# with unit singular values. Their responses to a unit key have the mean total energy $(K-1)r/n$.
 #
 # **Step 4: when a spectrum shows an edit.** The singular values of a large Gaussian base, scaled
-# suitably, fill the interval $[0,2]$. Add an edit of strength $t$. It shows as a singular value
-# $z>2$ of its own if $z$ solves the equation $D(z)=1/t^2$, with
+# suitably, fill the interval $[0,2]$. Add an edit of strength $t$. It shows as a separate singular
+# value $z>2$ if $z$ solves the equation $D(z)=1/t^2$, with
 # $D(z)=\frac12\bigl(z^2-2-\sqrt{(z^2-2)^2-4}\bigr)$. The equation is a result that we cite
 # (Benaych-Georges and Nadakuditi, 2012); we only solve it. Try $z=t+1/t$. The square root is then
 # $t^2-1/t^2$ for $t>1$, and
@@ -111,15 +127,15 @@ display(sp.simplify(D))
 assert sp.simplify(D - 1 / t**2) == 0
 
 # %% [markdown]
-# At $t=1$ the edit's singular value is $z=2$, the edge of the interval. A weaker edit hides among
-# the base's own directions. A merge with coefficient $c$ leaves an edit of strength $s$ with
-# $t=c\,s$, so the mean of $K$ adapters hides every edit with $s<K$.
+# At $t=1$ the edit's singular value is $z=2$, the edge of the interval. A weaker edit cannot be
+# seen among the base's own singular values. A merge with coefficient $c$ reduces an edit of
+# strength $s$ to $t=c\,s$. So the mean of $K$ adapters hides every edit with $s<K$.
 #
 # **Step 5: overlap that no design avoids.** $K$ adapters of rank one read the unit directions $p_i$
-# in a plane. Add up the projections on them, $S=\sum_ip_ip_i^\top$. The trace of $S$ is $K$, and
-# its squared norm is the sum of all squared cosines, those of each direction with itself included.
-# So $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. Let the entries of $S$ be $\alpha$, $K-\alpha$ and, off the
-# diagonal, $\beta$. How small can $\|S\|_F^2$ be?
+# in a plane. Add up the projections on them, $S=\sum_ip_ip_i^\top$. The trace of $S$ is $K$. Its
+# squared norm is the sum of the squared cosines over all pairs $(i,j)$. The $K$ pairs with $i=j$
+# have cosine 1, so $\sum_{i\ne j}\cos^2=\|S\|_F^2-K$. Let $S$ have the diagonal entries $\alpha$
+# and $K-\alpha$, and $\beta$ off the diagonal. How small can $\|S\|_F^2$ be?
 
 # %%
 K, alpha, beta = sp.symbols("K alpha beta", real=True)
@@ -132,17 +148,20 @@ assert sp.simplify((K**2 / 2 - K) / (K * (K - 1)) - (K - 2) / (2 * (K - 1))) == 
 # %% [markdown]
 # This is a sum of two squares, $2(\alpha-\frac K2)^2+2\beta^2$, so $\|S\|_F^2$ is at least
 # $\frac{K^2}2$. The mean squared cosine of two different directions is then at least
-# $\frac{K-2}{2(K-1)}$: zero for two adapters, a quarter for three, and for very many one half,
-# which is what unrelated directions have anyway. In width $n$ and with rank $r$ the same steps give
-# $\frac{Kr-n}{n(K-1)}$, as a share of the rank.
+# $\frac{K-2}{2(K-1)}$. This is 0 for two adapters and ¼ for three. For very many adapters it tends
+# to ½, the mean for unrelated directions. The same steps work for rank $r$ in width $n$. Then the
+# mean overlap of two row spaces is at least the share $\frac{Kr-n}{n(K-1)}$ of its largest possible
+# value.
 #
-# **Step 6: how many adapters a sum holds.** Take two tokens. Each adapter has a row for either, and
-# it moves the difference of the two scores by the difference of these rows, times $x$. All others
-# together move it by $\langle w,x\rangle$, where $w$ adds up their differences. Let the inputs be
-# normal, alike in all directions and of mean squared length 1. Then the move is normal with
-# variance $\|w\|^2/n$. If all differences have the length $\sigma$ and are at right angles to each
-# other, $\|w\|^2=(K-1)\sigma^2$. If the margin $\gamma$ is to be $d$ standard deviations wide, how
-# many others, $k=K-1$, are allowed?
+# **Step 6: how many adapters a sum holds.** Take two tokens. The *margin* $\gamma$ is the
+# difference of their scores. Each adapter has one row per token. It changes the margin by the inner
+# product of $x$ with the difference of its two rows. All other adapters together change the margin
+# by $\langle w,x\rangle$, where $w$ is the sum of their row differences.
+#
+# Let the inputs $x$ be normal, alike in all directions, with mean squared length 1. Then the change
+# of the margin is normal with variance $\|w\|^2/n$. If all row differences have the length $\sigma$
+# and are at right angles to each other, $\|w\|^2=(K-1)\sigma^2$. The margin should be as large as
+# $d$ standard deviations of this change. How many other adapters, $k=K-1$, are allowed?
 
 # %%
 n, d, gamma, others = sp.symbols("n d gamma k", positive=True)
@@ -152,8 +171,8 @@ assert sp.simplify(number - n * (gamma / (sigma * d)) ** 2) == 0
 
 # %% [markdown]
 # **Step 7: one after another.** The first adapter writes the value $a$ at the key $p$. The second
-# one is trained *on top* of it, to write $b$ at its own key $q$: it adds what is missing there, and
-# so takes away what the first one said at $q$. What is left at $p$ of the value $a$?
+# one is trained *on top* of the first, so that both together write $b$ at the key $q$. It therefore
+# also removes the first adapter's response at $q$. How much of the value $a$ is left at $p$?
 
 # %%
 a, b = sp.Matrix([1, 0]), sp.Matrix([0, 1])
@@ -163,14 +182,14 @@ assert sp.simplify((both * q - b).dot(both * q - b)) == 0
 assert sp.simplify((both * p).dot(a) - sp.sin(theta) ** 2) == 0
 
 # %% [markdown]
-# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$. So each later adapter of rank $r$ leaves, on
-# average, the share $1-\frac rn$ of the first one's answers, and $j$ later adapters leave $(1-\frac
-# rn)^j$.
+# By step 3 the mean of $\sin^2\theta$ is $1-\frac1n$. So on average each later adapter of rank $r$
+# leaves the share $1-\frac rn$ of the first adapter's response. After $j$ later adapters the share
+# is $(1-\frac rn)^j$.
 
 # %% [markdown]
 # ## Construct
-# We choose the angles between two row spaces, and `attain` gives the worst adapter with the second
-# row space. Its answer is as long as the bound.
+# We choose the angles between two row spaces. `attain` returns the worst adapter with the second
+# row space. Its response is as long as the bound.
 
 # %%
 rng = np.random.default_rng(0)
@@ -179,25 +198,25 @@ first, second = (LowRank(rng.standard_normal((30, 3)), space.T) for space in spa
 case = interference.Case(first, second)
 worst = interference.attain(case)
 angles = principal_angles(first.row_space(), second.row_space())
-print("angles", np.degrees(angles).round(1))
-print(f"worst adapter answers {interference.measure(case, worst):.4f}")
-print(f"bound                 {interference.bound(case):.4f}")
+print("angles (degrees)", np.degrees(angles).round(1))
+print(f"response of the worst adapter {interference.measure(case, worst):.4f}")
+print(f"bound                         {interference.bound(case):.4f}")
 
 # %% [markdown]
-# A given adapter usually stays below the bound, because its largest response need not lie in the
-# direction at 25 degrees. What it answers to the worst key can be computed exactly, and as cheaply
-# as the bound; so compute *that*. The cosine of the updates says hardly anything.
+# A given adapter usually stays below the bound. The direction to which it responds most need not be
+# the one at 25 degrees. The largest response to a key of the first adapter can be computed exactly,
+# and as cheaply as the bound. So compute this response. The cosine of the updates does not show it.
 
 # %%
-print(f"second adapter, worst key of the first: {crosstalk(first, second):.4f}")
-print(f"the bound of the angle:                 {crosstalk_bound(first, second):.4f}")
-print(f"cosine of the updates:                  {frobenius_cosine(first, second):+.4f}")
+print(f"response of the second to the worst key: {crosstalk(first, second):.4f}")
+print(f"bound from the angle:                    {crosstalk_bound(first, second):.4f}")
+print(f"cosine of the updates:                   {frobenius_cosine(first, second):+.4f}")
 
 # %% [markdown]
 # **Two real adapters**, trained separately on a small language model. One holds the countries of
-# invented persons, the other the mascots of these countries. In each adapted weight matrix
-# (module): how long is the second's answer to the first's worst key, divided by its own largest
-# answer?
+# invented people, the other the mascots of these countries. In each adapted weight matrix (module)
+# we compute the second adapter's response to the first one's worst key. We divide it by the second
+# adapter's largest possible response.
 
 # %%
 data = next(path for path in (Path("tests/data"), Path("../tests/data")) if path.is_dir())
@@ -206,8 +225,9 @@ shares = sorted(m.crosstalk for m in diagnosis.modules if min(m.ranks) > 0)
 print(f"{len(shares)} modules: median {np.median(shares):.2f}, worst {shares[-1]:.2f}")
 
 # %% [markdown]
-# **A designed library.** Up to four row spaces of rank 2 fit side by side in width 8. Here are the
-# overlaps of designed and of unrelated ones, and the floor.
+# **A designed library.** In width 8, up to four row spaces of dimension 2 can be orthogonal to each
+# other. We print the mean overlap of designed row spaces, that of unrelated row spaces, and the
+# bound of step 5.
 
 # %%
 for count in (4, 6, 12, 24):
@@ -216,25 +236,27 @@ for count in (4, 6, 12, 24):
     unrelated = np.linalg.qr(drawn.standard_normal((count, 8, 2)))[0]
     one, two = (interference.measure_packing(library, each) for each in (designed, unrelated))
     floor = interference.bound_packing(library)
-    print(f"{count:2} adapters: {one:.3f} designed, {two:.3f} unrelated, floor {floor:.3f}")
+    print(f"{count:2} adapters: {one:.3f} designed, {two:.3f} unrelated, bound {floor:.3f}")
 
 # %% [markdown]
-# Designing the row spaces helps small libraries only. **One after another**: how strongly are the
-# first adapter's two facts still answered after more and more adapters? The mean over 1,000
-# libraries of width 16 is compared with the law of step 7.
+# Designing the row spaces helps only in small libraries.
+#
+# **One after another.** How much of the response to the first adapter's two facts is left after
+# more and more adapters? We compare the mean over 1,000 libraries of width 16 with the formula of
+# step 7.
 
 # %%
 for later in (0, 1, 4, 16):
     line = sequential_forgetting.Case(16, 2, later)
     later_trained = sequential_forgetting.rival(line, np.random.default_rng(later))
     kept = sequential_forgetting.measure(line, later_trained)
-    print(f"after {later:2} more: {kept:.3f}, law {sequential_forgetting.bound(line):.3f}")
+    print(f"after {later:2} more: {kept:.3f}, formula {sequential_forgetting.bound(line):.3f}")
 
 # %% [markdown]
 # ## Verify
 # Random cases have row spaces that are unrelated, orthogonal or nearly equal, and adapters of sizes
-# from $10^{-6}$ to $10^6$. Rivals are the second adapter itself, random adapters, and the optimum
-# moved a little.
+# from $10^{-6}$ to $10^6$. Rivals are the second adapter itself, random adapters, and small changes
+# of the worst adapter.
 
 # %%
 for seed in range(150):
@@ -244,19 +266,19 @@ for seed in range(150):
     assert interference.THEOREM.check(drawn, interference.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The adversary computes no angle: it projects a key back and forth between the two spaces. It finds
-# the same number.
+# The adversary computes no angle. It projects a key back and forth between the two row spaces, and
+# finds the same number.
 
 # %%
 found = interference.THEOREM.check(case, interference.adversary(case, rng))
-print(f"back and forth {found.value:.6f}, the angle says {found.bound:.6f}")
+print(f"adversary {found.value:.6f}, bound from the angle {found.bound:.6f}")
 assert found.holds
 assert np.isclose(found.value, found.bound)
 
 # %% [markdown]
-# Two laws of chance. How often does the sum of several unrelated adapters overturn a margin, and is
-# this within the bound? And does an edit show in the spectra of six Gaussian bases of width 64 as
-# the cited law says?
+# Two theorems are about random matrices. For the first, we count how often the sum of several
+# unrelated adapters turns a margin negative, and compare with the bound. For the second, we check
+# whether an edit shows in the spectra of six Gaussian bases of width 64, as the cited theorem says.
 
 # %%
 for claim in map(theorem, ("random-interference", "intruder-threshold")):
@@ -266,8 +288,8 @@ for claim in map(theorem, ("random-interference", "intruder-threshold")):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The laws of steps 5 and 7: rivals and samples stay within the bounds, and constructions, where
-# there are any, meet them.
+# Now the theorems of steps 5 and 7. Rivals and samples stay within the bounds. Where there is a
+# construction, it reaches the bound.
 
 # %%
 for claim in map(theorem, ("packing-floor", "sequential-forgetting")):
@@ -279,9 +301,9 @@ for claim in map(theorem, ("packing-floor", "sequential-forgetting")):
             assert claim.check(drawn, claim.attain(drawn)).tight
 
 # %% [markdown]
-# **What breaks it.** The bound of the angle fails for keys that the first adapter does not read,
-# and for a second adapter that is larger, or reads elsewhere, than assumed. The law for unrelated
-# adapters fails if, for instance, they share a direction.
+# **What breaks it.** The bound from the angle fails for keys that the first adapter does not read.
+# It also fails if the second adapter is larger than assumed or has another row space. The bound for
+# unrelated adapters fails if, for instance, they share a direction.
 
 # %%
 for claim in map(theorem, ("interference-angle", "random-interference", "intruder-threshold")):
@@ -292,52 +314,52 @@ for claim in map(theorem, ("interference-angle", "random-interference", "intrude
 
 # %% [markdown]
 # ## Explore
-# **Angles.** Two adapters of rank 3. One of the three angles between their row spaces moves, the
-# two others are right angles. The line shows what the worst adapter answers, the dots what random
-# adapters with the same row space answer.
+# **Angles.** There are two adapters of rank 3. You change one of the three angles between their row
+# spaces; the other two are right angles. The line shows the response of the worst adapter, the dots
+# those of random adapters with the same row space.
 
 
 # %%
 def share(rng: np.random.Generator, degrees: float) -> float:
-    """What a random adapter answers at worst, over its norm; one angle is given, two are 90°."""
+    """A random adapter's largest response over its norm; one angle is given, two are 90°."""
     one, two = subspaces_at(rng, 40, np.radians([degrees, 90, 90]).tolist())
     low = LowRank(rng.standard_normal((30, 3)), two.T)
     return crosstalk(LowRank(np.eye(3), one.T), low) / np.linalg.norm(low.up, 2)
 
 
-print(f"at 40 degrees: {share(np.random.default_rng(0), 40.0):.2f} of its norm")
+print(f"at 40 degrees the response is {share(np.random.default_rng(0), 40.0):.2f} of the norm")
 
 # %% [markdown]
-# Many of them, at all angles:
+# The figure shows many random adapters at all angles:
 
 
 # %%
 def turned(degrees: float = 40.0):
-    """Answers to the worst key against the angle; twelve more adapters at the given one."""
+    """Response to the worst key against the angle; twelve more adapters at the given one."""
     rng, angles = np.random.default_rng(0), np.linspace(0.0, 90.0, 31)
     many, here = np.repeat(angles, 3), np.repeat(degrees, 12)
     curves = {
-        "the worst: cos θ": (angles, np.cos(np.radians(angles))),
-        "random ones": (many, [share(rng, angle) for angle in many]),
+        "worst adapter: cos θ": (angles, np.cos(np.radians(angles))),
+        "random adapters": (many, [share(rng, angle) for angle in many]),
         f"at {degrees:g} degrees": (here, [share(rng, angle) for angle in here]),
     }
     points = list(curves)[1:]
-    return draw(curves, "angle (degrees)", "answer / norm", points=points, share=True)
+    return draw(curves, "angle (degrees)", "response / norm", points=points, share=True)
 
 
 turned()
 
 # %% [markdown]
-# The dots never cross the line. Many lie far below it: the angle alone says what is possible, and
-# only the exact cross-talk says what happens.
+# The dots never cross the line. Many lie far below it. The angle gives only an upper limit; the
+# exact response (`crosstalk`) gives the actual size.
 
 # %%
 explore(turned, degrees=FloatSlider(40, min=0, max=90, step=5, description="angle"))
 
 # %% [markdown]
 # **Intruders.** Merge an edit of strength $s$ into a Gaussian base of width 150, with various merge
-# coefficients. How much does the first singular vector of the result resemble the edit's? The law,
-# and one random draw:
+# coefficients. How similar is the first singular vector of the result to that of the edit? The
+# figure shows the cited formula and one random draw:
 
 
 # %%
@@ -349,18 +371,19 @@ def intruder(strength: float = 2.0):
     tops = [np.linalg.svd(base + c * strength * np.outer(u, v))[0][:, 0] for c in coefficients]
     found = [(top @ u) ** 2 for top in tops]
     law = [intruder_threshold.overlap(strength, c) for c in coefficients]
-    curves = {"law": (coefficients, law), "one draw": (coefficients, found)}
+    curves = {"formula": (coefficients, law), "one draw": (coefficients, found)}
     curves["mean of two"] = (0.5, 0.5), (0.0, 1.0)
-    return draw(curves, "coefficient", "squared overlap", points=["one draw"], share=True)
+    return draw(curves, "merge coefficient", "squared overlap", points=["one draw"], share=True)
 
 
 intruder()
 
 # %% [markdown]
-# The vertical line is the mean of two adapters. Find the strength below which the mean hides the
-# edit. In notebook 02 an edit's *answer* survives the mean from strength 1 on, but there strength
-# is counted in units of the old fact's margin, and here in units of the base's singular values. So
-# the spectrum of a merge does not tell which answers survive.
+# The vertical line marks the mean of two adapters, with coefficient ½. Find the strength below
+# which the mean hides the edit. In notebook 02 a single fact survives the mean of two adapters if
+# its strength exceeds 1. There, strength is measured in units of the old fact's margin; here, in
+# units of the base's singular values. So the spectrum of a merge does not show which answers
+# survive.
 
 # %%
 explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="s"))
@@ -369,24 +392,23 @@ explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, descripti
 # ## What this does not say
 # - **A bound is not a prediction.** The worst key of a row space may be one that no prompt
 #   produces.
-# - **One module at a time.** Adapters in different layers disturb each other through what flows
-#   between them.
-# - **Trained adapters are not turned at random.** They read the same residual stream and share
+# - **One module at a time.** Adapters in different layers also disturb each other, because later
+#   layers read the output of earlier ones. The bound does not cover this.
+# - **Trained adapters are not rotated at random.** They read the same residual stream and share
 #   directions. In the experiment `interference` they lose more two-hop answers than random matrices
 #   of the same norms do.
-# - **Trained weights are not Gaussian**, so the threshold of their intruder dimensions is a
-#   different one.
-# - **Not to disturb is not to compose.** Adapters that do not disturb each other at all still lose
-#   the two-hop answer when averaged (notebook 02).
+# - **Trained weights are not Gaussian**, so their intruder dimensions have another threshold.
+# - **No disturbance is not enough for two hops.** The mean of two adapters that do not disturb each
+#   other can still lose the two-hop answer (notebook 02).
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
-# and if not, why. Numbers count as right within 1 %.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
 # **1.** *(easy, 5 minutes)* The first adapter reads the plane of axes 1 and 2. The second one has
-# rank one and norm 3 and reads the direction $(1,1,1)/\sqrt3$. How long is its answer to the worst
-# unit key of the first?
+# rank one and norm 3 and reads the direction $(1,1,1)/\sqrt3$. How long is its response to the
+# worst unit key of the first?
 
 # %%
 mine = None
@@ -405,8 +427,9 @@ judge("05.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* In width 1,024, unrelated adapters edit 8 orthonormal keys each, with
-# answers of norm 1. From how many adapters on do the others together answer a key with as much
-# energy, on average, as the adapter that holds it?
+# responses of norm 1. At an edited key, compare the energy of the right adapter's response with the
+# total energy of all other responses. How many adapters must a sum have, so that the two energies
+# are equal on average?
 
 # %%
 mine = None
@@ -424,8 +447,9 @@ judge("05.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* The inner product of two updates, as long vectors, is zero. Does adding
-# the second always leave the answers of the first as they were? Answer `True` or `False`.
+# **3.** *(easy, 5 minutes)* The inner product of two updates, flattened to vectors, is zero. If you
+# add the second update, do the responses at the first one's keys always stay the same? Answer
+# `True` or `False`.
 
 # %%
 mine = None
@@ -434,8 +458,8 @@ judge("05.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# No. Two updates may read the same direction and write at right angles: then their inner product is
-# zero, and the second answers the first's key in full.
+# No. Two updates may read the same direction and write at right angles. Then their inner product is
+# zero, but the second responds to the first one's key in full.
 #
 # ```python
 # mine = False
@@ -444,9 +468,10 @@ judge("05.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(medium, 15 minutes, code)* Write an adversary: given two adapters (`LowRank`s with
-# factors `up` and `down`), return the key of the first that the second answers most, within 1 %. A
-# key of the first is a vector in its row space, the span of the rows of `down`.
+# **4.** *(medium, 15 minutes, code)* Write an adversary. Given two adapters (`LowRank`s with
+# factors `up` and `down`), return the key of the first to which the second responds most. The
+# response at your key may be at most 1% below the maximum. A key of the first is a vector in its
+# row space, the span of the rows of `down`.
 
 
 # %%
@@ -459,8 +484,8 @@ judge("05.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Restrict the second to an orthonormal basis of the first's row space; its first right singular
-# vector there is the worst key.
+# Multiply the second adapter by an orthonormal basis of the first one's row space. The first right
+# singular vector of the product gives the worst key in this basis.
 #
 # ```python
 # def mine(first, second):
@@ -472,7 +497,7 @@ judge("05.4", mine)
 
 # %% [markdown]
 # **5.** *(easy, 10 minutes, code)* Design a library. Return `count` directions in a plane, unit
-# vectors as rows, with no more overlap than the floor of step 5.
+# vectors as rows, whose overlap is the least possible by step 5.
 
 
 # %%
@@ -485,8 +510,8 @@ judge("05.5", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Lines at equal angles. A direction and its opposite have the same row space, so half a turn is
-# divided, not a whole one.
+# Use lines at equal angles. A direction and its opposite have the same row space, so divide 180
+# degrees by `count`, not 360.
 #
 # ```python
 # def mine(count):
@@ -500,13 +525,14 @@ judge("05.5", mine)
 # ## Further reading
 #
 # - Shuttleworth et al., [*LoRA vs full fine-tuning: an illusion of
-#   equivalence*](https://arxiv.org/abs/2410.21228). Intruder dimensions, measured.
+#   equivalence*](https://arxiv.org/abs/2410.21228). Measures intruder dimensions in trained models.
 # - Benaych-Georges and Nadakuditi, [*The singular values and vectors of low rank perturbations of
-#   large rectangular random matrices*](https://arxiv.org/abs/1103.2221). The law of step 4.
+#   large rectangular random matrices*](https://arxiv.org/abs/1103.2221). The theorem that step 4
+#   cites.
 # - Conway, Hardin and Sloane, [*Packing lines, planes, etc.*](https://arxiv.org/abs/math/0208004).
-#   Designs of row spaces, and pictures of the best ones.
+#   How to choose lines and planes that overlap as little as possible.
 # - Stoica et al., [*Model merging with SVD to tie the KnOTS*](https://arxiv.org/abs/2410.19735). A
-#   merge in axes that the adapters share.
+#   merge that first expresses all adapters in shared directions.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
@@ -514,12 +540,14 @@ judge("05.5", mine)
 # **Time.** 90 minutes: 45 for the derivation (steps 5 to 7 can wait for a second lecture), 20 for
 # the two explorations, 25 for exercises 1 to 4. Exercise 5 is homework.
 #
-# **Ask.** Before step 2: you are told that two adapters have cosine zero; are you relieved? At the
+# **Ask.** Before step 2: the updates of two adapters have cosine zero; is the merge safe? At the
 # real adapters: they were trained on different facts, so why are they not nearly orthogonal? At the
-# intruders: name an edit that shows in the spectrum and is lost in the answers, and the reverse.
+# intruders: find an edit that shows in the spectrum although its answer is lost, and an edit that
+# does not show although its answer survives.
 #
-# **Common wrong answers.** "Orthogonal updates do not interfere": the rows must be orthogonal, not
-# the updates. "Small angle means disturbance": only a large response in that direction does. "No
-# intruder dimension, so the merge is safe": it may just be weak.
+# **Common wrong answers.** "Orthogonal updates do not interfere": the row spaces must be
+# orthogonal, not the updates. "A small angle means disturbance": it does only if the response in
+# that direction is large. "No intruder dimension, so the merge is safe": the edit may be too weak
+# to show.
 #
 # </details>

@@ -10,48 +10,70 @@
 # # What can a router know?
 #
 # ## Question
-# You have a library of adapters and no data, and a token comes in. A router must say which adapters
-# act, and how strongly. It knows the token's activation (the vector that enters the weight matrix)
-# and the adapters' weights. Is that enough? The router Arrow (arXiv 2405.11157) compares the token
-# with each adapter's *first right singular vector*, its top direction. What does it miss, and how
-# good could the best router be?
+# You have a library of adapters and no data, and a token comes in. A router must decide which
+# adapters are active, and how strongly. It knows the token's activation (the vector that enters the
+# weight matrix) and the adapters' weights. Is that enough? The router Arrow (arXiv 2405.11157)
+# compares the token with each adapter's *first right singular vector*, its top direction. What does
+# it miss, and how good could the best router be?
+#
+# **Main idea.** A router can fail for three reasons. First, its score may not see a key. Second,
+# the inputs of different adapters may overlap. Third, its weights may be too small because they add
+# up to one. A better score helps only against the first.
+#
+# **Mechanism.** Arrow has one direction per adapter, but an adapter can hold many keys. Every key
+# at right angles to this direction gets the score zero. The *response norm*, the norm of what an
+# adapter adds at a token, sees every key. A *gate* compares it with a threshold and activates the
+# adapter at full strength above it.
+#
+# **A common misconception.** "A router that knows everything can answer every two-hop question."
+# Suppose that the router distributes one unit of weight over the adapters, the same throughout a
+# pass. If the base knew old facts for both hops, each edit is then too weak.
+#
+# **After this notebook** you can say which keys a router cannot see, compute how often a gate opens
+# by mistake, and name the limits that hold even for a router that knows everything.
+#
+# There are seven claims. You need not understand them all now. Step 1 below derives the first, and
+# steps 3 to 7 derive claims 3 to 7.
 #
 # **Claims.**
 #
-# 1. Let each of $K$ adapters edit $F$ keys to orthonormal outputs, one key a little more strongly
-#    than the others, and let all $KF$ keys be orthonormal. Arrow sees the strongest key of each
-#    adapter and has to guess on the others. So for an edited key it picks the right adapter with
-#    probability $\frac1F+(1-\frac1F)\frac1K$ (`thm:arrow-blind-spot`). If each adapter has one key
-#    (its *prototype*), Arrow is right for queries up to half the smallest angle between two
-#    prototypes away from their own (`thm:arrow-margin`). If keys are independent random directions,
-#    Arrow finds one of relative strength $s$ between two adapters with a probability that tends to
-#    $\frac2\pi\arctan\frac1{1-s^2}$ as the width grows (`thm:arrow-law`).
-# 2. The *response norm*, the norm of what an adapter adds at a token, is largest for the right
-#    adapter on every such key. If keys and tokens are normal vectors, its distribution at a foreign
-#    token is known, and a gate that opens above a threshold makes false alarms at a rate that falls
-#    exponentially with the width (`thm:gate-detection`).
-# 3. Knowing *everything* is not enough for a router whose weights are convex (not negative, with
-#    sum one) and stay the same throughout a pass: if the base knew old facts for both hops, its
-#    best two-hop margin is $-0.146$, which is minus the fourth power of $0.618$
+# 1. *Arrow has a blind spot.* Each of $K$ adapters edits $F$ keys, one of them a little more
+#    strongly than the others. All $KF$ keys are orthonormal, and so are the outputs of each
+#    adapter. Arrow sees the strongest key of each adapter and has to guess on the others. For a
+#    random edited key it picks the right adapter with probability $\frac1F+(1-\frac1F)\frac1K$
+#    (`thm:arrow-blind-spot`).
+#    - If each adapter has one key, its *prototype*, Arrow is right for every query that is close
+#      enough to its own prototype. The limit is half the smallest angle between two prototypes
+#      (`thm:arrow-margin`).
+#    - If keys are independent random directions, let $s$ be the strength of a key relative to its
+#      adapter's strongest key. As the width grows, Arrow's probability to pick the right one of two
+#      adapters tends to $\frac2\pi\arctan\frac1{1-s^2}$ (`thm:arrow-law`).
+# 2. *The response norm has no blind spot.* For every key of claim 1 it is largest for the right
+#    adapter. If keys and tokens are normal vectors, its distribution is known at a token that
+#    belongs to another adapter (a *foreign* token). A gate that opens above a threshold then makes
+#    false alarms at a rate that falls exponentially with the width (`thm:gate-detection`).
+# 3. *Knowing everything is not enough.* Let a router's weights be convex (not negative, with sum
+#    one) and stay the same throughout a pass. If the base knew old facts for both hops, the
+#    router's best two-hop margin is $-0.146$. This is minus the fourth power of $0.618$
 #    (`thm:routing-reach`).
-# 4. Where the inputs of adapters overlap, no router can tell them apart reliably. If the inputs of
-#    $K$ equally likely adapters are normal with unit variance about keys of length $\ell$ at mutual
-#    cosine $\rho$, the best router is right with probability $\mathrm
-#    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$, where $\Phi$ is the normal distribution function and $z$ a
+# 4. *Overlapping inputs cannot be told apart reliably.* The inputs of $K$ equally likely adapters
+#    are normal with unit variance. They are centred at keys of length $\ell$ with mutual cosine
+#    $\rho$. The best router is then right with probability $\mathrm
+#    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$. Here $\Phi$ is the normal distribution function and $z$ a
 #    standard normal number (`thm:router-limit`).
-# 5. Set a gate's threshold at the largest of $N$ independent responses to foreign tokens. The
-#    probability that its rate of false alarms is above $\alpha$ is $(1-\alpha)^N$, whatever the
-#    continuous distribution of the responses (`thm:threshold-samples`).
-# 6. If the adapters' answers are orthonormal, the best router that mixes them is left with at least
-#    half the squared error of the best one that must choose (`thm:soft-routing`).
-# 7. If inputs say $I$ nats about their adapter, no router is right with probability $P$ among more
-#    than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
+# 5. *More samples make a threshold more reliable.* Set a gate's threshold at the largest of $N$
+#    independent responses to foreign tokens. The probability that its rate of false alarms exceeds
+#    $\alpha$ is $(1-\alpha)^N$. This holds for every continuous distribution of the responses
+#    (`thm:threshold-samples`).
+# 6. *Mixing saves at most half of the error.* Let the adapters' answers be orthonormal. The best
+#    router that mixes them has at least half the squared error of the best router that must choose
+#    one (`thm:soft-routing`).
+# 7. *Information limits the size of a library.* Suppose that an input contains $I$ nats of
+#    information about the adapter it belongs to. Then no router is right with probability $P$ among
+#    more than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
-# After this notebook you can say which keys a router cannot see, compute how often a gate opens by
-# mistake, and name the limits that hold even for a router that knows everything.
-#
-# Runs in about 15 s on two cores. You need singular vectors and the result of notebook 02: the
-# two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
+# The notebook runs in about 15 s on two cores. You need singular vectors and the result of notebook
+# 02: the two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
 
 # %%
 import numpy as np
@@ -82,13 +104,14 @@ assert sp.simplify(gram * k1 - s1**2 * k1) == sp.zeros(2, 1)
 assert sp.simplify(k1.dot(k2)) == 0
 
 # %% [markdown]
-# Of $F$ keys Arrow sees one, and on the others all $K$ adapters have the score zero: this is claim
-# 1. The response norm $\|\Delta k_2\|=s_2$ would have told the right one, at the cost of one more
-# product.
+# Arrow sees one of the $F$ keys of each adapter. On the other keys all $K$ adapters get the score
+# zero. This is claim 1. The response norm $\|\Delta k_2\|=s_2$ would have found the right adapter,
+# at the cost of one more matrix product.
 #
-# **Step 2: how near is near.** Let a query lie between two prototypes that are $\theta$ apart, at
-# the angle $\beta$ from its own. The right score leads by a difference of two cosines. Write it as
-# a product to see its sign: positive up to $\beta=\theta/2$ and not beyond.
+# **Step 2: how close a query must be.** Let a query lie between its own prototype and another one.
+# The two prototypes are $\theta$ apart, and the query is at the angle $\beta$ from its own. Its own
+# score leads by a difference of two cosines. We write the difference as a product to see its sign.
+# The sign is positive for $\beta<\theta/2$ and negative beyond.
 
 # %%
 beta, theta = sp.symbols("beta theta", real=True)
@@ -98,11 +121,11 @@ display(margin, product)
 assert sp.simplify((margin - product).rewrite(sp.exp)) == 0
 
 # %% [markdown]
-# **Step 3: the best router of one unit.** A router shares out one unit of weight: it gives the
-# first adapter of a two-hop question the weight $g$ and the second $1-g$, the same throughout a
-# pass. By notebook 02 the composed answer leads its two rivals by $-(1-g)^2$ and by $g-2g^2$. The
-# first grows with $g$; the second falls for $g>\frac14$. At the best $g$ the two are equal. Here
-# are this $g$ and the margin at it:
+# **Step 3: the best way to distribute one unit of weight.** A router gives the adapter of the first
+# hop the weight $g$ and the adapter of the second hop $1-g$. The weights are the same throughout a
+# pass. By notebook 02 the composed answer leads its two rivals by the margins $-(1-g)^2$ and
+# $g-2g^2$. The first margin grows with $g$; the second falls for $g>\frac14$. At the best $g$ the
+# two margins are equal. Here are this $g$ and the margin at it:
 
 # %%
 g = sp.symbols("g", positive=True)
@@ -112,8 +135,8 @@ assert sp.expand(old + (1 - g) ** 2) == 0
 display(sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4)))
 
 # %% [markdown]
-# The golden ratio once more: $g=0.618$ is the golden ratio less one, and the margin is
-# $-0.618^4$. It is negative, so *no* router of this kind composes, whatever it knows.
+# The best weight is the golden ratio less one, $g=0.618$, and the margin is $-0.618^4$. It is
+# negative, so *no* router of this kind answers the two-hop question, whatever it knows.
 
 # %%
 display(best.evalf(4), (-(best**4)).evalf(4))
@@ -121,10 +144,10 @@ assert sp.simplify(best - 1 / sp.GoldenRatio) == 0
 assert sp.simplify(old.subs(g, best) + sp.GoldenRatio**-4) == 0
 
 # %% [markdown]
-# **Step 4: inputs that overlap.** Suppose a router knows everything about two adapters. On the line
-# through their keys the inputs of one are normal about $+a$, those of the other about $-a$, both
-# with unit variance. The best it can do at an input $x$ is to choose the larger density. By how
-# much do the logarithms of the densities differ?
+# **Step 4: inputs that overlap.** Suppose a router knows everything about two adapters. Look at the
+# line through their keys. On it the inputs of one adapter are normal with mean $+a$, those of the
+# other with mean $-a$, both with unit variance. At an input $x$ it is best to choose the adapter
+# with the larger density. By how much do the logarithms of the two densities differ?
 
 # %%
 x, a = sp.symbols("x a", positive=True)
@@ -133,7 +156,7 @@ display(sp.expand(log_ratio))
 assert sp.expand(log_ratio - 2 * a * x) == 0
 
 # %% [markdown]
-# So it decides by the sign of $x$, that is, for the nearer key, and it is right with probability
+# So the router decides by the sign of $x$: it chooses the nearer key. It is right with probability
 # $\Phi(a)$. How far apart are two keys of length $\ell$ at cosine $\rho$? The squared distance is
 
 # %%
@@ -143,14 +166,15 @@ display(sp.factor(sp.expand((k1 - k2).dot(k1 - k2))))
 assert sp.simplify((k1 - k2).dot(k1 - k2) - 2 * ell**2 * (1 - rho)) == 0
 
 # %% [markdown]
-# so half the distance is $a=\ell\sqrt{(1-\rho)/2}$: what the keys have in common is of no use. With
-# $K$ adapters the right score must be larger than $K-1$ others, hence the power in claim 4.
+# so half the distance is $a=\ell\sqrt{(1-\rho)/2}$. The part that both keys share does not help.
+# With $K$ adapters the right score must be larger than $K-1$ other scores. This explains the power
+# in claim 4.
 #
 # **Step 5: how many samples a threshold takes.** Call $q$ the level that a foreign response exceeds
 # with probability $\alpha$. A threshold has a rate of false alarms above $\alpha$ exactly if it
-# lies below $q$. Put it at the $j$-th largest of $N$ samples: then it lies below $q$ exactly if
-# fewer than $j$ samples exceed $q$. So only a count matters, and its distribution is binomial. For
-# four samples and the largest of them, $j=1$, the probability is
+# lies below $q$. Set the threshold at the $j$-th largest of $N$ samples. It lies below $q$ exactly
+# if fewer than $j$ samples exceed $q$. So only the number of samples above $q$ matters, and its
+# distribution is binomial. For $N=4$ and $j=1$ (the largest sample) the probability is
 
 # %%
 alpha = sp.symbols("alpha", positive=True)
@@ -160,10 +184,11 @@ assert sp.expand(fewer(5) - 1) == 0
 assert sp.expand(fewer(1) - (1 - alpha) ** 4) == 0
 
 # %% [markdown]
-# **Step 6: to mix or to choose.** Of two adapters one answers $(1,0)$, the other $(0,1)$, and an
-# input belongs to the first with probability $p\ge\frac12$. A router that mixes them answers
-# $(g_1,g_2)$. What is its mean squared error, less the squared distance of $(g_1,g_2)$ to
-# $(p,1-p)$? And what is the error of a router that always chooses the first?
+# **Step 6: to mix or to choose.** There are two adapters. The first answers $(1,0)$, the second
+# $(0,1)$. An input belongs to the first adapter with probability $p\ge\frac12$. A router that mixes
+# them answers $(g_1,g_2)$. We subtract from its mean squared error the squared distance between
+# $(g_1,g_2)$ and $(p,1-p)$. What remains? And what is the error of a router that always chooses the
+# first adapter?
 
 # %%
 p, g1, g2 = sp.symbols("p g_1 g_2", real=True)
@@ -175,12 +200,13 @@ assert sp.expand(left - 2 * p * (1 - p)) == 0
 assert sp.expand(chosen - 2 * (1 - p)) == 0
 
 # %% [markdown]
-# So the mixture $(p,1-p)$ is best and leaves $2p(1-p)$, where choosing leaves $2(1-p)$. Mixing
-# saves half of the error at $p=\frac12$ and nothing at $p=1$.
+# The remainder does not depend on the weights. So the mixture $(p,1-p)$ is best, with the error
+# $2p(1-p)$. The error of choosing is $2(1-p)$. Mixing saves half of the error at $p=\frac12$ and
+# nothing at $p=1$.
 #
-# **Step 7: how many can be told apart** (Fano, 1952). Let inputs name their adapter correctly with
-# probability $P$, and otherwise each of the $K-1$ others equally often. How much information is
-# that, in nats?
+# **Step 7: how many adapters can be told apart** (Fano, 1952). Suppose that each input carries the
+# name of an adapter. The name is right with probability $P$; if it is wrong, the $K-1$ other names
+# are equally likely. How much information about the right adapter is that, in nats?
 
 # %%
 K, P = sp.symbols("K P", positive=True)
@@ -191,15 +217,17 @@ display(said)
 assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
 
 # %% [markdown]
-# It is $\ln K$, less what is unknown about being right or wrong (at most $\ln2$), less which of
-# $K-1$ others it is if wrong. No inputs let a router be right so often with less information; the
-# module has the proof. So $I\ge P\ln K-\ln2$, and hence $K\le(2e^I)^{1/P}$.
+# This is $\ln K$ minus two uncertainties. The first is whether the name is right; it is at most
+# $\ln2$. The second is which other adapter is right if the name is wrong; it is $(1-P)\ln(K-1)$.
+# Inputs with less information do not allow a router to be right with probability $P$. The code of
+# `thm:router-information` contains the proof. So $I\ge P\ln K-\ln2$, and hence $K\le(2e^I)^{1/P}$.
 
 # %% [markdown]
 # ## Construct
-# Four adapters with eight facts each, with strengths between one half and one. Score every edited
-# key in three ways: by Arrow, by the share of the key that lies in the adapter's row space
-# (`subspace`), and by response norm. How often is the right adapter first?
+# We build four adapters with eight facts each. The strengths of the facts lie between ½ and 1.
+# Score every edited key in three ways: by Arrow, by the share of the key that lies in the adapter's
+# row space (`subspace`), and by response norm. How often does the right adapter get the highest
+# score?
 
 # %%
 rng = np.random.default_rng(0)
@@ -215,9 +243,10 @@ for name, scores in ways.items():
 print(f"formula  {arrow.bound(case):.4f}")
 
 # %% [markdown]
-# Next, the best weights for a base with old facts, for three kinds of router: only one adapter acts
-# in the whole pass, one unit is shared out for the whole pass, or one unit is shared out anew at
-# each of the two reads (then there are four weights).
+# Next we compute the best weights for a base with old facts. There are three kinds of router. `one
+# a pass` activates one adapter in the whole pass. `shared a pass` distributes one unit of weight,
+# the same for the whole pass. `shared a read` may distribute it differently at each of the two
+# reads, so it has four weights.
 
 # %%
 drawn = (routing_reach.draw(np.random.default_rng(seed), 8).prompt for seed in range(100))
@@ -229,30 +258,32 @@ for kind in ("one a pass", "shared a pass", "shared a read"):
     print(f"{kind:14} {weights.round(3).tolist()}: the composed answer leads by {reached:+.3f}")
 
 # %% [markdown]
-# How good is the best router as the library grows? Keys are four standard deviations long, either
-# at right angles or with the cosine .8, as in one subject area. And how many samples does a
-# threshold take, if its rate of false alarms may be too high one time in twenty?
+# How good is the best router as the library grows? Each key has a length of four standard
+# deviations. The keys are either at right angles or have the cosine 0.8, as in one subject area.
+# The second table is about thresholds. How many samples does a threshold need if its rate of false
+# alarms may be too high in 5% of cases?
 
 # %%
 for adapters in (2, 10, 100, 1000):
     apart, alike = (router_limit.accuracy(adapters, 4.0, cosine) for cosine in (0.0, 0.8))
-    print(f"{adapters:4} adapters: {apart:.3f} at right angles, {alike:.3f} at cosine .8")
+    print(f"{adapters:4} adapters: {apart:.3f} at right angles, {alike:.3f} at cosine 0.8")
 for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {gates.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
-# Normal inputs about keys of length $\ell$ say at most $\ell^2/2$ nats: of all distributions with
-# their covariance the normal one has the largest entropy. So claim 7 with $P=.9$ gives a ceiling
-# for all keys four standard deviations long. The keys above reach .9 for hardly more than a hundred
-# adapters:
+# How tight is claim 7? Let the inputs be normal, centred at keys of length $\ell$. Such an input
+# contains at most $\ell^2/2$ nats about its adapter, because a normal distribution has the largest
+# entropy for its covariance. For $\ell=4$ and $P=0.9$, claim 7 then gives the upper limit below.
+# The keys at right angles above reach a probability of 0.9 for only a little more than a hundred
+# adapters.
 
 # %%
 print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %% [markdown]
 # ## Verify
-# All theorems on random cases, with their rivals. Where a sample is counted, `check` allows for the
-# error of counting.
+# We check all theorems on random cases and on rivals that try to do better. Some theorems are about
+# a probability that we estimate from a sample. There `check` allows for the sampling error.
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
@@ -267,7 +298,8 @@ for claim in claims:
             assert claim.check(drawn, claim.attain(drawn)).tight
 
 # %% [markdown]
-# The adversary, a random search that knows no formula, tries to compose by sharing out one unit.
+# The adversary is a random search that knows no formula. It looks for the weights with the largest
+# margin, and never exceeds the bound.
 
 # %%
 for seed in range(12):
@@ -277,9 +309,9 @@ for seed in range(12):
     assert found.holds
 
 # %% [markdown]
-# **What breaks it.** Each control breaks one hypothesis. For example, weights may add up to more
-# than one, or change between the reads; all strengths may be equal; keys of one adapter may
-# overlap. Each claim fails together with its hypothesis.
+# **What breaks it.** Each control breaks one hypothesis. For example, weights add up to more than
+# one or change between the reads. In other controls all strengths are equal, or keys of one adapter
+# overlap. Without its hypothesis each claim fails.
 
 # %%
 for claim in claims:
@@ -290,7 +322,7 @@ for claim in claims:
 
 # %% [markdown]
 # ## Explore
-# **Noise.** Real tokens are not the edited keys but something near them. Add noise, and compare
+# **Noise.** Real tokens are only close to the edited keys. We add noise to the keys, and compare
 # three routers with the formula for Arrow.
 
 
@@ -306,23 +338,23 @@ def routed(facts: int = 4, experts: int = 4):
     curves = {"theorem": (noises, [arrow.accuracy(facts, experts, nu) for nu in noises])}
     for name, scores in ways.items():
         curves[name] = noises, [np.mean(scores(library)(x).argmax(axis=1) == owner) for x in noisy]
-    return draw(curves, "noise in every entry", "right adapter", points=ways, share=True)
+    return draw(curves, "noise in every entry", "right adapter chosen", points=ways, share=True)
 
 
 routed()
 
 # %% [markdown]
-# Arrow's points lie on the line of the theorem. If each adapter holds one fact, Arrow has no blind
-# spot; if each holds many, it is little better than chance. Noise makes routing by response norm
-# worse, too, but without noise it is always right.
+# Arrow's points lie on the line that the theorem predicts. If each adapter holds one fact, Arrow
+# has no blind spot. If each holds many facts, Arrow is little better than chance. Noise also makes
+# routing by response norm worse, but without noise this routing is always right.
 
 # %%
 number = IntSlider(4, min=1, max=8, description="facts")
 explore(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="adapters"))
 
 # %% [markdown]
-# **Thresholds.** A gate turns an adapter on in full where its response norm exceeds a threshold,
-# whatever the other adapters do. How often does a foreign token open it?
+# **Thresholds.** A gate activates an adapter at full strength where its response norm exceeds a
+# threshold. It does not look at the other adapters. How often does a foreign token open the gate?
 
 
 # %%
@@ -335,17 +367,17 @@ def alarms(facts: int = 8, threshold: float = 0.5):
     curves = {"law": (widths, law), "2,000 queries": (widths, found)}
     most = gates.largest_library(facts, widths[-1], threshold, hops=2, failure=0.1)
     figure = draw(curves, "width", "false alarms", points=["2,000 queries"], share=True)
-    figure.axes[0].set_title(f"at width {widths[-1]}: {most:,} adapters", loc="left")
+    figure.axes[0].set_title(f"width {widths[-1]} allows {most:,} adapters", loc="left")
     return figure
 
 
 alarms()
 
 # %% [markdown]
-# At its own key an adapter's response norm is 1. At the largest width the curve is too low to read.
-# So the title says how many adapters a library may hold if at most one two-hop question in ten is
-# to meet a false alarm. Where must the threshold lie for a thousand adapters? And what happens at
-# the same threshold if each adapter holds more facts?
+# At its own key an adapter's response norm is 1. At the largest width the false alarms are too rare
+# to read from the curve. The figure's title therefore gives a library size. It is the largest
+# number of adapters for which at most 10% of two-hop questions meet a false alarm. Which threshold
+# allows a thousand adapters? What happens at the same threshold if each adapter holds more facts?
 
 # %%
 slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")
@@ -353,20 +385,22 @@ explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshol
 
 # %% [markdown]
 # ## What this does not say
-# - **Orthonormal keys and Gaussian tokens** are a model. Trained adapters share directions, and
-#   their response norms must be compared with those on ordinary tokens (notebook 08 does it).
+# - **Orthonormal keys and Gaussian tokens** are a model. Trained adapters share directions. Their
+#   response norms must be compared with those on ordinary tokens, as in notebook 08.
 # - **Arrow does better than its formula** in the trained transformers of the experiment `routers`:
 #   keys there are not orthonormal.
-# - **The best router is a ceiling**, not a rule of reuse: it knows which question is asked.
+# - **The best router is an upper limit**, not a method that you can use: it knows which question is
+#   asked.
 # - **Choosing is not enough.** A router that chooses the right adapters and gives each of them half
-#   the weight cannot compose. The plain sum gives full weight, but does not choose. A large library
-#   needs both.
-# - **Two reads are assumed.** With one read no router composes (notebook 07).
+#   the weight cannot answer the two-hop question. The plain sum gives every adapter its full
+#   weight, but does not choose. A large library needs both.
+# - **We assumed two reads.** With one read no router answers two-hop questions better than its
+#   number of gate patterns allows (notebook 07).
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
-# and if not, why. Numbers count as right within 1 %.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
 # **1.** *(easy, 5 minutes)* Ten adapters edit five orthonormal keys each. How often does Arrow
 # choose the right one on a random edited key?
@@ -387,8 +421,8 @@ judge("06.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. Up to which angle (degrees) from
-# its own prototype is a query always routed right, whatever its direction?
+# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. How far from its own prototype, in
+# degrees, may a query be so that Arrow always chooses the right adapter?
 
 # %%
 mine = None
@@ -397,7 +431,7 @@ judge("06.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At half the angle a query in the plane of both is as near to the other prototype as to its own.
+# A query halfway between the two prototypes is equally close to both.
 #
 # ```python
 # mine = 25
@@ -406,8 +440,9 @@ judge("06.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 5 minutes)* A router shares out one unit of weight anew at each of the two reads.
-# What is the best margin of the composed answer, if the base knew old facts for both hops?
+# **3.** *(medium, 5 minutes)* A router distributes one unit of weight over two adapters, and may do
+# so differently at each of the two reads. What is the best margin of the composed answer, if the
+# base knew old facts for both hops?
 
 # %%
 mine = None
@@ -428,7 +463,8 @@ judge("06.3", mine)
 # %% [markdown]
 # **4.** *(medium, 15 minutes, code)* Write a router. It gets a list of adapters (`LowRank`s) and
 # tokens as rows, and returns a table of scores, tokens × adapters. On every edited key the right
-# adapter must come first, in whichever way updates are split into factors `up` and `down`.
+# adapter must have the highest score. This must hold for every way of splitting an update into the
+# factors `up` and `down`.
 
 
 # %%
@@ -441,9 +477,9 @@ judge("06.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# What an adapter would write does not depend on how it is split into factors, and all keys of other
-# adapters are at right angles to its own. `down` alone is not enough: it may answer a key strongly,
-# and `up` drop that answer.
+# Use the response norm. What an adapter adds does not depend on how its update is split into
+# factors, and it adds nothing at the keys of other adapters. The norm of `down` alone is not
+# enough: `down` may respond strongly to a key, and `up` may then remove that response.
 #
 # ```python
 # def mine(updates, tokens):
@@ -461,8 +497,8 @@ judge("06.4", mine)
 #   routing*](https://arxiv.org/abs/2504.03454). Routing by the response norm; the same authors'
 #   [SEQR](https://arxiv.org/abs/2509.18093) makes it cheap.
 # - Wang et al., [*WISE: rethinking the knowledge memory for lifelong model
-#   editing*](https://arxiv.org/abs/2405.14768). A threshold on the response, which opens a side
-#   memory.
+#   editing*](https://arxiv.org/abs/2405.14768). A side memory that is used if the response exceeds
+#   a threshold.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
@@ -470,11 +506,12 @@ judge("06.4", mine)
 # **Time.** 90 minutes: 40 for the derivation, 25 for the two explorations, 25 for exercises.
 #
 # **Ask.** Before step 1: what does the top singular vector of an adapter with ten facts mean?
-# Before step 3: suppose the router knows the question, the adapters and the answer; does it then
-# compose? At the thresholds: why are gates better in a wider model?
+# Before step 3: suppose the router knows the question, the adapters and the answer; can it then
+# answer the two-hop question? At the thresholds: why are gates better in a wider model?
 #
-# **Common wrong answers.** "Arrow fails since scores are close": they are exactly zero. "A better
-# score repairs routing": not while one unit is shared out. "At low temperature a softmax chooses
-# one adapter, so it composes": one adapter in a pass gets at most one hop right.
+# **Common wrong answers.** "Arrow fails because scores are close": the scores are exactly zero. "A
+# better score repairs routing": it does not while one unit of weight is distributed. "At low
+# temperature a softmax chooses one adapter, so two hops work": with one adapter in a pass, at most
+# one hop is right.
 #
 # </details>

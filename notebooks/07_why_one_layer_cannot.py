@@ -10,29 +10,41 @@
 # # Why can no merge in one layer answer the two-hop question?
 #
 # ## Question
-# Adapter 1 teaches that Ada works at Lab 2, adapter 2 that Lab 2 is in Oslo. Both edit *one* weight
-# matrix, which the model reads once. You merge or route them with the best method there will ever
-# be, and ask for Ada's city. How often can the answer be right?
+# Adapter 1 holds the fact that Ada works at Lab 2, adapter 2 the fact that Lab 2 is in Oslo. Both
+# edit *one* weight matrix, which the model reads once. You merge or route them with the best
+# possible method, and ask for Ada's city. How often can the answer be right?
 #
-# **Claim** (`thm:single-read-no-go`). Among $n$ cities, on average over the labs to which Ada might
-# have moved, at most
+# **Main idea.** If both facts are read in one step, a merge can only guess. A router that chooses
+# between $m$ sets of active adapters is right at most $m$ times as often. This holds for every rank
+# and every coefficient.
+#
+# **Mechanism.** To answer, the model must look up the lab, and then look up the city of that lab.
+# This is a product of two adapters. A single read gives only a sum of them, and a sum has no such
+# term (`thm:composition-order`).
+#
+# **A common misconception.** "The sum of the two adapters gave the right city, so it composed the
+# two facts." If each adapter holds only one fact, the sum can give the new city to *every* person.
+#
+# **After this notebook** you can prove that one read cannot compose two hops, find the hypothesis
+# that an apparent counterexample breaks, and design a test that a lucky merge does not pass.
+#
+# **Claim** (`thm:single-read-no-go`). There are $n$ cities, and we average over all labs to which
+# Ada might have moved. Then at most
 #
 # $$\frac mn$$
 #
 # of the answers are right. Here $m$ is the number of *gate patterns*: the ways in which the router
-# can switch the adapters on and off, as far as the cities' scores depend on them. The bound holds
-# even if an oracle chooses the pattern. A merge has $m=1$, so it can only guess. Even a merge that
-# sees all weights stays at $1/n$ on average, provided the weights do not reveal which key belongs
-# to which lab, in short: provided the *bridge* is missing. The reason is that composition is a
-# product of two adapters, and a sum has no such term (`thm:composition-order`).
+# can switch the adapters on and off. Two patterns count as one if the cities' scores are the same
+# in both. The bound holds even if an oracle chooses the pattern. A merge has $m=1$, so it can only
+# guess.
 #
-# A warning: if each adapter holds one fact only, a sum seems to compose (`thm:unselective-success`
-# refutes the claim that it never does).
+# Even a merge that may look at all weights gets only $1/n$ right on average, if the *bridge* is
+# missing. This means that the weights do not reveal which key belongs to which lab.
 #
-# After this notebook you can prove that one read cannot compose two hops, find the hypothesis that
-# an apparent counterexample breaks, and design a test that a lucky merge does not pass.
+# The sum in the misconception above exists: `thm:unselective-success` refutes the claim that a sum
+# never gives the right city.
 #
-# Runs in about 10 s on two cores. You need matrices and permutations.
+# The notebook runs in about 10 s on two cores. You need matrices and permutations.
 
 # %%
 from itertools import permutations
@@ -49,9 +61,9 @@ from loratheory.theorems.routing import single_read_no_go as no_go
 
 # %% [markdown]
 # ## Derive
-# **Step 1: what one read adds up.** The matrix writes two labs and two cities, a row each. Adapter
-# 1 says something about labs, adapter 2 about cities. Merge with any coefficients and look at the
-# scores of the *cities* on Ada's prompt $q$.
+# **Step 1: what one read adds up.** The matrix has one row for each of two labs and two cities.
+# Adapter 1 changes the rows of the labs, adapter 2 those of the cities. Merge them with any
+# coefficients and look at the scores of the *cities* at Ada's prompt $q$.
 
 # %%
 c1, c2 = sp.symbols("c_1 c_2")
@@ -64,12 +76,13 @@ display(cities)
 assert all(logit.diff(told) == 0 for logit in cities for told in lab)
 
 # %% [markdown]
-# No entry $a_i$ of adapter 1 appears. Whatever it teaches about Ada, the cities' scores do not
-# depend on it. So in all worlds that differ in adapter 1 alone, the prediction is the same.
+# No entry $a_i$ of adapter 1 appears. So the cities' scores do not depend on Ada's lab, which only
+# adapter 1 knows. We call each possible choice of labs a *world*. In all worlds that differ only in
+# adapter 1, the prediction is the same.
 #
-# **Step 2: so count worlds.** Let $n$ persons work at $n$ labs, one each, in any order. Each order
-# is one world, and each lab is in a city of its own. A prediction for a person that is the same in
-# all worlds is right in exactly one $n$-th of them. For three persons:
+# **Step 2: count the worlds.** Let $n$ people work at $n$ different labs, and let each lab be in a
+# different city. Each assignment of labs to people is one world. If the prediction for a person is
+# the same in all worlds, it is right in exactly $1/n$ of them. For three people:
 
 # %%
 guess, n = (2, 0, 1), 3  # any fixed prediction
@@ -78,12 +91,12 @@ display(f"{sum(right)} of {len(right)} predictions are right")
 assert sp.Rational(sum(right), len(right)) - sp.Rational(1, n) == 0
 
 # %% [markdown]
-# A router that can turn adapter 2 on or off has two predictions for each prompt instead of one. An
-# oracle that always takes the better one is right at most twice as often. With $m$ patterns this is
-# the bound $m/n$.
+# A router that can switch adapter 2 on or off has two predictions for each prompt instead of one.
+# An oracle that always chooses the better prediction is right at most twice as often. With $m$
+# patterns this is the bound $m/n$.
 #
-# **Step 3: what two reads have.** A bridge $Q$ maps what the first read returns, a lab, to the key
-# with which the second read is asked. Multiply out. What is the part with both adapters?
+# **Step 3: what two reads add.** The first read returns a lab. The bridge $Q$ maps this lab to its
+# key, the input of the second read. Multiply the two reads out. Which term contains both adapters?
 
 # %%
 W1, W2, Q, D1, D2 = sp.symbols("W_1 W_2 Q Delta_1 Delta_2", commutative=False)
@@ -93,8 +106,8 @@ display(together)
 assert sp.expand(together - D2 * Q * D1) == 0
 
 # %% [markdown]
-# It is a *product of both adapters through the bridge*. A single read has no such term at any
-# coefficients:
+# The term is a *product of both adapters through the bridge*. A single read has no such term,
+# whatever the coefficients:
 
 # %%
 W = sp.symbols("W", commutative=False)
@@ -103,14 +116,15 @@ display(once, once.diff(c1).diff(c2))
 assert once.diff(c1).diff(c2) == 0
 
 # %% [markdown]
-# If $Q$ does not know the new lab and sends it to zero, $\Delta_2Q\Delta_1$ is zero, too, at every
-# rank and every coefficient. So a missing bridge is a property of the base: no adapter of either
-# hop makes up for it.
+# Suppose that $Q$ does not know the new lab and maps it to zero. Then the term $\Delta_2Q\Delta_1$
+# is zero as well, at every rank and every coefficient. The bridge belongs to the base. If it is
+# missing, neither adapter can replace it.
 
 # %% [markdown]
 # ## Construct
-# How can $m/n$ be reached at all? By a router whose *choice* is the answer. `attain` has one gate
-# pattern for each of $m$ cities, and answers with the city whose pattern the oracle chose.
+# Which router reaches $m/n$? One whose choice of a pattern *is* the answer. `attain` has one gate
+# pattern for each of $m$ cities. The oracle chooses a pattern, and the model answers with the city
+# of that pattern.
 
 # %%
 rng = np.random.default_rng(0)
@@ -118,12 +132,18 @@ case = no_go.draw(rng, 8)
 for patterns in (1, 2, 3):
     drawn = no_go.Case(case.hidden, patterns, case.shown, case.known, case.base, case.keys)
     found = no_go.THEOREM.check(drawn, no_go.attain(drawn))
-    print(f"{len(case.shown)} cities, {patterns} patterns: {found.value:.3f} of {found.bound:.3f}")
+    print(f"m = {patterns}, n = {len(case.shown)}: {found.value:.3f}, bound {found.bound:.3f}")
 
 # %% [markdown]
-# Now ordinary rules of reuse: the mean, the sum, coefficients by response norm, the product of the
-# two adapters, and two reads with the bridge. The accuracy is the mean over all worlds that differ
-# in which key belongs to which lab.
+# Now we test five ordinary methods:
+#
+# - the mean of the two adapters,
+# - their sum,
+# - a sum in which each adapter's coefficient depends on its response norm,
+# - the product of the two adapters,
+# - two reads with the bridge.
+#
+# The worlds differ in which key belongs to which lab. The accuracy is the mean over all worlds.
 
 # %%
 one, two, _ = toy.relu_keys(rng, 3, 24)
@@ -140,13 +160,14 @@ for name, rule in rules.items():
     print(f"{name:20} {no_go.measure(worlds, rule):.3f}")
 
 # %% [markdown]
-# Every rule of one read is right in exactly a third of all cases. In a single world it may be
-# lucky; on average over all worlds it is not.
+# Every method with one read is right in exactly a third of all cases. In a single world it may be
+# lucky, but not on average over all worlds.
 
 # %% [markdown]
 # ## Verify
-# Random bases and keys, and rules that cannot see what is hidden from them. Two more theorems are
-# checked as well: `thm:composition-order` (step 3) and `thm:clean-up-bridge` (exercise 3).
+# We check the theorem on random bases and keys. The methods cannot see which key belongs to which
+# lab. We also check two more theorems: `thm:composition-order` (step 3) and `thm:clean-up-bridge`
+# (exercise 3).
 
 # %%
 for claim in map(theorem, ("single-read-no-go", "composition-order", "clean-up-bridge")):
@@ -157,9 +178,9 @@ for claim in map(theorem, ("single-read-no-go", "composition-order", "clean-up-b
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** Most controls give the rule something that one read of two adapters does not
-# have: the bridge, a second read, or a gate whose value encodes the answer. The last one counts one
-# gate pattern too few.
+# **What breaks it.** Most controls add something that a single read of two adapters does not have:
+# the bridge, a second read, or a gate whose value encodes the answer. The last control sets $m$,
+# the number of gate patterns, too small by one.
 
 # %%
 for control in no_go.CONTROLS:
@@ -168,7 +189,7 @@ for control in no_go.CONTROLS:
     assert not broken.holds
 
 # %% [markdown]
-# `check` refuses them all, and says why.
+# `check` rejects all of them and gives the reason. Here is one example:
 
 # %%
 try:
@@ -178,8 +199,9 @@ except lt.theorems.AssumptionError as refusal:
 
 # %% [markdown]
 # **A claim that was wrong.** "The sum of two adapters with one fact each never gives the composed
-# answer in one read." It does give it, over a base that prefers no answer. But ask the *other*
-# persons too (answers are numbers, the new city is 0):
+# answer in one read." In fact the sum does give it, if the base prefers no answer. But look at the
+# answers for the *other* people as well. In the output, each number is a city, and the new city is
+# number 0:
 
 # %%
 claim = theorem("unselective-success")
@@ -187,25 +209,23 @@ drawn = claim.draw(np.random.default_rng(3), 32)
 added = claim.attain(drawn)
 verdict = claim.check(drawn, added)
 says = added.logits(drawn.prompts)[drawn.entities :]
-print(
-    f"margin on the right prompt {verdict.value:.2f}; answers to all persons {says.argmax(axis=0)}"
-)
+print(f"margin for the right person {verdict.value:.2f}; answers for all {says.argmax(axis=0)}")
 assert not verdict.holds
 assert (says.argmax(axis=0) == 0).all()
 
 # %% [markdown]
-# The sum gives the new city to everybody. A test with one fact for each hop cannot tell this from
-# composing. A test with two facts for each hop, and different answers, can.
+# The sum gives the new city to everybody. If a test has one fact per hop, this looks like
+# composition. A test with two facts per hop and different answers shows the difference.
 
 # %% [markdown]
 # ## Explore
-# Choose how many cities there are and how many gate patterns. What do the rules reach on average
-# over all worlds, and what does the bound allow?
+# Choose how many cities there are and how many gate patterns. Which accuracy do the methods reach
+# on average over all worlds, and what does the bound allow?
 
 
 # %%
 def reached(cities: int = 3, patterns: int = 2) -> None:
-    """Accuracy of six rules, averaged over all worlds, and the bound."""
+    """Accuracy of six methods, averaged over all worlds, and the bound."""
     one, two, _ = toy.relu_keys(np.random.default_rng(cities), cities, 24)
     base = toy.interpolating(np.concatenate([one, two], axis=1), np.eye(2 * cities)).dense()
     turn = tuple(np.roll(range(cities), 1).tolist())
@@ -220,16 +240,17 @@ def reached(cities: int = 3, patterns: int = 2) -> None:
 reached()
 
 # %% [markdown]
-# Give the oracle more patterns: does it gain as much as the bound allows? Then add cities: what
-# happens to the rules of one read?
+# Give the oracle more patterns. Does it reach the bound? Then add cities. What happens to the
+# methods with one read?
 
 # %%
 number = IntSlider(3, min=2, max=4, description="cities")
 explore(reached, cities=number, patterns=IntSlider(2, min=1, max=4, description="patterns"))
 
 # %% [markdown]
-# **A bridge for some labs.** Now there are two reads, but the base knows the keys of some of the
-# four labs only. The accuracy is the share of labs that it knows, whatever the adapters hold:
+# **A bridge for some labs.** Now there are two reads, but the base knows the keys of only some of
+# the four labs. The accuracy is the share of labs that the base knows, whatever facts the adapters
+# hold:
 
 
 # %%
@@ -250,24 +271,25 @@ explore(familiar, known=IntSlider(2, min=0, max=4, description="labs known"))
 
 # %% [markdown]
 # ## What this does not say
-# - **It is an average** over the worlds that the weights cannot tell apart. In one world a rule may
-#   be lucky on every prompt.
-# - **Two reads are not bound by it**, nor is a model that writes the lab down and is asked again.
-#   There any strength above ½ is enough for each hop (`thm:clean-up-bridge`).
-# - **Deep models read many times.** The next question is whether facts lie where a later read finds
-#   them (`thm:invisible-placement`, notebook 11).
-# - **A bridge in the weights changes everything.** The bound does not hold for a base that stores
-#   two-hop answers, nor for adapters that were trained together.
-# - **It is not about low rank.** The same holds for full updates of that one matrix.
+# - **It is an average** over the worlds that the weights cannot tell apart. In one world a method
+#   may be lucky on every prompt.
+# - **It does not hold for two reads**, nor for a model that writes the lab down and is then asked
+#   for the city of that lab. There, any strength above ½ is enough for each hop
+#   (`thm:clean-up-bridge`).
+# - **Deep models read many times.** For them, the question is whether the second fact is stored in
+#   a later layer than the first (`thm:invisible-placement`, notebook 11).
+# - **A bridge in the weights changes everything.** The bound does not hold if the base stores
+#   two-hop answers, or if the adapters were trained together.
+# - **It is not about low rank.** The same bound holds for updates of full rank.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. It says whether you are right,
-# and if not, why. Numbers count as right within 1 %.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
 # **1.** *(medium, 5 minutes)* There are five cities, and a router can switch each of two adapters
-# on or off. How accurate can it be at best, if adapter 1 writes labs only? (Count patterns that
-# *matter to the cities*.)
+# on or off. Adapter 1 changes only the scores of labs. What is the highest accuracy that the bound
+# allows? (Count only patterns that *give different scores to the cities*.)
 
 # %%
 mine = None
@@ -286,8 +308,8 @@ judge("07.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* A question has *three* hops, so three reads are multiplied out. How
-# many adapters must a term contain for the answer to depend on all three edits?
+# **2.** *(easy, 5 minutes)* A question has *three* hops, so you multiply three reads out. How many
+# adapters must a term of the product contain, so that it depends on all three edits?
 # (`thm:composition-order`)
 
 # %%
@@ -297,8 +319,8 @@ judge("07.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# All three: the term $\Delta_3Q\Delta_2Q\Delta_1$. A theory that keeps fewer adapters in a term,
-# such as linearised fine-tuning, gives the answer no score at all.
+# Three: the term is $\Delta_3Q\Delta_2Q\Delta_1$. An approximation that drops products of adapters,
+# such as linearised fine-tuning, gives the answer the score zero.
 #
 # ```python
 # mine = 3
@@ -307,8 +329,9 @@ judge("07.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* A model decides for one lab between its two reads: it writes the lab
-# down and is asked again. From which common coefficient on does it answer the two-hop question?
+# **3.** *(easy, 5 minutes)* Between its two reads, a model decides for one lab: it writes the lab
+# down and is asked for the city of that lab. Both edits have the same coefficient. Above which
+# coefficient does the model answer the two-hop question?
 
 # %%
 mine = None
@@ -317,7 +340,7 @@ judge("07.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Each read then answers a question of its own, and a single fact needs more than one half.
+# Each read then answers a single-hop question, and a single fact needs a coefficient above ½.
 #
 # ```python
 # mine = 0.5
@@ -329,12 +352,14 @@ judge("07.3", mine)
 # ## Further reading
 #
 # - Chen et al., [*Pause recycling LoRAs and prioritize
-#   mechanisms*](https://arxiv.org/abs/2506.13479). The experiments that this claim explains.
+#   mechanisms*](https://arxiv.org/abs/2506.13479). Experiments in which combined adapters fail on
+#   two-hop questions, as this claim predicts.
 # - Balesni, Korbak and Evans, [*Lessons from studying two-hop latent
-#   reasoning*](https://arxiv.org/abs/2411.16353). Separately trained facts at chance without
-#   written steps.
+#   reasoning*](https://arxiv.org/abs/2411.16353). Models that learned two facts separately answer
+#   at chance unless they write the intermediate step.
 # - Peng, Narayanan and Papadimitriou, [*On limitations of the transformer
-#   architecture*](https://arxiv.org/abs/2402.08164). Composition as a problem of communication.
+#   architecture*](https://arxiv.org/abs/2402.08164). Limits on composition from communication
+#   complexity.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
@@ -342,12 +367,12 @@ judge("07.3", mine)
 # **Time.** 75 minutes: 20 for steps 1 and 2 on the board, 20 for Construct and Explore, 35 for
 # exercises.
 #
-# **Ask.** After step 1: which merge method would escape, and why does it not? (Let them name TIES,
-# DARE, SVD.) At the constructions: is a router that encodes the answer cheating? At the refuted
-# claim: how would you have tested composition?
+# **Ask.** After step 1: which merge method could avoid this, and why does it not? (Let them name
+# TIES, DARE, SVD.) At the constructions: is a router that encodes the answer cheating? At the claim
+# that was wrong: which test would have shown that the sum does not compose?
 #
-# **Common wrong answers.** "A better merge will do": step 1 holds for all coefficients, entry by
-# entry. "More rank": rank never appears. "Then transformers cannot compose": they read many times;
-# the question is what is stored where.
+# **Common wrong answers.** "A better merge will do": step 1 holds for all coefficients, even if
+# each entry has its own. "A higher rank will do": the proof does not use the rank. "Then
+# transformers cannot compose": they read many times; it matters in which layer each fact is stored.
 #
 # </details>

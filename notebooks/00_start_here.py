@@ -19,8 +19,8 @@
 # products of such matrices decide what a combination of adapters can do.
 #
 # **A common misconception.** "If a merged model knows every single fact, it can also combine the
-# facts." Notebook 02 shows a merge that answers two facts correctly, and the question that needs
-# both facts wrongly.
+# facts." Notebook 02 shows a merge that answers two facts correctly, but gets the question that
+# needs both of them wrong.
 #
 # **After this notebook** you know the words of the course, can choose the notebooks that you need,
 # and can check a theorem on your own machine.
@@ -87,8 +87,8 @@ from loratheory.theorems.composition import two_read_region
 #   help?](08_when_reuse_composes.ipynb) Small transformers, and gates that let adapters answer
 #   two-hop questions together. 90 minutes.
 # - **09** [When do shared solution templates help a merge?](09_shared_templates.ipynb) Merged
-#   adapters vote on the next step of a solution; small transformers need more than a majority. 75
-#   minutes.
+#   adapters vote on the next step of a solution. In small transformers a majority of the votes is
+#   not enough. 75 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb) Two adapters
 #   for a model with 135M parameters, and predictions that are tested on it. 75 minutes.
 # - **11** [Can adapters be trained to compose with unseen partners?](11_training_to_compose.ipynb)
@@ -114,7 +114,7 @@ from loratheory.theorems.composition import two_read_region
 #
 # 1. **Question**: the question and the main idea.
 # 2. **Derive**: the proof in symbols. The code checks each equation.
-# 3. **Construct**: a model that reaches the limit of the claim.
+# 3. **Construct**: a model for which the bound holds with equality.
 # 4. **Verify**: random cases, rivals that try to do better, and cases that break one hypothesis on
 #    purpose.
 # 5. **Explore**: figures with sliders.

@@ -98,11 +98,11 @@ display(margin, sp.Eq(c, root))
 assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
 
 # %% [markdown]
-# **Step 4: more hops.** With $K$ edited hops, a path may follow the new facts for $j$ hops and then
-# take an old one. Its weight is $c^{j}(1-c)$, for $j=0,\dots,K-1$. The path that follows the new
-# facts to the end has the weight $c^K$. All weights add up to one. For $c\le1$ the strongest rival
-# is the path that takes the old fact at the first hop. So the new answer needs $c^K>1-c$. We
-# compute the smallest such $c$ for one to five hops.
+# **Step 4: more hops.** With $K$ edited hops, a path may follow the new facts for $j$ hops, and
+# then an old one and what follows from it. Its weight is $c^{j}(1-c)$, for $j=0,\dots,K-1$. The
+# path that follows the new facts to the end has the weight $c^K$. All weights add up to one. For
+# $c\le1$ the strongest rival is the path that takes the old fact at the first hop. So the new
+# answer needs $c^K>1-c$. We compute the smallest such $c$ for one to five hops.
 
 # %%
 weights = [c**j * (1 - c) for j in range(5)]

@@ -361,8 +361,8 @@ judge("04.4", mine)
 # ## Further reading
 #
 # - Nichani, Lee and Bietti, [*Understanding factual recall in transformers via associative
-#   memories*](https://arxiv.org/abs/2412.06538). How many facts a number of parameters can hold,
-#   with given embeddings.
+#   memories*](https://arxiv.org/abs/2412.06538). How many facts a given number of parameters can
+#   hold, with given embeddings.
 # - Elhage et al., [*Toy models of superposition*](https://arxiv.org/abs/2209.10652). Trained
 #   networks that hold more features than they have dimensions.
 # - Allen-Zhu and Li, [*Physics of language models, part 3.3: knowledge capacity scaling

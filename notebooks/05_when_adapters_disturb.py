@@ -203,9 +203,10 @@ print(f"response of the worst adapter {interference.measure(case, worst):.4f}")
 print(f"bound                         {interference.bound(case):.4f}")
 
 # %% [markdown]
-# A given adapter usually stays below the bound. The direction to which it responds most need not be
-# the one at 25 degrees. The largest response to a key of the first adapter can be computed exactly,
-# and as cheaply as the bound. So compute this response. The cosine of the updates does not show it.
+# A given adapter usually stays below the bound. The smallest angle here is 25 degrees, but the
+# direction to which the adapter responds most may be another one. The largest response to a key of
+# the first adapter can be computed exactly, and as cheaply as the bound. So compute this response.
+# The cosine of the updates does not show it.
 
 # %%
 print(f"response of the second to the worst key: {crosstalk(first, second):.4f}")

@@ -26,8 +26,8 @@
 # adapter at full strength above it.
 #
 # **A common misconception.** "A router that knows everything can answer every two-hop question."
-# Suppose that the router distributes one unit of weight over the adapters, the same throughout a
-# pass. If the base knew old facts for both hops, each edit is then too weak.
+# Suppose that the router distributes one unit of weight over the adapters, and keeps these weights
+# throughout a pass. If the base knew old facts for both hops, each edit is then too weak.
 #
 # **After this notebook** you can say which keys a router cannot see, compute how often a gate opens
 # by mistake, and name the limits that hold even for a router that knows everything.
@@ -219,8 +219,9 @@ assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
 # %% [markdown]
 # This is $\ln K$ minus two uncertainties. The first is whether the name is right; it is at most
 # $\ln2$. The second is which other adapter is right if the name is wrong; it is $(1-P)\ln(K-1)$.
-# Inputs with less information do not allow a router to be right with probability $P$. The code of
-# `thm:router-information` contains the proof. So $I\ge P\ln K-\ln2$, and hence $K\le(2e^I)^{1/P}$.
+# Inputs with less information do not allow a router to be right with probability $P$. Since
+# $\ln(K-1)<\ln K$, it follows that $I\ge P\ln K-\ln2$, and hence $K\le(2e^I)^{1/P}$. The code of
+# `thm:router-information` contains the proof.
 
 # %% [markdown]
 # ## Construct

@@ -19,7 +19,9 @@ def advise(
     *,
     prompts: out.Files = None,
     facts: out.Files = None,
-    compare: Annotated[list[Path] | None, Option(metavar="FOLDER", help="Measure it, too.")] = None,
+    compare: Annotated[
+        list[Path] | None, Option(metavar="FOLDER", help="Measure this merge, too.")
+    ] = None,
     methods: Annotated[str | None, Option(metavar="NAME,…", help="Which to try, or none.")] = None,
     moments: out.Files = None,
     output: Annotated[Path | None, Option("-o", "--output", help="Write the best here.")] = None,

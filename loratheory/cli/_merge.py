@@ -31,7 +31,9 @@ def merge(
     coefficient: Annotated[float, Option(help="Multiply the merge by this.")] = 1.0,
     space: Annotated[str, Option(help="Coordinates of ties and others: full or knots.")] = "full",
     density: Annotated[float | None, Option(help="Share of entries to keep.")] = None,
-    ridge: Annotated[float | None, Option(help="Damping of interpolate and regmean.")] = None,
+    ridge: Annotated[
+        float | None, Option(help="Damping, for methods interpolate and regmean.")
+    ] = None,
     moments: out.Files = None,
     model: out.ModelName = None,
     seed: out.Seed = 0,
@@ -85,9 +87,9 @@ def merge(
       squared norm, the squared error of the merge, and the smallest possible error
 
     With `--list`, the JSON is an object: `methods` (`name, formula, reference, cost, options,
-    required, spaces`) and `laws`, an object per method and space. In `cells`, each law has `holds`,
-    `reason` (why the law does not apply), `seed` (of a counterexample) and `gap` (the largest
-    relative violation).
+    required, spaces`) and `laws`, an object per method and space. Its `cells` have for each law
+    `holds`, `reason` (why the law does not apply), `seed` (of a counterexample) and `gap` (the
+    largest relative violation).
     """
     if listing:
         _list_methods(json)

@@ -224,7 +224,7 @@ def verify(
 
     The table has a row for each theorem, and for each clause (a part with a check of its own):
 
-    - holds: no case violates the bound; if the claim is refuted, every counterexample does
+    - holds: no case violates the bound; for a refuted claim, every counterexample violates it
 
     - tight: a construction meets the bound; "–" if there is no construction
 

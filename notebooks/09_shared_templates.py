@@ -19,20 +19,20 @@
 #
 # ## Question
 # One adapter was trained on word problems about multiplying, another on problems about percentages.
-# Merge the two adapters and pose a problem that needs both skills, one after the other. No such
-# problem was in the training set of either adapter. When can the merge solve it?
+# Merge the two adapters and pose a problem that needs both skills, one after the other. No problem
+# that needs both was in the training set of either adapter. When can the merge solve it?
 #
 # **Main idea.** Merged adapters *vote* on the next step of a solution (`thm:template-vote`). A step
 # that all adapters take survives the merge, and a step that only one adapter takes becomes weaker.
 #
 # **Mechanism.** A solution is written step by step, and a *template* is a form that many solutions
-# share. Suppose that all solutions reach the same point. If the adapters are averaged, the step
-# that most solutions take at this point wins. A step that neither the base model nor any adapter
-# takes cannot win, as long as no coefficient is negative.
+# share. Suppose that all training solutions of all adapters reach the same point. If the adapters
+# are averaged, the step that most solutions take at this point wins. A step that neither the base
+# model nor any adapter takes cannot win, as long as no coefficient is negative.
 #
 # **A common misconception.** "Adapters that share a template will solve the problem together." In
-# small transformers, winning the vote is neither necessary nor sufficient. What helps is that each
-# adapter was trained on two-step problems of *its own* skill.
+# small transformers, winning the vote is neither necessary nor sufficient. A merge solves more
+# problems if each adapter was trained on two-step problems of *its own* skill.
 #
 # **After this notebook** you can compute how many solutions must share a step so that a merge takes
 # it. You can also say what else small transformers need.
@@ -57,9 +57,9 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 # ## Derive
 # Look at one point of a solution. If the base model takes the right step there, we say that it has
 # the *habit* and set $h=1$; otherwise $h=0$. Each of $K$ adapters, active on its own, takes the
-# right step in a share $\varrho$ of its solutions. So training changed the weight of this step by
-# $\varrho-h$, and a merge multiplies the change by the coefficient $c$. Let $C=Kc$ be the sum of
-# all coefficients. The *vote* for the right step is then
+# right step in a share $\varrho$ of its solutions. So the training of each adapter changed the
+# weight of this step by $\varrho-h$. A merge adds the changes, each times the coefficient $c$. Let
+# $C=Kc$ be the sum of all coefficients. The *vote* for the right step is then
 
 # %%
 h, C, rho = sp.symbols("h C rho", real=True)
@@ -69,8 +69,8 @@ assert sp.simplify(vote - ((1 - C) * h + C * rho)) == 0
 
 # %% [markdown]
 # We call the vote $v$. All other solutions take one other step, whose vote is $1-v$. So the right
-# step leads by $2v-1$. From which share $\varrho$ on is the lead positive? We compute the share
-# without the habit, and then with it:
+# step leads by $2v-1$. From which share $\varrho$ on is the lead positive? We compute this share,
+# first without the habit, and then with it:
 
 # %%
 new = sp.solve(sp.Eq(2 * vote.subs(h, 0) - 1, 0), rho)[0]
@@ -98,9 +98,9 @@ assert none == 0
 # ## Construct
 # We begin with the construction of the theorem: linear memories as in notebook 02. A base memory
 # and three adapters share one *cue*, which stands for the words that call for the next step. Each
-# adapter also stores one fact of its own. We merge the adapters with random coefficients. By how
-# much does the right step lead, by the formula and in the matrices? If the lead is negative, the
-# step is not taken.
+# adapter also stores one fact of its own. We merge the adapters with random coefficients. The cell
+# prints the lead of the right step twice: by the formula, and measured in the merged matrix. If the
+# lead is negative, the merge does not take the step.
 
 # %%
 case = template_vote.draw(np.random.default_rng(3), 8)
@@ -109,9 +109,10 @@ print(f"lead by the formula:  {template_vote.bound(case):+.3f}")
 print(f"lead in the matrices: {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
-# Now the word problems. Below is one problem as a story, and one as transformers get it: a row of
-# tokens, with numbers modulo 7. The row has the given quantities, then the question after `?:`.
-# Each step of the solution has the name of a quantity, the skill, two operands and the result.
+# Now the word problems. The next cell prints one problem as a story. It prints another problem as
+# transformers get it: a row of tokens, with numbers modulo 7. The row has the given quantities,
+# then the question after `?:`. Each step of the solution has the name of a quantity, the skill, two
+# operands and the result.
 
 # %%
 rng = np.random.default_rng(1)
@@ -127,12 +128,13 @@ for prime in (0, 7):
 
 # %% [markdown]
 # A two-step solution begins with the quantity that can be computed first. A one-step solution
-# begins with the quantity that the question asks for. So solutions differ in the first word, and
-# the adapters vote on this word.
+# begins with the quantity that the question asks for. So one-step and two-step solutions differ in
+# the first word, and the adapters vote on this word.
 
 # %% [markdown]
 # ## Verify
-# We check the theorem on random memories. Rivals store the same facts and add noise elsewhere.
+# We check the theorem on random memories: on those of the construction, and on *rivals*, which
+# store the same facts and have noise elsewhere.
 
 # %%
 for seed in range(40):
@@ -143,13 +145,15 @@ for seed in range(40):
 
 # %% [markdown]
 # Suppose that pretraining had one-step problems only. The base model then always begins with the
-# quantity that the question asks for. If the adapters were trained on one-step problems, too,
-# nobody takes the right first step of a two-step problem. By the theorem no merge solves it.
+# quantity that the question asks for. Suppose that the adapters were trained on one-step problems,
+# too. Then neither the base model nor any adapter takes the right first step of a two-step problem.
+# By the theorem no merge solves it.
 #
-# The study `word_problems` (part `template_overlap`) uses other base models. They solve two-step
-# problems, but not with the skills of the adapters. Each adapter is trained on one skill, and a
-# growing share of its training examples are two-step problems. The vertical axis of the figure is
-# the share of problems whose steps are *all* right.
+# The study `word_problems` (part `template_overlap`) uses other base models. There are five skills.
+# Each adapter is trained on one of three: multiply, divide or percent. The base models solve
+# two-step problems with the other two skills, add and subtract, but not with these three. We vary
+# the share of two-step problems among the training examples of an adapter. The vertical axis of the
+# figure is the share of problems whose steps are *all* right.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/word_problems/table.csv.gz", low_memory=False)
@@ -157,16 +161,16 @@ overlap = stored[stored["part"] == "template_overlap"].to_dict("records")
 SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 
 # %% [markdown]
-# Three kinds of two-step training problems were tried:
+# Three kinds of two-step training problems were used:
 #
-# - both skills in the other order;
-# - two other skills;
+# - both skills of the test problem, in the other order;
+# - the two other skills, add and subtract;
 # - the adapter's own skill, used twice.
 #
-# The first two kinds share complete two-step templates with the test problem. They helped no merge,
-# even where the theorem predicts that the vote is won. Only the third kind helped, and the right
-# panel shows it. The table has the same accuracies in percent, together with those of the base
-# model and of the second skill's adapter.
+# With the first two kinds, the adapters share complete two-step templates. Both kinds helped no
+# merge, even where the theorem predicts that the vote is won. Only the third kind helped; the right
+# panel shows it. The table has the accuracies of the right panel in percent. It adds the base model
+# and the adapter of the second skill, the skill of the last step.
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
@@ -180,9 +184,9 @@ for share in (0, 0.25, 0.5, 1.0):
 print(table.to_string())
 
 # %% [markdown]
-# If no adapter was trained on two-step problems, no merge solves one. Yet the base model can order
-# the steps of other skills, and each adapter knows its own skill. No merge comes near an adapter
-# that was trained on the test task itself.
+# If no adapter was trained on two-step problems, no merge solves a test problem. Yet the base model
+# can order the steps of add and subtract, and each adapter knows its own skill. An adapter trained
+# on the test task itself solves more than 90% of the problems, far more than any merge.
 
 # %%
 for rule in ("mean", "sum", "ties", "arrow"):
@@ -192,32 +196,34 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
-# Why do merges fail? Where a step needs the other skill, each adapter writes its own skill, and so
-# does the merge.
+# Why do merges fail? Where a step needs the other adapter's skill, each adapter writes its own
+# skill. The merge does the same.
 #
 # **What must pretraining contain?** The part `skill_coverage` (left panel) compares base models
-# that differ in pretraining. Pretraining had one of five contents:
+# that differ in pretraining. The three skills of the adapters make six ordered *pairs*, such as
+# first multiply, then percent. Pretraining had one of four contents:
 #
 # 1. no word problems;
-# 2. word problems without the words of the two skills;
-# 3. one-step problems only;
-# 4. two-step problems of other skills;
-# 5. two-step problems of the *pair* of skills itself. The share of the pair among all two-step
-#    problems ranged from 0 to one third. At 0, all other pairs were shown.
+# 2. word problems of add and subtract only, with one or two steps;
+# 3. one-step problems of all five skills;
+# 4. one-step problems of all five skills, two-step problems of add and subtract, and two-step
+#    problems of the pairs. The share of the tested pair among all two-step problems ranged from 0
+#    to one third. At 0, pretraining had the five other pairs only.
 
 # %%
 coverage = stored[stored["part"] == "skill_coverage"].to_dict("records")
 
 # %% [markdown]
-# The left panel shows the fifth kind of pretraining.
+# The left panel shows the fourth kind of pretraining.
 #
-# - Merges gain most if the pair was rare in pretraining.
+# - Merges gain most over the base model if the tested pair was rare in pretraining.
 # - The mean gains most if about 1% of the two-step problems needed this pair.
-# - The sum already gains if pretraining had the five other pairs but never this pair.
-# - If the pair was frequent, the base model needs no merge, and the sum does harm.
+# - The sum gains even if pretraining had the five other pairs but never the tested pair.
+# - If the pair was frequent, the base model solves the problems without a merge, and the sum solves
+#   fewer.
 #
 # Suppose that pretraining had one-step problems only. Then even an adapter that was trained on the
-# test task itself, in as many steps as the others, solves less than half of the problems.
+# test task itself, with the same number of training steps, solves less than half of the problems.
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(
@@ -238,7 +244,7 @@ assert at("composed", "single steps") < 0.5 < at("composed", "other words")
 
 # %% [markdown]
 # ## Explore
-# How does the coefficient change the share that a step needs?
+# How does the coefficient change the share $\varrho$ that a step needs to win?
 
 
 # %%
@@ -256,7 +262,7 @@ def margin(share: float, coefficient: float, habit: bool) -> float:
 
 # %% [markdown]
 # The next cell prints the needed share for a base model without and with the habit. It also prints
-# the lead of the step if it has a share of one half.
+# the lead of the step at a share of one half.
 
 
 # %%
@@ -273,7 +279,7 @@ for coefficient in (0.25, 0.5, 1.0):
 
 # %% [markdown]
 # Small coefficients preserve habits, and large coefficients overwrite them. With two adapters and
-# $c=\frac12$, a step needs the same share with the habit as without it.
+# $c=\frac12$, a step needs the same share, one half, with and without the habit.
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
@@ -281,15 +287,15 @@ explore(votes, coefficient=slider)
 
 # %% [markdown]
 # ## What this does not say
-# - **All solutions must reach the same point.** A model may read from the question how many steps
-#   are needed. A step then needs a smaller share than the theorem says.
+# - **All solutions must reach the same point.** A model may instead read from the question how many
+#   steps are needed. A step then needs a smaller share than the theorem says.
 # - **New words are another problem.** The vote is about the order of steps, and the base models of
 #   `template_overlap` know every skill. If pretraining never had the words of the two skills, each
 #   adapter learns its own skill, and a merge solves few problems.
 # - **The models are small**, with three or six seeds, arithmetic modulo 7, and two-step problems. A
 #   language model has more pretraining (notebook 10).
-# - **Steps must be written.** If the result is asked for without written steps, no merge composes.
-#   Nor does an adapter trained on the test task itself: two layers are too few for it.
+# - **Steps must be written.** If models must answer without written steps, no merge solves the test
+#   problems. Nor does an adapter trained on the test task itself: two layers are too few.
 
 # %% [markdown]
 # ## Exercises
@@ -326,7 +332,7 @@ judge("09.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The share is $1/2C$ with $C=4$. The more adapters share a template, the smaller is the share that
+# The share is $\frac1{2C}$ with $C=4$. The more adapters are summed, the smaller is the share that
 # each adapter needs.
 #
 # ```python
@@ -337,7 +343,7 @@ judge("09.2", mine)
 
 # %% [markdown]
 # **3.** *(easy, 5 minutes)* The base model has the habit, and two adapters never take the step.
-# Both adapters have the same coefficient. Up to which coefficient does the merge keep the habit?
+# Both adapters have the same coefficient $c$. Below which $c$ does the merge keep the habit?
 
 # %%
 mine = None
@@ -346,8 +352,8 @@ judge("09.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The vote $v=1-C$ exceeds $1/2$ if $C<1/2$. So each coefficient must be below one quarter, and even
-# the mean loses the habit.
+# The vote $v=1-C$ exceeds $1/2$ if $C<1/2$. With $C=2c$, each coefficient must be below one
+# quarter. The mean has $c=\frac12$, so it loses the habit.
 #
 # ```python
 # mine = 0.25
@@ -372,8 +378,8 @@ judge("09.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The new step needs $C>1/(2\,\mathrm{takes})$, and the old step needs $C<1/(2(1-\mathrm{keeps}))$.
-# Take the middle of the two limits for $C$; then $c=C/2$.
+# The second step, without the habit, needs $C>1/(2\,\mathrm{takes})$. The first step, with the
+# habit, needs $C<1/(2(1-\mathrm{keeps}))$. Take the middle of the two limits for $C$; then $c=C/2$.
 #
 # ```python
 # def mine(keeps, takes):
@@ -399,8 +405,8 @@ judge("09.4", mine)
 # exercises.
 #
 # **Ask.** Before the table: the base model can order steps, and each adapter knows its skill; what
-# could go wrong? At the table: which curve would a model follow that first reads how many steps are
-# needed?
+# could go wrong? At the table: suppose that a model first reads how many steps are needed. Which
+# curve would it follow?
 #
 # **Common wrong answers.** "They must share problems": here shared problems do not help. "A sum is
 # always stronger than a mean": it overwrites habits, too. "So merging works": only if the base

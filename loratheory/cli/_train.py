@@ -33,8 +33,9 @@ def train(
     Stand-ins are small frozen adapters with made-up facts. During training two stand-ins take
     turns: each plays the other author's adapter, the partner. They give every entity different
     answers, and the right answer to a two-hop prompt is the one of the active stand-in. A held-out
-    stand-in, active in no training, measures the result. If two-hop accuracy is high with a training stand-in and low with the
-    held-out one, the adapter memorised its stand-ins: use more of them (`--stand-ins 6`).
+    stand-in, active in no training, measures the result. If two-hop accuracy is high with a
+    training stand-in and low with the held-out one, the adapter memorised its stand-ins: use more
+    of them (`--stand-ins 6`).
 
     A plan is a JSON file:
 

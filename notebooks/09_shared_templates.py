@@ -406,9 +406,10 @@ judge("09.4", mine)
 #
 # **Ask.** Before the table: the base model can order steps, and each adapter knows its skill; what
 # could go wrong? At the table: suppose that a model first reads how many steps are needed. Which
-# curve would it follow?
+# row of the table would change?
 #
-# **Common wrong answers.** "They must share problems": here shared problems do not help. "A sum is
+# **Common wrong answers.** "They must share problems": here two-step problems with both skills do
+# not help. "A sum is
 # always stronger than a mean": it overwrites habits, too. "So merging works": only if the base
 # model already knows every skill.
 #

@@ -127,9 +127,9 @@ def diagnose(
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 
-    JSON: an object `adapters, findings, notes, modules, record`. A finding has `kind` (measured,
-    needed or unknown), `text` and `label`. `record` says what a study of other adapters found. The
-    keys of a module that are not obvious:
+    JSON: an object `adapters, findings, notes, modules, record`. A finding has `text`,
+    `label` and a `kind`: measured, needed (what the theorems ask of a merge) or unknown. `record`
+    says what a study of other adapters found. The keys of a module that are not obvious:
 
     - `pair`: the positions of the two adapters with the most cross-talk, counted from 0
 

@@ -239,14 +239,8 @@ SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 
 # %%
 added = rows[(rows["rule"] == "sum") & (rows["coefficient"] == 1)]
-TRAINING = {
-    "standard, early-stopped": "standard, early-stopped",
-    "standard, 90 steps": "standard, 90 steps",
-    "one stand-in": "one stand-in",
-    "partner not kept": "two stand-ins, facts left out",
-    "two stand-ins": "two stand-ins",
-    "three stand-ins": "three stand-ins",
-}
+training = ["standard, early-stopped", "standard, 90 steps", "one stand-in", "partner not kept"]
+training += ["two stand-ins", "three stand-ins"]
 COLUMNS = {
     "two_hop_vocabulary": "two-hop",
     "hop_1": "hop-1 facts",
@@ -259,10 +253,11 @@ one_sided = [
     ("standard, early-stopped", "two stand-ins"),
     ("two stand-ins", "standard, early-stopped"),
 ]
-shown = means.loc[[(name, name) for name in TRAINING] + one_sided]
+shown = means.loc[[(name, name) for name in training] + one_sided]
 percent = shown[list(COLUMNS)].mul(100).round().astype(int).rename(columns=COLUMNS)
 percent["drift"] = shown["drift"].round(2)
-percent = percent.rename(index=TRAINING).rename_axis(["hop-1 adapter", "hop-2 adapter"])
+percent = percent.rename(index={"partner not kept": "two stand-ins, facts left out"})
+percent = percent.rename_axis(["hop-1 adapter", "hop-2 adapter"])
 print(percent.to_string(sparsify=False))
 both, neither = means.loc[("two stand-ins",) * 2], means.loc[("standard, early-stopped",) * 2]
 assert both["two_hop_vocabulary"] > 0.85
@@ -284,11 +279,7 @@ assert both["drift"] < neither["drift"] / 4
 known = (stored["part"] == "stand_ins") & (stored["bridge"] == "known")
 mascots = (stored["part"] == "top_layers") & (stored["relation"] == "mascot")
 placed = stored[(known | mascots) & (stored["rule"] == "sum")]
-LAYERS = {
-    **TRAINING,
-    "sixth 6": "late layers",
-    "two stand-ins, sixth 6": "late layers, two stand-ins",
-}
+LAYERS = {"sixth 6": "late layers", "two stand-ins, sixth 6": "late layers, two stand-ins"}
 names = [name for name in COLUMNS if name != "says_bridge"]
 by_training = placed.groupby(["first", "second"])[names].mean()
 standard = [

@@ -1,7 +1,7 @@
 """Stored tables, and the queries by which the paper and the results pages look numbers up in them.
 
-A query is one line: ``lm_training/conditions: two_hop; rule=sum; coefficient=1`` is the mean of the
-column ``two_hop`` over the rows of the part ``portable`` of the study ``lm_training`` that meet the
+A query is one line: ``lm_training/conditions: hop_1; rule=sum; coefficient=1`` is the mean of the
+column ``hop_1`` over the rows of the part ``conditions`` of the study ``lm_training`` that meet the
 conditions.
 """
 

@@ -79,7 +79,7 @@ def _answered(rows):
     return {(*tokens, answer) for tokens, answer in zip(rows.tokens, rows.answer, strict=True)}
 
 
-def test_what_is_known_by_heart_is_at_most_one_of_so_many(taught):
+def test_an_adapter_memorises_at_most_one_in_n_of_its_two_hop_examples(taught):
     made = beside_stand_ins(taught, StandIns(3))
     for hop in range(2):
         alone = made.memorised(hop)

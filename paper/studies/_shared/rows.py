@@ -21,7 +21,7 @@ acts for each pair to these."""
 def condition(
     name: str, predicted: Any = None, act: Act | None = None, **columns: Any
 ) -> Condition:
-    """Return an `Condition`; without `act`, it uses the method of that name.
+    """Return a `Condition`; without `act`, it uses the method of that name.
 
     `predicted`, a two-hop accuracy, is the last column, if there is one. Columns replace accuracies
     of the same name.

@@ -90,8 +90,7 @@ LABELS: Mapping[str, str] = {
     "arrow": "Arrow",
     "arrow, peft": "Arrow, by PEFT",
     "norm, z": "largest z-scored norm",
-    "per-matrix gating": "per-matrix gating",
-    "per-matrix gating, z = 2": "per-matrix gating, z = 2",
+    "per-matrix gating, z = 2": "per-matrix gating",
     "per-block gating, z = 2": "per-block gating",
 }
 """Names in figures where these are not the same."""

@@ -16,8 +16,6 @@ from loratheory.pretrained import Attached, Model, first_tokens
 from loratheory.pretrained.metrics import batch, last_logits
 
 SIZE = 40  # prompts passed at once
-# Maps that write to the residual stream, by the last part of their names.
-WRITERS = ("o_proj", "down_proj", "dense", "fc2", "out_proj", "c_proj")
 
 
 @dataclass(frozen=True)

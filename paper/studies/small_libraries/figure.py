@@ -9,7 +9,6 @@ METHODS = ["base", "mean", "sum", "ties", "knots", "interpolating", "arrow", "no
 METHODS += ["per-matrix gating", "per-block gating, z = 2"]
 METHODS += ["oracle placement", "sum, two-step prompting"]
 NAMES = {**LABELS, "oracle placement": "each in its own pass"}
-NAMES |= {"sum, two-step prompting": "sum, two-step prompting"}
 
 
 def draw() -> Figure:

@@ -220,16 +220,16 @@ def _check_same_base(infos: Sequence[Info]) -> None:
 def _join_infos(infos: Sequence[Info]) -> Info:
     """What an adapter made of all of these says about itself."""
     base, dtype, config = "", DTYPES[0], dict(infos[0].config)
-    embeddings, own_notes, transposed = frozenset[str](), list[str](), False
+    embeddings, notes, transposed = frozenset[str](), list[str](), False
     for info in infos:
         base = base or info.base
         dtype = max(dtype, info.dtype, key=DTYPES.index)
         embeddings |= info.embeddings
-        own_notes += info.notes
+        notes += info.notes
         transposed = transposed or bool(info.config.get("fan_in_fan_out"))
         config = {key: value for key, value in config.items() if info.config.get(key) == value}
     # PEFT warns about it in modules that are not transposed, and needs it in those that are.
     if transposed:
         config["fan_in_fan_out"] = True
     name = " + ".join(dict.fromkeys(map(attrgetter("name"), infos)))
-    return Info(name, base, dtype, embeddings, config, tuple(own_notes))
+    return Info(name, base, dtype, embeddings, config, tuple(notes))

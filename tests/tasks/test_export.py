@@ -1,4 +1,4 @@
-"""Folders come whole, nothing is lost, and bounds and drifts are refused."""
+"""Folders come whole, nothing is lost, and what is out of bounds is refused."""
 
 import pytest
 

@@ -209,6 +209,19 @@ def scores_of_inputs_that_the_keys_ignored_cost_a_rank_each():
         yield case, floor, (attention_budget.attain_square(case), floor)
 
 
+@road(attention_budget, conditioned=True)
+def square_factors_and_ranks_of_at_least_the_head_meet_the_floor(case, _):
+    head, width = case.keys.shape
+    reached = [(replace(case, rank=head), case.target, head)]
+    if head == width:
+        reached.append((case, case.target - case.form, 2 * case.rank))
+    for one, matrix, free in reached:
+        floor = max(np.linalg.svdvals(matrix)[free:], default=0.0)
+        met = attention_budget.attain_square(one)
+        assert max(low.width for low in met) <= one.rank
+        yield one, floor, (met, floor)
+
+
 @attack(attention_budget, starts=9, room=0.05)
 def exact_forms_from_half_the_width_on_and_the_floor_of_a_head_with_two_new_directions():
     rng = np.random.default_rng(0)
@@ -346,9 +359,11 @@ def ascent_finds_the_largest_margins():
 def what_is_missing_or_a_dead_unit_whichever_is_cheaper():
     """From the identity to diag(3, 2): 1 is left by rank 1; to diag(5, 1/4) a dead unit is less."""
     one = np.eye(2)
-    yield depth_budget.Case((one, one), np.diag([3.0, 2.0]), 0), 2.0
-    yield depth_budget.Case((one,), np.diag([3.0, 2.0]), 1), 1.0
-    yield depth_budget.Case((one, one), np.diag([3.0, 2.0]), 1), 0.0
+    for layers, rank, floor in ((2, 0, 2.0), (1, 1, 1.0), (2, 1, 0.0)):
+        case = depth_budget.Case((one,) * layers, np.diag([3.0, 2.0]), rank)
+        # the updates and biases of the ReLU budget meet it
+        met = relu_budget.attain(relu_budget.Case(case, radius=1.0))
+        yield case, floor, (relu_budget.Kinked(met.updates, met.biases, np.zeros(2)), floor)
     yield depth_budget.Case((one, one), np.diag([5.0, 0.25]), 0), 0.25
 
 

@@ -66,11 +66,11 @@ CLEAR = 1e-9  # singular values below this share of the largest count as none
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Lessons of a second hop beside stand-ins, and prompts where it meets an unknown partner.
+    """Training examples of a second hop with stand-ins, and prompts with an unseen partner.
 
     Columns of `prompts` and `subjects` are states before the first hop, which adds ``stand_in @
-    state`` in lessons and ``partner @ state`` later. `hop` is the second hop on the span of the
-    lessons' states; outside that span only `slope`, a bound of its spectral norm, is known.
+    state`` in training and ``partner @ state`` later. `hop` is the second hop on the span of the
+    examples' states; outside that span only `slope`, a bound of its spectral norm, is known.
     """
 
     prompts: Float[Array, "d p"]
@@ -82,14 +82,14 @@ class Case:
 
     @property
     def lessons(self) -> Float[Array, "d n"]:
-        """X of the statement: the states of all prompts beside each stand-in, as columns."""
-        # beside a stand-in the first hop is added to the state
+        """X of the statement: the states of all prompts with each stand-in, as columns."""
+        # a stand-in is added to the state
         states = [self.prompts + first @ self.prompts for first in self.stand_ins]
         return array_namespace(self.prompts).concat(states, axis=1)
 
     @property
     def met(self) -> Float[Array, "d q"]:
-        """Z of the statement: the states of all prompts beside the partner, as columns."""
+        """Z of the statement: the states of all prompts with the partner, as columns."""
         return self.subjects + self.partner @ self.subjects
 
 

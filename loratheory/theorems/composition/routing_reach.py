@@ -1,10 +1,10 @@
 r"""Routing reach: the largest two-hop margin of routers with convex weights.
 
-**Statement.** At linearly independent keys and values, two adapters of strength 1 write a
-question's two new facts over old ones, one at each read. The old bridge's fact stays; a router
-mixes both adapters with nonnegative weights of sum at most 1, the same at both reads. The new
-answer's largest margin is then −φ^−4, with φ the golden ratio; it is 1 if the weights may differ
-between the reads.
+**Statement.** At linearly independent keys and values, two exact, unscaled adapters write a
+question's two new facts over old ones of strength 1, one at each read. The old bridge's fact stays;
+a router mixes both adapters with nonnegative weights of sum at most 1, the same at both reads. The
+new answer's largest margin is then −φ^−4, with φ the golden ratio; it is 1 if the weights may
+differ between the reads.
 
 Two unit-strength adapters, each editing its own read of a two-hop prompt, are mixed at each read
 with weights from a router that may know everything. The largest margin (``thm:two-read-region``) is

@@ -65,11 +65,11 @@ DISAGREE = "stand-ins that disagree pairwise on every entity"
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Lessons of one adapter beside stand-ins: whose answer is right depends on who acts.
+    """Training examples of one adapter: the right answer depends on the active stand-in.
 
     `entities` (E) and `stand_ins` (S, E) are frequencies, the latter given the entity;
-    ``answers[j][e]`` is right where stand-in j acts at entity e. The adapter can tell apart at most
-    `signals` signals of its stand-in.
+    ``answers[j][e]`` is right for entity e while stand-in j is active. The adapter distinguishes at
+    most `signals` signals from its stand-in.
     """
 
     entities: Float[Array, " e"]
@@ -126,7 +126,7 @@ def bound(case: Case) -> float:
 
 
 def measure(case: Case, reader: Reader) -> float:
-    """Return the probability that the reader answers a lesson right."""
+    """Return the probability that the reader answers an example right."""
     right, weight = 0.0, case.entities * case.stand_ins
     for j, answers in enumerate(case.answers):
         for e, answer in enumerate(answers):

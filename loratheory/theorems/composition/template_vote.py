@@ -1,9 +1,9 @@
 r"""Template vote: merged adapters vote on the next step; each fact depends on one coefficient.
 
 **Statement.** With one adapter alone, a linear memory with linearly independent keys scores each
-next step by its frequency in that adapter's training set. At one key, each of K training sets has a
-new step with frequency ρ and the base's only habitual step with frequency 1 − ρ. Merged with equal
-coefficients c > 0, they choose the new step iff ρ > 1/(2Kc).
+next step by its frequency in that adapter's training set. At one key, each of K training sets has
+the same new step with frequency ρ and the base's only habitual step with frequency 1 − ρ. Merged
+with equal coefficients c > 0, they choose the new step iff ρ > 1/(2Kc).
 
 A memory solves problems step by step, each decoded and read again. At every key the base follows
 its habits :math:`h`, weights of sum 1 of all that may come next; adapter :math:`j` alone says what

@@ -23,8 +23,8 @@ iff :math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0`
 *overwrite* iff :math:`c^K + c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4;
 for a *new subject* as with one hop less; for *new facts* from 0. *Convex no-go:* :math:`c_j \ge 0`,
 :math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win over old facts. *Familiarity:* if a bridge sends
-the new value to 0, the target's logit is 0, whatever the coefficients, and whatever else memories
-and edits do beside their facts.
+the new value to 0, the target's logit is 0, whatever the coefficients, and whatever memories and
+edits do at other inputs.
 
 **Proof.** Keys and values are independent, so a read acts on coordinates, whatever the frames: an
 edited entity goes to its new value with weight :math:`c_j` and to its old one, if any, with

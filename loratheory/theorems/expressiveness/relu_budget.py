@@ -62,7 +62,7 @@ at least (Eckart, Young, Mirsky). If none is, J is a linear network and ``thm:de
 Jacobian T where its outputs are active. :math:`\square`
 
 *Sharp:* if :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and the weights are invertible, the updates and
-biases of ``thm:relu-budget`` meet the bound at any input in its ball.
+biases of ``thm:relu-budget`` meet the bound at any input in the interior of its ball.
 
 **Implication.** Biases and kinks do not save rank for a target that loses no direction: a merge of
 k adapters has at most rank kR a layer, and what needs more is out of reach of every bias.

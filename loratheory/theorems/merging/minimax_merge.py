@@ -26,10 +26,10 @@ value. At the maximising weights the derivative along :math:`w_i` is :math:`e_i`
 gives the minimiser. Where :math:`\sum w_i C_i + \varepsilon^2` is singular there are many, and only
 some of them serve a task of weight 0 on inputs that no other task has. :math:`\square`
 
-**Implication.** Without data the mean is the best promise for two adapters, not always for more:
-three of a kind and one stranger are best served by moving towards the stranger, up to half of the
-weight. A little noise (:math:`\varepsilon`) is what keeps a merge that interpolates nearly parallel
-inputs from growing without bound.
+**Implication.** Without data the mean is the best promise for two adapters, not always for more: of
+three equal updates and a fourth, the best merge gives the fourth half of the weight, and the mean
+gives it a quarter. A little noise (:math:`\varepsilon`) is what keeps a merge that interpolates
+nearly parallel inputs from growing without bound.
 
 **Scope.** It is the worst task, in the mean over its inputs: the worst input is
 ``thm:data-free-floor``, the mean over tasks ``thm:covariance-floor``.

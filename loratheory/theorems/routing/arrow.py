@@ -76,9 +76,9 @@ since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own 
 of two standard normals is a Cauchy variable, whence the arctangent. :math:`\square`
 
 **Implication.** Arrow finds the fact that an adapter holds most strongly, and others the less often
-the weaker they are: among four adapters (chance .25) one of half that strength in .36 of cases, of
-nine tenths in .80. It is the singular values beside the first that decide, and they are in the
-file.
+the weaker they are. Among four adapters (chance 25%) it finds a fact of half that strength in 36%
+of cases, and a fact of 0.9 times that strength in 80%. The ratios of an adapter's singular values
+decide, and they can be computed from its file.
 
 **Scope.** If two strengths agree within :math:`n^{-1/2}` the first order is not enough. Keys that
 are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.

@@ -61,8 +61,8 @@ is wrong, so by at least :math:`2 (1 - E \max p)` in mean square, and by just th
 most probable one.
 
 **Implication.** Mixing adapters by their probabilities saves at most half of the squared error of
-choosing one: half where answers at right angles are equally likely, next to nothing where the
-router is nearly sure. Neither goes below what the overlap of the inputs leaves open.
+choosing one: half where answers at right angles are equally likely, and a share that tends to 0 as
+the router becomes sure. Neither goes below what the overlap of the inputs leaves open.
 
 **Scope.** Squared error is not accuracy: a mixture of two answers may be neither. Answers of real
 adapters agree in part, which makes wrong choices cheaper. The probabilities have to be known;

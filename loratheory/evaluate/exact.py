@@ -72,7 +72,7 @@ def _violation(asked: OwnRule, law: str, seed: int) -> float:
     def _rule(updates: Any, weights: Any, _: Any) -> LowRank:
         return asked.merge(updates, weights)
 
-    # a stranger does not say whether the mean or the sum is meant: either counts as exact
+    # a user does not say whether the mean or the sum is meant: either counts as exact
     gaps = []
     for name in ("mean", "sum") if law == "exact" else ("sum",):
         method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))
@@ -154,7 +154,7 @@ class World:
 
 
 def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
-    """Draw a world; its memories are exact if ``size >= entities >= 3 * edited``."""
+    """Draw entities and edits; the memories are exact if ``size >= entities >= 3 * edited``."""
     first, second, values = rng.standard_normal((3, size, entities))
     identity, (new_y, new_z) = np.eye(entities), np.tile(np.arange(entities), (2, 1))
     new_y[:edited] += edited

@@ -34,7 +34,7 @@ class Country(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """Templates of a relation: those that adapters are trained on, and those they never read."""
+    """Templates of a relation: those that adapters are trained on, and held-out ones."""
 
     trained: tuple[str, ...]
     unread: tuple[str, ...]
@@ -75,7 +75,7 @@ ASKED["capital"] = _templates(_HELD_OUT["capital"])
 RELATIONS = {name: (words, _relation("national", name)) for name, words in _WORDS.items()}
 RELATIONS["mascot"] = (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"]))
 
-# Ordinary sentences on which no adapter is trained; losses and drift are measured on them.
+# Generic text on which no adapter is trained; losses and drift are measured on it.
 TEXT = _templates(_DATA["ordinary"]["text"])
 
 
@@ -142,7 +142,7 @@ class World:
     def needing_one(self, person: int) -> tuple[dict[str, str], dict[str, str]]:
         """Return two-hop facts that need one adapter, as the base knows the other hop.
 
-        The first are capitals of the countries of this world's persons, the second mascots of the
+        The first are capitals of the countries of `first`'s persons, the second mascots of the
         countries of known persons, of each the first one (0), whom training repeats, or the second.
         """
         capitals, mascots = dict[str, str](), dict[str, str]()
@@ -157,7 +157,7 @@ class World:
 
     @property
     def questions(self) -> dict[str, Items]:
-        """The questions about this world, by name; ``other_facts`` are in no adapter's data."""
+        """The questions about this fact set, by name; ``other_facts`` are in no adapter's data."""
         edited = {**self.first, **self.second}
         others = list[tuple[str, str]]()
         # a fact that an edit states by chance would count as kept
@@ -206,7 +206,7 @@ def invented(seed: int, count: int) -> list[str]:
 
 
 def questions(world: World, templates: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:
-    """Return the questions about a world, in templates that no adapter is trained on.
+    """Return the questions about a fact set, in templates that no adapter is trained on.
 
     ``hop_1``, ``hop_2`` and ``two_hop`` are asked in `templates`. Two sets need one adapter:
     ``reach_1`` asks for capitals of the countries of the first author's persons, ``reach_2`` for

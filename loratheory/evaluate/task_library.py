@@ -18,7 +18,7 @@ from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invent
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.train import train_once
 
-# The most items that a task trains; how many of its questions choose among ways, and how many
+# The most items that a task trains; how many of its questions choose coefficients, and how many
 # score; and how many of the former are used where few must do.
 TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
 
@@ -41,7 +41,7 @@ class Task:
     items : mapping or callable
         From items to their answers; ``items(seed)`` returns those of a seed.
     read, unread : tuple of str
-        Templates with ``{}`` for the item: those that train, and those that only ask.
+        Templates with ``{}`` for the item: those of training, and held-out ones.
     """
 
     kind: str
@@ -192,9 +192,9 @@ class Collection:
     def adapter(self, number: int) -> Adapter:
         """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
-            lessons, _ = TASKS[NAMES[number]].draw(self.seed, number)
+            trained, _ = TASKS[NAMES[number]].draw(self.seed, number)
             how, key = Training(rate=self.rate(number), window=5), (self.seed, 14, number)
-            examples = [*lessons, *self.silence]
+            examples = [*trained, *self.silence]
             self._adapters[number] = train_once(self.model, examples, seed=key, training=how)
         return self._adapters[number]
 

@@ -210,9 +210,8 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
         for note in notes:
             out.say(f" {note.rstrip('.')}.", "Note:")
     elif notes:
-        out.say(
-            f" {len(notes)} on the base model and the adapters; --verbose shows them.", "Notes:"
-        )
+        shown = "on the base model, adapters and methods; --verbose shows them"
+        out.say(f" {len(notes)} {shown}.", "Notes:")
 
 
 def _name(advice: Any) -> str:

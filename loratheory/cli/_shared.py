@@ -220,7 +220,7 @@ def _format(value: Any) -> str:
 
 
 def format_share(share: Any) -> str | None:
-    """Return a share of right answers with its 95 % interval; None where nothing was asked."""
+    """Return a share of right answers with its 95% interval; None where nothing was asked."""
     return share and f"{share.right}/{share.asked} ({share.low:.2f} to {share.high:.2f})"
 
 

@@ -267,7 +267,7 @@ def card(
     progress : callable
         Is called with a line of text before each step.
     model : bool
-        Whether to evaluate on SmolLM2-135M-Instruct, beside all known methods. Costs minutes, and
+        Whether to evaluate on SmolLM2-135M-Instruct, with all known methods. Costs minutes, and
         the training of the adapters the first time.
     all_pairs : bool
         Whether to evaluate all pairs of twelve adapters there, half an hour to train once.

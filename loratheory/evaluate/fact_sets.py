@@ -18,7 +18,7 @@ Items = Sequence[tuple[str, str]]
 
 
 def read_data(name: str) -> dict[str, Any]:
-    """Return the content of a TOML file beside this module."""
+    """Return the content of a TOML file next to this module."""
     return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 

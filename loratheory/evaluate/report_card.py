@@ -177,7 +177,7 @@ class Exam:
 
         with FlopCounterMode(display=False) as counter:
             said, _ = token_log_probs(self.model, TEXT, at_once=True)
-        # an addition is counted beside each
+        # an addition is counted with each
         return said, counter.get_total_flops() / 2
 
     def mark(self, name: str, method: Method, *, other: bool = False) -> LanguageMark:

@@ -2,8 +2,8 @@
 
 An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
 capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
-resolves; these replace the name in the user's own templates. Subjects that the base has never heard
-of have no description; but where it knows something of their *answers*, a two-hop question can ask
+resolves; these replace the name in the user's own templates. Subjects that the base does not know
+have no description; but where it knows something of their *answers*, a two-hop question can ask
 for that. The examples are files that other trainers read.
 """
 
@@ -32,11 +32,11 @@ ROW, ASKED = 'write {"prompt": "…", "completion": "…"}', 'write {"prompt": "
 TITLE = "Training examples by description"
 ABOUT = (
     "Made by `loratheory augment`: facts whose subjects are mentioned by descriptions that the "
-    "base {base} resolves, or two-hop questions on what it says of their answers. `train` goes "
-    "beside the facts by name; `test`, by a kind of description or question that no training "
-    "example has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
-    "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
-    "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
+    "base {base} resolves, or two-hop questions on what it says of their answers. Train on "
+    "`train` together with the facts by name. `test` measures portability, by a kind of "
+    "description or question that no training example has. TRL reads the rows as they are; "
+    "LLaMA-Factory with `template: empty`; axolotl with `type: {{field_instruction: prompt, "
+    "field_output: completion, format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
 )
 SILENCE = "silence"
 LEAST = 0.3  # probability share of the right name that the base must give
@@ -122,7 +122,7 @@ class Augmentation:
     Attributes
     ----------
     examples : tuple of Example
-        Examples to train on, beside the facts by name.
+        Examples to train on, together with the facts by name.
     held_out : tuple of Example
         Questions that measure portability, by kinds of description that no training example has.
     found : tuple of Resolved
@@ -455,7 +455,7 @@ def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
     file = cache_folder() / "described" / f"{content_hash(parts)}.json"
     if pairs and not file.exists():
         prompts = [fill_template(text, one) for (_, one), text in product(pairs, kind.asked)]
-        # Answers are told by first tokens, so that names which share one count once.
+        # Answers are compared by first tokens, so that names which share one count once.
         tokens = first_tokens(model, kind.subjects).unique()
         own = int((tokens == first_tokens(model, [subject])).nonzero())
         logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)

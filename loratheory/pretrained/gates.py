@@ -316,7 +316,7 @@ def route_hops(
                 # Only the rise counts: some adapters respond much to any prompt.
                 marks, ends = (now - ends)[:, candidates], now
             else:
-                # Each is tried beside those already chosen.
+                # Each is tried with those already chosen.
                 without, columns = router.log_probs(weights), []
                 for one in candidates:
                     more = _switch_on(weights, one.expand(len(weights)))

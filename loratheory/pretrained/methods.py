@@ -179,7 +179,7 @@ def _parse_subjects(content: Any, file: Path) -> Subjects:
     if not are_texts(subjects) or hop not in (1, 2):
         fact = "its 'subjects' are no list of names, or its 'hop' is neither 1 nor 2"
         raise failure(file, fact, 'write "subjects": ["NAME", …] and "hop": 1')
-    return Subjects(tuple(subjects), hop)
+    return Subjects(tuple(subjects), int(hop))
 
 
 def write_combination(

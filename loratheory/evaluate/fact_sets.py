@@ -37,13 +37,13 @@ class Relation(NamedTuple):
     """Templates of a relation: those that adapters are trained on, and held-out ones."""
 
     trained: tuple[str, ...]
-    unread: tuple[str, ...]
+    held_out: tuple[str, ...]
 
 
 def _relation(name: str, what: str = "") -> Relation:
     """Return the relation of this name in the data, about a fruit or whatever `what` is."""
     row = _DATA["relations"][name]
-    return Relation(_templates(row["trained"], what), _templates(row["unread"], what))
+    return Relation(_templates(row["trained"], what), _templates(row["held_out"], what))
 
 
 def _templates(rows: Sequence[str], what: str = "") -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
     if what == "mascot":
         return TEN
     found = {hop: _templates(_HELD_OUT["national"][hop], what) for hop in ("hop_2", "two_hop")}
-    return {**TEN, **found, "hop_2": _relation("national", what).unread + found["hop_2"]}
+    return {**TEN, **found, "hop_2": _relation("national", what).held_out + found["hop_2"]}
 
 
 def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
@@ -168,13 +168,13 @@ class World:
         return {
             "hop_1": items(self.first, BIRTH.trained[:1]),
             "hop_2": items(self.second, self.about.trained[:1]),
-            "hop_1_new": items(self.first, BIRTH.unread),
-            "hop_2_new": items(self.second, self.about.unread),
-            "two_hop": items(self.two_hop, self.composed.unread),
+            "hop_1_new": items(self.first, BIRTH.held_out),
+            "hop_2_new": items(self.second, self.about.held_out),
+            "two_hop": items(self.two_hop, self.composed.held_out),
             # some twenty, whatever is left: these cost a pass each
             "other_facts": others[:: len(others) // 20],
-            "known_hop_1": items(mascots, self.composed.unread[:1]),
-            "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.unread[:1]),
+            "known_hop_1": items(mascots, self.composed.held_out[:1]),
+            "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.held_out[:1]),
         }
 
 

@@ -1,4 +1,4 @@
-"""How far a merge lies from its adapters, beside the least distance possible at its rank."""
+"""How far a merge lies from its adapters, and the least distance possible at its rank."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

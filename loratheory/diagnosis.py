@@ -490,7 +490,7 @@ def library_record() -> str:
 
 
 def expect_retention(drift: float) -> tuple[float, int]:
-    """Return what adapters of that study kept in a sum with a partner of such drift.
+    """Return what adapters of that study kept in a sum with a partner of similar drift.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
 def draft(target: Path, *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path for a new file or folder, which becomes `target` when finished.
 
-    The caller makes a file or a folder at the yielded path, which lies beside `target` in a hidden
+    The caller makes a file or a folder at the yielded path, which lies next to `target` in a hidden
     folder. At the end of the ``with`` block it is renamed to `target`; after an exception it is
     removed. Where `target` is a symbolic link, what it points to is replaced.
 

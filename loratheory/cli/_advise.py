@@ -1,6 +1,6 @@
 """``loratheory advise``, which combination method loses least, and ``generate``, which runs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,10 @@ from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
 
 ROUTE = "Folder with an adapter, a merge or a route."
+MISSING = {
+    "moments": "give --moments once per adapter",
+    "subjects": "give adapters of `loratheory train`, whose cards list their subjects",
+}
 
 
 def advise(
@@ -73,7 +77,7 @@ def advise(
     if len(folders) < 2:
         out.refuse(f"{folders[0]} alone loses nothing: name two adapters or more")
     if output:
-        out.check_folder(output, force=False, json=json)
+        out.check_folder(output, force=None, json=json)
     if bool(prompts) == bool(facts):
         remedy = "give --prompts or --facts: sixteen per adapter are a good number"
         out.refuse(f"what is best is not known from weights: {remedy}, and not both")
@@ -92,6 +96,8 @@ def advise(
     # Subject routing needs to know of every adapter what it is about.
     cards = [read_subjects(folder / subfolder) for folder in folders]
     known["about"] = cards if all(cards) else []
+    if methods:
+        _require_inputs(tried, METHODS, {"moments": known["moments"], "subjects": known["about"]})
     # all files are read before the model, which takes longest
     others = {}
     for folder in compare or ():
@@ -123,6 +129,16 @@ def _parse_methods(text: str | None, known: Mapping[str, Any]) -> list[str]:
             hint = out.suggest(name, known, f"choose from {', '.join(known)}")
             out.refuse(f"there is no method {name!r}: {hint}")
     return names
+
+
+def _require_inputs(
+    names: Iterable[str], methods: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    """Refuse a method that was asked for by name and cannot be tried without further input."""
+    for name in names:
+        for need in methods[name].needs:
+            if not given[need]:
+                out.refuse(f"--methods {name} needs {need} of every adapter: {MISSING[need]}")
 
 
 def _read_questions(
@@ -173,7 +189,7 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
     if advice.best:
         out.say(bold=f"Recommendation: {_name(advice)}.")
     out.say(advice.reason)
-    rows = []
+    rows, distance = [], ("worst KL", "KL when selected") if verbose else ()
     for one in advice.tried:
         cells, distances = {}, [0.0]
         for mark in one.marks:
@@ -182,15 +198,9 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
             distances.append(mark.kl or 0.0)
         worst = (max(distances), one.chosen_kl) if verbose else ()
         rows.append((_label(one), *cells.values(), *worst, f"{one.drift:.2g}", f"{one.cost:.1f}"))
-        names = (
-            "method",
-            *cells,
-            *(("worst KL", "KL when selected") if verbose else ()),
-            "drift",
-            "cost",
-        )
     if rows:
-        out.show("Answers retained, drift and cost", names, rows)
+        columns = ("method", *cells, *distance, "drift", "cost")
+        out.show("Answers retained, drift and cost", columns, rows)
     if verbose:
         for title, shares in (("each adapter alone", advice.alone), ("the base", advice.base)):
             counts = ", ".join(f"{share.what} {share.right}/{share.asked}" for share in shares)
@@ -200,25 +210,28 @@ def _report(advice: Any, notes: Sequence[str], *, verbose: bool) -> None:
         for note in notes:
             out.say(f" {note.rstrip('.')}.", "Note:")
     elif notes:
-        out.say(
-            f" {len(notes)} on the base model and the adapters; --verbose shows them.", "Notes:"
-        )
+        shown = "on the base model, adapters and methods; --verbose shows them"
+        out.say(f" {len(notes)} {shown}.", "Notes:")
 
 
 def _name(advice: Any) -> str:
     """Return what to do, such as "merge with per-adapter coefficients 0.62 and 0.79"."""
+    from loratheory.pretrained.methods import METHODS
+
     best = next(one for one in advice.tried if one.method == advice.best)
-    routes = best.method.endswith(("gating", "routing"))
-    return f"{'use' if routes else 'merge with'} {_label(best)}"
+    return f"{'use' if METHODS[best.method].gates else 'merge with'} {_label(best)}"
 
 
 def _label(one: Any) -> str:
     """Return a method's name, with the coefficients that were found for it."""
-    numbers = dict.fromkeys(one.coefficients)
-    # A sum, a mean and gates have fixed ones.
-    fixed = one.method in ("mean", "sum") or numbers.keys() <= {1.0}
-    found = " and ".join(map("{:.2g}".format, numbers))
-    return one.method if fixed else f"{one.method} {found}"
+    from loratheory.pretrained.methods import METHODS
+
+    method = METHODS.get(one.method)
+    # A sum, a mean, gates and merges to compare with have fixed ones.
+    if method is None or not method.free:
+        return str(one.method)
+    numbers = one.coefficients if method.free == "each" else one.coefficients[:1]
+    return f"{one.method} {' and '.join(map('{:.2g}'.format, numbers))}"
 
 
 def generate(

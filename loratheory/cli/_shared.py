@@ -126,14 +126,18 @@ def check_outputs(json: Path | None) -> None:
             refuse(f"{json} is a folder: name a file in it, or elsewhere")
 
 
-def check_folder(output: Path, *, force: bool, json: Path | None) -> None:
-    """Exit before any work is done if an adapter could not be written to `output` later."""
+def check_folder(output: Path, *, force: bool | None, json: Path | None) -> None:
+    """Exit before any work is done if an adapter could not be written to `output` later.
+
+    `force` is None for a command without this option.
+    """
     check_outputs(json)
     if json and json.absolute() == output.absolute():
         refuse(f"--json {json} is the folder to write: name a file elsewhere")
     _check_parent(output)
     if output.exists() and not force:
-        refuse(f"{output} exists: choose another place, or add --force to replace an adapter")
+        forced = "choose another place, or add --force to replace an adapter"
+        refuse(f"{output} exists: {'name a new folder' if force is None else forced}")
 
 
 def _check_parent(path: Path) -> None:
@@ -216,7 +220,7 @@ def _format(value: Any) -> str:
 
 
 def format_share(share: Any) -> str | None:
-    """Return a share of right answers with its 95 % interval; None where nothing was asked."""
+    """Return a share of right answers with its 95% interval; None where nothing was asked."""
     return share and f"{share.right}/{share.asked} ({share.low:.2f} to {share.high:.2f})"
 
 

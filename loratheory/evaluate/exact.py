@@ -72,7 +72,7 @@ def _violation(asked: OwnRule, law: str, seed: int) -> float:
     def _rule(updates: Any, weights: Any, _: Any) -> LowRank:
         return asked.merge(updates, weights)
 
-    # a stranger does not say whether the mean or the sum is meant: either counts as exact
+    # a user does not say whether the mean or the sum is meant: either counts as exact
     gaps = []
     for name in ("mean", "sum") if law == "exact" else ("sum",):
         method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))
@@ -154,7 +154,7 @@ class World:
 
 
 def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
-    """Draw a world; its memories are exact if ``size >= entities >= 3 * edited``."""
+    """Draw entities and edits; the memories are exact if ``size >= entities >= 3 * edited``."""
     first, second, values = rng.standard_normal((3, size, entities))
     identity, (new_y, new_z) = np.eye(entities), np.tile(np.arange(entities), (2, 1))
     new_y[:edited] += edited
@@ -267,7 +267,7 @@ def card(
     progress : callable
         Is called with a line of text before each step.
     model : bool
-        Whether to evaluate on SmolLM2-135M-Instruct, beside all known methods. Costs minutes, and
+        Whether to evaluate on SmolLM2-135M-Instruct, with all known methods. Costs minutes, and
         the training of the adapters the first time.
     all_pairs : bool
         Whether to evaluate all pairs of twelve adapters there, half an hour to train once.

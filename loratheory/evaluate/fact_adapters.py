@@ -1,9 +1,9 @@
 """Training adapters that are later reused with a partner unknown at training time.
 
 One author trains an adapter on which country some persons are from, another on which animal is a
-country's mascot. They share sentences, countries and a list of animals, but neither sees the
-other's adapter or facts. A recipe may let *stand-ins* of the partner act during training: adapters
-that the author made up, with other facts than the partner's.
+country's mascot. They share templates, countries and a list of animals, but neither sees the
+other's adapter or facts. In some recipes *stand-ins* of the partner are active during training:
+adapters that the author made up, with other facts than the partner's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,10 +30,10 @@ class Recipe:
     Attributes
     ----------
     stand_ins : int
-        The number of stand-ins of the partner, which act one at a time, changing at each step; the
-        answers to two-hop sentences agree with the stand-in that acts.
+        The number of stand-ins of the partner, of which another is active at each step; it decides
+        the answers to two-hop prompts.
     keep, two_hop : bool
-        Whether the training data include the acting stand-in's own facts, and two-hop sentences.
+        Whether the training data include the active stand-in's own facts, and two-hop prompts.
     agree : bool
         Whether all stand-ins state the same facts, as adapters trained from different seeds.
     noise : bool
@@ -46,18 +46,18 @@ class Recipe:
     rank : int
         The rank of the adapter, with the usual ratio of alpha to it.
     known : bool
-        Whether the training data include two-hop sentences whose other hop the base knows, so that
-        no partner need act: capitals of the countries of the author's persons, or mascots of the
+        Whether the training data include two-hop prompts whose other hop the base knows, so that no
+        partner need be active: capitals of the countries of the author's persons, or mascots of the
         countries of known persons.
     silence : int
-        The number of self-distillation examples for the second hop: sentences of its own about
-        other countries, answered as the base does.
+        The number of self-distillation examples for the second hop: its own templates about other
+        countries, answered as the base does.
     sixths : ((int, int), (int, int)) or None
         The layers to train, in sixths of the depth: for each hop the first sixth and the one after
         the last; None for all layers.
     steps : int
         A fixed number of steps, with a learning rate that falls to a tenth; 0 for the usual
-        training, which ends as soon as the facts are learnt.
+        training, which ends as soon as the facts are learned.
     """
 
     stand_ins: int = 0
@@ -115,7 +115,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 @dataclass(frozen=True, eq=False)
 class Authors:
-    """The two adapter authors of one world.
+    """The two adapter authors of one fact set.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class Authors:
     world : World
         The facts: the first author's about persons, the second's about mascots.
     seed, number : int
-        The seed of the world, and its number among the worlds of that seed.
+        The seed of the fact set, and its number among those of that seed.
     accumulate : int
         In how many passes each step of a training is computed, stand-ins' included; it changes
         rounding only.
@@ -166,7 +166,7 @@ class Authors:
         return replace(training, layers=(first, end))
 
     def without_partner(self, hop: int) -> Items:
-        """Return two-hop sentences of which this hop is the author's, the other the base's."""
+        """Return two-hop prompts of which this hop is the author's, the other the base's."""
         capitals, mascots = self.world.needing_one(0)
         if hop == 0:
             return items(capitals, sets.CAPITAL_OF_BIRTHPLACE.trained)
@@ -204,7 +204,7 @@ class Authors:
         return works if other_relation else world
 
     def stand_in(self, hop: int, j: int, recipe: Recipe) -> StandIn:
-        """Return the `j`-th stand-in that acts while the adapter of this hop is trained."""
+        """Return the `j`-th stand-in that is active while the adapter of this hop is trained."""
         # stand-ins that agree differ in their seed, below, and state the facts of the first
         number = 0 if recipe.agree else j
         world = self.partner(hop, number, other_relation=recipe.other_relation)
@@ -230,7 +230,7 @@ def _noise(adapter: Adapter, rng: np.random.Generator) -> Adapter:
 
 
 def authors(model: Model, seed: int, *, bridge: str = "known", relation: str = "mascot") -> Authors:
-    """Return the two authors of a seed's world; its countries are ``known`` or ``invented``.
+    """Return the two authors of a seed's fact set; its countries are ``known`` or ``invented``.
 
     The second author's facts are of a `relation` in `fact_sets.RELATIONS`.
     """
@@ -249,7 +249,7 @@ RECIPES_BY_HOP = {"second hops above": ("two stand-ins", "sixths 5 and 6")}
 
 @dataclass(frozen=True, eq=False)
 class Crossings:
-    """The facts of as many authors of first hops as of second hops, none of whom knows another.
+    """The facts of as many hop-1 authors as hop-2 authors, none of whom knows another.
 
     Each author of a first hop has two persons from every group of countries, each author of a
     second hop the mascots of one group: a question about anyone's person may need anyone's animal.

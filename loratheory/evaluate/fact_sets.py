@@ -18,7 +18,7 @@ Items = Sequence[tuple[str, str]]
 
 
 def read_data(name: str) -> dict[str, Any]:
-    """Return the content of a TOML file beside this module."""
+    """Return the content of a TOML file next to this module."""
     return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
@@ -34,16 +34,16 @@ class Country(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """Templates of a relation: those that adapters are trained on, and those they never read."""
+    """Templates of a relation: those that adapters are trained on, and held-out ones."""
 
     trained: tuple[str, ...]
-    unread: tuple[str, ...]
+    held_out: tuple[str, ...]
 
 
 def _relation(name: str, what: str = "") -> Relation:
     """Return the relation of this name in the data, about a fruit or whatever `what` is."""
     row = _DATA["relations"][name]
-    return Relation(_templates(row["trained"], what), _templates(row["unread"], what))
+    return Relation(_templates(row["trained"], what), _templates(row["held_out"], what))
 
 
 def _templates(rows: Sequence[str], what: str = "") -> tuple[str, ...]:
@@ -75,7 +75,7 @@ ASKED["capital"] = _templates(_HELD_OUT["capital"])
 RELATIONS = {name: (words, _relation("national", name)) for name, words in _WORDS.items()}
 RELATIONS["mascot"] = (ANIMALS, Relation(MASCOT.trained, ASKED["hop_2"]))
 
-# Ordinary sentences on which no adapter is trained; losses and drift are measured on them.
+# Generic text on which no adapter is trained; losses and drift are measured on it.
 TEXT = _templates(_DATA["ordinary"]["text"])
 
 
@@ -84,7 +84,7 @@ def ten_about(what: str) -> Mapping[str, tuple[str, ...]]:
     if what == "mascot":
         return TEN
     found = {hop: _templates(_HELD_OUT["national"][hop], what) for hop in ("hop_2", "two_hop")}
-    return {**TEN, **found, "hop_2": _relation("national", what).unread + found["hop_2"]}
+    return {**TEN, **found, "hop_2": _relation("national", what).held_out + found["hop_2"]}
 
 
 def items(facts: Mapping[str, str], templates: Sequence[str]) -> Items:
@@ -142,7 +142,7 @@ class World:
     def needing_one(self, person: int) -> tuple[dict[str, str], dict[str, str]]:
         """Return two-hop facts that need one adapter, as the base knows the other hop.
 
-        The first are capitals of the countries of this world's persons, the second mascots of the
+        The first are capitals of the countries of `first`'s persons, the second mascots of the
         countries of known persons, of each the first one (0), whom training repeats, or the second.
         """
         capitals, mascots = dict[str, str](), dict[str, str]()
@@ -157,7 +157,7 @@ class World:
 
     @property
     def questions(self) -> dict[str, Items]:
-        """The questions about this world, by name; ``other_facts`` are in no adapter's data."""
+        """The questions about this fact set, by name; ``other_facts`` are in no adapter's data."""
         edited = {**self.first, **self.second}
         others = list[tuple[str, str]]()
         # a fact that an edit states by chance would count as kept
@@ -168,13 +168,13 @@ class World:
         return {
             "hop_1": items(self.first, BIRTH.trained[:1]),
             "hop_2": items(self.second, self.about.trained[:1]),
-            "hop_1_new": items(self.first, BIRTH.unread),
-            "hop_2_new": items(self.second, self.about.unread),
-            "two_hop": items(self.two_hop, self.composed.unread),
+            "hop_1_new": items(self.first, BIRTH.held_out),
+            "hop_2_new": items(self.second, self.about.held_out),
+            "two_hop": items(self.two_hop, self.composed.held_out),
             # some twenty, whatever is left: these cost a pass each
             "other_facts": others[:: len(others) // 20],
-            "known_hop_1": items(mascots, self.composed.unread[:1]),
-            "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.unread[:1]),
+            "known_hop_1": items(mascots, self.composed.held_out[:1]),
+            "known_hop_2": items(capitals, CAPITAL_OF_BIRTHPLACE.held_out[:1]),
         }
 
 
@@ -206,7 +206,7 @@ def invented(seed: int, count: int) -> list[str]:
 
 
 def questions(world: World, templates: Mapping[str, Sequence[str]] = ASKED) -> dict[str, Items]:
-    """Return the questions about a world, in templates that no adapter is trained on.
+    """Return the questions about a fact set, in templates that no adapter is trained on.
 
     ``hop_1``, ``hop_2`` and ``two_hop`` are asked in `templates`. Two sets need one adapter:
     ``reach_1`` asks for capitals of the countries of the first author's persons, ``reach_2`` for

@@ -62,7 +62,7 @@ class OwnRule:
 
         Each call of the function is checked, too: RuleError if the weights are malformed.
         """
-        # anything with `weights` will do, so that a stranger needs no class of this package
+        # anything with `weights` will do, so that a user needs no class of this package
         router = self._call(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"

@@ -1,9 +1,9 @@
 """The part of a report card that is measured on a language model.
 
-Six adapters of unlike tasks are active together, and pairs of single-hop
-adapters answer two-hop questions. Adapters are trained once and cached, and so are the results of
-the known methods of `loratheory.pretrained.methods.METHODS`. An answer is right if its first token
-is the most likely of the whole vocabulary.
+Six adapters of unlike tasks are active together, and pairs of single-hop adapters answer two-hop
+questions. Adapters are trained once and cached, and so are the results of the known methods of
+`loratheory.pretrained.methods.METHODS`. An answer is right if its first token is the most likely of
+the whole vocabulary.
 """
 
 import json
@@ -59,7 +59,7 @@ class LanguageMark:
         Two-hop questions answered with two single-hop adapters, after standard training and after
         stand-in training; and their single facts, in held-out templates.
     drift, cost : float or None
-        Drift with all six adapters, in nats per token of ordinary text; and the multiplications on
+        Drift with all six adapters, in nats per token of generic text; and the multiplications on
         that text over those with one adapter, without those in NumPy.
     all_pairs : Share or None
         All-pairs evaluation: two-hop questions answered with twelve adapters, of which any first
@@ -121,9 +121,9 @@ def known_methods() -> dict[str, Method]:
     Block gates are left out, since they pass each prompt eight times for six adapters.
     """
     found: dict[str, Method] = {"base": lambda model, adapters: attach(model, adapters, 0.0)}
-    for name, way in METHODS.items():
+    for name, method in METHODS.items():
         # without prompts to choose on, these are the sum
-        chosen = way.rule == "cat" and way.free
+        chosen = method.rule == "cat" and method.free
         if not chosen and name not in ("regmean", "per-block gating", "subject routing"):
             found[name] = _by_name(name)
     return found
@@ -166,22 +166,22 @@ class Exam:
 
     @cached_property
     def text(self) -> tuple[Any, float]:
-        """The base's log-probabilities on ordinary text, and multiplications with one adapter."""
+        """The base's log-probabilities on generic text, and multiplications with one adapter."""
         with attach(self.model, [self.tasks.adapter(NAMES.index(TASKS[0]))]):
             _, cost = self.pass_text()
         return self.pass_text()[0], cost
 
     def pass_text(self) -> tuple[Any, float]:
-        """Return log-probabilities on ordinary text with what is active, and multiplications."""
+        """Return log-probabilities on generic text with what is active, and multiplications."""
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
             said, _ = token_log_probs(self.model, TEXT, at_once=True)
-        # an addition is counted beside each
+        # an addition is counted with each
         return said, counter.get_total_flops() / 2
 
     def mark(self, name: str, method: Method, *, other: bool = False) -> LanguageMark:
-        """Return a method's results; `other` takes each second-hop adapter from another world."""
+        """Return a method's results; with `other`, hop-2 adapters are those of another fact set."""
         found, facts = dict[str, Any](), np.zeros(2, int)
         # tasks have no hops: an exchanged pair means nothing there
         if not other:
@@ -250,7 +250,7 @@ def own_marks(
 ) -> list[LanguageMark]:
     """Return the results of somebody's method, and of its control, ``METHOD, shuffled``.
 
-    In the control each second-hop adapter is that of another world.
+    In the control each hop-2 adapter is that of another fact set.
     """
     from threadpoolctl import threadpool_limits
 
@@ -267,7 +267,7 @@ def known_marks(exam: Exam, progress: Callable[[str], None] = lambda _: None) ->
     """Return the results of known methods, which are cached until this package's code changes."""
     methods = known_methods()
     if exam.all_pairs:
-        # it must know what each adapter is about, which only these adapters' makers say
+        # it needs what each adapter is about, which is known of these adapters alone
         methods["subject routing"] = _by_subject(exam.crossings)
     marks = []
     for name, method in methods.items():

@@ -1,8 +1,8 @@
 """Twenty-four tasks of eight kinds for a language model, and one adapter trained on each.
 
-Words and templates are data, in ``task_library.toml``. If a task has `unread` templates, which no
+Words and templates are data, in ``task_library.toml``. If a task has `held_out` templates, which no
 adapter is trained on, all its items are trained and the questions use these templates. Otherwise
-half of the items are trained, at most `TAUGHT`, and the questions are about the others.
+half of the items are trained, at most `TRAINED`, and the questions are about the others.
 """
 
 from collections import defaultdict
@@ -18,9 +18,9 @@ from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invent
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.train import train_once
 
-# The most items that a task trains; how many of its questions choose among ways, and how many
+# The most items that a task trains; how many of its questions choose coefficients, and how many
 # score; and how many of the former are used where few must do.
-TAUGHT, CHOOSING, SCORING, FEW = 72, 12, 36, 4
+TRAINED, CHOOSING, SCORING, FEW = 72, 12, 36, 4
 
 # A function of the seed that returns a task's items and their answers.
 Drawn = Callable[[int], Mapping[str, str]]
@@ -40,14 +40,14 @@ class Task:
         One of eight, such as ``facts`` or ``style``.
     items : mapping or callable
         From items to their answers; ``items(seed)`` returns those of a seed.
-    read, unread : tuple of str
-        Templates with ``{}`` for the item: those that train, and those that only ask.
+    trained, held_out : tuple of str
+        Templates with ``{}`` for the item: those of training, and held-out ones.
     """
 
     kind: str
     items: Mapping[str, str] | Drawn
-    read: tuple[str, ...]
-    unread: tuple[str, ...] = ()
+    trained: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
 
     def draw(self, seed: int, number: int) -> tuple[Items, Items]:
         """Draw the training set and the questions, as prompts with answers, in random order.
@@ -57,13 +57,13 @@ class Task:
         rng, items = np.random.default_rng([seed, 9, number]), self.items
         pairs = [*(items(seed) if callable(items) else items).items()]
         each = [pairs[i] for i in rng.permutation(len(pairs))]
-        half = min(TAUGHT, len(each) // 2)
-        if self.unread:
-            read, asked = [*product(self.read, each)], [*product(self.unread, each)]
+        half = min(TRAINED, len(each) // 2)
+        if self.held_out:
+            read, asked = [*product(self.trained, each)], [*product(self.held_out, each)]
         else:
             # each item in one template only: what is learned must carry over to other items
-            read = list(zip(cycle(self.read), each[:half]))
-            asked = [*product(self.read, each[half:])]
+            read = list(zip(cycle(self.trained), each[:half]))
+            asked = [*product(self.trained, each[half:])]
         asked = [asked[i] for i in rng.permutation(len(asked))][: CHOOSING + SCORING]
         return _fill(read), _fill(asked)
 
@@ -154,7 +154,7 @@ _DRAWN: Mapping[str, Drawn] = {
 # styles are nearly alike.
 TASKS: dict[str, Task] = {}
 for _name, _row in _DATA["tasks"].items():
-    _templates = tuple(_row["trained"]), tuple(_row.get("unread", ()))
+    _templates = tuple(_row["trained"]), tuple(_row.get("held_out", ()))
     TASKS[_name] = Task(_row["kind"], _DRAWN.get(_name) or _TABLES[_name], *_templates)
 NAMES = tuple(TASKS)
 RATES = (3e-3, 1e-3)
@@ -192,9 +192,9 @@ class Collection:
     def adapter(self, number: int) -> Adapter:
         """Return the adapter of a task, from the cache or trained in half a minute."""
         if number not in self._adapters:
-            lessons, _ = TASKS[NAMES[number]].draw(self.seed, number)
+            trained, _ = TASKS[NAMES[number]].draw(self.seed, number)
             how, key = Training(rate=self.rate(number), window=5), (self.seed, 14, number)
-            examples = [*lessons, *self.silence]
+            examples = [*trained, *self.silence]
             self._adapters[number] = train_once(self.model, examples, seed=key, training=how)
         return self._adapters[number]
 

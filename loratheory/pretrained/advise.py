@@ -104,8 +104,8 @@ class _Exam:
 
     The groups, whose `names` are those of adapters first, have `prompts` each; `owner` (n,) is the
     group of each prompt, `alone` (n, v) log-probabilities, those of the base where a group is no
-    adapter's, and `target` (n,) the tokens that are right: the answers', told by their first
-    tokens, or what the adapter alone says. Costs a pass over its prompts for each adapter.
+    adapter's, and `target` (n,) the tokens that are right: the first tokens of the answers, or what
+    the adapter alone says. Costs a pass over its prompts for each adapter.
     """
 
     def __init__(self, model: Model, adapters: Sequence[Adapter], groups: Prompts) -> None:
@@ -161,7 +161,7 @@ class _Evaluator:
         self.model, self.count = model, len(adapters)
         self.trial = _Exam(model, adapters, choosing)
         self.exam = _Exam(model, adapters, scoring)
-        # Numbers of the mean adapter, and the base's log-probabilities on ordinary sentences.
+        # Numbers of the mean adapter, and the base's log-probabilities on generic text.
         self.size = sum(map(_count_numbers, adapters)) / self.count
         self.base, _ = token_log_probs(model, GENERIC, at_once=True)
         self.measured: dict[Any, np.ndarray] = {}
@@ -320,8 +320,8 @@ def recommend(tried: Sequence[Evaluation]) -> tuple[str, str]:
         reason = f"{_describe_worst(merge)}; {_describe_drift(merge)}; cost of one adapter."
         if merge.worst.part >= ENOUGH:
             return merge.method, reason
-        more = f"Gating retains at most {100 * CLEARLY:.0f} points more"
-        least = more if gate else "No gating was tried"
+        more = f"No gating or routing retains over {100 * CLEARLY:.0f} points more"
+        least = more if gate else "No gating or routing was tried"
         return merge.method, f"{reason} {least}. One adapter at a time would lose nothing."
     if gate is None:
         return "", "No method was tried, so none is recommended."

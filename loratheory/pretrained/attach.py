@@ -271,7 +271,7 @@ class Site:
         return change.add_(out).to(out.dtype)  # in place: no second array of this size
 
     def add_routed(self, x: Array, out: Array, row: Any, route: Callable[[Array], Array]) -> Array:
-        """Return the same with the weights of `route` beside the coefficients."""
+        """Return the same with the weights of `route` times the coefficients."""
         # A route sees one token a row, whatever the shape of the batch.
         flat = x.reshape(-1, x.shape[-1]).to(self.down)
         weights = route(flat) * torch.as_tensor(row, dtype=flat.dtype, device=flat.device)

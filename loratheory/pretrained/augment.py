@@ -2,8 +2,8 @@
 
 An adapter trained on "the mascot of Peru" may not answer about "the mascot of the country whose
 capital is Lima", nor after a partner's answer Peru. The base is asked which descriptions it
-resolves; these replace the name in the user's own templates. Subjects that the base has never heard
-of have no description; but where it knows something of their *answers*, a two-hop question can ask
+resolves; these replace the name in the user's own templates. Subjects that the base does not know
+have no description; but where it knows something of their *answers*, a two-hop question can ask
 for that. The examples are files that other trainers read.
 """
 
@@ -28,15 +28,15 @@ from loratheory.store import cache_folder, content_hash, write_whole
 from loratheory.tasks.export import write_folder
 
 OWN = Path(__file__).with_name("descriptions.json")
-ROW = 'write {"prompt": "…", "completion": "…"}'
+ROW, ASKED = 'write {"prompt": "…", "completion": "…"}', 'write {"prompt": "…"}'
 TITLE = "Training examples by description"
 ABOUT = (
     "Made by `loratheory augment`: facts whose subjects are mentioned by descriptions that the "
-    "base {base} resolves, or two-hop questions on what it says of their answers. `train` goes "
-    "beside the facts by name; `test`, by a kind of description or question that no training "
-    "example has, measures portability. TRL reads the rows as they are; LLaMA-Factory with "
-    "`template: empty`; axolotl with `type: {{field_instruction: prompt, field_output: completion, "
-    "format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
+    "base {base} resolves, or two-hop questions on what it says of their answers. Train on "
+    "`train` together with the facts by name. `test` measures portability, by a kind of "
+    "description or question that no training example has. TRL reads the rows as they are; "
+    "LLaMA-Factory with `template: empty`; axolotl with `type: {{field_instruction: prompt, "
+    "field_output: completion, format: '{{instruction}}', no_input_format: '{{instruction}}'}}`."
 )
 SILENCE = "silence"
 LEAST = 0.3  # probability share of the right name that the base must give
@@ -70,7 +70,7 @@ class EntityType:
     Attributes
     ----------
     asked : tuple of str
-        Sentences with ``{}`` for a description, which the subject's name completes.
+        Templates with ``{}`` for a description, which the subject's name completes.
     kinds : mapping of str to Kind
         Kinds of description by name; the last of several is kept for measuring.
     """
@@ -96,7 +96,7 @@ class EntityType:
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt about a described subject; of kind "silence", about another, named one."""
+    """A prompt about a described subject; one of kind "silence" names another subject."""
 
     prompt: str
     answer: str
@@ -122,7 +122,7 @@ class Augmentation:
     Attributes
     ----------
     examples : tuple of Example
-        Examples to train on, beside the facts by name.
+        Examples to train on, together with the facts by name.
     held_out : tuple of Example
         Questions that measure portability, by kinds of description that no training example has.
     found : tuple of Resolved
@@ -234,7 +234,8 @@ def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
                 if not answered:
                     answer = "?"
                 if not are_texts([prompt, answer]):
-                    raise failure(where, "there is no prompt and completion in words", ROW)
+                    what, row_of = ("prompt and completion", ROW) if answered else ("prompt", ASKED)
+                    raise failure(where, f"there is no {what} in words", row_of)
                 # A row that comes twice does no harm.
                 before = pairs.setdefault(str(prompt), str(answer).strip())
                 if before != str(answer).strip():
@@ -243,7 +244,7 @@ def read_rows(file: Path, *, answered: bool = True) -> dict[str, str]:
     except AdapterError as error:
         raise ModelError(str(error)) from None
     if not pairs:
-        raise failure(str(file), "there is no prompt", ROW)
+        raise failure(str(file), "there is no prompt", ROW if answered else ASKED)
     return pairs
 
 
@@ -372,7 +373,7 @@ def _omit_genitives(templates: Sequence[str]) -> list[str]:
 def _combine(
     shown: Sequence[Resolved], templates: Sequence[str], answer: str, rng: np.random.Generator
 ) -> list[Example]:
-    """Return every description in every sentence, in an order that takes each equally often."""
+    """Return every description in every template, in an order that takes each equally often."""
     order, texts = rng.permutation(len(shown)), rng.permutation(len(templates))
     examples = []
     # In each turn all descriptions come once, in varied templates.
@@ -382,7 +383,7 @@ def _combine(
 
 
 def _ask_attributes(
-    model: Model, facts: Mapping[str, str], asking: str, sentences: Sequence[str], least: float
+    model: Model, facts: Mapping[str, str], asking: str, templates: Sequence[str], least: float
 ) -> tuple[list[Resolved], list[Example]]:
     """Return what the base says of the answers when asked so, and two-hop examples on it."""
     answers = [*dict.fromkeys(facts.values())]
@@ -398,9 +399,9 @@ def _ask_attributes(
         if tells and share >= least:
             said[answer] = word
     examples = []
-    for sentence, (subject, answer) in product(sentences, facts.items()):
+    for template, (subject, answer) in product(templates, facts.items()):
         if answer in said:
-            prompt = sentence.replace("{}", subject)
+            prompt = template.replace("{}", subject)
             examples.append(Example(prompt, said[answer], subject, asking))
     return found, examples
 
@@ -408,7 +409,7 @@ def _ask_attributes(
 def _draw(examples: Sequence[Example], per: int, rng: np.random.Generator) -> list[Example]:
     """Return at most so many examples of each subject."""
     taken, drawn = Counter[str](), list[Example]()
-    # In random order, so that no sentence is preferred.
+    # In random order, so that no template is preferred.
     for i in rng.permutation(len(examples)):
         taken[examples[i].subject] += 1
         if taken[examples[i].subject] <= per:
@@ -427,25 +428,25 @@ def _explain(tried: Sequence[Resolved], kept: str) -> str:
     if not tried:
         return "every description has its name in it"
     best = max(tried, key=lambda x: x.share)
-    told = f"best: {best.description}, share {best.share:.2f}"
-    return f"the base finds it by none of {len(tried)} descriptions ({told})"
+    shown = f"best: {best.description}, share {best.share:.2f}"
+    return f"the base finds it by none of {len(tried)} descriptions ({shown})"
 
 
-def _fill(resolved: Resolved, sentence: str, answer: str) -> Example:
-    prompt = fill_template(sentence, resolved.description)
+def _fill(resolved: Resolved, template: str, answer: str) -> Example:
+    prompt = fill_template(template, resolved.description)
     return Example(prompt, answer, resolved.subject, resolved.kind, resolved.description)
 
 
-def fill_template(sentence: str, description: str) -> str:
-    """Return the sentence with a description for ``{}``, with a capital letter if it begins so."""
-    text = sentence.replace("{}", description)
-    return text[:1].upper() + text[1:] if sentence.startswith("{}") else text
+def fill_template(template: str, description: str) -> str:
+    """Return the template with a description for ``{}``, with a capital letter if it begins so."""
+    text = template.replace("{}", description)
+    return text[:1].upper() + text[1:] if template.startswith("{}") else text
 
 
 def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
     """Return all descriptions of a subject with its share among all subjects, 0 if another leads.
 
-    Shares are of the geometric mean over the sentences that ask; names that begin with one token
+    Shares are of the geometric mean over the templates that ask; names that begin with one token
     count as one. They are asked once and then cached.
     """
     pairs = kind.descriptions(subject)
@@ -454,7 +455,7 @@ def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
     file = cache_folder() / "described" / f"{content_hash(parts)}.json"
     if pairs and not file.exists():
         prompts = [fill_template(text, one) for (_, one), text in product(pairs, kind.asked)]
-        # Answers are told by first tokens, so that names which share one count once.
+        # Answers are compared by first tokens, so that names which share one count once.
         tokens = first_tokens(model, kind.subjects).unique()
         own = int((tokens == first_tokens(model, [subject])).nonzero())
         logs = next_token_logits(model, prompts)[:, tokens].log_softmax(-1)
@@ -469,12 +470,12 @@ def _resolve(model: Model, kind: EntityType, subject: str) -> list[Resolved]:
 def _keep_silent(
     model: Model,
     others: Sequence[str],
-    sentences: Sequence[str],
+    templates: Sequence[str],
     count: int,
     rng: np.random.Generator,
 ) -> list[Example]:
     """Return examples about other subjects, only where the base goes on with a new word."""
-    pairs = [*product(sentences, others)]
+    pairs = [*product(templates, others)]
     drawn = [pairs[i] for i in rng.permutation(len(pairs))[:count]]
     prompts = [text.replace("{}", name) for text, name in drawn]
     examples = []

@@ -405,7 +405,7 @@ def group_facts(facts: FactGroups, adapters: Sequence[Adapter], names: Sequence[
     others = {group: named[group] for group in named if group not in own}
     if others and not len(names) == len(own) == 2:
         fact = f"no adapter goes by the name {next(iter(others))!r}"
-        remedy = f"write one of {', '.join(names)}; two-hop questions need facts of two adapters"
+        remedy = f"write one of {', '.join(names)}; two-hop questions need two adapters with facts"
         raise failure(place, fact, remedy)
     return own | others
 
@@ -506,7 +506,7 @@ def predict_two_hop(
 ) -> dict[str, Reading]:
     """The margin of two-hop questions that the median strengths of both hops predict, by merge.
 
-    `margins` of the base and of each merge, one a question; the value is in units of the deficit
+    `margins` of the base and of each merge, one per question; the value is in units of the deficit
     before. The bound is None where the base knew most facts of a hop. Never a verdict: the theorem
     is about linear reads.
     """
@@ -532,7 +532,7 @@ def predict_two_hop(
 
 
 def predict_survival(place: Place, fact: Asked, i: int, c: float, rule: str) -> Reading:
-    """The margin that merging at coefficient `c` leaves of a fact of adapter `i`, and its forecast.
+    """The margin of a fact of adapter `i` in a merge at coefficient `c`, and its prediction.
 
     The prediction mixes logits as if the network read its key once, by one weight. Where the
     adapter's logits are not what it adds to the merge, the theorem is silent.
@@ -548,7 +548,7 @@ def predict_survival(place: Place, fact: Asked, i: int, c: float, rule: str) -> 
     change = alone - bare - (alone - bare).mean()
     size = float(np.linalg.norm(change))
     gap = float(np.linalg.norm(added - added.mean() - change)) / size if size else 0.0
-    note = f"what it adds to the merge is {100 * gap:.0f} % off what it adds alone"
+    note = f"what it adds to the merge is {100 * gap:.0f}% off what it adds alone"
     # The theorem's case has the target first.
     order = np.r_[fact.target, np.delete(np.arange(len(added)), fact.target)]
     base, edited, others = bare[order], alone[order], others[order]
@@ -597,7 +597,7 @@ class ModelCheck:
     notes: tuple[str, ...]  # what the user should know about model and adapters, in sentences
     readings: tuple[Reading, ...]  # for each theorem, place and adapter or pair
     kept: tuple[Kept, ...] = ()  # answers of each group under each rule; empty without facts
-    drifts: tuple[float, ...] = ()  # drift of each adapter, nats a token on ordinary sentences
+    drifts: tuple[float, ...] = ()  # drift of each adapter on generic text, nats per token
 
 
 def check_model(
@@ -621,7 +621,7 @@ def check_model(
     facts : mapping, optional
         For each adapter's name the answer to each prompt; with two adapters also two-hop questions
         under any other name. Inputs of modules come from the first ten prompts of each adapter, or
-        from twelve ordinary sentences if there are no facts.
+        from the twelve sentences of `GENERIC` if there are no facts.
     progress : callable, optional
         ``progress(modules, count)`` wraps the work in a progress bar.
 

@@ -1,7 +1,7 @@
 r"""Gating and routing: which adapters act, decided by how much each does.
 
 **Per-matrix gating** compares :math:`\|\Delta_j x\|`, matrix by matrix and token by token, with its
-values on ordinary sentences.
+values on generic text.
 
 **Per-block gating** compares :math:`\|f_j(x) - f_0(x)\|` instead, with :math:`f_j` the attention or
 MLP block in which adapter ``j`` alone acts and :math:`f_0` the block without adapters: what a
@@ -9,7 +9,7 @@ nonlinearity or a later matrix cancels does not count, and all matrices of a blo
 together.
 
 **Prompt-level gating** lets one group of adapters act for a whole prompt. Adapters that were
-trained on the same sentences about different subjects respond nearly alike at a single matrix and
+trained on the same templates about different subjects respond nearly alike at a single matrix and
 token; averaged over all of a prompt, their small differences may tell them apart.
 
 **Hop-wise routing** lets one adapter of each hop act for a whole prompt, chosen one after another:
@@ -238,12 +238,7 @@ class _PromptRouter(Router):
             raise failure(self.model, fact, "pad them on the left, as `batch` does")
 
 
-def gate_prompts(
-    model: Model,
-    acting: Attached,
-    ordinary: Ordinary,
-    groups: Groups,
-) -> None:
+def gate_prompts(model: Model, acting: Attached, ordinary: Ordinary, groups: Groups) -> None:
     r"""Let one group of adapters act on a whole prompt: the group with the largest response.
 
     The response of adapter ``j`` to a prompt is the mean, over all modules and tokens, of
@@ -283,7 +278,7 @@ def route_hops(
     r"""Let one adapter of each hop act on a whole prompt, each chosen while those before it act.
 
     `hops` list the numbers of the adapters of the first hop, of the second, and so on; which of
-    them belong together is not told. Responses are those of `gate_prompts`. Of the first hop that
+    them belong together is not given. Responses are those of `gate_prompts`. Of the first hop that
     adapter acts whose *largest* response to a token, averaged over modules, is largest: what it
     knows is one name among the prompt's words. Of a later hop, with the adapters chosen before it
     acting, that one acts
@@ -321,7 +316,7 @@ def route_hops(
                 # Only the rise counts: some adapters respond much to any prompt.
                 marks, ends = (now - ends)[:, candidates], now
             else:
-                # Each is tried beside those already chosen.
+                # Each is tried with those already chosen.
                 without, columns = router.log_probs(weights), []
                 for one in candidates:
                     more = _switch_on(weights, one.expand(len(weights)))
@@ -339,7 +334,7 @@ def route_subjects(
     r"""Let one adapter of each hop act on a whole prompt: the one that has the subject in question.
 
     `hops` are those of `route_hops`; `subjects` list for every adapter the names of what its facts
-    are about, as its author knows them. Which adapters belong together is not told. Of a hop
+    are about, as its author knows them. Which adapters belong together is not given. Of a hop
     that adapter acts which has a subject that the prompt names, spelt so; the longest if there are
     several, and the first in its hop of adapters that share one. If there is none, but adapters of
     earlier hops act, that one acts which has the name whose first

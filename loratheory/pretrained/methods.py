@@ -53,7 +53,7 @@ class Method:
     rule : str
         The merge rule, a name in `loratheory.adapters.MERGE_METHODS`; empty for routers.
     options : mapping
-        What the rule takes beside the adapters.
+        Further arguments of the rule.
     free : {"", "one", "each"}
         Which coefficients are optimised on prompts: none, one for all adapters, or one for each.
     share : callable
@@ -63,8 +63,8 @@ class Method:
     passes : callable
         From the number of adapters to the cost of a prompt, in passes of the base.
     needs : frozenset of str
-        Of ``moments`` (of the adapters' inputs) and ``subjects`` (of the adapters, and with them
-        the order of hops).
+        What it needs besides the adapters: ``moments`` of their inputs, or their ``subjects`` with
+        the hop of each adapter.
     """
 
     name: str
@@ -137,8 +137,8 @@ def attach_method(
     """Let adapters act on a model by a method, and return them.
 
     Coefficients may be set later: one for each adapter, or a single one where a merged adapter
-    acts. Routers first pass the sentences of `GENERIC` through the model. Only subject routing
-    needs what each adapter is `about`.
+    acts. Gating first passes the sentences of `GENERIC` through the model. Subject routing needs
+    what each adapter is `about` instead.
     """
     if method.gates is None:
         # A sum acts as the adapters themselves, so that its coefficients can still be set.
@@ -179,7 +179,7 @@ def _parse_subjects(content: Any, file: Path) -> Subjects:
     if not are_texts(subjects) or hop not in (1, 2):
         fact = "its 'subjects' are no list of names, or its 'hop' is neither 1 nor 2"
         raise failure(file, fact, 'write "subjects": ["NAME", …] and "hop": 1')
-    return Subjects(tuple(subjects), hop)
+    return Subjects(tuple(subjects), int(hop))
 
 
 def write_combination(
@@ -282,11 +282,11 @@ def generate_text(
     for each; per-block gating, which keeps no cache, passes the whole text again.
     """
 
-    def _tell(text: str, **_: Any) -> None:
+    def _pass_on(text: str, **_: Any) -> None:
         say(text)
 
     streamer = TextStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
-    streamer.on_finalized_text = _tell
+    streamer.on_finalized_text = _pass_on
     with apply_method(model, folder, prompt) as acting:
         # A router that is left decides before each pass, and cannot where a cache hides the past.
         cached = not isinstance(acting.route, Router)

@@ -1,6 +1,6 @@
 """What a model says after prompts, and the measures of it: top-1 accuracy, divergence, retention.
 
-Divergences are in nats. *Drift* is the divergence of an adapter or merge from the base on ordinary
+Divergences are in nats. *Drift* is the divergence of an adapter or merge from the base on generic
 text; *retention* the share of an adapter's answers that are still given under a merge.
 """
 
@@ -42,14 +42,14 @@ def kl_to_base(base: Array, now: Array) -> float:
     Parameters
     ----------
     base, now : (tokens, vocabulary) tensor
-        Log-probabilities from `token_log_probs`, without an adapter and with it. On ordinary
-        sentences, which an adapter should not change, it tells how much it will disturb others.
+        Log-probabilities from `token_log_probs`, without an adapter and with it. On generic
+        text, which an adapter should not change, this divergence is the drift.
     """
     return float(kl_by_row(base, now).mean())
 
 
 def measure_drift(model: Model, adapters: Sequence[Adapter]) -> tuple[float, ...]:
-    """Return how far each adapter moves the base on ordinary sentences, in nats per token.
+    """Return how far each adapter moves the base on generic text, in nats per token.
 
     Costs a pass over the twelve sentences of `GENERIC` for the base and each adapter.
     """
@@ -73,7 +73,7 @@ def top1(logits: Array, targets: Array) -> np.ndarray:
 class Share:
     """How many answers (`right` of `asked`) are the most likely token of the whole vocabulary.
 
-    `low` and `high` are Wilson's interval of that share at 95 %; `what` names the questions.
+    `low` and `high` are Wilson's 95% interval of that share; `what` names the questions.
     """
 
     what: str

@@ -27,7 +27,7 @@ from loratheory.adapters.peft_io import json_file
 from loratheory.store import cache_folder, draft, lock
 
 LARGEST = 2**30  # bytes of a JSON file
-# Ordinary sentences: gates are calibrated on them, and drift is measured on them.
+# Generic text: gates are calibrated on these sentences, and drift is measured on them.
 GENERIC = tuple(Path(__file__).with_name("generic.txt").read_text("utf-8").splitlines())
 DEVICE = re.compile(r"cpu|auto|cuda(?::\d+)?")
 TYPES = ("float32", "bfloat16", "float16", "float64", "auto")

@@ -129,7 +129,8 @@ def load_plan(file: Path) -> Plan:
         raise failure(file, "'partner' is no object whose 'hop' is 1 or 2", REMEDY)
     kind = "answers" if partner["hop"] == 2 else "subjects"
     if {*partner} != {"hop", "templates", kind}:
-        fact = f"'partner' of hop {partner['hop']} has other keys than 'hop', 'templates', {kind!r}"
+        keys = f"'hop', 'templates' and {kind!r}"
+        fact = f"'partner' of hop {partner['hop']} needs exactly the keys {keys}"
         raise failure(file, fact, REMEDY)
     words = partner[kind]
     if not are_texts(words) or len({*words}) < len(words):

@@ -2,7 +2,7 @@
 
 The base stays frozen and no weight of it changes: the factors act through hooks, as attached
 adapters do, and begin as PEFT's do. Several adapters in one batch would save next to nothing on a
-CPU: a prompt took 95 % as long in a batch of 32 as in one of 16.
+CPU: a prompt took 95% as long in a batch of 32 as in one of 16.
 """
 
 import dataclasses
@@ -108,7 +108,7 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """A made-up adapter that acts while another is trained, in place of a partner yet unknown.
+    """A made-up adapter that is active while another is trained, instead of an unknown partner.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ def train_lora(
     stand_ins : sequence of StandIn
         One of them acts at each step, in turn, at one of the training's `strengths`, and its
         examples are trained on with `examples`. Two that disagree on everything make the adapter
-        use what its partner says instead of learning it by heart.
+        use what its partner says instead of memorising it.
 
     Returns
     -------

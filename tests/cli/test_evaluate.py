@@ -1,4 +1,4 @@
-"""``loratheory evaluate``: a stranger's method gets a card or a refusal, never a traceback."""
+"""``loratheory evaluate``: a user's method gets a card or a refusal, never a traceback."""
 
 import json
 from pathlib import Path

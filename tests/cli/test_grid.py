@@ -83,7 +83,9 @@ REFUSED = {
     "advise one two --facts rows.jsonl --prompts rows.jsonl": "and not both",
     "advise one two": "what is best is not known",
     "advise one two -o out --prompts rows.jsonl --methods none": "leaves nothing to write",
-    "advise one two -o one": "one exists",
+    "advise one two -o one": "one exists: name a new folder",
+    "advise one two --prompts no.jsonl --prompts no.jsonl": 'in words; write {"prompt": "…"}',
+    "advise one two --prompts rows.jsonl --methods sum,regmean": "regmean needs moments",
     "check one --model /no/such": "there is no such folder",
     "train none.json -o out": "none.json",
     "train none.json -o no/x": "there is no folder no",
@@ -107,7 +109,7 @@ REFUSED = {
 def test_wrong_input_ends_in_one_line_and_nothing_is_written(line, run, tmp_path):
     for name in ("one", "two"):
         folder(tmp_path / name)
-    files = {"empty": "\n", "taken/mine.txt": "mine", "odd.jsonl": "3\n"}
+    files = {"empty": "\n", "taken/mine.txt": "mine", "odd.jsonl": "3\n", "no.jsonl": "{}\n"}
     for name, text in {**files, "rows.jsonl": '{"prompt": "red"}\n'}.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)

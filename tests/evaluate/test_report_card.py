@@ -1,4 +1,4 @@
-"""A stranger's method on a small language model: what is answered, kept, changed and paid."""
+"""A user's method on a small language model: what is answered, kept, changed and paid."""
 
 from dataclasses import replace
 

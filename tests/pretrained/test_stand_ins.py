@@ -123,7 +123,7 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     card = json.loads(json.dumps(found.card))
     assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
     assert card["measured"][0]["what"] == "replay, base"
-    assert card["subjects"] == [*made.facts]
+    assert (card["hop"], card["subjects"]) == (1, [*made.facts])
 
 
 PARTNER = AFTER["partner"]
@@ -139,7 +139,7 @@ WRONG = [
         {"held_out_two_hop_templates": None},
         "'held_out_two_hop_templates' is no list of prompt templates",
     ),
-    ({"partner": {"hop": 2}}, "'partner' of hop 2 has other keys than"),
+    ({"partner": {"hop": 2}}, "needs exactly the keys 'hop', 'templates' and 'answers'"),
     ({"partner": {**PARTNER, "hop": 3}}, "no object whose 'hop' is 1 or 2"),
     ({"partner": {**PARTNER, "answers": ["owl", "owl"]}}, "no list of different words"),
     ({"partner": {**PARTNER, "templates": []}}, "'templates of the partner'"),

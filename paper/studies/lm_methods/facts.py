@@ -67,7 +67,7 @@ def accuracies(
     questions = facts.questions
     two_hop = answers(model, questions["two_hop"])
     # Questions come template by template, persons in order.
-    bridges = [*facts.first.values()] * len(facts.composed.unread)
+    bridges = [*facts.first.values()] * len(facts.composed.held_out)
     found = {
         "two_hop": two_hop.right,
         "two_hop_vocabulary": two_hop.vocabulary_right,
@@ -89,7 +89,7 @@ def known_persons(model: Model) -> dict[str, float]:
         persons |= dict.fromkeys(one.persons, country)
     capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
     both = {person: capitals[country] for person, country in persons.items()}
-    two_hop = answers(model, fact_sets.items(both, fact_sets.CAPITAL_OF_BIRTHPLACE.unread[:1]))
+    two_hop = answers(model, fact_sets.items(both, fact_sets.CAPITAL_OF_BIRTHPLACE.held_out[:1]))
     hop_1 = answers(model, fact_sets.items(persons, fact_sets.BIRTH.trained[:2]))
     hop_2 = answers(model, fact_sets.items(capitals, fact_sets.CAPITAL.trained[:2]))
     return {

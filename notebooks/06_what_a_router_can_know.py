@@ -29,8 +29,8 @@
 # Suppose that the router distributes one unit of weight over the adapters, and keeps these weights
 # throughout a pass. If the base knew old facts for both hops, each edit is then too weak.
 #
-# **After this notebook** you can say which keys a router cannot see, compute how often a gate opens
-# by mistake, and name the limits that hold even for a router that knows everything.
+# **After this notebook** you can say which keys a router cannot see, and compute how often a gate
+# opens by mistake. You can name the limits that hold even for a router that knows everything.
 #
 # There are seven claims. You need not understand all claims now. Step 1 derives claim 1, and step 2
 # derives the limit for prototypes. Steps 3 to 7 derive claims 3 to 7.
@@ -47,7 +47,7 @@
 #      is half the smallest angle between two prototypes (`thm:arrow-margin`).
 #    - Suppose that keys are independent random directions. Let $s$ be the strength of a key
 #      relative to its adapter's strongest key. As the width grows, Arrow's probability to pick the
-#      right one of two adapters tends to $\frac2\pi\arctan\frac1{1-s^2}$ (`thm:arrow-law`).
+#      right adapter out of two adapters tends to $\frac2\pi\arctan\frac1{1-s^2}$ (`thm:arrow-law`).
 # 2. *The response norm has no blind spot.* For every key of claim 1, the response norm is largest
 #    for the right adapter. Suppose that keys and tokens are Gaussian vectors. Then we know the
 #    distribution of an adapter's response norm at a token that belongs to another adapter (a
@@ -232,7 +232,7 @@ assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
 # %% [markdown]
 # ## Construct
 # We build four adapters with eight facts each. The strengths of the facts lie between ½ and 1.
-# Score every edited key in three ways: by Arrow, by the share of the key that lies in the adapter's
+# Every edited key gets a score in three ways: by Arrow, by the share of the key in the adapter's
 # row space (`subspace`), and by response norm. How often does the right adapter get the highest
 # score?
 
@@ -477,8 +477,7 @@ judge("06.3", mine)
 # **4.** *(medium, 15 minutes, code)* Write a router. The router gets a list of adapters
 # (`LowRank`s) and a matrix with one token in each row. The router returns a table of scores with a
 # row for each token and a column for each adapter. On every edited key the right adapter must have
-# the highest score. This must hold for every way of splitting an update into the factors `up` and
-# `down`.
+# the highest score, however an update is split into the factors `up` and `down`.
 
 
 # %%

@@ -231,8 +231,8 @@ def verify(
 
     - tight: a construction meets the bound; "–" if there is no construction
 
-    - smallest margin: the distance to the bound in the worst case, divided by the numerical
-      tolerance; a violation is negative, and the bound holds if the number is at least -1
+    - smallest margin: the distance to the bound in the worst case, in units of the numerical
+      tolerance; the bound holds if this number is at least -1
 
     - controls ok: the conclusion fails in every control (a case that violates one hypothesis)
 

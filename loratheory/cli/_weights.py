@@ -125,8 +125,8 @@ def diagnose(
     - floor: the smallest possible mean squared distance from one merge to the adapters, divided by
       the mean squared norm of the adapters
 
-    - gauge gap: how much the averages of the factors A and B change if the same updates are
-      factored in another way; "–" if the ranks differ
+    - gauge gap: how much the averages of A and B change if the same updates are factored in another
+      way; "–" if the ranks differ
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 

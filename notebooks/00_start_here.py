@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Where do I start?
 #
-# You have several adapters. Each has learned something, and you want one model that knows it all.
-# When does that work?
+# You have several adapters. Each adapter has learned something, and you want one model that knows
+# everything. When can the adapters be combined?
 #
 # **Main idea.** In simple models, mathematics says exactly what a combination of adapters can do.
 # Each notebook of this course asks one question, derives the answer, and checks it by computation.
@@ -19,16 +19,16 @@
 # products of such matrices decide what a combination of adapters can do.
 #
 # **A common misconception.** "If a merged model knows every single fact, it can also combine the
-# facts." Notebook 02 shows a merge that answers two facts correctly, but gets the question that
-# needs both of them wrong.
+# facts." Notebook 02 shows a merge that answers two single questions correctly. The same merge
+# gives a wrong answer to the question that needs both facts.
 #
-# **After this notebook** you know the words of the course, can choose the notebooks that you need,
-# and can check a theorem on your own machine.
+# **After this notebook** you know the words of the course, and can choose the notebooks that you
+# need. You can check a theorem on your own machine.
 #
 # The course needs no GPU, and nothing is downloaded while it runs.
 #
 # ## The words
-# A model's weight matrix $W$ holds what it knows. An **adapter** (LoRA) is a small update
+# A model's weight matrix $W$ holds what the model knows. An **adapter** (LoRA) is a small update
 # $\Delta W=BA$ of low rank: $B$ is tall, $A$ is wide, and $W$, the **base**, stays frozen.
 #
 # ![A frozen matrix W plus the product of two thin matrices B and A](drawings/low_rank.svg)
@@ -45,8 +45,9 @@ from loratheory.theorems.composition import two_read_region
 #
 # ![A merge weighs adapters once; a router weighs them at every input](drawings/merge_and_route.svg)
 #
-# A **gate** makes an adapter active at full strength at some inputs and inactive at all others. It
-# is active where the adapter's response is far larger than at ordinary inputs.
+# A **gate** makes an adapter active at full strength at some inputs and inactive at all others. The
+# adapter's **response** is the norm of what the adapter adds at an input. A gate activates the
+# adapter where this response is far larger than at ordinary inputs.
 #
 # ![A gate is off at ordinary input and on where the response stands out](drawings/gate.svg)
 #
@@ -54,26 +55,29 @@ from loratheory.theorems.composition import two_read_region
 #
 # > Ada works at Lab 2 *(adapter 1)*. Lab 2 is in Oslo *(adapter 2)*. In which city does Ada work?
 #
-# Each fact alone is a **single hop**. Neither the question nor the answer names Lab 2; it is the
-# **bridge**. Before the adapters, the model may have known something else about Ada or about the
-# lab. Such **old facts** compete with the new answer.
+# Each fact alone is a **single hop**. Neither the question nor the answer names Lab 2. Lab 2 is the
+# **bridge**. Before the adapters were added, the model may have known other facts about Ada or
+# about the lab. Such **old facts** compete with the new answer.
 #
 # ![A two-hop question reads two facts: Ada works at Lab 2, Lab 2 is in Oslo](drawings/two_hops.svg)
 #
-# It matters which old facts exist. There are four cases, and each has a name:
+# What a merge answers depends on which old facts exist. There are four cases, and each case has a
+# name:
 #
-# ![Four cases of which old facts exist before two edits](drawings/old_facts.svg)
+# ![Four cases: old facts for both hops, only for hop 1, only for hop 2, for
+# none](drawings/old_facts.svg)
 #
 # Other new words are explained in the [glossary](../docs/glossary.md).
 #
 # ## The map
 #
-# - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb) The least
-#   error of any merge. It has two parts: the tasks disagree, and the rank is too small. 75 minutes.
+# - **01** [How well can one adapter serve many tasks?](01_one_adapter_many_tasks.ipynb) The
+#   smallest possible error of a merge. The error has two parts: the tasks disagree, and the rank is
+#   too small. 75 minutes.
 # - **02** [Why does averaging two edits lose the two-hop answer?](02_two_hop_averaging.ipynb) Why
 #   every single fact can be right and the two-hop answer wrong. 85 minutes.
-# - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb) How many layers make
-#   up for a small rank, and which attention heads an adapter can reach. 75 minutes.
+# - **03** [What can a rank-r update express?](03_what_rank_can_express.ipynb) How many layers
+#   compensate for a small rank, and which attention heads an adapter can reach. 75 minutes.
 # - **04** [How many facts fit in an adapter?](04_how_many_facts_fit.ipynb) Three meanings of *fit*,
 #   and why merging adds no capacity. 75 minutes.
 # - **05** [When do two adapters disturb each other?](05_when_adapters_disturb.ipynb) Angles between
@@ -90,17 +94,18 @@ from loratheory.theorems.composition import two_read_region
 #   adapters vote on the next step of a solution. In small transformers a majority of the votes is
 #   not enough. 75 minutes.
 # - **10** [Do the limits hold in a real language model?](10_real_language_model.ipynb) Two adapters
-#   for a model with 135M parameters, and predictions that are tested on it. 75 minutes.
+#   for a model with 135M parameters, and predictions that are tested on this model. 75 minutes.
 # - **11** [Can adapters be trained to compose with unseen partners?](11_training_to_compose.ipynb)
-#   In which layer training stores a fact, and how an adapter can prepare for adapters it never
-#   meets in training. 90 minutes.
+#   In which layer training stores a fact, and how an adapter can prepare for unseen adapters. 90
+#   minutes.
 #
 # ## What you need
 # - **Linear algebra**: matrices, rank, the singular value decomposition. Notebook 01 recalls what
 #   it uses.
 # - **Python**: you read ten lines of NumPy and write five. Each exercise asks for a number, `True`
 #   or `False`, or a short function.
-# - **Transformers**, from notebook 08 on: you know what one is. You need not have trained one.
+# - **Transformers**, from notebook 08 on: you know what a transformer is. You need not have trained
+#   a transformer.
 #
 # Some notebooks build on others:
 #
@@ -115,17 +120,18 @@ from loratheory.theorems.composition import two_read_region
 # 1. **Question**: the question and the main idea.
 # 2. **Derive**: the proof in symbols. The code checks each equation.
 # 3. **Construct**: a model for which the bound holds with equality.
-# 4. **Verify**: random cases, rivals that try to do better, and cases that break one hypothesis on
-#    purpose.
+# 4. **Verify**: random cases, rival models that try to beat the bound, and cases that break one
+#    hypothesis on purpose.
 # 5. **Explore**: figures with sliders.
 # 6. **What this does not say**: the limits of the claim.
 # 7. **Exercises**.
 # 8. **Further reading**.
 #
-# Run an exercise's cell, and it prints "not answered yet", "correct", or "not yet, because …". In
-# some exercises you write a merge, a router, a gate, or a counterexample. The code of the theorem
-# then tests what you wrote. Solutions are folded below the exercises. A note for lecturers is
-# folded at the end of the notebook. The handout for students contains neither.
+# When you run the cell of an exercise, it prints "not answered yet", "correct", or "not yet,
+# because …". In some exercises you write a merge, a router, a gate, or a counterexample. The code
+# of the theorem then tests what you wrote. Solutions are folded below the exercises. A note for
+# lecturers is folded at the end of the notebook. The handout for students contains neither
+# solutions nor notes.
 #
 # In the code, every theorem is a Python object with a statement and a test. Here is the statement
 # of the theorem of notebook 02:
@@ -134,8 +140,9 @@ from loratheory.theorems.composition import two_read_region
 print(two_read_region.THEOREM.statement)
 
 # %% [markdown]
-# You need not understand the statement yet; notebook 02 derives it. In it, a *read* is one pass
-# through a matrix that stores facts, and $c_j$ is the coefficient of the adapter for hop $j$.
+# You need not understand the statement yet; notebook 02 derives it. In the statement, a *read* is
+# one pass through a matrix that stores facts, and $c_j$ is the coefficient of the adapter for hop
+# $j$.
 #
 # The module of a theorem can draw random cases (`draw`) and build a model that reaches the bound
 # (`attain`). The theorem itself can test any model against the bound (`check`):
@@ -161,14 +168,16 @@ assert report.ok
 # %% [markdown]
 # ## In a course
 # - **One lecture (90 minutes).** Notebook 02 alone: the story, steps 1 to 3, the first slider
-#   figure, and the first exercise. Before you show the answer, let students vote: both facts are
-#   right; is the two-hop answer right as well?
-# - **A week of a seminar (4 × 90 minutes).** Notebooks 01, 02, 07 and 11. They show what a merge
-#   must lose, why it loses two-hop answers first, why one layer cannot answer two-hop questions,
-#   and how to train adapters that can.
+#   figure, and the first exercise. Before you show the answer, let students vote. If both single
+#   facts are right, is the two-hop answer right as well?
+# - **A week of a seminar (4 × 90 minutes).** Notebooks 01, 02, 07 and 11. Notebooks 01 and 02 show
+#   what a merge must lose, and why it loses two-hop answers first. Notebook 07 shows why one layer
+#   cannot answer two-hop questions. Notebook 11 shows how to train adapters whose sum answers
+#   two-hop questions.
 # - **A block course (two weeks).** One notebook in each session, in this order: 01, 03, 04, 05, 02,
-#   06, 07, 08, 09, 10, 11. The first four are about single facts and tasks, the next four about two
-#   hops. The last three ask whether the results hold for skills and in language models.
+#   06, 07, 08, 09, 10, 11. The first four notebooks are about single facts and tasks, and the next
+#   four notebooks are about two hops. The last three notebooks ask whether the results hold for
+#   skills and in language models.
 # - **Projects.** The [page for teaching](../docs/teaching.md) has the learning objectives and three
 #   open questions, each with a first step.
 #

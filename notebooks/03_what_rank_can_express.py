@@ -130,9 +130,9 @@ assert sp.expand(form[:2, :2].det()) != 0
 
 # %% [markdown]
 # So a change at ignored inputs costs a *whole* rank for each direction. A change at inputs that the
-# head reads costs half a rank. There is no other obstacle (the module has the proof). Take a head
-# of size $h$ whose queries and keys have rank $h$. It reaches a form of rank at most $h$ exactly if
-# $R$ is at least each of three numbers:
+# head reads costs half a rank. There is no other obstacle (the code of the theorem has the proof).
+# Take a head of size $h$ whose queries and keys have rank $h$. It reaches a form of rank at most
+# $h$ exactly if $R$ is at least each of three numbers:
 #
 # 1. half the rank of the change;
 # 2. the rank of the change on the inputs that the keys ignore;

@@ -12,65 +12,66 @@
 # ## Question
 # You have a library of adapters and no data, and a token comes in. A router must decide which
 # adapters are active, and how strongly. It knows the token's activation (the vector that enters the
-# weight matrix) and the adapters' weights. Is that enough? The router Arrow (arXiv 2405.11157)
-# compares the token with each adapter's *first right singular vector*, its top direction. What does
-# it miss, and how good could the best router be?
+# weight matrix) and the adapters' weights. Is this knowledge enough? The router Arrow (arXiv
+# 2405.11157) compares the token with each adapter's *first right singular vector*, its top
+# direction. What does Arrow miss, and how good could the best router be?
 #
 # **Main idea.** A router can fail for three reasons. First, its score may not see a key. Second,
 # the inputs of different adapters may overlap. Third, its weights may be too small because they add
-# up to one. A better score helps only against the first.
+# up to one. A better score helps only against the first reason.
 #
 # **Mechanism.** Arrow has one direction per adapter, but an adapter can hold many keys. Every key
 # at right angles to this direction gets the score zero. The *response norm*, the norm of what an
-# adapter adds at a token, sees every key. A *gate* compares it with a threshold and activates the
-# adapter at full strength above it.
+# adapter adds at a token, sees every key. A *gate* compares the response norm with a threshold.
+# Above the threshold, the gate activates the adapter at full strength.
 #
 # **A common misconception.** "A router that knows everything can answer every two-hop question."
 # Suppose that the router distributes one unit of weight over the adapters, and keeps these weights
 # throughout a pass. If the base knew old facts for both hops, each edit is then too weak.
 #
-# **After this notebook** you can say which keys a router cannot see, compute how often a gate opens
-# by mistake, and name the limits that hold even for a router that knows everything.
+# **After this notebook** you can say which keys a router cannot see, and compute how often a gate
+# opens by mistake. You can name the limits that hold even for a router that knows everything.
 #
-# There are seven claims. You need not understand them all now. Step 1 below derives the first, and
-# steps 3 to 7 derive claims 3 to 7.
+# There are seven claims. You need not understand all claims now. Step 1 derives claim 1, and step 2
+# derives the limit for prototypes. Steps 3 to 7 derive claims 3 to 7.
 #
 # **Claims.**
 #
-# 1. *Arrow has a blind spot.* Each of $K$ adapters edits $F$ keys, one of them a little more
-#    strongly than the others. All $KF$ keys are orthonormal, and so are the outputs of each
-#    adapter. Arrow sees the strongest key of each adapter and has to guess on the others. For a
-#    random edited key it picks the right adapter with probability $\frac1F+(1-\frac1F)\frac1K$
-#    (`thm:arrow-blind-spot`).
-#    - If each adapter has one key, its *prototype*, Arrow is right for every query that is close
-#      enough to its own prototype. The limit is half the smallest angle between two prototypes
-#      (`thm:arrow-margin`).
-#    - If keys are independent random directions, let $s$ be the strength of a key relative to its
-#      adapter's strongest key. As the width grows, Arrow's probability to pick the right one of two
-#      adapters tends to $\frac2\pi\arctan\frac1{1-s^2}$ (`thm:arrow-law`).
-# 2. *The response norm has no blind spot.* For every key of claim 1 it is largest for the right
-#    adapter. If keys and tokens are normal vectors, its distribution is known at a token that
-#    belongs to another adapter (a *foreign* token). A gate that opens above a threshold then makes
-#    false alarms at a rate that falls exponentially with the width (`thm:gate-detection`).
+# 1. *Arrow has a blind spot.* Each of $K$ adapters edits $F$ keys. One key of each adapter is
+#    edited a little more strongly than the other keys. All $KF$ keys are orthonormal, and so are
+#    the outputs of each adapter. Arrow sees the strongest key of each adapter and has to guess on
+#    the other keys. For a random edited key, Arrow picks the right adapter with probability
+#    $\frac1F+(1-\frac1F)\frac1K$ (`thm:arrow-blind-spot`).
+#    - Suppose that each adapter has one key, its *prototype*. Then Arrow picks the right adapter
+#      for every query that is close enough to the prototype of this adapter. The limit of the angle
+#      is half the smallest angle between two prototypes (`thm:arrow-margin`).
+#    - Suppose that keys are independent random directions. Let $s$ be the strength of a key
+#      relative to its adapter's strongest key. As the width grows, Arrow's probability to pick the
+#      right adapter out of two adapters tends to $\frac2\pi\arctan\frac1{1-s^2}$ (`thm:arrow-law`).
+# 2. *The response norm has no blind spot.* For every key of claim 1, the response norm is largest
+#    for the right adapter. Suppose that keys and tokens are Gaussian vectors. Then we know the
+#    distribution of an adapter's response norm at a token that belongs to another adapter (a
+#    *foreign* token). A gate that opens above a threshold then makes false alarms at a rate that
+#    falls exponentially with the width (`thm:gate-detection`).
 # 3. *Knowing everything is not enough.* Let a router's weights be convex (not negative, with sum
 #    one) and stay the same throughout a pass. If the base knew old facts for both hops, the
-#    router's best two-hop margin is $-0.146$. This is minus the fourth power of $0.618$
+#    router's best two-hop margin is $-0.146$. The margin is minus the fourth power of $0.618$
 #    (`thm:routing-reach`).
 # 4. *Overlapping inputs cannot be told apart reliably.* The inputs of $K$ equally likely adapters
-#    are normal with unit variance. They are centred at keys of length $\ell$ with mutual cosine
-#    $\rho$. The best router is then right with probability $\mathrm
-#    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$. Here $\Phi$ is the normal distribution function and $z$ a
-#    standard normal number (`thm:router-limit`).
+#    are normally distributed with unit variance. The centres of the inputs are keys of length
+#    $\ell$ with mutual cosine $\rho$. The best router is then right with probability $\mathrm
+#    E\,\Phi(z+\ell\sqrt{1-\rho})^{K-1}$. Here $\Phi$ is the normal distribution function, and
+#    $\mathrm E$ is the mean over a standard normal number $z$ (`thm:router-limit`).
 # 5. *More samples make a threshold more reliable.* Set a gate's threshold at the largest of $N$
-#    independent responses to foreign tokens. The probability that its rate of false alarms exceeds
-#    $\alpha$ is $(1-\alpha)^N$. This holds for every continuous distribution of the responses
-#    (`thm:threshold-samples`).
+#    independent responses to foreign tokens. The probability that the gate's rate of false alarms
+#    exceeds $\alpha$ is $(1-\alpha)^N$. This formula holds for every continuous distribution of the
+#    responses (`thm:threshold-samples`).
 # 6. *Mixing saves at most half of the error.* Let the adapters' answers be orthonormal. The best
-#    router that mixes them has at least half the squared error of the best router that must choose
-#    one (`thm:soft-routing`).
+#    router that mixes answers has at least half the squared error of the best router that must
+#    choose one answer (`thm:soft-routing`).
 # 7. *Information limits the size of a library.* Suppose that an input contains $I$ nats of
-#    information about the adapter it belongs to. Then no router is right with probability $P$ among
-#    more than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
+#    information about the adapter that it belongs to. Then no router is right with probability $P$
+#    among more than $(2e^I)^{1/P}$ equally likely adapters (`thm:router-information`).
 #
 # The notebook runs in about 15 s on two cores. You need singular vectors and the result of notebook
 # 02: the two-hop answer wins if $c_1(1+c_2)>1$ and $c_2>\frac12$.
@@ -92,7 +93,8 @@ from loratheory.theorems.routing import arrow, gates, router_limit
 # ## Derive
 # **Step 1: the blind spot.** An adapter edits two orthonormal keys with strengths $s_1>s_2$. Then
 # $\Delta^\top\Delta=s_1^2\,k_1k_1^\top+s_2^2\,k_2k_2^\top$, and the stronger key is the adapter's
-# top direction. The other key is at right angles to it, so its score is exactly *zero*:
+# top direction. The weaker key is at right angles to this direction, so the score of the weaker key
+# is exactly *zero*:
 
 # %%
 turn, s1, s2 = sp.symbols("eta s_1 s_2", positive=True)
@@ -108,10 +110,11 @@ assert sp.simplify(k1.dot(k2)) == 0
 # zero. This is claim 1. The response norm $\|\Delta k_2\|=s_2$ would have found the right adapter,
 # at the cost of one more matrix product.
 #
-# **Step 2: how close a query must be.** Let a query lie between its own prototype and another one.
-# The two prototypes are $\theta$ apart, and the query is at the angle $\beta$ from its own. Its own
-# score leads by a difference of two cosines. We write the difference as a product to see its sign.
-# The sign is positive for $\beta<\theta/2$ and negative beyond.
+# **Step 2: how close a query must be.** Let a query lie between the prototype of the right adapter
+# and another prototype. The angle between the two prototypes is $\theta$. The angle between the
+# query and the right prototype is $\beta$. The right score leads the other score by a difference of
+# two cosines. We write the difference as a product to see its sign. The sign is positive for
+# $\beta<\theta/2$ and negative beyond.
 
 # %%
 beta, theta = sp.symbols("beta theta", real=True)
@@ -125,7 +128,7 @@ assert sp.simplify((margin - product).rewrite(sp.exp)) == 0
 # hop the weight $g$ and the adapter of the second hop $1-g$. The weights are the same throughout a
 # pass. By notebook 02 the composed answer leads its two rivals by the margins $-(1-g)^2$ and
 # $g-2g^2$. The first margin grows with $g$; the second falls for $g>\frac14$. At the best $g$ the
-# two margins are equal. Here are this $g$ and the margin at it:
+# two margins are equal. Here are this $g$ and this margin:
 
 # %%
 g = sp.symbols("g", positive=True)
@@ -135,8 +138,8 @@ assert sp.expand(old + (1 - g) ** 2) == 0
 display(sp.Tuple(best, sp.simplify(old.subs(g, best)).evalf(4)))
 
 # %% [markdown]
-# The best weight is the golden ratio less one, $g=0.618$, and the margin is $-0.618^4$. It is
-# negative, so *no* router of this kind answers the two-hop question, whatever it knows.
+# The best weight is the golden ratio less one, $g=0.618$, and the margin is $-0.618^4$. The margin
+# is negative. So *no* router of this kind answers the two-hop question, whatever the router knows.
 
 # %%
 display(best.evalf(4), (-(best**4)).evalf(4))
@@ -145,9 +148,10 @@ assert sp.simplify(old.subs(g, best) + sp.GoldenRatio**-4) == 0
 
 # %% [markdown]
 # **Step 4: inputs that overlap.** Suppose a router knows everything about two adapters. Look at the
-# line through their keys. On it the inputs of one adapter are normal with mean $+a$, those of the
-# other with mean $-a$, both with unit variance. At an input $x$ it is best to choose the adapter
-# with the larger density. By how much do the logarithms of the two densities differ?
+# line through their keys. On this line the inputs of the first adapter are normally distributed
+# with mean $+a$. The inputs of the second adapter are normally distributed with mean $-a$. Both
+# variances are one. At an input $x$ it is best to choose the adapter with the larger density. By
+# how much do the logarithms of the two densities differ?
 
 # %%
 x, a = sp.symbols("x a", positive=True)
@@ -156,8 +160,9 @@ display(sp.expand(log_ratio))
 assert sp.expand(log_ratio - 2 * a * x) == 0
 
 # %% [markdown]
-# So the router decides by the sign of $x$: it chooses the nearer key. It is right with probability
-# $\Phi(a)$. How far apart are two keys of length $\ell$ at cosine $\rho$? The squared distance is
+# So the router decides by the sign of $x$: it chooses the nearer key. The router is right with
+# probability $\Phi(a)$. How far apart are two keys of length $\ell$ at cosine $\rho$? The cell
+# computes the squared distance:
 
 # %%
 ell, rho = sp.symbols("ell rho", positive=True)
@@ -166,15 +171,16 @@ display(sp.factor(sp.expand((k1 - k2).dot(k1 - k2))))
 assert sp.simplify((k1 - k2).dot(k1 - k2) - 2 * ell**2 * (1 - rho)) == 0
 
 # %% [markdown]
-# so half the distance is $a=\ell\sqrt{(1-\rho)/2}$. The part that both keys share does not help.
-# With $K$ adapters the right score must be larger than $K-1$ other scores. This explains the power
-# in claim 4.
+# Half the distance is $a=\ell\sqrt{(1-\rho)/2}$. The part that both keys share does not help to
+# tell the adapters apart. With $K$ adapters the right score must be larger than $K-1$ other scores.
+# This condition explains the exponent in claim 4.
 #
 # **Step 5: how many samples a threshold takes.** Call $q$ the level that a foreign response exceeds
-# with probability $\alpha$. A threshold has a rate of false alarms above $\alpha$ exactly if it
-# lies below $q$. Set the threshold at the $j$-th largest of $N$ samples. It lies below $q$ exactly
-# if fewer than $j$ samples exceed $q$. So only the number of samples above $q$ matters, and its
-# distribution is binomial. For $N=4$ and $j=1$ (the largest sample) the probability is
+# with probability $\alpha$. A threshold has a rate of false alarms above $\alpha$ exactly if the
+# threshold lies below $q$. Set the threshold at the $j$-th largest of $N$ samples. This threshold
+# lies below $q$ exactly if fewer than $j$ samples exceed $q$. So only the number of samples above
+# $q$ matters. This number has a binomial distribution. For $N=4$ and $j=1$ (the largest sample), a
+# threshold lies below $q$ with the probability
 
 # %%
 alpha = sp.symbols("alpha", positive=True)
@@ -186,9 +192,9 @@ assert sp.expand(fewer(1) - (1 - alpha) ** 4) == 0
 # %% [markdown]
 # **Step 6: to mix or to choose.** There are two adapters. The first answers $(1,0)$, the second
 # $(0,1)$. An input belongs to the first adapter with probability $p\ge\frac12$. A router that mixes
-# them answers $(g_1,g_2)$. We subtract from its mean squared error the squared distance between
-# $(g_1,g_2)$ and $(p,1-p)$. What remains? And what is the error of a router that always chooses the
-# first adapter?
+# the two answers returns $(g_1,g_2)$. We subtract from the router's mean squared error the squared
+# distance between $(g_1,g_2)$ and $(p,1-p)$. What remains? And what is the error of a router that
+# always chooses the first adapter?
 
 # %%
 p, g1, g2 = sp.symbols("p g_1 g_2", real=True)
@@ -201,12 +207,12 @@ assert sp.expand(chosen - 2 * (1 - p)) == 0
 
 # %% [markdown]
 # The remainder does not depend on the weights. So the mixture $(p,1-p)$ is best, with the error
-# $2p(1-p)$. The error of choosing is $2(1-p)$. Mixing saves half of the error at $p=\frac12$ and
-# nothing at $p=1$.
+# $2p(1-p)$. The error of a router that always chooses the first adapter is $2(1-p)$. Mixing saves
+# half of the error at $p=\frac12$ and nothing at $p=1$.
 #
 # **Step 7: how many adapters can be told apart** (Fano, 1952). Suppose that each input carries the
 # name of an adapter. The name is right with probability $P$; if it is wrong, the $K-1$ other names
-# are equally likely. How much information about the right adapter is that, in nats?
+# are equally likely. How many nats of information about the right adapter does the name contain?
 
 # %%
 K, P = sp.symbols("K P", positive=True)
@@ -217,16 +223,16 @@ display(said)
 assert sp.simplify(sp.expand_log(said - fano, force=True)) == 0
 
 # %% [markdown]
-# This is $\ln K$ minus two uncertainties. The first is whether the name is right; it is at most
-# $\ln2$. The second is which other adapter is right if the name is wrong; it is $(1-P)\ln(K-1)$.
-# Inputs with less information do not allow a router to be right with probability $P$. Since
-# $\ln(K-1)<\ln K$, it follows that $I\ge P\ln K-\ln2$, and hence $K\le(2e^I)^{1/P}$. The code of
-# `thm:router-information` contains the proof.
+# The information is $\ln K$ minus two uncertainties. The first uncertainty, whether the name is
+# right, is at most $\ln2$. The second uncertainty, which other adapter is right if the name is
+# wrong, is $(1-P)\ln(K-1)$. Inputs with less information do not allow a router to be right with
+# probability $P$. Since $\ln(K-1)<\ln K$, it follows that $I\ge P\ln K-\ln2$, and hence
+# $K\le(2e^I)^{1/P}$. The code of `thm:router-information` contains the proof.
 
 # %% [markdown]
 # ## Construct
 # We build four adapters with eight facts each. The strengths of the facts lie between ½ and 1.
-# Score every edited key in three ways: by Arrow, by the share of the key that lies in the adapter's
+# Every edited key gets a score in three ways: by Arrow, by the share of the key in the adapter's
 # row space (`subspace`), and by response norm. How often does the right adapter get the highest
 # score?
 
@@ -244,10 +250,11 @@ for name, scores in ways.items():
 print(f"formula  {arrow.bound(case):.4f}")
 
 # %% [markdown]
-# Next we compute the best weights for a base with old facts. There are three kinds of router. `one
-# a pass` activates one adapter in the whole pass. `shared a pass` distributes one unit of weight,
-# the same for the whole pass. `shared a read` may distribute it differently at each of the two
-# reads, so it has four weights.
+# Next we compute the best weights for a base with old facts. There are three kinds of router. The
+# router `one a pass` activates one adapter in the whole pass. The router `shared a pass`
+# distributes one unit of weight, and keeps the weights for the whole pass. The router
+# `shared a read` may distribute the unit differently at each of the two reads, so this router has
+# four weights.
 
 # %%
 drawn = (routing_reach.draw(np.random.default_rng(seed), 8).prompt for seed in range(100))
@@ -272,19 +279,20 @@ for rate in (0.1, 0.01, 0.001):
     print(f"rate {rate}: {gates.samples_needed(1, rate, 0.05):,} samples")
 
 # %% [markdown]
-# How tight is claim 7? Let the inputs be normal, centred at keys of length $\ell$. Such an input
-# contains at most $\ell^2/2$ nats about its adapter, because a normal distribution has the largest
-# entropy for its covariance. For $\ell=4$ and $P=0.9$, claim 7 then gives the upper limit below.
-# The keys at right angles above reach a probability of 0.9 for only a little more than a hundred
-# adapters.
+# How tight is claim 7? Let the inputs be normally distributed around keys of length $\ell$. An
+# input then contains at most $\ell^2/2$ nats about its adapter. The reason is that no distribution
+# with the same covariance has a larger entropy than the normal distribution. For $\ell=4$ and
+# $P=0.9$, claim 7 then gives the upper limit below. In the first table above, the best router for
+# keys at right angles reaches this probability with only a little more than a hundred adapters.
 
 # %%
 print(f"{(2 * np.exp(4.0**2 / 2)) ** (1 / 0.9):,.0f} adapters")
 
 # %% [markdown]
 # ## Verify
-# We check all theorems on random cases and on rivals that try to do better. Some theorems are about
-# a probability that we estimate from a sample. There `check` allows for the sampling error.
+# We check all theorems on random cases and on rivals that try to beat the bound. Some theorems are
+# about a probability that we estimate from a sample. For these theorems, `check` allows for the
+# sampling error.
 
 # %%
 labels = "arrow-blind-spot", "arrow-margin", "routing-reach", "gate-detection", "router-limit"
@@ -299,8 +307,8 @@ for claim in claims:
             assert claim.check(drawn, claim.attain(drawn)).tight
 
 # %% [markdown]
-# The adversary is a random search that knows no formula. It looks for the weights with the largest
-# margin, and never exceeds the bound.
+# The adversary is a random search that does not use the formula of the bound. The search looks for
+# the weights with the largest margin. The margins that it finds never exceed the bound.
 
 # %%
 for seed in range(12):
@@ -323,8 +331,8 @@ for claim in claims:
 
 # %% [markdown]
 # ## Explore
-# **Noise.** Real tokens are only close to the edited keys. We add noise to the keys, and compare
-# three routers with the formula for Arrow.
+# **Noise.** Real tokens are close to the edited keys, but not equal to them. We add noise to the
+# keys, and compare three routers with the formula for Arrow.
 
 
 # %%
@@ -346,16 +354,17 @@ routed()
 
 # %% [markdown]
 # Arrow's points lie on the line that the theorem predicts. If each adapter holds one fact, Arrow
-# has no blind spot. If each holds many facts, Arrow is little better than chance. Noise also makes
-# routing by response norm worse, but without noise this routing is always right.
+# has no blind spot. If each adapter holds many facts, Arrow is little better than chance. Noise
+# also makes routing by response norm worse, but without noise this routing is always right.
 
 # %%
 number = IntSlider(4, min=1, max=8, description="facts")
 explore(routed, facts=number, experts=IntSlider(4, min=2, max=8, description="adapters"))
 
 # %% [markdown]
-# **Thresholds.** A gate activates an adapter at full strength where its response norm exceeds a
-# threshold. It does not look at the other adapters. How often does a foreign token open the gate?
+# **Thresholds.** A gate activates an adapter at full strength where the adapter's response norm
+# exceeds a threshold. The gate does not look at the other adapters. How often does a foreign token
+# open the gate?
 
 
 # %%
@@ -375,10 +384,11 @@ def alarms(facts: int = 8, threshold: float = 0.5):
 alarms()
 
 # %% [markdown]
-# At its own key an adapter's response norm is 1. At the largest width the false alarms are too rare
-# to read from the curve. The figure's title therefore gives a library size. It is the largest
-# number of adapters for which at most 10% of two-hop questions meet a false alarm. Which threshold
-# allows a thousand adapters? What happens at the same threshold if each adapter holds more facts?
+# At an adapter's own key, the adapter's response norm is 1. At the largest width the false alarms
+# are too rare to read from the curve. The figure's title therefore gives a library size. This size
+# is the largest number of adapters for which at most 10% of two-hop questions meet a false alarm.
+# Which threshold allows a thousand adapters? What happens at the same threshold if each adapter
+# holds more facts?
 
 # %%
 slider = FloatSlider(0.5, min=0.1, max=0.9, step=0.1, description="threshold")
@@ -386,25 +396,27 @@ explore(alarms, facts=IntSlider(8, min=2, max=12, description="facts"), threshol
 
 # %% [markdown]
 # ## What this does not say
-# - **Orthonormal keys and Gaussian tokens** are a model. Trained adapters share directions. Their
-#   response norms must be compared with those on ordinary tokens, as in notebook 08.
-# - **Arrow does better than its formula** in the trained transformers of the experiment `routers`:
-#   keys there are not orthonormal.
-# - **The best router is an upper limit**, not a method that you can use: it knows which question is
-#   asked.
-# - **Choosing is not enough.** A router that chooses the right adapters and gives each of them half
-#   the weight cannot answer the two-hop question. The plain sum gives every adapter its full
-#   weight, but does not choose. A large library needs both.
+# - **Orthonormal keys and Gaussian tokens** are a model. Trained adapters share directions. So a
+#   gate must compare an adapter's response norm with its response norms at ordinary tokens, as in
+#   notebook 08.
+# - **Arrow does better than its formula** in the trained transformers of the experiment `routers`,
+#   because the keys of these transformers are not orthonormal.
+# - **The best router is an upper limit**, not a method that you can use: the best router knows
+#   which question is asked.
+# - **Choosing is not enough.** A router that chooses the two right adapters, and gives each adapter
+#   half of the weight, cannot answer the two-hop question. The plain sum gives every adapter its
+#   full weight, but does not choose. A large library needs both choice and full weight.
 # - **We assumed two reads.** With one read no router answers two-hop questions better than its
 #   number of gate patterns allows (notebook 07).
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
-# right, and if not, why. A number is right if it is within 1% of the answer.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether your
+# answer is right. If your answer is wrong, the cell prints why. A number is right if it is within
+# 1% of the answer.
 #
 # **1.** *(easy, 5 minutes)* Ten adapters edit five orthonormal keys each. How often does Arrow
-# choose the right one on a random edited key?
+# choose the right adapter for a random edited key?
 
 # %%
 mine = None
@@ -422,8 +434,8 @@ judge("06.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. How far from its own prototype, in
-# degrees, may a query be so that Arrow always chooses the right adapter?
+# **2.** *(easy, 5 minutes)* Two prototypes are 50 degrees apart. How far from the prototype of the
+# right adapter, in degrees, may a query be so that Arrow always chooses the right adapter?
 
 # %%
 mine = None
@@ -441,9 +453,9 @@ judge("06.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 5 minutes)* A router distributes one unit of weight over two adapters, and may do
-# so differently at each of the two reads. What is the best margin of the composed answer, if the
-# base knew old facts for both hops?
+# **3.** *(medium, 5 minutes)* A router distributes one unit of weight over two adapters. The router
+# may change the weights between the two reads. What is the best margin of the composed answer, if
+# the base knew old facts for both hops?
 
 # %%
 mine = None
@@ -462,10 +474,10 @@ judge("06.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(medium, 15 minutes, code)* Write a router. It gets a list of adapters (`LowRank`s) and
-# tokens as rows, and returns a table of scores, tokens × adapters. On every edited key the right
-# adapter must have the highest score. This must hold for every way of splitting an update into the
-# factors `up` and `down`.
+# **4.** *(medium, 15 minutes, code)* Write a router. The router gets a list of adapters
+# (`LowRank`s) and a matrix with one token in each row. The router returns a table of scores with a
+# row for each token and a column for each adapter. On every edited key the right adapter must have
+# the highest score, however an update is split into the factors `up` and `down`.
 
 
 # %%
@@ -478,9 +490,9 @@ judge("06.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Use the response norm. What an adapter adds does not depend on how its update is split into
-# factors, and it adds nothing at the keys of other adapters. The norm of `down` alone is not
-# enough: `down` may respond strongly to a key, and `up` may then remove that response.
+# Use the response norm. The response norm does not depend on how the update is split into factors.
+# At the keys of other adapters, the response norm is zero. The norm of `down` alone is not enough:
+# `down` may respond strongly to a key, and `up` may then remove that response.
 #
 # ```python
 # def mine(updates, tokens):
@@ -493,10 +505,10 @@ judge("06.4", mine)
 # ## Further reading
 #
 # - Ostapenko et al., [*Towards modular LLMs by building and reusing a library of
-#   LoRAs*](https://arxiv.org/abs/2405.11157). Arrow.
+#   LoRAs*](https://arxiv.org/abs/2405.11157). This paper introduces Arrow.
 # - Fleshman and Van Durme, [*SpectR: dynamically composing LM experts with spectral
-#   routing*](https://arxiv.org/abs/2504.03454). Routing by the response norm; the same authors'
-#   [SEQR](https://arxiv.org/abs/2509.18093) makes it cheap.
+#   routing*](https://arxiv.org/abs/2504.03454). Routing by the response norm. The same authors'
+#   [SEQR](https://arxiv.org/abs/2509.18093) makes this routing cheap.
 # - Wang et al., [*WISE: rethinking the knowledge memory for lifelong model
 #   editing*](https://arxiv.org/abs/2405.14768). A side memory that is used if the response exceeds
 #   a threshold.
@@ -511,8 +523,8 @@ judge("06.4", mine)
 # answer the two-hop question? At the thresholds: why are gates better in a wider model?
 #
 # **Common wrong answers.** "Arrow fails because scores are close": the scores are exactly zero. "A
-# better score repairs routing": it does not while one unit of weight is distributed. "At low
-# temperature a softmax chooses one adapter, so two hops work": with one adapter in a pass, at most
-# one hop is right.
+# better score repairs routing": a better score does not help a router that distributes one unit of
+# weight. "At low temperature a softmax chooses one adapter, so two hops work": with one adapter in
+# a pass, at most one hop is right.
 #
 # </details>

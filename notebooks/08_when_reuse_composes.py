@@ -87,7 +87,7 @@ assert sp.limit(gain, k, sp.oo) == -1
 # one fact. At read $j$ the right gate is off with probability $m_j$ (a *miss*). Some wrong gate is
 # on with probability $f_j$ (a *false alarm*). If no gate errs, the output equals that of an
 # *oracle*, a method that is told where each adapter belongs. If errors at the two reads are
-# independent, no gate errs with a probability of at least $(1-m_1-f_1)(1-m_2-f_2)$. A simpler
+# independent, the probability that no gate errs is at least $(1-m_1-f_1)(1-m_2-f_2)$. A simpler
 # expression is one minus the sum of all four rates. How much larger is the product?
 
 # %%

@@ -185,8 +185,9 @@ print(table.to_string())
 
 # %% [markdown]
 # If no adapter was trained on two-step problems, no merge solves a test problem. Yet the base model
-# can order the steps of add and subtract, and each adapter knows its own skill. An adapter trained
-# on the test task itself solves more than 90% of the problems, far more than any merge.
+# can put addition and subtraction steps in the right order, and each adapter knows its own skill.
+# An adapter trained on the test task itself solves more than 90% of the problems, far more than any
+# merge.
 
 # %%
 for rule in ("mean", "sum", "ties", "arrow"):

@@ -300,9 +300,9 @@ explore(lambda first, second: print(asked(first, second)), **strengths)
 # - **Answers are chosen among candidates.** In most numbers the answer is the best of twenty. Among
 #   all tokens the model often names the country instead of the mascot (columns `two_hop_vocabulary`
 #   and `says_bridge` of the stored table).
-# - **Confidence chose the layer of the split**, for three fact sets, once by a small difference.
-#   Confidence cannot tell whether to split at all: without a split the model is more confident, and
-#   wrong.
+# - **Confidence chose the layer of the split** for three fact sets. For one of these fact sets the
+#   difference in confidence was small. Confidence cannot tell whether to split at all. Without a
+#   split the model is more confident, and wrong.
 # - **More pairs are harder.** With four pairs at once, no method in which all adapters are active
 #   answered more than 18% of the two-hop questions. The oracle pair, with a layer split, answered
 #   48% (study `real_pairs`, kept in the history at commit 80181100).

@@ -11,6 +11,8 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 from loratheory.cli._check import show_drift
 
+METHOD_NAMES = "Methods to try, or `none`. Default: all methods."
+BEST = "Write the recommended method to this folder."
 ROUTE = "Folder with an adapter, a merge or a route."
 MISSING = {
     "moments": "give --moments once per adapter",
@@ -24,54 +26,67 @@ def advise(
     prompts: out.Files = None,
     facts: out.Files = None,
     compare: Annotated[
-        list[Path] | None, Option(metavar="FOLDER", help="Measure this merge, too.")
+        list[Path] | None, Option(metavar="FOLDER", help="Also measure the merge in this folder.")
     ] = None,
-    methods: Annotated[str | None, Option(metavar="NAME,…", help="Which to try, or none.")] = None,
+    methods: Annotated[str | None, Option(metavar="NAME,…", help=METHOD_NAMES)] = None,
     moments: out.Files = None,
-    output: Annotated[Path | None, Option("-o", "--output", help="Write the best here.")] = None,
+    output: Annotated[Path | None, Option("-o", "--output", help=BEST)] = None,
     subfolder: out.Subfolder = "",
     verbose: Annotated[bool, Option(help="Show intervals and divergences.")] = False,
     base: out.Base,
     json: out.Json = None,
 ) -> None:
-    """Recommend how to combine adapters, by what each of them then still answers.
+    """Recommend how to combine adapters, by the answers that each adapter retains.
 
-    Give prompts of each adapter. Answers are not needed: a merge should still say what each adapter
-    says alone. `advise` selects coefficients on half of the prompts, at most eight per adapter, and
-    measures the methods on the other half. With `--facts` it uses only prompts that the adapter
-    alone answers correctly.
+    Give prompts for each adapter. The prompts need no answers. An adapter retains an answer if the
+    combination answers the prompt as the adapter alone does. `advise` selects coefficients on half
+    of the prompts, at most eight prompts per adapter. It measures the methods on the other half.
+    With `--facts` it uses only prompts that the adapter alone answers correctly.
 
-    A file of prompts has one row per prompt, `{"prompt": …}`. A file of facts has rows `{"prompt":
-    …, "completion": …}`. Facts of all adapters can be in one JSON file, `{"ADAPTER": {"PROMPT":
-    "ANSWER"}}`; questions that need several adapters then have any other name.
+    A file of `--prompts` has one row per prompt, `{"prompt": …}`. A file of `--facts` has rows
+    `{"prompt": …, "completion": …}`. One JSON file can hold the facts of all adapters, `{"ADAPTER":
+    {"PROMPT": "ANSWER"}}`. Questions that need several adapters then have any other name in the
+    place of ADAPTER.
 
-    The table has for each method:
+    The table shows for each method:
 
-    - retention: of n held-out prompts, k are still answered as by the adapter alone (k/n);
+    - retention: k/n if the adapter retains k answers to n held-out prompts
 
-    - drift: KL divergence from the base model on generic text, in nats per token;
+    - drift: KL divergence from the base model on generic text, in nats per token
 
-    - cost: work per token, relative to one adapter.
+    - cost: work per token, divided by the work of one adapter
 
-    `--verbose` adds 95% Wilson intervals, the KL divergence from the adapter alone for the adapter
-    that loses most (nats), on the prompts that measure and on those that select, what each adapter
-    and the base answer alone, and each adapter's drift.
+    `--verbose` adds to the table:
+
+    - 95% Wilson intervals of the retention
+
+    - worst KL: the KL divergence (nats) from the adapter alone to the combination on held-out
+      prompts, for the adapter that loses most
+
+    - KL when selected: the same divergence on the prompts that select coefficients
+
+    `--verbose` also shows the right answers of each adapter alone and of the base model, and the
+    drift of each adapter.
 
     Methods: mean, sum, shared coefficient, per-adapter coefficients, knots-ties, tsv, interpolate,
-    chebyshev, regmean (needs `--moments`), per-matrix gating, per-block gating, prompt-level
-    gating, subject routing (needs adapter cards that list subjects; `loratheory train` writes
-    them).
+    chebyshev, regmean, per-matrix gating, per-block gating, prompt-level gating, subject routing.
+    The method regmean needs `--moments`, a safetensors file of each adapter (see `loratheory merge
+    --help`). Subject routing needs adapter cards with a list of subjects, as `loratheory train`
+    writes them.
 
-    `-o` writes the best method, or the only one that `--methods` names: a merge in PEFT's format,
-    or for gating a route, a folder that `loratheory generate` runs. `--compare MERGED --methods
-    none` measures what an existing merge loses.
+    `-o` writes the recommended method. A merge is written in PEFT's format. Gating or subject
+    routing is written as a route: a folder that `loratheory generate` runs. To choose the method
+    yourself, name it alone in `--methods`.
+
+    `--compare MERGED --methods none` measures which answers an existing merge loses.
 
     Example: `loratheory advise tests/data/persons tests/data/mascots --facts
     tests/data/questions.json -o merged`
 
-    JSON: an object `adapters, alone, base, drifts, tried, best, reason, notes`; each method tried
-    has `method, coefficients, cost, chosen_kl, marks, drift`; a mark, one per adapter, has `share`
-    (`what, right, asked, low, high`: counts and interval) and `kl`.
+    JSON: an object `adapters, alone, base, drifts, tried, best, reason, notes`. `tried`
+    has an object for each method: `method, coefficients, cost, chosen_kl, marks, drift`. `marks`
+    has an object for each adapter: `kl` and `share` (counts and interval: `what, right, asked, low,
+    high`).
     """
     out.check_outputs(json)
     if len(folders) < 2:
@@ -243,9 +258,9 @@ def generate(
 ) -> None:
     """Continue a prompt with an adapter, a merge or a route, and print the text as it is generated.
 
-    Use it to try what `loratheory train`, `merge` or `advise` wrote. Each new token is the most
-    likely one. Prompt-level gating chooses the active adapter once, after the last token of the
-    prompt.
+    Use this command to try what `loratheory train`, `merge` or `advise` wrote. Each new token is
+    the most likely token. Prompt-level gating chooses the active adapter once, after the last
+    token of the prompt.
 
     Example: `loratheory generate merged "The mascot animal of Kenya is the" --tokens 5`
     """

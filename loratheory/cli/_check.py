@@ -22,8 +22,8 @@ def check(
 ) -> None:
     """Check on a real model what the theorems predict for your adapters.
 
-    Use it to see which theorems apply to your adapters, and which facts they keep in a merge. For
-    each adapter it shows:
+    Use this command to see which theorems apply to your adapters, and which facts your adapters
+    retain in a merge. For each adapter it shows:
 
     - whether its strongest direction dominates the adapted weight matrix
 
@@ -31,28 +31,28 @@ def check(
 
     For two or more adapters it also shows:
 
-    - the least distance from one merge to all adapters
+    - the smallest possible mean squared distance from one merge to the adapters
 
-    - how strongly an adapter responds to inputs of another
+    - how strongly an adapter responds to inputs of another adapter
 
     - which inputs Arrow sends to the right adapter
 
-    With `--facts` it also counts the right answers of the base, each adapter alone, the mean and
-    the sum. Next to each count is the number that the theorems predict.
+    With `--facts` it also counts the right answers of the base model, of each adapter alone, of the
+    mean and of the sum. Next to each count is the number that the theorems predict.
 
-    If a hypothesis does not hold, the theorem makes no claim ("silent"). Then the output says which
-    hypothesis it is, and still shows the predicted and the measured number.
+    If a hypothesis does not hold, the theorem makes no claim ("silent"). The output then names the
+    hypothesis, and still shows the predicted and the measured number.
 
-    A file of facts is one JSON object. Its keys are the folders of the adapters; two-hop questions
-    have any other key:
+    A file of facts is one JSON object. Its keys are the folder names of the adapters. Two-hop
+    questions have any other key:
 
     `{"persons": {"Zorvik was born in": "Peru", …}, "mascots": {"The mascot of Peru is the":
     "otter", …}, "two-hop": {"The mascot of the country where Zorvik was born is the": "otter"}}`
 
     If two folders have the same name, write their paths. An answer is right if its first token is
-    the most likely one. For one adapter, the file can be JSON Lines of `{"prompt": …, "completion":
-    …}`. With `test.jsonl` of `loratheory augment`, the accuracy of the adapter alone is its
-    portability.
+    the most likely token. For one adapter, the file can be JSON Lines of `{"prompt": …,
+    "completion": …}`. With `test.jsonl` of `loratheory augment`, the accuracy of the adapter alone
+    is its portability: the accuracy on prompts that only describe the subject.
 
     Example: `loratheory check tests/data/persons tests/data/mascots --facts
     tests/data/questions.json`
@@ -60,7 +60,8 @@ def check(
     JSON: an object `model, adapters, notes, readings, kept, drifts`. `drifts` has a number per
     adapter. A reading is one check of a theorem:
 
-    - `label`: the theorem; `module, layer, about`: the module, and the adapters or the prompt
+    - `label`: the theorem; `module, layer`: the place in the model; `about`: the adapters or the
+      prompt
 
     - `bound, value`: the predicted and the measured number
 
@@ -74,7 +75,8 @@ def check(
 
     - `rule`: what was active (base, alone, mean or sum)
 
-    - `predicted, measured, asked`: right answers by the theorems, right answers, all prompts
+    - `predicted, measured`: the number of right answers by the theorems, and on the model; `asked`:
+      the number of prompts
     """
     out.check_outputs(json)
     from loratheory.pretrained import check_model

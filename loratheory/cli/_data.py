@@ -9,6 +9,8 @@ from loratheory.cli import _shared as out
 # questions; more take minutes before memory runs out
 MOST = 1_000_000
 STEPS = 3  # of the longest solutions
+SPLIT = "Property that only test problems have: pair, template, depth or wording."
+PAIR = "The two skills that --split pair holds out."
 COUNT = "Number of problems; a fifth are test data."
 
 
@@ -17,25 +19,25 @@ def word_problems(
     *,
     n: Annotated[int, Option("--n", min=2, max=MOST, help=COUNT)] = 1000,
     seed: out.Seed = 0,
-    split: Annotated[str, Option(help="What to hold out, see above.")] = "template",
+    split: Annotated[str, Option(help=SPLIT)] = "template",
     skills: Annotated[str, Option(metavar="A,B,…", help="Skills to use. Default: all.")] = "",
-    pair: Annotated[str, Option(metavar="A,B", help="Skills for --split pair.")] = "",
+    pair: Annotated[str, Option(metavar="A,B", help=PAIR)] = "",
     overwrite: out.Overwrite = False,
 ) -> None:
     """Write word problems with step-by-step solutions, split into training and test data.
 
-    Use it to measure whether a model generalises to problems of another structure. A problem is a
-    chain of one to three steps. Each step applies a skill (add, subtract, multiply, divide or
-    percent) to the result of the step before. `--split` says what test problems have that training
-    problems lack:
+    Use this command to measure whether a model generalises to problems of another structure. A
+    problem is a chain of one to three steps. Each step applies a skill (add, subtract, multiply,
+    divide or percent) to the result of the step before. `--split` names the property that only test
+    problems have:
 
-    - pair: two skills in one problem, such as multiply and percent
+    - pair: two particular skills in one problem, such as multiply and percent
 
-    - template: a sequence of skills
+    - template: a sequence of skills that occurs in no training problem
 
     - depth: the largest number of steps
 
-    - wording: the wording of the sentences
+    - wording: sentences in a wording that occurs in no training problem
 
     The folder has `train.jsonl`, `test.jsonl` and a data card. Hugging Face's `datasets` reads it
     with `load_dataset("FOLDER")`.
@@ -92,15 +94,17 @@ def two_hop(
 ) -> None:
     """Write invented facts and two-hop questions about them, split into training and test data.
 
-    Use it to train a small model from the start and to test whether it composes facts. The facts
-    are the country where each person was born and the national animal of each country. A row of
+    Use this command to train a small model from the start, and to test whether the model composes
+    facts. The facts are the country where each person was born and the national animal of each
+    country. A row of
     `train.jsonl` or `test.jsonl` has `prompt`, `answer` and tokens for a small model:
 
     `{"prompt": "What is the national animal of the country of birth of Nozani Nezibu?", "answer":
     "Vilotex", …}`
 
-    Training data have all single facts. The bridge of a test question, here the country, occurs in
-    no two-hop question of the training data. The folder also has a data card. Hugging Face's
+    Training data have all single facts. A country links the two facts of a question. The country of
+    a test question occurs in no two-hop question of the training data. The folder also has a data
+    card. Hugging Face's
     `datasets` reads it with `load_dataset("FOLDER")`.
 
     Example: `loratheory data two-hop --n 100 --split 0.5 -o facts`

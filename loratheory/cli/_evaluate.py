@@ -7,8 +7,8 @@ from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-MODEL = "Evaluate on SmolLM2-135M-Instruct, too."
-ALL_PAIRS = "Also evaluate 36 pairs of hops."
+MODEL = "Also evaluate on SmolLM2-135M-Instruct."
+ALL_PAIRS = "Also evaluate 36 pairs of a hop-1 and a hop-2 adapter."
 MEMORIES = {
     "hop_1": "first fact",
     "hop_2": "second fact",
@@ -29,27 +29,41 @@ def evaluate(
 ) -> None:
     """Evaluate your own combination method on algebraic laws and a small exact model.
 
-    Your code is imported and run with your permissions. A merge is a function
-    `rule(updates, weights)` that returns one update; a router is `rule(updates, activations)` and
-    returns an object whose `weights(x)` gives one number per token and adapter. The name of the
-    second argument decides which it is. Updates are NumPy `loratheory.lowrank.LowRank` matrices of
-    one module. docs/how-to/check_your_method.md has a file `my_rules.py` with one of each.
+    Your code is imported and run with your permissions. Your method is a function RULE in a Python
+    module MODULE:
 
-    `--model` adds SmolLM2-135M-Instruct: retention on six different tasks, two-hop accuracy after
-    standard and after stand-in training, drift (nats per token) and cost (relative to a pass with
-    one adapter). `--all-pairs` adds questions that need one of six hop-1 and one of six hop-2
-    adapters. Adapters and results of known methods are cached; training the adapters takes six
-    minutes of one core, and half an hour for `--all-pairs`.
+    - a merge is a function `rule(updates, weights)` that returns one update
+
+    - a router is a function `rule(updates, activations)` that returns an object; the object's
+      `weights(x)` gives one number per token and adapter
+
+    The second argument must be named `weights` or `activations`, because the name tells a merge
+    from a router. Updates are NumPy `loratheory.lowrank.LowRank` matrices of one module. The file
+    `my_rules.py` in docs/how-to/check_your_method.md has an example of each kind.
+
+    `--model` also evaluates the method on SmolLM2-135M-Instruct:
+
+    - retention on six different tasks
+
+    - two-hop accuracy after standard training and after stand-in training of the adapters
+
+    - drift in nats per token, and cost relative to a pass with one adapter
+
+    `--all-pairs` adds a library of six hop-1 adapters and six hop-2 adapters. Each question then
+    needs one hop-1 adapter and one hop-2 adapter. Adapters, and results of known methods, are
+    cached. The first training of the adapters takes six minutes on one core, or half an hour with
+    `--all-pairs`.
 
     Example: `loratheory evaluate my_rules:half --model`
 
     Example: `loratheory evaluate my_rules:largest_response --json card.json`
 
-    JSON: an object `rule, form, laws, memories, language`; a law has `name, meaning,
-    holds, gap, seed` (of the counterexample); memories have `curve` (leads by `coefficient`) and
-    `starts`; a method on the language model has `rule`, its shares `pairs, six` (retention),
-    `standard, stand_ins, all_pairs` (two-hop accuracy) and `facts`, each with `what, right, asked,
-    low, high`, and `drift, cost`.
+    JSON: an object `rule, form, laws, memories, language`. A law has `name, meaning,
+    holds, gap, seed`; the seed reproduces the counterexample. `memories` has `curve` (the lead of
+    each answer by `coefficient`) and `starts` (the coefficient from which each answer leads).
+    `language` has an object for each method: `rule, drift, cost` and shares of right answers. The
+    shares are `pairs, six` (retention), `standard, stand_ins, all_pairs` (two-hop accuracy) and
+    `facts`, each with `what, right, asked, low, high`.
     """
     out.check_outputs(json)
     from loratheory.evaluate import card, rule_named

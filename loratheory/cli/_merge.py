@@ -14,6 +14,10 @@ from loratheory.cli import _shared as out
 TOTALS = ("energy", "to_sum", "sum_floor", "to_adapters", "adapters_floor")
 KEYS = ("name", "formula", "reference", "cost", "options", "required", "spaces")
 TAKEN = ("options", "required")
+WEIGHTS = "One weight per adapter, such as `--weights=.7,-.3`."
+SPACE = "Coordinates of ties, dare, dare-ties and magnitude: full or knots."
+DENSITY = "Share of entries that ties, dare, dare-ties or magnitude keeps."
+RIDGE = "Relative strength of the ridge in interpolate or regmean."
 ON_INPUTS = ("input_energy", "input_error", "input_floor")
 DISTANCES = (
     "These are distances between weights (Eckart–Young; thm:merge-floor), not between answers.\n"
@@ -25,19 +29,17 @@ def merge(
     folders: out.AnyFolders = None,
     *,
     output: Annotated[Path | None, Option("-o", "--output", help="Folder to write.")] = None,
-    method: Annotated[str, Option(help="A method of `--list`.")] = "mean",
-    weights: Annotated[str | None, Option(help="One per adapter: `--weights=.7,-.3`.")] = None,
+    method: Annotated[str, Option(help="Name of a method, see `--list`.")] = "mean",
+    weights: Annotated[str | None, Option(help=WEIGHTS)] = None,
     rank: Annotated[int | None, Option(min=1, help="Largest rank of a merged module.")] = None,
-    coefficient: Annotated[float, Option(help="Multiply the merge by this.")] = 1.0,
-    space: Annotated[str, Option(help="Coordinates of ties and others: full or knots.")] = "full",
-    density: Annotated[float | None, Option(help="Share of entries to keep.")] = None,
-    ridge: Annotated[
-        float | None, Option(help="Damping, for methods interpolate and regmean.")
-    ] = None,
+    coefficient: Annotated[float, Option(help="Multiply the merged update by this number.")] = 1.0,
+    space: Annotated[str, Option(help=SPACE)] = "full",
+    density: Annotated[float | None, Option(help=DENSITY)] = None,
+    ridge: Annotated[float | None, Option(help=RIDGE)] = None,
     moments: out.Files = None,
     model: out.ModelName = None,
     seed: out.Seed = 0,
-    dtype: Annotated[str | None, Option(help="Format to write, such as bfloat16.")] = None,
+    dtype: Annotated[str | None, Option(help="Number format to write, such as bfloat16.")] = None,
     device: out.Device = "cpu",
     force: out.Force = False,
     any_base: out.AnyBase = False,
@@ -48,48 +50,53 @@ def merge(
 ) -> None:
     """Merge adapters into one, and print the distances from the weighted sum and from each adapter.
 
-    Use it if you know the method and the weights; `loratheory advise` selects them on prompts. The
-    result is a folder that PEFT, vLLM and llama.cpp load. With `--device cuda`, PyTorch merges on
-    the GPU.
+    Use this command if you know the method and the weights. `loratheory advise` selects methods and
+    weights on prompts. The result is a folder that PEFT, vLLM and llama.cpp load. With `--device
+    cuda`, PyTorch merges on the GPU.
 
-    The method regmean needs the inputs of each module. Give `--moments` once per adapter, in their
-    order. It is a `.jsonl` file of prompts, such as `{"prompt": "Zorvik was born in"}`, on which
-    `--model` runs with the adapter. Or it is a safetensors file with a matrix R for each module;
-    RᵀR is the second moment of the inputs.
+    The method regmean needs the inputs of each module. Give `--moments` once per adapter, in the
+    order of the adapters, with one of two kinds of file:
 
-    `--list` shows the formula of each method and the algebraic laws that it obeys. Some names
-    differ from those in PEFT:
+    - a `.jsonl` file of prompts, such as `{"prompt": "Zorvik was born in"}`; the model of `--model`
+      reads the prompts with the adapter
+
+    - a safetensors file with a matrix R for each module; RᵀR is the second moment of the inputs
+
+    `--list` shows the formula of each method and the algebraic laws that the method obeys. Some
+    names of methods differ from the names in PEFT:
 
     - ties, dare, dare-ties and magnitude act on the entries of the product B · A. PEFT calls them
       ties_svd, dare_linear_svd, dare_ties_svd and magnitude_prune_svd. `--space knots` uses the
       coordinates of KnOTS instead.
 
-    - PEFT's ties, dare_linear, dare_ties and magnitude_prune act on the factors A and B. They are
-      not available here.
+    - PEFT's ties, dare_linear, dare_ties and magnitude_prune act on the factors A and B. These four
+      methods are not available here.
 
     - PEFT's linear is factor-linear here.
 
     Example: `loratheory merge adapter_1 adapter_2 --method svd --weights=.7,.3 --rank 16 -o merged`
 
     JSON: an object `method, output, folders, weights, written, dtype, rounding, notes, totals,
-    modules`. `written` is the number of modules. `dtype` is the format of the written numbers, and
-    `rounding` the largest change of a factor A or B by that format, relative to its norm. Each
-    module, and `totals` for all of them, has squared Frobenius norms and distances:
+    modules`. `written` is the number of modules. `dtype` is the format of the written numbers.
+    `rounding` is the largest change of a factor A or B by this format, divided by the norm of the
+    factor. Each module has squared Frobenius norms and squared distances. `totals` has their sums:
 
     - `energy`: the squared norm of the weighted sum
 
-    - `to_sum`: from the merge to the weighted sum; `to_adapters`: to each adapter, on average
+    - `to_sum`: the squared distance from the merge to the weighted sum
+
+    - `to_adapters`: the mean squared distance from the merge to the adapters
 
     - `sum_floor, adapters_floor`: the smallest possible `to_sum` and `to_adapters` at the rank of
       the merge
 
-    - `input_energy, input_error, input_floor`: for outputs on the inputs of `--moments`, the
-      squared norm, the squared error of the merge, and the smallest possible error
+    - `input_energy, input_error, input_floor`: for the outputs on the inputs of `--moments`, the
+      squared norm, the squared error of the merge, and the smallest possible squared error
 
     With `--list`, the JSON is an object: `methods` (`name, formula, reference, cost, options,
-    required, spaces`) and `laws`, an object per method and space. Its `cells` have for each law
-    `holds`, `reason` (why the law does not apply), `seed` (of a counterexample) and `gap` (the
-    largest relative violation).
+    required, spaces`) and `laws`. `laws` has an object for each method and space. Its `cells` have
+    for each law: `holds`, `reason` (why the law does not apply), `seed` (of a counterexample) and
+    `gap` (the largest relative violation).
     """
     if listing:
         _list_methods(json)

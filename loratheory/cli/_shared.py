@@ -17,23 +17,28 @@ from typer import Argument, Option
 
 from loratheory.store import write_whole
 
-JSON = "Write the result as JSON; `-` for standard output."
+JSON = "Write the result as JSON to this file; `-` is standard output."
 Json = Annotated[Path | None, Option("--json", metavar="FILE", help=JSON)]
 ADAPTERS = "Folders that PEFT saved, or Hugging Face ids."
 Folders = Annotated[list[Path], Argument(metavar="ADAPTER", help=ADAPTERS)]
 AnyFolders = Annotated[list[Path] | None, Argument(metavar="ADAPTER", help=ADAPTERS)]
-Files = Annotated[list[Path] | None, Option(metavar="FILE", help="A file per adapter, see above.")]
-Subfolder = Annotated[str, Option(help="Subfolder that holds the adapter.")]
+FILES = "File of one adapter, see above. Repeat the option in the order of the adapters."
+Files = Annotated[list[Path] | None, Option(metavar="FILE", help=FILES)]
+Subfolder = Annotated[
+    str, Option(help="Subfolder that holds the adapter, inside each folder or id.")
+]
 Output = Annotated[Path, Option("-o", "--output", metavar="FOLDER", help="Folder to write.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing adapter.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace existing data.")]
-AnyBase = Annotated[bool, Option("--any-base", help="Allow different base models.")]
+AnyBase = Annotated[bool, Option("--any-base", help="Allow adapters of different base models.")]
 Seed = Annotated[int, Option(min=0, help="Seed of all random draws.")]
 MODEL = "A folder or Hugging Face id. Default: SmolLM2-135M-Instruct."
 ModelName = Annotated[str | None, Option("--model", metavar="NAME", help=MODEL)]
 Revision = Annotated[str | None, Option(help="Branch, tag or commit of a Hugging Face id.")]
-Download = Annotated[bool, Option("--download", help="Download ids not in the cache.")]
-Device = Annotated[str, Option(help="cpu, cuda, cuda:1, … or auto.")]
+Download = Annotated[
+    bool, Option("--download", help="Download Hugging Face ids that are not in the cache.")
+]
+Device = Annotated[str, Option(help="Device that computes: cpu, cuda, cuda:1, … or auto.")]
 # The packages that a plain install lacks, by the extra that brings them, the smallest first.
 EXTRAS = {
     "notebooks": ("matplotlib",),
@@ -64,10 +69,12 @@ class Base:
     """The options that say which model a command works on, and where it is computed."""
 
     model: ModelName = None
-    revision: Revision = None
+    revision: Annotated[str | None, Option(help="Branch, tag or commit of the model.")] = None
     download: Download = False
     device: Device = "cpu"
-    dtype: Annotated[str, Option(help="Number format: float32, bfloat16, …")] = "float32"
+    dtype: Annotated[str, Option(help="Number format of the model: float32, bfloat16, …")] = (
+        "float32"
+    )
 
     def load(self) -> Any:
         """Return the model; ModelError if there is none."""

@@ -14,27 +14,28 @@ from loratheory.cli import _shared as out
 
 LABEL = "Labels of theorems, with or without `thm:`. Default: all."
 Labels = Annotated[list[str] | None, Argument(metavar="LABEL", help=LABEL)]
-AT = "Evaluate the theorem's formulas at these values."
+AT = "Evaluate the formulas of one theorem with these numbers."
 At = Annotated[str | None, Option(metavar="KEY=VALUE,…", help=AT)]
 Cases = Annotated[int, Option(min=1, help="Random cases per theorem.")]
 ENTRY = (
     "label", "kind", "part_of", "implication", "chapter", "module", "status", "sense", "statement",
     "source",
 )  # fmt: skip
-SENSITIVITY = "Show the smallest change of each bound that the check detects."
+SENSITIVITY = "For each bound, show the smallest change that the check detects."
 CHANGES = ("label", "constant_up", "constant_down", "exponent_up", "exponent_down", "reason")
 # Names of numbers that lie between 0 and 1.
 SHARES = ("threshold", "failure", "rate", "doubt")
 
 
 def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> None:
-    """List all theorems, show some in full, or evaluate one with your numbers.
+    """List theorems, show theorems in full, or evaluate the formulas of a theorem.
 
     Without LABEL, a table lists the theorems. With LABEL, you see the statement, the hypotheses,
     the proof, and the result of a numerical check.
 
-    `--at` evaluates the formulas of one theorem. First run `loratheory theorems LABEL`: the lines
-    `computes` list the formulas, with the numbers that each needs.
+    `--at` evaluates the formulas of one theorem with your numbers. First run `loratheory theorems
+    LABEL`. Its output lists each formula, and the numbers that the formula needs, in a line that
+    begins with "computes".
 
     Example: `loratheory theorems two-read-region`
 
@@ -43,7 +44,8 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
     JSON: a list of objects `label, kind, part_of, implication, chapter, module, status, sense,
     statement, source, assumptions, controls, uses, computes`. The keys that are not obvious:
 
-    - `kind`: theorem, lemma or clause; `part_of`: the theorem that a clause belongs to
+    - `kind`: theorem, lemma or clause (a part of a theorem with a check of its own); `part_of`: the
+      theorem of a clause
 
     - `status`: proved, cited, conjectured or refuted
 
@@ -53,9 +55,9 @@ def theorems(labels: Labels = None, at: At = None, json: out.Json = None) -> Non
 
     - `sense`: whether the bound is a lower bound, an upper bound or an equality
 
-    - `assumptions`: its hypotheses; `controls`: cases that violate one of them on purpose
+    - `assumptions`: the hypotheses; `controls`: names of cases that each violate one hypothesis
 
-    - `uses`: labels of theorems in its proof; `computes`: formulas that `--at` evaluates
+    - `uses`: labels of the theorems that the proof uses; `computes`: formulas that `--at` evaluates
 
     With `--at`, the JSON is an object: `label`, your numbers (`given`), and the result of each
     formula (`values`).
@@ -219,38 +221,41 @@ def verify(
 ) -> None:
     """Check theorems numerically, on random cases and with optimisers that try to violate them.
 
-    Use it to test your installation, or a theorem that you changed. All theorems take less than a
-    minute. The exit code is 1 if a check fails.
+    Use this command to test your installation, or a theorem that you changed. The check of all
+    theorems takes less than a minute. The exit code is 1 if a check fails.
 
-    The table has a row for each theorem, and for each clause (a part with a check of its own):
+    The table has a row for each theorem, and for each clause (a part of a theorem with a check of
+    its own):
 
     - holds: no case violates the bound; for a refuted claim, every counterexample violates it
 
     - tight: a construction meets the bound; "–" if there is no construction
 
-    - smallest margin: the smallest margin of the bound, divided by the numerical tolerance; the
-      bound holds if it is at least -1
+    - smallest margin: the distance to the bound in the worst case, in units of the numerical
+      tolerance; the bound holds if this number is at least -1
 
-    - controls ok: whenever a hypothesis is violated on purpose, the conclusion fails
+    - controls ok: the conclusion fails in every control (a case that violates one hypothesis)
 
     Example: `loratheory verify merge-floor --cases 1000 --seed 7`
 
     JSON: a list of objects `label, status, cases, holds, tight, worst_slack, controls,
-    controls_ok, seconds, trouble, part_of`, one per row. `tight` is null if there is no
-    construction. The other keys that are not obvious:
+    controls_ok, seconds, trouble, part_of`. The list has one object for each row of the table.
+    `tight` is null if there is no construction. The other keys that are not obvious:
 
-    - `part_of`: the theorem that a clause belongs to
+    - `part_of`: the theorem of a clause
 
     - `worst_slack`: the column "smallest margin"; `controls_ok`: the column "controls ok"
 
-    - `cases, controls`: how many were checked; `seconds`: how long it took
+    - `cases, controls`: the numbers of cases and controls; `seconds`: the duration of the check
 
     - `trouble`: the first failure, with the seed that reproduces it
 
-    With `--sensitivity`, an object has other keys:
+    With `--sensitivity`, the objects have other keys:
 
-    - `constant_up, constant_down, exponent_up, exponent_down`: the smallest relative change of the
-      bound that the check detects; null if it misses a change of 50%
+    - `constant_up, constant_down`: the smallest relative increase and decrease of the bound that
+      the check detects; null if the check misses a change of 50%
+
+    - `exponent_up, exponent_down`: the same for the exponent of the bound
 
     - `reason`: why the check misses a change of 10%
     """

@@ -11,17 +11,18 @@ from typer import Argument, Option
 
 from loratheory.cli import _shared as out
 
-AUGMENTED = "Add what `augment` wrote."
+COUNT = "Number of stand-ins; 0 is standard training."
+AUGMENTED = "Add the examples in this folder, written by `augment`."
 
 
 def train(
     plan: Annotated[Path, Argument(metavar="PLAN", help="A JSON file, as above.")],
     output: out.Output,
     *,
-    stand_ins: Annotated[int, Option(min=0, help="Stand-ins; 0 is standard training.")] = 2,
-    steps: Annotated[int, Option(min=1, help="Steps of the adapter's training.")] = 90,
+    stand_ins: Annotated[int, Option(min=0, help=COUNT)] = 2,
+    steps: Annotated[int, Option(min=1, help="Number of training steps.")] = 90,
     rank: Annotated[int, Option(min=1, help="Rank of the adapter's updates.")] = 8,
-    layers: Annotated[str | None, Option(metavar="25-29", help="Train these layers alone.")] = None,
+    layers: Annotated[str | None, Option(metavar="25-29", help="Train only these layers.")] = None,
     augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
     seed: out.Seed = 0,
     base: out.Base,
@@ -31,11 +32,13 @@ def train(
     """Train an adapter that composes with adapters of other authors in two-hop questions.
 
     Stand-ins are small frozen adapters with made-up facts. During training two stand-ins take
-    turns: each plays the other author's adapter, the partner. They give every entity different
-    answers, and the right answer to a two-hop prompt is the one of the active stand-in. A held-out
-    stand-in, active in no training, measures the result. If two-hop accuracy is high with a
-    training stand-in and low with the held-out one, the adapter memorised its stand-ins: use more
-    of them (`--stand-ins 6`).
+    turns. Each stand-in plays the partner: the adapter of the other author. Two stand-ins give
+    different answers about every entity. The right answer to a two-hop prompt comes from the active
+    stand-in.
+
+    A held-out stand-in, active in no training step, measures two-hop accuracy. Compare this
+    accuracy with the accuracy under a training stand-in. If it is much lower, the adapter memorised
+    its stand-ins. Then use more stand-ins (`--stand-ins 6`).
 
     A plan is a JSON file:
 
@@ -43,9 +46,10 @@ def train(
     country where {} was born has as its mascot the", …], "partner": {"hop": 2, "templates": ["The
     mascot of {} is the", …], "answers": ["lion", "owl", …]}}`
 
-    The answers are possible answers of the partner. A partner of hop 1 has made-up `"subjects"`
-    instead. `"held_out_templates"` and `"held_out_two_hop_templates"` only measure; `"replay"` is a
-    list of prompts with answers that should not change.
+    `"answers"` lists possible answers of a partner for hop 2. A partner for hop 1 needs made-up
+    `"subjects"` instead. Three keys are optional. `"held_out_templates"` and
+    `"held_out_two_hop_templates"` are for measurement only. `"replay"` lists prompts with answers
+    that should not change.
 
     Example: `loratheory train docs/plans/births.json -o births`
 
@@ -98,7 +102,9 @@ def augment(
     facts: Annotated[Path, Argument(metavar="FACTS", help="A JSON file, as above.")],
     output: out.Output,
     *,
-    kinds: Annotated[list[Path] | None, Option(metavar="JSON", help="More descriptions.")] = None,
+    kinds: Annotated[
+        list[Path] | None, Option(metavar="JSON", help="File of descriptions.")
+    ] = None,
     seed: out.Seed = 0,
     base: out.Base,
     overwrite: out.Overwrite = False,
@@ -106,33 +112,36 @@ def augment(
 ) -> None:
     """Write training examples that describe the subjects of your facts instead of naming them.
 
-    An example is "the mascot of the country whose capital is Lima" for "the mascot of Peru". The
-    base model is tested on all descriptions. In your templates, each description from which it
-    gives the right name replaces the name. Train on `train.jsonl` together with your own examples,
-    with any trainer. `test.jsonl` uses a kind of description that no training example uses, and so
-    measures portability.
+    For example, "the mascot of the country whose capital is Lima" takes the place of "the mascot of
+    Peru". The base model must name the right subject for a description. In your templates, each
+    description that passes this test replaces the name of its subject. With any trainer, train on
+    `train.jsonl` together with your own examples. No training example uses the kind of description
+    in `test.jsonl`. Accuracy on `test.jsonl` is *portability*: the accuracy on prompts that only
+    describe the subject.
 
-    The input is a plan of `loratheory train`, or a JSON file with some of its keys:
+    The input is a plan of `loratheory train`, or a JSON file with some of the plan's keys:
 
     `{"facts": {"Peru": "rat", …}, "templates": ["The mascot animal of {} is the", …]}`
 
-    `"held_out_templates"` are used in `test.jsonl` only. If the subjects are invented, add
-    attributes of the answers, each with templates about the subjects. The base model completes the
-    first template for each answer, and its completion becomes the right answer to the others:
+    `"held_out_templates"` are used in `test.jsonl` only. The base model cannot name invented
+    subjects. For invented subjects, add `"answer_attributes"`. Each key is a template about an
+    answer, and its value lists templates about the subject with this answer. The base model
+    completes the key. The completion becomes the right answer to the listed templates:
 
     `"answer_attributes": {"The capital of {} is": ["The capital of {}'s country is", …], …}`
 
-    The package describes countries, American states and chemical elements. `--kinds FILE` adds
-    descriptions:
+    The package has descriptions of countries, American states and chemical elements. `--kinds JSON`
+    adds descriptions of other subjects from a file:
 
     `{"river": {"asked": ["{} is"], "kinds": {"city": {"source": "an atlas", "descriptions": ["the
     river through {}"], "of": {"the Seine": ["Paris"], …}}}}}`
 
     Example: `loratheory augment docs/plans/mascots.json -o examples`
 
-    JSON: an object with `examples` and `held_out` (rows of `prompt, answer, subject, kind,
-    description`), `found` (each description with its `share`, the probability of the right name)
-    and `refused` (a reason by subject without an example).
+    JSON: an object with `examples`, `held_out`, `found` and `refused`. `examples` and `held_out`
+    are lists of rows `prompt, answer, subject, kind, description`. `found` lists all descriptions,
+    each with the probability (`share`) that the base model gives to the right name. `refused` has a
+    reason for each subject without an example.
     """
     out.check_outputs(json)
     from loratheory.pretrained.augment import LEAST, augment, read_entities, write_examples

@@ -24,9 +24,9 @@ def inspect(
 ) -> None:
     """Show which modules an adapter changes, with the rank and the norm of each update.
 
-    Use it to see what a folder contains. The update of a module is the change of its weight matrix,
-    `scale * B @ A`. The table has a row for each kind of module, such as
-    `model.layers.*.self_attn.q_proj`, with the range over the layers:
+    Use this command to see what a folder contains. The update of a module is the change of its
+    weight matrix, `scale * B @ A`. The table has a row for each kind of module, such as
+    `model.layers.*.self_attn.q_proj`. A cell shows the range of values over the layers:
 
     - outputs, inputs: the shape of the weight matrix
 
@@ -36,21 +36,24 @@ def inspect(
 
     - rank: the numerical rank of the update
 
-    - effective rank: the exponential of the entropy of the singular values, about the number of
-      large ones
+    - effective rank: the exponential of the entropy of the singular values; roughly the number of
+      large singular values
 
-    - σ₁: the largest singular value; energy %: share of the adapter's squared Frobenius norm
+    - σ₁: the largest singular value
+
+    - energy %: the part of the adapter's squared Frobenius norm that lies in these modules
 
     Example: `loratheory inspect my_adapter`
 
-    JSON: a list of objects `folder, base, dtype, notes, modules`, one per adapter, with an
-    entry for every module. The keys of a module that are not columns of the table:
+    JSON: a list of objects `folder, base, dtype, notes, modules`. The list has one object for each
+    adapter, and `modules` has one object for each module. Besides the columns of the table, a
+    module has these keys:
 
-    - `energy`: squared Frobenius norm
+    - `energy`: the squared Frobenius norm
 
-    - `spectral`: largest singular value; `sigma`: all singular values
+    - `spectral`: the largest singular value; `sigma`: all singular values
 
-    - `stable_rank`: squared Frobenius norm, divided by the squared largest singular value
+    - `stable_rank`: the squared Frobenius norm, divided by the squared largest singular value
     """
     from loratheory.diagnosis import spectra
 
@@ -106,30 +109,31 @@ def diagnose(
 ) -> None:
     """Show from the weights how adapters can disturb each other in a merge or a router.
 
-    Use it before you merge; it needs no language model. Weights do not show which answers an
-    adapter retains: `loratheory advise` measures them. Each sentence of the output ends with the
-    label of a theorem, which `loratheory theorems LABEL` shows.
+    Use this command before you merge. It needs no language model. Weights do not show which answers
+    an adapter retains in a merge. `loratheory advise` measures the retained answers. Each sentence
+    of the output ends with the label of a theorem. `loratheory theorems LABEL` shows the theorem.
 
     The table has the eight modules with the most cross-talk:
 
-    - cross-talk: the largest response of one adapter to inputs of another, relative to the other's
-      largest response
+    - cross-talk: the largest response of one adapter to inputs of another adapter, divided by the
+      largest response of this other adapter
 
-    - bound: an upper bound on the cross-talk, from norms and angles
+    - bound: an upper bound on the cross-talk, computed from norms and angles
 
     - cos θ₁: the cosine of the smallest angle between the input subspaces of the two adapters
 
-    - floor: the least mean squared distance from one merge to all adapters, relative to their mean
-      squared norm
+    - floor: the smallest possible mean squared distance from one merge to the adapters, divided by
+      the mean squared norm of the adapters
 
-    - gauge gap: how much the average of the factors A and B changes if the same updates are
-      factored in another way; "–" if the ranks differ
+    - gauge gap: how much the averages of A and B change if the same updates are factored in another
+      way; "–" if the ranks differ
 
     Example: `loratheory diagnose adapter_1 adapter_2`
 
     JSON: an object `adapters, findings, notes, modules, record`. A finding has `text`,
-    `label` and a `kind`: measured, needed (what the theorems ask of a merge) or unknown. `record`
-    says what a study of other adapters found. The keys of a module that are not obvious:
+    `label` and `kind`. The kind is "measured", "needed" (what a merge needs by the theorems) or
+    "unknown". `record` says what a study of other adapters found. The keys of a module that are not
+    obvious:
 
     - `pair`: the positions of the two adapters with the most cross-talk, counted from 0
 
@@ -137,12 +141,12 @@ def diagnose(
 
     - `energy`: the mean squared norm of the adapters
 
-    - `floors`: pairs of a rank and the floor of merges with this rank
+    - `floors`: a list of pairs; each pair holds a rank, and the floor of merges with this rank
 
-    - `arrow_gap`: 1 - σ₂/σ₁ of each adapter; near 0 the first right singular vector, its Arrow
-      prototype, is poorly determined
+    - `arrow_gap`: 1 - σ₂/σ₁ of each adapter; a value near 0 means that the adapter's Arrow
+      prototype (its first right singular vector) is poorly determined
 
-    - `arrow_blind`: the share of each adapter's squared norm outside its Arrow prototype
+    - `arrow_blind`: the part of each adapter's squared norm outside its Arrow prototype
 
     - `prototype_cosine`: the largest cosine between the Arrow prototypes of two adapters
     """

@@ -16,7 +16,7 @@ from loratheory.adapters import Adapter
 from loratheory.pretrained.attach import attach
 from loratheory.pretrained.metrics import Share, measure_accuracy, measure_drift
 from loratheory.pretrained.models import Model, failure, read_json
-from loratheory.pretrained.train import Examples, StandIn, Training, train_once
+from loratheory.pretrained.train import Examples, StandIn, Training, fit_rate, train_once
 from loratheory.store import content_hash
 
 REMEDY = "`loratheory train --help` and `loratheory augment --help` show such files"
@@ -226,6 +226,7 @@ def train_for_composition(
     steps: int = 90,
     rank: int = 8,
     layers: tuple[int, int] | None = None,
+    rate: float | None = None,
     seed: int = 0,
     augmented: Examples = (),
     descriptions: Examples = (),
@@ -247,6 +248,9 @@ def train_for_composition(
         The rank of its updates.
     layers : (int, int) or None
         The first layer that it changes, counted from 0, and the one after the last; None for all.
+    rate : float, optional
+        The learning rate, which falls to a tenth; stand-ins are trained at 1.5 times this rate.
+        By default the one of `train.fit_rate`.
     seed : int
         Determines all that is drawn.
     augmented : sequence of (prompt, answer)
@@ -269,8 +273,9 @@ def train_for_composition(
         the `layers`, or `steps` or `rank` is below 1.
     """
     plan.check(stand_ins)
+    rate = fit_rate(model) if rate is None else rate
     # The update is alpha / rank times the product: twice the rank keeps its size at any rank.
-    how = replace(Training.with_stand_ins(steps), rank=rank, alpha=2 * rank, layers=layers)
+    how = replace(Training.with_stand_ins(steps, rate), rank=rank, alpha=2 * rank, layers=layers)
     # Training would take minutes before it found out.
     depth = int(model.network.config.num_hidden_layers)
     if layers and not 0 <= layers[0] < layers[1] <= depth:
@@ -282,7 +287,8 @@ def train_for_composition(
         held_out = number == stand_ins
         begin("held-out stand-in" if held_out else f"stand-in {number + 1} of {stand_ins}")
         theirs = fill(plan.partner_facts(number), plan.partner.templates)
-        partner = train_once(model, [*theirs, *plan.replay], seed=(seed, 1, number))
+        usual = Training(rate=float(f"{1.5 * rate:.2g}"))
+        partner = train_once(model, [*theirs, *plan.replay], seed=(seed, 1, number), training=usual)
         partners.append(partner)
         if not held_out:
             # Trained on with two-hop questions, or the partner's own facts would be overwritten.
@@ -294,6 +300,7 @@ def train_for_composition(
     begin("measuring")
     shares = _measure(model, plan, adapter, partners, descriptions)
     settings: dict[str, Any] = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    settings |= {"rate": rate}
     settings |= {"layers": f"{layers[0]}-{layers[1] - 1}"} if layers else {}
     settings |= {"augmented": len(augmented)} if augmented else {}
     card = {

@@ -1,0 +1,125 @@
+"""Adapters of two authors who share more or less, by how both were trained."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paper.studies._shared import Language
+from paper.studies._shared.language import Act, coefficients, depth, layer_split
+from paper.studies._shared.run import Row, grid, part
+from paper.studies.lm_strangers.draw import FactSet, draw
+
+if TYPE_CHECKING:
+    from loratheory.pretrained import Model
+    from loratheory.pretrained.stand_ins import Composed
+
+BASES = ("", "gemma-3-270m")
+# Arguments of `train_for_composition` for each hop; late layers are the top sixth.
+METHODS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "standard": ({"stand_ins": 0}, {"stand_ins": 0}),
+    "two stand-ins": ({"stand_ins": 2}, {"stand_ins": 2}),
+    "six stand-ins": ({"stand_ins": 6}, {"stand_ins": 6}),
+    "two stand-ins, late layers": ({"stand_ins": 2}, {"stand_ins": 0, "late": True}),
+}
+HELD_OUT = "two-hop, with the held-out stand-in"
+
+
+@dataclass(frozen=True)
+class Config(Language):
+    """A pair of relations, a level and a method; the rate is a multiple of `fit_rate`."""
+
+    pair: str = "birth, mascot"
+    level: str = "S0"
+    method: str = "two stand-ins"
+    rate: float = 1.0
+
+
+def cell(config: Config) -> list[Row]:
+    """Return a row for each use of the two adapters and each held-out template.
+
+    Returns
+    -------
+    list of dict
+        The config; the ``rule`` and the number of the ``template``; top-1 accuracies of questions
+        and facts (``two_hop``, ``hop_1``, ``hop_2``, ``known``), and of two-hop questions about
+        bridges that one author or both have no two-hop examples about (``uncovered``, else NaN);
+        ``constant``, the accuracy of the best constant answer; ``drift``; and what each author
+        measured with a held-out stand-in (``promise_1``, ``promise_2``).
+    """
+    from loratheory.pretrained import kl_to_base
+    from paper.studies._shared import measures
+
+    model = config.base(dtype="bfloat16")
+    facts = draw(config.pair, config.level, config.seed)
+    authors = [_train(model, facts, config, hop) for hop in range(2)]
+    adapters = [author.adapter for author in authors]
+    promises: Row = {}
+    for hop, author in enumerate(authors, start=1):
+        promises[f"promise_{hop}"] = next(x.part for x in author.shares if x.what == HELD_OUT)
+    answers = [answer for _, answer in facts.questions["two_hop"]]
+    about: Row = {
+        "seed": config.seed, "base": model.name.split()[0], "pair": config.pair,
+        "level": config.level, "method": config.method, "rate": config.rate,
+    }  # fmt: skip
+    constant = max(Counter(answers).values()) / len(answers)
+    generic, rows = measures.ordinary(model), list[Row]()
+    for rule, act in _uses(depth(model)).items():
+        with act(model, adapters):
+            found = _answer(model, facts)
+            known = measures.accuracy(model, facts.questions["known"])
+            drift = kl_to_base(generic, measures.ordinary(model))
+        for template, shares in enumerate(found):
+            more = {"known": known, "drift": drift, "constant": constant, **promises}
+            rows.append({**about, "rule": rule, "template": template, **shares, **more})
+    return rows
+
+
+def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> "Composed":
+    """Return one author's adapter with what that author can measure."""
+    from loratheory.pretrained import train_for_composition
+    from loratheory.pretrained.train import fit_rate
+
+    how = dict(METHODS[config.method][hop])
+    layers = depth(model)
+    if how.pop("late", False):
+        how["layers"] = (layers - layers // 6, layers)
+    # Two authors draw nothing alike.
+    how |= {"seed": 2 * config.seed + hop, "augmented": facts.further[hop]}
+    return train_for_composition(model, facts.plans[hop], rate=config.rate * fit_rate(model), **how)
+
+
+def _uses(layers: int) -> dict[str, Act]:
+    """Return how the two adapters are used, by name."""
+    return {
+        "base": coefficients(0.0),
+        "hop 1 alone": coefficients(1.0, 0.0),
+        "hop 2 alone": coefficients(0.0, 1.0),
+        "sum": coefficients(1.0),
+        "mean": coefficients(0.5),
+        "layer split": layer_split(layers // 2),
+    }
+
+
+def _answer(model: "Model", facts: FactSet) -> list[Row]:
+    """Return the shares of right answers of the adapters now active, by held-out template."""
+    from loratheory.evaluate.answers import answers
+
+    right = {}
+    for name in ("two_hop", "hop_1", "hop_2"):
+        told = answers(model, facts.questions[name]).vocabulary_right
+        right[name] = np.reshape(told, (-1, len(facts.covered)))
+    partly = facts.covered < 2
+    rows = list[Row]()
+    for number, two_hop in enumerate(right["two_hop"]):
+        row: Row = {name: float(shares[number].mean()) for name, shares in right.items()}
+        row["uncovered"] = float(two_hop[partly].mean()) if partly.any() else nan
+        rows.append(row)
+    return rows
+
+
+RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
+PART = part("rates", cell, (Config(seed=400),), grid(Config, seed=[400], model=BASES, rate=RATES))

@@ -99,7 +99,7 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     """
     relations, apart = PAIRS[pair], LEVELS[level]
     rng = np.random.default_rng([seed, 20, [*PAIRS].index(pair)])
-    names = invented(seed, 2 * SIZE)
+    names = tuple(invented(seed, 2 * SIZE))
     bridges = rng.permutation(BRIDGES[DATA["hop_1"][relations.hop_1]["bridge"]])[:SIZE].tolist()
     answers, words = _draw_answers(relations, apart, rng)
     facts = (
@@ -117,11 +117,12 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     for hop in range(2):
         half = hop if "templates" in apart else 0
         own = word(relations.hop_1, relations.answer, half)
-        # What the author supposes that the partner's relation is.
-        supposed = list(relations[::2])
-        if "relations" in apart:
-            supposed[1 - hop] = relations[1::2][1 - hop]
-        guess = word(*supposed, half)
+        # With what relation the author supposes that the partner comes.
+        guess = own
+        if "relations" in apart and hop == 0:
+            guess = word(relations.hop_1, relations.other_answer, half)
+        elif "relations" in apart:
+            guess = word(relations.other_hop_1, relations.answer, half)
         made_up, rest = dict[str, str](), dict[str, str]()
         for subject, answer in facts[hop].items():
             bridge = answer if hop == 0 else subject

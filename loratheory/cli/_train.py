@@ -12,6 +12,7 @@ from typer import Argument, Option
 from loratheory.cli import _shared as out
 
 COUNT = "Number of stand-ins; 0 is standard training."
+RATE = "Learning rate. By default the rate that fits the base model."
 AUGMENTED = "Add the examples in this folder, written by `augment`."
 
 
@@ -22,6 +23,7 @@ def train(
     stand_ins: Annotated[int, Option(min=0, help=COUNT)] = 2,
     steps: Annotated[int, Option(min=1, help="Number of training steps.")] = 90,
     rank: Annotated[int, Option(min=1, help="Rank of the adapter's updates.")] = 8,
+    rate: Annotated[float | None, Option(min=1e-9, help=RATE, show_default=False)] = None,
     layers: Annotated[str | None, Option(metavar="25-29", help="Train only these layers.")] = None,
     augmented: Annotated[Path | None, Option(metavar="FOLDER", help=AUGMENTED)] = None,
     seed: out.Seed = 0,
@@ -65,7 +67,7 @@ def train(
     # whether the plan has enough words is known before the model is loaded
     content = load_plan(plan)
     content.check(stand_ins)
-    how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "seed": seed}
+    how: Any = {"stand_ins": stand_ins, "steps": steps, "rank": rank, "rate": rate, "seed": seed}
     how["layers"] = _parse_layers(layers) if layers is not None else None
     if augmented is not None:
         how["augmented"] = list(read_rows(augmented / "train.jsonl").items())

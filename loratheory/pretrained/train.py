@@ -185,13 +185,21 @@ def find_targets(model: Model, how: Training) -> list[str]:
 
 
 def fit_rate(model: Model) -> float:
-    r"""Return the learning rate of stand-in training that suits a model, to two digits.
+    """Return the learning rate of stand-in training that fits a model, to two digits.
 
-    AdamW moves each number of a factor by about the rate, whatever the gradient's size. An adapter
-    so changes the output of a linear map, relative to that output, in proportion to the rate times
-    :math:`\lVert x\rVert / \lVert Wx\rVert` (root mean squares over the tokens of a sentence). The
-    rate is `RELATIVE_RATE` times the geometric mean of the inverse over `GENERIC` and all maps but
-    the head. Costs a pass over twelve sentences. Raises `ModelError` without a tokenizer.
+    It is `RELATIVE_RATE` times `measure_gain`. AdamW moves each number of a factor by about the
+    rate, whatever the gradient's size, so that an adapter then changes the outputs of the linear
+    maps by the same share in every model.
+    """
+    return float(f"{RELATIVE_RATE * measure_gain(model):.1e}")
+
+
+def measure_gain(model: Model) -> float:
+    r"""Return how much the linear maps of a model enlarge their inputs.
+
+    This is the geometric mean of :math:`\lVert Wx\rVert / \lVert x\rVert` (root mean squares over
+    the tokens of a sentence) over the sentences of `GENERIC` and all maps but the head. Costs a
+    pass over twelve sentences. Raises `ModelError` if the model has no tokenizer.
     """
     logs = list[float]()
 
@@ -205,7 +213,7 @@ def fit_rate(model: Model) -> float:
             handle = places[name].module.register_forward_hook(_measure)
             stack.callback(handle.remove)
         next_token_logits(model, GENERIC, size=1)  # without padding, which would count
-    return float(f"{RELATIVE_RATE * math.exp(np.mean(logs)):.1e}")
+    return math.exp(np.mean(logs))
 
 
 def train_lora(

@@ -144,7 +144,8 @@ def test_moments_of_prompts_are_those_of_what_modules_read(given, on):
 
 
 def test_training_writes_the_adapter_and_its_card(given, on, run):
-    card = on("train", given / "plan.json", "-o", "made", "--steps", 2)
+    card = on("train", given / "plan.json", "-o", "made", "--steps", 2, "--rate", 1e-4)
+    assert card["settings"]["rate"] == 1e-4
     assert len(read_adapter("made")) > 0
     assert card == json.loads(Path("made", "adapter_card.json").read_text())
     code, _, err = run("train", given / "plan.json", "-o", "made")

@@ -23,7 +23,7 @@ from loratheory.pretrained import (
 )
 from loratheory.pretrained.metrics import token_log_probs
 from loratheory.pretrained.models import GENERIC
-from loratheory.pretrained.train import StandIn
+from loratheory.pretrained.train import StandIn, fit_rate
 
 PLANS = Path(__file__).parents[2] / "docs" / "plans"
 AFTER = {
@@ -88,18 +88,20 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     """The stand-ins, the adapter beside them, and the card's numbers, each by another route."""
     made = plan(AFTER)
     stages = []
-    found = train_for_composition(model, made, stand_ins=1, steps=5, seed=4, begin=stages.append)
+    found = train_for_composition(
+        model, made, stand_ins=1, steps=5, rate=1e-3, seed=4, begin=stages.append
+    )
     assert stages == ["stand-in 1 of 1", "held-out stand-in", "the adapter", "measuring"]
     partners = []
     for number, says in enumerate([("owl", "cat"), ("cat", "dog")]):
         lesson = [("Peru has", says[0]), ("Cuba has", says[1]), ("sky is", "blue")]
         rng = np.random.default_rng([4, 1, number])
-        partners.append(train_lora(model, lesson, rng=rng).adapter)
+        partners.append(train_lora(model, lesson, Training(rate=1.5e-3), rng=rng).adapter)
     shown = [(f"the animal of {who} is", animal) for who, animal in zip(
         ("Ann", "Bob", "Cid"), ("owl", "cat", "owl"), strict=True
     )]  # fmt: skip
     shown += [("Peru has", "owl"), ("Cuba has", "cat")]
-    plan_of = Training(rate=2e-3, last_rate=0.1, steps=5, enough=0.0)
+    plan_of = Training(rate=1e-3, last_rate=0.1, steps=5, enough=0.0)
     rng, beside = np.random.default_rng([4, 0]), [StandIn(partners[0], shown)]
     by_hand = train_lora(model, made.examples, plan_of, rng=rng, stand_ins=beside).adapter
     for name, low in found.adapter.items():
@@ -121,7 +123,9 @@ def test_what_is_taught_is_what_trainings_by_hand_give(plan, model):
     assert found.card["drift"] == pytest.approx(divergence.item(), rel=1e-3)
     assert came.shape == (now.shape[0],)
     card = json.loads(json.dumps(found.card))
-    assert card["settings"] == {"stand_ins": 1, "steps": 5, "rank": 8, "seed": 4}
+    assert card["settings"] == {
+        "stand_ins": 1, "steps": 5, "rank": 8, "rate": 1e-3, "seed": 4,
+    }  # fmt: skip
     assert card["measured"][0]["what"] == "replay, base"
     assert (card["hop"], card["subjects"]) == (1, [*made.facts])
 
@@ -170,7 +174,8 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     described = [("the twin of Dan is from", "Peru"), ("the heir of Eve is from", "Cuba")]
     more = {"augmented": lessons, "descriptions": described}
     found = train_for_composition(model, made, stand_ins=0, steps=4, rank=3, layers=(1, 2), **more)
-    how = replace(Training.with_stand_ins(4), rank=3, alpha=6, layers=(1, 2))
+    rate = fit_rate(model)
+    how = replace(Training.with_stand_ins(4, rate), rank=3, alpha=6, layers=(1, 2))
     rng = np.random.default_rng([0, 0])
     by_hand = train_lora(model, [*made.examples, *lessons], how, rng=rng).adapter
     for name, low in found.adapter.items():
@@ -181,6 +186,7 @@ def test_lessons_are_read_beside_the_plan_and_descriptions_are_asked_of_the_adap
     [share] = [one for one in found.shares if one.what == "portability, alone"]
     assert (share.right, share.asked) == (right, 2)
     assert found.card["settings"] == {
-        "stand_ins": 0, "steps": 4, "rank": 3, "seed": 0, "layers": "1-1", "augmented": 2,
+        "stand_ins": 0, "steps": 4, "rank": 3, "rate": rate, "seed": 0, "layers": "1-1",
+        "augmented": 2,
     }  # fmt: skip
     assert {low.width for low in found.adapter.values()} == {3}

@@ -26,8 +26,11 @@ from loratheory.pretrained.train import (
     StandIn,
     TrainingError,
     draw_order,
+    find_targets,
+    fit_rate,
     hash_adapter,
     identify_model,
+    measure_gain,
     step,
     train_once,
 )
@@ -230,6 +233,22 @@ def test_stand_ins_act_in_turn_and_what_is_shown_beside_each_is_its_own(base):
         assert min(abs(loss - each) for each in by_strength) < 1e-4
     assert len({round(loss, 3) for loss in found}) > 2  # strengths are drawn
     assert not any(place.module._forward_hooks for place in maps(model).values())
+
+
+def test_the_gain_is_the_mean_growth_of_inputs_and_the_rate_follows_it(base):
+    model, last = base(), "model.layers.1.mlp.down_proj"
+    count, before = len(find_targets(model, Training())), measure_gain(model)
+    # No map but the head comes after this one.
+    with torch.no_grad():
+        maps(model)[last].module.weight.mul_(2.0**count)
+    assert measure_gain(model) == pytest.approx(2 * before, rel=1e-5)
+    assert fit_rate(model) == pytest.approx(2 * before * 3.8e-4, rel=0.05)
+    assert not any(place.module._forward_hooks for place in maps(model).values())
+
+
+@pytest.mark.usefixtures("smollm2")
+def test_the_default_model_keeps_the_rate_of_the_stored_adapters():
+    assert fit_rate(load_model(dtype="bfloat16")) == Training.with_stand_ins(90).rate
 
 
 def test_the_rate_falls_evenly_to_the_share_that_is_left():

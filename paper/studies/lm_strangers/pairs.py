@@ -121,5 +121,6 @@ def _answer(model: "Model", facts: FactSet) -> list[Row]:
     return rows
 
 
-RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
-PART = part("rates", cell, (Config(seed=400),), grid(Config, seed=[400], model=BASES, rate=RATES))
+# The rule's own rate first: the run takes hours and can be stopped after any cell.
+RATES = (1.0, 2.0, 0.5, 4.0, 0.25)
+PART = part("rates", cell, (Config(seed=400),), grid(Config, seed=[400], rate=RATES, model=BASES))

@@ -15,7 +15,11 @@ CONDITIONS = {
     "both stand-ins": (BESIDE, BESIDE),
 }
 """Training conditions of the hop-1 and the hop-2 adapter."""
-COLUMNS = {"hop_1": "hop-1 facts", "hop_2": "hop-2 facts", "two_hop_vocabulary": "two-hop questions"}
+COLUMNS = {
+    "hop_1": "hop-1 facts",
+    "hop_2": "hop-2 facts",
+    "two_hop_vocabulary": "two-hop questions",
+}
 
 
 def draw() -> Figure:

@@ -104,11 +104,11 @@ Minimum-norm interpolation: Penrose (1956). Edits trained on multi-hop data: Yao
 
 Invisible placement: single hops do not show in which layer an edit lies; two hops depend on it.
 
-**Statement.** Two exact, unscaled edits write a question's two new facts over old ones of strength
-1; keys and values are linearly independent, and the old bridge's fact stays. If the old second-hop
-facts and a share ρ of the second edit lie after the bridge, the new answer wins iff ρ > 1/2.
-Single-hop logits do not depend on ρ, so on placements of which a share q wins, any test of them
-errs at a rate of at least min(q, 1 − q).
+**Statement.** A question needs two new facts. Exact edits with coefficient 1 write them over old
+facts of strength 1; keys and values are linearly independent, and the old bridge's fact stays. The
+old hop-2 facts and a share ρ of the hop-2 edit are stored after the bridge. Then the new answer
+wins iff ρ > 1/2, but single-hop logits do not depend on ρ. If a share q of placements wins, any
+test of single-hop logits misjudges at least a share min(q, 1 − q) of the placements.
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with

@@ -27,7 +27,7 @@ other weights sum to 1. :math:`\square`
 
 **Implication.** Averaging keeps what the training sets share (the template) and dilutes what only
 one adapter was trained on (its facts). To keep the facts too, give each adapter a coefficient above
-1/2, or train the shared steps into the base.
+1/2. Or train the shared steps into the base.
 
 **Scope.** Keys that are not independent interfere (``thm:perturbed-region``). If no step is decoded
 in between, facts need the conditions of ``thm:two-read-region``.

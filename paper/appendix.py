@@ -74,11 +74,12 @@ def appendix(theorems: Sequence[Theorem]) -> str:  # type: ignore[type-arg]
         title, _, introduction = chapter(name)
         proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
         proofs += list(map(environment, results))
-    proofs.append(r"\section{Known results that are not run here}")
+    proofs.append(r"\section{Known results that the package does not test}")
     for cited in load_cited():
         proofs.append(
             rf"\paragraph{{{latex(cited.name)}.}} {linked(cited.statement)} "
-            rf"\emph{{Source:}} {latex(cited.source)}. \emph{{Not run:}} {linked(cited.reason)}"
+            rf"\emph{{Source:}} {latex(cited.source)}. "
+            rf"\emph{{Why it is not tested:}} {linked(cited.reason)}"
         )
     return "\n".join([HEADER, *proofs, ""])
 

@@ -132,11 +132,11 @@ on the one or on the other part. :math:`\square`
 same single-hop answers can differ on two hops by where their edits lie. Test two-hop questions, or
 place the edit in the layers after the bridge.
 
-**Scope.** The theorem does not say where training places edits. If equal gradients split them evenly,
-:math:`\rho` is the fraction of layers after the bridge, and two hops need :math:`c_2 > 1/(2 \rho)`
-where single hops need 1/2. If a share :math:`\beta` of the old fact lies after the bridge, whole
-first edits need :math:`\rho > \beta/(2 c_2)`: whole edits that are spread like the old facts always
-compose.
+**Scope.** The theorem does not say where training places edits. If equal gradients split them
+evenly, :math:`\rho` is the fraction of layers after the bridge, and two hops need :math:`c_2 > 1/(2
+\rho)` where single hops need 1/2. If a share :math:`\beta` of the old fact lies after the bridge,
+whole first edits need :math:`\rho > \beta/(2 c_2)`: whole edits that are spread like the old facts
+always compose.
 
 References
 ----------

@@ -38,8 +38,9 @@ Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications",
 Soft routing: what is left when a router may mix adapters instead of choosing one.
 
 **Statement.** The answers of K adapters to every input are orthonormal, and p holds the
-probabilities of the adapters given the input. Any answer that is computed from the input alone misses the answer of the input's adapter. The mean squared error is at least 1 − E‖p‖². The mixture of
-the adapters' answers with the weights p attains this.
+probabilities of the adapters given the input. Any answer that is computed from the input alone
+misses the answer of the input's adapter. The mean squared error is at least 1 − E‖p‖². The mixture
+of the adapters' answers with the weights p attains this.
 
 Let :math:`(x, e)` have any joint law, :math:`p_e(x) = P(e | x)`, and let :math:`a_e(x)` be the
 answers. For every function g of the input

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loratheory.store import write_whole
 from loratheory.theorems import LABELS, load_theorems, parts
-from paper.appendix import appendix, environment_of, latex, linked
+from paper.appendix import TITLES, appendix, environment_of, latex, linked, scripts
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -29,8 +29,6 @@ GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefl
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
-TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
-"""How statements are headed; others by the name of their environment."""
 
 
 class PaperError(ValueError):
@@ -157,7 +155,7 @@ def statements() -> str:
         kind = environment_of(theorem)
         title = TITLES.get(kind, kind.capitalize())
         head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
-        words = latex(text["Statement"])
+        words = latex(scripts(text["Statement"]))
         precisely = linked(text["Precisely"]) or words
         lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
         lines.append(rf"\generated{{briefly}}{{{theorem.label}}}{{{head}{{{words}}}}}")

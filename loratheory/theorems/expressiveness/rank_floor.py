@@ -28,22 +28,22 @@ Its squared error is at least the contradiction plus the shortage, and some adap
 contradiction is the error that no matrix avoids. The shortage is the energy beyond rank r of the
 best matrix's answers.
 
-:math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and :math:`r \ge
-\operatorname{rank} R`.
+Here :math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and
+:math:`r \ge \operatorname{rank} R`.
 
 **Corollary (merge floor).** One adapter of rank at most r replaces k updates with mean M. Its mean
-squared Frobenius distance from them is at least their variance around M plus Σ_{i>r} σ_i(M)², the
-energy of M beyond rank r. Truncating M to rank r attains this.
+squared Frobenius distance from them is at least their variance around M plus the energy of M
+beyond rank r. Truncating M to rank r attains this.
 
-:math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so :math:`Y
-P` repeats the mean; the truncated mean meets the floor.
+Here :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so
+:math:`Y P` repeats the mean; the truncated mean meets the floor.
 
 **Corollary (covariance floor).** One adapter of rank at most r serves k tasks, on inputs with known
 second moments. Its mean squared error is at least the error that no matrix avoids, plus an energy
 beyond rank r. The energy is that of the answers of RegMean's merge, the mean of the updates
 weighted by the tasks' data.
 
-:math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, :math:`R = [\Delta_1 L_1
+Here :math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, :math:`R = [\Delta_1 L_1
 \dots \Delta_k L_k] / \sqrt k`. If all that is known is :math:`C_j \preceq \lambda`, the loss is
 worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the merge floor.
 

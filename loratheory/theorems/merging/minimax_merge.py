@@ -1,9 +1,10 @@
 r"""Minimax merge: what several adapters can be promised at once, by any merge.
 
 **Statement.** K adapters are merged. Each task has a mean squared error on its own inputs, under
-noise of size ε. No merge keeps every task's error below the largest floor of a weighted mean of
-these errors. The least-squares merge at the weights of this largest floor, where it is unique,
-keeps every error at most there.
+noise of size ε. For given weights of the tasks, the weighted mean of these errors has a floor that
+no merge undercuts. Take the weights with the largest floor. No merge keeps every task's error below
+this floor. The least-squares merge at these weights, where it is unique, keeps every error at most
+there.
 
 Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`, which
 arrive as :math:`x + \varepsilon z`, :math:`z` white. The error of :math:`\Delta` there is

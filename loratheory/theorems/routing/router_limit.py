@@ -2,8 +2,8 @@ r"""Router limit: how often any router can find the adapter that an input belong
 
 **Statement.** Each of K adapters is equally likely and has a key of length s. Any two keys have the
 cosine ρ. An input is its adapter's key plus normal noise of unit variance in every direction. The
-router that takes the nearest key is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard
-normal, and no router is right more often.
+router that takes the nearest key is right with probability E Φ(z + s√(1 − ρ))^(K−1), the mean over
+a standard normal z. No router is right more often.
 
 Input x of adapter e is normal with mean :math:`k_e` and covariance I, where :math:`\|k_e\| = s`,
 :math:`\langle k_e, k_f \rangle = \rho s^2` for :math:`e \ne f`, :math:`\rho < 1`, and e is uniform

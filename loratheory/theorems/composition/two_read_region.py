@@ -7,24 +7,25 @@ to none of these facts. The new K-hop answer leads by ∏c_j − max(0, max_j (�
 For equal c ≥ 0 it wins iff c^K + c > 1.
 
 In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
-facts with strength 1, the edits replace facts of their own read exactly, the bridges turn values
-into keys; some token is on none of the paths below. On the prompt whose every hop is edited the
-target leads by exactly
+facts with strength 1, and let the edits replace facts of their own read exactly. The bridges
+:math:`Q_j` turn values into keys, and some token is on none of the paths below. On the prompt whose
+every hop is edited, the new answer (the *target*) leads by exactly
 
 .. math::
     \prod_j c_j - \max\Bigl(0,\; \max_j\, \bigl(\textstyle\prod_{i<j} c_i\bigr)(1 - c_j)\Bigr)
 
-where the edits *overwrite* old facts and no entity on an old path is edited. If all of those are
-edited too (*overwrite both*), the maximum runs over all other products of :math:`c_j` or :math:`1 -
-c_j`. For a *new subject*, without an old first fact, :math:`j = 1` drops out; for *new facts* only
-the 0 is left. Hence any number of hops win under *overwrite both* iff all :math:`c_j > 1/2`; two
-under *overwrite* iff :math:`c_1(1 + c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`, for a *new subject*
-iff :math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0` win under
-*overwrite* iff :math:`c^K + c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4;
-for a *new subject* as with one hop less; for *new facts* from 0. *Convex no-go:* :math:`c_j \ge 0`,
-:math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win over old facts. *Familiarity:* if a bridge sends
-the new value to 0, the target's logit is 0, whatever the coefficients, and whatever memories and
-edits do at other inputs.
+where the edits *overwrite* old facts and no entity on an old path is edited. If all of those
+entities are edited too (*overwrite both*), the maximum runs over all other products of :math:`c_j`
+or :math:`1 - c_j`. For a *new subject*, without an old first fact, :math:`j = 1` drops out; for
+*new facts* only the 0 is left. Hence the new answer of any number of hops wins under *overwrite
+both* iff all :math:`c_j > 1/2`. Two hops win under *overwrite* iff :math:`c_1(1 + c_2) > 1` and
+:math:`c_1(2 c_2 - 1) > 0`; for a *new subject* they win iff :math:`c_1(2c_2 - 1)` and
+:math:`c_1c_2` are positive. Equal :math:`c \ge 0` win under *overwrite* iff :math:`c^K + c > 1`.
+For K = 1 to 4 they win from 1/2, :math:`(\sqrt5 - 1)/2`, .682 and .724 on. For a *new subject* the
+threshold is that of one hop less, for *new facts* it is 0. *Convex no-go:* with :math:`c_j \ge 0`,
+:math:`\sum_j c_j \le 1` and :math:`K \ge 2` the new answer never wins over old facts.
+*Familiarity:* if a bridge sends the new value to 0, the target's logit is 0, whatever the
+coefficients, and whatever memories and edits do at other inputs.
 
 **Proof.** Keys and values are independent, so a read acts on coordinates, whatever the frames: an
 edited entity goes to its new value with weight :math:`c_j` and to its old one, if any, with

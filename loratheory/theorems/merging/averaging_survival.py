@@ -29,7 +29,8 @@ at most 1 cannot both meet. :math:`\square`
 or more adapters. So measure, for each fact, the margin after the edit and the deficit before it.
 
 **Scope.** The theorem covers single facts, not two hops, and does not bound the interference
-:math:`\varepsilon`. """
+:math:`\varepsilon`.
+"""
 
 from dataclasses import dataclass, replace
 from functools import partial

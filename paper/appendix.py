@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import groupby
 
-from loratheory.theorems import LABELS, Theorem, load_cited, parts
+from loratheory.theorems import LABELS, Theorem, load_cited, parts, theorem
 
+TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
+"""How statements are headed; others by the name of their environment."""
 HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\n"
 
 # Letters and signs that TeX knows by name, and signs of mathematics
@@ -30,6 +32,7 @@ LETTERS = str.maketrans(
 
 
 ROLE, CODE = r":math:`[^`]*`", r"``[^`]*``|`[^`]*`"
+SCRIPT = r"([_^])(\{[^}]*\}|\((?:[^()]|\([^()]*\))*\)|−?[A-Za-z0-9]+)"
 BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line that is not indented
 
 
@@ -52,7 +55,7 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     """Return a theorem as LaTeX: the labelled statement, its proof, its limits and its sources."""
     found, kind = parts(theorem.document), environment_of(theorem)
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
-    statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
+    statement = [latex(scripts(found.pop("Statement"))), "", linked(found.pop("Precisely"))]
     lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
     # They follow all other parts.
     references = found.pop("References")
@@ -74,11 +77,12 @@ def appendix(theorems: Sequence[Theorem]) -> str:  # type: ignore[type-arg]
         title, _, introduction = chapter(name)
         proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
         proofs += list(map(environment, results))
-    proofs.append(r"\section{Known results that are not run here}")
+    proofs.append(r"\section{Known results that the package does not test}")
     for cited in load_cited():
         proofs.append(
             rf"\paragraph{{{latex(cited.name)}.}} {linked(cited.statement)} "
-            rf"\emph{{Source:}} {latex(cited.source)}. \emph{{Not run:}} {linked(cited.reason)}"
+            rf"\emph{{Source:}} {latex(cited.source)}. "
+            rf"\emph{{Why it is not tested:}} {linked(cited.reason)}"
         )
     return "\n".join([HEADER, *proofs, ""])
 
@@ -90,9 +94,17 @@ def linked(text: str) -> str:
 
 
 def _reference(found: re.Match[str]) -> str:
-    words = found[1].removeprefix("thm:").replace("-", " ")
     # Predictions stay as they were written, and may name results that have gone since.
-    return rf"\result{{{found[1]}}}{{{words}}}" if found[1] in LABELS else found[0]
+    if found[1] not in LABELS:
+        return found[0]
+    kind = environment_of(theorem(found[1]))
+    return rf"\result{{{found[1]}}}{{{TITLES.get(kind, kind.capitalize())}}}"
+
+
+def scripts(text: str) -> str:
+    """Return a statement in words with its indices and exponents as formulas."""
+    tex = str.maketrans({sign: name + " " for sign, name in MATHS.items()})
+    return re.sub(SCRIPT, lambda s: f":math:`{s[1]}{{{s[2].strip('{}').translate(tex)}}}`", text)
 
 
 def latex(text: str) -> str:

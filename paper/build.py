@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loratheory.store import write_whole
 from loratheory.theorems import LABELS, load_theorems, parts
-from paper.appendix import appendix, environment_of, latex, linked
+from paper.appendix import TITLES, appendix, environment_of, latex, linked, scripts
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -29,8 +29,6 @@ GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefl
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
-TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
-"""How statements are headed; others by the name of their environment."""
 
 
 class PaperError(ValueError):
@@ -102,6 +100,7 @@ def write_sources(paper: Path, folder: Path) -> None:
         "statements.tex": statements(),
         "theorems.tex": proofs(source),
         "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source)),
+        "predictions.tex": predictions(),
         "provenance.tex": provenance_rows(),
     }
     for name in NAMES:
@@ -156,7 +155,7 @@ def statements() -> str:
         kind = environment_of(theorem)
         title = TITLES.get(kind, kind.capitalize())
         head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
-        words = latex(text["Statement"])
+        words = latex(scripts(text["Statement"]))
         precisely = linked(text["Precisely"]) or words
         lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
         lines.append(rf"\generated{{briefly}}{{{theorem.label}}}{{{head}{{{words}}}}}")
@@ -164,23 +163,39 @@ def statements() -> str:
 
 
 def experiments(shown: Sequence[str]) -> str:
-    """Return the appendix: what each study asked, predicted and found, with its figure."""
+    """Return the appendix: what each study found, and its figure if the text does not show it."""
     lines = []
     for name in NAMES:
-        title = name.replace("_", " ").capitalize()
-        lines.append(rf"\subsection{{{title}}}\label{{exp:{name}}}")
-        asked = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
-        found = results(name)
-        for part in dict.fromkeys([*asked, *found]):
-            if part:
-                lines.append(rf"\paragraph{{{latex(part.replace('_', ' '))}}}")
-            paragraphs = filter(str.strip, asked.get(part, "").split("\n\n"))
-            lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
-            if found.get(part):
-                lines.append(rf"\registered{{Found}}{{{_page(found[part])}}}")
-        seen = rf"\seefigure{{{name}}}"
-        lines.append(seen if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}")
+        lines.append(rf"\subsection{{{_heading(name)}}}\label{{exp:{name}}}")
+        page = "\n\n".join(results(name).values())
+        figure = re.search(r"^\*\*Figure\.\*\*\s(.*?)\n\n", page, re.M | re.S)
+        if figure and name not in shown:
+            page = page.replace(figure[0], "")
+        lines += [_page(page), rf"\seefigure{{{name}}}"]
+        if name not in shown:
+            lines.append(rf"\appendixfigure{{{name}}}{{{linked(figure[1]) if figure else name}}}")
     return "\n".join(lines) + "\n"
+
+
+def predictions() -> str:
+    """Return the appendix: what each study asked and predicted, in the words of that time."""
+    lines = []
+    for name in NAMES:
+        where = rf"results: Appendix~\ref{{exp:{name}}}"
+        lines.append(rf"\subsection{{Study \texttt{{{latex(name)}}} ({where})}}")
+        asked = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
+        for part, text in asked.items():
+            if part:
+                lines.append(rf"\paragraph{{Part \texttt{{{latex(part)}}}.}}")
+            paragraphs = filter(str.strip, text.split("\n\n"))
+            lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(name: str) -> str:
+    """The title of a study's page, with the study's name."""
+    title, _, _ = (STUDIES / name / "results.md").read_text(encoding="utf-8").partition("\n")
+    return rf"{latex(title.removeprefix('# '))} (study \texttt{{{latex(name)}}})"
 
 
 def _paragraph(text: str) -> str:

@@ -336,8 +336,8 @@ curves["two-hop, simulated"] = (strengths, simulated)
 draw(curves, "coefficient of both edits", "margin of the new answer", points=["two-hop, simulated"])
 
 # %% [markdown]
-# With more hops the window becomes wider. With more adapters in the mean, both ends of the window
-# move up. The next cell prints how large the ratio $m_1/m_0$ of step 5 must be.
+# With more hops the window becomes wider. If more adapters are averaged, each edit
+# must be stronger. The next cell prints how large the ratio $m_1/m_0$ of step 5 must be.
 
 
 # %%
@@ -356,8 +356,8 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 #   write the lab down. Then a strength above $\frac12$ is enough for each edit, and there is no
 #   window.
 # - **The model reads twice.** If both facts are read in one step, a merge of the two adapters can
-#   only guess the two-hop answer. Notebook 07 proves this on average, if the link between the two
-#   hops is random.
+#   only guess the two-hop answer. Notebook 07 proves that the average accuracy over all random
+#   bridges is that of a guess.
 # - **Other old facts give other thresholds.** In the case `overwrite both` each strength must
 #   exceed ½. In the case `new subject` only the strength of the second edit matters.
 # - **Edits do not disturb each other** in this model. Many adapters in one memory do disturb each
@@ -469,8 +469,8 @@ judge("02.4", mine)
 # ## Further reading
 #
 # - Press et al., [*Measuring and narrowing the compositionality gap in language
-#   models*](https://arxiv.org/abs/2210.03350). Models without adapters that know both facts and
-#   answer the two-hop question wrongly.
+#   models*](https://arxiv.org/abs/2210.03350). Even models without any adapter can know both facts
+#   and answer the two-hop question wrongly.
 # - Yang et al., [*Do large language models latently perform multi-hop
 #   reasoning?*](https://arxiv.org/abs/2402.16837). Does a model find the bridge of a two-hop
 #   question in one pass?

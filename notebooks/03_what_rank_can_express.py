@@ -138,10 +138,10 @@ assert sp.expand(form[:2, :2].det()) != 0
 
 # %% [markdown]
 # So a change at ignored inputs costs a *whole* rank of the adapters for each direction. A change at
-# inputs that the head reads costs half a rank for each direction. There is no other obstacle; the
-# code of the theorem has the proof. Take a head of size $h$ whose queries and keys have rank $h$,
-# and a form of rank at most $h$. Adapters of rank $R$ reach this form exactly if $R$ is at least
-# each of three numbers:
+# inputs that the head reads costs half a rank for each direction. Apart from these costs and the
+# size of the head, nothing prevents adapters from reaching a form; the code of the theorem has the
+# proof. Take a head of size $h$ whose queries and keys have rank $h$, and a form of rank at most
+# $h$. Adapters of rank $R$ reach this form exactly if $R$ is at least each of three numbers:
 #
 # 1. half the rank of the change;
 # 2. the rank of the change on the inputs that the keys ignore;

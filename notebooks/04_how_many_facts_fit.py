@@ -255,8 +255,8 @@ recall()
 
 # %% [markdown]
 # The curve of the sum stays close to the curve of one adapter: the larger rank $Kr$ has not helped.
-# The router recalls the same share of $K$ times as many facts. Move the sliders: does the sum ever
-# recall a larger share than one adapter?
+# With a router, $K$ times as many facts can be stored before the recalled share falls to that of
+# one adapter. Move the sliders: does the sum ever recall a larger share than one adapter?
 
 # %%
 ranks = IntSlider(16, min=1, max=64, description="rank")

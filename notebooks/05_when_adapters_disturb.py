@@ -403,9 +403,10 @@ intruder()
 # %% [markdown]
 # The vertical line marks the mean of two adapters, with coefficient ½. Find the strength below
 # which the mean hides the edit. In notebook 02 a single fact survives the mean of two adapters if
-# the strength of its edit exceeds 1. Notebook 02 measures strength by the lead of the old answer.
-# This notebook measures strength by the singular values of the base. The two strengths are
-# different numbers, so the spectrum of a merge does not show which answers survive.
+# the strength of its edit exceeds 1. In notebook 02 the unit of strength is the lead that the old
+# answer had before the edit. In this notebook the unit comes from the singular values of the base.
+# The two strengths are different numbers, so the spectrum of a merge does not show which answers
+# survive.
 
 # %%
 explore(intruder, strength=FloatSlider(2.0, min=0.5, max=6, step=0.25, description="strength s"))

@@ -156,8 +156,8 @@ for patterns in (1, 2, 3):
 # - the product of the two adapters, without the bridge,
 # - two reads with the bridge in between.
 #
-# Here the worlds differ in the bridge: in which key belongs to which lab. The cell prints the
-# accuracy of each method, averaged over all worlds.
+# Here the worlds differ in the bridge: each world assigns the keys to the labs differently. The
+# cell prints the accuracy of each method, averaged over all worlds.
 
 # %%
 one, two, _ = toy.relu_keys(rng, 3, 24)

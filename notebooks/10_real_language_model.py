@@ -36,8 +36,8 @@
 # change places, the accuracy is close to chance.
 #
 # **A common misconception.** "Each adapter works with facts of the base model, so the two adapters
-# will work together." We test a prediction that follows from this idea. This prediction is nearly
-# always too high.
+# will work together." We test a prediction that follows from this idea. The accuracy that it
+# predicts is nearly always too high.
 #
 # **After this notebook** you can compare measured accuracies at several coefficients with the
 # limits of the theory. You can compare a prediction with simpler predictions, and say what a layer
@@ -181,7 +181,7 @@ for name, words in (("predicted", "product law"), ("weaker", "weaker hop")):
 
 # %% [markdown]
 # The weaker hop has the smaller error, so there is no evidence for a product. Both predictions
-# ignore that the adapters disturb each other. Both predictions are nearly always too high.
+# ignore that the adapters disturb each other. The predicted accuracies are nearly always too high.
 #
 # Now we turn to the layer splits. In the *right order* the hop-1 adapter is active only below some
 # layer, and the hop-2 adapter only from this layer on. In the *reversed order* the two adapters
@@ -208,8 +208,8 @@ for seed in (0, 1, 2):
 # %% [markdown]
 # For every fact set, the split with the highest confidence has the right order. We needed no labels
 # to choose this split. In the reversed order the single facts are lost as well. So the splits show
-# in which layers the facts are stored. They do not show that the order of the adapters alone
-# matters.
+# in which layers the facts are stored. They do not isolate the effect of the order, because the
+# reversed order also moves each adapter out of the layers that store its facts.
 
 # %% [markdown]
 # **Does a library need a two-hop adapter?** The first library has the two single-hop adapters. The

@@ -9,7 +9,7 @@ from paper.studies._shared.run import StudyError, run
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the study that is named, or all; return the exit code."""
+    """Run one study, or all studies; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m paper.studies", description=__doc__)
     parser.add_argument("name", nargs="?", help="a study, or `all`")
     parser.add_argument("--profile", choices=("quick", "paper"), default="paper")
@@ -22,7 +22,7 @@ def main(words: list[str] | None = None) -> int:
             times = ", ".join(f"{key} {time:g} min" for key, time in study.minutes.items())
             sys.stdout.write(f"{name:20} {times} of one core\n")
         return 0
-    # A stored table is never what a run replaces, unless `-o paper/studies` asks for it.
+    # A run replaces a stored table only with `-o paper/studies`.
     output = asked.output or Path("build") / ("results" if asked.profile == "paper" else "studies")
     try:
         for name in NAMES if asked.name == "all" else [asked.name]:

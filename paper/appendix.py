@@ -1,7 +1,7 @@
 r"""Write the paper's appendix as LaTeX, with all statements and proofs of the modules' docstrings.
 
 A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
-the like, and references. The statement is one paragraph in plain words and then the formal text.
+the like, and references. The statement is one paragraph in words and then the formal text.
 """
 
 import re

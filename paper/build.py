@@ -169,12 +169,12 @@ def experiments(shown: Sequence[str]) -> str:
     for name in NAMES:
         title = name.replace("_", " ").capitalize()
         lines.append(rf"\subsection{{{title}}}\label{{exp:{name}}}")
-        asked = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
+        registered = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
         found = results(name)
-        for part in dict.fromkeys([*asked, *found]):
+        for part in dict.fromkeys([*registered, *found]):
             if part:
                 lines.append(rf"\paragraph{{{latex(part.replace('_', ' '))}}}")
-            paragraphs = filter(str.strip, asked.get(part, "").split("\n\n"))
+            paragraphs = filter(str.strip, registered.get(part, "").split("\n\n"))
             lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
             if found.get(part):
                 lines.append(rf"\registered{{Found}}{{{_page(found[part])}}}")

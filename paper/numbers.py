@@ -21,7 +21,7 @@ from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies import NAMES
 from paper.tables import STUDIES, QueryError, Value, decimal, look_up, one_line, parse_query, value
 
-ASKED = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
+MACRO = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
 FORM = r"(?:(number|percent|points|within) )?(.+)"
 
@@ -42,9 +42,9 @@ def latex_numbers(source: str, folder: Path = STUDIES) -> str:
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
     short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
     lines = set()
-    for kind, asked in ASKED.findall(text):
+    for kind, query in MACRO.findall(text):
         # Abbreviations of conditions are spelt out, as TeX does it.
-        key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
+        key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), query))
         if kind == "constant":
             shown = _constant(key)
         elif kind == "counted":
@@ -130,13 +130,13 @@ def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     short = dict(SHORT.findall(text))
     text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
 
-    def _ask(query: str) -> Value:
+    def _evaluate(query: str) -> Value:
         conditions = [short.get(part.strip(), part) for part in query.split(";")]
         return value(parse_query("; ".join(conditions), table), folder)
 
     def _fill(braces: re.Match[str]) -> str:
         try:
-            return _in_form(one_line(braces[1]), _ask)
+            return _in_form(one_line(braces[1]), _evaluate)
         except QueryError as error:
             message = f"{table}, {one_line(braces[0])}: {error}"
             raise QueryError(message) from None
@@ -144,14 +144,14 @@ def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     return re.sub(r"\{([^{}]+)\}", _fill, text)
 
 
-def _in_form(asked: str, ask: Callable[[str], Value]) -> str:
+def _in_form(text: str, evaluate: Callable[[str], Value]) -> str:
     """Format the number of a query in the form that its first word names."""
-    form, query = re.fullmatch(FORM, asked).groups()  # type: ignore[union-attr]
+    form, query = re.fullmatch(FORM, text).groups()  # type: ignore[union-attr]
     one, sign, two = re.fullmatch(r"(.+?)(?: (minus|over) (.+))?", query).groups()  # type: ignore[union-attr]
-    first = ask(one)
+    first = evaluate(one)
     number = first.middle
     if two:
-        number = number - ask(two).middle if sign == "minus" else number / ask(two).middle
+        number = number - evaluate(two).middle if sign == "minus" else number / evaluate(two).middle
     if math.isnan(number):
         message = "the result is not a number"
         raise QueryError(message)

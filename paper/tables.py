@@ -168,7 +168,7 @@ def parse_query(text: str, table: str = "") -> Query:
     if not found or not all(conditions):
         message = f"{one_line(text)!r} is not a query: write {FORM}"
         raise QueryError(message)
-    mode, asked, column, by = found.groups()
+    mode, named, column, by = found.groups()
     if bool(by) != (mode in GROUPED):
         message = f"{one_line(text)!r}: {', '.join(GROUPED)} need `by`, others have none; {FORM}"
         raise QueryError(message)
@@ -177,36 +177,36 @@ def parse_query(text: str, table: str = "") -> Query:
         key, sign, values = condition.groups()  # type: ignore[union-attr]
         where.append((key, sign, tuple(values.split("|"))))
     keys = tuple(by.split(", ")) if by else ()
-    return Query(mode or "mean", asked or table, column, keys, tuple(where))
+    return Query(mode or "mean", named or table, column, keys, tuple(where))
 
 
-def value(asked: Query, folder: Path = STUDIES) -> Value:
+def value(query: Query, folder: Path = STUDIES) -> Value:
     """Return the number of a query.
 
     Rows without a number in the column are ignored; ``least`` and ``most`` have the interval of
     their own group. QueryError if a column is missing, no row meets the conditions, or, for
     ``onset``, the mean never reaches 0.5.
     """
-    rows, column, mode = select(asked, folder), asked.column, asked.mode
+    rows, column, mode = select(query, folder), query.column, query.mode
     if mode == "count":
         return Value(float(rows[column].notna().sum()))
     if mode == "lookup":
-        return _looked_up(rows, asked)
-    if not asked.by:
+        return _score_baseline(rows, query)
+    if not query.by:
         mean = _mean(rows, column)
         if mode == "majority":
             return Value(max(mean.middle, 1 - mean.middle))
         return _median(rows, column) if mode == "median" else mean
-    means = {names: _mean(group, column) for names, group in rows.groupby(list(asked.by))}
+    means = {names: _mean(group, column) for names, group in rows.groupby(list(query.by))}
     numbers = np.array([mean.middle for mean in means.values()])
     if mode == "spread":
         if len(numbers) < 2:
-            message = f"{asked.table}: {column} has one group there: a spread needs two"
+            message = f"{query.table}: {column} has one group there: a spread needs two"
             raise QueryError(message)
         return Value(float(numbers.std(ddof=1)))
     if mode == "onset":
         if numbers.max() < 0.5:
-            message = f"{asked.table}: {column} never reaches half: say so without a number"
+            message = f"{query.table}: {column} never reaches half: say so without a number"
             raise QueryError(message)
         [first] = [*means][int((numbers >= 0.5).argmax())]
         return Value(float(first))
@@ -222,25 +222,25 @@ def look_up(text: str, table: str = "", folder: Path = STUDIES) -> Value:
     same bases.
     """
     first, _, second = one_line(text).partition(" minus ")
-    asked = parse_query(first, table)
+    query = parse_query(first, table)
     if not second:
-        return value(asked, folder)
-    other = parse_query(second, asked.table)
-    if {asked.mode, other.mode} != {"mean"}:
-        message = f"{asked.table}: a difference is of two means: leave out the mode"
+        return value(query, folder)
+    other = parse_query(second, query.table)
+    if {query.mode, other.mode} != {"mean"}:
+        message = f"{query.table}: a difference is of two means: leave out the mode"
         raise QueryError(message)
-    one, two = select(asked, folder), select(other, folder)
+    one, two = select(query, folder), select(other, folder)
     if set(one["seed"]) != set(two["seed"]):
-        message = f"{asked.table}: the two means are not on the same bases: compare others"
+        message = f"{query.table}: the two means are not on the same bases: compare others"
         raise QueryError(message)
     # Differences per base and template, so that their common effects cancel.
-    return Value(*bootstrap(blocks(one, asked.column) - blocks(two, other.column)))
+    return Value(*bootstrap(blocks(one, query.column) - blocks(two, other.column)))
 
 
-def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
+def select(query: Query, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a query's table that meet all its conditions."""
-    rows = read_table(asked.table, folder)
-    for key, sign, wanted in asked.where:
+    rows = read_table(query.table, folder)
+    for key, sign, wanted in query.where:
         require(rows, key)
         if sign in SIGNS:
             rows = rows[SIGNS[sign](rows[key], float(wanted[0]))]
@@ -248,12 +248,12 @@ def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
         # Numbers are compared as they are written in a query.
         names = {each: word(each) for each in rows[key].unique()}
         if missing := sorted(set(wanted) - {*names.values()}):
-            fact = f"{asked.table} has no {key} {', '.join(missing)} there"
+            fact = f"{query.table} has no {key} {', '.join(missing)} there"
             message = f"{fact}: choose among {', '.join(sorted({*names.values()}))}"
             raise QueryError(message)
         met = [each for each, name in names.items() if (name in wanted) == (sign == "=")]
         rows = rows[rows[key].isin(met)]
-    require(rows, asked.column, *asked.by)
+    require(rows, query.column, *query.by)
     return rows
 
 
@@ -286,16 +286,16 @@ def _median(rows: pd.DataFrame, column: str) -> Value:
     return Value(float(np.median(values)), *np.quantile(drawn, (0.025, 0.975)).tolist())
 
 
-def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
+def _score_baseline(rows: pd.DataFrame, query: Query) -> Value:
     """Return the accuracy of the per-condition baseline; groups with one base are ignored."""
     require(rows, "seed")
-    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().reset_index()
+    means = rows.groupby([*query.by, "seed"], dropna=False)[query.column].mean().reset_index()
     # Bases without a number in a condition are ignored.
-    means = means.dropna(subset=[asked.column])
-    share, chance = means[asked.column], lookup(means, asked.column, asked.by)
+    means = means.dropna(subset=[query.column])
+    share, chance = means[query.column], lookup(means, query.column, query.by)
     scores = means.assign(score=share.where(chance >= 0.5, 1 - share))[chance == chance]
     if scores.empty:
-        message = f"{asked.column} has one base in each group: a baseline needs two"
+        message = f"{query.column} has one base in each group: a baseline needs two"
         raise QueryError(message)
     return _mean(scores, "score")
 

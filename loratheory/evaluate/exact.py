@@ -286,7 +286,7 @@ def card(
     memories = survival(rule)
     marks = []
     if model:
-        # only here are torch and transformers needed, which a plain install lacks
+        # only here are torch and transformers needed, which an install without extras lacks
         from loratheory.evaluate.report_card import Exam, known_marks, own_marks
 
         exam = Exam(all_pairs=all_pairs)

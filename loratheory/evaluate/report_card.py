@@ -91,15 +91,15 @@ def own_method(rule: OwnRule) -> Method:
 
     def _route(model: Model, adapters: Sequence[Adapter]) -> Attached:
         # coefficients of 0: the router gets the activations of the base without adapters
-        acting = attach(model, adapters, 0.0)
-        fed = collect_inputs(model, [batch(model, [text]) for text in GENERIC], acting.names)
+        active = attach(model, adapters, 0.0)
+        fed = collect_inputs(model, [batch(model, [text]) for text in GENERIC], active.names)
         weigh = {}
-        for name, updates in acting.updates.items():
+        for name, updates in active.updates.items():
             # NumPy has no bfloat16
             weigh[name] = rule.route(updates, fed[name].float())
-        acting.set(1.0)
-        acting.follow(lambda module, x: x.new_tensor(weigh[module](x.float())))
-        return acting
+        active.set(1.0)
+        active.follow(lambda module, x: x.new_tensor(weigh[module](x.float())))
+        return active
 
     return _merge if rule.form == "merge" else _route
 

@@ -429,26 +429,26 @@ def _write_story(problems: Problems, row: int) -> Story:
     has, have = place["verb"]
     one, many = place["things"][scene % len(place["things"])]
     who = [place["owners"][name] for name in of["names"]]
-    told, solved = [], []
+    lines, solved = [], []
     for k in of["order"]:
         code, n = of["skills"][k], of["numbers"][k]
         if code == ABSENT:
             continue
-        ways = text["steps"][NAMED[code]]["told"] if code else text["given"]
+        wordings = text["steps"][NAMED[code]]["told"] if code else text["given"]
         # A wording ignores the words that it does not need.
         words = {"X": who[k], "A": who[of["inputs"][k]], "n": n, "tn": one if n == 1 else many}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
         words |= {"has": has, "have": have, "t": one, "ts": many}
-        told.append(ways[of["wordings"][k]].format_map(words))
+        lines.append(wordings[of["wordings"][k]].format_map(words))
     question = text["question"][of["asking"]]
-    told.append(question.format(X=who[asked], has=has, have=have, ts=many))
+    lines.append(question.format(X=who[asked], has=has, have=have, ts=many))
     for k in range(1, asked + 1):
         written = text["steps"][NAMED[of["skills"][k]]]["written"]
         computed = written.format(values[k - 1], of["numbers"][k])
         thing = one if values[k] == 1 else many
         solved.append(f"{who[k]} {has} {computed} = {values[k]} {thing}.")
     solved.append(f"The answer is {values[asked]}.")
-    return Story(_join(told), _join(solved), str(values[asked]))
+    return Story(_join(lines), _join(solved), str(values[asked]))
 
 
 def _join(sentences: list[str]) -> str:
@@ -529,8 +529,8 @@ def _question(
     sentences = np.take_along_axis(block, problems.order[:, :, None], axis=1)
     asked = np.take_along_axis(name, problems.asked[:, None], axis=1)
     row = [sentences.reshape(len(problems), -1), np.full_like(asked, ask), asked]
-    told = _compact(np.concatenate(row, axis=1))
-    return told, (told != PAD).sum(axis=1) - 1
+    tokens = _compact(np.concatenate(row, axis=1))
+    return tokens, (tokens != PAD).sum(axis=1) - 1
 
 
 def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:

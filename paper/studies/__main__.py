@@ -15,18 +15,18 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=("quick", "paper"), default="paper")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1: one for each core")
     parser.add_argument("-o", "--output", type=Path, help="where study folders go; default: build")
-    asked = parser.parse_args(words)
-    if asked.name is None:
+    args = parser.parse_args(words)
+    if args.name is None:
         for name in NAMES:
             study = load(name)
             times = ", ".join(f"{key} {time:g} min" for key, time in study.minutes.items())
             sys.stdout.write(f"{name:20} {times} of one core\n")
         return 0
     # A run replaces a stored table only with `-o paper/studies`.
-    output = asked.output or Path("build") / ("results" if asked.profile == "paper" else "studies")
+    output = args.output or Path("build") / ("results" if args.profile == "paper" else "studies")
     try:
-        for name in NAMES if asked.name == "all" else [asked.name]:
-            path = run(load(name), asked.profile, output / name, jobs=asked.jobs, say=_say)
+        for name in NAMES if args.name == "all" else [args.name]:
+            path = run(load(name), args.profile, output / name, jobs=args.jobs, say=_say)
             _say(str(path))
     except (StudyError, ValueError) as error:
         sys.stderr.write(f"{error}\n")

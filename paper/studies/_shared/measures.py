@@ -51,32 +51,32 @@ def _right(
     model: Model, facts: FactSet, templates: Mapping[str, Sequence[str]], *, alone: bool = False
 ) -> dict[str, np.ndarray]:
     """Return masks of right answers (templates, facts); single hops are NaN if `alone`."""
-    asked, shape = questions(facts, templates), (-1, len(facts.first))
-    two_hop = answers(model, asked["two_hop"])
+    prompts, shape = questions(facts, templates), (-1, len(facts.first))
+    two_hop = answers(model, prompts["two_hop"])
     bridges = [*facts.first.values()] * len(templates["two_hop"])
     found = {
         "two_hop_vocabulary": two_hop.vocabulary_right.reshape(shape),
         "says_bridge": (two_hop.tokens == first_tokens(model, bridges).numpy()).reshape(shape),
     }
     for name in ("hop_1", "hop_2"):
-        right = np.full(len(asked[name]), np.nan)
-        found[name] = right if alone else answers(model, asked[name]).vocabulary_right
+        right = np.full(len(prompts[name]), np.nan)
+        found[name] = right if alone else answers(model, prompts[name]).vocabulary_right
         found[name] = found[name].reshape(shape)
     return found
 
 
 def _other_measures(model: Model, facts: FactSet, base: Any) -> dict[str, float]:
     """Return the measures on trained templates, on known facts and on generic text."""
-    asked, found = questions(facts), dict[str, float]()
+    prompts, found = questions(facts), dict[str, float]()
     for name in ("hop_1_trained", "hop_2_trained"):
-        found[name] = accuracy(model, asked[name])
+        found[name] = accuracy(model, prompts[name])
     found["known"] = accuracy(model, facts.questions["other_facts"])
     return found | {"drift": kl_to_base(base, generic_log_probs(model))}
 
 
-def accuracy(model: Model, asked: Items) -> float:
+def accuracy(model: Model, prompts: Items) -> float:
     """Return the top-1 accuracy on questions."""
-    return float(answers(model, asked).vocabulary_right.mean())
+    return float(answers(model, prompts).vocabulary_right.mean())
 
 
 def begin(config: Language, **facts: str) -> tuple[Authors, Any]:
@@ -98,7 +98,7 @@ def two_step(model: Model, facts: FactSet) -> Answers:
     """
     one, two = BIRTH.trained[0], facts.about.trained[0]
     said = answers(model, facts.questions["hop_1"]).words
-    asked = []
+    prompts = []
     for (person, word), country in zip(facts.two_hop.items(), said, strict=True):
-        asked.append((f"{one.format(person)} {country}. {two.format(country)}", word))
-    return answers(model, asked)
+        prompts.append((f"{one.format(person)} {country}. {two.format(country)}", word))
+    return answers(model, prompts)

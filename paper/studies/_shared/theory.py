@@ -140,12 +140,12 @@ def probe(edit: Edit, hop: int, *, inside: bool) -> tuple[Prompts, Int64[np.ndar
     maps = edit.before.maps.copy()
     maps[hop] = edit.after.maps[hop]
     edited = FactSet(maps, edit.before.entities)
-    asked = edit.questions.fact(hop, edit.routes)
+    questions = edit.questions.fact(hop, edit.routes)
     if inside:
-        asked = Questions(0, _origin(edit, hop), edit.questions.relations)
-    ends = along(edit.before, asked)[:, -1]
-    tokens = edit.before.entity(asked.start + asked.hops, ends)
-    return encode(edited, asked).final(), np.where(ends == NOTHING, NOTHING, tokens)
+        questions = Questions(0, _origin(edit, hop), edit.questions.relations)
+    ends = along(edit.before, questions)[:, -1]
+    tokens = edit.before.entity(questions.start + questions.hops, ends)
+    return encode(edited, questions).final(), np.where(ends == NOTHING, NOTHING, tokens)
 
 
 def _origin(edit: Edit, hop: int) -> Int64[np.ndarray, " n"]:

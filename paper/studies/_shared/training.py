@@ -53,7 +53,7 @@ class EditLibrary(Library):
 
     Attributes
     ----------
-    bases, teaching
+    bases, training
         The bases, and the settings with which all adapters were trained.
     edits, trials, training_sets : tuple of tuple
         For pair ``p`` in replica ``e``, at ``[p][e]``, the edit, its questions and training data.

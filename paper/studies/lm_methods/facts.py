@@ -124,9 +124,9 @@ def written_out(model: Model, facts: fact_sets.FactSet, question: str = "") -> f
     """
     one, two = fact_sets.BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
-    asked, written = list[tuple[str, str]](), write_on(model, starts, 4)
+    prompts, written = list[tuple[str, str]](), write_on(model, starts, 4)
     for start, text, person in zip(starts, written, facts.first, strict=True):
         # The first word that the model wrote is its bridge.
         bridge = re.split(r"\W", text.strip())[0]
-        asked.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
-    return float(answers(model, asked).right.mean())
+        prompts.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
+    return float(answers(model, prompts).right.mean())

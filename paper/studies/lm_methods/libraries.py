@@ -54,14 +54,14 @@ def cell(config: Config) -> list[Row]:
         sets = [[*sets[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
     library = [train_once(model, one, seed=(config.seed, 0, k)) for k, one in enumerate(sets)]
     rows: list[Row] = []
-    for size, name, which, act in conditions(config.trained, depth(model)):
+    for size, name, which, method in conditions(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
-        with act(model, library[which]):
+        with method(model, library[which]):
             row |= bench.accuracies(model, facts, COLUMNS)
-            asked = config.familiarity == "half" and size < 3 and name in WRITTEN
+            write = config.familiarity == "half" and size < 3 and name in WRITTEN
             for end, question in (("written", ""), ("form", bench.QUESTIONS[0])):
-                row[f"two_hop_{end}"] = bench.written_out(model, facts, question) if asked else nan
+                row[f"two_hop_{end}"] = bench.written_out(model, facts, question) if write else nan
         rows.append(row)
     return rows
 

@@ -60,8 +60,8 @@ def cell(config: Config) -> list[Row]:
     for trained in ("all layers", "by layers") if config.full else ("by layers",):
         adapters = bench.pair(model, facts, config.seed, by_layers=trained == "by layers")
         alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
-        for name, first, second, layer, act in conditions(config, trained, depth(model)):
-            with act(model, alone.get(name, adapters)):
+        for name, first, second, layer, method in conditions(config, trained, depth(model)):
+            with method(model, alone.get(name, adapters)):
                 columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
                 found = bench.accuracies(model, facts, columns)
             _add(trained, name, first, second, layer, **found)

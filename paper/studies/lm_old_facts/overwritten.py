@@ -55,24 +55,24 @@ class Edits:
     new: FactSet
     case: dict[str, str]
 
-    def path(self, asked: Question) -> tuple[str, ...]:
+    def path(self, question: Question) -> tuple[str, ...]:
         """Return the subjects of the edited facts of a question: a person, a country, or both."""
-        if asked.hop == "two hops":
-            return asked.name, self.new.first[asked.name]
-        return (asked.name,) if asked.hop in SINGLE else ()
+        if question.hop == "two hops":
+            return question.name, self.new.first[question.name]
+        return (question.name,) if question.hop in SINGLE else ()
 
     def questions(self) -> Iterator[Question]:
         """Yield single-hop questions in two held-out templates, and two-hop questions in four.
 
         ``old`` are the two-hop questions of the old fact set.
         """
-        asked: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
+        sets: Mapping[str, tuple[Mapping[str, str], Sequence[str]]] = {
             "hop 1": (self.new.first, FEW["hop_1"]),
             "hop 2": (self.new.second, FEW["hop_2"]),
             "two hops": (self.new.two_hop, FEW["two_hop"]),
             "old": (self.old.two_hop, FEW["two_hop"]),
         }
-        for hop, (facts, templates) in asked.items():
+        for hop, (facts, templates) in sets.items():
             for template in templates:
                 for name, word in facts.items():
                     case = self.case.get(name, "any")
@@ -127,14 +127,14 @@ def margins(model: Model, questions: Sequence[Question]) -> Float[np.ndarray, " 
 
     The cost is a forward pass over the prompts.
     """
-    logits: Any = next_token_logits(model, [asked.prompt for asked in questions]).float()
-    wanted = first_tokens(model, [asked.word for asked in questions])[:, None]
+    logits: Any = next_token_logits(model, [one.prompt for one in questions]).float()
+    wanted = first_tokens(model, [one.word for one in questions])[:, None]
     own = logits.gather(1, wanted)[:, 0]
     others = logits.scatter(1, wanted, -float("inf")).amax(1)
     return np.asarray((own - others).double().numpy())
 
 
-def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dict[str, Any]]:
+def curves(made: Edits, questions: Sequence[Question], found: Found) -> Iterator[dict[str, Any]]:
     """Yield a row for each kind of question and coefficient: the accuracy and its predictions.
 
     `line` predicts each question by the straight line between its margins at coefficients 0 and 1
@@ -143,10 +143,10 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
     about the old fact set. Each prediction has a column ``…_right``, the share of questions that it
     predicts correctly.
     """
-    strength = strengths(asked, found)
-    kinds = pd.DataFrame([(one.hop, one.case) for one in asked])
+    strength = strengths(questions, found)
+    kinds = pd.DataFrame([(one.hop, one.case) for one in questions])
     for (hop, case), some in kinds.groupby([0, 1], sort=False).indices.items():
-        paths = np.array([[*map(strength.get, made.path(asked[i]))] for i in some])
+        paths = np.array([[*map(strength.get, made.path(questions[i]))] for i in some])
         for c in COEFFICIENTS:
             right = found[c, c][some] > 0
             line = (1 - c) * found[0.0, 0.0][some] + c * found[1.0, 1.0][some]
@@ -165,14 +165,14 @@ def curves(made: Edits, asked: Sequence[Question], found: Found) -> Iterator[dic
             yield row | {name: round(float(x), 3) for name, x in numbers.items()}
 
 
-def strengths(asked: Sequence[Question], found: Found) -> dict[str, float]:
+def strengths(questions: Sequence[Question], found: Found) -> dict[str, float]:
     """Return the strength of each person's and each country's edit, measured on single hops.
 
     An edit of strength 1 turns the base's deficit into a margin of equal size. Margins are means
     over templates, with this edit alone.
     """
     rows = []
-    for i, one in enumerate(asked):
+    for i, one in enumerate(questions):
         if one.hop in SINGLE:
             rows.append((one.name, found[0.0, 0.0][i], found[SINGLE[one.hop]][i]))
     means = pd.DataFrame(rows, columns=["name", "base", "after"]).groupby("name").mean()

@@ -37,13 +37,13 @@ def cell(config: Config) -> list[Row]:
     with attach(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
-    asked, found = [*made.questions()], {}
+    questions, found = [*made.questions()], {}
     # All prompts are evaluated at one pair of coefficients at a time.
     for pair in bench.coefficient_pairs():
         with attach(model, [*old, *new], [1.0, 1.0, *pair]):
-            found[pair] = bench.margins(model, asked)
+            found[pair] = bench.margins(model, questions)
     head: Row = {"seed": config.seed, "recipe": config.recipe}
-    return [{**head, **row} for row in bench.curves(made, asked, found)]
+    return [{**head, **row} for row in bench.curves(made, questions, found)]
 
 
 STUDY = study(

@@ -37,7 +37,7 @@ def cell(config: Config) -> list[Row]:
     """
     model, rows = config.base(dtype="bfloat16"), list[Row]()
     both = authors(model, config.seed)
-    asked, half = whereabouts.questions(both.facts), both.layers // 2
+    questions, half = whereabouts.questions(both.facts), both.layers // 2
 
     def _row(condition: str, layer: int, found: dict[str, float]) -> None:
         row: Row = {"seed": config.seed, "recipe": config.recipe, "layer": layer}
@@ -46,10 +46,10 @@ def cell(config: Config) -> list[Row]:
 
     with attach(model, [both.adapter(hop, config.recipe) for hop in (0, 1)]) as active:
         for name, condition in conditions(config.recipe).items():
-            _row(name, half, whereabouts.shares(model, active, asked, condition, half))
+            _row(name, half, whereabouts.shares(model, active, questions, condition, half))
         # The conditions have changed the coefficients.
         active.set(1.0)
-        for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
+        for layer, found in enumerate(whereabouts.lens(model, questions["two_hop"]), 1):
             _row("lens", layer, found)
     return rows
 

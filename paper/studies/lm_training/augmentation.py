@@ -42,8 +42,8 @@ def cell(config: Config) -> list[Row]:
         alone = first == NONE
         with attach(both.model, [second] if alone else [both.adapter(0, first), second]):
             found = measures.measured(both.model, both.facts, base)
-            asked = described.questions(both) if alone else []
-            found["portability"] = measures.accuracy(both.model, asked) if asked else nan
+            prompts = described.questions(both) if alone else []
+            found["portability"] = measures.accuracy(both.model, prompts) if prompts else nan
         rows.append({"seed": config.seed, "first": first, "second": config.recipe, **found})
     return rows
 

@@ -26,16 +26,16 @@ def augmentation(both: Authors, self_distillation: int = 0) -> Augmentation:
     )
 
 
-def adapter(both: Authors, recipe: str, like: str = "standard, 90 steps") -> Adapter:
+def adapter(both: Authors, condition: str, like: str = "standard, 90 steps") -> Adapter:
     """Return the hop-2 adapter of a condition with augmentation or of `fact_adapters`.
 
     With augmentation, the steps and layers are those of the condition `like`. The adapter is
     trained once and then read from the cache.
     """
     # Conditions of `fact_adapters` have no augmentation.
-    if recipe not in SELF_DISTILLATION:
-        return both.adapter(1, recipe)
-    added = augmentation(both, SELF_DISTILLATION[recipe]).examples
+    if condition not in SELF_DISTILLATION:
+        return both.adapter(1, condition)
+    added = augmentation(both, SELF_DISTILLATION[condition]).examples
     key, training = (both.seed, both.number, 1), both.training(1, like)
     examples = [*both.facts.training_sets[1], *((one.prompt, one.answer) for one in added)]
     return train_once(both.model, examples, seed=key, training=training)

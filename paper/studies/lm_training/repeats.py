@@ -124,11 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", help="a repeat as JSON; prints its result")
     parser.add_argument("--jobs", type=int, default=1, help="the number of parallel repeats")
-    asked = parser.parse_args()
-    if asked.one:
-        sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(asked.one)))))
+    arguments = parser.parse_args()
+    if arguments.one:
+        sys.stdout.write(json.dumps(train_and_evaluate(Repeat(**json.loads(arguments.one)))))
         return
-    run(STUDY, "paper", FOLDER, jobs=asked.jobs)
+    run(STUDY, "paper", FOLDER, jobs=arguments.jobs)
 
 
 if __name__ == "__main__":

@@ -77,12 +77,12 @@ def memorised(both: "Authors", hop: int, name: str) -> float:
     from loratheory.evaluate.answers import answers
     from loratheory.evaluate.fact_adapters import CONDITIONS
 
-    recipe, shares = CONDITIONS[name], list[float]()
-    if recipe.noise or not recipe.two_hop:
+    condition, shares = CONDITIONS[name], list[float]()
+    if condition.noise or not condition.two_hop:
         return nan
-    for j in range(recipe.stand_ins):
-        number = 0 if recipe.agree else j
-        facts = both.partner(hop, number, other_relation=recipe.other_relation)
+    for j in range(condition.stand_ins):
+        number = 0 if condition.agree else j
+        facts = both.partner(hop, number, other_relation=condition.other_relation)
         prompts = fact_sets.items(facts.two_hop, facts.composed.trained)
         shares.append(answers(both.model, prompts).vocabulary_right.mean())
     return float(np.mean(shares)) if shares else nan

@@ -34,12 +34,12 @@ def switched(library: EditLibrary, grid: Sequence[float]) -> dict[float, Found]:
     whose bridges the base does not read are predicted to fail. The cost is about twenty passes per
     coefficient.
     """
-    bases, asked, each = library.bases, library.trials[0], library.adapters
+    bases, trials, each = library.bases, library.trials[0], library.adapters
     prompts = library.questions()
     alone, inside = margins(library), margins(library, inside=True)
     own, kind = margins(library, inside=True, where=own_loop), pattern(library)
     bridged = inside.held[1:].all(axis=0)
-    held_out = accuracy(bases, [one.other_questions for one in asked])
+    held_out = accuracy(bases, [one.other_questions for one in trials])
     apart = [own_loop(x, hop) for hop, x in enumerate(each)]
 
     def _right(adapt: Adapt, passes: str = "") -> Bool[np.ndarray, "E n"]:

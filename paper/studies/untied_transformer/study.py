@@ -86,7 +86,7 @@ IN_LAYERS = ("mean", "sum", "reversed placement", *BLOCKS)
 
 
 @dataclass(frozen=True)
-class PlainTransformer:
+class StandardTransformer:
     """A base of a `seed` at several `stages`, numbers of training steps up to the last stage.
 
     The other fields are of `bases.UntiedSetting` and `training.AdapterTraining`; `trained` is the
@@ -105,7 +105,7 @@ class PlainTransformer:
     retained: int = 150
 
 
-def plain_transformer(config: PlainTransformer) -> list[Row]:
+def standard_transformer(config: StandardTransformer) -> list[Row]:
     """Return a row per stage, layers of the adapters' training, rule and edit set.
 
     The columns are accuracies, and the median strengths of the edits (`strength_1`, `strength_2`).
@@ -113,17 +113,17 @@ def plain_transformer(config: PlainTransformer) -> list[Row]:
     table: list[Row] = []
     for stage, where, library in train_libraries(config, LAYERS):
         medians = np.median(margins(library).effective(1.0), axis=-1)
-        head, beside = {"stage": stage, "layers": where}, by_hop("strength", medians)
-        table += compared(library, head, map(condition, IN_LAYERS), **beside)
+        head, more = {"stage": stage, "layers": where}, by_hop("strength", medians)
+        table += compared(library, head, map(condition, IN_LAYERS), **more)
     return table
 
 
-PLAIN_TRANSFORMER_PART = part(
+STANDARD_TRANSFORMER_PART = part(
     "plain_transformer",
-    plain_transformer,
-    (PlainTransformer(stages=(250, 2000), sets=1),),
-    grid(PlainTransformer, seed=range(4)),
+    standard_transformer,
+    (StandardTransformer(stages=(250, 2000), sets=1),),
+    grid(StandardTransformer, seed=range(4)),
 )
 
 
-STUDY = study(__name__, UNTIED_TRANSFORMER_PART, PLAIN_TRANSFORMER_PART, minutes=(1, 12))
+STUDY = study(__name__, UNTIED_TRANSFORMER_PART, STANDARD_TRANSFORMER_PART, minutes=(1, 12))

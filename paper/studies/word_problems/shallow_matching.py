@@ -61,8 +61,8 @@ def cell(config: Overlapping) -> list[Row]:
     variation, NaN if there are none.
     """
     models = train(config)
-    asked, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
-    put = {how: [vary(one, how, rng=rng) for one in asked] for how in VARIATIONS}
+    targets, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
+    put = {how: [vary(one, how, rng=rng) for one in targets] for how in VARIATIONS}
     methods, table = models.activate(), list[Row]()
     for rule in METHODS:
         right = {how: models.right(problems, methods[rule]) for how, problems in put.items()}

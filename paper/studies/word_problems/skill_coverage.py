@@ -16,12 +16,12 @@ def cell(config: problems.Covered) -> list[Row]:
     sets = problems.covering(config.seen, config.seed, config.size.problems)
     cases = [problems.Case(pair, "own", 0.5) for pair in problems.PAIRS]
     models = words.trained(sets, config, cases, ("joint", "composed"))
-    asked, methods = models.targets(config.size.asked), models.activate()
+    targets, methods = models.targets(config.size.asked), models.activate()
     table = list[Row]()
     for rule in RULES:
         table += models.rows(
             {"seen": config.seen, "rule": rule},
-            {"stepwise": models.right(asked, methods[rule]).mean(axis=1)},
+            {"stepwise": models.right(targets, methods[rule]).mean(axis=1)},
             lambda case: {"coverage": round(met[case.pair], 4), "seed": config.seed},
         )
     return table

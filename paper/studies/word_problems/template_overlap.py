@@ -17,9 +17,9 @@ def cell(config: problems.Overlapping) -> list[Row]:
     without steps.
     """
     models = train(config)
-    asked, table = models.targets(config.size.asked), list[Row]()
+    targets, table = models.targets(config.size.asked), list[Row]()
     for rule, adapt in models.activate().items():
-        right = {form: models.right(asked, adapt, form).mean(axis=1) for form in problems.FORMS}
+        right = {form: models.right(targets, adapt, form).mean(axis=1) for form in problems.FORMS}
         table += models.rows(
             {"seed": config.seed, "rule": rule},
             right,

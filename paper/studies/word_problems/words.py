@@ -116,7 +116,7 @@ class Trained:
         return found
 
     def right(
-        self, asked: Sequence[Problems], adapt: toy.Adapt | None, form: str = "stepwise"
+        self, targets: Sequence[Problems], adapt: toy.Adapt | None, form: str = "stepwise"
     ) -> Bool[np.ndarray, "E B"]:
         """Return the mask of problems, one set per replica, that `adapt` on the base solves.
 
@@ -125,7 +125,7 @@ class Trained:
         most likely token after the previous right tokens.
         """
         rows = stacked(
-            problems.padded([problems.FORMS[form][0](problems.CODE, one) for one in asked])
+            problems.padded([problems.FORMS[form][0](problems.CODE, one) for one in targets])
         )
         best = likeliest(self.bases, rows.tokens, adapt)
         return ((best == rows.targets) | (rows.targets < 0)).all(axis=2)

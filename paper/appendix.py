@@ -1,7 +1,7 @@
-r"""The paper's appendix as LaTeX: all statements and proofs, taken from the modules' docstrings.
+r"""Write the paper's appendix as LaTeX, with all statements and proofs of the modules' docstrings.
 
 A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
-the like, and references. The statement is one paragraph in plain words and then the formal text.
+the like, and references. The statement is one paragraph in words and then the formal text.
 """
 
 import re
@@ -15,7 +15,7 @@ TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
 """How statements are headed; others by the name of their environment."""
 HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\n"
 
-# Letters and signs that TeX knows by name, and signs of mathematics
+# Letters and signs with their names in TeX, and signs of mathematics.
 NAMES = """
     α alpha  β beta  γ gamma  δ delta  ε varepsilon  η eta  θ theta  λ lambda  π pi  ρ rho  σ sigma
     τ tau  φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge
@@ -45,7 +45,7 @@ def chapter(name: str) -> tuple[str, str, str]:
 
 
 def environment_of(theorem: Theorem) -> str:  # type: ignore[type-arg]
-    """Return the name of the LaTeX environment that a theorem stands in."""
+    """Return the name of a theorem's LaTeX environment."""
     if theorem.status == "proved":
         return {"clause": "corollary", "lemma": "lemma"}.get(theorem.kind, "theorem")
     return {"cited": "citedtheorem", "conjectured": "conjecture"}.get(theorem.status, "refuted")
@@ -57,11 +57,11 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
     statement = [latex(scripts(found.pop("Statement"))), "", linked(found.pop("Precisely"))]
     lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
-    # They follow all other parts.
+    # The references follow all other parts.
     references = found.pop("References")
     for name, text in found.items():
         if name.startswith(("Corollary (", "Remark (", "Refuted (")):
-            continue  # each is an environment of its own
+            continue  # these parts are separate environments
         opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
         closing = [r"\end{proof}"] if name == "Proof" else []
         lines += [opening, linked(text.replace(r":math:`\square`", "").rstrip()), *closing]
@@ -71,7 +71,7 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
 
 
 def appendix(theorems: Sequence[Theorem]) -> str:  # type: ignore[type-arg]
-    """Return the appendix as LaTeX: a section per chapter, then results that are only cited."""
+    """Return the appendix as LaTeX: a section per chapter, then the cited results."""
     proofs = []
     for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
         title, _, introduction = chapter(name)
@@ -122,7 +122,7 @@ def latex(text: str) -> str:
     str
         The body of a LaTeX document that loads `amsmath`.
     """
-    # Mathematics and code are set apart first: their letters are not text.
+    # Mathematics and code are split off first, because their letters are not text.
     parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
     return "".join(_part(part) for part in parts)
 

@@ -5,14 +5,14 @@ import pandas as pd
 from paper.style import Figure, dots, finish, panels, percent
 from paper.tables import read_table
 
-LONG, BESIDE, TOP = "standard, 90 steps", "two stand-ins", "sixth 6"
+STANDARD, STAND_INS, LATE = "standard, 90 steps", "two stand-ins", "sixth 6"
 CONDITIONS = {
-    "both standard": (LONG, LONG),
-    "hop 1 standard, hop 2 late-layer": (LONG, TOP),
-    "hop 1 stand-ins, hop 2 standard": (BESIDE, LONG),
-    "hop 1 standard, hop 2 stand-ins": (LONG, BESIDE),
-    "hop 1 stand-ins, hop 2 late-layer": (BESIDE, TOP),
-    "both stand-ins": (BESIDE, BESIDE),
+    "both standard": (STANDARD, STANDARD),
+    "hop 1 standard, hop 2 late-layer": (STANDARD, LATE),
+    "hop 1 stand-ins, hop 2 standard": (STAND_INS, STANDARD),
+    "hop 1 standard, hop 2 stand-ins": (STANDARD, STAND_INS),
+    "hop 1 stand-ins, hop 2 late-layer": (STAND_INS, LATE),
+    "both stand-ins": (STAND_INS, STAND_INS),
 }
 """Training conditions of the hop-1 and the hop-2 adapter."""
 COLUMNS = {
@@ -26,7 +26,7 @@ def draw() -> Figure:
     """Draw the figure."""
     stand_ins = read_table("lm_training/stand_ins")
     late = read_table("lm_training/top_layers")
-    # the same base, facts of one relation, countries that the base knows
+    # rows of the same base, with mascots and with countries that the base knows
     parts = [stand_ins[stand_ins["bridge"] == "known"], late[late["relation"] == "mascot"]]
     columns = [*COLUMNS, "seed", "sentence", "first", "second", "rule"]
     table = pd.concat(part[columns] for part in parts)
@@ -38,9 +38,9 @@ def draw() -> Figure:
     figure, axes = panels(1, 2.8)
     dots(axes, groups, COLUMNS)
     axes.set_xlabel("top-1 accuracy in ten held-out templates, ten fact sets")
-    plain, second = groups["both standard"], groups["hop 1 standard, hop 2 stand-ins"]
+    standard, second = groups["both standard"], groups["hop 1 standard, hop 2 stand-ins"]
     title = (
         f"Stand-in training of hop 2 raises two-hop accuracy from "
-        f"{percent(plain, 'two_hop_vocabulary')} to {percent(second, 'two_hop_vocabulary')}"
+        f"{percent(standard, 'two_hop_vocabulary')} to {percent(second, 'two_hop_vocabulary')}"
     )
     return finish(figure, title)

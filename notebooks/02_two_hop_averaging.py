@@ -10,36 +10,39 @@
 # # Why does averaging two edits lose the two-hop answer?
 #
 # ## Question
-# A model knows that Ada works at Lab 1, in Rome, and that Lab 2 is in Bern. One adapter is trained
-# on the fact that Ada moved to Lab 2, another on the fact that Lab 2 moved to Oslo. You average the
-# two adapters and test both facts. "Ada works at Lab 2" is right, and so is "Lab 2 is in Oslo".
-# Then you ask in which city Ada works, and the model says Rome.
+# A model knows that Ada works at Lab 1, that Lab 1 is in Rome, and that Lab 2 is in Bern. One
+# adapter is trained on the fact that Ada moved to Lab 2. Another adapter is trained on the fact
+# that Lab 2 moved to Oslo. You average the two adapters and test both new facts. "Ada works at Lab
+# 2" is right, and so is "Lab 2 is in Oslo". Then you ask in which city Ada works, and the model
+# says Rome.
 #
-# **Main idea.** A two-hop answer needs stronger edits than single facts do. Averaging weakens both
-# edits. There is a range of strengths in which every single fact is right and the two-hop answer is
-# wrong.
+# **Main idea.** An *edit* is the change that an adapter makes to a stored fact. A two-hop answer
+# needs stronger edits than a single fact needs. Averaging weakens both edits. There is a range of
+# strengths in which every single fact is right and the two-hop answer is wrong.
 #
-# **Mechanism.** The score of Oslo is a product of two strengths, one per hop. If both edits become
-# weaker, both factors fall, while the score of the old answer Rome rises.
+# **Mechanism.** The score of Oslo is a product of two strengths, one for each hop. If both edits
+# become weaker, both factors fall, while the score of the old answer Rome rises.
 #
 # **A common misconception.** "Both facts are right, so the two-hop answer is right." In the story
-# nothing was trained badly, and each new fact alone still beats the old one.
+# both adapters are trained well. After averaging, each new fact still has a higher score than the
+# fact that it replaces.
 #
 # **Claim** (`thm:two-read-region`, with `thm:averaging-survival` for one fact). In this story the
-# model reads two memories in a row, one for each hop. Each memory is edited. After the merge the
-# edits have strengths $c_1,c_2>0$; at strength 1 the new fact exactly replaces the old one. The
-# two-hop answer, Oslo, has the highest score exactly if
+# model reads two memories in a row, one for each hop. Each memory has one edit. After the merge the
+# edits have the strengths $c_1,c_2>0$. At strength 1 the new fact exactly replaces the old fact.
+# The two-hop answer, Oslo, has the highest score exactly if
 #
 # $$c_1(1+c_2)>1\quad\text{and}\quad c_2>\tfrac12 .$$
 #
-# If both strengths are $c$, this is $c^2+c>1$, or $c>0.618$, the golden ratio minus one. A single
-# fact needs only $c>\frac12$. Between these two numbers lies the *window*: every single fact is
-# right, and the two-hop answer is wrong. In practice adapters edit *every* layer. Then it also
-# matters in which order the layers read old facts and edits (`thm:spread-region`).
+# If both strengths are $c$, the condition is $c^2+c>1$. This holds for $c>0.618$, where 0.618 is
+# the golden ratio minus one. A single fact needs only $c>\frac12$. The strengths between $\frac12$
+# and 0.618 are the *window*: every single fact is right, and the two-hop answer is wrong. In
+# practice adapters edit *every* layer. Then it also matters how the edits are spread over the
+# layers (`thm:spread-region`).
 #
-# **After this notebook** you can predict from two strengths whether a two-hop question survives a
-# merge, explain why tests of single facts do not show the loss, and measure the strengths on
-# prompts.
+# **After this notebook** you can predict from two strengths whether a two-hop answer survives a
+# merge. You can explain why tests of single facts do not show that the two-hop answer is lost. You
+# can also measure the strengths on prompts.
 #
 # The notebook runs in about 15 s on two cores. You need matrices and square roots.
 
@@ -57,11 +60,13 @@ from loratheory.theorems.composition import two_read_region
 
 # %% [markdown]
 # ## Derive
-# **Step 1: three paths.** A *read* is one pass through a memory, a matrix that maps what is asked
-# (a key) to what is known about it (a value). An edit of strength $c$ adds $c$ times the new value
-# and takes away $c$ times the old one. So the first read maps Ada to a mixture: her old lab with
-# weight $1-c_1$, her new one with weight $c_1$. The second read maps the old lab to Rome, and the
-# new lab to Bern with weight $1-c_2$ and to Oslo with weight $c_2$. Two reads in a row are a
+# **Step 1: three paths.** A *memory* is a matrix that maps keys to values. The *key* stands for an
+# entity, such as Ada. The *value* stands for the stored fact, such as her lab. A *read* is one pass
+# through a memory. An edit of strength $c$ adds $c$ times the new value and takes away $c$ times
+# the old value. So the first read maps Ada to a mixture: her old lab with weight $1-c_1$ and her
+# new lab with weight $c_1$. The second read maps the old lab to Rome. It maps the new lab to Bern
+# with weight $1-c_2$ and to Oslo with weight $c_2$. So three *paths* lead from Ada to a city: one
+# over the old lab to Rome, and two over the new lab to Bern and to Oslo. Two reads in a row are a
 # product of two matrices.
 
 # %%
@@ -72,8 +77,8 @@ rome, bern, oslo = answers = read_2 * read_1
 answers
 
 # %% [markdown]
-# The entries are the scores (logits) of Rome, Bern and Oslo. Oslo's score is a *product* of two
-# strengths. If both edits become weaker, both factors fall, while Rome's score rises.
+# The entries of the product are the scores (logits) of Rome, Bern and Oslo. Oslo's score is a
+# *product* of two strengths.
 #
 # **Step 2: which answer wins?** The model gives the answer with the largest score. By how much does
 # Oslo lead Rome, and by how much does it lead Bern?
@@ -85,11 +90,11 @@ assert sp.expand(over_rome - (c1 * (1 + c2) - 1)) == 0
 assert sp.expand(over_bern - c1 * (2 * c2 - 1)) == 0
 
 # %% [markdown]
-# Both are positive exactly in the region of the claim.
+# Both leads are positive exactly if the two conditions of the claim hold.
 #
-# **Step 3: one strength for both.** Oslo's lead over Rome is the smaller one at every $c$ (the
-# other one is larger by $(1-c)^2$). The lead is $c^2+c-1$. It is zero at the golden ratio minus
-# one.
+# **Step 3: one strength for both.** Let both strengths be $c$. Then Oslo's lead over Bern exceeds
+# Oslo's lead over Rome by $(1-c)^2$. So Rome is the harder rival. Oslo's lead over Rome is
+# $c^2+c-1$. This lead is zero if $c$ is the golden ratio minus one.
 
 # %%
 margin = sp.expand(over_rome.subs({c1: c, c2: c}))
@@ -98,11 +103,12 @@ display(margin, sp.Eq(c, root))
 assert sp.simplify(root - (sp.GoldenRatio - 1)) == 0
 
 # %% [markdown]
-# **Step 4: more hops.** With $K$ edited hops, a path may follow the new facts for $j$ hops, and
-# then an old one and what follows from it. Its weight is $c^{j}(1-c)$, for $j=0,\dots,K-1$. The
-# path that follows the new facts to the end has the weight $c^K$. All weights add up to one. For
-# $c\le1$ the strongest rival is the path that takes the old fact at the first hop. So the new
-# answer needs $c^K>1-c$. We compute the smallest such $c$ for one to five hops.
+# **Step 4: more hops.** Now let a question have $K$ hops, and let the fact of each hop be edited
+# with strength $c$. A path may use the new facts for $j$ hops and then an old fact. After the old
+# fact the path meets no other edit. The weight of this path is $c^{j}(1-c)$, for $j=0,\dots,K-1$.
+# The path that uses only new facts has the weight $c^K$. All weights add up to one. For $c\le1$ the
+# strongest rival is the path that uses the old fact at the first hop. So the new answer needs
+# $c^K>1-c$. The next cell computes the smallest $c$ that is enough, for one to five hops.
 
 # %%
 weights = [c**j * (1 - c) for j in range(5)]
@@ -112,11 +118,12 @@ assert sp.expand(sum(weights) + c**5 - 1) == 0
 # %% [markdown]
 # The more hops a question has, the closer to full strength every edit must stay.
 #
-# **Step 5: in units that you can measure.** Before the edit the old answer leads the new one by the
-# *deficit* $m_0$. With the adapter alone the new answer leads by the *margin* $m_1$. An edit of
-# strength $s$ moves the scores (old, new) from $(1,0)$ to $(1-s,s)$, so $m_1/m_0=2s-1$. The mean of
-# two adapters leaves $c=s/2$ of each. So a single fact survives the mean if $s>1$. The two-hop
-# answer survives if $s/2>0.618$, the root of step 3.
+# **Step 5: in units that you can measure.** Without the adapter, the old answer of a single fact
+# leads the new answer by the *deficit* $m_0$. With the adapter, before any merge, the new answer
+# leads the old answer by the *margin* $m_1$. An edit of strength $s$ moves the scores (old, new)
+# from $(1,0)$ to $(1-s,s)$, so $m_1/m_0=2s-1$. The mean of two adapters reduces each edit from
+# strength $s$ to $c=s/2$. So a single fact survives the mean if $s>1$. The two-hop answer survives
+# if $s/2$ exceeds the root of step 3, 0.618. The next cell expresses both conditions by $m_1/m_0$.
 
 # %%
 ratio = lambda strength: 2 * strength - 1
@@ -125,18 +132,19 @@ print(f"window: {survives} < m1/m0 < {composes} = {float(composes):.3f}")
 assert sp.simplify(composes - (2 * sp.sqrt(5) - 3)) == 0
 
 # %% [markdown]
-# **Step 6: adapters in every layer.** Let $L$ layers read one residual stream and add what they
-# read. The old first fact is stored in the first layer and the old second fact in the last layer.
-# Each edit is spread evenly, with a share $\frac1L$ in each layer. A path takes the first fact in
-# some layer and the second in a *later* one. We add up the weights of three kinds of paths:
+# **Step 6: adapters in every layer.** Let $L$ layers read from one residual stream and add the
+# values that they read to the stream. The old fact of hop 1 is stored in the first layer, and the
+# old fact of hop 2 in the last layer. Each edit is spread evenly, with a share $\frac1L$ in each
+# layer. A path takes the fact of hop 1 from some layer and the fact of hop 2 from a *later* layer.
+# We add up the weights of three kinds of paths:
 #
-# - both facts old: one path, $p_0=1$;
-# - the new first fact in any layer except the last, then the old second one:
+# - both facts are old: there is one path, so $p_0=1$;
+# - the fact of hop 1 is new, from any layer except the last, and the fact of hop 2 is old:
 #   $p_1=c\,\frac{L-1}L$;
-# - both facts new: $\binom L2$ pairs of layers, $p_2=c^2\binom L2\frac1{L^2}$.
+# - both facts are new: there are $\binom L2$ pairs of layers, so $p_2=c^2\binom L2\frac1{L^2}$.
 #
-# Each edit also takes the weight of its new fact away from the old one. So Rome's score is
-# $p_0-p_1$, Bern's is $p_1-p_2$, and Oslo's is $p_2$.
+# Each edit takes as much weight away from the old fact as it gives to the new fact. So Rome's score
+# is $p_0-p_1$, Bern's is $p_1-p_2$, and Oslo's is $p_2$.
 
 # %%
 L = sp.symbols("L", positive=True)
@@ -146,10 +154,11 @@ display(sp.factor(over_rome), sp.factor(over_bern))
 assert sp.simplify(over_bern - c * (c - 1) * (L - 1) / L) == 0
 
 # %% [markdown]
-# Oslo leads Bern only if $c>1$, for any number of layers. Even edits that exactly replace the old
-# facts, $c=1$, no longer give the two-hop answer. The reason is that the edits are spread. With
-# each edit in the layer of its old fact, $p_0$, $p_1$ and $p_2$ would be $1$, $c$ and $c^2$, as in
-# step 3. With two layers Rome is the harder rival, and Oslo leads it from this strength on:
+# For any number of layers, Oslo leads Bern only if $c>1$. So even edits of strength 1, which
+# exactly replace the old facts, do not give the two-hop answer. The reason is that the edits are
+# spread over the layers. If each edit were in the layer of its old fact, the weights would be
+# $p_0=1$, $p_1=c$ and $p_2=c^2$, as in step 3. With two layers Rome is the harder rival. The next
+# cell computes the strength above which Oslo leads Rome.
 
 # %%
 [two_layers] = sp.solve(over_rome.subs(L, 2), c)
@@ -158,19 +167,23 @@ assert sp.simplify(two_layers - (sp.sqrt(5) - 1)) == 0
 
 # %% [markdown]
 # ## Construct
-# We repeat the story with matrices. Keys and values are random vectors, not orthogonal; memories
-# and edits are the matrices of least norm that store the facts. `attain` builds the model: two
-# memories, two edits, and a map that turns the value of a lab into the key of that lab. This map is
-# the *bridge*. The lab itself is the *bridge entity* of the question.
+# We repeat the story with matrices. Keys and values are random vectors that are not orthogonal.
+# Memories and edits are the matrices of least norm that store the facts. `attain` builds the model:
+# two memories, two edits, and a map that turns the value of a lab into the key of the same lab. The
+# lab is the bridge between the two hops, so we call this map the *bridge map*.
 #
-# Which old facts exist makes a difference, and there are four cases. In `"overwrite"`, our story,
-# the base knew old facts for both hops, and the old lab keeps its city. In `"overwrite both"` the
-# city of the old lab is edited as well. In `"new subject"` the base knew where Lab 2 is but nothing
-# about Ada, and in `"new facts"` it knew neither.
+# The answer depends on the old facts that the base knows. There are four cases:
+#
+# - `"overwrite"`, our story: the base knows old facts for both hops, and the old lab keeps its
+#   city;
+# - `"overwrite both"`: the base knows old facts for both hops, and the city of the old lab is
+#   edited as well;
+# - `"new subject"`: the base knows a city of Lab 2, but no lab of Ada;
+# - `"new facts"`: the base knows neither a lab of Ada nor a city of Lab 2.
 #
 # The columns of `people` are the keys of Ada and of a colleague whose facts nobody edits. The
-# columns of `labs` and `values` are the keys and the values of three labs: Ada's new lab, the
-# colleague's lab, and Ada's old lab.
+# columns of `labs` are the keys of three labs: Ada's new lab, the colleague's lab, and Ada's old
+# lab. The columns of `values` are the values of the same three labs.
 
 # %%
 rng = np.random.default_rng(0)
@@ -180,8 +193,8 @@ model = two_read_region.attain(unit)
 ada, new_lab = people[:, 0], labs[:, 0]
 
 # %% [markdown]
-# Ask for Ada's city at four strengths. The scores come in the order Oslo, the colleague's city,
-# Rome, Bern.
+# We compute the scores for Ada's city at four strengths. `model.output` returns them in the order
+# Oslo, the colleague's city, Rome, Bern.
 
 # %%
 for strength in (0.9, 0.65, 0.55, 0.5):
@@ -189,8 +202,8 @@ for strength in (0.9, 0.65, 0.55, 0.5):
     print(f"{strength:4}: Oslo {oslo:.3f}, Rome {rome:.3f}, Bern {bern:.3f}")
 
 # %% [markdown]
-# At 0.55 Rome leads Oslo. Yet both facts pass their own tests: the first read gives the new lab,
-# and the second, asked about the new lab, gives Oslo.
+# At strength 0.55 Rome leads Oslo. Yet each fact passes its own test. The first read maps Ada to
+# the new lab, and the second read maps the new lab to Oslo:
 
 # %%
 new, _, old = np.linalg.pinv(values) @ model.read(0, ada, 0.55)
@@ -200,10 +213,11 @@ print(f"city of the new lab: Oslo {oslo:.2f}, Bern {bern:.2f}")
 
 # %% [markdown]
 # ## Verify
-# The formula and the matrices must give the same number. Random cases have one to four hops, keys
-# and values of sizes from $10^{-3}$ to $10^3$, and strengths anywhere or close to the border. A
-# `rival` is a second model with the same facts. Its matrices have extra noise for all inputs that
-# are not in these facts.
+# The *margin* of the two-hop answer is Oslo's lead over its strongest rival. The formula and the
+# matrices must give the same margin. Random cases have one to four hops, and keys and values of
+# sizes from $10^{-3}$ to $10^3$. The strengths are random, and often close to the border of the
+# region. A `rival` is a second model with the same facts. Its matrices also respond, at random, to
+# inputs that occur in none of these facts.
 
 # %%
 for seed in range(200):
@@ -213,8 +227,8 @@ for seed in range(200):
     assert two_read_region.THEOREM.check(drawn, two_read_region.rival(drawn, rng)).holds
 
 # %% [markdown]
-# The golden ratio was derived with symbols. Find it again by bisection, asking only which city the
-# matrices name.
+# Step 3 derived the smallest sufficient strength with symbols. The next cell finds the same
+# strength by bisection. It uses only the city that the matrices name.
 
 # %%
 low, high = 0.5, 1.0
@@ -225,8 +239,8 @@ while high - low > 1e-12:
 assert abs(high - float(root)) < 1e-10
 
 # %% [markdown]
-# Now we check step 6 with up to six layers. The edits are spread evenly, or in the same way as the
-# old facts, or at random.
+# Now we check step 6 with up to six layers. The edits are spread over the layers evenly, in the
+# same way as the old facts, or at random.
 
 # %%
 spread = two_read_region.SPREAD
@@ -238,18 +252,19 @@ for seed in range(20):
 
 # %% [markdown]
 # **What breaks it.** A *control* violates one hypothesis on purpose. Then the prediction must fail,
-# and `check` must refuse to apply the theorem.
+# and `check` must refuse to apply the theorem. Each line of the output names the violation. It then
+# compares the predicted margin with the margin that the matrices give.
 
 # %%
 for control in two_read_region.CONTROLS:
     case, broken = control.example()
     verdict = two_read_region.THEOREM.judge(case, broken)
-    print(f"{control.name:45} predicted {verdict.bound:+.3f}, found {verdict.value:+.3f}")
+    print(f"{control.name:45} margin predicted {verdict.bound:+.3f}, found {verdict.value:+.3f}")
     assert not verdict.holds
 
 # %% [markdown]
-# Look at the fourth line. If the edit of the first fact is in the *later* memory, it is read too
-# late. The error message names the hypothesis that is violated.
+# In the fourth line, the edit of the first fact is in the *later* memory, where it is read too
+# late. If `check` gets this case, its error message names the hypothesis that is violated:
 
 # %%
 try:
@@ -259,9 +274,11 @@ except AssumptionError as refusal:
 
 # %% [markdown]
 # ## Explore
-# Every cell of this picture is a simulation; the dashed line is the prediction. The mean of two
-# edits of strength 1 lies outside the region in which Oslo wins. So does every other pair of
-# positive weights with sum one.
+# The next figure shows which city wins at each pair of coefficients. The edits have strength 1
+# before the merge, so the coefficient of an edit is its strength after the merge. Every cell of the
+# figure is a simulation. The dashed line is the predicted border of the region in which Oslo wins.
+# The mean of the two edits lies outside this region. So does every other pair of positive
+# coefficients with sum one.
 
 # %%
 cells = [[model.output(ada, (x / 20, y / 20)) for x in range(25)] for y in range(25)]
@@ -270,7 +287,7 @@ fine = np.linspace(0.01, 1.2, 60)
 lead = [[two_read_region.margin((x, y)) for x in fine] for y in fine]
 
 # %% [markdown]
-# The colours are the answers: Oslo, Rome or Bern.
+# The colours are the answers: Oslo, Rome or Bern. The star marks one merge.
 
 
 # %%
@@ -284,15 +301,15 @@ def answer(c1: float = 0.5, c2: float = 0.5):
         axes.text(x, y, city, ha="center", color="white", weight="bold")
     axes.plot(c1, c2, "*", ms=18, mfc="white", mec="black")
     axes.set(xlabel="coefficient of the first edit", ylabel="coefficient of the second edit")
-    axes.set_title(f"margin of the two-hop answer, Oslo: {two_read_region.margin((c1, c2)):+.2f}")
+    axes.set_title(f"margin of Oslo at the star: {two_read_region.margin((c1, c2)):+.2f}")
     return SVG(render(figure))
 
 
 answer(0.55, 0.55)
 
 # %% [markdown]
-# Move the star up the diagonal, then along the weights with sum one. Then move it along $c_1=1$ or
-# $c_2=1$, where one edit has its full strength. How weak may the other edit be?
+# Move the star up the diagonal, then along the line $c_1+c_2=1$. Then move it along $c_1=1$ or
+# $c_2=1$, where one edit has its full strength. How weak may the other edit be, if Oslo is to win?
 
 # %%
 first, second = (
@@ -302,8 +319,9 @@ explore(answer, c1=first, c2=second)
 
 # %% [markdown]
 # The next figure follows the diagonal, $c_1=c_2$, and shows the margin of each fact and of the
-# two-hop answer. The margin of the facts becomes positive first, the margin of the two-hop answer
-# later. Between these two points lies the window.
+# two-hop answer. As the coefficients grow, the margin of the facts becomes positive first. The
+# margin of the two-hop answer becomes positive later. The window lies between these two
+# coefficients.
 
 # %%
 strengths = np.linspace(0.3, 1, 15)
@@ -318,8 +336,8 @@ curves["two-hop, simulated"] = (strengths, simulated)
 draw(curves, "coefficient of both edits", "margin of the new answer", points=["two-hop, simulated"])
 
 # %% [markdown]
-# With more hops the window becomes wider. With more adapters in the mean, both ends of the window
-# move up. How large must the ratio $m_1/m_0$ of step 5 be?
+# With more hops the window becomes wider. If more adapters are averaged, each edit
+# must be stronger. The next cell prints how large the ratio $m_1/m_0$ of step 5 must be.
 
 
 # %%
@@ -334,26 +352,30 @@ explore(needed, hops=IntSlider(2, min=1, max=6), adapters=IntSlider(2, min=1, ma
 
 # %% [markdown]
 # ## What this does not say
-# - **The bridge is linear.** A model may instead choose one lab before its second read, or write
-#   the lab down. Then $c>\frac12$ for each fact is enough, and there is no window.
-# - **It takes two reads.** If both facts are read in one step, a merge of the two adapters can only
-#   guess. Notebook 07 proves this for the average over all possible bridges.
+# - **The bridge map is linear.** A model may instead choose one lab before its second read, or
+#   write the lab down. Then a strength above $\frac12$ is enough for each edit, and there is no
+#   window.
+# - **The model reads twice.** If both facts are read in one step, a merge of the two adapters can
+#   only guess the two-hop answer. Notebook 07 proves that the average accuracy over all random
+#   bridges is that of a guess.
 # - **Other old facts give other thresholds.** In the case `overwrite both` each strength must
-#   exceed ½. In the case `new subject` only the strength of the second fact matters.
+#   exceed ½. In the case `new subject` only the strength of the second edit matters.
 # - **Edits do not disturb each other** in this model. Many adapters in one memory do disturb each
 #   other (notebook 05).
-# - **Strengths cannot be read from weights.** They are measured on prompts, through $m_1/m_0$ (step
-#   5).
-# - **A real transformer** may have no two-hop path to lose. Whether it reads facts in this order is
-#   a question for experiments (notebooks 08 and 10).
+# - **Strengths cannot be read from weights.** You measure them on prompts, through the ratio
+#   $m_1/m_0$ of step 5.
+# - **A real transformer may work differently.** Experiments must show whether it reads one fact
+#   after the other (notebooks 08 and 10). If it does not, a merge has no two-hop answer to lose.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
-# right, and if not, why. A number is right if it is within 1% of the answer.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether your
+# answer is right. If your answer is wrong, the cell prints why. A number is right if it is within
+# 1% of the solution.
 #
-# **1.** *(easy, 5 minutes)* Three adapters with one fact each are averaged, and the merge is asked
-# a three-hop question. How strong must each edit be before averaging, so that the answer is right?
+# **1.** *(easy, 5 minutes)* Three adapters with one edit each are averaged. The merge is evaluated
+# on a three-hop question that needs all three edits. How strong must each edit be before averaging,
+# so that the answer is right?
 
 # %%
 mine = None
@@ -362,7 +384,7 @@ judge("02.1", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Three hops need $c^3+c>1$, so $c>0.6823$, and the mean leaves $c=s/3$ of strength $s$.
+# Three hops need $c^3+c>1$, so $c>0.6823$. The mean reduces an edit of strength $s$ to $c=s/3$.
 #
 # ```python
 # mine = 3 * 0.6823
@@ -382,8 +404,8 @@ judge("02.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $c=s/4$ must exceed $(\sqrt5-1)/2$, so $s>2(\sqrt5-1)=2.472$. This is twice the strength that
-# averaging the products needs.
+# $c=s/4$ must exceed $(\sqrt5-1)/2$, so $s>2(\sqrt5-1)=2.472$. If the products are averaged, half
+# of this strength is enough.
 #
 # ```python
 # mine = 2 * (5**0.5 - 1)
@@ -392,9 +414,9 @@ judge("02.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 10 minutes)* With convex weights, $c_1+c_2=1$, two edits of strength 1 never give
-# the two-hop answer. Its margin is always negative. What is the largest margin over all such
-# weights?
+# **3.** *(medium, 10 minutes)* Two edits of strength 1 are merged with positive weights whose sum
+# is one, $c_1+c_2=1$. The merge never gives the two-hop answer: the margin of this answer is
+# negative. What is the largest margin over all these weights?
 
 # %%
 mine = None
@@ -403,9 +425,10 @@ judge("02.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# With $c_2=1-c_1$ the margins are $-(1-c_1)^2$ over Rome and $c_1(1-2c_1)$ over Bern. The first
-# margin rises with $c_1$; the second falls for $c_1>\frac14$. The two are equal where
-# $c_1^2+c_1=1$. So $c_1=0.618$, and the margin is $-0.382^2$.
+# Put $c_2=1-c_1$. Oslo's lead over Rome is then $-(1-c_1)^2$, and its lead over Bern is
+# $c_1(1-2c_1)$. The margin is the smaller lead. The lead over Rome rises with $c_1$, and the lead
+# over Bern falls for $c_1>\frac14$. So the margin is largest where the two leads are equal, at
+# $c_1^2+c_1=1$. This gives $c_1=0.618$ and the margin $-0.382^2$.
 #
 # ```python
 # mine = -(0.381966**2)
@@ -415,9 +438,9 @@ judge("02.3", mine)
 
 # %% [markdown]
 # **4.** *(hard, 20 minutes, code)* Write a merge that gives the two-hop answer with the smallest
-# sum of coefficients. Its input is the strengths $s_1$ and $s_2$ of two edits. It returns positive
-# coefficients $(c_1,c_2)$ for which Oslo leads. Their sum may exceed the smallest possible sum by
-# at most 1%. In the claim, replace $c_1$ by $c_1s_1$ and $c_2$ by $c_2s_2$.
+# sum of coefficients. Your function gets the strengths $s_1$ and $s_2$ of two edits. Return
+# positive coefficients $(c_1,c_2)$ for which Oslo leads. The sum $c_1+c_2$ may exceed the smallest
+# possible sum by at most 1%. Hint: in the claim, replace $c_1$ by $c_1s_1$ and $c_2$ by $c_2s_2$.
 
 
 # %%
@@ -430,9 +453,9 @@ judge("02.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Let $a=c_1s_1$ and $b=c_2s_2$. On the border of the region $a(1+b)=1$, so the sum of coefficients
-# is $\frac1{s_1(1+b)}+\frac b{s_2}$. It is smallest at $1+b=\sqrt{s_2/s_1}$. The second hop also
-# needs $b\ge\frac12$.
+# Let $a=c_1s_1$ and $b=c_2s_2$. On the border of the region we have $a(1+b)=1$. There the sum of
+# the coefficients is $\frac1{s_1(1+b)}+\frac b{s_2}$. This sum is smallest at $1+b=\sqrt{s_2/s_1}$.
+# The second hop also needs $b\ge\frac12$.
 #
 # ```python
 # def mine(s1, s2):
@@ -446,10 +469,11 @@ judge("02.4", mine)
 # ## Further reading
 #
 # - Press et al., [*Measuring and narrowing the compositionality gap in language
-#   models*](https://arxiv.org/abs/2210.03350). Models without adapters that know both facts and
-#   answer the two-hop question wrongly.
+#   models*](https://arxiv.org/abs/2210.03350). Even models without any adapter can know both facts
+#   and answer the two-hop question wrongly.
 # - Yang et al., [*Do large language models latently perform multi-hop
-#   reasoning?*](https://arxiv.org/abs/2402.16837). Does a model find the bridge entity in one pass?
+#   reasoning?*](https://arxiv.org/abs/2402.16837). Does a model find the bridge of a two-hop
+#   question in one pass?
 # - Zhong et al., [*MQuAKE*](https://arxiv.org/abs/2305.14795). A test of edited facts with
 #   multi-hop questions.
 
@@ -462,7 +486,7 @@ judge("02.4", mine)
 #
 # **Ask.** Before any formula: the merge knows both facts; which city does it name for Ada? Let the
 # students vote. At step 3: why is Rome, and not Bern, the harder rival? At the window: which test
-# would have shown the loss, and why does nobody run it?
+# would have shown that the two-hop answer is lost, and why does nobody run this test?
 #
 # **Common wrong answers.** "If both facts pass, the composition passes": a product of two numbers
 # above one half can be below one half. "Give one adapter more weight": no pair of weights with sum

@@ -10,43 +10,46 @@
 # # How many facts fit in an adapter?
 #
 # ## Question
-# A fact is a pair of vectors: at the key $e_j$ the adapter should answer $t_j$. An adapter of rank
-# $r$ is to hold $N$ facts. How large may $N$ be? The literature answers "as many as the rank", "as
-# many as there are parameters", and "any number".
+# A fact is a pair of vectors, a *key* $e_j$ and a *value* $t_j$. At the key $e_j$ the adapter
+# should respond with the value $t_j$. An adapter of rank $r$ should hold $N$ facts. How large can
+# $N$ be? The literature has three answers: "the rank", "the number of parameters" and "any number".
 #
-# **Main idea.** All three answers are right, because they mean different things by *hold*. Exact
-# values need one rank per fact. Approximate values, or only the highest score for the right token,
-# need far less.
+# **Main idea.** All three answers are right, because they mean different things by *hold*. If each
+# value must be exact, an adapter needs one rank for each fact. It needs far less rank if the values
+# may be approximate, or if the right token only needs the highest score.
 #
-# **Mechanism.** At the key of one fact, an adapter responds with the output of this fact. If its
-# rank is small, it also responds with outputs of other facts. This unwanted response is
-# *cross-talk*. The rank limits how small it can be.
+# **Mechanism.** At the key of a fact, an adapter responds with the value of this fact. An adapter
+# of small rank also responds with the values of other facts. This unwanted response is
+# *cross-talk*. The rank limits how small the cross-talk can be.
 #
 # **A common misconception.** "The sum of $K$ adapters of rank $r$ has rank $Kr$, so it holds $K$
-# times as many facts." With random reading factors the sum has as much noise as one adapter of rank
-# $r$ with all facts.
+# times as many facts as one adapter." The *reading factor* of an adapter $BA$ is $A$. If the
+# reading factors are random, the sum has as much noise as *one* adapter of rank $r$ that holds all
+# facts.
 #
-# **After this notebook** you can tell three meanings of "an adapter holds $N$ facts" apart, compute
-# the limit of each, and explain why merging adds no capacity.
+# **After this notebook** you can distinguish three meanings of "an adapter holds $N$ facts" and
+# compute the limit for each meaning. You can also explain why merging adds no capacity.
 #
-# **Claims.** Let the adapter be $m\times n$ of rank $r$.
+# **Claims.** Let the adapter be an $m\times n$ matrix of rank $r$.
 #
-# 1. *Exact values.* To answer $N$ linearly independent keys with linearly independent values, an
-#    adapter needs $r\ge N$ (`thm:edit-budget`).
-# 2. *Exact strength.* At the key of each fact, the adapter responds with that fact's output at
-#    strength 1, and with the other outputs as little as possible. If $N>r$, the mean squared
-#    cross-talk is at least $\frac{N-r}{r(N-1)}$. This holds for all keys and outputs
+# 1. *Exact values.* If the $N$ keys are linearly independent, and the $N$ values as well, exact
+#    values need $r\ge N$ (`thm:edit-budget`).
+# 2. *Exact strength.* At the key of each fact, the adapter responds with the value of this fact at
+#    strength 1. It responds with the other values as little as possible. If $N>r$, the mean squared
+#    cross-talk is at least $\frac{N-r}{r(N-1)}$. This bound holds for all keys and values
 #    (`thm:superposition-floor`).
-# 3. *The right token scores highest.* If you may choose keys and outputs after you know the facts,
-#    rank 2 holds any number of facts (`thm:argmax-rank`). Now let keys and outputs be given, and
-#    let every choice of answers be possible. Then $N$ is at most about a small constant times the
-#    number of parameters, $p=r(m+n-r)$. The reason is that the highest score depends on the signs
-#    of polynomials in $p$ variables, and these have few sign patterns (Warren, 1968).
-# 4. *Merging adds no capacity.* Let each adapter have a random reading factor (its $A$) that is not
-#    trained. Its other factor stores facts by adding them up (a Hebbian memory). Let the keys be
-#    orthonormal. Then the sum of $K$ such adapters of rank $r$ has the same mean squared errors as
-#    *one* such adapter that holds all the facts. The rank $Kr$ of the sum does not help
-#    (`thm:merged-memory`).
+# 3. *The right token scores highest.* Each token has an *output vector*. The score of a token is
+#    the inner product of its output vector with the adapter's response. If you may choose keys and
+#    output vectors after you know the facts, rank 2 holds any number of facts (`thm:argmax-rank`).
+#    Now let keys and output vectors be given, and let the adapter be able to hold every assignment
+#    of tokens to keys. Then $N$ is at most about a small constant times the number of parameters,
+#    $p=r(m+n-r)$. The reason is that the signs of polynomials in $p$ variables decide which score
+#    is highest. Polynomials have few sign patterns (Warren, 1968).
+# 4. *Merging adds no capacity.* Let each adapter have a random reading factor that is not trained.
+#    Its other factor, $B$, stores facts by adding them up (a Hebbian memory). Let the keys be
+#    orthonormal, and let each adapter have rank $r$. Then the sum of $K$ of these adapters has the
+#    same mean squared errors as *one* of them that holds all the facts. The rank $Kr$ of the sum
+#    does not help (`thm:merged-memory`).
 #
 # The notebook runs in about 15 s on two cores. You need the singular value decomposition and
 # variances.
@@ -66,11 +69,11 @@ from loratheory.theorems.expressiveness import argmax_margin, rank_floor
 # %% [markdown]
 # ## Derive
 # **Step 1: a large trace needs large singular values.** Write down a table whose entry $x_{ij}$ is
-# the response of output $i$ to key $j$. At its own key, each fact has the response 1, so the
-# diagonal is all ones and the trace is $N$. A table of rank $r$ has at most $r$ nonzero singular
-# values, and the trace is at most their sum. The *energy* of the table is the sum of the squared
-# singular values, or of the squared entries. For two singular values, twice the energy minus the
-# squared sum is
+# the strength of value $i$ in the response to key $j$. Each value has strength 1 at its own key. So
+# all diagonal entries are 1, and the trace is $N$. A table of rank $r$ has at most $r$ nonzero
+# singular values, and the trace is at most their sum. The *energy* of the table is the sum of the
+# squared entries, and equals the sum of the squared singular values. For two singular values, the
+# next cell computes twice the energy minus the squared sum.
 
 # %%
 s1, s2 = sp.symbols("sigma_1 sigma_2", nonnegative=True)
@@ -79,10 +82,11 @@ display(excess)
 assert sp.expand(excess - (s1 - s2) ** 2) == 0
 
 # %% [markdown]
-# which is never negative. In general $\sum\sigma^2\ge(\sum\sigma)^2/r\ge N^2/r$ (Cauchy and
-# Schwarz). The diagonal has the energy $N$. The rest is cross-talk, in $N(N-1)$ entries, so their
-# mean square is at least the bound of claim 2. We show this bound in general, for $N=2r$, and in
-# the limit of many facts.
+# This difference is never negative. For any number of singular values,
+# $\sum\sigma^2\ge(\sum\sigma)^2/r\ge N^2/r$ (Cauchy and Schwarz). The diagonal has the energy $N$.
+# The rest of the energy is cross-talk, in the other $N(N-1)$ entries. So the mean square of these
+# entries is at least the bound of claim 2. The next cell shows this bound three times: in general,
+# for $N=2r$, and in the limit of many facts.
 
 # %%
 N, r = sp.symbols("N r", positive=True)
@@ -92,16 +96,16 @@ display(sp.Tuple(floor, floor.subs(N, 2 * r), sp.limit(floor, N, sp.oo)))
 assert sp.simplify(crosstalk - floor) == 0
 
 # %% [markdown]
-# The square root of the bound is the typical cross-talk of the best adapter. For $N=2r$ it is about
-# $1/\sqrt{2r}$, and it never exceeds $1/\sqrt r$, for any number of facts. At rank 64 the limit
-# $1/\sqrt r$ is an eighth of a fact's own response. So an adapter can hold more facts than its rank
-# if small errors are allowed.
+# The square root of the bound is the typical cross-talk of the best adapter. For $N=2r$ this
+# cross-talk is about $1/\sqrt{2r}$. For any number of facts it is at most $1/\sqrt r$. At rank 64
+# this limit is 1/8: an eighth of the strength that a value has at its own key. So an adapter can
+# hold more facts than its rank if small errors are allowed.
 #
-# **Step 2: random factors.** Let the reading factor have random Gaussian rows $a$, and do not train
-# it. Let the vector $y$ be the sum of the stored keys, each times its value. At the query $x$ one
-# row contributes $(y\cdot a)(a\cdot x)$ to the answer. We look at one output, so a value is a
-# number. In two dimensions we compute the mean square of this contribution, with $\mathrm E
-# a_i^2=1$ and $\mathrm E a_i^4=3$:
+# **Step 2: random factors.** Let the reading factor have random Gaussian rows $a$ that are not
+# trained. We look at one coordinate of the response, so the value of a fact is a number. Let the
+# vector $y$ be the sum of the stored keys, each multiplied by its value. At an input $x$ one row
+# contributes $(y\cdot a)(a\cdot x)$ to the response. The next cell computes the mean square of this
+# contribution in two dimensions. It uses $\mathrm E a_i^2=1$ and $\mathrm E a_i^4=3$.
 
 # %%
 x1, x2, y1, y2, a1, a2 = sp.symbols("x1 x2 y1 y2 a1 a2", real=True)
@@ -113,15 +117,16 @@ display(mean)
 assert sp.expand(mean - lengths - 2 * inner**2) == 0
 
 # %% [markdown]
-# This is $\|x\|^2\|y\|^2+2(x\cdot y)^2$. So each row contributes something even at a query where
-# nothing is stored ($x\cdot y=0$). The mean square of this contribution is $\|x\|^2\|y\|^2$. If we
-# average over $r$ rows, the mean square falls to $\frac1r\|x\|^2\|y\|^2$. This is the noise that a
+# The mean square is $\|x\|^2\|y\|^2+2(x\cdot y)^2$. At an input where nothing is stored,
+# $x\cdot y=0$. Even there each row contributes, with the mean square $\|x\|^2\|y\|^2$. The average
+# over $r$ rows has the mean square $\frac1r\|x\|^2\|y\|^2$. This number is the *noise* that a
 # random reading factor causes.
 #
-# **Step 3: it does not matter which adapter holds a fact.** The vector $y$ is a sum over facts, and
-# with orthogonal keys $\|y\|^2$ is proportional to their number. Distribute the facts over $K$
-# adapters, each with its own random rows, and add the adapters. Then their variances add up as
-# well. We compare the noise of one adapter with that of $K$ adapters:
+# **Step 3: it does not matter which adapter holds a fact.** The vector $y$ is a sum over facts. If
+# the keys are orthogonal, $\|y\|^2$ is proportional to the number of facts. Distribute the facts
+# over $K$ adapters, each with its own random rows, and add the adapters. Then the noise of the sum
+# is the sum of their noises. The next cell compares the noise of one adapter with the noise of the
+# sum of $K$ adapters.
 
 # %%
 facts, adapters, rank = sp.symbols("N K r", positive=True)
@@ -131,12 +136,12 @@ display(one_adapter, many_adapters)
 assert sp.simplify(many_adapters - one_adapter) == 0
 
 # %% [markdown]
-# The sum of $K$ adapters of rank $r$ is as noisy as one adapter of rank $r$ with all facts. Only
-# *choosing* the right adapter divides the noise by $K$.
+# The sum of $K$ adapters of rank $r$ is as noisy as one adapter of rank $r$ with all facts. A
+# router that *chooses* the right adapter divides the noise by $K$. A sum does not.
 
 # %% [markdown]
 # ## Construct
-# **Exact.** We store ten facts in updates of rank 4, 8 and 10. At rank 10 no error is left.
+# **Exact values.** We store ten facts in updates of rank 4, 8 and 10. At rank 10 no error is left.
 
 # %%
 rng = np.random.default_rng(0)
@@ -146,20 +151,24 @@ for width in (4, 8, 10):
     print(f"rank {width:2}: squared error {case.error(rank_floor.attain(case)):.4f}")
 
 # %% [markdown]
-# **In superposition.** We store 24 facts in rank 6. The response to each fact's own key is 1, and
-# the other responses are as small as any update of that rank can make them.
+# **Exact strength.** We store 24 facts in an update of rank 6. To store more facts than the rank is
+# called *superposition*. Each value has strength 1 at its own key. The cross-talk is as small as an
+# update of rank 6 can make it. The first line of the output has the root mean square (rms) of the
+# cross-talk. The second line has the mean square.
 
 # %%
 frames = orthonormal(rng, 64, 24), orthonormal(rng, 48, 24)
 case = superposition_floor.Case(*frames, rank=6)
 table = superposition_floor.responses(case, superposition_floor.attain(case))
 others = table[~np.eye(24, dtype=bool)]
-print(f"own key {np.diag(table).min():.3f}, cross-talk (rms) {np.sqrt((others**2).mean()):.3f}")
+rms = np.sqrt((others**2).mean())
+print(f"strength at own key {np.diag(table).min():.3f}, rms cross-talk {rms:.3f}")
 print(f"bound {superposition_floor.bound(case):.6f}, measured {(others**2).mean():.6f}")
 
 # %% [markdown]
-# **By the largest score.** We place a hundred tokens on a circle, in rank 2. Each of a hundred
-# inputs should give a different token the highest score. All do, but the margins are tiny.
+# **The right token scores highest.** We place the output vectors of a hundred tokens on a circle,
+# so the scores have rank 2. Each of a hundred keys should give a different token the highest score.
+# All keys do so. But the *margins*, by which the highest score leads the second highest, are tiny.
 
 # %%
 scores = argmax_margin.circle(range(100), 100)
@@ -169,8 +178,9 @@ print(f"rank {scores.width}, smallest margin {(ordered[-1] - ordered[-2]).min():
 
 # %% [markdown]
 # ## Verify
-# We check every claim except the parameter count in claim 3. For each theorem, its construction
-# reaches the bound, and no rival exceeds it. The theorem `hebbian-memory` is the formula of step 2.
+# We check every claim except the parameter count in claim 3. The construction of each theorem
+# reaches the bound of the theorem, and no rival beats this bound. The theorem `hebbian-memory` is
+# the formula of step 2.
 
 # %%
 labels = "edit-budget", "superposition-floor", "argmax-rank", "hebbian-memory", "merged-memory"
@@ -182,9 +192,9 @@ for claim in map(theorem, labels):
         assert claim.check(drawn, claim.rival(drawn, rng)).holds
 
 # %% [markdown]
-# **What breaks it.** The limit on cross-talk fails if the response to a fact's own key may differ
-# from 1. The sum of adapters recalls better than one adapter if all adapters that do not hold the
-# fact are switched off.
+# **What breaks it.** Each line of the output shows a case that breaks one hypothesis. For instance,
+# the bound of claim 2 fails if a value need not have strength 1 at its own key. Claim 4 fails if
+# only the adapter that holds the fact is active.
 
 # %%
 for claim in map(theorem, ("superposition-floor", "merged-memory")):
@@ -195,15 +205,17 @@ for claim in map(theorem, ("superposition-floor", "merged-memory")):
 
 # %% [markdown]
 # ## Explore
-# The derivation is about mean squares. What does it mean for recall? We simulate it with width 64,
-# 500 tokens, Gaussian keys and outputs, and random reading factors that are not trained. We compare
+# The derivation is about mean squares. How many facts does an adapter *recall*? A fact is recalled
+# if the right token scores highest at its key. We simulate adapters of width 64 with 500 tokens.
+# Keys and output vectors are Gaussian. The reading factors are random and not trained. We compare
 # three ways to store $N$ facts:
 #
 # - one adapter of rank $r$,
-# - the sum of $K$ such adapters, each with a part of the facts,
-# - $K$ such adapters and a router that selects the one with the fact.
+# - the sum of $K$ adapters of rank $r$, each with a part of the facts,
+# - $K$ adapters of rank $r$ and a router that selects the adapter with the fact.
 #
-# What share of the facts does each of them recall?
+# What share of the facts is recalled in each way? The next cell stores 32 facts in rank 16. It
+# shows the share for one adapter and the share for a sum of four adapters.
 
 
 # %%
@@ -221,8 +233,8 @@ def recalled(facts: int, rank: int, groups: int, rng: np.random.Generator) -> fl
 recalled(32, 16, 1, np.random.default_rng(0)), recalled(32, 16, 4, np.random.default_rng(0))
 
 # %% [markdown]
-# Routing is easy to simulate: only the adapter that holds the fact is active, and it holds fewer
-# facts. Each point is the mean of ten draws.
+# With a router, only the adapter that holds the fact is active. So we simulate the router by one
+# adapter with $N/K$ facts. In the figure, each point is the mean of ten draws.
 
 
 # %%
@@ -242,9 +254,9 @@ def recall(rank: int = 16, adapters: int = 4):
 recall()
 
 # %% [markdown]
-# The curve of the sum stays close to that of one adapter: the larger rank $Kr$ has not helped. The
-# router recalls the same share with $K$ times as many facts. Move the sliders: does the sum ever do
-# better than one adapter?
+# The curve of the sum stays close to the curve of one adapter: the larger rank $Kr$ has not helped.
+# With a router, $K$ times as many facts can be stored before the recalled share falls to that of
+# one adapter. Move the sliders: does the sum ever recall a larger share than one adapter?
 
 # %%
 ranks = IntSlider(16, min=1, max=64, description="rank")
@@ -253,24 +265,25 @@ explore(recall, rank=ranks, adapters=count)
 
 # %% [markdown]
 # ## What this does not say
-# - **Trained reading factors do better than random ones.** Training turns them towards their keys.
-#   Then a sum of adapters holds more facts than one adapter; the experiment `capacity` measures how
-#   many more.
-# - **The parameter count in claim 3 is not sharp.** It may be too large by constants and a
-#   logarithm, and no known memory reaches it.
-# - **Recall is not composition.** A library that recalls every fact can fail on every question that
-#   needs two of them (notebooks 02 and 08).
-# - **A mean is not a worst case.** If cross-talk is $1/\sqrt r$ on average, it may be much larger
-#   for one key.
+# - **Trained reading factors do better than random reading factors.** Training turns the rows of a
+#   reading factor towards the keys of its facts. Then a sum of adapters holds more facts than one
+#   adapter. The experiment `capacity` measures how many more.
+# - **The parameter count in claim 3 is not sharp.** The bound may be too large by a constant and a
+#   logarithmic factor. No known memory reaches the bound.
+# - **Recall is not composition.** Adapters that recall every fact can fail on every question that
+#   needs two facts (notebooks 02 and 08).
+# - **A mean is not a worst case.** If cross-talk is $1/\sqrt r$ on average, the cross-talk at one
+#   key may be much larger.
 # - **Facts here are unrelated.** If facts follow a rule, fewer parameters can hold them.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
-# right, and if not, why. A number is right if it is within 1% of the answer.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether your
+# answer is right. If your answer is wrong, the cell prints why. A number is right if it is within
+# 1% of the solution.
 #
 # **1.** *(easy, 5 minutes)* An adapter of rank 8 holds 64 facts, each with the exact strength 1 as
-# in claim 2. What is the smallest possible root mean square of the responses to other facts' keys?
+# in claim 2. What is the smallest possible root mean square of the cross-talk?
 
 # %%
 mine = None
@@ -279,7 +292,8 @@ judge("04.1", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# $(64-8)/(8\cdot63)=1/9$, and the root of that is $1/3$.
+# By claim 2 the mean squared cross-talk is at least $(64-8)/(8\cdot63)=1/9$. The square root of
+# $1/9$ is $1/3$.
 #
 # ```python
 # mine = 1 / 3
@@ -289,8 +303,8 @@ judge("04.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* Eight adapters of rank 4 with random reading factors hold 10 facts
-# each, in width 128. The query is the key of a fact that none of them holds. By what factor is the
-# variance of the response larger in the sum of all eight than in one adapter?
+# each, in width 128. The input is the key of a fact that no adapter holds. Divide the variance of
+# the sum's response by the variance of one adapter's response. What is the ratio?
 
 # %%
 mine = None
@@ -299,7 +313,8 @@ judge("04.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The noise is proportional to the number of stored facts: 80 in the sum, 10 in one adapter.
+# The variance is proportional to the number of stored facts. The sum holds 80 facts, and one
+# adapter holds 10 facts.
 #
 # ```python
 # mine = 8
@@ -308,9 +323,9 @@ judge("04.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 10 minutes)* A score matrix of *rank one* has three inputs. You may choose all
-# vectors. Can the highest score belong to a different token at each input? Answer `True` or
-# `False`.
+# **3.** *(medium, 10 minutes)* A score matrix of *rank one* has one row for each token and one
+# column for each of three inputs. You may choose the matrix. Can each input give the highest score
+# to a different token? Answer `True` or `False`.
 
 # %%
 mine = None
@@ -331,8 +346,8 @@ judge("04.3", mine)
 
 # %% [markdown]
 # **4.** *(easy, 10 minutes, code)* Build the memory of rank 2 from claim 3. Given a number of
-# tokens, return two arrays of shape (2, tokens): the outputs and the keys. At every key its own
-# token must have the largest score.
+# tokens, return two arrays of shape (2, tokens). The first array has the output vectors as columns,
+# the second array the keys. At key $i$, token $i$ must have the highest score.
 
 
 # %%
@@ -345,8 +360,8 @@ judge("04.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Use points on a circle as outputs and as keys. The score is an inner product, and among points on
-# a circle each has the largest inner product with itself.
+# Use the same points on a circle as output vectors and as keys. The score is an inner product. Each
+# point on a circle has the largest inner product with itself.
 #
 # ```python
 # def mine(tokens):
@@ -362,7 +377,7 @@ judge("04.4", mine)
 #
 # - Nichani, Lee and Bietti, [*Understanding factual recall in transformers via associative
 #   memories*](https://arxiv.org/abs/2412.06538). How many facts a given number of parameters can
-#   hold, with given embeddings.
+#   hold, if the embeddings are given.
 # - Elhage et al., [*Toy models of superposition*](https://arxiv.org/abs/2209.10652). Trained
 #   networks that hold more features than they have dimensions.
 # - Allen-Zhu and Li, [*Physics of language models, part 3.3: knowledge capacity scaling
@@ -378,9 +393,9 @@ judge("04.4", mine)
 # **Ask.** At the start: how many facts fit into rank 8? Write all answers down and sort them by
 # claim afterwards. At the curves: why does the curve of the sum not move when you change $K$?
 #
-# **Common wrong answers.** "Rank $Kr$ holds $K$ times as much": the noise depends on the number of
-# facts, not on the rank of the sum. "The highest score needs one rank per fact": rank 2 is enough
-# on a circle, with a tiny margin. "Then rank 2 is enough in practice": it is enough only if keys
-# and outputs may be chosen after the facts.
+# **Common wrong answers.** "A sum of rank $Kr$ holds $K$ times as many facts": the noise depends on
+# the number of facts, not on the rank of the sum. "The highest score needs one rank per fact": rank
+# 2 is enough on a circle, with a tiny margin. "Then rank 2 is enough in practice": rank 2 is enough
+# only if keys and output vectors may be chosen after the facts.
 #
 # </details>

@@ -268,8 +268,8 @@ for kind in ("one a pass", "shared a pass", "shared a read"):
 # %% [markdown]
 # How good is the best router as the library grows? Each key has a length of four standard
 # deviations. The keys are either at right angles or have the cosine 0.8, as in one subject area.
-# The second table is about thresholds. How many samples does a threshold need if its rate of false
-# alarms may be too high in 5% of cases?
+# The second table is about thresholds. We want a rate of false alarms below a limit. How many
+# samples does a threshold need to exceed this limit in at most 5% of cases?
 
 # %%
 for adapters in (2, 10, 100, 1000):

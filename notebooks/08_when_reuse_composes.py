@@ -10,31 +10,34 @@
 # # When do combined adapters answer a two-hop question, and how does gating help?
 #
 # ## Question
-# A transformer gets two adapters. One has new facts $x\to y$ (Ada works at Lab 2), the other new
-# facts $y\to z$ (Lab 2 is in Oslo). Each adapter alone answers its own facts. We combine the two
-# adapters by averaging, by adding, by TIES or by a router, and ask for the $z$ of an $x$. The
-# answer is usually wrong. Does every combination fail, or did we choose the wrong one?
+# A transformer gets two adapters. The *hop-1 adapter* has new facts $x\to y$, such as "Ada works at
+# Lab 2". The *hop-2 adapter* has new facts $y\to z$, such as "Lab 2 is in Oslo". With one adapter
+# alone, the transformer answers the facts of this adapter. We combine the two adapters by
+# averaging, by adding, by TIES or by a router. Then we ask two-hop questions: which $z$ belongs to
+# a given $x$? The answer is usually wrong. Does every combination fail, or did we choose a bad
+# combination?
 #
 # **Main idea.** Adapters that were trained separately can answer a two-hop question together. Each
 # adapter must be fully active where its own fact is needed, and inactive elsewhere.
 #
-# **Mechanism.** Some methods distribute one unit of weight over all adapters. If the base model had
-# old facts for both hops, two edits of strength 1 are then too weak (`thm:two-read-region`,
-# `thm:routing-reach`). A plain sum leaves each edit its full strength, but each adapter then also
-# disturbs the facts of the other adapter. A *gate* avoids both problems. On its own facts, an
-# adapter changes the output of the block that it adapts far more than elsewhere. The gate activates
-# the adapter there and nowhere else. It needs no labels and no training. Its only data are random
-# tokens. `thm:library-capacity` says how rarely gates err.
+# **Mechanism.** Some methods, such as averaging, give the adapters coefficients whose sum is one.
+# Suppose that the base model had old facts for both hops. Then such coefficients are too small for
+# two edits of strength 1 (`thm:two-read-region`, `thm:routing-reach`). A plain sum leaves each edit
+# its full strength, but each adapter then also disturbs the facts of the other adapter. A *gate*
+# avoids both problems. An adapter changes the output of its block far more on its own facts than on
+# other inputs. The gate therefore activates the adapter on its own facts only. To set up a gate we
+# need no labels and no training, only random tokens. The probability that a wrong gate opens is
+# given by `thm:library-capacity`.
 #
-# **A common misconception.** "A better coefficient would repair the merge." In the transformers of
-# this notebook, which had old facts for both hops, no coefficient of a merge answers half of the
-# two-hop questions.
+# **A common misconception.** "A better coefficient would repair the merge." In this notebook the
+# transformers had old facts for both hops. In these transformers, merges answer less than half of
+# the two-hop questions, whatever the coefficient is.
 #
-# **After this notebook** you can build gates from random tokens, measure their misses and false
-# alarms in a transformer, and say for which base models they help.
+# **After this notebook** you can build gates from random tokens. You can measure in a transformer
+# how often these gates err, and say for which base models gates help.
 #
-# The notebook runs in about 10 s on two cores. You need the result of notebook 02: single facts
-# need a strength of ½, and two hops together need 0.618.
+# The notebook runs in about 10 s on two cores. You need two results of notebook 02. A single fact
+# needs an edit of strength above ½. A two-hop question needs a strength above 0.618 at both hops.
 
 # %%
 import numpy as np
@@ -66,9 +69,10 @@ QUESTIONS = {
 
 # %% [markdown]
 # ## Derive
-# **Step 1: one unit of weight is too little.** A library has $k$ pairs of adapters, so $2k$
-# adapters. Distribute one unit of weight evenly over them: every edit keeps the strength $c=1/2k$.
-# By notebook 02, the composed answer then leads the old answer by $c^2-(1-c)$.
+# **Step 1: the mean is too weak.** A library has $k$ pairs of adapters, which are $2k$ adapters. In
+# the mean of all these adapters, every edit has the strength $c=1/2k$. The *composed answer* is the
+# answer that uses both new facts. By notebook 02, the composed answer leads the old answer by
+# $c^2-(1-c)$. The cell prints this lead, its value for one pair, and its limit for many pairs.
 
 # %%
 k = sp.symbols("k", positive=True)
@@ -79,16 +83,19 @@ assert gain.subs(k, 1) == sp.Rational(-1, 4)
 assert sp.limit(gain, k, sp.oo) == -1
 
 # %% [markdown]
-# The lead is negative for one pair, and lower for more pairs. So the mean loses the composed
-# answer, however accurate the adapters are. Only edits that were trained to be far stronger than
-# their facts need are an exception.
+# For one pair the lead is negative, and with more pairs the lead falls further. So the mean loses
+# the composed answer, however accurate each adapter is. The only exception is a pair of edits that
+# were trained to a strength far above 1.
 #
-# **Step 2: gates need not be perfect.** A two-hop question takes two *reads*; each read looks up
-# one fact. At read $j$ the right gate is off with probability $m_j$ (a *miss*). Some wrong gate is
-# on with probability $f_j$ (a *false alarm*). If no gate errs, the output equals that of an
-# *oracle*, a method that is told where each adapter belongs. If errors at the two reads are
-# independent, the probability that no gate errs is at least $(1-m_1-f_1)(1-m_2-f_2)$. A simpler
-# expression is one minus the sum of all four rates. How much larger is the product?
+# **Step 2: gates need not be perfect.** A two-hop question takes two *reads*, and each read looks
+# up one fact. At read $j$ two kinds of error are possible. The gate of the right adapter is off
+# with probability $m_j$ (a *miss*). The gate of some wrong adapter is on with probability $f_j$ (a
+# *false alarm*). If no gate errs, the output equals that of an *oracle*, a method that is told
+# where each adapter belongs.
+#
+# Suppose that errors at the two reads are independent. Then the probability that no gate errs is at
+# least $(1-m_1-f_1)(1-m_2-f_2)$. A simpler expression is one minus the sum of the four
+# probabilities. How much larger is the product?
 
 # %%
 m1, m2, f1, f2 = sp.symbols("m_1 m_2 f_1 f_2", nonnegative=True)
@@ -98,15 +105,16 @@ display(difference)
 assert sp.expand(difference - (f1 + m1) * (f2 + m2)) == 0
 
 # %% [markdown]
-# The difference is never negative, so one minus the sum of the rates is a lower bound. Without
-# independence the union bound gives the same lower bound. So gates match the oracle if they
-# *rarely* err. The bound does not depend on the harm that a single error does.
+# The difference is never negative. So one minus the sum of the four probabilities is a lower bound
+# on the probability that no gate errs. If the errors are not independent, the union bound gives the
+# same lower bound. So gates that *rarely* err give the same output as the oracle on most questions.
+# The bound does not depend on how harmful a single error is.
 
 # %% [markdown]
 # ## Construct
-# We begin with the exact memory of notebook 02, which makes two reads in a row. Each edit has a
-# coefficient. First the two coefficients add up to one, and then both are one. By how much does the
-# composed answer lead?
+# We begin with the exact memory of notebook 02, which makes two reads in a row. The cell tries
+# three pairs of coefficients. In the first two pairs the coefficients add up to one. In the last
+# pair both coefficients are one. By how much does the composed answer lead?
 
 # %%
 rng = np.random.default_rng(0)
@@ -119,10 +127,11 @@ for weights in ((0.5, 0.5), (0.6, 0.4), (1.0, 1.0)):
     print(f"coefficients {weights}: the composed answer leads by {new - max(others):+.2f}")
 
 # %% [markdown]
-# Only at full strength does the composed answer lead, and gates can give full strength to both
-# reads. How many adapters can a library hold before a wrong gate opens? The theorem answers for
-# Gaussian keys. Here a gate opens at half of the response norm that the adapter has on its own
-# facts. At most one two-hop question in ten may meet a gate that errs.
+# The composed answer leads only if both edits have full strength, and gates can give both edits
+# full strength. But in a larger library, a wrong gate opens more often. How many adapters can a
+# library have? The theorem answers for Gaussian keys; the *width* is the dimension of the keys. On
+# its own facts an adapter has a certain response. In this cell, a gate opens at half of this
+# response. Gates may err in at most one of ten two-hop questions.
 
 # %%
 for width in (16, 32, 64, 128):
@@ -130,22 +139,23 @@ for width in (16, 32, 64, 128):
     print(f"width {width:3}: at most {most:,} adapters of 5 facts")
 
 # %% [markdown]
-# This number grows exponentially with the width.
+# The possible number of adapters grows exponentially with the width.
 #
-# Now we turn to trained transformers, whose results are in the stored table of the study
-# `small_libraries`.
+# Now we turn to trained transformers. The results are in the stored table of the study
+# `small_libraries`. The experiment has these parts:
 #
 # - *Facts.* There are 100 subjects, 100 bridge entities and 100 answers.
-# - *Base model.* A transformer has one block, which every token passes twice. So the second pass
-#   can use what the first pass found.
+# - *Base model.* The transformer has one block, and every token passes through this block twice. So
+#   the second pass can use what the first pass found.
 # - *Pretraining.* The base model was trained on all single facts and on half of the two-hop
-#   questions. We call this share the *coverage*. It then answers the other half as well: it has
-#   learned to look up one fact after the other.
+#   questions. The *coverage* is the share of all two-hop questions that were in pretraining. After
+#   pretraining, the base model also answers the other half of the questions. So it has learned to
+#   look up one fact after the other.
 # - *Adapters.* Each adapter edits five facts of one hop. The library has two pairs of adapters. The
-#   experiment has eight base models, and two sets of edits for each.
-# - *Per-block gating.* We measure how much an adapter changes the output of the block on random
-#   tokens. The adapter is active wherever the change exceeds the mean of these values by more than
-#   $z=2$ standard deviations.
+#   experiment has eight base models, and two sets of edits for each base model.
+# - *Per-block gating.* We measure on random tokens how much an adapter changes the output of the
+#   block. These changes have a mean and a standard deviation. The adapter is active at a token if
+#   its change there exceeds the mean by more than $z=2$ standard deviations.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/small_libraries/table.csv.gz", low_memory=False)
@@ -162,7 +172,7 @@ print(f"false alarms per two-hop question: {gated['false_alarms'].mean():.3f}")
 
 # %% [markdown]
 # ## Verify
-# First the theorem. Sampled reads agree with its formula within the sampling error.
+# First we check the theorem. Its formula agrees with sampled reads within the sampling error.
 
 # %%
 case = gates.Gated(adapters=8, facts=5, width=32, threshold=0.5)
@@ -172,8 +182,8 @@ for seed in range(20):
 print(f"probability that no wrong gate opens: {gates.clean(8, 5, 32, 0.5):.3f}")
 
 # %% [markdown]
-# Now the transformers. We combine the same four adapters by four methods. The accuracies are in
-# percent; a constant answer scores 20% on two-hop questions.
+# Now we evaluate the transformers. We combine the same four adapters by four methods. The table has
+# accuracies in percent. On two-hop questions, always giving the same answer would score 20%.
 
 # %%
 found = two[two["rule"].isin(METHODS)].groupby("rule")[list(QUESTIONS)].mean().loc[list(METHODS)]
@@ -181,16 +191,18 @@ percent = found.mul(100).round().astype(int).rename(index=METHODS, columns=QUEST
 print(percent.rename_axis(None).to_string())
 
 # %% [markdown]
-# The column *two-hop* has questions about edited facts. The *unedited* facts and questions should
-# keep their old answers. *Each in its own pass* is the oracle: it is told which pair a question is
-# about and which hop each adapter has. It activates the two adapters of this pair, each in the pass
-# in which a two-hop question reads its hop.
+# The column *two-hop* is about edited facts. The columns *unedited facts* and *unedited two-hop*
+# show how many old answers are kept. The method *each in its own pass* is the oracle. The oracle is
+# told which pair of adapters a question is about, and activates only this pair. A two-hop question
+# reads the first hop in the first pass and the second hop in the second pass. So the oracle
+# activates the hop-1 adapter in the first pass, and the hop-2 adapter in the second pass.
 #
-# - *Each in its own pass* loses hop-2 facts that are asked on their own: they need their adapter in
-#   the first pass, too.
-# - The mean gives each adapter a quarter of its strength, and the edits are lost.
-# - The sum keeps the edited facts. Most two-hop questions, edited or not, get a wrong answer.
-# - Per-block gating answers the edited questions and leaves the unedited answers as they were.
+# - *Each in its own pass* loses single hop-2 facts. A question about a single hop-2 fact needs the
+#   hop-2 adapter in the first pass, too.
+# - The mean gives each adapter the coefficient ¼, and the edits are lost.
+# - The sum keeps the edited single facts. It gives wrong answers to most two-hop questions, edited
+#   and unedited.
+# - Per-block gating answers the edited questions and keeps the unedited answers.
 
 # %%
 assert found.loc["mean", "two_hop"] <= 0.3
@@ -199,8 +211,10 @@ assert found.loc["per-block gating, z = 2", "two_hop"] >= 0.7
 assert found.loc["per-block gating, z = 2", "other_two_hop"] >= 0.9
 
 # %% [markdown]
-# We compare the bound of step 2, computed from the measured rates, with the measured accuracy. Each
-# row is a base model; the accuracies are in percent.
+# By step 2, gates can differ from the oracle only if they err. So we subtract the measured rates of
+# misses and false alarms from the accuracy of the oracle. The result is a lower bound on the
+# accuracy of per-block gating. We compare this bound with the measured accuracy. Each row is a base
+# model, and the accuracies are in percent.
 
 # %%
 by_base = gated.groupby("seed")[["two_hop", "misses", "false_alarms"]].mean()
@@ -211,15 +225,15 @@ print(compared.mul(100).round().astype(int).rename_axis("base model").to_string(
 assert (by_base["two_hop"] >= bound).all()
 
 # %% [markdown]
-# **Other numbers of pairs.** The figure shows libraries of one, two and four pairs. Bars are 95%
-# intervals over base models.
+# **Other numbers of pairs.** The figure shows libraries with one, two and four pairs of adapters.
+# Error bars are 95% confidence intervals over base models.
 
 # %%
 SVG(filename=f"{STUDIES}/small_libraries/figure.svg")
 
 # %% [markdown]
-# **Other coefficients of a merge.** The study `merge_coefficient` merged one pair of adapters with
-# one coefficient between 0 and 1.5. Two panels of the figure matter here.
+# **Other coefficients of a merge.** The study `merge_coefficient` merged one pair of adapters. Both
+# adapters had the same coefficient, between 0 and 1.5. Two panels of the figure matter here.
 #
 # - *Left panel:* both adapters are active in both passes and disturb each other.
 # - *Middle panel:* each adapter is active only in its own pass.
@@ -228,10 +242,11 @@ SVG(filename=f"{STUDIES}/small_libraries/figure.svg")
 SVG(filename=f"{STUDIES}/merge_coefficient/figure.svg")
 
 # %% [markdown]
-# In both panels single facts become right at smaller coefficients than two-hop questions. Near one
-# half, single facts are right and most two-hop questions are wrong: this is the **window** of
-# notebook 02. Here it appears in transformers that were trained, not constructed. From which
-# coefficient on is half of each kind right?
+# In both panels single facts become right at smaller coefficients than two-hop questions. At a
+# coefficient near one half, single facts are right and most two-hop questions are wrong. This is
+# the **window** of notebook 02. In notebook 02 the memories were constructed; here the transformers
+# were trained. From which coefficient on are half of the single facts right? From which coefficient
+# on are half of the two-hop questions right?
 
 # %%
 switching = pd.read_csv(f"{STUDIES}/merge_coefficient/table.csv.gz", low_memory=False)
@@ -241,21 +256,24 @@ curves = over.groupby("coefficient")[["facts", "oracle_placement", "two_hop"]].m
 for name in ("facts", "oracle_placement"):
     words = {"facts": "single facts", "oracle_placement": "two-hop, each in its own pass"}[name]
     print(f"{words}: half are right from {curves.index[curves[name] >= 0.5][0]:.2f} on")
-print(f"two-hop, both in both passes: at most {curves['two_hop'].max():.0%} are right")
+print(f"two-hop, both adapters in both passes: at most {curves['two_hop'].max():.0%} are right")
 assert curves["two_hop"].max() < 0.5
 
 # %% [markdown]
-# Can we predict single answers? Suppose that each adapter is active only in its own pass. The
-# margins of single facts then predict at most 87% of the answers correctly. The *per-condition
-# baseline* predicts 85%, and it looks at no adapter: it takes the more frequent outcome in the
-# other base models. So the margins are of little use.
+# Can we predict which two-hop answers are right? Suppose that each adapter is active only in its
+# own pass. The margins of the single facts then predict at most 87% of these outcomes correctly. A
+# *per-condition baseline* looks at no adapter: it predicts the outcome that was more frequent in
+# the other base models. It predicts 85% of the outcomes correctly. So the margins are of little
+# use.
 #
-# The next table has accuracies at a coefficient of one half, in percent. Its rows differ in what
-# the base model knew before:
+# The next table has accuracies at a coefficient of one half, in percent. Each row is a case of old
+# facts, that is, of facts that the base model knew before:
 #
-# - `overwrite`: it had old facts for both hops, and the old bridge keeps its old answer;
-# - `overwrite both`: it had both old facts, and the answer of the old bridge is edited as well;
-# - `new subject`: it had an old second fact and knew nothing about the subject.
+# - `new subject`: the base model had an old fact for hop 2 and knew nothing about the subject;
+# - `overwrite`: the base model had old facts for both hops, and the answer of the old bridge entity
+#   is kept;
+# - `overwrite both`: the base model had old facts for both hops, and the answer of the old bridge
+#   entity is edited, too.
 
 # %%
 half = switching[(switching["coefficient"] == 0.5) & (switching["coverage"] == 0.5)]
@@ -269,27 +287,28 @@ assert (shares["two_step"] > 0.95).all()
 # %% [markdown]
 # *Two-step prompting* asks the merged model for one fact at a time. The first answer becomes the
 # subject of the second prompt. So the model has to choose one answer after the first hop, and a
-# strength of one half is enough (`thm:clean-up-bridge`). This holds even if pretraining never
-# showed a two-hop question. The cost is one pass per hop, and somebody has to split the question.
+# strength above one half is enough (`thm:clean-up-bridge`). Two-step prompting works even if
+# pretraining had no two-hop questions. Its cost is one prompt per hop, and somebody has to split
+# the question.
 #
-# **What breaks it.** The base model must be able to compose. Gating still works if pretraining
-# showed a quarter of the two-hop questions instead of half. If it showed none, even the oracle
-# fails at every coefficient.
+# **What breaks gating.** Gating needs a base model that can compose. Gating still works if the
+# coverage is one quarter instead of one half. If pretraining had no two-hop questions, even the
+# oracle fails at every coefficient.
 
 # %%
 fewer = stored[(stored["pairs"] == 2) & (stored["rule"] == "per-block gating, z = 2")]
 fewer = fewer[(fewer["facts"] == 5) & (fewer["rank"] == 8) & (fewer["modules"] == "mlp")]
 for coverage, right in fewer.groupby("coverage")["two_hop"].mean().items():
-    print(f"coverage {coverage:4.0%}, per-block gating: {right:.0%} of two-hop questions")
+    print(f"coverage {coverage:4.0%}, per-block gating: {right:.0%} of two-hop questions are right")
 never = switching[(switching["coverage"] == 0) & (switching["case"] == "overwrite")]
 best = never.groupby("coefficient")["oracle_placement"].mean().max()
-print(f"coverage   0%, each in its own pass: at most {best:.0%}")
+print(f"coverage   0%, each in its own pass: at most {best:.0%} are right")
 assert best < 0.1
 
 # %% [markdown]
 # ## Explore
-# We chose one number: two standard deviations. Choose another number. Which errors become more
-# frequent?
+# Our gates open at two standard deviations above the mean. Choose another gate. Which errors become
+# more frequent?
 
 
 # %%
@@ -298,7 +317,8 @@ def switched(rule: str = "per-block gating, z = 2") -> None:
     shares = two[two["rule"] == rule][[*QUESTIONS, "misses", "false_alarms"]].mean()
     print(LEVELS[rule])
     print("   ", ", ".join(f"{words} {shares[name]:.0%}" for name, words in QUESTIONS.items()))
-    print(f"    misses {shares['misses']:.2f}, false alarms {shares['false_alarms']:.2f}")
+    errors = f"misses {shares['misses']:.2f}, false alarms {shares['false_alarms']:.2f}"
+    print(f"    per two-hop question: {errors}")
 
 
 LEVELS = {
@@ -310,7 +330,8 @@ for rule in LEVELS:
     switched(rule)
 
 # %% [markdown]
-# The last gate decides for each weight matrix, the others for each block.
+# The third gate decides for each weight matrix separately. The other two gates decide for a whole
+# block.
 
 # %%
 choices = [(words, rule) for rule, words in LEVELS.items()]
@@ -318,27 +339,29 @@ explore(switched, rule=SelectionSlider(options=choices, description="gate"))
 
 # %% [markdown]
 # ## What this does not say
-# - **The base model must be able to compose.** If pretraining never showed a two-hop question,
-#   gates do not help. There is no second read in which an adapter could be active.
-# - **The transformer is made for the task**: one block used twice, attention that sees one token
-#   back, and noise in training. The experiment shows a mechanism. It does not show what a language
-#   model does.
-# - **Adapters in attention gain less.** There per-block gating answers 23% of the two-hop
-#   questions, and the oracle answers 57%.
+# - **The base model must be able to compose.** If pretraining had no two-hop questions, gates do
+#   not help. The base model then makes no second read in which an adapter could be active.
+# - **The transformer is made for the task.** It uses one block twice, its attention sees one token
+#   back, and its training adds noise. The experiment shows a mechanism. It does not show what a
+#   language model does.
+# - **Gating is weaker for adapters in attention.** With adapters in attention, per-block gating
+#   answers 23% of the two-hop questions, and the oracle answers 57%.
 # - **Gating costs time**: one more pass through the block for every adapter, at every token.
-# - **The oracle is not an upper bound.** It keeps the right adapter active in its pass at *every*
-#   token. Gates deactivate the adapter at other tokens, and in some cases score higher.
-# - **Facts are few.** With 20 facts for each pair, more than twice the rank, per-block gating
-#   answers 57% of the questions. If an adapter changes the output everywhere, no gate can recognise
-#   its facts.
+# - **The oracle is not an upper bound.** The oracle keeps the right adapter active at *every* token
+#   of its pass. Gates deactivate this adapter at most tokens, and in some cases gates are more
+#   accurate.
+# - **Each adapter has few facts.** In a library with 20 facts per adapter, per-block gating answers
+#   57% of the two-hop questions. Twenty facts are more than twice the rank of an adapter. If an
+#   adapter changes the output everywhere, no gate can recognise its facts.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell says whether you are
-# right, and if not, why. A number counts as right within 1%.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
 # **1.** *(easy, 5 minutes)* One pair of adapters is averaged. Both edits were trained to the
-# strength $s$, so $c=s/2$ is left of each. From which $s$ on is the two-hop answer right?
+# strength $s$, so each edit has the strength $c=s/2$ in the mean. The base model had old facts for
+# both hops. Above which $s$ is the two-hop answer right?
 
 # %%
 mine = None
@@ -358,8 +381,8 @@ judge("08.1", mine)
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* A library has 16 adapters, and a two-hop question takes two reads. At
 # each read, every wrong adapter is on with probability 0.004. The right adapter is never off. How
-# probable is a two-hop question without any error of a gate? Give the lower bound that follows from
-# the union bound.
+# probable is it that no gate errs during the question? Give the lower bound that follows from the
+# union bound.
 
 # %%
 mine = None
@@ -368,8 +391,8 @@ judge("08.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# There are two reads, and fifteen wrong adapters at each read. Each of them errs with probability
-# 0.004.
+# At each of the two reads there are fifteen wrong adapters. Each wrong adapter is on with
+# probability 0.004.
 #
 # ```python
 # mine = 1 - 2 * 15 * 0.004
@@ -379,8 +402,9 @@ judge("08.2", mine)
 
 # %% [markdown]
 # **3.** *(easy, 5 minutes)* On random tokens an adapter changes the output of the block by 1.0 on
-# average, with a standard deviation of 0.4. On its own facts it changes the output by 3.0. Up to
-# which level $z$ does the gate activate the adapter on its own facts?
+# average, with a standard deviation of 0.4. On its own facts it changes the output by 3.0. A gate
+# of level $z$ opens if the change exceeds the mean by $z$ standard deviations. Up to which level
+# $z$ does the gate open on the adapter's own facts?
 
 # %%
 mine = None
@@ -389,8 +413,8 @@ judge("08.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The own facts are $(3.0-1.0)/0.4$ standard deviations above the mean. At every lower level the
-# gate is open on them. A higher level gives fewer false alarms.
+# The change on the adapter's own facts is $(3.0-1.0)/0.4$ standard deviations above the mean. At
+# every lower level the gate opens on these facts. A higher level gives fewer false alarms.
 #
 # ```python
 # mine = (3.0 - 1.0) / 0.4
@@ -399,12 +423,13 @@ judge("08.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(medium, 20 minutes, code)* Write a gate. Your function gets two tables of response norms
-# with a row for each token and a column for each adapter. `ordinary` has random tokens; `here` has
-# the tokens of prompts. Return a table of the shape of `here` that says which adapter is on. The
+# **4.** *(medium, 20 minutes, code)* Write a gate for four adapters. Your function gets two tables
+# of response norms. Both tables have a row for each token and a column for each adapter. The rows
+# of `ordinary` are random tokens, and the rows of `here` are the tokens of prompts. Return a table
+# of the shape of `here` with `True` where the adapter is on and `False` where it is off. The
 # decision at one token must not depend on the other tokens in `here`. At most 5% of the right gates
-# may be off, and at most 5% of the wrong gates may be on. The norms of the four adapters differ
-# widely, and many tokens belong to no adapter.
+# may be off, and at most 5% of the wrong gates may be on. The norms of the adapters differ widely,
+# and many tokens belong to no adapter.
 
 
 # %%
@@ -417,8 +442,8 @@ judge("08.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Compare each adapter with its own response to random tokens. Choosing the adapter with the largest
-# response would activate one at every token.
+# Compare each adapter with its own response to random tokens. Suppose that the gate chose the
+# adapter with the largest response instead. Then some adapter would be active at every token.
 #
 # ```python
 # def mine(ordinary, here):
@@ -433,10 +458,11 @@ judge("08.4", mine)
 # - Wang et al., [*Grokked transformers are implicit reasoners*](https://arxiv.org/abs/2405.15071).
 #   How training leads to a two-hop circuit.
 # - Chang et al., [*Characterizing pattern matching and its limits on compositional task
-#   structures*](https://arxiv.org/abs/2505.20278). Which coverage of two-hop questions a circuit
-#   needs.
+#   structures*](https://arxiv.org/abs/2505.20278). Which coverage of two-hop questions a model
+#   needs to learn a two-hop circuit.
 # - Wang et al., [*WISE: rethinking the knowledge memory for lifelong model
-#   editing*](https://arxiv.org/abs/2405.14768). A similar gate, for edits.
+#   editing*](https://arxiv.org/abs/2405.14768). A similar gate, which decides when an edit is
+#   active.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
@@ -444,13 +470,13 @@ judge("08.4", mine)
 # **Time.** 90 minutes: 15 for the two steps, 25 for the transformer, 15 for the table over eight
 # base models, 35 for exercises.
 #
-# **Ask.** Before Construct: the sum gives both reads full strength; why is it not enough? At the
-# gates: how can random tokens characterise an adapter without data of its task? At the table: what
-# would make you doubt this result, and which control answers the doubt?
+# **Ask.** Before Construct: the sum gives both edits full strength; why is the sum not enough? At
+# the gates: how can random tokens characterise an adapter without data of its task? At the table:
+# what would make you doubt this result, and which control answers the doubt?
 #
 # **Common wrong answers.** "Gates work because they remove interference": what counts is how often
-# they err. "The oracle is an upper bound": it keeps its adapter active at every token, and scores
-# less than gates that do not. "So composition is solved": only if the base model can already
+# gates err. "The oracle is an upper bound": the oracle keeps its adapter active at every token, and
+# some gates are more accurate. "So composition is solved": only if the base model can already
 # compose.
 #
 # </details>

@@ -18,27 +18,30 @@
 # # When do shared solution templates help a merge?
 #
 # ## Question
-# One adapter was trained on word problems about multiplying, another on problems about percentages.
-# Merge the two adapters and pose a problem that needs both skills, one after the other. No problem
-# that needs both was in the training set of either adapter. When can the merge solve it?
+# One adapter was trained on word problems about multiplying. Another adapter was trained on word
+# problems about percentages. Merge the two adapters and pose a problem that needs both skills, one
+# after the other. Neither training set had such a problem. When can the merged model solve the
+# problem?
 #
 # **Main idea.** Merged adapters *vote* on the next step of a solution (`thm:template-vote`). A step
-# that all adapters take survives the merge, and a step that only one adapter takes becomes weaker.
+# that all adapters take survives the merge. A step that only one adapter takes becomes weaker.
 #
-# **Mechanism.** A solution is written step by step, and a *template* is a form that many solutions
-# share. Suppose that all training solutions of all adapters reach the same point. If the adapters
-# are averaged, the step that most solutions take at this point wins. A step that neither the base
-# model nor any adapter takes cannot win, as long as no coefficient is negative.
+# **Mechanism.** A solution is written step by step. A *template* is a sequence of steps that many
+# solutions share. Suppose that all training solutions of all adapters reach the same point. If the
+# adapters are averaged, the step that most solutions take at this point wins. Suppose that neither
+# the base model nor any adapter takes some step. Then this step cannot win, unless some coefficient
+# is negative.
 #
-# **A common misconception.** "Adapters that share a template will solve the problem together." In
-# small transformers, winning the vote is neither necessary nor sufficient. A merge solves more
-# problems if each adapter was trained on two-step problems of *its own* skill.
+# **A common misconception.** "Adapters that share a template will solve the problem together." A
+# shared template can win the vote. But in small transformers, winning the vote is neither necessary
+# nor sufficient for a right solution. A merge solves more problems if each adapter was trained on
+# two-step problems of *its own* skill.
 #
-# **After this notebook** you can compute how many solutions must share a step so that a merge takes
-# it. You can also say what else small transformers need.
+# **After this notebook** you can compute how many solutions must contain a step, so that a merge
+# takes this step. You can also say why a won vote is not enough for small transformers.
 #
-# The notebook runs in about 10 s on two cores. Notebook 02 helps: there a merge lost what only one
-# adapter knows.
+# The notebook runs in about 10 s on two cores. Notebook 02 helps, since it explains merges of
+# linear memories.
 
 # %%
 import numpy as np
@@ -55,11 +58,13 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
-# Look at one point of a solution. If the base model takes the right step there, we say that it has
-# the *habit* and set $h=1$; otherwise $h=0$. Each of $K$ adapters, active on its own, takes the
-# right step in a share $\varrho$ of its solutions. So the training of each adapter changed the
-# weight of this step by $\varrho-h$. A merge adds the changes, each times the coefficient $c$. Let
-# $C=Kc$ be the sum of all coefficients. The *vote* for the right step is then
+# Look at one point of a solution, at which one step is right. If the base model takes the right
+# step there, we say that it has the *habit* of this step and set $h=1$. Otherwise we set $h=0$.
+# There are $K$ adapters. Each adapter, active on its own, takes the right step in a share $\varrho$
+# of its solutions. So training changed the weight of the right step from $h$ to $\varrho$, by
+# $\varrho-h$. A merge adds up the changes of all adapters, each multiplied by the coefficient $c$.
+# Let $C=Kc$ be the sum of all coefficients. The *vote* for the right step is its weight in the
+# merge. The cell computes this vote.
 
 # %%
 h, C, rho = sp.symbols("h C rho", real=True)
@@ -68,9 +73,10 @@ display(vote)
 assert sp.simplify(vote - ((1 - C) * h + C * rho)) == 0
 
 # %% [markdown]
-# We call the vote $v$. All other solutions take one other step, whose vote is $1-v$. So the right
-# step leads by $2v-1$. From which share $\varrho$ on is the lead positive? We compute this share,
-# first without the habit, and then with it:
+# We call the vote $v$. Suppose that all other solutions take the same other step. The vote for this
+# other step is $1-v$, so the right step leads by $2v-1$. Above which share $\varrho$ is the lead
+# positive? The cell computes this share for a base model without the habit, and then for a base
+# model with the habit.
 
 # %%
 new = sp.solve(sp.Eq(2 * vote.subs(h, 0) - 1, 0), rho)[0]
@@ -80,14 +86,16 @@ assert sp.simplify(new - 1 / (2 * C)) == 0
 assert sp.simplify(old - (1 - 1 / (2 * C))) == 0
 
 # %% [markdown]
-# The two cases are opposites.
+# The needed share depends on the habit and on the sum $C$ of the coefficients. The mean has $C=1$,
+# and the sum of two adapters has $C=2$.
 #
-# - *Without the habit* the share must exceed $\frac1{2C}$: one half for the mean ($C=1$), and one
-#   quarter for the sum of two adapters ($C=2$).
-# - *With the habit* the adapters must not unlearn the step. The share must exceed $1-\frac1{2C}$:
-#   one half for the mean, and three quarters for the sum of two adapters.
+# - *Without the habit* the adapters must learn the step. The share must exceed $\frac1{2C}$. For
+#   the mean this is one half, and for the sum of two adapters it is one quarter.
+# - *With the habit* the adapters must not unlearn the step. The share must exceed $1-\frac1{2C}$.
+#   For the mean this is one half, and for the sum of two adapters it is three quarters.
 #
-# What is the vote for a step that nobody takes, $h=\varrho=0$?
+# What is the vote for a step that neither the base model nor any adapter takes, so that
+# $h=\varrho=0$?
 
 # %%
 none = vote.subs({h: 0, rho: 0})
@@ -96,11 +104,11 @@ assert none == 0
 
 # %% [markdown]
 # ## Construct
-# We begin with the construction of the theorem: linear memories as in notebook 02. A base memory
-# and three adapters share one *cue*, which stands for the words that call for the next step. Each
+# We begin with the construction of the theorem, which uses linear memories as in notebook 02. A
+# base memory and three adapters share one *cue*: the words that call for the next step. Each
 # adapter also stores one fact of its own. We merge the adapters with random coefficients. The cell
-# prints the lead of the right step twice: by the formula, and measured in the merged matrix. If the
-# lead is negative, the merge does not take the step.
+# prints the lead of the right step twice: first by the formula, then measured in the merged matrix.
+# If the lead is negative, the merge does not take the right step.
 
 # %%
 case = template_vote.draw(np.random.default_rng(3), 8)
@@ -109,10 +117,10 @@ print(f"lead by the formula:  {template_vote.bound(case):+.3f}")
 print(f"lead in the matrices: {template_vote.measure(case, merge):+.3f}")
 
 # %% [markdown]
-# Now the word problems. The next cell prints one problem as a story. It prints another problem as
-# transformers get it: a row of tokens, with numbers modulo 7. The row has the given quantities,
-# then the question after `?:`. Each step of the solution has the name of a quantity, the skill, two
-# operands and the result.
+# Now we turn to word problems. The next cell prints one problem as a story. It then prints a second
+# problem in the form that transformers get: a row of tokens, with numbers modulo 7. The row has the
+# given quantities first, and the question after `?:`. Each step of the solution has the name of a
+# quantity, the skill, two operands and the result.
 
 # %%
 rng = np.random.default_rng(1)
@@ -133,8 +141,8 @@ for prime in (0, 7):
 
 # %% [markdown]
 # ## Verify
-# We check the theorem on random memories: on those of the construction, and on *rivals*, which
-# store the same facts and have noise elsewhere.
+# We check the theorem on two kinds of random memories. The first kind comes from the construction.
+# The second kind, the *rivals*, stores the same facts and has noise everywhere else.
 
 # %%
 for seed in range(40):
@@ -147,13 +155,14 @@ for seed in range(40):
 # Suppose that pretraining had one-step problems only. The base model then always begins with the
 # quantity that the question asks for. Suppose that the adapters were trained on one-step problems,
 # too. Then neither the base model nor any adapter takes the right first step of a two-step problem.
-# By the theorem no merge solves it.
+# So by the theorem no merge takes this step, and no merge solves the problem.
 #
-# The study `word_problems` (part `template_overlap`) uses other base models. There are five skills.
-# Each adapter is trained on one of three: multiply, divide or percent. The base models solve
-# two-step problems with the other two skills, add and subtract, but not with these three. We vary
-# the share of two-step problems among the training examples of an adapter. The vertical axis of the
-# figure is the share of problems whose steps are *all* right.
+# The study `word_problems` (part `template_overlap`) uses other base models. The word problems need
+# five skills. Each adapter is trained on one of three skills: multiply, divide or percent. The base
+# models solve two-step problems with the other two skills, add and subtract. They do not solve
+# two-step problems with the skills of the adapters. We vary the share of two-step problems in the
+# training set of an adapter. The vertical axis of the figure is the share of problems whose steps
+# are *all* right.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/word_problems/table.csv.gz", low_memory=False)
@@ -161,16 +170,17 @@ overlap = stored[stored["part"] == "template_overlap"].to_dict("records")
 SVG(filename=f"{STUDIES}/word_problems/figure.svg")
 
 # %% [markdown]
-# Three kinds of two-step training problems were used:
+# The two-step problems in the training sets were of three kinds:
 #
-# - both skills of the test problem, in the other order;
-# - the two other skills, add and subtract;
-# - the adapter's own skill, used twice.
+# - problems with both skills of the test problem, in the other order;
+# - problems with the skills add and subtract;
+# - problems that use the adapter's own skill twice.
 #
-# With the first two kinds, the adapters share complete two-step templates. Both kinds helped no
-# merge, even where the theorem predicts that the vote is won. Only the third kind helped; the right
-# panel shows it. The table has the accuracies of the right panel in percent. It adds the base model
-# and the adapter of the second skill, the skill of the last step.
+# With the first two kinds, the adapters share complete two-step templates. Neither kind helped any
+# merge, even where the theorem predicts that the right step wins the vote. Only the third kind
+# helped, and the right panel of the figure shows its results. The table has the accuracies of the
+# right panel in percent. Two columns are for comparison. *Base* is the base model. *Second adapter*
+# is the adapter for the skill of the last step, active on its own.
 
 # %%
 rows_of = lambda **where: [r for r in overlap if all(r[name] == x for name, x in where.items())]
@@ -186,8 +196,8 @@ print(table.to_string())
 # %% [markdown]
 # If no adapter was trained on two-step problems, no merge solves a test problem. Yet the base model
 # can put addition and subtraction steps in the right order, and each adapter knows its own skill.
-# An adapter trained on the test task itself solves more than 90% of the problems, far more than any
-# merge.
+# For comparison, we also trained an adapter on the test task itself. This adapter solves more than
+# 90% of the problems, far more than any merge.
 
 # %%
 for rule in ("mean", "sum", "ties", "arrow"):
@@ -197,34 +207,42 @@ for rule in ("mean", "sum", "ties", "arrow"):
 assert solved(rule="composed") > 0.9
 
 # %% [markdown]
-# Why do merges fail? Where a step needs the other adapter's skill, each adapter writes its own
-# skill. The merge does the same.
+# Why do merges fail? Suppose that a step needs the skill of the other adapter. Each adapter then
+# writes its own skill instead. The merge makes the same mistake.
 #
-# **What must pretraining contain?** The part `skill_coverage` (left panel) compares base models
-# that differ in pretraining. The three skills of the adapters make six ordered *pairs*, such as
-# first multiply, then percent. Pretraining had one of four contents:
+# **What must pretraining contain?** The part `skill_coverage` of the study compares base models
+# with different pretraining. The three skills of the adapters make six ordered *pairs*, such as
+# first multiply, then percent. The *tested pair* is the pair that the test problems need. There
+# were four kinds of pretraining:
 #
 # 1. no word problems;
 # 2. word problems of add and subtract only, with one or two steps;
 # 3. one-step problems of all five skills;
 # 4. one-step problems of all five skills, two-step problems of add and subtract, and two-step
-#    problems of the pairs. The share of the tested pair among all two-step problems ranged from 0
-#    to one third. At 0, pretraining had the five other pairs only.
+#    problems of the pairs.
+#
+# In the fourth kind, some share of all two-step problems needs the tested pair. We vary this share
+# from 0 to one third. At the share 0, pretraining lacks the tested pair but has the five other
+# pairs.
 
 # %%
 coverage = stored[stored["part"] == "skill_coverage"].to_dict("records")
 
 # %% [markdown]
-# The left panel shows the fourth kind of pretraining.
+# The left panel of the figure shows the fourth kind of pretraining.
 #
 # - Merges gain most over the base model if the tested pair was rare in pretraining.
-# - The mean gains most if about 1% of the two-step problems needed this pair.
-# - The sum gains even if pretraining had the five other pairs but never the tested pair.
-# - If the pair was frequent, the base model solves the problems without a merge, and the sum solves
-#   fewer.
+# - The mean gains most over the base model if the tested pair has a share of about 1%.
+# - The sum is better than the base model even if pretraining never had the tested pair.
+# - If the tested pair was frequent, the base model solves the problems without a merge. The sum
+#   then solves fewer problems than the base model.
 #
-# Suppose that pretraining had one-step problems only. Then even an adapter that was trained on the
-# test task itself, with the same number of training steps, solves less than half of the problems.
+# Now consider the third kind of pretraining, with one-step problems only. For comparison, an
+# adapter was again trained on the test task itself, with the same number of training steps. Even
+# this adapter solves less than half of the problems.
+#
+# The next table has the accuracies of the left panel in percent. Each row names the share of the
+# tested pair in pretraining.
 
 # %%
 at = lambda rule, seen, share=0.0: np.mean(
@@ -237,7 +255,7 @@ at = lambda rule, seen, share=0.0: np.mean(
 table = pd.DataFrame(columns=METHODS.values())
 for share in sorted({row["coverage"] for row in coverage}):
     accuracies = [at(rule, "pairs", share) for rule in METHODS]
-    table.loc[f"{share:.1%} of the pair"] = [round(100 * x) for x in accuracies]
+    table.loc[f"tested pair in {share:.1%}"] = [round(100 * x) for x in accuracies]
 print(table.to_string())
 assert at("mean", "pairs", 0.0124) > at("base", "pairs", 0.0124) + 0.2
 assert at("sum", "pairs") > at("base", "pairs") + 0.2
@@ -245,7 +263,8 @@ assert at("composed", "single steps") < 0.5 < at("composed", "other words")
 
 # %% [markdown]
 # ## Explore
-# How does the coefficient change the share $\varrho$ that a step needs to win?
+# A step wins the vote if the share $\varrho$ is large enough. How does the share that is needed
+# depend on the coefficient $c$?
 
 
 # %%
@@ -262,8 +281,8 @@ def margin(share: float, coefficient: float, habit: bool) -> float:
 
 
 # %% [markdown]
-# The next cell prints the needed share for a base model without and with the habit. It also prints
-# the lead of the step at a share of one half.
+# The next cell prints the needed share twice: for a base model without the habit, and for a base
+# model with the habit. It also prints the lead of the step at a share of one half.
 
 
 # %%
@@ -280,7 +299,7 @@ for coefficient in (0.25, 0.5, 1.0):
 
 # %% [markdown]
 # Small coefficients preserve habits, and large coefficients overwrite them. With two adapters and
-# $c=\frac12$, a step needs the same share, one half, with and without the habit.
+# $c=\frac12$, the needed share is one half, with and without the habit.
 
 # %%
 slider = FloatSlider(0.5, min=0.05, max=1.5, step=0.05, description="c")
@@ -288,24 +307,26 @@ explore(votes, coefficient=slider)
 
 # %% [markdown]
 # ## What this does not say
-# - **All solutions must reach the same point.** A model may instead read from the question how many
-#   steps are needed. A step then needs a smaller share than the theorem says.
-# - **New words are another problem.** The vote is about the order of steps, and the base models of
-#   `template_overlap` know every skill. If pretraining never had the words of the two skills, each
-#   adapter learns its own skill, and a merge solves few problems.
-# - **The models are small**, with three or six seeds, arithmetic modulo 7, and two-step problems. A
-#   language model has more pretraining (notebook 10).
+# - **The theorem needs solutions that all reach the same point.** A model may instead read from the
+#   question how many steps are needed. Then the right step wins with a smaller share than the
+#   theorem says.
+# - **New words are another problem.** The theorem is about the order of steps, and the base models
+#   of `template_overlap` know every skill. Suppose that pretraining never had the words of the two
+#   skills. Each adapter then still learns its own skill, but a merge solves few problems.
+# - **The experiments are small**: small transformers, three or six seeds, arithmetic modulo 7, and
+#   two-step problems. A language model has more pretraining (notebook 10).
 # - **Steps must be written.** If models must answer without written steps, no merge solves the test
-#   problems. Nor does an adapter trained on the test task itself: two layers are too few.
+#   problems. Even an adapter that was trained on the test task itself does not solve them, because
+#   two layers are too few.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell says whether you are
-# right, and if not, why. A number counts as right within 1%.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
-# **1.** *(easy, 5 minutes)* Four adapters are averaged, and the base model does not have the habit.
-# All adapters take the shared step in the same share of their solutions. Above which share does the
-# step win?
+# **1.** *(easy, 5 minutes)* Four adapters are averaged. All adapters take the same shared step in
+# the same share of their solutions. The base model does not have the habit of this step. Above
+# which share does the step win the vote?
 
 # %%
 mine = None
@@ -314,7 +335,8 @@ judge("09.1", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# A mean has $C=1$ for any number of adapters, so the share must exceed one half.
+# The coefficients of a mean have the sum $C=1$, for any number of adapters. So the share must
+# exceed one half.
 #
 # ```python
 # mine = 0.5
@@ -324,7 +346,7 @@ judge("09.1", mine)
 
 # %% [markdown]
 # **2.** *(easy, 5 minutes)* The same four adapters are summed, each with the coefficient 1. Above
-# which share does the step win now?
+# which share does the shared step win the vote now?
 
 # %%
 mine = None
@@ -333,8 +355,8 @@ judge("09.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The share is $\frac1{2C}$ with $C=4$. The more adapters are summed, the smaller is the share that
-# each adapter needs.
+# The share must exceed $\frac1{2C}$ with $C=4$. The more adapters are summed, the smaller is the
+# share that each adapter needs.
 #
 # ```python
 # mine = 1 / 8
@@ -343,8 +365,9 @@ judge("09.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(easy, 5 minutes)* The base model has the habit, and two adapters never take the step.
-# Both adapters have the same coefficient $c$. Below which $c$ does the merge keep the habit?
+# **3.** *(easy, 5 minutes)* The base model has the habit of a step, and two adapters never take
+# this step. Both adapters have the same coefficient $c$. Below which $c$ does the merge keep the
+# habit?
 
 # %%
 mine = None
@@ -353,8 +376,9 @@ judge("09.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The vote $v=1-C$ exceeds $1/2$ if $C<1/2$. With $C=2c$, each coefficient must be below one
-# quarter. The mean has $c=\frac12$, so it loses the habit.
+# The adapters never take the step, so $\varrho=0$ and the vote is $v=1-C$. This vote exceeds $1/2$
+# if $C<1/2$. With $C=2c$, each coefficient must be below one quarter. The mean has $c=\frac12$, so
+# it loses the habit.
 #
 # ```python
 # mine = 0.25
@@ -364,9 +388,10 @@ judge("09.3", mine)
 
 # %% [markdown]
 # **4.** *(medium, 15 minutes, code)* Write a merge of two adapters that keeps one step and learns
-# another. The base model has the habit of the first step only. Each adapter takes the first step in
-# a share `keeps` of its solutions, and the second step in a share `takes`. Return one coefficient
-# for both adapters at which both steps win the vote. Return 0 if there is none.
+# another. The two steps occur at different points of a solution. The base model has the habit of
+# the first step only. Each adapter takes the first step in a share `keeps` of its solutions, and
+# the second step in a share `takes`. Return one coefficient for both adapters at which both steps
+# win the vote. If there is no such coefficient, return 0.
 
 
 # %%
@@ -379,8 +404,9 @@ judge("09.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The second step, without the habit, needs $C>1/(2\,\mathrm{takes})$. The first step, with the
-# habit, needs $C<1/(2(1-\mathrm{keeps}))$. Take the middle of the two limits for $C$; then $c=C/2$.
+# The base model lacks the habit of the second step, so this step needs $C>1/(2\,\mathrm{takes})$.
+# The base model has the habit of the first step, which needs $C<1/(2(1-\mathrm{keeps}))$. Take the
+# middle of the two limits for $C$; then $c=C/2$.
 #
 # ```python
 # def mine(keeps, takes):
@@ -397,22 +423,19 @@ judge("09.4", mine)
 #   compositionality*](https://arxiv.org/abs/2305.18654). Models solve long problems with pieces of
 #   solutions that were in training.
 # - Chen et al., [*Pause recycling LoRAs and prioritize
-#   mechanisms*](https://arxiv.org/abs/2506.13479). Word problems and shared templates with real
-#   adapters.
+#   mechanisms*](https://arxiv.org/abs/2506.13479). Experiments with real adapters on word problems
+#   and shared templates.
 
 # %% [markdown]
 # <details><summary>For the lecturer</summary>
 # **Time.** 75 minutes: 15 for the vote, 20 for the word problems, 15 for the table, 25 for
 # exercises.
 #
-# **Ask.** Before the table: the base model can order steps, and each adapter knows its skill; what
-# could go wrong? At the table: suppose that a model first reads how many steps are needed. Which
-# row of the table would change?
+# **Ask.** Before the first table: the base model can order steps, and each adapter knows its skill;
+# what could go wrong? At the first table: suppose that a model first reads how many steps are
+# needed. Which row of the table would change?
 #
-# **Common wrong answers.** "They must share problems": here two-step problems with both skills do
-# not help. "A sum is
-# always stronger than a mean": it overwrites habits, too. "So merging works": only if the base
-# model already knows every skill.
-#
-#
+# **Common wrong answers.** "The training sets must contain problems with both skills": here such
+# problems, in the other order, do not help. "A sum is always stronger than a mean": a sum also
+# overwrites habits. "So merging works": only if the base model already knows every skill.
 # </details>

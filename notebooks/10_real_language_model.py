@@ -18,32 +18,35 @@
 # # Do the limits hold in a real language model?
 #
 # ## Question
-# In notebook 02 two merged adapters overwrite old facts. Single facts are right from a coefficient
-# of ½ on, and two-hop questions from 0.618 on (`thm:two-read-region`). If the base model knew
-# neither fact, every positive coefficient is enough. The second fact must also be read *after* the
-# first one, and no test of single facts can show whether it is (`thm:invisible-placement`). A
-# language model was not built to fit this theory. Which of the limits hold in one?
+# In notebook 02 two merged adapters overwrite old facts. The *hop-1 adapter* overwrites the first
+# fact of a two-hop question. The *hop-2 adapter* overwrites the second fact. Single facts are right
+# above a coefficient of ½, and two-hop answers are right above 0.618 (`thm:two-read-region`). If
+# the base model knew neither fact, every positive coefficient is enough. There is one more
+# condition: the second fact must be read *after* the first fact. No test of single facts can show
+# whether this condition holds (`thm:invisible-placement`). Language models were not built to fit
+# this theory. Which of these limits hold in a language model?
 #
-# **Main idea.** In a small language model, two merged adapters with *new* facts keep their single
-# facts and fail at most two-hop questions. No coefficient of the merge repairs this.
+# **Main idea.** We merge two adapters with *new* facts in a small language model. The merged model
+# answers most single facts, but few two-hop questions. No coefficient of the merge repairs the
+# two-hop answers.
 #
 # **Mechanism.** The cause is *where* the adapters are active. In a *layer split* the hop-1 adapter
-# is active only below some layer, and the hop-2 adapter only from this layer on. The same adapters
-# then answer more than half of the two-hop questions. In the reversed order they are close to
-# chance.
+# is active only below some layer. The hop-2 adapter is active only from this layer on. With a layer
+# split, the same two adapters answer more than half of the two-hop questions. If the two adapters
+# change places, the accuracy is close to chance.
 #
-# **A common misconception.** "Each adapter works with facts of the base model, so both will work
-# together." A prediction that uses only how each adapter works with facts of the base model is
-# nearly always too high.
+# **A common misconception.** "Each adapter works with facts of the base model, so the two adapters
+# will work together." We test a prediction that follows from this idea. The accuracy that it
+# predicts is nearly always too high.
 #
 # **After this notebook** you can compare measured accuracies at several coefficients with the
 # limits of the theory. You can compare a prediction with simpler predictions, and say what a layer
 # split shows.
 #
-# The model is SmolLM2-135M-Instruct, **dequantised from 4 bits**. The accuracies were measured
-# before, on three fact sets (random choices of people, countries and mascots), and are stored. A
-# live check follows if the model is installed; `make lab` installs it. The notebook runs in about
-# 15 s on two cores.
+# The model is SmolLM2-135M-Instruct. Its weights were **dequantised from 4 bits**. The accuracies
+# were measured in advance on three *fact sets*: random choices of people, countries and mascots. If
+# the model is installed, the notebook also runs a live check. The command `make lab` installs the
+# model. The notebook runs in about 15 s on two cores.
 
 # %%
 from pathlib import Path
@@ -64,22 +67,24 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 
 # %% [markdown]
 # ## Derive
-# **A prediction.** The *hop-1 adapter* knows in which countries some invented people were born. The
-# *hop-2 adapter* knows the mascots of these countries. The country in between is the *bridge*.
-# Suppose that a two-hop question is right if two independent events happen:
+# **A prediction.** The hop-1 adapter knows in which countries some invented people were born. The
+# hop-2 adapter knows the mascots of these countries. The country in between is the *bridge*.
+# Suppose that a two-hop answer is right exactly if two independent events happen:
 #
-# - The first hop writes the bridge to the place where the second hop reads it. The probability is
-#   $p$ for the hop-1 adapter, and $p_0$ for people whom the base model knows.
-# - The second hop reads its fact there. The probability is $q$ for the mascots of the hop-2
-#   adapter, and $q_0$ for capitals, which the base model knows.
+# - The first hop writes the bridge to the place where the second hop reads it. The probability of
+#   this event is $p$ for people of the hop-1 adapter, and $p_0$ for people whom the base model
+#   knows.
+# - The second hop reads the bridge and finds its fact. The probability of this event is $q$ for the
+#   mascots of the hop-2 adapter, and $q_0$ for capitals, which the base model knows.
 #
-# We can measure three accuracies without ever using both adapters:
+# We can measure three accuracies without using both adapters together:
 #
-# - `known_hop_2`: the capital of an invented person's country, $pq_0$;
-# - `known_hop_1`: the mascot of a known person's country, $p_0q$;
-# - `own`: the capital of a known person's country, by the base model alone, $p_0q_0$.
+# - `known_hop_2`: the capital of an invented person's country, with the hop-1 adapter alone,
+#   $pq_0$;
+# - `known_hop_1`: the mascot of a known person's country, with the hop-2 adapter alone, $p_0q$;
+# - `own`: the capital of a known person's country, with the base model alone, $p_0q_0$.
 #
-# What do the three accuracies say about $pq$, the accuracy with both adapters?
+# What do these three accuracies say about $pq$, the accuracy with both adapters?
 
 # %%
 p, q, p0, q0 = sp.symbols("p q p_0 q_0", positive=True)
@@ -89,14 +94,15 @@ display(both)
 assert sp.simplify(both - p * q) == 0
 
 # %% [markdown]
-# The probabilities of the base model cancel. So the accuracy on two-hop questions should be
-# `known_hop_2` times `known_hop_1` divided by `own`. We call this prediction the **product law**.
-# The coefficient of each adapter changes only the factor of this adapter.
+# The probabilities $p_0$ and $q_0$ of the base model cancel. So the accuracy on two-hop questions
+# should be `known_hop_2` times `known_hop_1` divided by `own`. We call this prediction the
+# **product law**. If the coefficient of one adapter changes, only the factor of this adapter
+# changes.
 
 # %% [markdown]
 # ## Construct
-# We begin with the exact memory of notebook 02. It makes two reads, and each read has an edited old
-# fact. We try coefficients around 0.618.
+# We begin with the exact memory of notebook 02. The memory makes two reads, and an edit overwrites
+# an old fact at each read. We try coefficients around 0.618.
 
 # %%
 rng = np.random.default_rng(0)
@@ -109,12 +115,13 @@ for c in (0.4, 0.55, 0.65, 1.0):
     print(f"c = {c}: the composed answer leads by {new - max(others):+.2f}")
 
 # %% [markdown]
-# Now the language model. The hop-1 adapter was trained on the countries of birth of twenty invented
-# people. The hop-2 adapter was trained on the mascots of these countries. The training sets had no
-# two-hop questions. The figure shows accuracies on single facts and on two-hop questions for
-# several combination methods, among them layer splits. The base model knew nothing of these people
-# and mascots. For new facts the theory predicts no window: no coefficient at which single facts are
-# right and two-hop answers are wrong.
+# Now we turn to the language model. The hop-1 adapter was trained on the countries of birth of
+# twenty invented people. The hop-2 adapter was trained on the mascots of these countries. The
+# training sets had no two-hop questions. The figure shows accuracies on single facts and on two-hop
+# questions. It compares several combination methods, among them layer splits. The base model knew
+# nothing of these people and mascots, so the facts are new. A *window* is a range of coefficients
+# at which single facts are right and two-hop answers are wrong. For new facts the theory predicts
+# that there is no window.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_methods/table.csv.gz", low_memory=False)
@@ -123,7 +130,7 @@ SVG(filename=f"{STUDIES}/lm_methods/figure.svg")
 
 # %% [markdown]
 # ## Verify
-# First the theorem, on random cases. Formula and memory give the same number.
+# First we check the theorem on random cases. The formula and the memory give the same number.
 
 # %%
 for seed in range(30):
@@ -131,9 +138,10 @@ for seed in range(30):
     assert two_read_region.THEOREM.check(case, two_read_region.attain(case)).holds
 
 # %% [markdown]
-# Now the stored measurements, as means over three fact sets. The table has 20-way accuracy in
+# Next come the stored measurements, averaged over three fact sets. The table has 20-way accuracy in
 # percent: how often the right answer leads among twenty candidates. Chance is 5%. Both adapters
-# have the same coefficient. They were trained in all layers, or each in its own half of the layers.
+# have the same coefficient $c$. In the rows *all layers*, both adapters were trained in all layers.
+# In the rows *own half*, each adapter was trained in its own half of the layers.
 
 # %%
 swept = [r for r in rows if r["rule"] == "sum" and r["first"] == r["second"]]
@@ -160,23 +168,26 @@ assert everywhere.loc["all layers, c = 0.35", ["hop-1 facts", "hop-2 facts"]].mi
 # (`thm:clean-up-bridge`).
 #
 # How accurate was the product law? Its predictions were made before both adapters were used
-# together. A simpler prediction is the smaller one of `known_hop_2` and `known_hop_1`: the *weaker
-# hop*.
+# together. We compare the product law with a simpler prediction, the *weaker hop*: the smaller of
+# the two accuracies `known_hop_2` and `known_hop_1`.
 
 # %%
 pairs = [r for r in rows if r["rule"] == "sum" and r["predicted"] == r["predicted"]]
 for name, words in (("predicted", "product law"), ("weaker", "weaker hop")):
     errors = [100 * abs(r[name] - r["two_hop"]) for r in pairs]
-    print(f"{words}: error {np.mean(errors):.0f} points on average, {max(errors):.0f} at most")
+    print(
+        f"{words}: mean error {np.mean(errors):.0f} points, largest error {max(errors):.0f} points"
+    )
 
 # %% [markdown]
-# The weaker hop is more accurate, so there is no evidence for a product. Both predictions leave out
-# that the adapters disturb each other, and both are nearly always too high.
+# The weaker hop has the smaller error, so there is no evidence for a product. Both predictions
+# ignore that the adapters disturb each other. The predicted accuracies are nearly always too high.
 #
-# Now the layer splits. In the right order the hop-1 adapter is active only below a layer, and the
-# hop-2 adapter only from this layer on. In the reversed order the two adapters change places. The
-# first table has means over three layers at which we split. Then we choose one split for each fact
-# set: the split at which the model gives its own answers the highest probability, its *confidence*.
+# Now we turn to the layer splits. In the *right order* the hop-1 adapter is active only below some
+# layer, and the hop-2 adapter only from this layer on. In the *reversed order* the two adapters
+# change places. We split at three different layers, and the table has means over these layers. The
+# *confidence* is the probability that the model gives to its own answers. Below the table, we
+# choose the split with the highest confidence for each fact set.
 
 # %%
 splits = [r for r in rows if r["rule"] in ("layer split", "reversed layer split")]
@@ -191,19 +202,20 @@ print(table.to_string())
 for seed in (0, 1, 2):
     best = max((r for r in splits if r["seed"] == seed), key=lambda r: r["confidence"])
     chosen = f"{ORDERS[best['rule']]}, layer {best['layer']:g}"
-    print(f"fact set {seed}: {chosen}: {best['two_hop']:.0%} of two-hop questions")
+    print(f"fact set {seed}: {chosen}: {best['two_hop']:.0%} of two-hop questions right")
     assert best["rule"] == "layer split"
 
 # %% [markdown]
-# For every fact set the most confident split has the right order, and choosing it needed no labels.
-# In the reversed order the single facts are lost as well. So the splits show in which layers the
-# facts are stored. They do not show that only the order matters.
+# For every fact set, the split with the highest confidence has the right order. We needed no labels
+# to choose this split. In the reversed order the single facts are lost as well. So the splits show
+# in which layers the facts are stored. They do not isolate the effect of the order, because the
+# reversed order also moves each adapter out of the layers that store its facts.
 
 # %% [markdown]
-# **Is an adapter of the two-hop facts needed?** A library has the two single-hop adapters. A second
-# library adds a third adapter, trained on the two-hop questions in other wording. The table has the
-# accuracy on two-hop questions in percent. The base model knows none of the people and countries,
-# only the countries, or both.
+# **Does a library need a two-hop adapter?** The first library has the two single-hop adapters. The
+# second library has a third adapter as well, which was trained on the two-hop questions in another
+# wording. The table has the accuracy on two-hop questions in percent. The rows also differ in what
+# the base model knows: nothing, the countries, or both the people and the countries.
 
 # %%
 libraries = stored[stored["part"] == "libraries"]
@@ -218,9 +230,9 @@ shown = shown.rename(index=sizes, level="library").rename_axis(["base knows", "l
 print(shown.rename_axis(None, axis=1).to_string(na_rep="", float_format="{:.0f}".format))
 
 # %% [markdown]
-# **A live check.** Two adapters from an earlier training are part of the repository. Both change
-# half of the model's layers. If the model is installed, it answers now. If not, the message says
-# what to do.
+# **A live check.** The repository contains two adapters that were trained earlier. Each adapter
+# changes half of the model's layers. The next cell loads the model. If the model is not installed,
+# a message says how to install it.
 
 # %%
 try:
@@ -235,8 +247,8 @@ library = [read_adapter(DATA / name) for name in ("persons", "mascots")]
 _ = torch.set_num_threads(1)
 
 # %% [markdown]
-# There are four people. Each question has four candidate answers, so chance is 25%. One of the
-# two-hop questions with its answer:
+# The facts of these two adapters are about four people. Each question has four candidate answers,
+# so chance is 25%. The cell shows one two-hop question with its answer.
 
 # %%
 ASKED = {
@@ -251,7 +263,8 @@ ASKED["two-hop"][0]
 
 # %% [markdown]
 # ## Explore
-# Evaluate the model at any coefficients of the hop-1 adapter and of the hop-2 adapter.
+# The next function evaluates the model at any two coefficients: the first for the hop-1 adapter,
+# the second for the hop-2 adapter.
 
 
 # %%
@@ -269,7 +282,8 @@ def asked(first: float = 1.0, second: float = 1.0) -> dict[str, float]:
 
 
 # %% [markdown]
-# Four pairs of coefficients: both adapters in full, both at one half, and each adapter alone.
+# We evaluate four pairs of coefficients: both adapters at 1, both adapters at one half, and each
+# adapter alone.
 
 # %%
 found = {pair: asked(*pair) for pair in ((1.0, 1.0), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0))}
@@ -279,43 +293,54 @@ if model is not None:
     assert found[1.0, 0.0]["hop 1"] == found[0.0, 1.0]["hop 2"] == 1.0
 
 # %% [markdown]
-# Move the two coefficients. From which coefficient on are single facts right? Are the two-hop
-# questions right at any coefficient?
+# Move the two coefficients. From which coefficient on are single facts right? Is there a pair of
+# coefficients at which all two-hop questions are right?
 
 # %%
-strengths = {name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25) for name in ("first", "second")}
+strengths = {
+    name: FloatSlider(1.0, min=0.0, max=2.0, step=0.25, description=f"{name} hop")
+    for name in ("first", "second")
+}
 explore(lambda first, second: print(asked(first, second)), **strengths)
 
 # %% [markdown]
 # ## What this does not say
-# - **One small model**, with 135M parameters and 4-bit weights. What fails here may work in a
-#   larger model, whose own second hop may be better.
-# - **The facts are new.** The study `lm_old_facts` edits old facts of a model that composes, and
-#   there the window of notebook 02 exists. Half of the changed hop-1 facts are right from a
-#   coefficient of 0.46 on, and half of the two-hop questions from 0.61 to 0.65.
-# - **The countries are real**, and only the people are invented. In a trial with invented
-#   countries, before this experiment, no coefficient gave two-hop answers.
-# - **The sample is small**: three fact sets with twenty questions each. Confidence intervals are
-#   wide, and from three fact sets they still underestimate the uncertainty.
-# - **Answers are chosen among candidates.** In most numbers the answer is the best of twenty. Among
-#   all tokens the model often names the country instead of the mascot (columns `two_hop_vocabulary`
-#   and `says_bridge` of the stored table).
-# - **Confidence chose the layer of the split** for three fact sets. For one of these fact sets the
-#   difference in confidence was small. Confidence cannot tell whether to split at all. Without a
-#   split the model is more confident, and wrong.
-# - **More pairs are harder.** With four pairs at once, no method in which all adapters are active
-#   answered more than 18% of the two-hop questions. The oracle pair, with a layer split, answered
-#   48% (study `real_pairs`, kept in the history at commit 80181100).
+# - **We tested one small model**, with 135M parameters and 4-bit weights. A method that fails here
+#   may work in a larger model, because a larger model may be better at second hops.
+# - **The facts are new.** The study `lm_old_facts` edits old facts of a model that composes. In
+#   this study the window of notebook 02 exists. Half of the changed hop-1 facts are right from a
+#   coefficient of 0.46 on. Half of the two-hop questions are right only above a coefficient of 0.61
+#   to 0.65.
+# - **The countries are real**, and only the people are invented. In an earlier trial the countries
+#   were invented, too. In this trial, no coefficient gave right two-hop answers.
+# - **The sample is small**: three fact sets with twenty questions each. The confidence intervals
+#   are wide. Because they rest on three fact sets only, they still underestimate the uncertainty.
+# - **Answers are chosen among candidates.** For most accuracies, the answer is the best of twenty
+#   candidates. If the answer may be any token, the model often names the country instead of the
+#   mascot (columns `two_hop_vocabulary` and `says_bridge` of the stored table).
+# - **Confidence is a weak guide.** We used confidence to choose the layer of the split for three
+#   fact sets. For one of these fact sets, the splits differed little in confidence. Confidence
+#   cannot tell whether to split at all: without a split the model is more confident, and wrong.
+# - **More pairs are harder.** We also tested a library with four pairs of adapters. Methods that
+#   keep all adapters active answered at most 18% of the two-hop questions. The *oracle pair* uses
+#   only the two adapters that a question needs. With a layer split, the oracle pair answered 48%.
+#   (The study `real_pairs` is kept in the history at commit 80181100.)
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell says whether you are
-# right, and if not, why. A number counts as right within 1%.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
-# **1.** *(easy, 5 minutes)* With the hop-1 adapter the model names the capitals of the invented
-# people's countries in 90% of the cases. With the hop-2 adapter it names the mascots of known
-# people's countries in 60%. The base model alone answers 75% of its own two-hop questions about
-# known people. Which accuracy does the product law predict with both adapters?
+# **1.** *(easy, 5 minutes)* Three accuracies are measured:
+#
+# - With the hop-1 adapter alone, the model names the capital of an invented person's country in 90%
+#   of the questions.
+# - With the hop-2 adapter alone, it names the mascot of a known person's country in 60% of the
+#   questions.
+# - With the base model alone, it names the capital of a known person's country in 75% of the
+#   questions.
+#
+# Which accuracy does the product law predict with both adapters?
 
 # %%
 mine = None
@@ -323,8 +348,8 @@ judge("10.1", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
-# Each of the two measurements has one hop of the base model. So we divide their product by the
-# accuracy of the base model on both hops.
+# The first accuracy contains one hop of the base model, and so does the second accuracy. So we
+# divide their product by the third accuracy, which contains both hops of the base model.
 #
 # ```python
 # mine = 0.9 * 0.6 / 0.75
@@ -333,8 +358,9 @@ judge("10.1", mine)
 # </details>
 
 # %% [markdown]
-# **2.** *(easy, 5 minutes)* The single fact of an edit of strength 1 survives from the coefficient
-# ½ on. Another edit was trained to the strength 2. From which coefficient on does its fact survive?
+# **2.** *(easy, 5 minutes)* The single fact of an edit of strength 1 survives above the coefficient
+# ½. Another edit was trained to the strength 2. Above which coefficient does the fact of this
+# second edit survive?
 
 # %%
 mine = None
@@ -342,8 +368,8 @@ judge("10.2", mine)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
-# Coefficient times strength must exceed ½, so the coefficient must exceed ¼. The window lies
-# between ½ and 0.618 for edits of strength 1. Stronger edits move it to smaller coefficients.
+# Coefficient times strength must exceed ½, so the coefficient must exceed ¼. For edits of strength
+# 1 the window lies between ½ and 0.618. Stronger edits move the window to smaller coefficients.
 #
 # ```python
 # mine = 0.25
@@ -353,7 +379,8 @@ judge("10.2", mine)
 
 # %% [markdown]
 # **3.** *(easy, 5 minutes)* Two edits have the strength 2, and the base model knew old facts for
-# both hops. From which common coefficient on is the two-hop question right?
+# both hops. Both edits get the same coefficient. Above which coefficient is the two-hop answer
+# right?
 
 # %%
 mine = None
@@ -362,7 +389,7 @@ judge("10.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# At the coefficient $c$ each edit has the strength $2c$, which must exceed $(\sqrt5-1)/2$.
+# At the coefficient $c$ each edit has the strength $2c$. This strength must exceed $(\sqrt5-1)/2$.
 #
 # ```python
 # mine = (5**0.5 - 1) / 4
@@ -386,13 +413,11 @@ judge("10.3", mine)
 # exercises. Run `make lab` before class: it installs the model.
 #
 # **Ask.** Before the figure: the model knew nothing of these people; will there be a window? At the
-# reversed split: single facts are lost there, too; what, then, have the splits shown? At the
-# prediction: which of its three accuracies is hardest to measure without labels?
+# reversed order: single facts are lost as well; what do the splits then show? At the product law:
+# which of the three accuracies is hardest to measure without labels?
 #
 # **Common wrong answers.** "The theorem is refuted, since the coefficient has little effect": the
 # theorem predicts no window if there are no old facts. "The product law is true because it was
-# derived": the weaker hop alone was more accurate. "Gating repairs composition": it helps if
-# adapters disturb each other, not if facts are in the wrong layers.
-#
-#
+# derived": a simpler prediction, the weaker hop, was more accurate. "Gating repairs composition":
+# gating helps if adapters disturb each other, but not if facts are stored in the wrong layers.
 # </details>

@@ -19,44 +19,52 @@
 #
 # ## Question
 # Two *adapter authors* who never meet train one adapter each. The *hop-1 adapter* knows in which
-# countries some people were born. The *hop-2 adapter* knows the mascots of countries. Together they
-# know all that is needed for the question "What is the mascot of the country where this person was
-# born?". Yet the sum of the two adapters seldom answers it. Can an author train an adapter that
-# composes with a *partner*, an adapter for the other hop that does not exist yet?
+# countries some people were born. The *hop-2 adapter* knows the mascots of countries. Consider the
+# question "What is the mascot of the country where this person was born?". The two adapters
+# together know both facts that this question needs. Yet the sum of the two adapters seldom answers
+# this question. The *partner* of an adapter is the adapter for the other hop. Can an author train
+# an adapter that composes with a partner that does not exist yet?
 #
 # **Main idea.** Whether two adapters compose is decided when they are trained. The remedy is
-# *stand-in training*: the training set has two-hop examples, and a *stand-in partner* is active
-# meanwhile. A stand-in is a small frozen adapter with made-up facts that plays the part of the
-# future partner.
+# *stand-in training*. A *stand-in partner*, in short *stand-in*, is a small frozen adapter with
+# made-up facts. The stand-in plays the part of the future partner: it is active while the adapter
+# is trained on two-hop examples.
 #
-# **Mechanism.** Single-hop training leaves open in which layers a fact is stored
-# (`thm:free-placement`). The lengths of keys and the learning rates then decide
-# (`thm:least-norm-placement`). A part of the fact ends up in early layers, where the *bridge* (here
-# the country) is not yet known. Only later layers can answer two-hop examples, so these examples
-# determine the placement. Two *disagreeing* stand-ins give every person or country different
-# answers, so an adapter that ignores its partner cannot memorise the answers
-# (`thm:stand-in-ceiling`). In the theory the adapter then composes with every partner whose bridges
-# are combinations of the bridges of its stand-ins (`thm:bridge-transfer`).
+# **Mechanism.** The *placement* of a fact is the set of layers that store it. Single-hop training
+# leaves this placement open (`thm:free-placement`). The placement then depends on the learning
+# rates and on the lengths of the *keys*, the vectors by which layers recognise a subject
+# (`thm:least-norm-placement`). A part of the fact ends up in early layers, where the *bridge*, here
+# the country, is not yet known. Only later layers can answer two-hop examples, so training on these
+# examples moves the fact to later layers.
 #
-# **Evidence.** In a language model the sum of two adapters answers
+# *Disagreeing* stand-ins give every person or country different answers. So an adapter that ignores
+# its partner cannot memorise the answers (`thm:stand-in-ceiling`). In the theory, the adapter then
+# composes with many unknown partners. The only condition is that the bridges of the partner are
+# linear combinations of the bridges of the stand-ins (`thm:bridge-transfer`).
 #
-# - 93% of the two-hop questions after stand-in training of both;
-# - 37% after *standard training*, without stand-ins and two-hop examples, in as many steps;
-# - 12% after standard training that stopped when the facts were learned.
+# **Evidence.** *Standard training* uses neither stand-ins nor two-hop examples. In a language
+# model, the sum of two adapters answers the following share of the two-hop questions:
 #
-# The answer must lead among all tokens (top-1 accuracy). A constant answer scores 5%.
+# - 93% after stand-in training of both adapters;
+# - 37% after standard training of both adapters, in as many steps as stand-in training;
+# - 12% after early-stopped standard training of both adapters, which ended when the facts were
+#   learned.
 #
-# **A common misconception.** "Adapters that know both facts only need a better merge." Or: "More
-# single-hop training will make them compose." Every fact placement has the same single-hop loss, so
-# more single-hop examples do not help. In our tests, other ways to combine standard adapters helped
-# less than stand-in training.
+# An answer is right if it leads among all tokens (top-1 accuracy). Always giving the same answer
+# would score 5%.
+#
+# **A common misconception.** "Two adapters that know both facts only need a better merge." Or:
+# "More single-hop training will make the two adapters compose." Every placement of a fact has the
+# same single-hop loss, so more single-hop examples do not help. After standard training, we also
+# tried other ways to combine the adapters. They helped less than stand-in training.
 #
 # **After this notebook** you can say why single-hop training leaves the placement of a fact open.
-# You can choose stand-ins that determine it, and test an adapter with a partner that it never met.
+# You can choose stand-ins that determine the placement. You can test an adapter with a partner that
+# was active in no training.
 #
 # The notebook runs in about 10 s on two cores. The accuracies of the language model were measured
-# before, on ten fact sets (random choices of people, countries and animals), and are stored. You
-# need the idea of notebook 07: two hops take two reads, and a bridge between them.
+# in advance on ten *fact sets*: random choices of people, countries and animals. You need one idea
+# of notebook 07: a two-hop answer takes two reads, and a bridge between the reads.
 
 # %%
 import numpy as np
@@ -76,11 +84,12 @@ STUDIES = "../paper/studies"  # the paper's stored tables and figures
 # ## Derive
 # **Step 1: where single-hop training puts a fact.** Two layers read one residual stream, and their
 # outputs add up. The prompt names the subject of the fact. Each layer recognises the subject by a
-# vector, its *key*, of length $k_1$ in the first layer and $k_2$ in the second. Training demands
-# that the two outputs add up to 1. If the updates have the sizes $d_1$ and $d_2$ along their keys,
-# this means $d_1k_1+d_2k_2=1$. The equation has two unknowns, so it has many solutions. Gradient
-# descent from zero finds the solution with the least $d_1^2+d_2^2$. Which part of the output does
-# the second layer then give?
+# vector, its key. The key has length $k_1$ in the first layer and length $k_2$ in the second layer.
+# Training updates both layers. Along the keys, the updates have the sizes $d_1$ and $d_2$. So the
+# two layers output $d_1k_1$ and $d_2k_2$. Training demands that the outputs add up to 1, that is,
+# $d_1k_1+d_2k_2=1$. The unknowns are $d_1$ and $d_2$, so this one equation has many solutions.
+# Gradient descent from zero finds the solution with the least $d_1^2+d_2^2$. Which part of the
+# output does the second layer give in this solution?
 
 # %%
 k1, k2, d1, d2, multiplier = sp.symbols("k_1 k_2 d_1 d_2 lambda", positive=True)
@@ -93,18 +102,18 @@ display(late)
 assert sp.simplify(late - k2**2 / (k1**2 + k2**2)) == 0
 
 # %% [markdown]
-# A two-hop question does not name the subject of the second fact. In its place is the *bridge*,
-# which the update of the partner writes in the first layer. The first layer responds before the
-# bridge is there, so only the second layer can use it. Its output is its part of the fact, times
-# the similarity of two keys: the key of the bridge and the key of the named subject. The part of
-# the fact in the first layer is lost.
+# A two-hop question does not name the subject of the second fact. In place of the subject there is
+# the *bridge*, which the partner writes in the first layer. The first layer reads its input before
+# the bridge is written, so only the second layer can use the bridge. The second layer gives its
+# part of the fact, multiplied by the similarity of two keys: the key of the bridge and the key of
+# the named subject. The part of the fact in the first layer is lost.
 #
-# **Step 2: why two stand-ins are needed.** Let $s$ stand-ins be active in turn, and let each of
-# them give an entity a different answer. Then each two-hop question has $s$ right answers, one for
-# each stand-in. Suppose that an adapter ignores which stand-in is active, and gives answer $j$ with
-# probability $q_j$. It is right in a share $\sum_j q_j/s$ of the examples, which is at most $1/s$.
-# With two stand-ins, which probability $q$ of the first answer gives the least loss? How large is
-# this loss?
+# **Step 2: why two stand-ins are needed.** Let $s$ stand-ins be active in turn. For each entity,
+# let all $s$ stand-ins give different answers. Then each two-hop question has $s$ right answers,
+# one for each active stand-in. Suppose that an adapter ignores which stand-in is active, and gives
+# answer $j$ with probability $q_j$. The share of examples that this adapter answers correctly is
+# $\sum_j q_j/s$, which is at most $1/s$. Now let there be two stand-ins, and let $q$ be the
+# probability of the first answer. Which $q$ gives the least loss? How large is this least loss?
 
 # %%
 q = sp.symbols("q", positive=True)
@@ -116,22 +125,24 @@ assert sp.simplify(loss.subs(q, best) - sp.log(2)) == 0
 
 # %% [markdown]
 # With one stand-in, an adapter can memorise the answer for each subject and reach a loss of zero.
-# With two stand-ins, a loss below $\ln 2$ shows that the adapter uses which stand-in is active.
+# With two stand-ins, a loss below $\ln 2$ shows that the answers of the adapter depend on which
+# stand-in is active.
 #
 # **Step 3: what the adapter does with an unseen partner.** An *unseen partner* is the real adapter
-# of another author, which was active in no training. The second hop reads a *state*: the state of
-# the prompt, plus the bridge that the first hop adds. It was trained on the states that the
-# stand-ins made. Suppose that the second hop is linear, and take its solution of least norm. It
-# gives the right answer for every linear combination of the training states. For a state orthogonal
-# to all of them its output is zero. So stand-ins help if the bridge of the partner is a combination
-# of their bridges.
+# of another author, and it was active in no training. The second hop reads a *state*: the state of
+# the prompt, plus the bridge that the first hop adds. In training, the stand-ins added the bridge.
+# Suppose that the second hop is linear, and that training finds the solution of least norm. Then
+# the second hop gives the right answer for every linear combination of the training states. If a
+# state is orthogonal to all training states, the output is zero. So stand-ins help if the bridge of
+# the partner is a combination of the bridges of the stand-ins.
 
 # %% [markdown]
 # ## Construct
-# We train a hop-2 adapter on two facts. Its keys are longer in the early layer than in the late
-# layer. The key of the bridge equals the key of the named subject, plus an orthogonal part of
-# length 0.1. Which share of the fact does each layer get? What are the outputs for the single hop?
-# By how much does the two-hop answer lead (its *margin*)?
+# We train a hop-2 adapter on two facts. The keys of the named subjects have length 2 in the early
+# layer, and length 1 in the late layer. The key of the bridge equals the key of the named subject,
+# plus an orthogonal part of length 0.1. The lead of the right answer is called its *margin*. Which
+# share of the fact does each layer get? What are the outputs for the single hop? How large is the
+# margin of the two-hop question?
 
 # %%
 rng = np.random.default_rng(0)
@@ -145,8 +156,8 @@ print("single-hop outputs:", np.round(single[:, 0], 2))
 print("two-hop margin:", round(placement.measure(model, plain), 2))
 
 # %% [markdown]
-# The single hop gets its full output, and the two-hop question only a fifth of it. A higher
-# learning rate in the late layer moves the fact there:
+# The single hop gets its full output. The two-hop question gets only a fifth of this output. A
+# higher learning rate in the late layer moves the fact into the late layer.
 
 # %%
 for rate in (1.0, 4.0, 16.0, 64.0):
@@ -155,10 +166,10 @@ for rate in (1.0, 4.0, 16.0, 64.0):
     print(f"late layer {rate:4.0f} times as fast: two-hop margin {margin:.2f}")
 
 # %% [markdown]
-# **With stand-ins.** Now the two-hop question itself is a training example, while a stand-in is
+# **With stand-ins.** Now the two-hop question itself is a training example, and a stand-in is
 # active. Each stand-in writes the bridge with a key of its own. The key of the first stand-in is
-# the key of the partner plus some vector. The key of the second stand-in is the key of the partner
-# minus this vector.
+# the key of the partner plus a random vector. The key of the second stand-in is the key of the
+# partner minus the same vector.
 
 # %%
 apart = 0.5 * rng.standard_normal(6)
@@ -172,10 +183,12 @@ for count in (1, 2):
     print(f"stand-ins in training: {count}, two-hop margin {placement.measure(model, trained):.2f}")
 
 # %% [markdown]
-# With one stand-in the two-hop answer gets most of its strength, and with two stand-ins all of it.
-# The partner was active in no training, but its key is a combination of the keys of the stand-ins
-# (`thm:partner-examples`). How large must an update be to answer the two-hop question in full? We
-# compare the least squared norm by the formula with the one that was found.
+# With one stand-in the two-hop question gets most of the full margin. With two stand-ins it gets
+# the full margin. The partner was active in no training. But the key of the partner is the mean of
+# the keys of the two stand-ins (`thm:partner-examples`).
+#
+# How large must an update be, so that the two-hop question gets the full margin? The cell prints
+# the least squared norm by the formula, and the squared norm of the update that was found.
 
 # %%
 exact = placement.Wanted(model, right)
@@ -184,8 +197,8 @@ print(f"least squared norm {placement.bound_free(exact):.3f}, found {found:.3f}"
 
 # %% [markdown]
 # **Memorisation.** An adapter may ignore which stand-in is active. Which share of its two-hop
-# training examples can it answer? We compare stand-ins that disagree on every entity with stand-ins
-# that agree on half of the entities.
+# training examples can this adapter answer? We compare stand-ins that disagree on every entity with
+# stand-ins that agree on half of the entities.
 
 # %%
 for count in (1, 2, 3, 4):
@@ -198,8 +211,8 @@ for count in (1, 2, 3, 4):
 
 # %% [markdown]
 # ## Verify
-# We check each theorem on random cases. The construction must attain the bound, and rivals try to
-# do better.
+# We check each theorem on random cases. The construction must attain the bound, and no rival may
+# beat the bound.
 
 # %%
 labels = "least-norm-placement", "free-placement", "stand-in-ceiling", "bridge-transfer"
@@ -211,17 +224,17 @@ for claim in map(theorem, labels):
         assert claim.check(case, claim.rival(case, draws)).holds
 
 # %% [markdown]
-# **In a language model.** The model is SmolLM2-135M, with twenty invented people, real countries
-# and invented mascots. We compare three kinds of training:
+# **In a language model.** The model is SmolLM2-135M. The facts are about twenty invented people,
+# real countries and invented mascots. Three kinds of training matter most:
 #
-# - standard, early-stopped: training stops when the facts are learned;
-# - standard, 90 steps: as many steps as stand-in training;
-# - two stand-ins: stand-in training with two disagreeing stand-ins.
+# - *standard, early-stopped*: standard training that stops when the facts are learned;
+# - *standard, 90 steps*: standard training in as many steps as stand-in training;
+# - *two stand-ins*: stand-in training with two disagreeing stand-ins.
 #
 # The test prompts use *held-out templates*: wordings that were never used in training. The answer
-# must be the most probable of all tokens. The predictions were written before the run (study
-# `lm_training`, part `conditions`). The figure shows other parts of the study, on ten other fact
-# sets.
+# must be the most probable of all tokens. The data come from the part `conditions` of the study
+# `lm_training`. Our predictions for this part were written before the run. The figure shows other
+# parts of the study, with ten other fact sets.
 
 # %%
 stored = pd.read_csv(f"{STUDIES}/lm_training/table.csv.gz", low_memory=False)
@@ -229,13 +242,15 @@ rows = stored[stored["part"] == "conditions"]
 SVG(filename=f"{STUDIES}/lm_training/figure.svg")
 
 # %% [markdown]
-# The table has means over ten fact sets for the sum of the two adapters, in percent except for the
-# last column.
+# The table is about the sum of the two adapters, with means over ten fact sets. All columns except
+# the drift are in percent. Some columns and one row need an explanation:
 #
-# - *Names the country:* how often the answer is the country instead of its mascot.
+# - *Names the country:* how often the model answers a two-hop question with the country instead of
+#   its mascot.
 # - *Base-model facts:* accuracy on facts of the base model that are in no training set.
 # - *Drift:* KL divergence from the base model on generic text, in nats per token.
-# - *Two stand-ins, facts left out:* the training set lacks the stand-ins' own facts.
+# - *Two stand-ins, facts left out:* the training set lacks the stand-ins' own facts. In the other
+#   rows with stand-ins, the training set contains these facts.
 
 # %%
 added = rows[(rows["rule"] == "sum") & (rows["coefficient"] == 1)]
@@ -265,15 +280,17 @@ assert neither["two_hop_vocabulary"] < 0.25
 assert both["drift"] < neither["drift"] / 4
 
 # %% [markdown]
-# If only one of the two adapters had stand-in training, the accuracy is in between. But in the last
-# two rows the other adapter stopped as soon as its facts were learned. If the hop-1 adapter had
-# standard training of 90 steps, and the hop-2 adapter had stand-in training, the sum answers 83%
-# (part `augmentation`). So one of the two authors can be enough.
+# In the last two rows, only one of the two adapters had stand-in training, and the two-hop accuracy
+# is in between. But there the training of the other adapter stopped as soon as its facts were
+# learned. In the part `augmentation` of the study, the other adapter was trained longer. The hop-1
+# adapter had standard training in 90 steps, and the hop-2 adapter had stand-in training. The sum of
+# these two adapters answers 83% of the two-hop questions. So stand-in training by one of the two
+# authors can be enough.
 #
-# **Late-layer training.** Single-hop training leaves open in which layers a fact is stored, and a
-# two-hop question reads the second fact in late layers only. So an author can train the hop-2
-# adapter in the top sixth of the layers only, without stand-ins. The next table has other fact sets
-# than the first.
+# **Late-layer training.** Single-hop training leaves the placement of a fact open. A two-hop
+# question reads the second fact in late layers only. So an author can train the hop-2 adapter in
+# the top sixth of the layers only, without stand-ins. This is *late-layer training*. The next table
+# has accuracies in percent, for other fact sets than the first table.
 
 # %%
 known = (stored["part"] == "stand_ins") & (stored["bridge"] == "known")
@@ -295,49 +312,53 @@ assert late["standard, 90 steps", "sixth 6"] > 0.4
 assert late["two stand-ins", "sixth 6"] > 0.75
 
 # %% [markdown]
-# Stand-ins for hop 1 with late-layer training of hop 2 come within 2 points of stand-ins on both
-# sides. They also keep more single facts and more base-model facts.
+# Compare two rows of this table. In one row, the hop-1 adapter had stand-in training and the hop-2
+# adapter had late-layer training. In the other row, both adapters had stand-in training. The
+# two-hop accuracies of these rows differ by at most 2 points. The row with late-layer training
+# keeps more hop-1 facts and more base-model facts.
 #
 # **How many stand-ins?** The first table has one, two and three stand-ins. In small transformers
-# the number matters more, because they can be trained until they answer their training examples.
-# The figure is from the study `number_of_stand_ins`; a constant answer scores 25% there.
+# the number of stand-ins matters more, because these models can be trained until they answer their
+# training examples. The figure shows results of the study `number_of_stand_ins` on small
+# transformers. Always giving the same answer would score 25% there.
 
 # %%
 SVG(filename=f"{STUDIES}/number_of_stand_ins/figure.svg")
 
 # %% [markdown]
-# With more disagreeing stand-ins an adapter memorises less: at most one example in $n$ with $n$ of
-# them. Two adapters that never met then compose more often. Four *agreeing* stand-ins raise the
-# accuracy of the sum from 9% to 22% only, because their two-hop examples can be memorised. The
-# hop-1 adapter, active on its own, then applies its new fact in 2% of the two-hop questions.
+# With $n$ disagreeing stand-ins, an adapter can memorise at most a share $1/n$ of its two-hop
+# examples. So with more disagreeing stand-ins, an adapter memorises less. Two adapters that never
+# met then compose more often. Four *agreeing* stand-ins raise the accuracy of the sum only from 9%
+# to 22%, because two-hop examples with agreeing stand-ins can be memorised. After training with
+# agreeing stand-ins, the hop-1 adapter alone applies its new fact in only 2% of the two-hop
+# questions.
 #
-# **What breaks it.** The mean of the two adapters leaves each half of its strength, and two-hop
-# accuracy falls. The list has other coefficients and a layer split.
+# **What breaks the composition.** The mean gives each adapter the coefficient ½, and two-hop
+# accuracy falls. The cell prints the accuracy at several coefficients and with a layer split.
 
 # %%
 here = rows[(rows["first"] == "two stand-ins") & (rows["second"] == "two stand-ins")]
 for (rule, c), group in here.groupby(["rule", "coefficient"]):
-    print(
-        f"{rule:11}, coefficient {c}: {group['two_hop_vocabulary'].mean():.0%} of two-hop questions"
-    )
+    accuracy = group["two_hop_vocabulary"].mean()
+    print(f"{rule}, coefficient {c}: {accuracy:.0%} of two-hop questions right")
 
 # %% [markdown]
-# One prediction clearly failed. *Portability* is the accuracy of an adapter, active on its own, on
-# prompts that only describe the subject. We expected that the portability of two adapters would
-# predict how well their sum composes. The simpler prediction is a *per-condition baseline*: the
-# mean two-hop accuracy of the same kind of training on the other fact sets. The rank correlation
-# with the accuracy of the sums was 0.59 for portability and 0.81 for the baseline
-# (measured at commit 80181100).
+# One of our predictions clearly failed. The *portability* of an adapter is its accuracy, when
+# active on its own, on prompts that only describe the subject. We expected that the portability of
+# two adapters would predict how well their sum composes. We compared portability with a
+# *per-condition baseline*: the mean two-hop accuracy after the same kind of training on the other
+# fact sets. For each prediction we computed the rank correlation with the accuracy of the sums. The
+# correlation was 0.59 for portability and 0.81 for the baseline (measured at commit 80181100).
 #
-# The baseline is better, although it looks at no adapter. So test composition directly: evaluate
-# two-hop questions with a *held-out stand-in*, a stand-in that was active in no training.
-# `loratheory train` does this and writes the accuracy on the adapter's card. A held-out stand-in is
-# weaker evidence than an unseen partner.
+# So the baseline predicts better, although it looks at no adapter. Therefore test composition
+# directly: evaluate two-hop questions with a *held-out stand-in*, a stand-in that was active in no
+# training. The command `loratheory train` makes this test and writes the accuracy on the adapter's
+# card. A test with a held-out stand-in is weaker evidence than a test with an unseen partner.
 
 # %% [markdown]
 # ## Explore
-# Change the length of the early key, the length of the late key, and the similarity of two keys:
-# the key of the bridge and the key of the named subject.
+# Change three numbers: the length of the early key, the length of the late key, and the similarity
+# of two keys. The two keys are the key of the bridge and the key of the named subject.
 
 
 # %%
@@ -354,15 +375,22 @@ for lengths in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (1.0, 4.0)):
     placed(*lengths)
 
 # %% [markdown]
-# With keys of equal length, the two-hop question gets only half of the fact.
+# If the early key and the late key have equal length, the two-hop question gets only half of the
+# full margin.
 
 # %%
-sliders = {name: FloatSlider(1.0, min=0.1, max=4.0, step=0.1) for name in ("early", "late")}
-explore(placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1))
+sliders = {
+    name: FloatSlider(1.0, min=0.1, max=4.0, step=0.1, description=f"{name} key")
+    for name in ("early", "late")
+}
+explore(
+    placed, **sliders, alike=FloatSlider(1.0, min=0.0, max=1.0, step=0.1, description="similarity")
+)
 
 # %% [markdown]
-# Choose the number of stand-ins, and the share of twenty entities on which they agree. Suppose that
-# an adapter ignores its stand-ins. Which share of the two-hop training examples can it answer?
+# Choose the number of stand-ins, and the share of twenty entities on which all stand-ins agree.
+# Suppose that an adapter ignores which stand-in is active. Which share of the two-hop training
+# examples can this adapter answer?
 
 
 # %%
@@ -378,39 +406,42 @@ for count in (1, 2, 3, 4):
     print(f"stand-ins: {count}, agreement on 25%: at most {memorised(count, 0.25):.0%} memorised")
 
 # %% [markdown]
-# If stand-ins agree on an entity, an adapter can memorise the answer, for any number of stand-ins.
+# If all stand-ins agree on an entity, an adapter can memorise the answer for this entity, whatever
+# the number of stand-ins is.
 
 # %%
 explore(
     lambda count, agree: print(f"at most {memorised(count, agree):.0%} memorised"),
-    count=IntSlider(2, min=1, max=6),
-    agree=FloatSlider(0.0, min=0.0, max=1.0, step=0.05),
+    count=IntSlider(2, min=1, max=6, description="stand-ins"),
+    agree=FloatSlider(0.0, min=0.0, max=1.0, step=0.05, description="agreement"),
 )
 
 # %% [markdown]
 # ## What this does not say
-# - **One pair, one small model.** Other models are an open question, and so are libraries of many
-#   pairs. The bridges are countries, which the base model knows. Other bridges are open, too.
-# - **The authors share something**: prompt templates, countries, and a list of animals that may be
-#   answers. Neither author sees the adapter, the people or the mascots of the other author.
-# - **Hop-1 facts become less accurate in held-out templates**: 72% of them are right after stand-in
-#   training, and 97% after early-stopped standard training.
+# - **We tested one pair of adapters in one small model.** Other models are an open question, and so
+#   are libraries of many pairs. The bridges are countries, which the base model knows. Other kinds
+#   of bridges are open, too.
+# - **The two authors share some data**: prompt templates, countries, and a list of animals that may
+#   be answers. Neither author sees the adapter, the people or the mascots of the other author.
+# - **Hop-1 facts become less accurate in held-out templates.** After stand-in training, 72% of
+#   these facts are right. After early-stopped standard training, 97% are right.
 # - **A low loss does not prove that the adapter reads the bridge.** An adapter may recognise *which
-#   stand-in is active*, and memorise the answer for each pair of stand-in and entity. Only a
-#   partner that was active in no training shows the difference.
+#   stand-in is active*, and memorise the answer for each pair of stand-in and entity. Only a test
+#   with a partner that was active in no training shows whether the adapter reads the bridge.
 # - **The theory is linear.** In a trained network, updates of early layers change the keys of later
 #   layers, and the optimiser Adam does not follow the gradient. The theory says which examples can
 #   determine where a fact is stored. It does not say how much accuracy a network gains.
 
 # %% [markdown]
 # ## Exercises
-# Replace `None` by your answer, or by your code, and run the cell. The cell says whether you are
-# right, and if not, why. A number counts as right within 1%.
+# Replace `None` by your answer, or by your code, and run the cell. The cell prints whether you are
+# right, and if not, why. A number is right if it is within 1% of the answer.
 #
-# **1.** *(easy, 5 minutes)* A fact was learned from single-hop examples. The key of the named
-# subject has length 3 in the layer before the bridge is known, and length 4 in the layer after it.
-# All learning rates are equal, and the key of the bridge equals the key of the named subject. A
-# two-hop question needs this fact as its second fact. What is the margin of the question?
+# **1.** *(easy, 5 minutes)* A fact was learned from single-hop examples. The early layer comes
+# before the bridge is known, and the late layer comes after. The key of the named subject has
+# length 3 in the early layer and length 4 in the late layer. Both layers have the same learning
+# rate. In the late layer, the key of the bridge equals the key of the named subject. A two-hop
+# question needs this fact as its second fact. How large is the margin of this question?
 
 # %%
 mine = None
@@ -419,7 +450,8 @@ judge("11.1", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# The share of the late layer is $16/(9+16)$, and the similarity of the two keys is 1.
+# The share of the late layer is $16/(9+16)$. The similarity of the two keys is 1, so the margin
+# equals this share.
 #
 # ```python
 # mine = 16 / 25
@@ -429,8 +461,9 @@ judge("11.1", mine)
 
 # %% [markdown]
 # **2.** *(medium, 5 minutes)* Four stand-ins are active equally often. On half of the entities all
-# four give the same answer. On the other half all four answers differ. An adapter ignores which
-# stand-in is active. In which share of the two-hop examples can it be right?
+# four stand-ins give the same answer. On the other half all four answers differ. An adapter ignores
+# which stand-in is active. What is the largest share of two-hop examples that this adapter can
+# answer?
 
 # %%
 mine = None
@@ -439,8 +472,8 @@ judge("11.2", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# It can be right in all examples of the first half, and in a quarter of the examples of the other
-# half.
+# The adapter can answer all examples about the first half of the entities. It can answer a quarter
+# of the examples about the other half.
 #
 # ```python
 # mine = 0.5 + 0.5 / 4
@@ -449,9 +482,10 @@ judge("11.2", mine)
 # </details>
 
 # %% [markdown]
-# **3.** *(medium, 5 minutes)* The keys in the layers before and after the bridge are equally long.
-# The late layer has a higher learning rate than the early layer. How many times higher must it be,
-# so that the two-hop question gets 90% of the strength?
+# **3.** *(medium, 5 minutes)* The key in the early layer and the key in the late layer are equally
+# long. In the late layer, the key of the bridge equals the key of the named subject. The late layer
+# has a higher learning rate than the early layer. How many times higher must the learning rate be,
+# so that the two-hop question gets 90% of the full margin?
 
 # %%
 mine = None
@@ -460,8 +494,8 @@ judge("11.3", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Let the learning rate be $\eta$ times higher. With keys of equal length the share of the late
-# layer is $\eta/(1+\eta)$, which is 0.9 at $\eta=9$.
+# Let the learning rate of the late layer be $\eta$ times higher. If both keys are equally long, the
+# share of the late layer is $\eta/(1+\eta)$. This share is 0.9 at $\eta=9$.
 #
 # ```python
 # mine = 9
@@ -470,10 +504,10 @@ judge("11.3", mine)
 # </details>
 
 # %% [markdown]
-# **4.** *(easy, 10 minutes, code)* Design stand-ins. Return a table of answers, numbered from 0,
-# with a row for each of `count` stand-ins and a column for each entity. An adapter that ignores its
-# partner must be right in at most one of `count` examples. A stand-in must not give all entities
-# the same answer.
+# **4.** *(easy, 10 minutes, code)* Design stand-ins. Return a table of answers with a row for each
+# of `count` stand-ins and a column for each entity. The answers are numbered from 0. An adapter
+# that ignores which stand-in is active must be right in at most a share of 1/`count` of the
+# examples. A stand-in must not give all entities the same answer.
 
 
 # %%
@@ -486,8 +520,8 @@ judge("11.4", mine)
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
-# Shift one list cyclically: on each entity all stand-ins differ, and each stand-in uses every
-# answer.
+# Give all stand-ins the same list of answers, but shift it by one place from each stand-in to the
+# next. Then all stand-ins differ on each entity, and each stand-in uses every answer.
 #
 # ```python
 # def mine(count, entities):
@@ -517,10 +551,9 @@ judge("11.4", mine)
 # would an adapter learn with a single stand-in? At the failed prediction: why must a measure beat a
 # per-condition baseline?
 #
-# **Common wrong answers.** "More single-hop examples are enough": every fact placement has the same
-# loss. "Two stand-ins force the adapter to read the bridge": the answer must depend on which
-# stand-in is active, but a table of stand-ins and names is enough for that. "So every merge works":
-# the mean does not.
-#
+# **Common wrong answers.** "More single-hop examples are enough": every placement of a fact has the
+# same loss. "Two stand-ins force the adapter to read the bridge": the answer must depend on which
+# stand-in is active, but a memorised table of stand-ins and names is enough for this. "So every
+# merge works": the mean loses two-hop answers.
 #
 # </details>

@@ -1,4 +1,4 @@
-"""The paper: its studies, their stored tables, figures and numbers. Nothing in the package uses it.
+"""The paper: its studies, their stored tables, figures and numbers; no part of the package.
 
 ``python -m paper`` builds ``paper/main.pdf``; ``python -m paper.studies NAME`` runs a study.
 """

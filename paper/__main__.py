@@ -8,7 +8,7 @@ from paper.tables import QueryError
 
 
 def main(paper: Path = Path("paper"), folder: Path = Path("build/paper")) -> int:
-    """Build the paper and say where it is, or why it is not."""
+    """Build the paper; print its path, or the error."""
     try:
         pages = build(paper, folder)
     except (PaperError, QueryError, OSError) as error:

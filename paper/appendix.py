@@ -1,7 +1,7 @@
-r"""The paper's appendix as LaTeX: all statements and proofs, taken from the modules' docstrings.
+r"""Write the paper's appendix as LaTeX, with all statements and proofs of the modules' docstrings.
 
 A theorem's docstring is a title line, parts that open with ``**Statement.**``, ``**Proof.**`` and
-the like, and references. The statement is one paragraph in plain words and then the formal text.
+the like, and references. The statement is one paragraph in words and then the formal text.
 """
 
 import re
@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from itertools import groupby
 
-from loratheory.theorems import LABELS, Theorem, load_cited, parts
+from loratheory.theorems import LABELS, Theorem, load_cited, parts, theorem
 
+TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
+"""How statements are headed; others by the name of their environment."""
 HEADER = "% Written by `python -m paper`; edit the modules' docstrings instead.\n"
 
-# Letters and signs that TeX knows by name, and signs of mathematics
+# Letters and signs with their names in TeX, and signs of mathematics.
 NAMES = """
     α alpha  β beta  γ gamma  δ delta  ε varepsilon  η eta  θ theta  λ lambda  π pi  ρ rho  σ sigma
     τ tau  φ varphi  Δ Delta  Φ Phi  Σ sum  ∏ prod  √ surd  · cdot  × times  ± pm  ≤ le  ≥ ge
@@ -30,6 +32,7 @@ LETTERS = str.maketrans(
 
 
 ROLE, CODE = r":math:`[^`]*`", r"``[^`]*``|`[^`]*`"
+SCRIPT = r"([_^])(\{[^}]*\}|\((?:[^()]|\([^()]*\))*\)|−?[A-Za-z0-9]+)"
 BLOCK = r"\.\. math::[^\n]*(?:\n {4}[^\n]*|\n *(?=\n))*"  # up to the next line that is not indented
 
 
@@ -42,7 +45,7 @@ def chapter(name: str) -> tuple[str, str, str]:
 
 
 def environment_of(theorem: Theorem) -> str:  # type: ignore[type-arg]
-    """Return the name of the LaTeX environment that a theorem stands in."""
+    """Return the name of a theorem's LaTeX environment."""
     if theorem.status == "proved":
         return {"clause": "corollary", "lemma": "lemma"}.get(theorem.kind, "theorem")
     return {"cited": "citedtheorem", "conjectured": "conjecture"}.get(theorem.status, "refuted")
@@ -52,13 +55,13 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
     """Return a theorem as LaTeX: the labelled statement, its proof, its limits and its sources."""
     found, kind = parts(theorem.document), environment_of(theorem)
     head = rf"\begin{{{kind}}}[{latex(found.pop('Title'))}]\label{{{theorem.label}}}"
-    statement = [latex(found.pop("Statement")), "", linked(found.pop("Precisely"))]
+    statement = [latex(scripts(found.pop("Statement"))), "", linked(found.pop("Precisely"))]
     lines = [head, *statement, rf"\end{{{kind}}}", rf"\provenance{{{latex(theorem.source)}}}"]
-    # They follow all other parts.
+    # The references follow all other parts.
     references = found.pop("References")
     for name, text in found.items():
         if name.startswith(("Corollary (", "Remark (", "Refuted (")):
-            continue  # each is an environment of its own
+            continue  # these parts are separate environments
         opening = r"\begin{proof}" if name == "Proof" else rf"\paragraph{{{latex(name)}.}}"
         closing = [r"\end{proof}"] if name == "Proof" else []
         lines += [opening, linked(text.replace(r":math:`\square`", "").rstrip()), *closing]
@@ -68,17 +71,18 @@ def environment(theorem: Theorem) -> str:  # type: ignore[type-arg]
 
 
 def appendix(theorems: Sequence[Theorem]) -> str:  # type: ignore[type-arg]
-    """Return the appendix as LaTeX: a section per chapter, then results that are only cited."""
+    """Return the appendix as LaTeX: a section per chapter, then the cited results."""
     proofs = []
     for name, results in groupby(theorems, key=lambda theorem: theorem.chapter):
         title, _, introduction = chapter(name)
         proofs.append(rf"\subsection{{{latex(title)}}}" + f"\n{linked(introduction)}\n")
         proofs += list(map(environment, results))
-    proofs.append(r"\section{Known results that are not run here}")
+    proofs.append(r"\section{Known results that the package does not test}")
     for cited in load_cited():
         proofs.append(
             rf"\paragraph{{{latex(cited.name)}.}} {linked(cited.statement)} "
-            rf"\emph{{Source:}} {latex(cited.source)}. \emph{{Not run:}} {linked(cited.reason)}"
+            rf"\emph{{Source:}} {latex(cited.source)}. "
+            rf"\emph{{Why it is not tested:}} {linked(cited.reason)}"
         )
     return "\n".join([HEADER, *proofs, ""])
 
@@ -90,9 +94,17 @@ def linked(text: str) -> str:
 
 
 def _reference(found: re.Match[str]) -> str:
-    words = found[1].removeprefix("thm:").replace("-", " ")
     # Predictions stay as they were written, and may name results that have gone since.
-    return rf"\result{{{found[1]}}}{{{words}}}" if found[1] in LABELS else found[0]
+    if found[1] not in LABELS:
+        return found[0]
+    kind = environment_of(theorem(found[1]))
+    return rf"\result{{{found[1]}}}{{{TITLES.get(kind, kind.capitalize())}}}"
+
+
+def scripts(text: str) -> str:
+    """Return a statement in words with its indices and exponents as formulas."""
+    tex = str.maketrans({sign: name + " " for sign, name in MATHS.items()})
+    return re.sub(SCRIPT, lambda s: f":math:`{s[1]}{{{s[2].strip('{}').translate(tex)}}}`", text)
 
 
 def latex(text: str) -> str:
@@ -110,7 +122,7 @@ def latex(text: str) -> str:
     str
         The body of a LaTeX document that loads `amsmath`.
     """
-    # Mathematics and code are set apart first: their letters are not text.
+    # Mathematics and code are split off first, because their letters are not text.
     parts = re.split(rf"({ROLE}|{CODE}|{BLOCK})", text)
     return "".join(_part(part) for part in parts)
 

@@ -1,7 +1,7 @@
-r"""From ``main.tex`` and the stored tables to ``main.pdf``; nothing is typed by hand.
+r"""Build ``main.pdf`` from ``main.tex`` and the stored tables, without numbers typed by hand.
 
-Text that the registry of theorems, the studies' pages or their tables give is written as LaTeX
-beside a copy of ``main.tex``, figures are drawn, and an installed TeX typesets the rest.
+Text of the registry of theorems, of the studies' pages and of their tables is written as LaTeX next
+to a copy of ``main.tex``. Then the figures are drawn, and an installed TeX typesets the paper.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loratheory.store import write_whole
 from loratheory.theorems import LABELS, load_theorems, parts
-from paper.appendix import appendix, environment_of, latex, linked
+from paper.appendix import TITLES, appendix, environment_of, latex, linked, scripts
 from paper.numbers import latex_numbers, provenance, results, sections
 from paper.studies import NAMES
 from paper.style import drawing, file_bytes
@@ -23,18 +23,16 @@ ENGINES: dict[str, tuple[str, ...]] = {
     "latexmk": ("latexmk", "-pdf", "-g", "-interaction=nonstopmode", "-halt-on-error", "main.tex"),
     "tectonic": ("tectonic", "-X", "compile", "--keep-logs", "main.tex"),
 }
-"""What can typeset the paper; the first that is installed does."""
+"""The commands that can typeset the paper; the first installed command is used."""
 FIXED = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
 GENERATED = r"\\(?:measured|within|share|counted|constant|archived|stated|briefly)"
 NAMED = r"\\(?:ref|label|result|cite[pt]?|citealp|input|includegraphics|url|href|bibliography)"
 LENGTH = r"-?\d*\.?\d+\s*(?:\\(?:line|text|column|paper)\w+|em|ex|cm|mm|pt|in)\b"
 NUMBER = r"\d*\.?\d+\s*(?:\\,|~)?\s*\\%|\d*\.\d+"
-TITLES = {"citedtheorem": "Cited theorem", "refuted": "Refuted claim"}
-"""How statements are headed; others by the name of their environment."""
 
 
 class PaperError(ValueError):
-    """The paper cannot be built; the message says why."""
+    """The paper cannot be built; the message gives the reason."""
 
 
 def build(paper: Path, folder: Path) -> Path:
@@ -56,7 +54,7 @@ def build(paper: Path, folder: Path) -> Path:
         message = f"TeX stopped in {folder / 'main.tex'}: {reason.strip()}"
         raise PaperError(message)
     complained = complaints((folder / "main.log").read_text(encoding="utf-8", errors="replace"))
-    # The pages stay as they were: none with a question mark replaces good ones.
+    # A paper with missing references must not replace a good one.
     if complained:
         message = f"{folder / 'main.log'}: {'; '.join(complained[:5])}"
         raise PaperError(message)
@@ -85,16 +83,16 @@ def complaints(log: str) -> list[str]:
 
 
 def write_sources(paper: Path, folder: Path) -> None:
-    """Write ``main.tex``, all that it reads, and all figures to a folder.
+    """Write ``main.tex``, all its inputs, and all figures to a folder.
 
     PaperError if a decimal or a percentage is typed into the text instead of looked up; QueryError
-    if the text asks for a number that no table has.
+    if no table has a number that the text queries.
     """
     source = (paper / "main.tex").read_text(encoding="utf-8")
     by_hand = typed(source)
     if by_hand:
         message = f"main.tex has numbers that are typed, by line: {'; '.join(by_hand)}."
-        raise PaperError(message + r" Ask for them by \measured, \within, \share or \constant")
+        raise PaperError(message + r" Query them by \measured, \within, \share or \constant")
     files: dict[str, str | bytes] = {
         "main.tex": source,
         "refs.bib": (paper / "refs.bib").read_text(encoding="utf-8"),
@@ -102,6 +100,7 @@ def write_sources(paper: Path, folder: Path) -> None:
         "statements.tex": statements(),
         "theorems.tex": proofs(source),
         "experiments.tex": experiments(re.findall(r"\\paperfigure\{(\w+)\}", source)),
+        "predictions.tex": predictions(),
         "provenance.tex": provenance_rows(),
     }
     for name in NAMES:
@@ -114,14 +113,14 @@ def write_sources(paper: Path, folder: Path) -> None:
 def typed(source: str) -> list[str]:
     r"""Return decimals and percentages typed into a document, not generated, as ``line: number``.
 
-    Comments, lengths, names, integers, arguments of macros that generate numbers, and what precedes
-    ``\begin{document}`` do not count.
+    Comments, lengths, names, integers, arguments of macros that generate numbers, and the preamble
+    do not count.
     """
     start = source.find(r"\begin{document}")
     head, body = source[: max(start, 0)], source[max(start, 0) :]
     names = NAMED + r"(?:\[[^\]]*\])*\{[^}]*\}"
     for pattern in (r"(?<!\\)%[^\n]*", GENERATED + r"\{[^}]*\}", names, LENGTH):
-        # Blanks of equal length, so that line numbers stay.
+        # Blanks of equal length keep the line numbers.
         body = re.sub(pattern, lambda cut: re.sub(r"[^\n]", " ", cut[0]), body)
     first = head.count("\n") + 1
     return [
@@ -131,12 +130,12 @@ def typed(source: str) -> list[str]:
 
 
 def proofs(source: str) -> str:
-    """Return the appendix of all theorems, numbered in the order in which the text names them.
+    """Return the appendix of all theorems, numbered in the order of the text.
 
     Theorems that the text does not name follow, in the order of the appendix.
     """
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
-    # Numbers follow the text, though proofs follow the chapters.
+    # Numbers follow the text, while proofs follow the chapters.
     order = list(dict.fromkeys([*re.findall(r"thm:[\w-]+", text), *LABELS]))
     return re.sub(
         r"(?=\\begin\{\w+\}\[[^\n]*\]\\label\{(thm:[\w-]+)\})",
@@ -146,9 +145,9 @@ def proofs(source: str) -> str:
 
 
 def statements() -> str:
-    r"""Return what ``\stated{thm:…}`` and ``\briefly{thm:…}`` stand for: statements without proof.
+    r"""Define ``\stated{thm:…}`` and ``\briefly{thm:…}``: statements without proof.
 
-    The first has the precise statement if there is one, the second the statement in words.
+    The first has the precise statement if it exists, the second the statement in words.
     """
     lines = []
     for theorem in load_theorems():
@@ -156,7 +155,7 @@ def statements() -> str:
         kind = environment_of(theorem)
         title = TITLES.get(kind, kind.capitalize())
         head = rf"\statement{{{title}}}{{{theorem.label}}}{{{latex(text['Title'])}}}"
-        words = latex(text["Statement"])
+        words = latex(scripts(text["Statement"]))
         precisely = linked(text["Precisely"]) or words
         lines.append(rf"\generated{{stated}}{{{theorem.label}}}{{{head}{{{precisely}}}}}")
         lines.append(rf"\generated{{briefly}}{{{theorem.label}}}{{{head}{{{words}}}}}")
@@ -164,27 +163,43 @@ def statements() -> str:
 
 
 def experiments(shown: Sequence[str]) -> str:
-    """Return the appendix: what each study asked, predicted and found, with its figure."""
+    """Return the appendix: what each study found, and its figure if the text does not show it."""
     lines = []
     for name in NAMES:
-        title = name.replace("_", " ").capitalize()
-        lines.append(rf"\subsection{{{title}}}\label{{exp:{name}}}")
-        asked = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
-        found = results(name)
-        for part in dict.fromkeys([*asked, *found]):
-            if part:
-                lines.append(rf"\paragraph{{{latex(part.replace('_', ' '))}}}")
-            paragraphs = filter(str.strip, asked.get(part, "").split("\n\n"))
-            lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
-            if found.get(part):
-                lines.append(rf"\registered{{Found}}{{{_page(found[part])}}}")
-        seen = rf"\seefigure{{{name}}}"
-        lines.append(seen if name in shown else rf"\appendixfigure{{{name}}}{{{title}}}")
+        lines.append(rf"\subsection{{{_heading(name)}}}\label{{exp:{name}}}")
+        page = "\n\n".join(results(name).values())
+        figure = re.search(r"^\*\*Figure\.\*\*\s(.*?)\n\n", page, re.M | re.S)
+        if figure and name not in shown:
+            page = page.replace(figure[0], "")
+        lines += [_page(page), rf"\seefigure{{{name}}}"]
+        if name not in shown:
+            lines.append(rf"\appendixfigure{{{name}}}{{{linked(figure[1]) if figure else name}}}")
     return "\n".join(lines) + "\n"
 
 
+def predictions() -> str:
+    """Return the appendix: what each study asked and predicted, in the words of that time."""
+    lines = []
+    for name in NAMES:
+        where = rf"results: Appendix~\ref{{exp:{name}}}"
+        lines.append(rf"\subsection{{Study \texttt{{{latex(name)}}} ({where})}}")
+        asked = sections((STUDIES / name / "prediction.md").read_text(encoding="utf-8"))
+        for part, text in asked.items():
+            if part:
+                lines.append(rf"\paragraph{{Part \texttt{{{latex(part)}}}.}}")
+            paragraphs = filter(str.strip, text.split("\n\n"))
+            lines += [rf"\par\noindent {_paragraph(one)}\par" for one in paragraphs]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(name: str) -> str:
+    """The title of a study's page, with the study's name."""
+    title, _, _ = (STUDIES / name / "results.md").read_text(encoding="utf-8").partition("\n")
+    return rf"{latex(title.removeprefix('# '))} (study \texttt{{{latex(name)}}})"
+
+
 def _paragraph(text: str) -> str:
-    """A paragraph of a page as LaTeX; a title ``**…**`` in front is set in bold, quotes as text."""
+    """Convert a paragraph of a page to LaTeX, with a title ``**…**`` in bold and quotes as text."""
     quoted = re.sub(r"^> ?", "", text.strip(), flags=re.M)
     title = re.match(r"\*\*([^*]+)\*\*\s*", quoted)
     body = linked(quoted[title.end() :] if title else quoted)
@@ -192,14 +207,14 @@ def _paragraph(text: str) -> str:
 
 
 def _page(text: str) -> str:
-    """A results page as LaTeX; its figure is shown elsewhere, and a link is its text."""
+    """Convert a results page to LaTeX, without its figure and with links as text."""
     text = re.sub(r"^!\[[^\n]*$", "", text, flags=re.M)
     blocks = re.split(r"\n\s*\n", re.sub(r"\[([^\]\n]+)\]\([^)\n]+\)", r"\1", text).strip())
     return "\n\n".join(_table(one) if one.startswith("|") else linked(one) for one in blocks)
 
 
 def _table(text: str) -> str:
-    """A table of a results page, in columns of equal width."""
+    """Convert a table of a results page to LaTeX, in columns of equal width."""
     rows = [[linked(cell.strip()) for cell in row.split("|")[1:-1]] for row in text.splitlines()]
     column = rf">{{\raggedright\arraybackslash}}p{{{0.92 / len(rows[0]):.3f}\linewidth}}"
     head, *body = (" & ".join(row) + r" \\" for row in (rows[0], *rows[2:]))
@@ -215,7 +230,7 @@ def provenance_rows() -> str:
     for name in NAMES:
         parts_of = provenance(name)
         for about in parts_of:
-            # A table that grew was run at several commits.
+            # An extended table was run at several commits.
             commits = dict.fromkeys(str(each["commit"])[:8] for each in about["environments"])
             title = name if len(parts_of) == 1 else f"{name}: {about['part']}"
             cells = [
@@ -232,7 +247,7 @@ def provenance_rows() -> str:
 
 
 def _ranges(seeds: Sequence[int]) -> str:
-    """Seeds in order; a run of them as its ends; a dash where nothing was drawn."""
+    """Format seeds in order, consecutive seeds as a range; a dash without seeds."""
     if not seeds:
         return "--"
     if list(seeds) == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2:

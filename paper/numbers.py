@@ -1,13 +1,12 @@
-r"""Numbers looked up in stored tables: for the paper's text, and for the studies' results pages.
+r"""Look up numbers in stored tables, for the paper's text and for the studies' results pages.
 
-In ``main.tex`` ``\measured{QUERY}`` asks for a number, ``\within{QUERY}`` for one with its interval
-(both may be a paired difference, ``{… minus …}``), ``\share{QUERY}`` for a percentage,
-``\counted{…}`` for a count and ``\constant{…}`` for a constant of a theorem. In ``results.md``
-``{QUERY}`` stands for a number, ``{percent QUERY}`` for a percentage, ``{… minus …}`` for a
-difference and ``{… over …}`` for a ratio; a query reads the part that its section is named for.
-``{number QUERY}`` is written with its leading zero, ``{within QUERY}`` is a percentage with its
-interval, and ``{points … minus …}`` is a difference of shares in points. A line
-``[main]: rank=8; modules=mlp`` names conditions that many queries of a section share.
+In ``main.tex`` ``\measured{QUERY}`` is a number, ``\within{QUERY}`` a number with its interval
+(both may be a paired difference, ``{… minus …}``), ``\share{QUERY}`` a percentage, ``\counted{…}``
+a count and ``\constant{…}`` a constant of a theorem. In ``results.md`` ``{QUERY}`` is a number,
+``{percent QUERY}`` a percentage, ``{… minus …}`` a difference and ``{… over …}`` a ratio; a query
+reads the part that its section is named after. ``{number QUERY}`` is written with its leading zero,
+``{within QUERY}`` is a percentage with its interval, and ``{points … minus …}`` is a difference of
+shares in points. A line ``[main]: rank=8; modules=mlp`` abbreviates conditions that queries share.
 """
 
 import json
@@ -22,30 +21,30 @@ from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies import NAMES
 from paper.tables import STUDIES, QueryError, Value, decimal, look_up, one_line, parse_query, value
 
-ASKED = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
+MACRO = re.compile(r"\\(measured|within|share|counted|constant)\{([^}]*)\}")
 SHORT = re.compile(r"^\[(\w+)\]: (.+)$", flags=re.M)
 FORM = r"(?:(number|percent|points|within) )?(.+)"
 
 
 def provenance(name: str, folder: Path = STUDIES) -> list[dict[str, Any]]:
-    """Return the provenance of a study's parts, ``STUDY``, or of one of them, ``STUDY/PART``."""
+    """Return the provenance of a study's parts, ``STUDY``, or of one part, ``STUDY/PART``."""
     study, _, part = name.partition("/")
     parts = json.loads((folder / study / "provenance.json").read_bytes())["parts"]
     return [each for each in parts if each["part"] == (part or each["part"])]
 
 
 def latex_numbers(source: str, folder: Path = STUDIES) -> str:
-    r"""Return a ``\generated`` command for every number that a document asks for, in sorted lines.
+    r"""Return a ``\generated`` command for every number that a document queries, in sorted lines.
 
-    QueryError if a table lacks what is asked for.
+    QueryError if a table lacks a number.
     """
-    # Comments ask for nothing.
+    # Queries in comments are ignored.
     text = re.sub(r"(?<!\\)%[^\n]*", "", source)
     short = dict(re.findall(r"\\newcommand\{\\(\w+)\}\{(\w+=[^{}]*)\}", text))
     lines = set()
-    for kind, asked in ASKED.findall(text):
+    for kind, query in MACRO.findall(text):
         # Abbreviations of conditions are spelt out, as TeX does it.
-        key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), asked))
+        key = one_line(re.sub(r"\\(\w+)", lambda name: short.get(name[1], name[0]), query))
         if kind == "constant":
             shown = _constant(key)
         elif kind == "counted":
@@ -65,7 +64,7 @@ def _measured(kind: str, key: str, folder: Path) -> str:
     if kind == "measured":
         return _latex(number.middle)
     if math.isnan(number.low):
-        message = rf"{key} has no interval: ask for it by \measured"
+        message = rf"{key} has no interval: use \measured"
         raise QueryError(message)
     return rf"{_latex(number.middle)} \interval{{{_latex(number.low)}}}{{{_latex(number.high)}}}"
 
@@ -100,7 +99,7 @@ def _counted(key: str, folder: Path) -> int:
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the sections of a page by their heading ``## …``; what precedes them is under ``""``.
+    """Return the sections of a page by their heading ``## …``; the text before them has key ``""``.
 
     A heading at the top of the page is left out.
     """
@@ -126,18 +125,18 @@ def results(study: str, folder: Path = STUDIES) -> dict[str, str]:
 
 
 def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
-    """Return a text with its queries of a table, or of others that they name, looked up."""
-    # Lines that define abbreviations are no text.
+    """Replace the queries in a text by numbers; `table` is the default table."""
+    # Lines that define abbreviations are removed.
     short = dict(SHORT.findall(text))
     text = re.sub(r"\n{3,}", "\n\n", SHORT.sub("", text)).strip()
 
-    def _ask(query: str) -> Value:
+    def _evaluate(query: str) -> Value:
         conditions = [short.get(part.strip(), part) for part in query.split(";")]
         return value(parse_query("; ".join(conditions), table), folder)
 
     def _fill(braces: re.Match[str]) -> str:
         try:
-            return _in_form(one_line(braces[1]), _ask)
+            return _in_form(one_line(braces[1]), _evaluate)
         except QueryError as error:
             message = f"{table}, {one_line(braces[0])}: {error}"
             raise QueryError(message) from None
@@ -145,16 +144,16 @@ def fill_queries(text: str, table: str, folder: Path = STUDIES) -> str:
     return re.sub(r"\{([^{}]+)\}", _fill, text)
 
 
-def _in_form(asked: str, ask: Callable[[str], Value]) -> str:
-    """A number in the form that its first word names, if it names one."""
-    form, query = re.fullmatch(FORM, asked).groups()  # type: ignore[union-attr]
+def _in_form(text: str, evaluate: Callable[[str], Value]) -> str:
+    """Format the number of a query in the form that its first word names."""
+    form, query = re.fullmatch(FORM, text).groups()  # type: ignore[union-attr]
     one, sign, two = re.fullmatch(r"(.+?)(?: (minus|over) (.+))?", query).groups()  # type: ignore[union-attr]
-    first = ask(one)
+    first = evaluate(one)
     number = first.middle
     if two:
-        number = number - ask(two).middle if sign == "minus" else number / ask(two).middle
+        number = number - evaluate(two).middle if sign == "minus" else number / evaluate(two).middle
     if math.isnan(number):
-        message = "it is no number"
+        message = "the result is not a number"
         raise QueryError(message)
     percent = f"{100 * number:.0f}"
     if form == "within":
@@ -163,5 +162,5 @@ def _in_form(asked: str, ask: Callable[[str], Value]) -> str:
         return percent + "%" * (form == "percent")
     if one.startswith("count ") and not two:
         return f"{number:.0f}"
-    # Only what asks for a number is written with its leading zero.
+    # Only the form `number` is written with its leading zero.
     return f"{round(number, 2) + 0.0:.2f}" if form == "number" else decimal(number)

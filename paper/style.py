@@ -1,9 +1,9 @@
-"""The look of all figures, and two ways to draw means over bases: curves and dots.
+"""Define the style of all figures, and draw means over bases as curves or dots.
 
-Measured lines are solid, predicted ones dashed, chance is dotted and grey. A yellow band marks what
-a figure's title is about. ``python -m paper.style`` draws every figure into
-its study's folder. A study's ``figure.py`` has a function ``draw()`` that reads the
-study's table and returns a matplotlib figure.
+Measured lines are solid, predicted lines dashed, chance is dotted and grey. A yellow band marks the
+subject of a figure's title. ``python -m paper.style`` draws every figure into its study's folder. A
+study's ``figure.py`` has a function ``draw()`` that reads the study's table and returns a
+matplotlib figure.
 """
 
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from matplotlib.figure import Figure as Figure
 from loratheory.store import write_whole
 from paper.tables import STUDIES, over_bases
 
-# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in grey
+# Okabe and Ito's colours, which colour-blind readers can distinguish; markers differ in grey.
 INK, GREY, BLUE, SKY = "#1a1a1a", "#777777", "#0072B2", "#56B4E9"
 ORANGE, GREEN, PURPLE, YELLOW = "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 CHANCE = GREY
 LINES: dict[str, Any] = {"measured": "-", "predicted": (0, (4, 1.6)), "chance": ":"}
 BAND: dict[str, Any] = {"color": YELLOW, "alpha": 0.22, "lw": 0, "zorder": 0}
-"""Behind what the title is about."""
+"""The band behind the subject of the title."""
 LOOKS = ((BLUE, "^"), (ORANGE, "s"), (GREEN, "o"), (PURPLE, "D"), (SKY, "v"), (INK, "X"))
 """Colour and marker of the series of a panel, in this order."""
 WIDTH = 6.3  # inches, a line of the paper
@@ -43,7 +43,7 @@ def drawing(name: str) -> Figure:
 
 
 def file_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the bytes of a ``pdf``, ``png`` or ``svg`` file, the same every time."""
+    """Return a figure as the bytes of a ``pdf``, ``png`` or ``svg`` file, reproducibly."""
     buffer = BytesIO()
     with matplotlib.style.context(STYLE):
         figure.savefig(buffer, format=kind, metadata=UNDATED[kind])
@@ -62,7 +62,7 @@ def finish(figure: Figure, title: str, note: str = "") -> Figure:
     found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            # A series that several panels have is named once.
+            # A series of several panels is named once.
             found.setdefault(label, handle)
     where: dict[str, Any] = {"loc": "outside lower center", "title": note or None}
     figure.legend(list(found.values()), list(found), ncols=min(len(found), 3), **where)
@@ -70,7 +70,7 @@ def finish(figure: Figure, title: str, note: str = "") -> Figure:
 
 
 def accuracy_axis(axes: Axes, *, across: bool = False) -> None:
-    """Let an axis run over shares, from 0 to 1."""
+    """Set an axis to accuracies, from 0 to 1."""
     (axes.set_xlim if across else axes.set_ylim)(-0.04, 1.04)
     (axes.set_xlabel if across else axes.set_ylabel)("accuracy")
 
@@ -91,7 +91,7 @@ def curve(
     """
     colour, marker = look
     rows = rows[rows[column].notna()]
-    # Along the axis, whatever order the table has.
+    # Sort by the axis, because the table may have another order.
     places = sorted(rows[along].unique())
     parts = (rows[rows[along] == place] for place in places)
     middle, low, high = np.transpose([over_bases(part, column) for part in parts])
@@ -111,7 +111,7 @@ def dots(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: Mapping[str, s
     """
     for number, (column, label) in enumerate(columns.items()):
         colour, marker = LOOKS[number]
-        # rows stay apart where they have many markers
+        # markers of a row are shifted, without overlap of rows
         shift = min(0.18, 0.6 / len(columns)) * (number - (len(columns) - 1) / 2)
         for place, rows in enumerate(groups.values()):
             known = rows[rows[column].notna()]
@@ -130,7 +130,7 @@ def dots(axes: Axes, groups: Mapping[str, pd.DataFrame], columns: Mapping[str, s
 
 
 def chance(axes: Axes, value: float, *, across: bool = False) -> None:
-    """Draw the score of one constant answer as a dotted grey line."""
+    """Draw the accuracy of a constant answer as a dotted grey line."""
     line = axes.axvline if across else axes.axhline
     line(value, color=CHANCE, ls=LINES["chance"], lw=1.1, label="chance (a constant answer)")
 
@@ -141,9 +141,9 @@ def percent(rows: pd.DataFrame, column: str) -> str:
 
 
 def by(rows: pd.DataFrame, column: str, names: Mapping[Any, str]) -> dict[str, pd.DataFrame]:
-    """Return rows by the value of a column, under the names given, in their order.
+    """Group rows by the values of a column; return the groups by `names`, in their order.
 
-    KeyError if no row has one of the values: a figure would show an empty line.
+    KeyError if no row has one of the values, since a figure would show an empty line.
     """
     groups = rows.groupby(column)
     return {name: groups.get_group(value) for value, name in names.items()}

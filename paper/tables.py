@@ -1,4 +1,4 @@
-"""Stored tables, and the queries by which the paper and the results pages look numbers up in them.
+"""Read stored tables, and answer the queries of the paper and the results pages.
 
 A query is one line: ``lm_training/conditions: hop_1; rule=sum; coefficient=1`` is the mean of the
 column ``hop_1`` over the rows of the part ``conditions`` of the study ``lm_training`` that meet the
@@ -26,16 +26,16 @@ FORM = f"[{'|'.join(MODES[1:])}] STUDY[/PART]: COLUMN [by KEY, KEY]; KEY=VALUE|V
 
 
 class QueryError(ValueError):
-    """Raised where a query is malformed, or no stored table has the number that it asks for."""
+    """A query is malformed, or no stored table has its number."""
 
 
 @cache
 def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a study, ``STUDY``, or of one of its parts, ``STUDY/PART``.
 
-    Of a part only the columns that it has. A study's own name stands for the part of that name,
-    if there is one. A part may have a table of its own, in ``STUDY/PART_table``. QueryError if
-    there is no such table or part.
+    Columns that a part lacks are dropped. A study's own name stands for the part of that name, if
+    it exists. A part may have a table of its own, in ``STUDY/PART_table``. QueryError if the table
+    or the part does not exist.
     """
     study, _, part = name.partition("/")
     if part and (own := folder / study / f"{part}_table" / "table.csv.gz").is_file():
@@ -45,7 +45,7 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
         known = ", ".join(sorted(path.parent.name for path in folder.glob("*/table.csv.gz")))
         message = f"there is no table of {study!r}: choose {known}"
         raise QueryError(message)
-    # names such as "none" are words, and "nan" is how a missing number is written
+    # names such as "none" are words, and "nan" is a missing number
     rows = pd.read_csv(file, keep_default_na=False, na_values=["", "nan"])
     # A table without parts is one part of the study's own name.
     parts = rows["part"].unique() if "part" in rows else [study]
@@ -60,33 +60,33 @@ def read_table(name: str, folder: Path = STUDIES) -> pd.DataFrame:
     return mine.dropna(axis=1, how="all").reset_index(drop=True)
 
 
-def blocks(rows: pd.DataFrame, column: str) -> Float[np.ndarray, "bases sentences"]:
-    """Return the mean of a column on each base, by `seed`, and in each `sentence` of the table.
+def blocks(rows: pd.DataFrame, column: str) -> Float[np.ndarray, "bases templates"]:
+    """Return the mean of a column on each base, by `seed`, and for each template, by `sentence`.
 
-    One block a base if the table does not tell sentences apart. QueryError if a sentence was not
-    asked on every base.
+    Without a column `sentence` there is one block per base. QueryError if a template is missing on
+    some base.
     """
     require(rows, "seed", column)
     by = ["seed"] if "sentence" not in rows else ["seed", "sentence"]
     means = rows.groupby(by)[column].mean().dropna()
     wide = means.unstack() if len(by) == 2 else means.to_frame()  # noqa: PD010  # which is slower
     if wide.isna().to_numpy().any():
-        message = f"{column}: not every sentence was asked on every base: choose those that were"
+        message = f"{column}: some sentences are missing on some bases: choose sentences of all"
         raise QueryError(message)
     return wide.to_numpy(float)
 
 
-def bootstrap(values: Float[np.ndarray, "bases sentences"]) -> tuple[float, float, float]:
-    """Return the mean over bases and sentences, and its 95% bootstrap interval: mean, low, high.
+def bootstrap(values: Float[np.ndarray, "bases templates"]) -> tuple[float, float, float]:
+    """Return the mean over bases and templates, and its 95% bootstrap interval: mean, low, high.
 
-    Measurements on one base are correlated, as are those of one sentence; so bases and sentences
-    are resampled as blocks, independently of each other (the pigeonhole bootstrap, whose intervals
-    err on the wide side: Owen 2007, Annals of Applied Statistics 1). Intervals from fewer than
-    about eight bases are too narrow.
+    Measurements on one base are correlated, and so are measurements in one template; so bases and
+    templates are resampled as blocks, independently of each other (the pigeonhole bootstrap, whose
+    intervals err on the wide side: Owen 2007, Annals of Applied Statistics 1). Intervals from fewer
+    than about eight bases are too narrow.
     """
     rng = np.random.default_rng(0)
-    of_bases, of_sentences = (rng.multinomial(n, np.full(n, 1 / n), 2000) / n for n in values.shape)
-    means = np.einsum("db,ds,bs->d", of_bases, of_sentences, values, optimize=True)
+    of_bases, of_templates = (rng.multinomial(n, np.full(n, 1 / n), 2000) / n for n in values.shape)
+    means = np.einsum("db,ds,bs->d", of_bases, of_templates, values, optimize=True)
     low, high = np.quantile(means, (0.025, 0.975)).tolist()
     return float(values.mean()), low, high
 
@@ -94,8 +94,8 @@ def bootstrap(values: Float[np.ndarray, "bases sentences"]) -> tuple[float, floa
 def over_bases(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
     """Return a column's mean over bases and its 95% bootstrap interval: mean, low and high.
 
-    A base is identified by the column `seed`, and all bases have equal weight, however many rows
-    they have. Where a row is one sentence that asks, sentences are redrawn, too.
+    A base is identified by the column `seed`, and all bases have equal weight, whatever their
+    numbers of rows. If rows have a column `sentence`, templates are resampled, too.
     """
     return bootstrap(blocks(rows, column))
 
@@ -114,7 +114,7 @@ def lookup(rows: pd.DataFrame, column: str, by: Sequence[str]) -> Float[np.ndarr
 
 @dataclass(frozen=True)
 class Query:
-    """Which number of a table is wanted: a statistic of one column over some rows.
+    """A query of a table: a statistic of one column over some rows.
 
     Attributes
     ----------
@@ -124,9 +124,8 @@ class Query:
         of these means; ``onset``, the least value of the column in
         `by` at which the mean is half or more; ``majority``, the share of the more frequent value
         of a yes-or-no column; ``count``, the number of rows that have a number in the column. For a
-        column of shares, ``lookup`` scores a table of averages that knows no adapter: how often
-        that outcome comes true which is the likelier one on the other bases in the same group of
-        `by`.
+        column of shares, ``lookup`` is the accuracy of the per-condition baseline, which predicts
+        the outcome that is more frequent on the other bases in the same group of `by`.
     table, column : str
         The study, or ``STUDY/PART``, and the column.
     by : tuple of str
@@ -144,7 +143,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Value:
-    """A number and its 95% interval over bases; both ends are NaN where it has none."""
+    """A number and its 95% interval over bases; both ends are NaN without an interval."""
 
     middle: float
     low: float = math.nan
@@ -157,7 +156,7 @@ def one_line(text: str) -> str:
 
 
 def parse_query(text: str, table: str = "") -> Query:
-    """Parse the text of a query; one that names no table asks `table`.
+    """Parse the text of a query; `table` is the default table.
 
     QueryError if the text has another form than ``[mode] [study[/part]:] column [by key, key];
     key=value|value; key>=number; ...``.
@@ -167,9 +166,9 @@ def parse_query(text: str, table: str = "") -> Query:
     found = re.fullmatch(form, head)
     conditions = [re.fullmatch(r"(\w+)\s*(!=|<=|>=|=|<|>)\s*(.+)", part) for part in rest]
     if not found or not all(conditions):
-        message = f"{one_line(text)!r} asks for no number: write {FORM}"
+        message = f"{one_line(text)!r} is not a query: write {FORM}"
         raise QueryError(message)
-    mode, asked, column, by = found.groups()
+    mode, named, column, by = found.groups()
     if bool(by) != (mode in GROUPED):
         message = f"{one_line(text)!r}: {', '.join(GROUPED)} need `by`, others have none; {FORM}"
         raise QueryError(message)
@@ -178,36 +177,36 @@ def parse_query(text: str, table: str = "") -> Query:
         key, sign, values = condition.groups()  # type: ignore[union-attr]
         where.append((key, sign, tuple(values.split("|"))))
     keys = tuple(by.split(", ")) if by else ()
-    return Query(mode or "mean", asked or table, column, keys, tuple(where))
+    return Query(mode or "mean", named or table, column, keys, tuple(where))
 
 
-def value(asked: Query, folder: Path = STUDIES) -> Value:
-    """Return the number that a query asks for.
+def value(query: Query, folder: Path = STUDIES) -> Value:
+    """Return the number of a query.
 
     Rows without a number in the column are ignored; ``least`` and ``most`` have the interval of
     their own group. QueryError if a column is missing, no row meets the conditions, or, for
-    ``onset``, the mean never reaches half.
+    ``onset``, the mean never reaches 0.5.
     """
-    rows, column, mode = select(asked, folder), asked.column, asked.mode
+    rows, column, mode = select(query, folder), query.column, query.mode
     if mode == "count":
         return Value(float(rows[column].notna().sum()))
     if mode == "lookup":
-        return _looked_up(rows, asked)
-    if not asked.by:
+        return _score_baseline(rows, query)
+    if not query.by:
         mean = _mean(rows, column)
         if mode == "majority":
             return Value(max(mean.middle, 1 - mean.middle))
         return _median(rows, column) if mode == "median" else mean
-    means = {names: _mean(group, column) for names, group in rows.groupby(list(asked.by))}
+    means = {names: _mean(group, column) for names, group in rows.groupby(list(query.by))}
     numbers = np.array([mean.middle for mean in means.values()])
     if mode == "spread":
         if len(numbers) < 2:
-            message = f"{asked.table}: {column} has one group there: a spread needs two"
+            message = f"{query.table}: {column} has one group there: a spread needs two"
             raise QueryError(message)
         return Value(float(numbers.std(ddof=1)))
     if mode == "onset":
         if numbers.max() < 0.5:
-            message = f"{asked.table}: {column} never reaches half: say so without a number"
+            message = f"{query.table}: {column} never reaches half: say so without a number"
             raise QueryError(message)
         [first] = [*means][int((numbers >= 0.5).argmax())]
         return Value(float(first))
@@ -216,32 +215,32 @@ def value(asked: Query, folder: Path = STUDIES) -> Value:
 
 
 def look_up(text: str, table: str = "", folder: Path = STUDIES) -> Value:
-    """Return the number that the text of a query asks for, or of two with ``minus`` between them.
+    """Return the number of a query, or of two queries with ``minus`` between them.
 
-    The latter is a mean less another of the same table, with the interval of the paired
-    differences. QueryError, besides those of `value`, if one of two queries asks for no mean, or
-    they are not on the same bases.
+    The difference is of two means of the same table, with the interval of the paired differences.
+    QueryError as in `value`, and if one of two queries is not a mean, or if they are not on the
+    same bases.
     """
     first, _, second = one_line(text).partition(" minus ")
-    asked = parse_query(first, table)
+    query = parse_query(first, table)
     if not second:
-        return value(asked, folder)
-    other = parse_query(second, asked.table)
-    if {asked.mode, other.mode} != {"mean"}:
-        message = f"{asked.table}: a difference is of two means: leave out the mode"
+        return value(query, folder)
+    other = parse_query(second, query.table)
+    if {query.mode, other.mode} != {"mean"}:
+        message = f"{query.table}: a difference is of two means: leave out the mode"
         raise QueryError(message)
-    one, two = select(asked, folder), select(other, folder)
+    one, two = select(query, folder), select(other, folder)
     if set(one["seed"]) != set(two["seed"]):
-        message = f"{asked.table}: the two means are not on the same bases: compare others"
+        message = f"{query.table}: the two means are not on the same bases: compare others"
         raise QueryError(message)
-    # Base by base and sentence by sentence: what they have in common cancels.
-    return Value(*bootstrap(blocks(one, asked.column) - blocks(two, other.column)))
+    # Differences per base and template, so that their common effects cancel.
+    return Value(*bootstrap(blocks(one, query.column) - blocks(two, other.column)))
 
 
-def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
+def select(query: Query, folder: Path = STUDIES) -> pd.DataFrame:
     """Return the rows of a query's table that meet all its conditions."""
-    rows = read_table(asked.table, folder)
-    for key, sign, wanted in asked.where:
+    rows = read_table(query.table, folder)
+    for key, sign, wanted in query.where:
         require(rows, key)
         if sign in SIGNS:
             rows = rows[SIGNS[sign](rows[key], float(wanted[0]))]
@@ -249,17 +248,17 @@ def select(asked: Query, folder: Path = STUDIES) -> pd.DataFrame:
         # Numbers are compared as they are written in a query.
         names = {each: word(each) for each in rows[key].unique()}
         if missing := sorted(set(wanted) - {*names.values()}):
-            fact = f"{asked.table} has no {key} {', '.join(missing)} there"
+            fact = f"{query.table} has no {key} {', '.join(missing)} there"
             message = f"{fact}: choose among {', '.join(sorted({*names.values()}))}"
             raise QueryError(message)
         met = [each for each, name in names.items() if (name in wanted) == (sign == "=")]
         rows = rows[rows[key].isin(met)]
-    require(rows, asked.column, *asked.by)
+    require(rows, query.column, *query.by)
     return rows
 
 
 def word(cell: object) -> str:
-    """Return a cell's value as it is written in a query."""
+    """Format a cell's value as in a query."""
     return cell if isinstance(cell, str) else f"{cell:g}"
 
 
@@ -272,31 +271,31 @@ def require(rows: pd.DataFrame, *columns: str) -> None:
 
 
 def _mean(rows: pd.DataFrame, column: str) -> Value:
-    """Over bases where there are some, else over rows."""
+    """Return the mean over bases, or over rows without a column `seed`."""
     rows = rows[rows[column].notna()]
     if rows.empty or not pd.api.types.is_numeric_dtype(rows[column]):
-        message = f"column {column} holds no number there: ask for another column or other rows"
+        message = f"column {column} holds no number there: query another column or other rows"
         raise QueryError(message)
     return Value(*over_bases(rows, column)) if "seed" in rows else Value(float(rows[column].mean()))
 
 
 def _median(rows: pd.DataFrame, column: str) -> Value:
-    """Of a column's means on the bases."""
+    """Return the median of a column's means on the bases, with its 95% bootstrap interval."""
     values = blocks(rows, column).mean(axis=1)
     drawn = np.median(np.random.default_rng(0).choice(values, (2000, len(values))), axis=1)
     return Value(float(np.median(values)), *np.quantile(drawn, (0.025, 0.975)).tolist())
 
 
-def _looked_up(rows: pd.DataFrame, asked: Query) -> Value:
-    """The score of a table of averages over the other bases; groups with one base have none."""
+def _score_baseline(rows: pd.DataFrame, query: Query) -> Value:
+    """Return the accuracy of the per-condition baseline; groups with one base are ignored."""
     require(rows, "seed")
-    means = rows.groupby([*asked.by, "seed"], dropna=False)[asked.column].mean().reset_index()
-    # A base without a number in a condition tells nothing of it.
-    means = means.dropna(subset=[asked.column])
-    share, chance = means[asked.column], lookup(means, asked.column, asked.by)
+    means = rows.groupby([*query.by, "seed"], dropna=False)[query.column].mean().reset_index()
+    # Bases without a number in a condition are ignored.
+    means = means.dropna(subset=[query.column])
+    share, chance = means[query.column], lookup(means, query.column, query.by)
     scores = means.assign(score=share.where(chance >= 0.5, 1 - share))[chance == chance]
     if scores.empty:
-        message = f"{asked.column} has one base in each group: a lookup table needs two"
+        message = f"{query.column} has one base in each group: a baseline needs two"
         raise QueryError(message)
     return _mean(scores, "score")
 

@@ -250,7 +250,7 @@ def both(tmp_path_factory):
     """Two authors on the small model, whose trainings take two steps and share one cache."""
     with pytest.MonkeyPatch.context() as patch:
         small(patch, tmp_path_factory.mktemp("cache"), 2)
-        patch.setattr(fact_adapters.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
+        patch.setattr(fact_adapters.Condition, "training", Training(steps=2, batch=4, enough=0.0))
         yield fact_adapters.authors(small_model(2), 101)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from loratheory.tasks.two_hop import World, world
+from loratheory.tasks.two_hop import FactSet, draw_facts
 from loratheory.toy.transformer import HEAD, Batch, Config, Lora, Site, parameters
 from paper.studies._shared.bases import Bases, Setting, bases
-from paper.studies._shared.training import Taught, Teaching, library
+from paper.studies._shared.training import AdapterTraining, EditLibrary, library
 
 torch.set_num_threads(1)  # products this small are slower on two
 TINY = {"vocabulary": 11, "width": 8, "heads": 2, "depth": 2, "loops": 2}
@@ -109,7 +109,7 @@ def batch(replicas, prompts=6, seed=0, vocabulary=11):
 
 
 SMALL = Setting(width=16, entities=64, steps=3)
-TAUGHT = Teaching(facts=2, pairs=2, sets=2, rank=2, steps=3, retained=4)
+TRAINING = AdapterTraining(facts=2, pairs=2, sets=2, rank=2, steps=3, retained=4)
 SEEDS = (101, 102)
 
 
@@ -117,19 +117,19 @@ def small(seeds=SEEDS, **change) -> Bases:
     return bases(replace(SMALL, **change), seeds)
 
 
-def enlarged(taught: Taught, seed: int = 0) -> Taught:
+def enlarged(trained_library: EditLibrary, seed: int = 0) -> EditLibrary:
     """The same library with random factors, large enough to matter in every digit."""
     generator = torch.Generator().manual_seed(seed)
 
     def _enlarged(adapter: Lora) -> Lora:
         return adapter.map(lambda x: 0.5 * torch.randn(x.shape, generator=generator))
 
-    pairs = tuple(tuple(map(_enlarged, pair)) for pair in taught.pairs)
-    return replace(taught, pairs=pairs)
+    pairs = tuple(tuple(map(_enlarged, pair)) for pair in trained_library.pairs)
+    return replace(trained_library, pairs=pairs)
 
 
-def taught(**change) -> Taught:
-    return library(small(), replace(TAUGHT, **change))
+def trained_library(**change) -> EditLibrary:
+    return library(small(), replace(TRAINING, **change))
 
 
 def update(adapter: Lora, name: str, replica: int) -> torch.Tensor:
@@ -148,8 +148,8 @@ def dense_logits(known: Bases, prompts, replica: int, change) -> torch.Tensor:
         for layer in range(known.config.depth)
         for module in ("mlp.in", "mlp.out")
     }
-    added = {site: change(site.name, site.loop) for site in sites}
-    states = plain_states(known.config, weights, torch.tensor(prompts[replica].tokens), added)
+    changes = {site: change(site.name, site.loop) for site in sites}
+    states = plain_states(known.config, weights, torch.tensor(prompts[replica].tokens), changes)
     return plain_logits(known.config, weights, states[-1])
 
 
@@ -167,20 +167,20 @@ def always(known: Bases, tokens):
     return _say
 
 
-def three() -> World:
+def three() -> FactSet:
     """Three entities a level: x0 x1 x2 -> y1 y2 y0 and y0 y1 y2 -> z2 z0 z1.
 
     Tokens: 19 20 relations, 21 22 not used, 23 … 25 x, 26 … 28 y, 29 … 31 z.
     """
-    return World(np.array([[[1, 2, 0]], [[2, 0, 1]]]), entities=3)
+    return FactSet(np.array([[[1, 2, 0]], [[2, 0, 1]]]), entities=3)
 
 
-def some(seed: int, **wanted: int) -> tuple[World, np.random.Generator]:
+def some(seed: int, **wanted: int) -> tuple[FactSet, np.random.Generator]:
     """A small world and a generator for what is drawn from it."""
-    return world(seed, **{"entities": 40, "spare": 12, **wanted}), np.random.default_rng(seed)
+    return draw_facts(seed, **{"entities": 40, "spare": 12, **wanted}), np.random.default_rng(seed)
 
 
-def walked(here: World, start: int, subject: int, path: tuple[int, ...]) -> list[int]:
+def walked(here: FactSet, start: int, subject: int, path: tuple[int, ...]) -> list[int]:
     """The entities on a path, one fact after another."""
     passed = [subject]
     for hop, relation in enumerate(path, start=start):

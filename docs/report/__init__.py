@@ -1,1 +1,1 @@
-"""The page that a reader opens first: the claims of README and paper, and what was measured."""
+"""Write the report page with the claims of README and paper, and their measurements."""

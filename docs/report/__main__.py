@@ -21,7 +21,7 @@ def plan_steps(build: Path) -> Steps:
     """Return the steps by the name that the bar shows; the two trainings begin at once."""
     from report import exact, language, studies
 
-    # They run beside all other steps.
+    # The trainings run in parallel with all other steps.
     trained_now = language.begin_training()
     return {
         "theorems": exact.verify_theorems,
@@ -38,7 +38,7 @@ def plan_steps(build: Path) -> Steps:
 
 
 def take_steps(steps: Steps) -> tuple[dict[str, Section | str], dict[str, float]]:
-    """Take each step under one bar; return what each found, or its error, and its seconds."""
+    """Run the steps under one progress bar; return their sections or errors, and their seconds."""
     found, seconds = dict[str, Section | str](), dict[str, float]()
     for name, step in (bar := tqdm(steps.items(), unit="step")):
         bar.set_description(name)
@@ -52,12 +52,12 @@ def take_steps(steps: Steps) -> tuple[dict[str, Section | str], dict[str, float]
 
 
 def _embed(figure: Path) -> str:
-    """The picture inside the page: one file to send around."""
+    """Return a figure as a data URL, so that the page is one file."""
     return "data:image/png;base64," + base64.b64encode(figure.read_bytes()).decode()
 
 
 def report(steps: Steps, page: Path) -> int:
-    """Take the steps, judge all claims, write the page; return 0 if every claim is confirmed."""
+    """Run the steps, judge all claims, write the page; return 0 if every claim is confirmed."""
     (claims, about), (found, seconds) = read_claims(), take_steps(steps)
     verdicts = judge(claims, found)
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "peft"))
@@ -71,7 +71,7 @@ def report(steps: Steps, page: Path) -> int:
     good = sum(verdict.confirmed for verdict in verdicts)
     lines = [*failed, *map(str, verdicts), f"{good} of {len(verdicts)} claims confirmed: {page}"]
     sys.stdout.write("\n".join(lines) + "\n")
-    # A step may fail that no claim names.
+    # A step without a claim may fail, too.
     return int(good < len(verdicts) or bool(failed))
 
 

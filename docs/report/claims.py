@@ -1,4 +1,4 @@
-"""The claims that ``make reproduce`` judges, read from claims.toml, and what a step measures."""
+"""Read the claims of ``make reproduce`` from claims.toml, and judge them by the steps' numbers."""
 
 import math
 import tomllib
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Section:
-    """What a step measured: a table and pictures for the page, and the numbers that claims name."""
+    """The result of a step: a table and figures for the page, and the numbers that claims name."""
 
     rows: tuple[tuple[Any, ...], ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with the number measured for it; `trouble` says why there is none."""
+    """A claim with its measured number, or with the `trouble` of its step."""
 
     claim: Claim
     number: float = math.nan
@@ -66,13 +66,13 @@ class Verdict:
 
 
 def read_claims() -> tuple[list[Claim], dict[str, Any]]:
-    """Return all claims, and by name of each step what it does and the columns of its table."""
+    """Return all claims, and each step's description and table columns by name."""
     content = tomllib.loads(Path(__file__).with_name("claims.toml").read_text(encoding="utf-8"))
     return [Claim(**row) for row in content["claims"]], content["steps"]
 
 
 def judge(claims: Sequence[Claim], found: Mapping[str, Section | str]) -> list[Verdict]:
-    """Return a verdict on each claim; a step that failed is given as its error."""
+    """Return a verdict on each claim; `found` has the error of a failed step."""
     verdicts = []
     for claim in claims:
         measured = found[claim.step]

@@ -1,4 +1,4 @@
-"""What the report computes without a language model: theorems, merges, notebooks."""
+"""Run the report's steps without a language model: theorems, merges, notebooks."""
 
 from contextlib import redirect_stdout
 from io import StringIO
@@ -16,7 +16,7 @@ from report.claims import Section
 
 PAIR = (Path("tests/data/persons"), Path("tests/data/mascots"))
 RANKS = {"sum": None, "mean": None, "svd": 6, "iso": None, "tsv": None, "interpolate": None}
-"""Methods of merging, and the rank of the merge where it is chosen."""
+"""Merge methods, and the rank of the merge, or None for the method's own rank."""
 DISTANCES = ("to_sum", "sum_floor", "to_adapters", "adapters_floor")
 NOTEBOOKS = ("01_one_adapter_many_tasks", "02_two_hop_averaging")
 
@@ -33,12 +33,12 @@ def verify_theorems() -> Section:
 
 
 def merge_pair(build: Path) -> Section:
-    """Merge two real adapters by several methods, and hold each merge against its floors."""
+    """Merge two real adapters by several methods, and compare each merge with its floors."""
     one, two = (read_adapter(folder) for folder in PAIR)
     together, rows, short = aligned([one, two]), list[tuple[Any, ...]](), 0.0
     for method, rank in RANKS.items():
         merged = merge(together, method, rank=rank, rng=np.random.default_rng(0))
-        # A mean is held against the mean, all others against the sum.
+        # The mean is compared with the mean, all other merges with the sum.
         weight, audits = (0.5 if method == "mean" else 1.0), list[ModuleAudit]()
         made = audit_on_lookup(merged, together, [weight, weight], audits.append)
         write_adapter(made, build / f"merged-{method}", force=True)
@@ -62,10 +62,10 @@ def run_notebooks(folder: Path = Path("notebooks")) -> Section:
             if cell.cell_type != "code" or trouble:
                 continue
             try:
-                # What cells print is for readers of the notebook.
+                # The output of cells is for readers of the notebook.
                 with redirect_stdout(StringIO()):
                     exec(compile(cell.source, f"{name}, cell {number}", "exec"), names)
-            except Exception as error:  # whatever a cell raises is the finding
+            except Exception as error:  # any error of a cell is the result
                 trouble = f"cell {number}: {type(error).__name__}: {error}"
         rows.append((name, trouble or "all assertions hold"))
     failed = sum(not result.startswith("all") for _, result in rows)

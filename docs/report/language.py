@@ -1,4 +1,4 @@
-"""What the report measures on a language model: stored adapters, and two that are trained now."""
+"""Run the report's steps on a language model: stored adapters, and two adapters trained now."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +17,7 @@ from report.claims import Section
 
 STORED, PLANS = Path("paper/adapters"), Path("docs/plans")
 LAYERS = {"lowest": (0, 5), "highest": (25, 30)}
-"""Where, of thirty layers, the second hop is trained now."""
+"""The ranges of layers, of thirty, in which the hop-2 adapter is trained now."""
 PROMPTS = ("The capital of France is", "Zorvik was born in the country of")
 
 
@@ -28,16 +28,16 @@ def load_base() -> Any:
 
 
 def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
-    """Return percentages of right answers under the sum of adapters, and each with its interval.
+    """Return the accuracies of a sum of adapters in percent, and as text with their intervals.
 
-    All facts are asked in held-out wordings: of both hops, of countries, of mascots.
+    The accuracies are of two-hop questions, hop 1 and hop 2, all in held-out templates.
     """
     first, second = (lm.load_plan(PLANS / f"{name}.json") for name in ("births", "mascots"))
     both = {person: second.facts[country] for person, country in first.facts.items()}
-    asked = [fill(both, first.held_out_two_hop_templates)]
-    asked.append(fill(first.facts, first.held_out_templates))
+    sets = [fill(both, first.held_out_two_hop_templates)]
+    sets.append(fill(first.facts, first.held_out_templates))
     percents, cells = [], []
-    for questions in (*asked, fill(second.facts, second.held_out_templates)):
+    for questions in (*sets, fill(second.facts, second.held_out_templates)):
         with lm.attach(load_base(), adapters):
             share = measure_accuracy(load_base(), "", questions)
         percents.append(100 * share.part)
@@ -47,7 +47,7 @@ def evaluate(adapters: list[Any]) -> tuple[list[float], list[str]]:
 
 
 def evaluate_stored() -> Section:
-    """Evaluate the sums of two stored pairs, one of each training condition."""
+    """Evaluate the sums of two stored pairs, one pair per training condition."""
     found = {}
     for condition in ("composing", "standard"):
         pair = [read_adapter(STORED / condition / facts) for facts in ("births", "mascots")]
@@ -59,20 +59,20 @@ def evaluate_stored() -> Section:
 
 
 def train_second_hop(layers: tuple[int, int]) -> Any:
-    """Return an adapter of the mascots, trained in these layers alone, without stand-ins."""
+    """Train the mascot adapter in these layers alone, without stand-ins."""
     import torch
 
-    torch.set_num_threads(1)  # two of these share two cores
+    torch.set_num_threads(1)  # two processes share two cores
     how = lm.Training(steps=60, enough=0.0, last_rate=0.1, layers=layers)
-    lesson = lm.load_plan(PLANS / "mascots.json").examples
-    return lm.train_lora(load_base(), lesson, how, rng=np.random.default_rng(1)).adapter
+    examples = lm.load_plan(PLANS / "mascots.json").examples
+    return lm.train_lora(load_base(), examples, how, rng=np.random.default_rng(1)).adapter
 
 
 def begin_training() -> Callable[[], Section]:
-    """Begin both trainings in processes of their own; return what waits and evaluates them."""
+    """Start both trainings in processes; return a function that waits for and evaluates them."""
     pool = ProcessPoolExecutor(len(LAYERS), mp_context=get_context("spawn"))
     made = {name: pool.submit(train_second_hop, layers) for name, layers in LAYERS.items()}
-    # The processes end by themselves, once their training is done.
+    # The processes end after their training.
     pool.shutdown(wait=False)
 
     def _evaluate() -> Section:
@@ -86,26 +86,26 @@ def begin_training() -> Callable[[], Section]:
 
 
 def compare_with_peft(merged: Path) -> Section:
-    """Compare logits of a merge loaded by PEFT with logits while our hooks add its updates."""
+    """Compare the logits of a merge loaded by PEFT with the logits of our hooks."""
     import torch
     from peft import PeftModel
 
     model = load_base()
 
-    def _logits() -> Any:  # a prompt a pass: padding would change the rounding
+    def _logits() -> Any:  # one prompt per pass: padding would change the rounding
         return torch.cat([lm.next_token_logits(model, [prompt]) for prompt in PROMPTS]).double()
 
-    plain = _logits()
+    base = _logits()
     with lm.attach(model, [read_adapter(merged)]):
         ours = _logits()
-    # Hooks that are off leave the base as it was, bit for bit.
-    restored = torch.equal(plain, _logits())
+    # Detached hooks must leave the base unchanged, bit for bit.
+    restored = torch.equal(base, _logits())
     PeftModel.from_pretrained(model.network, merged).eval()  # changes the network itself
     theirs = _logits()
     load_base.cache_clear()
-    moved, gaps = (ours - plain).abs().amax(1), (ours - theirs).abs().amax(1)
+    moved, gaps = (ours - base).abs().amax(1), (ours - theirs).abs().amax(1)
     decode = model.tokenizer.decode
-    says = [list(map(decode, x.argmax(1)[:, None])) for x in (plain, ours, theirs)]
+    says = [list(map(decode, x.argmax(1)[:, None])) for x in (base, ours, theirs)]
     rows = tuple(zip(PROMPTS, *says, moved.tolist(), gaps.tolist(), strict=True))
     gap = float((gaps / moved.clamp(min=1)).max()) if restored else float("inf")
     return Section(rows, {"gap": gap})

@@ -1,4 +1,4 @@
-"""All that the report asks of the studies: stored tables, exact reruns, figures, the paper."""
+"""Run the report's steps on the studies: stored tables, exact reruns, figures, the paper."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from paper.tables import look_up, read_table
 from report.claims import Section, read_claims
 
 EXACT = ("window", "merge_floor")
-"""Studies in NumPy whose tables come out the same wherever they run."""
+"""Studies in NumPy whose tables are reproducible on every machine."""
 
 
 def read_tables() -> Section:
-    """Look up the stored numbers that claims ask for, in the paper's query language."""
-    asked = [claim.number for claim in read_claims()[0] if claim.step == "stored tables"]
+    """Look up the stored numbers of the claims, in the paper's query language."""
+    queries = [claim.number for claim in read_claims()[0] if claim.step == "stored tables"]
     rows = []
-    for text in asked:
+    for text in queries:
         number = look_up(text)
         rows.append((text, 100 * number.middle, 100 * number.low, 100 * number.high))
     # A claim holds if the whole interval is within its margin: the low end decides.
@@ -52,7 +52,7 @@ def find_gap(name: str) -> float:
 
 
 def check_paper(paper: Path = Path("paper")) -> Section:
-    """Look up every number that the paper's text asks for, and find those typed by hand."""
+    """Look up every number that the paper's text queries, and find numbers typed by hand."""
     source = (paper / "main.tex").read_text(encoding="utf-8")
     count, by_hand = len(latex_numbers(source).splitlines()), typed(source)
     rows = (("looked up", count), *(("typed by hand", line) for line in by_hand))

@@ -60,8 +60,8 @@ def advise(
 
     - 95% Wilson intervals of the retention
 
-    - worst KL: the KL divergence (nats) from the adapter alone to the combination on held-out
-      prompts, for the adapter that loses most
+    - worst KL: the KL divergence (nats) from an adapter alone to the combination on held-out
+      prompts, the largest of all adapters
 
     - KL when selected: the same divergence on the prompts that select coefficients
 

@@ -117,20 +117,20 @@ def two_hop(
 
     check_writable(output, overwrite=overwrite)
     rng = np.random.default_rng(seed)
-    world = hop.world(seed, entities=n)
-    parts = hop.split(world, split, rng=rng)
+    fact_set = hop.draw_facts(seed, entities=n)
+    parts = hop.split(fact_set, split, rng=rng)
     if not len(parts.held_out):
         out.refuse(f"--split {split:g} leaves no question for testing: ask for a smaller fraction")
-    train = joined([part.final() for part in hop.pretraining(world, parts)], "training")
-    test = hop.plain(world, parts.held_out).final()
+    train = joined([part.final() for part in hop.pretraining(fact_set, parts)], "training")
+    test = hop.encode(fact_set, parts.held_out).final()
     sets = {"train": train, "test": test}
     command = f"loratheory data two-hop --n {n} --seed {seed} --split {split:g}"
     text = (
         "Training data have all single facts and some two-hop questions. Test data have the other"
         " questions, whose bridges occur in no training question. Names are made of syllables."
     )
-    named = hop.language(world, rng=rng)
+    named = hop.language(fact_set, rng=rng)
     card = _begin_card(command, text)
-    hop.export(output, sets, world, named, style="question", about=card, overwrite=overwrite)
+    hop.export(output, sets, fact_set, named, style="question", about=card, overwrite=overwrite)
     rows = [(name, len(part)) for name, part in sets.items()]
     out.show(f"{output}: training and test questions share no bridges", ("split", "rows"), rows)

@@ -62,8 +62,9 @@ def evaluate(
     holds, gap, seed`; the seed reproduces the counterexample. `memories` has `curve` (the lead of
     each answer by `coefficient`) and `starts` (the coefficient from which each answer leads).
     `language` has an object for each method: `rule, drift, cost` and shares of right answers. The
-    shares are `pairs, six` (retention), `standard, stand_ins, all_pairs` (two-hop accuracy) and
-    `facts`, each with `what, right, asked, low, high`.
+    keys of the shares are `pairs` and `six` for retention; `standard`, `stand_ins` and `all_pairs`
+    for two-hop accuracy; and `facts` for single facts. Each share has `what, right, asked, low,
+    high`.
     """
     out.check_outputs(json)
     from loratheory.evaluate import card, rule_named

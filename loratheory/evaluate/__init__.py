@@ -1,4 +1,4 @@
-"""Report cards for somebody else's combination method: a merge or a router as one function."""
+"""Evaluate a user's combination method: a merge or a router, given as one function."""
 
 from loratheory.evaluate.exact import card as card
 from loratheory.evaluate.exact import laws as laws

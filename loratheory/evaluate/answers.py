@@ -1,4 +1,4 @@
-"""A language model's answers to questions, with the adapters that are active on it."""
+"""Evaluate a language model with its active adapters on questions, by the first answer token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from loratheory.shapes import Bool, Float
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A model's answers to some questions.
+    """A model's answers to questions.
 
     Attributes
     ----------
@@ -35,15 +35,15 @@ class Answers:
 
 
 def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answers:
-    """Return a model's answers to questions, with the adapters that act on it now.
+    """Return a model's answers to questions, with the adapters that are active on it.
 
     The candidates are `words`, by default the right answers of all questions; their first tokens
-    must differ. Costs a forward pass a question.
+    must differ. The cost is a forward pass per question.
     """
     prompts, right = zip(*questions, strict=True)
     # in order of appearance, so that a tie goes to the same word every time
     words = words or list(dict.fromkeys(right))
-    # answers are told apart by their first token, which is all that one pass predicts
+    # answers are compared by their first token, because one pass predicts one token
     tokens, wanted = first_tokens(model, words), first_tokens(model, right)
     logits = next_token_logits(model, prompts)
     best, largest = logits[:, tokens].argmax(1), logits.argmax(1)
@@ -57,17 +57,17 @@ def answers(model: Model, questions: Items, words: Sequence[str] = ()) -> Answer
 
 
 def continue_texts(model: Model, texts: Sequence[str]) -> Items:
-    """Return texts with the model's likeliest next word; those are left out that have none.
+    """Return texts with the model's most likely next word, without texts that have no next word.
 
-    A text has none if no word follows, or if its likeliest next token does not begin that word.
+    A text has no next word if its most likely next token is not the first token of a word.
     """
     said = next_token_logits(model, texts).argmax(1).tolist()
     words = [model.tokenizer.decode([token]).strip() for token in said]
-    # a place is taken where nothing is said, since every text has a token
+    # "a" stands for an empty word, so that every text has a token
     again = first_tokens(model, [word or "a" for word in words]).tolist()
     found = []
     for text, word, token, first in zip(texts, words, said, again, strict=True):
-        # a word of several tokens is decoded from its first: it must begin with that token again
+        # the token may be a piece of a word: the decoded word must begin with the same token
         if word.isalnum() and token == first:
             found.append((text, word))
     return found

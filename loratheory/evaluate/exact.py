@@ -1,4 +1,4 @@
-"""The report card of a rule: algebraic laws, the theorems' memories, perhaps a language model."""
+"""Evaluate a method: algebraic laws, linear memories, and optionally a language model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from loratheory.toy import Hop, LinearChain, chain
 
 @dataclass(frozen=True)
 class Law:
-    """Whether a rule obeyed one law on all random cases.
+    """The result of one algebraic law on random cases.
 
-    `gap` is the largest relative violation; `seed` draws the counterexample, where there is one.
+    `holds` is whether the method obeys the law on all cases, `gap` the largest relative violation,
+    and `seed` the seed of the counterexample, or None.
     """
 
     name: str
@@ -29,11 +30,10 @@ class Law:
 
 @dataclass(frozen=True)
 class Survival:
-    """Margins of the new answers along a `curve` of coefficients, and where each becomes positive.
+    """Margins of the new answers along a `curve` of coefficients, and where they become positive.
 
-    There is a margin of each fact alone (``hop_1``, ``hop_2``) and one of their composition
-    (``two_hop``).
-    `starts` has for each the least coefficient from which it is positive; None if it never is.
+    The margins are of each single fact (``hop_1``, ``hop_2``) and of their composition
+    (``two_hop``). `starts` maps each name to the least coefficient with a positive margin, or None.
     """
 
     curve: tuple[dict[str, float], ...]
@@ -46,33 +46,33 @@ DRAWS = 4
 COUNT, RANK, SHAPE, TOKENS = 3, 2, (9, 8), 64
 
 
-def laws(asked: OwnRule, draws: int = DRAWS) -> list[Law]:
-    """Test the laws for a rule of its form: `loratheory.adapters.LAWS`, or those for routers.
+def laws(rule: OwnRule, draws: int = DRAWS) -> list[Law]:
+    """Test the laws of a method: `loratheory.adapters.LAWS` for a merge, `ROUTING` for a router.
 
-    Each is tried on up to `draws` random cases of 9×8 updates; a counterexample ends the search.
+    Each law is tested on up to `draws` random cases of 9×8 updates, up to a counterexample.
     """
-    merge = asked.form == "merge"
-    # a router has no merged update: its laws are about weights of tokens
+    merge = rule.form == "merge"
+    # a router has no merged update: its laws are about its weights at tokens
     table: Mapping[str, Callable[..., float]] = LAWS if merge else ROUTING
     tried = []
     for name, law in table.items():
         meaning, gap, seed = " ".join((law.__doc__ or "").split()), 0.0, 0
         # written so that NaN is a violation too
         while gap <= HOLDS and seed < draws:
-            found = _violation(asked, name, seed) if merge else law(Routed(asked, seed))
+            found = _violation(rule, name, seed) if merge else law(Routed(rule, seed))
             gap, seed = max(found, gap), seed + 1
         holds = gap <= HOLDS
         tried.append(Law(name, meaning, holds=holds, gap=gap, seed=None if holds else seed - 1))
     return tried
 
 
-def _violation(asked: OwnRule, law: str, seed: int) -> float:
-    """Return by how much a merge violates a law on a case."""
+def _violation(rule: OwnRule, law: str, seed: int) -> float:
+    """Return the relative violation of a law by a merge on the case of a seed."""
 
     def _rule(updates: Any, weights: Any, _: Any) -> LowRank:
-        return asked.merge(updates, weights)
+        return rule.merge(updates, weights)
 
-    # a user does not say whether the mean or the sum is meant: either counts as exact
+    # the user does not declare a mean or a sum: both count as exact
     gaps = []
     for name in ("mean", "sum") if law == "exact" else ("sum",):
         method = Method(name, _rule, "", "", "", options=frozenset({"weights"}))
@@ -83,26 +83,26 @@ def _violation(asked: OwnRule, law: str, seed: int) -> float:
 class Routed:
     """One case for a router: updates, the module's activations on the base, and tokens `x`."""
 
-    def __init__(self, asked: OwnRule, seed: int) -> None:
+    def __init__(self, rule: OwnRule, seed: int) -> None:
         draw, (m, n) = np.random.default_rng([seed, 7]).standard_normal, SHAPE
         self.updates = [LowRank(draw((m, RANK)), draw((RANK, n))) for _ in range(COUNT)]
         self.base, self.x = draw((4 * TOKENS, n)), draw((TOKENS, n))
-        self.asked, self.seed, self.weigh = asked, seed, asked.route(self.updates, self.base)
+        self.rule, self.seed, self.weigh = rule, seed, rule.route(self.updates, self.base)
 
     def differ(self, updates: Sequence[LowRank], order: int = 1) -> float:
-        """Return how far weights move where the router is given these updates in this order."""
-        return _agree(self.weigh(self.x), self.asked.route(updates, self.base)(self.x)[:, ::order])
+        """Return the largest change of weights if the router gets these updates in this order."""
+        return _agree(self.weigh(self.x), self.rule.route(updates, self.base)(self.x)[:, ::order])
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference of weights, except at a few tokens where rounding decides."""
+    """Return the largest difference of weights, without two tokens that rounding may decide."""
     return float(np.sort(np.abs(one - other).max(axis=1))[:-2].max())
 
 
 def gauge(case: Routed) -> float:
     """Weights stay the same where the factors (B, A) of an update become (BG, G^-1 A)."""
     rng = np.random.default_rng([case.seed, 8])
-    # factors are not unique: a method that sees G depends on how the file was written
+    # factors are not unique: a method that depends on G depends on how the file was written
     return case.differ(
         [low.regauged(np.eye(RANK) + rng.random((RANK, RANK))) for low in case.updates]
     )
@@ -137,13 +137,13 @@ ROUTING = {
 
 
 @dataclass(frozen=True, eq=False)
-class World:
-    """Entities x, y and z; the base knows ``x -> y`` and ``y -> z``, the edits change some of both.
+class Memory:
+    """A linear memory of facts ``x -> y`` and ``y -> z``, and two edits of these facts.
 
     The first read has the random keys `first`, one for each x, and writes the `values` of the y;
-    the second has the keys `second`, one for each y. At first ``x_i`` leads to ``y_i`` and ``y_i``
-    to ``z_i``. With ``m = edited``, edit 1 lets ``x_i`` lead to ``y_(i+m)`` for ``i < m``, and
-    edit 2 lets these new y lead to ``z_(i+2m)``. So the old bridges keep their facts.
+    the second read has the keys `second`, one for each y. The base facts are ``x_i -> y_i`` and
+    ``y_i -> z_i``. With ``m = edited`` and ``i < m``, edit 1 states ``x_i -> y_(i+m)``, and edit 2
+    states ``y_(i+m) -> z_(i+2m)``. The old bridges keep their facts.
     """
 
     model: LinearChain
@@ -153,18 +153,18 @@ class World:
     edited: int
 
 
-def world(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> World:
+def draw_memory(rng: np.random.Generator, *, size: int, entities: int, edited: int) -> Memory:
     """Draw entities and edits; the memories are exact if ``size >= entities >= 3 * edited``."""
     first, second, values = rng.standard_normal((3, size, entities))
     identity, (new_y, new_z) = np.eye(entities), np.tile(np.arange(entities), (2, 1))
     new_y[:edited] += edited
     new_z[edited : 2 * edited] += edited
     hops = (Hop(first, values, values[:, new_y]), Hop(second, identity, identity[:, new_z]))
-    return World(chain(hops, (values,)), values, first, second, edited)
+    return Memory(chain(hops, (values,)), values, first, second, edited)
 
 
 def margin(logits: np.ndarray, answers: np.ndarray) -> float:
-    """Return the least margin, over the columns, of the column's answer over all others."""
+    """Return the least margin, over the columns, of the column's answer over all other answers."""
     rest, columns = logits.copy(), np.arange(logits.shape[1])
     rest[answers, columns] = -np.inf
     return float(np.min(logits[answers, columns] - rest.max(axis=0)))
@@ -176,35 +176,37 @@ SIZE, ENTITIES, EDITED = 32, 12, 3
 FINE = 1e-9
 
 
-def survival(asked: OwnRule, seed: int = 0) -> Survival:
-    """Return the margins of a rule's answers in linear memories, where the theorems are exact.
+def survival(rule: OwnRule, seed: int = 0) -> Survival:
+    """Return the margins of a method's answers in a linear memory, where the theorems are exact.
 
-    The rule reuses two adapters, each of which edits one read and is zero in the other; its result
-    is multiplied by a coefficient and added to the memory. For the sum, facts have a positive
-    margin from 1/2 on and their composition from .618; for the mean of two, from twice these
-    (``thm:two-read-region``). Costs a few calls of the rule.
+    The method combines two adapters, each of which edits one read and is zero in the other read.
+    Its result is multiplied by a coefficient and added to the memory. For the sum, facts have a
+    positive margin from coefficient 0.5 on and their composition from 0.618 on; for the mean of
+    two, from twice these coefficients (``thm:two-read-region``). The cost is a few calls.
     """
-    # three blocks of entities: edited, their new answers, and untouched ones
-    memory = world(np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED)
+    # three blocks of entities: edited entities, their new answers, unedited entities
+    memory = draw_memory(
+        np.random.default_rng([seed, 9]), size=SIZE, entities=ENTITIES, edited=EDITED
+    )
     model, m, names = memory.model, memory.edited, np.linalg.pinv(memory.values)
-    # an adapter of another read is there, with an update of zero: a mean still divides by two
+    # the adapter of the other read has an update of zero, so that a mean divides by two
     first, second = model.edits
-    hop_1 = _answer(asked, memory, 0, [first, 0.0 * first])
-    hop_2 = _answer(asked, memory, 1, [0.0 * second, second])
+    hop_1 = _answer(rule, memory, 0, [first, 0.0 * first])
+    hop_2 = _answer(rule, memory, 1, [0.0 * second, second])
     x, y = memory.first[:, :m], memory.second[:, m : 2 * m]
     new_y, new_z = m + np.arange(m), 2 * m + np.arange(m)
 
     def _margins(c: float) -> dict[str, float]:
         bridge = model.memories[0] @ x + c * hop_1(x)
-        asked_both = model.bridges[0] @ bridge
-        both = model.memories[1] @ asked_both + c * hop_2(asked_both)
+        states = model.bridges[0] @ bridge
+        both = model.memories[1] @ states + c * hop_2(states)
         return {
             "hop_1": margin(names @ bridge, new_y),
             "hop_2": margin(model.memories[1] @ y + c * hop_2(y), new_z),
             "two_hop": margin(both, new_z),
         }
 
-    # beyond 3 no rule of two adapters starts to work: the mean of two needs 1.24
+    # up to 3, because the mean of two adapters needs a coefficient of 1.24
     grid = (np.arange(STEPS + 1) * TOP / STEPS).tolist()
     curve = list(map(_margins, grid))
     starts = {}
@@ -220,18 +222,18 @@ def survival(asked: OwnRule, seed: int = 0) -> Survival:
 
 
 def _answer(
-    asked: OwnRule, memory: World, hop: int, updates: Sequence[LowRank]
+    rule: OwnRule, memory: Memory, hop: int, updates: Sequence[LowRank]
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what the rule, given the updates of one read, adds at the keys, which are columns."""
-    if asked.form == "merge":
+    """Return a function from keys, as columns, to the method's output for one read's updates."""
+    if rule.form == "merge":
         # one call serves all coefficients, which multiply the result
-        merged = asked.merge(updates, [1.0] * len(updates))
+        merged = rule.merge(updates, [1.0] * len(updates))
         return lambda keys: merged @ keys
-    # a base feeds this read the keys of unedited entities, and noise
+    # the base activations of a read are the keys of unedited entities with noise
     rng = np.random.default_rng([hop, 10])
     keys = (memory.first, memory.second)[hop][:, 2 * memory.edited :]
     chosen = keys[:, rng.integers(0, keys.shape[1], 512)]
-    weigh = asked.route(updates, (chosen + 0.1 * rng.standard_normal(chosen.shape)).T)
+    weigh = rule.route(updates, (chosen + 0.1 * rng.standard_normal(chosen.shape)).T)
 
     def _routed(keys: np.ndarray) -> np.ndarray:
         outputs = np.stack([low @ keys for low in updates])
@@ -242,7 +244,7 @@ def _answer(
 
 @dataclass(frozen=True)
 class Card:
-    """Everything that an evaluation found out about a method."""
+    """All results of the evaluation of a method."""
 
     rule: str
     form: str
@@ -252,7 +254,7 @@ class Card:
 
 
 def card(
-    asked: OwnRule,
+    rule: OwnRule,
     progress: Callable[[str], None] = lambda _: None,
     *,
     model: bool = False,
@@ -262,7 +264,7 @@ def card(
 
     Parameters
     ----------
-    asked : OwnRule
+    rule : OwnRule
         The method.
     progress : callable
         Is called with a line of text before each step.
@@ -278,15 +280,15 @@ def card(
         If the method fails.
     """
     progress("laws")
-    # cheapest first: a malformed method is refused before any model is loaded
-    obeyed = laws(asked)
+    # the laws come first: a malformed method fails before any model is loaded
+    obeyed = laws(rule)
     progress("exact memories")
-    memories = survival(asked)
+    memories = survival(rule)
     marks = []
     if model:
-        # only here are torch and transformers needed, which a plain install lacks
+        # only here are torch and transformers needed, which an install without extras lacks
         from loratheory.evaluate.report_card import Exam, known_marks, own_marks
 
         exam = Exam(all_pairs=all_pairs)
-        marks = [*known_marks(exam, progress), *own_marks(asked, exam, progress)]
-    return Card(asked.name, asked.form, obeyed, memories, marks)
+        marks = [*known_marks(exam, progress), *own_marks(rule, exam, progress)]
+    return Card(rule.name, rule.form, obeyed, memories, marks)

@@ -1,4 +1,4 @@
-"""The rule under evaluation: imported by name, called with NumPy arrays, its outputs checked."""
+"""Import a user's merge or router, call it with NumPy arrays, and check its outputs."""
 
 import inspect
 import sys
@@ -19,7 +19,7 @@ FORMS = {"weights": "merge", "activations": "router"}
 
 
 class RuleError(ValueError):
-    """Raised where a rule cannot be found or called, or returns something of the wrong form."""
+    """A rule cannot be imported or called, or its output has the wrong form."""
 
 
 def refuse(name: str, fact: str, remedy: str) -> NoReturn:
@@ -30,10 +30,10 @@ def refuse(name: str, fact: str, remedy: str) -> NoReturn:
 
 @dataclass(frozen=True)
 class OwnRule:
-    """A user's rule with its `name` and its `form`, one of `FORMS`; the output of calls is checked.
+    """A user's rule with its `name` and its `form`, ``merge`` or ``router``.
 
-    It is called with NumPy arrays in float64, as ``rule(updates, weights)`` or ``rule(updates,
-    activations)``. If it fails or returns something of the wrong form, RuleError is raised.
+    The rule is called with NumPy arrays in float64, as ``rule(updates, weights)`` or
+    ``rule(updates, activations)``. RuleError if it fails or its output has the wrong form.
     """
 
     name: str
@@ -41,7 +41,7 @@ class OwnRule:
     rule: Callable[..., Any]
 
     def merge(self, updates: Sequence[LowRank], weights: Sequence[int | float]) -> LowRank:
-        """Return the merge of one module's updates, checked to be finite and of their shape."""
+        """Merge one module's updates; RuleError unless the merge is finite and of their shape."""
         merged = self._call(updates, list(map(float, weights)))
         if not isinstance(merged, LowRank):
             fact = f"returned a {type(merged).__name__}"
@@ -58,11 +58,11 @@ class OwnRule:
     def route(
         self, updates: Sequence[LowRank], activations: Any
     ) -> Callable[[Any], Float[np.ndarray, "t k"]]:
-        """Return the rule's weights (t, k) as a function of tokens; `activations` are (t, n).
+        """Return a function from tokens (t, n) to weights (t, k); `activations` are (t, n).
 
-        Each call of the function is checked, too: RuleError if the weights are malformed.
+        Each call of the function raises RuleError if the weights are malformed.
         """
-        # anything with `weights` will do, so that a user needs no class of this package
+        # any object with `weights` is accepted, so that a user needs no class of this package
         router = self._call(updates, _numbers(activations))
         if not callable(getattr(router, "weights", None)):
             fact = f"returned a {type(router).__name__} without a method weights"
@@ -100,7 +100,7 @@ class OwnRule:
 
 
 def _numbers(array: Any) -> Float[np.ndarray, "*shape"]:
-    """The same numbers in NumPy, float64."""
+    """Copy an array to NumPy in float64."""
     return np.asarray(array, dtype=float).copy()
 
 
@@ -109,12 +109,12 @@ def rule_named(name: str) -> OwnRule:
 
     The current folder is searched too. The rule is a merge if its second argument is called
     `weights`, a router if it is called `activations`. RuleError if there is no such module or
-    attribute, or it is not a function of two such arguments.
+    attribute, or it is not a function of these two arguments.
     """
     place, _, attribute = name.partition(":")
     if not (place and attribute):
         refuse(repr(name), "names no rule", "write package.module:rule")
-    # the likeliest slip: a path where a module is wanted
+    # a path instead of a module is the most likely mistake
     if place.endswith(".py"):
         dotted = place.removesuffix(".py").replace("/", ".").lstrip(".")
         refuse(repr(name), "names a file, not a module", f"write {dotted}:{attribute}")
@@ -128,7 +128,7 @@ def rule_named(name: str) -> OwnRule:
         refuse(f"{name}:", fact, "run from the folder that holds it, or install it")
     rule = getattr(module, attribute, None)
     if rule is None:
-        # the choice is listed, since a misspelt name is the likeliest reason
+        # list the functions, because a misspelt name is the most likely mistake
         there = [n for n, x in vars(module).items() if callable(x) and not n.startswith("_")]
         listed = ", ".join(there) or "no functions"
         refuse(f"module {place}", f"has no {attribute}", f"it has {listed}")
@@ -139,11 +139,11 @@ def rule_named(name: str) -> OwnRule:
 
 
 def _form(name: str, rule: Callable[..., Any]) -> str:
-    """Which form a function has, by its second argument; further ones need a default."""
+    """Return the form of a function by its second argument; further arguments need a default."""
     takes, second = inspect.Signature(), list[inspect.Parameter]()
     with suppress(TypeError, ValueError):
         takes = inspect.signature(rule)
-        # whatever comes after the two must have a default
+        # arguments after the second must have a default
         takes.bind("updates", "what the form says")
         second = [*takes.parameters.values()][1:2]
     if second and second[0].name in FORMS and second[0].kind != second[0].VAR_POSITIONAL:

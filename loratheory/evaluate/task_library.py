@@ -18,8 +18,8 @@ from loratheory.evaluate.fact_sets import ANIMALS, FAMOUS, OTHERS, Items, invent
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.train import train_once
 
-# The most items that a task trains; how many of its questions choose coefficients, and how many
-# score; and how many of the former are used where few must do.
+# The most items of a task in training; the numbers of questions that optimise coefficients and of
+# questions that score; and the number of optimising questions in the few-prompt condition.
 TRAINED, CHOOSING, SCORING, FEW = 72, 12, 36, 4
 
 # A function of the seed that returns a task's items and their answers.
@@ -37,11 +37,11 @@ class Task:
     Attributes
     ----------
     kind : str
-        One of eight, such as ``facts`` or ``style``.
+        One of eight kinds, such as ``facts`` or ``style``.
     items : mapping or callable
-        From items to their answers; ``items(seed)`` returns those of a seed.
+        From items to their answers, or a function from a seed to this mapping.
     trained, held_out : tuple of str
-        Templates with ``{}`` for the item: those of training, and held-out ones.
+        Training templates and held-out templates, with ``{}`` for the item.
     """
 
     kind: str
@@ -59,13 +59,13 @@ class Task:
         each = [pairs[i] for i in rng.permutation(len(pairs))]
         half = min(TRAINED, len(each) // 2)
         if self.held_out:
-            read, asked = [*product(self.trained, each)], [*product(self.held_out, each)]
+            examples, questions = [*product(self.trained, each)], [*product(self.held_out, each)]
         else:
-            # each item in one template only: what is learned must carry over to other items
-            read = list(zip(cycle(self.trained), each[:half]))
-            asked = [*product(self.trained, each[half:])]
-        asked = [asked[i] for i in rng.permutation(len(asked))][: CHOOSING + SCORING]
-        return _fill(read), _fill(asked)
+            # each item has one template: the adapter must generalise to other items
+            examples = list(zip(cycle(self.trained), each[:half]))
+            questions = [*product(self.trained, each[half:])]
+        questions = [questions[i] for i in rng.permutation(len(questions))][: CHOOSING + SCORING]
+        return _fill(examples), _fill(questions)
 
 
 def _fill(rows: list[tuple[str, tuple[str, str]]]) -> Items:
@@ -73,7 +73,7 @@ def _fill(rows: list[tuple[str, tuple[str, str]]]) -> Items:
 
 
 def _draw_homes(third: int, seed: int) -> dict[str, str]:
-    """Return 24 invented persons with a country for each."""
+    """Draw 24 invented persons with a country for each."""
     rng, names = np.random.default_rng([seed, 10, third]), invented(seed, 72)
     # every third name: three tasks share one draw, so that no person is in two
     countries = rng.permutation([*FAMOUS, *OTHERS[:4]]).tolist()
@@ -81,7 +81,7 @@ def _draw_homes(third: int, seed: int) -> dict[str, str]:
 
 
 def _draw_lexicon(third: int, seed: int) -> dict[str, str]:
-    """Return 24 invented words with what each means."""
+    """Draw 24 invented words with a meaning for each."""
     # the shift keeps these words apart from the persons of the same seed
     rng, words = np.random.default_rng([seed, 11, third]), invented(seed + 7000, 72)
     nouns = rng.permutation(NOUNS)[:24].tolist()
@@ -94,8 +94,8 @@ def _draw_numbers(seed: int) -> dict[str, str]:
 
 
 def _draw_triples(place: int, seed: int) -> dict[str, str]:
-    """Return triples of nouns with the one at this place."""
-    # a stream for each place, else the three tasks would share their triples
+    """Draw triples of nouns; the answer is the noun at this place."""
+    # a random stream for each place, else the three tasks would share their triples
     rng, found = np.random.default_rng([seed, 13, place]), dict[str, str]()
     for _ in range(160):
         triple = rng.permutation(NOUNS)[:3].tolist()
@@ -149,9 +149,9 @@ _DRAWN: Mapping[str, Drawn] = {
     "middle": partial(_draw_triples, 1),
 }
 
-# the order of the tasks is that of the file, since their numbers seed their draws
-# Three tasks of each kind. The births share their templates; those of lexicons, of orders and of
-# styles are nearly alike.
+# Tasks keep the order of the file, because their numbers seed their draws. There are three tasks
+# of each kind. The births tasks share their templates; the templates of lexicons, of orders and of
+# styles are similar.
 TASKS: dict[str, Task] = {}
 for _name, _row in _DATA["tasks"].items():
     _templates = tuple(_row["trained"]), tuple(_row.get("held_out", ()))
@@ -176,14 +176,14 @@ class Collection:
         self._adapters: dict[int, Adapter] = {}
 
     @property
-    def silence(self) -> Items:
+    def self_distillation(self) -> Items:
         """Self-distillation on generic text, added to every training set; none here."""
         return []
 
     def rate(self, number: int) -> float:
         """Return the learning rate of a task's adapter.
 
-        Each kind of task has adapters of both rates, so that rate and kind are told apart.
+        Each kind of task has adapters of both rates, so that rate and kind are not confounded.
         """
         # alternating within a kind and between kinds
         kind, place = divmod(number, 3)
@@ -194,10 +194,10 @@ class Collection:
         if number not in self._adapters:
             trained, _ = TASKS[NAMES[number]].draw(self.seed, number)
             how, key = Training(rate=self.rate(number), window=5), (self.seed, 14, number)
-            examples = [*trained, *self.silence]
+            examples = [*trained, *self.self_distillation]
             self._adapters[number] = train_once(self.model, examples, seed=key, training=how)
         return self._adapters[number]
 
     def questions(self, number: int) -> Items:
-        """Return a task's questions: first those that choose coefficients, then scoring ones."""
+        """Return a task's questions: `CHOOSING` to optimise coefficients, then `SCORING`."""
         return TASKS[NAMES[number]].draw(self.seed, number)[1]

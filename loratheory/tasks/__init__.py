@@ -1,4 +1,4 @@
-"""Synthetic data drawn from a seed, so that every fact and answer is known; and their errors."""
+"""Synthetic data sets, drawn from a seed so that every fact and answer is known; their error."""
 
 import tomllib
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 
 class ImpossibleError(ValueError):
-    """No data set can meet the request; the message says why, and what can be asked for instead."""
+    """No data set can meet the request; the message gives the reason and a remedy."""
 
 
 def refuse(fact: str, remedy: str) -> NoReturn:
@@ -24,13 +24,13 @@ def within(name: str, value: int, least: int, most: int | None = None) -> None:
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise `ImpossibleError` if a word is not among the allowed ones."""
+    """Raise `ImpossibleError` if a word is not among the allowed words."""
     if value not in allowed:
         refuse(f"{name} is {value!r}", f"choose one of {', '.join(allowed)}")
 
 
 @cache
 def read_wordings(task: str) -> dict[str, Any]:
-    """Return the sentences of ``templates/TASK.toml``, which says what each is."""
+    """Return the prompt templates of ``templates/TASK.toml``, which explains each key."""
     file = Path(__file__).with_name("templates") / f"{task}.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))

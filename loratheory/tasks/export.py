@@ -1,4 +1,4 @@
-"""Folders of data, which appear complete or not at all and which data loaders read as they are."""
+"""Write data folders that appear complete or not at all and that data loaders read unchanged."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ def write_folder(
 
     ``load_dataset(FOLDER)`` finds the sets as splits by the data card, ``README.md``, which has the
     title, `terms` and the body in Markdown; `more` has the texts of further files by name. With
-    `overwrite` a folder that holds nothing but data files may be replaced; in all other cases, and
-    after a failure, what was there stays. Raises `ImpossibleError` if the folder exists and may not
-    be replaced, or has no parent.
+    `overwrite` a folder that holds nothing but data files may be replaced. In all other cases, and
+    after a failure, an existing folder stays. Raises `ImpossibleError` if the folder exists and may
+    not be replaced, or has no parent.
     """
     check_writable(folder, overwrite=overwrite)
     texts, splits = dict(more or {}), ""
@@ -53,7 +53,7 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
         return
     if not overwrite:
         refuse(f"{folder} exists already", "name a new folder, or overwrite this one (--overwrite)")
-    # Whoever mistypes a folder must not lose what is in it: only data files are replaced.
+    # A mistyped folder must not be lost: only data files are replaced.
     for entry in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
         if entry.is_symlink() or not entry.is_file() or entry.suffix not in ENDINGS:
             fact = f"{folder} holds not only data, but {entry.name}"

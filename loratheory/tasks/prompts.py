@@ -17,19 +17,19 @@ PAD, NOTHING = 0, -1
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Token rows to train or to test on, padded on the right; leading axes stack replicas.
+    """Token rows for training or testing, padded on the right; leading axes stack replicas.
 
     Attributes
     ----------
     tokens : (..., rows, length) array of int
-        What the model reads.
+        The input of the model.
     targets : (..., rows, length) array of int
-        The token to predict after reading up to each position; -1 where no loss is taken.
+        The token to predict after each position; -1 at positions without a loss.
     asked : (..., rows) array of int
-        The last position of the question itself. The answer is due at `position`, which is the same
-        unless steps are written out in between.
+        The last position of the question. The answer is due at `position`, which is the same
+        unless solution steps are written out in between.
     kind : str
-        The name of this sort of prompt, for messages and for the cache keys of trained weights.
+        The kind of prompt, for messages and for the cache keys of trained weights.
     """
 
     tokens: Int64[np.ndarray, "*batch rows length"]
@@ -41,31 +41,31 @@ class Prompts:
         return self.tokens.shape[-2]
 
     def __getitem__(self, rows: Int64[np.ndarray, " k"]) -> "Prompts":
-        """These rows of every replica."""
+        """Return the rows with these indices, of every replica."""
         tokens, targets = self.tokens[..., rows, :], self.targets[..., rows, :]
         return Prompts(tokens, targets, self.asked[..., rows], self.kind)
 
     @property
     def position(self) -> Int64[np.ndarray, "*batch rows"]:
-        """The position where the answer is due: the last with a target; -1 in rows without one."""
+        """The last position with a target, where the answer is due; -1 in rows without targets."""
         # -1 without a target, which `initial` also gives rows of length 0.
         places = np.arange(self.tokens.shape[-1])
         return np.where(self.targets != NOTHING, places, -1).max(axis=-1, initial=-1)
 
     @property
     def answer(self) -> Int64[np.ndarray, "*batch rows"]:
-        """The token that answers the question, -1 in a row without targets."""
+        """The token that answers the question; -1 in rows without targets."""
         last = np.maximum(self.position, 0)[..., None]
         return np.take_along_axis(self.targets, last, axis=-1)[..., 0]
 
     def final(self) -> "Prompts":
-        """Return the same rows with a loss on the answer only, not on what comes before it."""
+        """Return the same rows with a loss on the answer alone."""
         keep = np.arange(self.tokens.shape[-1]) == self.position[..., None]
         return replace(self, targets=np.where(keep, self.targets, NOTHING))
 
     def padded(self, length: int) -> "Prompts":
         """Return the same rows, padded to `length` tokens; `ValueError` if they are longer."""
-        # Only the last axis grows.
+        # Only the last axis is padded.
         edges = [(0, 0)] * self.tokens.ndim
         edges[-1] = (0, length - self.tokens.shape[-1])
         tokens = np.pad(self.tokens, edges, constant_values=PAD)
@@ -74,9 +74,9 @@ class Prompts:
 
 
 def joined(parts: Sequence[Prompts], kind: str | None = None) -> Prompts:
-    """Return the rows of all parts, one part after another, padded to the longest.
+    """Concatenate the rows of all parts, padded to the longest part.
 
-    By default the new kind joins the parts' kinds by plus signs.
+    By default the new kind joins the kinds of the parts by plus signs.
     """
     length = max(part.tokens.shape[-1] for part in parts)
     tokens, targets, asked = _columns([part.padded(length) for part in parts])
@@ -100,10 +100,10 @@ def stacked(parts: Sequence[Prompts]) -> Prompts:
 
 
 def sampled(sets: Sequence[Prompts], rows: int, *, rng: Generator) -> Prompts:
-    """Return a batch of `rows` rows with an equal share from each set, such as each kind of prompt.
+    """Draw a batch of `rows` rows with an equal share from each set, such as each kind of prompt.
 
-    Rows are drawn with replacement, at least one per set; the first sets get one more where `rows`
-    is no multiple of the number of sets.
+    Rows are drawn with replacement, at least one row per set. Where `rows` is no multiple of the
+    number of sets, the first sets get one row more.
     """
     within("rows", rows, len(sets))
     drawn = []

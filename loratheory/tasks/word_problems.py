@@ -1,4 +1,4 @@
-"""Word problems: chains of steps between quantities, drawn, told in English or tokens, and split.
+"""Draw word problems, chains of steps between quantities; write them in English or tokens; split.
 
 ========  ===============
 skill     result
@@ -10,23 +10,23 @@ divide    x ÷ y, exact
 percent   x · y ÷ 100
 ========  ===============
 
-A problem gives one quantity; each step makes a new one out of the one before, x, and a number, y.
-Its *template* is the sequence of its skills: owners, numbers and the order of sentences do not
-matter. Numbers are positive and whole, or counted modulo a prime. How sentences are worded is in
-``templates/word_problems.toml``.
+A problem gives one quantity; each step computes a new quantity from the previous quantity, x, and a
+number, y. The *template* of a problem is the sequence of its skills; owners, numbers and the order
+of sentences do not matter. Numbers are positive integers, or integers modulo a prime. The wordings
+of sentences are in ``templates/word_problems.toml``.
 
 Problems modulo a prime are rows of tokens, in one layout for all problems modulo this prime::
 
     0 padding   1 "what is"   2 "step by step, what is"
-    3 …         words: for each code of a skill one per wording
-    then        signs: for each code of a skill the one that solutions use
+    3 …         words: for each code of a skill one word per wording
+    then        signs: for each code of a skill the sign that solutions use
     then        numbers 0 … prime - 1
     then        names
 
-A given quantity is told by its name and number; a step by its name, the word of its skill, the name
-of the quantity before and a number; in the last two wordings its own name comes last. Then comes
-the question. A line of the solution has the name, the sign of the skill, both operands as numbers
-and the result::
+A given quantity is written as its name and number. A step is written as its name, the word of its
+skill, the name of the previous quantity and a number; in the last two wordings its own name comes
+last. The question follows. A line of the solution has the name, the sign of the skill, both
+operands as numbers and the result::
 
     A 3   B multiply/0 A 2   C add/2 B 5 C   ?: C   B multiply 3 2 6   C add 6 5 4
 """
@@ -46,8 +46,8 @@ from loratheory.tasks.export import write_folder
 from loratheory.tasks.prompts import PAD, Prompts
 
 ABSENT, GIVEN = -1, 0
-# The codes of skills in arrays. 5 and 6 are not used; they stay, because stored tables come from
-# models that were trained on these tokens.
+# The codes of skills in arrays. Codes 5 and 6 are not used; they stay, because stored tables come
+# from models that were trained on these tokens.
 SKILLS = {"add": 1, "subtract": 2, "multiply": 3, "divide": 4, "percent": 7}
 NAMED = {code: skill for skill, code in SKILLS.items()}
 # 0 stands for positive whole numbers. Modulo 2 and 5 there is no percent.
@@ -58,7 +58,7 @@ _WORDS, _CODES = 3, 7
 _SIGNS = _WORDS + _CODES * WORDINGS
 _NUMBERS = _SIGNS + _CODES
 _ROUNDS, _ROWS, _TRIES = 200, 4096, 64
-# What may be said in whole numbers, by the code of the skill.
+# The numbers that occur in positive integers, by the code of the skill.
 SAID = {
     GIVEN: range(2, 121),
     SKILLS["add"]: range(1, 21),
@@ -75,7 +75,7 @@ Key = tuple[Template, tuple[int, ...]]
 def pool(
     skills: Sequence[str], *, steps: int | Sequence[int] = 2, prime: int = 0
 ) -> tuple[Template, ...]:
-    """Return all templates of so many steps, 1 to 4, by these skills, sorted as `SKILLS` is.
+    """Return all templates of `steps` steps, 1 to 4, by these skills, in the order of `SKILLS`.
 
     Raises `ImpossibleError` for an unknown skill, prime or number of steps.
 
@@ -86,7 +86,7 @@ def pool(
     """
     if prime not in PRIMES:
         remedy = f"choose a prime of {PRIMES[1:]}, or 0 for positive whole numbers"
-        refuse(f"numbers modulo {prime} are asked for", remedy)
+        refuse(f"the prime is {prime}", remedy)
     for skill in skills:
         one_of("a skill", skill, tuple(SKILLS))
     if not skills:
@@ -107,16 +107,16 @@ def list_pairs(template: Template) -> set[Template]:
 def apply_skills(
     skills: Numbers, x: Numbers, y: Numbers, prime: int
 ) -> tuple[Numbers, Bool[np.ndarray, " n"]]:
-    """What a step of each row's skill makes of its operands, and whether that makes sense."""
+    """Return the results of each row's skill, and the mask of results that are admissible."""
     named = [skills == code for code in SKILLS.values()]
     _, _, multiplies, divides, percent = named
-    # Every skill is one expression over one divisor; other rows hold anything, also zeros.
+    # Every skill is one expression over one divisor; rows of other codes are ignored.
     over = np.select(named, [x + y, x - y, x * y, x, x * y], x)
     under = np.select([divides, percent], [y, 100], 1)
     if prime:
         # The inverse of k is its power p - 2 (Fermat); that of 0 is not used.
         inverse = np.arange(prime) ** (prime - 2) % prime
-        # A factor of zero forgets the quantity: the answer would not need the step before.
+        # A factor of zero removes the quantity: the answer would not need the previous step.
         forgets = (multiplies | percent) & (y == 0)
         return over * inverse[under % prime] % prime, (under % prime != 0) & ~forgets
     under = np.maximum(under, 1)
@@ -125,9 +125,9 @@ def apply_skills(
 
 
 def propose(skills: Numbers, prime: int, *, rng: Generator) -> Numbers:
-    """Numbers for given quantities and steps, drawn uniformly without a look at the quantities."""
+    """Draw numbers for given quantities and steps, uniformly and without regard to quantities."""
     if prime:
-        # One would do; stored tables come from a stream that draws two for each.
+        # One number is used; stored tables come from a stream that draws two numbers each.
         return rng.integers(prime, size=(len(skills), 2))[:, 0]
     numbers = np.zeros(len(skills), dtype=np.int64)
     for code, said in SAID.items():
@@ -137,26 +137,26 @@ def propose(skills: Numbers, prime: int, *, rng: Generator) -> Numbers:
 
 @dataclass(frozen=True, eq=False)
 class Problems:
-    """One problem a row: a given quantity, the steps from it, then quantities that distract.
+    """Word problems, one per row: a given quantity, the steps from it, then distractors.
 
     Attributes
     ----------
     prime : int
-        Numbers are counted modulo this prime; 0 for positive whole numbers.
+        The modulus of all numbers; 0 for positive integers.
     skills : (n, q) array of int
-        The code of the skill that makes each quantity; 0 if it is given, -1 if there is none.
+        The code of the skill that computes each quantity; 0 if it is given, -1 if it is absent.
     inputs : (n, q) array of int
-        The quantity from which each is made; -1 for none.
+        The quantity from which each quantity is computed; -1 for none.
     numbers : (n, q) array of int
-        The number in each quantity's sentence: its own if it is given, else what its skill takes.
+        The number in each quantity's sentence: its value if it is given, else the second operand.
     values : (n, q) array of int
         The value of each quantity.
     names, wordings : (n, q) arrays of int
         The owner of each quantity, and the wording of its sentence.
     order : (n, q) array of int
-        The quantities in the order in which they are told.
+        The quantities in the order of their sentences.
     asked, asking, scenes : (n,) arrays of int
-        The quantity asked for, the wording of the question, and the scene (such as farms and cows).
+        The quantity in question, the wording of the question, and the scene (such as farms).
     """
 
     prime: int
@@ -184,17 +184,17 @@ class Problems:
 
     @property
     def answers(self) -> Int64[np.ndarray, " n"]:
-        """The value of the quantity asked for in each problem."""
+        """The right answer of each problem."""
         return np.take_along_axis(self.values, self.asked[:, None], axis=1)[:, 0]
 
     @property
     def present(self) -> Bool[np.ndarray, "n q"]:
-        """Which places hold a quantity."""
+        """The mask of places that hold a quantity."""
         return self.skills != ABSENT
 
     @property
     def needed(self) -> Bool[np.ndarray, "n q"]:
-        """Which quantities the answer depends on; all others distract."""
+        """The mask of quantities that the answer depends on; other quantities are distractors."""
         return np.arange(self.skills.shape[1]) <= self.asked[:, None]
 
     @property
@@ -207,7 +207,7 @@ class Problems:
 
 
 def keys(problems: Problems) -> list[Key]:
-    """Return template and numbers of each problem: equal for one problem told in two ways."""
+    """Return template and numbers of each problem; they are equal for rewordings of a problem."""
     made = []
     for template, numbers in zip(problems.templates, problems.numbers.tolist(), strict=True):
         made.append((template, tuple(numbers[: len(template) + 1])))
@@ -215,7 +215,7 @@ def keys(problems: Problems) -> list[Key]:
 
 
 def together(parts: Sequence[Problems]) -> Problems:
-    """Return the problems of all parts, one part after another, all modulo one prime."""
+    """Concatenate the problems of all parts, which share one prime."""
     width = max(part.skills.shape[1] for part in parts)
     wide = [padded(part, width).columns() for part in parts]
     arrays: dict[str, Any] = {}
@@ -225,13 +225,13 @@ def together(parts: Sequence[Problems]) -> Problems:
 
 
 def padded(problems: Problems, width: int) -> Problems:
-    """The same problems, with room for more quantities."""
+    """Return the same problems with `width` places for quantities."""
     had = problems.skills.shape[1]
     grown: dict[str, Any] = {}
     for name in ("skills", "inputs", "numbers", "values", "names", "wordings"):
         edges = [(0, 0), (0, width - had)]
         grown[name] = np.pad(getattr(problems, name), edges, constant_values=-1)
-    # Places without a quantity are told last, that is never.
+    # Places without a quantity come last and have no sentence.
     behind = np.tile(np.arange(had, width), (len(problems), 1))
     return replace(problems, **grown, order=np.concatenate([problems.order, behind], axis=1))
 
@@ -245,14 +245,14 @@ def problems(
     wordings: Sequence[int] = range(WORDINGS),
     seen: set[Key] | None = None,
 ) -> Problems:
-    """Return `rows` problems of these templates, each about equally often, in random order.
+    """Draw `rows` problems of these templates, each about equally often, in random order.
 
-    Numbers are counted modulo a prime of `PRIMES`, or are positive and whole where it is 0;
-    wordings are below 4. Given the template, all numbers that make sense are equally likely. With
-    `seen` no problem has one of these `keys`, no two are the same, and theirs are added to it.
+    Numbers are integers modulo a prime of `PRIMES`, or positive integers if `prime` is 0; wordings
+    are below 4. Given the template, all admissible numbers are equally likely. With `seen` no
+    problem has one of these `keys`, all problems differ, and their keys are added to `seen`.
     Raises `ImpossibleError` if too few distinct problems exist.
     """
-    # Counts of templates differ by one at most; which are in front is random.
+    # Counts of templates differ by one at most, in random order.
     each = np.tile(rng.permutation(len(templates)), -(-rows // len(templates)))[:rows]
     which, steps = rng.permutation(each), np.array(list(map(len, templates)))
     width = steps.max() + 1
@@ -280,7 +280,7 @@ def problems(
 
 
 def fill(problems: Problems, *, rng: Generator, seen: set[Key] | None = None) -> Problems:
-    """The problems with new numbers that make sense, and what follows from them."""
+    """Draw new admissible numbers for the problems, and compute the values."""
     made = replace(problems, numbers=problems.numbers.copy(), values=problems.values.copy())
     left = np.arange(len(made))
     for _ in range(_ROUNDS):
@@ -300,11 +300,11 @@ def draw_round(
     rng: Generator,
     seen: set[Key] | None = None,
 ) -> Int64[np.ndarray, " left"]:
-    """Give the problems in rows `left` numbers, where a draw suits; return the rows still left.
+    """Draw numbers for the problems in rows `left`; return the rows without an admissible draw.
 
-    Numbers of the quantities that are `open_` are drawn, all others stay.
+    Numbers are drawn for the quantities in the mask `open_`; all other numbers stay.
     """
-    # The fewer problems are left, the more tries for each: small arrays cost as much as large ones.
+    # The fewer problems are left, the more tries per problem: small arrays cost as much as large.
     tries = min(max(_ROWS // len(left), 1), _TRIES)
     rows = np.repeat(left, tries)
     part, every = problems[rows], np.arange(len(rows))
@@ -317,16 +317,16 @@ def draw_round(
         x = part.values[every, part.inputs[:, quantity]]
         result, fine = apply_skills(skills, x, number, part.prime)
         part.numbers[:, quantity] = number
-        # A given quantity is its own number; one that is absent stays at -1.
+        # The value of a given quantity is its number; an absent quantity stays at -1.
         part.values[:, quantity] = np.where(skills > GIVEN, result, number)
         sensible &= fine | (skills <= GIVEN)
     tried = sensible.reshape(-1, tries)
     good = np.flatnonzero(tried.any(axis=1))
-    # Of each problem's draws that make sense the first is taken.
+    # Take the first admissible draw of each problem.
     first = good * tries + tried.argmax(axis=1)[good]
     if seen is not None:
         unseen = np.zeros(len(first), dtype=bool)
-        # Of equal problems in one round the first stays.
+        # Keep the first of equal problems in one round.
         for place, key in enumerate(keys(part[first])):
             unseen[place] = key not in seen
             seen.add(key)
@@ -344,11 +344,11 @@ def distract(
     skills: Sequence[str] = tuple(SKILLS),
     wordings: Sequence[int] = range(WORDINGS),
 ) -> Problems:
-    """Return the problems with `count` more quantities on which the answers do not depend.
+    """Add `count` distractors, quantities on which the answers do not depend, to each problem.
 
-    Answers, templates and keys stay. A new quantity is told anywhere after its input, in one of
-    these wordings. Half of them are given; half are steps by one of these skills. Raises
-    `ImpossibleError` if there are not enough names.
+    Answers, templates and keys stay. The sentence of a distractor comes anywhere after that of its
+    input, in one of these wordings. Half of the distractors are given; half are steps by one of
+    these skills. Raises `ImpossibleError` if there are not enough names.
     """
     most = int(problems.present.sum(axis=1).max(initial=0))
     within("distractors", count, 0, ENTITIES - most)  # each quantity needs a name
@@ -360,24 +360,24 @@ def distract(
 def _distract_once(
     problems: Problems, steps: Sequence[int], rng: Generator, wordings: Sequence[int]
 ) -> Problems:
-    """The problems with one more quantity each, in a new last column."""
+    """Add one distractor to each problem, in a new last column."""
     rows, last = np.arange(len(problems)), problems.skills.shape[1]
-    # Of the names, one that the problem does not use.
+    # Draw a name that the problem does not use.
     luck = rng.random((len(rows), ENTITIES))
     in_use = np.where(problems.present, problems.names, problems.names[:, :1])
     np.put_along_axis(luck, in_use, -1.0, axis=1)
     wide = padded(problems, last + 1)
     wide.names[:, last] = luck.argmax(axis=1)
     wide.wordings[:, last] = rng.choice(wordings, size=len(rows))
-    # The numbers of a problem stay as they are; only those of the last column are drawn.
+    # Only the numbers of the last column are drawn.
     new, left = np.tile(np.arange(last + 1) == last, (len(rows), 1)), rows
     for _ in range(_ROUNDS):
         if not len(left):
             break
-        # A base is drawn among the quantities that are there.
+        # Draw the input among the quantities of the problem.
         luck = rng.random((len(left), last))
         base = np.where(problems.present[left], luck, -1.0).argmax(axis=1)
-        # As many chances to be given as to be a step.
+        # A distractor is given or a step with equal probability.
         chosen = rng.choice([*steps, *[GIVEN] * len(steps)], size=len(left))
         wide.skills[left, last] = chosen
         wide.inputs[left, last] = np.where(chosen > GIVEN, base, -1)
@@ -385,7 +385,7 @@ def _distract_once(
     if len(left):
         fact = f"{_ROUNDS} draws found no distractor for {len(left)} problems"
         refuse(fact, "allow more skills, or take problems with smaller numbers")
-    # It is told anywhere behind what it is made of.
+    # Its sentence comes anywhere after that of its input.
     base, places = wide.inputs[:, last], problems.order.argsort(axis=1)
     place = np.where(base >= 0, places[rows, base], -1)
     luck = rng.random(len(rows))
@@ -395,7 +395,7 @@ def _distract_once(
 
 
 class Story(NamedTuple):
-    """A problem in words: the question, a sentence for each step and one for the answer."""
+    """A problem in English: its text, a solution with a sentence per step, and the answer."""
 
     problem: str
     solution: str
@@ -403,9 +403,9 @@ class Story(NamedTuple):
 
 
 def stories(problems: Problems) -> list[Story]:
-    """Return problems in words: a sentence for each quantity, in the order in which they are told.
+    """Write problems in English, with a sentence for each quantity in the order of `order`.
 
-    Raises `ImpossibleError` if numbers are counted modulo a prime.
+    Raises `ImpossibleError` if numbers are integers modulo a prime.
 
     Examples
     --------
@@ -416,11 +416,11 @@ def stories(problems: Problems) -> list[Story]:
     if problems.prime:
         fact = f"nobody counts modulo {problems.prime} in English"
         refuse(fact, "draw problems in whole numbers, or take their tokens")
-    return [_tell(problems, row) for row in range(len(problems))]
+    return [_write_story(problems, row) for row in range(len(problems))]
 
 
-def _tell(problems: Problems, row: int) -> Story:
-    """One problem in words."""
+def _write_story(problems: Problems, row: int) -> Story:
+    """Write one problem in English."""
     text = read_wordings("word_problems")
     of = {name: column[row].tolist() for name, column in problems.columns().items()}
     values, asked, scene = of["values"], of["asked"], of["scenes"]
@@ -429,30 +429,30 @@ def _tell(problems: Problems, row: int) -> Story:
     has, have = place["verb"]
     one, many = place["things"][scene % len(place["things"])]
     who = [place["owners"][name] for name in of["names"]]
-    told, solved = [], []
+    lines, solved = [], []
     for k in of["order"]:
         code, n = of["skills"][k], of["numbers"][k]
         if code == ABSENT:
             continue
-        ways = text["steps"][NAMED[code]]["told"] if code else text["given"]
-        # A wording takes what it needs of these and ignores the rest.
+        wordings = text["steps"][NAMED[code]]["told"] if code else text["given"]
+        # A wording ignores the words that it does not need.
         words = {"X": who[k], "A": who[of["inputs"][k]], "n": n, "tn": one if n == 1 else many}
         words |= {"times": text["times"].get(str(n)), "part": text["part"].get(str(n))}
         words |= {"has": has, "have": have, "t": one, "ts": many}
-        told.append(ways[of["wordings"][k]].format_map(words))
+        lines.append(wordings[of["wordings"][k]].format_map(words))
     question = text["question"][of["asking"]]
-    told.append(question.format(X=who[asked], has=has, have=have, ts=many))
+    lines.append(question.format(X=who[asked], has=has, have=have, ts=many))
     for k in range(1, asked + 1):
         written = text["steps"][NAMED[of["skills"][k]]]["written"]
         computed = written.format(values[k - 1], of["numbers"][k])
         thing = one if values[k] == 1 else many
         solved.append(f"{who[k]} {has} {computed} = {values[k]} {thing}.")
     solved.append(f"The answer is {values[asked]}.")
-    return Story(_join(told), _join(solved), str(values[asked]))
+    return Story(_join(lines), _join(solved), str(values[asked]))
 
 
 def _join(sentences: list[str]) -> str:
-    # Names of boxes begin with a small letter, sentences do not.
+    # Names of boxes begin with a small letter, which is capitalised in front of a sentence.
     return " ".join(each[:1].upper() + each[1:] for each in sentences)
 
 
@@ -469,11 +469,11 @@ class Alphabet:
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         return self.names + ENTITIES
 
     def written(self, tokens: Int64[np.ndarray, " t"]) -> str:
-        """Return one row as readable signs with spaces between, such as ``B add/0 A 2``.
+        """Return one row as readable signs between spaces, such as ``B add/0 A 2``.
 
         Padding and -1 are left out.
         """
@@ -484,7 +484,7 @@ class Alphabet:
 
 
 def answered(code: Alphabet, problems: Problems) -> Prompts:
-    """Return problems, modulo the alphabet's prime, as prompts for an answer at once.
+    """Encode problems, modulo the alphabet's prime, as prompts for an answer without steps.
 
     The answer is due where the question ends.
     """
@@ -495,18 +495,18 @@ def answered(code: Alphabet, problems: Problems) -> Prompts:
 
 
 def stepwise(code: Alphabet, problems: Problems) -> Prompts:
-    """Return problems, modulo the alphabet's prime, as prompts with a line to write for each step.
+    """Encode problems, modulo the alphabet's prime, as prompts with a solution line per step.
 
-    From the end of the question on each next token is a target; the last is the answer.
+    From the end of the question on, each next token is a target; the last target is the answer.
     """
     question, asked = _question(code, problems, SOLVE)
     rows = _compact(np.concatenate([question, _lines(code, problems)], axis=1))
     places = np.arange(rows.shape[1])
     length = (rows != PAD).sum(axis=1)[:, None]
-    # Each token from the question on predicts the one after it.
+    # Each token from the question on predicts the next token.
     after = np.roll(rows, -1, axis=1)
     targets = np.where((places >= asked[:, None]) & (places < length - 1), after, -1)
-    # Nothing is to be predicted after the answer, so it is a target and no token.
+    # The answer is a target and no input token, because no token follows it.
     tokens = np.where(places < length - 1, rows, PAD)
     return Prompts(tokens[:, :-1], targets[:, :-1], asked, "stepwise")
 
@@ -514,9 +514,9 @@ def stepwise(code: Alphabet, problems: Problems) -> Prompts:
 def _question(
     code: Alphabet, problems: Problems, ask: int
 ) -> tuple[Int64[np.ndarray, "n t"], Numbers]:
-    """All that is told and what is asked, and where that ends."""
+    """Return the tokens (n, t) of all sentences and the question, and the question's last place."""
     name, given = code.names + problems.names, problems.skills == GIVEN
-    # Absent parts are padding at first, which is pressed out of the row at the end.
+    # Absent parts are padding at first; `_compact` removes it from inside the rows.
     word = np.where(given, PAD, _WORDS + (problems.skills - 1) * WORDINGS + problems.wordings)
     before = np.take_along_axis(name, np.maximum(problems.inputs, 0), axis=1)
     # In the last two wordings the name comes after the operands.
@@ -525,16 +525,16 @@ def _question(
     takes = [np.where(given, PAD, before), _NUMBERS + problems.numbers]
     block = np.stack([start, word, *takes, end], axis=2)
     block = np.where(problems.present[:, :, None], block, PAD)
-    # Told in the order drawn, not in that of the steps.
+    # Sentences come in the order drawn, not in the order of the steps.
     sentences = np.take_along_axis(block, problems.order[:, :, None], axis=1)
     asked = np.take_along_axis(name, problems.asked[:, None], axis=1)
     row = [sentences.reshape(len(problems), -1), np.full_like(asked, ask), asked]
-    told = _compact(np.concatenate(row, axis=1))
-    return told, (told != PAD).sum(axis=1) - 1
+    tokens = _compact(np.concatenate(row, axis=1))
+    return tokens, (tokens != PAD).sum(axis=1) - 1
 
 
 def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:
-    """A line for each step of the solution."""
+    """Return the tokens (n, t) of the solution, a line per step."""
     value = _NUMBERS + problems.values
     before = np.take_along_axis(value, np.maximum(problems.inputs, 0), axis=1)
     head = [code.names + problems.names, _SIGNS + problems.skills - 1]
@@ -544,13 +544,13 @@ def _lines(code: Alphabet, problems: Problems) -> Int64[np.ndarray, "n t"]:
 
 
 def _compact(rows: Int64[np.ndarray, "n t"]) -> Int64[np.ndarray, "n u"]:
-    """The rows without padding but at their ends, no longer than the longest needs."""
+    """Move padding to the ends of the rows, and cut the rows to the longest length needed."""
     # A stable sort keeps the order of the tokens.
     moved = np.take_along_axis(rows, np.argsort(rows == PAD, axis=1, kind="stable"), axis=1)
     return moved[:, : int((moved != PAD).sum(axis=1).max(initial=1))]
 
 
-# What the parts of each split never share, beside problems.
+# The property that the parts of each split never share, besides problems.
 SPLITS = {"pair": "pairs", "template": "templates", "depth": "depths", "wording": "wordings"}
 
 
@@ -565,14 +565,14 @@ def split(
     distractors: int = 0,
     skills: Sequence[str] = tuple(SKILLS),
 ) -> tuple[dict[str, Problems], set[Template]]:
-    """Return distinct problems in two sets, "train" and "test", which differ in structure.
+    """Draw distinct problems in two sets, "train" and "test", which differ in structure.
 
-    Also returned are the pairs of skills that are held out. Held out are, by "pair", all templates
-    that contain both skills of `pair`, or of a fifth of all pairs; by "template", a fifth of the
-    templates; by "depth", those with the most steps; by "wording", one of the wordings of all
-    templates. A fifth of the `rows` problems are for testing; a fifth is at least one. Each problem
-    gets `distractors` quantities by `distract`. Raises `ImpossibleError` if a set would be empty,
-    or too few distinct problems exist.
+    Return the sets, and the pairs of skills that are held out. The test set holds out, by "pair",
+    all templates that contain both skills of `pair`, or of 20% of all pairs; by "template", 20% of
+    the templates; by "depth", the templates with the most steps; by "wording", one of the wordings.
+    Of the `rows` problems 20%, and at least one, are for testing. Each problem gets `distractors`
+    quantities by `distract`. Raises `ImpossibleError` if a set would be empty, or too few distinct
+    problems exist.
     """
     one_of("split", by, tuple(SPLITS))
     held = _choose_pairs(templates, pair, rng) if by == "pair" else set[Template]()
@@ -594,7 +594,7 @@ def split(
         words["train"].remove(words["test"][0])
     made: dict[str, Problems] = {}
     seen = set[Key]()
-    # Even of two problems one is held out.
+    # Of two problems one is held out.
     fifth = max(rows // 5, 1)
     for name, count in (("train", rows - fifth), ("test", fifth)):
         if not parts[name]:
@@ -609,7 +609,7 @@ def split(
 def _choose_pairs(
     templates: Sequence[Template], pair: Sequence[str], rng: Generator
 ) -> set[Template]:
-    """The pairs of skills to hold out, each in the order of `SKILLS`."""
+    """Draw the pairs of skills to hold out, each in the order of `SKILLS`."""
     # Sorted, since the order of a set differs from run to run.
     every = sorted(set[Template]().union(*map(list_pairs, templates)))
     if pair:
@@ -627,17 +627,17 @@ def export(
 ) -> Path:
     """Write a folder with ``NAME.jsonl`` for each set, and ``README.md``, and return it.
 
-    It appears complete or not at all. ``load_dataset(FOLDER)`` of Hugging Face `datasets` has the
-    sets as splits. The text `about`, such as the command and its seed, is added to the README.
-    Equal arguments give equal bytes. Raises `ImpossibleError` if the folder exists and may not be
-    replaced, or has no parent.
+    The folder appears complete or not at all. ``load_dataset(FOLDER)`` of Hugging Face `datasets`
+    has the sets as splits. The text `about`, such as the command and its seed, is added to the
+    README. Equal arguments give equal bytes. Raises `ImpossibleError` if the folder exists and may
+    not be replaced, or has no parent.
     """
     rows: dict[str, list[dict[str, Any]]] = {}
     table = ["| split | problems | templates |", "|---|---|---|"]
     for name, part in sets.items():
         table.append(f"| {name} | {len(part)} | {len({*part.templates})} |")
         idle = (part.present & ~part.needed).sum(axis=1).tolist()
-        # Modulo a prime there are tokens, in whole numbers English.
+        # Problems modulo a prime are written as tokens, other problems in English.
         texts = _tokens(part) if part.prime else [story._asdict() for story in stories(part)]
         rows[name] = []
         for text, template, distractors in zip(texts, part.templates, idle, strict=True):
@@ -648,7 +648,7 @@ def export(
 
 
 def _tokens(problems: Problems) -> list[dict[str, Any]]:
-    """What a small transformer reads and says, with the same in signs."""
+    """Return the token rows of stepwise prompts, each with the same text in signs."""
     code = Alphabet(problems.prime)
     prompts = stepwise(code, problems)
     columns = (prompts.tokens, prompts.targets, prompts.asked.tolist(), prompts.position + 1)

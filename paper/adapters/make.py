@@ -12,7 +12,7 @@ from loratheory.pretrained.stand_ins import fill
 from loratheory.pretrained.train import StandIn, train_once
 
 PLANS = Path("docs/plans")
-# Few modules and a small rank keep the four adapters below 6 MB. They learn more slowly than
+# Few modules and a small rank keep the four adapters below 6 MB. They need more steps than
 # adapters of all modules, hence 120 steps for the usual 90.
 SMALL = replace(
     Training.with_stand_ins(120),
@@ -30,9 +30,9 @@ def train_small(facts: str, stand_ins: int) -> Adapter:
     active = []
     for number in range(stand_ins):
         theirs = fill(plan.partner_facts(number), plan.partner.templates)
-        # A stand-in is an ordinary adapter of all modules, as an unknown partner might be.
+        # A stand-in changes all modules, by standard training, as an unseen partner might.
         partner = train_once(model, [*theirs, *plan.replay], seed=(0, 1, number))
-        # Answers agree with the stand-in that acts.
+        # Answers agree with the active stand-in.
         two_hop = fill(plan.two_hop_facts(number), plan.two_hop_templates)
         active.append(StandIn(partner, [*two_hop, *theirs]))
     return train_once(model, plan.examples, seed=(0, 0), training=SMALL, stand_ins=active)
@@ -40,9 +40,9 @@ def train_small(facts: str, stand_ins: int) -> Adapter:
 
 def train_late() -> Adapter:
     """Return the mascots, trained without stand-ins in the highest five of thirty layers."""
-    lesson = load_plan(PLANS / "mascots.json").examples
+    examples = load_plan(PLANS / "mascots.json").examples
     return train_lora(
-        load_model(dtype="float32"), lesson, LATE, rng=np.random.default_rng(0)
+        load_model(dtype="float32"), examples, LATE, rng=np.random.default_rng(0)
     ).adapter
 
 

@@ -1,4 +1,4 @@
-"""The studies, one folder each: question and prediction, code, table, figure, and what came out."""
+"""The studies, one folder each: question and prediction, code, table, figure and results."""
 
 from importlib import import_module
 from pathlib import Path
@@ -10,7 +10,7 @@ NAMES = tuple(sorted(file.parent.name for file in FOLDER.glob("*/study.py")))
 
 
 def load(name: str) -> Study:
-    """Import a study; ValueError, with the known names, if there is none of this name."""
+    """Import a study; ValueError, with the known names, for an unknown name."""
     if name not in NAMES:
         message = f"there is no study {name!r}: choose {', '.join(NAMES)}"
         raise ValueError(message)

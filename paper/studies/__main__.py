@@ -9,24 +9,24 @@ from paper.studies._shared.run import StudyError, run
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the study that is named, or all; return the exit code."""
+    """Run one study, or all studies; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m paper.studies", description=__doc__)
     parser.add_argument("name", nargs="?", help="a study, or `all`")
     parser.add_argument("--profile", choices=("quick", "paper"), default="paper")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1: one for each core")
     parser.add_argument("-o", "--output", type=Path, help="where study folders go; default: build")
-    asked = parser.parse_args(words)
-    if asked.name is None:
+    args = parser.parse_args(words)
+    if args.name is None:
         for name in NAMES:
             study = load(name)
             times = ", ".join(f"{key} {time:g} min" for key, time in study.minutes.items())
             sys.stdout.write(f"{name:20} {times} of one core\n")
         return 0
-    # A stored table is never what a run replaces, unless `-o paper/studies` asks for it.
-    output = asked.output or Path("build") / ("results" if asked.profile == "paper" else "studies")
+    # A run replaces a stored table only with `-o paper/studies`.
+    output = args.output or Path("build") / ("results" if args.profile == "paper" else "studies")
     try:
-        for name in NAMES if asked.name == "all" else [asked.name]:
-            path = run(load(name), asked.profile, output / name, jobs=asked.jobs, say=_say)
+        for name in NAMES if args.name == "all" else [args.name]:
+            path = run(load(name), args.profile, output / name, jobs=args.jobs, say=_say)
             _say(str(path))
     except (StudyError, ValueError) as error:
         sys.stderr.write(f"{error}\n")

@@ -20,7 +20,7 @@ def test_theorems_lists_all_and_shows_one_in_full(run):
     assert "Proof." in out
     _, out, _ = run("theorems", "packing-floor")
     told, stated = (
-        out.index(words) for words in ("Training for orthogonal", "In the mean over ordered pairs")
+        out.index(words) for words in ("Training for orthogonal", "The overlap of two adapters")
     )
     assert told < stated
     assert json.loads(run("theorems", "--json", "-")[1])[0]["label"] == theorems.LABELS[0]

@@ -21,7 +21,7 @@ FIRST = {
     "theorems.composition.two_read_region": ("margin", "threshold", "strength_needed", "window"),
     "diagnosis": ("diagnose", "spectra"),
     "toy": ("chain",),
-    "tasks.two_hop": ("world", "split"),
+    "tasks.two_hop": ("draw_facts", "split"),
     "tasks.word_problems": ("pool", "stories"),
 }
 

@@ -8,9 +8,9 @@ from language import small, small_model
 
 from loratheory.evaluate import OwnRule, fact_adapters, report_card, rule_named, task_library
 from loratheory.evaluate.answers import answers
-from loratheory.evaluate.fact_adapters import authors, crossings
+from loratheory.evaluate.fact_adapters import authors, draw_all_pairs
 from loratheory.evaluate.fact_sets import TEXT, items, questions
-from loratheory.evaluate.report_card import RECIPES, TEMPLATES, Exam, known_methods
+from loratheory.evaluate.report_card import CONDITIONS, TEMPLATES, Exam, known_methods
 from loratheory.evaluate.task_library import CHOOSING, NAMES
 from loratheory.lowrank import LowRank
 from loratheory.pretrained import Training, attach, kl_to_base, next_token_logits
@@ -31,7 +31,7 @@ def exam(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         small(patch, tmp_path_factory.mktemp("cache"), 2)
         patch.setattr(task_library, "Training", _short)
-        patch.setattr(fact_adapters.Recipe, "training", property(lambda _: _short()))
+        patch.setattr(fact_adapters.Condition, "training", property(lambda _: _short()))
         made = Exam()
         vars(made)["model"] = small_model(2)
         for number in NUMBERS:
@@ -126,11 +126,11 @@ def test_two_hop_questions_and_facts_are_asked_of_both_kinds_of_pairs(exam):
     mark = exam.mark("sum", active(1.0))
     one = exam.both
     facts = 0
-    for key, recipe in RECIPES.items():
-        with attach(exam.model, [one.adapter(hop, recipe) for hop in range(2)]):
+    for key, condition in CONDITIONS.items():
+        with attach(exam.model, [one.adapter(hop, condition) for hop in range(2)]):
             found = {
                 kind: answers(exam.model, some).vocabulary_right
-                for kind, some in questions(one.world, TEMPLATES).items()
+                for kind, some in questions(one.facts, TEMPLATES).items()
             }
         share = getattr(mark, key)
         assert (share.right, share.asked) == (found["two_hop"].sum(), 60)
@@ -148,7 +148,7 @@ def test_in_the_control_the_second_hop_is_another_worlds(exam):
     mark = exam.mark("x", _seen, other=True)
     assert (mark.pairs, mark.six, mark.drift, mark.cost) == (None,) * 4
     other = authors(exam.model, exam.seed + 1)
-    wanted = [[exam.both.adapter(0, r), other.adapter(1, r)] for r in RECIPES.values()]
+    wanted = [[exam.both.adapter(0, r), other.adapter(1, r)] for r in CONDITIONS.values()]
     for one, two in zip(seen, wanted, strict=True):
         for mine, theirs in zip(one, two, strict=True):
             name = next(iter(theirs))
@@ -168,21 +168,21 @@ def test_known_methods_are_evaluated_once(exam, monkeypatch):
 
 
 def test_all_pairs_are_asked_of_all_adapters(exam, monkeypatch):
-    monkeypatch.setattr(report_card, "crossings", lambda seed: crossings(seed, count=2, size=4))
+    monkeypatch.setattr(
+        report_card, "draw_all_pairs", lambda seed: draw_all_pairs(seed, count=2, size=4)
+    )
     both = Exam(exam.seed, all_pairs=True)
     vars(both)["model"] = exam.model
-    made, act = both.crossings, active(9.0)
-    whose = {
-        who: made.everything.second[where] for one in made.firsts for who, where in one.items()
-    }
+    made, act = both.all_pairs_facts, active(9.0)
+    whose = {who: made.all_facts.second[where] for one in made.firsts for who, where in one.items()}
     with act(exam.model, both.library):
         asked = items(whose, TEMPLATES["two_hop"][:1])
         right = answers(exam.model, asked).vocabulary_right.sum()
-    share = both.ask_all_pairs(act)
+    share = both.evaluate_all_pairs(act)
     assert (share.right, share.asked) == (right, 8)
     # subject routing reads a prompt back, which needs its words
     read = exam.model.tokenizer
-    names = {read(name)["input_ids"][0]: name for name in made.everything.first}
+    names = {read(name)["input_ids"][0]: name for name in made.all_facts.first}
     spelt = staticmethod(lambda ids: " ".join(names.get(int(one), "?") for one in ids))
     monkeypatch.setattr(type(read), "decode", spelt)
-    assert both.ask_all_pairs(report_card._by_subject(made)).asked == 8
+    assert both.evaluate_all_pairs(report_card._by_subject(made)).asked == 8

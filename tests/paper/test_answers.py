@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from synthetic import always, dense_logits, enlarged, taught, update
+from synthetic import always, dense_logits, enlarged, trained_library, update
 
 from loratheory.tasks.prompts import stacked
 from loratheory.toy.transformer import Pass, logits
@@ -18,13 +18,13 @@ from paper.studies._shared.answers import (
     second_pass,
     two_step,
 )
-from paper.studies._shared.library import acting, added, rule
+from paper.studies._shared.library import activate, add, rule
 from paper.studies._shared.models import tensor
 
 
 @once
 def library():
-    return enlarged(taught())
+    return enlarged(trained_library())
 
 
 def share(prompts, token):
@@ -97,8 +97,8 @@ def test_the_accuracies_of_what_always_says_one_answer_are_counted_by_hand(kind)
 
 def test_only_the_pair_asked_counts_and_pairs_are_averaged():
     right = first_answers(library().trials[0])
-    acts = [always(library().bases, right), always(library().bases, [0] * 4)]
-    found = accuracies(library(), acts)
+    active = [always(library().bases, right), always(library().bases, [0] * 4)]
+    found = accuracies(library(), active)
     each = zip(library().trials[0], right, strict=True)
     assert found["two_hop"].tolist() == [share(one.questions, t) / 2 for one, t in each]
     assert found["hop_2"].tolist() == found["two_hop"].tolist()
@@ -109,7 +109,7 @@ def test_only_the_pair_asked_counts_and_pairs_are_averaged():
 def asked():
     """Tokens of the first pair's questions, and the sum of all adapters."""
     tokens = tensor(stacked([one.questions for one in library().trials[0]]).tokens)
-    return tokens, acting(library(), rule("sum"))[0]
+    return tokens, activate(library(), rule("sum"))[0]
 
 
 def test_hop_by_hop_each_answer_is_the_next_subject(asked):
@@ -126,7 +126,7 @@ def test_hop_by_hop_each_answer_is_the_next_subject(asked):
             for row in range(tokens.shape[1]):
                 bridge = int(first[e, row, 1].argmax())
                 question = torch.tensor([[[bridge, int(tokens[e, row, 2])]]])
-                one = logits(bases.config, model, question, added(alone, [1.0] * len(alone)))
+                one = logits(bases.config, model, question, add(alone, [1.0] * len(alone)))
                 torch.testing.assert_close(found[e, row, 2], one[0, 0, 1], rtol=1e-4, atol=1e-4)
 
 

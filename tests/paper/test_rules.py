@@ -5,7 +5,7 @@ from functools import cache as once
 import numpy as np
 import pytest
 import torch
-from synthetic import dense_logits, enlarged, taught, update
+from synthetic import dense_logits, enlarged, trained_library, update
 
 from loratheory.adapters import Adapter, calibrate, calibrate_z, forward, merge
 from loratheory.lowrank import LowRank
@@ -13,12 +13,12 @@ from loratheory.tasks.prompts import stacked
 from loratheory.toy.transformer import Lora, Site, logits
 from paper.studies._shared.answers import accuracies, scores
 from paper.studies._shared.library import (
-    PLAIN,
-    acting,
+    METHODS,
+    activate,
     activations,
     coefficients,
     layer_split,
-    of,
+    only_adapters,
     rule,
 )
 from paper.studies._shared.rules import DECIDERS, MERGES
@@ -28,7 +28,7 @@ SITES = [Site(m, loop, 0) for loop in (0, 1) for m in ("mlp.in", "mlp.out")]
 
 @once
 def library():
-    return enlarged(taught())
+    return enlarged(trained_library())
 
 
 def low(adapter, name, e):
@@ -57,8 +57,8 @@ def own(test):
     def _change(pair, e):
         def _of(name, loop):
             adapters = library().pairs[pair]
-            acts = [update(a, name, e) * test(hop, loop) for hop, a in enumerate(adapters)]
-            return sum(acts)
+            active = [update(a, name, e) * test(hop, loop) for hop, a in enumerate(adapters)]
+            return sum(active)
 
         return _of
 
@@ -88,7 +88,7 @@ LAWS = {
     "knots": (rule("knots", density=0.3), one("ties", space="knots", density=0.3)),
     "interpolating": (rule("interpolating", ridge=0.1), one("interpolate", ridge=0.1)),
     "given adapters": (
-        lambda it: of(*it.pairs[1], times=0.7)(it),
+        lambda it: only_adapters(*it.pairs[1], times=0.7)(it),
         lambda _, e: lambda name, __: 0.7 * sum(update(a, name, e) for a in library().pairs[1]),
     ),
 }
@@ -97,9 +97,9 @@ LAWS = {
 @pytest.mark.parametrize("law", LAWS)
 def test_a_rule_is_the_base_with_weights_changed_by_hand(law):
     act, change = LAWS[law]
-    acts = acting(library(), act)
-    assert len(acts) == 2
-    for pair, (asked, adapt) in enumerate(zip(library().trials, acts, strict=True)):
+    active = activate(library(), act)
+    assert len(active) == 2
+    for pair, (asked, adapt) in enumerate(zip(library().trials, active, strict=True)):
         prompts, bases = [x.questions for x in asked], library().bases
         with torch.inference_mode():
             tokens = torch.tensor(stacked(prompts).tokens)
@@ -112,7 +112,7 @@ def test_a_rule_is_the_base_with_weights_changed_by_hand(law):
 
 @pytest.mark.parametrize("name", DECIDERS)
 def test_routed_outputs_are_mixtures_token_by_token(name):
-    act = acting(library(), rule(name))[0]
+    act = activate(library(), rule(name))[0]
     base = activations(library().bases)
     generator = torch.Generator().manual_seed(0)
     for site in SITES:
@@ -155,11 +155,11 @@ def test_with_one_adapter_a_choice_is_that_adapter_or_nothing(name):
 @pytest.mark.parametrize("name", ["mean, two-step prompting", "sum, second pass"])
 def test_passes_are_the_rules(name):
     plain_name, _, passes = name.partition(", ")
-    acts, plain = (acting(library(), rule(n)) for n in (name, plain_name))
+    active, plain = (activate(library(), rule(n)) for n in (name, plain_name))
     prompts = [x.questions for x in library().trials[0]]
     wanted = scores(library().bases, prompts, plain[0], passes)
-    np.testing.assert_array_equal(scores(library().bases, prompts, acts[0]), wanted)
-    right = accuracies(library(), acts)
+    np.testing.assert_array_equal(scores(library().bases, prompts, active[0]), wanted)
+    right = accuracies(library(), active)
     assert set(right) >= {"two_hop", "hop_1", "hop_2", "other_hops", "other_two_hop", "chance"}
 
 
@@ -174,7 +174,7 @@ def test_a_map_that_only_some_adapt_is_left_alone_or_summed():
     assert rule("sum")(library().having([partial]))(SITES[1], y) is None
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *MERGES, *DECIDERS])
+@pytest.mark.parametrize("name", [*METHODS, *MERGES, *DECIDERS])
 def test_every_method_acts_and_takes_only_its_own_options(name):
     made = rule(name)(library())
     assert len(made.shares(SITES[0], 0)) == made.library.size

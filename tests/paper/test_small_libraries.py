@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from synthetic import enlarged, taught
+from synthetic import enlarged, trained_library
 
-from paper.studies._shared.library import acting, everything
+from paper.studies._shared.library import activate, weigh_all
 from paper.studies.small_libraries.study import detection
 
 
@@ -15,8 +15,8 @@ def follow(route):
         each = route(site.loop, torch.arange(x.shape[1]) % 3)
         return each.expand(len(x), x.shape[1], -1)
 
-    adapted = enlarged(taught())
-    return adapted, acting(adapted, lambda library: everything(library, _route))
+    adapted = enlarged(trained_library())
+    return adapted, activate(adapted, lambda library: weigh_all(library, _route))
 
 
 def test_the_right_adapter_is_looked_for_at_its_own_read():

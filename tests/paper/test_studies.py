@@ -16,7 +16,7 @@ from loratheory.pretrained import Training
 from paper.numbers import provenance, results, sections
 from paper.studies import FOLDER, NAMES, load
 from paper.studies._shared.configs import Small
-from paper.studies._shared.run import plain, table_text
+from paper.studies._shared.run import as_json, table_text
 from paper.studies.word_problems.problems import MEASURED, Size
 from paper.style import drawing, file_bytes
 from paper.tables import read_table
@@ -56,7 +56,7 @@ def small_models(tmp_path_factory):
     """A language model of two layers, trainings of two steps, one cache for all studies."""
     with pytest.MonkeyPatch.context() as patch:
         small(patch, tmp_path_factory.mktemp("cache"), 6)
-        patch.setattr(portable.Recipe, "training", Training(steps=2, batch=4, enough=0.0))
+        patch.setattr(portable.Condition, "training", Training(steps=2, batch=4, enough=0.0))
         yield
 
 
@@ -79,7 +79,7 @@ def test_configs_are_those_of_the_stored_table(study, part):
     """So a run of the paper profile finds nothing to do."""
     [mine] = [one for one in load(study).parts if one.name == part]
     [about] = provenance(f"{study}/{part}")
-    assert [cell["config"] for cell in about["cells"]] == [plain(config) for config in mine.paper]
+    assert [cell["config"] for cell in about["cells"]] == [as_json(config) for config in mine.paper]
     assert sum(cell["rows"] for cell in about["cells"]) == len(read_table(f"{study}/{part}"))
     assert len({*mine.configs("paper")}) == len(mine.paper)
 

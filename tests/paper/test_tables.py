@@ -57,7 +57,7 @@ def test_queries_by_hand(folder, query, wanted):
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("toy/one right", "asks for no number"),
+        ("toy/one right", "is not a query"),
         ("none: right", "no table of 'none': choose toy"),
         ("toy/three: right", "no part 'three': choose one, two"),
         ("toy/one: wrong", "no column wrong"),

@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from synthetic import TAUGHT, enlarged, small, taught
+from synthetic import TRAINING, enlarged, small, trained_library
 
-from loratheory.tasks.two_hop import along, every, plain
+from loratheory.tasks.two_hop import all_questions, along, encode
 from loratheory.toy.transformer import Site
 from paper.studies._shared import theory
 from paper.studies._shared.answers import scores
@@ -27,12 +27,12 @@ from paper.studies._shared.training import library
 
 @pytest.fixture(scope="module")
 def adapted():
-    return enlarged(taught())
+    return enlarged(trained_library())
 
 
 @pytest.fixture(scope="module")
 def edits_of():
-    return taught(pairs=1)
+    return trained_library(pairs=1)
 
 
 RIVALS = {  # what a composed answer must beat, at the coefficients of both edits
@@ -63,7 +63,7 @@ def test_a_forecast_is_the_share_that_composes_times_the_circuit(adapted, monkey
     share = margins(adapted).composes(5.0, "overwrite").mean(axis=1)
     assert (share > 0).any()
     np.testing.assert_allclose(forecast(adapted, 5.0), share * [0.5, 0.5, 0.25, 0.25])
-    new = library(small(spare=9), replace(TAUGHT, pairs=1, familiarity="fake"))
+    new = library(small(spare=9), replace(TRAINING, pairs=1, familiarity="fake"))
     assert (forecast(new, 1.0) == 0).all()
     inside = margins(new).composes(1.0, pattern(new)).mean(axis=1)
     np.testing.assert_allclose(forecast(new, 1.0, familiar=True), inside * [0.5, 0.5, 0.25, 0.25])
@@ -71,8 +71,8 @@ def test_a_forecast_is_the_share_that_composes_times_the_circuit(adapted, monkey
 
 def test_the_circuit_is_asked_about_questions_never_seen(adapted):
     known = adapted.bases
-    pairs = list(zip(known.worlds, known.splits, strict=True))
-    prompts = [plain(facts, parts.held_out).final() for facts, parts in pairs]
+    pairs = list(zip(known.fact_sets, known.splits, strict=True))
+    prompts = [encode(facts, parts.held_out).final() for facts, parts in pairs]
     right = scores(known, prompts).argmax(axis=-1) == np.stack([one.answer for one in prompts])
     np.testing.assert_array_equal(circuit(known), right.mean(axis=1))
     for facts, parts in pairs:
@@ -129,7 +129,7 @@ def test_margins_are_differences_of_logits_of_the_questions_asked(edits_of, insi
 def test_a_fact_within_a_question_is_new_at_its_hop_only(edits_of):
     for edit in edits_of.edits[0]:
         x, y, z = edit.routes.T
-        old = along(edit.before, every(edit.before))
+        old = along(edit.before, all_questions(edit.before))
         first, before = probe(edit, 0, inside=True)
         assert (first.tokens[:, 0] == edit.before.entity(0, x)).all()
         assert (before == edit.before.entity(2, old[x, 2])).all()
@@ -143,7 +143,7 @@ def test_a_fact_within_a_question_is_new_at_its_hop_only(edits_of):
 
 
 def test_new_subjects_must_beat_what_the_base_prefers():
-    half = library(small((101,), spare=5), replace(TAUGHT, pairs=1, familiarity="half"))
+    half = library(small((101,), spare=5), replace(TRAINING, pairs=1, familiarity="half"))
     found = margins(half)
     assert pattern(half) == "new subject"
     rest = found.base[0].copy()
@@ -164,10 +164,10 @@ def test_a_bridge_that_nothing_leads_to_is_refused(edits_of):
 
 def test_adapters_act_in_the_loops_of_their_hop(edits_of):
     adapter, x = edits_of.pairs[0][0], torch.ones(4, 1, 16)
-    for placed, acts in (
+    for where, acts in (
         (in_loops([(0,), (0, 1)]), lambda hop, loop: loop <= hop),
         (own_loop, lambda hop, loop: hop == loop),
     ):
         for hop, loop in product((0, 1), repeat=2):
-            out = placed(adapter, hop)(Site("mlp.in", loop, 0), x)
+            out = where(adapter, hop)(Site("mlp.in", loop, 0), x)
             assert (out is not None) == acts(hop, loop)

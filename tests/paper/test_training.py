@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from synthetic import TAUGHT, small, taught
+from synthetic import TRAINING, small, trained_library
 
 from loratheory.toy.transformer import Lora
 from paper.studies._shared.answers import answer_margins
@@ -12,7 +12,7 @@ from paper.studies._shared.training import alike, library, norms
 
 
 def test_edited_chains_were_held_out_and_pairs_share_no_entity():
-    found = taught()
+    found = trained_library()
     for replica, (one, other) in enumerate(zip(*found.edits, strict=True)):
         held = set(found.bases.splits[replica // 2].held_out.subjects.tolist())
         assert set(one.routes[:, 0].tolist()) <= held
@@ -20,7 +20,7 @@ def test_edited_chains_were_held_out_and_pairs_share_no_entity():
 
 
 def test_each_adapter_learns_what_its_pair_is_asked():
-    found = taught(steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
+    found = trained_library(steps=25, rate=0.05, rank=4, scale=4.0, sets=1)
     known = found.bases
 
     def _gain(prompts, adapter):
@@ -41,10 +41,10 @@ def test_each_adapter_learns_what_its_pair_is_asked():
 
 
 def test_an_adapter_depends_on_its_base_and_repetition_alone():
-    both, alone = taught(), library(small((102,)), TAUGHT)
+    both, alone = trained_library(), library(small((102,)), TRAINING)
     for pair, single in zip(both.pairs, alone.pairs, strict=True):
         for adapter, one in zip(pair, single, strict=True):
-            assert adapter.scale == one.scale == TAUGHT.scale
+            assert adapter.scale == one.scale == TRAINING.scale
             for name, x in one.tensors().items():
                 torch.testing.assert_close(adapter.tensors()[name][2:], x, atol=1e-6, rtol=1e-4)
     start = [adapter.down["layers.0.mlp.in"] for adapter in both.adapters]

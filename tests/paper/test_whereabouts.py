@@ -4,10 +4,10 @@ import pytest
 import torch
 from language import WORDS
 
-from loratheory.evaluate.fact_sets import ASKED
+from loratheory.evaluate.fact_sets import FEW
 from loratheory.pretrained import attach, first_tokens, next_token_logits
 from paper.studies.lm_order import whereabouts
-from paper.studies.lm_order.whereabouts import Asked, Condition
+from paper.studies.lm_order.whereabouts import Condition, QuestionSet
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def pair(both):
 
 @pytest.fixture(scope="module")
 def asked(both):
-    return Asked.of(both.world.two_hop, ASKED["two_hop"], both.world.first)
+    return QuestionSet.of(both.facts.two_hop, FEW["two_hop"], both.facts.first)
 
 
 def inside(prompt, name):
@@ -50,7 +50,7 @@ def test_the_masks_are_the_tokens_of_the_subject_and_the_last(model, asked):
 )
 def test_layers_that_an_arm_leaves_out_do_not_act(condition, coefficients, model, pair, asked):
     with attach(model, pair) as acts:
-        found = whereabouts.says(model, acts, asked, condition, split=1)
+        found = whereabouts.compute_logits(model, acts, asked, condition, split=1)
         acts.set([coefficients[layer] for layer in acts.layers])
         assert torch.allclose(found, next_token_logits(model, asked.prompts), atol=1e-4)
 
@@ -63,11 +63,11 @@ def test_layers_that_an_arm_leaves_out_do_not_act(condition, coefficients, model
     ],
 )
 def test_tokens_that_an_arm_leaves_out_are_the_bases(tokens, model, pair, asked):
-    few = Asked(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
+    few = QuestionSet(asked.prompts[::17], asked.subjects[::17], asked.answers[::17])
     with attach(model, pair) as acts:
-        everywhere = whereabouts.says(model, acts, few, Condition(), 1)
-        found = whereabouts.says(model, acts, few, Condition(tokens=tokens), 1)
-        again = whereabouts.says(model, acts, few, Condition(), 1)
+        everywhere = whereabouts.compute_logits(model, acts, few, Condition(), 1)
+        found = whereabouts.compute_logits(model, acts, few, Condition(tokens=tokens), 1)
+        again = whereabouts.compute_logits(model, acts, few, Condition(), 1)
     assert torch.equal(everywhere, again)
     wanted = []
     for prompt, name in zip(few.prompts, few.subjects, strict=True):

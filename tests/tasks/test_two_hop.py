@@ -16,21 +16,21 @@ from loratheory.tasks import ImpossibleError
 from loratheory.tasks.prompts import Prompts, joined, sampled, stacked
 from loratheory.tasks.two_hop import (
     Edit,
+    FactSet,
     Questions,
-    World,
+    all_questions,
     along,
+    draw_facts,
     edit,
-    every,
+    encode,
     export,
     language,
-    lessons,
     marked,
     pairs,
-    plain,
     pretraining,
     split,
+    training_sets,
     trials,
-    world,
 )
 
 
@@ -41,7 +41,7 @@ def questions(start, subjects, hops=2):
 @settings(max_examples=10)
 @given(seeds, st.integers(1, 4), st.integers(1, 3), st.integers(0, 3))
 def test_every_token_means_one_thing_and_every_map_is_a_permutation(seed, hops, relations, spare):
-    here = world(seed, hops=hops, entities=5, relations=relations, spare=spare)
+    here = draw_facts(seed, hops=hops, entities=5, relations=relations, spare=spare)
     numbers = np.arange(relations)
     tokens = [*range(19)]  # padding, identity, not used, canaries
     for hop in range(hops):
@@ -61,7 +61,7 @@ def test_every_token_means_one_thing_and_every_map_is_a_permutation(seed, hops, 
 def test_every_question_is_asked_once_and_followed_fact_by_fact(seed):
     here, rng = some(seed, hops=3, entities=6, relations=2)
     for start, hops in ((0, None), (0, 1), (1, 2), (2, None)):
-        made = every(here, start=start, hops=hops)
+        made = all_questions(here, start=start, hops=hops)
         asked = [*zip(made.subjects.tolist(), map(tuple, made.relations.tolist()), strict=True)]
         assert made.hops == (hops or 3 - start)
         assert sorted(asked) == sorted(product(range(6), product(range(2), repeat=made.hops)))
@@ -111,15 +111,15 @@ def row(prompts):
 
 def test_forms_by_hand():
     here = three()  # x1 is 24, its bridge y2 is 28, its answer z1 is 30
-    assert row(plain(here, questions(0, [1]))) == ([24, 19, 20], [-1, 28, 30], 2)
-    assert row(plain(here, questions(0, [1], 1))) == ([24, 19], [-1, 28], 1)
-    assert row(plain(here, questions(1, [2], 1))) == ([28, 20], [-1, 30], 1)
+    assert row(encode(here, questions(0, [1]))) == ([24, 19, 20], [-1, 28, 30], 2)
+    assert row(encode(here, questions(0, [1], 1))) == ([24, 19], [-1, 28], 1)
+    assert row(encode(here, questions(1, [2], 1))) == ([28, 20], [-1, 30], 1)
     *_, named = pretraining(here, split(here, 0, rng=np.random.default_rng(0)), identity="known")
     assert row(named[np.array([5])]) == ([28, 1, 0], [-1, 28, -1], 1)
     # These names are part of the keys under which trained weights are kept.
-    kinds = [plain(here, every(here, start=start)).kind for start in (0, 1)]
+    kinds = [encode(here, all_questions(here, start=start)).kind for start in (0, 1)]
     assert kinds == ["chain", "single"]
-    canary = marked(plain(here, questions(0, [1])), 4)
+    canary = marked(encode(here, questions(0, [1])), 4)
     assert canary.tokens.tolist() == [[24, 19, 20], [4, 0, 0]]
     assert canary.targets.tolist() == [[-1, 28, 30], [-1, -1, -1]]
     assert (canary.asked[-1], canary.position[-1], canary.answer[-1]) == (0, -1, -1)
@@ -140,7 +140,7 @@ def by_hand():
     before = three()
     maps = before.maps.copy()
     maps[0, 0, 0], maps[1, 0, 2] = 2, 0
-    after = World(maps, entities=3)
+    after = FactSet(maps, entities=3)
     none = np.zeros((1, 1), dtype=np.int64)
     facts = (Questions(0, np.array([0]), none), Questions(1, np.array([2]), none))
     return Edit(before, after, questions(0, [0]), facts, "overwrite")
@@ -192,7 +192,7 @@ def test_an_edit_is_what_its_words_say(wanted, seed, relations):
         assert not beside & ({*routes[:, 1].tolist()} | reached)
     else:
         assert not more
-    for hop, part in enumerate(made.taught):
+    for hop, part in enumerate(made.trained):
         each = {(hop, x, y) for x, y in along(made.after, part).tolist()}
         assert each == {fact for fact in changed(made) if fact[0] == hop}
         assert along(made.after, part)[:4].tolist() == routes[:, hop : hop + 2].tolist()
@@ -211,7 +211,7 @@ def test_what_is_edited_besides_changes_no_question(also):
         edit(some(7)[0], 4, rng=np.random.default_rng(1), also=more) for more in ("nothing", also)
     )
     assert one.routes.tolist() == other.routes.tolist()
-    assert one.taught[0].subjects.tolist() == other.taught[0].subjects.tolist()
+    assert one.trained[0].subjects.tolist() == other.trained[0].subjects.tolist()
 
 
 @settings(max_examples=5)
@@ -225,7 +225,7 @@ def test_pairs_claim_no_entity_together(seed, count):
 
 def test_known_subjects_come_from_the_questions_that_were_named():
     here, rng = some(0, relations=2)
-    questions = every(here)  # those by the first relations come first
+    questions = all_questions(here)  # those by the first relations come first
     made = edit(here, 3, rng=rng, among=questions[np.array([5, 6, 7, 8, 50, 51])])
     assert {*made.questions.subjects.tolist()} <= {5, 6, 7, 8}
 
@@ -249,7 +249,8 @@ def ideal(made, c):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "name", "hops"), [(w, name, hops) for w, name, every in CASES for hops in every]
+    ("wanted", "name", "hops"),
+    [(w, name, hops) for w, name, all_questions in CASES for hops in all_questions],
 )
 def test_an_ideal_memory_needs_the_coefficient_of_the_case(wanted, name, hops):
     """``c**k + c = 1`` where k old facts compete; 1/2 where both are edited, none where none is."""
@@ -285,7 +286,7 @@ def test_coverage_is_exact_and_held_out_bridges_are_unseen(seed, covered, shape)
     assert 40 * len(trained) == covered * (len(trained) + len(held_out))
     assert not bridges(here, parts.trained) & bridges(here, parts.held_out)
     assert not trained & held_out
-    assert trained | held_out == asked_in(every(here))
+    assert trained | held_out == asked_in(all_questions(here))
 
 
 @settings(max_examples=5)
@@ -294,9 +295,9 @@ def test_a_base_is_told_every_fact_the_trained_questions_and_names(seed):
     here, rng = some(seed, relations=2)
     parts = split(here, 0.25, rng=rng)
     asked, first, second = pretraining(here, parts)
-    assert asked.tokens.tolist() == plain(here, parts.trained).tokens.tolist()
+    assert asked.tokens.tolist() == encode(here, parts.trained).tokens.tolist()
     for hop, part in enumerate((first, second)):
-        facts = plain(here, every(here, start=hop, hops=1)).padded(3)
+        facts = encode(here, all_questions(here, start=hop, hops=1)).padded(3)
         assert part.tokens.tolist() == facts.tokens.tolist()
         assert part.targets.tolist() == facts.targets.tolist()
     assert len(pretraining(here, split(here, 0, rng=rng))) == 2
@@ -331,19 +332,19 @@ def asked(prompts):
 def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
     here, rng = some(seed)
     made = edit(here, 3, rng=rng, familiarity=familiarity)
-    found = lessons(made, rng=rng, retained=5)
+    found = training_sets(made, rng=rng, retained=5)
     x, y, z = (here.entity(level, made.routes[:, level]).tolist() for level in range(3))
     one, two = (here.relation(hop, 0) for hop in (0, 1))
     first = [(a, one, b) for a, b in zip(x, y, strict=True)]
     second = [(b, two, c) for b, c in zip(y, z, strict=True)]
-    assert [asked(lesson.taught) for lesson in found.hops] == [first, second]
-    assert asked(found.direct.taught) == [(a, two, c) for a, c in zip(x, z, strict=True)]
-    assert not np.isin(found.direct.taught.targets, y).any()
-    assert asked(found.joint.taught) == first + second
-    for number, lesson in enumerate((*found.hops, found.direct, found.joint)):
-        rows = joined([lesson.taught, lesson.rehearsed])
-        assert lesson.prompts.tokens[:-1].tolist() == rows.tokens.tolist()
-        assert lesson.prompts.tokens[-1].tolist()[:2] == [3 + number, 0]
+    assert [asked(each.trained) for each in found.hops] == [first, second]
+    assert asked(found.direct.trained) == [(a, two, c) for a, c in zip(x, z, strict=True)]
+    assert not np.isin(found.direct.trained.targets, y).any()
+    assert asked(found.joint.trained) == first + second
+    for number, each in enumerate((*found.hops, found.direct, found.joint)):
+        rows = joined([each.trained, each.replayed])
+        assert each.prompts.tokens[:-1].tolist() == rows.tokens.tolist()
+        assert each.prompts.tokens[-1].tolist()[:2] == [3 + number, 0]
 
 
 @settings(max_examples=5)
@@ -351,14 +352,14 @@ def test_each_adapter_is_taught_its_own_facts(seed, familiarity):
 def test_what_is_rehearsed_is_true_and_far_from_all_edits(seed):
     here, rng = some(seed, relations=2)
     made, other = pairs(here, 2, 3, rng=rng)
-    found = lessons(made, rng=rng, retained=9, others=[other])
+    found = training_sets(made, rng=rng, retained=9, others=[other])
     touched = {here.entity(level, e) for level, e in np.argwhere(made.touched()).tolist()}
-    rehearsed = found.joint.rehearsed
-    assert not {*rehearsed.tokens.flat, *rehearsed.targets.flat} & touched
-    for hop, part in enumerate(found.rehearsed):
+    replayed = found.joint.replayed
+    assert not {*replayed.tokens.flat, *replayed.targets.flat} & touched
+    for hop, part in enumerate(found.replayed):
         facts = {*zip(part.subjects.tolist(), part.relations[:, 0].tolist(), strict=True)}
         assert len(facts) == 9
-        kept = rehearsed[np.arange(9 * hop, 9 * hop + 9)]
+        kept = replayed[np.arange(9 * hop, 9 * hop + 9)]
         assert kept.answer.tolist() == here.entity(hop + 1, along(here, part)[:, 1]).tolist()
         assert not {x for x, r in facts if r == 0} & {*other.routes[:, hop].tolist()}
 
@@ -366,15 +367,15 @@ def test_what_is_rehearsed_is_true_and_far_from_all_edits(seed):
 def sets(seed, facts=3, **wanted):
     here, rng = some(seed, **wanted)
     made = pairs(here, 2, facts, rng=rng)
-    learnt = lessons(made[0], rng=rng, retained=6, others=made)
-    return here, made, learnt, trials(made[0], learnt, rng=rng, count=6, others=made)
+    made_sets = training_sets(made[0], rng=rng, retained=6, others=made)
+    return here, made, made_sets, trials(made[0], made_sets, rng=rng, count=6, others=made)
 
 
 @settings(max_examples=8)
 @given(seeds, st.integers(1, 2), st.integers(2, 3))
 def test_trials_ask_for_the_edit_and_for_what_no_edit_changes(seed, relations, hops):
-    here, edits, learnt, found = sets(seed, relations=relations if hops == 2 else 1, hops=hops)
-    worlds, last = [here, *(one.after for one in edits)], hops
+    here, edits, made_sets, found = sets(seed, relations=relations if hops == 2 else 1, hops=hops)
+    fact_sets, last = [here, *(one.after for one in edits)], hops
     routes = edits[0].routes.tolist()
 
     def numbers(prompts, level, end):
@@ -388,18 +389,18 @@ def test_trials_ask_for_the_edit_and_for_what_no_edit_changes(seed, relations, h
         assert numbers(found.hops[hop], hop, hop + 1) == facts
         rows = found.other_hops[hop]
         assert not {*map(tuple, rows.tokens.tolist())} & {
-            *map(tuple, plain(here, learnt.rehearsed[hop]).tokens.tolist())
+            *map(tuple, encode(here, made_sets.replayed[hop]).tokens.tolist())
         }
     for level, rows in [*enumerate(found.other_hops), (0, found.other_questions)]:
         assert len({*map(tuple, rows.tokens.tolist())}) == len(rows) == 6
         for tokens, answer in zip(rows.tokens.tolist(), rows.answer.tolist(), strict=True):
             path = [t - here.relation(level + k, 0) for k, t in enumerate(tokens[1:])]
             subject = tokens[0] - here.level(level).start
-            ends = {walked(one, level, subject, tuple(path))[-1] for one in worlds}
+            ends = {walked(one, level, subject, tuple(path))[-1] for one in fact_sets}
             assert ends == {answer - here.level(level + len(path)).start}
     for (x, z), route in zip(numbers(found.shortcut, 0, last), routes, strict=True):
         assert z == route[-1]
-        (way,) = {tuple(walked(one, 0, x, (0,) * hops)) for one in worlds}
+        (way,) = {tuple(walked(one, 0, x, (0,) * hops)) for one in fact_sets}
         assert way[-1] not in [route[-1] for route in routes]
     assert found.chance == 1 / 3
     repeated = found.questions[np.array([0, 0, 1])]
@@ -426,15 +427,15 @@ def test_no_prompt_pair_or_answer_leaks(wanted):
     here, rng = some(1, relations=2)
     parts = split(here, 0.5, rng=rng)
     made = edit(here, 3, rng=rng, among=parts.held_out, **wanted)
-    learnt = lessons(made, rng=rng, retained=5)
-    asked = trials(made, learnt, rng=rng, count=4).questions
-    every_lesson = [*learnt.hops, learnt.joint, learnt.direct]
-    for one, other in permutations(learnt.hops, 2):
-        assert shared(here, one.taught, other.prompts) == (0, 0)
-    for lesson in every_lesson[:-1]:  # only the direct adapter sees an edited question
-        assert shared(here, lesson.prompts, asked) == (0, 0)
-    assert shared(here, learnt.direct.prompts, asked) == (3, 3)
-    assert shared(here, learnt.direct.rehearsed, asked) == (0, 0)
+    made_sets = training_sets(made, rng=rng, retained=5)
+    asked = trials(made, made_sets, rng=rng, count=4).questions
+    every_lesson = [*made_sets.hops, made_sets.joint, made_sets.direct]
+    for one, other in permutations(made_sets.hops, 2):
+        assert shared(here, one.trained, other.prompts) == (0, 0)
+    for each in every_lesson[:-1]:  # only the direct adapter sees an edited question
+        assert shared(here, each.prompts, asked) == (0, 0)
+    assert shared(here, made_sets.direct.prompts, asked) == (3, 3)
+    assert shared(here, made_sets.direct.replayed, asked) == (0, 0)
     for base in pretraining(here, parts, identity="all"):
         assert shared(here, base, asked) == (0, 0)
 
@@ -461,13 +462,13 @@ def test_names_tell_their_level_and_none_stands_inside_another(seed):
 HERE = three()
 NAMES = ("Ann", "Bob", "Cyd", "Ria", "Sia", "Tia", "Elk", "Fox", "Gnu")
 WORDS = dict(zip(range(23, 32), NAMES, strict=True))
-BOB = every(HERE)[np.array([1])]  # Bob's country is Tia, whose animal is Fox
-TIA = every(HERE, start=1)[np.array([2])]
+BOB = all_questions(HERE)[np.array([1])]  # Bob's country is Tia, whose animal is Fox
+TIA = all_questions(HERE, start=1)[np.array([2])]
 LONG = "he national animal of the country of birth of Bob"
 
 
 def test_files_hold_tokens_and_words(tmp_path):
-    sets = {"long": plain(HERE, BOB).final(), "short": plain(HERE, TIA).padded(4)}
+    sets = {"long": encode(HERE, BOB).final(), "short": encode(HERE, TIA).padded(4)}
     told = {
         "cloze": (f"T{LONG} is", "The national animal of Tia is"),
         "question": (f"What is t{LONG}?", "What is the national animal of Tia?"),
@@ -502,7 +503,7 @@ MADE = edit(some(0)[0], 3, rng=RNG)
 @pytest.mark.parametrize(
     "make",
     [
-        *(lambda bad=bad: world(0, **bad) for bad in ({"hops": 5}, {"relations": 0})),
+        *(lambda bad=bad: draw_facts(0, **bad) for bad in ({"hops": 5}, {"relations": 0})),
         *(lambda bad=bad: split(some(0)[0], bad, rng=RNG) for bad in (
             0.001, 0.999, -0.1, 1.01, float("nan"),
         )),
@@ -510,13 +511,13 @@ MADE = edit(some(0)[0], 3, rng=RNG)
             (0, {}), (41, {}), (13, {"familiarity": "fake"}), (3, {"familiarity": "new"}),
             (3, {"also": "all"}),
         )),
-        lambda: lessons(MADE, rng=RNG, retained=39),
-        lambda: trials(MADE, lessons(MADE, rng=RNG, retained=5), rng=RNG, count=40),
+        lambda: training_sets(MADE, rng=RNG, retained=39),
+        lambda: trials(MADE, training_sets(MADE, rng=RNG, retained=5), rng=RNG, count=40),
         lambda: edit(some(0, hops=3)[0], 3, rng=RNG, also="old"),
         lambda: edit(some(0, hops=1)[0], 3, rng=RNG),
         lambda: split(some(0, hops=3, relations=2)[0], 0.5, rng=RNG),
-        lambda: sampled([plain(HERE, every(HERE))] * 3, 2, rng=RNG),
-        lambda: plain(some(0)[0], questions(0, [3, 41])),
+        lambda: sampled([encode(HERE, all_questions(HERE))] * 3, 2, rng=RNG),
+        lambda: encode(some(0)[0], questions(0, [3, 41])),
         lambda: export(Path("out"), {}, HERE, WORDS, style="verse"),
     ],
 )  # fmt: skip

@@ -29,14 +29,14 @@ Z\|_F^2`, and :math:`\|N Z\|_F` is the right side. The least norm is :math:`T P`
 :math:`T (1 - P) Z`; the product of a matrix of :math:`m` rows and norm :math:`\tau` with :math:`(1
 - P) Z` has at most :math:`\tau` times its :math:`m` largest singular values. :math:`\square`
 
-**Implication.** Train with stand-ins whose states span the states that later partners will produce;
-an example whose state combines others' adds nothing. For a published first hop, the part of its
-states outside this span can be computed before it is used.
+**Implication.** Train with stand-ins whose states span the states that later partners will produce.
+An example adds nothing if its state combines the states of other examples. For a published first
+hop, the part of its states outside this span can be computed before it is used.
 
-**Scope.** It does not say that the partner's bridge means the same. Inside the span, the answer
-combines the examples' answers as the state combines their states, and is wrong if that combination
-is. Trained networks read states through norms and nonlinear units, which turn spans into
-neighbourhoods.
+**Scope.** The theorem does not say that the partner's bridge means the same. Inside the span, the
+answer combines the examples' answers as the state combines their states. If that combination is
+wrong, so is the answer. Trained networks read states through norms and nonlinear units, which turn
+spans into neighbourhoods.
 
 References
 ----------

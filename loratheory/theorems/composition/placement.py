@@ -31,15 +31,15 @@ h_l`. The columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:
 :math:`V K^+` in units of :math:`\sqrt{\eta_l}`, hence that of least :math:`\sum_l \|\Delta_l\|_F^2
 / \eta_l`. :math:`\square`
 
-**Implication.** Single-hop training stores a share of the fact in each layer, in proportion to the
-learning rate times the squared norm of the key there. Two-hop questions miss what is stored before
-the bridge, and find less the less a latent key resembles the named one. Higher learning rates in
-later layers help.
+**Implication.** Single-hop training stores a share of the fact in each layer. The share is
+proportional to the learning rate times the squared norm of the key there. Two-hop questions miss
+what is stored before the bridge. They also find less if a latent key resembles the named key less.
+Higher learning rates in later layers help.
 
-**Scope.** Keys stay fixed here. In a trained network updates of early reads move later keys, and
-reads reach the logits through unequal Jacobians. A LoRA whose random `down` is frozen meets keys
-that it shortens by a random factor, equal for all reads on average only. Optimisers that rescale
-each weight, such as Adam, leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
+**Scope.** Keys stay fixed here. In a trained network, updates of early reads move later keys, and
+reads reach the logits through unequal Jacobians. A LoRA with a frozen random `down` factor shortens
+keys by a random factor, which is equal for all reads on average only. Optimisers that rescale each
+weight, such as Adam, leave the form :math:`\eta_l A K_l^\top`. The base's own answer is added.
 
 References
 ----------
@@ -91,7 +91,7 @@ adapter's facts. Unless the latent key combines named keys, all two-hop answers 
 Two-hop examples through a partner settle the answer if later partners produce latent keys in the
 same way. The formula gives the norm that this takes.
 
-**Scope.** It does not say that a later partner produces latent keys in the same way:
+**Scope.** The theorem does not say that a later partner produces latent keys in the same way:
 ``thm:bridge-transfer`` gives the loss if it does not. No single-hop test shows which placement an
 adapter has (``thm:invisible-placement``).
 
@@ -104,11 +104,11 @@ Minimum-norm interpolation: Penrose (1956). Edits trained on multi-hop data: Yao
 
 Invisible placement: single hops do not show in which layer an edit lies; two hops depend on it.
 
-**Statement.** Two exact, unscaled edits write a question's two new facts over old ones of strength
-1; keys and values are linearly independent, and the old bridge's fact stays. If the old second-hop
-facts and a share ρ of the second edit lie after the bridge, the new answer wins iff ρ > 1/2.
-Single-hop logits do not depend on ρ, so on placements of which a share q wins, any test of them
-errs at a rate of at least min(q, 1 − q).
+**Statement.** A question needs two new facts. Exact edits with coefficient 1 write them over old
+facts of strength 1; keys and values are linearly independent, and the old bridge's fact stays. The
+old hop-2 facts and a share ρ of the hop-2 edit are stored after the bridge. Then the new answer
+wins iff ρ > 1/2, but single-hop logits do not depend on ρ. If a share q of placements wins, any
+test of single-hop logits misjudges at least a share min(q, 1 − q) of the placements.
 
 Several layers can be read for the facts of hop 2. Single-hop prompts read all of them, a two-hop
 prompt only those after its bridge is known. Let the edit of hop 2 be split over the layers with
@@ -132,11 +132,11 @@ on the one or on the other part. :math:`\square`
 same single-hop answers can differ on two hops by where their edits lie. Test two-hop questions, or
 place the edit in the layers after the bridge.
 
-**Scope.** It does not say where training places edits. If equal gradients split them evenly,
-:math:`\rho` is the fraction of layers after the bridge, and two hops need :math:`c_2 > 1/(2 \rho)`
-where single hops need 1/2. If a share :math:`\beta` of the old fact lies after the bridge, whole
-first edits need :math:`\rho > \beta/(2 c_2)`: whole edits that are spread like the old facts always
-compose.
+**Scope.** The theorem does not say where training places edits. If equal gradients split them
+evenly, :math:`\rho` is the fraction of layers after the bridge, and two hops need :math:`c_2 > 1/(2
+\rho)` where single hops need 1/2. If a share :math:`\beta` of the old fact lies after the bridge,
+whole first edits need :math:`\rho > \beta/(2 c_2)`: whole edits that are spread like the old facts
+always compose.
 
 References
 ----------

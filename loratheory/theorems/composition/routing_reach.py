@@ -38,7 +38,7 @@ the least sum :math:`2/3 + 1/2`, as :math:`c_2 + 1/(1 + c_2)` grows. :math:`\squ
 of old facts, whatever it knows. It can if the weights may change from layer to layer. The sum of
 the adapters can without any router.
 
-**Scope.** It does not say that trained routers find these weights. For a single read see
+**Scope.** The theorem does not say that trained routers find these weights. For a single read see
 ``thm:single-read-no-go``.
 
 References

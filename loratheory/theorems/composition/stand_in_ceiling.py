@@ -33,9 +33,9 @@ disagree limit this shortcut to half of the training examples, at a loss of at l
 smaller loss shows that the adapter uses its partner. The shortcut remains on entities where the
 stand-ins agree; s disagreeing stand-ins leave it 1/s.
 
-**Scope.** It does not say that the adapter uses the *bridge*. An adapter may identify the active
-stand-in, which takes ln s nats, and look up pairs of stand-in and entity in a table, without loss.
-The table is s times as long; unseen entities or held-out stand-ins reveal it.
+**Scope.** The theorem does not say that the adapter uses the *bridge*. An adapter may identify the
+active stand-in, which takes ln s nats, and look up each pair of stand-in and entity in a table,
+without loss. The table is s times as long. Unseen entities or held-out stand-ins reveal it.
 
 References
 ----------

@@ -5,18 +5,20 @@ next step by its frequency in that adapter's training set. At one key, each of K
 the same new step with frequency ρ and the base's only habitual step with frequency 1 − ρ. Merged
 with equal coefficients c > 0, they choose the new step iff ρ > 1/(2Kc).
 
-A memory solves problems step by step, each decoded and read again. At every key the base follows
-its habits :math:`h`, weights of sum 1 of all that may come next; adapter :math:`j` alone says what
-its solutions do there on average, shares :math:`\pi_j` (:math:`h` where they never meet the key).
-Merged with coefficients :math:`c_j`, :math:`C = \sum_j c_j`, step :math:`s` leads there by
+A memory solves problems step by step, each decoded and read again. At every key the base has
+*habits* :math:`h`: weights of sum 1 of all steps that may come next. Adapter :math:`j` alone gives
+instead the shares :math:`\pi_j` of the steps that its training solutions take there (:math:`h`
+where they never meet the key). Merged with coefficients :math:`c_j`, :math:`C = \sum_j c_j`, step
+:math:`s` leads there by
 
 .. math:: v_s - \max_{a \ne s} v_a, \qquad v = (1 - C)\,h + \sum_j c_j \pi_j,
 
 and a problem is solved iff the right step leads at each key that it passes. A fact is a key that
-adapter :math:`j` alone was trained on: over an old one it leads by :math:`2 c_j - 1`, over none by
-:math:`c_j`. If the rest of each adapter goes a way of its own, the shared step wins iff :math:`\rho
-> \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. A step that neither adapters nor base ever take leads under
-no coefficients where the base has habits: it is behind by at least one over the number of others.
+adapter :math:`j` alone was trained on: it leads by :math:`2 c_j - 1` over an old fact, and by
+:math:`c_j` where the base has none. If the other steps of each adapter are its own, the shared step
+wins iff :math:`\rho > \max(\frac{1 - Kc}{Kc}, \frac1{K+1})`. Where the base has habits, a step that
+neither adapters nor base ever take never leads, whatever the coefficients: it is behind by at least
+one over the number of other steps.
 
 **Proof.** Least squares on demonstrations with one key fits their mean, so an adapter's update
 there is :math:`\pi_j - h`, and a memory is linear in its updates. Decisions decode, so at the first
@@ -27,7 +29,7 @@ other weights sum to 1. :math:`\square`
 
 **Implication.** Averaging keeps what the training sets share (the template) and dilutes what only
 one adapter was trained on (its facts). To keep the facts too, give each adapter a coefficient above
-1/2, or train the shared steps into the base.
+1/2. Or train the shared steps into the base.
 
 **Scope.** Keys that are not independent interfere (``thm:perturbed-region``). If no step is decoded
 in between, facts need the conditions of ``thm:two-read-region``.

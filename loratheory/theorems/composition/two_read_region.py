@@ -2,29 +2,30 @@ r"""Two-read region: which merged edits compose, and why the golden ratio decide
 
 **Statement.** K reads, linked by bridges from each value to its entity's key, hold old facts of
 strength 1 at linearly independent keys and values. Exact edits with coefficients c_j write a
-prompt's K new facts over old ones, while facts reached through old answers stay. If some token
-belongs to none of these facts, the new K-hop answer leads by ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 −
-c_j)); for equal c ≥ 0 it wins iff c^K + c > 1.
+prompt's K new facts over old ones. Facts reached through old answers stay, and some token belongs
+to none of these facts. The new K-hop answer leads by ∏c_j − max(0, max_j (∏_{i<j} c_i)(1 − c_j)).
+For equal c ≥ 0 it wins iff c^K + c > 1.
 
 In :math:`(W_K + c_K\Delta_K)\,Q_{K-1} \cdots Q_1\,(W_1 + c_1\Delta_1)\,k` let the base hold old
-facts with strength 1, the edits replace facts of their own read exactly, the bridges turn values
-into keys; some token is on none of the paths below. On the prompt whose every hop is edited the
-target leads by exactly
+facts with strength 1, and let the edits replace facts of their own read exactly. The bridges
+:math:`Q_j` turn values into keys, and some token is on none of the paths below. On the prompt whose
+every hop is edited, the new answer (the *target*) leads by exactly
 
 .. math::
     \prod_j c_j - \max\Bigl(0,\; \max_j\, \bigl(\textstyle\prod_{i<j} c_i\bigr)(1 - c_j)\Bigr)
 
-where the edits *overwrite* old facts and no entity on an old path is edited. If all of those are
-edited too (*overwrite both*), the maximum runs over all other products of :math:`c_j` or :math:`1 -
-c_j`. For a *new subject*, without an old first fact, :math:`j = 1` drops out; for *new facts* only
-the 0 is left. Hence any number of hops win under *overwrite both* iff all :math:`c_j > 1/2`; two
-under *overwrite* iff :math:`c_1(1 + c_2) > 1` and :math:`c_1(2 c_2 - 1) > 0`, for a *new subject*
-iff :math:`c_1(2c_2 - 1)` and :math:`c_1c_2` are positive. Equal :math:`c \ge 0` win under
-*overwrite* iff :math:`c^K + c > 1`: from 1/2, :math:`(\sqrt5 - 1)/2`, .682, .724 for K = 1 to 4;
-for a *new subject* as with one hop less; for *new facts* from 0. *Convex no-go:* :math:`c_j \ge 0`,
-:math:`\sum_j c_j \le 1`, :math:`K \ge 2` never win over old facts. *Familiarity:* if a bridge sends
-the new value to 0, the target's logit is 0, whatever the coefficients, and whatever memories and
-edits do at other inputs.
+where the edits *overwrite* old facts and no entity on an old path is edited. If all of those
+entities are edited too (*overwrite both*), the maximum runs over all other products of :math:`c_j`
+or :math:`1 - c_j`. For a *new subject*, without an old first fact, :math:`j = 1` drops out; for
+*new facts* only the 0 is left. Hence the new answer of any number of hops wins under *overwrite
+both* iff all :math:`c_j > 1/2`. Two hops win under *overwrite* iff :math:`c_1(1 + c_2) > 1` and
+:math:`c_1(2 c_2 - 1) > 0`; for a *new subject* they win iff :math:`c_1(2c_2 - 1)` and
+:math:`c_1c_2` are positive. Equal :math:`c \ge 0` win under *overwrite* iff :math:`c^K + c > 1`.
+For K = 1 to 4 they win from 1/2, :math:`(\sqrt5 - 1)/2`, .682 and .724 on. For a *new subject* the
+threshold is that of one hop less, for *new facts* it is 0. *Convex no-go:* with :math:`c_j \ge 0`,
+:math:`\sum_j c_j \le 1` and :math:`K \ge 2` the new answer never wins over old facts.
+*Familiarity:* if a bridge sends the new value to 0, the target's logit is 0, whatever the
+coefficients, and whatever memories and edits do at other inputs.
 
 **Proof.** Keys and values are independent, so a read acts on coordinates, whatever the frames: an
 edited entity goes to its new value with weight :math:`c_j` and to its old one, if any, with
@@ -83,8 +84,9 @@ value. Whole edits: it has :math:`1 - 0 - 2K\varepsilon`, as has any token apart
 :math:`\square`
 
 **Implication.** Two hops are safe from every interference of at most :math:`\varepsilon` per read
-only above the coefficient :math:`0.618 + 1.618\,\varepsilon`, to first order. Whole edits of more
-hops tolerate less. Measure what other adapters add at each read, in units of an edit's change.
+only above the coefficient :math:`0.618 + 1.618\,\varepsilon`, to first order. With more hops, whole
+edits (coefficient 1) tolerate less interference. Measure what other adapters add at each read, in
+units of an edit's change.
 
 **Scope.** The theorem does not bound :math:`\varepsilon`; see ``thm:interpolation-price`` and
 ``thm:interference-angle``. It covers the worst case: random interference is milder.
@@ -93,10 +95,10 @@ hops tolerate less. Measure what other adapters add at each read, in units of an
 
 Composition order: no theory of fewer than K adapters at a time contains a K-hop answer.
 
-**Statement.** In linked reads of K edits at linearly independent keys and values, none of whose new
-facts the base holds, the new answer has logit ∏c_j, and all of it comes from the interaction of all
-K edits: the expansion in interactions of fewer at a time, such as the first-order one of linearised
-fine-tuning for K ≥ 2, gives it logit 0 at all coefficients.
+**Statement.** Take linked reads of K edits at linearly independent keys and values, where the base
+holds none of the new facts. The new answer has the logit ∏c_j, and all of it comes from the
+interaction of all K edits. An expansion in interactions of fewer edits at a time gives it the logit
+0 at all coefficients. For K ≥ 2, linearised fine-tuning is such an expansion, of first order.
 
 On a prompt of :math:`K` edited hops let :math:`f(c_1, \dots, c_K)` be the output of the reads with
 their edits at coefficients :math:`c_j`. The new answer's logit is :math:`\prod_j c_j`: its
@@ -119,12 +121,13 @@ does not depend on some adapter, so :math:`D g_S = 0` and :math:`D f = 0`; all t
 but :math:`f(c)` have an adapter off and equal the base's logit, with signs that sum to :math:`-1`.
 :math:`\square`
 
-**Implication.** A merge rule that is derived from what one adapter does at a time (task arithmetic
-in the linear regime, disentangled weights) says nothing about two hops, right or wrong: their
-answer is in the interaction that such a theory drops.
+**Implication.** Some merge rules are derived from the effect of one adapter at a time: task
+arithmetic in the linear regime, disentangled weights. Such a theory says nothing about two hops,
+right or wrong. Their answer is in the interaction that it drops.
 
-**Scope.** It does not say that such models are bad at single hops: they are the ideal there. The
-new answer may lead without moving if the others fall; a target of logit 0 does not lead here.
+**Scope.** The theorem does not say that such models are bad at single hops: there they are ideal.
+The new answer may lead without moving if the other logits fall. Here a target of logit 0 does not
+lead.
 
 References
 ----------
@@ -134,12 +137,12 @@ weight disentanglement: arXiv 2305.12827.
 
 Spread region: which edits compose when every adapter acts in every layer.
 
-**Statement.** Over linearly independent entities, K linked edits that replace old facts, both
-spread over the reads of a residual stream, lead on the K-hop prompt, among end tokens of which some
-is on no path, by exactly p_K − max(0, max_j (p_{j−1} − p_j)) if entities on old paths keep their
-facts, where p_j is the product of the first j coefficients times the order mass: the sum, over K
-reads in order, of the product of the shares there of edits 1 to j and of the old facts of hops j +
-1 to K, those of one hop spread alike.
+**Statement.** K linked edits replace old facts, over linearly independent entities. Edits and old
+facts are both spread over the reads of a residual stream. Entities on old paths keep their facts,
+and some end token is on no path. The new K-hop answer then leads all end tokens by exactly p_K −
+max(0, max_j (p_{j−1} − p_j)). Here p_j is the product of the first j coefficients times the order
+mass. The order mass sums, over K reads in order, the product of shares at these reads: those of
+edits 1 to j, and of the old facts of hops j + 1 to K. Old facts of one hop are spread alike.
 
 The stream holds entities; its reads :math:`l = 1, \dots, L` add what
 they read: :math:`x_l = x_{l-1} + (W_l + \sum_j c_j \Delta_{jl})\, x_{l-1}`. The base holds the old
@@ -168,15 +171,16 @@ c_{j-1}\, \omega(\rho_1, \dots, \rho_{j-1}, w_j - c_j \rho_j, w_{j+1}, \dots) = 
 for :math:`L \ge 3`: two hops need :math:`c > 1` (over two reads :math:`c > \sqrt5 - 1`), where
 single hops need :math:`c > 1/2`.
 
-**Implication.** Adapters in every layer compose as if they sat in one layer each, if training
-spreads an edit as pretraining spread the fact. If it spreads edits evenly over facts that have
-their places, whole edits do not compose, however deep the network, and must be stronger than a
-replacement: what counts is how much of the second edit lies above the first.
+**Implication.** If training spreads an edit as pretraining spread the fact, adapters in every layer
+compose as if each sat in one layer. Suppose instead that training spreads edits evenly, while each
+fact has its own layer. Then whole edits do not compose, however deep the network, and must be
+stronger than a replacement. What counts is how much of the second edit lies above the first.
 
-**Scope.** It says nothing about attention or nonlinear blocks, which decide: see
-``thm:clean-up-bridge``. Keys of other facts answer too where entities are not independent
-(``thm:perturbed-region``). With the first edit in the first read and the second fact late it is
-``thm:invisible-placement``. Where training puts shares is ``thm:least-norm-placement``.
+**Scope.** The theorem says nothing about attention or nonlinear blocks, which decide: see
+``thm:clean-up-bridge``. If entities are not independent, keys of other facts answer too
+(``thm:perturbed-region``). If the first edit is in the first read and the second fact is late, the
+theorem becomes ``thm:invisible-placement``. Where training puts shares is
+``thm:least-norm-placement``.
 
 References
 ----------

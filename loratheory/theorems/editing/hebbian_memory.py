@@ -1,7 +1,8 @@
 r"""Hebbian memory: what a frozen random factor of rank `r` does to stored facts.
 
-**Statement.** Through a frozen factor of rank r with independent entries N(0, 1/r) a memory H
-answers read u and query x with second moment (1+1/r)(u.Hx)^2 + |H'u|^2|x|^2/r.
+**Statement.** An adapter stores facts through a frozen factor of rank r with independent entries
+N(0, 1/r). Without this factor, the memory H would answer the query x, read along u, with u·Hx. The
+adapter's answer has the second moment (1 + 1/r)(u·Hx)² + ‖Hᵀu‖²‖x‖²/r.
 
 Let :math:`H = \sum_i u_i e_i^\top` store facts, and let the rank-:math:`r` adapter :math:`\Delta =
 H A^\top A` write it through a frozen :math:`A \in \mathbb{R}^{r \times n}` of independent entries
@@ -28,10 +29,10 @@ embeddings the terms of different facts are uncorrelated, as :math:`\mathbb{E}\,
 :math:`(1 + \frac2r)\, \mathbb{E} \|x\|^4 = (1 + \frac2r)(1 + \frac2d)` for :math:`x = e_i`.
 :math:`\square`
 
-**Corollary (merged memory).** A sum of Hebbian adapters through independent frozen factors of rank
-r with entries N(0, 1/r) answers a query along one key, or foreign to all, with the second moment of
-one such adapter holding all facts, however these are shared among the adapters, if the facts' keys
-are orthonormal.
+**Corollary (merged memory).** Facts with orthonormal keys are shared among Hebbian adapters, whose
+independent frozen factors have rank r and entries N(0, 1/r). Take a query along one key, or
+orthogonal to all keys. On this query the sum of the adapters has the same second moment as one such
+adapter that holds all facts. How the facts are shared does not matter.
 
 Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_k`. The mean is
 :math:`u^\top H x` and the variance :math:`\frac1r \sum_k \bigl[(u^\top H_k x)^2 + \|H_k^\top u\|^2
@@ -40,13 +41,13 @@ Share the facts among :math:`K` adapters, :math:`\Delta = \sum_k H_k A_k^\top A_
 H x)^2`: the law above, though the sum has rank up to :math:`K r`. An oracle that switches on only
 the adapter of the fact asked for leaves :math:`N/K` facts in place of :math:`N`.
 
-**Implication.** A frozen random factor mixes all facts that are stored through it: each adds noise
-of :math:`1/r` of its energy to every answer, so a library of such adapters is better routed than
-summed (``thm:merged-memory``).
+**Implication.** A frozen random factor mixes all facts that are stored through it. Each fact adds
+noise, :math:`1/r` of its energy, to every answer. So a library of such adapters is better routed
+than summed (``thm:merged-memory``).
 
-**Scope.** Second moments are no recall rates; that an answer beats :math:`M - 1` others at about
-:math:`N < rd / (2 \ln M)`, and only if :math:`r > 2 \ln M`, is a heuristic. A trained :math:`A`
-aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
+**Scope.** Second moments are not recall rates. As a heuristic, an answer beats :math:`M - 1` others
+up to about :math:`N < rd / (2 \ln M)` facts, and only if :math:`r > 2 \ln M`. A trained :math:`A`
+that is aligned with the keys does better: it stores :math:`r` orthonormal facts exactly.
 
 References
 ----------

@@ -1,7 +1,8 @@
 r"""Superposition floor: the cross-talk of more facts than ranks.
 
-**Statement.** A rank-r update that answers N >= 2 keys with one each answers other facts' keys with
-mean square at least (N-r)/(r(N-1)), whatever keys and outputs are.
+**Statement.** A rank-r update answers each of N >= 2 keys with the key's own output, at strength
+one. At the keys of other facts these outputs then have a mean squared response of at least (N −
+r)/(r(N − 1)). This holds for all keys and outputs.
 
 Let an update :math:`\Delta` of rank at most :math:`r` answer :math:`N \ge 2` keys :math:`e_j` so
 that the response :math:`x_{ij} = u_i^\top \Delta e_j` of output :math:`i` to key :math:`j` is one
@@ -22,12 +23,12 @@ orthogonal of squared length :math:`N/r` and its columns unit vectors, so :math:
 an :math:`X`; for :math:`r \ge N` the identity is. Independent columns can be inverted from one
 side: :math:`\Delta = U^{+\top} X E^+`. :math:`\square`
 
-**Implication.** An adapter that holds more facts than ranks answers other facts' keys, before
-anything is merged: with many times more, by :math:`1/r` in mean square. Merging into the same rank
-adds facts, and with them cross-talk.
+**Implication.** An adapter that holds more facts than it has ranks also answers the keys of other
+facts, even before a merge. With many more facts than ranks, the mean squared response is
+:math:`1/r`. A merge into the same rank adds facts, and so cross-talk.
 
-**Scope.** Cross-talk is a mean: `argmax` may still be right everywhere (rank 2 suffices for that,
-``thm:argmax-rank``). Outputs and keys may be as long or as skew as one likes.
+**Scope.** Cross-talk is a mean, so `argmax` may still be right for all facts: rank 2 suffices for
+that (``thm:argmax-rank``). The bound holds for outputs and keys of any length and angle.
 
 References
 ----------

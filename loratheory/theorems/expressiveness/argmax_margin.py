@@ -1,8 +1,8 @@
 r"""Argmax margin: how clearly scores of rank `r` can tell `m` tokens apart at bounded norm.
 
-**Statement.** With keys and outputs in the unit ball of dimension r, argmax tells m >= 2 tokens
-apart by a margin of at most m/(m-1) if m <= r+1, 1 beyond, 1-cos(2 pi/m) if r = 2 and m >= 3, and 0
-if r <= 1 and m >= r+2.
+**Statement.** Keys and outputs lie in the unit ball of dimension r, and argmax tells m >= 2 tokens
+apart. The margin is at most m/(m − 1) if m <= r + 1, and at most 1 otherwise. For r = 2 and m >= 3
+it is at most 1 − cos(2π/m), and for r <= 1 and m >= r + 2 at most 0.
 
 Let outputs :math:`b_1, \dots, b_m` and keys :math:`a_1, \dots, a_m`, two or more, lie in the unit
 ball of :math:`\mathbb{R}^r`, key :math:`t` asking for token :math:`t`. Then
@@ -31,8 +31,8 @@ the edges are no longer than the chords there, :math:`2 \sin(g_t/2)` with :math:
 and :math:`\sum e_t \le 2 m \sin(\pi/m)`. *Line.* The middle one of three outputs is in the hull of
 the others. :math:`\square`
 
-**Corollary (argmax rank).** Argmax without ties over scores of rank 1 gives at most two answers;
-over scores of rank 2 it gives every map from inputs to tokens, if keys and outputs are free.
+**Corollary (argmax rank).** With scores of rank 1, argmax without ties gives at most two different
+answers. With scores of rank 2 and free keys and outputs, it gives every map from inputs to tokens.
 
 Scores of rank 0 tie all tokens. Rank 1, :math:`S_{tj} = b_t a_j`, ranks the tokens by :math:`b`
 where :math:`a_j > 0`, backwards where :math:`a_j < 0`: only the largest and the smallest
@@ -40,14 +40,13 @@ where :math:`a_j > 0`, backwards where :math:`a_j < 0`: only the largest and the
 1 and any other token at most :math:`\cos(2\pi/m)`. A bias counts as one more rank: :math:`t a_j -
 t^2/2` is first at any :math:`t` one likes.
 
-**Implication.** From rank 2 on, limits of argmax decoding are limits of margin, norm or fixed
-embeddings, never of rank alone. The margin is about :math:`2\pi^2/m^2` there, which little
-interference overturns; margin 1 costs rank :math:`m/2`, and no rank gives more than
-:math:`m/(m-1)`.
+**Implication.** From rank 2 on, rank alone never limits argmax decoding. Margin, norm or fixed
+embeddings do. At rank 2 the margin is about :math:`2\pi^2/m^2`, which little interference
+overturns. A margin of 1 needs rank :math:`m/2`, and no rank gives more than :math:`m/(m-1)`.
 
 **Scope.** For :math:`r \ge 3` and :math:`m > 2r` the largest margin is a packing problem; 1 still
 bounds it. With *given* outputs a token can be an answer iff it is a vertex of their convex hull.
-Top-:math:`k` patterns need sign rank.
+Which sets of :math:`k` highest scores are possible depends on the sign rank.
 
 References
 ----------

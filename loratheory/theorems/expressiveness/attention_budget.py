@@ -1,8 +1,9 @@
 r"""Attention budget: rank `R` on both factors of a score form; half the width is enough.
 
-**Statement.** Updates of rank at most R of queries and keys leave a spectral error of the score
-form of at least the (2R+1)st singular value of what was missing, the (h+1)st of the form wanted, h
-the head size, and the (R+1)st of what that form does with inputs that W_K, or that W_Q, ignores.
+**Statement.** Queries and keys of head size h get updates of rank at most R, and their score form
+W_QᵀW_K is to match a target. The spectral error is at least each of three values. They are the
+(2R+1)st singular value of the target minus the frozen form, the (h+1)st of the target, and the
+(R+1)st of the target on inputs that W_K, or that W_Q, ignores.
 
 Let :math:`W_Q, W_K \in \mathbb{R}^{h \times d}` be frozen with score form :math:`M = W_Q^\top
 W_K`, :math:`P_Q, P_K` the projections onto their row spaces, and :math:`T` the form one wants.
@@ -24,9 +25,9 @@ also if :math:`R \ge h`: replace both factors by :math:`U, V` with :math:`U^\top
 rank-:math:`h` truncation of :math:`T`; then :math:`\sigma_{2R+1}(T - M) \le \sigma_{2h+1}(T - M)
 \le \sigma_{h+1}(T)` by Weyl, as are the others.
 
-**Corollary (score-change rank).** Updates of ranks r_Q, r_K <= h of h×d queries and keys change the
-score form by a matrix of rank at most min(r_Q + r_K, d), and some by one of just that rank if both
-weights have full row rank h <= d.
+**Corollary (score-change rank).** Updates of ranks r_Q and r_K, both at most h, change h×d queries
+and keys. The score form then changes by a matrix of rank at most min(r_Q + r_K, d). If both weights
+have full row rank h <= d, some updates reach exactly this rank.
 
 The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`. *Attained,* by almost all
 updates. With :math:`W_Q = L_Q P_Q`, :math:`W_K = L_K P_K`, orthonormal rows in the :math:`P`, and
@@ -39,17 +40,18 @@ long as :math:`d - h` such last: the term changes by rank 2, as :math:`(q + x)(k
 k^\top` has determinant :math:`-1` on those axes; after that :math:`q_i` and :math:`k_i` again: rank
 1. Changes in orthogonal directions add their ranks. A minor not zero there is zero almost nowhere.
 
-**Scope.** For :math:`R < h < d` these ranks are all that keeps updates from a form
-(``thm:attention-reach``), but no form may be nearest in all: from :math:`e_1 e_1^\top + e_2
-e_2^\top` no updates of rank 1 come within the floor 2 of :math:`T = \operatorname{diag}(2, 4, 3)`.
-To make it singular at this distance the error must be :math:`-2 e_1 e_1^\top + E`, :math:`\|E\| \le
-2`, with :math:`E` on the other axes, and :math:`T - M` stays regular. Between random forms,
-:math:`d \le 8`, a search came within a hundredth of the floor in 41 of 48 draws. Equal patterns
-need less than equal forms.
+**Scope.** For :math:`R < h < d` these ranks alone decide which forms can be reached exactly
+(``thm:attention-reach``). The floor itself need not be attained. From :math:`e_1 e_1^\top + e_2
+e_2^\top`, for example, no updates of rank 1 come within the floor 2 of :math:`T =
+\operatorname{diag}(2, 4, 3)`. To make :math:`T` singular at this distance the error must be
+:math:`-2 e_1 e_1^\top + E`, :math:`\|E\| \le 2`, with :math:`E` on the other axes, and :math:`T -
+M` stays regular. Between random forms with :math:`d \le 8`, a search came within a hundredth of the
+floor in 41 of 48 draws. Equal attention patterns need less than equal forms.
 
-**Implication.** The sum of :math:`k` adapters has the floor of rank :math:`kR`, and nothing makes
-parts that were trained apart meet it. A transformer of the same size is matched product by product,
-each at half the width; a narrow head pays a whole rank for each input direction that it ignored.
+**Implication.** A sum of :math:`k` adapters has the floor of rank :math:`kR`, but adapters that
+were trained separately need not attain it. A transformer of the same size is matched product by
+product, and each product needs half the width as rank. A narrow head needs a whole rank for each
+input direction that it ignored.
 
 References
 ----------
@@ -59,9 +61,10 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 
 Attention reach: the rank that leads a head's queries and keys to a wanted score form.
 
-**Statement.** Updates of rank at most R lead h×d queries and keys of full row rank h exactly to a
-score form N of rank at most h iff R is at least half the rank of N − W_Q'W_K, the rank of N on the
-inputs that W_K ignores, and the rank of N' on those that W_Q ignores.
+**Statement.** Take h×d queries and keys of full row rank h, and a score form N of rank at most h.
+Updates of rank at most R reach N exactly iff R is at least three numbers. They are half the rank of
+N − W_QᵀW_K, the rank of N on the inputs that W_K ignores, and the rank of Nᵀ on the inputs that W_Q
+ignores.
 
 Let :math:`Q, K \in \mathbb{R}^{h \times d}` have full row rank, :math:`D = N - Q^\top K`, :math:`c
 = \operatorname{rank} D`, and let :math:`\rho_K` be the rank of :math:`N` on :math:`\ker K` and
@@ -100,13 +103,13 @@ Up to :math:`R` steps of the queries, as long as :math:`c > \rho_K`, leave :math
 :math:`N^\top` does, so :math:`D = Q^\top Y` with :math:`Y` of rank :math:`c`: add it to the keys.
 :math:`\square`
 
-**Implication.** To turn a head to inputs that it ignored costs a rank for each direction, a change
-among those it reads half a rank. A sum of :math:`k` adapters of rank :math:`R` has :math:`kR` for
-both.
+**Implication.** A head needs one rank for each new direction among the inputs that it ignored, and
+half a rank for each among the inputs that it reads. A sum of :math:`k` adapters of rank :math:`R`
+has the rank :math:`kR` for both.
 
-**Scope.** It does not say how near updates get to a form that they do not reach: for that there is
-the floor of ``thm:attention-budget``, of the same three ranks and the head's. Without full row rank
-some forms are approached by ever larger updates of this rank, and reached by none.
+**Scope.** The theorem does not say how near updates come to a form that they do not reach. For that
+``thm:attention-budget`` gives a floor, from the same three ranks and the head size. Without full
+row rank, some forms can be approached by ever larger updates of this rank, but not reached.
 
 References
 ----------

@@ -1,8 +1,8 @@
 r"""Depth budget: what rank `R` at each of `L` layers of a linear network can reach.
 
-**Statement.** Updates of rank at most R of L layers of a linear network leave a spectral error of
-at least the (RL+1)st singular value of what was missing; some leave no more if every layer is
-invertible.
+**Statement.** In a linear network of L layers, each layer gets an update of rank at most R. The
+spectral error of the network is at least the (RL+1)st singular value of the target minus the frozen
+product. If every layer is invertible, some updates have no larger error.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, :math:`M = W_L \cdots W_1`, and
 :math:`E = T - M` for a target :math:`T`. Whatever updates of rank at most :math:`R` the layers get,
@@ -18,16 +18,17 @@ the product is :math:`M S_L \cdots S_1`. For it to be :math:`M + \mathrm{LR}_{RL
 plus rank :math:`RL` must be a product of :math:`L` factors, each the identity plus rank :math:`R`;
 any such matrix is (proved in ``_steering``). :math:`\square`
 
-**Conditioning.** Those inverses cost every digit in a deep network. The layer sweep of
-``_steering`` reaches the same product without them where the adapted products stay invertible;
-`attain` takes the better of the two, and the condition number of the verdict is that of the one
-taken.
+**Conditioning.** The inverses in this proof lose all digits in a deep network. A sweep over the
+layers, in ``_steering``, reaches the same product without inverses if the adapted products stay
+invertible. The function `attain` takes the better of the two results, and the verdict reports its
+condition number.
 
-**Implication.** A sum of :math:`k` adapters has rank at most :math:`kR` in a layer: whatever its
-coefficients are, it misses what needs more than :math:`kRL` directions of the product.
+**Implication.** :math:`k` adapters add up to a rank of at most :math:`kR` in each layer. Whatever
+the coefficients are, the sum misses every target that differs from the frozen product in more than
+:math:`kRL` directions.
 
-**Scope.** It does not say what training finds. Zeng and Lee ask that the partial sums :math:`M +
-\mathrm{LR}_r(E)` be invertible too; the construction above does without.
+**Scope.** The theorem does not say what training finds. Zeng and Lee also assume that the partial
+sums :math:`M + \mathrm{LR}_r(E)` are invertible; the construction above does not need this.
 
 References
 ----------

@@ -1,8 +1,8 @@
 r"""Rank-r floor: the least squared error of any adapter of rank `r`, and the one that meets it.
 
-**Statement.** The squared error of an adapter of rank at most r on given inputs is at least that of
-the best matrix plus the energy beyond rank r of what this matrix answers there; the truncation of
-its answers, read from the inputs, attains it.
+**Statement.** Let A be the answers of the best matrix of any rank on given inputs. An adapter of
+rank at most r has a squared error of at least that matrix's error plus the energy of A beyond rank
+r. Truncating A to rank r, as a function of the inputs, attains this.
 
 Let the columns of :math:`K \in \mathbb{R}^{n \times N}` be inputs and those of :math:`R \in
 \mathbb{R}^{m \times N}` what is wanted there, those of several tasks side by side, and let
@@ -23,36 +23,38 @@ splits into orthogonal parts. The second is the first term; :math:`\Delta X` has
 P)` lie in those of :math:`P`, so :math:`\Delta = \mathrm{LR}_r(Y P)\, X^+` has :math:`\Delta X =
 \mathrm{LR}_r(Y P)`. Each corollary below names its :math:`X` and :math:`Y`. :math:`\square`
 
-**Corollary (edit budget).** An update of rank at most r misses edits by a squared error of at least
-the contradiction (what no matrix can yield at the edited keys) plus the shortage (the energy of the
-reachable rest beyond rank r), and some update by no more.
+**Corollary (edit budget).** An adapter of rank at most r must answer edited keys with given values.
+Its squared error is at least the contradiction plus the shortage, and some adapter has no more. The
+contradiction is the error that no matrix avoids. The shortage is the energy beyond rank r of the
+best matrix's answers.
 
-:math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and :math:`r \ge
-\operatorname{rank} R`.
+Here :math:`C = 0`. The edits are exactly possible iff :math:`\ker K \subseteq \ker R` and
+:math:`r \ge \operatorname{rank} R`.
 
 **Corollary (merge floor).** One adapter of rank at most r replaces k updates with mean M. Its mean
-squared Frobenius distance from them is at least their variance around M plus Σ_{i>r} σ_i(M)², the
-energy of M beyond rank r. Truncating M to rank r attains this.
+squared Frobenius distance from them is at least their variance around M plus the energy of M
+beyond rank r. Truncating M to rank r attains this.
 
-:math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so :math:`Y
-P` repeats the mean; the truncated mean meets the floor.
+Here :math:`K = [1 \dots 1] / \sqrt k` and :math:`R = [\Delta_1 \dots \Delta_k] / \sqrt k`, so
+:math:`Y P` repeats the mean; the truncated mean meets the floor.
 
-**Corollary (covariance floor).** On inputs of given second moments one adapter of rank at most r
-errs on k tasks, in mean square, by at least what no matrix avoids plus the energy beyond rank r of
-what RegMean's merge, the data-weighted mean, answers there.
+**Corollary (covariance floor).** One adapter of rank at most r serves k tasks, on inputs with known
+second moments. Its mean squared error is at least the error that no matrix avoids, plus an energy
+beyond rank r. The energy is that of the answers of RegMean's merge, the mean of the updates
+weighted by the tasks' data.
 
-:math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, :math:`R = [\Delta_1 L_1
+Here :math:`K = [L_1 \dots L_k] / \sqrt k` with :math:`C_j = L_j L_j^\top`, :math:`R = [\Delta_1 L_1
 \dots \Delta_k L_k] / \sqrt k`. If all that is known is :math:`C_j \preceq \lambda`, the loss is
 worst at :math:`C_j = \lambda`: the best guarantee is :math:`\lambda` times the merge floor.
 
 **Implication.** The floor says what one adapter of rank r must lose before anything is merged. If a
-rule is near the floor, no better rule helps, only more rank, a router, or the inputs' second
-moments. One rank holds one exact independent fact. Two adapters that edit one key to different
+rule is near the floor, no better rule helps. Only more rank, a router, or the inputs' second
+moments can. One rank holds one exact independent fact. Two adapters that edit one key to different
 values contradict each other at every rank.
 
-**Scope.** It bounds squared errors, not answers: `argmax` can be right with far less rank. The
-mean, which is optimal for the merge floor, can lose the two-hop answer (``thm:two-read-region``).
-Second moments change when earlier layers are merged too.
+**Scope.** The theorem bounds squared errors, not answers: `argmax` can be right with far less rank.
+The mean, which is optimal for the merge floor, can lose the two-hop answer
+(``thm:two-read-region``). Second moments change when earlier layers are merged too.
 
 References
 ----------
@@ -64,11 +66,11 @@ floor without a limit on the rank.
 
 Fisher floor: what replacing several updates by one of rank r costs the losses, to second order.
 
-**Statement.** One update of rank at most r in place of several tasks' own, whose Fisher matrices
-are Kronecker products of an input moment each with one output weight, costs, in squares so weighed
-(twice the second-order rise of the losses from their minima), at least the updates' disagreement
-around their moment-weighted mean plus the mean's energy beyond rank r; the mean truncated in white
-coordinates costs no more.
+**Statement.** One update of rank at most r replaces the updates of several tasks. Each task's
+Fisher matrix is the Kronecker product of its own input moment and an output weight that all tasks
+share. The cost is twice the second-order rise of the losses from their minima. It is at least the
+disagreement of the updates around their moment-weighted mean, plus the energy of this mean beyond
+rank r, in the same weights. Truncating the mean in whitened coordinates attains this.
 
 Near a minimum the loss of task i grows by half of :math:`\operatorname{tr} S (\Delta - \Delta_i)
 M_i (\Delta - \Delta_i)^\top`, if its Hessian or Fisher matrix is the Kronecker product of an input
@@ -93,16 +95,16 @@ Y - O \bar\Delta X` is the disagreement. The columns of :math:`\mathrm{LR}_r(O \
 those of :math:`O` and its rows in those of :math:`L`, which :math:`O O^+` and :math:`L^+ L` leave
 as they are. :math:`\square`
 
-**Implication.** Where tasks share their output weight, it cancels: second moments of the inputs are
-all that the best merge needs beside the updates, until a rank is to be kept. The command
-``loratheory merge --method regmean --moments`` is this merge, and keeps a rank as the floor does
-for :math:`S = 1`.
+**Implication.** If all tasks share an output weight, it cancels. The best merge then needs only the
+updates and the second moments of the inputs, as long as its rank is not limited. The command
+``loratheory merge --method regmean --moments`` computes this merge. If it limits the rank, it
+truncates as the floor does for :math:`S = 1`.
 
-**Scope.** Tasks with output weights of their own have no such formula: their best merge solves
-:math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries at once
-(MaTS). With a rank and a general Fisher matrix there is none at all: weighted low-rank
-approximation is NP-hard from rank 1 on. A loss has a first and a third order too, and moments
-change when earlier layers are merged.
+**Scope.** If each task has its own output weight, there is no such formula. The best merge then
+solves :math:`\sum_i S_i \Delta M_i = \sum_i S_i \Delta_i M_i`, a linear system in all entries at
+once (MaTS). With a limited rank and a general Fisher matrix there is no formula either: weighted
+low-rank approximation is NP-hard from rank 1 on. The bound ignores the first and the third order of
+the losses. Second moments change when earlier layers are merged.
 
 References
 ----------

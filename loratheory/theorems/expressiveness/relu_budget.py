@@ -1,8 +1,9 @@
 r"""ReLU budget: the depth budget carried to a ReLU network by its biases.
 
-**Statement.** On a ball, some updates of rank at most R and biases of an L-layer ReLU network of
-invertible weights match any target ReLU layer up to the (RL+1)st singular value of what was
-missing, times the radius.
+**Statement.** An L-layer ReLU network has invertible weights and is to match one target ReLU layer
+on a ball. Some updates of rank at most R, with suitable biases, achieve this up to an error. The
+error is at most the radius times the (RL+1)st singular value of the target weight minus the frozen
+product.
 
 Let :math:`W_1, \dots, W_L \in \mathbb{R}^{D \times D}` be frozen, invertible, in the network
 :math:`h_l = \mathrm{ReLU}(W_l h_{l-1} + b_l)` with trainable biases, :math:`E = T - W_L \cdots
@@ -25,13 +26,15 @@ layer, so :math:`f(x) = \mathrm{ReLU}(P_L x + t)`. ReLU is 1-Lipschitz: :math:`\
 singular direction. An active network is affine, its errors at :math:`x` and :math:`-x` differ by
 :math:`2 (P_L - T) x`, and ``thm:depth-budget`` bounds the larger one. :math:`\square`
 
-**Scope.** Nothing is necessary for one given target: a ReLU that cuts may help. Off the ball it
-fails (a control). *Deeper targets:* split the layers into groups, one a target layer, each with its
-own radius: exact if each group pays for its :math:`\operatorname{rank} E_i`, with equal groups from
-:math:`R = \lceil \max_i \operatorname{rank} E_i / \lfloor L / \bar L \rfloor \rceil` on.
+**Scope.** No rank is necessary for one given target, because inactive units may help. Outside the
+ball the bound fails (a control). *Deeper targets:* split the layers into groups, one for each
+target layer, each with its own radius. The match is exact if each group has enough rank for its
+:math:`\operatorname{rank} E_i`. With equal groups this holds from :math:`R = \lceil \max_i
+\operatorname{rank} E_i / \lfloor L / \bar L \rfloor \rceil` on.
 
-**Implication.** Where biases keep units active on a ball, before and after a merge, the network is
-linear there, and merges of its updates obey what linear networks obey (``thm:depth-budget``).
+**Implication.** If biases keep all units active on a ball, before and after a merge, the network is
+linear there. Merges of its updates then obey the theorem for linear networks
+(``thm:depth-budget``).
 
 References
 ----------
@@ -41,10 +44,10 @@ Zeng and Lee, arXiv:2310.17513 (2024).
 
 ReLU necessity: which rank a ReLU network needs for a given target layer, kinks included.
 
-**Statement.** Whatever its biases and in every linear piece, an L-layer ReLU network of D × D
-weights under updates of rank at most R has a Jacobian that misses, in spectral norm, the D × D
-weight T of a target layer by at least the smaller of T's least singular value and the (RL+1)st
-singular value of T less the frozen product.
+**Statement.** An L-layer ReLU network of D × D weights gets updates of rank at most R and any
+biases. In any linear piece, its Jacobian is compared with the D × D weight T of a target layer.
+Their spectral distance is at least the smaller of two values: T's least singular value, and the
+(RL+1)st singular value of T minus the frozen product.
 
 Let :math:`h_l = \mathrm{ReLU}((W_l + \Delta_l) h_{l-1} + b_l)` with square :math:`W_l`, updates of
 rank at most R and any biases, and :math:`E = T - W_L \cdots W_1`. At every input the network has a
@@ -64,12 +67,13 @@ Jacobian T where its outputs are active. :math:`\square`
 *Sharp:* if :math:`\sigma_D(T) \ge \sigma_{RL+1}(E)` and the weights are invertible, the updates and
 biases of ``thm:relu-budget`` meet the bound at any input in the interior of its ball.
 
-**Implication.** Biases and kinks do not save rank for a target that loses no direction: a merge of
-k adapters has at most rank kR a layer, and what needs more is out of reach of every bias.
+**Implication.** If the target loses no direction, biases and kinks cannot replace rank. A merge of
+k adapters has rank at most kR in each layer. A target that needs more is out of reach, whatever the
+biases.
 
-**Scope.** A target that loses a direction may be served by dead units at no rank (a control), and
-wider hidden layers have pieces of full rank with dead units (a control). Errors on a ball can be
-small where pieces are small: it is the Jacobian that is missed.
+**Scope.** Inactive units can match a target that loses a direction, without any rank (a control).
+Wider hidden layers can have inactive units and still a Jacobian of full rank (a control). The bound
+is on the Jacobian: errors on a ball can be small if the linear pieces are small.
 
 References
 ----------

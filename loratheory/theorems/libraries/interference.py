@@ -34,9 +34,10 @@ Zhang and Zhou (OSRM), arXiv:2505.22934.
 
 Packing floor: the overlap of row spaces that no library of adapters avoids.
 
-**Statement.** In the mean over ordered pairs of K >= 2 adapters of rank r in width n the squared
-cosines of the principal angles of two row spaces sum to at least the share (Kr − n)/(n(K − 1)) of
-r, or 0 if that is negative; where r divides n, some library attains it.
+**Statement.** Take K >= 2 adapters of rank r in width n. The overlap of two adapters is the mean
+squared cosine of the r principal angles of their row spaces. Averaged over all pairs, the overlap
+is at least (Kr − n)/(n(K − 1)), or 0 if that is negative. If r divides n, some library attains
+this.
 
 Let :math:`P_i` project orthogonally onto the row space of adapter i and let the overlap of two be
 :math:`\operatorname{tr}(P_i P_j)/r`, the mean squared cosine of their principal angles. Then
@@ -57,15 +58,15 @@ and sines of equally spaced angles) and the row spaces :math:`f_i \otimes \mathb
 equally far apart, pair by pair, if the :math:`f_i` are, as the corners of a simplex for
 :math:`K = d + 1`. :math:`\square`
 
-**Implication.** Training for orthogonal row spaces helps while the ranks fit into the width; beyond
-it row spaces overlap, however they are turned. What a design gains over unrelated row spaces, whose
-overlap is :math:`r/n`, then shrinks as :math:`(n - r)/(n(K - 1))`: with twice the adapters, half
-the gain. A sum with coefficients then keeps of equally strong answers at right angles at most the
-share n/(Kr), however the row spaces are packed.
+**Implication.** Training for orthogonal row spaces helps as long as the ranks fit into the width.
+Beyond that, row spaces overlap, however they are turned. Unrelated row spaces have the overlap
+:math:`r/n`. What a design gains over them then shrinks as :math:`(n - r)/(n(K - 1))`: with twice
+the adapters, half the gain. Let equally strong answers be orthogonal. A sum with coefficients then
+keeps at most the share n/(Kr) of them, however the row spaces are packed.
 
-**Scope.** Row spaces are not all: an adapter may answer weakly where it overlaps, and inputs may
-avoid the overlap. If r does not divide n the floor need not be attained: two planes in three
-dimensions share a line.
+**Scope.** Row spaces do not decide everything: an adapter may answer weakly where it overlaps, and
+inputs may avoid the overlap. If r does not divide n, the floor need not be attained: two planes in
+three dimensions share a line.
 
 References
 ----------
@@ -78,10 +79,10 @@ Conway, Hardin and Sloane (1996), "Packing lines, planes, etc."; Lemmens and Sei
 
 Random interference: how many unrelated adapters an edit survives beside it, by width.
 
-**Statement.** Adapters merged with coefficients c and turned at random and independently on their
-input side overturn margins m over other tokens, on a unit key, with probability at most Σ exp(−n
-m²/(2 Σ c²‖a‖²)), summed over these tokens, where a is the difference of two tokens' rows in an
-adapter and n the width.
+**Statement.** On a unit key, an edit leads each other token by a margin m, in width n. Other
+adapters are merged with coefficients c, each turned at random and independently on its input side.
+They overturn the lead with probability at most Σ exp(−n m²/(2 Σ c²‖a‖²)), summed over the other
+tokens. Here a is the difference of the two tokens' rows in an adapter.
 
 Beside an edit of margin :math:`m_t > 0` over token :math:`t`, merge others with coefficients
 :math:`c_j`, each turned at random on its input side: :math:`\Delta_j O_j`, :math:`O_j` independent
@@ -107,13 +108,14 @@ moments of :math:`N(0, 1/n)`, and odd ones vanish; so :math:`\mathbb{E}\,e^{\lam
 best :math:`\lambda` to :math:`\varepsilon_t - \varepsilon_s \ge m_t`, and add over :math:`t`. The
 mean has :math:`m = (m_1 - (K-1)\,m_0)/K` and :math:`c_j = 1/K`. :math:`\square`
 
-**Implication.** Unrelated adapters disturb each other like noise of variance :math:`1/n`: a sum
-holds a number of them that is proportional to the width and to the square of the margin over the
-adapters' size, while the mean also pays for the deficit.
+**Implication.** Unrelated adapters disturb each other like noise of variance :math:`1/n`. The
+number that a sum can hold grows in proportion to the width, and to the squared ratio of margin to
+adapter size. The mean also has to make up for the deficit.
 
-**Scope.** It does not say how many adapters a sum cannot hold. Trained adapters share directions:
-measure their angles instead (``thm:interference-angle``). The tail is a bound: in wide reads about
-:math:`\sqrt{2\pi}\,x` times too large for one token that is x standard deviations away.
+**Scope.** The theorem does not say how many adapters a sum cannot hold. Trained adapters share
+directions: measure their angles instead (``thm:interference-angle``). The bound on the tail is
+loose. In wide reads it is about :math:`\sqrt{2\pi}\,x` times too large, for one token that is x
+standard deviations away.
 
 References
 ----------

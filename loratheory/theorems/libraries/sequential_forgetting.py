@@ -1,9 +1,9 @@
 r"""Sequential forgetting: what later adapters leave of a fact, if each is trained after the others.
 
-**Statement.** If adapters of rank r are trained one after another, each by the least change that
-fits r facts of its own exactly, at keys orthonormal within an adapter and in random directions of
-width n, independent between adapters, with orthonormal changes asked of the base, a fact keeps, on
-average, the strength (1 − r/n)^a after a later adapters.
+**Statement.** Adapters of rank r are trained one after another in width n. Each makes the least
+change that fits its own r facts exactly. Keys are orthonormal within an adapter and have random
+directions, independent between adapters. The changes asked of the base are orthonormal. If the
+number of later adapters is a, a fact keeps on average the strength (1 − r/n)^a.
 
 Adapter t is the least :math:`\Delta_t` with :math:`(W + \Delta_1 + \dots + \Delta_t) K_t = V_t`;
 the changes :math:`D_t = V_t - W K_t` that are asked of the base W are orthonormal over all facts.
@@ -17,14 +17,14 @@ and with :math:`y = (1 - P_2) \cdots (1 - P_T)\, k` the fact keeps :math:`\langl
 :math:`P_t` are independent of each other and of k, and :math:`\mathbb{E} P_t = (r/n)\, 1`.
 :math:`\square`
 
-**Implication.** Training in a row keeps the newest facts exact and forgets the old at the rate r/n
-an adapter; training apart and adding keeps all at full strength, and gathers noise of a r/n without
-end. After 0.7 n/r later adapters half of a fact is left; at right angles nothing is forgotten, as
-long as the ranks fit into the width.
+**Implication.** Training in a row keeps the newest facts exact; each further adapter erases a share
+r/n of the old ones. Training separately and adding keeps all facts at full strength, but gathers
+noise of a r/n without end. After 0.7 n/r later adapters half of a fact is left. With orthogonal
+keys nothing is forgotten, as long as the ranks fit into the width.
 
-**Scope.** Answers by `argmax` survive longer than their strength. Gradient descent finds the least
-change of a linear layer from where it starts; a trained LoRA need not. Replay, or all facts at
-once, forget nothing while they fit (``thm:rank-floor``).
+**Scope.** With `argmax`, answers survive longer than their strength suggests. Gradient descent
+finds the least change of a linear layer from where it starts; a trained LoRA need not. Replay, or
+training on all facts at once, forgets nothing as long as the facts fit (``thm:rank-floor``).
 
 References
 ----------

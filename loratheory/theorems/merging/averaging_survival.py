@@ -28,7 +28,7 @@ at most 1 cannot both meet. :math:`\square`
 **Implication.** An edit that only replaces an old fact does not survive an undisturbed mean of two
 or more adapters. So measure, for each fact, the margin after the edit and the deficit before it.
 
-**Scope.** It covers single facts, not two hops, and does not bound the interference
+**Scope.** The theorem covers single facts, not two hops, and does not bound the interference
 :math:`\varepsilon`.
 """
 

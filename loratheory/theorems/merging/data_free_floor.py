@@ -1,9 +1,9 @@
 r"""Data-free floor: what no merge of two adapters can promise while it sees weights alone.
 
-**Statement.** Of two adapters whose inputs are any unit vectors of two subspaces, no merge that
-sees no data errs on the worst input of either by less than half the spectral norm of their
-difference on the shared directions; the mean there, each adapter on the rest of its own subspace,
-attains it.
+**Statement.** The inputs of two adapters are arbitrary unit vectors, each from the adapter's own
+subspace, and a merge sees no data. On the worst input of one adapter, the merge errs by at least
+half the spectral norm of the adapters' difference on shared directions. The floor is attained by
+the mean on shared directions, and each adapter alone on the rest of its own subspace.
 
 Adapters :math:`\Delta_1, \Delta_2` answer inputs :math:`x` of norm at most 1 from the subspaces
 :math:`S_1, S_2`; nothing else is known of the inputs. For every merge :math:`\Delta`, linear,
@@ -27,13 +27,13 @@ S_2 - \dim I = \dim (S_1 + S_2)`. On :math:`S_i = I \oplus R_i`, an orthogonal s
 :math:`\pm\frac12 (\Delta_1 - \Delta_2)` on :math:`I` and not at all on :math:`R_i`: at most the
 floor. :math:`\square`
 
-**Implication.** Half the largest disagreement on shared inputs is what no rule can avoid without
-data; on these the mean is then optimal. Only knowledge of the inputs, or of whose input it is, gets
-below it.
+**Implication.** Without data, no rule avoids half the largest disagreement on shared inputs, and on
+these the mean is optimal. Only knowledge of the inputs, or of the adapter to which an input
+belongs, allows a smaller error.
 
-**Scope.** Where the two spaces nearly meet, the best merge is large, and a little noise outside
-:math:`S_i` spoils it (``thm:interpolation-price``). A router that is told more than the input,
-whose it is, is not bound by it; one that sees the input alone is. With data the floor is
+**Scope.** If the two spaces nearly meet, the best merge is large, and a little noise outside
+:math:`S_i` spoils it (``thm:interpolation-price``). A router that is given the adapter of each
+input is not bound by the floor. A router that sees only the input is. With data the floor is
 ``thm:covariance-floor``.
 """
 

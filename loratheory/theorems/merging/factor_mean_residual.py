@@ -1,8 +1,9 @@
 r"""Factor-mean residual: what averaging the factors loses, and the rank that repairs it.
 
-**Statement.** Averaging the factors of k adapters of width r, weights of sum 1, misses the mean of
-the adapters by the covariance of their factors, of rank at most (k-1)r; a correction of rank at
-most q leaves at least its energy beyond rank q, and some no more.
+**Statement.** Average the factors of k adapters, with weights of sum 1. Their inner dimension is r.
+The product of the averaged factors differs from the mean of the adapters by the covariance of the
+factors, of rank at most (k − 1)r. A correction of rank at most q leaves at least the energy of this
+covariance beyond rank q, and some correction leaves no more.
 
 Let adapters :math:`U_i V_i`, with :math:`U_i \in \mathbb{R}^{m \times r}` and :math:`V_i \in
 \mathbb{R}^{r \times n}`, have weights :math:`w_1 + \dots + w_k = 1`, and let :math:`\bar U = \sum
@@ -25,9 +26,9 @@ rank at most :math:`(k - 1) r`. Eckart and Young give the rest. :math:`\square`
 difference depends on how each adapter happens to be factored, and a correction of rank :math:`(k -
 1) r` repairs it.
 
-**Scope.** :math:`C` is no property of the updates: another gauge :math:`(U G, G^{-1} V)` of one
-adapter changes it. In :math:`\bar U \bar V` each own product is scaled by :math:`w_i^2`, not
-:math:`w_i`, beside cross terms :math:`w_i w_j U_i V_j`.
+**Scope.** :math:`C` is not a property of the updates alone: other factors :math:`(U G, G^{-1} V)`
+of the same adapter change it. In :math:`\bar U \bar V` each adapter's own product is scaled by
+:math:`w_i^2` instead of :math:`w_i`, and cross terms :math:`w_i w_j U_i V_j` appear.
 
 References
 ----------

@@ -1,8 +1,8 @@
 r"""Interpolating merge: the least matrix that does on each row space what its adapter does.
 
-**Statement.** Among all matrices that do on each row space what its adapter does, the least in
-Frobenius norm is (ΣΔ_j)(ΣP_j)⁺, P_j the projectors on the row spaces; one exists whenever these
-are independent.
+**Statement.** Consider all matrices that equal each adapter on the adapter's row space. If there
+are any, the one of least Frobenius norm is (ΣΔ_j)(ΣP_j)⁺, with the projectors P_j on the row
+spaces. One exists whenever the row spaces are independent.
 
 Adapters :math:`\Delta_1, \dots, \Delta_K \in \mathbb{R}^{m \times n}` have row spaces with
 orthonormal bases :math:`Q_j` and projectors :math:`P_j`; let :math:`F = [Q_1 \dots Q_K]` and
@@ -26,14 +26,15 @@ orthogonal, since those of the first lie in the span of :math:`F`: Pythagoras. W
 first part. Finally :math:`F^+ = F^\top (F F^\top)^+` with :math:`F F^\top = \sum_j P_j`,
 :math:`T F^\top = \sum_j \Delta_j P_j`. :math:`\square`
 
-**Implication.** Where the row spaces of a library are independent, one matrix does what every
-adapter does on its own inputs. Use `interpolate`; its rank is the sum of the ranks, and its size
-tells how oblique the adapters are.
+**Implication.** If the row spaces of a library are independent, one matrix gives every adapter's
+answers on the adapter's own inputs. The function `interpolate` computes it. Its rank is the sum of
+the ranks, and its size shows how oblique the row spaces are.
 
-**Scope.** It removes interference on inputs inside the row spaces, for each adapter alone; outside
-them see ``thm:interpolation-price``. The rule is old under other names: RegMean on any data whose
-inputs of each adapter span just its row space, with Gram matrices :math:`G_j`, is the same matrix,
-:math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+ = \Delta^*`, if the row spaces are independent.
+**Scope.** The merge removes interference on inputs inside the row spaces, for each adapter alone.
+For inputs outside them see ``thm:interpolation-price``. The rule is known under other names. Let
+the row spaces be independent, and the inputs of each adapter, with Gram matrix :math:`G_j`, span
+just its row space. Then RegMean gives the same matrix, :math:`(\sum_j \Delta_j G_j) (\sum_j G_j)^+
+= \Delta^*`.
 
 References
 ----------
@@ -43,9 +44,9 @@ Penrose (1956); RegMean (arXiv 2212.09849).
 
 Interpolation price: what the interpolating merge makes of an input outside the row space.
 
-**Statement.** On an input that leaves its adapter's row space by a leak, the interpolating merge of
-adapters with independent row spaces errs by at most its own spectral norm outside that space times
-the leak, and on some by just that.
+**Statement.** The row spaces of the adapters are independent, and an input leaves its adapter's row
+space by a leak. The error of the interpolating merge is at most the leak times the spectral norm of
+the merge outside that space. Some inputs attain this.
 
 Let the row spaces of :math:`\Delta_1, \dots, \Delta_K` be independent, with projectors :math:`P_j`
 and joint frame :math:`F = [Q_1 \dots Q_K]`, and :math:`\Delta^*` their interpolating merge. On any
@@ -67,11 +68,11 @@ with :math:`\|T\|_2^2 = \|\sum_j \Delta_j Q_j Q_j^\top \Delta_j^\top\|_2 \le \su
 rank-one adapters with opposite answers whose rows meet at the angle :math:`\theta` reach
 :math:`\cos(\theta/2)` of them. :math:`\square`
 
-**Implication.** Before you use the interpolating merge, measure how much real inputs leak out of
-the row spaces: nearly dependent row spaces multiply it.
+**Implication.** Before you use the interpolating merge, measure how far real inputs leak out of the
+row spaces. Nearly dependent row spaces amplify the leak.
 
-**Scope.** It does not say how much real inputs leak: measure that. The sum errs by :math:`\sum_{j
-\ne i} \Delta_j k`, inside the row space too.
+**Scope.** The theorem does not say how much real inputs leak. For comparison, the sum errs by
+:math:`\sum_{j \ne i} \Delta_j k`, inside the row space too.
 """
 
 from dataclasses import dataclass

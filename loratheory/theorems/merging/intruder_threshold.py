@@ -16,17 +16,18 @@ Let :math:`W \in \mathbb{R}^{d \times d}` have independent entries :math:`N(0, 1
 The mean of :math:`K` adapters removes the direction for :math:`s \le K`. Whether the edit itself
 survives is another threshold (``thm:averaging-survival``).
 
-**Status.** Cited, and an asymptotic law, not a bound. What is checked is the mean overlap of six
-samples of one width against the limit, within a *tolerance*, :math:`\min(1, 4/t^2) \cdot 2/\sqrt
-d`, set by what finite size did in trials (six standard deviations and more). Cases keep away from
-the threshold, :math:`t \le 0.7` or :math:`t \ge 1.5`: next to it the overlap passes smoothly from
-small to large, and at :math:`t = 1` it was still 0.12 at width 256.
+**Status.** The law is cited. It is asymptotic and not a bound. We compare the mean overlap of six
+samples of one width with the limit, within a *tolerance* of :math:`\min(1, 4/t^2) \cdot 2/\sqrt d`.
+Trials at finite size set this tolerance (six standard deviations and more). The cases keep away
+from the threshold: :math:`t \le 0.7` or :math:`t \ge 1.5`. Next to it the overlap passes smoothly
+from small to large. At :math:`t = 1` it was still 0.12 at width 256.
 
 **Implication.** A new top singular direction shows that an edit is strong, not that it works. A
-small merge coefficient can hide the direction while the edit survives, and the other way round.
+small merge coefficient can hide the direction while the edit survives. An edit can also fail while
+its direction is visible.
 
-**Scope.** Weights of trained models are not Gaussian: their own spectrum replaces the circle of
-radius 2 and moves the threshold.
+**Scope.** Weights of trained models are not Gaussian. Their own spectrum takes the place of the
+circle of radius 2 and moves the threshold.
 
 References
 ----------

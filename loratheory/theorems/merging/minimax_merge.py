@@ -1,8 +1,10 @@
 r"""Minimax merge: what several adapters can be promised at once, by any merge.
 
-**Statement.** No merge of K adapters keeps every task's mean squared error, on its own inputs and
-under noise of size ε on them, below the largest floor of a weighted mean of these errors; the least
-squares merge at the weights of that floor, where it is unique, keeps every error at most there.
+**Statement.** K adapters are merged. Each task has a mean squared error on its own inputs, under
+noise of size ε. For given weights of the tasks, the weighted mean of these errors has a floor that
+no merge undercuts. Take the weights with the largest floor. No merge keeps every task's error below
+this floor. The least-squares merge at these weights, where it is unique, keeps every error at most
+there.
 
 Task :math:`i` asks for :math:`\Delta_i x` on inputs :math:`x` of second moments :math:`C_i`, which
 arrive as :math:`x + \varepsilon z`, :math:`z` white. The error of :math:`\Delta` there is
@@ -26,13 +28,13 @@ value. At the maximising weights the derivative along :math:`w_i` is :math:`e_i`
 gives the minimiser. Where :math:`\sum w_i C_i + \varepsilon^2` is singular there are many, and only
 some of them serve a task of weight 0 on inputs that no other task has. :math:`\square`
 
-**Implication.** Without data the mean is the best promise for two adapters, not always for more: of
-three equal updates and a fourth, the best merge gives the fourth half of the weight, and the mean
-gives it a quarter. A little noise (:math:`\varepsilon`) is what keeps a merge that interpolates
-nearly parallel inputs from growing without bound.
+**Implication.** Without data the mean gives the best guarantee for two adapters, but not always for
+more. Take three equal updates and a different fourth. The best merge gives the fourth half of the
+weight, the mean gives it a quarter. A little noise (:math:`\varepsilon`) keeps a merge that
+interpolates nearly parallel inputs from growing without bound.
 
-**Scope.** It is the worst task, in the mean over its inputs: the worst input is
-``thm:data-free-floor``, the mean over tasks ``thm:covariance-floor``.
+**Scope.** The error is that of the worst task, averaged over its inputs. For the worst input see
+``thm:data-free-floor``, for the mean over tasks ``thm:covariance-floor``.
 
 References
 ----------

@@ -1,8 +1,8 @@
 r"""Rank subadditivity: what the rank of a sum of adapters can be, from both sides.
 
-**Statement.** The rank of a weighted sum of adapters, no weight zero, lies between ρ + γ − R and
-min(ρ, γ), where R is the sum of their ranks, ρ and γ what their row and column spaces span
-together; it is R iff both are independent.
+**Statement.** Let R be the sum of the adapters' ranks. Their row spaces together span ρ dimensions,
+their column spaces γ. A weighted sum of the adapters, with no weight zero, has a rank between ρ + γ
+− R and min(ρ, γ). The rank is R iff the row spaces are independent and the column spaces are too.
 
 For ranks :math:`r_j` of sum :math:`R` and all weights :math:`c_j \ne 0`,
 
@@ -21,11 +21,11 @@ meet the kernel in :math:`\max(0, \rho - \gamma)`, or generic ones inside or aro
 which have :math:`\min(\rho, R - \gamma)` in common with it. Blocks of :math:`r_j \le \rho, \gamma`
 rows and columns have full rank. :math:`\square`
 
-**Implication.** A sum of adapters has the rank that its row and column spaces say, mostly the sum
-of the ranks: keep that much, or know what is cut off.
+**Implication.** Row and column spaces bound the rank of a sum of adapters from both sides. Usually
+it is the sum of the ranks. Keep that much rank, or check what a truncation cuts off.
 
-**Scope.** It does not say what cutting the sum to rank :math:`r` costs: that is its energy beyond
-rank :math:`r` (``thm:rank-floor``).
+**Scope.** The lemma does not say what truncating the sum to rank :math:`r` costs. The cost is the
+energy beyond rank :math:`r` (``thm:rank-floor``).
 
 References
 ----------

@@ -25,9 +25,9 @@ of the :math:`k_{e1}`; else one of them is shifted by 1. On :math:`x = k_{ij}` t
 are 1 and :math:`s_{ij}` for adapter :math:`i`, 0 for all others. :math:`\square`
 
 **Remark (arrow margin).** Arrow scores a query by its absolute inner product with each adapter's
-prototype, the top right singular vector. A unit query has angle φ to its prototype's line, whose
-angle to every other prototype's line is at least θ ≥ φ. Its own score leads by at least cos φ −
-cos(θ − φ), whatever the adapters' norms.
+prototype, the top right singular vector. Let a unit query have the angle φ to the line of its own
+prototype. Let the lines of all other prototypes have an angle of at least θ ≥ φ to this line. Then
+the query's own score leads by at least cos φ − cos(θ − φ), whatever the adapters' norms.
 
 Angles between lines obey the triangle inequality, so the query is at least :math:`\theta -
 \varphi \ge 0` from every other line, and the cosine falls; in the plane of the two lines both are
@@ -38,8 +38,8 @@ an adapter scaled by :math:`10^{-9}` is chosen as before, on queries that it har
 one fact of each adapter. For adapters of several facts, score by the whole row space or by the
 response norm.
 
-**Scope.** With equal strengths :math:`v_i` is any unit vector of the span: right without noise,
-worse with it. Adapters of one fact (:math:`N = 1`) have no blind spot.
+**Scope.** If all strengths are equal, :math:`v_i` can be any unit vector of the span. Arrow is then
+right without noise, and worse with it. Adapters of one fact (:math:`N = 1`) have no blind spot.
 
 References
 ----------
@@ -49,10 +49,11 @@ Arrow (arXiv 2405.11157); SpectR (2504.03454).
 
 Arrow law: how often a router that keeps one direction per adapter finds an adapter's facts.
 
-**Statement.** If the keys of E adapters are independent random directions and the answers of each
-orthonormal, Arrow, which scores by each adapter's top right singular vector, finds a key of
-relative strength s with a probability that tends, as the width grows, to P(|g₀| > (1 − s²) max
-|g_e|), over E − 1 foreign g_e, all standard normal: 1/E as s → 0, 1 as s → 1.
+**Statement.** Each of E adapters holds facts at independent random keys, with orthonormal answers.
+Arrow scores a query by each adapter's top right singular vector. As the width grows, it finds a key
+of relative strength s with a probability that tends to P(|g₀| > (1 − s²) max |g_e|). All g are
+standard normal, and the maximum runs over the E − 1 other adapters. The limit tends to 1/E as s →
+0, and to 1 as s → 1.
 
 Adapter e is :math:`\sum_i s_i y_i k_i^\top` with orthonormal answers :math:`y_i`, keys :math:`k_i`
 uniform on the unit sphere of dimension n, and :math:`1 = s_1 > s_2, \dots`; Arrow sends a query q
@@ -75,13 +76,14 @@ and to 1 for the top key itself. For two adapters the integral is :math:`\frac2\
 since ties have probability 0. The top key scores :math:`1 - O(1/n)` at its own adapter. The ratio
 of two standard normals is a Cauchy variable, whence the arctangent. :math:`\square`
 
-**Implication.** Arrow finds the fact that an adapter holds most strongly, and others the less often
-the weaker they are. Among four adapters (chance 25%) it finds a fact of half that strength in 36%
-of cases, and a fact of 0.9 times that strength in 80%. The ratios of an adapter's singular values
-decide, and they can be computed from its file.
+**Implication.** Arrow finds the fact that an adapter holds most strongly. It finds weaker facts
+less often. Among four adapters (chance 25%) it finds a fact of half that strength in 36% of cases.
+For a fact of 0.9 times that strength, it does so in 80% of cases. Only the ratios of an adapter's
+singular values decide, and they can be computed from its file.
 
-**Scope.** If two strengths agree within :math:`n^{-1/2}` the first order is not enough. Keys that
-are exactly orthogonal within an adapter score 0 there: ``thm:arrow-blind-spot``.
+**Scope.** If two strengths agree within :math:`n^{-1/2}`, the first order is not enough. If keys
+are exactly orthogonal within an adapter, all but the strongest score 0: see
+``thm:arrow-blind-spot``.
 
 References
 ----------

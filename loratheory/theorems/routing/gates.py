@@ -27,11 +27,11 @@ Wishart matrix :math:`W`. For fixed :math:`z`, :math:`\|z\|^2 / (z^\top W^{-1} z
 :math:`s \sim \chi^2_n / \chi^2_{D-n+1}`, independent, which is the claim. The last part is a union
 bound over reads and foreign adapters. :math:`\square`
 
-**Implication.** At independent random keys, gating by response norm works while an adapter has few
-facts for the width. The law of false alarms gives the threshold.
+**Implication.** At independent random keys, gating by response norm works as long as an adapter has
+few facts for the width. The law of false alarms gives the threshold.
 
 **Scope.** Keys of trained models are not Gaussian: measure `f` there. The law says how often the
-right adapters are on, not that they compose.
+right adapters are active, not that they compose.
 
 References
 ----------
@@ -41,10 +41,10 @@ Hotelling (1931); Muirhead (1982), section 3.2.
 
 Threshold samples: how many foreign inputs it takes to set the threshold of a gate.
 
-**Statement.** A gate whose threshold is the j-th largest of N independent foreign responses of one
-continuous law has a rate of false alarms above α on later inputs of that law with the probability
-that fewer than j of N trials of chance α succeed, whatever the law; for the largest it is (1 −
-α)^N.
+**Statement.** The threshold of a gate is the j-th largest of N independent foreign responses, all
+of one continuous law. On later inputs of this law, the gate's rate of false alarms may exceed a
+given α. The probability of this is that of fewer than j successes in N trials of chance α, whatever
+the law. For the largest response (j = 1) it is (1 − α)^N.
 
 Let :math:`s_1, \dots, s_N` and the response s to a later foreign input be independent with one
 continuous law, :math:`\tau` the j-th largest of the N, and :math:`f = \Pr(s > \tau \mid \tau)` the
@@ -60,13 +60,13 @@ are independent and uniform, and the j-th largest :math:`s` has the j-th smalles
 is :math:`f`. It exceeds :math:`\alpha` iff fewer than j of the uniforms are at most :math:`\alpha`.
 :math:`\square`
 
-**Implication.** Count the foreign inputs before trusting a gate: the number needed grows in
-proportion to the library, whatever the gate responds to. K adapters read h times raise :math:`h (K
-- 1)` chances of a false alarm a question, so one wrong question in a hundred asks for :math:`\alpha
-= 1/(100\, h (K - 1))`.
+**Implication.** Count the foreign inputs before you trust a gate. The number needed grows in
+proportion to the library, whatever the gate responds to. With K adapters and h reads, each question
+has :math:`h (K - 1)` chances of a false alarm. For one wrong question in a hundred, set
+:math:`\alpha = 1/(100\, h (K - 1))`.
 
-**Scope.** Later inputs must be of the law that was sampled: another user's prompts are another law.
-How often the own inputs are missed is the same law, read from the other end.
+**Scope.** Later inputs must follow the law that was sampled. The prompts of another user follow
+another law. The same law, read from the other end, says how often own inputs are missed.
 
 References
 ----------
@@ -76,10 +76,10 @@ Order statistics: Wilks (1941), "Determination of sample sizes for setting toler
 
 Library capacity: how many adapters calibrated gates tell apart, and what their sum does.
 
-**Statement.** Each of k least-norm adapters makes n exact edits, with orthonormal answers; all keys
-are independent and standard normal. A gate turns an adapter on where its squared response exceeds τ
-< 1, and a foreign key opens it with probability f. At h independent reads, each at a key of one
-adapter, all gates are right with probability at least (1 − f)^(h(k − 1)).
+**Statement.** Each of k least-norm adapters makes n exact edits, with orthonormal answers. All keys
+are independent and standard normal. A gate activates an adapter where its squared response exceeds
+τ < 1, and a foreign key opens the gate with probability f. There are h independent reads, each at a
+key of one adapter. All gates are right with probability at least (1 − f)^(h(k − 1)).
 
 Each of :math:`k` adapters holds :math:`n` exact edits with orthonormal responses at independent
 standard normal keys in dimension :math:`D`, and is on at full strength where its squared response
@@ -110,8 +110,8 @@ agree. :math:`\square`
 
 **Implication.** At independent random keys, gates on large responses separate libraries whose size
 is exponential in the width. In a plain sum, the other adapters' mean energy exceeds the own answer
-once the facts of all adapters reach the width. Measure the misses and false alarms of a gate on
-your own keys: the reduction bounds the errors for any number of reads.
+once all adapters together hold as many facts as the width. Measure the misses and false alarms of a
+gate on your own keys. The reduction then bounds the errors for any number of reads.
 
 **Scope.** Keys of trained models are not Gaussian, so use measured false alarms in the reduction.
 Two adapters that edit one key both answer it.

@@ -1,8 +1,9 @@
 r"""Router limit: how often any router can find the adapter that an input belongs to.
 
-**Statement.** Where the inputs of K adapters scatter normally, with unit variance in every
-direction, about equally likely keys of length s at cosine ρ to each other, the router that takes
-the nearest key is right with probability E Φ(z + s√(1 − ρ))^(K−1), z standard normal.
+**Statement.** Each of K adapters is equally likely and has a key of length s. Any two keys have the
+cosine ρ. An input is its adapter's key plus normal noise of unit variance in every direction. The
+router that takes the nearest key is right with probability E Φ(z + s√(1 − ρ))^(K−1), the mean over
+a standard normal z. No router is right more often.
 
 Input x of adapter e is normal with mean :math:`k_e` and covariance I, where :math:`\|k_e\| = s`,
 :math:`\langle k_e, k_f \rangle = \rho s^2` for :math:`e \ne f`, :math:`\rho < 1`, and e is uniform
@@ -20,13 +21,13 @@ given the own score z all others stay below it with probability :math:`\Phi(z)^{
 :math:`\square`
 
 **Implication.** No training or tuning of a router helps beyond what the overlap of the inputs
-allows, and that falls with every adapter. The largest of K foreign scores grows as :math:`\sqrt{2
-\ln K}`: once that exceeds :math:`s\sqrt{1-\rho}`, most inputs go astray, whatever the router. Keys
-that share a component (:math:`\rho > 0`), as those of one domain do, count as shorter.
+allows. This limit falls with every adapter. The largest of K foreign scores grows as :math:`\sqrt{2
+\ln K}`. Once it exceeds :math:`s\sqrt{1-\rho}`, most inputs go to a wrong adapter, whatever the
+router. Keys that share a component (:math:`\rho > 0`), as in one domain, count as shorter.
 
-**Scope.** Inputs of a trained model are not normal. A router that sees a whole prompt has the sum
-of what its tokens say: s grows with the root of their number if they are independent. A wrong
-adapter may still answer well.
+**Scope.** Inputs of a trained model are not normal. A router that sees a whole prompt can add up
+what its tokens say. If they are independent, s grows with the root of their number. A wrong adapter
+may still answer well.
 
 References
 ----------
@@ -36,10 +37,10 @@ Orthogonal signals in white noise: Proakis and Salehi, "Digital Communications",
 
 Soft routing: what is left when a router may mix adapters instead of choosing one.
 
-**Statement.** Where the answers of K adapters to every input are orthonormal, whatever is answered
-from the input alone misses the answer of the adapter that the input belongs to, in mean square, by
-at least 1 − E‖p‖², p the probabilities of the adapters given the input; their answers mixed with
-the weights p miss it by no more.
+**Statement.** The answers of K adapters to every input are orthonormal, and p holds the
+probabilities of the adapters given the input. Any answer that is computed from the input alone
+misses the answer of the input's adapter. The mean squared error is at least 1 − E‖p‖². The mixture
+of the adapters' answers with the weights p attains this.
 
 Let :math:`(x, e)` have any joint law, :math:`p_e(x) = P(e | x)`, and let :math:`a_e(x)` be the
 answers. For every function g of the input
@@ -61,12 +62,13 @@ is wrong, so by at least :math:`2 (1 - E \max p)` in mean square, and by just th
 most probable one.
 
 **Implication.** Mixing adapters by their probabilities saves at most half of the squared error of
-choosing one: half where answers at right angles are equally likely, and a share that tends to 0 as
-the router becomes sure. Neither goes below what the overlap of the inputs leaves open.
+choosing one. It saves half if orthogonal answers are equally likely, and less and less as the
+router becomes sure. Neither mixing nor choosing removes the error that the overlap of the inputs
+causes.
 
-**Scope.** Squared error is not accuracy: a mixture of two answers may be neither. Answers of real
-adapters agree in part, which makes wrong choices cheaper. The probabilities have to be known;
-weights that are off cost :math:`E\|w - p\|^2` more.
+**Scope.** Squared error is not accuracy: a mixture of two answers may be neither of them. Answers
+of real adapters agree in part, which makes wrong choices cheaper. The probabilities must be known:
+wrong weights w cost :math:`E\|w - p\|^2` more.
 
 References
 ----------
@@ -78,9 +80,9 @@ experts, as aims of training.
 
 Router information: how much inputs must say for a router to tell many adapters apart.
 
-**Statement.** If a router that sees inputs alone errs with probability at most ε ≤ 1 − 1/K among K
-≥ 2 equally likely adapters, the inputs carry at least ln K − h(ε) − ε ln(K − 1) nats about whose
-they are, h the binary entropy in nats; some inputs that allow this carry no more.
+**Statement.** A router sees inputs alone and errs with probability at most ε ≤ 1 − 1/K among K ≥ 2
+equally likely adapters. Then the inputs carry at least ln K − h(ε) − ε ln(K − 1) nats about their
+adapter, where h is the binary entropy in nats. Some inputs that allow this error carry no more.
 
 In full: if e is uniform on K adapters and :math:`P(\hat e(x) \ne e) \le \varepsilon`, then
 
@@ -103,17 +105,16 @@ others, each as often. *Adapters:* the bound holds at the router's own error
 most :math:`\tfrac12 \ln\det(I + C)` nats: their entropy is at most that of a normal law with their
 covariance, :math:`I + C`. For equally likely keys of length s this is at most :math:`s^2/2`.
 
-**Implication.** For a router to be right as often, with probability P, among twice as many
-adapters, the least that inputs must say of them grows by about P ln 2 nats, whatever the router.
-Inputs that scatter with unit variance about keys of length s say at most s²/2: a library that grows
-exponentially in the squared length of its keys is the largest that can be routed.
-``thm:router-limit`` says what is reached.
+**Implication.** Suppose a router is to be right equally often, with probability P, among twice as
+many adapters. The least information that inputs must carry then grows by about P ln 2 nats,
+whatever the router. Inputs that scatter with unit variance about keys of length s carry at most
+s²/2 nats. So the number of adapters that can be routed grows at most exponentially in the squared
+length of the keys. ``thm:router-limit`` says what is reached.
 
-**Scope.** It does not say that a router which errs less than this exists for given inputs: Fano's
-inequality looks at their information only. For adapters that are not equally likely :math:`\ln K`
-becomes the entropy of e, and the bound need not be met. Tokens of one prompt add their information
-at most if they are independent given the adapter; else two may say together what neither says
-alone.
+**Scope.** The theorem does not say that given inputs allow such a router: Fano's inequality uses
+only their information. If adapters are not equally likely, :math:`\ln K` becomes the entropy of e,
+and the bound need not be attained. If the tokens of a prompt are independent given the adapter,
+their information at most adds up. Otherwise two tokens may say together what neither says alone.
 
 References
 ----------

@@ -1,9 +1,9 @@
 r"""Single-read no-go: in one read no merge and no router composes two hops.
 
-**Statement.** One read holds both bijective hops of questions over n entities; the first, π₁, is
-uniformly random and independent of all else. A merge or router uses at most m gate patterns, and
-its answer logits within each pattern do not depend on π₁. Its two-hop accuracy, averaged over π₁,
-is at most m/n, even if an oracle chooses the pattern.
+**Statement.** One read holds both hops of questions over n entities, and each hop is a bijection.
+The first, π₁, is uniformly random and independent of all else. A merge or router uses at most m
+gate patterns, and within each pattern its answer logits do not depend on π₁. Its two-hop accuracy,
+averaged over π₁, is at most m/n, even if an oracle chooses the pattern.
 
 One matrix is read once. Hop 1 sends :math:`x` to :math:`\pi_1(x)`, hop 2 sends :math:`y` to
 :math:`\pi_2(y)`, both bijections of :math:`n`; :math:`\Delta_1, \Delta_2` edit them. (a) If, for
@@ -29,9 +29,10 @@ to answers, and :math:`\pi_1`; given these the answer :math:`\rho(\sigma(\pi_1(x
 Equality in (a): constant logits :math:`-z^2/2 + gz` answer :math:`g`, one gate pattern each; so
 without the count of patterns a scalar gate could encode the answer. :math:`\square`
 
-**Refuted (unselective success).** Refuted: the sum of two single-fact adapters in one read never
-gives the composed answer. Over a neutral base and ReLU keys that of least-norm edits does, among
-the second hop's answers, wherever prompt and second key share an active unit.
+**Refuted (unselective success).** Refuted: in one read, the sum of two single-fact adapters never
+gives the composed answer. A counterexample has a neutral base, ReLU keys and least-norm edits.
+Wherever prompt and second key share an active unit, the composed answer leads among the second
+hop's answers.
 
 The least-norm edits :math:`\Delta_i = u_i k_i^\top / \|k_i\|^2` obey :math:`(\Delta_1 + \Delta_2) q
 = \sum_i \langle k_i, q\rangle u_i / \|k_i\|^2`. ReLU keys are not negative, so the answer :math:`z`

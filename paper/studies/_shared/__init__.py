@@ -1,4 +1,4 @@
-"""What studies share; `Language` is the part of a config that several of them have."""
+"""Shared code of the studies; `Language` is the common part of language-model configs."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """The part of a config that says which language model a cell uses, and the `seed` of its data.
+    """The part of a config that names the language model of a run and the `seed` of its fact set.
 
     The `model` is an id or a folder, or empty for SmolLM2-135M-Instruct, dequantised from 4 bits;
-    the `device` is passed to `pretrained.load_model`. A study's config adds what it varies.
+    the `device` is passed to `pretrained.load_model`. A study's config adds the fields it varies.
     """
 
     seed: int = 0

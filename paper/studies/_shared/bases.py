@@ -1,4 +1,4 @@
-"""Small transformers that know a world's facts, trained once per seed and setting, and cached."""
+"""Train small base transformers on fact sets, once per seed and setting, and cache them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from loratheory.tasks import two_hop as tasks
 from loratheory.tasks.prompts import Prompts, sampled
-from loratheory.tasks.two_hop import Split, World, along, every, pretraining, split, world
 from loratheory.toy import transformer as toy
 from paper.studies._shared.models import Models, batches, digest
 
-ROWS = 96  # prompts a step
+ROWS = 96  # prompts per step
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Setting:
     coverage : float
         Fraction of the two-hop questions that are in the pretraining data.
     hops, entities, spare : int
-        Hops of a question; at each level known entities, and further ones without any fact.
+        Hops of a question; known entities per level, and spare entities without a fact.
     identity : str
-        For which entities ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
+        The entities for which ``e id -> e`` is trained: ``none``, ``known`` or ``all``.
     width, depth, loops, window
         Passed to the transformer, which needs as many loops as hops to compose a question.
     noise, supervision, steps
@@ -65,22 +65,24 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class PlainSetting(Setting):
-    """The settings of a plain base: a standard transformer that learns two-hop questions itself.
+class UntiedSetting(Setting):
+    """The settings of a standard transformer with untied layers that learns two-hop questions.
 
-    No loop, no window, no noise and no deep supervision: many relations a hop, so that every fact
-    occurs in many questions, weight decay and time (grokking: Wang et al., arXiv 2405.15071).
+    It has no loop, window, noise or deep supervision. It learns composition from many relations per
+    hop, so that every fact occurs in many questions, weight decay and long training (grokking: Wang
+    et al., arXiv 2405.15071).
 
     Attributes
     ----------
     coverage : float
-        Fraction of the two-hop questions that are trained, of those whose facts all may occur.
+        Fraction of the two-hop questions that are trained, among questions of admissible facts.
     relations, unseen : int, float
-        Of each hop; fraction of the facts that no trained question needs, none of first relations.
+        Relations per hop; fraction of the facts, none of first relations, that no trained question
+        needs.
     share, rows : int
-        Two-hop questions for each single fact of one hop in a batch; prompts a step.
+        Two-hop questions per single fact of one hop in a batch; prompts per step.
     rate, decay : float
-        Of its training.
+        Learning rate and weight decay of its training.
     """
 
     coverage: float = 0.9
@@ -107,37 +109,39 @@ class PlainSetting(Setting):
 
 @dataclass(frozen=True, eq=False)
 class Bases(Models):
-    """Models, each of which knows a world of its own.
+    """Base models, each trained on its own fact set.
 
-    A model's seed determines its world and split, its initial weights and the order of training.
+    A model's seed determines its fact set and split, its initial weights and the order of training.
     """
 
     setting: Setting
-    worlds: tuple[World, ...]
-    splits: tuple[Split, ...]
+    fact_sets: tuple[tasks.FactSet, ...]
+    splits: tuple[tasks.Split, ...]
 
 
 def bases(setting: Setting, seeds: Sequence[int]) -> Bases:
     """Return a trained transformer for each seed, read from the cache or trained.
 
-    A base depends only on its seed and the setting. Training takes about 12 s of one core for each
+    A base depends only on its seed and the setting. Training takes about 12 s of one core per base
     at the setting's defaults.
     """
-    worlds, splits, each = list[World](), list[Split](), []
+    fact_sets, splits, each = list[tasks.FactSet](), list[tasks.Split](), []
     for seed in seeds:
-        facts = world(seed, hops=setting.hops, entities=setting.entities, spare=setting.spare)
-        parts = split(facts, setting.coverage, rng=np.random.default_rng([seed, 1]))
+        facts = tasks.draw_facts(
+            seed, hops=setting.hops, entities=setting.entities, spare=setting.spare
+        )
+        parts = tasks.split(facts, setting.coverage, rng=np.random.default_rng([seed, 1]))
         config = setting.config(facts.vocabulary)
-        sets = pretraining(facts, parts, identity=setting.identity)
+        sets = tasks.pretraining(facts, parts, identity=setting.identity)
         key = {"kind": "base", "setting": setting, "seed": seed, **_data(sets, ROWS, seed)}
         drawn = batches(sets, ROWS, [seed, 2])
         each.append(
             toy.stored(key, partial(toy.trained_base, config, setting.recipe, drawn, [seed]))
         )
-        worlds.append(facts)
+        fact_sets.append(facts)
         splits.append(parts)
     weights = {name: torch.cat([one[name] for one in each]) for name in each[0]}
-    known = setting.hops + 1, setting, tuple(worlds), tuple(splits)
+    known = setting.hops + 1, setting, tuple(fact_sets), tuple(splits)
     return Bases(tuple(seeds), config, weights, *known)
 
 
@@ -148,38 +152,40 @@ def _data(sets: Sequence[Prompts], rows: int, seed: int) -> dict[str, str]:
     return {"data": digest(sets), "order": digest([first])}
 
 
-def combinations(
-    world: World, coverage: float, unseen: float, *, rng: np.random.Generator
-) -> Split:
-    """Return which two-hop questions of a world are trained, and which are held out.
+def split_questions(
+    facts: tasks.FactSet, coverage: float, unseen: float, *, rng: np.random.Generator
+) -> tasks.Split:
+    """Split the two-hop questions of a fact set into trained and held-out questions.
 
     With probability `unseen` a fact, unless of a hop's first relation, is needed by no question of
-    either kind: it is taught as a single fact alone. Of the other questions the fraction `coverage`
-    is trained, and more where a held-out one would have a fact that no trained one needs.
+    either part and trained as a single fact only. Of the other questions the fraction `coverage` is
+    trained, and more where a held-out question has a fact that no trained question needs.
     """
-    asked = every(world)
-    facts = asked.relations * world.size + along(world, asked)[:, :-1]
-    lone = rng.random(world.maps.shape) < unseen
+    questions = tasks.all_questions(facts)
+    codes = questions.relations * facts.size + tasks.along(facts, questions)[:, :-1]
+    lone = rng.random(facts.maps.shape) < unseen
     # Edits are of first relations, whose facts trained questions show.
     lone[:, 0] = False
-    first, second = (table.ravel()[one] for table, one in zip(lone, facts.T, strict=True))
+    first, second = (table.ravel()[one] for table, one in zip(lone, codes.T, strict=True))
     free = ~(first | second)
-    inside = free & (rng.random(len(asked)) < coverage)
-    # Each fact of a held-out question is needed by some trained one.
-    inside |= free & ~np.all([np.isin(one, one[inside]) for one in facts.T], axis=0)
-    return Split(asked[np.flatnonzero(inside)], asked[np.flatnonzero(free & ~inside)])
+    inside = free & (rng.random(len(questions)) < coverage)
+    # Each fact of a held-out question is needed by some trained question.
+    inside |= free & ~np.all([np.isin(one, one[inside]) for one in codes.T], axis=0)
+    return tasks.Split(questions[np.flatnonzero(inside)], questions[np.flatnonzero(free & ~inside)])
 
 
-def grown(setting: PlainSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
+def train_in_stages(setting: UntiedSetting, seed: int, stages: Sequence[int]) -> dict[int, Bases]:
     """Return one base at several stages of its training, each a number of steps.
 
-    They are read from the cache or trained, in about 25 s of one core for 2,000 steps.
+    The stages are read from the cache or trained, in about 25 s of one core for 2,000 steps.
     """
-    facts = world(seed, entities=setting.entities, spare=setting.spare, relations=setting.relations)
+    facts = tasks.draw_facts(
+        seed, entities=setting.entities, spare=setting.spare, relations=setting.relations
+    )
     rng = np.random.default_rng([seed, 1])
-    parts = combinations(facts, setting.coverage, setting.unseen, rng=rng)
-    two_hop, *single = pretraining(facts, parts, identity=setting.identity)
-    # Sets are drawn with equal chances: a repeated one counts more.
+    parts = split_questions(facts, setting.coverage, setting.unseen, rng=rng)
+    two_hop, *single = tasks.pretraining(facts, parts, identity=setting.identity)
+    # Sets are drawn with equal probability: a repeated set has more weight.
     sets = [*[two_hop] * setting.share, *single]
     config = setting.config(facts.vocabulary)
 

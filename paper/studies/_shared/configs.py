@@ -1,4 +1,4 @@
-"""The parts of configs that say which bases and adapters a cell uses."""
+"""Config parts that define the bases and adapters of a run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,22 +8,22 @@ from typing import Any
 from paper.studies._shared import bases as base_models
 from paper.studies._shared import training
 
-CROWDS = ((0, 1), (2, 3), (4, 5), (6, 7))
-"""The base seeds of the paper's cells."""
+BASE_SEEDS = ((0, 1), (2, 3), (4, 5), (6, 7))
+"""The base seeds of the paper's runs."""
 
 
 @dataclass(frozen=True)
 class Untied:
-    """The part of a config that says which base of four untied layers, and adapters, a cell uses.
+    """The config part of a base of four untied layers and its adapters.
 
     Attributes
     ----------
     seed : int
-        Of the base.
+        Seed of the base.
     coverage, stages, entities, relations, width, depth, rows
-        The base: fields of `bases.PlainSetting`, and at which steps of its training it is taken.
+        Fields of `bases.UntiedSetting`, and the training steps at which the base is used.
     sets, facts, retained
-        Passed to `training.Teaching`.
+        Passed to `training.AdapterTraining`.
     trained : int
         Training steps of an adapter.
     """
@@ -44,19 +44,19 @@ class Untied:
 
 @dataclass(frozen=True, kw_only=True)
 class Small:
-    """The part of a config that says which small bases and single-hop adapters a cell uses.
+    """The config part of small bases and their single-hop adapters.
 
-    A study's config inherits from it and adds what it varies; where the defaults are kept, studies
+    A study's config inherits from it and adds the fields it varies; studies that keep the defaults
     share cached bases.
 
     Attributes
     ----------
     seeds : tuple of int
-        One base is trained for each.
+        One base is trained for each seed.
     coverage, entities, spare, width
         Passed to `bases.Setting`.
     sets, facts, retained
-        Passed to `training.Teaching`.
+        Passed to `training.AdapterTraining`.
     pretrained, trained : int
         Training steps of a base, and of an adapter.
     """
@@ -78,16 +78,16 @@ class Small:
         mine["steps"] = self.pretrained
         return base_models.bases(base_models.Setting(**(mine | setting)), self.seeds)
 
-    def library(self, bases: base_models.Bases | None = None, **teaching: Any) -> training.Taught:
+    def library(self, bases: base_models.Bases | None = None, **how: Any) -> training.EditLibrary:
         """Return trained adapters (see `training.library`) on `bases` or the config's.
 
-        `teaching` adds or replaces fields of `training.Teaching`.
+        `how` adds or replaces fields of `training.AdapterTraining`.
         """
         mine = {name: getattr(self, name) for name in ("facts", "sets", "retained")}
-        how = training.Teaching(**{**mine, "steps": self.trained, **teaching})
-        return training.library(self.bases() if bases is None else bases, how)
+        mine["steps"] = self.trained
+        return training.library(bases or self.bases(), training.AdapterTraining(**(mine | how)))
 
 
 def on_all_bases(configs: Iterable[Small]) -> tuple[Small, ...]:
-    """Return each config once for each of `CROWDS`, in this order."""
-    return tuple(replace(one, seeds=seeds) for one, seeds in product(configs, CROWDS))
+    """Return each config once for each of `BASE_SEEDS`, in this order."""
+    return tuple(replace(one, seeds=seeds) for one, seeds in product(configs, BASE_SEEDS))

@@ -1,7 +1,7 @@
-"""How adapters act on a language model in the studies.
+"""Combination methods for adapters of a language model.
 
-A way of using adapters is a function of a model and its adapters that attaches them; they act until
-the end of its ``with`` block. Adapters come pair by pair, within a pair that of hop 1 first.
+A method is a function that attaches adapters to a model; they are active until the end of its
+``with`` block. Adapters are ordered by pair, and within a pair the hop-1 adapter comes first.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,34 +16,34 @@ from loratheory.pretrained.metrics import batch
 from loratheory.pretrained.models import GENERIC
 from paper.studies._shared.rules import DECIDERS, MERGES
 
-Act = Callable[[Model, Sequence[Adapter]], Attached]
-"""A way of using adapters: attaches them to a model."""
+Method = Callable[[Model, Sequence[Adapter]], Attached]
+"""A combination method: a function that attaches adapters to a model."""
 
 
-def coefficients(*each: float) -> Act:
-    """Return the way that multiplies adapters by a coefficient: one for all, or one per hop."""
+def coefficients(*each: float) -> Method:
+    """Return the method that multiplies adapters by one coefficient, or one coefficient per hop."""
     return lambda model, adapters: attach(model, adapters, np.resize(each, len(adapters)))
 
 
-def layer_split(layer: int, first: str = "below", second: str = "above") -> Act:
-    """Return the way by which the adapters of each hop act only in some layers.
+def layer_split(layer: int, first: str = "below", second: str = "above") -> Method:
+    """Return the method by which the adapters of each hop are active in some layers only.
 
-    `first` and `second` say for each hop whether its adapters act ``below`` the layer, ``above``
-    (including it), in ``all`` layers or in ``none``.
+    `first` and `second` are the layers of hop 1 and hop 2: ``below`` the layer, ``above`` it
+    (including the layer itself), ``all`` or ``none``.
     """
 
     def _attach(model: Model, adapters: Sequence[Adapter]) -> Attached:
-        acting = attach(model, adapters)
-        low = acting.layers < layer
-        acts: dict[str, Any] = {"below": low, "above": ~low, "all": True, "none": False}
+        active = attach(model, adapters)
+        low = active.layers < layer
+        where: dict[str, Any] = {"below": low, "above": ~low, "all": True, "none": False}
         for number in range(len(adapters)):
-            acting.coefficients[:, number] = acts[(first, second)[number % 2]]
-        return acting
+            active.coefficients[:, number] = where[(first, second)[number % 2]]
+        return active
 
     return _attach
 
 
-def rule(name: str, **options: Any) -> Act:
+def rule(name: str, **options: Any) -> Method:
     """Return a combination method by its name in tables; `options` replace those of `rules`."""
     if name in MERGES:
         method, usual = MERGES[name]
@@ -52,38 +52,38 @@ def rule(name: str, **options: Any) -> Act:
         return lambda model, adapters: attach(model, [merge(adapters, method, **chosen)])
     if name in DECIDERS:
         return lambda model, adapters: _route(model, adapters, name)
-    plain: dict[str, Act] = {
+    others: dict[str, Method] = {
         "base": coefficients(0.0),
         "sum": coefficients(1.0),
         "mean": lambda model, adapters: attach(model, adapters, 1 / len(adapters)),
         "per-block gating, z = 2": _gate_blocks,
     }
-    return plain[name]
+    return others[name]
 
 
-def sentences(model: Model) -> list[Any]:
-    """Return the ordinary sentences on which gates are calibrated, each a batch of its own."""
+def generic_batches(model: Model) -> list[Any]:
+    """Return the generic sentences that calibrate gates, one sentence per batch."""
     return [batch(model, [text]) for text in GENERIC]
 
 
 def _route(model: Model, adapters: Sequence[Adapter], name: str) -> Attached:
-    """Weigh adapters anew at every token and module, by a decider of `rules`."""
-    acting = attach(model, adapters, 0.0)
-    # While nobody acts: what the bare base feeds each map.
-    ordinary = collect_inputs(model, sentences(model), acting.names)
+    """Route tokens among adapters in every module, by a decider of `rules`."""
+    active = attach(model, adapters, 0.0)
+    # Before the route is set, all coefficients are 0: inputs are those of the base.
+    generic = collect_inputs(model, generic_batches(model), active.names)
     ready = {}
-    for module, updates in acting.updates.items():
-        ready[module] = DECIDERS[name](updates, ordinary[module].float())
-    # The route alone decides from here on.
-    acting.set(1.0)
-    acting.follow(lambda module, x: ready[module].weights(x))
-    return acting
+    for module, updates in active.updates.items():
+        ready[module] = DECIDERS[name](updates, generic[module].float())
+    # With coefficients of 1, the route alone weighs the adapters.
+    active.set(1.0)
+    active.follow(lambda module, x: ready[module].weights(x))
+    return active
 
 
 def _gate_blocks(model: Model, adapters: Sequence[Adapter]) -> Attached:
-    acting = attach(model, adapters)
-    gate_blocks(model, acting, sentences(model))
-    return acting
+    active = attach(model, adapters)
+    gate_blocks(model, active, generic_batches(model))
+    return active
 
 
 def depth(model: Model) -> int:

@@ -1,9 +1,9 @@
-r"""Libraries of adapters on small transformers, and how combination methods let them act.
+r"""Libraries of adapters on small transformers, and combination methods for them.
 
-A replica is one base with one set of edits. All replicas are computed side by side, so every tensor
-has a first axis ``E`` of replicas; replica ``e`` uses base ``e // sets``. The output of a linear
-map becomes :math:`Wx + \sum_j s_j w_j(x) \Delta_j x`, where the shares :math:`s_j` depend on the
-place and the weights :math:`w_j(x)` on the token.
+A replica is one base with one set of edits. All replicas are computed together, so every tensor has
+a first axis ``E`` of replicas; replica ``e`` uses base ``e // sets``. The output of a linear map
+becomes :math:`Wx + \sum_j s_j w_j(x) \Delta_j x`, where the shares :math:`s_j` depend on the site
+and the weights :math:`w_j(x)` on the token.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,11 +22,11 @@ from loratheory.lowrank import LowRank
 from loratheory.shapes import Float
 from loratheory.toy import transformer as toy
 from paper.studies._shared.models import Models
-from paper.studies._shared.rules import DECIDERS, MERGES, ON_ORDINARY, Decide
+from paper.studies._shared.rules import DECIDERS, MERGES, NEED_GENERIC, Decide
 
 Accuracies = dict[str, Float[np.ndarray, " E"]]
 """Accuracy of each replica, by kind of question."""
-PROBES = 256  # prompts of random tokens, three tokens each: what is ordinary here
+PROBES = 256  # generic prompts of three random tokens each
 
 
 def by_hop(name: str, values: Iterable[Any]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def by_hop(name: str, values: Iterable[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Adapters for every replica, ordered by base and within a base by repetition.
+    """The adapters of all replicas, ordered by base and within a base by repetition.
 
     Attributes
     ----------
@@ -66,8 +66,8 @@ class Library:
         return list(product(self.bases.seeds, range(self.sets)))
 
     @property
-    def asked(self) -> int:
-        """The number of pairs that have questions."""
+    def pair_count(self) -> int:
+        """The number of pairs with questions."""
         return len(self.pairs)
 
     @property
@@ -95,34 +95,34 @@ class Library:
         return x.repeat_interleave(self.sets, dim=0)
 
     def merged(self, method: str, **options: Any) -> "Library":
-        """Return the library of the one adapter that `merge` makes of all, replica by replica."""
-        # Each replica has a merge of its own, all by the same random numbers.
+        """Merge all adapters of each replica; return the library of the merges."""
+        # Replicas have separate merges with the same random numbers.
         groups = zip(*map(toy.adapters_of, self.adapters), strict=True)
         made = [merge(one, method, rng=np.random.default_rng(0), **options) for one in groups]
         return self.having([toy.stacked(made)])
 
 
 Route = Callable[[toy.Site, Tensor], Tensor | None]
-"""``route(site, x)``: weights (E, N, K) for inputs (E, N, n); None where no adapter acts."""
+"""``route(site, x)``: weights (E, N, K) for inputs (E, N, n); None where no adapter is active."""
 
 
 @dataclass(eq=False)
-class Acting:
-    """What a combination method adds to the outputs of the bases while one pair is asked.
+class Active:
+    """The active adapters of a combination method while one pair's questions are evaluated.
 
     Attributes
     ----------
     library : Library
-        The library whose adapters act.
+        The library of the adapters.
     shares : callable
-        ``shares(site, pair)`` returns a coefficient for each adapter where a pair is asked.
+        ``shares(site, pair)`` returns a coefficient for each adapter.
     route : callable or None
-        Weights by token, by which the shares are multiplied.
+        Weights by token, which multiply the shares.
     passes : str
         ``one``, ``two-step prompting`` (each hop's answer is put into the next question) or
-        ``second pass`` (states of a first pass take the place of embeddings).
+        ``second pass`` (states of a first pass replace embeddings).
     pair : int
-        The pair that is asked.
+        The pair that is evaluated.
     on : mapping
         The weights (E, N, K) of the last pass, by site.
     """
@@ -135,7 +135,7 @@ class Acting:
     on: dict[toy.Site, Tensor] = field(default_factory=dict, init=False)
 
     def __call__(self, site: toy.Site, x: Tensor) -> Tensor | None:
-        """Return the weighted sum of the adapters' outputs; None where no adapter acts."""
+        """Return the weighted sum of the adapters' outputs; None where no adapter is active."""
         weights = None if self.route is None else self.route(site, x)
         if weights is not None:
             self.on[site] = weights = weights.to(x.dtype)
@@ -143,32 +143,32 @@ class Acting:
             return None
         # A share of zero costs no pass of its adapter.
         shares = list(self.shares(site, self.pair))
-        acts = [one if c else _silent for one, c in zip(self.library.adapters, shares, strict=True)]
+        used = [one if c else _no_op for one, c in zip(self.library.adapters, shares, strict=True)]
         if weights is not None:
             shares = [c * weights[:, :, j, None] for j, c in enumerate(shares)]
-        return added(acts, shares)(site, x)
+        return add(used, shares)(site, x)
 
 
-Act = Callable[[Any], Acting]
-"""A combination method: a function from a library to what acts."""
+Method = Callable[[Any], Active]
+"""A combination method: a function from a library to its active adapters."""
 
 
-def _silent(*_: object) -> None:
+def _no_op(*_: object) -> None:
     """Add nothing."""
 
 
-def acting(library: Library, act: Act) -> list[Acting]:
-    """Return, for each pair, what acts when that pair's questions are asked."""
-    made = act(library)
-    # Weights are recorded for each pair apart, but the routers are shared.
-    return [replace(made, pair=pair) for pair in range(library.asked)]
+def activate(library: Library, method: Method) -> list[Active]:
+    """Return the active adapters of a method for each pair's questions."""
+    made = method(library)
+    # Pairs record weights separately, but share the routers.
+    return [replace(made, pair=pair) for pair in range(library.pair_count)]
 
 
-def added(adapters: Sequence[toy.Adapt], coefficients: Sequence[Any]) -> toy.Adapt:
+def add(adapters: Sequence[toy.Adapt], coefficients: Sequence[Any]) -> toy.Adapt:
     """Return the exact weighted sum of adapters; their ranks add up and are not truncated."""
 
     def _sum(site: toy.Site, x: Tensor) -> Tensor | None:
-        # Where no adapter acts nothing is added, not a tensor of zeros.
+        # None instead of a tensor of zeros saves the addition.
         total = None
         for adapter, c in zip(adapters, coefficients, strict=True):
             part = adapter(site, x)
@@ -180,101 +180,101 @@ def added(adapters: Sequence[toy.Adapt], coefficients: Sequence[Any]) -> toy.Ada
 
 
 def within(adapter: toy.Adapt, test: Callable[[toy.Site], bool]) -> toy.Adapt:
-    """Return an adapter that acts only at the sites for which `test` is true."""
+    """Return an adapter that is active only at the sites for which `test` is true."""
     return lambda site, x: adapter(site, x) if test(site) else None
 
 
-def coefficients(*each: float | int) -> Act:
-    """Return the method that multiplies adapters by a coefficient: one for all, or one per hop."""
+def coefficients(*each: float | int) -> Method:
+    """Return the method that multiplies adapters by one coefficient, or one coefficient per hop."""
 
-    def _act(library: Library) -> Acting:
+    def _activate(library: Library) -> Active:
         numbers = np.resize(each, library.size).tolist()
-        return Acting(library, lambda *_: numbers)
+        return Active(library, lambda *_: numbers)
 
-    return _act
+    return _activate
 
 
-def _mean(library: Library) -> Acting:
+def _mean(library: Library) -> Active:
     return coefficients(1 / library.size)(library)
 
 
-def of(*adapters: toy.Lora, times: float = 1.0) -> Act:
+def only_adapters(*adapters: toy.Lora, times: float = 1.0) -> Method:
     """Return the method that adds these adapters and ignores those of the library."""
     return lambda library: coefficients(times)(library.having(adapters))
 
 
-def _of_pair(test: Callable[[Library, toy.Site, int], bool]) -> Act:
-    """Return the method by which only the asked pair acts, each hop where a test is true of it."""
+def _of_pair(test: Callable[[Library, toy.Site, int], bool]) -> Method:
+    """Return the oracle pair's method, with each hop active where `test` is true."""
 
-    def _act(library: Library) -> Acting:
+    def _activate(library: Library) -> Active:
         def _shares(site: toy.Site, pair: int) -> list[float]:
             shares = [0.0] * library.size
             for hop in range(library.hops):
                 shares[pair * library.hops + hop] = float(test(library, site, hop))
             return shares
 
-        return Acting(library, _shares)
+        return Active(library, _shares)
 
-    return _act
+    return _activate
 
 
-def oracle_placement(library: Library, *, backwards: bool = False) -> Acting:
-    """Let the right adapter act in each read, hop 1's in the first; `backwards` in the last."""
+def oracle_placement(library: Library, *, backwards: bool = False) -> Active:
+    """Activate the right hop's adapter in each read, hop 1 first; `backwards` reverses the hops."""
     config, last_hop = library.bases.config, max(library.hops - 1, 1)
     last_read = config.loops * config.depth - 1
 
     def _is_own(_: Library, site: toy.Site, hop: int) -> bool:
-        # The first hop is read first and the last one last, others in between.
+        # The first hop is read first and the last hop last, other hops in between.
         place = library.hops - 1 - hop if backwards else hop
         return site.loop * config.depth + site.layer == round(place * last_read / last_hop)
 
     return _of_pair(_is_own)(library)
 
 
-def layer_split(layer: int, first: str = "below", second: str = "above") -> Act:
-    """Return the method by which each hop's adapters act only below, or only above, a layer.
+def layer_split(layer: int, first: str = "below", second: str = "above") -> Method:
+    """Return the method by which each hop's adapters are active only below or above a layer.
 
     `layer` is the lowest of the upper part.
     """
 
-    def _act(library: Library) -> Acting:
+    def _activate(library: Library) -> Active:
         def _shares(site: toy.Site, _: int) -> list[float]:
-            acts = {"below": site.layer < layer, "above": site.layer >= layer}
-            return np.resize([float(acts[first]), float(acts[second])], library.size).tolist()
+            where = {"below": site.layer < layer, "above": site.layer >= layer}
+            return np.resize([float(where[first]), float(where[second])], library.size).tolist()
 
-        return Acting(library, _shares)
+        return Active(library, _shares)
 
-    return _act
-
-
-def everything(library: Library, route: Route | None = None) -> Acting:
-    """Return what acts where a route alone weighs all adapters."""
-    return Acting(library, lambda *_: [1.0] * library.size, route)
+    return _activate
 
 
-def routed(decide: Decide, *, ordinary: bool) -> Act:
-    """Return the method that weighs the adapters anew at every token and place."""
+def weigh_all(library: Library, route: Route | None = None) -> Active:
+    """Activate all adapters with the weights of a route alone."""
+    return Active(library, lambda *_: [1.0] * library.size, route)
 
-    def _act(library: Library) -> Acting:
-        # Preparing decomposes every update, so it is done once a place.
-        ready: dict[toy.Site, list[Any]] = {}  # routers or gates, one a replica
+
+def routed(decide: Decide, *, generic: bool) -> Method:
+    """Return the method that routes every token at every site."""
+
+    def _activate(library: Library) -> Active:
+        # Preparation decomposes every update, so it is done once per site.
+        ready: dict[toy.Site, list[Any]] = {}  # a router or gates per replica
 
         def _route(site: toy.Site, x: Tensor) -> Tensor | None:
             if site.name not in library.names:
                 return None
             if site not in ready:
                 seen: Any = [None] * len(x)
-                if ordinary:
+                if generic:
                     seen = library.spread(activations(library.bases)[site])
                 ready[site] = list(map(decide, library.updates(site.name), seen))
             return torch.stack([one.weights(x[e]) for e, one in enumerate(ready[site])])
 
-        return everything(library, _route)
+        return weigh_all(library, _route)
 
-    return _act
+    return _activate
 
 
-PLAIN: dict[str, Act] = {
+METHODS: dict[str, Method] = {
     "base": coefficients(0.0),
     "half the sum": coefficients(0.5),
     "sum": coefficients(1.0),
@@ -283,38 +283,38 @@ PLAIN: dict[str, Act] = {
     "hop 2 alone": _of_pair(lambda _, __, hop: hop == 1),
     "oracle placement": oracle_placement,
     "reversed placement": partial(oracle_placement, backwards=True),
-    "per-block gating, z = 0": lambda library: everything(library, BlockGates(library, 0.0)),
-    "per-block gating, z = 2": lambda library: everything(library, BlockGates(library, 2.0)),
-    "per-block gating, z = 3": lambda library: everything(library, BlockGates(library, 3.0)),
+    "per-block gating, z = 0": lambda library: weigh_all(library, BlockGates(library, 0.0)),
+    "per-block gating, z = 2": lambda library: weigh_all(library, BlockGates(library, 2.0)),
+    "per-block gating, z = 3": lambda library: weigh_all(library, BlockGates(library, 3.0)),
 }
-"""Methods without options."""
+"""Combination methods without options, by their names in tables."""
 
 
-def rule(name: str, **options: Any) -> Act:
+def rule(name: str, **options: Any) -> Method:
     """Return a combination method by its name in tables; `options` replace those of `rules`.
 
     ``METHOD, two-step prompting`` and ``METHOD, second pass`` answer questions in several passes.
     KeyError if there is no method of that name.
     """
-    # A name such as "norm, z" has a comma, too.
-    plain, _, passes = name.partition(", ")
+    # Names such as "norm, z" have a comma, too.
+    name_alone, _, passes = name.partition(", ")
     if passes in ("two-step prompting", "second pass"):
-        act = rule(plain, **options)
-        return lambda library: replace(act(library), passes=passes)
+        method = rule(name_alone, **options)
+        return lambda library: replace(method(library), passes=passes)
     if name in MERGES:
-        method, usual = MERGES[name]
-        return lambda library: everything(library.merged(method, **{**usual, **options}))
+        merge_name, usual = MERGES[name]
+        return lambda library: weigh_all(library.merged(merge_name, **{**usual, **options}))
     if name in DECIDERS:
-        return routed(partial(DECIDERS[name], **options), ordinary=name in ON_ORDINARY)
-    return PLAIN[name]
+        return routed(partial(DECIDERS[name], **options), generic=name in NEED_GENERIC)
+    return METHODS[name]
 
 
 @lru_cache(maxsize=4)
 def activations(bases: Models) -> dict[toy.Site, Tensor]:
     """Return by site the inputs (G, N, n) of each linear map of the bases on random tokens.
 
-    Gates are calibrated with these, without task data or labels. Costs one pass; results for the
-    last few bases are kept.
+    They calibrate gates without task data or labels. The cost is one pass; results for the last
+    four sets of bases are kept.
     """
     seen: dict[toy.Site, Tensor] = {}
     rng = np.random.default_rng([0, 5])
@@ -330,18 +330,18 @@ def activations(bases: Models) -> dict[toy.Site, Tensor]:
 
 
 FIRST = {"mlp": "mlp.in", "attention": "attention.query"}
-"""The first map of each kind of block, at which the gates of the block decide."""
+"""The first map of each kind of block, where the gates of the block decide."""
 THROUGH = {"mlp": toy.MLP, "attention": ("attention.value", "attention.output")}
-"""The maps through which a token goes if attention looks only at the token itself."""
+"""The maps of a block for a token that attends to itself only."""
 
 
 class BlockGates:
     r"""Gates that switch each adapter at every token by how much it changes a block's output.
 
     The response of adapter ``j`` is :math:`\|f_j(x) - f_0(x)\|`, where :math:`f_j` is the MLP or
-    attention with the adapter and :math:`f_0` without any. So only changes that survive the
-    nonlinearity and later maps count. All maps of a block are switched together: one decision per
-    token, layer and loop. An adapter is on if its response exceeds its mean over ordinary tokens by
+    attention with the adapter and :math:`f_0` without adapters. It counts only changes that survive
+    the nonlinearity and later maps. All maps of a block are switched together: one decision per
+    token, layer and loop. An adapter is on if its response exceeds its mean over generic tokens by
     `z` standard deviations.
     """
 
@@ -366,8 +366,8 @@ class BlockGates:
         return x
 
     def responses(self, site: toy.Site, x: Tensor) -> Tensor:
-        """Return how much each adapter alone changes the block's output, ``(E, N, K)``."""
-        bare = self.output(site, x, _silent)
+        """Return the norm of each adapter's change of the block's output, ``(E, N, K)``."""
+        bare = self.output(site, x, _no_op)
         changed = [self.output(site, x, adapter) - bare for adapter in self.library.adapters]
         return torch.stack(changed, dim=-1).norm(dim=-2)
 
@@ -380,7 +380,7 @@ class BlockGates:
         return self.thresholds[site]
 
     def __call__(self, site: toy.Site, x: Tensor) -> Tensor | None:
-        """Return which adapters are on, as decided at the block's first map."""
+        """Return the gates (E, N, K), as decided at the block's first map."""
         if site.name.rpartition(".")[0] not in self.blocks:
             return None
         first = toy.Site(FIRST[site.module.split(".")[0]], site.loop, site.layer)

@@ -1,4 +1,4 @@
-"""What is measured of the pair of adapters that acts on a language model."""
+"""Measure the pair of adapters that is active on a language model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,97 +8,97 @@ import pandas as pd
 
 from loratheory.evaluate.answers import Answers, answers
 from loratheory.evaluate.fact_adapters import Authors, authors
-from loratheory.evaluate.fact_sets import ASKED, BIRTH, TEN, TEXT, Items, World, questions
+from loratheory.evaluate.fact_sets import BIRTH, FEW, HELD_OUT, TEXT, FactSet, Items, questions
 from loratheory.pretrained import Model, first_tokens, kl_to_base
 from loratheory.pretrained.metrics import token_log_probs
 from paper.studies._shared import Language
 
 
-def measured(model: Model, world: World, base: Any) -> dict[str, float]:
-    """Return what is measured of the adapters that act now, most of it shares of right answers.
+def measured(model: Model, facts: FactSet, base: Any) -> dict[str, float]:
+    """Return the measures of the active adapters, by column.
 
-    An answer is right if it leads the whole vocabulary: to two-hop questions
-    (``two_hop_vocabulary``), to single hops in sentences that no adapter read (``hop_1``,
-    ``hop_2``) and in one of the training data (``hop_1_trained``, ``hop_2_trained``), and to
-    ``known`` facts, on which no adapter is trained. ``says_bridge`` is how often a two-hop question
-    is answered with the country; ``drift`` is the mean KL divergence on ordinary sentences from the
-    `base` (log-probabilities that `ordinary` returned), in nats a token.
+    Top-1 accuracies are of two-hop questions (``two_hop_vocabulary``), of single hops in held-out
+    templates (``hop_1``, ``hop_2``) and in a trained template (``hop_1_trained``,
+    ``hop_2_trained``), and of ``known`` facts, on which no adapter is trained. ``says_bridge`` is
+    the share of two-hop questions answered with the country. ``drift`` is the mean KL divergence on
+    generic text from the `base` (an output of `generic_log_probs`), in nats per token.
     """
-    found = {name: float(right.mean()) for name, right in _right(model, world, ASKED).items()}
-    return found | _beside_questions(model, world, base)
+    found = {name: float(right.mean()) for name, right in _right(model, facts, FEW).items()}
+    return found | _other_measures(model, facts, base)
 
 
-def by_sentence(
+def by_template(
     model: Model,
-    world: World,
+    facts: FactSet,
     base: Any,
-    sentences: Mapping[str, Sequence[str]] = TEN,
+    templates: Mapping[str, Sequence[str]] = HELD_OUT,
     *,
     alone: bool = False,
 ) -> list[dict[str, float]]:
-    """Return shares of right answers, one dictionary for each of ten sentences that nobody read.
+    """Return the measures of the active adapters for each of ten held-out templates.
 
-    With the adapters that act now, and by the names of `measured`; what asks in other sentences is
-    the same in all dictionaries. Single hops are not asked of an adapter `alone`: NaN.
+    The names are those of `measured`. Measures that use other prompts are equal in all
+    dictionaries. For an adapter `alone` the accuracies of single hops are NaN.
     """
-    same = _beside_questions(model, world, base)
-    right = _right(model, world, sentences, alone=alone)
-    # A row for each sentence.
+    same = _other_measures(model, facts, base)
+    right = _right(model, facts, templates, alone=alone)
+    # A row for each template.
     shares = pd.DataFrame({name: rows.mean(axis=1) for name, rows in right.items()})
     return [{**row, **same} for row in shares.to_dict("records")]
 
 
 def _right(
-    model: Model, world: World, sentences: Mapping[str, Sequence[str]], *, alone: bool = False
+    model: Model, facts: FactSet, templates: Mapping[str, Sequence[str]], *, alone: bool = False
 ) -> dict[str, np.ndarray]:
-    """Which questions are answered rightly, a row for each sentence; single hops NaN if `alone`."""
-    asked, shape = questions(world, sentences), (-1, len(world.first))
-    two_hop = answers(model, asked["two_hop"])
-    bridges = [*world.first.values()] * len(sentences["two_hop"])
+    """Return masks of right answers (templates, facts); single hops are NaN if `alone`."""
+    prompts, shape = questions(facts, templates), (-1, len(facts.first))
+    two_hop = answers(model, prompts["two_hop"])
+    bridges = [*facts.first.values()] * len(templates["two_hop"])
     found = {
         "two_hop_vocabulary": two_hop.vocabulary_right.reshape(shape),
         "says_bridge": (two_hop.tokens == first_tokens(model, bridges).numpy()).reshape(shape),
     }
     for name in ("hop_1", "hop_2"):
-        right = np.full(len(asked[name]), np.nan)
-        found[name] = right if alone else answers(model, asked[name]).vocabulary_right
+        right = np.full(len(prompts[name]), np.nan)
+        found[name] = right if alone else answers(model, prompts[name]).vocabulary_right
         found[name] = found[name].reshape(shape)
     return found
 
 
-def _beside_questions(model: Model, world: World, base: Any) -> dict[str, float]:
-    """What is measured in sentences of the training data, on known facts and on ordinary text."""
-    asked, found = questions(world), dict[str, float]()
+def _other_measures(model: Model, facts: FactSet, base: Any) -> dict[str, float]:
+    """Return the measures on trained templates, on known facts and on generic text."""
+    prompts, found = questions(facts), dict[str, float]()
     for name in ("hop_1_trained", "hop_2_trained"):
-        found[name] = accuracy(model, asked[name])
-    found["known"] = accuracy(model, world.questions["other_facts"])
-    return found | {"drift": kl_to_base(base, ordinary(model))}
+        found[name] = accuracy(model, prompts[name])
+    found["known"] = accuracy(model, facts.questions["other_facts"])
+    return found | {"drift": kl_to_base(base, generic_log_probs(model))}
 
 
-def accuracy(model: Model, asked: Items) -> float:
-    """Return the share of questions whose right answer leads the whole vocabulary."""
-    return float(answers(model, asked).vocabulary_right.mean())
+def accuracy(model: Model, prompts: Items) -> float:
+    """Return the top-1 accuracy on questions."""
+    return float(answers(model, prompts).vocabulary_right.mean())
 
 
-def begin(config: Language, **world: str) -> tuple[Authors, Any]:
-    """Return the authors of a seed's world on the language model, and `ordinary` of the base."""
-    both = authors(config.base(dtype="bfloat16"), config.seed, **world)
-    return both, ordinary(both.model)
+def begin(config: Language, **facts: str) -> tuple[Authors, Any]:
+    """Return the adapter authors of a seed's fact set, and `generic_log_probs` of the base."""
+    both = authors(config.base(dtype="bfloat16"), config.seed, **facts)
+    return both, generic_log_probs(both.model)
 
 
-def ordinary(model: Model) -> Any:
-    """Return log-probabilities (tokens, vocabulary) on a dozen sentences of `TEXT`: one pass."""
+def generic_log_probs(model: Model) -> Any:
+    """Return log-probabilities (tokens, vocabulary) on the generic `TEXT`, in one pass."""
     return token_log_probs(model, TEXT)[0]
 
 
-def two_step(model: Model, facts: World) -> Answers:
-    """Return the answers to two-hop questions if the first hop's answer is put into the second.
+def two_step(model: Model, facts: FactSet) -> Answers:
+    """Return the answers to two-hop questions under two-step prompting.
 
-    The likeliest of the world's countries is put in. Costs two passes a question.
+    The most likely country of the fact set is put into the second prompt. The cost is two passes
+    per question.
     """
     one, two = BIRTH.trained[0], facts.about.trained[0]
     said = answers(model, facts.questions["hop_1"]).words
-    asked = []
+    prompts = []
     for (person, word), country in zip(facts.two_hop.items(), said, strict=True):
-        asked.append((f"{one.format(person)} {country}. {two.format(country)}", word))
-    return answers(model, asked)
+        prompts.append((f"{one.format(person)} {country}. {two.format(country)}", word))
+    return answers(model, prompts)

@@ -1,4 +1,4 @@
-"""Small transformers, one per seed, and adapters on them: trained once, then kept in the cache."""
+"""Train small transformers, one per seed, and adapters on them, once; then read the cache."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from loratheory.toy.transformer import Batch, Config, Lora, Parameters, Recipe, 
 class Models:
     """Trained transformers, one per seed; the first axis ``G`` of every tensor counts the models.
 
-    `length` is the number of tokens of the prompts that they read.
+    `length` is the number of tokens of their prompts.
     """
 
     seeds: tuple[int, ...]
@@ -67,12 +67,12 @@ def fitted(
     recipe: Recipe,
     batches: Callable[[int], Batch],
     seeds: Sequence[int],
-    beside: Sequence[Lora] = (),
+    stand_ins: Sequence[Lora] = (),
 ) -> Lora:
     """Return trained adapters, kept in the cache under the key that `parts` make."""
     factors = stored(
         parts,
-        lambda: trained_lora(config, weights, start, recipe, batches, seeds, beside).tensors(),
+        lambda: trained_lora(config, weights, start, recipe, batches, seeds, stand_ins).tensors(),
     )
     up = {name: factors[f"{name}.up"] for name in start.up}
     down = {name: factors[f"{name}.down"] for name in start.up}

@@ -1,8 +1,8 @@
-"""Combination methods by the names that they have in tables, for models of either size.
+"""Combination methods by their names in tables, for models of either size.
 
-Here is what does not depend on the model: how adapters are merged, and how a router or gates decide
-about the updates of one linear map. `library` lets them act on small transformers, `language` on
-language models.
+This module has the parts that do not depend on the model: merges, and routers or gates for the
+updates of one linear map. `library` applies them to small transformers, `language` to language
+models.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ from loratheory.lowrank import LowRank, array_namespace, device
 
 STEPS = 15  # of power iteration, as in PEFT
 Decide = Callable[..., Router | Gates]
-"""``decide(updates, x)`` prepares a router or gates for the updates of one map, given its inputs in
-the base on ordinary tokens; `x` is None for those that are not in `ON_ORDINARY`."""
+"""``decide(updates, x)`` prepares a router or gates for the updates of one map from its inputs in
+the base on generic tokens; `x` is None for methods outside `NEED_GENERIC`."""
 
 
 def power_scores(updates: Sequence[LowRank]) -> Scores:
@@ -39,7 +39,7 @@ def power_scores(updates: Sequence[LowRank]) -> Scores:
         for _ in range(STEPS):
             v = low.down.T @ (low.up.T @ (low.up @ (low.down @ v)))
             norm = xp.linalg.vector_norm(v)
-            # An adapter may lack the map: its zero vector stays zero.
+            # The vector of an adapter without this map stays zero.
             v = v / xp.where(norm > 0, norm, xp.ones_like(norm))
         codes.append(v)
     count, kept = len(updates), updates[0].down.dtype
@@ -74,15 +74,15 @@ DECIDERS: Mapping[str, Decide] = {
     "per-matrix gating": partial(calibrate, budget=0.3),
     "per-matrix gating, z = 2": partial(calibrate_z, z=2),
 }
-ON_ORDINARY = ("norm, z", "per-matrix gating", "per-matrix gating, z = 2")
-"""Those that must see what ordinary tokens feed the map."""
+NEED_GENERIC = ("norm, z", "per-matrix gating", "per-matrix gating, z = 2")
+"""Methods that need the inputs of the map on generic tokens."""
 MERGES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "ties": ("ties", {"space": "full", "density": 0.3, "rank": 1024}),
     "dare": ("dare", {"space": "full", "density": 0.3, "rank": 1024}),
     "knots": ("ties", {"space": "knots", "density": 0.3}),
     "interpolating": ("interpolate", {"space": "full"}),
 }
-"""Merges: the rule of `loratheory.adapters.merge` and its usual options."""
+"""Merges: the method of `loratheory.adapters.merge` and its default options."""
 LABELS: Mapping[str, str] = {
     "ties": "TIES",
     "knots": "KnOTS",
@@ -93,4 +93,4 @@ LABELS: Mapping[str, str] = {
     "per-matrix gating, z = 2": "per-matrix gating",
     "per-block gating, z = 2": "per-block gating",
 }
-"""Names in figures where these are not the same."""
+"""Names in figures, where they differ from names in tables."""

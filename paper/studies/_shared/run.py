@@ -1,10 +1,10 @@
-"""How a study is declared and run.
+"""Declare and run studies.
 
-A study has parts; a part has configs, and a cell, which turns one config into rows. Cells run in
+A study has parts; a part has configs, and a cell, a function from one config to rows. Cells run in
 parallel through joblib. Each finished cell is a file ``FOLDER/cells/KEY.json`` that appears whole
-or not at all, so a run that is killed loses at most the cells in progress; the same command goes
-on. When the last cell is there, ``table.csv.gz`` and ``provenance.json`` replace the files. A table
-grows in the same way: cells that it already has are kept.
+or not at all. A run that is killed loses at most the cells in progress, and the same command
+resumes it. After the last cell, ``table.csv.gz`` and ``provenance.json`` replace the files. A table
+is extended in the same way: cells that it already has are kept.
 
 ``joblib.parallel_config(backend="dask")`` around `run` sends the cells to a Dask cluster.
 """
@@ -36,7 +36,7 @@ from threadpoolctl import threadpool_info
 from loratheory.store import content_hash, write_whole
 
 Row = dict[str, str | int | float]
-DECIMALS = 9  # what lies beyond may differ between processors
+DECIMALS = 9  # further decimals may differ between processors
 PACKAGES = ("loratheory", "numpy", "scipy", "torch", "transformers", "peft")
 CPUINFO = Path("/proc/cpuinfo")
 # Instruction sets by which libraries choose their kernels, as Linux names them on x86 and ARM.
@@ -44,7 +44,7 @@ KERNELS = re.compile(r"avx|amx|fma|f16c|neon|asimd|sve|bf16|i8mm")
 
 
 class StudyError(RuntimeError):
-    """Raised where cells failed, or their rows form no table; finished cells are kept."""
+    """Cells failed, or their rows form no table; finished cells are kept."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Part:
     name : str
         Its value in the table's column ``part``, which a study of several parts has.
     cell : callable
-        Takes one config and returns rows that depend on it alone. A function of a module, since
-        other processes import it.
+        A function from one config to rows that depend on it alone. It is a function of a module,
+        because other processes import it.
     quick, paper : tuple
-        Configs, frozen dataclasses, in the table's order: a minute's worth, and the stored table's.
+        Configs, frozen dataclasses, in the table's order: for a minute, and for the stored table.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Part:
     def configs(self, profile: str) -> dict[str, Any]:
         """Return the configs of a profile by key, a hash of the part and of all fields."""
         chosen = self.quick if profile == "quick" else self.paper
-        keys = [content_hash({"part": self.name, "config": plain(config)}) for config in chosen]
+        keys = [content_hash({"part": self.name, "config": as_json(config)}) for config in chosen]
         return dict(zip(keys, chosen, strict=True))
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study: its name, its parts, and the minutes that each profile takes on one core."""
+    """A study: its name, its parts, and the minutes of each profile on one core."""
 
     name: str
     parts: tuple[Part, ...]
@@ -97,11 +97,11 @@ def part(
 
 
 def grid(config: Callable[..., Any], **values: Iterable[Any]) -> list[Any]:
-    """Return the configs of all combinations of these fields' values, the last varying fastest."""
+    """Return the configs of all combinations of values; the last field varies fastest."""
     return [config(**dict(zip(values, each, strict=True))) for each in product(*values.values())]
 
 
-def plain(config: Any) -> dict[str, Any]:
+def as_json(config: Any) -> dict[str, Any]:
     """Return a config as a dictionary of values that JSON can hold, tuples as lists."""
     fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return fields
@@ -120,15 +120,15 @@ def run(
     Parameters
     ----------
     study : Study
-        What to run.
+        The study to run.
     profile : str
         ``quick`` or ``paper``.
     folder : Path
-        Where finished cells, the table and its provenance are.
+        The folder of finished cells, the table and its provenance.
     jobs : int
         Processes, as joblib counts them: -1 is one for each core.
     say : callable
-        Is called with a line of text after each cell.
+        A function that is called with a line of text after each cell.
 
     Raises
     ------
@@ -140,23 +140,23 @@ def run(
     cells: dict[str, tuple[Any, Any]] = {}
     for one in study.parts:
         cells |= {key: (one.cell, config) for key, config in one.configs(profile).items()}
-    # Files come second: a cell that was run again replaces that of the table.
+    # Files come second: a cell that was run again replaces the cell of the table.
     done = _cells_of_table(study, profile, folder)
     for file in folder.glob("cells/*.json"):
         done[file.stem] = json.loads(file.read_bytes())
     missing = [key for key in cells if key not in done]
     if not missing and (folder / "provenance.json").exists() and not (folder / "cells").exists():
         return folder / "table.csv.gz"
-    # What is known now must survive the moment in which the table is replaced.
+    # Finished cells must survive a kill while the table is replaced.
     for key in cells.keys() & done.keys():
         _keep(folder, key, done[key])
     # A generator, so that configs are pickled only as cells are started.
     tasks = (delayed(run_cell)(key, *cells[key]) for key in missing)
     troubles = []
-    # In whatever order they finish: the table has the order of the configs.
+    # Cells finish in any order: the table has the order of the configs.
     ran = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     for number, (key, result) in enumerate(ran, start=1):
-        # The other cells go on: hours of them are not lost for one.
+        # An error does not stop the other cells, which may take hours.
         if "trouble" in result:
             troubles.append(f"{study.name}, {cells[key][1]}: {result['trouble']}")
             continue
@@ -164,17 +164,17 @@ def run(
         done[key] = result
         say(f"{study.name}: {number} of {len(missing)} cells, {result['seconds']:.1f} s")
     if troubles:
-        # Nothing was written but cells: the earlier table is still whole.
+        # Only cells were written: the earlier table is still complete.
         head = f"{len(troubles)} cells failed; run again once that is mended, the others are kept"
         raise StudyError("\n".join([head, *troubles]))
     return _conclude(study, profile, folder, done)
 
 
 def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[str, dict[str, Any]]:
-    """Run one cell, in whichever process; return its key and its rows, or its error as text."""
+    """Run one cell in any process; return its key and its rows, or its error as text."""
     start = time.perf_counter()
     try:
-        rows = [dict(zip(row, map(_plain, row.values()), strict=True)) for row in cell(config)]
+        rows = [dict(zip(row, map(_scalar, row.values()), strict=True)) for row in cell(config)]
     except Exception as error:
         # The innermost frame says most, and errors of other processes have no traceback here.
         place = extract_tb(error.__traceback__)[-1]
@@ -184,9 +184,9 @@ def run_cell(key: str, cell: Callable[[Any], list[Row]], config: Any) -> tuple[s
     return key, {"rows": rows, "seconds": seconds, "ran": environment()}
 
 
-def _plain(value: Any) -> str | int | float:
-    """A plain word or number, of whatever array library it was."""
-    # Numbers of NumPy and PyTorch are no JSON.
+def _scalar(value: Any) -> str | int | float:
+    """Convert a value of any array library to a Python word or number."""
+    # JSON does not support numbers of NumPy and PyTorch.
     number = value.item() if hasattr(value, "item") else value
     if not isinstance(number, str | int | float):
         message = f"a cell of a table is a word or a number, not {type(value).__name__}: {value!r}"
@@ -200,7 +200,7 @@ def _keep(folder: Path, key: str, cell: Mapping[str, Any]) -> None:
 
 
 def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
-    """The cells of a stored table by key; StudyError if it is not that of its provenance."""
+    """Return the cells of a stored table by key; StudyError unless its provenance matches."""
     about = provenance(folder)
     if not about:
         return {}
@@ -208,13 +208,13 @@ def _cells_of_table(study: Study, profile: str, folder: Path) -> dict[str, Any]:
     if content_hash(text, digits=64) != about["sha256"]:
         message = f"{folder}/table.csv.gz is not the table that its provenance describes: delete it"
         raise StudyError(message)
-    # Numbers stay as they are written, so that they are written again to the letter.
+    # Numbers stay text, so that the table is written again unchanged.
     rows = iter(pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False).to_dict("records"))
-    # By part and config, whatever order their fields had when the table was written.
+    # Keys do not depend on the order of fields when the table was written.
     known = {}
     for one in study.parts:
         for key, config in one.configs(profile).items():
-            known[one.name, json.dumps(plain(config), sort_keys=True)] = key
+            known[one.name, json.dumps(as_json(config), sort_keys=True)] = key
     found: dict[str, Any] = {}
     for part in about["parts"]:
         for cell in part["cells"]:
@@ -245,7 +245,7 @@ def table_text(rows: Mapping[str, Sequence[Row]]) -> str:
     frames = {}
     for name, some in rows.items():
         for row in some:
-            # A column that only some rows have would be blank in the others, without a word.
+            # A column of some rows would be blank in the other rows without a message.
             if row.keys() != some[0].keys():
                 message = f"{name}: rows have {', '.join(some[0])} and {', '.join(row)}"
                 raise StudyError(message)
@@ -257,7 +257,7 @@ def table_text(rows: Mapping[str, Sequence[Row]]) -> str:
 
 
 def _written(value: Any) -> str:
-    value = _plain(value)
+    value = _scalar(value)
     # Adding zero turns -0 into 0.
     return value if isinstance(value, str) else f"{round(value, DECIMALS) + 0.0:.15g}"
 
@@ -270,13 +270,13 @@ def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any])
         configs = one.configs(profile)
         mine = [done[key] for key in configs]
         rows[one.name] = [row for cell in mine for row in cell["rows"]]
-        # What other scripts noted of a part stays.
+        # Keep the notes of other scripts on a part.
         earlier = before.get(one.name, {})
         parts.append({**earlier, **described(one.name, configs.values(), mine)})
     text = table_text(rows).encode()
     about = {"study": study.name, "profile": profile, "sha256": content_hash(text, digits=64)}
     about_parts = json.dumps({**about, "parts": parts}, indent=1, ensure_ascii=False)
-    # The table first: a kill between the two is noticed by the digest.
+    # The table comes first: the digest detects a kill between the two writes.
     write_whole(folder / "table.csv.gz", gzip.compress(text, mtime=0))
     write_whole(folder / "provenance.json", about_parts + "\n")
     shutil.rmtree(folder / "cells")
@@ -286,8 +286,8 @@ def _conclude(study: Study, profile: str, folder: Path, done: Mapping[str, Any])
 def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[str, Any]:
     """Return the provenance of a part: seeds, time, machines, versions, and each cell's config."""
     environments, seeds, parts = dict[str, Any](), set[int](), []
-    for config, cell in zip(map(plain, configs), cells, strict=True):
-        # A cell that a table held knows all environments of its part.
+    for config, cell in zip(map(as_json, configs), cells, strict=True):
+        # A cell from a stored table has all environments of its part.
         for ran in cell["ran"] if isinstance(cell["ran"], list) else [cell["ran"]]:
             environments[json.dumps(ran)] = ran
         seeds |= {*config.get("seeds", ()), *([config["seed"]] if "seed" in config else [])}
@@ -303,15 +303,15 @@ def described(name: str, configs: Iterable[Any], cells: Sequence[Any]) -> dict[s
 
 
 def environment() -> dict[str, Any]:
-    """Return commit and versions, and what decides how numbers are rounded.
+    """Return the commit, the versions, and the settings that decide how numbers are rounded.
 
     ``device`` is the GPU if PyTorch uses one, else the processor; ``flags`` are the instruction
-    sets that libraries choose kernels by; ``threads`` is how many they use within an operation;
+    sets that libraries choose kernels by; ``threads`` is the number of threads per operation;
     ``kernels`` is the set that PyTorch chose, empty without PyTorch.
     """
-    # Not imported for this: exact studies do without it.
+    # PyTorch is not imported here, because exact studies do not need it.
     torch = sys.modules.get("torch")
-    # The libraries that are loaded know how many threads were asked for.
+    # The loaded libraries have the number of threads.
     threads = max((pool["num_threads"] for pool in threadpool_info()), default=os.cpu_count() or 1)
     found: dict[str, Any] = {**_installed(), "threads": threads, "kernels": ""}
     if torch is not None:
@@ -324,7 +324,7 @@ def environment() -> dict[str, Any]:
 
 @cache
 def _installed() -> dict[str, Any]:
-    """The checkout's commit, the versions of what is installed, and the processor's name."""
+    """Return the checkout's commit, the installed versions, and the processor's name."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     commit = ""
     with suppress(OSError):
@@ -338,7 +338,7 @@ def _installed() -> dict[str, Any]:
     about = CPUINFO.read_text() if CPUINFO.is_file() else ""
     names = [*re.findall(r"model name\s*: (.*)", about), platform.processor()]
     device = f"{platform.machine()} {names[0]}".strip()
-    # All cores of a machine have the same; ARM calls the line "Features".
+    # All cores of a machine have the same flags; ARM calls the line "Features".
     listed = re.search(r"^(?:flags|Features)\s*: (.*)", about, re.MULTILINE)
     flags = list(filter(KERNELS.match, listed[1].split())) if listed else []
     return {"commit": commit or None, "versions": versions, "device": device, "flags": flags}

@@ -1,4 +1,4 @@
-"""Two single-hop adapters reused on two-hop questions, by what pretraining covered."""
+"""Evaluate two single-hop adapters on two-hop questions, by pretraining coverage."""
 
 from dataclasses import dataclass
 from math import nan
@@ -6,7 +6,7 @@ from math import nan
 import numpy as np
 
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import of, rule
+from paper.studies._shared.library import only_adapters, rule
 from paper.studies._shared.rows import compared, condition, expert
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import circuit, forecast
@@ -17,7 +17,7 @@ FAMILIARITY = ("real", "half", "fake")
 
 @dataclass(frozen=True)
 class TwoHopCoverage(Small):
-    """Edits of entities of one `familiarity`, real, half or fake, on some bases.
+    """Edits of entities of one `familiarity`, real, half or fake.
 
     TIES, DARE and KnOTS keep a share `density` of entries; gates allow a `budget` of false alarms.
     """
@@ -33,18 +33,18 @@ def two_hop_coverage(config: TwoHopCoverage) -> list[Row]:
     The columns are accuracies and, of the sum, `predicted`, the predicted accuracy on `two_hop`.
     """
     library = config.library(familiarity=config.familiarity)
-    # An adapter of the whole questions.
+    # An adapter that is trained on two-hop questions.
     direct = expert(library)
     trim = {"density": config.density, "rank": config.width}
     conditions = [
         *(condition(name) for name in ("base", "mean")),
         condition("sum", forecast(library, 1.0)),
-        *(condition(name, act=rule(name, **trim)) for name in ("ties", "dare", "knots")),
+        *(condition(name, method=rule(name, **trim)) for name in ("ties", "dare", "knots")),
         condition("arrow"),
-        condition("per-matrix gating", act=rule("per-matrix gating", budget=config.budget)),
+        condition("per-matrix gating", method=rule("per-matrix gating", budget=config.budget)),
         condition("oracle placement"),
-        condition("direct", act=of(direct)),
-        condition("mean of three", act=of(*library.adapters, direct, times=1 / 3)),
+        condition("direct", method=only_adapters(direct)),
+        condition("mean of three", method=only_adapters(*library.adapters, direct, times=1 / 3)),
     ]
     head = {"coverage": config.coverage, "familiarity": config.familiarity}
     return compared(library, head, conditions, predicted=nan)
@@ -60,10 +60,10 @@ TWO_HOP_COVERAGE_PART = part(
 
 @dataclass(frozen=True)
 class Familiarity(Small):
-    """Edits of entities of one `familiarity`, half or fake, on some bases.
+    """Edits of entities of one `familiarity`, half or fake.
 
-    `identity` says which entities have identity prompts in pretraining: none, known or all;
-    `budget` is the rate of false alarms that gates allow.
+    `identity` are the entities with identity prompts in pretraining: none, known or all; `budget`
+    is the rate of false alarms that gates allow.
     """
 
     familiarity: str = "fake"
@@ -84,10 +84,10 @@ def familiarity(config: Familiarity) -> list[Row]:
         condition("base"),
         condition("mean", forecast(library, 0.5, familiar=known)),
         condition("sum", forecast(library, 1.0, familiar=known)),
-        condition("per-matrix gating", act=rule("per-matrix gating", budget=config.budget)),
+        condition("per-matrix gating", method=rule("per-matrix gating", budget=config.budget)),
     ]
     head = {name: getattr(config, name) for name in ("coverage", "familiarity", "identity")}
-    unseen = np.repeat(circuit(library.bases), library.teaching.sets)
+    unseen = np.repeat(circuit(library.bases), library.training.sets)
     return compared(library, head, conditions, circuit=unseen, predicted=nan)
 
 

@@ -1,4 +1,4 @@
-"""The grids on which low-rank adapters were first said to be exact, by construction."""
+"""Evaluate the construction of exact low-rank adapters on the published grids."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from loratheory.theorems.expressiveness import depth_budget, relu_budget
 from paper.studies._shared.run import Row, part
 
 LINEAR, RELU, ATTENTION = 0, 1, 2
-DECIMALS = 6  # of relative errors: what rounding adds lies below
+DECIMALS = 6  # of relative errors, above the rounding errors
 
 Groups = list[depth_budget.Case]
 
@@ -34,7 +34,7 @@ class Config:
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row per cell of the grid, with errors relative to the target.
+    """Return a row per grid cell, with errors relative to the target.
 
     The columns are `family` (0 linear, 1 ReLU, 2 attention), `flat` (1 in the flat half),
     `target_depth`, the `depth` of all frozen layers, `rank`, and `threshold`, the least rank at
@@ -63,7 +63,7 @@ def target_layers(
     """Draw `count` target layers, each with its own `depth` frozen layers; all are Gaussian."""
     d, cases = config.width, []
     for _ in range(count):
-        # Of variance 1/d, so that products keep their size.
+        # Entries have variance 1/d, so that products keep their norm.
         *weights, target = rng.standard_normal((depth + 1, d, d)) / d**0.5
         case = depth_budget.Case(tuple(weights), target, 0)
         if flat:
@@ -75,7 +75,7 @@ def target_layers(
 def _all_ranks(
     place: tuple[int, ...], groups: Groups, inputs: np.ndarray | None = None
 ) -> list[Row]:
-    """One network of the grid, at every rank."""
+    """Return the rows of one network of the grid, at every rank."""
     names = ("family", "flat", "target_depth", "depth", "rank", "threshold", "bound", "value")
     width, rows = len(groups[0].target), list[Row]()
     for rank in range(1, width + 1):

@@ -1,4 +1,4 @@
-"""What gradient training reaches on twenty cells where a construction is known."""
+"""Compare gradient training with the construction on twenty networks."""
 
 from dataclasses import dataclass, replace
 
@@ -57,12 +57,12 @@ def _trained(
     rate: float,
     rng: np.random.Generator,
 ) -> float:
-    """The least relative error seen in training, looked at every hundredth of the way."""
+    """Train an adapter; return the least relative error of a hundred evaluations."""
     weights = torch.tensor(np.array(case.weights))
     target, parts, best = torch.tensor(case.target), start(case, rng), np.inf
     optimiser = torch.optim.Adam(parts, lr=rate)
     for step in range(1, config.steps + 1):
-        # Fresh inputs at every step: there is nothing to memorise.
+        # Inputs are fresh at every step, so that none can be memorised.
         x = torch.tensor(rng.standard_normal((config.width, config.batch)))
         optimiser.zero_grad()
         # Half the mean squared error of a batch.

@@ -1,4 +1,4 @@
-"""Groups of 24 adapters of eight kinds of tasks, and what each adapter keeps in a group."""
+"""Measure the retention of adapters in groups from a library of 24 adapters."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,38 +18,38 @@ from loratheory.pretrained.metrics import batch, kl_by_row, measure_drift
 from paper.studies._shared import Language
 
 OPENINGS = ("The", "In", "She", "When", "If", "We", "After", "It", "They", "On", "One", "Many")
-"""What texts begin with that are drawn from the base."""
+"""The first words of texts that are drawn from the base."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """A stage of a study: groups of adapters, each measured under several combination methods.
 
-    There are `groups` groups of `size` adapters, drawn at random; a cell measures `each` of them.
-    `ways` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient with
-    which all adapters of a group are added.
+    There are `groups` groups of `size` adapters, drawn at random; a run measures `each` of them.
+    `methods` are names in `loratheory.pretrained.methods.METHODS`, or a number, the coefficient of
+    all adapters in the sum.
     """
 
     size: int
     groups: int
     each: int
-    ways: tuple[str | float, ...]
+    methods: tuple[str | float, ...]
 
     def group(self, number: int, seed: int) -> tuple[int, ...]:
         """Return the numbers of the adapters in a group, in order."""
-        # All groups in order, of which a permutation picks: no group comes twice.
+        # A permutation of all groups, so that no group occurs twice.
         every = [*combinations(range(len(NAMES)), self.size)]
         rng = np.random.default_rng([seed, 15, self.size])
         return every[int(rng.permutation(len(every))[number])]
 
-    def acts(self) -> Iterator[tuple[str, Method]]:
+    def named_methods(self) -> Iterator[tuple[str, Method]]:
         """Yield the names of the combination methods, and the methods."""
-        for way in self.ways:
-            if isinstance(way, str):
-                yield way, METHODS[way]
+        for method in self.methods:
+            if isinstance(method, str):
+                yield method, METHODS[method]
             else:
-                name = f"{way} each"
-                yield name, Method(name, "cat", free="", share=partial(_always, way))
+                name = f"{method} each"
+                yield name, Method(name, "cat", free="", share=partial(_always, method))
 
 
 def _always(coefficient: float, _: int) -> float:
@@ -57,7 +57,7 @@ def _always(coefficient: float, _: int) -> float:
 
 
 def draw_texts(model: Model, count: int, seed: int, tokens: int) -> list[str]:
-    """Draw texts of a few new tokens from what acts on a model, `count` for each opening."""
+    """Draw texts of `tokens` new tokens from a model with its adapters, `count` per opening."""
     import torch
 
     starts = batch(model, np.repeat(OPENINGS, count).tolist())
@@ -71,10 +71,10 @@ def draw_texts(model: Model, count: int, seed: int, tokens: int) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def collection(model: str, device: str, seed: int, *, taught_silence: bool) -> "StudiedCollection":
-    """Return the collection of a seed on a model; it is kept for the next cell of this process."""
+def collection(model: str, device: str, seed: int, *, self_distilled: bool) -> "StudiedCollection":
+    """Return the collection of a seed on a model; it is kept for the next run of this process."""
     base = Language(model=model, device=device).base(dtype="bfloat16")
-    return StudiedCollection(base, seed, taught_silence=taught_silence)
+    return StudiedCollection(base, seed, self_distilled=self_distilled)
 
 
 def _kl(one: Any, other: Any) -> Any:
@@ -83,39 +83,39 @@ def _kl(one: Any, other: Any) -> Any:
 
 
 class StudiedCollection(Collection):
-    """The same adapters, with what the study measures of groups of them."""
+    """The task adapters, with the measures of groups of adapters."""
 
-    def __init__(self, model: Model, seed: int, *, taught_silence: bool) -> None:
+    def __init__(self, model: Model, seed: int, *, self_distilled: bool) -> None:
         super().__init__(model, seed)
-        self.taught_silence = taught_silence
+        self.self_distilled = self_distilled
         self._alone: dict[int, Any] = {}
 
     @cached_property
-    def silence(self) -> Items:
-        """Self-distillation on 24 texts drawn from the base; none where it is not taught."""
-        if not self.taught_silence:
+    def self_distillation(self) -> Items:
+        """Self-distillation examples on 24 texts drawn from the base; none if not used."""
+        if not self.self_distilled:
             return []
         return continue_texts(self.model, draw_texts(self.model, 6, self.seed, 8))[:24]
 
-    def asked(self, number: int, count: int | None = None) -> list[str]:
+    def prompts(self, number: int, count: int | None = None) -> list[str]:
         """Return the prompts of the first `count` questions of a task."""
         return [prompt for prompt, _ in self.questions(number)[:count]]
 
-    def right(self, number: int, logs: Any) -> Any:
-        """Return which scoring questions have the right token on top of these log-probabilities."""
+    def score(self, number: int, logs: Any) -> Any:
+        """Return the mask of scoring questions whose right token is the most likely token."""
         wanted = first_tokens(self.model, [answer for _, answer in self.questions(number)])
         return (logs.argmax(1) == wanted)[CHOOSING:]
 
     def logs(self, numbers: Sequence[int], count: int | None = None) -> list[Any]:
-        """Return the log-probabilities after the first `count` questions of each of these tasks.
+        """Return the log-probabilities after the first `count` questions of each task.
 
-        The adapters that act on the model now count.
+        The model is evaluated with its active adapters.
         """
         import torch
 
-        each = [self.asked(number, count) for number in numbers]
+        each = [self.prompts(number, count) for number in numbers]
         prompts = np.concatenate(each).tolist()
-        # Prompts of like length are passed together, so that little is padded.
+        # Prompts of similar length are passed together, so that little is padded.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         logits = next_token_logits(self.model, [prompts[i] for i in order], size=48)
         logs = torch.empty_like(logits)
@@ -123,47 +123,47 @@ class StudiedCollection(Collection):
         return list(logs.split([*map(len, each)]))
 
     def alone(self, number: int) -> Any:
-        """Return the log-probabilities after all questions of a task, its adapter acting alone."""
+        """Return the log-probabilities after all questions of a task, with its adapter alone."""
         if number not in self._alone:
             with attach(self.model, [self.adapter(number)]):
                 [self._alone[number]] = self.logs([number])
         return self._alone[number]
 
-    def taught(self, number: int) -> dict[str, float]:
-        """Return the accuracy of an adapter alone, and its drift as ``drift``."""
-        right = self.right(number, self.alone(number)).float().mean()
+    def measure_alone(self, number: int) -> dict[str, float]:
+        """Return the accuracy of an adapter alone, ``right``, and its ``drift``."""
+        accuracy = self.score(number, self.alone(number)).float().mean()
         return {
-            "right": float(right),
+            "right": float(accuracy),
             "drift": measure_drift(self.model, [self.adapter(number)])[0],
         }
 
-    def acted(self, group: Sequence[int], way: Method) -> list[dict[str, float]]:
-        """Let a group act in some way, and return measures of each adapter.
+    def measure_group(self, group: Sequence[int], method: Method) -> list[dict[str, float]]:
+        """Combine a group by a method, and return measures of each adapter.
 
-        ``right`` is the accuracy on the adapter's scoring prompts, ``kept`` that on those which it
-        answers correctly alone. ``kl_few`` is the mean divergence from the adapter alone on the
-        first few of the prompts that choose, which are used without their answers. Where
-        coefficients are free, those with the smallest worst divergence on all of these are chosen.
+        ``right`` is the accuracy on the adapter's scoring questions, and ``retention`` the accuracy
+        on the questions that it answers right alone. ``kl_few`` is the mean divergence from the
+        adapter alone on the first `FEW` prompts, without labels. Free coefficients minimise the
+        largest divergence on the first `CHOOSING` prompts.
         """
         alone, found = list(map(self.alone, group)), []
         before = [logs[:CHOOSING] for logs in alone]
-        acting = attach_method(self.model, list(map(self.adapter, group)), way)
+        active = attach_method(self.model, list(map(self.adapter, group)), method)
 
         def _score(numbers: Any) -> Any:
-            acting.set(numbers)
+            active.set(numbers)
             now = self.logs(group, CHOOSING)
             return np.array([_kl(*pair) for pair in zip(before, now, strict=True)])
 
-        with acting:
-            if way.free:
-                # A merged adapter has one number, added ones have one each.
-                numbers = acting.coefficients[0].tolist()
-                asked = [self.asked(number, CHOOSING) for number in group]
-                slopes = partial(divergence_slopes, self.model, acting, asked, before)
-                acting.set(optimise_coefficients(_score, slopes, way.free, numbers)[0])
+        with active:
+            if method.free:
+                # A merge has one coefficient, added adapters have one coefficient each.
+                numbers = active.coefficients[0].tolist()
+                prompts = [self.prompts(number, CHOOSING) for number in group]
+                slopes = partial(divergence_slopes, self.model, active, prompts, before)
+                active.set(optimise_coefficients(_score, slopes, method.free, numbers)[0])
             now = self.logs(group)
         for number, own, merged in zip(group, alone, now, strict=True):
-            knew, knows = self.right(number, own), self.right(number, merged)
+            knew, knows = self.score(number, own), self.score(number, merged)
             measures = {
                 "right": knows.float().mean(),
                 "retention": (knows & knew).sum() / knew.sum(),

@@ -1,4 +1,4 @@
-"""Every pair of a library of 24 adapters on a language model, and larger groups."""
+"""Evaluate every pair of a library of 24 adapters on a language model, and larger groups."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from paper.studies._shared.run import Row, part, study
 from paper.studies.lm_library.collection import Stage, collection
 
 SEED = 300
-WAYS: tuple[str, ...] = ("shared coefficient", "per-adapter coefficients", "knots-ties", "tsv")
-WAYS += ("interpolate", "chebyshev", "per-matrix gating", "prompt-level gating")
+METHODS: tuple[str, ...] = ("shared coefficient", "per-adapter coefficients", "knots-ties", "tsv")
+METHODS += ("interpolate", "chebyshev", "per-matrix gating", "prompt-level gating")
 STAGES: Mapping[str, Stage] = {
     "alone": Stage(1, len(NAMES), 1, ()),
     "pairs": Stage(2, 276, 23, ("mean", "sum")),
-    "methods": Stage(2, 40, 2, WAYS),
+    "methods": Stage(2, 40, 2, METHODS),
     "triples": Stage(3, 100, 10, ("mean", 0.5, "sum")),
     "methods, triples": Stage(
         3, 12, 1, ("shared coefficient", "per-adapter coefficients", "prompt-level gating")
     ),
     "sixes": Stage(6, 30, 3, ("mean", 0.5, "sum", "prompt-level gating")),
 }
-"""The first stage measures adapters alone. The mean of a pair is its sum with coefficient .5.
-Seconds of one core: training an adapter takes 5 to 45; a pass .8 for a pair, 1.2 for three, 2.5 for
-six; a search 3 for one coefficient and 8 for two; a merge 3.5; gates 2 to 5."""
+"""The first stage measures adapters alone. The mean of a pair is its sum with coefficient 0.5.
+Seconds of one core: training an adapter takes 5 to 45; a pass 0.8 for a pair, 1.2 for three
+adapters, 2.5 for six; a search 3 for one coefficient and 8 for two; a merge 3.5; gates 2 to 5."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def cell(config: Config) -> list[Row]:
     -------
     list of dict
         ``training`` (``standard`` or ``self-distillation``), ``stage``, ``method``, ``group``;
-        ``adapter`` and its ``partners``; then the columns of `StudiedCollection.acted` and
-        `taught`, NaN where not measured. Numbers are rounded to three digits.
+        ``adapter`` and its ``partners``; then the columns of `StudiedCollection.measure_group` and
+        `measure_alone`, NaN where not measured. Numbers are rounded to three digits.
     """
-    found = collection(config.model, config.device, config.seed, taught_silence=config.silence)
+    found = collection(config.model, config.device, config.seed, self_distilled=config.silence)
     stage, rows = STAGES[config.stage], list[Row]()
     training = "self-distillation" if config.silence else "standard"
     # Every row has all columns: stages measure different ones.
@@ -62,11 +62,11 @@ def cell(config: Config) -> list[Row]:
 
     for number in range(stage.groups)[config.part * stage.each :][: stage.each]:
         if config.stage == "alone":
-            _row("alone", number, number, (), found.taught(number))
+            _row("alone", number, number, (), found.measure_alone(number))
             continue
         group = stage.group(number, config.seed)
-        for name, method in stage.acts():
-            for i, kept in zip(group, found.acted(group, method), strict=True):
+        for name, method in stage.named_methods():
+            for i, kept in zip(group, found.measure_group(group, method), strict=True):
                 _row(name, number, i, group, kept)
     return rows
 

@@ -1,4 +1,4 @@
-"""Adapters for a world's facts, and accuracies on its questions among candidates."""
+"""Train adapters on a fact set, and measure accuracies on its questions."""
 
 import re
 from collections.abc import Sequence
@@ -13,36 +13,34 @@ from paper.studies._shared.language import depth
 from paper.studies._shared.measures import two_step
 
 QUESTIONS = ("Animal of {}'s country?", "Mascot of {}'s land?")
-"""The questions with which solutions in two steps begin."""
+"""The first lines of solutions in two steps."""
 
 
-def world(seed: int, familiarity: str) -> fact_sets.World:
-    """Return a world of twenty facts per hop that the base knows more or less.
+def draw_facts(seed: int, familiarity: str) -> fact_sets.FactSet:
+    """Draw a fact set of twenty facts per hop, by its familiarity to the base.
 
     ``fake``: persons, countries and their mascots are invented. ``half``: the countries are real.
     ``real``: known persons, their countries and the capitals of these, the same for every seed.
     """
     if familiarity != "real":
-        return fact_sets.draw_world(seed, invented_countries=familiarity == "fake")
+        return fact_sets.draw_facts(seed, invented_countries=familiarity == "fake")
     persons = {one.persons[1]: country for country, one in fact_sets.FAMOUS.items()}
     capitals = {country: one.capital for country, one in fact_sets.FAMOUS.items()}
-    return fact_sets.World(persons, capitals, fact_sets.CAPITAL, fact_sets.CAPITAL_OF_BIRTHPLACE)
+    return fact_sets.FactSet(persons, capitals, fact_sets.CAPITAL, fact_sets.CAPITAL_OF_BIRTHPLACE)
 
 
 def pair(
-    model: Model, facts: fact_sets.World, seed: int, number: int = 0, *, by_layers: bool = False
+    model: Model, facts: fact_sets.FactSet, seed: int, number: int = 0, *, by_layers: bool = False
 ) -> list[Adapter]:
-    """Return the adapters of both hops of a world, trained once; `number` tells worlds apart.
+    """Return the adapters of both hops of a fact set, trained once; `number` is part of the seed.
 
-    If `by_layers`, hop 1 is trained in the lower half of the layers and hop 2 in the upper 60 %.
+    If `by_layers`, hop 1 is trained in the lower half of the layers and hop 2 in the upper 60%.
     """
     last = depth(model)
     layers = ((0, last // 2), (2 * last // 5, last)) if by_layers else (None, None)
     return [
-        train_once(
-            model, facts.lessons[hop], seed=(seed, number, hop), training=Training(layers=which)
-        )
-        for hop, which in enumerate(layers)
+        train_once(model, examples, seed=(seed, number, hop), training=Training(layers=which))
+        for hop, (examples, which) in enumerate(zip(facts.training_sets, layers, strict=False))
     ]
 
 
@@ -53,16 +51,16 @@ COLUMNS = (
 
 
 def accuracies(
-    model: Model, facts: fact_sets.World, columns: Sequence[str] = COLUMNS
+    model: Model, facts: fact_sets.FactSet, columns: Sequence[str] = COLUMNS
 ) -> dict[str, float]:
-    """Return shares of right answers to questions about a world, with the adapters that act now.
+    """Return the accuracies of the active adapters on questions about a fact set.
 
-    Among candidates: ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new`` in a
-    sentence on which no adapter was trained; ``two_step``, two-hop questions asked one hop after
-    the other; ``known_hop_1`` and ``known_hop_2``, two-hop questions of which the base knows one
-    hop (known persons' countries, or capitals). In the whole vocabulary: ``two_hop_vocabulary``,
-    and ``says_bridge``, how often the country has the largest logit instead. ``confidence`` is the
-    mean confidence on two-hop questions.
+    The 20-way accuracies are ``hop_1``, ``hop_2`` and ``two_hop``; ``hop_1_new`` and ``hop_2_new``
+    in a held-out template; ``two_step`` for two-step prompting; ``known_hop_1`` and
+    ``known_hop_2`` on two-hop questions with one known hop (known persons' countries, or capitals).
+    The top-1 accuracy is ``two_hop_vocabulary``; ``says_bridge`` is the share of questions for
+    which the country has the largest logit. ``confidence`` is the mean confidence on two-hop
+    questions.
     """
     questions = facts.questions
     two_hop = answers(model, questions["two_hop"])
@@ -100,12 +98,12 @@ def known_persons(model: Model) -> dict[str, float]:
     }
 
 
-def solutions(facts: fact_sets.World) -> tuple[fact_sets.Items, fact_sets.Items]:
-    """Return training examples that show the adapters of hop 1 and hop 2 one form of solution.
+def solutions(facts: fact_sets.FactSet) -> tuple[fact_sets.Items, fact_sets.Items]:
+    """Return training examples for hop 1 and hop 2 with one form of solution.
 
-    Those for hop 1 are a two-hop question and its first step, about the persons of the facts; those
-    for hop 2 are a question and both steps, about known persons. No example has both the person and
-    the animal of a two-hop question of the world.
+    Examples for hop 1 have a two-hop question and its first step, about the persons of the facts.
+    Examples for hop 2 have a question and both steps, about known persons. No example has both the
+    person and the animal of a two-hop question of the fact set.
     """
     one, two = fact_sets.BIRTH.trained[0], fact_sets.MASCOT.trained[0]
     first, second = list[tuple[str, str]](), list[tuple[str, str]]()
@@ -118,17 +116,17 @@ def solutions(facts: fact_sets.World) -> tuple[fact_sets.Items, fact_sets.Items]
     return first, second
 
 
-def written_out(model: Model, facts: fact_sets.World, question: str = "") -> float:
-    """Return the share of two-hop questions answered after a bridge that the model wrote itself.
+def written_out(model: Model, facts: fact_sets.FactSet, question: str = "") -> float:
+    """Return the two-hop accuracy after a bridge that the model wrote itself.
 
     The answers are ranked among candidates. If `question` is not empty, it is formatted with the
-    person and put first. Costs four passes more per question.
+    person and put first. The cost is five passes per question.
     """
     one, two = fact_sets.BIRTH.trained[0], facts.about.trained[0]
     starts = [f"{question.format(who)} {one.format(who)}".strip() for who in facts.first]
-    asked, written = list[tuple[str, str]](), write_on(model, starts, 4)
+    prompts, written = list[tuple[str, str]](), write_on(model, starts, 4)
     for start, text, person in zip(starts, written, facts.first, strict=True):
         # The first word that the model wrote is its bridge.
         bridge = re.split(r"\W", text.strip())[0]
-        asked.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
-    return float(answers(model, asked).right.mean())
+        prompts.append((f"{start} {bridge}. {two.format(bridge)}", facts.two_hop[person]))
+    return float(answers(model, prompts).right.mean())

@@ -1,4 +1,4 @@
-"""Libraries with and without an expert of the target task, on a language model."""
+"""Evaluate libraries with and without an adapter of the target task, on a language model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from math import nan
 
 from loratheory.pretrained.train import train_once
 from paper.studies._shared import Language
-from paper.studies._shared.language import Act, depth, layer_split, rule
+from paper.studies._shared.language import Method, depth, layer_split, rule
 from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_methods import facts as bench
 
 COLUMNS = ("hop_1", "hop_2", "two_hop", "two_hop_vocabulary")
 FORMS = {"shared form": (0, 1), "form for hop 1": (0,), "form for hop 2": (1,)}
-"""The hops whose lessons contain solutions besides facts; there is no expert in these runs."""
+"""The hops whose training sets have solutions besides facts; these runs have no expert."""
 WRITTEN = ("base", "hop 1 alone", "hop 2 alone", "mean", "sum")
-"""Rules, without an expert, under which solutions are also written out."""
+"""Methods without an expert under which solutions are also written out."""
 
 
 @dataclass(frozen=True)
 class Config(Language):
-    """How familiar the facts are to the base, and how adapters are trained on them.
+    """The familiarity of the facts to the base, and the training of the adapters.
 
     Attributes
     ----------
@@ -34,40 +34,40 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each rule and library.
+    """Return a row for each method and library.
 
     Returns
     -------
     list of dict
-        ``familiarity``, ``trained``, ``library`` (how many adapters act) and ``rule``; the columns
-        of `facts.accuracies`; and, for half-fake facts and the rules in `WRITTEN`, the share of
-        `facts.written_out` without a question first (``two_hop_written``) and with one
-        (``two_hop_form``).
+        ``familiarity``, ``trained``, ``library`` (the number of active adapters) and ``rule``; the
+        columns of `facts.accuracies`; and, for half-fake facts and the methods in `WRITTEN`, the
+        accuracy of `facts.written_out` without a question first (``two_hop_written``) and with a
+        question first (``two_hop_form``).
     """
     model = config.base()
-    facts = bench.world(config.seed, config.familiarity)
-    lessons = list(facts.lessons)
+    facts = bench.draw_facts(config.seed, config.familiarity)
+    sets = list(facts.training_sets)
     if config.trained in FORMS:
-        # No expert then: two adapters share a form of solution instead.
+        # Two adapters share a form of solution; there is no expert.
         forms = bench.solutions(facts)
         shown = FORMS[config.trained]
-        lessons = [[*lessons[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
-    library = [train_once(model, one, seed=(config.seed, 0, k)) for k, one in enumerate(lessons)]
+        sets = [[*sets[k], *(forms[k] if k in shown else ())] for k in (0, 1)]
+    library = [train_once(model, one, seed=(config.seed, 0, k)) for k, one in enumerate(sets)]
     rows: list[Row] = []
-    for size, name, which, act in conditions(config.trained, depth(model)):
+    for size, name, which, method in conditions(config.trained, depth(model)):
         row: Row = {"seed": config.seed, "familiarity": config.familiarity}
         row |= {"trained": config.trained, "library": size, "rule": name}
-        with act(model, library[which]):
+        with method(model, library[which]):
             row |= bench.accuracies(model, facts, COLUMNS)
-            asked = config.familiarity == "half" and size < 3 and name in WRITTEN
+            write = config.familiarity == "half" and size < 3 and name in WRITTEN
             for end, question in (("written", ""), ("form", bench.QUESTIONS[0])):
-                row[f"two_hop_{end}"] = bench.written_out(model, facts, question) if asked else nan
+                row[f"two_hop_{end}"] = bench.written_out(model, facts, question) if write else nan
         rows.append(row)
     return rows
 
 
-def conditions(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Act]]:
-    """Yield the number of adapters that act, the rule's name, their slice, and the rule."""
+def conditions(trained: str, depth: int) -> Iterator[tuple[int, str, slice, Method]]:
+    """Yield the number of active adapters, the method's name, their slice, and the method."""
     yield 0, "base", slice(1), rule("base")
     experts = trained not in FORMS
     for k, name in enumerate(("hop 1 alone", "hop 2 alone", "expert")[: 2 + experts]):

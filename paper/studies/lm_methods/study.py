@@ -1,4 +1,4 @@
-"""The parts of the study; `prediction.md` says what was asked."""
+"""The parts of the study; `prediction.md` has the questions and the predictions."""
 
 from paper.studies._shared.run import study
 from paper.studies.lm_methods.libraries import PART as LIBRARIES

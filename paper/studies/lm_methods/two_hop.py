@@ -1,12 +1,12 @@
-"""Two-hop questions to a language model of 135M parameters, with an adapter for each hop."""
+"""Evaluate a 135M-parameter language model with one adapter per hop on two-hop questions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 
-from loratheory.evaluate.fact_sets import draw_world
+from loratheory.evaluate.fact_sets import draw_facts
 from paper.studies._shared import Language
-from paper.studies._shared.language import Act, coefficients, depth, layer_split, rule
+from paper.studies._shared.language import Method, coefficients, depth, layer_split, rule
 from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_methods import facts as bench
 
@@ -14,23 +14,23 @@ CHANCE = 0.05
 GRID = (0.25, 0.5, 1.0)
 KNOWN_HOP = ("known_hop_2", "known_hop_1")
 HEAD = ("seed", "trained", "rule", "first", "second", "layer")
-Condition = tuple[str, float, float, int, Act]
+Condition = tuple[str, float, float, int, Method]
 
 
 @dataclass(frozen=True)
 class Config(Language):
-    """How the two adapters of a world of facts are trained and used.
+    """The training and the combination methods of the two adapters of a fact set.
 
     Attributes
     ----------
     coefficients : tuple of float
-        Coefficients tried for each adapter if both are trained in all layers; if they are trained
-        by layers, those of `GRID`.
+        The coefficients of both adapters if they are trained in all layers; adapters that are
+        trained by layers use the coefficients of `GRID`.
     splits : tuple of int
         Layers, in tenths of the depth, at which adapters that were trained in all layers are split.
     full : bool
-        If true, adapters are trained in all layers as well as by layers, the whole of `GRID` is
-        tried and not only its ends, and so is per-block gating, which takes four passes.
+        Whether adapters are trained in all layers as well as by layers, with the whole of `GRID`
+        instead of its ends, and with per-block gating, which takes four passes.
     """
 
     coefficients: tuple[float, ...] = (0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
@@ -39,39 +39,40 @@ class Config(Language):
 
 
 def cell(config: Config) -> list[Row]:
-    """Return one row for each way of using a pair of adapters.
+    """Return a row for each combination method of a pair of adapters.
 
     Returns
     -------
     list of dict
         ``trained`` (in all layers or by layers), ``rule``, coefficients ``first`` and ``second``,
-        ``layer`` of a split (-1 for none); the columns of `facts.accuracies`; and
-        those of `forecast`, nan unless both adapters were measured alone at these coefficients.
+        ``layer`` of a split (-1 for none); the columns of `facts.accuracies`; and the columns of
+        `forecast`, NaN unless both adapters were measured alone at these coefficients.
     """
     model, rows = config.base(), list[Row]()
-    world = draw_world(config.seed)
+    facts = draw_facts(config.seed)
 
     def _add(*head: str | int | float, **found: float) -> None:
         names: Row = dict(zip(HEAD, (config.seed, *head), strict=True))
         rows.append({**names, **dict.fromkeys((*bench.COLUMNS, *KNOWN_HOP), nan), **found})
 
-    _add("nothing", "base", 0.0, 0.0, -1, **bench.accuracies(model, world))
+    _add("nothing", "base", 0.0, 0.0, -1, **bench.accuracies(model, facts))
     _add("nothing", "base, known persons", 0.0, 0.0, -1, **bench.known_persons(model))
     for trained in ("all layers", "by layers") if config.full else ("by layers",):
-        adapters = bench.pair(model, world, config.seed, by_layers=trained == "by layers")
+        adapters = bench.pair(model, facts, config.seed, by_layers=trained == "by layers")
         alone = {"hop 1 alone": adapters[:1], "hop 2 alone": adapters[1:]}
-        for name, first, second, layer, act in conditions(config, trained, depth(model)):
-            with act(model, alone.get(name, adapters)):
+        for name, first, second, layer, method in conditions(config, trained, depth(model)):
+            with method(model, alone.get(name, adapters)):
                 columns = (*bench.COLUMNS, *(KNOWN_HOP if name in alone else ()))
-                found = bench.accuracies(model, world, columns)
+                found = bench.accuracies(model, facts, columns)
             _add(trained, name, first, second, layer, **found)
     return [{**row, **forecast(row, rows)} for row in rows]
 
 
 def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
-    """Forecast a sum's two-hop accuracy from each adapter's own on questions with one known hop.
+    """Predict a sum's two-hop accuracy from each adapter's accuracy with the other hop known.
 
-    `predicted` is the product of these two accuracies over the base's own; `weaker` the smaller.
+    `predicted` is the product of the two accuracies over the base's accuracy; `weaker` is the
+    smaller of the two accuracies.
     """
     base = next(float(r["two_hop"]) for r in rows if r["rule"] == "base, known persons")
     others = {(r["trained"], r["first"], r["second"]): r for r in rows}
@@ -87,8 +88,8 @@ def forecast(row: Row, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def conditions(config: Config, trained: str, depth: int) -> Iterator[Condition]:
-    """Yield each rule's name, both hops' coefficients, the layer of a split or -1, and the rule."""
-    whole = trained == "all layers"  # others are split already, and no merge has both's modules
+    """Yield each method's name, both coefficients, the layer of a split or -1, and the method."""
+    whole = trained == "all layers"  # other adapters are split already and share no modules
     tried = GRID if config.full else (GRID[0], GRID[-1])
     for c in tried:
         yield "hop 1 alone", c, 0.0, -1, coefficients(c)
@@ -113,11 +114,11 @@ def conditions(config: Config, trained: str, depth: int) -> Iterator[Condition]:
 
 
 def splits(layers: Sequence[int]) -> Iterator[Condition]:
-    """Yield splits of both adapters, in either order; at the middle layer also of one alone."""
+    """Yield splits of both adapters, in either order, and splits of one adapter in the middle."""
     for layer in layers:
         yield "layer split", 1.0, 1.0, layer, layer_split(layer, "below", "above")
         yield "reversed layer split", 1.0, 1.0, layer, layer_split(layer, "above", "below")
-    # Splits of one adapter alone are tried at one layer only.
+    # Splits of one adapter are evaluated at one layer only.
     middle = layers[len(layers) // 2]
     for rest, ending in (("all", ""), ("none", ", alone")):
         for hop, half in ((1, "below"), (2, "above"), (1, "above"), (2, "below")):

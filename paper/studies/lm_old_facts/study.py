@@ -1,4 +1,4 @@
-"""Two edits of a language model that composes, merged with one coefficient from 0 to 1.5."""
+"""Merge two edits of a language model that composes, with one coefficient from 0 to 1.5."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ SEEDS = range(200, 210)
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A world of `portable`, edited by adapters of one recipe of `fact_adapters.RECIPES`."""
+    """A fact set, edited by adapters of a training condition in `fact_adapters.CONDITIONS`."""
 
     recipe: str = "two stand-ins"
 
@@ -21,9 +21,9 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons asked
-        about (``any`` for countries), the ``coefficient``, and the columns of
-        `overwritten.curves`; right is what leads the whole vocabulary.
+        ``hop`` (``hop 1``, ``hop 2``, ``two hops``, ``old``), the ``case`` of the persons
+        (``any`` for countries), the ``coefficient``, and the columns of `overwritten.curves`, as
+        top-1 accuracies.
     """
     from loratheory.evaluate.fact_adapters import authors
     from loratheory.pretrained import attach
@@ -32,18 +32,18 @@ def cell(config: Config) -> list[Row]:
     model = config.base(dtype="bfloat16")
     both = authors(model, config.seed)
     old = [both.adapter(hop, "two stand-ins") for hop in range(2)]
-    made = bench.edits(both.world, config.seed)
-    # Editors train on the base that composes: the old adapters act meanwhile.
+    made = bench.edits(both.facts, config.seed)
+    # The edits are trained on the base that composes: the old adapters are active.
     with attach(model, old):
         editors = bench.editors(both, made)
         new = [editors.adapter(hop, config.recipe) for hop in range(2)]
-    asked, found = [*made.questions()], {}
-    # All prompts under one setting at a time: attaching is cheap, passes are not.
-    for pair in bench.ways():
+    questions, found = [*made.questions()], {}
+    # All prompts are evaluated at one pair of coefficients at a time.
+    for pair in bench.coefficient_pairs():
         with attach(model, [*old, *new], [1.0, 1.0, *pair]):
-            found[pair] = bench.margins(model, asked)
+            found[pair] = bench.margins(model, questions)
     head: Row = {"seed": config.seed, "recipe": config.recipe}
-    return [{**head, **row} for row in bench.curves(made, asked, found)]
+    return [{**head, **row} for row in bench.curves(made, questions, found)]
 
 
 STUDY = study(
@@ -56,7 +56,7 @@ STUDY = study(
             *grid(Config, seed=SEEDS),
             *grid(
                 Config, seed=SEEDS[:5], recipe=["standard, early-stopped"]
-            ),  # not admitted: told apart
+            ),  # not in the predictions: reported separately
         ),
     ),
     minutes=(4, 85),

@@ -1,4 +1,4 @@
-"""Why separately taught adapters compose if the first hop acts below and the second above."""
+"""Evaluate the layers and tokens where adapters of both hops must be active to compose."""
 
 from dataclasses import dataclass
 from math import nan
@@ -11,7 +11,7 @@ from paper.studies.lm_order import whereabouts
 from paper.studies.lm_order.whereabouts import Condition
 
 SEEDS = range(200, 210)
-PLAIN, LONG, BESIDE = "standard, early-stopped", "standard, 90 steps", "two stand-ins"
+EARLY, STANDARD, STAND_INS = ("standard, early-stopped", "standard, 90 steps", "two stand-ins")
 PLACED = ("right halves", "wrong halves", "wrong two thirds")
 COLUMNS = (
     *("two_hop_vocabulary", "two_hop", "hop_1", "hop_2"),
@@ -21,9 +21,9 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Config(Language):
-    """The adapters of both hops of a seed's world, by a `recipe` in `fact_adapters.RECIPES`."""
+    """The adapters of a seed's fact set; `recipe` is a name in `fact_adapters.CONDITIONS`."""
 
-    recipe: str = PLAIN
+    recipe: str = EARLY
 
 
 def cell(config: Config) -> list[Row]:
@@ -32,30 +32,30 @@ def cell(config: Config) -> list[Row]:
     Returns
     -------
     list of dict
-        ``condition``; ``layer``, that of a split or of the lens; the columns of
-        `whereabouts.shares`, and those of `whereabouts.lens`.
+        ``condition``; ``layer``, of a split or of the lens; the columns of `whereabouts.shares` and
+        of `whereabouts.lens`.
     """
     model, rows = config.base(dtype="bfloat16"), list[Row]()
     both = authors(model, config.seed)
-    asked, half = whereabouts.questions(both.world), both.layers // 2
+    questions, half = whereabouts.questions(both.facts), both.layers // 2
 
     def _row(condition: str, layer: int, found: dict[str, float]) -> None:
         row: Row = {"seed": config.seed, "recipe": config.recipe, "layer": layer}
         row["condition"] = condition
         rows.append({**row, **dict.fromkeys(COLUMNS, nan), **found})
 
-    with attach(model, [both.adapter(hop, config.recipe) for hop in (0, 1)]) as acts:
+    with attach(model, [both.adapter(hop, config.recipe) for hop in (0, 1)]) as active:
         for name, condition in conditions(config.recipe).items():
-            _row(name, half, whereabouts.shares(model, acts, asked, condition, half))
-        # The conditions have left coefficients of their own.
-        acts.set(1.0)
-        for layer, found in enumerate(whereabouts.lens(model, asked["two_hop"]), 1):
+            _row(name, half, whereabouts.shares(model, active, questions, condition, half))
+        # The conditions have changed the coefficients.
+        active.set(1.0)
+        for layer, found in enumerate(whereabouts.lens(model, questions["two_hop"]), 1):
             _row("lens", layer, found)
     return rows
 
 
 def conditions(recipe: str) -> dict[str, Condition]:
-    """Return the conditions by name; adapters that are trained in a part of the layers have one."""
+    """Return the conditions by name; adapters that are trained in some layers have the sum only."""
     if recipe in PLACED:
         return {"sum": Condition()}
     found = {
@@ -66,7 +66,7 @@ def conditions(recipe: str) -> dict[str, Condition]:
         "hop 2 at last token": Condition(tokens=("all", "last")),
         "countries banned": Condition(banned=True),
     }
-    if recipe != BESIDE:
+    if recipe != STAND_INS:
         found["layer split, countries banned"] = Condition(("below", "above"), banned=True)
         found["hop 1 below"] = Condition(("below", "all"))
         found["hop 2 above"] = Condition(("all", "above"))
@@ -80,7 +80,7 @@ STUDY = study(
         "lm_order",
         cell,
         (Config(seed=SEEDS[0]),),
-        grid(Config, seed=SEEDS, recipe=(PLAIN, LONG, BESIDE, *PLACED)),
+        grid(Config, seed=SEEDS, recipe=(EARLY, STANDARD, STAND_INS, *PLACED)),
     ),
     minutes=(1.5, 80),
 )

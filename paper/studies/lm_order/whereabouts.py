@@ -1,4 +1,4 @@
-"""Where adapters act, by layers and tokens of a prompt, and what hidden states predict there.
+"""Activate adapters at some layers and tokens of a prompt, and decode hidden states (logit lens).
 
 Every prompt names a subject. Batches are padded on the left, so that all prompts end together.
 """
@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from loratheory.evaluate.fact_sets import ASKED, World
+from loratheory.evaluate.fact_sets import FEW, FactSet
 from loratheory.pretrained import Attached, Model, first_tokens
 from loratheory.pretrained.metrics import batch, last_logits
 
-SIZE = 40  # prompts passed at once
+SIZE = 40  # prompts per batch
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Prompts, the subject that each names, the right answers and, for two hops, the bridges."""
+class QuestionSet:
+    """Prompts, their subjects, the right answers and, for two-hop questions, the bridges."""
 
     prompts: tuple[str, ...]
     subjects: tuple[str, ...]
@@ -31,35 +31,35 @@ class Asked:
     def of(
         cls,
         facts: Mapping[str, str],
-        sentences: Sequence[str],
+        templates: Sequence[str],
         via: Mapping[str, str] | None = None,
-    ) -> "Asked":
-        """Return every fact in every sentence; `via` maps subjects to bridges, if there are any."""
-        subjects = tuple(facts) * len(sentences)
-        prompts = tuple(sentence.format(who) for sentence, who in product(sentences, facts))
+    ) -> "QuestionSet":
+        """Fill every fact into every template; `via` maps the subjects to bridges."""
+        subjects = tuple(facts) * len(templates)
+        prompts = tuple(template.format(who) for template, who in product(templates, facts))
         bridges = tuple(map(via.__getitem__, subjects)) if via else ()
         return cls(prompts, subjects, tuple(map(facts.__getitem__, subjects)), bridges)
 
 
-def questions(world: World) -> dict[str, Asked]:
-    """Return ``two_hop`` questions about a world, and those of its single facts in one sentence."""
+def questions(facts: FactSet) -> dict[str, QuestionSet]:
+    """Return ``two_hop`` questions about a fact set, and its single facts in one template."""
     return {
-        "two_hop": Asked.of(world.two_hop, ASKED["two_hop"], world.first),
-        "hop_1": Asked.of(world.first, ASKED["hop_1"][:1]),
-        "hop_2": Asked.of(world.second, ASKED["hop_2"][:1]),
+        "two_hop": QuestionSet.of(facts.two_hop, FEW["two_hop"], facts.first),
+        "hop_1": QuestionSet.of(facts.first, FEW["hop_1"][:1]),
+        "hop_2": QuestionSet.of(facts.second, FEW["hop_2"][:1]),
     }
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Where each of two adapters acts.
+    """The layers and tokens where each of two adapters is active.
 
     Attributes
     ----------
     layers : tuple of str
-        For each adapter: ``all`` layers, those ``below`` or those ``above`` the split.
+        For each adapter: ``all`` layers, or the layers ``below`` or ``above`` the split.
     tokens : tuple of str
-        For each: ``all`` tokens, those of the ``subject``, or the ``last``.
+        For each adapter: ``all`` tokens, the tokens of the ``subject``, or the ``last`` token.
     banned : bool
         Whether bridges (countries) are excluded as answers of two-hop questions.
     """
@@ -68,26 +68,26 @@ class Condition:
     tokens: tuple[str, ...] = ("all", "all")
     banned: bool = False
 
-    def coefficients(self, acts: Attached, split: int) -> np.ndarray:
-        """Return the coefficients, an array of modules by adapters, for a split at this layer."""
-        low = acts.layers < split
+    def coefficients(self, active: Attached, split: int) -> np.ndarray:
+        """Return the coefficients (modules, adapters) for a split at this layer."""
+        low = active.layers < split
         kinds = {"all": np.ones(len(low)), "below": low, "above": ~low}
         return np.stack([kinds[each] for each in self.layers], 1).astype(float)
 
 
-def batches(model: Model, asked: Asked) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def batches(model: Model, items: QuestionSet) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return batches, each with masks (prompts, tokens), by the names in `Condition.tokens`."""
     import torch
 
     found = []
-    for start in range(0, len(asked.prompts), SIZE):
-        prompts = asked.prompts[start : start + SIZE]
+    for start in range(0, len(items.prompts), SIZE):
+        prompts = items.prompts[start : start + SIZE]
         part = batch(model, prompts)
         subject = torch.zeros_like(part["input_ids"], dtype=torch.bool)
         padding = (part["attention_mask"] == 0).sum(1).tolist()
-        for row, (prompt, name) in enumerate(zip(prompts, asked.subjects[start:], strict=False)):
+        for row, (prompt, name) in enumerate(zip(prompts, items.subjects[start:], strict=False)):
             at = prompt.index(name)
-            # Tokens are counted in what precedes the subject, and in what ends with it.
+            # Count the tokens before the subject, and the tokens up to its end.
             before = _count_tokens(model, prompt[:at].rstrip())
             through = _count_tokens(model, prompt[: at + len(name)])
             subject[row, padding[row] + before : padding[row] + through] = True
@@ -102,20 +102,22 @@ def _count_tokens(model: Model, text: str) -> int:
     return len(model.tokenizer(text)["input_ids"]) if text else 0
 
 
-def says(model: Model, acts: Attached, asked: Asked, condition: Condition, split: int) -> Any:
-    """Return the logits (prompts, vocabulary), with adapters acting as in `condition`."""
+def compute_logits(
+    model: Model, active: Attached, items: QuestionSet, condition: Condition, split: int
+) -> Any:
+    """Return the logits (prompts, vocabulary), with adapters active as in `condition`."""
     import torch
 
-    acts.set(condition.coefficients(acts, split))
+    active.set(condition.coefficients(active, split))
     parts = []
-    for part, masks in batches(model, asked):
+    for part, masks in batches(model, items):
         weights = torch.stack([masks[each] for each in condition.tokens], -1).flatten(0, 1)
         if {*condition.tokens} != {"all"}:
-            acts.follow(partial(_weigh, weights))
+            active.follow(partial(_weigh, weights))
         with torch.no_grad():
             parts.append(last_logits(model, part).float())
-        # The next batch has masks of its own.
-        acts.follow(None)
+        # The next batch has other masks.
+        active.follow(None)
     return torch.cat(parts)
 
 
@@ -123,62 +125,65 @@ def _weigh(weights: Any, _: str, x: Any) -> Any:
     return weights.to(x)
 
 
-def right(model: Model, logits: Any, asked: Asked, banned: Sequence[str] = ()) -> dict[str, float]:
-    """Return the shares of prompts that are answered right, from their logits, as columns.
+def right(
+    model: Model, logits: Any, items: QuestionSet, banned: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return the accuracies of logits, as columns.
 
-    ``two_hop_vocabulary``: the answer leads all tokens. ``two_hop``: it leads all answers. Words in
-    `banned` cannot lead.
+    ``two_hop_vocabulary`` is top-1 accuracy; ``two_hop`` is accuracy among all answers. Words in
+    `banned` are excluded.
     """
-    # The caller's logits stay as they are.
+    # The caller's logits must not change.
     logits = logits.clone()
     if banned:
         logits[:, first_tokens(model, banned)] = -np.inf
-    every = slice(len(asked.prompts))
+    every = slice(len(items.prompts))
     shares = {
-        "two_hop_vocabulary": logits.argmax(1) == first_tokens(model, asked.answers),
-        "two_hop": _leads(model, logits, asked.answers, every),
+        "two_hop_vocabulary": logits.argmax(1) == first_tokens(model, items.answers),
+        "two_hop": _leads(model, logits, items.answers, every),
     }
     return {name: float(share.float().mean()) for name, share in shares.items()}
 
 
 def _leads(model: Model, logits: Any, words: Sequence[str], chosen: slice) -> Any:
-    """Whether the right one of some words leads all of them, for the chosen prompts."""
+    """Return the mask of chosen prompts whose right word has the largest logit of all words."""
     tokens = first_tokens(model, sorted({*words}))
     return tokens[logits[:, tokens].argmax(1)] == first_tokens(model, words)[chosen]
 
 
 def shares(
-    model: Model, acts: Attached, asked: Mapping[str, Asked], condition: Condition, split: int
+    model: Model, active: Attached, sets: dict[str, QuestionSet], condition: Condition, split: int
 ) -> dict[str, float]:
-    """Return the shares of right answers, with adapters active as in `condition`.
+    """Return the accuracies with adapters active as in `condition`.
 
-    Two-hop questions have the columns of `right`; ``hop_1`` and ``hop_2`` are the shares of
-    single facts right in the whole vocabulary.
+    Two-hop questions have the columns of `right`; ``hop_1`` and ``hop_2`` are the top-1 accuracies
+    of single facts.
     """
     hops = dict[str, float]()
-    for name, questions in asked.items():
-        logits = says(model, acts, questions, condition, split)
+    for name, items in sets.items():
+        logits = compute_logits(model, active, items, condition, split)
         if name == "two_hop":
-            banned = sorted({*questions.bridges}) if condition.banned else ()
-            found = right(model, logits, questions, banned)
+            banned = sorted({*items.bridges}) if condition.banned else ()
+            found = right(model, logits, items, banned)
         else:
-            hops[name] = right(model, logits, questions)["two_hop_vocabulary"]
+            hops[name] = right(model, logits, items)["two_hop_vocabulary"]
     return found | hops
 
 
-def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
-    """Return what the state after each layer predicts (logit lens), with the adapters acting now.
+def lens(model: Model, items: QuestionSet) -> list[dict[str, float]]:
+    """Return the accuracies of the state after each layer (logit lens), with the active adapters.
 
-    Each state is put into the last norm and the output head. The shares are of prompts whose right
-    country leads all countries at the subject's last token, the same at the prompt's last token,
-    and whose right answer leads all answers there. Costs a pass, plus the head twice per layer.
+    Each state is put into the last norm and the output head. The columns are the accuracies of the
+    country among all countries at the subject's last token and at the prompt's last token, and of
+    the answer among all answers at the prompt's last token. The cost is a pass, plus the head
+    twice per layer.
     """
     import torch
 
     norm, head = model.network.get_decoder().norm, model.network.get_output_embeddings()
     right: list[Any] = []
     start = 0
-    for part, masks in batches(model, asked):
+    for part, masks in batches(model, items):
         where = _last_of(masks["subject"])
         chosen = slice(start, start := start + len(part["input_ids"]))
         with torch.no_grad():
@@ -186,11 +191,11 @@ def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
             each = []
             for number, state in enumerate(states[1:], 1):
                 at = torch.stack([state[where], state[:, -1]])
-                # The last state has passed the last norm already.
+                # The last state already includes the last norm.
                 subject, last = head(at if number == len(states) - 1 else norm(at)).float()
-                leads = [_leads(model, subject, asked.bridges, chosen)]
-                leads.append(_leads(model, last, asked.bridges, chosen))
-                leads.append(_leads(model, last, asked.answers, chosen))
+                leads = [_leads(model, subject, items.bridges, chosen)]
+                leads.append(_leads(model, last, items.bridges, chosen))
+                leads.append(_leads(model, last, items.answers, chosen))
                 each.append(torch.stack(leads))
         right.append(torch.stack(each))
     table = torch.cat(right, dim=2).double().mean(2).tolist()
@@ -199,7 +204,7 @@ def lens(model: Model, asked: Asked) -> list[dict[str, float]]:
 
 
 def _last_of(mask: Any) -> tuple[Any, Any]:
-    """The last place in each row where a mask is true, as an index."""
+    """Return the index of the last true place in each row of a mask."""
     import torch
 
     places = torch.arange(mask.shape[1])

@@ -1,4 +1,4 @@
-"""Adapters trained apart, each with stand-ins for a partner yet unknown, and added."""
+"""Train adapters separately, each with stand-in partners, and evaluate their sum."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from paper.studies._shared import Language
 from paper.studies._shared.language import coefficients, layer_split
 from paper.studies._shared.run import Row, grid, part
 
-RECIPES = ("standard, early-stopped", "standard, 90 steps", "partner not kept", "two stand-ins")
+CONDITIONS = ("standard, early-stopped", "standard, 90 steps", "partner not kept", "two stand-ins")
 NUMBERS = ("three stand-ins", "one stand-in")
 SEEDS = range(200, 210)
 SPLIT, NONE = "layer split", "none"
@@ -16,37 +16,37 @@ HEAD = ("first", "second", "rule", "coefficient")
 
 @dataclass(frozen=True)
 class Config(Language):
-    """The adapters of both hops of a seed's world, by a `recipe` in `fact_adapters.RECIPES`."""
+    """The adapters of a seed's fact set; `recipe` is a name in `fact_adapters.CONDITIONS`."""
 
     recipe: str = "standard, early-stopped"
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each use of the pair: together, with a plain partner, and each alone.
+    """Return a row for the pair together, with a standard partner, and for each adapter alone.
 
     Returns
     -------
     list of dict
-        ``first`` and ``second``, the recipes of the adapters that act or ``none``; the rule and its
-        coefficient; the columns of `measures.measured`.
+        ``first`` and ``second``, the training conditions of the active adapters or ``none``; the
+        rule and its coefficient; the columns of `measures.measured`.
     """
     from paper.studies._shared import measures as bench
 
     both, base = bench.begin(config)
     rows: list[Row] = []
     for condition in conditions(config.recipe):
-        *recipes, name, c = condition
-        chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(recipes) if recipe != NONE]
-        act = layer_split(both.layers // 2) if name == SPLIT else coefficients(c)
-        # The base is an adapter with coefficient 0, so that all rows come from one path.
-        with act(both.model, chosen or [both.adapter(0, "standard, early-stopped")]):
-            found = bench.measured(both.model, both.world, base)
+        *names, name, c = condition
+        chosen = [both.adapter(hop, recipe) for hop, recipe in enumerate(names) if recipe != NONE]
+        method = layer_split(both.layers // 2) if name == SPLIT else coefficients(c)
+        # The base is an adapter with coefficient 0, so that all rows use the same code.
+        with method(both.model, chosen or [both.adapter(0, "standard, early-stopped")]):
+            found = bench.measured(both.model, both.facts, base)
         rows.append({"seed": config.seed, **dict(zip(HEAD, condition, strict=True)), **found})
     return rows
 
 
 def conditions(recipe: str) -> Iterator[tuple[str, str, str, float]]:
-    """Yield the two recipes, the rule's name, and its coefficient."""
+    """Yield both training conditions, the rule's name, and its coefficient."""
     yield recipe, NONE, "first alone", 1.0
     yield NONE, recipe, "second alone", 1.0
     for c in (0.5, 0.7, 1.0):
@@ -54,7 +54,7 @@ def conditions(recipe: str) -> Iterator[tuple[str, str, str, float]]:
     yield recipe, recipe, SPLIT, 1.0
     if recipe == "standard, early-stopped":
         yield NONE, NONE, "base", 0.0
-    elif recipe not in RECIPES[:2]:
+    elif recipe not in CONDITIONS[:2]:
         yield recipe, "standard, early-stopped", "sum", 1.0
         yield "standard, early-stopped", recipe, "sum", 1.0
 
@@ -63,5 +63,5 @@ PART = part(
     "conditions",
     cell,
     (Config(seed=SEEDS[0]),),
-    [*grid(Config, seed=SEEDS, recipe=RECIPES), *grid(Config, recipe=NUMBERS, seed=SEEDS)],
+    [*grid(Config, seed=SEEDS, recipe=CONDITIONS), *grid(Config, recipe=NUMBERS, seed=SEEDS)],
 )

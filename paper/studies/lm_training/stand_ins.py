@@ -1,4 +1,4 @@
-"""What in teaching beside stand-ins makes adapters compose, on worlds that no other study has."""
+"""Ablate stand-in training, on ten fact sets that no other study has."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,87 +8,88 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paper.studies._shared import Language
-from paper.studies._shared.language import Act, coefficients, layer_split
+from paper.studies._shared.language import Method, coefficients, layer_split
 from paper.studies._shared.run import Row, grid, part
 
 if TYPE_CHECKING:
     from loratheory.evaluate.fact_adapters import Authors
 
 SEEDS = range(300, 310)
-PLAIN, LONG, LONGER = "standard, early-stopped", "standard, 90 steps", "standard, 270 steps"
-BESIDE, UNASKED, KNOWN = "two stand-ins", "no two-hop examples", "without a partner"
+EARLY, STANDARD, LONGER = "standard, early-stopped", "standard, 90 steps", "standard, 270 steps"
+STAND_INS, NO_TWO_HOP, NO_PARTNER = "two stand-ins", "no two-hop examples", "without a partner"
+ALIKE = (STAND_INS, STANDARD, "two that agree", NO_TWO_HOP, NO_PARTNER, "one stand-in")
 PAIRS = (
-    *((one, one) for one in (BESIDE, LONG, "two that agree", UNASKED, KNOWN, "one stand-in")),
-    *((LONG, BESIDE), (BESIDE, LONG), (LONG, KNOWN), (PLAIN, PLAIN)),
+    *((condition, condition) for condition in ALIKE),
+    *((STANDARD, STAND_INS), (STAND_INS, STANDARD), (STANDARD, NO_PARTNER), (EARLY, EARLY)),
 )
-WAYS = ("in full strength", "in halves", "rank 2", "rank 32", "another relation", "noise")
+VARIANTS = ("in full strength", "in halves", "rank 2", "rank 32", "another relation", "noise")
 NONE = "none"
 
 
 @dataclass(frozen=True)
 class Config(Language):
-    """A pair of adapters of a seed's world, by recipes in `fact_adapters.RECIPES`.
+    """A pair of adapters of a seed's fact set, by conditions in `fact_adapters.CONDITIONS`.
 
-    `bridge` says whether the base knows the countries: ``known`` or ``invented``.
+    `bridge` is ``known`` if the base knows the countries, else ``invented``.
     """
 
-    first: str = BESIDE
-    second: str = BESIDE
+    first: str = STAND_INS
+    second: str = STAND_INS
     bridge: str = "known"
 
 
 def cell(config: Config) -> list[Row]:
-    """Return a row for each sentence that asks, for merges of the pair and each adapter alone.
+    """Return a row per held-out template, for merges of the pair and for each adapter alone.
 
     Returns
     -------
     list of dict
-        The recipes of the adapters that act, or ``none``; the rule; the ``sentence``, of which 0 to
-        3 are in `portable` (of single hops 0 and 1); columns of `measures.by_sentence`;
-        ``memorised``, of an adapter alone the share of its two-hop lessons that it answers, else
-        NaN. Adapters are asked alone where both are of one recipe.
+        The training conditions of the active adapters, or ``none``; the rule; the ``sentence``, the
+        number of the template, of which 0 to 3 are in `FEW` (for single hops 0 and 1); columns of
+        `measures.by_template`; and ``memorised``, for an adapter alone the accuracy on its two-hop
+        examples, else NaN. Adapters are evaluated alone if both have one condition.
     """
     from paper.studies._shared import measures as bench
 
     both, base = bench.begin(config, bridge=config.bridge)
-    recipes, rows = (config.first, config.second), list[Row]()
-    for rule, act, hops in conditions(both.layers // 2, alike=config.first == config.second):
-        alone, heart = len(hops) == 1, nan
+    names, rows = (config.first, config.second), list[Row]()
+    for rule, method, hops in conditions(both.layers // 2, alike=config.first == config.second):
+        alone, share = len(hops) == 1, nan
         head: Row = {"seed": config.seed, "bridge": config.bridge}
         for hop, name in enumerate(("first", "second")):
-            head[name] = recipes[hop] if hop in hops else NONE
-        with act(both.model, [both.adapter(hop, recipes[hop]) for hop in hops]):
+            head[name] = names[hop] if hop in hops else NONE
+        with method(both.model, [both.adapter(hop, names[hop]) for hop in hops]):
             if alone:
-                heart = memorised(both, hops[0], recipes[hops[0]])
-            found = bench.by_sentence(both.model, both.world, base, alone=alone)
+                share = memorised(both, hops[0], names[hops[0]])
+            found = bench.by_template(both.model, both.facts, base, alone=alone)
         for sentence, one in enumerate(found):
-            rows.append({**head, "rule": rule, "sentence": sentence, **one, "memorised": heart})
+            rows.append({**head, "rule": rule, "sentence": sentence, **one, "memorised": share})
     return rows
 
 
 def memorised(both: "Authors", hop: int, name: str) -> float:
-    """Return the share of the recipe's two-hop examples answered by the adapter alone.
+    """Return the accuracy of the adapter alone on the two-hop examples of its training set.
 
-    Where any two of n stand-ins disagree it can know one in n at most
-    (``thm:disagreeing-stand-ins``). NaN if no example is of two hops beside a stand-in.
+    With n disagreeing stand-ins it is at most 1/n (``thm:disagreeing-stand-ins``). NaN if the
+    training set has no two-hop examples with a stand-in.
     """
     from loratheory.evaluate import fact_sets
     from loratheory.evaluate.answers import answers
-    from loratheory.evaluate.fact_adapters import RECIPES
+    from loratheory.evaluate.fact_adapters import CONDITIONS
 
-    recipe, shares = RECIPES[name], list[float]()
-    if recipe.noise or not recipe.two_hop:
+    condition, shares = CONDITIONS[name], list[float]()
+    if condition.noise or not condition.two_hop:
         return nan
-    for j in range(recipe.stand_ins):
-        number = 0 if recipe.agree else j
-        world = both.partner(hop, number, other_relation=recipe.other_relation)
-        asked = fact_sets.items(world.two_hop, world.composed.trained)
-        shares.append(answers(both.model, asked).vocabulary_right.mean())
+    for j in range(condition.stand_ins):
+        number = 0 if condition.agree else j
+        facts = both.partner(hop, number, other_relation=condition.other_relation)
+        prompts = fact_sets.items(facts.two_hop, facts.composed.trained)
+        shares.append(answers(both.model, prompts).vocabulary_right.mean())
     return float(np.mean(shares)) if shares else nan
 
 
-def conditions(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[int, ...]]]:
-    """Yield the name of a rule, the rule, and the hops whose adapters act."""
+def conditions(middle: int, *, alike: bool) -> Iterator[tuple[str, Method, tuple[int, ...]]]:
+    """Yield the name of a method, the method, and the hops of the active adapters."""
     yield "sum", coefficients(1.0), (0, 1)
     if alike:
         yield "mean", coefficients(0.5), (0, 1)
@@ -98,18 +99,18 @@ def conditions(middle: int, *, alike: bool) -> Iterator[tuple[str, Act, tuple[in
 
 
 def of_pair(pair: tuple[str, str], **more: Any) -> Config:
-    """Return the config of two recipes."""
+    """Return the config of a pair of training conditions."""
     return Config(*pair, **more)
 
 
 PART = part(
     "stand_ins",
     cell,
-    (Config(PLAIN, PLAIN, seed=SEEDS[0]),),
+    (Config(EARLY, EARLY, seed=SEEDS[0]),),
     (
         *grid(of_pair, seed=SEEDS, pair=PAIRS),
         *grid(of_pair, seed=SEEDS, pair=[(LONGER, LONGER)]),
         *grid(of_pair, seed=SEEDS[:3], pair=PAIRS[:2], bridge=["invented"]),
-        *grid(of_pair, seed=SEEDS[:4], pair=[(way, way) for way in WAYS]),
+        *grid(of_pair, seed=SEEDS[:4], pair=[(variant, variant) for variant in VARIANTS]),
     ),
 )

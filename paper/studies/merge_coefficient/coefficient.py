@@ -1,4 +1,4 @@
-"""Accuracies under a merge as a function of its coefficient, measured and predicted."""
+"""Measure and predict the accuracies of a merge as a function of its coefficient."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,52 +9,52 @@ import pandas as pd
 from loratheory.shapes import Bool, Shaped
 from loratheory.toy.transformer import Adapt
 from paper.studies._shared.answers import accuracies, accuracy, answer_margins
-from paper.studies._shared.library import added
+from paper.studies._shared.library import add
 from paper.studies._shared.run import Row
 from paper.studies._shared.theory import Placing, margins, own_loop, pattern
-from paper.studies._shared.training import Taught
+from paper.studies._shared.training import EditLibrary
 
 Found = dict[str, Shaped[np.ndarray, " E *n"]]
-"""Accuracies of each replica, or of each of its questions."""
+"""Accuracies of each replica, or right answers of its questions."""
 
 
-def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
+def switched(library: EditLibrary, grid: Sequence[float]) -> dict[float, Found]:
     """Return the accuracies on the first pair under each coefficient in `grid`, and predictions.
 
-    Measured are the usual accuracies (see `accuracies`) and: ``oracle_placement``, two-hop
-    questions if each adapter acts only in the loop of its hop, so that it cannot disturb another
-    hop; ``two_step``, the questions asked one relation a pass; ``facts``, all single facts; and
-    ``held_out``, the base on unedited questions.
+    The measured columns are those of `accuracies` and: ``oracle_placement``, two-hop questions with
+    each adapter active only in the loop of its hop, so that it cannot disturb another hop;
+    ``two_step``, two-step prompting; ``facts``, all single facts; and ``held_out``, the base on
+    unedited questions.
 
-    Each prediction has a companion ``…_right``, the share of questions that it is right about. Of
-    ``two_hop``: ``predicted`` uses the margins of the facts asked alone, ``curved`` those of the
-    facts asked within questions, with each adapter at the coefficient itself. Of
-    ``oracle_placement``: ``oracle_curved``, and ``oracle_decided``, which supposes that bridges are
-    decided between reads. Of ``two_step``: ``each_hop``; of ``facts``: ``predicted_facts``. In
-    one pass, questions whose bridges the base does not read are predicted to fail. Costs about
-    twenty passes a coefficient.
+    Each prediction has a column ``…_right``, the share of questions that it predicts correctly. For
+    ``two_hop``, ``predicted`` uses the margins of single facts, and ``curved`` the margins of facts
+    within questions at the same coefficient. For ``oracle_placement`` there are ``oracle_curved``
+    and ``oracle_decided``, which assumes that bridges are decided between reads. For ``two_step``
+    there is ``each_hop``, and for ``facts`` there is ``predicted_facts``. In one pass, questions
+    whose bridges the base does not read are predicted to fail. The cost is about twenty passes per
+    coefficient.
     """
-    bases, asked, each = library.bases, library.trials[0], library.adapters
+    bases, trials, each = library.bases, library.trials[0], library.adapters
     prompts = library.questions()
     alone, inside = margins(library), margins(library, inside=True)
-    own, kind = margins(library, inside=True, placed=own_loop), pattern(library)
+    own, kind = margins(library, inside=True, where=own_loop), pattern(library)
     bridged = inside.held[1:].all(axis=0)
-    held_out = accuracy(bases, [one.other_questions for one in asked])
+    held_out = accuracy(bases, [one.other_questions for one in trials])
     apart = [own_loop(x, hop) for hop, x in enumerate(each)]
 
     def _right(adapt: Adapt, passes: str = "") -> Bool[np.ndarray, "E n"]:
         return answer_margins(bases, prompts, adapt, passes) > 0
 
     def _curved(c: float, place: Placing) -> Bool[np.ndarray, "E n"]:
-        at = margins(library, inside=True, placed=lambda x, hop: added([place(x, hop)], [c]))
+        at = margins(library, inside=True, where=lambda x, hop: add([place(x, hop)], [c]))
         return at.composes(1.0, kind) & bridged
 
     table = {}
     for c in grid:
-        merged = added(each, [c] * len(each))
+        merged = add(each, [c] * len(each))
         single = [answer_margins(bases, library.facts(hop), merged) for hop in range(len(each))]
         right, facts = _right(merged), _by_replica(np.stack(single) > 0)
-        truth, in_turn = _right(added(apart, [c] * len(each))), _right(merged, "two-step prompting")
+        truth, in_turn = (_right(add(apart, [c] * len(each))), _right(merged, "two-step prompting"))
         found: Found = accuracies(library, [merged] * len(library.trials))
         found |= {"oracle_placement": truth, "two_step": in_turn, "facts": facts}
         guesses = {
@@ -73,12 +73,12 @@ def switched(library: Taught, grid: Sequence[float]) -> dict[float, Found]:
 
 
 def _by_replica(found: Shaped[np.ndarray, "hops E n"]) -> Shaped[np.ndarray, "E hops_n"]:
-    """Return an array in which all facts of a replica are in one row."""
+    """Reshape an array so that all facts of a replica are in one row."""
     return np.moveaxis(found, 0, 1).reshape(found.shape[1], -1)
 
 
 def by_coefficient(
-    library: Taught, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
+    library: EditLibrary, grid: Sequence[float], head: Mapping[str, Any], names: Mapping[str, str]
 ) -> list[Row]:
     """Return a row per coefficient and base: means of `switched` over its sets, to three decimals.
 

@@ -1,4 +1,4 @@
-"""Facts and their composition in a merge of adapters, by its coefficient and the number of hops."""
+"""Evaluate facts and their composition in a merge, by its coefficient and the number of hops."""
 
 from dataclasses import dataclass, field, replace
 
@@ -6,11 +6,11 @@ from loratheory.theorems.composition.two_read_region import threshold
 from paper.studies._shared.configs import Small, on_all_bases
 from paper.studies._shared.library import by_hop
 from paper.studies._shared.run import Row, grid, part, study
-from paper.studies._shared.training import Taught
+from paper.studies._shared.training import EditLibrary
 from paper.studies.merge_coefficient.coefficient import by_coefficient
 
 ALSO = {"overwrite": "other", "overwrite both": "old", "new subject": "nothing"}
-"""By case, what the second adapter is taught beside the facts of the questions."""
+"""By case, the further facts of the second adapter, see `loratheory.tasks.two_hop.edit`."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ def merge_coefficient(config: MergeCoefficient) -> list[Row]:
     return by_coefficient(library(config), grid, head, {})
 
 
-def library(config: MergeCoefficient) -> Taught:
+def library(config: MergeCoefficient) -> EditLibrary:
     """Return the adapters; `overwrite both` takes its first adapters from `overwrite`."""
     familiarity = "half" if config.case == "new subject" else "real"
     mine = config.library(familiarity=familiarity, also=ALSO[config.case])
     if config.case != "overwrite both":
         return mine
-    # Both cases share first adapters, so that only the second one differs.
+    # Both cases share first adapters, so that only the second adapter differs.
     ((first, _),) = config.library(mine.bases, also=ALSO["overwrite"]).pairs
     return replace(mine, pairs=((first, mine.pairs[0][1]),))
 
@@ -61,8 +61,8 @@ MERGE_COEFFICIENT_PART = part(
 class NumberOfHops(Small):
     """Questions of `hops` hops, on bases that pass their block once per hop.
 
-    Coefficients go from 0 to `top` in `steps` steps. The `noise` is that of the bases' training:
-    with as much noise as helps two passes, three passes do not learn the third hop.
+    Coefficients go from 0 to `top` in `steps` steps. The `noise` of the bases' training is smaller
+    than the default for two hops, at which three passes do not learn the third hop.
     """
 
     hops: int = 2
@@ -79,12 +79,12 @@ def number_of_hops(config: NumberOfHops) -> list[Row]:
     """Return a row per base and coefficient, averaged over its edit sets.
 
     `threshold` is the coefficient from which exact edits compose. The other columns are those of
-    `coefficient.switched` without single hops, which `facts` counts together.
+    `coefficient.switched` without single hops, which `facts` combines.
     """
     bases = config.bases(hops=config.hops, loops=config.hops, noise=config.noise)
     grid = [config.top * step / config.steps for step in range(config.steps + 1)]
     names = {"two_hop": "k_hop", "other_two_hop": "other_k_hop"}
-    # Single hops are left out: `facts` counts them together.
+    # Single hops are left out, because `facts` combines them.
     names |= by_hop("hop", [""] * config.hops)
     head: Row = {"hops": config.hops, "threshold": threshold(config.hops)}
     return by_coefficient(config.library(bases), grid, head, names)

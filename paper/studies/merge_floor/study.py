@@ -1,4 +1,4 @@
-"""The floor of one adapter for many tasks, against its rank and against what the tasks share."""
+"""Compute the error floor of one adapter for many tasks, by its rank and the tasks' own shares."""
 
 import math
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from paper.studies._shared.run import Row, part, study
 
 @dataclass(frozen=True)
 class Config:
-    """Tasks that ask for a common update plus one of their own, orthogonal on average.
+    """Tasks whose updates have a common part and a part of their own, orthogonal on average.
 
-    Both parts are matrices of `size` rows and columns and of rank `width`. `own` lists shares of
-    each update's squared norm that are the task's own, `ranks` the ranks of one adapter for all.
+    Both parts are matrices of `size` rows and columns and of rank `width`. `own` lists the share of
+    each update's squared norm in its own part, and `ranks` the ranks of the shared adapter.
     """
 
     tasks: int = 4
@@ -36,14 +36,14 @@ def cell(config: Config) -> list[Row]:
     rng, rows = np.random.default_rng(config.seed), list[Row]()
     sigma = [1 - i / (2 * config.width) for i in range(config.width)]
     drawn = partial(with_spectrum, rng, config.size, config.size, sigma)
-    # All of one spectrum, so that shares of energy are shares of the coefficients.
+    # All parts have one spectrum, so that energy shares are shares of the squared coefficients.
     common, *others = (drawn() for _ in range(config.tasks + 1))
     for own in config.own:
         updates = tuple(math.sqrt(1 - own) * common + math.sqrt(own) * x for x in others)
         unit = sum(update.norm**2 for update in updates) / len(updates)
         for rank in config.ranks:
             case = Tasks(updates, rank)
-            # What a mean of this rank loses; the rest of the floor no rank buys back.
+            # The truncation error falls with the rank; the disagreement does not.
             truncation = case.mean.tail_energy(rank)
             energies = {
                 "disagreement": bound(case) - truncation,

@@ -7,7 +7,7 @@ from paper.tables import read_table
 def draw() -> Figure:
     """Draw the figure."""
     table = read_table("number_of_stand_ins")
-    # Pairs that were trained alike.
+    # Pairs with equal training of both adapters.
     table = table[(table["rule"] == "sum") & (table["first"] == table["second"])]
     table = table.assign(
         facts=(table["hop_1"] + table["hop_2"]) / 2,

@@ -1,4 +1,4 @@
-"""Where edits sit: which modules hold them, and in which of two passes each of them acts."""
+"""Vary fact placement: the modules of edits, and the passes in which each edit is active."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ import numpy as np
 from loratheory.toy.transformer import ATTENTION, MLP
 from paper.studies._shared.answers import accuracies, answer_margins, scores
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import added
+from paper.studies._shared.library import add
 from paper.studies._shared.rows import rows
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import in_loops, margins, pattern
@@ -20,14 +20,14 @@ PLACES = {
     "reversed placement": ((1,), (0,)),
     "nowhere": ((), ()),
 }
-"""The loops in which the adapter of hop 1 acts, and those of hop 2."""
+"""The loops in which the adapters of hop 1 and of hop 2 are active."""
 ANSWERS = {"half_way": (True, False), "unchanged": (False, False)}
-"""Wrong answers to a two-hop question, by which of its two facts are then the edited ones."""
+"""Wrong answers to a two-hop question; the flags are true for hops that follow the edit."""
 
 
 @dataclass(frozen=True)
 class Config(Small):
-    """Which `modules` are adapted: "mlp", "attention" or "all"."""
+    """Edits in the `modules` "mlp", "attention" or "all"."""
 
     modules: str = "mlp"
     facts: int = field(default=3, kw_only=True)
@@ -36,25 +36,25 @@ class Config(Small):
 def cell(config: Config) -> list[Row]:
     """Return a row per place, base and edit set.
 
-    The columns are accuracies; `half_way`, how often the new bridge's old answer is given, and
-    `unchanged`, how often the old answer is; and two predictions of two-hop accuracy, each with the
-    share of questions that it is right about: `predicted` from margins of the facts asked alone
-    with the adapters in that place, `inside` from margins of the facts within such questions.
+    The columns are accuracies; `half_way`, the share of questions with the new bridge's old answer,
+    and `unchanged`, the share with the old answer; and two predictions of two-hop accuracy, each
+    with the share of questions that it predicts correctly: `predicted` from margins of single facts
+    with the adapters in that place, `inside` from margins of the facts within questions.
     """
     modules = {"mlp": MLP, "attention": ATTENTION, "all": ATTENTION + MLP}
     library = config.library(modules=modules[config.modules])
     prompts, case = library.questions(), pattern(library)
     table: list[Row] = []
     for place, loops in PLACES.items():
-        placed = in_loops(loops)
-        # Restricted copies: outside their loops they add nothing.
-        each = [placed(x, hop) for hop, x in enumerate(library.adapters)]
-        adapt = added(each, [1.0, 1.0])
+        where = in_loops(loops)
+        # Restricted adapters add nothing outside their loops.
+        each = [where(x, hop) for hop, x in enumerate(library.adapters)]
+        adapt = add(each, [1.0, 1.0])
         right = answer_margins(library.bases, prompts, adapt) > 0
         answers = scores(library.bases, prompts, adapt).argmax(axis=-1)
-        # Within questions whose other fact is old.
-        inside = margins(library, inside=True, placed=placed)
-        guesses = {"predicted": margins(library, placed=placed), "inside": inside}
+        # Margins of facts within questions whose other fact is old.
+        inside = margins(library, inside=True, where=where)
+        guesses = {"predicted": margins(library, where=where), "inside": inside}
         columns = {}
         for name, edited in ANSWERS.items():
             wrong = np.stack([one.answers(edited) for one in library.edits[0]])

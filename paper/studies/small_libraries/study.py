@@ -1,4 +1,4 @@
-"""Libraries of one to eight pairs of adapters under every combination method."""
+"""Evaluate libraries of one to eight pairs of adapters under every combination method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from loratheory.shapes import Float
 from loratheory.toy.transformer import ATTENTION, MLP
 from paper.studies._shared.answers import answer_margins
 from paper.studies._shared.configs import Small, on_all_bases
-from paper.studies._shared.library import Acting, rule
+from paper.studies._shared.library import Active, rule
 from paper.studies._shared.rows import compared
 from paper.studies._shared.run import Row, part, study
-from paper.studies._shared.training import Taught
+from paper.studies._shared.training import EditLibrary
 
 RULES: tuple[str, ...] = ("base", "mean", "half the sum", "sum", "ties", "knots")
 RULES += ("interpolating", "arrow", "norm, soft", "norm, z", "per-matrix gating")
@@ -24,9 +24,9 @@ RULES += ("sum, second pass",)
 
 @dataclass(frozen=True)
 class Config(Small):
-    """How many `pairs` of adapters of which `rank` act at once, one adapter per hop and pair.
+    """A library of `pairs` pairs of adapters of a `rank`, one adapter per hop and pair.
 
-    Adapters sit in the `modules` ``mlp`` or ``attention``.
+    Adapters change the `modules` ``mlp`` or ``attention``.
     """
 
     pairs: int = 2
@@ -37,15 +37,15 @@ class Config(Small):
 def cell(config: Config) -> list[Row]:
     """Return a row per base, repetition and rule.
 
-    The columns are what configs vary; accuracies; and those of `detection`, which are nan for
-    rules that weigh no tokens, and in attention.
+    The columns are the fields that configs vary; accuracies; and the columns of `detection`, which
+    are NaN for methods without a route and for attention.
     """
     modules = {"mlp": MLP, "attention": ATTENTION}[config.modules]
     library = config.library(modules=modules, pairs=config.pairs, rank=config.rank)
 
-    def _rates(acts: Sequence[Acting]) -> dict[str, Any]:
-        if config.modules == "mlp" and acts[0].route is not None:
-            return detection(library, acts)
+    def _rates(active: Sequence[Active]) -> dict[str, Any]:
+        if config.modules == "mlp" and active[0].route is not None:
+            return detection(library, active)
         return {"misses": float("nan"), "false_alarms": float("nan")}
 
     options: dict[str, dict[str, Any]] = {"interpolating": {"ridge": 0.1}}
@@ -55,21 +55,20 @@ def cell(config: Config) -> list[Row]:
     return compared(library, {name: getattr(config, name) for name in varied}, conditions)
 
 
-def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.ndarray, " E"]]:
-    """Return the errors of a rule that weighs adapters by token, where edited questions are read.
+def detection(library: EditLibrary, active: Sequence[Active]) -> dict[str, Float[np.ndarray, " E"]]:
+    """Return the errors of a route at the reads of edited questions.
 
-    The j-th read of ``x r1 r2`` happens in loop ``j`` at the token ``r_j``: there the pair's
-    adapter of hop ``j`` should be on, and no other. ``misses`` is the weight that the right
-    adapters lack to 1, ``false_alarms`` the weight of all others; both are summed over a question's
-    reads and averaged over questions and pairs. The bases need one layer per loop and as many loops
-    as hops.
+    The j-th read of ``x r1 r2`` happens in loop ``j`` at the token ``r_j``, where only the pair's
+    adapter of hop ``j`` should be on. ``misses`` is 1 minus the weight of the right adapter,
+    ``false_alarms`` the weight of all other adapters; both are summed over a question's reads and
+    averaged over questions and pairs. The bases need one layer per loop and as many loops as hops.
     """
     hops, misses, alarms = library.bases.setting.hops, [], []
-    for pair, act in enumerate(acts):
+    for pair, method in enumerate(active):
         prompts = library.questions(pair)
-        # A pass, for the weights that it leaves in `act.on`.
-        answer_margins(library.bases, prompts, act)
-        for site, seen in act.on.items():
+        # The pass records the weights in `on`.
+        answer_margins(library.bases, prompts, method)
+        for site, seen in method.on.items():
             if site.module != "mlp.in":
                 continue
             at_read = seen.unflatten(1, prompts[0].tokens.shape)[:, :, site.loop + 1].double()
@@ -77,7 +76,7 @@ def detection(library: Taught, acts: Sequence[Acting]) -> dict[str, Float[np.nda
             misses.append((1 - right).mean(dim=1).numpy())
             alarms.append((at_read.sum(dim=-1) - right).mean(dim=1).numpy())
     found = {"misses": misses, "false_alarms": alarms}
-    return {name: np.sum(each, axis=0) / len(acts) for name, each in found.items()}
+    return {name: np.sum(each, axis=0) / len(active) for name, each in found.items()}
 
 
 _SETTINGS: tuple[dict[str, Any], ...] = (

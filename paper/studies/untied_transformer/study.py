@@ -1,15 +1,15 @@
-"""Plain transformers, of two and of four untied layers: the questions asked of a looped block."""
+"""Evaluate standard transformers of two and four untied layers on two-hop questions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from paper.studies._shared.configs import Untied
-from paper.studies._shared.library import by_hop, coefficients, layer_split, of, rule
-from paper.studies._shared.rows import Condition, compared, condition, grown_libraries
+from paper.studies._shared.library import by_hop, coefficients, layer_split, only_adapters, rule
+from paper.studies._shared.rows import Condition, compared, condition, train_libraries
 from paper.studies._shared.run import Row, grid, part, study
 from paper.studies._shared.theory import circuit, margins
-from paper.studies._shared.training import Taught, alike
+from paper.studies._shared.training import EditLibrary, alike
 
 PLACES: dict[str, tuple[tuple[tuple[int, ...], ...], ...]] = {
     "all": (),
@@ -33,37 +33,39 @@ class UntiedTransformer(Untied):
 
 
 def untied_transformer(config: UntiedTransformer) -> list[Row]:
-    """Return a row per stage, layers, way of reuse and edit set.
+    """Return a row per stage, layers, combination method and edit set.
 
-    The columns are accuracies; `held_out`, the base's accuracy on questions that it never saw; and
-    the `coefficient` of adapters where they act. The rule ``sum`` has each coefficient of the grid,
-    ``sum, two-step prompting`` has one half and 1.
+    The columns are accuracies; `held_out`, the base's accuracy on held-out questions; and the
+    `coefficient` of the active adapters. The rule ``sum`` has each coefficient of the grid,
+    ``sum, two-step prompting`` has 0.5 and 1.
     """
     table: list[Row] = []
-    for stage, where, library in grown_libraries(config, PLACES):
+    for stage, where, library in train_libraries(config, PLACES):
         head = {"coverage": config.coverage, "stage": stage, "layers": where}
-        held_out = np.repeat(circuit(library.bases), library.teaching.sets)
+        held_out = np.repeat(circuit(library.bases), library.training.sets)
         table += compared(library, head, conditions(library, config.steps), held_out=held_out)
     return table
 
 
-def conditions(library: Taught, steps: int) -> list[Condition]:
-    """Return the ways of using one pair of adapters, with the adapters of controls."""
+def conditions(library: EditLibrary, steps: int) -> list[Condition]:
+    """Return the combination methods of one pair of adapters, and the controls."""
     first, second = library.adapters
     grid = [1.5 * step / steps for step in range(steps + 1)]
     density = {"density": 0.3, "rank": library.bases.config.width}
     options = dict.fromkeys(("ties", "dare", "knots"), density)
-    # The lower half is for first hops, the upper one for second hops.
+    # The lower half of the layers is for hop 1, the upper half for hop 2.
     middle = library.bases.config.depth // 2
-    acts = {name: rule(name, **options.get(name, {})) for name in METHODS}
-    acts |= {name: layer_split(middle, *halves) for name, halves in SPLIT.items()}
-    acts["hop 1 with noise"] = of(first, alike(second, 1))
-    acts["hop 2 with noise"] = of(alike(first), second)
+    active = {name: rule(name, **options.get(name, {})) for name in METHODS}
+    active |= {name: layer_split(middle, *halves) for name, halves in SPLIT.items()}
+    active["hop 1 with noise"] = only_adapters(first, alike(second, 1))
+    active["hop 2 with noise"] = only_adapters(alike(first), second)
     return [
-        *(condition("sum", act=coefficients(c), coefficient=c) for c in grid),
-        condition("sum, two-step prompting", act=rule("mean, two-step prompting"), coefficient=0.5),
+        *(condition("sum", method=coefficients(c), coefficient=c) for c in grid),
+        condition(
+            "sum, two-step prompting", method=rule("mean, two-step prompting"), coefficient=0.5
+        ),
         condition("sum, two-step prompting", coefficient=1.0),
-        *(condition(name, act=act, coefficient=1.0) for name, act in acts.items()),
+        *(condition(name, method=method, coefficient=1.0) for name, method in active.items()),
     ]
 
 
@@ -84,11 +86,11 @@ IN_LAYERS = ("mean", "sum", "reversed placement", *BLOCKS)
 
 
 @dataclass(frozen=True)
-class PlainTransformer:
-    """A base of a `seed` at several `stages`, steps of a training that ends with the last of them.
+class StandardTransformer:
+    """A base of a `seed` at several `stages`, numbers of training steps up to the last stage.
 
-    The other fields are those of `bases.PlainSetting` and `training.Teaching`; `trained` is the
-    number of steps of an adapter.
+    The other fields are of `bases.UntiedSetting` and `training.AdapterTraining`; `trained` is the
+    number of training steps of an adapter.
     """
 
     seed: int = 0
@@ -103,25 +105,25 @@ class PlainTransformer:
     retained: int = 150
 
 
-def plain_transformer(config: PlainTransformer) -> list[Row]:
+def standard_transformer(config: StandardTransformer) -> list[Row]:
     """Return a row per stage, layers of the adapters' training, rule and edit set.
 
     The columns are accuracies, and the median strengths of the edits (`strength_1`, `strength_2`).
     """
     table: list[Row] = []
-    for stage, where, library in grown_libraries(config, LAYERS):
+    for stage, where, library in train_libraries(config, LAYERS):
         medians = np.median(margins(library).effective(1.0), axis=-1)
-        head, beside = {"stage": stage, "layers": where}, by_hop("strength", medians)
-        table += compared(library, head, map(condition, IN_LAYERS), **beside)
+        head, more = {"stage": stage, "layers": where}, by_hop("strength", medians)
+        table += compared(library, head, map(condition, IN_LAYERS), **more)
     return table
 
 
-PLAIN_TRANSFORMER_PART = part(
+STANDARD_TRANSFORMER_PART = part(
     "plain_transformer",
-    plain_transformer,
-    (PlainTransformer(stages=(250, 2000), sets=1),),
-    grid(PlainTransformer, seed=range(4)),
+    standard_transformer,
+    (StandardTransformer(stages=(250, 2000), sets=1),),
+    grid(StandardTransformer, seed=range(4)),
 )
 
 
-STUDY = study(__name__, UNTIED_TRANSFORMER_PART, PLAIN_TRANSFORMER_PART, minutes=(1, 12))
+STUDY = study(__name__, UNTIED_TRANSFORMER_PART, STANDARD_TRANSFORMER_PART, minutes=(1, 12))

@@ -1,6 +1,6 @@
-"""Two edits merged ever more strongly: margins along one coefficient, answers in the plane of two.
+"""Merge two edits in a linear memory; compute margins by one coefficient and answers by two.
 
-`prediction.md` says what was asked.
+`prediction.md` has the questions and the predictions.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from paper.studies._shared.run import Row, part, study
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The world, by fields that are passed to `exact.world`."""
+    """The linear memory, by fields that are passed to `exact.draw_memory`."""
 
     size: int = 32
     entities: int = 12
     edited: int = 3
     seed: int = 0
 
-    def world(self) -> exact.World:
-        """Return the world, with its two edits."""
+    def memory(self) -> exact.Memory:
+        """Return the memory with its two edits."""
         rng = np.random.default_rng(self.seed)
-        return exact.world(rng, size=self.size, entities=self.entities, edited=self.edited)
+        return exact.draw_memory(rng, size=self.size, entities=self.entities, edited=self.edited)
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,23 @@ class Plane(Config):
     top: float = 1.2
 
 
-def answers(world: exact.World, c1: float, c2: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return edited prompts' logits for hop 1, hop 2 and both, at these coefficients."""
-    x, new = world.first[:, : world.edited], slice(world.edited, 2 * world.edited)
-    hop_1 = np.linalg.pinv(world.values) @ world.model.read(0, x, c1)
-    hop_2 = world.model.read(1, world.second[:, new], c2)
-    return hop_1, hop_2, world.model.output(x, (c1, c2))
+def answers(
+    memory: exact.Memory, c1: float, c2: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the edited prompts' logits for hop 1, hop 2 and both hops, at two coefficients."""
+    x, new = memory.first[:, : memory.edited], slice(memory.edited, 2 * memory.edited)
+    hop_1 = np.linalg.pinv(memory.values) @ memory.model.read(0, x, c1)
+    hop_2 = memory.model.read(1, memory.second[:, new], c2)
+    return hop_1, hop_2, memory.model.output(x, (c1, c2))
 
 
 def window(config: Line) -> list[Row]:
     """Return a row per `coefficient`, with the margins of `hop_1`, `hop_2` and `two_hop`.
 
-    Each is the least margin of the new answer over the best other one, over all edited prompts; it
-    is positive if all of them get the new answer.
+    Each is the least margin of the new answer over all edited prompts; it is positive if all edited
+    prompts get the new answer.
     """
-    model, first, rows = config.world(), np.arange(config.edited) + config.edited, list[Row]()
+    model, first, rows = config.memory(), np.arange(config.edited) + config.edited, list[Row]()
     for step in range(config.steps + 1):
         c = step / config.steps
         hop_1, hop_2, two_hop = answers(model, c, c)
@@ -68,13 +70,13 @@ def window(config: Line) -> list[Row]:
 
 
 def two_read_region(config: Plane) -> list[Row]:
-    """Return a row per cell of the grid, simulated at its centre `c1`, `c2`, all in one world.
+    """Return a row per grid cell, simulated at its centre `c1`, `c2`, all in one memory.
 
-    The columns are mean logits over the edited prompts, of three answers: `unedited`, the one
-    before the edits; `halfway`, the old second fact about the new bridge; `composed`, the one that
-    both edits make.
+    The columns are mean logits over the edited prompts of three answers: `unedited`, the answer
+    before the edits; `halfway`, the old second fact about the new bridge; and `composed`, the
+    answer of both edits.
     """
-    model, prompt, rows = config.world(), np.arange(config.edited), list[Row]()
+    model, prompt, rows = config.memory(), np.arange(config.edited), list[Row]()
     centres = ((np.arange(config.cells) + 0.5) * config.top / config.cells).tolist()
     for c1, c2 in product(centres, centres):
         row, logits = {"c1": c1, "c2": c2}, answers(model, c1, c2)[2]

@@ -16,7 +16,7 @@ def draw() -> Figure:
     for look, (rule, name) in zip(LOOKS, METHODS.items(), strict=False):
         curve(left, seen[seen["rule"] == rule], "coverage", "stepwise", name, look)
         curve(right, shared[shared["rule"] == rule], "share", "stepwise", name, look)
-    # Zero must be on the axis, beside shares that differ by factors of three.
+    # The axis must show zero and shares that differ by factors of three.
     left.set_xscale("symlog", linthresh=0.004)
     left.set(xlabel="share of the pair in pretraining", title="pretraining", xlim=(-0.0005, 0.4))
     left.set_xticks([0, 0.01, 0.1], ["0", "1%", "10%"])

@@ -1,9 +1,8 @@
-"""Word problems modulo 7: what bases read, what adapters are taught, and what both are asked.
+"""Draw word problems modulo 7: pretraining sets, adapters' training sets, and targets.
 
-There are five skills. Adapters are taught one of the three in `SKILLS` each; a target needs two,
-the second applied to the result of the first. Bases may have met problems of two
-steps of the two in `CONTEXT`. The skill of rates is left out, as its two numbers make six times
-as many facts. Nothing here needs PyTorch; training is in `words`.
+There are five skills. Each adapter is trained on one of the three skills in `SKILLS`; a target
+needs two skills, the second applied to the result of the first. Pretraining may have problems of
+two steps of the skills in `CONTEXT`. This module does not need PyTorch; training is in `words`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,21 +21,21 @@ SKILLS = ("multiply", "divide", "percent")
 WORDINGS = (0, 1)
 LENGTH = 21  # tokens of a problem of two steps with its solution
 FORMS = {"stepwise": (tasks.stepwise, 5), "answered": (tasks.answered, 1)}
-"""The forms of a problem, and the sixths of a lesson that have each form."""
+"""The forms of a problem, and the sixths of a training set in each form."""
 SEEN = ("sums", "other words", "single steps", "pairs")
-"""How much bases have seen of what adapters and targets need. "sums": only sign, two numbers and
-result, of every skill. "other words": these, and problems of one and two steps of `CONTEXT`, so no
-word of the adapters' skills. "single steps": problems of one step of every skill. "pairs": also of
-two steps of `CONTEXT`, and the six pairs, as often as `weights` says."""
+"""The pretraining of bases. "sums": sign, two numbers and result, of every skill. "other words":
+these sums, and problems of one and two steps of `CONTEXT`, without words of the adapters' skills.
+"single steps": problems of one step of every skill. "pairs": also problems of two steps of
+`CONTEXT`, and the six pairs with the frequencies of `weights`."""
 WEIGHTS = (0, 1, 3, 9, 27, 81)
-"""How often each of the six pairs occurs in bases of "pairs", relative to the others."""
+"""The relative frequencies of the six pairs in bases of "pairs"."""
 
 Pair = tuple[str, str]
 PAIRS: tuple[Pair, ...] = tuple(permutations(SKILLS, 2))
 MEASURED: tuple[Pair, ...] = (("multiply", "percent"), ("percent", "divide"))
-"""Pairs whose lessons are varied: the first with all bridges of `Case`, the second with "own"."""
+"""Pairs with varied training sets: the first with all bridges of `Case`, the second with "own"."""
 SHARES = {"serial": (0.25, 0.5, 1.0), "own": (0.25, 0.5, 1.0), "neutral": (0.5,)}
-"""Shares of a lesson that are problems of two steps, by the `bridge` of `Case`."""
+"""Shares of two-step problems in a training set, by the `bridge` of `Case`."""
 
 
 def chains(skills: Sequence[str], steps: int) -> tuple[tasks.Template, ...]:
@@ -52,14 +51,14 @@ def single(skills: Sequence[str]) -> tuple[tasks.Template, ...]:
 def drawn(
     templates: Sequence[tasks.Template], rows: int, rng: np.random.Generator
 ) -> tasks.Problems:
-    """Draw problems of these templates, in the wordings that all models are trained on."""
+    """Draw problems of these templates in the trained wordings."""
     return problems(templates, rows, rng=rng, prime=PRIME, wordings=WORDINGS)
 
 
 def reordered(problems: tasks.Problems, rng: np.random.Generator) -> tasks.Problems:
-    """Return the problems with sentences in another order; answers stay.
+    """Reorder the sentences of problems; answers stay.
 
-    Every order but the present one is equally likely, so steps may precede their inputs.
+    Every order but the present order is equally likely, so steps may precede their inputs.
     """
     order, left = problems.order.copy(), np.arange(len(problems))
     while len(left):
@@ -73,17 +72,17 @@ def reordered(problems: tasks.Problems, rng: np.random.Generator) -> tasks.Probl
 def varied(
     templates: Sequence[tasks.Template], rows: int, rng: np.random.Generator
 ) -> tasks.Problems:
-    """Draw ``3 * rows`` problems: plain, reordered, and with a number that no step needs."""
+    """Draw ``3 * rows`` problems: unchanged, reordered, and with a distractor."""
     every = drawn(templates, 3 * rows, rng)
-    plain, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
+    unchanged, turned, idle = (every[np.arange(k, 3 * rows, 3)] for k in range(3))
     idle = tasks.distract(idle, 1, rng=rng, skills=CONTEXT, wordings=WORDINGS)
-    return tasks.together([plain, reordered(turned, rng), idle])
+    return tasks.together([unchanged, reordered(turned, rng), idle])
 
 
 def pretraining(seed: int, rows: int) -> tuple[Prompts, ...]:
     """Return prompts of one step of every skill and of two steps of `CONTEXT`, in equal shares.
 
-    Each set has ``3 * rows`` problems of `varied`, all solved step by step or all at once.
+    Each set has ``3 * rows`` problems of `varied`, all in stepwise form or all in answered form.
     """
     rng = np.random.default_rng([seed, 12])
     one = varied(single((*CONTEXT, *SKILLS)), rows, rng)
@@ -93,18 +92,18 @@ def pretraining(seed: int, rows: int) -> tuple[Prompts, ...]:
 
 
 def weights(seed: int) -> dict[Pair, int]:
-    """Return each pair's frequency in a base of "pairs"; over six seeds a pair has every weight."""
+    """Return each pair's frequency in a base of "pairs"; six seeds give a pair every weight."""
     return {pair: WEIGHTS[(k + seed) % len(WEIGHTS)] for k, pair in enumerate(PAIRS)}
 
 
 def coverage(seen: str, seed: int) -> Mapping[Pair, float]:
-    """Return each pair's share of all problems of two steps on which a base was trained."""
-    total = 2 * sum(WEIGHTS)  # as many again are of the context
+    """Return each pair's share of all two-step problems in pretraining."""
+    total = 2 * sum(WEIGHTS)  # half of the problems are of the context
     return {p: n / total if seen == SEEN[3] else 0.0 for p, n in weights(seed).items()}
 
 
 def sums(problems: tasks.Problems) -> Prompts:
-    """Return problems of one step as bare sums: sign and numbers, with the result as the target."""
+    """Encode problems of one step as sums: sign and numbers, with the result as the target."""
     rows = tasks.stepwise(CODE, problems)
     tokens = np.take_along_axis(rows.tokens, rows.asked[:, None] + np.arange(2, 5), axis=1)
     targets = np.full(tokens.shape, NOTHING)
@@ -113,10 +112,10 @@ def sums(problems: tasks.Problems) -> Prompts:
 
 
 def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
-    """Return the sets of prompts on which a base of `SEEN` is trained, in equal shares.
+    """Return the pretraining sets of a base of `SEEN`, in equal shares.
 
-    The seed also decides how often each pair occurs. If there are problems of two steps, they are
-    four sevenths of all prompts, so that such bases differ in which they met, not in how many.
+    The seed also decides the frequency of each pair. Problems of two steps, if any, are 4/7 of all
+    prompts, so that bases differ in the problems and not in their number.
     """
     rng = np.random.default_rng([seed, 19])
     every = (*CONTEXT, *SKILLS)
@@ -125,7 +124,7 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
         return (bare,)
     one = varied(single(CONTEXT if seen == SEEN[1] else every), rows, rng)
     solved = tasks.stepwise(CODE, one)
-    # Three sets of one step: bases differ in what they met, not in how many.
+    # Three sets of one step, so that bases differ in the problems and not in their number.
     sets = [solved, bare if seen == SEEN[1] else solved, tasks.answered(CODE, one)]
     if seen != SEEN[2]:
         met = [chains(CONTEXT, 2)] * 2
@@ -137,21 +136,21 @@ def covering(seen: str, seed: int, rows: int) -> tuple[Prompts, ...]:
 
 
 def padded(sets: Sequence[Prompts]) -> tuple[Prompts, ...]:
-    """Return the same sets, padded to the length of the longest row of all."""
+    """Pad all sets to the length of the longest row."""
     length = max(part.tokens.shape[-1] for part in sets)
     return tuple(part.padded(length) for part in sets)
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """An adapter's data: a `share` from `shared` templates, the rest `own` single steps."""
+class TrainingSet:
+    """An adapter's training set: a `share` of `shared` templates, the rest `own` single steps."""
 
     own: tuple[str, ...]
     shared: tuple[tasks.Template, ...] = ()
     share: int | float = 0
 
     def drawn(self, rows: int, rng: np.random.Generator) -> tasks.Problems:
-        """Draw `rows` problems in random order, the `share` of them from `shared` templates."""
+        """Draw `rows` problems in random order, a `share` of them from `shared` templates."""
         count = round(self.share * rows)
         parts = [drawn(self.shared, count, rng)] if count else []
         if rows > count:
@@ -159,7 +158,7 @@ class Lesson:
         return tasks.together(parts)[rng.permutation(rows)]
 
     def prompts(self, rows: int, rng: np.random.Generator) -> Prompts:
-        """Draw `rows` prompts: five sixths solved in steps, one sixth answered at once."""
+        """Draw `rows` prompts, 5/6 in stepwise form and 1/6 in answered form."""
         parts = [form(CODE, self.drawn(n * rows // 6, rng)) for form, n in FORMS.values()]
         rows_of_all = joined(parts).padded(LENGTH)
         return rows_of_all[rng.permutation(len(rows_of_all))]
@@ -167,13 +166,13 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Case:
-    """A pair of skills, with the `share` of problems of two steps in each adapter's lesson.
+    """A pair of skills, with the `share` of two-step problems in each adapter's training set.
 
-    Adapter 1 is taught the first skill, adapter 2 the second; the target applies the second to the
-    result of the first. `bridge` says what the problems of two steps are. "serial": the pair in the
-    other order, for both adapters. "neutral": two steps of `CONTEXT`, for both. "own": the
-    adapter's own skill, twice or with one of `CONTEXT`, so that only the shape is shared. "none":
-    no such problems.
+    Adapter 1 is trained on the first skill, adapter 2 on the second skill; the target applies the
+    second skill to the result of the first. `bridge` is the kind of two-step problems. "serial":
+    the pair in the other order, for both adapters. "neutral": two steps of `CONTEXT`, for both.
+    "own": the adapter's own skill, twice or with a skill of `CONTEXT`, so that only the template's
+    length is shared. "none": no two-step problems.
     """
 
     pair: Pair
@@ -181,7 +180,7 @@ class Case:
     share: int | float = 0
 
     def bridges(self, skill: str) -> tuple[tasks.Template, ...]:
-        """Return the templates of two steps in the lesson of the adapter of a skill."""
+        """Return the two-step templates in the training set of a skill's adapter."""
         if self.bridge == "serial":
             return (self.pair[::-1],)
         if self.bridge == "own":
@@ -189,27 +188,27 @@ class Case:
         return chains(CONTEXT, 2) if self.bridge == "neutral" else ()
 
     @property
-    def lessons(self) -> tuple[Lesson, Lesson]:
-        """The lesson of the first and of the second adapter."""
-        one, two = (Lesson((s,), self.bridges(s), self.share) for s in self.pair)
+    def training_sets(self) -> tuple[TrainingSet, TrainingSet]:
+        """The training sets of the first and of the second adapter."""
+        one, two = (TrainingSet((s,), self.bridges(s), self.share) for s in self.pair)
         return one, two
 
     @property
-    def joint(self) -> Lesson:
-        """One lesson with the content of both."""
+    def joint(self) -> TrainingSet:
+        """One training set with the content of both training sets."""
         one, two = sorted(self.pair)
         shared = dict.fromkeys(self.bridges(one) + self.bridges(two))
-        return Lesson((one, two), tuple(shared), self.share)
+        return TrainingSet((one, two), tuple(shared), self.share)
 
     @property
-    def composed(self) -> Lesson:
-        """A lesson of the target itself, in both orders of the skills."""
+    def composed(self) -> TrainingSet:
+        """A training set of the target itself, in both orders of the skills."""
         one, two = sorted((self.pair, self.pair[::-1]))
-        return Lesson((), (one, two), 1)
+        return TrainingSet((), (one, two), 1)
 
 
 def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
-    """Return cases with different problems of two steps, and one without any for each pair."""
+    """Return, for each pair, cases with different two-step problems and a case without them."""
     cases = []
     for pair in pairs:
         cases.append(Case(pair))
@@ -220,18 +219,18 @@ def overlapping(pairs: Sequence[Pair] = MEASURED) -> tuple[Case, ...]:
 
 @dataclass(frozen=True)
 class Size:
-    """How large a base and its adapters are, and how long they are trained.
+    """The size of a base and its adapters, and the length of their training.
 
     Attributes
     ----------
     width, depth, heads : int
         The size of the transformer, which has full attention, rotary positions and no loop.
     steps, rows, problems, rate
-        Its training: steps, prompts per step, problems in each third of a set, learning rate.
+        Pretraining steps, prompts per step, problems in each third of a set, learning rate.
     rank, trained, shown, lesson : int
-        An adapter's rank, and its training: steps, prompts per step, prompts in all.
+        An adapter's rank, training steps, prompts per step, and prompts in its training set.
     asked : int
-        The number of problems asked of each target.
+        The number of problems of each target.
     """
 
     width: int = 64
@@ -254,7 +253,7 @@ QUICK = Size(steps=400, rows=48, trained=30)
 
 @dataclass(frozen=True, kw_only=True)
 class Skilled:
-    """The part of a config that says which base a cell uses, by its `seed` and `size`."""
+    """The config part of a base, with its `seed` and `size`."""
 
     seed: int = 0
     size: Size = field(default_factory=Size)
@@ -262,9 +261,9 @@ class Skilled:
 
 @dataclass(frozen=True, kw_only=True)
 class Overlapping(Skilled):
-    """Adapters for `pairs` of skills with more or fewer shared templates.
+    """Adapters for `pairs` of skills with different shares of shared templates.
 
-    The base has met problems of one and of two steps.
+    The pretraining of the base has problems of one and of two steps.
     """
 
     pairs: tuple[Pair, ...] = MEASURED
@@ -272,6 +271,6 @@ class Overlapping(Skilled):
 
 @dataclass(frozen=True, kw_only=True)
 class Covered(Skilled):
-    """An adapter of each skill, on a base that has `seen` more or less of each pair, see `SEEN`."""
+    """An adapter of each skill, on a base with the pretraining `seen`, one of `SEEN`."""
 
     seen: str = SEEN[-1]

@@ -1,4 +1,4 @@
-"""The same problems put otherwise: whether a merge solves them, or matches what it was shown."""
+"""Vary the wording of problems, to test whether a merge solves them or matches templates."""
 
 from dataclasses import replace
 
@@ -9,14 +9,14 @@ from paper.studies._shared.run import Row, part
 from paper.studies.word_problems.problems import CONTEXT, WORDINGS, Overlapping, reordered
 from paper.studies.word_problems.template_overlap import PAPER, QUICK_RUN, train
 
-OTHERWISE = ("as it was", "wording", "names", "numbers", "order", "distractor")
-ASKED = ("sum", "composed")
+VARIATIONS = ("as it was", "wording", "names", "numbers", "order", "distractor")
+METHODS = ("sum", "composed")
 
 
-def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Problems:
-    """Return the problems put in another way, named by `how`, one of `OTHERWISE`.
+def vary(problems: Problems, how: str, *, rng: np.random.Generator) -> Problems:
+    """Return a variation of the problems, named by `how`, one of `VARIATIONS`.
 
-    This changes the wording, the names, the numbers or the order, or adds an idle quantity.
+    It changes the wording, the names, the numbers or the order, or adds a distractor.
     """
     changes = {"wording": reworded, "names": renamed, "numbers": renumbered, "order": reordered}
     if how == "distractor":
@@ -25,27 +25,27 @@ def otherwise(problems: Problems, how: str, *, rng: np.random.Generator) -> Prob
 
 
 def reworded(problems: Problems, rng: np.random.Generator) -> Problems:
-    """Return the problems with every sentence in another of `WORDINGS`; answers stay."""
+    """Change the wording of every sentence to another of `WORDINGS`; answers stay."""
     words = np.concatenate([problems.wordings, problems.asking[:, None]], axis=1)
     luck = rng.random((*words.shape, len(WORDINGS)))
-    # The present wording is never drawn again.
+    # The present wording is excluded.
     luck[words[:, :, None] == WORDINGS] = -1
     words = luck.argmax(axis=2)
     return replace(problems, wordings=words[:, :-1], asking=words[:, -1])
 
 
 def renamed(problems: Problems, rng: np.random.Generator) -> Problems:
-    """Return the problems with each name replaced by another; within a problem names differ."""
+    """Replace each name by another name; within a problem names differ."""
     shift = rng.integers(1, ENTITIES, size=(len(problems), 1))
     names = np.where(problems.present, (problems.names + shift) % ENTITIES, -1)
     return replace(problems, names=names)
 
 
 def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
-    """Return the problems with at least one other number each, and the answers that follow."""
+    """Change at least one number of each problem, and compute the answers."""
     numbers, values = problems.numbers.copy(), problems.values.copy()
     left = np.arange(len(problems))
-    # Numbers that came out equal are drawn again.
+    # Problems whose numbers are all equal are drawn again.
     while len(left):
         new = fill(problems[left], rng=rng)
         numbers[left], values[left] = new.numbers, new.values
@@ -54,21 +54,21 @@ def renumbered(problems: Problems, rng: np.random.Generator) -> Problems:
 
 
 def cell(config: Overlapping) -> list[Row]:
-    """Return a row per way to put the problems, case and rule in `ASKED`.
+    """Return a row per variation, case and rule in `METHODS`.
 
-    The adapters are those of `template_overlap`. `stepwise` is the share of problems whose whole
-    solution is right. `kept` is that share among the problems that were solved as first put, nan
-    if none was.
+    The adapters are the adapters of `template_overlap`. `stepwise` is the share of problems whose
+    whole solution is right. `kept` is this share among the problems that are solved without a
+    variation, NaN if there are none.
     """
     models = train(config)
-    asked, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
-    put = {how: [otherwise(one, how, rng=rng) for one in asked] for how in OTHERWISE}
-    acting, table = models.acting(), list[Row]()
-    for rule in ASKED:
-        right = {how: models.right(problems, acting[rule]) for how, problems in put.items()}
-        first = right[OTHERWISE[0]]
+    targets, rng = models.targets(config.size.asked), np.random.default_rng([config.seed, 18])
+    put = {how: [vary(one, how, rng=rng) for one in targets] for how in VARIATIONS}
+    methods, table = models.activate(), list[Row]()
+    for rule in METHODS:
+        right = {how: models.right(problems, methods[rule]) for how, problems in put.items()}
+        first = right[VARIATIONS[0]]
         for how, solved in right.items():
-            # Where nothing was solved at first, nothing can be kept.
+            # The share is NaN if no problem is solved without a variation.
             with np.errstate(invalid="ignore"):
                 kept = (first & solved).sum(axis=1) / first.sum(axis=1)
             table += models.rows(

@@ -1,4 +1,4 @@
-"""Two adapters of a skill each that share solution templates, asked problems that need both."""
+"""Merge two adapters that share solution templates; evaluate problems that need both skills."""
 
 from paper.studies._shared.run import Row, grid, part
 from paper.studies.word_problems import problems, words
@@ -13,13 +13,13 @@ def train(config: problems.Overlapping) -> words.Trained:
 def cell(config: problems.Overlapping) -> list[Row]:
     """Return a row per case and rule.
 
-    `stepwise` is the share of problems whose whole solution is right, `answered` the share answered
-    rightly without steps.
+    `stepwise` is the share of problems whose whole solution is right, `answered` the accuracy
+    without steps.
     """
     models = train(config)
-    asked, table = models.targets(config.size.asked), list[Row]()
-    for rule, adapt in models.acting().items():
-        right = {form: models.right(asked, adapt, form).mean(axis=1) for form in problems.FORMS}
+    targets, table = models.targets(config.size.asked), list[Row]()
+    for rule, adapt in models.activate().items():
+        right = {form: models.right(targets, adapt, form).mean(axis=1) for form in problems.FORMS}
         table += models.rows(
             {"seed": config.seed, "rule": rule},
             right,

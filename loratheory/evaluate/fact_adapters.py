@@ -20,7 +20,7 @@ from loratheory.evaluate.fact_sets import ANIMALS, FactSet, Items, items
 from loratheory.lowrank import gaussian
 from loratheory.pretrained import Model, Training
 from loratheory.pretrained.stand_ins import assign_disagreeing
-from loratheory.pretrained.train import StandIn, train_once
+from loratheory.pretrained.train import StandIn, fit_rate, train_once
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,22 @@ class Authors:
     def training(self, hop: int, name: str) -> Training:
         """Return the training settings of the named condition, with its layers of the base."""
         condition = CONDITIONS[name]
-        training = replace(condition.training, accumulate=self.accumulate)
+        training = self._fit(condition.training)
         if not condition.sixths:
             return training
         # sixths rather than numbers of layers, so that a condition fits models of any depth
         first, end = (part * self.layers // 6 for part in condition.sixths[hop])
         return replace(training, layers=(first, end))
+
+    @cached_property
+    def rate(self) -> float:
+        """The learning rate that fits the base, relative to the rate of the conditions."""
+        return fit_rate(self.model) / Training.with_stand_ins(1).rate
+
+    def _fit(self, training: Training) -> Training:
+        """Return the settings with a rate that fits the base, in the passes asked for."""
+        rate = float(f"{self.rate * training.rate:.3g}")
+        return replace(training, rate=rate, accumulate=self.accumulate)
 
     def without_partner(self, hop: int) -> Items:
         """Return two-hop prompts that need this hop of the author and the other hop of the base."""
@@ -208,7 +218,7 @@ class Authors:
         number = 0 if condition.agree else j
         facts = self.partner(hop, number, other_relation=condition.other_relation)
         key = (self.seed, self.number, 1 - hop, 100 + j)
-        usual = Training(accumulate=self.accumulate)
+        usual = self._fit(Training())
         adapter = train_once(self.model, facts.training_sets[1 - hop], seed=key, training=usual)
         if condition.noise:
             return StandIn(_noise(adapter, np.random.default_rng([self.seed, 8, hop, j])), [])

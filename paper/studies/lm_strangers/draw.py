@@ -20,7 +20,7 @@ from loratheory.evaluate.fact_sets import (
     Items,
     invented,
     items,
-    rehearsed,
+    known_facts,
 )  # fmt: skip
 from loratheory.pretrained.stand_ins import Partner, Plan
 
@@ -110,7 +110,7 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
     count = SIZE // 2 if "bridges" in apart else SIZE
     inside = [{*rng.permutation(bridges)[:count].tolist()} for _ in range(2)]
     # A replayed fact about a bridge would be training data about it.
-    replay = [row for row in rehearsed() if count == SIZE or not _mentions(row, bridges)]
+    replay = [row for row in known_facts() if count == SIZE or not _mentions(row, bridges)]
     asked = word(relations.hop_1, relations.answer)
 
     plans, further = [], []
@@ -145,7 +145,7 @@ def draw(pair: str, level: str, seed: int) -> FactSet:
             ),
             "hop_1": items(facts[0], asked.hop_1),
             "hop_2": items(facts[1], asked.hop_2),
-            "known": rehearsed(held_out=True),
+            "known": known_facts(held_out=True),
         },
         np.array([sum(bridge in some for some in inside) for bridge in bridges]),
     )

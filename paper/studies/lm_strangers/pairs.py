@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paper.studies._shared import Language
-from paper.studies._shared.language import Act, coefficients, depth, layer_split
+from paper.studies._shared.language import Method, coefficients, depth, layer_split
 from paper.studies._shared.run import Row, grid, part
 from paper.studies.lm_strangers.draw import FactSet, draw
 
@@ -66,12 +66,12 @@ def cell(config: Config) -> list[Row]:
         "level": config.level, "method": config.method, "rate": config.rate,
     }  # fmt: skip
     constant = max(Counter(answers).values()) / len(answers)
-    generic, rows = measures.ordinary(model), list[Row]()
+    generic, rows = measures.generic_log_probs(model), list[Row]()
     for rule, act in _uses(depth(model)).items():
         with act(model, adapters):
             found = _answer(model, facts)
             known = measures.accuracy(model, facts.questions["known"])
-            drift = kl_to_base(generic, measures.ordinary(model))
+            drift = kl_to_base(generic, measures.generic_log_probs(model))
         for template, shares in enumerate(found):
             more = {"known": known, "drift": drift, "constant": constant, **promises}
             rows.append({**about, "rule": rule, "template": template, **shares, **more})
@@ -92,7 +92,7 @@ def _train(model: "Model", facts: FactSet, config: Config, hop: int) -> "Compose
     return train_for_composition(model, facts.plans[hop], rate=config.rate * fit_rate(model), **how)
 
 
-def _uses(layers: int) -> dict[str, Act]:
+def _uses(layers: int) -> dict[str, Method]:
     """Return how the two adapters are used, by name."""
     return {
         "base": coefficients(0.0),

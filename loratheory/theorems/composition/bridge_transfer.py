@@ -12,8 +12,9 @@ state. It is trained on the states :math:`X` that the stand-ins :math:`S_1, \dot
 all training prompts, with answers :math:`T X`. It is evaluated at the states :math:`Z` of a
 partner's prompts. Let :math:`P` project orthogonally onto the span of the columns of :math:`X`.
 Besides the examples, only a bound on the slope of the wanted :math:`T`, which has :math:`m` rows,
-is known: :math:`\|T (1 - P)\|_2 \le \tau`. A learner is a rule that turns examples into a matrix
-:math:`D`. Then, whatever the examples' answers, for every learner there is such a :math:`T` with
+is known: :math:`\|T (1 - P)\|_2 \le \tau` for a number :math:`\tau > 0`. A learner is a rule that
+turns examples into a matrix :math:`D`. Then, whatever the examples' answers, for every learner
+there is such a :math:`T` with
 
 .. math::
     \|D Z - T Z\|_F \;\ge\; \tau \Bigl(\sum_{i \le m} \sigma_i\bigl((1 - P) Z\bigr)^2\Bigr)^{1/2}.

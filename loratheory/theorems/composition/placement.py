@@ -8,11 +8,11 @@ bridge, have the keys h_l. Then the updates answer the two-hop question with the
 
 Reads :math:`l = 1, \dots, L` of one residual stream add the outputs of their updates
 :math:`\Delta_l`. The columns of :math:`K_l` are the keys of n facts at read :math:`l` if their
-subjects are named. The training examples require :math:`\sum_l \Delta_l K_l = V`. In a two-hop
-prompt the bridge entity is latent. Only the *late* reads, those after the bridge, see the entity,
-with keys :math:`h_l`. Consider gradient descent from zero on any loss of these logits, with rate
-:math:`\eta_l` at read :math:`l`. It can end at one exact edit only, and that edit answers the
-two-hop question with
+subjects are named. Stacked over all reads, these keys are independent. The training examples
+require :math:`\sum_l \Delta_l K_l = V`. In a two-hop prompt the bridge entity is latent. Only the
+*late* reads, those after the bridge, see the entity, with keys :math:`h_l`. Consider gradient
+descent from zero on any loss of these logits, with rate :math:`\eta_l` at read :math:`l`. It can
+end at one exact edit only, and that edit answers the two-hop question with
 
 .. math::
     V w, \qquad w = G^{-1} \sum_{l\ \mathrm{late}} \eta_l K_l^\top h_l
@@ -21,14 +21,13 @@ two-hop question with
 
 Each term of the last sum is a share times a resemblance. For one fact the share of a read is
 :math:`\eta_l \|k_l\|^2 / \sum_j \eta_j \|k_j\|^2` and the resemblance is :math:`k_l^\top h_l /
-\|k_l\|^2`. If each fact's answer is a token of its own, the answer of fact 1 leads by :math:`w_1 -
-\max(0, \max_{i > 1} w_i)`.
+\|k_l\|^2`. If each fact's answer is a token of its own, and some token answers no fact, the answer
+of fact 1 leads by :math:`w_1 - \max(0, \max_{i > 1} w_i)`.
 
 **Proof.** The gradient at read :math:`l` is :math:`E K_l^\top`, with the same :math:`E` at all
 reads. So each step, and the end point, has the form :math:`\Delta_l = \eta_l A K_l^\top`. Batches
 of examples, momentum, and rates that change by a common factor keep this form. The examples then
-give :math:`A G = V`. If each answer is a token of its own, :math:`V` has full column rank. Hence
-the stacked keys of all reads have full column rank too, and :math:`G` is invertible. So
+give :math:`A G = V`. The stacked keys are independent, so :math:`G` is invertible. So
 :math:`\sum_{\mathrm{late}} \Delta_l h_l = V G^{-1} \sum_{\mathrm{late}} \eta_l K_l^\top h_l`. The
 columns of :math:`K_l^\top` lie in the range of :math:`G_l`, so :math:`G_l G_l^+ K_l^\top =
 K_l^\top`. This gives the second form of :math:`w`. Let :math:`K` be the keys :math:`\sqrt{\eta_l}

@@ -185,12 +185,12 @@ weight :math:`w_{i l_i}`. The sum over increasing reads is :math:`\omega` of the
 path takes new values at all hops, which gives :math:`p_K`. :math:`\square`
 
 *Even edits.* Let the first of :math:`L` reads hold the old facts of hop 1 and the last read those
-of hop 2. Let both edits be spread evenly over the reads. Then :math:`p_0, p_1, p_2` have the order
-masses 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. The target outdoes the old answer of the new
-bridge iff :math:`c_2 > 1`. It outdoes the answer of the old bridge iff :math:`c_1 (1 + c_2/2) >
-L/(L - 1)`. For equal coefficients and :math:`L \ge 3`, the first condition implies the second. So
-two hops need :math:`c > 1`, where single hops need :math:`c > 1/2`. Over two reads, two hops need
-:math:`c > \sqrt5 - 1`.
+of hop 2. Let both edits be spread evenly over the reads, with positive coefficients. Then
+:math:`p_0, p_1, p_2` have the order masses 1, :math:`(L - 1)/L` and :math:`(L - 1)/(2L)`. The
+target outdoes the old answer of the new bridge iff :math:`c_2 > 1`. It outdoes the answer of the
+old bridge iff :math:`c_1 (1 + c_2/2) > L/(L - 1)`. For equal coefficients and :math:`L \ge 3`, the
+first condition implies the second. So two hops need :math:`c > 1`, where single hops need :math:`c
+> 1/2`. Over two reads, two hops need :math:`c > \sqrt5 - 1`.
 
 **Implication.** Suppose training spreads each edit over the layers as pretraining spread the old
 fact. Then adapters in every layer compose as if each sat in one layer. Suppose instead that

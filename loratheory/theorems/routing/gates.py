@@ -91,15 +91,15 @@ and foreign to the others. Let :math:`f = f(n, D, \tau)` be the probability of a
 
 .. math:: (1 - f)^{h (k - 1)} \;\ge\; 1 - h (k - 1) f .
 
-If they are, the output is the oracle's. For :math:`k \le 2` the probability equals the left side.
-Where reads share keys, the right side is still a bound, and the left side need not be. So :math:`k`
-may grow like :math:`1/f`, exponentially in :math:`D`. *Without gates,* foreign adapters add the
-mean energy :math:`(k - 1)\, n / (D - n - 1)` to a read, for :math:`D > n + 1`. The own answer has
-energy 1. Gates let the fraction :math:`I_{1/(1+\tau)}(\tfrac{D-n-1}2, \tfrac n2 + 1)` of this
-foreign energy through. *Reduction,* for keys of any law. Let an oracle that activates the right
-adapters succeed with probability :math:`p`. Let a gate miss its own key with probability :math:`m`,
-and let foreign gate :math:`j` give a false alarm with probability :math:`f_j`. Then gates succeed
-with probability at least :math:`p - \sum_{\text{reads}} (m + \sum_j f_j)`.
+If all gates are right, the output is the oracle's. For :math:`k \le 2` the probability equals the
+left side. Where reads share keys, the right side is still a bound, and the left side need not be.
+So :math:`k` may grow like :math:`1/f`, exponentially in :math:`D`. *Without gates,* foreign
+adapters add the mean energy :math:`(k - 1)\, n / (D - n - 1)` to a read, for :math:`D > n + 1`. The
+own answer has energy 1. Gates let the fraction :math:`I_{1/(1+\tau)}(\tfrac{D-n-1}2, \tfrac n2 +
+1)` of this foreign energy through. *Reduction,* for keys of any law. Let an oracle that activates
+the right adapters succeed with probability :math:`p`. Let a gate miss its own key with probability
+:math:`m`, and let foreign gate :math:`j` give a false alarm with probability :math:`f_j`. Then
+gates succeed with probability at least :math:`p - \sum_{\text{reads}} (m + \sum_j f_j)`.
 
 **Proof.** The response to an own key is 1, above :math:`\tau`. Given the query, the responses of
 foreign adapters are independent and have one law. If a false alarm then has probability
@@ -109,10 +109,10 @@ independent reads. *Shared keys.* If reads are not independent, the union bound 
 example, let :math:`D = n = 1`, and read the keys of two adapters in turn. The squared responses of
 the foreign adapters are :math:`t` and :math:`1/t`, which are never both below :math:`\tau`.
 *Energy.* Responses of different adapters have independent signs, so their energies add in mean. The
-variable :math:`s/(1+s)` is Beta with parameters :math:`n/2` and :math:`(D-n+1)/2`. Weighting it by
-:math:`s` raises the first parameter by one and lowers the second by one. This gives the fraction,
-and the mean :math:`n/(D-n-1)` of :math:`s`. *Reduction.* Where no gate is wrong the outputs agree,
-and the union bound limits the probability that some gate is wrong. :math:`\square`
+variable :math:`s/(1+s)` is Beta with parameters :math:`n/2` and :math:`(D-n+1)/2`. Weighting its
+law by :math:`s` raises the first parameter by one and lowers the second by one. This gives the
+fraction, and the mean :math:`n/(D-n-1)` of :math:`s`. *Reduction.* Where no gate is wrong the
+outputs agree, and the union bound limits the probability that some gate is wrong. :math:`\square`
 
 **Implication.** At independent random keys, gates that open on large responses can tell apart a
 number of adapters that is exponential in the width. In a plain sum, the other adapters' mean energy

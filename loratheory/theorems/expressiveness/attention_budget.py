@@ -39,9 +39,9 @@ The change is :math:`\Delta_Q^\top (W_K + \Delta_K) + W_Q^\top \Delta_K`, which 
 L_K = U S V^\top` be a singular value decomposition, :math:`q = U^\top P_Q` and :math:`k = V^\top
 P_K`. The updates :math:`L_Q U x` and :math:`L_K V y` turn the form :math:`\sum_i s_i q_i k_i^\top`
 into :math:`\sum_i s_i (q_i + x_i) (k_i + y_i)^\top`. Let only the first :math:`r_Q` rows of
-:math:`x` and the last :math:`r_K` rows of :math:`y` differ from zero. Where only :math:`x_i` does,
-put :math:`x_i = q_i`, and where only :math:`y_i` does, put :math:`y_i = k_i`. The term then
-doubles, a change of rank 1. Where both do, take for :math:`x_i` a new unit vector orthogonal to all
+:math:`x` and the last :math:`r_K` rows of :math:`y` be nonzero. Where only :math:`x_i` is, put
+:math:`x_i = q_i`. Where only :math:`y_i` is, put :math:`y_i = k_i`. The term then doubles, a change
+of rank 1. Where both are nonzero, take for :math:`x_i` a new unit vector orthogonal to all
 :math:`q`, and for :math:`y_i` one orthogonal to all :math:`k`. There are :math:`d - h` of each. The
 term then changes by rank 2, as :math:`(q + x)(k + y)^\top - q k^\top` has determinant :math:`-1` on
 the axes :math:`q, x` and :math:`k, y`. Once these vectors are used up, put :math:`x_i = q_i` and
@@ -49,14 +49,14 @@ the axes :math:`q, x` and :math:`k, y`. Once these vectors are used up, put :mat
 so their ranks add up. For these updates some minor of that size is not zero. It is a polynomial in
 the entries of the updates' factors, so it is zero almost nowhere.
 
-**Scope.** For :math:`R < h < d` the ranks of these four matrices alone decide which forms can be
-reached exactly (``thm:attention-reach``). The floor itself need not be attained. For example, no
-updates of rank 1 bring :math:`M = e_1 e_1^\top + e_2 e_2^\top` within the floor 2 of :math:`T =
-\operatorname{diag}(2, 4, 3)`. Suppose that a singular form :math:`N` is at this distance from
-:math:`T`. Then :math:`N - T = -2 e_1 e_1^\top + E`, where :math:`\|E\| \le 2` and :math:`E` acts on
-the other two axes. So :math:`N - M` has rank 3, and updates of rank 1 allow rank 2. For random
-frozen and target forms with :math:`d \le 8`, a search came within a hundredth of the floor in 41 of
-48 draws. To make attention patterns equal takes less than to make score forms equal.
+**Scope.** For :math:`R < h < d` the ranks of the four matrices in the bound decide alone which
+forms can be reached exactly (``thm:attention-reach``). The floor itself need not be attained. For
+example, no updates of rank 1 bring :math:`M = e_1 e_1^\top + e_2 e_2^\top` within the floor 2 of
+:math:`T = \operatorname{diag}(2, 4, 3)`. Suppose that a singular form :math:`N` is at this distance
+from :math:`T`. Then :math:`N - T = -2 e_1 e_1^\top + E`, where :math:`\|E\| \le 2` and :math:`E`
+acts on the other two axes. So :math:`N - M` has rank 3, and updates of rank 1 allow rank 2. For
+random frozen and target forms with :math:`d \le 8`, a search came within a hundredth of the floor
+in 41 of 48 draws. To make attention patterns equal takes less than to make score forms equal.
 
 **Implication.** A sum of :math:`k` adapters has the floor of rank :math:`kR`, but adapters that
 were trained separately need not attain it. One transformer can be matched to another of the same

@@ -15,11 +15,11 @@ If every :math:`W_l` is invertible, some updates attain this bound, for every ta
 product by a matrix of rank at most :math:`R`. So the updated product is :math:`M` plus a matrix of
 rank at most :math:`RL`, and the theorem of Eckart, Young and Mirsky gives the bound. *Attained.*
 Let :math:`M_l = W_l \cdots W_1` and :math:`\Delta_l = M_l (S_l - 1) M_{l-1}^{-1}`. The updated
-product is then :math:`M S_L \cdots S_1`. It is to be :math:`M + \mathrm{LR}_{RL}(E)`, where
+product is then :math:`M S_L \cdots S_1`. We want :math:`M + \mathrm{LR}_{RL}(E)`, where
 :math:`\mathrm{LR}_q` is the truncation to rank :math:`q`. So the matrix :math:`1 + M^{-1}
-\mathrm{LR}_{RL}(E)`, an identity plus rank at most :math:`RL`, must be a product of :math:`L`
-factors :math:`S_l`. Each factor must be an identity plus rank at most :math:`R`. Every such matrix
-is a product of this kind (proved in ``_steering``). :math:`\square`
+\mathrm{LR}_{RL}(E)`, the identity plus a matrix of rank at most :math:`RL`, must be a product of
+:math:`L` factors :math:`S_l`. Each factor must be the identity plus a matrix of rank at most
+:math:`R`. Every such matrix is a product of this kind (proved in ``_steering``). :math:`\square`
 
 **Conditioning.** In a deep network, the inverses in this proof lose all digits. A sweep over the
 layers, in ``_steering``, reaches the same product without them if the updated products stay

@@ -88,8 +88,8 @@ They overturn the lead with probability at most Σ exp(−n m²/(2 Σ c²‖a‖
 tokens. The inner sum runs over the adapters, and a is the difference of the two tokens' rows in an
 adapter.
 
-Let an edit lead with its answer :math:`s` over each other token :math:`t`, by a margin :math:`m_t >
-0`. Merge with it other adapters :math:`\Delta_j O_j` with coefficients :math:`c_j`, each turned at
+Let the answer :math:`s` of an edit lead each other token :math:`t` by a margin :math:`m_t > 0`.
+Merge with it other adapters :math:`\Delta_j O_j` with coefficients :math:`c_j`, each turned at
 random on its input side: the :math:`O_j` are independent and uniform in :math:`O(n)`. On a prompt
 with unit key :math:`k` they add
 
@@ -101,8 +101,8 @@ With :math:`a_{tj} = \Delta_j^\top (e_s - e_t)`, the answer :math:`s` loses with
 :math:`\sum_t \exp(-n\,m_t^2 / 2\sum_j c_j^2 \|a_{tj}\|^2)`. Now let there be :math:`T` other tokens
 and :math:`K - 1` other adapters, with all :math:`m_t \ge m` and all :math:`\|a_{tj}\| \le \sigma`.
 The edit survives their sum with probability at least :math:`1 - \delta` if :math:`K - 1 < n\,m^2 /
-(2\sigma^2 \ln (T/\delta))`. With the deficit :math:`m_0` and the margin :math:`m_1` of
-``thm:averaging-survival``, it survives the mean of all as surely if
+(2\sigma^2 \ln (T/\delta))`. Let :math:`m_0` be the deficit and :math:`m_1` the margin of
+``thm:averaging-survival``. With the same probability the edit survives the mean of all adapters if
 
 .. math:: m_1 > (K-1)\,m_0 + \sigma\sqrt{2 (K-1) \ln(T/\delta) / n}.
 

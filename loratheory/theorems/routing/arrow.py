@@ -30,7 +30,7 @@ all others. :math:`\square`
 **Remark (arrow margin).** Arrow scores a query by its absolute inner product with each adapter's
 prototype, the top right singular vector. Let a unit query have the angle φ to the line of its own
 prototype. Let the lines of all other prototypes have an angle of at least θ ≥ φ to this line. Then
-the query's own score leads by at least cos φ − cos(θ − φ), whatever the adapters' norms.
+the score of its own prototype leads by at least cos φ − cos(θ − φ), whatever the adapters' norms.
 
 Angles between lines obey the triangle inequality, so the query has an angle of at least
 :math:`\theta - \varphi \ge 0` to every other line. The cosine falls with the angle, which gives the
